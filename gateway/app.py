@@ -1,0 +1,189 @@
+"""What is built, and in what order: pools, bus, presence, ingest, sockets; closed in reverse.
+
+The only place that constructs them. `create_app(settings)` is the ASGI app; `serve` runs it on
+given sockets with our own protocol classes.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from gateway import rest
+from gateway.auth import Tokens
+from gateway.bus import Announcement, RedisBus
+from gateway.context import Services
+from gateway.db import Pool, open_pool, pending
+from gateway.ops import metrics
+from gateway.people import presences
+from gateway.settings import Settings
+from gateway.sockets.edge import edge_class
+from gateway.sockets.node import Node
+from gateway.sockets.server import protocol_class
+from gateway.telephony.announce import calls_changed
+from ingest import CallChange, IngestSettings, Pipeline
+from presence import Presence, PresenceSettings, RedisPresence
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 4_096  # with uvicorn's 2048 a burst of 3,000 handshakes overflowed the listen queue
+
+
+class SettingMissing(Exception):
+    """A setting without which nothing can run is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One worker's parts."""
+
+    settings: Settings
+    pool: Pool
+    node: Node
+    presence: RedisPresence
+    pipeline: Pipeline
+
+    @property
+    def services(self) -> Services:
+        return self.node.services
+
+    @property
+    def tokens(self) -> Tokens:
+        return self.node.tokens
+
+    @property
+    def hears(self) -> bool:
+        """False while this worker may be deaf to the others."""
+        return self.node.bus.healthy
+
+    @property
+    def draining(self) -> bool:
+        """Whether this worker is saying goodbye."""
+        return self.node.draining
+
+    def figures(self) -> bytes:
+        """Print this worker's figures in Prometheus' text format."""
+        return metrics.render(self)
+
+    async def pending_migrations(self) -> list[str]:
+        """Return migrations that this version has and the database has not."""
+        async with self.pool.acquire() as conn:
+            return await pending(conn)
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """Open everything in order; leaving closes it in reverse."""
+    if not (settings.database_url and settings.redis_url and settings.token_secret):
+        raise SettingMissing(
+            "Set GATEWAY_DATABASE_URL, GATEWAY_REDIS_URL and GATEWAY_TOKEN_SECRET, "
+            "or run `gateway dev`, which brings its own."
+        )
+    tokens = Tokens(
+        settings.token_secret.get_secret_value(),
+        settings.token_issuer,
+        settings.token_audience,
+        settings.token_leeway_s,
+    )
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(
+            settings.database_url,
+            application_name=f"gateway {settings.node}",
+            max_size=settings.database_pool,
+        )
+        stack.push_async_callback(pool.close)
+
+        async def presence_changed(changed: Sequence[Presence]) -> None:
+            node.publish(presences.announcements(changed))
+
+        presence = RedisPresence(
+            _redis(stack, settings.redis_url),
+            node=settings.node,
+            on_change=presence_changed,
+            settings=PresenceSettings(
+                lease_ttl_s=settings.presence_lease_s,
+                renew_s=settings.presence_lease_s / 3,
+                grace_s=settings.presence_grace_s,
+                retry_max_s=min(2.0, settings.presence_lease_s / 2),
+            ),
+        )
+
+        def publish(announcements: Collection[Announcement]) -> None:
+            node.publish(announcements)
+
+        services = Services(pool, publish, presence, settings.database_timeout_s)
+        node = Node(settings, services=services, tokens=tokens)
+        node.bus = await stack.enter_async_context(
+            RedisBus(
+                settings.redis_url,
+                node=settings.node,
+                deliver=node.deliver,
+                resynced=node.resynced,
+            )
+        )
+        await presence.open()
+        stack.push_async_callback(presence.close)
+
+        async def announce(changes: Sequence[CallChange]) -> None:
+            await calls_changed(services, changes)
+
+        pipeline = await stack.enter_async_context(
+            Pipeline(pool, announce=announce, settings=IngestSettings())
+        )
+        await node.start(stack)
+        log.info("gateway.ready", node=settings.node)
+        yield Gateway(settings, pool, node, presence, pipeline)
+        await node.drain()
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the ASGI app; its lifespan opens and closes the gateway."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_gateway(settings) as gateway:
+            app.state.gateway = gateway
+            yield
+
+    return rest.build(settings, lifespan)
+
+
+async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
+    """Serve on these listening sockets until SIGTERM or SIGINT."""
+    app = create_app(settings)
+
+    def node() -> Node:
+        found: Node = app.state.gateway.node
+        return found
+
+    config = uvicorn.Config(
+        app,
+        http=edge_class(node),  # type: ignore[arg-type]
+        ws=protocol_class(node),  # type: ignore[arg-type]
+        loop="uvloop",
+        lifespan="on",
+        backlog=BACKLOG,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=int(settings.drain_s),
+    )
+    await uvicorn.Server(config).serve(sockets)
+
+
+def _redis(stack: AsyncExitStack, url: str) -> Redis:
+    redis: Redis = Redis.from_url(
+        url, retry=Retry(NoBackoff(), 0), socket_timeout=2.0, socket_connect_timeout=2.0
+    )
+    stack.push_async_callback(redis.aclose)
+    return redis

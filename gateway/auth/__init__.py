@@ -1,0 +1,23 @@
+"""Who is asking: tokens, and the employee behind one.
+
+identity = await auth.identify(tokens, conn, token)
+"""
+
+from __future__ import annotations
+
+from gateway.auth.identity import Identity
+from gateway.auth.queries import employees
+from gateway.auth.tokens import Claims, Tokens
+from gateway.db import Conn
+from gateway.errors import EmployeeDisabled
+
+
+async def identify(conn: Conn, claims: Claims) -> Identity:
+    """Return the employee these claims name; EmployeeDisabled when they may not come in."""
+    found = await employees.find(conn, claims.employee_id)
+    if found is None or not found.active:
+        raise EmployeeDisabled
+    return Identity(found.employee, found.permissions, claims.expires_at)
+
+
+__all__ = ["Claims", "Identity", "Tokens", "identify"]

@@ -1,0 +1,27 @@
+"""Who is asking, and what they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.errors import Forbidden
+from gateway.protocol import Employee
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An employee whose token was checked."""
+
+    employee: Employee
+    permissions: frozenset[str]
+    expires_at: datetime
+
+    @property
+    def user_id(self) -> int:
+        return self.employee.id
+
+    def require(self, permission: str) -> None:
+        """Raise Forbidden unless this employee has the permission."""
+        if permission not in self.permissions:
+            raise Forbidden(f"This needs the permission {permission}.")

@@ -1,0 +1,78 @@
+"""Tokens: issue and verify. JSON Web Tokens (RFC 7519), HS256, the same key on every node."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import jwt
+
+from gateway.errors import TokenExpired, TokenInvalid, TokenMissing
+
+ALGORITHM = "HS256"
+MAX_ID = 2**63 - 1
+MAX_TOKEN = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a valid token says."""
+
+    employee_id: int
+    expires_at: datetime
+    token_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Issues and verifies the tokens of one secret."""
+
+    secret: str
+    issuer: str
+    audience: str
+    leeway_s: int = 10
+
+    def issue(self, employee_id: int, *, ttl: timedelta = timedelta(hours=8)) -> str:
+        """Return a token for this employee that expires after ttl."""
+        now = datetime.now(UTC)
+        claims = {
+            "sub": str(employee_id),
+            "iss": self.issuer,
+            "aud": self.audience,
+            "iat": now,
+            "exp": now + ttl,
+            "jti": uuid.uuid4().hex,
+        }
+        return jwt.encode(claims, self.secret, algorithm=ALGORITHM)
+
+    def verify(self, token: str | None) -> Claims:
+        """Return what the token says; TokenMissing, TokenExpired or TokenInvalid otherwise."""
+        if not token:
+            raise TokenMissing
+        if len(token) > MAX_TOKEN:
+            raise TokenInvalid
+        try:
+            claims = jwt.decode(
+                token,
+                self.secret,
+                algorithms=[ALGORITHM],
+                issuer=self.issuer,
+                audience=self.audience,
+                leeway=self.leeway_s,
+                options={"require": ["sub", "iss", "aud", "exp", "jti"]},
+            )
+            subject = str(claims["sub"])
+            # 19 digits are bigint's most; isdecimal alone would take other scripts' digits.
+            if not (subject.isascii() and subject.isdecimal() and len(subject) <= 19):
+                raise TokenInvalid
+            employee_id = int(subject)
+            if not 1 <= employee_id <= MAX_ID:
+                raise TokenInvalid
+            expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
+        except jwt.ExpiredSignatureError:
+            raise TokenExpired from None
+        except (jwt.PyJWTError, ValueError, OverflowError, OSError, TypeError):
+            # An `exp` beyond the year 9999 overflows: such a token is not one of ours either.
+            raise TokenInvalid from None
+        return Claims(employee_id, expires_at, str(claims["jti"]))

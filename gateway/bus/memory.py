@@ -1,0 +1,44 @@
+"""The bus inside one process: tests, and the contract's shortest reading."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+
+from gateway.bus.announcement import Announcement
+from gateway.bus.bus import Deliver, Resynced
+
+
+class MemoryBroker:
+    """What connects the MemoryBus of each pretended node."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[str, set[MemoryBus]] = defaultdict(set)
+
+
+class MemoryBus:
+    """One node's end of a broker in the same process."""
+
+    healthy = True
+
+    def __init__(self, broker: MemoryBroker, *, deliver: Deliver, resynced: Resynced) -> None:
+        self._broker = broker
+        self._deliver = deliver
+        self.resynced = resynced
+
+    def publish(self, announcements: Collection[Announcement]) -> None:
+        for announcement in announcements:
+            for bus in tuple(self._broker.listeners[announcement.topic]):
+                if bus is not self:
+                    bus.hear(announcement.topic, announcement.to_wire())
+
+    def hear(self, topic: str, data: bytes) -> None:
+        self._deliver(Announcement.from_wire(topic, data))
+
+    async def subscribe(self, topics: Collection[str]) -> None:
+        for topic in topics:
+            self._broker.listeners[topic].add(self)
+
+    def unsubscribe(self, topics: Collection[str]) -> None:
+        for topic in topics:
+            self._broker.listeners[topic].discard(self)

@@ -1,0 +1,1 @@
+"""Conversations, messages, receipts: each function is one command."""

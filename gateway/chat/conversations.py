@@ -1,0 +1,121 @@
+"""Conversations: open a direct one, create a group, list."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway import cursors, topics
+from gateway.chat.queries import conversations as queries
+from gateway.context import Context, Transaction
+from gateway.db import Conn
+from gateway.errors import ConversationNotFound, EmployeeNotFound, Invalid
+from gateway.people.presences import presences_of
+from gateway.protocol import (
+    Conversation,
+    ConversationCreate,
+    ConversationCreated,
+    ConversationList,
+    ConversationOpen,
+    ConversationOpened,
+    ConversationPage,
+)
+
+CREATE_GROUP = "conversations.create_group"
+
+
+async def open_direct(ctx: Context, command: ConversationOpen) -> ConversationOpened:
+    """Return the direct conversation with this person; make and announce it when there is none."""
+    if command.employee_id == ctx.user_id:
+        raise Invalid("A direct conversation needs somebody else.", path="employee_id")
+    async with ctx.transaction() as tx:
+        if not await queries.active_employees(tx.conn, [command.employee_id]):
+            raise EmployeeNotFound
+        conversation_id, created = await queries.open_direct(
+            tx.conn, ctx.user_id, command.employee_id
+        )
+        conversation = await one(tx.conn, ctx.user_id, conversation_id)
+        if created:
+            _announce(tx, conversation, [ctx.user_id, command.employee_id])
+    return ConversationOpened(conversation=await _with_presence(ctx, conversation), created=created)
+
+
+async def create_group(ctx: Context, command: ConversationCreate) -> ConversationOpened:
+    """Make a group; every member's devices hear of it."""
+    ctx.identity.require(CREATE_GROUP)
+    people = {*command.employee_ids, ctx.user_id}
+    async with ctx.transaction() as tx:
+        missing = people - await queries.active_employees(tx.conn, people)
+        if missing:
+            raise EmployeeNotFound(f"There is no active employee {min(missing)}.")
+        conversation_id = await queries.create_group(
+            tx.conn, ctx.user_id, title=command.title, employee_ids=people
+        )
+        conversation = await one(tx.conn, ctx.user_id, conversation_id)
+        _announce(tx, conversation, sorted(people))
+    return ConversationOpened(conversation=await _with_presence(ctx, conversation), created=True)
+
+
+async def list_page(ctx: Context, command: ConversationList) -> ConversationPage:
+    """Return a page of my conversations, the most recently active first."""
+    async with ctx.reading() as conn:
+        found, following = await page(conn, ctx.user_id, limit=command.limit, cursor=command.cursor)
+    return ConversationPage(
+        conversations=await with_presences(ctx, found),
+        next=following,
+    )
+
+
+async def page(
+    conn: Conn, employee_id: int, *, limit: int, cursor: str | None = None
+) -> tuple[list[Conversation], str | None]:
+    """Read a page and the cursor of the next one."""
+    after = queries.After(*cursors.unpack_int(cursor)) if cursor else None
+    found = await queries.page(conn, employee_id, limit=limit + 1, after=after)
+    if len(found) <= limit:
+        return found, None
+    last = found[limit - 1]
+    return found[:limit], cursors.pack(last.last_message_at, last.id)
+
+
+async def one(conn: Conn, employee_id: int, conversation_id: int) -> Conversation:
+    """Return this conversation as this person sees it; ConversationNotFound when they do not."""
+    found = await queries.page(conn, employee_id, limit=1, only=conversation_id)
+    if not found:
+        raise ConversationNotFound
+    return found[0]
+
+
+async def with_presences(ctx: Context, conversations: list[Conversation]) -> list[Conversation]:
+    """Add how reachable the listed participants are: one read for the whole page."""
+    people = {who.employee.id for item in conversations for who in item.participants}
+    known = {item.employee_id: item for item in await presences_of(ctx, people)}
+    return [
+        replace(
+            item,
+            presences=[
+                known[who.employee.id]
+                for who in item.participants
+                if who.employee.id in known and who.employee.id != ctx.user_id
+            ],
+        )
+        for item in conversations
+    ]
+
+
+async def _with_presence(ctx: Context, conversation: Conversation) -> Conversation:
+    return (await with_presences(ctx, [conversation]))[0]
+
+
+def _announce(tx: Transaction, conversation: Conversation, people: list[int]) -> None:
+    """Tell each member's devices: they join the conversation's topic when they hear it."""
+    event = ConversationCreated(
+        conversation_id=conversation.id,
+        change=1,
+        kind=conversation.kind,
+        title=conversation.title,
+        participants=conversation.participants,
+        participant_count=conversation.participant_count,
+        last_message_at=conversation.last_message_at,
+    )
+    for employee_id in people:
+        tx.announce(topics.user(employee_id), event)

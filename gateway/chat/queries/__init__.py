@@ -1,0 +1,1 @@
+"""SQL for conversations: one function per statement."""

@@ -1,0 +1,23 @@
+"""Someone is writing: told, never stored."""
+
+from __future__ import annotations
+
+from gateway import topics
+from gateway.chat.queries import conversations
+from gateway.context import Context
+from gateway.errors import ConversationNotFound
+from gateway.protocol import TypingStart, TypingStarted
+
+
+async def start(ctx: Context, command: TypingStart) -> None:
+    """Tell the other participants; my own devices do not hear it."""
+    topic = topics.conversation(command.conversation_id)
+    if topic not in ctx.hearing:
+        async with ctx.reading() as conn:
+            if not await conversations.is_participant(conn, ctx.user_id, command.conversation_id):
+                raise ConversationNotFound
+    ctx.publish(
+        topic,
+        TypingStarted(conversation_id=command.conversation_id, employee_id=ctx.user_id),
+        by=ctx.user_id,
+    )

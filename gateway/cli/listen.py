@@ -1,0 +1,25 @@
+"""Listening sockets, opened once by the parent and shared by its workers."""
+
+from __future__ import annotations
+
+import socket
+
+from gateway.app import BACKLOG
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a listening socket that children inherit; OSError says why it cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(BACKLOG)
+    listener.set_inheritable(True)
+    listener.setblocking(False)
+    return listener
+
+
+def port_of(listener: socket.socket) -> int:
+    """Return the port it listens on."""
+    port: int = listener.getsockname()[1]
+    return port

@@ -1,0 +1,57 @@
+"""`gateway serve`: workers on one port, against a database and a Redis that are there already."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import typer
+
+from gateway.cli.listen import listen
+from gateway.cli.supervisor import Supervisor, make_workers
+from gateway.db import MigrationError, migrate
+from gateway.ops import logs
+from gateway.settings import Settings
+
+
+def run(*, workers: int | None, host: str | None, port: int | None, migrate_first: bool) -> None:
+    """Serve until a signal."""
+    given: dict[str, Any] = {"workers": workers, "host": host, "port": port}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    logs.configure(level=settings.log_level, json=settings.log_format == "json")
+    missing = [
+        name
+        for name, value in (
+            ("GATEWAY_DATABASE_URL", settings.database_url),
+            ("GATEWAY_REDIS_URL", settings.redis_url),
+            ("GATEWAY_TOKEN_SECRET", settings.token_secret),
+        )
+        if not value
+    ]
+    if missing:
+        typer.echo(
+            f"Set {', '.join(missing)}; or run `gateway dev`, which brings its own.", err=True
+        )
+        raise typer.Exit(2)
+    assert settings.database_url is not None
+    if migrate_first:
+        try:
+            asyncio.run(migrate(settings.database_url))
+        except MigrationError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+    try:
+        shared = listen(settings.host, settings.port)
+        own = [
+            listen(settings.host, settings.worker_ports + number)
+            for number in range(settings.workers if settings.worker_ports else 0)
+        ]
+    except OSError as error:
+        typer.echo(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.", err=True)
+        raise typer.Exit(1) from None
+    supervisor = Supervisor(
+        make_workers(settings.workers, shared=shared, own=own, node=settings.node, environment={}),
+        stop_s=settings.drain_s + 5,
+    )
+    supervisor.start()
+    supervisor.run()

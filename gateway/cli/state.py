@@ -1,0 +1,57 @@
+"""What `gateway dev` leaves beside its databases: its secrets, and where it runs just now."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+
+def read_secret(state_dir: Path, name: str) -> str | None:
+    """Return a secret kept in the state directory; None when there is none."""
+    try:
+        return (state_dir / name).read_text(encoding="ascii").strip() or None
+    except OSError:
+        return None
+
+
+def keep_secret(state_dir: Path, name: str, *, prefix: str = "") -> str:
+    """Return the secret of this name; make it up the first time, readable by this user only."""
+    if found := read_secret(state_dir, name):
+        return found
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = prefix + base64.b64encode(secrets.token_bytes(32)).decode()
+    descriptor = os.open(state_dir / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(made + "\n")
+    return made
+
+
+@contextmanager
+def running(state_dir: Path, **facts: Any) -> Iterator[None]:
+    """Leave a note of where the servers are for `gateway replay`; take it away at the end."""
+    note = state_dir / "running.json"
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(orjson.dumps({**facts, "pid": os.getpid()}))
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def find_running(state_dir: Path) -> dict[str, Any] | None:
+    """Return the note of a `gateway dev` that is still alive."""
+    try:
+        facts: dict[str, Any] = orjson.loads((state_dir / "running.json").read_bytes())
+        os.kill(facts["pid"], 0)
+    except (OSError, KeyError, ValueError):
+        return None
+    return facts

@@ -1,0 +1,40 @@
+"""One worker process: `python -m gateway.cli.worker FD [FD …]`, started by the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+
+import uvloop
+
+from gateway.app import SettingMissing, serve
+from gateway.ops import logs
+from gateway.settings import Settings
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(fds: list[int]) -> None:
+    """Serve on the inherited sockets; end when the supervisor does, even by SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() == 1:  # it was gone before we asked
+            return
+    settings = Settings()
+    logs.configure(level=settings.log_level, json=settings.log_format == "json")
+    sockets = [socket.socket(fileno=fd) for fd in fds]
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, sockets))
+    except SettingMissing as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main([int(fd) for fd in sys.argv[1:]])

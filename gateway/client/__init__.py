@@ -1,0 +1,15 @@
+"""The Python SDK.
+
+    async with connect("ws://127.0.0.1:8080/v1/ws", token) as gateway:
+        conversation = (await gateway.open(employee_id=2)).conversation
+        await gateway.send(conversation.id, "Hello!")
+        async for event in gateway:
+            print(event)
+
+It imports the wire types and nothing else of the gateway.
+"""
+
+from gateway.client.connection import Connection, connect
+from gateway.client.errors import ConnectionEnded, RequestRefused, TooFarBehind
+
+__all__ = ["Connection", "ConnectionEnded", "RequestRefused", "TooFarBehind", "connect"]

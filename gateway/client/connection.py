@@ -1,0 +1,345 @@
+"""A client's connection: hello, commands, events, and coming back.
+
+connect ─▶ Connection. One task reads; it reconnects with full jitter, resumes where it was, and
+sends again what had no answer and may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import random
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.typing import Subprotocol
+
+from gateway.client.errors import ConnectionEnded, RequestRefused
+from gateway.client.events import Events
+from gateway.protocol import (
+    REPLIES,
+    SUBPROTOCOL,
+    ConversationOpen,
+    ConversationOpened,
+    Device,
+    Hello,
+    Message,
+    MessageHistory,
+    MessagePage,
+    MessageSend,
+    MessageSent,
+    ReceiptRead,
+    ReceiptReadDone,
+    TypingStart,
+    Welcome,
+)
+from gateway.protocol.close_codes import verdict
+
+Token = str | Callable[[], str | Awaitable[str]]
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 30.0
+REPLY_S = 30.0
+MAX_SIZE = 2**24  # a welcome with 1,000 changes of 8,000 characters
+
+_replies: dict[type[Any], TypeAdapter[Any]] = {
+    command: TypeAdapter(reply) for command, reply in REPLIES.items() if reply is not None
+}
+REPEATABLE = frozenset(
+    {
+        "message.send",
+        "message.history",
+        "receipt.read",
+        "unread.get",
+        "conversation.open",
+        "conversation.list",
+        "presence.watch",
+        "presence.set",
+        "call.list",
+    }
+)
+"""Commands that may be sent again when their answer was lost: twice does what once does."""
+
+
+class Connection:
+    """A session with the gateway. Iterate over it for events; it survives lost connections."""
+
+    welcome: Welcome
+    """The newest welcome: a snapshot as of the last (re)connection."""
+
+    def __init__(
+        self, url: str, token: Token, *, device: Device | None = None, reconnect: bool = True
+    ) -> None:
+        self._url = url
+        self._token = token
+        self._device = device
+        self._reconnect = reconnect
+        self._events = Events()
+        self._socket: ClientConnection | None = None
+        self._asked: dict[int, tuple[dict[str, Any], asyncio.Future[Any]]] = {}
+        self._last_id = 0
+        self._ready = asyncio.Event()
+        self._ended: Exception | None = None
+        self.reconnects = 0
+
+    # --- commands --------------------------------------------------------------------------
+
+    async def request(self, command: Any) -> Any:
+        """Send a command and return its reply, as the type that the protocol names for it.
+
+        Raises RequestRefused, ConnectionEnded, or TimeoutError after 30 s.
+        """
+        if self._ended is not None:
+            raise self._ended
+        self._last_id += 1
+        request_id = self._last_id
+        fields = {name: value for name, value in asdict(command).items() if value is not None}
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._asked[request_id] = ({**fields, "id": request_id}, answered)
+        try:
+            async with asyncio.timeout(REPLY_S):
+                await self._ready.wait()
+                await self._send(self._asked[request_id][0])
+                said = await answered
+        finally:
+            self._asked.pop(request_id, None)
+        adapter = _replies.get(type(command))
+        return adapter.validate_python(said, extra="ignore") if adapter else None
+
+    async def open(self, employee_id: int) -> ConversationOpened:
+        """Return the direct conversation with this employee."""
+        opened: ConversationOpened = await self.request(ConversationOpen(employee_id=employee_id))
+        return opened
+
+    async def send(
+        self, conversation_id: int, text: str, *, client_key: uuid.UUID | None = None
+    ) -> Message:
+        """Send a message; it is stored once, however often the connection breaks meanwhile."""
+        command = MessageSend(
+            conversation_id=conversation_id, client_key=client_key or uuid.uuid4(), text=text
+        )
+        sent: MessageSent = await self.request(command)
+        return sent.message
+
+    async def history(
+        self,
+        conversation_id: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = 50,
+    ) -> MessagePage:
+        """Return a page of messages, oldest first."""
+        page: MessagePage = await self.request(
+            MessageHistory(conversation_id=conversation_id, before=before, after=after, limit=limit)
+        )
+        return page
+
+    async def read(self, conversation_id: int, seq: int) -> ReceiptReadDone:
+        """Say that everything up to seq has been read."""
+        done: ReceiptReadDone = await self.request(
+            ReceiptRead(conversation_id=conversation_id, seq=seq)
+        )
+        return done
+
+    async def typing(self, conversation_id: int) -> None:
+        """Say that one is writing."""
+        await self.request(TypingStart(conversation_id=conversation_id))
+
+    # --- events ----------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._iterate()
+
+    async def _iterate(self) -> AsyncIterator[Any]:
+        while True:
+            try:
+                yield await self._events.next()
+            except ConnectionEnded:
+                return
+
+    async def next(self, event_type: type[Any] | None = None, *, timeout_s: float = 10.0) -> Any:
+        """Return the next event, or the next of one type, passing over the others."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                event = await self._events.next()
+                if event_type is None or isinstance(event, event_type):
+                    return event
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Return conversation → the last change taken in."""
+        return self._events.positions
+
+    # --- the connection itself -------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Connect, read, come back; end when the gateway says not to."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                await self._connect()
+                wait_s = FIRST_WAIT_S
+                await self._read()
+            except ConnectionClosed as closed:
+                code = closed.rcvd.code if closed.rcvd else 1006
+                reason = closed.rcvd.reason if closed.rcvd else "lost"
+            except RequestRefused as refused:
+                code, reason = 4001, str(refused)
+                if refused.retry_after is not None:
+                    code = 4404
+            except (OSError, InvalidHandshake, TimeoutError) as error:
+                code, reason = 1006, type(error).__name__
+            except InvalidURI as error:
+                code, reason = 4001, str(error)
+            self._ready.clear()
+            self._socket = None
+            if not self._reconnect or verdict(code) == "stop":
+                self._end(ConnectionEnded(code, reason))
+                return
+            self._forget_unrepeatable()
+            self.reconnects += 1
+            await asyncio.sleep(random.uniform(0.0, wait_s))  # noqa: S311 - jitter
+            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+
+    async def _connect(self) -> None:
+        token = self._token
+        if callable(token):
+            made = token()
+            token = await made if inspect.isawaitable(made) else made
+        self._socket = await open_socket(
+            self._url,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            compression=None,
+            max_size=MAX_SIZE,
+            ping_interval=None,
+            open_timeout=10,
+        )
+        hello = {
+            "type": Hello.__name__.lower(),
+            "id": 0,
+            "token": token,
+            "resume": {str(key): value for key, value in self._events.positions.items()},
+        }
+        if self._device is not None:
+            hello["device"] = asdict(self._device)
+        await self._send(hello)
+        while True:
+            said = orjson.loads(await self._socket.recv())
+            if said.get("id") == 0:
+                break
+        if "error" in said:
+            raise _refused(said["error"])
+        self._welcomed(said["ok"])
+
+    def _welcomed(self, said: dict[str, Any]) -> None:
+        self.welcome = TypeAdapter(Welcome).validate_python(said, extra="ignore")
+        for events in said["changes"].values():
+            for event in events:
+                self._events.take(event)
+        for conversation in self.welcome.conversations:
+            # What came while we were away has been taken in above, or is in `reload`.
+            known = self._events.positions.get(conversation.id, 0)
+            self._events.positions[conversation.id] = max(known, conversation.last_change)
+        self._ready.set()
+        for fields, _answered in list(self._asked.values()):
+            self._send_soon(fields)
+
+    async def _read(self) -> None:
+        assert self._socket is not None
+        async for data in self._socket:
+            said = orjson.loads(data)
+            for item in said if isinstance(said, list) else [said]:
+                await self._take(item)
+        raise ConnectionClosed(self._socket.protocol.close_rcvd, self._socket.protocol.close_sent)
+
+    async def _take(self, said: dict[str, Any]) -> None:
+        request_id = said.get("id")
+        if request_id is not None:
+            _, answered = self._asked.get(request_id, ({}, None))
+            if answered is None or answered.done():
+                return
+            if "error" in said:
+                answered.set_exception(_refused(said["error"]))
+            else:
+                answered.set_result(said["ok"])
+        elif said.get("type") == "ping":
+            await self._send({"type": "pong"})
+        else:
+            self._events.take(said)
+
+    async def _send(self, fields: dict[str, Any]) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(ConnectionClosed):  # asked again after the reconnect
+                await self._socket.send(orjson.dumps(fields).decode())
+
+    def _send_soon(self, fields: dict[str, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(self._send(fields))
+        task.add_done_callback(lambda done: done.exception())
+
+    def _forget_unrepeatable(self) -> None:
+        for fields, answered in list(self._asked.values()):
+            if fields["type"] not in REPEATABLE and not answered.done():
+                answered.set_exception(
+                    RequestRefused("connection.lost", "The connection was lost; ask again.")
+                )
+
+    def _end(self, error: ConnectionEnded) -> None:
+        self._ended = error
+        self._events.fail(error)
+        for _, answered in self._asked.values():
+            if not answered.done():
+                answered.set_exception(error)
+
+    async def close(self) -> None:
+        """Leave for good."""
+        self._reconnect = False
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def drop(self) -> None:
+        """Cut the connection without a goodbye, as a network would; it comes back by itself."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
+    async def until_ready(self) -> None:
+        """Wait for the first welcome; raise what ended the connection instead."""
+        ready = asyncio.ensure_future(self._ready.wait())
+        while not ready.done() and self._ended is None:
+            await asyncio.wait([ready], timeout=0.02)
+        if self._ended is not None:
+            ready.cancel()
+            raise self._ended
+
+
+def _refused(error: dict[str, Any]) -> RequestRefused:
+    return RequestRefused(
+        error["code"],
+        error["message"],
+        path=error.get("path"),
+        retry_after=error.get("retry_after"),
+    )
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    url: str, token: Token, *, device: Device | None = None, reconnect: bool = True
+) -> AsyncIterator[Connection]:
+    """Open a session; token may be a function that returns a fresh one each time."""
+    connection = Connection(url, token, device=device, reconnect=reconnect)
+    running = asyncio.create_task(connection.run(), name="gateway.client")
+    try:
+        await connection.until_ready()
+        yield connection
+    finally:
+        await connection.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

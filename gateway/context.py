@@ -1,0 +1,119 @@
+"""What a command may use: who asks, the database, and a way to tell others after the COMMIT."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from gateway.auth import Identity
+from gateway.bus import Announcement, announce
+from gateway.db import Conn, Pool
+from gateway.errors import DatabaseUnavailable, Overloaded
+from presence import PresenceStore
+
+Publish = Callable[[Collection[Announcement]], None]
+
+ACQUIRE_S = 2.0
+"""A command waits this long for a database connection, then is told to come back."""
+
+OUTAGES = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.CrashShutdownError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DiskFullError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What asyncpg raises when the database, not the statement, is at fault. A connection that is
+lost shows as ConnectionDoesNotExistError or as an InterfaceError without a code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every command shares."""
+
+    pool: Pool
+    publish: Publish
+    presence: PresenceStore
+    timeout_s: float = 5.0
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Conn]:
+        """Lend a connection; DatabaseUnavailable or Overloaded when there is none."""
+        try:
+            conn = await self.pool.acquire(timeout=ACQUIRE_S)
+        except TimeoutError:
+            raise Overloaded("Every database connection of this node is busy.") from None
+        except OUTAGES:
+            raise DatabaseUnavailable from None
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                yield conn
+        except (TimeoutError, *OUTAGES) as error:
+            raise DatabaseUnavailable from error
+        finally:
+            await self.pool.release(conn, timeout=ACQUIRE_S)
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One transaction, and what to say once it is committed."""
+
+    conn: Conn
+    announcements: list[Announcement] = field(default_factory=list)
+
+    def announce(self, topic: str, event: Any, *, change: int = 0, by: int = 0) -> None:
+        """Tell everyone on this topic, after the COMMIT and not if there is none."""
+        self.announcements.append(announce(topic, event, change=change, by=by))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One employee asking for one thing."""
+
+    identity: Identity
+    services: Services
+    hearing: AbstractSet[str] = frozenset()
+    """Topics this employee's session has joined, membership checked; empty for REST."""
+
+    @property
+    def user_id(self) -> int:
+        return self.identity.user_id
+
+    @property
+    def presence(self) -> PresenceStore:
+        return self.services.presence
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Conn]:
+        """Lend a connection for statements that need no transaction of their own."""
+        async with self.services.connection() as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run a transaction; publish what it announced after the commit.
+
+        So nobody hears of a row they cannot read. A crash between the two is healed by the
+        sweep, and two nodes may publish 8 before 7: listeners order by change.
+        """
+        async with self.services.connection() as conn:
+            tx = Transaction(conn)
+            async with conn.transaction():
+                yield tx
+        if tx.announcements:
+            self.services.publish(tx.announcements)
+
+    def publish(self, topic: str, event: Any, *, by: int = 0) -> None:
+        """Tell everyone on this topic something that is not stored."""
+        self.services.publish([announce(topic, event, by=by)])

@@ -1,0 +1,68 @@
+"""Cursors of keyset pages: opaque to clients, checked when they come back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.errors import Invalid
+
+
+def pack(at: datetime, last_id: int | UUID) -> str:
+    """Make the cursor that points behind this row."""
+    return base64.urlsafe_b64encode(orjson.dumps((at, last_id))).decode().rstrip("=")
+
+
+def unpack(cursor: str) -> tuple[datetime, Any]:
+    """Read a cursor; Invalid when it is not one of ours."""
+    try:
+        at, last_id = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        moment = datetime.fromisoformat(at)
+    except (binascii.Error, ValueError, TypeError):
+        raise _foreign() from None
+    if moment.tzinfo is None or not isinstance(last_id, int | str):
+        raise _foreign()
+    return moment, last_id
+
+
+def unpack_int(cursor: str) -> tuple[datetime, int]:
+    """Read a cursor of a list whose rows are numbered."""
+    at, last_id = unpack(cursor)
+    if not isinstance(last_id, int) or isinstance(last_id, bool) or not 0 < last_id < 2**63:
+        raise _foreign()
+    return at, last_id
+
+
+def unpack_uuid(cursor: str) -> tuple[datetime, UUID]:
+    """Read a cursor of a list whose rows have UUIDs."""
+    at, last_id = unpack(cursor)
+    try:
+        return at, UUID(last_id)
+    except (ValueError, AttributeError, TypeError):
+        raise _foreign() from None
+
+
+def pack_name(name: str, last_id: int) -> str:
+    """Make the cursor of a list by name."""
+    return base64.urlsafe_b64encode(orjson.dumps((name, last_id))).decode().rstrip("=")
+
+
+def unpack_name(cursor: str) -> tuple[str, int]:
+    """Read a cursor of a list by name."""
+    try:
+        name, last_id = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, TypeError):
+        raise _foreign() from None
+    named = isinstance(name, str) and "\x00" not in name
+    if not (named and type(last_id) is int and 0 < last_id < 2**63):
+        raise _foreign()
+    return name, last_id
+
+
+def _foreign() -> Invalid:
+    return Invalid("This cursor was not made by this list.", path="cursor")

@@ -1,0 +1,22 @@
+"""The database: a pool, the migrations, and the type that SQL functions take.
+
+await migrate(dsn)
+async with await open_pool(dsn, application_name="gateway") as pool, pool.acquire() as conn:
+    await employees.find(conn, 17)
+"""
+
+from gateway.db.conn import Conn
+from gateway.db.migrate import MIGRATIONS, MigrationError, migrate, pending
+from gateway.db.pool import Pool, configure, connect, open_pool
+
+__all__ = [
+    "MIGRATIONS",
+    "Conn",
+    "MigrationError",
+    "Pool",
+    "configure",
+    "connect",
+    "migrate",
+    "open_pool",
+    "pending",
+]

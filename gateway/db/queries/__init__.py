@@ -1,0 +1,1 @@
+"""SQL for keeping track of the schema."""

@@ -1,0 +1,1 @@
+"""Employees for clients: who there is, and how reachable."""

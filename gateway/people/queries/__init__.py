@@ -1,0 +1,1 @@
+"""SQL for employees as clients see them."""

@@ -1,0 +1,139 @@
+"""Calls on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from gateway.protocol.frame import PlainText, Position, frame
+
+Direction = Literal["inbound", "outbound", "internal"]
+CallStatus = Literal["created", "waiting", "ringing", "talking", "ended"]
+Outcome = Literal["answered", "abandoned", "missed", "timeout", "left_queue", "failed", "unknown"]
+LegKind = Literal["external", "agent", "technical"]
+LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
+
+
+@frame
+class OpenWork:
+    """Something the CRM has open for a customer: what a screen-pop shows."""
+
+    kind: Literal["lead", "work_order"]
+    id: int
+    title: str
+    status: str
+
+
+@frame
+class Customer:
+    """Who the CRM thinks is on the other end of the line."""
+
+    id: int
+    name: str
+    company: str | None = None
+    open_work: list[OpenWork] = Field(default_factory=list)
+
+
+@frame
+class CallLeg:
+    """One telephone's part in a call."""
+
+    employee_id: int | None = None
+    extension: str | None = None
+    kind: LegKind
+    status: LegStatus
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_reason: str | None = None
+    """Why it ended: completed, no_answer, answered_elsewhere, busy, rejected, canceled, failed."""
+
+
+@frame
+class QueueStint:
+    """One stay of a call in one queue."""
+
+    queue: str
+    entered_at: datetime
+    answered_at: datetime | None = None
+    left_at: datetime | None = None
+    outcome: str | None = None
+    """connected, abandoned, timeout, key, leave_empty, full …; null while waiting."""
+    wait_ms: int | None = None
+
+
+@frame
+class Call:
+    """A call's whole state. It travels whole: keep the highest version."""
+
+    id: UUID
+    version: Position
+    source: str
+    """Which PBX it came from."""
+    direction: Direction
+    status: CallStatus
+    outcome: Outcome | None = None
+    """null until it has ended."""
+    number: str | None = None
+    """The outside party's number in E.164, or as the PBX gave it when it is not a number."""
+    caller_name: str | None = None
+    """The name the PBX shows; the CRM's own is customer.name."""
+    customer: Customer | None = None
+    customers_found: int = 0
+    """How many customers have this number; customer is the best of them."""
+    queue: str | None = None
+    started_at: datetime
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    wait_ms: int | None = None
+    talk_ms: int | None = None
+    answered_by: int | None = None
+    """The employee who talked first."""
+    legs: list[CallLeg] = Field(default_factory=list)
+    stints: list[QueueStint] = Field(default_factory=list)
+
+
+@frame
+class CallList:
+    """Client → server: calls I took part in (everyone's with permission `calls.view_all`)."""
+
+    type: Literal["call.list"] = "call.list"
+    status: Literal["live", "ended"] | None = None
+    outcome: Outcome | None = None
+    limit: Annotated[int, Field(strict=True, ge=1, le=100)] = 50
+    cursor: Annotated[PlainText, Field(max_length=200)] | None = None
+
+
+@frame
+class CallPage:
+    """Calls, newest first."""
+
+    calls: list[Call]
+    next: str | None = None
+
+
+@frame
+class CallOffered:
+    """Server → an agent: your telephone rings."""
+
+    type: Literal["call.offered"] = "call.offered"
+    call: Call
+
+
+@frame
+class CallUpdated:
+    """Server → the call's agents: answered, held, transferred, or no longer ringing for you."""
+
+    type: Literal["call.updated"] = "call.updated"
+    call: Call
+
+
+@frame
+class CallEnded:
+    """Server → the call's agents: it is over; call.outcome says how."""
+
+    type: Literal["call.ended"] = "call.ended"
+    call: Call

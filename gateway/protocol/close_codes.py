@@ -1,0 +1,67 @@
+"""WebSocket close codes, and what a client does after each.
+
+The range carries the verdict, so that a code a client does not know still says what to do:
+4000-4199 do not come back; 4200-4399 refresh the token, then come back; 4400-4599 come back
+with back-off; 4600-4799 come back now, elsewhere. Below 4000 they are RFC 6455's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["stop", "refresh", "back_off", "now"]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseCode:
+    """One reason for ending a connection."""
+
+    code: int
+    reason: str
+    meaning: str
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict(self.code)
+
+
+def verdict(code: int) -> Verdict:
+    """Say what a client does after a close with this code."""
+    if 4000 <= code <= 4199:
+        return "stop"
+    if 4200 <= code <= 4399:
+        return "refresh"
+    if 4600 <= code <= 4799:
+        return "now"
+    return "back_off"
+
+
+PROTOCOL_ERROR = CloseCode(1002, "protocol error", "The frames break RFC 6455.")
+BINARY_REFUSED = CloseCode(1003, "text frames only", "A binary frame was sent; JSON is text.")
+BAD_UTF8 = CloseCode(1007, "invalid UTF-8", "A text frame is not UTF-8.")
+TOO_BIG = CloseCode(1009, "message too big", "A frame or message is larger than the limit.")
+INTERNAL = CloseCode(1011, "internal error", "Something went wrong on our side.")
+
+TOKEN_REFUSED = CloseCode(4001, "token refused", "The token is missing, forged or of another kind.")
+PROTOCOL_ABUSE = CloseCode(4004, "too many errors", "Malformed input again and again.")
+EMPLOYEE_DISABLED = CloseCode(4010, "employee disabled", "The employee is no longer active.")
+REPLACED = CloseCode(4011, "replaced", "The same device connected again elsewhere.")
+
+TOKEN_EXPIRED = CloseCode(4201, "token expired", "Get a new token, then come back.")
+
+SLOW_CLIENT = CloseCode(4401, "slow client", "You read too slowly; come back and resume.")
+TOO_FAST = CloseCode(4402, "too fast", "You kept sending above your limit.")
+HELLO_TIMEOUT = CloseCode(4403, "no hello", "No hello came within 10 s.")
+OVERLOADED = CloseCode(4404, "overloaded", "This node cannot take you now.")
+NO_PONG = CloseCode(4405, "no sign of life", "Nothing came for 10 s after a ping.")
+
+DRAIN = CloseCode(4601, "drain", "This node is shutting down; connect again, elsewhere.")
+
+CATALOGUE = (
+    PROTOCOL_ERROR, BINARY_REFUSED, BAD_UTF8, TOO_BIG, INTERNAL,
+    TOKEN_REFUSED, PROTOCOL_ABUSE, EMPLOYEE_DISABLED, REPLACED,
+    TOKEN_EXPIRED,
+    SLOW_CLIENT, TOO_FAST, HELLO_TIMEOUT, OVERLOADED, NO_PONG,
+    DRAIN,
+)  # fmt: skip

@@ -1,0 +1,99 @@
+"""Employees, presence and typing on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.protocol.frame import Id, PlainText, Position, frame
+
+Status = Literal["offline", "away", "online", "busy", "on_call", "do_not_disturb"]
+ChosenStatus = Literal["online", "away", "busy", "do_not_disturb", "offline"]
+
+MAX_WATCHED = 500
+
+
+@frame
+class Employee:
+    """Someone who works here, as the CRM knows them."""
+
+    id: Id
+    name: str
+    department: str | None = None
+    position: str | None = None
+    avatar_url: str | None = None
+
+
+@frame
+class Presence:
+    """How reachable one employee is, across all their devices."""
+
+    employee_id: Id
+    status: Status
+    since: datetime | None = None
+    """When this status began; null when never seen."""
+    text: str | None = None
+    """A line of their own choosing."""
+    version: Position
+    """Whoever holds a higher version ignores a lower one."""
+
+
+@frame
+class PresenceWatch:
+    """Client → server: hear of these people from now on; replaces the previous list."""
+
+    type: Literal["presence.watch"] = "presence.watch"
+    employee_ids: Annotated[list[Id], Field(max_length=MAX_WATCHED)]
+
+
+@frame
+class PresenceWatched:
+    """Reply to presence.watch: a snapshot, deltas follow as presence.changed."""
+
+    presences: list[Presence]
+
+
+@frame
+class PresenceSet:
+    """Client → server: choose a status and a text; status null returns to the automatic one."""
+
+    type: Literal["presence.set"] = "presence.set"
+    status: ChosenStatus | None = None
+    text: Annotated[PlainText, Field(max_length=140)] | None = None
+
+
+@frame
+class PresenceIs:
+    """Reply to presence.set: what others now see."""
+
+    presence: Presence
+
+
+@frame
+class PresenceChanged:
+    """Server → watchers: how these people now are."""
+
+    type: Literal["presence.changed"] = "presence.changed"
+    presences: list[Presence]
+    degraded: bool = False
+    """True while presence cannot be read: what is shown is the last known state."""
+
+
+@frame
+class TypingStart:
+    """Client → server: I am writing here; repeat every 3 s while it lasts."""
+
+    type: Literal["typing.start"] = "typing.start"
+    conversation_id: Id
+
+
+@frame
+class TypingStarted:
+    """Server → the other participants: show it for expires_ms, or until a message comes."""
+
+    type: Literal["typing.started"] = "typing.started"
+    conversation_id: Id
+    employee_id: Id
+    expires_ms: int = 6000

@@ -1,0 +1,136 @@
+"""Write the tables of `docs/protocol.md` between their markers; the prose around them is ours.
+
+gateway/protocol, gateway/errors ─▶ here ─▶ docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from gateway.protocol import COMMANDS, EVENTS, REPLIES
+from gateway.protocol import described as wire
+from gateway.protocol.close_codes import CATALOGUE
+from gateway.protocol.described import FieldDescription, TypeDescription, one_line, wire_types
+
+PATH = Path(__file__).parents[2] / "docs" / "protocol.md"
+
+MARKERS = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+VERDICTS = {
+    "stop": "do not come back",
+    "refresh": "get a new token, then come back",
+    "back_off": "come back with back-off",
+    "now": "come back at once",
+}
+
+
+def render(page: str) -> str:
+    """Return page with every table between markers made anew; KeyError for an unknown table."""
+    return MARKERS.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", page)
+
+
+def commands() -> str:
+    """One row per command."""
+    described = wire_types()
+    rows = []
+    for name, command in COMMANDS.items():
+        reply = REPLIES[command]
+        what = described[command.__name__]
+        answer = _link(reply.__name__) if reply else "`{}`"
+        rows.append((f"`{name}`", _sentence(what.meaning), _fields(what), answer))
+    return _table(("command", "what it does", "fields", "reply (`ok`)"), rows)
+
+
+def events() -> str:
+    """One row per event."""
+    described = wire_types()
+    rows = []
+    for name, event in EVENTS.items():
+        what = described[event.__name__]
+        rows.append((f"`{name}`", _sentence(what.meaning), _fields(what)))
+    return _table(("event", "when", "fields"), rows)
+
+
+def types() -> str:
+    """One heading and table for each type that is neither a command nor an event."""
+    framed = {cls.__name__ for cls in (*COMMANDS.values(), *EVENTS.values())}
+    return "\n".join(
+        f"### {name}\n\n{described.meaning}\n\n{_field_table(described.fields)}"
+        for name, described in sorted(wire_types().items())
+        if name not in framed
+    )
+
+
+def errors() -> str:
+    """One row per error code."""
+    rows = [
+        (
+            f"`{error.code}`",
+            str(error.http_status),
+            "yes" if error().retry_after is not None else "",
+            one_line(error.__doc__ or ""),
+        )
+        for error in wire.errors()
+    ]
+    return _table(("code", "HTTP", "temporary", "meaning"), rows)
+
+
+def close_codes() -> str:
+    """One row per close code."""
+    rows = [
+        (str(close.code), close.reason, close.meaning, VERDICTS[close.verdict])
+        for close in CATALOGUE
+    ]
+    return _table(("code", "reason", "meaning", "the client"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "events": events,
+    "types": types,
+    "errors": errors,
+    "close_codes": close_codes,
+}
+
+
+def _fields(described: TypeDescription) -> str:
+    """Name the fields beside `type`, those that may be left out in brackets."""
+    named = []
+    for field in described.fields:
+        if field.name != "type":
+            name = f"`{field.name}`" if field.required else f"[`{field.name}`]"
+            named.append(f"{name} {_type(field.type)}" + (f", {field.limits}" * bool(field.limits)))
+    return "<br>".join(named)
+
+
+def _field_table(fields: Iterable[FieldDescription]) -> str:
+    rows = [
+        (f"`{field.name}`", _type(field.type), " ".join((field.meaning, field.limits)).strip())
+        for field in fields
+    ]
+    return _table(("field", "type", "meaning"), rows)
+
+
+def _type(name: str) -> str:
+    """Write a type for the page, names of our own types as links to their tables."""
+    return re.sub(r"\b[A-Z]\w+\b(?=\W|$)", lambda found: _link(found[0]), name).replace(
+        "Object<string, ", "map<string, "
+    )
+
+
+def _link(name: str) -> str:
+    return name if name == "Object" else f"[{name}](#{name.lower()})"
+
+
+def _sentence(meaning: str) -> str:
+    """Leave out `Client → server:`: the table's heading says so."""
+    said = re.sub(r"^(Client|Server) → [^:]*: ", "", meaning)
+    return said[:1].upper() + said[1:]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    cells = (" | ".join(cell.replace("|", r"\|") for cell in line) for line in lines)
+    return "".join(f"| {line} |\n" for line in cells)

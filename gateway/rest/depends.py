@@ -1,0 +1,87 @@
+"""From an HTTP request to the node, a Context, and a JSON answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from gateway import auth
+from gateway.context import Context
+from gateway.errors import Malformed, TokenMissing, TooFast
+from gateway.limits import Bucket
+from gateway.protocol import codec
+from gateway.protocol.frame import MAX_INT
+from gateway.rest.parts import parts_of
+
+BEARER = HTTPBearer(auto_error=False, description="The same token as the socket's.")
+MAX_BUCKETS = 10_000
+
+RowId = Annotated[int, Path(ge=1, le=MAX_INT)]
+
+
+class StrictRequest(Request):
+    """A request whose body is read by the same parser as the socket's frames."""
+
+    async def json(self) -> Any:
+        """Parse the body; NaN, lone surrogates, bad UTF-8 and UTF-16 are refused."""
+        try:
+            return codec.parse(await self.body())
+        except Malformed as error:
+            raise json.JSONDecodeError(error.detail, "", 0) from None
+
+
+class StrictRoute(APIRoute):
+    """A route that hands its function a StrictRequest."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strictly
+
+
+class Throttle:
+    """One bucket per employee of this worker: REST costs what the socket costs."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, Bucket] = {}
+
+    def check(self, employee_id: int, per_s: float, burst: float) -> None:
+        """Raise TooFast when this employee asks too often."""
+        bucket = self._buckets.pop(employee_id, None) or Bucket(per_s, burst)
+        self._buckets[employee_id] = bucket  # moved to the end: the oldest are forgotten first
+        if len(self._buckets) > MAX_BUCKETS:
+            del self._buckets[next(iter(self._buckets))]
+        if wait_s := bucket.take():
+            raise TooFast(wait_s)
+
+
+async def context(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+) -> Context:
+    """Check the token; say who asks."""
+    parts = parts_of(request)
+    if credentials is None:
+        raise TokenMissing
+    claims = parts.tokens.verify(credentials.credentials)
+    throttle: Throttle = request.app.state.throttle
+    throttle.check(claims.employee_id, parts.settings.commands_per_s, parts.settings.commands_burst)
+    async with parts.services.connection() as conn:
+        identity = await auth.identify(conn, claims)
+    return Context(identity, parts.services)
+
+
+Asking = Annotated[Context, Depends(context)]
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """Print an answer exactly as the socket would."""
+    return Response(codec.encode(value), status, media_type="application/json")

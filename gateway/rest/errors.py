@@ -1,0 +1,88 @@
+"""GatewayError → JSON body and status. A refusal never repeats what was sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from gateway.errors import (
+    GatewayError,
+    Invalid,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+)
+from gateway.protocol import Refusal, codec
+from gateway.protocol.frame import frame
+
+log = structlog.get_logger(__name__)
+
+
+@frame
+class RefusalBody:
+    """What every refused request carries."""
+
+    error: Refusal
+
+
+def body(error: GatewayError) -> Response:
+    """Build the answer to a refused request."""
+    headers: dict[str, str] = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if error.http_status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(
+        codec.encode({"error": codec.refusal(error)}),
+        error.http_status,
+        headers,
+        media_type="application/json",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Have every refusal of this app answered in the one form."""
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, GatewayError)
+        return body(error)
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return body(_invalid(error))
+
+    async def http(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        answer = body(_of_status(error.status_code))
+        answer.status_code = error.status_code
+        answer.headers.update({k: v for k, v in (error.headers or {}).items() if k == "Allow"})
+        return answer
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("request.failed", path=request.url.path, exc_info=error)
+        return body(GatewayError())
+
+    app.add_exception_handler(GatewayError, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def _invalid(error: RequestValidationError) -> GatewayError:
+    first: dict[str, Any] = dict(error.errors()[0])
+    if first["type"] == "json_invalid":
+        return Malformed()
+    path = ".".join(str(part) for part in first["loc"] if part != "body")
+    return Invalid(str(first["msg"])[:300], path=path[:200] or None)
+
+
+def _of_status(status: int) -> GatewayError:
+    known: dict[int, type[GatewayError]] = {
+        400: Malformed, 404: NotFound, 405: MethodNotAllowed, 413: TooLarge,
+    }  # fmt: skip
+    return known.get(status, GatewayError)()

@@ -1,0 +1,141 @@
+"""The messenger over HTTP: the same commands as on the socket."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from gateway import commands
+from gateway.errors import Invalid
+from gateway.people import directory
+from gateway.people.directory import EmployeePage
+from gateway.protocol import (
+    ConversationCreate,
+    ConversationList,
+    ConversationOpen,
+    ConversationOpened,
+    ConversationPage,
+    MessageHistory,
+    MessagePage,
+    MessageSend,
+    MessageSent,
+    ReceiptRead,
+    ReceiptReadDone,
+    UnreadCounts,
+    UnreadGet,
+)
+from gateway.protocol.conversations import MAX_CONVERSATIONS, MAX_PARTICIPANTS
+from gateway.protocol.frame import MAX_INT, Id, PlainText, Position, frame
+from gateway.protocol.messages import MAX_PAGE, Text
+from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+
+router = APIRouter(prefix="/v1/messenger", tags=["messenger"], route_class=StrictRoute)
+
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Cursor = Annotated[str | None, Query(max_length=200)]
+SeqQuery = Annotated[int | None, Query(ge=0, le=MAX_INT)]
+
+
+@frame
+class ConversationNew:
+    """Either employee_id, for a direct conversation, or title and employee_ids, for a group."""
+
+    employee_id: Id | None = None
+    title: Annotated[PlainText, Field(min_length=1, max_length=200)] | None = None
+    employee_ids: (
+        Annotated[list[Id], Field(min_length=1, max_length=MAX_PARTICIPANTS - 1)] | None
+    ) = None
+
+
+@frame
+class MessageNew:
+    """A message to store; repeating a client_key stores it once."""
+
+    client_key: UUID
+    text: Text
+
+
+@frame
+class ReadUpTo:
+    """How far I have read."""
+
+    seq: Position
+
+
+@router.get("/conversations", response_model=ConversationPage)
+async def list_conversations(
+    asking: Asking,
+    limit: Annotated[int, Query(ge=1, le=MAX_CONVERSATIONS)] = MAX_CONVERSATIONS,
+    cursor: Cursor = None,
+) -> Response:
+    """My conversations, the most recently active first."""
+    return answer(await commands.run(asking, ConversationList(limit=limit, cursor=cursor)))
+
+
+@router.post("/conversations", response_model=ConversationOpened, status_code=201)
+async def new_conversation(asking: Asking, body: ConversationNew) -> Response:
+    """Open a direct conversation (200 when there was one already), or make a group."""
+    command: ConversationOpen | ConversationCreate
+    if body.employee_id is not None and body.title is None and body.employee_ids is None:
+        command = ConversationOpen(employee_id=body.employee_id)
+    elif body.employee_id is None and body.title is not None and body.employee_ids is not None:
+        command = ConversationCreate(title=body.title, employee_ids=body.employee_ids)
+    else:
+        raise Invalid("Give employee_id alone, or title and employee_ids.")
+    opened: ConversationOpened = await commands.run(asking, command)
+    return answer(opened, 201 if opened.created else 200)
+
+
+@router.get("/conversations/{conversation_id}/messages", response_model=MessagePage)
+async def list_messages(
+    asking: Asking,
+    conversation_id: RowId,
+    before: SeqQuery = None,
+    after: SeqQuery = None,
+    limit: Limit = 50,
+) -> Response:
+    """Messages in ascending order: the newest, or those before or after a seq."""
+    command = MessageHistory(
+        conversation_id=conversation_id, before=before, after=after, limit=limit
+    )
+    return answer(await commands.run(asking, command))
+
+
+@router.post(
+    "/conversations/{conversation_id}/messages", response_model=MessageSent, status_code=201
+)
+async def send_message(asking: Asking, conversation_id: RowId, body: MessageNew) -> Response:
+    """Store a message; the same client_key again answers with the first one."""
+    command = MessageSend(
+        conversation_id=conversation_id, client_key=body.client_key, text=body.text
+    )
+    return answer(await commands.run(asking, command), 201)
+
+
+@router.post("/conversations/{conversation_id}/read", response_model=ReceiptReadDone)
+async def read(asking: Asking, conversation_id: RowId, body: ReadUpTo) -> Response:
+    """Move my read position forward."""
+    command = ReceiptRead(conversation_id=conversation_id, seq=body.seq)
+    return answer(await commands.run(asking, command))
+
+
+@router.get("/unread-count", response_model=UnreadCounts)
+async def unread_count(asking: Asking) -> Response:
+    """My unread counts, and their total for a badge."""
+    return answer(await commands.run(asking, UnreadGet()))
+
+
+@router.get("/search/employees", response_model=EmployeePage)
+async def search_employees(
+    asking: Asking,
+    q: Annotated[str, Query(max_length=100)] = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Active employees by any part of name, position or department; all without q."""
+    if "\x00" in q:
+        raise Invalid("must not contain U+0000", path="q")
+    return answer(await directory.search(asking, q, limit=limit, cursor=cursor))

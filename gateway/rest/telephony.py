@@ -1,0 +1,86 @@
+"""Calls over HTTP, and the door for PBX events."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import structlog
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from gateway import commands
+from gateway.errors import Invalid, SignatureInvalid, TooMany
+from gateway.protocol import CallList, CallPage, codec
+from gateway.protocol.calls import Outcome
+from gateway.protocol.frame import frame
+from gateway.rest.depends import Asking, StrictRoute, answer
+from gateway.rest.parts import parts_of
+from gateway.telephony import webhook
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
+
+
+@frame
+class RejectedEvent:
+    """Why one event of a batch was not taken; the others were."""
+
+    index: int
+    code: str
+    message: str
+
+
+@frame
+class EventsTaken:
+    """The answer to a webhook, after its events are committed."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[RejectedEvent]
+
+
+@router.get("/calls", response_model=CallPage)
+async def list_calls(
+    asking: Asking,
+    status: Literal["live", "ended"] | None = None,
+    outcome: Outcome | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """List the calls I took part in, newest first; everyone's with permission calls.view_all."""
+    command = CallList(status=status, outcome=outcome, limit=limit, cursor=cursor)
+    return answer(await commands.run(asking, command))
+
+
+@router.post("/events", response_model=EventsTaken)
+async def take_events(
+    request: Request,
+    source: Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = "main",
+    webhook_id: Annotated[str | None, Header(max_length=256)] = None,
+    webhook_timestamp: Annotated[str | None, Header(max_length=32)] = None,
+    webhook_signature: Annotated[str | None, Header(max_length=4_096)] = None,
+) -> Response:
+    """Take an array of call events from a PBX, signed as Standard Webhooks 1.0.
+
+    Answered after the COMMIT: what is accepted is stored, exactly once however often it is sent.
+    One bad event does not spoil its batch.
+    """
+    parts = parts_of(request)
+    body = await request.body()
+    secrets = parts.settings.pbx_secrets.get(source, [])
+    if not webhook.is_signed(
+        body,
+        message_id=webhook_id,
+        timestamp=webhook_timestamp,
+        signature=webhook_signature,
+        secrets=[secret.get_secret_value() for secret in secrets],
+    ):
+        log.warning("webhook.refused", source=source)
+        raise SignatureInvalid
+    events = codec.parse(body)
+    if not isinstance(events, list):
+        raise Invalid("The body is an array of events.")
+    if len(events) > parts.settings.max_webhook_events:
+        raise TooMany(f"At most {parts.settings.max_webhook_events} events in one request.")
+    taken = await webhook.take(parts.pipeline, source, events, region=parts.settings.phone_region)
+    return answer(taken)

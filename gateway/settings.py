@@ -1,0 +1,131 @@
+"""Every setting, from the environment and nowhere else.
+
+The names are these fields in capitals behind GATEWAY_: GATEWAY_DATABASE_URL, GATEWAY_PORT …
+docs/operations.md lists them; a test keeps that list complete.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def default_state_dir() -> Path:
+    """Return where the embedded servers keep their data: $XDG_STATE_HOME/crm-gateway."""
+    home = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
+    return Path(home) / "crm-gateway"
+
+
+class Settings(BaseSettings):
+    """What an operator can set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
+
+    database_url: str | None = None
+    """PostgreSQL of the CRM: `postgresql://user:password@host/database`. Unset: `gateway dev`
+    starts its own."""
+    redis_url: str | None = None
+    """Redis 7 or Valkey: `redis://host:6379/0`, `rediss://…` or `unix:///path`. Unset: `gateway
+    dev` starts its own."""
+    state_dir: Path = Field(default_factory=default_state_dir)
+    """Where the embedded servers keep their data."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for all."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """The one port for sockets, REST, health and the page."""
+    workers: int = Field(default=1, ge=1, le=128)
+    """Worker processes; about one per core."""
+    worker_ports: int = Field(default=0, ge=0, le=65535)
+    """If set, worker 1 also listens on this port, worker 2 on the next …: to reach just one."""
+    node: str = Field(default_factory=lambda: f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}")
+    """This worker's name among all nodes, unique. `gateway serve` adds the worker's number."""
+
+    token_secret: SecretStr | None = None
+    """Key that signs and checks tokens (HS256), 32 bytes or more; whoever issues them has it."""
+    token_issuer: str = "crm-gateway"  # noqa: S105
+    """What `iss` of a token must say."""
+    token_audience: str = "crm-gateway"  # noqa: S105
+    """What `aud` of a token must say."""
+    token_leeway_s: int = Field(default=10, ge=0, le=60)
+    """How far clocks may differ when a token's times are checked."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Web origins that may open sockets and call REST, separated by commas:
+    `https://crm.example.com`. The gateway's own origin always may."""
+    demo: bool = False
+    """Serve the demo's sign-in (anyone becomes anyone): for `gateway dev` only."""
+
+    pbx_secrets: dict[str, list[SecretStr]] = Field(default_factory=dict)
+    """PBX name → secrets that sign its webhooks, as JSON: `{"main": ["whsec_…"]}`. Two secrets
+    while one replaces the other."""
+    phone_region: str = Field(default="UA", pattern=r"^[A-Z]{2}$")
+    """Country whose national numbers the PBX sends (ISO 3166), to make E.164 of them."""
+
+    database_pool: int = Field(default=10, ge=2, le=200)
+    """Connections to PostgreSQL per worker."""
+    database_timeout_s: float = Field(default=5.0, gt=0, le=60)
+    """After this long a statement is given up with `database.unavailable`."""
+
+    max_frame_bytes: int = Field(default=65_536, ge=1_024, le=2**24)
+    """Largest WebSocket message a client may send; beyond it 1009."""
+    max_batch: int = Field(default=100, ge=1, le=1_000)
+    """Most commands in one array frame."""
+    max_body_bytes: int = Field(default=65_536, ge=1_024, le=2**26)
+    """Largest REST body; beyond it 413."""
+    max_webhook_bytes: int = Field(default=1_048_576, ge=1_024, le=2**26)
+    """Largest body of POST /v1/telephony/events."""
+    max_webhook_events: int = Field(default=1_000, ge=1, le=10_000)
+    """Most events in one POST /v1/telephony/events."""
+    commands_per_s: float = Field(default=20.0, gt=0)
+    """Commands a connection may send on average …"""
+    commands_burst: int = Field(default=60, ge=1)
+    """… and at once."""
+    max_errors: int = Field(default=20, ge=1)
+    """Malformed frames or refusals for speed within a minute before the connection is closed."""
+    max_pending: int = Field(default=32, ge=1, le=1_000)
+    """Commands of one connection that may wait; beyond it its socket is not read."""
+    max_topics: int = Field(default=2_000, ge=10)
+    """Conversations a connection hears live: its newest ones."""
+    connections_per_address: int = Field(default=2_000, ge=1)
+    """Open connections per worker from one address."""
+    outgoing_bytes: int = Field(default=1_048_576, ge=65_536)
+    """What may wait for a client that reads slowly; beyond it 4401."""
+
+    hello_s: float = Field(default=10.0, gt=0)
+    """A socket that has not said hello by then is closed."""
+    head_s: float = Field(default=5.0, gt=0)
+    """An HTTP request's head must be complete by then."""
+    ping_s: float = Field(default=25.0, gt=0)
+    """Quiet time after which the server pings. 25 s: home routers drop idle TCP after 30."""
+    pong_s: float = Field(default=10.0, gt=0)
+    """Silence after a ping that ends the connection."""
+    drain_s: float = Field(default=15.0, gt=0)
+    """How long a stopping worker may take to say goodbye."""
+    sweep_s: float = Field(default=2.0, gt=0)
+    """How often each worker compares its positions with the database."""
+    presence_lease_s: float = Field(default=15.0, gt=0)
+    """A worker that is silent this long is dead, and what it held is taken over."""
+    presence_grace_s: float = Field(default=10.0, ge=0)
+    """How long someone whose last device went stays online: reloads are invisible."""
+
+    log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
+    """debug, info, warning or error."""
+    log_format: str = Field(default="text", pattern=r"^(text|json)$")
+    """text for people, json for machines."""
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(
+                origin.strip().rstrip("/") for origin in value.split(",") if origin.strip()
+            )
+        return value

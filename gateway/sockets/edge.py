@@ -1,0 +1,103 @@
+"""The HTTP side of the one port: uvicorn's httptools protocol with bounds of our own.
+
+uvicorn's defaults wait for ever for the rest of a head and read heads of any size; here a head
+has 5 s and 16 KiB, for every connection on the port, those that become WebSockets included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.sockets.node import Node
+
+log = structlog.get_logger(__name__)
+
+MAX_HEAD = 16_384
+
+
+class Edge(HttpToolsProtocol):
+    """One TCP connection, until it is upgraded or closed."""
+
+    def __init__(self, node: Node, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._node = node
+        self._head_bytes = 0
+        self._in_head = True
+        self._head_until = 0.0
+        self._address = ""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self._address = peer[0] if peer else "unix"
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head and not self._head_bytes:
+            self._head_bytes = 1  # it has begun to speak
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 1
+        self._head_until = asyncio.get_running_loop().time() + self._node.settings.head_s
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._count(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_response_complete()
+
+    def due(self, now: float) -> float | None:
+        """Close a connection whose head did not come in time."""
+        gone = self.transport is None or self.transport.is_closing() or self.parser is None
+        upgraded = self.transport is not None and self.transport.get_protocol() is not self
+        if gone or upgraded:
+            return None
+        if self._in_head and self._head_bytes and now >= self._head_until:
+            self._cut("head too slow")
+            return None
+        if self._in_head and now >= self._head_until and self.cycle is None:
+            self.transport.close()  # connected, and said nothing
+            return None
+        return now + self._node.settings.head_s
+
+    def _expect_head(self) -> None:
+        until = asyncio.get_running_loop().time() + self._node.settings.head_s
+        self._head_until = until
+        self._node.wheel.add(until, self)
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD:
+            self._cut("head too large")
+
+    def _cut(self, why: str) -> None:
+        log.info("http.cut", why=why, address=self._address)
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.abort()
+
+
+def edge_class(node: Callable[[], Node]) -> Callable[..., Edge]:
+    """Return what uvicorn's `http=` setting takes."""
+
+    def make(**arguments: Any) -> Edge:
+        return Edge(node(), **arguments)
+
+    return make

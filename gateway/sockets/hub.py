@@ -1,0 +1,104 @@
+"""Topic → sessions: join, leave, deliver.
+
+bus ─▶ Hub ─▶ sessions. Events with a change number pass through the conversation's stream first,
+which puts them in order and fills gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
+
+from gateway.bus import Announcement
+from gateway.sockets.shared_frame import text_frame
+
+PASSING = frozenset({"typing.started", "presence.changed"})
+"""Events that may be dropped for a slow reader: the next one, or a timer, makes up for them."""
+
+
+class Listener(Protocol):
+    """What joins a topic: a session."""
+
+    topics: set[str]
+
+    @property
+    def user_id(self) -> int: ...
+
+    def hear(self, topic: str, change: int, frame: bytes, *, passing: bool) -> None:
+        """Take a frame of this topic."""
+
+
+Follow = Callable[[Announcement, Collection[Listener]], None]
+"""Something to do after an event of one type was delivered here."""
+
+
+class Hub:
+    """Who on this node hears what."""
+
+    def __init__(
+        self,
+        *,
+        opened: Callable[[str], None],
+        closed: Callable[[str], None],
+    ) -> None:
+        self._listeners: dict[str, set[Listener]] = {}
+        self._opened = opened
+        self._closed = closed
+        self._follow: dict[str, Follow] = {}
+        self.deliveries = 0
+
+    def after(self, event_type: str, follow: Follow) -> None:
+        """Call follow after each delivery of this type of event, even to nobody."""
+        self._follow[event_type] = follow
+
+    def join(self, listener: Listener, topics: Iterable[str]) -> list[str]:
+        """Add listener to topics; return those that this node did not hear before."""
+        new: list[str] = []
+        for topic in topics:
+            listeners = self._listeners.get(topic)
+            if listeners is None:
+                listeners = self._listeners[topic] = set()
+                new.append(topic)
+                self._opened(topic)
+            listeners.add(listener)
+            listener.topics.add(topic)
+        return new
+
+    def leave(self, listener: Listener) -> None:
+        """Take listener out of every topic."""
+        for topic in listener.topics:
+            listeners = self._listeners.get(topic)
+            if listeners is None:
+                continue
+            listeners.discard(listener)
+            if not listeners:
+                del self._listeners[topic]
+                self._closed(topic)
+        listener.topics.clear()
+
+    def listeners(self, topic: str) -> Collection[Listener]:
+        """Return who hears this topic now; do not keep it."""
+        return self._listeners.get(topic, ())
+
+    def topics(self) -> Collection[str]:
+        """Return every topic someone here hears; do not keep it."""
+        return self._listeners.keys()
+
+    def deliver(self, announcement: Announcement) -> None:
+        """Hand one event to everyone here who hears its topic."""
+        listeners = self._listeners.get(announcement.topic, ())
+        if listeners:
+            self._fan_out(announcement, listeners)
+        follow = self._follow.get(announcement.type)
+        if follow is not None:
+            follow(announcement, listeners)
+
+    def _fan_out(self, announcement: Announcement, listeners: Collection[Listener]) -> None:
+        frame = text_frame(announcement.payload)
+        topic, change, by = announcement.topic, announcement.change, announcement.by
+        passing = announcement.type in PASSING
+        for listener in listeners:
+            if by and listener.user_id == by:
+                continue
+            listener.hear(topic, change, frame, passing=passing)
+        self.deliveries += len(listeners)

@@ -1,0 +1,283 @@
+"""This worker's half of everything sessions share: who is here, and what they use.
+
+app ─▶ Node ─▶ sessions. Nodes know each other only through the bus and the presence store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Collection, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+from gateway import commands, topics
+from gateway.auth import Tokens
+from gateway.auth.queries import employees
+from gateway.bus import Announcement, Bus, announce
+from gateway.chat.queries import conversations as conversation_queries
+from gateway.chat.queries import messages as message_queries
+from gateway.chat.queries import receipts as receipt_queries
+from gateway.context import Context, Services
+from gateway.ops.tasks import Tasks
+from gateway.people import presences
+from gateway.protocol import (
+    Hello,
+    MessageCreated,
+    PresenceWatch,
+    PresenceWatched,
+    Unread,
+    close_codes,
+)
+from gateway.settings import Settings
+from gateway.sockets import welcome
+from gateway.sockets.heartbeat import Wheel
+from gateway.sockets.hub import Hub
+from gateway.sockets.presence_watch import PresenceWatch as Watch
+from gateway.sockets.sender import Cork
+from gateway.sockets.shared_frame import text_frame
+from gateway.sockets.streams import Streams
+from gateway.sockets.unread_push import UnreadPush
+
+if TYPE_CHECKING:
+    from gateway.sockets.session import Session
+
+log = structlog.get_logger(__name__)
+
+CONVERSATION = "conversation:"
+PRESENCE = "presence:"
+CHANGES_AT_ONCE = 200
+REVOCATION_S = 5.0
+HELLOS_AT_ONCE = 32
+"""Hellos served at the same time; the rest wait their turn, so that a reconnect storm does not
+take every database connection from those who are already here."""
+
+
+class Node:
+    """Sessions, topics and deadlines of one worker process."""
+
+    def __init__(self, settings: Settings, *, services: Services, tokens: Tokens) -> None:
+        self.settings = settings
+        self.services = services
+        self.tokens = tokens
+        self.bus: Bus
+        self.cork = Cork()
+        self.wheel = Wheel()
+        self.tasks = Tasks()
+        self.hello_slots = asyncio.Semaphore(HELLOS_AT_ONCE)
+        self.sessions: set[Session] = set()
+        self.draining = False
+        self.hub = Hub(opened=self._topic_opened, closed=self._topic_closed)
+        self.streams = Streams(
+            deliver=self.hub.deliver,
+            changes_after=self._changes_after,
+            positions=self._positions,
+        )
+        self.watches = Watch(heard=lambda _topic: None, unheard=self._unheard)
+        self.unread = UnreadPush(counts_of=self._counts_of, push=self._push_to_user)
+        self.hub.after("message.created", self._message_delivered)
+        self.hub.after("receipt.read", self._receipt_delivered)
+        self.hub.after("conversation.created", self._conversation_delivered)
+        self._addresses: Counter[str] = Counter()
+        self._ended = asyncio.Event()
+        self.opened = 0
+        self.bytes_in = 0
+        self.closes: Counter[int] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.latency: dict[str, list[float]] = {}
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Begin to tick, sweep and push; stack ends it."""
+        await stack.enter_async_context(self.tasks)
+        self.wheel.start()
+        stack.callback(self.wheel.stop)
+        self.spawn(self.streams.run(self.settings.sweep_s), name="streams")
+        self.spawn(self.unread.run(), name="unread")
+        self.spawn(self._revoke(), name="revocation")
+
+    def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
+        self.tasks.spawn(work, name=name)
+
+    def time(self) -> float:
+        """Return the wall clock, seconds since 1970."""
+        return time.time()
+
+    # --- publish and deliver ---------------------------------------------------------------
+
+    def publish(self, announcements: Collection[Announcement]) -> None:
+        """Deliver here at once, and ring at the other nodes."""
+        for announcement in announcements:
+            self.deliver(announcement)
+        self.bus.publish(announcements)
+
+    def deliver(self, announcement: Announcement) -> None:
+        """Take an event, from the bus or from here, to whoever hears it on this node."""
+        topic = announcement.topic
+        if topic.startswith(PRESENCE):
+            self.watches.deliver(announcement)
+        elif announcement.change and topic.startswith(CONVERSATION):
+            self.streams.accept(int(topic[len(CONVERSATION) :]), announcement)
+        else:
+            self.hub.deliver(announcement)
+
+    def resynced(self) -> None:
+        """Take note that the bus may have lost something."""
+        self.streams.check_all()
+
+    def _topic_opened(self, topic: str) -> None:
+        if topic.startswith(CONVERSATION):
+            self.streams.open(int(topic[len(CONVERSATION) :]))
+
+    def _topic_closed(self, topic: str) -> None:
+        if topic.startswith(CONVERSATION):
+            self.streams.close(int(topic[len(CONVERSATION) :]))
+        self.bus.unsubscribe([topic])
+
+    def _unheard(self, topic: str) -> None:
+        self.bus.unsubscribe([topic])
+
+    def _message_delivered(self, announcement: Announcement, listeners: Any) -> None:
+        conversation_id = int(announcement.topic[len(CONVERSATION) :])
+        self.unread.changed({listener.user_id for listener in listeners}, conversation_id)
+
+    def _receipt_delivered(self, announcement: Announcement, _listeners: Any) -> None:
+        event = orjson.loads(announcement.payload)
+        self.unread.changed([event["employee_id"]], event["conversation_id"])
+
+    def _conversation_delivered(self, announcement: Announcement, listeners: Any) -> None:
+        conversation_id = orjson.loads(announcement.payload)["conversation_id"]
+        for session in list(listeners):
+            self.spawn(welcome.join_late(self, session, conversation_id), name="session.join_late")
+
+    # --- what streams and counts read ------------------------------------------------------
+
+    async def _changes_after(self, asked: Sequence[tuple[int, int]]) -> list[Announcement]:
+        async with self.services.connection() as conn:
+            found = await message_queries.changed_after(conn, asked, CHANGES_AT_ONCE)
+        return [
+            announce(
+                topics.conversation(message.conversation_id),
+                MessageCreated(
+                    conversation_id=message.conversation_id,
+                    change=message.change,
+                    message=message,
+                ),
+                change=message.change,
+            )
+            for message in found
+        ]
+
+    async def _positions(self, conversation_ids: Sequence[int]) -> dict[int, int]:
+        async with self.services.connection() as conn:
+            return await conversation_queries.positions(conn, conversation_ids)
+
+    async def _counts_of(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, Unread]]:
+        async with self.services.connection() as conn:
+            return await receipt_queries.unread_of(conn, pairs)
+
+    def _push_to_user(self, employee_id: int, payload: bytes) -> None:
+        frame = text_frame(payload)
+        topic = topics.user(employee_id)
+        for listener in self.hub.listeners(topic):
+            listener.hear(topic, 0, frame, passing=False)
+
+    # --- sessions --------------------------------------------------------------------------
+
+    def may_connect(self, address: str) -> bool:
+        return self._addresses[address] < self.settings.connections_per_address
+
+    def connected(self, session: Session, address: str) -> None:
+        self._addresses[address] += 1
+        self.sessions.add(session)
+        self.opened += 1
+        self.wheel.add(session.opened_at + self.settings.hello_s, session)
+
+    def disconnected(self, address: str) -> None:
+        self._addresses[address] -= 1
+        if self._addresses[address] <= 0:
+            del self._addresses[address]
+
+    async def welcome(
+        self, session: Session, command: Hello, token: str | None, request_id: int | None
+    ) -> None:
+        """Serve a hello."""
+        async with self.hello_slots:
+            await welcome.serve(self, session, command, token, request_id)
+
+    async def run(self, ctx: Context, command: Any) -> Any:
+        return await commands.run(ctx, command)
+
+    async def watch(self, session: Session, command: PresenceWatch) -> PresenceWatched:
+        """Have session hear of these people from now on: subscribe first, then look."""
+        assert session.context is not None
+        wanted = self.watches.watch(session, command.employee_ids)
+        await self.bus.subscribe(wanted)
+        return await presences.look(session.context, command)
+
+    def forget(self, session: Session, reason: str) -> None:
+        """Take a session that has ended out of everything."""
+        self.sessions.discard(session)
+        user_id = session.user_id
+        self.hub.leave(session)
+        self.watches.forget(session)
+        now = asyncio.get_running_loop().time()
+        log.info(
+            "session.ended",
+            session=session.id,
+            user=user_id,
+            seconds=round(now - session.opened_at, 1),
+            frames_in=session.frames_in,
+            why=reason,
+        )
+        if user_id:
+            if not self.hub.listeners(topics.user(user_id)):
+                self.unread.left(user_id)
+            self.spawn(self.services.presence.leave(user_id, session.id), name="presence.leave")
+        if not self.sessions:
+            self._ended.set()
+
+    async def drain(self) -> None:
+        """Say goodbye to everyone and wait until they are gone, at most drain_s."""
+        self.draining = True
+        self._ended.clear()
+        for session in list(self.sessions):
+            session.drain()
+        if self.sessions:
+            try:
+                await asyncio.wait_for(self._ended.wait(), self.settings.drain_s)
+            except TimeoutError:
+                log.warning("node.drain_incomplete", sessions=len(self.sessions))
+
+    async def _revoke(self) -> None:
+        """Let go of employees who were disabled: within seconds, whatever the bus lost."""
+        while True:
+            await asyncio.sleep(REVOCATION_S)
+            present = {session.user_id for session in self.sessions} - {0}
+            if not present:
+                continue
+            try:
+                async with self.services.connection() as conn:
+                    gone = set(await employees.inactive(conn, present))
+            except Exception as error:  # noqa: BLE001 - asked again in a moment
+                log.warning("revocation.read_failed", error=type(error).__name__)
+                continue
+            for session in [s for s in self.sessions if s.user_id in gone]:
+                session.end(close_codes.EMPLOYEE_DISABLED)
+
+    # --- figures ---------------------------------------------------------------------------
+
+    def took(self, command: str, seconds: float) -> None:
+        figures = self.latency.setdefault(command, [0, 0.0, 0.0])
+        figures[0] += 1
+        figures[1] += seconds
+        figures[2] = max(figures[2], seconds)
+
+    def refused(self, code: str) -> None:
+        self.refusals[code] += 1
+
+    def closed_with(self, code: int) -> None:
+        self.closes[code] += 1

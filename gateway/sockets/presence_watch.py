@@ -1,0 +1,96 @@
+"""Who watches whom on this node, and what they have not been told yet.
+
+bus ─▶ PresenceWatch ─▶ sessions. Changes are conflated: per watcher at most one frame in 250 ms,
+with the newest state of each person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+import orjson
+
+from gateway import topics
+from gateway.bus import Announcement
+from gateway.sockets.shared_frame import text_frame
+
+if TYPE_CHECKING:
+    from gateway.sockets.session import Session
+
+CONFLATE_S = 0.25
+
+
+class PresenceWatch:
+    """The reverse of all watch lists of this node's sessions."""
+
+    def __init__(self, *, heard: Callable[[str], None], unheard: Callable[[str], None]) -> None:
+        self._watchers: dict[int, set[Session]] = {}
+        self._shards: dict[str, int] = {}
+        self._heard = heard
+        self._unheard = unheard
+        self._news: dict[Session, dict[int, bytes]] = {}
+        self._flushing = False
+
+    def __contains__(self, topic: str) -> bool:
+        return topic in self._shards
+
+    def watch(self, session: Session, employee_ids: Collection[int]) -> list[str]:
+        """Replace what session watches; return the topics now wanted for it."""
+        wanted = frozenset(employee_ids)
+        for employee_id in session.watched - wanted:
+            self._drop(session, employee_id)
+        for employee_id in wanted - session.watched:
+            self._watchers.setdefault(employee_id, set()).add(session)
+            topic = topics.presence(employee_id)
+            self._shards[topic] = self._shards.get(topic, 0) + 1
+            if self._shards[topic] == 1:
+                self._heard(topic)
+        session.watched = wanted
+        return sorted({topics.presence(employee_id) for employee_id in wanted})
+
+    def forget(self, session: Session) -> None:
+        """Drop everything this session watches."""
+        if session.watched:
+            self.watch(session, ())
+        self._news.pop(session, None)
+
+    def deliver(self, announcement: Announcement) -> None:
+        """Take news of some people; their watchers hear soon."""
+        for presence in orjson.loads(announcement.payload)["presences"]:
+            watchers = self._watchers.get(presence["employee_id"])
+            if not watchers:
+                continue
+            encoded = orjson.dumps(presence)
+            for session in watchers:
+                self._news.setdefault(session, {})[presence["employee_id"]] = encoded
+        if self._news and not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_later(CONFLATE_S, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        news, self._news = self._news, {}
+        frames: dict[tuple[bytes, ...], bytes] = {}
+        for session, presences in news.items():
+            key = tuple(presences.values())
+            if key not in frames:  # most watchers hear the same news
+                payload = (
+                    b'{"type":"presence.changed","presences":[%b],"degraded":false}'
+                    % b",".join(key)
+                )
+                frames[key] = text_frame(payload)
+            if not session.closed:
+                session.hear("", 0, frames[key], passing=True)
+
+    def _drop(self, session: Session, employee_id: int) -> None:
+        watchers = self._watchers[employee_id]
+        watchers.discard(session)
+        if not watchers:
+            del self._watchers[employee_id]
+        topic = topics.presence(employee_id)
+        self._shards[topic] -= 1
+        if not self._shards[topic]:
+            del self._shards[topic]
+            self._unheard(topic)

@@ -1,0 +1,318 @@
+"""The WebSocket's protocol class for uvicorn: handshake, frames, close; no ASGI in between.
+
+uvicorn ─▶ SocketProtocol ─▶ Session. Handshake and frame parsing are the `websockets` library's
+sans-I/O ServerProtocol; outgoing frames are written to the transport as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from gateway.errors import Draining, GatewayError, NotFound, OriginRefused, TooManyConnections
+from gateway.protocol import SUBPROTOCOL, Bye, close_codes, codec
+from gateway.protocol.close_codes import CloseCode
+from gateway.sockets.node import Node
+from gateway.sockets.sender import HIGH_WATER, Sender
+from gateway.sockets.session import Session
+from gateway.sockets.shared_frame import text_frame
+
+log = structlog.get_logger(__name__)
+
+PATH = "/v1/ws"
+BEARER = "bearer."
+LINGER_S = 2.0  # after our close frame the client has this long to answer before the cut
+MAX_FRAGMENTS = 1_024
+
+quiet = logging.getLogger("gateway.websockets")
+quiet.setLevel(logging.ERROR)  # the library logs every connection; we log one line of our own
+
+
+class SocketProtocol(asyncio.Protocol):
+    """One TCP connection that asked to become a WebSocket."""
+
+    __slots__ = (
+        "_address", "_closing_at", "_fragments", "_node", "_sender", "_server_state", "_session",
+        "_transport", "_ws",
+    )  # fmt: skip
+
+    def __init__(self, node: Node, server_state: Any) -> None:
+        self._node = node
+        self._server_state = server_state
+        self._transport: asyncio.Transport | None = None
+        self._sender: Sender | None = None
+        self._session: Session | None = None
+        self._fragments: list[bytes] | None = None
+        self._closing_at = 0.0
+        self._address = ""
+        self._ws = ServerProtocol(
+            max_size=node.settings.max_frame_bytes,
+            select_subprotocol=select_subprotocol,
+            logger=quiet,
+        )
+
+    # --- asyncio.Protocol ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._server_state.connections.add(self)
+        peer = transport.get_extra_info("peername")
+        self._address = peer[0] if peer else "unix"
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._sender = Sender(
+            transport,
+            self._node.cork,
+            limit_bytes=self._node.settings.outgoing_bytes,
+            on_overflow=self._overflow,
+        )
+
+    def data_received(self, data: bytes) -> None:
+        self._node.bytes_in += len(data)
+        self._ws.receive_data(data)
+        for event in self._ws.events_received():
+            if isinstance(event, Request):
+                self._handshake(event)
+            elif isinstance(event, Frame):
+                self._frame(event)
+        self._write_protocol()
+
+    def eof_received(self) -> None:
+        self._ws.receive_eof()
+        self._write_protocol()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server_state.connections.discard(self)
+        if self._sender is not None:
+            self._sender.close()
+        if self._session is not None:
+            code = self._ws.close_rcvd.code if self._ws.close_rcvd else 1006
+            self._session.shut(f"client closed {code}" if exc is None else type(exc).__name__)
+            self._node.disconnected(self._address)
+            self._session = None
+
+    def pause_writing(self) -> None:
+        if self._sender is not None:
+            self._sender.pause()
+
+    def resume_writing(self) -> None:
+        if self._sender is not None:
+            self._sender.resume()
+
+    def shutdown(self) -> None:
+        """Drain: uvicorn calls this when the process is asked to stop."""
+        if self._session is not None:
+            self._session.drain()
+        elif self._transport is not None:
+            self._transport.close()
+
+    # --- handshake -------------------------------------------------------------------------
+
+    def _handshake(self, request: Request) -> None:
+        refusal = self._refuse(request)
+        if refusal is not None:
+            self._ws.send_response(refusal)
+            return
+        response = self._ws.accept(request)
+        response.headers["Server"] = "crm-gateway"
+        self._ws.send_response(response)
+        if self._ws.state is not OPEN:
+            log.info("socket.refused", status=response.status_code, address=self._address)
+            return
+        self._write_protocol()
+        assert self._sender is not None
+        self._session = Session(self._node, self, self._sender, token_of(request.headers))
+        self._node.connected(self._session, self._address)
+
+    def _refuse(self, request: Request) -> Response | None:
+        error: GatewayError | None = None
+        if urlsplit(request.path).path != PATH:
+            error = NotFound(f"The WebSocket is at {PATH}.")
+        elif self._node.draining:
+            error = Draining()
+        elif not self._node.may_connect(self._address):
+            error = TooManyConnections()
+        elif not origin_allowed(request.headers, self._node.settings.allowed_origins):
+            error = OriginRefused()
+        if error is None:
+            return None
+        log.info(
+            "socket.refused",
+            code=error.code,
+            address=self._address,
+            origin=request.headers.get("Origin", "")[:200],
+        )
+        return refusal_response(error)
+
+    # --- frames ----------------------------------------------------------------------------
+
+    def _frame(self, frame: Frame) -> None:
+        if self._session is None or self._session.closed:
+            return
+        if frame.opcode is Opcode.TEXT:
+            if frame.fin:
+                self._message(bytes(frame.data))
+            else:
+                self._fragments = [bytes(frame.data)]
+        elif frame.opcode is Opcode.CONT and self._fragments is not None:
+            self._fragments.append(bytes(frame.data))
+            if len(self._fragments) > MAX_FRAGMENTS:
+                self.close(close_codes.TOO_BIG)
+            elif frame.fin:
+                data, self._fragments = b"".join(self._fragments), None
+                self._message(data)
+        elif frame.opcode is Opcode.BINARY:
+            self.close(close_codes.BINARY_REFUSED)
+        else:  # ping (answered by the library), pong, close: a sign of life
+            self._session.heard_at = asyncio.get_running_loop().time()
+
+    def _message(self, data: bytes) -> None:
+        assert self._session is not None
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            self.close(close_codes.BAD_UTF8)
+            return
+        self._session.receive(data)
+
+    # --- closing ---------------------------------------------------------------------------
+
+    def close(self, code: CloseCode) -> None:
+        """Say bye, close with this code, and cut the line if the client does not answer."""
+        if self._session is None or self._session.closed or self._sender is None:
+            return
+        self._node.closed_with(code.code)
+        self._session.shut(f"{code.code} {code.reason}")
+        last = bye_frame(code, self._node.settings.drain_s) if code.code >= 4000 else b""
+        if self._ws.state is OPEN:
+            self._ws.send_close(code.code, code.reason)
+        last += b"".join(self._ws.data_to_send())
+        self._sender.farewell(last)
+        loop = asyncio.get_running_loop()
+        self._closing_at = loop.time() + LINGER_S
+        self._node.wheel.add(self._closing_at, self)
+
+    def due(self, now: float) -> None:
+        """Cut a connection that was told to close and stays."""
+        if self._transport is not None and now >= self._closing_at:
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _overflow(self) -> None:
+        if self._session is not None:
+            self._session.overflowed()
+
+    def _write_protocol(self) -> None:
+        """Write what the library wants written: handshake, pongs, close; "" is the end."""
+        if self._transport is None or self._sender is None:
+            return
+        for data in self._ws.data_to_send():
+            if data:
+                self._sender.control(data)
+            else:
+                self._sender.flush()
+                self._transport.close()
+
+
+def protocol_class(node: Callable[[], Node]) -> Callable[..., SocketProtocol]:
+    """Return what uvicorn's `ws=` setting takes: it makes a protocol for each upgrade."""
+
+    def make(
+        *,
+        config: Any,  # noqa: ARG001 - uvicorn passes it
+        server_state: Any,
+        app_state: dict[str, Any],  # noqa: ARG001
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> SocketProtocol:
+        return SocketProtocol(node(), server_state)
+
+    return make
+
+
+def bye_frame(code: CloseCode, drain_s: float) -> bytes:
+    """Build the `bye` event that goes before a close."""
+    windows: dict[str, tuple[int, int] | None] = {
+        "stop": None,
+        "refresh": (0, 500),
+        "back_off": (1_000, 5_000),
+        "now": (0, int(min(drain_s, 8.0) * 1_000)),
+    }
+    bye = Bye(
+        code=code.code,
+        reason=code.reason,
+        resume=code.verdict != "stop",
+        retry_in=windows[code.verdict],
+    )
+    return text_frame(codec.encode(bye))
+
+
+def select_subprotocol(
+    protocol: ServerProtocol,  # noqa: ARG001 - the library binds it as a method
+    offered: Sequence[Subprotocol],
+) -> Subprotocol | None:
+    """Choose ours when offered; a token among the offers is never echoed."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+def token_of(headers: Headers) -> str | None:
+    """Find a token in the Authorization header or among the offered subprotocols."""
+    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credentials:
+        return credentials.strip()
+    for line in headers.get_all("Sec-WebSocket-Protocol"):
+        for offered in line.split(","):
+            if offered.strip().startswith(BEARER):
+                return offered.strip()[len(BEARER) :]
+    return None
+
+
+def origin_allowed(headers: Headers, allowed: tuple[str, ...]) -> bool:
+    """Say whether a page of this origin may connect.
+
+    Absent means no browser: tokens are no cookies, so such a client gains nothing by lying.
+    """
+    origins = headers.get_all("Origin")
+    if not origins:
+        return True
+    if len(origins) > 1:
+        return False
+    origin = origins[0]
+    if origin in allowed:
+        return True
+    parts = urlsplit(origin)
+    hosts = headers.get_all("Host")
+    return parts.scheme in ("http", "https") and len(hosts) == 1 and parts.netloc == hosts[0]
+
+
+def refusal_response(error: GatewayError) -> Response:
+    """Refuse before the upgrade, as REST would."""
+    body = codec.encode({"error": codec.refusal(error)})
+    headers = Headers(
+        {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+        }
+    )
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return Response(error.http_status, http.HTTPStatus(error.http_status).phrase, headers, body)

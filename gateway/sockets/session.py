@@ -1,0 +1,360 @@
+"""One client: read a frame, run the command, reply.
+
+server ─▶ Session ─▶ commands. Commands of one client run one after the other, so that replies
+keep their order; clients do not wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Set as AbstractSet
+from typing import Any, Protocol
+
+import structlog
+
+from gateway.auth import Identity
+from gateway.context import Context
+from gateway.errors import (
+    GatewayError,
+    HelloRequired,
+    HelloTwice,
+    Invalid,
+    Malformed,
+    TokenInvalid,
+    TooFast,
+    TooMany,
+)
+from gateway.limits import Bucket
+from gateway.protocol import (
+    Hello,
+    PresenceWatch,
+    TokenExpiring,
+    TokenRefresh,
+    TokenRefreshed,
+    Welcome,
+    close_codes,
+    codec,
+)
+from gateway.protocol.close_codes import CloseCode
+from gateway.sockets.node import Node
+from gateway.sockets.sender import Sender
+from gateway.sockets.shared_frame import PING, PONG, text_frame
+
+log = structlog.get_logger(__name__)
+
+MAX_REQUEST_ID = 2**53 - 1  # what JavaScript counts exactly
+WARN_S = 60.0  # how long before the token's end the client hears of it
+
+
+class Connection(Protocol):
+    """What a session needs of its socket."""
+
+    def close(self, code: CloseCode) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+class Session:
+    """A client from its first frame to its last."""
+
+    __slots__ = (
+        "__weakref__", "_bucket", "_connection", "_early", "_errors", "_floors", "_held", "_node",
+        "_pending", "_pinged_at", "_reading_paused", "_sender", "_token", "_warned", "_working",
+        "closed", "context", "device", "draining", "frames_in", "heard_at", "id", "opened_at",
+        "topics", "watched",
+    )  # fmt: skip
+
+    def __init__(
+        self, node: Node, connection: Connection, sender: Sender, token: str | None
+    ) -> None:
+        now = asyncio.get_running_loop().time()
+        self.id = secrets.token_hex(8)
+        self.context: Context | None = None
+        self.device = "web"
+        self.topics: set[str] = set()
+        self.watched: frozenset[int] = frozenset()
+        self.opened_at = self.heard_at = now
+        self.frames_in = 0
+        self.closed = False
+        self.draining = False
+        self._node = node
+        self._connection = connection
+        self._sender = sender
+        self._token = token
+        self._bucket = Bucket(node.settings.commands_per_s, node.settings.commands_burst)
+        self._errors: Bucket | None = None
+        self._pending: deque[tuple[int | None, str, dict[str, Any]]] = deque()
+        self._working = False
+        self._reading_paused = False
+        self._held = 0
+        self._early: list[tuple[str, int, bytes, bool]] = []
+        self._floors: dict[str, int] = {}
+        self._pinged_at = 0.0
+        self._warned = False
+
+    @property
+    def user_id(self) -> int:
+        return self.context.user_id if self.context else 0
+
+    @property
+    def identity(self) -> Identity | None:
+        return self.context.identity if self.context else None
+
+    # --- what others tell this client ------------------------------------------------------
+
+    def hear(self, topic: str, change: int, frame: bytes, *, passing: bool) -> None:
+        """Take an event of a topic this session joined."""
+        if self._held:
+            self._early.append((topic, change, frame, passing))
+            return
+        if change and self._floors and change <= self._floors.get(topic, 0):
+            return
+        self._sender.send(frame, passing=passing)
+
+    def send(self, frame: bytes, *, passing: bool = False) -> None:
+        """Send a frame that is meant for this session alone."""
+        self._sender.send(frame, passing=passing)
+
+    def hold(self) -> None:
+        """Keep events back until release: what they follow is being read."""
+        self._held += 1
+
+    def release(self, floors: dict[str, int], *, keep: AbstractSet[str] = frozenset()) -> None:
+        """Go on with the events kept back, without those at or below a topic's floor.
+
+        Floors of topics in `keep` stay: their streams on this node have yet to come that far.
+        """
+        self._held -= 1
+        self._floors.update(floors)
+        if not self._held:
+            early, self._early = self._early, []
+            for topic, change, frame, passing in early:
+                self.hear(topic, change, frame, passing=passing)
+        for topic in floors:
+            if topic not in keep:
+                self._floors.pop(topic, None)
+
+    def abandon(self) -> None:
+        """Undo a hello that failed: nothing was heard."""
+        self.context = None
+        self._early.clear()
+        self._held -= 1
+
+    # --- what the client says --------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Take one text message: an object, or an array of objects."""
+        self.heard_at = asyncio.get_running_loop().time()
+        self.frames_in += 1
+        try:
+            said = codec.parse(data)
+        except Malformed as error:
+            self._refuse(None, error)
+            return
+        if not isinstance(said, list):
+            self._take(said)
+        elif len(said) > self._node.settings.max_batch:
+            self._refuse(None, TooMany(f"At most {self._node.settings.max_batch} in one frame."))
+        else:
+            for item in said:
+                self._take(item)
+
+    def _take(self, item: Any) -> None:
+        if self.closed:
+            return
+        if not isinstance(item, dict):
+            self._refuse(None, Malformed("A frame is an object, or an array of objects."))
+            return
+        request_id = item.pop("id", None)
+        if request_id is not None and not (
+            type(request_id) is int and 0 <= request_id <= MAX_REQUEST_ID
+        ):
+            self._refuse(None, Invalid("An id is an integer from 0 to 2^53 - 1.", path="id"))
+            return
+        type_ = item.pop("type", None)
+        if type_ == "pong":
+            return
+        if type_ == "ping":
+            self._sender.send(PONG)
+            return
+        if not isinstance(type_, str):
+            self._refuse(request_id, Invalid("Every command has a type.", path="type"))
+            return
+        if wait_s := self._bucket.take():
+            self._refuse(request_id, TooFast(wait_s))
+            return
+        self._pending.append((request_id, type_, item))
+        if len(self._pending) > self._node.settings.max_pending and not self._reading_paused:
+            self._reading_paused = True
+            self._connection.pause_reading()
+        if not self._working:
+            self._working = True
+            self._node.spawn(self._work(), name=f"session.{self.id}")
+
+    async def _work(self) -> None:
+        try:
+            while self._pending and not self.closed:
+                request_id, type_, fields = self._pending.popleft()
+                await self._run(request_id, type_, fields)
+                if self._reading_paused and len(self._pending) * 2 <= (
+                    self._node.settings.max_pending
+                ):
+                    self._reading_paused = False
+                    self._connection.resume_reading()
+        finally:
+            self._working = False
+        if self.draining and not self.closed:
+            self._connection.close(close_codes.DRAIN)
+
+    async def _run(self, request_id: int | None, type_: str, fields: dict[str, Any]) -> None:
+        started = asyncio.get_running_loop().time()
+        try:
+            result = await self._answer(request_id, codec.command(type_, fields))
+        except GatewayError as error:
+            self._refuse(request_id, error)
+        except Exception:
+            log.exception("command.failed", type=type_, session=self.id, user=self.user_id)
+            self._refuse(request_id, GatewayError())
+        else:
+            if request_id is not None and result is not Hello:
+                self._reply(request_id, result if result is not None else {})
+        self._node.took(type_, asyncio.get_running_loop().time() - started)
+
+    async def _answer(self, request_id: int | None, command: Any) -> Any:
+        if isinstance(command, Hello):
+            await self._hello(request_id, command)
+            return Hello  # its reply has been sent, before the events it held back
+        if self.context is None:
+            raise HelloRequired
+        if isinstance(command, TokenRefresh):
+            return self._refresh(command)
+        if isinstance(command, PresenceWatch):
+            return await self._node.watch(self, command)
+        return await self._node.run(self.context, command)
+
+    # --- hello and tokens ------------------------------------------------------------------
+
+    async def _hello(self, request_id: int | None, command: Hello) -> None:
+        if self.context is not None:
+            raise HelloTwice
+        try:
+            await self._node.welcome(self, command, self._token, request_id)
+        except GatewayError as error:
+            code = close_after(error)
+            if code is not None:
+                self._refuse(request_id, error)
+                self._connection.close(code)
+                return
+            raise
+        finally:
+            self._token = None
+
+    def welcomed(self, request_id: int | None, welcome: Welcome) -> None:
+        """Send the welcome: the first frame of a session."""
+        self._reply(request_id if request_id is not None else 0, welcome)
+
+    def _refresh(self, command: TokenRefresh) -> TokenRefreshed:
+        assert self.context is not None
+        claims = self._node.tokens.verify(command.token)
+        if claims.employee_id != self.user_id:
+            raise TokenInvalid("A token for somebody else does not refresh this one.")
+        old = self.context.identity
+        self.context = Context(
+            Identity(old.employee, old.permissions, claims.expires_at),
+            self.context.services,
+            self.topics,
+        )
+        self._warned = False
+        return TokenRefreshed(token_expires_at=claims.expires_at)
+
+    # --- replies ---------------------------------------------------------------------------
+
+    def _reply(self, request_id: int, result: Any) -> None:
+        self._sender.send(text_frame(codec.encode({"id": request_id, "ok": result})))
+
+    def _refuse(self, request_id: int | None, error: GatewayError) -> None:
+        said: dict[str, Any] = {"error": codec.refusal(error)}
+        if request_id is not None:
+            said = {"id": request_id, **said}
+        self._sender.send(text_frame(codec.encode(said)))
+        self._node.refused(error.code)
+        if isinstance(error, TooFast | Malformed | TooMany):
+            if self._errors is None:
+                most = self._node.settings.max_errors
+                self._errors = Bucket(most / 60, most)
+            if self._errors.take():
+                abuse = isinstance(error, TooFast)
+                self._connection.close(
+                    close_codes.TOO_FAST if abuse else close_codes.PROTOCOL_ABUSE
+                )
+
+    # --- time and the end ------------------------------------------------------------------
+
+    def due(self, now: float) -> float | None:
+        """Do what the clock asks: hello deadline, token's end, ping, silence."""
+        settings = self._node.settings
+        if self.closed:
+            return None
+        if self.context is None:
+            if now >= self.opened_at + settings.hello_s and not self._working:
+                self._connection.close(close_codes.HELLO_TIMEOUT)
+                return None
+            return max(now + 0.25, self.opened_at + settings.hello_s)
+        expires_in = self.context.identity.expires_at.timestamp() - self._node.time()
+        if expires_in <= 0:
+            self._connection.close(close_codes.TOKEN_EXPIRED)
+            return None
+        if expires_in <= WARN_S and not self._warned:
+            self._warned = True
+            warning = TokenExpiring(expires_at=self.context.identity.expires_at)
+            self._sender.send(text_frame(codec.encode(warning)))
+        return min(self._ping(now), now + expires_in, now + max(expires_in - WARN_S, 1.0))
+
+    def _ping(self, now: float) -> float:
+        settings = self._node.settings
+        if self._pinged_at > self.heard_at:
+            if now >= self._pinged_at + settings.pong_s:
+                self._connection.close(close_codes.NO_PONG)
+                return now + 1.0
+            return self._pinged_at + settings.pong_s
+        quiet_since = max(self._sender.sent_at, self.opened_at)
+        if now < quiet_since + settings.ping_s:
+            return quiet_since + settings.ping_s
+        self._sender.send(PING)
+        self._pinged_at = now
+        return now + settings.pong_s
+
+    def drain(self) -> None:
+        """Say goodbye once the commands that have begun are answered."""
+        self.draining = True
+        if not self._working and not self.closed:
+            self._connection.close(close_codes.DRAIN)
+
+    def end(self, code: CloseCode) -> None:
+        """Close this session from the server's side."""
+        self._connection.close(code)
+
+    def overflowed(self) -> None:
+        """Let a client go that reads too slowly."""
+        self._connection.close(close_codes.SLOW_CLIENT)
+
+    def shut(self, reason: str) -> None:
+        """End: the socket is gone, or about to be."""
+        if self.closed:
+            return
+        self.closed = True
+        self._pending.clear()
+        self._early.clear()
+        self._node.forget(self, reason)
+
+
+def close_after(error: GatewayError) -> CloseCode | None:
+    """Return the close that follows a refused hello; None when the client may try again."""
+    return {
+        "token.missing": close_codes.TOKEN_REFUSED,
+        "token.invalid": close_codes.TOKEN_REFUSED,
+        "token.expired": close_codes.TOKEN_EXPIRED,
+        "employee.disabled": close_codes.EMPLOYEE_DISABLED,
+    }.get(error.code)

@@ -1,0 +1,185 @@
+"""Each conversation heard here, in order and without gaps.
+
+bus ─▶ Streams ─▶ hub. A stream knows the change it delivered last. What comes too early waits,
+what came before is dropped, and what does not come is read from the database: after a gap, after
+the bus was away, and by a sweep that finds what nobody announced (a publisher that died between
+COMMIT and publish, or the CRM writing its own rows).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from gateway import topics
+from gateway.bus import Announcement
+
+log = structlog.get_logger(__name__)
+
+GAP_S = 0.05
+"""Two publishers may overtake each other by a few milliseconds: wait a little before reading."""
+
+MAX_EARLY = 1_000
+"""Events that may wait behind a gap; beyond it they are dropped here and read back instead."""
+
+SWEEP_BATCH = 5_000
+
+ChangesAfter = Callable[[Sequence[tuple[int, int]]], Awaitable[list[Announcement]]]
+"""Read the events after each (conversation, change), in order."""
+
+Positions = Callable[[Sequence[int]], Awaitable[dict[int, int]]]
+"""Read conversation → last_change."""
+
+
+class Stream:
+    """One conversation's place on this node."""
+
+    __slots__ = ("early", "position")
+
+    def __init__(self) -> None:
+        self.position: int | None = None  # None until someone has read the database
+        self.early: dict[int, Announcement] = {}
+
+
+class Streams:
+    """The conversations that sessions on this node hear."""
+
+    def __init__(
+        self,
+        *,
+        deliver: Callable[[Announcement], None],
+        changes_after: ChangesAfter,
+        positions: Positions,
+    ) -> None:
+        self._deliver = deliver
+        self._changes_after = changes_after
+        self._positions = positions
+        self._streams: dict[int, Stream] = {}
+        self._behind: set[int] = set()
+        self._check_all = False
+        self._wake = asyncio.Event()
+        self.healed = 0
+        self.duplicates = 0
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def open(self, conversation_id: int) -> None:
+        self._streams[conversation_id] = Stream()
+
+    def close(self, conversation_id: int) -> None:
+        self._streams.pop(conversation_id, None)
+
+    def start_at(self, positions: dict[int, int]) -> None:
+        """Set where new streams begin: positions read after their topics were subscribed."""
+        for conversation_id, change in positions.items():
+            stream = self._streams.get(conversation_id)
+            if stream is not None and stream.position is None:
+                stream.position = change
+                self._drain(conversation_id, stream)
+
+    def behind(self, positions: dict[int, int]) -> set[str]:
+        """Return the topics of those conversations that are not that far here."""
+        return {
+            topics.conversation(conversation_id)
+            for conversation_id, change in positions.items()
+            if (stream := self._streams.get(conversation_id)) is not None
+            and (stream.position is None or stream.position < change)
+        }
+
+    def accept(self, conversation_id: int, announcement: Announcement) -> None:
+        """Deliver in order: now, later, or never if it was delivered before."""
+        stream = self._streams.get(conversation_id)
+        if stream is None:
+            return
+        if stream.position is not None and announcement.change <= stream.position:
+            self.duplicates += 1
+            return
+        if stream.position is not None and announcement.change == stream.position + 1:
+            stream.position = announcement.change
+            self._deliver(announcement)
+            if stream.early:
+                self._drain(conversation_id, stream)
+            return
+        if len(stream.early) < MAX_EARLY:
+            stream.early[announcement.change] = announcement
+        if stream.position is not None:
+            self._read_soon(conversation_id)
+
+    def check_all(self) -> None:
+        """Compare every position with the database: the bus may have lost something."""
+        self._check_all = True
+        self._wake.set()
+
+    async def run(self, sweep_s: float) -> None:
+        """Fill gaps as they show, and sweep every sweep_s."""
+        loop = asyncio.get_running_loop()
+        sweep_at = loop.time() + sweep_s
+        while True:
+            try:
+                async with asyncio.timeout_at(sweep_at):
+                    await self._wake.wait()
+                self._wake.clear()
+                await asyncio.sleep(GAP_S)
+            except TimeoutError:
+                self._check_all = True
+            try:
+                if self._check_all:
+                    self._check_all = False
+                    sweep_at = loop.time() + sweep_s
+                    await self._sweep()
+                await self._fill()
+            except Exception as error:  # noqa: BLE001 - the loop must outlive any outage
+                log.warning("streams.read_failed", error=type(error).__name__)
+                self._check_all = True
+                sweep_at = loop.time() + sweep_s
+
+    def _read_soon(self, conversation_id: int) -> None:
+        self._behind.add(conversation_id)
+        self._wake.set()
+
+    async def _sweep(self) -> None:
+        known = [cid for cid, stream in self._streams.items() if stream.position is not None]
+        for start in range(0, len(known), SWEEP_BATCH):
+            actual = await self._positions(known[start : start + SWEEP_BATCH])
+            for conversation_id, change in actual.items():
+                stream = self._streams.get(conversation_id)
+                if stream is not None and (stream.position or 0) < change:
+                    self._behind.add(conversation_id)
+
+    async def _fill(self) -> None:
+        asked = [
+            (conversation_id, stream.position)
+            for conversation_id in self._behind
+            if (stream := self._streams.get(conversation_id)) is not None
+            and stream.position is not None
+        ]
+        self._behind.clear()
+        if not asked:
+            return
+        for announcement in await self._changes_after(asked):
+            self._heal(int(announcement.topic.rpartition(":")[2]), announcement)
+
+    def _heal(self, conversation_id: int, announcement: Announcement) -> None:
+        """Deliver what the database says is next: there a skipped number is no gap."""
+        stream = self._streams.get(conversation_id)
+        if stream is None or stream.position is None or announcement.change <= stream.position:
+            return
+        stream.position = announcement.change
+        self.healed += 1
+        self._deliver(announcement)
+        if stream.early:
+            self._drain(conversation_id, stream)
+
+    def _drain(self, conversation_id: int, stream: Stream) -> None:
+        assert stream.position is not None
+        for change in [c for c in stream.early if c <= stream.position]:
+            del stream.early[change]
+            self.duplicates += 1
+        while (announcement := stream.early.pop(stream.position + 1, None)) is not None:
+            stream.position += 1
+            self._deliver(announcement)
+        if stream.early:
+            self._read_soon(conversation_id)

@@ -1,0 +1,117 @@
+"""Unread counts, pushed: whole state with a version, conflated, never added up by clients.
+
+hub ─▶ UnreadPush ─▶ one statement ─▶ sessions. After messages and receipts ONE query returns the
+counts of everyone concerned who is connected here; each hears at most once in 500 ms, so that a
+burst in a group of 1,000 does not cost 1,000 personal frames a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import structlog
+
+from gateway.chat.receipts import total
+from gateway.protocol import Unread, UnreadChanged
+from gateway.protocol.codec import encode
+
+log = structlog.get_logger(__name__)
+
+FIRST_S = 0.03  # a lone message's count follows it at once; its neighbours come along
+CONFLATE_S = 0.5
+MAX_PAIRS = 5_000  # in one statement
+
+CountsOf = Callable[[Sequence[tuple[int, int]]], Awaitable[list[tuple[int, Unread]]]]
+Push = Callable[[int, bytes], None]
+
+
+class UnreadPush:
+    """What each connected employee was last told, and who must be told anew."""
+
+    def __init__(self, *, counts_of: CountsOf, push: Push) -> None:
+        self._counts_of = counts_of
+        self._push = push
+        self._told: dict[int, dict[int, Unread]] = {}
+        self._dirty: dict[int, set[int]] = {}
+        self._pushed_at: dict[int, float] = {}
+        self._wake = asyncio.Event()
+        self.statements = 0
+
+    def arrived(self, employee_id: int, counts: Iterable[Unread]) -> None:
+        """Take note of what a welcome said, when nothing newer is known."""
+        known = self._told.setdefault(employee_id, {})
+        for unread in counts:
+            self._learn(known, unread)
+
+    def left(self, employee_id: int) -> None:
+        """Forget someone whose last session here has gone."""
+        self._told.pop(employee_id, None)
+        self._dirty.pop(employee_id, None)
+        self._pushed_at.pop(employee_id, None)
+
+    def changed(self, employee_ids: Iterable[int], conversation_id: int) -> None:
+        """Have these people's counts of this conversation read and pushed, soon."""
+        for employee_id in employee_ids:
+            if employee_id in self._told:
+                self._dirty.setdefault(employee_id, set()).add(conversation_id)
+        if self._dirty:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Push until cancelled; an outage delays, it loses nothing."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(FIRST_S)
+            while self._dirty:
+                due, later = self._due(loop.time())
+                if due:
+                    await self._tell(due)
+                elif later:
+                    await asyncio.sleep(max(later - loop.time(), 0.01))
+
+    def _due(self, now: float) -> tuple[list[tuple[int, int]], float]:
+        """Return the pairs to read now, and when the next others are due."""
+        pairs: list[tuple[int, int]] = []
+        later = now + CONFLATE_S
+        for employee_id in list(self._dirty):
+            ready_at = self._pushed_at.get(employee_id, 0.0) + CONFLATE_S
+            if ready_at > now:
+                later = min(later, ready_at)
+            elif len(pairs) < MAX_PAIRS:
+                pairs.extend((employee_id, cid) for cid in self._dirty.pop(employee_id))
+        return pairs, later
+
+    async def _tell(self, pairs: list[tuple[int, int]]) -> None:
+        try:
+            counts = await self._counts_of(pairs)
+            self.statements += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, these people stay to be told
+            log.warning("unread.read_failed", error=type(error).__name__, people=len(pairs))
+            for employee_id, conversation_id in pairs:
+                self.changed([employee_id], conversation_id)
+            await asyncio.sleep(1.0)
+            return
+        now = asyncio.get_running_loop().time()
+        news: dict[int, list[Unread]] = {}
+        for employee_id, unread in counts:
+            known = self._told.get(employee_id)
+            if known is not None and self._learn(known, unread):
+                news.setdefault(employee_id, []).append(unread)
+        for employee_id, changed in news.items():
+            self._pushed_at[employee_id] = now
+            event = UnreadChanged(
+                total=total(self._told[employee_id].values()), conversations=changed
+            )
+            self._push(employee_id, encode(event))
+
+    @staticmethod
+    def _learn(known: dict[int, Unread], unread: Unread) -> bool:
+        """Keep the higher version; say whether this was news."""
+        before = known.get(unread.conversation_id)
+        if before is not None and before.version >= unread.version:
+            return False
+        known[unread.conversation_id] = unread
+        return True

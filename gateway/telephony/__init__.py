@@ -1,0 +1,1 @@
+"""Reading and working with calls."""

@@ -1,0 +1,59 @@
+"""Calls: live ones and history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from gateway import cursors
+from gateway.context import Context
+from gateway.db import Conn
+from gateway.protocol import Call, CallList, CallPage
+from gateway.telephony.queries import calls as queries
+from gateway.telephony.queries import lookup
+from gateway.telephony.screen_pop import ScreenPop
+from ingest import load_calls
+
+VIEW_ALL = "calls.view_all"
+
+
+async def live(ctx: Context) -> list[Call]:
+    """Return the calls that go on now on my telephones."""
+    async with ctx.reading() as conn:
+        telephones = await lookup.telephones(conn, ctx.user_id)
+        if not telephones:
+            return []
+        return await _calls(conn, await queries.live(conn, telephones))
+
+
+async def list_page(ctx: Context, command: CallList) -> CallPage:
+    """Return a page of calls, newest first: mine, or everyone's with calls.view_all."""
+    after = cursors.unpack_uuid(command.cursor) if command.cursor else None
+    async with ctx.reading() as conn:
+        telephones = None
+        if VIEW_ALL not in ctx.identity.permissions:
+            telephones = await lookup.telephones(conn, ctx.user_id)
+        found = await queries.page(
+            conn,
+            telephones=telephones,
+            live=None if command.status is None else command.status == "live",
+            outcome=command.outcome,
+            after=after,
+            limit=command.limit + 1,
+        )
+        shown = found[: command.limit]
+        calls = await _calls(conn, [call_id for call_id, _ in shown])
+    following = None
+    if len(found) > command.limit:
+        last_id, started_at = shown[-1]
+        following = cursors.pack(started_at, last_id)
+    return CallPage(calls=calls, next=following)
+
+
+async def _calls(conn: Conn, call_ids: Sequence[UUID]) -> list[Call]:
+    """Load these calls, in this order."""
+    if not call_ids:
+        return []
+    states = await load_calls(conn, call_ids)
+    pop = await ScreenPop.read(conn, list(states.values()))
+    return [pop.call(states[call_id]) for call_id in call_ids if call_id in states]

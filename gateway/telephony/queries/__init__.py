@@ -1,0 +1,1 @@
+"""SQL for calls as clients see them: one function per statement."""

@@ -1,0 +1,76 @@
+"""SQL for reading calls: which ones, in what order. What is in them, ingest loads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from gateway.db import Conn
+
+
+async def page(
+    conn: Conn,
+    *,
+    telephones: list[tuple[str, str]] | None,
+    live: bool | None,
+    outcome: str | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[tuple[UUID, datetime]]:
+    """Return (id, started_at) of calls, newest first.
+
+    telephones restricts to calls in which one of these (source, extension) took part; None is
+    everyone's.
+    """
+    rows = await conn.fetch(
+        """
+        -- calls.page
+        SELECT c.id, c.started_at
+          FROM realtime.call_sessions AS c
+         WHERE c.merged_into IS NULL
+           AND ($1::boolean IS NULL OR (c.ended_at IS NULL) = $1)
+           AND ($2::text IS NULL OR c.outcome = $2)
+           AND ($3::timestamptz IS NULL OR (c.started_at, c.id) < ($3, $4::uuid))
+           AND ($5::text[] IS NULL OR EXISTS (
+                SELECT FROM realtime.call_legs AS l
+                  JOIN unnest($6::text[], $5::text[]) AS mine (source, extension)
+                    ON l.extension = mine.extension AND mine.source IN (c.source, '*')
+                 WHERE l.call_id = c.id))
+         ORDER BY c.started_at DESC, c.id DESC
+         LIMIT $7
+        """,
+        live,
+        outcome,
+        after[0] if after else None,
+        after[1] if after else None,
+        None if telephones is None else [extension for _, extension in telephones],
+        None if telephones is None else [source for source, _ in telephones],
+        limit,
+    )
+    return [(row["id"], row["started_at"]) for row in rows]
+
+
+async def live(conn: Conn, telephones: list[tuple[str, str]]) -> list[UUID]:
+    """Return calls that go on now with one of these telephones, newest first, at most 20.
+
+    A call older than 12 hours is one whose end was lost.
+    """
+    rows = await conn.fetch(
+        """
+        -- calls.live
+        SELECT c.id
+          FROM realtime.call_sessions AS c
+         WHERE c.ended_at IS NULL AND c.merged_into IS NULL
+           AND c.started_at > now() - interval '12 hours'
+           AND EXISTS (
+                SELECT FROM realtime.call_legs AS l
+                  JOIN unnest($1::text[], $2::text[]) AS mine (source, extension)
+                    ON l.extension = mine.extension AND mine.source IN (c.source, '*')
+                 WHERE l.call_id = c.id)
+         ORDER BY c.started_at DESC, c.id DESC
+         LIMIT 20
+        """,
+        [source for source, _ in telephones],
+        [extension for _, extension in telephones],
+    )
+    return [row["id"] for row in rows]

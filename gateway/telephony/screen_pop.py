@@ -1,0 +1,83 @@
+"""Calls as people see them: extensions become employees, numbers become customers.
+
+ingest's CallState ─▶ Call on the wire. Two statements for any number of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.db import Conn
+from gateway.protocol import Call, CallLeg, QueueStint
+from gateway.telephony.queries import lookup
+from gateway.telephony.queries.lookup import Match
+from ingest import CallState
+
+
+class ScreenPop:
+    """What the CRM knows about a handful of calls."""
+
+    def __init__(self, employees: dict[tuple[str, str], int], customers: dict[str, Match]) -> None:
+        self._employees = employees
+        self._customers = customers
+
+    @classmethod
+    async def read(cls, conn: Conn, states: Sequence[CallState]) -> ScreenPop:
+        """Look everyone up in two statements."""
+        telephones = {(state.source, ext) for state in states for ext in state.extensions}
+        numbers = sorted({state.number_e164 for state in states if state.number_e164})
+        return cls(
+            await lookup.employees(conn, telephones) if telephones else {},
+            await lookup.customers(conn, numbers) if numbers else {},
+        )
+
+    def employee(self, source: str, extension: str | None) -> int | None:
+        """Return whose telephone this is."""
+        return self._employees.get((source, extension)) if extension else None
+
+    def call(self, state: CallState) -> Call:
+        """Make the Call that clients receive."""
+        match = self._customers.get(state.number_e164) if state.number_e164 else None
+        return Call(
+            id=state.id,
+            version=state.version,
+            source=state.source,
+            direction=state.direction,
+            status=state.status,
+            outcome=state.outcome,
+            number=state.number_e164 or state.number_raw,
+            caller_name=state.caller_name,
+            customer=match.customer if match else None,
+            customers_found=match.found if match else 0,
+            queue=state.queue,
+            started_at=state.started_at,
+            answered_at=state.answered_at,
+            ended_at=state.ended_at,
+            wait_ms=state.wait_ms,
+            talk_ms=state.talk_ms,
+            answered_by=self.employee(state.source, state.answered_extension),
+            legs=[
+                CallLeg(
+                    employee_id=self.employee(state.source, leg.extension),
+                    extension=leg.extension,
+                    kind=leg.kind,
+                    status=leg.status,
+                    ringing_at=leg.ringing_at,
+                    answered_at=leg.answered_at,
+                    ended_at=leg.ended_at,
+                    ended_reason=leg.ended_reason,
+                )
+                for leg in state.legs
+            ],
+            stints=[
+                QueueStint(
+                    queue=stint.queue,
+                    entered_at=stint.entered_at,
+                    answered_at=stint.answered_at,
+                    left_at=stint.left_at,
+                    outcome=stint.outcome,
+                    wait_ms=stint.wait_ms,
+                )
+                for stint in state.stints
+            ],
+        )

@@ -1,0 +1,95 @@
+// Calls as this window knows them: the highest version of each, and which have a card.
+
+const PAGE = 30;
+const MAX_CALLS = 500;
+const MAX_ENDED_CARDS = 5;
+
+export class Calls {
+  #gateway;
+  #changed;
+  #byId = new Map();
+  #cards = new Set(); // ids in the order in which they rang
+  #dismissed = new Set();
+  #me = 0;
+  /** @type {string | null} */
+  next = null;
+
+  /**
+   * @param {import('./client.js').Gateway} gateway
+   * @param {() => void} changed
+   */
+  constructor(gateway, changed) {
+    this.#gateway = gateway;
+    this.#changed = changed;
+    gateway.on('welcome', (welcome) => this.#welcomed(welcome));
+    for (const type of ['call.offered', 'call.updated', 'call.ended']) {
+      gateway.on(type, ({ call }) => this.#take(call, true));
+    }
+  }
+
+  /** @returns {import('./protocol.js').Call[]} */
+  cards() {
+    return [...this.#cards].map((id) => this.#byId.get(id));
+  }
+
+  /** Calls known here, newest first. */
+  recent() {
+    const calls = [...this.#byId.values()];
+    return calls.sort((a, b) => Date.parse(b.started_at) - Date.parse(a.started_at));
+  }
+
+  dismiss(id) {
+    this.#cards.delete(id);
+    this.#dismissed.add(id);
+    this.#changed();
+  }
+
+  /** My own telephone in a call, the one in use before those that have ended. */
+  myLeg(call) {
+    const mine = call.legs.filter((leg) => leg.employee_id === this.#me);
+    return mine.find((leg) => leg.status !== 'ended') ?? mine.at(-1) ?? null;
+  }
+
+  async loadRecent(cursor = null) {
+    const fields = cursor ? { limit: PAGE, cursor } : { limit: PAGE };
+    const page = await this.#gateway.request('call.list', fields);
+    this.next = page.next;
+    for (const call of page.calls) this.#take(call, false);
+  }
+
+  #welcomed(welcome) {
+    this.#me = welcome.user.id;
+    for (const call of welcome.calls) this.#take(call, true);
+    const live = new Set(welcome.calls.map(({ id }) => id));
+    const ended = this.cards().some((call) => call.status !== 'ended' && !live.has(call.id));
+    if (ended) this.#finish(live);
+  }
+
+  /** A call ended while we were away: ask how, and put the card away when nobody knows. */
+  async #finish(live) {
+    await this.loadRecent().catch(() => {});
+    for (const call of this.cards()) {
+      if (call.status !== 'ended' && !live.has(call.id)) this.dismiss(call.id);
+    }
+  }
+
+  #take(call, withCard) {
+    // A card appears when a call reaches me, and stays until it is put away.
+    const wanted = withCard && call.status !== 'ended' && !this.#dismissed.has(call.id);
+    const known = this.#byId.get(call.id);
+    if (!known || known.version < call.version) this.#byId.set(call.id, call);
+    if (wanted) this.#cards.add(call.id);
+    this.#trim();
+    this.#changed();
+  }
+
+  /** A window stays open for weeks: forget what nobody looks at. */
+  #trim() {
+    const ended = this.cards().filter((call) => call.status === 'ended');
+    for (const call of ended.slice(0, -MAX_ENDED_CARDS)) this.#cards.delete(call.id);
+    if (this.#byId.size <= MAX_CALLS) return;
+    const kept = this.recent().slice(0, MAX_CALLS - PAGE);
+    this.#byId = new Map([...kept, ...this.cards()].map((call) => [call.id, call]));
+    this.#dismissed = new Set([...this.#dismissed].filter((id) => this.#byId.has(id)));
+  }
+}

@@ -1,0 +1,23 @@
+// Who hears what: type → functions.
+
+export class Listeners {
+  #byType = new Map();
+
+  /** Returns a function that stops hearing. */
+  add(type, listener) {
+    const listeners = this.#byType.get(type) ?? new Set();
+    this.#byType.set(type, listeners.add(listener));
+    return () => listeners.delete(listener);
+  }
+
+  emit(type, event) {
+    for (const listener of [...(this.#byType.get(type) ?? [])]) {
+      try {
+        listener(event);
+      } catch (error) {
+        // A listener's mistake must not cost the connection: report it as the browser would.
+        (globalThis.reportError ?? console.error)(error);
+      }
+    }
+  }
+}

@@ -1,0 +1,141 @@
+// Requests on their way: each waits for its reply, also across a reconnect when that is safe.
+
+/** Commands that may be sent again when it is unknown whether the first one arrived. */
+const REPEATABLE = new Set([
+  'conversation.list', 'conversation.open', 'message.history', 'receipt.read', 'unread.get',
+  'presence.watch', 'presence.set', 'call.list',
+]);
+
+/** Commands that mean nothing a moment later: they never wait for a connection. */
+const FLEETING = new Set(['typing.start', 'token.refresh']);
+
+const MAX_WAITING = 500;
+const TIMEOUT_MS = 30_000;
+
+/** A refusal of the server's, or of this client (`connection.lost`, `request.timeout` …). */
+export class GatewayError extends Error {
+  /** @param {{code: string, message: string, path?: string | null, retry_after?: number | null}} refusal */
+  constructor(refusal) {
+    super(refusal.message);
+    this.name = 'GatewayError';
+    /** One of ERRORS in protocol.js, or one of this client's own. */
+    this.code = refusal.code;
+    this.path = refusal.path ?? null;
+    /** Seconds after which trying again makes sense; null when it does not. */
+    this.retryAfter = refusal.retry_after ?? null;
+  }
+}
+
+export class Requests {
+  #lastId = 0;
+  #waiting = new Map(); // id → request, not sent on this connection yet
+  #sent = new Map();
+  #send = null; // how to send, while there is a live connection
+
+  /**
+   * Send a command now, or as soon as there is a connection.
+   * @param {string} type
+   * @param {object} fields
+   * @param {number} [timeoutMs]
+   * @returns {Promise<any>} what the reply carries under `ok`
+   */
+  add(type, fields, timeoutMs = TIMEOUT_MS) {
+    if (!this.#send && FLEETING.has(type)) return Promise.reject(lost());
+    if (this.#waiting.size >= MAX_WAITING) {
+      return Promise.reject(refused('request.too_many', 'Too many requests wait for a connection.'));
+    }
+    return new Promise((resolve, reject) => {
+      const id = this.nextId();
+      const frame = { ...fields, type, id };
+      const timer = setTimeout(() => this.#expire(id), timeoutMs);
+      this.#waiting.set(id, { id, frame, resolve, reject, timer });
+      this.#flush();
+    });
+  }
+
+  /** A number for a frame that this class does not keep: hello. */
+  nextId() {
+    this.#lastId += 1;
+    return this.#lastId;
+  }
+
+  /** From now on requests go out through send; those that waited go first, in their order. */
+  connected(send) {
+    this.#send = send;
+    this.#flush();
+  }
+
+  /** The connection is gone: what may be repeated waits for the next one, the rest is told. */
+  disconnected() {
+    this.#send = null;
+    const again = [...this.#sent.values()].filter((request) => repeatable(request.frame));
+    const lostOnes = [...this.#sent.values()].filter((request) => !repeatable(request.frame));
+    this.#sent.clear();
+    this.#waiting = new Map([...again, ...this.#waiting.values()].map((one) => [one.id, one]));
+    for (const request of lostOnes) finish(request, request.reject, lost());
+  }
+
+  /** Nothing will come any more. */
+  stop() {
+    this.#send = null;
+    const all = [...this.#sent.values(), ...this.#waiting.values()];
+    this.#sent.clear();
+    this.#waiting.clear();
+    const error = closedForGood();
+    for (const request of all) finish(request, request.reject, error);
+  }
+
+  /** Hand a reply to whoever asked. */
+  settle(reply) {
+    const request = this.#sent.get(reply.id);
+    if (!request) return;
+    this.#sent.delete(reply.id);
+    if (reply.error) finish(request, request.reject, new GatewayError(reply.error));
+    else finish(request, request.resolve, reply.ok);
+  }
+
+  #flush() {
+    if (!this.#send) return;
+    for (const request of this.#waiting.values()) {
+      this.#waiting.delete(request.id);
+      this.#sent.set(request.id, request);
+      this.#send(request.frame);
+    }
+  }
+
+  #expire(id) {
+    const request = this.#sent.get(id) ?? this.#waiting.get(id);
+    this.#sent.delete(id);
+    this.#waiting.delete(id);
+    request?.reject(refused('request.timeout', 'No reply came in time.'));
+  }
+}
+
+/** The close code that goes with a refused hello; null when it is worth trying again. */
+export function closeCodeOf(refusal) {
+  if (!refusal) return null;
+  if (refusal.code === 'token.expired') return 4201;
+  if (/^(token|origin|permission)\./.test(refusal.code)) return 4001;
+  return refusal.code === 'employee.disabled' ? 4010 : null;
+}
+
+function repeatable(frame) {
+  return REPEATABLE.has(frame.type) || (frame.type === 'message.send' && Boolean(frame.client_key));
+}
+
+function finish(request, settle, value) {
+  clearTimeout(request.timer);
+  settle(value);
+}
+
+function refused(code, message) {
+  return new GatewayError({ code, message });
+}
+
+export function closedForGood() {
+  return refused('connection.closed', 'The connection has been closed for good.');
+}
+
+function lost() {
+  return refused('connection.lost', 'The connection was lost before an answer came.');
+}

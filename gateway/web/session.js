@@ -1,0 +1,100 @@
+// Who is signed in, in this window: the token, where new ones come from, and the device's id.
+
+import { newKey } from './client.js';
+
+const TOKEN = 'gateway.token';
+const EMPLOYEE = 'gateway.employee'; // set when the demo's sign-in gave the token
+const DEVICE = 'gateway.device';
+const TIMEOUT_MS = 10_000;
+
+/** Parameters of the address bar's fragment: `#conversation=17`. */
+export function fragment() {
+  return new URLSearchParams(location.hash.slice(1));
+}
+
+/** Move a token from the fragment to this window's storage: addresses are shared and remembered. */
+export function takeTokenFromAddress() {
+  const parameters = fragment();
+  const token = parameters.get('token');
+  if (!token) return;
+  signIn(token);
+  parameters.delete('token');
+  const rest = parameters.toString();
+  history.replaceState(null, '', location.pathname + location.search + (rest ? `#${rest}` : ''));
+}
+
+export function isSignedIn() {
+  return sessionStorage.getItem(TOKEN) !== null;
+}
+
+export function signIn(token, employeeId = null) {
+  sessionStorage.setItem(TOKEN, token);
+  if (employeeId === null) sessionStorage.removeItem(EMPLOYEE);
+  else sessionStorage.setItem(EMPLOYEE, String(employeeId));
+}
+
+export function signOut() {
+  sessionStorage.removeItem(TOKEN);
+  sessionStorage.removeItem(EMPLOYEE);
+}
+
+/** The client's token source: a new one when asked, if this window knows where to get it. */
+export async function token({ refresh = false } = {}) {
+  const employeeId = sessionStorage.getItem(EMPLOYEE);
+  if (refresh && employeeId) signIn(await demoToken(Number(employeeId)), employeeId);
+  return sessionStorage.getItem(TOKEN) ?? '';
+}
+
+/** Employees to choose from; null when this gateway does not offer the demo's sign-in. */
+export async function demoEmployees() {
+  const answer = await call('v1/demo/employees');
+  if (answer.status === 404) return null;
+  const found = await bodyOf(answer);
+  return Array.isArray(found) ? found : found.employees;
+}
+
+export async function demoToken(employeeId) {
+  const body = JSON.stringify({ employee_id: employeeId });
+  const headers = { 'Content-Type': 'application/json' };
+  return (await bodyOf(await call('v1/demo/token', { method: 'POST', body, headers }))).token;
+}
+
+/** Everyone a conversation can be started with. */
+export async function employees() {
+  const headers = { Authorization: `Bearer ${sessionStorage.getItem(TOKEN)}` };
+  const answer = await call('v1/messenger/search/employees?limit=100', { headers });
+  return (await bodyOf(answer)).employees;
+}
+
+/**
+ * This window's id: the same across reloads, another one for each tab. A duplicated tab copies
+ * the storage, so the id is held by a lock for as long as the window lives.
+ */
+export async function deviceId() {
+  const remembered = sessionStorage.getItem(DEVICE);
+  if (remembered && (await hold(remembered))) return remembered;
+  const fresh = newKey();
+  await hold(fresh);
+  sessionStorage.setItem(DEVICE, fresh);
+  return fresh;
+}
+
+function hold(id) {
+  if (!navigator.locks) return true; // not a secure context: duplicated tabs replace each other
+  return new Promise((resolve) => {
+    navigator.locks.request(`gateway.device.${id}`, { ifAvailable: true }, (lock) => {
+      resolve(lock !== null);
+      return lock && new Promise(() => {});
+    });
+  });
+}
+
+function call(path, options = {}) {
+  return fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
+}
+
+async function bodyOf(answer) {
+  const body = await answer.json().catch(() => ({}));
+  if (answer.ok) return body;
+  throw new Error(body.error?.message ?? body.message ?? `The server answered ${answer.status}.`);
+}

@@ -1,0 +1,74 @@
+// Building and updating the page: elements from plain data, lists by key. Text is always text.
+
+/**
+ * Make an element: `element('button', {class: 'x', onclick: f, testid: 'send'}, 'Send')`.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} [attributes] `on…` are listeners, `testid` is data-testid
+ * @param {...(Node | string | null)} children strings become text nodes, never markup
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith('on')) made.addEventListener(name.slice(2), value);
+    else if (name === 'testid') made.dataset.testid = value;
+    else attribute(made, name, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+/** Set an attribute, or remove it when value is null or false. */
+export function attribute(node, name, value) {
+  if (value === null || value === undefined || value === false) node.removeAttribute(name);
+  else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
+}
+
+/** Set an element's text, only when it differs: screen readers announce what changes. */
+export function text(node, value) {
+  if (node.textContent !== value) node.textContent = value;
+}
+
+/**
+ * Make the children of parent match items: kept by key, updated in place, in order.
+ * @template T
+ * @param {HTMLElement} parent
+ * @param {T[]} items
+ * @param {{key: (item: T) => string, make: (item: T) => HTMLElement,
+ *   update: (node: HTMLElement, item: T) => void}} how
+ */
+export function keyed(parent, items, { key, make, update }) {
+  const present = /** @type {HTMLElement[]} */ ([...parent.children]);
+  const before = new Map(present.map((node) => [node.dataset.key, node]));
+  let cursor = parent.firstElementChild;
+  for (const item of items) {
+    const name = key(item);
+    const node = before.get(name) ?? make(item);
+    node.dataset.key = name;
+    before.delete(name);
+    update(node, item);
+    if (node === cursor) cursor = cursor.nextElementSibling;
+    else parent.insertBefore(node, cursor);
+  }
+  for (const node of before.values()) node.remove();
+}
+
+/** The parts of a node by their `data-part`. */
+export function part(node, name) {
+  return node.querySelector(`[data-part="${name}"]`);
+}
+
+/** A round picture with a person's initials; the colour follows from the id. */
+export function avatar(name, id) {
+  const made = element('span', { class: 'avatar', 'aria-hidden': 'true', 'data-part': 'avatar' });
+  portray(made, name, id);
+  return made;
+}
+
+export function portray(node, name, id) {
+  const words = name.match(/[\p{L}\p{N}]+/gu) ?? ['?'];
+  const initials = [words[0], ...words.slice(1).slice(-1)].map((word) => [...word][0]);
+  text(node, initials.join('').toUpperCase());
+  attribute(node, 'data-hue', id % 8);
+}

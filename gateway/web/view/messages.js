@@ -1,0 +1,127 @@
+// The messages of a conversation: stored ones by their number, then those on their way.
+
+import { attribute, avatar, element, keyed, part, text } from './elements.js';
+import { clock, day, full, names } from './format.js';
+
+const END_SLACK_PX = 40;
+const OLDER_FROM_PX = 200;
+
+/**
+ * @param {import('../store.js').Store} store
+ * @param {{older: () => void, seen: () => void}} actions
+ */
+export function messageList(store, { older, seen }) {
+  const items = element('ol', { class: 'messages', testid: 'messages', 'aria-label': 'Messages' });
+  const loading = element('p', { class: 'muted', testid: 'loading' }, 'Loading…');
+  const root = element('div', {
+    class: 'scroll', role: 'log', 'aria-live': 'polite', tabindex: 0, 'aria-label': 'Messages', onscroll: scrolled,
+  }, loading, items);
+  let following = true; // stay at the end when something arrives
+  let conversation = null;
+  new ResizeObserver(() => following && toEnd()).observe(root);
+
+  function render(shown) {
+    conversation = shown;
+    const pending = store.outbox?.of(shown.id) ?? [];
+    const lines = [...store.messages(shown).map(stored), ...pending.map(waiting)];
+    const [top, height] = [root.scrollTop, root.scrollHeight];
+    const first = items.firstElementChild;
+    mark(lines);
+    keyed(items, lines, { key: (line) => line.key, make, update });
+    loading.hidden = shown.history !== 'loading';
+    if (following) toEnd();
+    else if (items.firstElementChild !== first) root.scrollTop = top + root.scrollHeight - height;
+    if (root.scrollTop < OLDER_FROM_PX && shown.hasBefore) older();
+  }
+
+  function scrolled() {
+    following = atEnd();
+    if (root.scrollTop < OLDER_FROM_PX && conversation?.hasBefore) older();
+    if (following) seen();
+  }
+
+  function atEnd() {
+    return root.scrollHeight - root.scrollTop - root.clientHeight <= END_SLACK_PX;
+  }
+
+  function toEnd() {
+    following = true;
+    root.scrollTop = root.scrollHeight;
+  }
+
+  function clear() {
+    items.replaceChildren();
+    following = true;
+  }
+
+  /** One key from writing to stored, so that the element stays where it is. */
+  function stored(message) {
+    const mine = message.sender_id === store.me?.id;
+    return { ...message, mine, key: message.client_key ?? `seq-${message.seq}`, state: 'stored', error: '' };
+  }
+
+  function waiting(pending) {
+    return { ...pending, mine: true, sender_id: store.me.id, seq: null, key: pending.client_key };
+  }
+
+  /** Where a new day, or another person's turn, begins. */
+  function mark(lines) {
+    lines.forEach((line, index) => {
+      const before = lines[index - 1];
+      line.day = before && day(before.created_at) === day(line.created_at) ? '' : day(line.created_at);
+      line.turn = Boolean(line.day) || before.sender_id !== line.sender_id;
+    });
+  }
+
+  function make(line) {
+    const name = store.people.name(line.sender_id);
+    return element('li', { class: 'line', testid: 'message' },
+      element('p', { class: 'day muted', 'data-part': 'day' }),
+      element('div', { class: 'message' },
+        avatar(name, line.sender_id ?? 0),
+        element('div', { class: 'bubble' },
+          element('p', { class: 'sender', 'data-part': 'sender' }),
+          element('p', { class: 'text', testid: 'message-text', 'data-part': 'text', dir: 'auto' }),
+          element('p', { class: 'meta muted' },
+            element('time', { 'data-part': 'time' }),
+            element('span', { class: 'mark', testid: 'read-mark', 'data-part': 'mark' })),
+          element('p', { class: 'failed', 'data-part': 'failed' },
+            element('span', { class: 'error', 'data-part': 'error' }), ' ',
+            element('button', { type: 'button', class: 'link', testid: 'retry', onclick: () => store.outbox.retry(line.key) }, 'Retry'), ' ',
+            element('button', { type: 'button', class: 'link', testid: 'discard', onclick: () => store.outbox.remove(line.key) }, 'Discard')))));
+  }
+
+  function update(node, line) {
+    attribute(node, 'data-seq', line.seq);
+    attribute(node, 'data-state', line.state);
+    attribute(node, 'data-mine', line.mine ? 'true' : null);
+    attribute(node, 'data-turn', line.turn ? 'true' : null);
+    text(part(node, 'day'), line.day);
+    text(part(node, 'sender'), line.mine || !line.turn || conversation.kind === 'direct' ? '' : store.people.name(line.sender_id));
+    text(part(node, 'text'), line.text);
+    text(part(node, 'time'), clock(line.created_at));
+    attribute(part(node, 'time'), 'title', full(line.created_at));
+    part(node, 'failed').hidden = line.state !== 'failed';
+    text(part(node, 'error'), line.error ?? '');
+    showMark(part(node, 'mark'), line);
+  }
+
+  /** ○ on its way, ✓ stored, ✓✓ read by somebody. */
+  function showMark(node, line) {
+    if (!line.mine || line.state === 'failed') {
+      text(node, '');
+      return;
+    }
+    const readers = line.state === 'stored' ? store.readers(conversation, line) : [];
+    const [sign, said] = readers.length
+      ? ['✓✓', `Read by ${names(readers.map(({ name }) => name))}`]
+      : line.state === 'stored' ? ['✓', 'Delivered'] : ['○', 'Sending'];
+    text(node, sign);
+    attribute(node, 'data-read', readers.length ? 'true' : null);
+    attribute(node, 'title', said);
+    attribute(node, 'role', 'img');
+    attribute(node, 'aria-label', said);
+  }
+
+  return { root, render, clear, toEnd, atEnd };
+}

@@ -1,0 +1,84 @@
+// Signing in: choose an employee of the demo, or paste a token.
+
+import { demoEmployees, demoToken, signIn } from '../session.js';
+import { avatar, element, text } from './elements.js';
+
+/**
+ * Show the sign-in; done() is called once there is a token.
+ * @param {HTMLElement} root
+ * @param {{notice?: string, done: () => void}} options
+ */
+export async function showSignIn(root, { notice = '', done }) {
+  const error = element('p', { class: 'error', role: 'alert', testid: 'sign-in-error' }, notice);
+  const choices = element('div', { class: 'choices' }, 'Loading…');
+  root.replaceChildren(
+    element(
+      'main',
+      { class: 'sign-in', testid: 'sign-in' },
+      element('h1', {}, 'CRM gateway'),
+      element('p', { class: 'muted' }, 'Messages, presence and calls, live.'),
+      error,
+      choices,
+    ),
+  );
+  const employees = await demoEmployees().catch((problem) => {
+    text(error, `The gateway does not answer: ${problem.message}`);
+    return null;
+  });
+  if (employees?.length) choices.replaceChildren(chooser(employees, error, done), pasting(done));
+  else choices.replaceChildren(pasting(done));
+}
+
+function chooser(employees, error, done) {
+  const choose = async (employee) => {
+    try {
+      signIn(await demoToken(employee.id), employee.id);
+      done();
+    } catch (problem) {
+      text(error, problem.message);
+    }
+  };
+  const list = element('ul', { class: 'people', 'aria-label': 'Employees' });
+  for (const employee of employees) {
+    const about = [employee.position, employee.department].filter(Boolean).join(' · ');
+    list.append(
+      element(
+        'li',
+        {},
+        element(
+          'button',
+          {
+            type: 'button',
+            class: 'person',
+            testid: 'sign-in-employee',
+            'data-employee-id': employee.id,
+            onclick: () => choose(employee),
+          },
+          avatar(employee.name, employee.id),
+          element('span', { class: 'person-name' }, employee.name),
+          element('span', { class: 'muted' }, about),
+        ),
+      ),
+    );
+  }
+  return element('section', {}, element('h2', {}, 'Who are you today?'), list);
+}
+
+function pasting(done) {
+  const input = element('textarea', {
+    id: 'token', rows: 3, required: '', autocomplete: 'off', spellcheck: 'false', testid: 'token-input',
+  });
+  const submit = (event) => {
+    event.preventDefault();
+    if (!input.value.trim()) return;
+    signIn(input.value.trim());
+    done();
+  };
+  return element(
+    'form',
+    { class: 'paste', onsubmit: submit },
+    element('label', { for: 'token' }, 'Or sign in with a token of your CRM'),
+    input,
+    element('button', { type: 'submit', class: 'primary', testid: 'token-submit' }, 'Sign in'),
+  );
+}

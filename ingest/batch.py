@@ -1,0 +1,235 @@
+"""From many callers to few transactions: batches of 500 events or 20 ms, in order of arrival.
+
+pipeline.submit ─▶ Batcher ─▶ flush (one transaction). A caller gets its receipt after the COMMIT of
+the last of its events. What waits is bounded in events and bytes; beyond that the caller is told
+when to come back, and nothing of its submission is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ingest.events import CallEvent
+from ingest.metrics import IngestMetrics
+from ingest.settings import IngestSettings
+
+log = logging.getLogger(__name__)
+
+
+class Busy(Exception):
+    """Too much is waiting; hand the same events in again after `retry_after` seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"too many events are waiting; try again in {retry_after:.1f} s")
+        self.retry_after = retry_after
+
+
+class Unavailable(Exception):
+    """The database did not take the batch. Whether it stored it is unknown: send it again."""
+
+    retry_after = 1.0
+
+
+class TooManyEvents(Exception):
+    """One submission holds more events than allowed."""
+
+
+class Closed(Exception):
+    """The pipeline is shutting down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    index: int
+    """Its position in what the caller handed in."""
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a submission; it is committed."""
+
+    accepted: int
+    duplicates: int
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """An event that the database cannot take."""
+
+    code: str
+    message: str
+
+
+Fate = Literal["accepted", "duplicate"] | Poison
+Flush = Callable[[list[CallEvent]], Awaitable[list[Fate]]]
+"""Store a batch and say what became of each event, in the same order; raise Unavailable."""
+AfterFlush = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Submission:
+    done: asyncio.Future[Receipt]
+    pending: int
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def settle(self, index: int, fate: Fate) -> None:
+        """Count one event in; the last one makes the receipt."""
+        if isinstance(fate, Poison):
+            self.rejected.append(Rejected(index, fate.code, fate.message))
+        elif fate == "accepted":
+            self.accepted += 1
+        else:
+            self.duplicates += 1
+        self.pending -= 1
+        if self.pending == 0 and not self.done.done():
+            rejected = tuple(sorted(self.rejected, key=lambda item: item.index))
+            self.done.set_result(Receipt(self.accepted, self.duplicates, rejected))
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    event: CallEvent
+    size: int
+    submission: Submission
+    index: int
+
+
+class Batcher:
+    """One worker, so that batches are stored and announced one after the other."""
+
+    def __init__(
+        self,
+        flush: Flush,
+        *,
+        settings: IngestSettings,
+        metrics: IngestMetrics,
+        after_flush: AfterFlush | None = None,
+    ) -> None:
+        self._flush = flush
+        self._after_flush = after_flush
+        self._settings = settings
+        self._metrics = metrics
+        self._waiting: deque[Waiting] = deque()
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        self._closing = False
+
+    @property
+    def waiting_events(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._waiting_bytes
+
+    async def submit(self, events: Sequence[CallEvent]) -> Receipt:
+        """Return when all events are committed (or known, or refused for good).
+
+        Raises Busy at once when too much waits, Unavailable when the database is away. A caller
+        that goes away does not undo anything.
+        """
+        self._admit(events)
+        if not events:
+            return Receipt(0, 0)
+        submission = Submission(asyncio.get_running_loop().create_future(), len(events))
+        for index, event in enumerate(events):
+            waiting = Waiting(event, event.size, submission, index)
+            self._waiting.append(waiting)
+            self._waiting_bytes += waiting.size
+        self._metrics.received += len(events)
+        self._arrived.set()
+        return await submission.done
+
+    def _admit(self, events: Sequence[CallEvent]) -> None:
+        limits = self._settings
+        if self._closing:
+            raise Closed
+        if len(events) > limits.max_submission_events:
+            raise TooManyEvents(f"at most {limits.max_submission_events} events at once")
+        size = self._waiting_bytes + sum(event.size for event in events)
+        full = len(self._waiting) + len(events) > limits.max_waiting_events
+        if self._waiting and (full or size > limits.max_waiting_bytes):
+            self._metrics.refused += 1
+            raise Busy(self._retry_after())
+
+    def _retry_after(self) -> float:
+        """Estimate when half of what waits will be gone, at the speed seen so far."""
+        metrics = self._metrics
+        stored = metrics.accepted + metrics.duplicates
+        each_us = metrics.batch_us / stored if stored else 100
+        return round(min(30.0, max(0.2, len(self._waiting) / 2 * each_us / 1_000_000)), 1)
+
+    async def run(self) -> None:
+        """Store batches until close() and nothing waits any more."""
+        while True:
+            await self._arrived.wait()
+            if not self._waiting and self._closing:
+                return
+            await self._gather_company()
+            await self._store(list(self._take()))
+            if not self._waiting and not self._closing:
+                self._arrived.clear()
+
+    def close(self) -> None:
+        """Accept nothing more; run() returns when what waits is stored."""
+        self._closing = True
+        self._arrived.set()
+
+    def abandon(self) -> None:
+        """Tell everybody still waiting that their events may not be stored."""
+        for waiting in self._take(everything=True):
+            waiting.submission.fail(Unavailable("shutting down"))
+
+    async def _gather_company(self) -> None:
+        """Give the first event of a batch some milliseconds of company, unless there is enough."""
+        deadline = asyncio.get_running_loop().time() + self._settings.batch_ms / 1000
+        while len(self._waiting) < self._settings.batch_events and not self._closing:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return
+
+    def _take(self, *, everything: bool = False) -> Iterator[Waiting]:
+        limit = len(self._waiting) if everything else self._settings.batch_events
+        for _ in range(min(limit, len(self._waiting))):
+            waiting = self._waiting.popleft()
+            self._waiting_bytes -= waiting.size
+            yield waiting
+
+    async def _store(self, batch: list[Waiting]) -> None:
+        if not batch:
+            return
+        try:
+            fates = await self._flush([waiting.event for waiting in batch])
+        except BaseException as error:
+            self._fail(batch, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for waiting, fate in zip(batch, fates, strict=True):
+            waiting.submission.settle(waiting.index, fate)
+        if self._after_flush is not None:
+            await self._after_flush()
+
+    def _fail(self, batch: list[Waiting], error: BaseException) -> None:
+        self._metrics.failed_batches += 1
+        if not isinstance(error, Unavailable | asyncio.CancelledError):
+            log.error("a batch of %d events was not stored", len(batch), exc_info=error)
+        for waiting in batch:
+            waiting.submission.fail(Unavailable("the database did not take the batch"))

@@ -1,0 +1,1 @@
+"""How PBXs talk: messages on the wire, recordings, signatures."""

@@ -1,0 +1,86 @@
+"""AMI on the wire: bytes ⇄ messages, no I/O.
+
+socket or recording ─▶ AmiParser ─▶ AmiMessage ─▶ normalise.asterisk. A character split over two
+reads, a message split over ten and ten messages in one read all come out whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MESSAGE_LIMIT_BYTES = 1024 * 1024
+"""The largest message of 57,880 recorded ones has 1.3 KiB; a command's output may be long."""
+
+END = b"\r\n\r\n"
+BANNER = b"Asterisk Call Manager/"
+
+
+class MessageTooLong(Exception):
+    """The peer sends without ever ending a message: it is no AMI, or it is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class AmiMessage:
+    """Its fields in their order; a name may come more than once (Output, ChanVariable)."""
+
+    fields: tuple[tuple[str, str], ...]
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the first value of this name."""
+        return next((value for key, value in self.fields if key == name), default)
+
+    def first(self) -> dict[str, str]:
+        """Return each name with its first value."""
+        return dict(reversed(self.fields))
+
+    @property
+    def event(self) -> str | None:
+        """Its event name; None for a response."""
+        return self.get("Event") or None
+
+
+class AmiParser:
+    """Collects bytes until messages are whole. One parser belongs to one connection."""
+
+    def __init__(self, *, limit_bytes: int = MESSAGE_LIMIT_BYTES) -> None:
+        self.banner: str | None = None
+        self._limit_bytes = limit_bytes
+        self._waiting = bytearray()
+
+    def feed(self, data: bytes) -> list[AmiMessage]:
+        """Return the messages that these bytes complete."""
+        self._waiting += data
+        self._take_banner()
+        messages = []
+        while (end := self._waiting.find(END)) >= 0:
+            messages.append(parse(bytes(self._waiting[:end])))
+            del self._waiting[: end + len(END)]
+        if len(self._waiting) > self._limit_bytes:
+            raise MessageTooLong(f"more than {self._limit_bytes} bytes without an end")
+        return messages
+
+    def _take_banner(self) -> None:
+        """Take off the greeting: a connection's first line, ended by one line break, not two."""
+        if self.banner is None and self._waiting.startswith(BANNER):
+            line, found, rest = self._waiting.partition(b"\r\n")
+            if found:
+                self.banner = line.decode("ascii", "replace")
+                self._waiting = rest
+
+
+def parse(block: bytes) -> AmiMessage:
+    """Take one message apart. Bytes that are not UTF-8 become U+FFFD, as Asterisk itself does."""
+    lines = block.decode("utf-8", "replace").split("\r\n")
+    pairs = (line.partition(":") for line in lines if line)
+    return AmiMessage(tuple((name, value.removeprefix(" ")) for name, _, value in pairs))
+
+
+def encode(fields: Iterable[tuple[str, str]]) -> bytes:
+    """Write an action. A line break inside a value would be a second action: it is refused."""
+    lines = []
+    for name, value in fields:
+        if any(char in name + value for char in "\r\n\0"):
+            raise ValueError(f"line break in AMI field {name!r}")
+        lines.append(f"{name}: {value}\r\n")
+    return ("".join(lines) + "\r\n").encode()

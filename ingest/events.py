@@ -1,0 +1,95 @@
+"""CallEvent: one fact about a call, whichever PBX it came from.
+
+normalise ─▶ CallEvent ─▶ store, fold. A fact is never changed or withdrawn; what a call *is*
+follows from the set of its facts, in whatever order and how often they arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+from uuid import UUID, uuid5
+
+EventType = Literal[
+    "call.started",
+    "call.linked",
+    "call.ended",
+    "leg.created",
+    "leg.ringing",
+    "leg.answered",
+    "leg.ended",
+    "leg.hold_on",
+    "leg.hold_off",
+    "leg.music_on",
+    "leg.music_off",
+    "party.updated",
+    "bridge.joined",
+    "bridge.left",
+    "offer.started",
+    "offer.ended",
+    "queue.requested",
+    "queue.entered",
+    "queue.left",
+    "queue.connected",
+    "queue.abandoned",
+    "queue.outcome",
+    "queue.completed",
+    "transfer.blind",
+    "transfer.attended",
+    "agent.paused",
+    "agent.unpaused",
+]
+EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
+
+TimeQuality = Literal["pbx", "received", "derived"]
+"""Who looked at the clock: the PBX, we on receipt, or nobody (worked out from something else)."""
+
+NAMESPACE = UUID("5c0b6b0e-6a0e-5a6e-9d0f-0f1f6d5f7a11")
+"""Under which event ids are derived; changing it would make every repeat look new."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent:
+    event_id: UUID
+    """The same fact has the same id, however often and through whichever connection it comes."""
+    source: str
+    """Which PBX or account."""
+    type: EventType
+    occurred_at: datetime
+    time_quality: TimeQuality = "pbx"
+    native_type: str | None = None
+    call_key: str | None = None
+    leg_key: str | None = None
+    peer_leg_key: str | None = None
+    """The other leg this fact is about: who dials, who is transferred, whose place is taken."""
+    queue: str | None = None
+    extension: str | None = None
+    """Of the telephone at leg_key; None when it is not one of ours."""
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Native ids that this event says belong to one call, leg_key first."""
+        bridge = f"bridge:{self.attrs['bridge']}" if self.attrs.get("bridge") else None
+        named = (self.leg_key, self.call_key, self.peer_leg_key, bridge)
+        return tuple(dict.fromkeys(key for key in named if key))
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes it holds in memory: the object, and its strings."""
+        return 400 + sum(len(key) + len(str(value)) for key, value in self.attrs.items())
+
+
+def derive_id(source: str, natural_key: str) -> UUID:
+    """Derive an event id that depends on nothing but what the PBX said.
+
+    The source's length keeps ("a", "b:c") and ("a:b", "c") apart.
+    """
+    return uuid5(NAMESPACE, f"{len(source)}:{source}:{natural_key}")
+
+
+def shift(events: Iterable[CallEvent], offset: timedelta) -> list[CallEvent]:
+    """Move events in time; ids and keys stay, so a second replay is still a repeat of the first."""
+    return [replace(event, occurred_at=event.occurred_at + offset) for event in events]

@@ -1,0 +1,229 @@
+"""Events of one call ─▶ what the call is. Pure, and the same for every order and any repetition.
+
+sessions ─▶ fold ─▶ CallState. Events are first made a set in canonical order; everything after that
+is a function of the set, so nothing can depend on what arrived last.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from ingest.channels import gather
+from ingest.events import CallEvent
+from ingest.intervals import total_ms
+from ingest.legs import Leg, judge, leg_state
+from ingest.state import CallState, CallStatus, Direction, Outcome, StintState, ms_between
+from ingest.stints import build
+
+RANK = {
+    name: rank
+    for rank, name in enumerate(
+        (
+            "call.started", "leg.created", "call.linked", "party.updated", "queue.requested",
+            "queue.entered", "offer.started", "leg.ringing", "leg.answered", "offer.ended",
+            "queue.left", "queue.connected", "bridge.joined", "leg.hold_on", "leg.hold_off",
+            "transfer.blind", "transfer.attended", "queue.abandoned", "queue.outcome",
+            "queue.completed", "bridge.left", "leg.ended", "call.ended",
+        )
+    )
+}  # fmt: skip
+"""What comes first among events of one instant: causes before effects."""
+
+STINT_OUTCOME: dict[str, Outcome] = {
+    "abandoned": "abandoned",
+    "timeout": "timeout",
+    "key": "left_queue",
+    "leave_empty": "left_queue",
+    "withdrawn": "left_queue",
+    "join_empty": "failed",
+    "full": "failed",
+}
+
+
+def canonical(events: Iterable[CallEvent]) -> list[CallEvent]:
+    """Return each event once, in an order that depends on nothing but the events."""
+    once = {event.event_id: event for event in events}
+    return sorted(
+        once.values(),
+        key=lambda e: (e.occurred_at, RANK.get(e.type, len(RANK)), e.event_id.bytes),
+    )
+
+
+def fold(events: Iterable[CallEvent], *, call_id: UUID, version: int = 0) -> CallState | None:
+    """Return the call's state; None when its events show no telephone (yet)."""
+    ordered = canonical(events)
+    closed_at = min((e.occurred_at for e in ordered if e.type == "call.ended"), default=None)
+    legs = judge(gather(ordered), closed_at)
+    if not legs:
+        return None
+    return _Fold(ordered, legs).state(call_id, version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """The questions that are asked of a call's legs."""
+
+    events: list[CallEvent]
+    legs: list[Leg]
+
+    def state(self, call_id: UUID, version: int) -> CallState:
+        stints = build(self.events, self.legs)
+        direction, ended_at = self.direction, self.ended_at
+        answered = self.first_answer
+        number_raw, number_e164, name = self.party
+        return CallState(
+            id=call_id,
+            version=version,
+            source=self.events[0].source,
+            direction=direction,
+            status=self.status(stints),
+            outcome=self.outcome(stints) if ended_at else None,
+            number_raw=number_raw,
+            number_e164=number_e164,
+            caller_name=name,
+            queue=stints[-1].queue if stints else None,
+            started_at=self.events[0].occurred_at,
+            answered_at=answered.answered_at if answered else None,
+            ended_at=ended_at,
+            wait_ms=_wait_ms(stints),
+            talk_ms=self.talk_ms,
+            answered_extension=self.answered_extension,
+            legs=tuple(leg_state(leg, self.legs) for leg in self.legs),
+            stints=stints,
+        )
+
+    @property
+    def initiator(self) -> Leg:
+        """Who began: the first that nobody rang, or the first at all (click-to-call)."""
+        return next((leg for leg in self.legs if leg.calling), self.legs[0])
+
+    @property
+    def others(self) -> list[Leg]:
+        return [leg for leg in self.legs if leg.key != self.initiator.key]
+
+    @property
+    def direction(self) -> Direction:
+        stated = (e.attrs.get("direction") for e in self.events if e.type == "call.started")
+        if said := next((value for value in stated if value), None):
+            return cast("Direction", said)
+        if self.initiator.external:
+            return "inbound"
+        return "outbound" if any(leg.external for leg in self.legs) else "internal"
+
+    @property
+    def answering(self) -> list[Leg]:
+        """Who had to answer: our people when called, the other side when we call."""
+        if self.direction == "outbound":
+            return [leg for leg in self.others if leg.external]
+        return [leg for leg in self.others if not leg.external]
+
+    @property
+    def first_answer(self) -> Leg | None:
+        answered = [leg for leg in self.answering if leg.answered_at]
+        return min(answered, key=_answered_first, default=None)
+
+    @property
+    def answered_extension(self) -> str | None:
+        """Who of ours talked first: the one who answered, or who placed the call."""
+        if self.first_answer is None:
+            return None
+        ours = [leg for leg in self.legs if leg.extension and leg.answered_at]
+        if self.direction == "internal":
+            ours = [leg for leg in ours if leg in self.answering]
+        return min(ours, key=_answered_first).extension if ours else None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """Over when the last leg is; a leg that is still open keeps the call open."""
+        ends = [leg.ended_at for leg in self.legs]
+        return None if None in ends else max(end for end in ends if end)
+
+    @property
+    def talk_ms(self) -> int | None:
+        """Time in which at least one of ours was in a conversation."""
+        ours = [leg for leg in self.legs if not leg.external] or self.legs
+        talks = [talk for leg in ours for talk in leg.talks]
+        return total_ms(talks) if talks and self.first_answer else None
+
+    @property
+    def party(self) -> tuple[str | None, str | None, str | None]:
+        """The outside party's number, raw and E.164, and the name that the PBX shows."""
+        if self.direction == "outbound":
+            return self._dialled()
+        (name,) = self.initiator.said("name")
+        if self.direction == "internal" and self.initiator.extension:
+            return self.initiator.extension, None, name
+        number_raw, number_e164 = self.initiator.said("number_raw", "number_e164")
+        return number_raw, number_e164, name
+
+    def _dialled(self) -> tuple[str | None, str | None, str | None]:
+        called = next((leg for leg in self.others if leg.external), None)
+        if called is None:
+            return None, None, None
+        if called.dialled:
+            return called.dialled, called.dialled_e164, None
+        number_raw, number_e164 = called.said("number_raw", "number_e164")
+        return number_raw, number_e164, None
+
+    def status(self, stints: tuple[StintState, ...]) -> CallStatus:
+        if self.ended_at:
+            return "ended"
+        ours = [leg for leg in self.others if not leg.external] or self.others
+        if any(leg.talking for leg in ours):
+            return "talking"
+        if any(leg.status == "ringing" for leg in self.legs):
+            return "ringing"
+        return "waiting" if stints and stints[-1].left_at is None else "created"
+
+    def outcome(self, stints: tuple[StintState, ...]) -> Outcome:
+        if self.first_answer:
+            return "answered"
+        if stints:
+            return STINT_OUTCOME.get(stints[-1].outcome or "", "unknown")
+        reasons = {leg_state(leg, self.legs).ended_reason for leg in self.answering}
+        if reasons and reasons <= {"failed"}:
+            return "failed"
+        if reasons and not (self.direction == "inbound" and reasons <= {"canceled"}):
+            return "missed"
+        # The caller gave up: while somebody rang, or in the menu.
+        return "abandoned" if self.direction == "inbound" else "unknown"
+
+
+def _answered_first(leg: Leg) -> tuple[datetime, str]:
+    assert leg.answered_at is not None
+    return leg.answered_at, leg.key
+
+
+def _wait_ms(stints: tuple[StintState, ...]) -> int | None:
+    """From entering the first queue to the first answer, or to leaving the last."""
+    if not stints:
+        return None
+    answered = min((s.answered_at for s in stints if s.answered_at), default=None)
+    until = answered or stints[-1].left_at
+    return ms_between(stints[0].entered_at, until) if until else None
+
+
+def group(events: Iterable[CallEvent]) -> list[list[CallEvent]]:
+    """Divide events into calls by the keys they share, transitively; as the database does it."""
+    parent: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(key: tuple[str, str]) -> tuple[str, str]:
+        while (above := parent.setdefault(key, key)) != key:
+            parent[key] = parent[above]
+            key = above
+        return key
+
+    keyed = [event for event in canonical(events) if event.keys]
+    for event in keyed:
+        first = root((event.source, event.keys[0]))
+        for key in event.keys[1:]:
+            parent[root((event.source, key))] = first
+    calls: dict[tuple[str, str], list[CallEvent]] = defaultdict(list)
+    for event in keyed:
+        calls[root((event.source, event.keys[0]))].append(event)
+    return list(calls.values())

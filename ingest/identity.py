@@ -1,0 +1,106 @@
+"""Which call an event belongs to: native ids joined transitively, under ids of our own.
+
+store ─▶ assign ─▶ sessions. A native id is no identity: a Linkedid changes in the middle of every
+attended transfer, and a consultation begins as a call of its own. Two ids that one event names
+belong together for ever; when that joins two calls, the one that began first goes on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from ingest.conn import Conn
+from ingest.events import CallEvent
+from ingest.queries import aliases, sessions
+from ingest.queries.aliases import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    calls: dict[tuple[str, UUID], UUID | None]
+    """Event → call; None for events about no call (an agent's pause)."""
+    merged: dict[UUID, UUID] = field(default_factory=dict)
+    """Call that is over → call it is a part of."""
+
+
+class Joined:
+    """Sets of keys that belong together (union-find)."""
+
+    def __init__(self) -> None:
+        self._above: dict[Key, Key] = {}
+
+    def root(self, key: Key) -> Key:
+        """Return the key that stands for the whole set."""
+        while (above := self._above.setdefault(key, key)) != key:
+            self._above[key] = self._above[above]
+            key = above
+        return key
+
+    def join(self, keys: Iterable[Key]) -> None:
+        """Declare that these keys belong together."""
+        first, *rest = keys
+        self.root(first)
+        for key in rest:
+            self._above[self.root(key)] = self.root(first)
+
+    def sets(self) -> list[list[Key]]:
+        """Return every set, its keys in the order they were seen."""
+        found: dict[Key, list[Key]] = defaultdict(list)
+        for key in self._above:
+            found[self.root(key)].append(key)
+        return list(found.values())
+
+
+def keys_of(event: CallEvent) -> list[Key]:
+    return [(event.source, key) for key in event.keys]
+
+
+async def assign(conn: Conn, events: Iterable[CallEvent]) -> Assigned:
+    """Find or make the call of each event, and merge calls that turn out to be one."""
+    events = list(events)
+    joined = Joined()
+    for event in events:
+        if event.keys:
+            joined.join(keys_of(event))
+    sets = joined.sets()
+    known = await aliases.find(conn, [key for keys in sets for key in keys])
+    chosen, merged = await _choose(conn, sets, known)
+    new = {key: call for key, call in chosen.items() if key not in known}
+    if new:
+        await aliases.add(conn, new)
+    if merged:
+        await aliases.repoint(conn, list(merged), list(merged.values()))
+    calls = {
+        (event.source, event.event_id): chosen[keys_of(event)[0]] if event.keys else None
+        for event in events
+    }
+    return Assigned(calls, merged)
+
+
+async def _choose(
+    conn: Conn, sets: list[list[Key]], known: dict[Key, UUID]
+) -> tuple[dict[Key, UUID], dict[UUID, UUID]]:
+    """Give each set of keys one call. Sets that meet in a known call are one set."""
+    meeting = Joined()
+    for keys in sets:
+        meeting.join([*keys, *(("", str(known[key])) for key in keys if key in known)])
+    chosen: dict[Key, UUID] = {}
+    merged: dict[UUID, UUID] = {}
+    for members in meeting.sets():
+        calls = {UUID(key) for source, key in members if not source}
+        call = await _first_of(conn, calls) if calls else uuid4()
+        chosen |= {key: call for key in members if key[0]}
+        merged |= {other: call for other in calls if other != call}
+    return chosen, merged
+
+
+async def _first_of(conn: Conn, calls: set[UUID]) -> UUID:
+    """Return the call that began first."""
+    if len(calls) == 1:
+        return next(iter(calls))
+    stored = await sessions.load(conn, list(calls))
+    began = [(call.state.started_at, call_id) for call_id, call in stored.items()]
+    return min(began)[1] if began else min(calls)

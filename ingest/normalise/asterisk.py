@@ -1,0 +1,77 @@
+"""Asterisk's manager events to CallEvents.
+
+connectors.ami, connectors.recording ─▶ AsteriskNormaliser ─▶ batch. No I/O and no picture of the
+calls: each message is translated by itself. The only thing remembered is how often the same text
+came at the same instant, because AMI numbers nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from ingest.connectors.ami_messages import AmiMessage
+from ingest.connectors.recording import from_epoch
+from ingest.events import CallEvent, TimeQuality, derive_id
+from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
+from ingest.normalise.asterisk_facts import TRANSLATE
+
+__all__ = ["AsteriskDialect", "AsteriskNormaliser"]
+
+
+class AsteriskNormaliser:
+    """Belongs to one connection: one source, messages in their order."""
+
+    def __init__(self, source: str, dialect: AsteriskDialect | None = None) -> None:
+        self.source = source
+        self._reader = Reader(dialect or AsteriskDialect())
+        self._instant: datetime | None = None
+        self._seen: dict[tuple[tuple[str, str], ...], int] = {}
+
+    def events(self, message: AmiMessage, received_at: datetime) -> list[CallEvent]:
+        """Translate one message; most of what AMI says is not about calls and gives nothing."""
+        translate = TRANSLATE.get(message.event or "")
+        if translate is None:
+            return []
+        fields = message.first()
+        fact = translate(self._reader, fields)
+        if fact is None or not (fact.leg_key or fact.type.startswith("agent.")):
+            return []
+        occurred_at, quality = _time(fields, received_at)
+        return [
+            CallEvent(
+                event_id=self._event_id(message, occurred_at),
+                source=self.source,
+                type=fact.type,
+                occurred_at=occurred_at,
+                time_quality=quality,
+                native_type=message.event,
+                call_key=fact.call_key or None,
+                leg_key=fact.leg_key or None,
+                peer_leg_key=fact.peer_leg_key or None,
+                queue=fact.queue or None,
+                extension=fact.extension,
+                attrs={key: value for key, value in fact.attrs.items() if value is not None},
+            )
+        ]
+
+    def _event_id(self, message: AmiMessage, occurred_at: datetime) -> UUID:
+        """Name the event by its text and time.
+
+        The text is built once for all connections of a PBX, so with `timestampevents=yes` two
+        gateways derive the same id. Without, the time is ours: one connection per PBX then.
+        """
+        if occurred_at != self._instant:
+            self._instant, self._seen = occurred_at, {}
+        again = self._seen.get(message.fields, 0)
+        self._seen[message.fields] = again + 1
+        text = "\n".join(f"{name}:{value}" for name, value in message.fields)
+        return derive_id(self.source, f"{occurred_at.isoformat()}|{again}|{text}")
+
+
+def _time(fields: Fields, received_at: datetime) -> tuple[datetime, TimeQuality]:
+    """Prefer the PBX's clock: `Timestamp` is there when manager.conf says timestampevents=yes."""
+    try:
+        return from_epoch(float(fields["Timestamp"])), "pbx"
+    except (KeyError, ValueError, OverflowError):
+        return received_at, "received"

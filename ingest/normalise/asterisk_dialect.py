@@ -1,0 +1,65 @@
+"""What differs between two Asterisks: how telephones, numbers and names are read.
+
+The embedding program's settings ─▶ AsteriskDialect ─▶ Reader ─▶ asterisk_facts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.normalise.numbers import e164
+
+Fields = dict[str, str]
+"""A message: each name with its first value."""
+
+UNKNOWN = frozenset(("", "<unknown>", "unknown"))
+ESCAPED = re.compile(r"\\(.)")
+TEXT_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsteriskDialect:
+    """What differs between two Asterisks."""
+
+    region: str | None = None
+    """How numbers without a country are read: UA, PL, …"""
+    extension: str = r"^(?:PJSIP|SIP|IAX2|SCCP|DAHDI|Local)/(\d{2,6})(?=[@-]|$)"
+    """Group 1 is the extension of a telephone, found in a channel's or an interface's name. A trunk
+    must not match: `PJSIP/trunk-00000122` and `Local/0441110001@from-trunk` have none."""
+    short_number: str = r"^\d{2,6}$"
+    """A caller id of this form is an extension of ours, when it calls from inside."""
+
+
+class Reader:
+    """Reads channel names and caller ids as one dialect has them."""
+
+    def __init__(self, dialect: AsteriskDialect) -> None:
+        self.dialect = dialect
+        self._extension = re.compile(dialect.extension)
+        self._short = re.compile(dialect.short_number)
+
+    def extension_of(self, name: str) -> str | None:
+        """Return the extension in a channel's or interface's name."""
+        found = self._extension.match(name)
+        return found[1] if found else None
+
+    def party(self, fields: Fields) -> dict[str, Any]:
+        """Return who the channel says is calling."""
+        number, name = known(fields.get("CallerIDNum")), known(fields.get("CallerIDName"))
+        return {
+            "number_raw": number,
+            "number_e164": e164(number, self.dialect.region),
+            "short": True if number and self._short.match(number) else None,
+            "name": ESCAPED.sub(r"\1", name) if name else None,
+        }
+
+
+def known(value: str | None) -> str | None:
+    return None if value is None or value in UNKNOWN else cut(value)
+
+
+def cut(value: str | None) -> str | None:
+    """Shorten what a stranger may have chosen; NUL, which PostgreSQL cannot store, goes."""
+    return value.replace("\0", "")[:TEXT_LIMIT] if value else None

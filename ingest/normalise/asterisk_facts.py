@@ -1,0 +1,286 @@
+"""Asterisk's manager events, one function each: fields ─▶ Fact.
+
+normalise.asterisk ─▶ TRANSLATE. What an event means is decided here; ids and times are not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.events import EventType
+from ingest.normalise.asterisk_dialect import Fields, Reader, cut, known
+from ingest.normalise.numbers import e164
+
+LOCAL = re.compile(r"^(Local/.+-[0-9a-f]+);([12])$")
+DIALLED = re.compile(r"\+?\d{5,}")
+
+QUEUE_STATUS = {
+    "TIMEOUT": "timeout",
+    "LEAVEEMPTY": "leave_empty",
+    "LEAVEUNAVAIL": "leave_empty",
+    "JOINEMPTY": "join_empty",
+    "JOINUNAVAIL": "join_empty",
+    "FULL": "full",
+    "WITHDRAW": "withdrawn",
+}
+DIAL_STATUS = {
+    "ANSWER": "answered",
+    "BUSY": "busy",
+    "NOANSWER": "no_answer",
+    "CANCEL": "canceled",
+    "CONGESTION": "failed",
+    "CHANUNAVAIL": "failed",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Fact:
+    """A CallEvent before it has its id and time."""
+
+    type: EventType
+    call_key: str = ""
+    leg_key: str = ""
+    peer_leg_key: str = ""
+    queue: str = ""
+    extension: str | None = None
+    attrs: dict[str, Any]
+
+
+def _fact(
+    event_type: EventType,
+    fields: Fields,
+    *,
+    prefix: str = "",
+    peer: str = "",
+    extension: str | None = None,
+    **attrs: Any,
+) -> Fact:
+    """Make a fact about the channel whose fields begin with prefix (`Dest…`, `Transferer…`)."""
+    return Fact(
+        type=event_type,
+        call_key=fields.get(f"{prefix}Linkedid", ""),
+        leg_key=fields.get(f"{prefix}Uniqueid", ""),
+        peer_leg_key=peer,
+        queue=fields.get("Queue", ""),
+        extension=extension,
+        attrs=attrs,
+    )
+
+
+# --- channels --------------------------------------------------------------------------------
+
+
+def _created(reader: Reader, fields: Fields) -> Fact:
+    channel = fields.get("Channel", "")
+    return _fact(
+        "leg.created",
+        fields,
+        extension=reader.extension_of(channel),
+        exten=known(fields.get("Exten")),
+        **_plumbing(channel),
+        **reader.party(fields),
+    )
+
+
+def _caller_id(reader: Reader, fields: Fields) -> Fact | None:
+    party = reader.party(fields)
+    return _fact("party.updated", fields, **party) if any(party.values()) else None
+
+
+def _state(_: Reader, fields: Fields) -> Fact | None:
+    match fields.get("ChannelStateDesc"):
+        case "Ringing":
+            return _fact("leg.ringing", fields)
+        case "Up":
+            return _fact("leg.answered", fields)
+        case _:
+            return None
+
+
+def _hangup(_: Reader, fields: Fields) -> Fact:
+    cause = fields.get("Cause", "")
+    return _fact("leg.ended", fields, cause=int(cause) if cause.isdecimal() else 0)
+
+
+def _pickup(_: Reader, fields: Fields) -> Fact:
+    return _fact("call.linked", fields, peer=fields.get("TargetUniqueid", ""))
+
+
+# --- dialling --------------------------------------------------------------------------------
+
+
+def _dial_begin(reader: Reader, fields: Fields) -> Fact:
+    channel = fields.get("DestChannel", "")
+    found = DIALLED.search(fields.get("DialString", ""))
+    number = found[0] if found else None
+    return _fact(
+        "offer.started",
+        fields,
+        prefix="Dest",
+        peer=fields.get("Uniqueid", ""),
+        extension=reader.extension_of(channel),
+        dialled=number,
+        dialled_e164=e164(number, reader.dialect.region),
+        **_plumbing(channel),
+    )
+
+
+def _agent_called(reader: Reader, fields: Fields) -> Fact:
+    channel = fields.get("DestChannel", "")
+    return _fact(
+        "offer.started",
+        fields,
+        prefix="Dest",
+        peer=fields.get("Uniqueid", ""),
+        extension=reader.extension_of(channel),
+        interface=cut(fields.get("Interface")),
+        member=cut(fields.get("MemberName")),
+        **_plumbing(channel),
+    )
+
+
+def _dial_state(_: Reader, fields: Fields) -> Fact | None:
+    if fields.get("DialStatus") != "RINGING":
+        return None
+    return _fact("leg.ringing", fields, prefix="Dest")
+
+
+def _dial_end(_: Reader, fields: Fields) -> Fact:
+    result = DIAL_STATUS.get(fields.get("DialStatus", ""))
+    return _fact("offer.ended", fields, prefix="Dest", result=result)
+
+
+def _ring_no_answer(_: Reader, fields: Fields) -> Fact:
+    """RingTime is in milliseconds here and in seconds in AgentConnect: neither is used."""
+    return _fact("offer.ended", fields, prefix="Dest", result="no_answer")
+
+
+# --- bridges, hold, transfer -----------------------------------------------------------------
+
+
+def _bridge(event_type: EventType) -> Callable[[Reader, Fields], Fact | None]:
+    def translate(_: Reader, fields: Fields) -> Fact | None:
+        # A holding bridge (parking, ConfBridge's waiting room) is music, not conversation.
+        if fields.get("BridgeTechnology") == "holding_bridge":
+            return None
+        swapped = fields.get("SwapUniqueid", "")
+        return _fact(event_type, fields, peer=swapped, bridge=fields.get("BridgeUniqueid"))
+
+    return translate
+
+
+def _plain(event_type: EventType) -> Callable[[Reader, Fields], Fact | None]:
+    def translate(_: Reader, fields: Fields) -> Fact | None:
+        return _fact(event_type, fields)
+
+    return translate
+
+
+def _blind_transfer(_: Reader, fields: Fields) -> Fact | None:
+    if fields.get("Result") != "Success":
+        return None
+    return _fact(
+        "transfer.blind",
+        fields,
+        prefix="Transferer",
+        peer=fields.get("TransfereeUniqueid", ""),
+        to=cut(fields.get("Extension")),
+    )
+
+
+def _attended_transfer(_: Reader, fields: Fields) -> Fact | None:
+    """Join the consultation, which began as a call of its own, to the call."""
+    if fields.get("Result") != "Success":
+        return None
+    second = fields.get("SecondTransfererUniqueid", "")
+    dest = cut(fields.get("DestType"))
+    return _fact("transfer.attended", fields, prefix="OrigTransferer", peer=second, dest=dest)
+
+
+# --- queues ----------------------------------------------------------------------------------
+
+
+def _application(_: Reader, fields: Fields) -> Fact | None:
+    """Note the wish to enter: a refused caller (queue full, empty) gets no other queue event."""
+    if fields.get("Application") != "Queue":
+        return None
+    fact = _fact("queue.requested", fields)
+    fact.queue = fields.get("AppData", "").partition(",")[0]
+    return fact
+
+
+def _variable(_: Reader, fields: Fields) -> Fact | None:
+    """QUEUESTATUS alone tells a queue that gave up from a caller who did."""
+    if fields.get("Variable") != "QUEUESTATUS":
+        return None
+    outcome = QUEUE_STATUS.get(fields.get("Value", ""))
+    return _fact("queue.outcome", fields, outcome=outcome) if outcome else None
+
+
+def _connected(_: Reader, fields: Fields) -> Fact:
+    """Interface and MemberName say who was rung, not who answered: the leg's channel does."""
+    hold_time = fields.get("HoldTime", "")
+    return _fact(
+        "queue.connected",
+        fields,
+        peer=fields.get("DestUniqueid", ""),
+        waited_s=int(hold_time) if hold_time.isdecimal() else None,
+    )
+
+
+def _completed(_: Reader, fields: Fields) -> Fact:
+    reason = cut(fields.get("Reason"))
+    return _fact("queue.completed", fields, peer=fields.get("DestUniqueid", ""), reason=reason)
+
+
+def _pause(reader: Reader, fields: Fields) -> Fact:
+    paused = fields.get("Paused") == "1"
+    return Fact(
+        type="agent.paused" if paused else "agent.unpaused",
+        queue=fields.get("Queue", ""),
+        extension=reader.extension_of(fields.get("Interface", "")),
+        attrs={
+            "interface": cut(fields.get("Interface")),
+            "reason": cut(fields.get("PausedReason")) if paused else None,
+        },
+    )
+
+
+TRANSLATE: dict[str, Callable[[Reader, Fields], Fact | None]] = {
+    "Newchannel": _created,
+    "NewCallerid": _caller_id,
+    "Newstate": _state,
+    "Hangup": _hangup,
+    "Pickup": _pickup,
+    "DialBegin": _dial_begin,
+    "DialState": _dial_state,
+    "DialEnd": _dial_end,
+    "BridgeEnter": _bridge("bridge.joined"),
+    "BridgeLeave": _bridge("bridge.left"),
+    "Hold": _plain("leg.hold_on"),
+    "Unhold": _plain("leg.hold_off"),
+    "MusicOnHoldStart": _plain("leg.music_on"),
+    "MusicOnHoldStop": _plain("leg.music_off"),
+    "BlindTransfer": _blind_transfer,
+    "AttendedTransfer": _attended_transfer,
+    "Newexten": _application,
+    "VarSet": _variable,
+    "AgentCalled": _agent_called,
+    "AgentRingNoAnswer": _ring_no_answer,
+    "AgentConnect": _connected,
+    "AgentComplete": _completed,
+    "QueueCallerJoin": _plain("queue.entered"),
+    "QueueCallerLeave": _plain("queue.left"),
+    "QueueCallerAbandon": _plain("queue.abandoned"),
+    "QueueMemberPause": _pause,
+}
+"""HangupRequest and SoftHangupRequest are left out: both carry a cause, neither ends a channel."""
+
+
+def _plumbing(channel: str) -> dict[str, Any]:
+    """Name the halves of a Local channel; which is a telephone, if any, the fold finds out."""
+    local = LOCAL.match(channel)
+    return {"pair": cut(local[1]), "half": int(local[2])} if local else {}

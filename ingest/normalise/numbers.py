@@ -1,0 +1,68 @@
+"""Telephone numbers to E.164; None when there is no number to call back.
+
+normalise.asterisk and normalise.webhook ─▶ e164. What the PBX sent is always kept beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import phonenumbers
+
+NOT_A_NUMBER = frozenset(
+    ("", "anonymous", "restricted", "private", "unknown", "unavailable", "withheld", "<unknown>")
+)
+SHORTEST_DIGITS = 7  # fewer are extensions and short services: nobody abroad can call them
+LONGEST_CHARS = 40
+
+OLD_TRUNK_PREFIX = {"UA": "8", "BY": "8", "MD": "8", "GE": "8", "KZ": "8"}
+"""People still write `8 (044) 123-45-67`: 8 led to a trunk line all over the former USSR."""
+
+SEPARATORS = re.compile(r"[\s().\-/]+")
+SIP_URI = re.compile(r"^(?:sips?|tel):([^@;]+)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=20_000)  # parsing takes 36 µs, and a call repeats its number 20 times
+def e164(raw: str | None, region: str | None = None) -> str | None:
+    """Return the number as `+380441234567`; region says how to read one without a country."""
+    digits = _plain(raw)
+    if digits is None:
+        return None
+    valid = (_valid(text, region) for text in _readings(digits, region))
+    return next((number for number in valid if number), None)
+
+
+def _plain(raw: str | None) -> str | None:
+    text = (raw or "").strip()
+    if text.lower() in NOT_A_NUMBER or len(text) > LONGEST_CHARS:
+        return None
+    if uri := SIP_URI.match(text):
+        text = uri[1]
+    text = SEPARATORS.sub("", text)
+    plus, digits = text.startswith("+"), text.removeprefix("+")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) < SHORTEST_DIGITS:
+        return None
+    return f"+{digits}" if plus else digits
+
+
+def _readings(digits: str, region: str | None) -> list[str]:
+    """Ways to read it, the likeliest first: as dialled here, with a forgotten +, the old way."""
+    if digits.startswith("+"):
+        return [digits]
+    readings = [digits] if region else []
+    readings.append(f"+{digits}")
+    old = OLD_TRUNK_PREFIX.get(region or "")
+    if old and digits.startswith(old):
+        readings.append(digits.removeprefix(old))
+    return readings
+
+
+def _valid(text: str, region: str | None) -> str | None:
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,0 +1,126 @@
+"""From events to calls that people hear of: the whole route, in order.
+
+    submit ─▶ batch ─▶ store (stage, new?, identity, fold, COMMIT) ─▶ receipt ─▶ announce
+
+    async with Pipeline(pool, announce=tell_the_agents) as pipeline:
+        receipt = await pipeline.submit(events)
+
+A receipt means: committed. Announcements come after the receipts, in the order of the commits;
+losing one loses nothing, since the next state of the call carries all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from ingest import partitions
+from ingest.batch import Batcher, Fate, Receipt
+from ingest.conn import Pool
+from ingest.events import CallEvent
+from ingest.metrics import IngestMetrics
+from ingest.settings import IngestSettings
+from ingest.state import CallChange
+from ingest.store import Store
+
+log = logging.getLogger(__name__)
+
+Announce = Callable[[list[CallChange]], Awaitable[None]]
+
+DRAIN_S = 10.0
+
+
+class Pipeline:
+    """An async context manager; any number of them, on any nodes, may work on one database."""
+
+    def __init__(
+        self, pool: Pool, *, announce: Announce, settings: IngestSettings | None = None
+    ) -> None:
+        self.settings = settings or IngestSettings()
+        self.metrics = IngestMetrics()
+        self._pool = pool
+        self._announce = announce
+        self._changes: list[CallChange] = []
+        self._store = Store(pool, settings=self.settings, metrics=self.metrics)
+        self._batcher = Batcher(
+            self._flush,
+            settings=self.settings,
+            metrics=self.metrics,
+            after_flush=self._tell,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        await self._keep_partitions()
+        self._tasks = [
+            asyncio.create_task(self._batcher.run(), name="ingest.batches"),
+            asyncio.create_task(self._housekeeping(), name="ingest.housekeeping"),
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Store what waits, then stop; after 10 s whoever still waits is told to try again."""
+        self._batcher.close()
+        batches, housekeeping = self._tasks
+        housekeeping.cancel()
+        _, late = await asyncio.wait([batches], timeout=DRAIN_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._batcher.abandon()
+
+    async def submit(self, events: Sequence[CallEvent]) -> Receipt:
+        """Return when the events are committed. Raises Busy, Unavailable, TooManyEvents, Closed."""
+        return await self._batcher.submit(events)
+
+    @property
+    def waiting_events(self) -> int:
+        return self._batcher.waiting_events
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._batcher.waiting_bytes
+
+    async def _flush(self, events: list[CallEvent]) -> list[Fate]:
+        stored = await self._store.store(events)
+        self._changes = stored.changes
+        return stored.fates
+
+    async def _tell(self) -> None:
+        """Announce. What goes wrong there is logged: the calls are stored, and shown when read."""
+        changes, self._changes = self._changes, []
+        if not changes:
+            return
+        try:
+            async with asyncio.timeout(self.settings.announce_timeout_s):
+                await self._announce(changes)
+        except Exception:
+            self.metrics.announce_failures += 1
+            log.exception("announcing %d calls failed", len(changes))
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.housekeeping_s)
+            await self._keep_partitions()
+
+    async def _keep_partitions(self) -> None:
+        """Keep the partitions; a failure costs nothing now, there is a default partition."""
+        try:
+            async with self._pool.acquire() as conn:
+                await partitions.keep(
+                    conn,
+                    now=datetime.now(UTC),
+                    months_ahead=self.settings.months_ahead,
+                    keep_months=self.settings.keep_months,
+                )
+        except Exception:
+            log.exception("partitions of call_events were not kept")

@@ -1,0 +1,107 @@
+"""SQL for the monthly partitions of realtime.call_events.
+
+Names and bounds are made from dates by us (`call_events_2026_11`), never from what somebody sent:
+DDL takes no parameters.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ingest.conn import Conn
+
+LOCK_KEY = 0x70617274
+"""Advisory lock of the housekeeping: "part"."""
+
+
+async def try_lock(conn: Conn) -> bool:
+    """Become the only housekeeper until the transaction ends; False when another node is."""
+    return bool(
+        await conn.fetchval(
+            """
+            -- partitions.try_lock
+            SELECT pg_try_advisory_xact_lock($1)
+            """,
+            LOCK_KEY,
+        )
+    )
+
+
+async def names(conn: Conn) -> list[str]:
+    """Return the monthly partitions, the oldest first."""
+    rows = await conn.fetch(
+        """
+        -- partitions.names
+        SELECT c.relname AS name
+          FROM pg_inherits AS i
+          JOIN pg_class AS c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'realtime.call_events'::regclass
+           AND c.relname ~ '^call_events_[0-9]{4}_[0-9]{2}$'
+         ORDER BY c.relname
+        """
+    )
+    return [row["name"] for row in rows]
+
+
+async def create(conn: Conn, name: str, *, since: datetime, until: datetime) -> None:
+    """Make a partition, and move into it what the default partition holds of its time.
+
+    A partition cannot be attached while the default one has rows that belong into it.
+    """
+    bounds = f"FROM ('{since.isoformat()}') TO ('{until.isoformat()}')"
+    await conn.execute(
+        f"""
+        -- partitions.create
+        CREATE TABLE realtime.{name} (LIKE realtime.call_events INCLUDING ALL);
+        WITH moved AS (
+            DELETE FROM realtime.call_events_default
+             WHERE occurred_at >= '{since.isoformat()}' AND occurred_at < '{until.isoformat()}'
+         RETURNING *
+        )
+        INSERT INTO realtime.{name} SELECT * FROM moved;
+        ALTER TABLE realtime.call_events ATTACH PARTITION realtime.{name} FOR VALUES {bounds};
+        """  # noqa: S608 (a name and two dates of our own making)
+    )
+
+
+async def drop(conn: Conn, name: str) -> None:
+    await conn.execute(
+        f"""
+        -- partitions.drop
+        DROP TABLE realtime.{name}
+        """
+    )
+
+
+async def delete_old(conn: Conn, *, before: datetime) -> None:
+    """Delete what no partition's end takes along: odd events, known keys, rejects, aliases."""
+    await conn.execute(
+        """
+        -- partitions.delete_odd
+        DELETE FROM realtime.call_events_default WHERE occurred_at < $1
+        """,
+        before,
+    )
+    await conn.execute(
+        """
+        -- partitions.delete_keys
+        DELETE FROM realtime.call_event_keys WHERE first_seen < $1
+        """,
+        before,
+    )
+    await conn.execute(
+        """
+        -- partitions.delete_rejects
+        DELETE FROM realtime.ingest_rejects WHERE rejected_at < $1
+        """,
+        before,
+    )
+    await conn.execute(
+        """
+        -- partitions.delete_aliases
+        DELETE FROM realtime.call_aliases AS a
+         USING realtime.call_sessions AS c
+         WHERE c.id = a.call_id AND c.last_event_at < $1
+        """,
+        before,
+    )

@@ -1,0 +1,226 @@
+"""SQL for calls: the state as it was folded last, its legs and its stays in queues."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ingest.conn import Conn
+from ingest.state import CallState, LegState, StintState
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """A state, and between which times its events lie."""
+
+    state: CallState
+    first_event_at: datetime
+    last_event_at: datetime
+
+
+async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
+    """Read the calls with their legs and stints, exactly as they were saved."""
+    rows = await conn.fetch(
+        """
+        -- sessions.load
+        SELECT id, version, source, direction, status, outcome, number_raw, number_e164,
+               caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
+               answered_extension, merged_into, first_event_at, last_event_at
+          FROM realtime.call_sessions
+         WHERE id = ANY ($1::uuid[])
+        """,
+        call_ids,
+    )
+    legs = await _legs(conn, call_ids) if rows else {}
+    stints = await _stints(conn, call_ids) if rows else {}
+    found = {}
+    for row in rows:
+        fields = dict(row)
+        first, last = fields.pop("first_event_at"), fields.pop("last_event_at")
+        call_id = fields["id"]
+        state = CallState(
+            **fields, legs=tuple(legs.get(call_id, ())), stints=tuple(stints.get(call_id, ()))
+        )
+        found[call_id] = StoredCall(state, first, last)
+    return found
+
+
+async def _legs(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[LegState]]:
+    rows = await conn.fetch(
+        """
+        -- sessions.legs
+        SELECT call_id, leg_key, extension, kind, status, ringing_at, answered_at, ended_at,
+               ended_reason, talk_ms, hold_ms
+          FROM realtime.call_legs
+         WHERE call_id = ANY ($1::uuid[])
+         ORDER BY call_id, position
+        """,
+        call_ids,
+    )
+    found: dict[UUID, list[LegState]] = defaultdict(list)
+    for row in rows:
+        fields = dict(row)
+        found[fields.pop("call_id")].append(LegState(**fields))
+    return found
+
+
+async def _stints(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[StintState]]:
+    rows = await conn.fetch(
+        """
+        -- sessions.stints
+        SELECT call_id, queue, entered_at, answered_at, left_at, outcome, wait_ms
+          FROM realtime.queue_stints
+         WHERE call_id = ANY ($1::uuid[])
+         ORDER BY call_id, position
+        """,
+        call_ids,
+    )
+    found: dict[UUID, list[StintState]] = defaultdict(list)
+    for row in rows:
+        fields = dict(row)
+        found[fields.pop("call_id")].append(StintState(**fields))
+    return found
+
+
+async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
+    """Write the sessions' own rows."""
+    await conn.executemany(
+        """
+        -- sessions.save
+        INSERT INTO realtime.call_sessions AS c
+               (id, source, version, direction, status, outcome, number_raw, number_e164,
+                caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
+                answered_extension, merged_into, first_event_at, last_event_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                $19)
+            ON CONFLICT (id) DO UPDATE
+           SET version = excluded.version, direction = excluded.direction,
+               status = excluded.status, outcome = excluded.outcome,
+               number_raw = excluded.number_raw, number_e164 = excluded.number_e164,
+               caller_name = excluded.caller_name, queue = excluded.queue,
+               started_at = excluded.started_at, answered_at = excluded.answered_at,
+               ended_at = excluded.ended_at, wait_ms = excluded.wait_ms,
+               talk_ms = excluded.talk_ms, answered_extension = excluded.answered_extension,
+               merged_into = excluded.merged_into, first_event_at = excluded.first_event_at,
+               last_event_at = excluded.last_event_at, updated_at = now()
+        """,
+        [
+            (c.state.id, c.state.source, c.state.version, c.state.direction, c.state.status,
+             c.state.outcome, c.state.number_raw, c.state.number_e164, c.state.caller_name,
+             c.state.queue, c.state.started_at, c.state.answered_at, c.state.ended_at,
+             c.state.wait_ms, c.state.talk_ms, c.state.answered_extension, c.state.merged_into,
+             c.first_event_at, c.last_event_at)
+            for c in calls
+        ],
+    )  # fmt: skip
+
+
+async def save_legs(conn: Conn, legs: Iterable[tuple[UUID, int, LegState]]) -> None:
+    await conn.executemany(
+        """
+        -- sessions.save_legs
+        INSERT INTO realtime.call_legs
+               (call_id, leg_key, position, extension, kind, status, ringing_at, answered_at,
+                ended_at, ended_reason, talk_ms, hold_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            ON CONFLICT (call_id, leg_key) DO UPDATE
+           SET position = excluded.position, extension = excluded.extension,
+               kind = excluded.kind, status = excluded.status, ringing_at = excluded.ringing_at,
+               answered_at = excluded.answered_at, ended_at = excluded.ended_at,
+               ended_reason = excluded.ended_reason, talk_ms = excluded.talk_ms,
+               hold_ms = excluded.hold_ms
+        """,
+        [
+            (call_id, leg.leg_key, position, leg.extension, leg.kind, leg.status, leg.ringing_at,
+             leg.answered_at, leg.ended_at, leg.ended_reason, leg.talk_ms, leg.hold_ms)
+            for call_id, position, leg in legs
+        ],
+    )  # fmt: skip
+
+
+async def delete_legs(conn: Conn, legs: Iterable[tuple[UUID, str]]) -> None:
+    await conn.executemany(
+        """
+        -- sessions.delete_legs
+        DELETE FROM realtime.call_legs WHERE call_id = $1 AND leg_key = $2
+        """,
+        list(legs),
+    )
+
+
+async def save_stints(conn: Conn, stints: Iterable[tuple[UUID, int, StintState]]) -> None:
+    await conn.executemany(
+        """
+        -- sessions.save_stints
+        INSERT INTO realtime.queue_stints
+               (call_id, position, queue, entered_at, answered_at, left_at, outcome, wait_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            ON CONFLICT (call_id, position) DO UPDATE
+           SET queue = excluded.queue, entered_at = excluded.entered_at,
+               answered_at = excluded.answered_at, left_at = excluded.left_at,
+               outcome = excluded.outcome, wait_ms = excluded.wait_ms
+        """,
+        [
+            (call_id, position, s.queue, s.entered_at, s.answered_at, s.left_at, s.outcome,
+             s.wait_ms)
+            for call_id, position, s in stints
+        ],
+    )  # fmt: skip
+
+
+async def delete_stints(conn: Conn, beyond: Iterable[tuple[UUID, int]]) -> None:
+    """Delete the stints of a call from a position on."""
+    await conn.executemany(
+        """
+        -- sessions.delete_stints
+        DELETE FROM realtime.queue_stints WHERE call_id = $1 AND position >= $2
+        """,
+        list(beyond),
+    )
+
+
+async def save_missed(conn: Conn, calls: Iterable[CallState]) -> None:
+    await conn.executemany(
+        """
+        -- sessions.save_missed
+        INSERT INTO realtime.missed_calls
+               (call_id, source, number_raw, number_e164, queue, outcome, started_at, ended_at,
+                wait_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            ON CONFLICT (call_id) DO UPDATE
+           SET number_raw = excluded.number_raw, number_e164 = excluded.number_e164,
+               queue = excluded.queue, outcome = excluded.outcome,
+               started_at = excluded.started_at, ended_at = excluded.ended_at,
+               wait_ms = excluded.wait_ms
+        """,
+        [_missed(call) for call in calls],
+    )
+
+
+def _missed(call: CallState) -> tuple[Any, ...]:
+    return (
+        call.id,
+        call.source,
+        call.number_raw,
+        call.number_e164,
+        call.queue,
+        call.outcome,
+        call.started_at,
+        call.ended_at,
+        call.wait_ms,
+    )
+
+
+async def delete_missed(conn: Conn, call_ids: Sequence[UUID]) -> None:
+    """Take back calls that a late event showed to have been answered, or to go on."""
+    await conn.execute(
+        """
+        -- sessions.delete_missed
+        DELETE FROM realtime.missed_calls WHERE call_id = ANY ($1::uuid[])
+        """,
+        call_ids,
+    )

@@ -1,0 +1,179 @@
+"""Stays in queues, and how each ended.
+
+fold ─▶ stints. An outcome goes by precedence (connected, then what the queue said, then giving
+up, then leaving by key), never by which event came last: leaving the queue is told before the
+connection that explains it, and "abandoned" is also told when it was the queue that gave up.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import cast
+
+from ingest.events import CallEvent
+from ingest.legs import Leg
+from ingest.state import StintOutcome, StintState, ms_between
+
+EXPLAINED_WITHIN = timedelta(seconds=2)
+"""Leaving is followed by its reason within 4 ms; after 2 s no reason will come any more."""
+
+REFUSED = frozenset(("full", "join_empty"))
+
+
+@dataclass(slots=True, kw_only=True)
+class Stay:
+    """One entry of one channel into one queue, with what was said about it until the next entry."""
+
+    leg_key: str
+    queue: str
+    entered_at: datetime
+    until: datetime | None = None
+    """When the same channel entered a queue again."""
+    connected: set[datetime] = field(default_factory=set)
+    left: set[datetime] = field(default_factory=set)
+    abandoned: set[datetime] = field(default_factory=set)
+    outcomes: set[tuple[datetime, str]] = field(default_factory=set)
+
+
+def build(events: list[CallEvent], legs: list[Leg]) -> tuple[StintState, ...]:
+    """Return the stays in the order of their beginning; events are in canonical order."""
+    by_leg: dict[str, list[CallEvent]] = defaultdict(list)
+    for event in events:
+        if event.leg_key and event.type.startswith("queue."):
+            by_leg[event.leg_key].append(event)
+    last = events[-1].occurred_at
+    stints = [
+        _judge(stay, _leg_of(leg_key, legs), legs, last)
+        for leg_key, told in by_leg.items()
+        for stay in _stays(leg_key, told)
+    ]
+    return tuple(sorted(stints, key=lambda stint: (stint.entered_at, stint.queue)))
+
+
+def _stays(leg_key: str, told: list[CallEvent]) -> list[Stay]:
+    stays = _entries(leg_key, told)
+    for stay, following in pairwise(stays):
+        stay.until = following.entered_at
+    for event in told:
+        entered = [stay for stay in stays if stay.entered_at <= event.occurred_at]
+        if entered:
+            _note(entered[-1], event)
+    return stays
+
+
+def _entries(leg_key: str, told: list[CallEvent]) -> list[Stay]:
+    """Entering, or being refused at the door: then there is a wish to enter and an outcome."""
+    stays: list[Stay] = []
+    wish: CallEvent | None = None
+    for event in told:
+        if event.type == "queue.requested":
+            wish = event
+        elif event.type == "queue.entered" and event.queue:
+            stays.append(Stay(leg_key=leg_key, queue=event.queue, entered_at=event.occurred_at))
+            wish = None
+        elif event.type == "queue.outcome" and wish and event.attrs.get("outcome") in REFUSED:
+            queue = wish.queue or event.queue or ""
+            stays.append(Stay(leg_key=leg_key, queue=queue, entered_at=wish.occurred_at))
+            wish = None
+    return stays or _entry_from_connect(leg_key, told)
+
+
+def _entry_from_connect(leg_key: str, told: list[CallEvent]) -> list[Stay]:
+    """We began to listen after the caller had entered: the connection says how long he waited."""
+    for event in told:
+        if event.type == "queue.connected" and event.queue:
+            waited = timedelta(seconds=int(event.attrs.get("waited_s") or 0))
+            entered_at = event.occurred_at - waited
+            return [Stay(leg_key=leg_key, queue=event.queue, entered_at=entered_at)]
+    return []
+
+
+def _note(stay: Stay, event: CallEvent) -> None:
+    at = event.occurred_at
+    match event.type:
+        case "queue.connected":
+            stay.connected.add(at)
+        case "queue.left":
+            stay.left.add(at)
+        case "queue.abandoned":
+            stay.abandoned.add(at)
+        case "queue.outcome" if event.attrs.get("outcome"):
+            stay.outcomes.add((at, str(event.attrs["outcome"])))
+        case _:
+            pass
+
+
+def _judge(stay: Stay, leg: Leg | None, legs: list[Leg], last: datetime) -> StintState:
+    gone_at = leg.ended_at if leg else None
+    outcome, at = _outcome(stay, gone_at, legs, last)
+    left_at = min(stay.left | ({at} if at else set()), default=None)
+    until = at or left_at
+    return StintState(
+        queue=stay.queue,
+        entered_at=stay.entered_at,
+        answered_at=at if outcome == "connected" else None,
+        left_at=left_at,
+        outcome=outcome,
+        wait_ms=ms_between(stay.entered_at, until) if until else None,
+    )
+
+
+def _outcome(
+    stay: Stay, gone_at: datetime | None, legs: list[Leg], last: datetime
+) -> tuple[StintOutcome | None, datetime | None]:
+    """Return how the stay ended and when; None while that is not known."""
+    if connected := min(stay.connected, default=None):
+        return "connected", connected
+    if stay.outcomes:
+        at, said = min(stay.outcomes)
+        return cast("StintOutcome", said), min(stay.left | stay.abandoned | {at})
+    if abandoned := min(stay.abandoned, default=None):
+        return _abandoned(abandoned, gone_at, last)
+    if answered := _answered(stay, legs):
+        return "connected", answered
+    if left := min(stay.left, default=None):
+        return _unexplained(stay, left, gone_at, last)
+    return ("abandoned", gone_at) if gone_at else (None, None)
+
+
+def _abandoned(
+    at: datetime, gone_at: datetime | None, last: datetime
+) -> tuple[StintOutcome | None, datetime | None]:
+    """Tell a caller who hung up (his channel ends now) from one the queue sent away."""
+    if gone_at and gone_at - at <= EXPLAINED_WITHIN:
+        return "abandoned", at
+    if gone_at or last - at > EXPLAINED_WITHIN:
+        return "timeout", at
+    return None, None
+
+
+def _unexplained(
+    stay: Stay, left: datetime, gone_at: datetime | None, last: datetime
+) -> tuple[StintOutcome | None, datetime | None]:
+    """Left, and neither connected nor abandoned: the way out is a key."""
+    if gone_at or stay.until or last - left > EXPLAINED_WITHIN:
+        return "key", left
+    return None, None
+
+
+def _answered(stay: Stay, legs: list[Leg]) -> datetime | None:
+    """Find an answer given while the caller was in the queue, should the connection be untold."""
+    until = min((at for at in (*stay.left, stay.until) if at), default=None)
+    answers = (
+        leg.answered_at
+        for leg in legs
+        if leg.answered_at and not leg.external and not leg.calling and stay.leg_key not in leg.keys
+    )
+    slack = timedelta(milliseconds=500)
+    return min(
+        (at for at in answers if stay.entered_at <= at and (not until or at <= until + slack)),
+        default=None,
+    )
+
+
+def _leg_of(leg_key: str, legs: Iterable[Leg]) -> Leg | None:
+    return next((leg for leg in legs if leg_key in leg.keys), None)

@@ -1,0 +1,54 @@
+"""Every visible change leaves a store here, and stays behind as the last known state."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable
+
+from presence.model import OnChange, Presence, never_seen
+from presence.settings import PresenceSettings
+
+log = logging.getLogger(__name__)
+
+
+class Announcer:
+    """Hands changes to `on_change`; whatever that does, the store goes on."""
+
+    def __init__(self, on_change: OnChange, settings: PresenceSettings) -> None:
+        self._on_change = on_change
+        self._timeout_s = settings.announce_timeout_s
+        self._limit = settings.known_limit
+        self._known: dict[int, Presence] = {}
+
+    async def announce(self, changes: list[Presence]) -> None:
+        """Tell of these changes, once."""
+        if not changes:
+            return
+        self.heard(changes)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._on_change(changes)
+        except Exception:  # the listener's failure must not end the store's loops
+            log.exception("presence: on_change failed people=%d", len(changes))
+
+    def heard(self, presences: Iterable[Presence]) -> None:
+        """Keep what is newer than what is known."""
+        for one in presences:
+            known = self._known.get(one.user_id)
+            if known is None or known.version < one.version:
+                self._keep(one)
+
+    def read(self, presences: Iterable[Presence]) -> None:
+        """Keep what the store says, even when it lost what it once knew."""
+        for one in presences:
+            self._keep(one)
+
+    def last_known(self, user_ids: Collection[int]) -> dict[int, Presence]:
+        """Return everyone asked for, as last heard of."""
+        return {one: self._known.get(one) or never_seen(one) for one in user_ids}
+
+    def _keep(self, one: Presence) -> None:
+        self._known[one.user_id] = one
+        if len(self._known) > self._limit:
+            del self._known[next(iter(self._known))]

@@ -1,0 +1,159 @@
+"""The one way to Redis: scripts by their hash, bounded in time, and whether it answers.
+
+Store, writer, lease and reaper run scripts here. After the first failure everybody is refused at
+once, until the lease loop got an answer again: a slow Redis costs one timeout, not one per caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from itertools import count
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from presence.model import Presence, Status
+from presence.settings import PresenceSettings
+from presence.store import Unavailable
+
+log = logging.getLogger(__name__)
+
+Arg = str | int
+
+
+class Link:
+    """Redis as this node reaches it, under the name of its present life."""
+
+    def __init__(self, redis: Redis, node: str, settings: PresenceSettings) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._node = node
+        self._nonces = count(1)
+        self.me = ""
+        self.answers = asyncio.Event()
+        """Set while Redis answers and our lease is held."""
+        self.trouble = asyncio.Event()
+        """Set when the lease loop should look at once."""
+        self.begin_life()
+
+    def begin_life(self) -> None:
+        """Take a new name; what was owned under the old one is given up."""
+        self.me = f"{self._node}:{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+
+    def nonce(self) -> str:
+        """Name one change, so that repeating it is recognised."""
+        return f"{self.me}/{next(self._nonces)}"
+
+    def fail(self, why: str) -> None:
+        """Refuse everybody until the lease loop says otherwise."""
+        if self.answers.is_set():
+            log.warning("presence: frozen node=%s why=%s", self.me, why)
+        self.answers.clear()
+        self.trouble.set()
+
+    async def run(
+        self, script: str, *args: Arg, nonce: str = "", me: str = "", probing: bool = False
+    ) -> Any:
+        """Run one script; raises Unavailable."""
+        if not (probing or self.answers.is_set()):
+            raise Unavailable
+        call = self._call(script, nonce, me or self.me, args)
+        return (await self._bounded([call]))[0]
+
+    async def run_many(self, script: str, calls: Iterable[Sequence[Arg]]) -> list[Any]:
+        """Run one script several times in one round trip; raises Unavailable."""
+        if not self.answers.is_set():
+            raise Unavailable
+        return await self._bounded([self._call(script, "", self.me, args) for args in calls])
+
+    def _call(self, script: str, nonce: str, me: str, args: Sequence[Arg]) -> tuple[Arg, ...]:
+        own = self._settings
+        return (
+            script,
+            f"{own.key_prefix}nodes",
+            f"{own.key_prefix}graves",
+            own.key_prefix,
+            milliseconds(own.grace_s),
+            milliseconds(own.call_max_s),
+            milliseconds(own.forget_s),
+            me,
+            nonce,
+            *args,
+        )
+
+    async def _bounded(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
+        cancelled_before = _cancellations()
+        try:
+            async with asyncio.timeout(self._settings.command_timeout_s):
+                answers = await self._evaluate(calls)
+        except (RedisError, OSError, TimeoutError) as error:
+            self.fail(repr(error))
+            raise Unavailable(str(error)) from error
+        if _cancellations() > cancelled_before:
+            # Python 3.11's wait_for, in which redis-py writes, swallows a cancellation that meets
+            # the end of its work (github.com/python/cpython/issues/86296); the count remembers it.
+            raise asyncio.CancelledError
+        return answers
+
+    async def _evaluate(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
+        answers = await self._pipeline(calls)
+        if any(isinstance(one, NoScriptError) for one in answers):
+            for name in {str(call[0]) for call in calls}:
+                await self._redis.script_load(_source(name)[1])
+            answers = await self._pipeline(calls)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    async def _pipeline(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for name, *args in calls:
+            pipeline.execute_command("EVALSHA", _source(str(name))[0], 2, *args)
+        return await pipeline.execute(raise_on_error=False)
+
+
+def milliseconds(seconds: float) -> int:
+    """Return what the scripts count in."""
+    return round(seconds * 1000)
+
+
+def text_of(value: Any) -> str:
+    """Return a string, however the client was told to decode."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def presence_of(row: Any) -> Presence:
+    """Read one row of a script's answer."""
+    user_id, status, since, version, text = text_of(row).split("\x1f", 4)
+    return Presence(
+        user_id=int(user_id),
+        status=cast("Status", status),
+        since=datetime.fromtimestamp(int(since) / 1000, UTC) if since else None,
+        text=text or None,
+        version=int(version),
+    )
+
+
+def presences_of(rows: Sequence[Any]) -> list[Presence]:
+    """Read all rows of a script's answer."""
+    return [presence_of(row) for row in rows]
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+@cache
+def _source(name: str) -> tuple[str, str]:
+    scripts = resources.files("presence") / "scripts"
+    text = "\n".join((scripts / f"{file}.lua").read_text("utf-8") for file in ("_people", name))
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text

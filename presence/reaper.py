@@ -1,0 +1,64 @@
+"""Takes away the people of nodes that died, and tells of those who are offline by it.
+
+The lease loop names the dead; a lock in Redis makes one survivor work at a time, in paced batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from presence.announcer import Announcer
+from presence.link import Link, milliseconds, presences_of, text_of
+from presence.settings import PresenceSettings
+from presence.store import Unavailable
+
+log = logging.getLogger(__name__)
+
+
+class Reaper:
+    """One survivor's part in burying the dead."""
+
+    def __init__(self, link: Link, announcer: Announcer, settings: PresenceSettings) -> None:
+        self._link = link
+        self._announcer = announcer
+        self._settings = settings
+        self._dead: list[str] = []
+        self._work = asyncio.Event()
+
+    def bury(self, nodes: list[str]) -> None:
+        """Begin with these soon; they are named again until they are gone."""
+        self._dead = nodes
+        self._work.set()
+
+    async def run(self) -> None:
+        """Reap for ever."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            for node in self._dead:
+                try:
+                    await self._reap(node)
+                except Unavailable:
+                    break  # the next renewal that succeeds names them again
+
+    async def _reap(self, node: str) -> None:
+        done: list[str] = []
+        taken = 0
+        while True:
+            state, ids, rows = await self._link.run(
+                "reap",
+                node,
+                milliseconds(self._settings.lease_ttl_s),
+                self._settings.reap_batch,
+                *done,
+                nonce=f"reap/{node}",  # whoever repeats a batch recognises what was changed
+            )
+            if text_of(state) != "more":
+                break
+            await self._announcer.announce(presences_of(rows))
+            done = [text_of(one) for one in ids]
+            taken += len(done)
+            await asyncio.sleep(self._settings.reap_pause_s)
+        if taken:
+            log.info("presence: reaped node=%s people=%d", node, taken)

@@ -1,0 +1,114 @@
+-- What every script begins with: who is alive, what a person looks like, when a change is a change.
+--
+-- KEYS[1]  sorted set of running nodes, scored by the end of their lease (ms of Redis' own clock)
+-- KEYS[2]  set of dead nodes whose people are being taken away
+-- ARGV     1 key prefix  2 grace  3 longest call  4 forget after (all ms)  5 this node  6 nonce
+--
+-- A person is one hash: `n:<node>` = online | away, `c:<call>` = <talking>:<reported at>, chosen,
+-- text, and what was last announced: status, since, v (version), by (nonce of that change).
+-- Keys of people are built here, not declared: fine on one server, not on a Redis Cluster.
+
+local NODES, GRAVES = KEYS[1], KEYS[2]
+local PREFIX, GRACE, CALL_MAX, FORGET = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local ME, NONCE = ARGV[5], ARGV[6]
+local FIRST = 7 -- the script's own arguments start here
+
+local clock = redis.call('TIME')
+local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+local lives = {}
+-- A node counts for the grace beyond its lease: readers, writers and the reaper agree on when it ends.
+local function alive(node)
+  if lives[node] == nil then
+    local lease = redis.call('ZSCORE', NODES, node)
+    lives[node] = lease ~= false and tonumber(lease) + GRACE > NOW
+  end
+  return lives[node]
+end
+
+local function users_of(node)
+  return PREFIX .. 'node:' .. node .. ':users'
+end
+
+local function load(id)
+  local user = { id = id, key = PREFIX .. 'user:' .. id, nodes = {}, calls = {} }
+  local flat = redis.call('HGETALL', user.key)
+  for i = 1, #flat, 2 do
+    local kind = string.sub(flat[i], 1, 2)
+    if kind == 'n:' then
+      user.nodes[string.sub(flat[i], 3)] = flat[i + 1]
+    elseif kind == 'c:' then
+      user.calls[string.sub(flat[i], 3)] = flat[i + 1]
+    else
+      user[flat[i]] = flat[i + 1]
+    end
+  end
+  user.status = user.status or 'offline'
+  user.text = user.text or ''
+  user.shown_text = user.text
+  return user
+end
+
+local function automatic(user)
+  local most = 'offline'
+  for node, value in pairs(user.nodes) do
+    if most ~= 'online' and alive(node) then
+      most = value
+    end
+  end
+  return most
+end
+
+local function talking(user)
+  for _, call in pairs(user.calls) do
+    if string.sub(call, 1, 2) == '1:' and NOW - tonumber(string.sub(call, 3)) < CALL_MAX then
+      return true
+    end
+  end
+  return false
+end
+
+-- The same rule as presence/model.py.
+local function visible(user)
+  local devices = automatic(user)
+  if devices == 'offline' or user.chosen == 'offline' then
+    return 'offline'
+  elseif user.chosen == 'do_not_disturb' then
+    return 'do_not_disturb'
+  elseif talking(user) then
+    return 'on_call'
+  end
+  return user.chosen or devices
+end
+
+-- One string, the text last: 500 rows as lists cost the client twice as much to read.
+local function row(user)
+  return table.concat({ user.id, user.status, user.since or '', user.v or '0', user.text }, '\31')
+end
+
+-- Store and return what others now see; nil when they see nothing new. `seen` is what readers saw
+-- before: someone whose node was given up and came back looks unchanged to us, not to them.
+-- Repeating a change under its nonce returns it again, so that a lost answer loses no announcement.
+-- Versions follow the clock: they keep growing when Redis comes back empty.
+local function settle(user, seen)
+  local status = visible(user)
+  if next(user.nodes) == nil then
+    redis.call('PEXPIRE', user.key, FORGET)
+  else
+    redis.call('PERSIST', user.key)
+  end
+  if status == user.status and seen == status and user.text == user.shown_text then
+    return user.by == NONCE and row(user) or nil
+  end
+  if status ~= user.status or not user.since then
+    user.since = whole(NOW)
+  end
+  user.status = status
+  user.v = whole(math.max(tonumber(user.v or '0') + 1, NOW))
+  redis.call('HSET', user.key, 'status', status, 'since', user.since, 'v', user.v, 'by', NONCE)
+  return row(user)
+end

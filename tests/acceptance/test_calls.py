@@ -1,0 +1,141 @@
+"""A recorded queue call rings on the agent's screen, with the customer's name."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.protocol import CallEnded, CallList, CallOffered, CallUpdated
+from ingest import CallEvent, events_of, shift
+from tests.desk import OKSANA, PETRO, Desk, nothing_within
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+ANSWERED = RECORDINGS / "l01_answered_caller_hangs_up.jsonl.gz"
+NO_ANSWER_THEN_NEXT = RECORDINGS / "l05_ring_no_answer_then_next.jsonl.gz"
+
+
+async def recorded(path: Path) -> list[CallEvent]:
+    """Return a recording's events, as if it happened now."""
+    events = await events_of(path, source="main")
+    return shift(events, datetime.now(UTC) - min(event.occurred_at for event in events))
+
+
+async def play(desk: Desk, events: list[CallEvent], *, node: int = 0) -> None:
+    """Hand in a recording moment by moment, as a PBX would."""
+    pipeline = desk.nodes[node].app.state.gateway.pipeline
+    for _, moment in itertools.groupby(
+        events, key=lambda event: int(event.occurred_at.timestamp() * 5)
+    ):
+        await pipeline.submit(list(moment))
+
+
+async def test_the_agent_sees_offered_answered_ended_in_order(desk: Desk) -> None:
+    """One call, three kinds of event, rising versions, and who the customer is."""
+    oksana = await desk.client(OKSANA, node=1)
+
+    await play(desk, await recorded(ANSWERED))
+
+    offered = (await oksana.next(CallOffered)).call
+    assert offered.status == "ringing"
+    assert offered.customer is not None
+    assert offered.customer.name == "Ivan Petrenko"
+    assert offered.number == "+380671234567"
+    assert offered.queue == "sales"
+    answered = (await oksana.next(CallUpdated)).call
+    while answered.status != "talking":
+        answered = (await oksana.next(CallUpdated)).call
+    assert answered.answered_by == OKSANA
+    ended = (await oksana.next(CallEnded)).call
+    assert ended.outcome == "answered"
+    assert offered.version < answered.version < ended.version
+    assert ended.talk_ms is not None
+    assert abs(ended.talk_ms - 6_020) < 1_000
+
+
+async def test_a_second_agent_is_offered_what_the_first_did_not_take(desk: Desk) -> None:
+    """The call leaves the first screen and comes to the second; no false miss for the customer."""
+    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
+
+    await play(desk, await recorded(NO_ANSWER_THEN_NEXT))
+
+    assert (await oksana.next(CallOffered)).call.status == "ringing"
+    offered = (await petro.next(CallOffered)).call
+    ended = (await petro.next(CallEnded)).call
+    assert offered.id == ended.id
+    assert ended.answered_by == PETRO
+    assert ended.outcome == "answered"
+    assert await desk.sql("SELECT FROM realtime.missed_calls") == []
+
+
+async def test_replaying_twice_makes_the_same_calls_once(desk: Desk) -> None:
+    """The same recording again, on another node and at another time, changes and tells nothing."""
+    events = await recorded(ANSWERED)
+    await play(desk, events)
+    before = await desk.sql("SELECT * FROM realtime.call_sessions")
+    oksana = await desk.client(OKSANA, node=1)
+
+    receipt = await desk.nodes[1].app.state.gateway.pipeline.submit(
+        shift(events, datetime.now(UTC) - events[0].occurred_at)
+    )
+
+    assert (receipt.accepted, receipt.duplicates) == (0, len(events))
+    assert await desk.sql("SELECT * FROM realtime.call_sessions") == before
+    await nothing_within(oksana.next(CallEnded), 0.3)
+
+
+async def test_a_reconnecting_agent_finds_the_live_call_in_the_welcome(desk: Desk) -> None:
+    """Whoever missed the ringing sees the call as it now is."""
+    events = await recorded(ANSWERED)
+    halfway = next(i for i, e in enumerate(events) if e.type == "queue.connected") + 1
+    await play(desk, events[:halfway])
+
+    oksana = await desk.client(OKSANA, node=1)
+
+    (call,) = oksana.welcome.calls
+    assert call.status == "talking"
+    assert call.customer is not None
+    assert call.customer.name == "Ivan Petrenko"
+
+
+async def test_calls_are_listed_for_those_who_took_part_and_who_may_see_all(desk: Desk) -> None:
+    """Agents list their own calls; with calls.view_all one lists everyone's."""
+    await play(desk, await recorded(ANSWERED))
+    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
+    supervisors = await desk.sql(
+        "SELECT min(employee_id) AS id FROM crm.permissions WHERE permission = 'calls.view_all'"
+    )
+    supervisor = await desk.client(supervisors[0]["id"])
+
+    mine = await oksana.request(CallList())
+    his = await petro.request(CallList())
+    everyones = await supervisor.request(CallList(outcome="answered", limit=1))
+
+    assert [call.answered_by for call in mine.calls] == [OKSANA]
+    assert his.calls == []
+    assert everyones.calls == mine.calls
+
+
+async def test_the_replay_command_rings_on_a_running_node(desk: Desk) -> None:
+    """`gateway replay` is a process of its own; the agent hears its calls through the bus."""
+    oksana = await desk.client(OKSANA)
+
+    replaying = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "replay", str(ANSWERED), "--speed", "100",
+        env={
+            "GATEWAY_DATABASE_URL": desk.database,
+            "GATEWAY_REDIS_URL": desk.redis_url,
+            "PATH": "/usr/bin:/bin",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await replaying.communicate()
+
+    assert replaying.returncode == 0, said
+    assert b"0 known already" in said
+    assert (await oksana.next(CallOffered)).call.number == "+380671234567"
+    assert (await oksana.next(CallEnded)).call.outcome == "answered"

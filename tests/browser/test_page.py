@@ -1,0 +1,243 @@
+"""The page against a running gateway with two workers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.browser.window import DevGateway, Window
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+Open = Callable[..., Awaitable[Window]]
+
+AGENT_101 = 1  # whose telephone rings in the recording l01
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def window(chromium: Browser, dev_gateway: DevGateway) -> AsyncIterator[Open]:
+    """Open windows: `await window(employee_id, worker=1)`; none may have reported an error."""
+    opened: list[Window] = []
+
+    async def open_window(employee_id: int, *, worker: int = 0) -> Window:
+        made = await Window.open(chromium)
+        opened.append(made)
+        await made.sign_in(dev_gateway.worker_urls[worker], dev_gateway.token(employee_id))
+        return made
+
+    yield open_window
+    for one in opened:
+        await one.close()
+    assert [problem for one in opened for problem in one.problems] == []
+
+
+async def pair(window: Open, first: int, second: int) -> tuple[Window, Window]:
+    """Two windows on two workers, with a conversation between them open in the first."""
+    one, other = await window(first), await window(second, worker=1)
+    await one.start_with(second)
+    await expect(other.conversation_with(await one.name())).to_be_visible()
+    return one, other
+
+
+def unique(text: str) -> str:
+    return f"{text} {uuid4().hex[:8]}"
+
+
+async def test_two_windows_on_two_workers_see_one_conversation(window: Open) -> None:
+    """What one writes, both see, each served by a worker of its own."""
+    one, other = await pair(window, 2, 3)
+    await other.conversation_with(await one.name()).click()
+    hello, answer = unique("Hello"), unique("Hello yourself")
+
+    await one.send(hello)
+    await expect(other.message(hello)).to_be_visible()
+    await other.send(answer)
+
+    await expect(one.message(answer)).to_be_visible()
+    for shown in (one, other):
+        await expect(shown.message(hello)).to_have_count(1)
+        await expect(shown.message(answer)).to_have_count(1)
+    assert await one.by("node").inner_text() != await other.by("node").inner_text()
+
+
+async def test_the_unread_badge_appears_and_clears(window: Open) -> None:
+    """Unread messages are counted in the list, the tab and the title until they are read."""
+    one, other = await pair(window, 4, 5)
+    item = other.conversation_with(await one.name())
+    badge = item.get_by_test_id("unread-badge")
+    await item.click()
+    await expect(badge).to_be_hidden()
+    await other.leave_conversation()
+
+    await one.send(unique("first"))
+    await one.send(unique("second"))
+
+    await expect(badge).to_have_text("2")
+    await expect(other.by("total-unread")).to_have_text("2")
+    await expect(other.page).to_have_title(re.compile(r"^\(2\) "))
+    await item.click()
+    await expect(badge).to_be_hidden()
+    await expect(other.by("total-unread")).to_be_hidden()
+    await expect(other.page).not_to_have_title(re.compile(r"^\("))
+
+
+async def test_typing_shows_until_the_message_comes(window: Open) -> None:
+    """Who is typing is shown to the other, and gone once the message is there."""
+    one, other = await pair(window, 6, 7)
+    await other.conversation_with(await one.name()).click()
+    written = unique("typed")
+
+    await one.by("composer").press_sequentially("abc")
+    await expect(other.by("typing")).to_have_text(f"{await one.name()} is typing…")
+    await one.send(written)
+
+    await expect(other.message(written)).to_be_visible()
+    await expect(other.by("typing")).to_have_text("")
+
+
+async def test_a_message_shows_that_it_was_read(window: Open) -> None:
+    """One tick when it is stored, two once the other has it in front of them."""
+    one, other = await pair(window, 8, 9)
+    written = unique("read me")
+    await one.send(written)
+    mark = one.message(written).get_by_test_id("read-mark")
+    await expect(mark).to_have_text("✓")
+    await expect(mark).to_have_attribute("aria-label", "Delivered")
+
+    await other.conversation_with(await one.name()).click()
+
+    await expect(mark).to_have_text("✓✓")
+    await expect(mark).to_have_attribute("aria-label", f"Read by {await other.name()}")
+
+
+async def test_a_group_is_made_and_reaches_its_members(window: Open) -> None:
+    """Several people make a group, which appears with each of them at once."""
+    one, other = await window(10), await window(11, worker=1)
+    title, written = unique("Group"), unique("to all")
+
+    await one.start_with(11, 12, title=title)
+    await one.send(written)
+
+    item = other.conversation_with(title)
+    await expect(item.get_by_test_id("last-message")).to_contain_text(written)
+    await item.click()
+    await expect(other.message(written)).to_be_visible()
+
+
+async def test_text_is_never_markup(window: Open) -> None:
+    """A message that looks like HTML is shown as it was written."""
+    one, other = await pair(window, 13, 14)
+    await other.conversation_with(await one.name()).click()
+    written = unique("<img src=x onerror='document.title=1'> & <b>bold</b>")
+
+    await one.send(written)
+
+    await expect(other.message(written)).to_be_visible()
+    assert await other.by("messages").locator("img, b").count() == 0
+
+
+async def test_a_call_brings_the_customer(window: Open, dev_gateway: DevGateway) -> None:
+    """A ringing telephone shows the caller from the CRM, then how the call ended."""
+    agent = await window(AGENT_101)
+    playing = asyncio.create_task(asyncio.to_thread(dev_gateway.replay, "l01"))
+    card = agent.by("call-card").first
+
+    await expect(card.get_by_test_id("call-customer")).to_have_text("Ivan Petrenko", timeout=15_000)
+    await expect(card.get_by_test_id("call-number")).to_have_text("+380671234567")
+    await expect(card.get_by_test_id("call-queue")).to_have_text("sales")
+    await playing
+    await expect(card.get_by_test_id("call-outcome")).to_contain_text("Answered by", timeout=15_000)
+    await card.get_by_test_id("call-dismiss").click()
+    await expect(agent.by("call-card")).to_have_count(0)
+
+    await agent.by("tab-calls").click()
+    await expect(agent.by("recent-call").first).to_contain_text("Ivan Petrenko")
+
+
+async def test_a_reload_opens_the_same_conversation(window: Open) -> None:
+    """A reloaded window is signed in, shows its conversation and what was said in it."""
+    one, other = await pair(window, 15, 16)
+    before, after = unique("before"), unique("after")
+    await one.send(before)
+    await expect(one.message(before)).to_have_attribute("data-state", "stored")
+
+    await one.page.reload()
+    await one.live()
+    await other.conversation_with(await one.name()).click()
+    await other.send(after)
+
+    await expect(one.message(before)).to_have_count(1)
+    await expect(one.message(after)).to_have_count(1)
+
+
+async def test_what_was_missed_offline_is_shown_once(window: Open) -> None:
+    """After a broken connection the missed messages are there, in order, each once."""
+    one, other = await pair(window, 17, 18)
+    await other.conversation_with(await one.name()).click()
+    await other.context.set_offline(True)
+    await other.lost()
+    missed = [unique(f"missed {number}") for number in range(3)]
+    for text in missed:
+        await one.send(text)
+    await expect(one.message(missed[-1])).to_have_attribute("data-state", "stored")
+    written = unique("written offline")
+    await other.send(written)
+
+    await other.context.set_offline(False)
+    await other.live()
+
+    for shown in (one, other):
+        await expect(shown.message(written)).to_have_attribute("data-state", "stored")
+        texts = shown.by("message-text")
+        said = [text for text in await texts.all_inner_texts() if text in {*missed, written}]
+        assert said == [*missed, written]
+
+
+async def test_older_messages_come_when_scrolling_up(window: Open) -> None:
+    """The newest page is shown first; scrolling to the top brings the page before it."""
+    one, other = await pair(window, 19, 20)
+    first = unique("the very first")
+    await one.send(first)
+    for number in range(60):
+        await one.send(f"filler {number}")
+    await expect(one.by("message").last).to_have_attribute("data-state", "stored", timeout=60_000)
+
+    await other.conversation_with(await one.name()).click()
+    await expect(other.message("filler 59")).to_be_visible()
+    log = other.page.get_by_role("log")
+    while await other.message(first).count() == 0:
+        shown = await other.by("message").count()
+        await log.evaluate("log => { log.scrollTop = 0; }")
+        await expect(other.by("message").nth(shown)).to_be_attached()
+
+    numbers = [
+        int(await line.get_attribute("data-seq") or 0) for line in await other.by("message").all()
+    ]
+    assert numbers == sorted(set(numbers))
+
+
+async def test_the_token_leaves_the_address_bar(window: Open) -> None:
+    """A token from the address is kept by the window alone, not by its history."""
+    one = await window(2)
+
+    assert "token" not in one.page.url
+    assert await one.page.evaluate("history.length") <= 2
+
+
+async def test_a_refused_token_leads_to_the_sign_in(
+    chromium: Browser, dev_gateway: DevGateway
+) -> None:
+    """A forged token is forgotten, and the person is asked to sign in."""
+    made = await Window.open(chromium)
+    await made.page.goto(f"{dev_gateway.url}/#token=forged")
+
+    await expect(made.by("sign-in")).to_be_visible(timeout=15_000)
+
+    assert await made.page.evaluate("sessionStorage.getItem('gateway.token')") is None
+    await made.close()

@@ -1,0 +1,88 @@
+"""One window of a browser with the page in it, and what a test does there."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+
+
+class DevGateway(Protocol):
+    """The running gateway that the fixture `dev_gateway` gives: demo CRM, two workers."""
+
+    url: str
+    worker_urls: list[str]
+
+    def token(self, employee_id: int) -> str: ...
+
+    def replay(self, name: str) -> object:
+        """Play a recorded call into the gateway at its own pace; return when it is over."""
+
+
+class Window:
+    """A window of its own context: nothing is shared with other windows."""
+
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        self.context = context
+        self.page = page
+        self.problems: list[str] = []
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda said: self._hear(said.type, said.text))
+
+    @classmethod
+    async def open(cls, browser: Browser) -> Self:
+        context = await browser.new_context(locale="en-GB")
+        return cls(context, await context.new_page())
+
+    async def sign_in(self, url: str, token: str) -> None:
+        await self.page.goto(f"{url}/#token={token}")
+        await self.live()
+
+    async def live(self) -> None:
+        await expect(self.by("connection-state")).to_have_attribute(
+            "data-state", "live", timeout=20_000
+        )
+
+    async def lost(self) -> None:
+        await expect(self.by("connection-state")).not_to_have_attribute(
+            "data-state", "live", timeout=20_000
+        )
+
+    def by(self, testid: str) -> Locator:
+        return self.page.get_by_test_id(testid)
+
+    def message(self, text: str) -> Locator:
+        return self.by("message").filter(has_text=text)
+
+    def conversation_with(self, name: str) -> Locator:
+        return self.by("conversation-item").filter(has_text=name)
+
+    async def name(self) -> str:
+        return await self.by("me-name").inner_text()
+
+    async def start_with(self, *employee_ids: int, title: str = "") -> None:
+        await self.by("new-conversation").click()
+        for employee_id in employee_ids:
+            await self.page.locator(
+                f"[data-testid=employee-option][data-employee-id='{employee_id}']"
+            ).check()
+        if title:
+            await self.by("group-title").fill(title)
+        await self.by("start-conversation").click()
+        await expect(self.by("composer")).to_be_visible()
+
+    async def leave_conversation(self) -> None:
+        await self.page.evaluate("location.hash = ''")
+        await expect(self.by("composer")).to_be_hidden()
+
+    async def send(self, text: str) -> None:
+        await self.by("composer").fill(text)
+        await self.by("composer").press("Enter")
+
+    async def close(self) -> None:
+        await self.context.close()
+
+    def _hear(self, kind: str, text: str) -> None:
+        # A lost connection is part of some tests, and the browser reports it by itself.
+        if kind == "error" and "ERR_" not in text and "WebSocket connection" not in text:
+            self.problems.append(text)

@@ -1,0 +1,284 @@
+"""What every PresenceStore promises, on each implementation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from redis.asyncio import Redis
+
+from presence import Choice, MemoryPresence, PresenceStore, RedisPresence
+from presence.model import CHOICES, Automatic, visible
+from tests.contract.presence_nodes import FAST, Heard
+
+ANNA, BORIS, NOBODY = 1, 2, 999
+
+
+@dataclass
+class World:
+    store: PresenceStore
+    heard: Heard
+
+    async def pass_grace(self) -> None:
+        """Return when the grace of everybody who left before is over."""
+        sentinel = next(_sentinels)
+        await self.store.arrive(sentinel, "web")
+        await self.store.leave(sentinel, "web")
+        await self.heard.until((sentinel, "offline"))
+
+
+_sentinels = itertools.count(1_000_000)
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Give a store, opened, and what it announces."""
+    heard = Heard()
+    if request.param == "memory":
+        memory = MemoryPresence(on_change=heard, settings=FAST)
+        await memory.open()
+        yield World(memory, heard)
+        await memory.close()
+        return
+    async with Redis.from_url(request.getfixturevalue("redis_url")) as redis:
+        store = RedisPresence(redis, node="a", on_change=heard, settings=FAST)
+        await store.open()
+        yield World(store, heard)
+        await store.close()
+
+
+async def test_the_first_of_two_devices_announces_online_once(world: World) -> None:
+    """The second device of a person changes nothing that others see."""
+    first = await world.store.arrive(ANNA, "web")
+    second = await world.store.arrive(ANNA, "phone")
+
+    assert first is not None
+    assert second is None
+    assert world.heard.changes == [first]
+    assert (first.user_id, first.status, first.text) == (ANNA, "online", None)
+
+
+async def test_leaving_with_one_of_two_devices_changes_nothing(world: World) -> None:
+    """Someone is here while any device is."""
+    await world.store.arrive(ANNA, "web")
+    await world.store.arrive(ANNA, "phone")
+
+    await world.store.leave(ANNA, "web")
+    await world.pass_grace()
+
+    assert world.heard.of(ANNA) == ["online"]
+
+
+async def test_a_device_may_connect_anew_before_its_old_connection_ends(world: World) -> None:
+    """The late end of the old connection does not take the device away."""
+    await world.store.arrive(ANNA, "web")
+    await world.store.arrive(ANNA, "web")
+    await world.store.leave(ANNA, "web")
+    await world.pass_grace()
+
+    assert world.heard.of(ANNA) == ["online"]
+
+
+async def test_offline_is_announced_only_after_the_grace(world: World) -> None:
+    """Until the grace is over, everybody still sees the person online."""
+    arrived = await world.store.arrive(ANNA, "web")
+    await world.store.leave(ANNA, "web")
+
+    assert (await world.store.look([ANNA]))[ANNA] == arrived
+    assert world.heard.of(ANNA) == ["online"]
+
+    left_at = datetime.now(UTC)
+    await world.heard.until((ANNA, "offline"))
+
+    gone = (await world.store.look([ANNA]))[ANNA]
+    assert gone == world.heard.changes[-1]
+    assert gone.since is not None
+    assert gone.since - left_at > timedelta(seconds=FAST.grace_s * 0.9)
+
+
+async def test_a_return_within_the_grace_is_invisible(world: World) -> None:
+    """Reloading a page is nobody's business."""
+    await world.store.arrive(ANNA, "web")
+    await world.store.leave(ANNA, "web")
+    back = await world.store.arrive(ANNA, "web")
+    await world.pass_grace()
+
+    assert back is None
+    assert world.heard.of(ANNA) == ["online"]
+
+
+async def test_coming_back_after_the_grace_is_announced_again(world: World) -> None:
+    """Each visible change is told once, in order, with growing versions."""
+    await world.store.arrive(ANNA, "web")
+    await world.store.leave(ANNA, "web")
+    await world.heard.until((ANNA, "offline"))
+    await world.store.arrive(ANNA, "web")
+
+    assert world.heard.of(ANNA) == ["online", "offline", "online"]
+    versions = world.heard.versions(ANNA)
+    assert versions == sorted(set(versions))
+
+
+async def test_a_chosen_status_and_text_survive_a_reconnect(world: World) -> None:
+    """What one chose holds until one chooses otherwise."""
+    await world.store.arrive(ANNA, "web")
+    chosen = await world.store.choose(ANNA, "busy", "in a meeting")
+    await world.store.leave(ANNA, "web")
+    await world.heard.until((ANNA, "offline"))
+
+    back = await world.store.arrive(ANNA, "phone")
+
+    assert (chosen.status, chosen.text) == ("busy", "in a meeting")
+    assert back is not None
+    assert (back.status, back.text) == ("busy", "in a meeting")
+    assert (await world.store.choose(ANNA, None, None)).status == "online"
+
+
+async def test_choosing_the_same_twice_is_announced_once(world: World) -> None:
+    """A repeated choice returns what others see and tells nobody."""
+    await world.store.arrive(ANNA, "web")
+    first = await world.store.choose(ANNA, "away", "lunch")
+    second = await world.store.choose(ANNA, "away", "lunch")
+
+    assert second == first
+    assert world.heard.of(ANNA) == ["online", "away"]
+
+
+async def test_a_new_text_keeps_since(world: World) -> None:
+    """`since` tells of the status; the text has a version of its own."""
+    await world.store.arrive(ANNA, "web")
+    busy = await world.store.choose(ANNA, "busy", None)
+    told = await world.store.choose(ANNA, "busy", "until four")
+
+    assert (told.since, told.text) == (busy.since, "until four")
+    assert told.version > busy.version
+
+
+@pytest.mark.parametrize("text", ["a\x1fb|c", "обед 🍲", "'; FLUSHALL", " " * 140])
+async def test_any_text_comes_back_as_it_was_written(world: World, text: str) -> None:
+    """Separators and other alphabets are nothing special."""
+    await world.store.choose(ANNA, None, text)
+
+    assert (await world.store.look([ANNA]))[ANNA].text == text
+
+
+async def test_being_on_a_call_cannot_be_chosen(world: World) -> None:
+    """It is a fact from the telephony."""
+    with pytest.raises(ValueError, match="on_call"):
+        await world.store.choose(ANNA, cast("Choice", "on_call"), None)
+
+
+async def test_the_invisible_stay_invisible(world: World) -> None:
+    """Who chose to be offline is announced neither by a device nor by a call."""
+    await world.store.arrive(ANNA, "web")
+    await world.store.choose(ANNA, "offline", None)
+    await world.store.arrive(ANNA, "phone")
+    await world.store.set_on_call(ANNA, "c1", talking=True)
+
+    assert world.heard.of(ANNA) == ["online", "offline"]
+
+
+async def test_on_a_call_until_the_last_of_two_calls_ends(world: World) -> None:
+    """A consultation call does not end the first one."""
+    await world.store.arrive(ANNA, "web")
+    await world.store.set_on_call(ANNA, "c1", talking=True)
+    assert await world.store.set_on_call(ANNA, "c2", talking=True) is None
+    assert await world.store.set_on_call(ANNA, "c1", talking=False) is None
+    assert await world.store.set_on_call(ANNA, "c1", talking=False) is None
+    ended = await world.store.set_on_call(ANNA, "c2", talking=False)
+
+    assert ended is not None
+    assert world.heard.of(ANNA) == ["online", "on_call", "online"]
+
+
+async def test_a_call_is_joined_a_second_time(world: World) -> None:
+    """Who left a call and is transferred back is on a call again."""
+    await world.store.arrive(ANNA, "web")
+    for talking in (True, False, True):
+        await world.store.set_on_call(ANNA, "c1", talking)
+
+    assert world.heard.of(ANNA) == ["online", "on_call", "online", "on_call"]
+
+
+async def test_the_most_present_device_wins(world: World) -> None:
+    """Away only when every device is."""
+    await world.store.arrive(ANNA, "web")
+    await world.store.arrive(ANNA, "phone")
+    assert await world.store.set_away(ANNA, "web", True) is None
+    await world.store.set_away(ANNA, "phone", True)
+    await world.store.set_away(ANNA, "web", False)
+    await world.store.leave(ANNA, "web")
+    await world.heard.until((ANNA, "away"))
+    await world.pass_grace()
+
+    assert world.heard.of(ANNA) == ["online", "away", "online", "away"]
+
+
+DEVICES: list[Automatic] = ["offline", "away", "online"]
+CASES = list(itertools.product(DEVICES, [None, *sorted(CHOICES)], [False, True]))
+
+
+async def test_both_stores_follow_one_rule(world: World) -> None:
+    """Every combination of devices, choice and call shows what `visible` says."""
+    for user, (devices, choice, talking) in enumerate(CASES, start=10):
+        if devices != "offline":
+            await world.store.arrive(user, "web")
+            await world.store.set_away(user, "web", devices == "away")
+        await world.store.choose(user, cast("Choice | None", choice), None)
+        await world.store.set_on_call(user, "c1", talking)
+
+    people = await world.store.look(range(10, 10 + len(CASES)))
+
+    assert [people[user].status for user in people] == [
+        visible(devices, cast("Choice | None", choice), talking=talking)
+        for devices, choice, talking in CASES
+    ]
+
+
+def test_the_rule_ranks_what_is_known() -> None:
+    """No device or invisible, then do-not-disturb, then a call, then the choice, then devices."""
+    assert visible("offline", "busy", talking=True) == "offline"
+    assert visible("online", "offline", talking=True) == "offline"
+    assert visible("online", "do_not_disturb", talking=True) == "do_not_disturb"
+    assert visible("online", "busy", talking=True) == "on_call"
+    assert visible("away", "online", talking=False) == "online"
+    assert visible("away", None, talking=False) == "away"
+
+
+async def test_someone_never_seen_is_offline_since_nobody_knows_when(world: World) -> None:
+    """Asking about strangers is no error."""
+    stranger = (await world.store.look([NOBODY, NOBODY]))[NOBODY]
+
+    assert (stranger.status, stranger.since, stranger.version) == ("offline", None, 0)
+    assert await world.store.look([]) == {}
+
+
+async def test_leaving_without_having_come_is_harmless(world: World) -> None:
+    """A session that never said hello may still end."""
+    await world.store.leave(ANNA, "web")
+    await world.pass_grace()
+
+    assert world.heard.of(ANNA) == []
+
+
+async def test_a_listener_that_fails_does_not_stop_presence(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An announcement that cannot be made is logged; the state is right all the same."""
+    listener: Callable[..., Any] = Heard.__call__
+
+    async def fails(self: Heard, changes: list[Any]) -> None:
+        monkeypatch.setattr(Heard, "__call__", listener)
+        raise ConnectionError("the bus is away")
+
+    monkeypatch.setattr(Heard, "__call__", fails)
+    await world.store.arrive(ANNA, "web")
+    await world.store.arrive(BORIS, "web")
+
+    assert "on_change failed" in caplog.text
+    assert {one.status for one in (await world.store.look([ANNA, BORIS])).values()} == {"online"}
+    assert world.heard.of(BORIS) == ["online"]

@@ -1,0 +1,261 @@
+"""Several nodes on one Redis: return elsewhere, death, pause, drain, and what idling costs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from redis.asyncio import Redis
+
+from presence import Choice, RedisPresence
+from tests.contract.presence_nodes import FAST, Heard, Process, abandon, eventually
+
+ANNA = 1
+
+
+class Nodes:
+    """Opens nodes, and closes those a test left open."""
+
+    def __init__(self, redis: Redis, url: str) -> None:
+        self.redis = redis
+        self.url = url
+        self.heard = Heard()
+        self._stack = AsyncExitStack()
+
+    async def open(self, name: str, heard: Heard | None = None) -> RedisPresence:
+        redis = await self._stack.enter_async_context(Redis.from_url(self.url))
+        store = RedisPresence(redis, node=name, on_change=heard or self.heard, settings=FAST)
+        await store.open()
+        self._stack.push_async_callback(store.close)
+        return store
+
+    async def process(self, name: str, users: range) -> Process:
+        process = await Process.start(self.url, name, users)
+        self._stack.push_async_callback(process.kill)
+        return process
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def dead_are_buried(self) -> None:
+        async def none_left() -> bool:
+            return await self.redis.zcard("presence:nodes") > 0 and not await self.redis.exists(
+                "presence:graves"
+            )
+
+        await eventually(none_left)
+
+
+@pytest.fixture
+async def nodes(redis_url: str) -> AsyncIterator[Nodes]:
+    """Give a place to open nodes in."""
+    async with Redis.from_url(redis_url) as redis:
+        nodes = Nodes(redis, redis_url)
+        yield nodes
+        await nodes.close()
+
+
+async def test_a_return_on_another_node_within_the_grace_is_invisible(nodes: Nodes) -> None:
+    """A load balancer may send a reload elsewhere; nobody sees it."""
+    first, second = await nodes.open("a"), await nodes.open("b")
+    await first.arrive(ANNA, "web")
+    await first.leave(ANNA, "web")
+    assert await second.arrive(ANNA, "web") is None
+
+    await first.arrive(2, "web")  # leaves after Anna left, so its grace ends after hers
+    await first.leave(2, "web")
+    await nodes.heard.until((2, "offline"))
+
+    assert nodes.heard.of(ANNA) == ["online"]
+    await second.leave(ANNA, "web")
+    await nodes.heard.until((ANNA, "offline"))
+    assert nodes.heard.of(ANNA) == ["online", "offline"]
+
+
+async def test_a_choice_made_on_one_node_is_seen_on_all(nodes: Nodes) -> None:
+    """There is one state, wherever one asks."""
+    first, second = await nodes.open("a"), await nodes.open("b")
+    await first.arrive(ANNA, "web")
+    chosen = await second.choose(ANNA, "do_not_disturb", "focus")
+    await first.set_on_call(ANNA, "c1", talking=True)
+
+    assert await first.look([ANNA]) == await second.look([ANNA]) == {ANNA: chosen}
+
+
+async def test_a_killed_nodes_people_are_reaped_and_announced_once(nodes: Nodes) -> None:
+    """Two survivors share the work; each person is announced offline exactly once."""
+    users = range(100, 400)
+    hears_b, hears_c = Heard(), Heard()
+    survivor = await nodes.open("b", hears_b)
+    await nodes.open("c", hears_c)
+    victim = await nodes.process("a", users)
+    moved = range(100, 110)
+    await asyncio.gather(*(survivor.arrive(user, "phone") for user in moved))
+
+    await victim.kill()
+    await eventually(lambda: len(hears_b.count("offline") | hears_c.count("offline")) >= 290)
+    await nodes.dead_are_buried()
+
+    gone = hears_b.count("offline") + hears_c.count("offline")
+    assert gone == Counter(set(users) - set(moved))
+    seen = await survivor.look(users)
+    assert {user for user in users if seen[user].status == "online"} == set(moved)
+
+
+async def test_a_batch_whose_reaper_died_is_announced_by_the_next(nodes: Nodes) -> None:
+    """People leave the dead node's set only after they were announced."""
+    store = await nodes.open("b")
+    victim = await nodes.open("a", Heard())
+    await victim.arrive(ANNA, "web")
+    await abandon(victim)
+    dead = victim._link.me
+    await nodes.redis.zrem("presence:nodes", dead)  # given up, and not yet in its grave
+
+    reap = ("reap", dead, 1000, 50)
+    _, _, [first] = await store._link.run(*reap, nonce=f"reap/{dead}")
+    _, _, [again] = await store._link.run(*reap, nonce=f"reap/{dead}")
+    state, _, rows = await store._link.run(*reap, ANNA, nonce=f"reap/{dead}")
+
+    assert again == first
+    assert (state, rows) == (b"over", [])
+
+
+async def test_a_paused_node_comes_back_with_its_people(nodes: Nodes) -> None:
+    """A node that was taken for dead announces its people anew, with higher versions."""
+    survivor = await nodes.open("b")
+    sleeper = await nodes.process("a", range(1, 3))
+    sleeper.pause()
+    await nodes.heard.until((1, "offline"), (2, "offline"))
+
+    sleeper.resume()
+    await sleeper.says("2 online")
+
+    seen = await survivor.look([1, 2])
+    assert [one.status for one in seen.values()] == ["online", "online"]
+    assert all(one.version > nodes.heard.versions(user)[-1] for user, one in seen.items())
+
+
+async def test_a_drain_is_invisible_to_those_who_move(nodes: Nodes) -> None:
+    """After a planned close people have the grace to connect elsewhere; the others go offline."""
+    leaving, staying = await nodes.open("a"), await nodes.open("b")
+    for user in (1, 2):
+        await leaving.arrive(user, "web")
+
+    await leaving.close()
+    assert {one.status for one in (await staying.look([1, 2])).values()} == {"online"}
+    assert await staying.arrive(1, "web") is None
+    await nodes.heard.until((2, "offline"))
+    await nodes.dead_are_buried()
+
+    assert nodes.heard.of(1) == ["online"]
+    assert nodes.heard.of(2) == ["online", "offline"]
+
+
+async def test_a_restart_under_the_same_name_is_invisible_too(nodes: Nodes) -> None:
+    """The new life of a node does not end the grace of the old one's people."""
+    before = await nodes.open("a")
+    await before.arrive(ANNA, "web")
+    await before.close()
+    after = await nodes.open("a")
+
+    assert (await after.look([ANNA]))[ANNA].status == "online"
+    assert await after.arrive(ANNA, "web") is None
+
+    async def alone() -> bool:
+        return await nodes.redis.zcard("presence:nodes") == 1
+
+    await eventually(alone)
+    await nodes.dead_are_buried()
+    assert nodes.heard.of(ANNA) == ["online"]
+
+
+async def test_whoever_applies_all_changes_knows_what_a_look_returns(nodes: Nodes) -> None:
+    """Two nodes at once, in any order: versions never repeat and the highest one is the truth."""
+    dice = random.Random(7)
+    stores = [await nodes.open("a"), await nodes.open("b")]
+    people = range(1, 6)
+    choices: list[Choice | None] = [None, "busy", "away", "offline", "do_not_disturb"]
+
+    async def live(store: RedisPresence, user: int) -> None:
+        for _ in range(40):
+            deed = dice.randrange(6)
+            if deed < 2:
+                await store.arrive(user, f"d{deed}")
+            elif deed < 4:
+                await store.leave(user, f"d{deed - 2}")
+            elif deed == 4:
+                await store.choose(user, dice.choice(choices), dice.choice(["", "hi"]))
+            else:
+                await store.set_on_call(user, f"c{dice.randrange(2)}", dice.random() < 0.5)
+
+    await asyncio.gather(*(live(store, user) for store in stores for user in people))
+    await stores[0].arrive(99, "web")
+    await stores[0].leave(99, "web")
+    await nodes.heard.until((99, "offline"))
+    await stores[1].arrive(98, "web")
+    await stores[1].leave(98, "web")
+    await nodes.heard.until((98, "offline"))
+
+    seen = await stores[0].look(people)
+    for user in people:
+        versions = nodes.heard.versions(user)
+        assert len(versions) == len(set(versions)) > 1
+        latest = max((one.version, one) for one in nodes.heard.changes if one.user_id == user)[1]
+        assert seen[user] == latest
+
+
+async def test_a_late_report_of_a_calls_beginning_does_not_revive_it(nodes: Nodes) -> None:
+    """Reports of one call may reach Redis in the wrong order, from different nodes."""
+    store = await nodes.open("a")
+    await store.arrive(ANNA, "web")
+    await store._link.run("call", ANNA, "c1", 0, 2_000, nonce="later")
+    await store._link.run("call", ANNA, "c1", 1, 1_000, nonce="earlier")
+
+    assert (await store.look([ANNA]))[ANNA].status == "online"
+
+
+async def test_looking_at_500_people_is_one_round_trip(nodes: Nodes) -> None:
+    """The server reads once from our connection, whatever the number of people."""
+    store = await nodes.open("a")
+    people = range(1, 501)
+    await asyncio.gather(*(store.arrive(user, "web") for user in people))
+    await store.look([1])  # the script is loaded now
+    for task in store._tasks:
+        task.cancel()  # renewals would be counted too
+
+    before = (await nodes.redis.info("stats"))["total_reads_processed"]
+    seen = await store.look(people)
+    after = (await nodes.redis.info("stats"))["total_reads_processed"]
+
+    assert {one.status for one in seen.values()} == {"online"}
+    assert after - before == 2  # the look, and asking for this number
+
+
+async def test_idle_connections_cost_no_command(nodes: Nodes) -> None:
+    """A renewal is the same commands whether nobody is connected or a thousand devices are."""
+    store = await nodes.open("a")
+    empty = await _cost_of_renewals(nodes.redis)
+    await asyncio.gather(*(store.arrive(user, "web") for user in range(1_000)))
+    full = await _cost_of_renewals(nodes.redis)
+
+    assert empty == full
+    assert empty["evalsha"] == 1
+
+
+async def _cost_of_renewals(redis: Redis) -> dict[str, float]:
+    """Return commands per renewal, over five of them."""
+    await redis.config_resetstat()
+    calls: dict[str, int] = {}
+
+    async def five() -> bool:
+        stats = await redis.info("commandstats")
+        calls.update({name[8:]: one["calls"] for name, one in stats.items()})
+        return calls.get("evalsha", 0) >= 5
+
+    await eventually(five)
+    ours = {name: count for name, count in calls.items() if not name.startswith(("info", "config"))}
+    return {name: count / ours["evalsha"] for name, count in ours.items()}

@@ -1,0 +1,214 @@
+"""Redis slow, away, or back without its memory: presence is frozen, and nobody is sent offline."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.embedded import start_valkey
+from presence import RedisPresence, Unavailable
+from presence.link import Link
+from tests.contract.presence_nodes import FAST, Heard, eventually
+
+ANNA, BORIS = 1, 2
+LONG_S = FAST.lease_ttl_s + FAST.grace_s + 0.4  # every lease and every grace runs out meanwhile
+
+
+@pytest.fixture
+async def pair(redis_url: str) -> AsyncIterator[tuple[RedisPresence, RedisPresence, Heard]]:
+    """Give two nodes and what either announces."""
+    heard = Heard()
+    async with AsyncExitStack() as stack:
+        stores = []
+        for name in ("a", "b"):
+            redis = await stack.enter_async_context(Redis.from_url(redis_url))
+            store = RedisPresence(redis, node=name, on_change=heard, settings=FAST)
+            await store.open()
+            stack.push_async_callback(store.close)
+            stores.append(store)
+        yield stores[0], stores[1], heard
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """Give a directory in which a restarted Valkey has the socket it had before."""
+    with tempfile.TemporaryDirectory(prefix="presence-") as directory:
+        yield Path(directory)
+
+
+async def _pause(url: str, seconds: float) -> None:
+    async with Redis.from_url(url) as redis:
+        await redis.client_pause(round(seconds * 1000))
+
+
+async def test_a_paused_redis_freezes_presence_and_sends_nobody_offline(
+    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+) -> None:
+    """Longer than lease and grace: afterwards everyone is as before, and arrivals are told."""
+    first, second, heard = pair
+    await first.arrive(ANNA, "web")
+    await second.arrive(BORIS, "web")
+    before = await first.look([ANNA, BORIS])
+
+    await _pause(redis_url, LONG_S)
+    started = time.monotonic()
+    frozen = await first.look([ANNA, BORIS])
+    assert time.monotonic() - started < FAST.command_timeout_s + 0.3
+    assert frozen == before
+    assert first.degraded
+    started = time.monotonic()
+    assert await first.arrive(3, "web") is None
+    assert time.monotonic() - started < 0.2  # once degraded, nobody waits for a timeout
+
+    await heard.until((3, "online"))
+    await eventually(lambda: not (first.degraded or second.degraded))
+    assert (await second.look([ANNA, BORIS])) == before
+    assert heard.count("offline").total() == 0
+    assert heard.of(3) == ["online"]
+
+
+async def test_those_who_left_during_the_outage_go_offline_after_it(
+    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+) -> None:
+    """What happened while Redis was away is told once it is back."""
+    first, second, heard = pair
+    await first.arrive(ANNA, "web")
+    await second.arrive(BORIS, "web")
+    await _pause(redis_url, LONG_S)
+    await eventually(lambda: first.degraded and second.degraded)
+
+    await first.leave(ANNA, "web")
+
+    await heard.until((ANNA, "offline"))
+    assert heard.of(ANNA) == ["online", "offline"]
+    assert heard.of(BORIS) == ["online"]
+
+
+async def test_a_choice_during_the_outage_is_refused(
+    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+) -> None:
+    """It is not kept for later; one that was stored after all is announced."""
+    first, _, heard = pair
+    await first.arrive(ANNA, "web")
+    await _pause(redis_url, 0.7)
+
+    with pytest.raises(Unavailable):
+        await first.choose(ANNA, "busy", None)
+
+    await eventually(lambda: not first.degraded)
+    seen = (await first.look([ANNA]))[ANNA]
+    if seen.status == "busy":  # Redis had it in its buffer before we gave up
+        await heard.until((ANNA, "busy"))
+    assert (await first.choose(ANNA, "away", None)).status == "away"
+
+
+async def test_a_call_during_the_outage_is_told_afterwards(
+    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+) -> None:
+    """Telephony reports once and does not wait."""
+    first, _, heard = pair
+    await first.arrive(ANNA, "web")
+    await _pause(redis_url, 0.7)
+    await eventually(lambda: first.degraded)
+
+    assert await first.set_on_call(ANNA, "c1", talking=True) is None
+
+    await heard.until((ANNA, "on_call"))
+    assert heard.of(ANNA) == ["online", "on_call"]
+
+
+async def test_redis_back_with_nothing_in_it_hears_everything_again(short_dir: Path) -> None:
+    """A killed server that kept nothing on disk: the nodes know whom they hold."""
+    heard = Heard()
+    people = range(1, 301)
+    server = start_valkey(short_dir)
+    async with AsyncExitStack() as stack:
+        stack.callback(server.stop)
+        stores = []
+        for name in ("a", "b"):
+            redis = await stack.enter_async_context(Redis.from_url(server.url))
+            store = RedisPresence(redis, node=name, on_change=heard, settings=FAST)
+            await store.open()
+            stack.push_async_callback(store.close)
+            stores.append(store)
+        await asyncio.gather(*(stores[user % 2].arrive(user, "web") for user in people))
+        before = await stores[0].look(people)
+
+        server.stop()
+        await eventually(lambda: all(store.degraded for store in stores))
+        assert await stores[0].look(people) == before
+        with start_valkey(short_dir) as again:
+            assert again.url == server.url
+            await eventually(lambda: not any(store.degraded for store in stores))
+            after = await stores[0].look(people)
+
+            assert {one.status for one in after.values()} == {"online"}
+            assert heard.count("offline").total() == 0
+            assert all(after[user].version > before[user].version for user in people)
+            for store in stores:
+                await store.close()
+
+
+async def test_presence_may_begin_before_redis_does(short_dir: Path) -> None:
+    """A node opens degraded and takes part when Redis comes."""
+    heard = Heard()
+    with start_valkey(short_dir) as once:
+        url = once.url
+    async with Redis.from_url(url) as redis:
+        store = RedisPresence(redis, node="a", on_change=heard, settings=FAST)
+        await store.open()
+        assert store.degraded
+        assert await store.arrive(ANNA, "web") is None
+
+        with start_valkey(short_dir) as again:
+            assert again.url == url
+            await heard.until((ANNA, "online"))
+            await eventually(lambda: not store.degraded)
+            await store.close()
+
+
+async def test_a_lost_answer_loses_no_announcement(
+    pair: tuple[RedisPresence, RedisPresence, Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis applied the change and the connection broke: the repetition announces it, once."""
+    first, _, heard = pair
+    pipeline = Link._pipeline
+
+    async def loses_one(self: Link, calls: list[tuple[Any, ...]]) -> list[Any]:
+        answers = await pipeline(self, calls)
+        if calls[0][0] == "own":
+            monkeypatch.setattr(Link, "_pipeline", pipeline)
+            raise ConnectionResetError
+        return answers
+
+    monkeypatch.setattr(Link, "_pipeline", loses_one)
+    await first.arrive(ANNA, "web")
+    await heard.until((ANNA, "online"))
+    await eventually(lambda: not first.degraded)
+
+    assert heard.of(ANNA) == ["online"]
+    assert (await first.look([ANNA]))[ANNA] == heard.changes[0]
+
+
+async def test_what_other_nodes_announce_is_shown_while_redis_is_away(
+    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+) -> None:
+    """The last known state includes what came over the bus, and never goes back to an older one."""
+    first, second, heard = pair
+    await second.arrive(BORIS, "web")
+    await second.choose(BORIS, "busy", None)
+    online, busy = heard.changes
+    first.heard([busy])
+    first.heard([online])
+    await _pause(redis_url, 0.7)
+
+    assert await first.look([BORIS]) == {BORIS: busy}
+    await eventually(lambda: not (first.degraded or second.degraded))

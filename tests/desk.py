@@ -1,0 +1,190 @@
+"""`desk`: whole gateways in the test's own event loop, and people to act as.
+
+Real sockets, a real database and a real Redis of the test's own; two nodes that know each other
+only through Redis. Tests that kill workers start processes instead (tests/workers.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from gateway.app import create_app
+from gateway.auth import Tokens
+from gateway.cli.listen import listen, port_of
+from gateway.client import Connection, connect
+from gateway.settings import Settings
+from gateway.sockets.edge import edge_class
+from gateway.sockets.node import Node
+from gateway.sockets.server import protocol_class
+
+SECRET = "a secret of thirty-two bytes or so"
+PBX_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+
+OKSANA, PETRO, IRYNA = 1, 2, 3
+
+
+@dataclass
+class RunningNode:
+    """One gateway node of this test."""
+
+    settings: Settings
+    app: Any
+    server: uvicorn.Server
+    port: int
+    running: asyncio.Task[None]
+
+    @property
+    def node(self) -> Node:
+        found: Node = self.app.state.gateway.node
+        return found
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/ws"
+
+    async def stop(self) -> None:
+        self.server.should_exit = True
+        await self.running
+
+
+@dataclass
+class Desk:
+    """Nodes, people and a way to look into the database."""
+
+    database: str
+    redis_url: str
+    tokens: Tokens = field(default_factory=lambda: Tokens(SECRET, "crm-gateway", "crm-gateway", 0))
+    nodes: list[RunningNode] = field(default_factory=list)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def start_node(self, **changes: Any) -> RunningNode:
+        """Start one more node; changes override settings."""
+        listener = listen("127.0.0.1", 0)
+        settings = Settings(
+            **{
+                "database_url": self.database,
+                "redis_url": self.redis_url,
+                "token_secret": SecretStr(SECRET),
+                "pbx_secrets": {"main": [SecretStr(PBX_SECRET)]},
+                "node": f"n{len(self.nodes) + 1}-{uuid.uuid4().hex[:6]}",
+                "presence_lease_s": 1.0,
+                "presence_grace_s": 0.2,
+                "sweep_s": 0.5,
+                "drain_s": 3.0,
+                "commands_per_s": 2_000.0,
+                "commands_burst": 2_000,
+                "database_pool": 5,
+                **changes,
+            }
+        )
+        app = create_app(settings)
+
+        def node() -> Node:
+            found: Node = app.state.gateway.node
+            return found
+
+        config = uvicorn.Config(
+            app,
+            http=edge_class(node),  # type: ignore[arg-type]
+            ws=protocol_class(node),  # type: ignore[arg-type]
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=3,
+        )
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server._serve([listener]))
+        while not server.started:
+            if running.done():
+                await running
+                pytest.fail("the node ended while starting")
+            await asyncio.sleep(0.005)
+        started = RunningNode(settings, app, server, port_of(listener), running)
+        self.nodes.append(started)
+        return started
+
+    def token(self, employee_id: int, *, ttl: timedelta = timedelta(hours=1)) -> str:
+        return self.tokens.issue(employee_id, ttl=ttl)
+
+    async def client(self, employee_id: int, *, node: int = 0, **options: Any) -> Connection:
+        """Connect as an employee; the connection is closed with the test."""
+        return await self._stack.enter_async_context(
+            connect(self.nodes[node].socket_url, self.token(employee_id), **options)
+        )
+
+    def http(self, employee_id: int | None = None, *, node: int = 0) -> httpx2.AsyncClient:
+        """Return an HTTP client that asks as this employee."""
+        headers = {}
+        if employee_id is not None:
+            headers["Authorization"] = f"Bearer {self.token(employee_id)}"
+        client = httpx2.AsyncClient(base_url=self.nodes[node].url, headers=headers, timeout=10)
+        self._stack.push_async_callback(client.aclose)
+        return client
+
+    async def sql(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Look into, or change, the database behind the gateway's back."""
+        conn = await asyncpg.connect(self.database)
+        try:
+            return await conn.fetch(statement, *arguments)
+        finally:
+            await conn.close()
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+        for node in self.nodes:
+            if not node.running.done():
+                await node.stop()
+
+
+@pytest.fixture
+async def empty_desk(database: str, redis_url: str) -> AsyncIterator[Desk]:
+    """Give a desk without nodes: the test starts its own."""
+    desk = Desk(database, redis_url)
+    yield desk
+    await desk.close()
+
+
+@pytest.fixture
+async def desk(empty_desk: Desk) -> Desk:
+    """Give a desk with two nodes."""
+    await empty_desk.start_node()
+    await empty_desk.start_node()
+    return empty_desk
+
+
+async def eventually(check: Any, *, timeout_s: float = 10.0) -> Any:
+    """Return what check() returns once it is true; fail when it never is."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        found = check()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return found
+        if asyncio.get_running_loop().time() > deadline:
+            pytest.fail(f"still not true after {timeout_s} s")
+        await asyncio.sleep(0.01)
+
+
+async def nothing_within(waiting: Any, seconds: float) -> None:
+    """Fail when waiting yields something within these seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            pytest.fail(f"unexpected: {await waiting}")
