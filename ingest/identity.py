@@ -60,11 +60,11 @@ def keys_of(event: CallEvent) -> list[Key]:
 
 async def assign(conn: Conn, events: Iterable[CallEvent]) -> Assigned:
     """Find or make the call of each event, and merge calls that turn out to be one."""
-    events = list(events)
+    named = {(event.source, event.event_id): keys_of(event) for event in events}
     joined = Joined()
-    for event in events:
-        if event.keys:
-            joined.join(keys_of(event))
+    for keys in named.values():
+        if keys:
+            joined.join(keys)
     sets = joined.sets()
     known = await aliases.find(conn, [key for keys in sets for key in keys])
     chosen, merged = await _choose(conn, sets, known)
@@ -73,10 +73,7 @@ async def assign(conn: Conn, events: Iterable[CallEvent]) -> Assigned:
         await aliases.add(conn, new)
     if merged:
         await aliases.repoint(conn, list(merged), list(merged.values()))
-    calls = {
-        (event.source, event.event_id): chosen[keys_of(event)[0]] if event.keys else None
-        for event in events
-    }
+    calls = {event: chosen[keys[0]] if keys else None for event, keys in named.items()}
     return Assigned(calls, merged)
 
 

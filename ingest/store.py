@@ -1,8 +1,9 @@
 """One batch, one transaction: stage, tell the new from the known, fold, COMMIT.
 
-batch ─▶ Store ─▶ queries, identity, sessions. Measured with batches of 1,000 on a laptop's
-PostgreSQL 18: COPY into a bare table 140,000 to 190,000 events a second, staged with the keys
-50,000 to 59,000, the same through unnest() 44,000, an event at a time 1,100.
+batch ─▶ Store ─▶ queries, identity, sessions. Events a second, batches of 1,000, PostgreSQL 18 on
+two busy cores: COPY into a bare table 140,000 to 190,000; staged with the keys 50,000 to 59,000;
+the same through unnest() 44,000; one event at a time 1,100. With identity, fold and saving, for
+200 calls of real events: 8,600 (of 500: 7,900; of 100: 4,900); repeats 54,000.
 
 A data error (a NUL that slipped in, a date out of range) is cornered by halving the batch, so that
 all others are stored; the culprit is kept in ingest_rejects.

@@ -16,7 +16,7 @@ class PresenceSettings:
     grace_s: float = 10.0
     """How long someone without devices, or whose node is gone, is still shown as before."""
     reap_batch: int = 200
-    """People handled by one script: about 1 ms during which Redis serves nobody else."""
+    """People handled by one script: about 3 ms during which Redis serves nobody else."""
     reap_pause_s: float = 0.05
     """Between batches of reaping and re-announcing: at most 4,000 people a second and node."""
     command_timeout_s: float = 0.5

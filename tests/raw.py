@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,7 +21,7 @@ class RawSocket:
 
     async def say(self, said: Any) -> None:
         """Send JSON of anything, or a text as it is."""
-        await self.socket.send(said if isinstance(said, str) else orjson.dumps(said).decode())
+        await self.socket.send(said if isinstance(said, str) else json.dumps(said))
 
     async def hear(self, *, timeout_s: float = 10.0) -> dict[str, Any]:
         async with asyncio.timeout(timeout_s):

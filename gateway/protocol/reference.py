@@ -13,6 +13,7 @@ from gateway.protocol import COMMANDS, EVENTS, REPLIES
 from gateway.protocol import described as wire
 from gateway.protocol.close_codes import CATALOGUE
 from gateway.protocol.described import FieldDescription, TypeDescription, one_line, wire_types
+from gateway.protocol.frame import type_of
 
 PATH = Path(__file__).parents[2] / "docs" / "protocol.md"
 
@@ -39,6 +40,8 @@ def commands() -> str:
         reply = REPLIES[command]
         what = described[command.__name__]
         answer = _link(reply.__name__) if reply else "`{}`"
+        if reply in REPLIES:  # pong: a frame of its own
+            answer = f"the frame `{type_of(reply)}`"
         rows.append((f"`{name}`", _sentence(what.meaning), _fields(what), answer))
     return _table(("command", "what it does", "fields", "reply (`ok`)"), rows)
 

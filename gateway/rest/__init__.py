@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway import __version__
 from gateway.rest import demo, errors, messenger, ops, telephony
+from gateway.rest.body_limit import BodyLimit
 from gateway.rest.depends import Throttle
 from gateway.rest.errors import RefusalBody
 from gateway.rest.headers import SecurityHeaders
@@ -49,7 +50,6 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
-        max_body_size=settings.max_webhook_bytes,
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
@@ -57,6 +57,11 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
     )
     app.state.throttle = Throttle()
     errors.install(app)
+    app.add_middleware(
+        BodyLimit,
+        limit=settings.max_body_bytes,
+        larger={telephony.EVENTS: settings.max_webhook_bytes},
+    )
     app.add_middleware(SecurityHeaders)
     if settings.allowed_origins:
         app.add_middleware(

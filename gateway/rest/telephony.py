@@ -19,6 +19,8 @@ from gateway.telephony import webhook
 log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
+EVENTS = "/v1/telephony/events"
+"""The webhook, whose bodies may be larger than others."""
 
 
 @frame

@@ -194,7 +194,7 @@ class Node:
         self._addresses[address] += 1
         self.sessions.add(session)
         self.opened += 1
-        self.wheel.add(session.opened_at + self.settings.hello_s, session)
+        session.arm(session.opened_at + self.settings.hello_s)
 
     def disconnected(self, address: str) -> None:
         self._addresses[address] -= 1

@@ -108,10 +108,9 @@ class Sender:
 
     def farewell(self, data: bytes) -> None:
         """Write the last bytes, whatever waits; nothing is sent after them."""
-        if not self._closed:
-            if not self._full:
-                self.flush()
-            self._transport.write(data)
+        if not self._full:
+            self.flush()
+        self._transport.write(data)
         self.close()
 
     def pause(self) -> None:
@@ -146,4 +145,6 @@ class Sender:
         self._backlog.append(frame)
         self.waiting_bytes += len(frame)
         if self.waiting_bytes > self._limit:
-            self._on_overflow()
+            # Not from here: the hub is just going through its listeners, and this one will leave.
+            self.close()
+            asyncio.get_running_loop().call_soon(self._on_overflow)

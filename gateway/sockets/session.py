@@ -60,8 +60,8 @@ class Session:
     """A client from its first frame to its last."""
 
     __slots__ = (
-        "__weakref__", "_bucket", "_connection", "_early", "_errors", "_floors", "_held", "_node",
-        "_pending", "_pinged_at", "_reading_paused", "_sender", "_token", "_warned", "_working",
+        "__weakref__", "_armed_at", "_bucket", "_connection", "_early", "_errors", "_floors",
+        "_held", "_node", "_pending", "_pinged_at", "_reading_paused", "_sender", "_token", "_warned", "_working",
         "closed", "context", "device", "draining", "frames_in", "heard_at", "id", "opened_at",
         "topics", "watched",
     )  # fmt: skip
@@ -92,6 +92,7 @@ class Session:
         self._early: list[tuple[str, int, bytes, bool]] = []
         self._floors: dict[str, int] = {}
         self._pinged_at = 0.0
+        self._armed_at = float("inf")
         self._warned = False
 
     @property
@@ -253,6 +254,7 @@ class Session:
 
     def welcomed(self, request_id: int | None, welcome: Welcome) -> None:
         """Send the welcome: the first frame of a session."""
+        self.arm(asyncio.get_running_loop().time())
         self._reply(request_id if request_id is not None else 0, welcome)
 
     def _refresh(self, command: TokenRefresh) -> TokenRefreshed:
@@ -267,6 +269,7 @@ class Session:
             self.topics,
         )
         self._warned = False
+        self.arm(asyncio.get_running_loop().time())
         return TokenRefreshed(token_expires_at=claims.expires_at)
 
     # --- replies ---------------------------------------------------------------------------
@@ -292,20 +295,29 @@ class Session:
 
     # --- time and the end ------------------------------------------------------------------
 
+    def arm(self, when: float) -> None:
+        """Have the wheel ask at `when`, if it would not ask before."""
+        if when < self._armed_at:
+            self._armed_at = when
+            self._node.wheel.add(when, self)
+
     def due(self, now: float) -> float | None:
         """Do what the clock asks: hello deadline, token's end, ping, silence."""
+        if self.closed or now < self._armed_at:
+            return None  # an entry from before arm() made an earlier one
+        self._armed_at = following = self._look_at_clock(now)
+        return following
+
+    def _look_at_clock(self, now: float) -> float:
         settings = self._node.settings
-        if self.closed:
-            return None
         if self.context is None:
             if now >= self.opened_at + settings.hello_s and not self._working:
                 self._connection.close(close_codes.HELLO_TIMEOUT)
-                return None
             return max(now + 0.25, self.opened_at + settings.hello_s)
         expires_in = self.context.identity.expires_at.timestamp() - self._node.time()
         if expires_in <= 0:
             self._connection.close(close_codes.TOKEN_EXPIRED)
-            return None
+            return now + 1.0
         if expires_in <= WARN_S and not self._warned:
             self._warned = True
             warning = TokenExpiring(expires_at=self.context.identity.expires_at)

@@ -42,7 +42,7 @@ export const ERRORS = {
   "command.invalid": {"status": 422, "meaning": "A field is missing, unknown, of the wrong type or out of range."},
   "command.unknown": {"status": 404, "meaning": "There is no command of this type."},
   "conversation.not_found": {"status": 404, "meaning": "There is no such conversation, or you are not in it."},
-  "database.unavailable": {"status": 503, "meaning": "The database did not answer; whether a write was stored is unknown: retry with the same key."},
+  "database.unavailable": {"status": 503, "meaning": "The database did not answer, a write may be stored or not: retry with the same key."},
   "draining": {"status": 503, "meaning": "This node is shutting down: connect again, elsewhere."},
   "employee.disabled": {"status": 403, "meaning": "This employee is no longer active."},
   "employee.not_found": {"status": 404, "meaning": "There is no such active employee."},
@@ -59,6 +59,7 @@ export const ERRORS = {
   "origin.refused": {"status": 403, "meaning": "This origin is not on the list of allowed origins."},
   "overloaded": {"status": 503, "meaning": "Too much is waiting on this node."},
   "permission.denied": {"status": 403, "meaning": "Your permissions do not allow this."},
+  "presence.unavailable": {"status": 503, "meaning": "Presence cannot be changed at this moment."},
   "session.hello_required": {"status": 401, "meaning": "Say hello first: no other command is served before it."},
   "session.hello_twice": {"status": 409, "meaning": "This connection has already said hello."},
   "token.expired": {"status": 401, "meaning": "The token has expired: get a new one, then come back."},
@@ -289,7 +290,7 @@ export function verdict(code) {
  */
 
 /**
- * Either way: are you there?
+ * Either way: answer, so that I know you are there.
  * @typedef {object} Ping
  * @property {'ping'} type
  */
@@ -407,7 +408,7 @@ export function verdict(code) {
  */
 
 /**
- * Reply to unread.get: every conversation with something unread, at most 1,000, and the total.
+ * Reply to unread.get: conversations with something unread, at most 1,000, and the total.
  * @typedef {object} UnreadCounts
  * @property {UnreadTotal} total
  * @property {Unread[]} conversations

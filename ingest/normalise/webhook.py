@@ -36,7 +36,6 @@ ATTRS: dict[str, type] = {
     "member": str,
     "to": str,
     "waited_s": int,
-    "exten": str,
 }
 CHOICES = {
     "direction": frozenset(("inbound", "outbound", "internal")),

@@ -25,7 +25,7 @@ async def lock_sources(conn: Conn, sources: Iterable[str]) -> None:
 
     Which rows a batch will touch is only known after its aliases are resolved, and resolving may
     merge calls; one lock per PBX needs no such knowledge and cannot deadlock, being taken in the
-    order of the names. A PBX sends some hundred events a second; one lane takes 15,000.
+    order of the names. A PBX sends some hundred events a second; one lane takes 8,000.
     """
     for source in sorted(sources):
         await conn.execute(

@@ -73,35 +73,66 @@ async def drop(conn: Conn, name: str) -> None:
     )
 
 
-async def delete_old(conn: Conn, *, before: datetime) -> None:
-    """Delete what no partition's end takes along: odd events, known keys, rejects, aliases."""
-    await conn.execute(
+async def forget_events(conn: Conn, *, before: datetime, limit: int) -> int:
+    """Delete odd events that no partition takes along; return how many."""
+    return await _deleted(
+        conn,
         """
-        -- partitions.delete_odd
-        DELETE FROM realtime.call_events_default WHERE occurred_at < $1
+        -- partitions.forget_events
+        DELETE FROM realtime.call_events_default WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM realtime.call_events_default WHERE occurred_at < $1
+             LIMIT $2 FOR UPDATE SKIP LOCKED))
         """,
         before,
+        limit,
     )
-    await conn.execute(
+
+
+async def forget_keys(conn: Conn, *, before: datetime, limit: int) -> int:
+    """Delete ids of events first seen before then; return how many."""
+    return await _deleted(
+        conn,
         """
-        -- partitions.delete_keys
-        DELETE FROM realtime.call_event_keys WHERE first_seen < $1
+        -- partitions.forget_keys
+        DELETE FROM realtime.call_event_keys WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM realtime.call_event_keys WHERE first_seen < $1
+             LIMIT $2 FOR UPDATE SKIP LOCKED))
         """,
         before,
+        limit,
     )
-    await conn.execute(
+
+
+async def forget_aliases(conn: Conn, *, before: datetime, limit: int) -> int:
+    """Delete native ids of calls first seen before then; return how many."""
+    return await _deleted(
+        conn,
         """
-        -- partitions.delete_rejects
-        DELETE FROM realtime.ingest_rejects WHERE rejected_at < $1
+        -- partitions.forget_aliases
+        DELETE FROM realtime.call_aliases WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM realtime.call_aliases WHERE first_seen < $1
+             LIMIT $2 FOR UPDATE SKIP LOCKED))
         """,
         before,
+        limit,
     )
-    await conn.execute(
+
+
+async def forget_rejects(conn: Conn, *, before: datetime, limit: int) -> int:
+    """Delete rejected events kept since before then; return how many."""
+    return await _deleted(
+        conn,
         """
-        -- partitions.delete_aliases
-        DELETE FROM realtime.call_aliases AS a
-         USING realtime.call_sessions AS c
-         WHERE c.id = a.call_id AND c.last_event_at < $1
+        -- partitions.forget_rejects
+        DELETE FROM realtime.ingest_rejects WHERE id IN (
+            SELECT id FROM realtime.ingest_rejects WHERE rejected_at < $1
+             LIMIT $2 FOR UPDATE SKIP LOCKED)
         """,
         before,
+        limit,
     )
+
+
+async def _deleted(conn: Conn, statement: str, before: datetime, limit: int) -> int:
+    status = await conn.execute(statement, before, limit)
+    return int(status.rpartition(" ")[2])

@@ -9,6 +9,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from tests.browser.client import Client
+from tests.browser.fake_gateway import FakeGateway
+
 ARGS = [
     "--no-sandbox",  # tests may run as root in a container
     "--disable-background-networking",
@@ -29,3 +32,23 @@ async def chromium() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=path, args=ARGS)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fake() -> AsyncIterator[FakeGateway]:
+    """Give a gateway that says what the test tells it to."""
+    async with FakeGateway.running() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(chromium: Browser, fake: FakeGateway) -> AsyncIterator[Client]:
+    """Give a page with web/client.js, whose clock the test may move; it may report no error."""
+    context = await chromium.new_context()
+    page = await context.new_page()
+    made = Client(page)
+    await page.clock.install()
+    await page.goto(fake.url)
+    yield made
+    await context.close()
+    assert made.problems == []

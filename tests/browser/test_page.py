@@ -22,7 +22,7 @@ AGENT_101 = 1  # whose telephone rings in the recording l01
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def window(chromium: Browser, dev_gateway: DevGateway) -> AsyncIterator[Open]:
-    """Open windows: `await window(employee_id, worker=1)`; none may have reported an error."""
+    """Give a function that opens windows: employee, worker. None may have reported an error."""
     opened: list[Window] = []
 
     async def open_window(employee_id: int, *, worker: int = 0) -> Window:
@@ -201,7 +201,7 @@ async def test_what_was_missed_offline_is_shown_once(window: Open) -> None:
 
 async def test_older_messages_come_when_scrolling_up(window: Open) -> None:
     """The newest page is shown first; scrolling to the top brings the page before it."""
-    one, other = await pair(window, 19, 20)
+    one, other = await pair(window, 19, 12)
     first = unique("the very first")
     await one.send(first)
     for number in range(60):

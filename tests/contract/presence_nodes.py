@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -121,6 +122,39 @@ class Process:
         await self._child.wait()
         if self._child.stdout is not None:
             await self._child.stdout.read()
+
+
+class Nodes:
+    """Opens nodes, and closes those a test left open."""
+
+    def __init__(self, redis: Redis, url: str) -> None:
+        self.redis = redis
+        self.url = url
+        self.heard = Heard()
+        self._stack = AsyncExitStack()
+
+    async def open(self, name: str, heard: Heard | None = None) -> RedisPresence:
+        redis = await self._stack.enter_async_context(Redis.from_url(self.url))
+        store = RedisPresence(redis, node=name, on_change=heard or self.heard, settings=FAST)
+        await store.open()
+        self._stack.push_async_callback(store.close)
+        return store
+
+    async def process(self, name: str, users: range) -> Process:
+        process = await Process.start(self.url, name, users)
+        self._stack.push_async_callback(process.kill)
+        return process
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def dead_are_buried(self) -> None:
+        async def none_left() -> bool:
+            return await self.redis.zcard("presence:nodes") > 0 and not await self.redis.exists(
+                "presence:graves"
+            )
+
+        await eventually(none_left)
 
 
 async def _live(url: str, node: str, first: int, end: int) -> None:

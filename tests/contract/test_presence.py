@@ -86,12 +86,12 @@ async def test_a_device_may_connect_anew_before_its_old_connection_ends(world: W
 async def test_offline_is_announced_only_after_the_grace(world: World) -> None:
     """Until the grace is over, everybody still sees the person online."""
     arrived = await world.store.arrive(ANNA, "web")
+    left_at = datetime.now(UTC)
     await world.store.leave(ANNA, "web")
 
     assert (await world.store.look([ANNA]))[ANNA] == arrived
     assert world.heard.of(ANNA) == ["online"]
 
-    left_at = datetime.now(UTC)
     await world.heard.until((ANNA, "offline"))
 
     gone = (await world.store.look([ANNA]))[ANNA]

@@ -4,50 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
 from presence import Choice, RedisPresence
-from tests.contract.presence_nodes import FAST, Heard, Process, abandon, eventually
+from tests.contract.presence_nodes import FAST, Heard, Nodes, abandon, eventually
 
 ANNA = 1
-
-
-class Nodes:
-    """Opens nodes, and closes those a test left open."""
-
-    def __init__(self, redis: Redis, url: str) -> None:
-        self.redis = redis
-        self.url = url
-        self.heard = Heard()
-        self._stack = AsyncExitStack()
-
-    async def open(self, name: str, heard: Heard | None = None) -> RedisPresence:
-        redis = await self._stack.enter_async_context(Redis.from_url(self.url))
-        store = RedisPresence(redis, node=name, on_change=heard or self.heard, settings=FAST)
-        await store.open()
-        self._stack.push_async_callback(store.close)
-        return store
-
-    async def process(self, name: str, users: range) -> Process:
-        process = await Process.start(self.url, name, users)
-        self._stack.push_async_callback(process.kill)
-        return process
-
-    async def close(self) -> None:
-        await self._stack.aclose()
-
-    async def dead_are_buried(self) -> None:
-        async def none_left() -> bool:
-            return await self.redis.zcard("presence:nodes") > 0 and not await self.redis.exists(
-                "presence:graves"
-            )
-
-        await eventually(none_left)
 
 
 @pytest.fixture
@@ -139,6 +107,34 @@ async def test_a_paused_node_comes_back_with_its_people(nodes: Nodes) -> None:
     assert all(one.version > nodes.heard.versions(user)[-1] for user, one in seen.items())
 
 
+async def test_whoever_was_given_up_for_a_moment_is_announced_with_a_new_version(
+    nodes: Nodes,
+) -> None:
+    """Readers saw Anna offline while her node was late, so her return is a change to them."""
+    store = await nodes.open("a")
+    await store.arrive(ANNA, "web")
+    future_ms = time.time() * 1000 + 60_000
+    await nodes.redis.set("presence:reaper", "elsewhere", px=60_000)
+    await nodes.redis.zadd("presence:nodes", {store._link.me: 0, "b:1": future_ms})
+
+    await store.arrive(2, "web")
+    await nodes.heard.until((2, "online"))
+    await eventually(lambda: len(nodes.heard.of(ANNA)) == 2)
+
+    first, second = (one for one in nodes.heard.changes if one.user_id == ANNA)
+    assert (second.status, second.since) == (first.status, first.since)
+    assert second.version > first.version
+    assert (await store.look([ANNA]))[ANNA] == second
+
+
+async def test_a_node_without_a_lease_can_own_nobody(nodes: Nodes) -> None:
+    """What it wrote would never be reaped."""
+    store = await nodes.open("a")
+
+    assert await store._link.run("own", ANNA, "online", me="b:1") == b"lost"
+    assert not await nodes.redis.keys("presence:user:*")
+
+
 async def test_a_drain_is_invisible_to_those_who_move(nodes: Nodes) -> None:
     """After a planned close people have the grace to connect elsewhere; the others go offline."""
     leaving, staying = await nodes.open("a"), await nodes.open("b")
@@ -212,10 +208,24 @@ async def test_a_late_report_of_a_calls_beginning_does_not_revive_it(nodes: Node
     """Reports of one call may reach Redis in the wrong order, from different nodes."""
     store = await nodes.open("a")
     await store.arrive(ANNA, "web")
-    await store._link.run("call", ANNA, "c1", 0, 2_000, nonce="later")
-    await store._link.run("call", ANNA, "c1", 1, 1_000, nonce="earlier")
+    now_ms = time.time_ns() // 1_000_000
+    await store._link.run("call", ANNA, "c1", 0, now_ms, nonce="later")
+    await store._link.run("call", ANNA, "c1", 1, now_ms - 1_000, nonce="earlier")
 
     assert (await store.look([ANNA]))[ANNA].status == "online"
+
+
+async def test_a_node_closes_at_any_moment(nodes: Nodes) -> None:
+    """Also when the cancellation meets the end of a renewal, which Python 3.11 may swallow."""
+    settings = replace(FAST, renew_s=0.002)
+    for turn in range(100):
+        store = RedisPresence(nodes.redis, node="a", on_change=nodes.heard, settings=settings)
+        await store.open()
+        for _ in range(turn % 25):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.002)
+        async with asyncio.timeout(5):
+            await store.close()
 
 
 async def test_looking_at_500_people_is_one_round_trip(nodes: Nodes) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from gateway.embedded import start_valkey
 from presence import RedisPresence, Unavailable
@@ -180,22 +181,41 @@ async def test_a_lost_answer_loses_no_announcement(
 ) -> None:
     """Redis applied the change and the connection broke: the repetition announces it, once."""
     first, _, heard = pair
-    pipeline = Link._pipeline
 
-    async def loses_one(self: Link, calls: list[tuple[Any, ...]]) -> list[Any]:
-        answers = await pipeline(self, calls)
-        if calls[0][0] == "own":
-            monkeypatch.setattr(Link, "_pipeline", pipeline)
-            raise ConnectionResetError
-        return answers
-
-    monkeypatch.setattr(Link, "_pipeline", loses_one)
+    _lose_one_answer(monkeypatch, "own")
     await first.arrive(ANNA, "web")
     await heard.until((ANNA, "online"))
     await eventually(lambda: not first.degraded)
 
     assert heard.of(ANNA) == ["online"]
     assert (await first.look([ANNA]))[ANNA] == heard.changes[0]
+
+
+async def test_a_choice_whose_answer_was_lost_is_announced_all_the_same(
+    pair: tuple[RedisPresence, RedisPresence, Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one who chose is told to try again; the others see what was stored."""
+    first, _, heard = pair
+    await first.arrive(ANNA, "web")
+
+    _lose_one_answer(monkeypatch, "choose")
+    with pytest.raises(Unavailable):
+        await first.choose(ANNA, "busy", None)
+
+    await heard.until((ANNA, "busy"))
+
+
+def _lose_one_answer(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    pipeline = Link._pipeline
+
+    async def loses_one(self: Link, calls: list[tuple[Any, ...]]) -> list[Any]:
+        answers = await pipeline(self, calls)
+        if calls[0][0] == script and not isinstance(answers[0], NoScriptError):
+            monkeypatch.setattr(Link, "_pipeline", pipeline)
+            raise ConnectionResetError
+        return answers
+
+    monkeypatch.setattr(Link, "_pipeline", loses_one)
 
 
 async def test_what_other_nodes_announce_is_shown_while_redis_is_away(

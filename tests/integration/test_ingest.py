@@ -531,8 +531,28 @@ async def test_months_beyond_retention_are_dropped_and_calls_stay(pool: Pool, he
 
     assert kept.dropped[:2] == ("call_events_2020_02", "call_events_2020_03")
     assert await count(pool, "call_events") == 0
-    assert await count(pool, "call_aliases") == 0
     assert [call.outcome for call in await stored_calls(pool)] == ["answered"]
+
+
+async def test_ids_are_forgotten_with_their_events(
+    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In chunks, until none is older; what is younger stays."""
+    monkeypatch.setattr(partitions, "CHUNK_ROWS", 10)
+    events = events_of_recording(SOME[0])
+    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+        await pipeline.submit([*events, odd(queue="\0")])
+    keys, aliases = await count(pool, "call_event_keys"), await count(pool, "call_aliases")
+    now = datetime.now(UTC)
+
+    async with pool.acquire() as conn:
+        too_young = await partitions.forget(conn, before=now - timedelta(hours=1))
+        forgotten = await partitions.forget(conn, before=now + timedelta(hours=1))
+
+    assert too_young == 0
+    assert forgotten >= keys + aliases + 1 > len(events)
+    for table in ("call_event_keys", "call_aliases", "ingest_rejects"):
+        assert await count(pool, table) == 0
 
 
 async def test_this_month_and_the_next_two_have_partitions(pool: Pool, heard: Heard) -> None:

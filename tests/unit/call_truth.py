@@ -141,7 +141,7 @@ def _talks(call: CallState, truth: dict[str, Any]) -> list[str]:
     for talk in truth.get("talks", ()):
         expected[talk["agent"]] = expected.get(talk["agent"], 0) + talk["talked_s"]
     if "talked_s" in truth:
-        who = truth.get("answered_by") or truth.get("agent")
+        who = str(truth.get("answered_by") or truth["agent"])
         expected[who[:3]] = truth["talked_s"]
     transfer = truth.get("transfer") or {}
     if "talked_s" in transfer:

@@ -140,6 +140,28 @@ def test_any_order_and_any_repetition_fold_alike(name: str) -> None:
         assert orjson.dumps(calls_of(shuffled)) == expected
 
 
+@pytest.mark.parametrize("name", [name for name in names() if not name.startswith("l31")])
+def test_a_telephone_is_offered_a_call_once_for_each_time_it_rings(name: str) -> None:
+    """Heard event by event, as it happens; and a call that is over stays over."""
+    events = events_of_recording(name)
+    known: dict[UUID, CallState] = {}
+    offered: list[str] = []
+    reopened: list[UUID] = []
+
+    for heard in range(1, len(events) + 1):
+        for part in group(events[:heard]):
+            if after := fold(part, call_id=part[0].event_id):
+                change = CallChange(known.get(after.id), after)
+                offered += change.offered
+                was_over = change.before is not None and change.before.status == "ended"
+                reopened += [after.id] if was_over and after.status != "ended" else []
+                known[after.id] = after
+
+    rang = [leg.extension for call in calls_of(events) for leg in call.legs if leg.ringing_at]
+    assert sorted(offered) == sorted(filter(None, rang))
+    assert not reopened
+
+
 @pytest.mark.parametrize("name", names())
 def test_any_part_of_a_recording_folds(name: str) -> None:
     """Whatever was lost, folding gives calls; one is over exactly when all its legs are."""

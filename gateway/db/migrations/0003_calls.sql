@@ -24,6 +24,7 @@ CREATE TABLE realtime.call_events_default PARTITION OF realtime.call_events DEFA
 
 CREATE INDEX call_events_call ON realtime.call_events (call_id, occurred_at)
     WHERE call_id IS NOT NULL;
+CREATE INDEX call_events_default_time ON realtime.call_events_default (occurred_at);
 
 -- Which events are known already. A table of its own, because a unique key of a partitioned table
 -- must contain the partition key: with occurred_at in it, an event that comes again with another
@@ -75,9 +76,10 @@ CREATE INDEX call_sessions_live
     ON realtime.call_sessions (started_at DESC, id DESC) WHERE ended_at IS NULL;
 
 CREATE TABLE realtime.call_aliases (
-    source  text NOT NULL,
-    key     text NOT NULL,
-    call_id uuid NOT NULL,
+    source     text        NOT NULL,
+    key        text        NOT NULL,
+    call_id    uuid        NOT NULL,
+    first_seen timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source, key)
 );
 
@@ -86,6 +88,7 @@ COMMENT ON TABLE realtime.call_aliases IS
     'together belong to one call, transitively: a Linkedid changes in every attended transfer.';
 
 CREATE INDEX call_aliases_call ON realtime.call_aliases (call_id);
+CREATE INDEX call_aliases_old ON realtime.call_aliases USING brin (first_seen);
 
 CREATE TABLE realtime.call_legs (
     call_id      uuid     NOT NULL REFERENCES realtime.call_sessions (id) ON DELETE CASCADE,

@@ -1,0 +1,82 @@
+"""Bodies have a size: counted in bytes as they come, whatever Content-Length says.
+
+FastAPI's own max_body_size refuses in plain text, before error handlers; ours answers in the one
+form that every refusal has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import TooLarge
+from gateway.rest.errors import body
+
+PASSED_OVER = 4 * 1024 * 1024
+PASSED_OVER_S = 2.0
+
+
+class BodyLimit:
+    """ASGI middleware: reads a body up to its limit, then lets the app have it."""
+
+    def __init__(self, app: ASGIApp, *, limit: int, larger: dict[str, int]) -> None:
+        self._app = app
+        self._limit = limit
+        self._larger = larger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            await self._app(scope, receive, send)
+            return
+        limit = self._larger.get(scope["path"], self._limit)
+        message = None if _declared(scope) > limit else await _read(receive, limit)
+        if message is None:
+            await _pass_over(receive)
+            refusal = body(TooLarge(f"At most {limit} bytes."))
+            refusal.headers["Connection"] = "close"  # the rest is not read
+            await refusal(scope, receive, send)
+            return
+        pending: list[Message] = [message]
+
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        await self._app(scope, replay, send)
+
+
+async def _read(receive: Receive, limit: int) -> Message | None:
+    """Return the whole body as one message; None when it is larger than limit."""
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return message  # the client has gone
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            return None
+        if not message.get("more_body", False):
+            return {"type": "http.request", "body": b"".join(pieces), "more_body": False}
+
+
+async def _pass_over(receive: Receive) -> None:
+    """Let a moderate rest pass unread: cut while sending, a client never sees our answer."""
+    left = PASSED_OVER
+    try:
+        async with asyncio.timeout(PASSED_OVER_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def _declared(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0

@@ -1,0 +1,58 @@
+"""`python -m loadtests [NAME] [--json]`: run one scenario, or all of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from gateway.embedded import EmbeddedError
+from loadtests import report
+from loadtests.options import Options
+from loadtests.scenarios import SCENARIOS
+
+
+def main() -> int:
+    """Return 0 when everything that was sent arrived, 1 otherwise, 2 when nothing could run."""
+    given = _arguments().parse_args()
+    options = Options(given.seconds, given.users, given.rate, quiet=given.json)
+    ok = True
+    for name in [given.name] if given.name else SCENARIOS:
+        try:
+            result = SCENARIOS[name](options)
+        except (EmbeddedError, RuntimeError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 2
+        print(report.to_json(result) if given.json else report.table(result), flush=True)
+        ok = ok and result.ok
+    return 0 if ok else 1
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests",
+        description="Measure a gateway that is started for it. README.md says what figures mean.",
+    )
+    parser.add_argument("name", nargs="?", choices=SCENARIOS, help="without it: all, in 1 minute")
+    parser.add_argument("--json", action="store_true", help="one object a line and nothing else")
+    parser.add_argument("--seconds", type=_positive, help="how long to measure")
+    parser.add_argument("--users", type=_people, help="locust: how many, in pairs")
+    parser.add_argument("--rate", type=_positive, help="roundtrip: messages per second")
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 100_000:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 100,000")
+    return value
+
+
+def _people(text: str) -> int:
+    value = int(text)
+    if not 2 <= value <= 10_000:
+        raise argparse.ArgumentTypeError("must be from 2 to 10,000")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

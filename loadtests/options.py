@@ -1,0 +1,16 @@
+"""What one may choose on the command line; each scenario has defaults of its own for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """None: as the scenario likes."""
+
+    seconds: float | None = None
+    users: int | None = None
+    rate: float | None = None
+    quiet: bool = False
+    """Nothing but JSON on stdout."""

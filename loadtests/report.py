@@ -1,0 +1,63 @@
+"""What a scenario found: a table for people, one line of JSON for programs."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import orjson
+
+Figure = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The figures of one scenario, and what went wrong."""
+
+    scenario: str
+    setting: str
+    """What was done, in words."""
+    figures: dict[str, Figure]
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.failures
+
+
+def machine() -> str:
+    """Say where the figures come from."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def table(result: Result) -> str:
+    """Print the figures, one a line."""
+    width = max(len(name) for name in result.figures)
+    lines = [f"{result.scenario}: {result.setting}", f"  {machine()}"]
+    lines += [f"  {name:<{width}}  {_shown(value):>10}" for name, value in result.figures.items()]
+    lines += [f"  FAILED: {failure}" for failure in result.failures]
+    return "\n".join(lines) + "\n"
+
+
+def to_json(result: Result) -> str:
+    """Print the figures as one object; a figure that does not exist is null."""
+    return orjson.dumps(
+        {
+            "scenario": result.scenario,
+            "setting": result.setting,
+            **result.figures,
+            "failures": result.failures,
+            "machine": machine(),
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    ).decode()
+
+
+def _shown(value: Figure) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "-" if math.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,91 @@
+"""One end of a timed conversation, on asyncio and the plain `websockets` client.
+
+Not gateway.client: what that decodes and checks would be added to every figure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from gateway.protocol import SUBPROTOCOL
+
+REPLY_S = 10.0
+
+Heard = Callable[[str, float], None]
+"""Takes the client_key of a message somebody else wrote, and when it arrived."""
+
+
+class Talker:
+    """A connected employee."""
+
+    def __init__(self, socket: ClientConnection, heard: Heard) -> None:
+        self._socket = socket
+        self._heard = heard
+        self._ids = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.user_id = 0
+
+    async def request(self, type_: str, **fields: Any) -> dict[str, Any]:
+        """Send a command and return its reply; RuntimeError when it was refused."""
+        number = next(self._ids)
+        answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answered
+        try:
+            async with asyncio.timeout(REPLY_S):
+                said = orjson.dumps({"type": type_, "id": number, **fields})
+                await self._socket.send(said, text=True)
+                answer = await answered
+        finally:
+            del self._asked[number]
+        if "error" in answer:
+            raise RuntimeError(f"{type_}: {answer['error']['code']}")
+        ok: dict[str, Any] = answer["ok"]
+        return ok
+
+    async def hello(self, token: str) -> None:
+        self.user_id = (await self.request("hello", token=token))["user"]["id"]
+
+    async def read(self) -> None:
+        """Take in everything until the connection ends."""
+        async for data in self._socket:
+            at = time.perf_counter()
+            said = orjson.loads(data)
+            for item in said if isinstance(said, list) else [said]:
+                await self._take(item, at)
+
+    async def _take(self, said: dict[str, Any], at: float) -> None:
+        if (number := said.get("id")) is not None:
+            answered = self._asked.get(number)
+            if answered is not None and not answered.done():
+                answered.set_result(said)
+        elif said["type"] == "message.created":
+            if said["message"]["sender_id"] != self.user_id:
+                self._heard(said["message"]["client_key"], at)
+        elif said["type"] == "ping":
+            await self._socket.send('{"type":"pong"}')
+
+
+@asynccontextmanager
+async def talker(url: str, token: str, heard: Heard) -> AsyncIterator[Talker]:
+    """Connect and say hello."""
+    async with connect(
+        url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, ping_interval=None
+    ) as socket:
+        talker = Talker(socket, heard)
+        reading = asyncio.create_task(talker.read(), name="talker.read")
+        try:
+            await talker.hello(token)
+            yield talker
+        finally:
+            reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await reading

@@ -1,0 +1,118 @@
+"""web/client.js in a real browser: events in their order, each once, across reconnects."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.client import Client, arrive
+from tests.browser.fake_gateway import FakeGateway, conversation, created, message
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_hello_says_how_far_each_conversation_was_taken_in(
+    client: Client, fake: FakeGateway
+) -> None:
+    """After a break the client resumes from the last change it has delivered."""
+    visit = await arrive(client, fake, conversations=[conversation(17, seq=5, change=6)])
+    await visit.say(created(6, change=7), created(1, change=2, conversation_id=90))
+    await client.events(2)
+    await visit.close(4601)
+
+    hello = await (await fake.visit()).welcome()
+
+    assert hello["resume"] == {"17": 7, "90": 2}
+    assert hello["device"] == {"id": "window-1", "kind": "web"}
+
+
+async def test_replays_come_before_live_events_and_nothing_twice(
+    client: Client, fake: FakeGateway
+) -> None:
+    """What was missed is delivered in order, what was seen is dropped."""
+    await client.connect(resume={"17": 7})
+    visit = await fake.visit()
+    await visit.welcome(
+        conversations=[conversation(17, seq=8, change=9)],
+        changes={"17": [created(6, change=7), created(7, change=8), created(8, change=9)]},
+    )
+    await visit.say(created(8, change=9), created(9, change=10))
+
+    assert await client.events(3) == [("message.created", 17, change) for change in (8, 9, 10)]
+
+
+async def test_a_conversation_with_too_many_changes_is_to_be_reloaded(
+    client: Client, fake: FakeGateway
+) -> None:
+    """The client is told to fetch it anew, and resumes from where it then stands."""
+    await client.connect(resume={"17": 7})
+    visit = await fake.visit()
+    await visit.welcome(conversations=[conversation(17, seq=900, change=901)], reload=[17])
+    assert await client.events(1) == [("reload", 17, None)]
+    await visit.say(created(901, change=902))
+    await client.events(2)
+    await visit.close(4601)
+
+    hello = await (await fake.visit()).welcome()
+
+    assert hello["resume"] == {"17": 902}
+
+
+async def test_a_replay_that_falls_short_is_noticed(client: Client, fake: FakeGateway) -> None:
+    """When the snapshot is further than what was replayed, the conversation is fetched anew."""
+    await client.connect(resume={"17": 7})
+    await (await fake.visit()).welcome(
+        conversations=[conversation(17, seq=9, change=10)], changes={"17": [created(7, change=8)]}
+    )
+
+    assert await client.events(2) == [("message.created", 17, 8), ("reload", 17, None)]
+
+
+async def test_a_gap_is_filled_from_the_history(client: Client, fake: FakeGateway) -> None:
+    """An event that is ahead waits until what is missing has been read."""
+    visit = await arrive(client, fake, conversations=[conversation(17, seq=5, change=6)])
+    await visit.say(created(8, change=9))
+    asked = await visit.heard("message.history")
+    assert (asked["conversation_id"], asked["after"]) == (17, 5)
+    found = [message(seq, change=seq + 1) for seq in (6, 7, 8)]
+
+    await visit.say(
+        {"id": asked["id"], "ok": {"messages": found, "has_before": True, "has_after": False}}
+    )
+
+    assert await client.events(3) == [("message.created", 17, change) for change in (7, 8, 9)]
+
+
+async def test_two_events_that_swapped_places_are_put_in_order(
+    client: Client, fake: FakeGateway
+) -> None:
+    """The one that came too early is delivered as soon as its turn comes."""
+    visit = await arrive(client, fake, conversations=[conversation(17, seq=5, change=6)])
+
+    await visit.say([created(7, change=8), created(6, change=7)])
+
+    assert await client.events(2) == [("message.created", 17, 7), ("message.created", 17, 8)]
+
+
+async def test_a_gap_that_is_no_message_leads_to_a_reload(
+    client: Client, fake: FakeGateway
+) -> None:
+    """When the history does not have what is missing, the conversation is fetched anew."""
+    visit = await arrive(client, fake, conversations=[conversation(17, seq=5, change=6)])
+    await visit.say(created(6, change=9))
+
+    for _ in range(3):
+        asked = await visit.heard("message.history")
+        page = {"messages": [message(6, change=9)], "has_before": True, "has_after": False}
+        await visit.say({"id": asked["id"], "ok": page})
+
+    assert await client.events(2) == [("message.created", 17, 9), ("reload", 17, None)]
+
+
+async def test_a_frame_may_be_an_array(client: Client, fake: FakeGateway) -> None:
+    """Each object of an array is taken as if it had come alone; unknown types do no harm."""
+    visit = await arrive(client, fake)
+    typing = {"type": "typing.started", "conversation_id": 17, "employee_id": 2, "expires_ms": 1}
+
+    await visit.say([created(1, change=2), {"type": "news.of_the_future"}, typing])
+
+    assert [event[0] for event in await client.events(2)] == ["message.created", "typing.started"]
