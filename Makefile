@@ -33,7 +33,7 @@ format: setup ## let ruff rewrite the code
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-bench: setup ## measure a running gateway's speed on this machine
+bench: setup ## measure the speed of a gateway of its own on this machine
 	@$(BIN)/python -m loadtests $(ARGS)
 
 clean: ## remove what was generated, but neither .venv nor data

@@ -111,6 +111,20 @@ class Context:
             tx = Transaction(conn)
             async with conn.transaction():
                 yield tx
+            self._publish(tx)
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Transaction]:
+        """Run ONE statement, which is a transaction of its own; publish what was announced.
+
+        Without BEGIN and COMMIT a send takes one round trip instead of three.
+        """
+        async with self.services.connection() as conn:
+            tx = Transaction(conn)
+            yield tx
+            self._publish(tx)
+
+    def _publish(self, tx: Transaction) -> None:
         if tx.announcements:
             self.services.publish(tx.announcements)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from gateway.embedded import EmbeddedError
@@ -14,6 +15,8 @@ from loadtests.scenarios import SCENARIOS
 def main() -> int:
     """Return 0 when everything that was sent arrived, 1 otherwise, 2 when nothing could run."""
     given = _arguments().parse_args()
+    # SIGTERM as Ctrl-C: the gateway is stopped and its data removed.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     options = Options(given.seconds, given.users, given.rate, quiet=given.json)
     ok = True
     for name in [given.name] if given.name else SCENARIOS:
@@ -22,6 +25,9 @@ def main() -> int:
         except (EmbeddedError, RuntimeError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+            return 130
         print(report.to_json(result) if given.json else report.table(result), flush=True)
         ok = ok and result.ok
     return 0 if ok else 1

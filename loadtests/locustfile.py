@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -51,8 +52,13 @@ class Seats:
     def __init__(self) -> None:
         self._pairs: list[Pair] | None = None
         self._free: Iterator[tuple[Pair, int]] = iter(())
+        self._turns = threading.Lock()  # signing in waits for the network: users overtake
 
     def take(self, host: str | None) -> tuple[Pair, int]:
+        with self._turns:
+            return self._take(host)
+
+    def _take(self, host: str | None) -> tuple[Pair, int]:
         if self._pairs is None:
             players = self._players(host)
             self._pairs = [

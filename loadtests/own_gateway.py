@@ -78,7 +78,8 @@ def own_gateway(
             "gateway dev",
             [*_environment(directory, settings or {}), *_command(workers)],
             log=directory / "dev.log",
-            stop_signals=(signal.SIGINT, signal.SIGTERM),
+            # Not SIGINT: a shell starts background jobs with that ignored.
+            stop_signals=(signal.SIGTERM, signal.SIGINT),
         )
         try:
             yield _wait_ready(child, directory, workers)

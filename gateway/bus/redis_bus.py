@@ -86,9 +86,13 @@ class RedisBus:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        running = set(self._tasks)
+        while running:
+            # Again and again: on Python 3.11 redis-py's wait_for may swallow a cancellation
+            # (https://github.com/python/cpython/issues/86296).
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=0.2)
         if self._pubsub is not None:
             with contextlib.suppress(RedisError, OSError):
                 await self._pubsub.aclose()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """Messages: send, history.
 
-Each function is one command: check, store and announce, in one transaction.
+Each function is one command. Sending is one statement: it checks, numbers and stores at once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ async def send(ctx: Context, command: MessageSend) -> MessageSent:
 
 
 async def _store(ctx: Context, command: MessageSend) -> Message | None:
-    async with ctx.transaction() as tx:
+    async with ctx.statement() as tx:
         message = await queries.insert(
             tx.conn,
             ctx.user_id,

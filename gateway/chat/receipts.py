@@ -21,7 +21,7 @@ from gateway.protocol import (
 
 async def read(ctx: Context, command: ReceiptRead) -> ReceiptReadDone:
     """Move my read position forward; the conversation hears how far I have read."""
-    async with ctx.transaction() as tx:
+    async with ctx.statement() as tx:
         position = await queries.read(tx.conn, ctx.user_id, command.conversation_id, command.seq)
         if position is None:
             raise ConversationNotFound

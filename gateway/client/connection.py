@@ -107,6 +107,8 @@ class Connection:
         try:
             async with asyncio.timeout(REPLY_S):
                 await self._ready.wait()
+                if self._ended is not None:
+                    raise self._ended
                 await self._send(self._asked[request_id][0])
                 said = await answered
         finally:
@@ -294,6 +296,7 @@ class Connection:
 
     def _end(self, error: ConnectionEnded) -> None:
         self._ended = error
+        self._ready.set()  # whoever waits for it finds out
         self._events.fail(error)
         for _, answered in self._asked.values():
             if not answered.done():
@@ -311,12 +314,10 @@ class Connection:
             self._socket.transport.abort()
 
     async def until_ready(self) -> None:
-        """Wait for the first welcome; raise what ended the connection instead."""
-        ready = asyncio.ensure_future(self._ready.wait())
-        while not ready.done() and self._ended is None:
-            await asyncio.wait([ready], timeout=0.02)
+        """Wait for the first welcome, 30 s at most; raise what ended the connection instead."""
+        async with asyncio.timeout(REPLY_S):
+            await self._ready.wait()
         if self._ended is not None:
-            ready.cancel()
             raise self._ended
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
+from typing import Any
 
 from gateway import topics
 from gateway.bus import Announcement, announce
@@ -49,6 +51,17 @@ def to_wire(presence: StoredPresence) -> Presence:
         since=presence.since,
         text=presence.text,
         version=presence.version,
+    )
+
+
+def from_wire(said: dict[str, Any]) -> StoredPresence:
+    """Read one presence of a presence.changed that another node published."""
+    return StoredPresence(
+        user_id=said["employee_id"],
+        status=said["status"],
+        since=datetime.fromisoformat(said["since"]) if said["since"] else None,
+        text=said["text"],
+        version=said["version"],
     )
 
 

@@ -77,7 +77,7 @@ class Node:
             changes_after=self._changes_after,
             positions=self._positions,
         )
-        self.watches = Watch(heard=lambda _topic: None, unheard=self._unheard)
+        self.watches = Watch(unheard=self._unheard, learned=services.presence.heard)
         self.unread = UnreadPush(counts_of=self._counts_of, push=self._push_to_user)
         self.hub.after("message.created", self._message_delivered)
         self.hub.after("receipt.read", self._receipt_delivered)

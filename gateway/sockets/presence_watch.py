@@ -14,7 +14,9 @@ import orjson
 
 from gateway import topics
 from gateway.bus import Announcement
+from gateway.people.presences import from_wire
 from gateway.sockets.shared_frame import text_frame
+from presence import Presence
 
 if TYPE_CHECKING:
     from gateway.sockets.session import Session
@@ -25,10 +27,15 @@ CONFLATE_S = 0.25
 class PresenceWatch:
     """The reverse of all watch lists of this node's sessions."""
 
-    def __init__(self, *, heard: Callable[[str], None], unheard: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        unheard: Callable[[str], None],
+        learned: Callable[[list[Presence]], None],
+    ) -> None:
         self._watchers: dict[int, set[Session]] = {}
         self._shards: dict[str, int] = {}
-        self._heard = heard
+        self._learned = learned
         self._unheard = unheard
         self._news: dict[Session, dict[int, bytes]] = {}
         self._flushing = False
@@ -45,8 +52,6 @@ class PresenceWatch:
             self._watchers.setdefault(employee_id, set()).add(session)
             topic = topics.presence(employee_id)
             self._shards[topic] = self._shards.get(topic, 0) + 1
-            if self._shards[topic] == 1:
-                self._heard(topic)
         session.watched = wanted
         return sorted({topics.presence(employee_id) for employee_id in wanted})
 
@@ -58,7 +63,9 @@ class PresenceWatch:
 
     def deliver(self, announcement: Announcement) -> None:
         """Take news of some people; their watchers hear soon."""
-        for presence in orjson.loads(announcement.payload)["presences"]:
+        presences = orjson.loads(announcement.payload)["presences"]
+        self._learned([from_wire(presence) for presence in presences])
+        for presence in presences:
             watchers = self._watchers.get(presence["employee_id"])
             if not watchers:
                 continue

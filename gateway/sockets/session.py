@@ -61,8 +61,8 @@ class Session:
 
     __slots__ = (
         "__weakref__", "_armed_at", "_bucket", "_connection", "_early", "_errors", "_floors",
-        "_held", "_node", "_pending", "_pinged_at", "_reading_paused", "_sender", "_token", "_warned", "_working",
-        "closed", "context", "device", "draining", "frames_in", "heard_at", "id", "opened_at",
+        "_held", "_node", "_pending", "_pinged_at", "_reading_paused", "_sender", "_token",
+        "_warned", "_working", "closed", "context", "device", "draining", "frames_in", "heard_at", "id", "opened_at",
         "topics", "watched",
     )  # fmt: skip
 

@@ -24,10 +24,17 @@ const SILENCE_SLACK_MS = 10_000;
 
 /**
  * @typedef {object} Options
- * @property {(why: {refresh: boolean}) => string | Promise<string>} token refresh: the last one
- *   was refused or is about to expire, a new one is needed
+ * @property {(why: {refresh: boolean}) => string | Promise<string>} token refresh: a new one
  * @property {{id: string, kind: string}} [device] stays the same across reconnects
  * @property {Record<string, number>} [resume] conversation → last change taken in before
+ */
+
+/**
+ * @typedef {object} State
+ * @property {'connecting' | 'live' | 'waiting' | 'stopped'} name
+ * @property {number} [retryAt] when the next attempt comes, while waiting
+ * @property {number} [code] why the last connection ended
+ * @property {string} [reason]
  */
 
 /**
@@ -68,7 +75,7 @@ export class Gateway {
   #bye = null;
   #refusal = null;
 
-  /** @type {{name: 'connecting' | 'live' | 'waiting' | 'stopped', retryAt?: number, code?: number, reason?: string}} */
+  /** @type {State} */
   state = { name: 'connecting' };
   /** @type {import('./protocol.js').Welcome | null} */
   welcome = null;
@@ -126,8 +133,6 @@ export class Gateway {
     this.#unhook();
   }
 
-  // --- opening ---------------------------------------------------------------------------------
-
   async #open() {
     clearTimeout(this.#timer);
     this.#bye = null;
@@ -183,8 +188,6 @@ export class Gateway {
     this.#become({ name: 'live' });
     this.#requests.connected((frame) => this.#send(frame));
   }
-
-  // --- frames ----------------------------------------------------------------------------------
 
   #receive(data) {
     this.#watchdog.heard();

@@ -59,10 +59,11 @@ export async function demoToken(employeeId) {
   return (await bodyOf(await call('v1/demo/token', { method: 'POST', body, headers }))).token;
 }
 
-/** Everyone a conversation can be started with. */
-export async function employees() {
+/** The first hundred people that match, by any part of name, position or department. */
+export async function employees(wanted = '') {
   const headers = { Authorization: `Bearer ${sessionStorage.getItem(TOKEN)}` };
-  const answer = await call('v1/messenger/search/employees?limit=100', { headers });
+  const query = new URLSearchParams({ limit: '100', ...(wanted && { q: wanted }) });
+  const answer = await call(`v1/messenger/search/employees?${query}`, { headers });
   return (await bodyOf(answer)).employees;
 }
 

@@ -30,6 +30,30 @@ LATE_S = 5.0
 TEXT = "Чи можемо передзвонити клієнту сьогодні?"
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When each message is due."""
+
+    begin: float
+    rate: float
+    seconds: float
+
+    @property
+    def warm(self) -> int:
+        """How many messages come before those that are measured."""
+        return round(WARM_S * self.rate)
+
+    @property
+    def count(self) -> int:
+        return self.warm + max(1, round(self.seconds * self.rate))
+
+    def due(self, number: float) -> float:
+        return self.begin + number / self.rate
+
+    async def wait(self, number: float) -> None:
+        await asyncio.sleep(max(0.0, self.due(number) - time.perf_counter()))
+
+
 @dataclass(slots=True)
 class Findings:
     """What is under way and what has arrived."""
@@ -38,20 +62,28 @@ class Findings:
     delivery: Latencies = field(default_factory=Latencies)
     reply: Latencies = field(default_factory=Latencies)
     floor: Latencies = field(default_factory=Latencies)
-    measured_from: float = 0.0
+    warming: set[str] = field(default_factory=set)
+    """client_keys of messages that only warm up."""
     nothing_under_way: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def say(self, key: str) -> float:
-        began = self.sent[key] = time.perf_counter()
+    def say(self, key: str, *, warming: bool) -> float:
+        """Take note of a message that is about to be sent."""
+        if warming:
+            self.warming.add(key)
         self.nothing_under_way.clear()
+        began = self.sent[key] = time.perf_counter()
         return began
+
+    def answered(self, key: str, took_s: float) -> None:
+        if key not in self.warming:
+            self.reply.add(took_s)
 
     def heard(self, key: str, at: float) -> None:
         began = self.sent.pop(key, None)
+        if began is not None and key not in self.warming:
+            self.delivery.add(at - began)
         if not self.sent:
             self.nothing_under_way.set()
-        if began is not None and began >= self.measured_from:
-            self.delivery.add(at - began)
 
 
 def run(options: Options) -> Result:
@@ -92,59 +124,41 @@ async def _measure(
     ):
         opened = await first.request("conversation.open", employee_id=second.user_id)
         conversation_id = opened["conversation"]["id"]
-        begin = time.perf_counter() + 0.1
-        findings.measured_from = begin + WARM_S
-        end = findings.measured_from + seconds
+        schedule = Schedule(time.perf_counter() + 0.1, rate, seconds)
         async with asyncio.TaskGroup() as group:
-            talk = _talk(
-                findings, [first, second], conversation_id, begin=begin, end=end, every_s=1 / rate
-            )
+            talk = _talk(findings, [first, second], conversation_id, schedule)
             group.create_task(talk, name="talk")
-            walk = _walk(findings, ground, begin=begin + 0.5 / rate, end=end, every_s=1 / rate)
-            group.create_task(walk, name="floor")
+            group.create_task(_walk(findings, ground, schedule), name="floor")
         with suppress(TimeoutError):
             await asyncio.wait_for(findings.nothing_under_way.wait(), LATE_S)
     return findings
 
 
 async def _talk(
-    findings: Findings,
-    talkers: list[Talker],
-    conversation_id: int,
-    *,
-    begin: float,
-    end: float,
-    every_s: float,
+    findings: Findings, talkers: list[Talker], conversation_id: int, schedule: Schedule
 ) -> None:
     """Send on a fixed schedule, in turn: a slow answer does not hold back the next message."""
     async with asyncio.TaskGroup() as group:
-        number, due = 0, begin
-        while due < end:
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            send = _send(findings, talkers[number % 2], conversation_id)
+        for number in range(schedule.count):
+            await schedule.wait(number)
+            warming = number < schedule.warm
+            send = _send(findings, talkers[number % 2], conversation_id, warming=warming)
             group.create_task(send, name=f"send.{number}")
-            number += 1
-            due = begin + number * every_s
 
 
-async def _send(findings: Findings, who: Talker, conversation_id: int) -> None:
+async def _send(findings: Findings, who: Talker, conversation_id: int, *, warming: bool) -> None:
     key = str(uuid.uuid4())
-    began = findings.say(key)
+    began = findings.say(key, warming=warming)
     await who.request("message.send", conversation_id=conversation_id, client_key=key, text=TEXT)
-    if began >= findings.measured_from:
-        findings.reply.add(time.perf_counter() - began)
+    findings.answered(key, time.perf_counter() - began)
 
 
-async def _walk(
-    findings: Findings, ground: Floor, *, begin: float, end: float, every_s: float
-) -> None:
-    """Measure the floor half-way between two messages; a late step leaves its turn out."""
-    due = begin
-    while due < end:
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        began = time.perf_counter()
+async def _walk(findings: Findings, ground: Floor, schedule: Schedule) -> None:
+    """Measure the floor half-way between two messages; leave out turns that a slow step missed."""
+    for number in range(schedule.count):
+        if schedule.due(number + 1) < time.perf_counter():
+            continue
+        await schedule.wait(number + 0.5)
         took_s = await ground.step(TEXT)
-        if began >= findings.measured_from:
+        if number >= schedule.warm:
             findings.floor.add(took_s)
-        missed = int((time.perf_counter() - due) / every_s)
-        due += (1 + missed) * every_s

@@ -33,7 +33,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
             timeout=BUSY_S,
             check=False,
         )
-        assert os.listdir(directory) == []
+        assert list(Path(directory).iterdir()) == []
     return done
 
 

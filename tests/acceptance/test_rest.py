@@ -263,8 +263,8 @@ async def test_unsigned_replayed_and_foreign_webhooks_are_refused_alike(desk: De
         for query, content, headers in (
             ("", body, {}),
             ("", body, signed(body, secret=other_secret)),
-            ("", body, signed(body, at=now - 301)),
-            ("", body, signed(body, at=now + 301)),
+            ("", body, signed(body, at=now - 600)),
+            ("", body, signed(body, at=now + 600)),
             ("", body + b" ", good),
             ("?source=other", body, good),
             ("", body, {**good, "webhook-id": "msg.1"}),

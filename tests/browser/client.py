@@ -58,6 +58,11 @@ class Client:
         found = await self.page.evaluate("events")
         return [(one["type"], one["conversation_id"], one.get("change")) for one in found]
 
+    async def wait_for_retry(self) -> None:
+        """Let the time pass until the next attempt; more would run into its deadlines."""
+        left = await self.page.evaluate("Math.max(0, gateway.state.retryAt - Date.now())")
+        await self.page.clock.run_for(left + 1)
+
     async def answer(self) -> Any:
         return await self.until("window.answers?.shift()")
 

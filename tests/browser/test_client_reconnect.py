@@ -76,7 +76,7 @@ async def test_a_hello_that_failed_for_a_moment_is_tried_again(
 
     wait = "gateway.state.name === 'waiting' && gateway.state.retryAt - Date.now()"
     assert 15_000 < await client.until(wait) <= 40_000
-    await client.page.clock.run_for(40_000)
+    await client.wait_for_retry()
     await (await fake.visit()).welcome()
 
 
@@ -90,7 +90,7 @@ async def test_a_bye_says_when_to_come_back(client: Client, fake: FakeGateway) -
     waits = "gateway.state.name === 'waiting' && gateway.state.retryAt - Date.now()"
     assert 25_000 < await client.until(waits) <= 40_000
     assert await client.page.evaluate("gateway.state.code") == 4601
-    await client.page.clock.run_for(40_000)
+    await client.wait_for_retry()
     await (await fake.visit()).welcome()
 
 

@@ -40,7 +40,9 @@ export function callCards(calls, people) {
         element('div', { 'data-part': 'number-row' }, element('dt', {}, 'Number'), element('dd', {}, number)),
         field('queue', 'Queue')),
       element('p', { class: 'muted', 'data-part': 'more' }),
-      element('ul', { class: 'open-work', testid: 'open-work', 'aria-label': 'Open work', 'data-part': 'work' }),
+      element('ul', {
+        class: 'open-work', testid: 'open-work', 'aria-label': 'Open work', 'data-part': 'work',
+      }),
       element('p', { class: 'call-outcome', testid: 'call-outcome', 'data-part': 'outcome' }));
   }
 
@@ -91,8 +93,12 @@ export function recentCalls(calls, people) {
   const items = element('ul', { class: 'recent', testid: 'recent-calls' });
   const empty = element('p', { class: 'muted empty' }, 'No calls yet.');
   const problem = element('p', { class: 'error', role: 'alert' });
-  const more = element('button', { type: 'button', class: 'link', onclick: () => load(calls.next) }, 'Show older calls');
-  const root = element('section', { class: 'list', 'aria-label': 'Recent calls' }, problem, items, empty, more);
+  const more = element(
+    'button', { type: 'button', class: 'link', onclick: () => load(calls.next) }, 'Show older calls',
+  );
+  const root = element(
+    'section', { class: 'list', 'aria-label': 'Recent calls' }, problem, items, empty, more,
+  );
 
   async function load(cursor = null) {
     await calls.loadRecent(cursor).then(

@@ -15,10 +15,17 @@ const READ_AFTER_MS = 300;
 export function conversationView(gateway, store, actions) {
   let shown = null;
   let readTimer = 0;
-  const back = element('button', { type: 'button', class: 'back', 'aria-label': 'Back to the list', onclick: actions.back }, '‹');
+  const back = element(
+    'button',
+    { type: 'button', class: 'back', 'aria-label': 'Back to the list', onclick: actions.back },
+    '‹',
+  );
   const title = element('h2', { testid: 'conversation-title' });
   const about = element('p', { class: 'muted', testid: 'conversation-about' });
-  const messages = messageList(store, { older: () => store.loadOlder(shown).catch(() => {}), seen: () => schedule() });
+  const messages = messageList(store, {
+    older: () => store.loadOlder(shown).catch(() => {}),
+    seen: () => schedule(),
+  });
   const typing = element('p', { class: 'typing muted', 'aria-live': 'polite', testid: 'typing' });
   const writing = composer({
     send: (written) => {
@@ -30,7 +37,12 @@ export function conversationView(gateway, store, actions) {
   const head = element('div', { class: 'conversation-head' }, back, element('div', {}, title, about));
   const open = element('div', { class: 'conversation-open' }, head, messages.root, typing, writing.root);
   const nothing = element('p', { class: 'muted nothing' }, 'Choose a conversation, or start one.');
-  const root = element('section', { class: 'conversation', 'aria-label': 'Conversation', testid: 'conversation' }, open, nothing);
+  const root = element(
+    'section',
+    { class: 'conversation', 'aria-label': 'Conversation', testid: 'conversation' },
+    open,
+    nothing,
+  );
   for (const event of ['focus', 'blur']) window.addEventListener(event, () => looked());
   document.addEventListener('visibilitychange', () => looked());
 

@@ -21,7 +21,9 @@ export function conversationList(store, actions) {
     { type: 'button', class: 'primary', testid: 'new-conversation', onclick: actions.start },
     'New conversation',
   );
-  const root = element('section', { class: 'list', 'aria-label': 'Conversations' }, start, items, empty, more);
+  const root = element(
+    'section', { class: 'list', 'aria-label': 'Conversations' }, start, items, empty, more,
+  );
 
   function render() {
     const conversations = store.list();

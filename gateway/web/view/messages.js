@@ -14,7 +14,8 @@ export function messageList(store, { older, seen }) {
   const items = element('ol', { class: 'messages', testid: 'messages', 'aria-label': 'Messages' });
   const loading = element('p', { class: 'muted', testid: 'loading' }, 'Loading…');
   const root = element('div', {
-    class: 'scroll', role: 'log', 'aria-live': 'polite', tabindex: 0, 'aria-label': 'Messages', onscroll: scrolled,
+    class: 'scroll', role: 'log', 'aria-live': 'polite', tabindex: 0, 'aria-label': 'Messages',
+    onscroll: scrolled,
   }, loading, items);
   let following = true; // stay at the end when something arrives
   let conversation = null;
@@ -87,8 +88,12 @@ export function messageList(store, { older, seen }) {
             element('span', { class: 'mark', testid: 'read-mark', 'data-part': 'mark' })),
           element('p', { class: 'failed', 'data-part': 'failed' },
             element('span', { class: 'error', 'data-part': 'error' }), ' ',
-            element('button', { type: 'button', class: 'link', testid: 'retry', onclick: () => store.outbox.retry(line.key) }, 'Retry'), ' ',
-            element('button', { type: 'button', class: 'link', testid: 'discard', onclick: () => store.outbox.remove(line.key) }, 'Discard')))));
+            action('Retry', 'retry', () => store.outbox.retry(line.key)), ' ',
+            action('Discard', 'discard', () => store.outbox.remove(line.key))))));
+  }
+
+  function action(name, testid, onclick) {
+    return element('button', { type: 'button', class: 'link', testid, onclick }, name);
   }
 
   function update(node, line) {
@@ -97,7 +102,8 @@ export function messageList(store, { older, seen }) {
     attribute(node, 'data-mine', line.mine ? 'true' : null);
     attribute(node, 'data-turn', line.turn ? 'true' : null);
     text(part(node, 'day'), line.day);
-    text(part(node, 'sender'), line.mine || !line.turn || conversation.kind === 'direct' ? '' : store.people.name(line.sender_id));
+    const named = line.turn && !line.mine && conversation.kind !== 'direct';
+    text(part(node, 'sender'), named ? store.people.name(line.sender_id) : '');
     text(part(node, 'text'), line.text);
     text(part(node, 'time'), clock(line.created_at));
     attribute(part(node, 'time'), 'title', full(line.created_at));
@@ -113,9 +119,8 @@ export function messageList(store, { older, seen }) {
       return;
     }
     const readers = line.state === 'stored' ? store.readers(conversation, line) : [];
-    const [sign, said] = readers.length
-      ? ['✓✓', `Read by ${names(readers.map(({ name }) => name))}`]
-      : line.state === 'stored' ? ['✓', 'Delivered'] : ['○', 'Sending'];
+    let [sign, said] = line.state === 'stored' ? ['✓', 'Delivered'] : ['○', 'Sending'];
+    if (readers.length) [sign, said] = ['✓✓', `Read by ${names(readers.map(({ name }) => name))}`];
     text(node, sign);
     attribute(node, 'data-read', readers.length ? 'true' : null);
     attribute(node, 'title', said);

@@ -4,16 +4,19 @@ import { employees } from '../session.js';
 import { attribute, avatar, element, keyed, part, text } from './elements.js';
 import { STATUSES } from './format.js';
 
+const SEARCH_AFTER_MS = 250;
+
 /**
  * @param {import('../store.js').Store} store
  * @param {(conversationId: number) => void} started
  */
 export function startDialog(store, started) {
-  let everyone = [];
+  const found = new Map(); // everyone a search has brought so far
+  let searching = 0;
   const chosen = new Set();
   const filter = element('input', {
     type: 'search', placeholder: 'Search by name or department', 'aria-label': 'Search people',
-    testid: 'employee-filter', oninput: () => render(),
+    testid: 'employee-filter', oninput: wait,
   });
   const list = element('ul', { class: 'people', 'aria-label': 'People' });
   const title = element('input', {
@@ -22,7 +25,9 @@ export function startDialog(store, started) {
   });
   const error = element('p', { class: 'error', role: 'alert' });
   const go = element('button', { type: 'submit', class: 'primary', testid: 'start-conversation' }, 'Start');
-  const cancel = element('button', { type: 'button', class: 'link', onclick: () => root.close() }, 'Cancel');
+  const cancel = element(
+    'button', { type: 'button', class: 'link', onclick: () => root.close() }, 'Cancel',
+  );
   const form = element('form', { method: 'dialog', onsubmit: submit }, filter, list, title, error,
     element('div', { class: 'row' }, cancel, go));
   const root = element('dialog', { class: 'start', 'aria-label': 'New conversation' },
@@ -35,9 +40,21 @@ export function startDialog(store, started) {
     text(error, '');
     render();
     root.showModal();
+    await search();
+  }
+
+  /** Show what is known at once, ask for more when the typing pauses. */
+  function wait() {
+    render();
+    clearTimeout(searching);
+    searching = setTimeout(search, SEARCH_AFTER_MS);
+  }
+
+  async function search() {
     try {
-      everyone = (await employees()).filter(({ id }) => id !== store.me?.id);
-      store.people.watchAlso(everyone);
+      const people = await employees(filter.value.trim());
+      for (const one of people) if (one.id !== store.me?.id) found.set(one.id, one);
+      store.people.watchAlso(people);
     } catch (problem) {
       text(error, problem.message);
     }
@@ -62,14 +79,17 @@ export function startDialog(store, started) {
 
   function render() {
     const wanted = filter.value.trim().toLowerCase();
-    const matches = ({ name, department }) => `${name} ${department ?? ''}`.toLowerCase().includes(wanted);
-    const shown = everyone.filter((one) => chosen.has(one.id) || matches(one));
+    const shown = [...found.values()].filter((one) => chosen.has(one.id) || matches(one, wanted));
     keyed(list, shown, { key: (one) => String(one.id), make, update });
     const group = chosen.size > 1;
     title.hidden = !group;
     attribute(title, 'required', group ? '' : null);
     go.disabled = chosen.size === 0 || (group && !title.value.trim());
     text(go, group ? `Create a group of ${chosen.size + 1}` : 'Start');
+  }
+
+  function matches({ name, position, department }, wanted) {
+    return [name, position, department].some((said) => said?.toLowerCase().includes(wanted));
   }
 
   function make(employee) {

@@ -1,0 +1,109 @@
+"""Events by the month: odd times, retention, and what is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.db import Pool, open_pool
+from ingest import (
+    Pipeline,
+    partitions,
+    shift,
+)
+from ingest.queries import partitions as partition_queries
+from tests.integration.ingest_tools import (
+    SETTINGS,
+    SOME,
+    Heard,
+    count,
+    odd,
+    stored_calls,
+)
+from tests.unit.call_truth import events_of_recording
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    """Give a pool on this test's database."""
+    async with await open_pool(database, application_name="test-ingest", max_size=4) as opened:
+        yield opened
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+async def test_events_of_an_odd_time_move_to_their_month(pool: Pool, heard: Heard) -> None:
+    """They go to the default partition, and to their month's as soon as there is one."""
+    events = events_of_recording(SOME[0])
+    long_ago = datetime(2020, 3, 5, tzinfo=UTC)
+    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+        await pipeline.submit(shift(events, long_ago - events[0].occurred_at))
+    default = await count(pool, "call_events_default")
+
+    async with pool.acquire() as conn:
+        kept = await partitions.keep(conn, now=long_ago, months_ahead=0, keep_months=12)
+
+    assert default == len(events)
+    assert kept.created == ("call_events_2020_02", "call_events_2020_03")
+    assert await count(pool, "call_events_default") == 0
+    assert await count(pool, "call_events_2020_03") == len(events)
+
+
+async def test_months_beyond_retention_are_dropped_and_calls_stay(pool: Pool, heard: Heard) -> None:
+    """Events older than the bound go with their partition; the call keeps its row."""
+    events = events_of_recording(SOME[0])
+    then = datetime(2020, 3, 5, tzinfo=UTC)
+    async with pool.acquire() as conn:
+        await partitions.keep(conn, now=then, months_ahead=0, keep_months=12)
+    async with Pipeline(pool, announce=heard, settings=replace(SETTINGS, keep_months=1200)) as pipe:
+        await pipe.submit(shift(events, then - events[0].occurred_at))
+
+    async with pool.acquire() as conn:
+        kept = await partitions.keep(
+            conn, now=datetime(2021, 4, 1, tzinfo=UTC), months_ahead=0, keep_months=12
+        )
+
+    assert kept.dropped[:2] == ("call_events_2020_02", "call_events_2020_03")
+    assert await count(pool, "call_events") == 0
+    assert [call.outcome for call in await stored_calls(pool)] == ["answered"]
+
+
+async def test_ids_are_forgotten_with_their_events(
+    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In chunks, until none is older; what is younger stays."""
+    monkeypatch.setattr(partitions, "CHUNK_ROWS", 10)
+    events = events_of_recording(SOME[0])
+    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+        await pipeline.submit([*events, odd(queue="\0")])
+    keys, aliases = await count(pool, "call_event_keys"), await count(pool, "call_aliases")
+    now = datetime.now(UTC)
+
+    async with pool.acquire() as conn:
+        too_young = await partitions.forget(conn, before=now - timedelta(hours=1))
+        forgotten = await partitions.forget(conn, before=now + timedelta(hours=1))
+
+    assert too_young == 0
+    assert forgotten >= keys + aliases + 1 > len(events)
+    for table in ("call_event_keys", "call_aliases", "ingest_rejects"):
+        assert await count(pool, table) == 0
+
+
+async def test_this_month_and_the_next_two_have_partitions(pool: Pool, heard: Heard) -> None:
+    """A pipeline makes them when it starts; a second one finds nothing to do."""
+    now = datetime.now(UTC)
+    month = partitions.Month(now.year, now.month)
+    async with (
+        Pipeline(pool, announce=heard, settings=SETTINGS),
+        Pipeline(pool, announce=heard, settings=SETTINGS),
+        pool.acquire() as conn,
+    ):
+        there = await partition_queries.names(conn)
+
+    assert [month.plus(offset).name for offset in range(-1, 3)] == there

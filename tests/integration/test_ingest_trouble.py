@@ -1,0 +1,263 @@
+"""Ingest in trouble: poison, bounds, lost connections, shutting down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.db import Pool, open_pool
+from ingest import (
+    Busy,
+    CallChange,
+    CallEvent,
+    Closed,
+    Pipeline,
+    TooManyEvents,
+    Unavailable,
+)
+from tests.integration.ingest_tools import (
+    SETTINGS,
+    SOME,
+    WAIT_S,
+    Heard,
+    anonymous,
+    count,
+    held_back,
+    odd,
+    stored_calls,
+)
+from tests.unit.call_truth import calls_of, events_of_recording
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    """Give a pool on this test's database."""
+    async with await open_pool(database, application_name="test-ingest", max_size=4) as opened:
+        yield opened
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        odd(attrs={"reason": "a\0b"}),
+        odd(queue="nul\0"),
+        odd(extension="\ud800"),
+        odd(occurred_at="not a time"),
+    ],
+    ids=["nul in attrs", "nul", "surrogate", "no time"],
+)
+async def test_a_poisonous_event_does_not_spoil_its_batch(
+    poison: CallEvent, pool: Pool, heard: Heard
+) -> None:
+    """All others are stored; the culprit is named, and kept with the reason."""
+    events = events_of_recording(SOME[0])
+    at = 13
+
+    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+        receipt = await pipeline.submit([*events[:at], poison, *events[at:]])
+
+    (rejected,) = receipt.rejected
+    (kept,) = await pool.fetch("SELECT * FROM realtime.ingest_rejects")
+    assert (receipt.accepted, rejected.index) == (len(events), at)
+    assert (kept["source"], kept["code"]) == ("pbx", rejected.code)
+    assert str(poison.event_id) in kept["event"]
+    assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
+
+
+async def test_events_about_no_call_are_kept(pool: Pool, heard: Heard) -> None:
+    """An agent's pause is a fact without a call, and nobody is told of a call."""
+    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+        receipt = await pipeline.submit([odd(extension="101", attrs={"reason": "Обід"})])
+
+    row = await pool.fetchrow("SELECT * FROM realtime.call_events")
+    assert row is not None
+    assert (receipt.accepted, row["call_id"], row["attrs"]) == (1, None, {"reason": "Обід"})
+    assert not heard.changes
+
+
+async def test_a_full_pipeline_says_when_to_come_back(
+    pool: Pool, database: str, heard: Heard
+) -> None:
+    """What was admitted is stored; what was refused is not, and may be sent again."""
+    settings = replace(SETTINGS, batch_events=1, max_waiting_events=3)
+    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+        async with held_back(database) as waiting:
+            first = asyncio.create_task(pipeline.submit([odd()]))
+            await waiting()
+            more = asyncio.create_task(pipeline.submit([odd(), odd(), odd()]))
+            await asyncio.sleep(0)
+            with pytest.raises(Busy) as busy:
+                await pipeline.submit([refused := odd()])
+        receipts = await asyncio.gather(first, more)
+        again = await pipeline.submit([refused])
+
+    assert busy.value.retry_after > 0
+    assert [receipt.accepted for receipt in receipts] == [1, 3]
+    assert again.accepted == 1
+    assert pipeline.metrics.refused == 1
+    assert await count(pool, "call_events") == 5
+
+
+async def test_bytes_are_bounded_too(pool: Pool, database: str, heard: Heard) -> None:
+    """Three large events are too much where three small ones are not."""
+    settings = replace(SETTINGS, batch_events=1, max_waiting_bytes=5_000)
+    large = {"member": "x" * 2_000}
+    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+        async with held_back(database) as waiting:
+            tasks = [asyncio.create_task(pipeline.submit([odd()]))]
+            await waiting()
+            tasks.append(asyncio.create_task(pipeline.submit([odd(attrs=large)])))
+            await asyncio.sleep(0)
+            with pytest.raises(Busy):
+                await pipeline.submit([odd(attrs=large), odd(attrs=large)])
+        await asyncio.gather(*tasks)
+
+    assert (pipeline.waiting_events, pipeline.waiting_bytes) == (0, 0)
+
+
+async def test_too_many_events_at_once_are_refused(pool: Pool, heard: Heard) -> None:
+    """The bound is exact, and nothing of a refused submission is stored."""
+    settings = replace(SETTINGS, max_submission_events=3)
+    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+        with pytest.raises(TooManyEvents):
+            await pipeline.submit([odd() for _ in range(4)])
+        receipt = await pipeline.submit([odd() for _ in range(3)])
+
+    assert receipt.accepted == await count(pool, "call_events") == 3
+
+
+async def test_a_lost_connection_is_survived(pool: Pool, database: str, heard: Heard) -> None:
+    """The backend is killed in the middle of a batch; the batch is stored by the next attempt."""
+    events = events_of_recording(SOME[0])
+    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+        async with held_back(database) as waiting:
+            receipt = asyncio.create_task(pipeline.submit(events))
+            killed = await waiting()
+            await pool.execute("SELECT pg_terminate_backend($1)", killed)
+            async with asyncio.timeout(WAIT_S):
+                while await waiting() == killed:
+                    pass
+        result = await receipt
+
+    assert result.accepted == len(events)
+    assert pipeline.metrics.retries == 1
+    assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
+
+
+async def test_a_commit_whose_answer_was_lost_is_announced_all_the_same(
+    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt commits and loses its connection; the second tells what there is."""
+    events = events_of_recording(SOME[0])
+    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+        store = pipeline._store
+        transaction = store._transaction
+        lost: list[bool] = []
+
+        async def commit_and_lose(batch: Any, *, again: bool) -> Any:
+            stored = await transaction(batch, again=again)
+            if not lost:
+                lost.append(True)
+                raise asyncpg.ConnectionDoesNotExistError("the answer to COMMIT never came")
+            return stored
+
+        monkeypatch.setattr(
+            type(store), "_transaction", lambda _, b, again: commit_and_lose(b, again=again)
+        )
+        receipt = await pipeline.submit(events)
+
+    (change,) = heard.changes
+    assert receipt.duplicates == len(events)
+    assert (change.before, change.after.outcome) == (None, "answered")
+
+
+async def test_a_database_that_stays_away_is_told_to_the_sender(
+    pool: Pool, database: str, heard: Heard
+) -> None:
+    """After its attempts the batch is given up with a temporary error; a later one succeeds."""
+    settings = replace(SETTINGS, attempts=2, database_timeout_s=0.2)
+    events = events_of_recording(SOME[0])
+    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+        async with held_back(database):
+            with pytest.raises(Unavailable):
+                await pipeline.submit(events)
+        receipt = await pipeline.submit(events)
+
+    assert receipt.accepted == len(events)
+    assert pipeline.metrics.failed_batches == 1
+
+
+async def test_shutting_down_stores_what_waits(pool: Pool, heard: Heard) -> None:
+    """Everything submitted before the end has its receipt; afterwards nothing is taken."""
+    events = events_of_recording(SOME[0])
+    settings = replace(SETTINGS, batch_ms=60_000)
+    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+        receipt = asyncio.create_task(pipeline.submit(events))
+        await asyncio.sleep(0)
+
+    assert (await receipt).accepted == len(events)
+    with pytest.raises(Closed):
+        await pipeline.submit(events)
+
+
+async def test_a_failing_announcement_harms_nobody(pool: Pool) -> None:
+    """The receipt is given, the next batch is announced, and the failure is counted."""
+    heard: list[int] = []
+
+    async def announce(changes: list[CallChange]) -> None:
+        heard.append(len(changes))
+        if len(heard) == 1:
+            raise RuntimeError("nobody listens")
+
+    async with Pipeline(pool, announce=announce, settings=SETTINGS) as pipeline:
+        first = await pipeline.submit(events_of_recording(SOME[0]))
+        second = await pipeline.submit(events_of_recording(SOME[1]))
+
+    assert first.accepted
+    assert second.accepted
+    assert heard == [1, 1]
+    assert pipeline.metrics.announce_failures == 1
+
+
+async def test_a_key_used_without_end_does_not_slow_everybody(pool: Pool, heard: Heard) -> None:
+    """A call beyond its bound of events stays as it is; its events are stored."""
+    settings = replace(SETTINGS, max_call_events=40)
+    start = datetime.now(UTC)
+    made = [
+        replace(odd(), type="leg.ringing", leg_key="leg", occurred_at=start + timedelta(seconds=n))
+        for n in range(60)
+    ]
+    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+        await pipeline.submit(made[:30])
+        receipt = await pipeline.submit(made[30:])
+
+    assert receipt.accepted == 30
+    assert pipeline.metrics.overlong == 1
+    assert [change.after.version for change in heard.changes] == [1]
+
+
+async def test_received_equals_accepted_plus_duplicates_plus_rejected(
+    pool: Pool, heard: Heard
+) -> None:
+    """The books balance."""
+    events = events_of_recording(SOME[0])
+    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+        await pipeline.submit([*events, odd(queue="\0"), *events[:5]])
+        await pipeline.submit(events)
+
+    metrics = pipeline.metrics
+    assert (metrics.accepted, metrics.duplicates, metrics.rejected) == (
+        len(events), 5 + len(events), 1,
+    )  # fmt: skip
+    assert metrics.received == metrics.accepted + metrics.duplicates + metrics.rejected
