@@ -121,6 +121,14 @@ class Settings(BaseSettings):
     log_format: str = Field(default="text", pattern=r"^(text|json)$")
     """text for people, json for machines."""
 
+    @field_validator("token_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        # RFC 7518, 3.2: an HS256 key has at least the hash's 256 bits.
+        if value is not None and len(value.get_secret_value().encode()) < 32:
+            raise ValueError("has fewer than 32 bytes; make one with: openssl rand -base64 32")
+        return value
+
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -5,10 +5,12 @@ Each command imports its module when it runs: `gateway --help` answers in 0.2 s,
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from gateway import __version__
 
@@ -137,5 +139,11 @@ def replay(
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; a wrong setting is one line, not a trace."""
+    try:
+        app()
+    except ValidationError as error:
+        for wrong in error.errors(include_input=False, include_url=False):
+            name = "_".join(str(part) for part in wrong["loc"]).upper()
+            typer.echo(f"GATEWAY_{name}: {wrong['msg']}", err=True)
+        sys.exit(2)

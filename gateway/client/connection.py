@@ -1,36 +1,19 @@
-"""A client's connection: hello, commands, events, and coming back.
-
-connect ─▶ Connection. One task reads; it reconnects with full jitter, resumes where it was, and
-sends again what had no answer and may be repeated.
-"""
+"""A client's connection: commands and events, over a link that comes back by itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
-from pydantic import TypeAdapter
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_socket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.typing import Subprotocol
-
-from gateway.client.errors import ConnectionEnded, RequestRefused
-from gateway.client.events import Events
+from gateway.client.errors import ConnectionEnded
+from gateway.client.link import Link, Token
 from gateway.protocol import (
-    REPLIES,
-    SUBPROTOCOL,
     ConversationOpen,
     ConversationOpened,
     Device,
-    Hello,
     Message,
     MessageHistory,
     MessagePage,
@@ -39,82 +22,13 @@ from gateway.protocol import (
     ReceiptRead,
     ReceiptReadDone,
     TypingStart,
-    Welcome,
 )
-from gateway.protocol.close_codes import verdict
-
-Token = str | Callable[[], str | Awaitable[str]]
-
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 30.0
-REPLY_S = 30.0
-MAX_SIZE = 2**24  # a welcome with 1,000 changes of 8,000 characters
-
-_replies: dict[type[Any], TypeAdapter[Any]] = {
-    command: TypeAdapter(reply) for command, reply in REPLIES.items() if reply is not None
-}
-REPEATABLE = frozenset(
-    {
-        "message.send",
-        "message.history",
-        "receipt.read",
-        "unread.get",
-        "conversation.open",
-        "conversation.list",
-        "presence.watch",
-        "presence.set",
-        "call.list",
-    }
-)
-"""Commands that may be sent again when their answer was lost: twice does what once does."""
 
 
-class Connection:
+class Connection(Link):
     """A session with the gateway. Iterate over it for events; it survives lost connections."""
 
-    welcome: Welcome
-    """The newest welcome: a snapshot as of the last (re)connection."""
-
-    def __init__(
-        self, url: str, token: Token, *, device: Device | None = None, reconnect: bool = True
-    ) -> None:
-        self._url = url
-        self._token = token
-        self._device = device
-        self._reconnect = reconnect
-        self._events = Events()
-        self._socket: ClientConnection | None = None
-        self._asked: dict[int, tuple[dict[str, Any], asyncio.Future[Any]]] = {}
-        self._last_id = 0
-        self._ready = asyncio.Event()
-        self._ended: Exception | None = None
-        self.reconnects = 0
-
     # --- commands --------------------------------------------------------------------------
-
-    async def request(self, command: Any) -> Any:
-        """Send a command and return its reply, as the type that the protocol names for it.
-
-        Raises RequestRefused, ConnectionEnded, or TimeoutError after 30 s.
-        """
-        if self._ended is not None:
-            raise self._ended
-        self._last_id += 1
-        request_id = self._last_id
-        fields = {name: value for name, value in asdict(command).items() if value is not None}
-        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._asked[request_id] = ({**fields, "id": request_id}, answered)
-        try:
-            async with asyncio.timeout(REPLY_S):
-                await self._ready.wait()
-                if self._ended is not None:
-                    raise self._ended
-                await self._send(self._asked[request_id][0])
-                said = await answered
-        finally:
-            self._asked.pop(request_id, None)
-        adapter = _replies.get(type(command))
-        return adapter.validate_python(said, extra="ignore") if adapter else None
 
     async def open(self, employee_id: int) -> ConversationOpened:
         """Return the direct conversation with this employee."""
@@ -180,154 +94,6 @@ class Connection:
     def positions(self) -> dict[int, int]:
         """Return conversation → the last change taken in."""
         return self._events.positions
-
-    # --- the connection itself -------------------------------------------------------------
-
-    async def run(self) -> None:
-        """Connect, read, come back; end when the gateway says not to."""
-        wait_s = FIRST_WAIT_S
-        while True:
-            try:
-                await self._connect()
-                wait_s = FIRST_WAIT_S
-                await self._read()
-            except ConnectionClosed as closed:
-                code = closed.rcvd.code if closed.rcvd else 1006
-                reason = closed.rcvd.reason if closed.rcvd else "lost"
-            except RequestRefused as refused:
-                code, reason = 4001, str(refused)
-                if refused.retry_after is not None:
-                    code = 4404
-            except (OSError, InvalidHandshake, TimeoutError) as error:
-                code, reason = 1006, type(error).__name__
-            except InvalidURI as error:
-                code, reason = 4001, str(error)
-            self._ready.clear()
-            self._socket = None
-            if not self._reconnect or verdict(code) == "stop":
-                self._end(ConnectionEnded(code, reason))
-                return
-            self._forget_unrepeatable()
-            self.reconnects += 1
-            await asyncio.sleep(random.uniform(0.0, wait_s))  # noqa: S311 - jitter
-            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
-
-    async def _connect(self) -> None:
-        token = self._token
-        if callable(token):
-            made = token()
-            token = await made if inspect.isawaitable(made) else made
-        self._socket = await open_socket(
-            self._url,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            compression=None,
-            max_size=MAX_SIZE,
-            ping_interval=None,
-            open_timeout=10,
-        )
-        hello = {
-            "type": Hello.__name__.lower(),
-            "id": 0,
-            "token": token,
-            "resume": {str(key): value for key, value in self._events.positions.items()},
-        }
-        if self._device is not None:
-            hello["device"] = asdict(self._device)
-        await self._send(hello)
-        while True:
-            said = orjson.loads(await self._socket.recv())
-            if said.get("id") == 0:
-                break
-        if "error" in said:
-            raise _refused(said["error"])
-        self._welcomed(said["ok"])
-
-    def _welcomed(self, said: dict[str, Any]) -> None:
-        self.welcome = TypeAdapter(Welcome).validate_python(said, extra="ignore")
-        for events in said["changes"].values():
-            for event in events:
-                self._events.take(event)
-        for conversation in self.welcome.conversations:
-            # What came while we were away has been taken in above, or is in `reload`.
-            known = self._events.positions.get(conversation.id, 0)
-            self._events.positions[conversation.id] = max(known, conversation.last_change)
-        self._ready.set()
-        for fields, _answered in list(self._asked.values()):
-            self._send_soon(fields)
-
-    async def _read(self) -> None:
-        assert self._socket is not None
-        async for data in self._socket:
-            said = orjson.loads(data)
-            for item in said if isinstance(said, list) else [said]:
-                await self._take(item)
-        raise ConnectionClosed(self._socket.protocol.close_rcvd, self._socket.protocol.close_sent)
-
-    async def _take(self, said: dict[str, Any]) -> None:
-        request_id = said.get("id")
-        if request_id is not None:
-            _, answered = self._asked.get(request_id, ({}, None))
-            if answered is None or answered.done():
-                return
-            if "error" in said:
-                answered.set_exception(_refused(said["error"]))
-            else:
-                answered.set_result(said["ok"])
-        elif said.get("type") == "ping":
-            await self._send({"type": "pong"})
-        else:
-            self._events.take(said)
-
-    async def _send(self, fields: dict[str, Any]) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(ConnectionClosed):  # asked again after the reconnect
-                await self._socket.send(orjson.dumps(fields).decode())
-
-    def _send_soon(self, fields: dict[str, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(self._send(fields))
-        task.add_done_callback(lambda done: done.exception())
-
-    def _forget_unrepeatable(self) -> None:
-        for fields, answered in list(self._asked.values()):
-            if fields["type"] not in REPEATABLE and not answered.done():
-                answered.set_exception(
-                    RequestRefused("connection.lost", "The connection was lost; ask again.")
-                )
-
-    def _end(self, error: ConnectionEnded) -> None:
-        self._ended = error
-        self._ready.set()  # whoever waits for it finds out
-        self._events.fail(error)
-        for _, answered in self._asked.values():
-            if not answered.done():
-                answered.set_exception(error)
-
-    async def close(self) -> None:
-        """Leave for good."""
-        self._reconnect = False
-        if self._socket is not None:
-            await self._socket.close()
-
-    async def drop(self) -> None:
-        """Cut the connection without a goodbye, as a network would; it comes back by itself."""
-        if self._socket is not None:
-            self._socket.transport.abort()
-
-    async def until_ready(self) -> None:
-        """Wait for the first welcome, 30 s at most; raise what ended the connection instead."""
-        async with asyncio.timeout(REPLY_S):
-            await self._ready.wait()
-        if self._ended is not None:
-            raise self._ended
-
-
-def _refused(error: dict[str, Any]) -> RequestRefused:
-    return RequestRefused(
-        error["code"],
-        error["message"],
-        path=error.get("path"),
-        retry_after=error.get("retry_after"),
-    )
 
 
 @contextlib.asynccontextmanager

@@ -60,7 +60,10 @@ def invalid(error: ValidationError) -> Invalid:
     path = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]
     ).lstrip(".")
-    return Invalid(first["msg"], path=path[:200] or None)
+    message = first["msg"]
+    if message.startswith("Value should have"):  # of a text, behind a validator of ours
+        message = message.replace("Value", "Text").replace("item", "character")
+    return Invalid(message, path=path[:200] or None)
 
 
 def refusal(error: GatewayError) -> dict[str, Any]:

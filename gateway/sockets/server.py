@@ -7,32 +7,34 @@ sans-I/O ServerProtocol; outgoing frames are written to the transport as they ar
 from __future__ import annotations
 
 import asyncio
-import http
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import structlog
-from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from gateway.errors import Draining, GatewayError, NotFound, OriginRefused, TooManyConnections
-from gateway.protocol import SUBPROTOCOL, Bye, close_codes, codec
+from gateway.protocol import close_codes
 from gateway.protocol.close_codes import CloseCode
+from gateway.sockets.farewell import bye_frame
+from gateway.sockets.handshake import (
+    PATH,
+    origin_allowed,
+    refusal_response,
+    select_subprotocol,
+    token_of,
+)
 from gateway.sockets.node import Node
 from gateway.sockets.sender import HIGH_WATER, Sender
 from gateway.sockets.session import Session
-from gateway.sockets.shared_frame import text_frame
 
 log = structlog.get_logger(__name__)
 
-PATH = "/v1/ws"
-BEARER = "bearer."
 LINGER_S = 2.0  # after our close frame the client has this long to answer before the cut
 MAX_FRAGMENTS = 1_024
 
@@ -247,73 +249,3 @@ def protocol_class(node: Callable[[], Node]) -> Callable[..., SocketProtocol]:
         return SocketProtocol(node(), server_state)
 
     return make
-
-
-def bye_frame(code: CloseCode, drain_s: float) -> bytes:
-    """Build the `bye` event that goes before a close."""
-    windows: dict[str, tuple[int, int] | None] = {
-        "stop": None,
-        "refresh": (0, 500),
-        "back_off": (1_000, 5_000),
-        "now": (0, int(min(drain_s, 8.0) * 1_000)),
-    }
-    bye = Bye(
-        code=code.code,
-        reason=code.reason,
-        resume=code.verdict != "stop",
-        retry_in=windows[code.verdict],
-    )
-    return text_frame(codec.encode(bye))
-
-
-def select_subprotocol(
-    protocol: ServerProtocol,  # noqa: ARG001 - the library binds it as a method
-    offered: Sequence[Subprotocol],
-) -> Subprotocol | None:
-    """Choose ours when offered; a token among the offers is never echoed."""
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
-
-
-def token_of(headers: Headers) -> str | None:
-    """Find a token in the Authorization header or among the offered subprotocols."""
-    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and credentials:
-        return credentials.strip()
-    for line in headers.get_all("Sec-WebSocket-Protocol"):
-        for offered in line.split(","):
-            if offered.strip().startswith(BEARER):
-                return offered.strip()[len(BEARER) :]
-    return None
-
-
-def origin_allowed(headers: Headers, allowed: tuple[str, ...]) -> bool:
-    """Say whether a page of this origin may connect.
-
-    Absent means no browser: tokens are no cookies, so such a client gains nothing by lying.
-    """
-    origins = headers.get_all("Origin")
-    if not origins:
-        return True
-    if len(origins) > 1:
-        return False
-    origin = origins[0]
-    if origin in allowed:
-        return True
-    parts = urlsplit(origin)
-    hosts = headers.get_all("Host")
-    return parts.scheme in ("http", "https") and len(hosts) == 1 and parts.netloc == hosts[0]
-
-
-def refusal_response(error: GatewayError) -> Response:
-    """Refuse before the upgrade, as REST would."""
-    body = codec.encode({"error": codec.refusal(error)})
-    headers = Headers(
-        {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            "Connection": "close",
-        }
-    )
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
-    return Response(error.http_status, http.HTTPStatus(error.http_status).phrase, headers, body)

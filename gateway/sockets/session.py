@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 import structlog
@@ -20,7 +19,6 @@ from gateway.errors import (
     GatewayError,
     HelloRequired,
     HelloTwice,
-    Invalid,
     Malformed,
     TokenInvalid,
     TooFast,
@@ -29,6 +27,7 @@ from gateway.errors import (
 from gateway.limits import Bucket
 from gateway.protocol import (
     Hello,
+    Pong,
     PresenceWatch,
     TokenExpiring,
     TokenRefresh,
@@ -38,13 +37,15 @@ from gateway.protocol import (
     codec,
 )
 from gateway.protocol.close_codes import CloseCode
+from gateway.sockets import incoming
+from gateway.sockets.ear import Ear
+from gateway.sockets.farewell import close_after
 from gateway.sockets.node import Node
 from gateway.sockets.sender import Sender
 from gateway.sockets.shared_frame import PING, PONG, text_frame
 
 log = structlog.get_logger(__name__)
 
-MAX_REQUEST_ID = 2**53 - 1  # what JavaScript counts exactly
 WARN_S = 60.0  # how long before the token's end the client hears of it
 
 
@@ -56,24 +57,22 @@ class Connection(Protocol):
     def resume_reading(self) -> None: ...
 
 
-class Session:
+class Session(Ear):
     """A client from its first frame to its last."""
 
     __slots__ = (
-        "__weakref__", "_armed_at", "_bucket", "_connection", "_early", "_errors", "_floors",
-        "_held", "_node", "_pending", "_pinged_at", "_reading_paused", "_sender", "_token",
-        "_warned", "_working", "closed", "context", "device", "draining", "frames_in", "heard_at", "id", "opened_at",
-        "topics", "watched",
+        "__weakref__", "_armed_at", "_bucket", "_connection", "_errors", "_node", "_pending",
+        "_pinged_at", "_reading_paused", "_token", "_warned", "_working", "closed", "device",
+        "draining", "frames_in", "heard_at", "id", "opened_at", "watched",
     )  # fmt: skip
 
     def __init__(
         self, node: Node, connection: Connection, sender: Sender, token: str | None
     ) -> None:
+        super().__init__(sender)
         now = asyncio.get_running_loop().time()
         self.id = secrets.token_hex(8)
-        self.context: Context | None = None
         self.device = "web"
-        self.topics: set[str] = set()
         self.watched: frozenset[int] = frozenset()
         self.opened_at = self.heard_at = now
         self.frames_in = 0
@@ -81,67 +80,15 @@ class Session:
         self.draining = False
         self._node = node
         self._connection = connection
-        self._sender = sender
         self._token = token
         self._bucket = Bucket(node.settings.commands_per_s, node.settings.commands_burst)
         self._errors: Bucket | None = None
-        self._pending: deque[tuple[int | None, str, dict[str, Any]]] = deque()
+        self._pending: deque[incoming.Asked] = deque()
         self._working = False
         self._reading_paused = False
-        self._held = 0
-        self._early: list[tuple[str, int, bytes, bool]] = []
-        self._floors: dict[str, int] = {}
         self._pinged_at = 0.0
         self._armed_at = float("inf")
         self._warned = False
-
-    @property
-    def user_id(self) -> int:
-        return self.context.user_id if self.context else 0
-
-    @property
-    def identity(self) -> Identity | None:
-        return self.context.identity if self.context else None
-
-    # --- what others tell this client ------------------------------------------------------
-
-    def hear(self, topic: str, change: int, frame: bytes, *, passing: bool) -> None:
-        """Take an event of a topic this session joined."""
-        if self._held:
-            self._early.append((topic, change, frame, passing))
-            return
-        if change and self._floors and change <= self._floors.get(topic, 0):
-            return
-        self._sender.send(frame, passing=passing)
-
-    def send(self, frame: bytes, *, passing: bool = False) -> None:
-        """Send a frame that is meant for this session alone."""
-        self._sender.send(frame, passing=passing)
-
-    def hold(self) -> None:
-        """Keep events back until release: what they follow is being read."""
-        self._held += 1
-
-    def release(self, floors: dict[str, int], *, keep: AbstractSet[str] = frozenset()) -> None:
-        """Go on with the events kept back, without those at or below a topic's floor.
-
-        Floors of topics in `keep` stay: their streams on this node have yet to come that far.
-        """
-        self._held -= 1
-        self._floors.update(floors)
-        if not self._held:
-            early, self._early = self._early, []
-            for topic, change, frame, passing in early:
-                self.hear(topic, change, frame, passing=passing)
-        for topic in floors:
-            if topic not in keep:
-                self._floors.pop(topic, None)
-
-    def abandon(self) -> None:
-        """Undo a hello that failed: nothing was heard."""
-        self.context = None
-        self._early.clear()
-        self._held -= 1
 
     # --- what the client says --------------------------------------------------------------
 
@@ -150,43 +97,33 @@ class Session:
         self.heard_at = asyncio.get_running_loop().time()
         self.frames_in += 1
         try:
-            said = codec.parse(data)
-        except Malformed as error:
+            items = incoming.items(data, self._node.settings.max_batch)
+        except GatewayError as error:
             self._refuse(None, error)
             return
-        if not isinstance(said, list):
-            self._take(said)
-        elif len(said) > self._node.settings.max_batch:
-            self._refuse(None, TooMany(f"At most {self._node.settings.max_batch} in one frame."))
-        else:
-            for item in said:
-                self._take(item)
+        for item in items:
+            self._take(item)
 
     def _take(self, item: Any) -> None:
         if self.closed:
             return
-        if not isinstance(item, dict):
-            self._refuse(None, Malformed("A frame is an object, or an array of objects."))
+        try:
+            asked = incoming.read(item)
+        except GatewayError as error:
+            self._refuse(incoming.id_of(item), error)
             return
-        request_id = item.pop("id", None)
-        if request_id is not None and not (
-            type(request_id) is int and 0 <= request_id <= MAX_REQUEST_ID
-        ):
-            self._refuse(None, Invalid("An id is an integer from 0 to 2^53 - 1.", path="id"))
+        if asked.type == "pong":
             return
-        type_ = item.pop("type", None)
-        if type_ == "pong":
-            return
-        if type_ == "ping":
-            self._sender.send(PONG)
-            return
-        if not isinstance(type_, str):
-            self._refuse(request_id, Invalid("Every command has a type.", path="type"))
+        if asked.type == "ping":
+            if asked.id is None:
+                self._sender.send(PONG)
+            else:
+                self._reply(asked.id, Pong())
             return
         if wait_s := self._bucket.take():
-            self._refuse(request_id, TooFast(wait_s))
+            self._refuse(asked.id, TooFast(wait_s))
             return
-        self._pending.append((request_id, type_, item))
+        self._pending.append(asked)
         if len(self._pending) > self._node.settings.max_pending and not self._reading_paused:
             self._reading_paused = True
             self._connection.pause_reading()
@@ -197,8 +134,8 @@ class Session:
     async def _work(self) -> None:
         try:
             while self._pending and not self.closed:
-                request_id, type_, fields = self._pending.popleft()
-                await self._run(request_id, type_, fields)
+                asked = self._pending.popleft()
+                await self._run(asked.id, asked.type, asked.fields)
                 if self._reading_paused and len(self._pending) * 2 <= (
                     self._node.settings.max_pending
                 ):
@@ -288,10 +225,8 @@ class Session:
                 most = self._node.settings.max_errors
                 self._errors = Bucket(most / 60, most)
             if self._errors.take():
-                abuse = isinstance(error, TooFast)
-                self._connection.close(
-                    close_codes.TOO_FAST if abuse else close_codes.PROTOCOL_ABUSE
-                )
+                fast = isinstance(error, TooFast)
+                self._connection.close(close_codes.TOO_FAST if fast else close_codes.PROTOCOL_ABUSE)
 
     # --- time and the end ------------------------------------------------------------------
 
@@ -360,13 +295,3 @@ class Session:
         self._pending.clear()
         self._early.clear()
         self._node.forget(self, reason)
-
-
-def close_after(error: GatewayError) -> CloseCode | None:
-    """Return the close that follows a refused hello; None when the client may try again."""
-    return {
-        "token.missing": close_codes.TOKEN_REFUSED,
-        "token.invalid": close_codes.TOKEN_REFUSED,
-        "token.expired": close_codes.TOKEN_EXPIRED,
-        "employee.disabled": close_codes.EMPLOYEE_DISABLED,
-    }.get(error.code)

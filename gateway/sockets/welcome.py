@@ -82,14 +82,15 @@ async def serve(
 
 
 def _welcome(node: Node, session: Session, taken: snapshot.Snapshot, live: list[Call]) -> Welcome:
-    assert session.identity is not None
+    assert session.context is not None
+    identity = session.context.identity
     return Welcome(
         session=session.id,
         node=node.settings.node,
-        user=session.identity.employee,
-        permissions=sorted(session.identity.permissions),
+        user=identity.employee,
+        permissions=sorted(identity.permissions),
         ping_s=node.settings.ping_s,
-        token_expires_at=session.identity.expires_at,
+        token_expires_at=identity.expires_at,
         conversations=taken.conversations,
         next=taken.next,
         unread=UnreadCounts(total=receipts.total(taken.unread), conversations=taken.unread),

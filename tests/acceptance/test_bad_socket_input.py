@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.typing import Origin
+from websockets.typing import Origin, Subprotocol
 
 from gateway.protocol import MessageCreated
 from tests.desk import OKSANA, PETRO, Desk, eventually
@@ -331,3 +331,18 @@ async def test_sessions_leave_nothing_behind(desk: Desk) -> None:
     assert not node.watches._shards
     assert not node.unread._told
     await eventually(lambda: not node._addresses)
+
+
+async def test_a_token_may_come_with_the_handshake(desk: Desk) -> None:
+    """In the Authorization header or as a subprotocol; the token is never echoed."""
+    token = desk.token(OKSANA)
+    url = desk.nodes[0].socket_url
+    async with raw(url, additional_headers={"Authorization": f"Bearer {token}"}) as client:
+        assert "ok" in await client.ask({"type": "hello", "id": 1})
+    subprotocols = [Subprotocol("crm-gateway.v1"), Subprotocol(f"bearer.{token}")]
+    async with raw(url, subprotocols=subprotocols) as client:
+        assert client.socket.subprotocol == "crm-gateway.v1"
+        assert "ok" in await client.ask({"type": "hello", "id": 1})
+    async with raw(f"{url}?token={token}") as client:
+        answer = await client.ask({"type": "hello", "id": 1})
+        assert answer["error"]["code"] == "token.missing"

@@ -40,7 +40,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @needs_locust
 def test_chat_users_hear_everything_they_are_sent() -> None:
     """Six Locust users on two workers lose nothing, and the figures say so."""
-    done = run("locust", "--seconds", "5", "--users", "6", "--json")
+    done = run("locust", "--seconds", "10", "--users", "6", "--json")
 
     assert done.returncode == 0, done.stderr
     figures = orjson.loads(done.stdout)

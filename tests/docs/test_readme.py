@@ -56,25 +56,32 @@ async def test_the_python_client_stores_its_message(empty_desk: Desk) -> None:
     assert await messages_in(empty_desk) == ["Hello from Python!"]
 
 
+async def blank_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request as a CRM whose page is empty."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<!doctype html>")
+    writer.close()
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH")
 async def test_the_javascript_client_stores_its_message(empty_desk: Desk) -> None:
     """The README's JavaScript runs as printed, in a page of another origin that is allowed."""
-    (origin,) = re.findall(r"GATEWAY_ALLOWED_ORIGINS=(\S+) ", README)
+    crm = await asyncio.start_server(blank_page, "127.0.0.1", 0)
+    origin = f"http://127.0.0.1:{crm.sockets[0].getsockname()[1]}"
     node = await empty_desk.start_node(allowed_origins=(origin,))
     (module,) = blocks(README, "js")
     script = re.sub(r"import (\{.*?\}) from ('.*?');", r"const \1 = await import(\2);", module)
     script = script.replace(DEV, f"127.0.0.1:{node.port}")
     script = script.replace("fetchTokenFromYourCrm()", json.dumps(empty_desk.token(1)))
 
-    async with async_playwright() as playwright:
+    async with crm, async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
         )
         page = await browser.new_page()
         heard: list[str] = []
         page.on("console", lambda said: heard.append(said.text))
-        await page.route(f"{origin}/", lambda route: route.fulfill(body="<!doctype html>"))
         await page.goto(f"{origin}/")
         await page.evaluate(f"async () => {{ {script} }}")
         await eventually(lambda: "Hello from JavaScript!" in heard)

@@ -87,7 +87,7 @@ def test_a_module_says_its_place(path: Path) -> None:
 def test_sql_lives_in_queries(path: Path) -> None:
     """No module outside a queries folder holds a statement."""
     if relative(path) in ELSEWHERE:
-        pytest.skip("an exception with a reason, above")
+        return
 
     assert statements(tree_of(path)) == []
 

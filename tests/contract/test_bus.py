@@ -1,0 +1,170 @@
+"""What every bus promises, on each implementation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.bus import Announcement, Bus, MemoryBroker, MemoryBus, RedisBus, announce
+from gateway.protocol import TypingStarted
+from tests.desk import eventually
+
+
+@dataclass
+class Ear:
+    """One node's end of the bus, and what it heard."""
+
+    bus: Bus
+    heard: list[Announcement] = field(default_factory=list)
+    resyncs: list[None] = field(default_factory=list)
+
+    def texts(self, topic: str) -> list[bytes]:
+        return [item.payload for item in self.heard if item.topic == topic]
+
+
+MakeEar = Callable[[str], Any]
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def make(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[MakeEar]:
+    """Give a function that makes one more node's bus."""
+    broker = MemoryBroker()
+    async with AsyncExitStack() as stack:
+
+        async def memory(_name: str) -> Ear:
+            heard: list[Announcement] = []
+            return Ear(MemoryBus(broker, deliver=heard.append, resynced=lambda: None), heard)
+
+        async def over_redis(name: str) -> Ear:
+            return await redis_ear(redis_url, name, stack)
+
+        yield memory if request.param == "memory" else over_redis
+
+
+async def redis_ear(url: str, name: str, stack: AsyncExitStack) -> Ear:
+    heard: list[Announcement] = []
+    resyncs: list[None] = []
+    bus = RedisBus(url, node=name, deliver=heard.append, resynced=lambda: resyncs.append(None))
+    await stack.enter_async_context(bus)
+    await eventually(lambda: bus.healthy)
+    return Ear(bus, heard, resyncs)
+
+
+def message(topic: str, number: int) -> Announcement:
+    return Announcement(topic, "message.created", b'{"n":%d}' % number, number)
+
+
+async def test_what_one_node_publishes_another_hears_in_order(make: MakeEar) -> None:
+    """Everything published after subscribe returned arrives, in the publisher's order."""
+    here, there = await make("a"), await make("b")
+    await there.bus.subscribe(["conversation:1"])
+
+    for number in range(1, 501):
+        here.bus.publish([message("conversation:1", number)])
+
+    await eventually(lambda: len(there.heard) == 500)
+    assert [item.change for item in there.heard] == list(range(1, 501))
+    assert there.heard[0] == message("conversation:1", 1)
+
+
+async def test_a_node_does_not_hear_itself_nor_other_topics(make: MakeEar) -> None:
+    """The publisher has delivered locally already; others hear what they asked for."""
+    here, there = await make("a"), await make("b")
+    await here.bus.subscribe(["user:1"])
+    await there.bus.subscribe(["user:1"])
+
+    here.bus.publish([message("user:1", 1), message("user:2", 2)])
+    there.bus.publish([message("user:1", 3)])
+
+    await eventually(lambda: here.heard and there.heard)
+    assert [item.change for item in here.heard] == [3]
+    assert [item.change for item in there.heard] == [1]
+
+
+async def test_subscribing_twice_delivers_once(make: MakeEar) -> None:
+    """Many sessions on one topic are one subscription."""
+    here, there = await make("a"), await make("b")
+    await asyncio.gather(*(there.bus.subscribe(["user:1"]) for _ in range(10)))
+
+    here.bus.publish([message("user:1", 1)])
+    here.bus.publish([message("user:1", 2)])
+
+    await eventually(lambda: len(there.heard) >= 2)
+    assert [item.change for item in there.heard] == [1, 2]
+
+
+async def test_coming_back_at_once_misses_nothing(make: MakeEar) -> None:
+    """A topic that is left and joined again keeps being heard."""
+    here, there = await make("a"), await make("b")
+    await there.bus.subscribe(["user:1"])
+    there.bus.unsubscribe(["user:1"])
+    await there.bus.subscribe(["user:1"])
+
+    here.bus.publish([message("user:1", 1)])
+
+    await eventually(lambda: there.heard)
+
+
+async def test_odd_bytes_survive(make: MakeEar) -> None:
+    """Newlines and any Unicode in an event arrive as they were."""
+    here, there = await make("a"), await make("b")
+    await there.bus.subscribe(["user:1"])
+    event = TypingStarted(conversation_id=1, employee_id=2)
+    odd = Announcement("user:1", "message.created", '{"text":"\\n 👋 \u2028"}'.encode(), 7, 3)
+
+    here.bus.publish([odd, announce("user:1", event, by=2)])
+
+    await eventually(lambda: len(there.heard) == 2)
+    assert there.heard[0] == odd
+    assert (there.heard[1].type, there.heard[1].by) == ("typing.started", 2)
+
+
+async def redis_pair(redis_url: str, stack: AsyncExitStack) -> tuple[Ear, Ear]:
+    return await redis_ear(redis_url, "a", stack), await redis_ear(redis_url, "b", stack)
+
+
+async def test_a_lost_connection_is_noticed_resubscribed_and_said(redis_url: str) -> None:
+    """After CLIENT KILL the node hears again, and says that it may have missed something."""
+    async with AsyncExitStack() as stack:
+        here, there = await redis_pair(redis_url, stack)
+        await there.bus.subscribe(["user:1"])
+        before = len(there.resyncs)
+
+        async with Redis.from_url(redis_url) as admin:
+            await admin.client_kill_filter(_type="pubsub")
+        await eventually(lambda: len(there.resyncs) > before)
+
+        here.bus.publish([message("user:1", 1)])
+        await eventually(lambda: there.heard)
+
+
+async def test_a_bus_that_is_not_there_holds_nobody_up() -> None:
+    """Without Redis, publishing and subscribing return at once; the node says it is deaf."""
+    bus = RedisBus("redis://127.0.0.1:1", node="a", deliver=lambda _: None, resynced=lambda: None)
+    async with bus, asyncio.timeout(2):
+        await bus.subscribe(["user:1"])
+        bus.publish([message("user:1", n) for n in range(20_000)])
+
+        assert not bus.healthy
+        assert bus.dropped >= 10_000
+
+
+async def test_rubbish_on_the_channel_does_not_kill_the_listener(redis_url: str) -> None:
+    """What no node of ours published is passed over."""
+    async with AsyncExitStack() as stack:
+        here, there = await redis_pair(redis_url, stack)
+        await there.bus.subscribe(["user:1"])
+        async with Redis.from_url(redis_url) as stranger:
+            for rubbish in (b"", b"x", b"x\ny", b"x\n[1,2]\nz", b"x\n{}\n", b"\xff\n\xff\n\xff"):
+                await stranger.publish("gateway:user:1", rubbish)
+
+        here.bus.publish([message("user:1", 1)])
+
+        await eventually(lambda: there.heard)
+        assert [item.change for item in there.heard] == [1]

@@ -1,0 +1,31 @@
+"""Cursors come back as they were, or are refused."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import cursors
+from gateway.errors import Invalid
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, 891_011, tzinfo=UTC)
+
+
+def test_cursors_come_back_as_they_were() -> None:
+    """To the microsecond."""
+    call_id = uuid.uuid4()
+    assert cursors.unpack_int(cursors.pack(NOW, 17)) == (NOW, 17)
+    assert cursors.unpack_uuid(cursors.pack(NOW, call_id)) == (NOW, call_id)
+    assert cursors.unpack_name(cursors.pack_name("Олена", 5)) == ("Олена", 5)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_cursor_or_refused(text: str) -> None:
+    """Nothing but Invalid is raised, whatever a client makes up."""
+    for unpack in (cursors.unpack_int, cursors.unpack_uuid, cursors.unpack_name):
+        with contextlib.suppress(Invalid):
+            unpack(text)
