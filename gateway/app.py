@@ -157,8 +157,8 @@ def create_app(settings: Settings) -> FastAPI:
     return rest.build(settings, lifespan)
 
 
-async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
-    """Serve on these listening sockets until SIGTERM or SIGINT."""
+def make_server(settings: Settings) -> tuple[FastAPI, uvicorn.Server]:
+    """Return the app, and a server for it with our own protocol classes on the one port."""
     app = create_app(settings)
 
     def node() -> Node:
@@ -176,9 +176,15 @@ async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=int(settings.drain_s),
+        timeout_graceful_shutdown=max(1, int(settings.drain_s)),
     )
-    await uvicorn.Server(config).serve(sockets)
+    return app, uvicorn.Server(config)
+
+
+async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
+    """Serve on these listening sockets until SIGTERM or SIGINT."""
+    _, server = make_server(settings)
+    await server.serve(sockets)
 
 
 def _redis(stack: AsyncExitStack, url: str) -> Redis:

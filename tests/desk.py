@@ -21,14 +21,12 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
-from gateway.app import create_app
+from gateway.app import make_server
 from gateway.auth import Tokens
 from gateway.cli.listen import listen, port_of
 from gateway.client import Connection, connect
 from gateway.settings import Settings
-from gateway.sockets.edge import edge_class
 from gateway.sockets.node import Node
-from gateway.sockets.server import protocol_class
 
 SECRET = "a secret of thirty-two bytes or so"
 PBX_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -94,22 +92,7 @@ class Desk:
                 **changes,
             }
         )
-        app = create_app(settings)
-
-        def node() -> Node:
-            found: Node = app.state.gateway.node
-            return found
-
-        config = uvicorn.Config(
-            app,
-            http=edge_class(node),  # type: ignore[arg-type]
-            ws=protocol_class(node),  # type: ignore[arg-type]
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            timeout_graceful_shutdown=3,
-        )
-        server = uvicorn.Server(config)
+        app, server = make_server(settings)
         running = asyncio.create_task(server._serve([listener]))
         while not server.started:
             if running.done():

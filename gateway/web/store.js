@@ -213,7 +213,8 @@ export class Store {
       conversation.last_message_at = message.created_at;
     }
     conversation.last_seq = Math.max(conversation.last_seq, message.seq);
-    this.changed();
+    // Whoever writes has read what came before: the server moves their position with the message.
+    this.#wasRead({ ...message, employee_id: message.sender_id });
   }
 
   #wasRead({ conversation_id, employee_id, seq }) {

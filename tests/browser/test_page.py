@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from gateway.client import connect
 from tests.browser.window import DevGateway, Window
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -114,6 +115,22 @@ async def test_a_message_shows_that_it_was_read(window: Open) -> None:
 
     await expect(mark).to_have_text("✓✓")
     await expect(mark).to_have_attribute("aria-label", f"Read by {await other.name()}")
+
+
+async def test_an_answer_shows_that_it_was_read(window: Open, dev_gateway: DevGateway) -> None:
+    """Whoever answers has read what came before, without saying so separately."""
+    one = await window(12)
+    await one.start_with(13)
+    written = unique("answer me")
+    await one.send(written)
+    mark = one.message(written).get_by_test_id("read-mark")
+    await expect(mark).to_have_text("✓")
+
+    async with connect(dev_gateway.socket_url(1), dev_gateway.token(13)) as other:
+        conversation = (await other.open(12)).conversation
+        await other.send(conversation.id, unique("answered"))
+
+        await expect(mark).to_have_text("✓✓")
 
 
 async def test_a_group_is_made_and_reaches_its_members(window: Open) -> None:
