@@ -31,6 +31,12 @@ class GatewayCollector(Collector):
             ("deliveries", "Events handed to sessions.", node.hub.deliveries),
             ("writes", "Writes to sockets.", node.cork.writes),
             ("frames_out", "Frames in those writes.", node.cork.frames),
+            ("bytes_out", "Bytes in those writes.", node.cork.bytes_out),
+            (
+                "passing_dropped",
+                "Typing notices replaced or dropped for slow readers.",
+                sum(node.cork.dropped),
+            ),
             ("healed", "Events read back from the database.", node.streams.healed),
             ("duplicates", "Events dropped as already delivered.", node.streams.duplicates),
             ("unread_statements", "Statements that counted unread.", node.unread.statements),

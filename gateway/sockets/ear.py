@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 
 from gateway.context import Context
+from gateway.sockets.lanes import PASSING
 from gateway.sockets.sender import Sender
+
+MAX_EARLY = 10_000
+"""Events that may be held back; who needs more to be caught up is let go, to come again."""
 
 
 class Ear:
@@ -21,25 +25,37 @@ class Ear:
         self.topics: set[str] = set()
         self._sender = sender
         self._held = 0
-        self._early: list[tuple[str, int, bytes, bool]] = []
+        self._early: list[tuple[str, int, bytes, int, int]] = []
         self._floors: dict[str, int] = {}
 
     @property
     def user_id(self) -> int:
         return self.context.user_id if self.context else 0
 
-    def hear(self, topic: str, change: int, frame: bytes, *, passing: bool) -> None:
+    def hear(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
         """Take an event of a topic this session joined."""
         if self._held:
-            self._early.append((topic, change, frame, passing))
+            self._early.append((topic, change, frame, lane, by))
+            if len(self._early) > MAX_EARLY:
+                self._early.clear()
+                self.overflowed()
             return
         if change and self._floors and change <= self._floors.get(topic, 0):
             return
-        self._sender.send(frame, passing=passing)
+        self._sender.send(frame, lane, (topic, by) if lane == PASSING else None)
 
-    def send(self, frame: bytes, *, passing: bool = False) -> None:
+    def send(self, frame: bytes, lane: int) -> None:
         """Send a frame that is meant for this session alone."""
-        self._sender.send(frame, passing=passing)
+        self._sender.send(frame, lane)
+
+    @property
+    def full(self) -> bool:
+        """Whether this client's socket takes nothing just now."""
+        return self._sender.full
+
+    def overflowed(self) -> None:
+        """Let a client go for whom more waits than may wait."""
+        raise NotImplementedError
 
     def hold(self) -> None:
         """Keep events back until release: what they follow is being read."""
@@ -54,8 +70,8 @@ class Ear:
         self._floors.update(floors)
         if not self._held:
             early, self._early = self._early, []
-            for topic, change, frame, passing in early:
-                self.hear(topic, change, frame, passing=passing)
+            for event in early:
+                self.hear(*event)
         for topic in floors:
             if topic not in keep:
                 self._floors.pop(topic, None)

@@ -10,10 +10,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from gateway.bus import Announcement
+from gateway.sockets.lanes import lane_of
 from gateway.sockets.shared_frame import text_frame
-
-PASSING = frozenset({"typing.started", "presence.changed"})
-"""Events that may be dropped for a slow reader: the next one, or a timer, makes up for them."""
 
 
 class Listener(Protocol):
@@ -24,7 +22,7 @@ class Listener(Protocol):
     @property
     def user_id(self) -> int: ...
 
-    def hear(self, topic: str, change: int, frame: bytes, *, passing: bool) -> None:
+    def hear(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
         """Take a frame of this topic."""
 
 
@@ -96,9 +94,9 @@ class Hub:
     def _fan_out(self, announcement: Announcement, listeners: Collection[Listener]) -> None:
         frame = text_frame(announcement.payload)
         topic, change, by = announcement.topic, announcement.change, announcement.by
-        passing = announcement.type in PASSING
+        lane = lane_of(announcement.type)
         for listener in listeners:
             if by and listener.user_id == by:
                 continue
-            listener.hear(topic, change, frame, passing=passing)
+            listener.hear(topic, change, frame, lane, by)
         self.deliveries += len(listeners)

@@ -34,7 +34,7 @@ from gateway.protocol import (
     close_codes,
 )
 from gateway.settings import Settings
-from gateway.sockets import welcome
+from gateway.sockets import lanes, welcome
 from gateway.sockets.heartbeat import Wheel
 from gateway.sockets.hub import Hub
 from gateway.sockets.presence_watch import PresenceWatch as Watch
@@ -183,7 +183,7 @@ class Node:
         frame = text_frame(payload)
         topic = topics.user(employee_id)
         for listener in self.hub.listeners(topic):
-            listener.hear(topic, 0, frame, passing=False)
+            listener.hear(topic, 0, frame, lanes.RECEIPT, 0)
 
     # --- sessions --------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import orjson
 from gateway import topics
 from gateway.bus import Announcement
 from gateway.people.presences import from_wire
+from gateway.sockets import lanes
 from gateway.sockets.shared_frame import text_frame
 from presence import Presence
 
@@ -77,19 +78,22 @@ class PresenceWatch:
             asyncio.get_running_loop().call_later(CONFLATE_S, self._flush)
 
     def _flush(self) -> None:
-        self._flushing = False
         news, self._news = self._news, {}
         frames: dict[tuple[bytes, ...], bytes] = {}
         for session, presences in news.items():
+            if session.full:  # its news go on being conflated until it reads again
+                self._news.setdefault(session, presences)
+                continue
             key = tuple(presences.values())
             if key not in frames:  # most watchers hear the same news
-                payload = (
-                    b'{"type":"presence.changed","presences":[%b],"degraded":false}'
-                    % b",".join(key)
+                payload = b'{"type":"presence.changed","presences":[%b],"degraded":false}' % (
+                    b",".join(key)
                 )
                 frames[key] = text_frame(payload)
-            if not session.closed:
-                session.hear("", 0, frames[key], passing=True)
+            session.hear("", 0, frames[key], lanes.RECEIPT, 0)
+        self._flushing = bool(self._news)
+        if self._flushing:
+            asyncio.get_running_loop().call_later(CONFLATE_S, self._flush)
 
     def _drop(self, session: Session, employee_id: int) -> None:
         watchers = self._watchers[employee_id]

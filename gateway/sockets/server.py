@@ -232,7 +232,7 @@ class SocketProtocol(asyncio.Protocol):
             if data:
                 self._sender.control(data)
             else:
-                self._sender.flush()
+                self._sender.flush(asyncio.get_running_loop().time())
                 self._transport.close()
 
 

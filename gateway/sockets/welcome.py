@@ -19,6 +19,7 @@ from gateway.chat.queries import messages as message_queries
 from gateway.context import Context
 from gateway.protocol import Call, Hello, MessageCreated, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
+from gateway.sockets import lanes
 from gateway.sockets.shared_frame import text_frame
 from gateway.telephony import calls
 
@@ -119,7 +120,7 @@ async def join_late(node: Node, session: Session, conversation_id: int) -> None:
             event = MessageCreated(
                 conversation_id=conversation_id, change=message.change, message=message
             )
-            session.send(text_frame(encode(event)))
+            session.send(text_frame(encode(event)), lanes.MESSAGE)
             floor = message.change
         node.streams.start_at({conversation_id: floor})
         if session.user_id:
