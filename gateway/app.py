@@ -68,7 +68,7 @@ class Gateway:
     @property
     def draining(self) -> bool:
         """Whether this worker is saying goodbye."""
-        return self.node.draining
+        return self.node.drain.begun
 
     def figures(self) -> bytes:
         """Print this worker's figures in Prometheus' text format."""
@@ -142,7 +142,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         await node.start(stack)
         log.info("gateway.ready", node=settings.node)
         yield Gateway(settings, pool, node, presence, pipeline)
-        await node.drain()
+        await node.drain.finish()
 
 
 def create_app(settings: Settings) -> FastAPI:

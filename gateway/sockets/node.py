@@ -35,6 +35,7 @@ from gateway.protocol import (
 )
 from gateway.settings import Settings
 from gateway.sockets import lanes, welcome
+from gateway.sockets.drain import Drain
 from gateway.sockets.heartbeat import Wheel
 from gateway.sockets.hub import Hub
 from gateway.sockets.presence_watch import PresenceWatch as Watch
@@ -70,7 +71,7 @@ class Node:
         self.tasks = Tasks()
         self.hello_slots = asyncio.Semaphore(HELLOS_AT_ONCE)
         self.sessions: set[Session] = set()
-        self.draining = False
+        self.drain = Drain(self.sessions, within_s=settings.drain_s)
         self.hub = Hub(opened=self._topic_opened, closed=self._topic_closed)
         self.streams = Streams(
             deliver=self.hub.deliver,
@@ -83,7 +84,6 @@ class Node:
         self.hub.after("receipt.read", self._receipt_delivered)
         self.hub.after("conversation.created", self._conversation_delivered)
         self._addresses: Counter[str] = Counter()
-        self._ended = asyncio.Event()
         self.opened = 0
         self.bytes_in = 0
         self.closes: Counter[int] = Counter()
@@ -238,19 +238,7 @@ class Node:
                 self.unread.left(user_id)
             self.spawn(self.services.presence.leave(user_id, session.id), name="presence.leave")
         if not self.sessions:
-            self._ended.set()
-
-    async def drain(self) -> None:
-        """Say goodbye to everyone and wait until they are gone, at most drain_s."""
-        self.draining = True
-        self._ended.clear()
-        for session in list(self.sessions):
-            session.drain()
-        if self.sessions:
-            try:
-                await asyncio.wait_for(self._ended.wait(), self.settings.drain_s)
-            except TimeoutError:
-                log.warning("node.drain_incomplete", sessions=len(self.sessions))
+            self.drain.ended()
 
     async def _revoke(self) -> None:
         """Let go of employees who were disabled: within seconds, whatever the bus lost."""

@@ -116,9 +116,10 @@ class SocketProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Drain: uvicorn calls this when the process is asked to stop."""
+        self._node.drain.begin(self._node.spawn)
         if self._session is not None:
-            self._session.drain()
-        elif self._transport is not None:
+            return  # its turn comes
+        if self._transport is not None:
             self._transport.close()
 
     # --- handshake -------------------------------------------------------------------------
@@ -143,7 +144,7 @@ class SocketProtocol(asyncio.Protocol):
         error: GatewayError | None = None
         if urlsplit(request.path).path != PATH:
             error = NotFound(f"The WebSocket is at {PATH}.")
-        elif self._node.draining:
+        elif self._node.drain.begun:
             error = Draining()
         elif not self._node.may_connect(self._address):
             error = TooManyConnections()

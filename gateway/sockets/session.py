@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from gateway.auth import Identity
 from gateway.context import Context
 from gateway.errors import (
+    Draining,
     GatewayError,
     HelloRequired,
     HelloTwice,
@@ -29,7 +30,6 @@ from gateway.protocol import (
     Hello,
     Pong,
     PresenceWatch,
-    TokenExpiring,
     TokenRefresh,
     TokenRefreshed,
     Welcome,
@@ -38,57 +38,37 @@ from gateway.protocol import (
 )
 from gateway.protocol.close_codes import CloseCode
 from gateway.sockets import incoming
-from gateway.sockets.ear import Ear
+from gateway.sockets.deadlines import Connection, Deadlines
 from gateway.sockets.farewell import close_after
 from gateway.sockets.node import Node
 from gateway.sockets.sender import Sender
-from gateway.sockets.shared_frame import PING, PONG, text_frame
+from gateway.sockets.shared_frame import PONG, text_frame
 
 log = structlog.get_logger(__name__)
 
-WARN_S = 60.0  # how long before the token's end the client hears of it
 
-
-class Connection(Protocol):
-    """What a session needs of its socket."""
-
-    def close(self, code: CloseCode) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-
-
-class Session(Ear):
+class Session(Deadlines):
     """A client from its first frame to its last."""
 
     __slots__ = (
-        "__weakref__", "_armed_at", "_bucket", "_connection", "_errors", "_node", "_pending",
-        "_pinged_at", "_reading_paused", "_token", "_warned", "_working", "closed", "device",
-        "draining", "frames_in", "heard_at", "id", "opened_at", "watched",
+        "_bucket", "_errors", "_pending", "_reading_paused", "_token", "device", "draining",
+        "frames_in", "id", "watched",
     )  # fmt: skip
 
     def __init__(
         self, node: Node, connection: Connection, sender: Sender, token: str | None
     ) -> None:
-        super().__init__(sender)
-        now = asyncio.get_running_loop().time()
+        super().__init__(node, connection, sender)
         self.id = secrets.token_hex(8)
         self.device = "web"
         self.watched: frozenset[int] = frozenset()
-        self.opened_at = self.heard_at = now
         self.frames_in = 0
-        self.closed = False
         self.draining = False
-        self._node = node
-        self._connection = connection
         self._token = token
         self._bucket = Bucket(node.settings.commands_per_s, node.settings.commands_burst)
         self._errors: Bucket | None = None
         self._pending: deque[incoming.Asked] = deque()
-        self._working = False
         self._reading_paused = False
-        self._pinged_at = 0.0
-        self._armed_at = float("inf")
-        self._warned = False
 
     # --- what the client says --------------------------------------------------------------
 
@@ -122,6 +102,9 @@ class Session(Ear):
             return
         if wait_s := self._bucket.take():
             self._refuse(asked.id, TooFast(wait_s))
+            return
+        if self.draining:
+            self._refuse(asked.id, Draining())
             return
         self._pending.append(asked)
         if len(self._pending) > self._node.settings.max_pending and not self._reading_paused:
@@ -228,50 +211,7 @@ class Session(Ear):
                 fast = isinstance(error, TooFast)
                 self._connection.close(close_codes.TOO_FAST if fast else close_codes.PROTOCOL_ABUSE)
 
-    # --- time and the end ------------------------------------------------------------------
-
-    def arm(self, when: float) -> None:
-        """Have the wheel ask at `when`, if it would not ask before."""
-        if when < self._armed_at:
-            self._armed_at = when
-            self._node.wheel.add(when, self)
-
-    def due(self, now: float) -> float | None:
-        """Do what the clock asks: hello deadline, token's end, ping, silence."""
-        if self.closed or now < self._armed_at:
-            return None  # an entry from before arm() made an earlier one
-        self._armed_at = following = self._look_at_clock(now)
-        return following
-
-    def _look_at_clock(self, now: float) -> float:
-        settings = self._node.settings
-        if self.context is None:
-            if now >= self.opened_at + settings.hello_s and not self._working:
-                self._connection.close(close_codes.HELLO_TIMEOUT)
-            return max(now + 0.25, self.opened_at + settings.hello_s)
-        expires_in = self.context.identity.expires_at.timestamp() - self._node.time()
-        if expires_in <= 0:
-            self._connection.close(close_codes.TOKEN_EXPIRED)
-            return now + 1.0
-        if expires_in <= WARN_S and not self._warned:
-            self._warned = True
-            warning = TokenExpiring(expires_at=self.context.identity.expires_at)
-            self._sender.send(text_frame(codec.encode(warning)))
-        return min(self._ping(now), now + expires_in, now + max(expires_in - WARN_S, 1.0))
-
-    def _ping(self, now: float) -> float:
-        settings = self._node.settings
-        if self._pinged_at > self.heard_at:
-            if now >= self._pinged_at + settings.pong_s:
-                self._connection.close(close_codes.NO_PONG)
-                return now + 1.0
-            return self._pinged_at + settings.pong_s
-        quiet_since = max(self._sender.sent_at, self.opened_at)
-        if now < quiet_since + settings.ping_s:
-            return quiet_since + settings.ping_s
-        self._sender.send(PING)
-        self._pinged_at = now
-        return now + settings.pong_s
+    # --- the end ---------------------------------------------------------------------------
 
     def drain(self) -> None:
         """Say goodbye once the commands that have begun are answered."""

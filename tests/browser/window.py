@@ -13,6 +13,7 @@ class DevGateway(Protocol):
     url: str
     worker_urls: list[str]
 
+    def socket_url(self, worker: int) -> str: ...
     def token(self, employee_id: int) -> str: ...
 
     def replay(self, name: str) -> object:
