@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Web origins that may open sockets and call REST, separated by commas:
     `https://crm.example.com`. The gateway's own origin always may."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Load balancers whose X-Forwarded-For is believed, as addresses or networks separated by
+    commas: `10.0.0.0/8`. Without it every client behind one has the balancer's address."""
     demo: bool = False
     """Serve the demo's sign-in (anyone becomes anyone): for `gateway dev` only."""
 

@@ -24,6 +24,7 @@ from gateway.protocol.close_codes import CloseCode
 from gateway.sockets.farewell import bye_frame
 from gateway.sockets.handshake import (
     PATH,
+    address_of,
     origin_allowed,
     refusal_response,
     select_subprotocol,
@@ -85,6 +86,8 @@ class SocketProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._node.bytes_in += len(data)
         self._ws.receive_data(data)
+        if self._ws.state is OPEN:
+            self._write_protocol()  # pongs go before the answers to what came in the same read
         for event in self._ws.events_received():
             if isinstance(event, Request):
                 self._handshake(event)
@@ -101,10 +104,19 @@ class SocketProtocol(asyncio.Protocol):
         if self._sender is not None:
             self._sender.close()
         if self._session is not None:
-            code = self._ws.close_rcvd.code if self._ws.close_rcvd else 1006
-            self._session.shut(f"client closed {code}" if exc is None else type(exc).__name__)
+            if not self._session.closed:
+                self._session.shut(self._why_lost(exc))
             self._node.disconnected(self._address)
             self._session = None
+
+    def _why_lost(self, exc: Exception | None) -> str:
+        received, sent = self._ws.close_rcvd, self._ws.close_sent
+        if received is not None:
+            return f"client closed {received.code}"
+        if sent is not None:  # the library's doing: it alone checks the protocol
+            self._node.closed_with(sent.code)
+            return f"{sent.code} {sent.reason}"
+        return type(exc).__name__ if exc is not None else "client closed 1006"
 
     def pause_writing(self) -> None:
         if self._sender is not None:
@@ -125,6 +137,8 @@ class SocketProtocol(asyncio.Protocol):
     # --- handshake -------------------------------------------------------------------------
 
     def _handshake(self, request: Request) -> None:
+        trusted = self._node.settings.trusted_proxies
+        self._address = address_of(request.headers, self._address, trusted)
         refusal = self._refuse(request)
         if refusal is not None:
             self._ws.send_response(refusal)
@@ -194,18 +208,21 @@ class SocketProtocol(asyncio.Protocol):
     # --- closing ---------------------------------------------------------------------------
 
     def close(self, code: CloseCode) -> None:
-        """Say bye, close with this code, and cut the line if the client does not answer."""
-        if self._session is None or self._session.closed or self._sender is None:
+        """Say bye and close with this code; nothing if the client or an error was first."""
+        if self._session is None or self._session.closed or self._ws.state is not OPEN:
             return
         self._node.closed_with(code.code)
         self._session.shut(f"{code.code} {code.reason}")
         last = bye_frame(code, self._node.settings.drain_s) if code.code >= 4000 else b""
-        if self._ws.state is OPEN:
-            self._ws.send_close(code.code, code.reason)
-        last += b"".join(self._ws.data_to_send())
+        self._ws.send_close(code.code, code.reason)
+        self._end(last + b"".join(self._ws.data_to_send()))
+
+    def _end(self, last: bytes) -> None:
+        """Write the last bytes there will be, and cut the line if they or the client stay."""
+        if self._sender is None or self._closing_at:
+            return
         self._sender.farewell(last)
-        loop = asyncio.get_running_loop()
-        self._closing_at = loop.time() + LINGER_S
+        self._closing_at = asyncio.get_running_loop().time() + LINGER_S
         self._node.wheel.add(self._closing_at, self)
 
     def due(self, now: float) -> None:
@@ -229,12 +246,13 @@ class SocketProtocol(asyncio.Protocol):
         """Write what the library wants written: handshake, pongs, close; "" is the end."""
         if self._transport is None or self._sender is None:
             return
-        for data in self._ws.data_to_send():
-            if data:
-                self._sender.control(data)
-            else:
-                self._sender.flush(asyncio.get_running_loop().time())
-                self._transport.close()
+        parts = self._ws.data_to_send()
+        data = b"".join(parts)
+        if b"" in parts:
+            self._end(data)
+            self._transport.close()
+        elif data:
+            self._sender.control(data)
 
 
 def protocol_class(node: Callable[[], Node]) -> Callable[..., SocketProtocol]:

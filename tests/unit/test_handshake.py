@@ -1,0 +1,56 @@
+"""Who is at the other end, as far as it can be believed."""
+
+from __future__ import annotations
+
+import pytest
+from websockets.datastructures import Headers
+
+from gateway.sockets.handshake import address_of, origin_allowed, token_of
+
+PROXIES = ("10.0.0.0/8", "fd00::/8")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),  # nobody we trust said so
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "1.2.3.4, 198.51.100.1", "198.51.100.1"),  # the first is the client's claim
+        ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "unknown", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1, rubbish", "10.0.0.1"),
+        ("fd00::1", "2001:db8::7", "2001:db8::7"),
+        ("unix", "198.51.100.1", "unix"),
+    ],
+)
+def test_only_trusted_proxies_are_believed(peer: str, forwarded: str, address: str) -> None:
+    """From the right, as far as trusted hands wrote it."""
+    headers = Headers({"X-Forwarded-For": forwarded} if forwarded else {})
+    assert address_of(headers, peer, PROXIES) == address
+
+
+def test_without_trust_nobody_is_believed() -> None:
+    """The default."""
+    assert address_of(Headers({"X-Forwarded-For": "198.51.100.1"}), "10.0.0.1", ()) == "10.0.0.1"
+
+
+def test_origins_are_compared_whole() -> None:
+    """Two Origin headers, or a Host that only looks alike, are refused."""
+    allowed = ("https://crm.example.com",)
+    twice = Headers()
+    twice["Origin"] = "https://crm.example.com"
+    twice["Origin"] = "https://evil.example"
+    assert not origin_allowed(twice, allowed)
+    own = Headers({"Origin": "https://gw.example.com", "Host": "gw.example.com"})
+    assert origin_allowed(own, allowed)
+    alike = Headers({"Origin": "https://gw.example.com.evil.example", "Host": "gw.example.com"})
+    assert not origin_allowed(alike, allowed)
+
+
+def test_a_token_is_found_where_it_may_stand() -> None:
+    """Authorization goes before a subprotocol; other schemes are none of ours."""
+    assert token_of(Headers({"Authorization": "Bearer abc"})) == "abc"
+    assert token_of(Headers({"Authorization": "Basic abc"})) is None
+    assert token_of(Headers({"Sec-WebSocket-Protocol": "crm-gateway.v1, bearer.xyz"})) == "xyz"
+    assert token_of(Headers()) is None
