@@ -6,6 +6,7 @@ docs/operations.md lists them; a test keeps that list complete.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 import uuid
@@ -132,11 +133,16 @@ class Settings(BaseSettings):
             raise ValueError("has fewer than 32 bytes; make one with: openssl rand -base64 32")
         return value
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return tuple(
-                origin.strip().rstrip("/") for origin in value.split(",") if origin.strip()
-            )
+            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
         return value

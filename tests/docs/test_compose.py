@@ -132,6 +132,7 @@ def test_the_proxy_passes_websockets(conf: str) -> None:
         "Host": "$http_host",
         "Upgrade": "$http_upgrade",
         "Connection": "$connection_upgrade",
+        "X-Forwarded-For": "$proxy_add_x_forwarded_for",
     }
     assert "proxy_http_version 1.1;" in conf
     assert re.search(r"map \$http_upgrade \$connection_upgrade \{\s*default upgrade;", conf)
