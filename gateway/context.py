@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Collection
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ ACQUIRE_S = 2.0
 OUTAGES = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CannotConnectNowError,
@@ -33,6 +35,9 @@ OUTAGES = (
     asyncpg.LockNotAvailableError,
     asyncpg.DiskFullError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
 )
 """What asyncpg raises when the database, not the statement, is at fault. A connection that is
 lost shows as ConnectionDoesNotExistError or as an InterfaceError without a code."""
@@ -62,7 +67,9 @@ class Services:
         except (TimeoutError, *OUTAGES) as error:
             raise DatabaseUnavailable from error
         finally:
-            await self.pool.release(conn, timeout=ACQUIRE_S)
+            # What fails here has ended the connection already; it must not hide the cause.
+            with contextlib.suppress(TimeoutError, *OUTAGES):
+                await self.pool.release(conn, timeout=ACQUIRE_S)
 
 
 @dataclass(slots=True)

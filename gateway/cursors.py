@@ -15,7 +15,9 @@ from gateway.errors import Invalid
 
 def pack(at: datetime, last_id: int | UUID) -> str:
     """Make the cursor that points behind this row."""
-    return base64.urlsafe_b64encode(orjson.dumps((at, last_id))).decode().rstrip("=")
+    # asyncpg's UUID is a subclass of the standard one, which orjson does not take.
+    plain = str(last_id) if isinstance(last_id, UUID) else last_id
+    return base64.urlsafe_b64encode(orjson.dumps((at, plain))).decode().rstrip("=")
 
 
 def unpack(cursor: str) -> tuple[datetime, Any]:

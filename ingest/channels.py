@@ -112,6 +112,12 @@ def _note_time(channel: Channel, event: CallEvent) -> None:
 
 def _note_rest(channel: Channel, event: CallEvent) -> None:
     at, attrs = event.occurred_at, event.attrs
+    if event.native_type == "webhook" and event.type in {"leg.ringing", "leg.answered"}:
+        # A PBX that posts may name the telephone here and nowhere else. Whose telephone rings is
+        # called; Asterisk says so by itself, and lets a caller's own telephone ring, too.
+        channel.extension = _least(channel.extension, event.extension)
+        if event.type == "leg.ringing":
+            channel.offered.add(at)
     match event.type:
         case "leg.created" | "call.started":
             _identify(channel, event)

@@ -57,6 +57,7 @@ class RedisBus:
         self._leaving: dict[str, float] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._to_subscribe: set[str] = set()
+        self._asked: set[str] = set()
         self._subscribe_soon = asyncio.Event()
         self._outbox: deque[Announcement] = deque()
         self._outbox_filled = asyncio.Event()
@@ -129,7 +130,7 @@ class RedisBus:
         try:
             await pipeline.execute(raise_on_error=False)
             self.published += len(batch)
-        except (RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - this loop must outlive any of them
             # Not tried again: a repeated PUBLISH arrives twice, and positions heal the loss.
             self.dropped += len(batch)
             log.warning("bus.publish_failed", lost=len(batch), error=type(error).__name__)
@@ -202,7 +203,7 @@ class RedisBus:
                 await self._connect()
                 delay = 0.05
                 await self._hear()
-            except (RedisError, OSError, EOFError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, a deaf node starts over
                 log.warning("bus.lost", error=type(error).__name__, retry_s=round(delay, 2))
             self._connected = False
             self._release_waiting()
@@ -213,8 +214,9 @@ class RedisBus:
     async def _connect(self) -> None:
         self._broken = False
         pubsub = self._redis.pubsub()
-        topics = [self._probe_channel.decode(), *(self._prefix + t for t in self._wanted)]
-        self._to_subscribe.clear()
+        self._asked = set(self._wanted)  # what is wanted meanwhile waits in _to_subscribe
+        topics = [self._probe_channel.decode(), *(self._prefix + t for t in self._asked)]
+        self._to_subscribe -= self._asked
         for start in range(0, len(topics), BATCH):
             await pubsub.subscribe(*topics[start : start + BATCH])
         self._pubsub = pubsub
@@ -223,7 +225,7 @@ class RedisBus:
     async def _hear(self) -> None:
         assert self._pubsub is not None
         pubsub = self._pubsub
-        expected = 1 + len(self._wanted)
+        expected = 1 + len(self._asked)
         prefix = len(self._prefix)
         while True:
             message: dict[str, Any] | None = await pubsub.get_message(timeout=1.0)

@@ -106,16 +106,21 @@ async def _with_presence(ctx: Context, conversation: Conversation) -> Conversati
     return (await with_presences(ctx, [conversation]))[0]
 
 
-def _announce(tx: Transaction, conversation: Conversation, people: list[int]) -> None:
-    """Tell each member's devices: they join the conversation's topic when they hear it."""
-    event = ConversationCreated(
+def created(conversation: Conversation, *, change: int) -> ConversationCreated:
+    """Describe a conversation to someone who does not have it; change is where they are then."""
+    return ConversationCreated(
         conversation_id=conversation.id,
-        change=1,
+        change=change,
         kind=conversation.kind,
         title=conversation.title,
         participants=conversation.participants,
         participant_count=conversation.participant_count,
         last_message_at=conversation.last_message_at,
     )
+
+
+def _announce(tx: Transaction, conversation: Conversation, people: list[int]) -> None:
+    """Tell each member's devices: they join the conversation's topic when they hear it."""
+    event = created(conversation, change=1)
     for employee_id in people:
         tx.announce(topics.user(employee_id), event)

@@ -19,6 +19,9 @@ def run(*, workers: int | None, host: str | None, port: int | None, migrate_firs
     given: dict[str, Any] = {"workers": workers, "host": host, "port": port}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     logs.configure(level=settings.log_level, json=settings.log_format == "json")
+    if settings.demo:
+        typer.echo("GATEWAY_DEMO signs anyone in as anyone: only `gateway dev` may.", err=True)
+        raise typer.Exit(2)
     missing = [
         name
         for name, value in (

@@ -37,7 +37,7 @@ class Worker:
         self.started_at = time.monotonic()
         # A session of its own: Ctrl-C reaches the supervisor alone, which stops workers in order.
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "gateway.cli.worker", *map(str, fds)],
+            [sys.executable, "-m", "gateway.cli.worker", str(os.getpid()), *map(str, fds)],
             pass_fds=fds,
             env={**os.environ, **self.environment},
             start_new_session=True,

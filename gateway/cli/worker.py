@@ -1,4 +1,4 @@
-"""One worker process: `python -m gateway.cli.worker FD [FD …]`, started by the supervisor."""
+"""One worker process: `python -m gateway.cli.worker PARENT FD [FD …]`, for the supervisor."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gateway.settings import Settings
 PR_SET_PDEATHSIG = 1
 
 
-def main(fds: list[int]) -> None:
+def main(parent: int, fds: list[int]) -> None:
     """Serve on the inherited sockets; end when the supervisor does, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() == 1:  # it was gone before we asked
+        if os.getppid() != parent:  # it was gone before we asked; in a container it may be 1
             return
     settings = Settings()
     logs.configure(level=settings.log_level, json=settings.log_format == "json")
@@ -37,4 +37,4 @@ def main(fds: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(fd) for fd in sys.argv[1:]])
+    main(int(sys.argv[1]), [int(fd) for fd in sys.argv[2:]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import structlog
@@ -30,6 +30,10 @@ class Tasks:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._done)
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        """Go through the tasks that run now."""
+        return iter(tuple(self._running))
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -32,7 +32,8 @@ async def presences_of(ctx: Context, employee_ids: Collection[int]) -> list[Pres
 
 async def look(ctx: Context, command: PresenceWatch) -> PresenceWatched:
     """Return a snapshot of these people; the session adds the watching."""
-    return PresenceWatched(presences=await presences_of(ctx, set(command.employee_ids)))
+    found = await presences_of(ctx, set(command.employee_ids))
+    return PresenceWatched(presences=found, degraded=ctx.presence.degraded)
 
 
 async def choose(ctx: Context, command: PresenceSet) -> PresenceIs:

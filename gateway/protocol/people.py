@@ -53,6 +53,8 @@ class PresenceWatched:
     """Reply to presence.watch: a snapshot, deltas follow as presence.changed."""
 
     presences: list[Presence]
+    degraded: bool = False
+    """True while presence cannot be read: what is shown is the last known state."""
 
 
 @frame

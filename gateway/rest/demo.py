@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+from urllib.parse import urlsplit
+
 from fastapi import APIRouter, Request, Response
 
 from gateway.auth.queries import employees
@@ -9,7 +12,7 @@ from gateway.errors import EmployeeNotFound, NotFound
 from gateway.people.queries import directory
 from gateway.protocol.frame import Id, frame
 from gateway.rest.depends import StrictRoute, answer
-from gateway.rest.parts import parts_of
+from gateway.rest.parts import Parts, parts_of
 
 router = APIRouter(prefix="/v1/demo", route_class=StrictRoute, include_in_schema=False)
 
@@ -24,9 +27,7 @@ class SignIn:
 @router.get("/employees")
 async def list_employees(request: Request) -> Response:
     """Everyone one may sign in as."""
-    parts = parts_of(request)
-    if not parts.settings.demo:
-        raise NotFound
+    parts = _demo(request)
     async with parts.services.connection() as conn:
         found = await directory.page(conn, text="", after=None, limit=100)
     return answer({"employees": found})
@@ -35,11 +36,26 @@ async def list_employees(request: Request) -> Response:
 @router.post("/token")
 async def issue_token(request: Request, body: SignIn) -> Response:
     """Give a token for this employee."""
-    parts = parts_of(request)
-    if not parts.settings.demo:
-        raise NotFound
+    parts = _demo(request)
     async with parts.services.connection() as conn:
         found = await employees.find(conn, body.employee_id)
     if found is None or not found.active:
         raise EmployeeNotFound
     return answer({"token": parts.tokens.issue(body.employee_id)})
+
+
+def _demo(request: Request) -> Parts:
+    """Return the parts of a demo; NotFound anywhere else.
+
+    A page elsewhere whose name is made to resolve to this machine (DNS rebinding) shows itself by
+    its Host header: that is a name, where ours is an address or localhost.
+    """
+    parts = parts_of(request)
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    try:
+        local = host == "localhost" or bool(ipaddress.ip_address(host))
+    except ValueError:
+        local = False
+    if not (parts.settings.demo and local):
+        raise NotFound
+    return parts

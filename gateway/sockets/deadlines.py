@@ -32,8 +32,8 @@ class Deadlines(Ear):
     """The half of a session that looks at the clock."""
 
     __slots__ = (
-        "__weakref__", "_armed_at", "_connection", "_node", "_pinged_at", "_warned", "_working",
-        "closed", "heard_at", "opened_at",
+        "__weakref__", "_armed_at", "_connection", "_node", "_pinged_at", "_reading_paused",
+        "_warned", "_working", "closed", "heard_at", "opened_at",
     )  # fmt: skip
 
     def __init__(self, node: Node, connection: Connection, sender: Sender) -> None:
@@ -43,6 +43,7 @@ class Deadlines(Ear):
         self.opened_at = self.heard_at = asyncio.get_running_loop().time()
         self.closed = False
         self._working = False
+        self._reading_paused = False
         self._pinged_at = 0.0
         self._armed_at = float("inf")
         self._warned = False
@@ -79,11 +80,12 @@ class Deadlines(Ear):
     def _ping(self, now: float) -> float:
         settings = self._node.settings
         if self._pinged_at > self.heard_at:
-            if now >= self._pinged_at + settings.pong_s:
+            if now >= self._pinged_at + settings.pong_s and not self._reading_paused:
                 self._connection.close(close_codes.NO_PONG)
                 return now + 1.0
             return self._pinged_at + settings.pong_s
-        quiet_since = max(self._sender.sent_at, self.opened_at)
+        # Quiet in either direction: on a busy topic only its own silence shows a dead client.
+        quiet_since = max(min(self._sender.sent_at, self.heard_at), self._pinged_at, self.opened_at)
         if now < quiet_since + settings.ping_s:
             return quiet_since + settings.ping_s
         self._sender.send(PING)

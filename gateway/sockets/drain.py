@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from gateway.protocol import close_codes
+
 if TYPE_CHECKING:
     from gateway.sockets.session import Session
 
@@ -45,11 +47,11 @@ class Drain:
         self._gone.set()
 
     async def finish(self) -> None:
-        """Say goodbye to those who are left, and give them a moment."""
+        """Say goodbye to those who are left, answered or not, and give them a moment."""
         self.begun = True
         self._gone.clear()
         for session in list(self._sessions):
-            session.drain()
+            session.end(close_codes.DRAIN)
         if not self._sessions:
             return
         try:

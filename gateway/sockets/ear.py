@@ -5,44 +5,66 @@ hub ─▶ Ear ─▶ sender.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Set as AbstractSet
 
 from gateway.context import Context
 from gateway.sockets.lanes import PASSING
 from gateway.sockets.sender import Sender
 
-MAX_EARLY = 10_000
-"""Events that may be held back; who needs more to be caught up is let go, to come again."""
-
 
 class Ear:
     """The listening half of a session."""
 
-    __slots__ = ("_early", "_floors", "_held", "_sender", "context", "topics")
+    __slots__ = (
+        "_early",
+        "_early_bytes",
+        "_floors",
+        "_held",
+        "_sender",
+        "context",
+        "missed_joins",
+        "topics",
+    )
 
     def __init__(self, sender: Sender) -> None:
         self.context: Context | None = None
         self.topics: set[str] = set()
+        self.missed_joins = False
         self._sender = sender
         self._held = 0
         self._early: list[tuple[str, int, bytes, int, int]] = []
+        self._early_bytes = 0
         self._floors: dict[str, int] = {}
 
     @property
     def user_id(self) -> int:
         return self.context.user_id if self.context else 0
 
+    @property
+    def live(self) -> bool:
+        """Whether it has been welcomed and nothing is held back."""
+        return self.context is not None and not self._held
+
     def hear(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
         """Take an event of a topic this session joined."""
         if self._held:
-            self._early.append((topic, change, frame, lane, by))
-            if len(self._early) > MAX_EARLY:
-                self._early.clear()
-                self.overflowed()
+            self._keep(topic, change, frame, lane, by)
             return
         if change and self._floors and change <= self._floors.get(topic, 0):
             return
         self._sender.send(frame, lane, (topic, by) if lane == PASSING else None)
+
+    def _keep(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
+        """Hold an event back, but not a passing one, and not more than a slow reader may owe."""
+        if lane == PASSING or self._early_bytes > self._sender.limit_bytes:
+            return
+        self._early.append((topic, change, frame, lane, by))
+        self._early_bytes += len(frame)
+        if self._early_bytes > self._sender.limit_bytes:
+            self._early.clear()
+            # Not from here: the hub is just going through its listeners.
+            asyncio.get_running_loop().call_soon(self.overflowed)
 
     def send(self, frame: bytes, lane: int) -> None:
         """Send a frame that is meant for this session alone."""
@@ -70,6 +92,7 @@ class Ear:
         self._floors.update(floors)
         if not self._held:
             early, self._early = self._early, []
+            self._early_bytes = 0
             for event in early:
                 self.hear(*event)
         for topic in floors:
@@ -80,4 +103,5 @@ class Ear:
         """Undo a hello that failed: nothing was heard."""
         self.context = None
         self._early.clear()
+        self._early_bytes = 0
         self._held -= 1

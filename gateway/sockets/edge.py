@@ -7,9 +7,11 @@ has 5 s and 16 KiB, for every connection on the port, those that become WebSocke
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -30,6 +32,7 @@ class Edge(HttpToolsProtocol):
         self._in_head = True
         self._head_until = 0.0
         self._address = ""
+        self._read = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -40,7 +43,21 @@ class Edge(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head and not self._head_bytes:
             self._head_bytes = 1  # it has begun to speak
+        self._read = data
         super().data_received(data)
+        self._read = b""
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, with what came behind the request in the same read.
+
+        uvicorn drops that: a client that does not wait for the 101 would never hear a reply.
+        """
+        super().handle_websocket_upgrade()
+        upgrade = sys.exception()
+        assert isinstance(upgrade, httptools.HttpParserUpgrade)
+        rest = self._read[upgrade.args[0] :]
+        if rest and not self.transport.is_closing():
+            self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -29,7 +29,8 @@ def select_subprotocol(
 
 def token_of(headers: Headers) -> str | None:
     """Find a token in the Authorization header or among the offered subprotocols."""
-    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
+    sent = headers.get_all("Authorization")
+    scheme, _, credentials = (sent[0] if len(sent) == 1 else "").partition(" ")
     if scheme.lower() == "bearer" and credentials:
         return credentials.strip()
     for line in headers.get_all("Sec-WebSocket-Protocol"):
@@ -84,7 +85,10 @@ def origin_allowed(headers: Headers, allowed: tuple[str, ...]) -> bool:
     origin = origins[0]
     if origin in allowed:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # "http://["
+        return False
     hosts = headers.get_all("Host")
     return parts.scheme in ("http", "https") and len(hosts) == 1 and parts.netloc == hosts[0]
 

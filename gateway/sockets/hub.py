@@ -64,7 +64,12 @@ class Hub:
 
     def leave(self, listener: Listener) -> None:
         """Take listener out of every topic."""
-        for topic in listener.topics:
+        self.part(listener, tuple(listener.topics))
+
+    def part(self, listener: Listener, topics: Iterable[str]) -> None:
+        """Take listener out of these topics."""
+        for topic in topics:
+            listener.topics.discard(topic)
             listeners = self._listeners.get(topic)
             if listeners is None:
                 continue
@@ -72,7 +77,6 @@ class Hub:
             if not listeners:
                 del self._listeners[topic]
                 self._closed(topic)
-        listener.topics.clear()
 
     def listeners(self, topic: str) -> Collection[Listener]:
         """Return who hears this topic now; do not keep it."""

@@ -17,7 +17,6 @@ import structlog
 
 from gateway import commands, topics
 from gateway.auth import Tokens
-from gateway.auth.queries import employees
 from gateway.bus import Announcement, Bus, announce
 from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import messages as message_queries
@@ -31,7 +30,6 @@ from gateway.protocol import (
     PresenceWatch,
     PresenceWatched,
     Unread,
-    close_codes,
 )
 from gateway.settings import Settings
 from gateway.sockets import lanes, welcome
@@ -41,8 +39,9 @@ from gateway.sockets.hub import Hub
 from gateway.sockets.presence_watch import PresenceWatch as Watch
 from gateway.sockets.sender import Cork
 from gateway.sockets.shared_frame import text_frame
-from gateway.sockets.streams import Streams
+from gateway.sockets.streams import PAGE, Streams
 from gateway.sockets.unread_push import UnreadPush
+from gateway.sockets.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from gateway.sockets.session import Session
@@ -51,8 +50,6 @@ log = structlog.get_logger(__name__)
 
 CONVERSATION = "conversation:"
 PRESENCE = "presence:"
-CHANGES_AT_ONCE = 200
-REVOCATION_S = 5.0
 HELLOS_AT_ONCE = 32
 """Hellos served at the same time; the rest wait their turn, so that a reconnect storm does not
 take every database connection from those who are already here."""
@@ -83,6 +80,7 @@ class Node:
         self.hub.after("message.created", self._message_delivered)
         self.hub.after("receipt.read", self._receipt_delivered)
         self.hub.after("conversation.created", self._conversation_delivered)
+        self.upkeep = Upkeep(self)
         self._addresses: Counter[str] = Counter()
         self.opened = 0
         self.bytes_in = 0
@@ -97,7 +95,7 @@ class Node:
         stack.callback(self.wheel.stop)
         self.spawn(self.streams.run(self.settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")
-        self.spawn(self._revoke(), name="revocation")
+        self.spawn(self.upkeep.run(), name="upkeep")
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
         self.tasks.spawn(work, name=name)
@@ -127,6 +125,7 @@ class Node:
     def resynced(self) -> None:
         """Take note that the bus may have lost something."""
         self.streams.check_all()
+        self.upkeep.news_lost()
 
     def _topic_opened(self, topic: str) -> None:
         if topic.startswith(CONVERSATION):
@@ -151,13 +150,18 @@ class Node:
     def _conversation_delivered(self, announcement: Announcement, listeners: Any) -> None:
         conversation_id = orjson.loads(announcement.payload)["conversation_id"]
         for session in list(listeners):
+            if topics.conversation(conversation_id) in session.topics:
+                continue
+            if not session.live:  # its hello looks for such conversations itself
+                session.missed_joins = True
+                continue
             self.spawn(welcome.join_late(self, session, conversation_id), name="session.join_late")
 
     # --- what streams and counts read ------------------------------------------------------
 
     async def _changes_after(self, asked: Sequence[tuple[int, int]]) -> list[Announcement]:
         async with self.services.connection() as conn:
-            found = await message_queries.changed_after(conn, asked, CHANGES_AT_ONCE)
+            found = await message_queries.changed_after(conn, asked, PAGE)
         return [
             announce(
                 topics.conversation(message.conversation_id),
@@ -239,22 +243,6 @@ class Node:
             self.spawn(self.services.presence.leave(user_id, session.id), name="presence.leave")
         if not self.sessions:
             self.drain.ended()
-
-    async def _revoke(self) -> None:
-        """Let go of employees who were disabled: within seconds, whatever the bus lost."""
-        while True:
-            await asyncio.sleep(REVOCATION_S)
-            present = {session.user_id for session in self.sessions} - {0}
-            if not present:
-                continue
-            try:
-                async with self.services.connection() as conn:
-                    gone = set(await employees.inactive(conn, present))
-            except Exception as error:  # noqa: BLE001 - asked again in a moment
-                log.warning("revocation.read_failed", error=type(error).__name__)
-                continue
-            for session in [s for s in self.sessions if s.user_id in gone]:
-                session.end(close_codes.EMPLOYEE_DISABLED)
 
     # --- figures ---------------------------------------------------------------------------
 

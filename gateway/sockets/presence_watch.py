@@ -15,6 +15,8 @@ import orjson
 from gateway import topics
 from gateway.bus import Announcement
 from gateway.people.presences import from_wire
+from gateway.protocol import PresenceChanged
+from gateway.protocol.codec import encode
 from gateway.sockets import lanes
 from gateway.sockets.shared_frame import text_frame
 from presence import Presence
@@ -40,6 +42,7 @@ class PresenceWatch:
         self._unheard = unheard
         self._news: dict[Session, dict[int, bytes]] = {}
         self._flushing = False
+        self._degraded = False
 
     def __contains__(self, topic: str) -> bool:
         return topic in self._shards
@@ -55,6 +58,19 @@ class PresenceWatch:
             self._shards[topic] = self._shards.get(topic, 0) + 1
         session.watched = wanted
         return sorted({topics.presence(employee_id) for employee_id in wanted})
+
+    def watched(self) -> list[int]:
+        """Return everyone whom someone here watches."""
+        return list(self._watchers)
+
+    def mark(self, *, degraded: bool) -> None:
+        """Tell every watcher when presence becomes, or is no longer, the last known state."""
+        if degraded == self._degraded:
+            return
+        self._degraded = degraded
+        frame = text_frame(encode(PresenceChanged(presences=[], degraded=degraded)))
+        for session in {s for watchers in self._watchers.values() for s in watchers}:
+            session.hear("", 0, frame, lanes.RECEIPT, 0)
 
     def forget(self, session: Session) -> None:
         """Drop everything this session watches."""
@@ -86,8 +102,9 @@ class PresenceWatch:
                 continue
             key = tuple(presences.values())
             if key not in frames:  # most watchers hear the same news
-                payload = b'{"type":"presence.changed","presences":[%b],"degraded":false}' % (
-                    b",".join(key)
+                payload = b'{"type":"presence.changed","presences":[%b],"degraded":%b}' % (
+                    b",".join(key),
+                    b"true" if self._degraded else b"false",
                 )
                 frames[key] = text_frame(payload)
             session.hear("", 0, frames[key], lanes.RECEIPT, 0)

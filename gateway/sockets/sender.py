@@ -115,6 +115,11 @@ class Sender:
         return self._full
 
     @property
+    def limit_bytes(self) -> int:
+        """How much may wait."""
+        return self._limit
+
+    @property
     def waiting_bytes(self) -> int:
         """Bytes that wait here and may not be dropped."""
         return self._backlog.waiting_bytes if self._backlog else 0

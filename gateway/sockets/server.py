@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import structlog
 from websockets.frames import Frame, Opcode
@@ -90,7 +89,7 @@ class SocketProtocol(asyncio.Protocol):
             self._write_protocol()  # pongs go before the answers to what came in the same read
         for event in self._ws.events_received():
             if isinstance(event, Request):
-                self._handshake(event)
+                self._shake_hands(event)
             elif isinstance(event, Frame):
                 self._frame(event)
         self._write_protocol()
@@ -136,6 +135,16 @@ class SocketProtocol(asyncio.Protocol):
 
     # --- handshake -------------------------------------------------------------------------
 
+    def _shake_hands(self, request: Request) -> None:
+        """Answer the upgrade; a request that trips us leaves nothing behind."""
+        try:
+            self._handshake(request)
+        except Exception:
+            log.exception("socket.handshake_failed", address=self._address)
+            self._server_state.connections.discard(self)
+            if self._transport is not None:
+                self._transport.abort()
+
     def _handshake(self, request: Request) -> None:
         trusted = self._node.settings.trusted_proxies
         self._address = address_of(request.headers, self._address, trusted)
@@ -156,7 +165,7 @@ class SocketProtocol(asyncio.Protocol):
 
     def _refuse(self, request: Request) -> Response | None:
         error: GatewayError | None = None
-        if urlsplit(request.path).path != PATH:
+        if request.path.partition("?")[0] != PATH:
             error = NotFound(f"The WebSocket is at {PATH}.")
         elif self._node.drain.begun:
             error = Draining()
@@ -170,7 +179,7 @@ class SocketProtocol(asyncio.Protocol):
             "socket.refused",
             code=error.code,
             address=self._address,
-            origin=request.headers.get("Origin", "")[:200],
+            origin=",".join(request.headers.get_all("Origin"))[:200],
         )
         return refusal_response(error)
 
@@ -250,9 +259,21 @@ class SocketProtocol(asyncio.Protocol):
         data = b"".join(parts)
         if b"" in parts:
             self._end(data)
-            self._transport.close()
+            self._hang_up(self._transport)
         elif data:
             self._sender.control(data)
+
+    def _hang_up(self, transport: asyncio.Transport) -> None:
+        """Close the TCP connection; only our half of it when the client may still be sending.
+
+        Closing with unread bytes resets the line: a client in the middle of too large a frame
+        lost our 1009 that way. It has LINGER_S to take note; what it sends is thrown away.
+        """
+        failed = self._ws.close_sent is not None and self._ws.close_rcvd is None
+        if failed and transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
 
 
 def protocol_class(node: Callable[[], Node]) -> Callable[..., SocketProtocol]:

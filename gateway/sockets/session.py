@@ -24,9 +24,11 @@ from gateway.errors import (
     TokenInvalid,
     TooFast,
     TooMany,
+    UnknownCommand,
 )
 from gateway.limits import Bucket
 from gateway.protocol import (
+    COMMANDS,
     Hello,
     Pong,
     PresenceWatch,
@@ -47,11 +49,15 @@ from gateway.sockets.shared_frame import PONG, text_frame
 log = structlog.get_logger(__name__)
 
 
+ABUSE = (TooFast, Malformed, TooMany, UnknownCommand, HelloRequired)
+"""Refusals that no honest client gathers: too many within a minute end the connection."""
+
+
 class Session(Deadlines):
     """A client from its first frame to its last."""
 
     __slots__ = (
-        "_bucket", "_errors", "_pending", "_reading_paused", "_token", "device", "draining",
+        "_bucket", "_errors", "_pending", "_token", "device", "draining",
         "frames_in", "id", "watched",
     )  # fmt: skip
 
@@ -68,7 +74,6 @@ class Session(Deadlines):
         self._bucket = Bucket(node.settings.commands_per_s, node.settings.commands_burst)
         self._errors: Bucket | None = None
         self._pending: deque[incoming.Asked] = deque()
-        self._reading_paused = False
 
     # --- what the client says --------------------------------------------------------------
 
@@ -118,6 +123,9 @@ class Session(Deadlines):
         try:
             while self._pending and not self.closed:
                 asked = self._pending.popleft()
+                if self.draining:
+                    self._refuse(asked.id, Draining())
+                    continue
                 await self._run(asked.id, asked.type, asked.fields)
                 if self._reading_paused and len(self._pending) * 2 <= (
                     self._node.settings.max_pending
@@ -141,7 +149,8 @@ class Session(Deadlines):
         else:
             if request_id is not None and result is not Hello:
                 self._reply(request_id, result if result is not None else {})
-        self._node.took(type_, asyncio.get_running_loop().time() - started)
+        if type_ in COMMANDS:  # never a name that a client made up
+            self._node.took(type_, asyncio.get_running_loop().time() - started)
 
     async def _answer(self, request_id: int | None, command: Any) -> Any:
         if isinstance(command, Hello):
@@ -164,18 +173,22 @@ class Session(Deadlines):
             await self._node.welcome(self, command, self._token, request_id)
         except GatewayError as error:
             code = close_after(error)
-            if code is not None:
+            if code is not None:  # anything else is temporary: the same token may be tried again
                 self._refuse(request_id, error)
                 self._connection.close(code)
                 return
             raise
-        finally:
-            self._token = None
+        self._token = None
 
     def welcomed(self, request_id: int | None, welcome: Welcome) -> None:
         """Send the welcome: the first frame of a session."""
         self.arm(asyncio.get_running_loop().time())
         self._reply(request_id if request_id is not None else 0, welcome)
+
+    def identify(self, identity: Identity) -> None:
+        """Go on as this: the same employee, with what they may do from now on."""
+        assert self.context is not None
+        self.context = Context(identity, self.context.services, self.topics)
 
     def _refresh(self, command: TokenRefresh) -> TokenRefreshed:
         assert self.context is not None
@@ -183,11 +196,7 @@ class Session(Deadlines):
         if claims.employee_id != self.user_id:
             raise TokenInvalid("A token for somebody else does not refresh this one.")
         old = self.context.identity
-        self.context = Context(
-            Identity(old.employee, old.permissions, claims.expires_at),
-            self.context.services,
-            self.topics,
-        )
+        self.identify(Identity(old.employee, old.permissions, claims.expires_at))
         self._warned = False
         self.arm(asyncio.get_running_loop().time())
         return TokenRefreshed(token_expires_at=claims.expires_at)
@@ -203,7 +212,7 @@ class Session(Deadlines):
             said = {"id": request_id, **said}
         self._sender.send(text_frame(codec.encode(said)))
         self._node.refused(error.code)
-        if isinstance(error, TooFast | Malformed | TooMany):
+        if isinstance(error, ABUSE):
             if self._errors is None:
                 most = self._node.settings.max_errors
                 self._errors = Bucket(most / 60, most)

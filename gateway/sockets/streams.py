@@ -9,6 +9,7 @@ COMMIT and publish, or the CRM writing its own rows).
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -25,6 +26,9 @@ MAX_EARLY = 1_000
 """Events that may wait behind a gap; beyond it they are dropped here and read back instead."""
 
 SWEEP_BATCH = 5_000
+
+PAGE = 200
+"""Changes of one conversation read at once."""
 
 ChangesAfter = Callable[[Sequence[tuple[int, int]]], Awaitable[list[Announcement]]]
 """Read the events after each (conversation, change), in order."""
@@ -159,8 +163,14 @@ class Streams:
         self._behind.clear()
         if not asked:
             return
+        read: Counter[int] = Counter()
         for announcement in await self._changes_after(asked):
-            self._heal(int(announcement.topic.rpartition(":")[2]), announcement)
+            conversation_id = int(announcement.topic.rpartition(":")[2])
+            read[conversation_id] += 1
+            self._heal(conversation_id, announcement)
+        for conversation_id, count in read.items():
+            if count >= PAGE:  # there may be more
+                self._read_soon(conversation_id)
 
     def _heal(self, conversation_id: int, announcement: Announcement) -> None:
         """Deliver what the database says is next: there a skipped number is no gap."""

@@ -58,6 +58,12 @@ class UnreadPush:
         if self._dirty:
             self._wake.set()
 
+    def check_all(self) -> None:
+        """Have everything that anyone here was told compared with the database."""
+        for employee_id, known in self._told.items():
+            self._dirty.setdefault(employee_id, set()).update(known)
+        self._wake.set()
+
     async def run(self) -> None:
         """Push until cancelled; an outage delays, it loses nothing."""
         loop = asyncio.get_running_loop()

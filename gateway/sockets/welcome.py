@@ -7,20 +7,25 @@ already contains.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
 import structlog
 
 from gateway import auth, topics
-from gateway.chat import receipts, snapshot
+from gateway.chat import conversations, receipts, snapshot
 from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import messages as message_queries
 from gateway.context import Context
-from gateway.protocol import Call, Hello, MessageCreated, UnreadCounts, Welcome
+from gateway.errors import GatewayError
+from gateway.protocol import Call, Hello, Message, MessageCreated, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
 from gateway.sockets.shared_frame import text_frame
+from gateway.sockets.streams import PAGE
 from gateway.telephony import calls
 
 if TYPE_CHECKING:
@@ -40,12 +45,14 @@ async def serve(
         members = await conversation_queries.memberships(
             conn, identity.user_id, node.settings.max_topics
         )
+    if session.closed:  # it left while it waited for its turn, or for the database
+        return
     ctx = Context(identity, node.services, session.topics)
+    heard_ids = {member.conversation_id for member in members}
     session.hold()
     try:
         session.context = ctx
-        heard = [topics.conversation(member.conversation_id) for member in members]
-        wanted = [topics.user(identity.user_id), *heard]
+        wanted = [topics.user(identity.user_id), *map(topics.conversation, heard_ids)]
         node.hub.join(session, wanted)
         await node.bus.subscribe(wanted)
         taken = await snapshot.take(
@@ -62,12 +69,18 @@ async def serve(
     except BaseException:
         node.hub.leave(session)
         session.abandon()
+        if not node.hub.listeners(topics.user(identity.user_id)):
+            node.unread.left(identity.user_id)
         raise
     session.welcomed(request_id, welcome)
     session.release(
         {topics.conversation(cid): change for cid, change in taken.positions.items()},
         keep=node.streams.behind(taken.positions),
     )
+    if session.missed_joins or not set(taken.positions) <= heard_ids:
+        # Made between our two looks at the memberships, or while we were catching up.
+        with suppress(GatewayError):  # the next upkeep does what cannot be done now
+            await node.upkeep.reconcile(identity.user_id, [session])
     if command.device is not None:
         session.device = command.device.kind
     log.info(
@@ -105,25 +118,77 @@ def _welcome(node: Node, session: Session, taken: snapshot.Snapshot, live: list[
 
 
 async def join_late(node: Node, session: Session, conversation_id: int) -> None:
-    """Let a live session hear a conversation that it was just put into, from its beginning."""
-    topic = topics.conversation(conversation_id)
-    if session.closed or topic in session.topics:
-        return
+    """Let a live session hear a conversation that was just made, from its beginning.
+
+    Its first change is its making, which the session has heard.
+    """
+    async with _joining(node, session, conversation_id) as joining:
+        async with node.services.connection() as conn:
+            missed = await message_queries.changed_after(conn, [(conversation_id, 1)], PAGE)
+        joining.floor = _send_all(session, missed)
+
+
+async def join_known(node: Node, session: Session, conversation_id: int) -> None:
+    """Let a live session hear a conversation whose making it may not have heard of.
+
+    A short one is sent whole, so that who has some of it lacks nothing; of a long one a client
+    that does not know it fetches what it shows.
+    """
+    async with _joining(node, session, conversation_id) as joining:
+        async with node.services.connection() as conn:
+            conversation = await conversations.one(conn, session.user_id, conversation_id)
+            whole = conversation.last_change <= PAGE
+            missed = (
+                await message_queries.changed_after(conn, [(conversation_id, 1)], PAGE)
+                if whole
+                else []
+            )
+        event = conversations.created(conversation, change=1 if whole else conversation.last_change)
+        session.send(text_frame(encode(event)), lanes.MESSAGE)
+        joining.floor = _send_all(session, missed) if whole else conversation.last_change
+
+
+def _send_all(session: Session, messages: list[Message]) -> int:
+    """Send these as events; return how far the session then is."""
+    floor = 1
+    for message in messages:
+        event = MessageCreated(
+            conversation_id=message.conversation_id, change=message.change, message=message
+        )
+        session.send(text_frame(encode(event)), lanes.MESSAGE)
+        floor = message.change
+    return floor
+
+
+@dataclass(slots=True)
+class _Joining:
+    """How far a session is in the conversation it joins; None: it must not stay in it."""
+
+    floor: int | None = None
+
+
+@asynccontextmanager
+async def _joining(node: Node, session: Session, conversation_id: int) -> AsyncIterator[_Joining]:
+    """Hold the session's events back, join, subscribe; go on where `floor` says.
+
+    What fails in between undoes the joining: the upkeep sees it missing, and joins again.
+    """
+    topic, joining = topics.conversation(conversation_id), _Joining()
+    already = topic in session.topics
     session.hold()
-    floor = 1  # the conversation's first change is its making, which the session has heard
     try:
         node.hub.join(session, [topic])
         await node.bus.subscribe([topic])
-        async with node.services.connection() as conn:
-            missed = await message_queries.changed_after(conn, [(conversation_id, floor)], 200)
-        for message in missed:
-            event = MessageCreated(
-                conversation_id=conversation_id, change=message.change, message=message
-            )
-            session.send(text_frame(encode(event)), lanes.MESSAGE)
-            floor = message.change
-        node.streams.start_at({conversation_id: floor})
-        if session.user_id:
-            node.unread.changed([session.user_id], conversation_id)
+        yield joining
+    except (GatewayError, OSError, TimeoutError) as error:
+        log.warning("session.join_failed", session=session.id, error=type(error).__name__)
     finally:
-        session.release({topic: floor}, keep=node.streams.behind({conversation_id: floor}))
+        if joining.floor is None:
+            if not already:
+                node.hub.part(session, [topic])
+            session.release({})
+        else:
+            floors = {conversation_id: joining.floor}
+            node.streams.start_at(floors)
+            session.release({topic: joining.floor}, keep=node.streams.behind(floors))
+            node.unread.changed([session.user_id], conversation_id)

@@ -6,7 +6,8 @@ on, ended when it is over. The call travels whole, with its version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 
 import structlog
 
@@ -14,8 +15,9 @@ from gateway import topics
 from gateway.bus import Announcement, announce
 from gateway.context import Services
 from gateway.protocol import Call, CallEnded, CallOffered, CallUpdated
+from gateway.telephony.queries import calls as queries
 from gateway.telephony.screen_pop import ScreenPop
-from ingest import CallChange, CallState
+from ingest import CallChange, CallState, load_calls
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +30,23 @@ async def calls_changed(services: Services, changes: Sequence[CallChange]) -> No
     for change in changes:
         for employee_id, talking in _talking(pop, change):
             await services.presence.set_on_call(employee_id, str(change.after.id), talking)
+
+
+async def again(
+    services: Services, deliver: Callable[[Announcement], None], since: datetime
+) -> None:
+    """Tell people on this node anew of calls that changed since then; versions sort it out."""
+    async with services.connection() as conn:
+        changed = await queries.changed_since(conn, since)
+        states = list((await load_calls(conn, changed)).values()) if changed else []
+        pop = await ScreenPop.read(conn, states)
+    for state in states:
+        call = pop.call(state)
+        event = CallEnded(call=call) if state.status == "ended" else CallUpdated(call=call)
+        for extension in sorted(state.extensions):
+            employee_id = pop.employee(state.source, extension)
+            if employee_id is not None:
+                deliver(announce(topics.user(employee_id), event))
 
 
 def _announcements(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:

@@ -329,6 +329,7 @@ export function verdict(code) {
  * Reply to presence.watch: a snapshot, deltas follow as presence.changed.
  * @typedef {object} PresenceWatched
  * @property {Presence[]} presences
+ * @property {boolean} degraded True while presence cannot be read: what is shown is the last known state.
  */
 
 /**

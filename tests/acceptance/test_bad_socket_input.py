@@ -346,3 +346,29 @@ async def test_a_token_may_come_with_the_handshake(desk: Desk) -> None:
     async with raw(f"{url}?token={token}") as client:
         answer = await client.ask({"type": "hello", "id": 1})
         assert answer["error"]["code"] == "token.missing"
+
+
+ODD_HEADS = {
+    "two origins": b"Origin: https://a.example\r\nOrigin: https://b.example\r\n",
+    "a broken origin": b"Origin: http://[\r\n",
+    "two tokens": b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n",
+    "two hosts": b"Host: evil.example\r\nOrigin: http://x\r\n",
+    "no key": b"",
+}
+
+
+async def test_odd_upgrades_leave_nothing_behind(desk: Desk) -> None:
+    """Doubled and broken headers are answered or cut; a stopping node does not wait for them."""
+    node = desk.nodes[0]
+    for name, extra in ODD_HEADS.items():
+        key = b"" if name == "no key" else b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+        writer.write(
+            b"GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" + key + extra + b"\r\n"
+        )
+        status = (await reader.readline())[9:12]
+        assert status == (b"101" if name == "two tokens" else status), name
+        assert status in {b"101", b"400", b"403"}, name
+        writer.close()
+    await eventually(lambda: not node.server.server_state.connections)

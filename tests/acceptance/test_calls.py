@@ -8,9 +8,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from gateway.protocol import CallEnded, CallList, CallOffered, CallUpdated
 from ingest import CallEvent, events_of, shift
+from tests.acceptance.test_rest import signed
 from tests.desk import OKSANA, PETRO, Desk, nothing_within
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -117,6 +121,50 @@ async def test_calls_are_listed_for_those_who_took_part_and_who_may_see_all(desk
     assert [call.answered_by for call in mine.calls] == [OKSANA]
     assert his.calls == []
     assert everyones.calls == mine.calls
+
+
+async def test_calls_are_paged_one_by_one(desk: Desk) -> None:
+    """Each call stands on one page, newest first, on the socket and over HTTP."""
+    for name in ("l01", "l02", "l05"):
+        (path,) = RECORDINGS.glob(f"{name}*.jsonl.gz")
+        await play(desk, await recorded(path))
+    oksana, http = await desk.client(OKSANA), desk.http(OKSANA)
+
+    seen, cursor = [], None
+    while True:
+        page = await oksana.request(CallList(limit=1, cursor=cursor))
+        seen += [str(call.id) for call in page.calls]
+        cursor = page.next
+        if cursor is None:
+            break
+    first = (await http.get("/v1/telephony/calls", params={"limit": 2})).json()
+    second = await http.get("/v1/telephony/calls", params={"limit": 2, "cursor": first["next"]})
+
+    everything = (await http.get("/v1/telephony/calls")).json()["calls"]
+    assert seen == [call["id"] for call in everything]
+    assert seen == [call["id"] for call in (*first["calls"], *second.json()["calls"])]
+    assert len(seen) == 3
+
+
+async def test_a_pbx_that_only_posts_rings_too(desk: Desk) -> None:
+    """The documented example of a webhook, from ringing to the end."""
+    oksana, http = await desk.client(OKSANA, node=1), desk.http()
+    now = datetime.now(UTC)
+
+    async def post(**event: Any) -> None:
+        body = orjson.dumps([{"call_key": "c1", "occurred_at": now.isoformat(), **event}])
+        answer = await http.post("/v1/telephony/events", content=body, headers=signed(body))
+        assert answer.json()["accepted"] == 1, answer.text
+
+    await post(type="call.started", leg_key="a", attrs={"number": "+380671234567"})
+    await post(type="leg.ringing", leg_key="b", extension="101")
+
+    offered = (await oksana.next(CallOffered)).call
+    assert offered.customer is not None
+    assert offered.customer.name == "Ivan Petrenko"
+    await post(type="leg.ended", leg_key="b")
+    await post(type="leg.ended", leg_key="a")
+    assert (await oksana.next(CallEnded)).call.outcome in {"abandoned", "missed"}
 
 
 async def test_the_replay_command_rings_on_a_running_node(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.db import Conn
 from gateway.protocol import Employee
@@ -31,8 +32,26 @@ async def find(conn: Conn, employee_id: int) -> Found | None:
         """,
         employee_id,
     )
-    if row is None:
-        return None
+    return _to_found(row) if row else None
+
+
+async def standing(conn: Conn, employee_ids: Collection[int]) -> dict[int, Found]:
+    """Return these employees as the CRM has them now; who is gone is left out."""
+    rows = await conn.fetch(
+        """
+        -- employees.standing
+        SELECT e.id, e.name, e.department, e.position, e.avatar_url, e.active,
+               ARRAY(SELECT p.permission FROM crm.permissions AS p
+                      WHERE p.employee_id = e.id) AS permissions
+          FROM crm.employees AS e
+         WHERE e.id = ANY ($1::bigint[])
+        """,
+        list(employee_ids),
+    )
+    return {row["id"]: _to_found(row) for row in rows}
+
+
+def _to_found(row: Any) -> Found:
     employee = Employee(
         id=row["id"],
         name=row["name"],
@@ -41,18 +60,3 @@ async def find(conn: Conn, employee_id: int) -> Found | None:
         avatar_url=row["avatar_url"],
     )
     return Found(employee, row["active"], frozenset(row["permissions"]))
-
-
-async def inactive(conn: Conn, employee_ids: Collection[int]) -> list[int]:
-    """Return which of these employees are gone or no longer active."""
-    rows = await conn.fetch(
-        """
-        -- employees.inactive
-        SELECT asked.id
-          FROM unnest($1::bigint[]) AS asked (id)
-          LEFT JOIN crm.employees AS e ON e.id = asked.id
-         WHERE e.active IS NOT TRUE
-        """,
-        list(employee_ids),
-    )
-    return [row["id"] for row in rows]

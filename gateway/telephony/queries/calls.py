@@ -74,3 +74,19 @@ async def live(conn: Conn, telephones: list[tuple[str, str]]) -> list[UUID]:
         [extension for _, extension in telephones],
     )
     return [row["id"] for row in rows]
+
+
+async def changed_since(conn: Conn, since: datetime) -> list[UUID]:
+    """Return calls of the last 12 hours that changed after since, at most 1,000."""
+    rows = await conn.fetch(
+        """
+        -- calls.changed_since
+        SELECT id
+          FROM realtime.call_sessions
+         WHERE started_at > now() - interval '12 hours' AND updated_at > $1
+         ORDER BY started_at DESC, id DESC
+         LIMIT 1000
+        """,
+        since,
+    )
+    return [row["id"] for row in rows]
