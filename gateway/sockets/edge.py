@@ -33,12 +33,21 @@ class Edge(HttpToolsProtocol):
         self._head_until = 0.0
         self._address = ""
         self._read = b""
+        self._counted = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if peer else "unix"
-        self._expect_head()
+        self._counted = True
+        if self._node.http_opened(self._address):
+            self._expect_head()
+        else:
+            self._cut("too many connections")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._no_longer_http()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._in_head and not self._head_bytes:
@@ -52,6 +61,7 @@ class Edge(HttpToolsProtocol):
 
         uvicorn drops that: a client that does not wait for the 101 would never hear a reply.
         """
+        self._no_longer_http()
         super().handle_websocket_upgrade()
         upgrade = sys.exception()
         assert isinstance(upgrade, httptools.HttpParserUpgrade)
@@ -99,6 +109,11 @@ class Edge(HttpToolsProtocol):
         until = asyncio.get_running_loop().time() + self._node.settings.head_s
         self._head_until = until
         self._node.wheel.add(until, self)
+
+    def _no_longer_http(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._node.http_closed(self._address)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

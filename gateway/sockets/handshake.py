@@ -45,14 +45,14 @@ def address_of(headers: Headers, peer: str, trusted: tuple[str, ...]) -> str:
 
     X-Forwarded-For grows to the right, and only what trusted proxies wrote can be believed.
     """
-    if not trusted or not _is_in(peer, trusted):
+    if not trusted or not is_in(peer, trusted):
         return peer
     hops = [hop.strip() for line in headers.get_all("X-Forwarded-For") for hop in line.split(",")]
     for hop in reversed(hops):
         if not _is_address(hop):
             break
         peer = hop
-        if not _is_in(hop, trusted):
+        if not is_in(hop, trusted):
             break
     return peer
 
@@ -65,7 +65,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_in(address: str, networks: tuple[str, ...]) -> bool:
+def is_in(address: str, networks: tuple[str, ...]) -> bool:
+    """Say whether an address is in one of these networks."""
     if not _is_address(address):
         return False
     asked = ipaddress.ip_address(address)

@@ -34,6 +34,7 @@ from gateway.protocol import (
 from gateway.settings import Settings
 from gateway.sockets import lanes, welcome
 from gateway.sockets.drain import Drain
+from gateway.sockets.handshake import is_in
 from gateway.sockets.heartbeat import Wheel
 from gateway.sockets.hub import Hub
 from gateway.sockets.presence_watch import PresenceWatch as Watch
@@ -82,6 +83,7 @@ class Node:
         self.hub.after("conversation.created", self._conversation_delivered)
         self.upkeep = Upkeep(self)
         self._addresses: Counter[str] = Counter()
+        self._http: Counter[str] = Counter()
         self.opened = 0
         self.bytes_in = 0
         self.closes: Counter[int] = Counter()
@@ -190,6 +192,22 @@ class Node:
             listener.hear(topic, 0, frame, lanes.RECEIPT, 0)
 
     # --- sessions --------------------------------------------------------------------------
+
+    def http_opened(self, address: str) -> bool:
+        """Count a connection that is not, or not yet, a WebSocket; False when there are too many.
+
+        A trusted proxy may open as many as it likes: it speaks for many.
+        """
+        self._http[address] += 1
+        trusted = self.settings.trusted_proxies
+        return self._http[address] <= self.settings.connections_per_address or is_in(
+            address, trusted
+        )
+
+    def http_closed(self, address: str) -> None:
+        self._http[address] -= 1
+        if self._http[address] <= 0:
+            del self._http[address]
 
     def may_connect(self, address: str) -> bool:
         return self._addresses[address] < self.settings.connections_per_address

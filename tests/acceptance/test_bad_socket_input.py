@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import uuid
 from datetime import timedelta
@@ -372,3 +373,22 @@ async def test_odd_upgrades_leave_nothing_behind(desk: Desk) -> None:
         assert status in {b"101", b"400", b"403"}, name
         writer.close()
     await eventually(lambda: not node.server.server_state.connections)
+
+
+async def test_one_address_may_not_hold_every_connection(empty_desk: Desk) -> None:
+    """Open connections that are no WebSockets yet are counted, too, and uncounted at their end."""
+    node = await empty_desk.start_node(connections_per_address=5)
+    held = [await asyncio.open_connection("127.0.0.1", node.port) for _ in range(5)]
+    await eventually(lambda: sum(node.node._http.values()) == 5)
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    for _, open_writer in held:
+        open_writer.close()
+    await eventually(lambda: not node.node._http)
+
+    async with raw(node.socket_url) as client:
+        assert "ok" in await client.hello(empty_desk.token(OKSANA))
+        assert not node.node._http
