@@ -17,8 +17,8 @@ $(READY): pyproject.toml uv.lock .ci/setup
 	@PYTHON="$(PYTHON)" .ci/setup
 	@rm -f .venv/.ready-*; touch $@
 
-dev: setup ## run the gateway with its own PostgreSQL and Valkey and a demo CRM
-	@$(BIN)/gateway dev
+dev: setup ## run the gateway with its own PostgreSQL and Valkey and a demo CRM (ARGS="--port 8090")
+	@$(BIN)/gateway dev $(ARGS)
 
 test: setup ## run every test (ARGS="-k resume" chooses some)
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -27,7 +27,7 @@ check: setup ## formatting, lint, types, layers
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@said=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
 
 format: setup ## let ruff rewrite the code
 	@$(BIN)/ruff format --quiet .

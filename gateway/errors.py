@@ -51,6 +51,13 @@ class TooLarge(GatewayError):
     http_status = 413
 
 
+class TooSlow(GatewayError):
+    """The body did not come to its end in time."""
+
+    code = "limit.too_slow"
+    http_status = 408
+
+
 class UnknownCommand(GatewayError):
     """There is no command of this type."""
 

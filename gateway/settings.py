@@ -107,6 +107,8 @@ class Settings(BaseSettings):
     """A socket that has not said hello by then is closed."""
     head_s: float = Field(default=5.0, gt=0)
     """An HTTP request's head must be complete by then."""
+    body_s: float = Field(default=10.0, gt=0)
+    """And its body by then, however it trickles; beyond it 408."""
     ping_s: float = Field(default=25.0, gt=0)
     """Quiet time after which the server pings. 25 s: home routers drop idle TCP after 30."""
     pong_s: float = Field(default=10.0, gt=0)

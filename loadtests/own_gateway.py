@@ -16,10 +16,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -27,11 +28,14 @@ from gateway.auth import Tokens
 from gateway.cli.state import find_running, read_secret
 from gateway.embedded.process import Child, start
 from loadtests.cast import Player
-from loadtests.queries import people
+from loadtests.process_cost import Process, workers_below
+from loadtests.queries import crowds, people
 
 START_S = 60.0
 """About 3 s on an idle machine; initdb on a busy one takes many times that."""
 POLL_S = 0.05
+
+Seat = Callable[[Any, Sequence[int], int], Awaitable[list[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class OwnGateway:
     database_url: str
     redis_url: str
     worker_ports: tuple[int, ...]
+    workers: tuple[Process, ...] = ()
+    """To be measured from outside; none where there is no /proc."""
 
     def socket_url(self, worker: int) -> str:
         return f"ws://127.0.0.1:{self.worker_ports[worker % len(self.worker_ports)]}/v1/ws"
@@ -56,10 +62,27 @@ class OwnGateway:
             for index, employee_id in enumerate(asyncio.run(self._hire(count)))
         ]
 
+    def rooms(self, players: Sequence[Player], size: int) -> list[int]:
+        """Put them into group conversations of this size; return these."""
+        return asyncio.run(self._seat(crowds.seat_in_rooms, players, size))
+
+    def circles(self, players: Sequence[Player], size: int) -> list[int]:
+        """Put each of them into this many group conversations of this size; return these."""
+        return asyncio.run(self._seat(crowds.seat_in_circles, players, size))
+
     async def _hire(self, count: int) -> list[int]:
+        async with self._connection() as conn:
+            return await people.hire(conn, count)
+
+    async def _seat(self, seat: Seat, players: Sequence[Player], size: int) -> list[int]:
+        async with self._connection() as conn:
+            return await seat(conn, [player.employee_id for player in players], size)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         conn = await asyncpg.connect(self.database_url)
         try:
-            return await people.hire(conn, count)
+            yield conn
         finally:
             await conn.close()
 
@@ -117,7 +140,11 @@ def _wait_ready(child: Child, directory: Path, workers: int) -> OwnGateway:
         if facts and all(_is_ready(port) for port in facts["worker_ports"]):
             assert len(facts["worker_ports"]) == workers
             return OwnGateway(
-                directory, facts["database_url"], facts["redis_url"], tuple(facts["worker_ports"])
+                directory,
+                facts["database_url"],
+                facts["redis_url"],
+                tuple(facts["worker_ports"]),
+                tuple(workers_below(facts["pid"])),
             )
         time.sleep(POLL_S)
     raise child.failed(f"was not ready within {START_S:.0f} s")

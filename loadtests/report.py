@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,7 +21,8 @@ class Result:
     scenario: str
     setting: str
     """What was done, in words."""
-    figures: dict[str, Figure]
+    figures: Mapping[str, Figure | Mapping[str, Figure]]
+    """A figure may be a group of them: one for each server that was compared."""
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -36,9 +38,10 @@ def machine() -> str:
 
 def table(result: Result) -> str:
     """Print the figures, one a line."""
-    width = max(len(name) for name in result.figures)
+    shown = _flat(result.figures)
+    width = max(len(name) for name in shown)
     lines = [f"{result.scenario}: {result.setting}", f"  {machine()}"]
-    lines += [f"  {name:<{width}}  {_shown(value):>10}" for name, value in result.figures.items()]
+    lines += [f"  {name:<{width}}  {_shown(value):>10}" for name, value in shown.items()]
     lines += [f"  FAILED: {failure}" for failure in result.failures]
     return "\n".join(lines) + "\n"
 
@@ -55,6 +58,16 @@ def to_json(result: Result) -> str:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     ).decode()
+
+
+def _flat(figures: Mapping[str, Figure | Mapping[str, Figure]]) -> dict[str, Figure]:
+    flat: dict[str, Figure] = {}
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": figure for inner, figure in value.items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def _shown(value: Figure) -> str:

@@ -46,16 +46,27 @@ def root(
 
 @app.command()
 def dev(
-    port: Annotated[int, typer.Option(help="Port of the page, REST and sockets.")] = 8080,
-    workers: Annotated[int, typer.Option(min=1, max=16, help="Worker processes.")] = 2,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port of the page, REST and sockets; GATEWAY_PORT, or 8080."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=16, help="Worker processes; GATEWAY_WORKERS, or 2."),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; GATEWAY_HOST, or 127.0.0.1.")
+    ] = None,
 ) -> None:
     """Run everything: PostgreSQL and Valkey of its own, a demo CRM, workers and the page.
 
     Prints the page's address and sign-in links for three demo employees. With
     GATEWAY_DATABASE_URL or GATEWAY_REDIS_URL set, those servers are used and not started; the
-    demo CRM is installed only into a database that has no schema `crm`. Ctrl-C stops everything;
-    the data stays in the state directory for the next time.
+    demo CRM is installed only into a database that has no schema `crm`. Ctrl-C stops everything.
+
+    Data and secrets stay for the next time in GATEWAY_STATE_DIR, by default
+    $XDG_STATE_HOME/crm-gateway or ~/.local/state/crm-gateway: one place for all clones of a user.
+    To begin anew, stop it and delete that directory.
     """
     from gateway.cli.dev import run
 
@@ -93,7 +104,11 @@ def migrate(
         bool, typer.Option(help="Change nothing; exit 1 if migrations are missing.")
     ] = False,
 ) -> None:
-    """Bring the schema `realtime` up to date. Safe to run on several nodes at once."""
+    """Bring the schema `realtime` of GATEWAY_DATABASE_URL up to date.
+
+    Safe to run on several nodes at once. Without that variable, `--check` looks at the database
+    of the `gateway dev` that runs on this machine.
+    """
     from gateway.cli.migrate import run
 
     run(demo=demo, check=check)
@@ -106,7 +121,8 @@ def token(
 ) -> None:
     """Print a token for an employee, signed with GATEWAY_TOKEN_SECRET.
 
-    While `gateway dev` runs with a secret of its own, that one is used.
+    Without that, with the secret that `gateway dev` made for itself. Whether there is such an
+    employee is not checked here but when the token is used.
     """
     from gateway.cli.token import run
 

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import orjson
 import typer
@@ -26,11 +27,12 @@ from gateway.ops import logs
 from gateway.settings import Settings
 
 START_S = 30.0
+WORKERS = 2  # so that a message crosses from one process to another
 
 
-def run(*, host: str, port: int, workers: int) -> None:
+def run(*, host: str | None, port: int | None, workers: int | None) -> None:
     """Start servers, database, demo, workers; say where; stop all of it on Ctrl-C."""
-    settings = Settings()
+    settings = _settings(host=host, port=port, workers=workers)
     logs.configure(level="warning", json=False)
     began = time.monotonic()
     with ExitStack() as stack:
@@ -40,12 +42,12 @@ def run(*, host: str, port: int, workers: int) -> None:
         except (EmbeddedError, db.MigrationError, OSError) as error:
             typer.echo(f"Cannot start: {error}", err=True)
             raise typer.Exit(1) from None
-        shared, own = _sockets(host, port, workers)
+        shared, own = _sockets(settings.host, settings.port, settings.workers)
         for listener in (shared, *own):
             stack.callback(listener.close)
         supervisor = Supervisor(
             make_workers(
-                workers, shared=shared, own=own, node="dev", environment={
+                settings.workers, shared=shared, own=own, node="dev", environment={
                     **environment,
                     "GATEWAY_DEMO": "true",
                     "GATEWAY_DRAIN_S": "3",
@@ -65,12 +67,23 @@ def run(*, host: str, port: int, workers: int) -> None:
             )
         )
         supervisor.start()
-        if not _wait_ready(host, [port_of(listener) for listener in own]):
+        if not _wait_ready(settings.host, [port_of(listener) for listener in own]):
             typer.echo("The workers did not become ready; their messages are above.", err=True)
             raise typer.Exit(1)
-        _say(host, port_of(shared), own, environment, time.monotonic() - began)
+        _say(settings.host, port_of(shared), own, environment, time.monotonic() - began)
         supervisor.run()
         typer.echo("\nStopped.")
+
+
+def _settings(**given: Any) -> Settings:
+    """Read the environment, below what was given, above what suits a first look."""
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    suited = {"workers": WORKERS, "log_level": "warning"}
+    return settings.model_copy(
+        update={
+            name: value for name, value in suited.items() if name not in settings.model_fields_set
+        }
+    )
 
 
 def _servers(stack: ExitStack, settings: Settings) -> dict[str, str]:
@@ -115,8 +128,11 @@ def _sockets(host: str, port: int, workers: int) -> tuple[socket.socket, list[so
     try:
         shared = listen(host, port)
     except OSError as error:
-        why = "it is in use; try --port" if error.errno == errno.EADDRINUSE else error.strerror
-        typer.echo(f"Cannot listen on {host}:{port}: {why}.", err=True)
+        why = f"{error.strerror}."
+        if error.errno == errno.EADDRINUSE:
+            other = f"--port {port + 10 if port + 10 < 65_000 else 8080}"
+            why = f'it is in use; try: make dev ARGS="{other}"  (or gateway dev {other})'
+        typer.echo(f"Cannot listen on {host}:{port}: {why}", err=True)
         raise typer.Exit(1) from None
     own: list[socket.socket] = []
     for number in range(1, workers + 1):

@@ -7,21 +7,37 @@ import asyncio
 import typer
 
 from gateway import db, demo
+from gateway.cli.state import find_running
 from gateway.settings import Settings
 
 
 def run(*, demo: bool, check: bool) -> None:
     """Apply what is missing, or only say so."""
-    settings = Settings()
-    if not settings.database_url:
-        typer.echo("Set GATEWAY_DATABASE_URL.", err=True)
-        raise typer.Exit(2)
+    dsn = _database(check=check)
     try:
-        code = asyncio.run(_run(settings.database_url, with_demo=demo, check=check))
+        code = asyncio.run(_run(dsn, with_demo=demo, check=check))
     except (db.MigrationError, OSError) as error:
         typer.echo(f"Not migrated: {error}", err=True)
         raise typer.Exit(1) from None
     raise typer.Exit(code)
+
+
+def _database(*, check: bool) -> str:
+    """Take the database from the environment; for a mere look, also that of a `gateway dev`.
+
+    Whoever forgot the variable must not believe that their own database has been migrated.
+    """
+    settings = Settings()
+    if settings.database_url:
+        return settings.database_url
+    running = find_running(settings.state_dir) if check else None
+    if running is None:
+        typer.echo(
+            f"Set GATEWAY_DATABASE_URL{', or start `gateway dev`' if check else ''}.", err=True
+        )
+        raise typer.Exit(2)
+    typer.echo("The database of the `gateway dev` that runs here:", err=True)
+    return str(running["database_url"])
 
 
 async def _run(dsn: str, *, with_demo: bool, check: bool) -> int:

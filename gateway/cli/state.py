@@ -35,7 +35,7 @@ def keep_secret(state_dir: Path, name: str, *, prefix: str = "") -> str:
 
 @contextmanager
 def running(state_dir: Path, **facts: Any) -> Iterator[None]:
-    """Leave a note of where the servers are for `gateway replay`; take it away at the end."""
+    """Leave a note of where the servers are for other commands; take it away at the end."""
     note = state_dir / "running.json"
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

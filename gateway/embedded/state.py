@@ -55,7 +55,9 @@ def prepare(state_dir: Path) -> Path:
     try:
         return _private(directory) if not directory.exists() else directory
     except OSError as error:
-        raise EmbeddedError(f"Cannot use {directory} as state directory: {error}.") from error
+        raise EmbeddedError(
+            f"Cannot use {directory} as state directory: {error}. Set GATEWAY_STATE_DIR to another."
+        ) from error
 
 
 def home_for(state_dir: Path, program: Path) -> Home:
@@ -104,7 +106,7 @@ def owned(lock: Path) -> Iterator[None]:
             file.seek(0)
             raise AlreadyRunning(
                 f"Process {file.read().strip() or '?'} already uses {lock.parent}. "
-                "Stop it first, or choose another state directory."
+                "Stop it first, or choose another state directory with GATEWAY_STATE_DIR."
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))

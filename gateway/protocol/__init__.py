@@ -1,7 +1,8 @@
 """What travels between clients and the gateway, declared once.
 
 `COMMANDS` is what a client can say, `EVENTS` what it can hear. Replies are `{"id", "ok"}` or
-`{"id", "error"}`; a frame with an `id` answers a command, one without is an event.
+`{"id", "error"}`; a frame with an `id` answers a command. One without is an event, a
+`pong`, or an `error` that belongs to no command.
 """
 
 from __future__ import annotations

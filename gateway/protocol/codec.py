@@ -13,6 +13,11 @@ from gateway.protocol import COMMANDS
 
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
+NAMED_BY_US = dict.fromkeys(
+    ("unexpected_keyword_argument", "extra_forbidden"), "There is no such field."
+)
+"""What pydantic says in the words of Python, which mean nothing to who writes JSON."""
+
 _adapters: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(command) for name, command in COMMANDS.items()
 }
@@ -60,10 +65,14 @@ def invalid(error: ValidationError) -> Invalid:
     path = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]
     ).lstrip(".")
-    message = first["msg"]
+    return Invalid(words(first["type"], first["msg"]), path=path[:200] or None)
+
+
+def words(error_type: str, message: str) -> str:
+    """Say pydantic's complaint in the words of who writes JSON."""
     if message.startswith("Value should have"):  # of a text, behind a validator of ours
         message = message.replace("Value", "Text").replace("item", "character")
-    return Invalid(message, path=path[:200] or None)
+    return NAMED_BY_US.get(error_type, message)[:300]
 
 
 def refusal(error: GatewayError) -> dict[str, Any]:

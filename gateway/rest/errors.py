@@ -78,7 +78,8 @@ def _invalid(error: RequestValidationError) -> GatewayError:
     if first["type"] == "json_invalid":
         return Malformed()
     path = ".".join(str(part) for part in first["loc"] if part != "body")
-    return Invalid(str(first["msg"])[:300], path=path[:200] or None)
+    message = codec.words(first["type"], str(first["msg"]))
+    return Invalid(message, path=path[:200] or None)
 
 
 def _of_status(status: int) -> GatewayError:

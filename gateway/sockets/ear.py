@@ -12,6 +12,8 @@ from gateway.context import Context
 from gateway.sockets.lanes import PASSING
 from gateway.sockets.sender import Sender
 
+FEW = 100
+
 
 class Ear:
     """The listening half of a session."""
@@ -56,8 +58,10 @@ class Ear:
         self._sender.send(frame, lane, (topic, by) if lane == PASSING else None)
 
     def _keep(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
-        """Hold an event back, but not a passing one, and not more than a slow reader may owe."""
-        if lane == PASSING or self._early_bytes > self._sender.limit_bytes:
+        """Hold an event back, passing ones only a few, and not more than a slow reader may owe."""
+        if lane == PASSING and len(self._early) >= FEW:
+            return
+        if self._early_bytes > self._sender.limit_bytes:
             return
         self._early.append((topic, change, frame, lane, by))
         self._early_bytes += len(frame)
@@ -82,6 +86,11 @@ class Ear:
     def hold(self) -> None:
         """Keep events back until release: what they follow is being read."""
         self._held += 1
+
+    def holds(self, topic: str, first: int, last: int) -> bool:
+        """Say whether every change from first to last of this topic is held back here."""
+        kept = {change for heard, change, *_ in self._early if heard == topic}
+        return all(change in kept for change in range(first, last + 1))
 
     def release(self, floors: dict[str, int], *, keep: AbstractSet[str] = frozenset()) -> None:
         """Go on with the events kept back, without those at or below a topic's floor.

@@ -93,6 +93,16 @@ class Streams:
             and (stream.position is None or stream.position < change)
         }
 
+    def ahead(self, floors: dict[int, int]) -> dict[int, int]:
+        """Return conversation → position of those that have come further here than `floors`."""
+        return {
+            conversation_id: stream.position
+            for conversation_id, floor in floors.items()
+            if (stream := self._streams.get(conversation_id)) is not None
+            and stream.position is not None
+            and stream.position > floor
+        }
+
     def accept(self, conversation_id: int, announcement: Announcement) -> None:
         """Deliver in order: now, later, or never if it was delivered before."""
         stream = self._streams.get(conversation_id)

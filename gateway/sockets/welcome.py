@@ -73,10 +73,14 @@ async def serve(
             node.unread.left(identity.user_id)
         raise
     session.welcomed(request_id, welcome)
-    session.release(
-        {topics.conversation(cid): change for cid, change in taken.positions.items()},
-        keep=node.streams.behind(taken.positions),
-    )
+    floors = dict(taken.positions)
+    try:
+        await _catch_up(node, session, floors)
+    finally:
+        session.release(
+            {topics.conversation(cid): change for cid, change in floors.items()},
+            keep=node.streams.behind(floors),
+        )
     if session.missed_joins or not set(taken.positions) <= heard_ids:
         # Made between our two looks at the memberships, or while we were catching up.
         with suppress(GatewayError):  # the next upkeep does what cannot be done now
@@ -115,6 +119,29 @@ def _welcome(node: Node, session: Session, taken: snapshot.Snapshot, live: list[
         },
         reload=taken.reload,
     )
+
+
+async def _catch_up(node: Node, session: Session, floors: dict[int, int]) -> None:
+    """Send a held session what this node's streams passed over before it was counted in.
+
+    A stream begins where the first session's snapshot ended. Another one, whose snapshot was
+    taken a moment earlier, would miss what lies between: it is read for that session alone.
+    Moves floors along.
+    """
+    missing = [
+        (conversation_id, floors[conversation_id])
+        for conversation_id, position in node.streams.ahead(floors).items()
+        if not session.holds(
+            topics.conversation(conversation_id), floors[conversation_id] + 1, position
+        )
+    ]
+    if not missing:
+        return
+    async with node.services.connection() as conn:
+        found = await message_queries.changed_after(conn, missing, PAGE)
+    for message in found:
+        _send_all(session, [message])
+        floors[message.conversation_id] = message.change
 
 
 async def join_late(node: Node, session: Session, conversation_id: int) -> None:
@@ -180,7 +207,13 @@ async def _joining(node: Node, session: Session, conversation_id: int) -> AsyncI
         node.hub.join(session, [topic])
         await node.bus.subscribe([topic])
         yield joining
+        if joining.floor is not None:
+            floors = {conversation_id: joining.floor}
+            node.streams.start_at(floors)
+            await _catch_up(node, session, floors)
+            joining.floor = floors[conversation_id]
     except (GatewayError, OSError, TimeoutError) as error:
+        joining.floor = None
         log.warning("session.join_failed", session=session.id, error=type(error).__name__)
     finally:
         if joining.floor is None:
@@ -188,7 +221,7 @@ async def _joining(node: Node, session: Session, conversation_id: int) -> AsyncI
                 node.hub.part(session, [topic])
             session.release({})
         else:
-            floors = {conversation_id: joining.floor}
-            node.streams.start_at(floors)
-            session.release({topic: joining.floor}, keep=node.streams.behind(floors))
+            session.release(
+                {topic: joining.floor}, keep=node.streams.behind({conversation_id: joining.floor})
+            )
             node.unread.changed([session.user_id], conversation_id)

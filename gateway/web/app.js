@@ -6,17 +6,21 @@ import { Calls } from './calls.js';
 import { connect } from './client.js';
 import { deviceId, fragment, isSignedIn, signOut, takeTokenFromAddress, token } from './session.js';
 import { Store } from './store.js';
-import { callCards, recentCalls } from './view/calls.js';
+import { callCards, caller, recentCalls } from './view/calls.js';
 import { conversationView } from './view/conversation.js';
 import { conversationList } from './view/conversations.js';
 import { attribute, element, text } from './view/elements.js';
-import { count } from './view/format.js';
+import { count, names } from './view/format.js';
 import { header } from './view/header.js';
 import { showSignIn } from './view/sign_in.js';
 import { startDialog } from './view/start.js';
 
 const SOCKET_PATH = 'v1/ws';
-const NEEDS_TOKEN = new Set([4001, 4010, 4201]); // see CLOSE_CODES in protocol.js
+const SIGN_IN_AGAIN = { // what to say after these of CLOSE_CODES in protocol.js
+  4001: 'This sign-in link is not valid any more. Please choose again.',
+  4010: 'This employee can no longer sign in. Please choose again.',
+  4201: 'This sign-in link is not valid any more. Please choose again.',
+};
 
 const root = document.getElementById('app');
 const titleOfPage = document.title;
@@ -40,10 +44,11 @@ async function show() {
   const calls = new Calls(gateway, () => store.changed());
   const page = layout(gateway, store, calls);
   root.replaceChildren(page.root);
-  gateway.on('state', ({ name, code, reason }) => {
-    if (name !== 'stopped' || !NEEDS_TOKEN.has(code)) return;
+  gateway.on('state', ({ name, code }) => {
+    const notice = name === 'stopped' && SIGN_IN_AGAIN[code];
+    if (!notice) return;
     signOut();
-    showSignIn(root, { notice: reason || 'Please sign in again.', done: () => location.reload() });
+    showSignIn(root, { notice, done: () => location.reload() });
   });
   store.subscribe(page.render);
   window.addEventListener('hashchange', page.render);
@@ -78,10 +83,10 @@ function layout(gateway, store, calls) {
   function render() {
     attribute(shell, 'data-open', store.conversations.has(selected()) ? 'true' : null);
     for (const view of [top, conversation, list, recent, cards, dialog]) view.render();
-    const { messages } = store.total;
-    text(tabs.badge, messages ? count(messages) : '');
-    tabs.badge.hidden = !messages;
-    document.title = messages ? `(${count(messages)}) ${titleOfPage}` : titleOfPage;
+    const unread = store.unreadBesides(conversation.reading()); // what is being read would only flash
+    const ringing = calls.ringing();
+    tabs.show(unread, ringing.length);
+    document.title = titleFor(unread, ringing);
   }
 
   /** What changes with time alone. */
@@ -93,13 +98,20 @@ function layout(gateway, store, calls) {
   return { root: page, render, tick };
 }
 
+/** A telephone that rings comes before messages that wait. */
+function titleFor(unread, ringing) {
+  if (ringing.length) return `☎ ${names(ringing.map(caller))} ${ringing.length > 1 ? 'call' : 'calls'}`;
+  return unread ? `(${count(unread)}) ${titleOfPage}` : titleOfPage;
+}
+
 /** Two tabs, with the keys that tabs have. */
 function tabList(conversations, recent) {
   const badge = element('span', { class: 'badge', testid: 'total-unread' });
+  const bell = element('span', { class: 'badge ringing', testid: 'ringing' });
   const panels = [conversations, recent.root];
   const tabs = [
     element('button', { type: 'button', testid: 'tab-chats' }, 'Chats ', badge),
-    element('button', { type: 'button', testid: 'tab-calls' }, 'Calls'),
+    element('button', { type: 'button', testid: 'tab-calls' }, 'Calls ', bell),
   ];
   tabs.forEach((tab, index) => {
     panels[index].id = `panel-${index}`;
@@ -122,9 +134,17 @@ function tabList(conversations, recent) {
     return tabs[chosen];
   }
 
+  function show(unread, ringing) {
+    text(badge, unread ? count(unread) : '');
+    badge.hidden = !unread;
+    text(bell, ringing ? String(ringing) : '');
+    attribute(bell, 'aria-label', `${ringing} ringing`);
+    bell.hidden = !ringing;
+  }
+
   const bar = element('div', { role: 'tablist', class: 'tabs', 'aria-label': 'Lists' }, ...tabs);
   choose(0);
-  return { root: element('div', { class: 'tabbed' }, bar, ...panels), badge };
+  return { root: element('div', { class: 'tabbed' }, bar, ...panels), show };
 }
 
 start();

@@ -32,6 +32,13 @@ export class Calls {
     return [...this.#cards].map((id) => this.#byId.get(id));
   }
 
+  /** Calls that ring at my telephone because somebody calls me. */
+  ringing() {
+    return this.cards().filter(
+      (call) => call.direction !== 'outbound' && this.myLeg(call)?.status === 'ringing',
+    );
+  }
+
   /** Calls known here, newest first. */
   recent() {
     const calls = [...this.#byId.values()];

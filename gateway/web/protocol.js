@@ -53,6 +53,7 @@ export const ERRORS = {
   "limit.too_fast": {"status": 429, "meaning": "You are sending faster than your limit allows."},
   "limit.too_large": {"status": 413, "meaning": "The body is larger than this endpoint accepts."},
   "limit.too_many": {"status": 413, "meaning": "The array holds more items than one request may carry."},
+  "limit.too_slow": {"status": 408, "meaning": "The body did not come to its end in time."},
   "message.client_key_reused": {"status": 409, "meaning": "This client_key was used before for a message with other content."},
   "method_not_allowed": {"status": 405, "meaning": "This address does not answer to this HTTP method."},
   "not_found": {"status": 404, "meaning": "There is nothing at this address."},

@@ -8,6 +8,7 @@ import { People } from './people.js';
 
 const PAGE = 50;
 const MAX_KEPT = 300;
+const COUNT_LIMIT = 100;
 const NOTHING_UNREAD = { unread: 0, mentions: 0, last_read_seq: 0, version: 0 };
 
 /**
@@ -80,6 +81,16 @@ export class Store {
 
   title(conversation) {
     return conversation.title ?? this.partner(conversation)?.name ?? 'Conversation';
+  }
+
+  /**
+   * Unread messages outside one conversation. The server counts up to 100, and from there on
+   * nothing can be taken away: how many more there are is unknown.
+   */
+  unreadBesides(id) {
+    const { messages } = this.total;
+    if (messages >= COUNT_LIMIT) return messages;
+    return Math.max(0, messages - (this.conversations.get(id)?.unread.unread ?? 0));
   }
 
   // --- what a person does ----------------------------------------------------------------------

@@ -6,11 +6,19 @@ from collections.abc import Callable
 
 from loadtests.options import Options
 from loadtests.report import Result
-from loadtests.scenarios import locust_chat, roundtrip
+from loadtests.scenarios import connect, fanout, idle, locust_chat, roundtrip, slow, storm
 
 SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "roundtrip": roundtrip.run,
     "locust": locust_chat.run,
+    "fanout": fanout.run,
+    "idle": idle.run,
+    "connect": connect.run,
+    "storm": storm.run,
+    "slow": slow.run,
 }
 
-__all__ = ["SCENARIOS"]
+LONG = frozenset({"idle"})
+"""More than a minute: run only by name."""
+
+__all__ = ["LONG", "SCENARIOS"]

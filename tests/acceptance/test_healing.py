@@ -12,6 +12,7 @@ import pytest
 from gateway import auth
 from gateway.auth import Identity
 from gateway.bus import Announcement, RedisBus
+from gateway.chat import snapshot
 from gateway.client import RequestRefused
 from gateway.protocol import (
     Conversation,
@@ -265,3 +266,43 @@ async def test_names_that_clients_make_up_are_not_kept(desk: Desk) -> None:
 
         assert await client.closed_with() == 4004
     assert not node.latency
+
+
+async def test_two_hellos_at_once_lose_nothing_between_their_snapshots(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later snapshot starts the stream; the earlier session still gets what lies between."""
+    oksana = await desk.client(OKSANA)
+    made = await oksana.request(ConversationCreate(title="three", employee_ids=[PETRO, IRYNA]))
+    await oksana.send(made.conversation.id, "seen by both")
+    node = desk.nodes[1].node
+    take, accept = snapshot.take, node.streams.accept
+    taken, go_on = asyncio.Event(), asyncio.Event()
+    late: list[Announcement] = []
+
+    async def slow(ctx: Any, *arguments: Any, **options: Any) -> snapshot.Snapshot:
+        found = await take(ctx, *arguments, **options)
+        if ctx.user_id == PETRO:
+            taken.set()
+            await go_on.wait()
+        return found
+
+    monkeypatch.setattr("gateway.chat.snapshot.take", slow)
+    monkeypatch.setattr(
+        node.streams, "accept", lambda _cid, announcement: late.append(announcement)
+    )
+    async with raw(desk.nodes[1].socket_url) as petro:
+        await petro.say({"type": "hello", "id": 1, "token": desk.token(PETRO)})
+        await taken.wait()
+        await oksana.send(made.conversation.id, "between the two")
+        await desk.client(IRYNA, node=1)  # her snapshot has it, and starts the stream behind it
+        await eventually(lambda: late)
+        monkeypatch.setattr(node.streams, "accept", accept)
+        for announcement in late:
+            accept(made.conversation.id, announcement)
+        go_on.set()
+
+        assert "ok" in await petro.hear()
+        while (heard := await petro.hear()).get("type") != "message.created":
+            pass
+        assert heard["message"]["text"] == "between the two"

@@ -11,6 +11,7 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.browser.client import Client
 from tests.browser.fake_gateway import FakeGateway
+from tests.browser.window import DevGateway, Open, Window
 
 ARGS = [
     "--no-sandbox",  # tests may run as root in a container
@@ -52,3 +53,20 @@ async def client(chromium: Browser, fake: FakeGateway) -> AsyncIterator[Client]:
     yield made
     await context.close()
     assert made.problems == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def window(chromium: Browser, dev_gateway: DevGateway) -> AsyncIterator[Open]:
+    """Give a function that opens windows: employee, worker. None may have reported an error."""
+    opened: list[Window] = []
+
+    async def open_window(employee_id: int, *, worker: int = 0) -> Window:
+        made = await Window.open(chromium)
+        opened.append(made)
+        await made.sign_in(dev_gateway.worker_urls[worker], dev_gateway.token(employee_id))
+        return made
+
+    yield open_window
+    for one in opened:
+        await one.close()
+    assert [problem for one in opened for problem in one.problems] == []

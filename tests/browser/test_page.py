@@ -4,50 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from gateway.client import connect
-from tests.browser.window import DevGateway, Window
+from tests.browser.window import DevGateway, Open, Window, pair, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-Open = Callable[..., Awaitable[Window]]
-
 AGENT_101 = 1  # whose telephone rings in the recording l01
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def window(chromium: Browser, dev_gateway: DevGateway) -> AsyncIterator[Open]:
-    """Give a function that opens windows: employee, worker. None may have reported an error."""
-    opened: list[Window] = []
-
-    async def open_window(employee_id: int, *, worker: int = 0) -> Window:
-        made = await Window.open(chromium)
-        opened.append(made)
-        await made.sign_in(dev_gateway.worker_urls[worker], dev_gateway.token(employee_id))
-        return made
-
-    yield open_window
-    for one in opened:
-        await one.close()
-    assert [problem for one in opened for problem in one.problems] == []
-
-
-async def pair(window: Open, first: int, second: int) -> tuple[Window, Window]:
-    """Two windows on two workers, with a conversation between them open in the first."""
-    one, other = await window(first), await window(second, worker=1)
-    await one.start_with(second)
-    await expect(other.conversation_with(await one.name())).to_be_visible()
-    return one, other
-
-
-def unique(text: str) -> str:
-    return f"{text} {uuid4().hex[:8]}"
 
 
 async def test_two_windows_on_two_workers_see_one_conversation(window: Open) -> None:
@@ -255,6 +221,9 @@ async def test_a_refused_token_leads_to_the_sign_in(
     await made.page.goto(f"{dev_gateway.url}/#token=forged")
 
     await expect(made.by("sign-in")).to_be_visible(timeout=15_000)
+    await expect(made.by("sign-in-error")).to_have_text(
+        "This sign-in link is not valid any more. Please choose again."
+    )
 
     assert await made.page.evaluate("sessionStorage.getItem('gateway.token')") is None
     await made.close()

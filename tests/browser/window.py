@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol, Self
+from uuid import uuid4
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -87,3 +89,18 @@ class Window:
         # A lost connection is part of some tests, and the browser reports it by itself.
         if kind == "error" and "ERR_" not in text and "WebSocket connection" not in text:
             self.problems.append(text)
+
+
+Open = Callable[..., Awaitable[Window]]
+
+
+async def pair(window: Open, first: int, second: int) -> tuple[Window, Window]:
+    """Two windows on two workers, with a conversation between them open in the first."""
+    one, other = await window(first), await window(second, worker=1)
+    await one.start_with(second)
+    await expect(other.conversation_with(await one.name())).to_be_visible()
+    return one, other
+
+
+def unique(text: str) -> str:
+    return f"{text} {uuid4().hex[:8]}"

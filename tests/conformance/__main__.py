@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import re
 import sys
 import tempfile
 from pathlib import Path
 
+import structlog
 import uvloop
 
 from tests.conformance import autobahn, summary
@@ -59,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--reports", type=Path, help="keep Autobahn's reports in this folder")
     options = parser.parse_args(arguments)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         wstest = autobahn.install()
     except Unavailable as reason:

@@ -8,7 +8,6 @@ in, and the bounds are those that Autobahn's section 9 (16 MiB, 65,536 fragments
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import SimpleNamespace
@@ -114,9 +113,9 @@ async def serving(settings: Settings) -> AsyncIterator[tuple[Node, int]]:
             yield
 
     app.router.lifespan_context = lifespan
-    listener: socket.socket = listen("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0)
     running = asyncio.create_task(server._serve([listener]), name="conformance.server")
-    while not server.started and not running.done():
+    while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.005)
     if running.done():
         await running

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from gateway.cli import app
 from gateway.protocol import codec
-from tests.desk import SECRET, Desk, eventually
+from tests.desk import PBX_SECRET, SECRET, Desk, eventually
 from tests.docs.pages import OPERATIONS, PAGES, README, ROOT, blocks, commands
 from tests.raw import raw
 
@@ -54,6 +54,29 @@ async def test_the_python_client_stores_its_message(empty_desk: Desk) -> None:
 
     assert re.fullmatch(r"Message 1 of conversation \d+ is stored\.\n", said)
     assert await messages_in(empty_desk) == ["Hello from Python!"]
+
+
+def test_the_first_program_may_stay_in_the_clone() -> None:
+    """Git ignores it, and so do the linters of `make check`."""
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+    assert "In Python, `first.py`" in README
+    assert "/first.py" in ignored
+
+
+async def test_the_signing_program_rings_a_telephone(empty_desk: Desk) -> None:
+    """The program of the telephony page runs as printed, and its event is stored."""
+    node = await empty_desk.start_node()
+    page = (ROOT / "docs" / "telephony.md").read_text(encoding="utf-8")
+    (program,) = [block for block in blocks(page, "python") if "hmac" in block]
+
+    said = await run(
+        sys.executable, "-c", program.replace(DEV, f"127.0.0.1:{node.port}"), PBX_SECRET
+    )
+
+    assert json.loads(said) == {"accepted": 1, "duplicates": 0, "rejected": []}
+    (leg,) = await empty_desk.sql("SELECT extension FROM realtime.call_legs")
+    assert leg["extension"] == "101"
 
 
 async def blank_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -135,6 +158,15 @@ def test_commands_in_the_documents_exist(line: str) -> None:
     for argument in arguments:
         if argument.startswith("tests/"):
             assert (ROOT / argument).is_file()
+
+
+def test_the_hello_is_printed_before_its_time_runs() -> None:
+    """Whoever follows the README from top to bottom has the hello ready when they connect."""
+    lines = commands(README)
+    (hello,) = [number for number, line in enumerate(lines) if '"type":"hello"' in line]
+    (connect,) = [number for number, line in enumerate(lines) if "/websockets ws:" in line]
+
+    assert hello < connect
 
 
 def test_the_documents_have_commands() -> None:

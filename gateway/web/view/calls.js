@@ -14,11 +14,14 @@ export function callCards(calls, people) {
   const cards = element('div', { class: 'cards' });
   const said = element('p', { class: 'unseen', role: 'alert' });
   const root = element('section', { class: 'call-cards', 'aria-label': 'My calls' }, said, cards);
+  let announced = new Set(); // whose ringing has been brought into view
 
   function render() {
-    const shown = calls.cards();
+    const ringing = calls.ringing();
+    const shown = [...ringing, ...calls.cards().filter((call) => !ringing.includes(call))];
+    if (ringing.some((call) => !announced.has(call.id))) root.scrollTop = 0;
+    announced = new Set(ringing.map(({ id }) => id));
     keyed(cards, shown, { key: (call) => call.id, make, update });
-    const ringing = shown.filter((call) => calls.myLeg(call)?.status === 'ringing');
     text(said, ringing.map((call) => `${caller(call)} is calling`).join('. '));
     root.hidden = shown.length === 0;
   }
@@ -105,12 +108,13 @@ export function recentCalls(calls, people) {
       () => text(problem, ''),
       (error) => text(problem, error.message),
     );
+    render();
   }
 
   function render() {
     const recent = calls.recent();
     keyed(items, recent, { key: (call) => call.id, make, update });
-    empty.hidden = recent.length > 0;
+    empty.hidden = recent.length > 0 || problem.textContent !== '';
     more.hidden = !calls.next;
   }
 
@@ -143,7 +147,8 @@ export function recentCalls(calls, people) {
   return { root, render, load };
 }
 
-function caller(call) {
+/** Who calls, as well as is known. */
+export function caller(call) {
   return call.customer?.name ?? call.caller_name ?? call.number ?? 'Unknown caller';
 }
 

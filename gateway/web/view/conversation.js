@@ -1,8 +1,8 @@
 // One conversation: messages, who has read them, who is typing, and the composer.
 
 import { composer } from './composer.js';
-import { element, text } from './elements.js';
-import { STATUSES, names } from './format.js';
+import { attribute, element, text } from './elements.js';
+import { STATUSES, count, names } from './format.js';
 import { messageList } from './messages.js';
 
 const READ_AFTER_MS = 300;
@@ -15,10 +15,11 @@ const READ_AFTER_MS = 300;
 export function conversationView(gateway, store, actions) {
   let shown = null;
   let readTimer = 0;
+  const elsewhere = element('span', { class: 'badge', testid: 'unread-elsewhere' });
   const back = element(
     'button',
     { type: 'button', class: 'back', 'aria-label': 'Back to the list', onclick: actions.back },
-    '‹',
+    '‹', elsewhere,
   );
   const title = element('h2', { testid: 'conversation-title' });
   const about = element('p', { class: 'muted', testid: 'conversation-about' });
@@ -34,7 +35,8 @@ export function conversationView(gateway, store, actions) {
     },
     typing: () => gateway.request('typing.start', { conversation_id: shown }).catch(() => {}),
   });
-  const head = element('div', { class: 'conversation-head' }, back, element('div', {}, title, about));
+  const head = element('div', { class: 'conversation-head' }, back,
+    element('div', { class: 'head-text' }, title, about));
   const open = element('div', { class: 'conversation-open' }, head, messages.root, typing, writing.root);
   const nothing = element('p', { class: 'muted nothing' }, 'Choose a conversation, or start one.');
   const root = element(
@@ -56,8 +58,7 @@ export function conversationView(gateway, store, actions) {
     }
     if (shown !== conversation.id) change(conversation.id);
     if (conversation.history === 'none') store.loadNewest(shown).catch(() => {});
-    text(title, store.title(conversation));
-    text(about, describe(conversation));
+    showHead(conversation);
     const writers = store.people.typingIn(shown);
     text(typing, writers.length ? `${names(writers)} ${writers.length > 1 ? 'are' : 'is'} typing…` : '');
     messages.render(conversation);
@@ -69,6 +70,18 @@ export function conversationView(gateway, store, actions) {
     shown = id;
     messages.clear();
     writing.show(id);
+  }
+
+  function showHead(conversation) {
+    const [name, said] = [store.title(conversation), describe(conversation)];
+    text(title, name);
+    attribute(title, 'title', name); // each is cut to one line
+    text(about, said);
+    attribute(about, 'title', said);
+    const unread = store.unreadBesides(shown);
+    text(elsewhere, unread ? count(unread) : '');
+    elsewhere.hidden = !unread;
+    attribute(back, 'aria-label', `Back to the list${unread ? `, ${count(unread)} unread` : ''}`);
   }
 
   function describe(conversation) {

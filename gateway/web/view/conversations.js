@@ -67,6 +67,7 @@ export function conversationList(store, actions) {
     const button = node.firstElementChild;
     attribute(button, 'aria-current', actions.selected() === conversation.id ? 'true' : null);
     portray(part(node, 'avatar'), title, partner?.id ?? conversation.id);
+    attribute(part(node, 'avatar'), 'data-kind', conversation.kind);
     text(part(node, 'title'), title);
     text(part(node, 'time'), brief(conversation.last_message_at));
     text(part(node, 'last'), lastLine(conversation));

@@ -23,16 +23,18 @@ export function header(gateway, store, signOut) {
   const presence = presenceForm(store);
   const leave = element('button', { type: 'button', class: 'link', onclick: signOut }, 'Sign out');
   const root = element('header', { class: 'top' }, me, presence.root, connection, leave);
+  for (const event of ['online', 'offline']) window.addEventListener(event, () => render());
 
   function render() {
     text(me, store.me?.name ?? '');
     presence.render();
     const now = gateway.state;
-    attribute(connection, 'data-state', now.name);
+    const offline = !navigator.onLine && now.name !== 'stopped';
+    attribute(connection, 'data-state', offline ? 'offline' : now.name);
     attribute(state, 'data-state', now.name);
-    text(state, describe(now));
+    text(state, offline ? 'Offline' : describe(now));
     retry.hidden = now.name !== 'waiting' && now.name !== 'stopped';
-    node.hidden = now.name !== 'live';
+    node.hidden = offline || now.name !== 'live';
     text(node, gateway.welcome ? gateway.welcome.node : '');
     attribute(node, 'title', 'The worker that serves this window');
   }

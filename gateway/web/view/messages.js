@@ -13,10 +13,11 @@ const OLDER_FROM_PX = 200;
 export function messageList(store, { older, seen }) {
   const items = element('ol', { class: 'messages', testid: 'messages', 'aria-label': 'Messages' });
   const loading = element('p', { class: 'muted', testid: 'loading' }, 'Loading…');
+  const hint = element('p', { class: 'muted empty' }, 'No messages yet. Say hello.');
   const root = element('div', {
     class: 'scroll', role: 'log', 'aria-live': 'polite', tabindex: 0, 'aria-label': 'Messages',
     onscroll: scrolled,
-  }, loading, items);
+  }, loading, hint, items);
   let following = true; // stay at the end when something arrives
   let conversation = null;
   new ResizeObserver(() => following && toEnd()).observe(root);
@@ -30,6 +31,7 @@ export function messageList(store, { older, seen }) {
     mark(lines);
     keyed(items, lines, { key: (line) => line.key, make, update });
     loading.hidden = shown.history !== 'loading';
+    hint.hidden = shown.history !== 'loaded' || lines.length > 0;
     if (following) toEnd();
     else if (items.firstElementChild !== first) root.scrollTop = top + root.scrollHeight - height;
     if (root.scrollTop < OLDER_FROM_PX && shown.hasBefore) older();

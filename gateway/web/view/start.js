@@ -13,12 +13,14 @@ const SEARCH_AFTER_MS = 250;
 export function startDialog(store, started) {
   const found = new Map(); // everyone a search has brought so far
   let searching = 0;
+  let searched = null; // what the server has last been asked, and has answered
   const chosen = new Set();
   const filter = element('input', {
     type: 'search', placeholder: 'Search by name or department', 'aria-label': 'Search people',
     testid: 'employee-filter', oninput: wait,
   });
   const list = element('ul', { class: 'people', 'aria-label': 'People' });
+  const nobody = element('p', { class: 'muted empty', role: 'status' });
   const title = element('input', {
     type: 'text', maxlength: 200, placeholder: 'Name of the group', 'aria-label': 'Name of the group',
     testid: 'group-title', oninput: () => render(),
@@ -28,7 +30,7 @@ export function startDialog(store, started) {
   const cancel = element(
     'button', { type: 'button', class: 'link', onclick: () => root.close() }, 'Cancel',
   );
-  const form = element('form', { method: 'dialog', onsubmit: submit }, filter, list, title, error,
+  const form = element('form', { method: 'dialog', onsubmit: submit }, filter, list, nobody, title, error,
     element('div', { class: 'row' }, cancel, go));
   const root = element('dialog', { class: 'start', 'aria-label': 'New conversation' },
     element('h2', {}, 'New conversation'), form);
@@ -51,8 +53,10 @@ export function startDialog(store, started) {
   }
 
   async function search() {
+    const wanted = filter.value.trim();
     try {
-      const people = await employees(filter.value.trim());
+      const people = await employees(wanted);
+      searched = wanted.toLowerCase();
       for (const one of people) if (one.id !== store.me?.id) found.set(one.id, one);
       store.people.watchAlso(people);
     } catch (problem) {
@@ -79,8 +83,11 @@ export function startDialog(store, started) {
 
   function render() {
     const wanted = filter.value.trim().toLowerCase();
-    const shown = [...found.values()].filter((one) => chosen.has(one.id) || matches(one, wanted));
+    const known = [...found.values()];
+    const shown = known.filter((one) => chosen.has(one.id) || matches(one, wanted));
     keyed(list, shown, { key: (one) => String(one.id), make, update });
+    const none = searched === wanted && !known.some((one) => matches(one, wanted));
+    text(nobody, none ? 'Nobody found' : '');
     const group = chosen.size > 1;
     title.hidden = !group;
     attribute(title, 'required', group ? '' : null);

@@ -1,0 +1,114 @@
+"""Thousands of clients in one process, from several addresses, so that ports do not run out.
+
+scenarios ─▶ fleet ─▶ RawSocket. What the server costs is read from the operating system
+(process_cost.py), so that the clients' own time is in no figure but latencies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import orjson
+
+from gateway.protocol import SUBPROTOCOL
+from loadtests.cast import Player
+from loadtests.raw_socket import Hear, RawSocket, masked
+
+AT_ONCE = 32
+"""Clients that connect at the same time: as many hellos as a worker serves at once."""
+PER_ADDRESS = 500
+START_S, EACH_S = 20.0, 0.05
+"""How long a crowd may take to get in: 20 s and 50 ms each, ten times what it needs."""
+SPARE_FILES = 200
+WELCOMED = b'{"id":1,"ok"'
+NO_LIMITS = {
+    "GATEWAY_CONNECTIONS_PER_ADDRESS": "1000000",
+    "GATEWAY_COMMANDS_PER_S": "1000000",
+    "GATEWAY_COMMANDS_BURST": "1000000",
+}
+"""One machine stands for many: the limits per address and connection are out of the way."""
+
+
+def allow_files(sockets: int) -> None:
+    """Let this process, and what it starts, hold so many sockets; RuntimeError when it may not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = sockets + SPARE_FILES
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise RuntimeError(f"{sockets} clients need {needed} open files; the limit is {hard}.")
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+class Member(RawSocket):
+    """A client of the gateway, signed in once it is served."""
+
+    __slots__ = ("hello_s", "player")
+
+    def __init__(self, player: Player, hear: Hear | None = None) -> None:
+        super().__init__(greeting=WELCOMED, hear=hear)
+        self.player = player
+        self.hello_s = 0.0
+        """From the TCP connection to the welcome."""
+
+    async def arrive(self, index: int, resume: Mapping[str, int] | None = None) -> bytes:
+        """Connect, say hello, and return the welcome; RuntimeError when there is none."""
+        began = time.perf_counter()
+        await dial(self, self.player.url, index, f"Sec-WebSocket-Protocol: {SUBPROTOCOL}")
+        hello = {"type": "hello", "id": 1, "token": self.player.token, "resume": resume or {}}
+        self.write(masked(orjson.dumps(hello)))
+        welcome = await self.served
+        self.hello_s = time.perf_counter() - began
+        return welcome
+
+
+async def dial(socket: RawSocket, url: str, index: int, *headers: str) -> None:
+    """Connect and upgrade, from the address that the index-th client has; tcp:// is only TCP."""
+    parts = urlsplit(url)
+    port = parts.port or 80
+    await asyncio.get_running_loop().create_connection(
+        lambda: socket, "127.0.0.1", port, local_addr=(f"127.0.0.{2 + index // PER_ADDRESS}", 0)
+    )
+    if parts.scheme == "tcp":
+        socket.skip_upgrade()
+    else:
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        socket.upgrade(f"127.0.0.1:{port}", path, *headers)
+    await socket.open
+
+
+async def in_turn(
+    count: int, do: Callable[[int], Awaitable[object]], *, at_once: int = AT_ONCE
+) -> None:
+    """Do it for 0 … count - 1, so many at once; RuntimeError when it takes far too long."""
+    numbers = iter(range(count))
+
+    async def steward() -> None:
+        for number in numbers:
+            await do(number)
+
+    try:
+        async with asyncio.timeout(START_S + count * EACH_S), asyncio.TaskGroup() as group:
+            for number in range(min(at_once, count)):
+                group.create_task(steward(), name=f"steward.{number}")
+    except TimeoutError:
+        raise RuntimeError(
+            f"{count} clients did not get in; {next(numbers, count)} tried"
+        ) from None
+    except ExceptionGroup as failed:
+        raise RuntimeError(f"a client did not get in: {failed.exceptions[0]}") from failed
+
+
+async def arrive(members: Sequence[Member]) -> None:
+    """Connect them all."""
+    await in_turn(len(members), lambda index: members[index].arrive(index))
+
+
+async def dismiss(sockets: Iterable[RawSocket]) -> None:
+    """Cut every connection and wait until all are gone."""
+    gone = [socket.lost for socket in sockets if socket.abort()]
+    if gone:
+        await asyncio.wait(gone)

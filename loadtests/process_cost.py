@@ -1,0 +1,81 @@
+"""What another process costs, as the operating system counts it: CPU time and memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+WORKER = b"gateway.cli.worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that is measured from outside."""
+
+    pid: int
+
+    def cpu_s(self) -> float:
+        """Return its CPU time, all threads, user and system.
+
+        The sum that /proc/PID/stat shows in steps of 10 ms, to the nanosecond: the clock that
+        clock_getcpuclockid(3) names, see the kernel's CPUCLOCK_SCHED.
+        """
+        return time.clock_gettime((~self.pid << 3) | 2)
+
+    def rss_kib(self) -> int:
+        """Return its resident memory."""
+        for line in (PROC / str(self.pid) / "status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise RuntimeError(f"process {self.pid} has no memory: it has ended")
+
+
+def require_proc() -> None:
+    """Raise RuntimeError where processes cannot be read."""
+    if not (PROC / "self/status").exists():
+        raise RuntimeError("This scenario reads CPU time and memory from /proc: it needs Linux.")
+
+
+def workers_below(pid: int) -> list[Process]:
+    """Return the gateway's workers among the descendants of a process, by their numbers."""
+    found = [
+        (_node_name(child), child)
+        for child in _descendants(pid, _parents())
+        if WORKER in _read(child, "cmdline")
+    ]
+    return [Process(worker) for _, worker in sorted(found)]
+
+
+def _parents() -> dict[int, int]:
+    """Return process → parent."""
+    parents: dict[int, int] = {}
+    for directory in PROC.iterdir():
+        if directory.name.isdecimal():
+            # The name in parentheses may hold anything, so the fields are counted from its end.
+            fields = _read(int(directory.name), "stat").rpartition(b")")[2].split()
+            if len(fields) > 1:
+                parents[int(directory.name)] = int(fields[1])
+    return parents
+
+
+def _descendants(pid: int, parents: dict[int, int]) -> Iterator[int]:
+    for child in [child for child, parent in parents.items() if parent == pid]:
+        yield child
+        yield from _descendants(child, parents)
+
+
+def _node_name(pid: int) -> bytes:
+    for setting in _read(pid, "environ").split(b"\0"):
+        if setting.startswith(b"GATEWAY_NODE="):
+            return setting
+    return b""
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return (PROC / str(pid) / name).read_bytes()
+    except OSError:
+        return b""  # it has ended since

@@ -1,0 +1,76 @@
+"""A server to compare with, in a process of its own: start, connect a crowd, ring, stop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests import fleet
+from loadtests.process_cost import Process
+from loadtests.raw_socket import RawSocket, masked
+
+ROOT = Path(__file__).parents[1]
+STOP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A running baseline (loadtests/baselines/)."""
+
+    process: Process
+    url: str
+    greeting: bytes
+    opening: bytes
+    """What a client must say to be greeted."""
+    _bell: subprocess.Popen[bytes]
+
+    async def connect(self, clients: int) -> list[RawSocket]:
+        """Bring in a crowd that has been greeted."""
+        sockets = [RawSocket(greeting=self.greeting) for _ in range(clients)]
+
+        async def arrive(index: int) -> None:
+            await fleet.dial(sockets[index], self.url, index)
+            if self.opening:
+                sockets[index].write(masked(self.opening))
+            await sockets[index].served
+
+        await fleet.in_turn(clients, arrive)
+        return sockets
+
+    def ring(self, events: int) -> None:
+        """Have it send so many events to everyone."""
+        assert self._bell.stdin is not None
+        self._bell.stdin.write(b"\n" * events)
+        self._bell.stdin.flush()
+
+
+@contextmanager
+def rival(
+    module: str,
+    *arguments: str,
+    url: str = "ws://127.0.0.1:{port}/",
+    greeting: bytes = b"hi",
+    opening: bytes = b"",
+) -> Iterator[Rival]:
+    """Start `python -m loadtests.baselines.MODULE`; it ends with our end of its standard input."""
+    command: Sequence[str] = [sys.executable, "-m", f"loadtests.baselines.{module}", *arguments]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            port = process.stdout.readline().decode().strip()
+            if not port:
+                raise RuntimeError(f"{module} did not start")
+            yield Rival(Process(process.pid), url.format(port=port), greeting, opening, process)
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()

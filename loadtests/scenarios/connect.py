@@ -1,0 +1,75 @@
+"""How fast people get in: TCP, upgrade, hello, welcome.
+
+So many at once that the worker is never idle; what a hello costs its CPU says how many a core
+can take a second. PostgreSQL answers each hello too, on a core of its own if there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import uvloop
+
+from loadtests import fleet
+from loadtests.cast import Player
+from loadtests.fleet import AT_ONCE, NO_LIMITS, Member, allow_files
+from loadtests.measure import Latencies
+from loadtests.options import Options
+from loadtests.own_gateway import OwnGateway, own_gateway
+from loadtests.process_cost import require_proc
+from loadtests.report import Figure, Result
+
+CLIENTS = 2_000
+CONVERSATIONS = 5
+"""Groups of five: what a fresh client is told grows with its conversations."""
+WARM = 200
+
+
+def run(options: Options) -> Result:
+    """Start a gateway, let everyone in, stop it."""
+    require_proc()
+    clients = options.users or CLIENTS
+    allow_files(clients + WARM)
+    with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
+        players = gateway.cast(clients + WARM)
+        gateway.circles(players, CONVERSATIONS)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            figures = runner.run(_measure(gateway, players))
+    return Result(
+        "connect",
+        f"{clients} clients in {CONVERSATIONS} conversations each, {AT_ONCE} at once, one worker",
+        figures,
+    )
+
+
+async def _measure(gateway: OwnGateway, players: list[Player]) -> dict[str, Figure]:
+    worker = gateway.workers[0]
+    members = [Member(player) for player in players]
+    early, others = members[:WARM], members[WARM:]
+    welcomes = 0
+
+    async def arrive(index: int) -> None:
+        nonlocal welcomes
+        welcome = await others[index].arrive(index)
+        welcomes += len(welcome)
+
+    try:
+        await fleet.arrive(early)  # not measured: statements are prepared
+        cpu, began = worker.cpu_s(), time.perf_counter()
+        await fleet.in_turn(len(others), arrive)
+        took, cpu = time.perf_counter() - began, worker.cpu_s() - cpu
+    finally:
+        await fleet.dismiss(members)
+    latencies = Latencies()
+    for member in others:
+        latencies.add(member.hello_s)
+    count = len(others)
+    return {
+        "connected": count,
+        "hellos_per_core_s": round(count / cpu),
+        "hellos_per_s": round(count / took),
+        "cpu_us_per_hello": round(cpu * 1e6 / count),
+        "welcome_bytes": round(welcomes / count),
+        **latencies.figures(),
+    }

@@ -1,0 +1,178 @@
+"""One event, a thousand sockets: what a delivery costs the server's CPU.
+
+The gateway beside what it is built from and what others use: `websockets.broadcast`, FastAPI's
+WebSocket, python-socketio, and the floor, a loop of send(2) in C. All of them stand ready with
+their clients connected, and take turns, so that a busy machine is busy for all alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import uvloop
+from redis import Redis
+
+from gateway import topics
+from gateway.bus import Announcement
+from loadtests import fleet
+from loadtests.baselines import EVENT_BYTES, send_floor
+from loadtests.baselines.doorbell import event_text
+from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.options import Options
+from loadtests.own_gateway import OwnGateway, own_gateway
+from loadtests.process_cost import Process, require_proc
+from loadtests.raw_socket import RawSocket, Tally
+from loadtests.report import Result
+from loadtests.rival import Rival, rival
+
+CLIENTS = 1_000
+ROUNDS = 5
+EVENTS = 20
+"""Of each server in a round: 20,000 deliveries, 60 to 300 ms of CPU."""
+FEW_EVENTS = {"socketio": 4}
+"""80 µs a delivery are measured well enough with fewer."""
+BURSTS = (1, 4, 10)
+"""Events that reach the gateway in one turn of its event loop."""
+FRAME_BYTES = EVENT_BYTES + 4
+ARRIVE_S = 30.0
+QUIET = {**NO_LIMITS, "GATEWAY_PING_S": "3600"}
+SOCKETIO_URL = "ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
+
+
+@dataclass(slots=True)
+class Crowd:
+    """The clients of one server."""
+
+    sockets: Sequence[RawSocket]
+    tally: Tally = field(default_factory=Tally)
+    events: int = 0
+    """Sent to each of them so far."""
+
+    def __post_init__(self) -> None:
+        for socket in self.sockets:
+            socket.count_for(self.tally)
+
+    async def hear(self, events: int, ring: Callable[[int], None]) -> None:
+        """Have events sent and wait until everyone has them."""
+        self.events += events
+        ring(events)
+        await self.tally.reach(self.events * FRAME_BYTES * len(self.sockets), ARRIVE_S)
+
+    @property
+    def deprived(self) -> int:
+        """How many have not received exactly what was sent."""
+        return sum(socket.counted != self.events * FRAME_BYTES for socket in self.sockets)
+
+
+@dataclass(slots=True)
+class Contestant:
+    """One server, and how events reach it."""
+
+    name: str
+    process: Process
+    crowd: Crowd
+    ring: Callable[[int], None]
+    burst: int = 1
+    us_per_delivery: list[float] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Take one turn."""
+        before = self.process.cpu_s()
+        bursts = FEW_EVENTS.get(self.name, EVENTS) // self.burst
+        for _ in range(bursts):
+            await self.crowd.hear(self.burst, self.ring)
+        deliveries = bursts * self.burst * len(self.crowd.sockets)
+        self.us_per_delivery.append((self.process.cpu_s() - before) * 1e6 / deliveries)
+
+
+def run(options: Options) -> Result:
+    """Start everyone, let them take turns, stop them."""
+    require_proc()
+    clients = options.users or CLIENTS
+    allow_files(clients * 5)
+    with ExitStack() as stack:
+        gateway = stack.enter_context(own_gateway(workers=1, settings=QUIET))
+        rivals = _rivals(stack, clients)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            contestants = runner.run(_contest(stack, gateway, rivals, clients))
+    deprived = {each.name: each.crowd.deprived for each in contestants}
+    figures = {each.name: statistics.median(each.us_per_delivery) for each in contestants}
+    return Result(
+        "fanout",
+        f"{EVENT_BYTES}-byte events to {clients} clients, {ROUNDS} rounds of {EVENTS} events each",
+        {
+            "us_per_delivery": {name: round(figure, 3) for name, figure in figures.items()},
+            "gateway_per_floor": round(figures["gateway_1"] / figures["send_floor"], 2),
+            "gateway_per_websockets": round(figures["gateway_1"] / figures["websockets"], 2),
+            "not_delivered": sum(deprived.values()),
+        },
+        [f"{name}: {count} clients got too little" for name, count in deprived.items() if count],
+    )
+
+
+def _rivals(stack: ExitStack, clients: int) -> dict[str, Rival]:
+    found = {
+        "websockets": stack.enter_context(rival("websockets_server")),
+        "fastapi": stack.enter_context(rival("fastapi_server")),
+    }
+    if importlib.util.find_spec("socketio") is not None:
+        found["socketio"] = stack.enter_context(
+            rival("socketio_server", url=SOCKETIO_URL, greeting=b'40{"sid"', opening=b"40")
+        )
+    if send_floor.compiler() is None:
+        print("No C compiler: the floor is a loop in Python.", file=sys.stderr)
+    found["send_floor"] = stack.enter_context(
+        rival("send_floor", str(clients), url="tcp://127.0.0.1:{port}")
+    )
+    return found
+
+
+async def _contest(
+    stack: ExitStack, gateway: OwnGateway, rivals: dict[str, Rival], clients: int
+) -> list[Contestant]:
+    contestants = await _gateway(stack, gateway, clients)
+    for name, server in rivals.items():
+        crowd = Crowd(await server.connect(clients))
+        contestants.append(Contestant(name, server.process, crowd, server.ring))
+    try:
+        for each in contestants:  # not measured: buffers grow, code paths warm up
+            await each.run()
+            each.us_per_delivery.clear()
+        for _ in range(ROUNDS):
+            for each in contestants:
+                await each.run()
+    except TimeoutError:
+        pass  # whoever got too little is counted
+    finally:
+        await fleet.dismiss(socket for each in contestants for socket in each.crowd.sockets)
+    return contestants
+
+
+async def _gateway(stack: ExitStack, gateway: OwnGateway, clients: int) -> list[Contestant]:
+    """Seat everyone in one conversation, and ring at their worker as another worker would."""
+    loop = asyncio.get_running_loop()
+    players = await loop.run_in_executor(None, gateway.cast, clients)
+    rooms = await loop.run_in_executor(None, gateway.rooms, players, clients)
+    topic = topics.conversation(rooms[0])
+    members = [Member(player) for player in players]
+    await fleet.arrive(members)
+    # Neither a change, which would be looked up in the database, nor of a kind that is dropped.
+    event = Announcement(topic, "benchmark.event", event_text().encode())
+    redis = stack.enter_context(Redis.from_url(gateway.redis_url))
+
+    def ring(events: int) -> None:
+        pipeline = redis.pipeline(transaction=False)  # one write, read in one turn
+        for _ in range(events):
+            pipeline.publish(f"gateway:{topic}", b"benchmark\n" + event.to_wire())
+        pipeline.execute()
+
+    crowd = Crowd(members)
+    return [
+        Contestant(f"gateway_{burst}", gateway.workers[0], crowd, ring, burst) for burst in BURSTS
+    ]

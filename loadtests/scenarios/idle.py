@@ -1,0 +1,105 @@
+"""What a connection costs that says nothing: memory, CPU, and commands to Redis.
+
+Everyone is signed in and hears their own topic and 20 conversations. One whole ping cycle is
+measured, in which each of them is pinged once and answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import uvloop
+from redis import Redis
+
+from loadtests import fleet
+from loadtests.cast import Player
+from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.options import Options
+from loadtests.own_gateway import OwnGateway, own_gateway
+from loadtests.process_cost import Process, require_proc
+from loadtests.report import Result
+
+CLIENTS = 2_000
+CONVERSATIONS = 20
+SECONDS = 25.0
+"""The gateway's default ping_s: a shorter window sees a share of the pings that is chance."""
+ALONE_S = 4.0
+EARLY = 100
+"""Connected before the first look at memory, and not counted: pools and caches have grown."""
+SETTLE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """Some seconds in a worker's life."""
+
+    cpu_us_per_s: float
+    redis_cmds_per_s: float
+
+
+def run(options: Options) -> Result:
+    """Start a gateway, look at it with few and with all clients, stop it."""
+    require_proc()
+    clients, seconds = options.users or CLIENTS, options.seconds or SECONDS
+    allow_files(clients + EARLY)
+    with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
+        players = gateway.cast(clients + EARLY)
+        gateway.circles(players, CONVERSATIONS)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            figures, lost = runner.run(_measure(gateway, players, seconds))
+    return Result(
+        "idle",
+        f"{clients} clients in {CONVERSATIONS} conversations each, silent for {seconds:g} s",
+        figures,
+        [f"{lost} connections were lost"] if lost else [],
+    )
+
+
+async def _measure(
+    gateway: OwnGateway, players: list[Player], seconds: float
+) -> tuple[dict[str, float], int]:
+    worker = gateway.workers[0]
+    members = [Member(player) for player in players]
+    early, others = members[:EARLY], members[EARLY:]
+    try:
+        with Redis.from_url(gateway.redis_url) as redis:
+            await fleet.arrive(early)
+            await asyncio.sleep(SETTLE_S)
+            before = await _spell(worker, redis, ALONE_S)
+            kib_before = worker.rss_kib()
+            await fleet.arrive(others)
+            await asyncio.sleep(SETTLE_S)
+            kib = worker.rss_kib() - kib_before
+            after = await _spell(worker, redis, seconds)
+        lost = sum(member.lost.done() for member in members)
+    finally:
+        await fleet.dismiss(members)
+    count = len(others)
+    return {
+        "kib_per_conn": round(kib / count, 2),
+        "cpu_us_per_s_conn": round((after.cpu_us_per_s - before.cpu_us_per_s) / count, 2),
+        "redis_cmds_per_s": round(after.redis_cmds_per_s, 2),
+        "redis_cmds_per_s_before": round(before.redis_cmds_per_s, 2),
+        "worker_kib_before": kib_before,
+        "worker_cpu_us_per_s_before": round(before.cpu_us_per_s),
+        "worker_cpu_us_per_s": round(after.cpu_us_per_s),
+    }, lost
+
+
+async def _spell(worker: Process, redis: Redis, seconds: float) -> Spell:
+    """Watch a worker for so long."""
+    cpu, calls, began = worker.cpu_s(), _calls(redis), time.perf_counter()
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - began
+    return Spell(
+        (worker.cpu_s() - cpu) * 1e6 / took,
+        (_calls(redis) - calls) / took,
+    )
+
+
+def _calls(redis: Redis) -> int:
+    """Return how many commands Redis has served, without our own."""
+    stats = redis.info("commandstats")
+    return sum(int(stat["calls"]) for name, stat in stats.items() if name != "cmdstat_info")

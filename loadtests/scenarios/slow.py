@@ -1,0 +1,157 @@
+"""One client stops reading, and how much of it the others notice.
+
+Events go to a conversation at a steady rate, and with each a large one to one member's own topic.
+A while that member reads, a while they do not, and again: until the kernel's buffers and their
+queue are full and they are let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import uvloop
+from redis.asyncio import Redis
+
+from gateway import topics
+from gateway.bus import Announcement
+from loadtests import fleet
+from loadtests.cast import Player
+from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.measure import Latencies
+from loadtests.options import Options
+from loadtests.own_gateway import OwnGateway, own_gateway
+from loadtests.process_cost import require_proc
+from loadtests.report import Result
+
+READERS = 300
+SECONDS = 4.0
+"""Of each spell; there are two with and two without the stalled reader."""
+EVENTS_PER_S = 25.0
+EVENT_BYTES = 1_024
+LARGE_BYTES = 98_304
+"""100 of them in a spell are twice what kernel (up to 4 MB) and queue (64 KiB here) may hold."""
+SPELLS = 2
+ARRIVE_S = 10.0
+HEAD = b'{"type":"benchmark.event","number":'
+
+
+@dataclass(slots=True)
+class Clock:
+    """When each event was sent, and how long each delivery took."""
+
+    readers: int
+    sent: list[float] = field(default_factory=list)
+    heard: int = 0
+    all_heard: asyncio.Event = field(default_factory=asyncio.Event)
+    latencies: Latencies = field(default_factory=Latencies)
+
+    @property
+    def lost(self) -> int:
+        """Deliveries that have not arrived."""
+        return len(self.sent) * self.readers - self.heard
+
+    def hear(self, payload: bytes) -> None:
+        """Take an event at a reader."""
+        if payload.startswith(HEAD):
+            number = int(payload[len(HEAD) : len(HEAD) + 8])
+            self.latencies.add(time.perf_counter() - self.sent[number - 10_000_000])
+            self.heard += 1
+            if not self.lost:
+                self.all_heard.set()
+
+    def event(self, topic: str) -> Announcement:
+        """Make the next event and note the time."""
+        number = 10_000_000 + len(self.sent)
+        start = HEAD + str(number).encode() + b',"text":"'
+        payload = start + b"x" * (EVENT_BYTES - len(start) - 2) + b'"}'
+        self.all_heard.clear()
+        self.sent.append(time.perf_counter())
+        return Announcement(topic, "benchmark.event", payload)
+
+
+def run(options: Options) -> Result:
+    """Start a gateway, measure in turns, stop it."""
+    require_proc()
+    readers, seconds = options.users or READERS, options.seconds or SECONDS
+    allow_files(readers + 1)
+    # Less than the default, so that a few seconds are enough.
+    settings = {**NO_LIMITS, "GATEWAY_OUTGOING_BYTES": "65536"}
+    with own_gateway(workers=1, settings=settings) as gateway:
+        players = gateway.cast(readers + 1)
+        room = gateway.rooms(players, len(players))[0]
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_measure(gateway, players, topics.conversation(room), seconds))
+
+
+async def _measure(
+    gateway: OwnGateway, players: Sequence[Player], topic: str, seconds: float
+) -> Result:
+    reading, stalled = Clock(len(players) - 1), Clock(len(players) - 1)
+    clock = reading
+
+    def hear(payload: bytes) -> None:
+        clock.hear(payload)
+
+    one, others = players[0], players[1:]
+    members = [Member(player, hear) for player in others]
+    large = topics.user(one.employee_id)
+    let_go = 0
+    try:
+        await fleet.arrive(members)
+        async with Redis.from_url(gateway.redis_url) as redis:
+            for number in range(2 * SPELLS):
+                stalls = number % 2 == 1
+                clock = stalled if stalls else reading
+                member = Member(one)
+                await member.arrive(len(others))
+                if stalls:
+                    member.stall()
+                await _spell(redis, clock, topic=topic, large=large, seconds=seconds)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(clock.all_heard.wait(), ARRIVE_S)
+                let_go += stalls and await _ended(member)
+                await fleet.dismiss([member])
+    finally:
+        await fleet.dismiss(members)
+    lost = reading.lost + stalled.lost
+    failures = [f"{lost} events were not delivered within {ARRIVE_S:g} s"] if lost else []
+    if let_go < SPELLS:
+        failures.append("a client that read nothing was not let go")
+    return Result(
+        "slow",
+        f"{EVENT_BYTES}-byte events, {EVENTS_PER_S:g} a second, to {len(members)} readers, beside"
+        " one who reads and then one who does not",
+        {
+            **reading.latencies.figures(),
+            **stalled.latencies.figures("stalled_"),
+            "delivered": reading.heard + stalled.heard,
+            "lost": lost,
+            "let_go": let_go,
+        },
+        failures,
+    )
+
+
+async def _spell(redis: Redis, clock: Clock, *, topic: str, large: str, seconds: float) -> None:
+    """Publish on a fixed schedule, as another worker would."""
+    ballast = Announcement(large, "benchmark.ballast", b'{"text":"%b"}' % (b"x" * LARGE_BYTES))
+    begin = time.perf_counter()
+    for number in range(round(seconds * EVENTS_PER_S)):
+        await asyncio.sleep(max(0.0, begin + number / EVENTS_PER_S - time.perf_counter()))
+        pipeline = redis.pipeline(transaction=False)
+        for announcement in (ballast, clock.event(topic)):
+            pipeline.publish(
+                f"gateway:{announcement.topic}", b"benchmark\n" + announcement.to_wire()
+            )
+        await pipeline.execute()
+
+
+async def _ended(member: Member) -> bool:
+    """Say whether the gateway has ended this connection, once it is read again."""
+    member.go_on()
+    await asyncio.wait([member.lost], timeout=ARRIVE_S)
+    return member.lost.done()

@@ -1,0 +1,232 @@
+"""Everyone is cut at once and comes back at once, while messages go on: nothing may be missing.
+
+Half of the rooms' people sit on each of two workers. One in each room stays connected and writes
+all the time; the others lose their connection, dial again at once, and resume from the last
+change they took in. Each keeps a list of every change it was given, live or on return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import uvloop
+
+from loadtests import fleet
+from loadtests.cast import Player
+from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.measure import Latencies
+from loadtests.options import Options
+from loadtests.own_gateway import own_gateway
+from loadtests.process_cost import require_proc
+from loadtests.raw_socket import masked
+from loadtests.report import Figure, Result
+
+CLIENTS = 1_000
+ROOM = 50
+MESSAGES_PER_S = 40.0
+BEFORE_S, AFTER_S = 1.0, 1.0
+CATCH_UP_S = 20.0
+TEXT = "Чи можемо передзвонити клієнту сьогодні?"
+
+
+@dataclass(slots=True)
+class Resident:
+    """Someone in a room, through all of their connections."""
+
+    player: Player
+    conversation_id: int
+    changes: list[int] = field(default_factory=list)
+    """Every change as it was given, so a repetition shows."""
+    position: int = 0
+    member: Member | None = None
+
+    async def arrive(self, index: int) -> None:
+        """Connect; with a position, resume from it."""
+        member = Member(self.player, self._hear)
+        self.member = member
+        known = {str(self.conversation_id): self.position} if self.position else None
+        welcome = orjson.loads(await member.arrive(index, known))["ok"]
+        for missed in welcome["changes"].get(str(self.conversation_id), ()):
+            self._take(missed)
+        if not self.position:
+            listed = {c["id"]: c["last_change"] for c in welcome["conversations"]}
+            self.position = listed[self.conversation_id]
+
+    def missing(self, first: int, last: int) -> int:
+        """How many of these changes never came."""
+        return last - first + 1 - len({c for c in self.changes if first <= c <= last})
+
+    @property
+    def repeated(self) -> int:
+        return len(self.changes) - len(set(self.changes))
+
+    def _hear(self, payload: bytes) -> None:
+        said = orjson.loads(payload)
+        for item in said if isinstance(said, list) else [said]:
+            if item.get("type") == "message.created":
+                self._take(item)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        self.changes.append(event["change"])
+        self.position = max(self.position, event["change"])
+
+
+@dataclass(slots=True)
+class Writer:
+    """Who writes in one room, and never leaves it."""
+
+    player: Player
+    conversation_id: int
+    member: Member | None = None
+    sent: int = 0
+    refused: int = 0
+    last_change: int = 1
+
+    async def arrive(self, index: int) -> None:
+        self.member = Member(self.player, self._hear)
+        await self.member.arrive(index)
+
+    def write(self) -> None:
+        """Send a message without waiting for the answer."""
+        assert self.member is not None
+        self.sent += 1
+        said = {
+            "type": "message.send",
+            "id": self.sent + 1,
+            "conversation_id": self.conversation_id,
+            "client_key": str(uuid.uuid4()),
+            "text": TEXT,
+        }
+        self.member.write(masked(orjson.dumps(said)))
+
+    @property
+    def answered(self) -> bool:
+        return self.last_change - 1 + self.refused >= self.sent
+
+    def _hear(self, payload: bytes) -> None:
+        said = orjson.loads(payload)
+        if "error" in said:
+            self.refused += 1
+        elif "ok" in said:
+            self.last_change = max(self.last_change, said["ok"]["message"]["change"])
+
+
+def run(options: Options) -> Result:
+    """Start a gateway, cut everyone, see them come back, stop it."""
+    require_proc()
+    clients = options.users or CLIENTS
+    room = min(ROOM, clients)
+    rooms = -(-clients // room)
+    allow_files(2 * clients + rooms)
+    with own_gateway(settings=NO_LIMITS) as gateway:
+        players = gateway.cast(rooms * (room + 1))
+        found = gateway.rooms(players, room + 1)
+        residents: list[Resident] = []
+        writers: list[Writer] = []
+        for index, player in enumerate(players):
+            conversation_id = found[index // (room + 1)]
+            if index % (room + 1) == 0:
+                writers.append(Writer(player, conversation_id))
+            elif len(residents) < clients:
+                residents.append(Resident(player, conversation_id))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_measure(residents, writers))
+
+
+async def _measure(residents: list[Resident], writers: list[Writer]) -> Result:
+    await fleet.in_turn(len(writers), lambda index: writers[index].arrive(index))
+    await fleet.in_turn(len(residents), lambda index: residents[index].arrive(index))
+    done = asyncio.Event()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_write(writers, done), name="write")
+            await asyncio.sleep(BEFORE_S)
+            back = await _storm(residents)
+            await asyncio.sleep(AFTER_S)
+            done.set()
+        await _settle(residents, writers)
+    finally:
+        sockets = [resident.member for resident in residents]
+        sockets += [writer.member for writer in writers]
+        await fleet.dismiss(socket for socket in sockets if socket is not None)
+    return _result(residents, writers, back)
+
+
+async def _write(writers: list[Writer], done: asyncio.Event) -> None:
+    """Write on a fixed schedule, room after room, whatever happens."""
+    begin = time.perf_counter()
+    number = 0
+    while not done.is_set():
+        writers[number % len(writers)].write()
+        number += 1
+        await asyncio.sleep(max(0.0, begin + number / MESSAGES_PER_S - time.perf_counter()))
+
+
+async def _storm(residents: list[Resident]) -> Latencies:
+    """Cut everyone, and return how long each was away."""
+    back = Latencies()
+    cut = [resident.member for resident in residents if resident.member is not None]
+    began = time.perf_counter()
+    await fleet.dismiss(cut)
+
+    async def come_back(index: int) -> None:
+        await residents[index].arrive(index)
+        back.add(time.perf_counter() - began)
+
+    await fleet.in_turn(len(residents), come_back, at_once=len(residents))
+    return back
+
+
+async def _settle(residents: list[Resident], writers: list[Writer]) -> None:
+    """Wait until everything written has been answered and heard, but not for ever."""
+    deadline = time.perf_counter() + CATCH_UP_S
+    while time.perf_counter() < deadline:
+        last = _last_changes(writers)
+        if all(writer.answered for writer in writers) and all(
+            resident.position >= last[resident.conversation_id] for resident in residents
+        ):
+            return
+        await asyncio.sleep(0.05)
+
+
+def _last_changes(writers: list[Writer]) -> dict[int, int]:
+    return {writer.conversation_id: writer.last_change for writer in writers}
+
+
+def _result(residents: list[Resident], writers: list[Writer], back: Latencies) -> Result:
+    last = _last_changes(writers)
+    lost = sum(each.missing(2, last[each.conversation_id]) for each in residents)
+    repeated = sum(each.repeated for each in residents)
+    unanswered = sum(writer.sent - writer.refused - writer.last_change + 1 for writer in writers)
+    times = back.figures("back_")
+    figures: dict[str, Figure] = {
+        "clients": len(residents),
+        "all_back_ms": times.pop("back_max_ms"),
+        **times,
+        "messages": sum(writer.sent for writer in writers),
+        "events_received": sum(len(each.changes) for each in residents),
+        "lost": lost,
+        "duplicated": repeated,
+    }
+    failures = [
+        f"{count} {what}"
+        for count, what in (
+            (lost, "events never came"),
+            (repeated, "events came twice"),
+            (unanswered, "messages were not answered"),
+            (sum(writer.refused for writer in writers), "messages were refused"),
+        )
+        if count
+    ]
+    return Result(
+        "storm",
+        f"{len(residents)} clients on two workers cut at once, {MESSAGES_PER_S:g} messages/s"
+        " meanwhile",
+        figures,
+        failures,
+    )
