@@ -44,49 +44,52 @@ async def take(ctx: Context, resume: Mapping[int, int], *, max_topics: int) -> S
         listed, following = await conversations.page(conn, ctx.user_id, limit=MAX_CONVERSATIONS)
         unread = await receipt_queries.unread(conn, ctx.user_id)
         positions = {member.conversation_id: member.last_change for member in members}
-        behind = [
-            (conversation_id, change)
-            for conversation_id, change in resume.items()
-            if change < positions.get(conversation_id, 0)
-        ]
+        chosen, reload = _fitting(
+            {
+                conversation_id: positions[conversation_id] - change
+                for conversation_id, change in resume.items()
+                if change < positions.get(conversation_id, 0)
+            }
+        )
         missed = (
-            await message_queries.changed_after(conn, behind, CHANGES_PER_CONVERSATION + 1)
-            if behind
+            await message_queries.changed_after(
+                conn, [(cid, resume[cid]) for cid in chosen], CHANGES_PER_CONVERSATION
+            )
+            if chosen
             else []
+        )
+    changes: dict[int, list[MessageCreated]] = defaultdict(list)
+    for m in missed:
+        changes[m.conversation_id].append(
+            MessageCreated(conversation_id=m.conversation_id, change=m.change, message=m)
         )
     # A position from the future was never ours to give (a restored backup): start afresh.
     ahead = [c for c, change in resume.items() if change > positions.get(c, change)]
-    changes, reload = _bounded(
-        [
-            MessageCreated(conversation_id=m.conversation_id, change=m.change, message=m)
-            for m in missed
-        ]
-    )
     gone = [conversation_id for conversation_id in resume if conversation_id not in positions]
     return Snapshot(
         conversations=await conversations.with_presences(ctx, listed),
         next=following,
         unread=unread,
         positions=positions,
-        changes=changes,
+        changes=dict(changes),
         reload=sorted({*reload, *ahead, *gone}),
     )
 
 
-def _bounded(
-    events: list[MessageCreated],
-) -> tuple[dict[int, list[MessageCreated]], list[int]]:
-    """Keep whole conversations while they fit; the others are to be fetched afresh."""
-    found: dict[int, list[MessageCreated]] = defaultdict(list)
-    for event in events:
-        found[event.conversation_id].append(event)
-    kept: dict[int, list[MessageCreated]] = {}
+def _fitting(behind: Mapping[int, int]) -> tuple[list[int], list[int]]:
+    """Choose whole conversations, the least behind first; the others are to be fetched afresh.
+
+    How many changes a conversation is behind is no less than the messages that will be read for
+    it, so the choice is made before any is read: 1,000 conversations are read 1,000 rows, not all
+    that was missed.
+    """
+    chosen: list[int] = []
     reload: list[int] = []
     room = CHANGES_IN_ALL
-    for conversation_id, missed in sorted(found.items(), key=lambda item: len(item[1])):
-        if len(missed) > CHANGES_PER_CONVERSATION or len(missed) > room:
+    for conversation_id, changes in sorted(behind.items(), key=lambda item: item[1]):
+        if changes > CHANGES_PER_CONVERSATION or changes > room:
             reload.append(conversation_id)
         else:
-            kept[conversation_id] = missed
-            room -= len(missed)
-    return kept, reload
+            chosen.append(conversation_id)
+            room -= changes
+    return chosen, reload

@@ -6,10 +6,14 @@
         async for event in gateway:
             print(event)
 
+After a lost connection it makes up what was missed; where it cannot, a Reload names the
+conversation whose history is to be fetched afresh.
+
 It imports the wire types and nothing else of the gateway.
 """
 
 from gateway.client.connection import Connection, connect
 from gateway.client.errors import ConnectionEnded, RequestRefused, TooFarBehind
+from gateway.client.events import Reload
 
-__all__ = ["Connection", "ConnectionEnded", "RequestRefused", "TooFarBehind", "connect"]
+__all__ = ["Connection", "ConnectionEnded", "Reload", "RequestRefused", "TooFarBehind", "connect"]

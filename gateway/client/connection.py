@@ -26,7 +26,10 @@ from gateway.protocol import (
 
 
 class Connection(Link):
-    """A session with the gateway. Iterate over it for events; it survives lost connections."""
+    """A session with the gateway. Iterate over it for events; it survives lost connections.
+
+    Among the events is a Reload for each conversation of which too much was missed meanwhile.
+    """
 
     # --- commands --------------------------------------------------------------------------
 

@@ -30,13 +30,20 @@ from gateway.protocol import (
     Hello,
     Welcome,
 )
-from gateway.protocol.close_codes import verdict
+from gateway.protocol.close_codes import (
+    EMPLOYEE_DISABLED,
+    OVERLOADED,
+    TOKEN_EXPIRED,
+    TOKEN_REFUSED,
+    verdict,
+)
 
 Token = str | Callable[[], str | Awaitable[str]]
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 REPLY_S = 30.0
+WELCOME_S = 15.0  # our nodes answer a hello in 5 s, or refuse it
 MAX_SIZE = 2**24  # a welcome with 1,000 changes of 8,000 characters
 
 _replies: dict[type[Any], TypeAdapter[Any]] = {
@@ -56,6 +63,9 @@ REPEATABLE = frozenset(
     }
 )
 """Commands that may be sent again when their answer was lost: twice does what once does."""
+
+REFUSED_AS = {"token.expired": TOKEN_EXPIRED, "employee.disabled": EMPLOYEE_DISABLED}
+"""A hello's refusal → what the same would be to a live session; any other is for good, too."""
 
 
 class Link:
@@ -89,14 +99,17 @@ class Link:
         self._last_id += 1
         request_id = self._last_id
         fields = {name: value for name, value in asdict(command).items() if value is not None}
+        fields["id"] = request_id
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._asked[request_id] = ({**fields, "id": request_id}, answered)
         try:
             async with asyncio.timeout(REPLY_S):
-                await self._ready.wait()
+                while not self._ready.is_set():  # it may be lost again before we are woken
+                    await self._ready.wait()
                 if self._ended is not None:
                     raise self._ended
-                await self._send(self._asked[request_id][0])
+                # Noted down only now: a welcome sends again whatever is.
+                self._asked[request_id] = (fields, answered)
+                await self._send(fields)
                 said = await answered
         finally:
             self._asked.pop(request_id, None)
@@ -104,7 +117,19 @@ class Link:
         return adapter.validate_python(said, extra="ignore") if adapter else None
 
     async def run(self) -> None:
-        """Connect, read, come back; end when the gateway says not to."""
+        """Connect, read, come back; end when the gateway says not to.
+
+        What nobody foresaw ends it too, and is raised by the iteration and by every request.
+        """
+        try:
+            self._end(await self._stay_connected())
+        except Exception as error:  # noqa: BLE001 - raised wherever somebody waits
+            self._end(error)
+        finally:
+            self._end(ConnectionEnded(1000, "closed"))  # unless it has ended already
+            self._drop()
+
+    async def _stay_connected(self) -> ConnectionEnded:
         wait_s = FIRST_WAIT_S
         while True:
             try:
@@ -115,22 +140,27 @@ class Link:
                 code = closed.rcvd.code if closed.rcvd else 1006
                 reason = closed.rcvd.reason if closed.rcvd else "lost"
             except RequestRefused as refused:
-                code, reason = 4001, str(refused)
-                if refused.retry_after is not None:
-                    code = 4404
+                code, reason = _close_code(refused), str(refused)
+                if code == TOKEN_EXPIRED.code and not callable(self._token):
+                    return ConnectionEnded(code, reason)  # there is no fresh one to come with
             except (OSError, InvalidHandshake, TimeoutError) as error:
                 code, reason = 1006, type(error).__name__
             except InvalidURI as error:
-                code, reason = 4001, str(error)
+                code, reason = TOKEN_REFUSED.code, str(error)
             self._ready.clear()
-            self._socket = None
+            self._drop()
             if not self._reconnect or verdict(code) == "stop":
-                self._end(ConnectionEnded(code, reason))
-                return
+                return ConnectionEnded(code, reason)
             self._forget_unrepeatable()
             self.reconnects += 1
             await asyncio.sleep(random.uniform(0.0, wait_s))  # noqa: S311 - jitter
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+
+    def _drop(self) -> None:
+        """Forget the socket; one that was refused or fell silent would stay open otherwise."""
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.transport.abort()
 
     async def _connect(self) -> None:
         token = self._token
@@ -145,32 +175,38 @@ class Link:
             ping_interval=None,
             open_timeout=10,
         )
+        resumed = self._events.to_resume()
         hello = {
             "type": Hello.__name__.lower(),
             "id": 0,
             "token": token,
-            "resume": {str(key): value for key, value in self._events.positions.items()},
+            "resume": {str(key): value for key, value in resumed.items()},
         }
         if self._device is not None:
             hello["device"] = asdict(self._device)
-        await self._send(hello)
-        while True:
-            said = orjson.loads(await self._socket.recv())
-            if said.get("id") == 0:
-                break
+        async with asyncio.timeout(WELCOME_S):
+            said = await self._greet(self._socket, hello)
         if "error" in said:
             raise _refused(said["error"])
-        self._welcomed(said["ok"])
+        self._welcomed(said["ok"], resumed)
 
-    def _welcomed(self, said: dict[str, Any]) -> None:
+    async def _greet(self, socket: ClientConnection, hello: dict[str, Any]) -> dict[str, Any]:
+        await self._send(hello)
+        while True:
+            said: dict[str, Any] = orjson.loads(await socket.recv())
+            if said.get("id") == 0:
+                return said
+
+    def _welcomed(self, said: dict[str, Any], resumed: dict[int, int]) -> None:
         self.welcome = TypeAdapter(Welcome).validate_python(said, extra="ignore")
         for events in said["changes"].values():
             for event in events:
                 self._events.take(event)
-        for conversation in self.welcome.conversations:
-            # What came while we were away has been taken in above, or is in `reload`.
-            known = self._events.positions.get(conversation.id, 0)
-            self._events.positions[conversation.id] = max(known, conversation.last_change)
+        self._events.caught_up(
+            {item.id: item.last_change for item in self.welcome.conversations},
+            resumed=resumed,
+            reload=self.welcome.reload,
+        )
         self._ready.set()
         for fields, _answered in list(self._asked.values()):
             self._send_soon(fields)
@@ -214,7 +250,9 @@ class Link:
                     RequestRefused("connection.lost", "The connection was lost; ask again.")
                 )
 
-    def _end(self, error: ConnectionEnded) -> None:
+    def _end(self, error: Exception) -> None:
+        if self._ended is not None:
+            return
         self._ended = error
         self._ready.set()  # whoever waits for it finds out
         self._events.fail(error)
@@ -248,3 +286,9 @@ def _refused(error: dict[str, Any]) -> RequestRefused:
         path=error.get("path"),
         retry_after=error.get("retry_after"),
     )
+
+
+def _close_code(refused: RequestRefused) -> int:
+    if refused.retry_after is not None:
+        return OVERLOADED.code
+    return REFUSED_AS.get(refused.code, TOKEN_REFUSED).code

@@ -29,6 +29,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (401, "No valid token"),
         (403, "Not allowed"),
         (404, "No such thing, or not yours"),
+        (408, "The body came too slowly"),
         (409, "The client_key is another message's"),
         (413, "Too large, or too many"),
         (422, "A field is wrong; `path` says which"),
@@ -61,6 +62,7 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         BodyLimit,
         limit=settings.max_body_bytes,
         larger={telephony.EVENTS: settings.max_webhook_bytes},
+        within_s=settings.body_s,
     )
     app.add_middleware(SecurityHeaders)
     if settings.allowed_origins:

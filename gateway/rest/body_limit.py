@@ -1,4 +1,4 @@
-"""Bodies have a size: counted in bytes as they come, whatever Content-Length says.
+"""Bodies have a size, counted in bytes as they come, whatever Content-Length says; and an end.
 
 FastAPI's own max_body_size refuses in plain text, before error handlers; ours answers in the one
 form that every refusal has.
@@ -10,7 +10,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import TooLarge
+from gateway.errors import GatewayError, TooLarge, TooSlow
 from gateway.rest.errors import body
 
 PASSED_OVER = 4 * 1024 * 1024
@@ -20,22 +20,31 @@ PASSED_OVER_S = 2.0
 class BodyLimit:
     """ASGI middleware: reads a body up to its limit, then lets the app have it."""
 
-    def __init__(self, app: ASGIApp, *, limit: int, larger: dict[str, int]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limit: int, larger: dict[str, int], within_s: float
+    ) -> None:
         self._app = app
         self._limit = limit
         self._larger = larger
+        self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self._app(scope, receive, send)
             return
         limit = self._larger.get(scope["path"], self._limit)
-        message = None if _declared(scope) > limit else await _read(receive, limit)
+        if _declared(scope) > limit:
+            message = None
+        else:
+            try:
+                async with asyncio.timeout(self._within_s):
+                    message = await _read(receive, limit)
+            except TimeoutError:
+                await _refuse(TooSlow(f"At most {self._within_s:g} s."), scope, receive, send)
+                return
         if message is None:
             await _pass_over(receive)
-            refusal = body(TooLarge(f"At most {limit} bytes."))
-            refusal.headers["Connection"] = "close"  # the rest is not read
-            await refusal(scope, receive, send)
+            await _refuse(TooLarge(f"At most {limit} bytes."), scope, receive, send)
             return
         pending: list[Message] = [message]
 
@@ -43,6 +52,12 @@ class BodyLimit:
             return pending.pop() if pending else await receive()
 
         await self._app(scope, replay, send)
+
+
+async def _refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
+    refusal = body(error)
+    refusal.headers["Connection"] = "close"  # the rest is not read
+    await refusal(scope, receive, send)
 
 
 async def _read(receive: Receive, limit: int) -> Message | None:

@@ -58,7 +58,9 @@ class Window:
         return self.by("message").filter(has_text=text)
 
     def conversation_with(self, name: str) -> Locator:
-        return self.by("conversation-item").filter(has_text=name)
+        """Find it by its title: a group's newest message names people, too."""
+        title = self.page.locator(".item-title", has_text=name)
+        return self.by("conversation-item").filter(has=title)
 
     async def name(self) -> str:
         return await self.by("me-name").inner_text()

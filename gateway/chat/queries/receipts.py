@@ -93,21 +93,30 @@ async def unread(conn: Conn, employee_id: int) -> list[Unread]:
 
 
 async def unread_of(conn: Conn, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, Unread]]:
-    """Return (employee, counts) for each of these (employee, conversation), zero counts too."""
+    """Return (employee, counts) for each of these (employee, conversation), zero counts too.
+
+    The pairs are found first: left to choose, PostgreSQL counted for every participant there is
+    and joined what was asked last (4,000 counts, 0.3 s, for one pair).
+    """
     rows = await conn.fetch(
         """
         -- receipts.unread_of
-        SELECT p.employee_id, p.conversation_id, p.last_read_seq,
-               c.last_change + p.read_version AS version, unread.unread, mentions.mentions
-          FROM unnest($1::bigint[], $2::bigint[]) AS asked (employee_id, conversation_id)
-          JOIN realtime.conversation_participants AS p
-            ON p.conversation_id = asked.conversation_id AND p.employee_id = asked.employee_id
-           AND p.left_seq IS NULL
-          JOIN realtime.conversations AS c ON c.id = p.conversation_id
+        WITH p AS MATERIALIZED (
+            SELECT p.employee_id, p.conversation_id, p.last_read_seq, c.last_seq,
+                   c.last_change + p.read_version AS version
+              FROM unnest($1::bigint[], $2::bigint[]) AS asked (employee_id, conversation_id)
+              JOIN realtime.conversation_participants AS p
+                ON p.conversation_id = asked.conversation_id
+               AND p.employee_id = asked.employee_id AND p.left_seq IS NULL
+              JOIN realtime.conversations AS c ON c.id = p.conversation_id
+        )
+        SELECT p.employee_id, p.conversation_id, p.last_read_seq, p.version,
+               unread.unread, mentions.mentions
+          FROM p
          CROSS JOIN LATERAL (
                SELECT count(*) AS unread
                  FROM (SELECT FROM realtime.messages AS m
-                        WHERE c.last_seq > p.last_read_seq
+                        WHERE p.last_seq > p.last_read_seq
                           AND m.conversation_id = p.conversation_id AND m.seq > p.last_read_seq
                           AND m.state = 0 AND m.sender_id IS DISTINCT FROM p.employee_id
                         LIMIT $3) AS capped
@@ -115,7 +124,7 @@ async def unread_of(conn: Conn, pairs: Sequence[tuple[int, int]]) -> list[tuple[
          CROSS JOIN LATERAL (
                SELECT count(*) AS mentions
                  FROM (SELECT FROM realtime.messages AS m
-                        WHERE c.last_seq > p.last_read_seq
+                        WHERE p.last_seq > p.last_read_seq
                           AND m.conversation_id = p.conversation_id AND m.seq > p.last_read_seq
                           AND m.state = 0 AND (m.mention_all OR m.mention_ids IS NOT NULL)
                           AND m.sender_id IS DISTINCT FROM p.employee_id

@@ -1,0 +1,491 @@
+"""The Python SDK when things go wrong: refusals, silence, gaps it cannot close, its own mistakes.
+
+And a body that never comes to its end, which is the same kind of client from the other side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from websockets.asyncio.client import connect as open_socket
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from gateway.client import Connection, ConnectionEnded, Reload, TooFarBehind, connect, events, link
+from gateway.protocol import (
+    SUBPROTOCOL,
+    ConversationCreate,
+    ConversationCreated,
+    MessageCreated,
+    UnreadGet,
+)
+from tests.desk import IRYNA, OKSANA, PETRO, Desk, eventually
+
+NO_LONGER_ACTIVE = 20
+
+Answer = Callable[[ServerConnection], Awaitable[None]]
+
+
+class Middleman:
+    """Stands between a client and a node: notes each hello, and may answer in the node's place.
+
+    The first connections get `answers`, one each; all that follow are passed on to the node.
+    """
+
+    def __init__(self, target: str, answers: list[Answer]) -> None:
+        self._target = target
+        self._answers = answers
+        self.hellos: list[dict[str, Any]] = []
+        self.url = ""
+
+    async def serve_one(self, client: ServerConnection) -> None:
+        hello = await client.recv()
+        self.hellos.append(orjson.loads(hello))
+        if self._answers:
+            await self._answers.pop(0)(client)
+            return
+        async with open_socket(
+            self._target, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=2**24
+        ) as node:
+            await node.send(hello)
+            both = [
+                asyncio.create_task(_pass_on(a, b)) for a, b in ((client, node), (node, client))
+            ]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+
+async def _pass_on(source: Any, target: Any) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        async for data in source:
+            await target.send(data)
+
+
+@contextlib.asynccontextmanager
+async def between(target: str, *answers: Answer) -> AsyncIterator[Middleman]:
+    """Put a Middleman before a node."""
+    middleman = Middleman(target, list(answers))
+    async with serve(
+        middleman.serve_one,
+        "127.0.0.1",
+        0,
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        max_size=2**24,
+        close_timeout=1,
+    ) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        middleman.url = f"ws://127.0.0.1:{port}/v1/ws"
+        yield middleman
+
+
+def refuses(code: str, **more: Any) -> Answer:
+    """Answer a hello with this refusal."""
+
+    async def refuse(client: ServerConnection) -> None:
+        error = {"code": code, "message": "No.", **more}
+        await client.send(orjson.dumps({"id": 0, "error": error}).decode())
+        await client.wait_closed()
+
+    return refuse
+
+
+def says(text: str) -> Answer:
+    """Answer a hello with this."""
+
+    async def say(client: ServerConnection) -> None:
+        await client.send(text)
+        await client.wait_closed()
+
+    return say
+
+
+async def says_nothing(client: ServerConnection) -> None:
+    """Leave a hello without an answer."""
+    await client.wait_closed()
+
+
+class Gate:
+    """Gives the client its token when the gate is open: holds it away for as long as needed."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._open = asyncio.Event()
+        self._open.set()
+        self.waiting = False
+
+    async def __call__(self) -> str:
+        self.waiting = not self._open.is_set()
+        await self._open.wait()
+        return self._token
+
+    async def shut_out(self, client: Connection) -> None:
+        """Cut the client off; return when it stands before the gate."""
+        self._open.clear()
+        await client.drop()
+        await eventually(lambda: self.waiting)
+
+    def open(self) -> None:
+        self.waiting = False
+        self._open.set()
+
+
+# --- refusals at hello -------------------------------------------------------------------------
+
+
+async def test_an_expired_token_is_replaced_by_a_fresh_one(desk: Desk) -> None:
+    """Refused at hello for an expired token, the SDK asks for the next one and is in."""
+    expired = desk.token(PETRO, ttl=timedelta(seconds=-60))
+    tokens = [expired, expired, desk.token(PETRO)]
+
+    async with connect(desk.nodes[0].socket_url, lambda: tokens.pop(0)) as petro:
+        assert petro.welcome.user.id == PETRO
+        assert petro.reconnects == 2
+
+
+async def test_an_expired_token_without_a_fresh_one_ends_it(desk: Desk) -> None:
+    """A token given as text cannot be renewed: asking again with it would never end."""
+    expired = desk.token(PETRO, ttl=timedelta(seconds=-60))
+
+    with pytest.raises(ConnectionEnded) as ended:
+        async with connect(desk.nodes[0].socket_url, expired):
+            pass
+
+    assert ended.value.code == 4201
+
+
+async def test_someone_disabled_is_told_so_and_stays_away(desk: Desk) -> None:
+    """`employee.disabled` at hello is close code 4010: the SDK does not come back."""
+    with pytest.raises(ConnectionEnded, match=r"employee\.disabled") as ended:
+        await desk.client(NO_LONGER_ACTIVE)
+
+    assert ended.value.code == 4010
+
+
+@pytest.mark.parametrize("code", ["token.missing", "token.invalid", "command.invalid"])
+async def test_a_refusal_for_good_ends_it(desk: Desk, code: str) -> None:
+    """Nothing would be different the next time: one hello, and the reason is raised."""
+    async with between(desk.nodes[0].socket_url, refuses(code)) as middleman:
+        with pytest.raises(ConnectionEnded, match=code) as ended:
+            async with connect(middleman.url, lambda: desk.token(PETRO)):
+                pass
+
+    assert ended.value.code == 4001
+    assert len(middleman.hellos) == 1
+
+
+@pytest.mark.parametrize("code", ["database.unavailable", "employee.disabled"])
+async def test_a_refusal_for_now_is_waited_out(desk: Desk, code: str) -> None:
+    """Whatever says retry_after is tried again."""
+    refusal = refuses(code, retry_after=0.1)
+    async with (
+        between(desk.nodes[0].socket_url, refusal, refusal) as middleman,
+        connect(middleman.url, desk.token(PETRO)) as petro,
+    ):
+        assert petro.reconnects == 2
+        assert petro.welcome.user.id == PETRO
+
+
+async def test_a_hello_without_an_answer_is_given_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that takes the connection and then hangs is left for another attempt."""
+    monkeypatch.setattr(link, "WELCOME_S", 0.2)
+    async with (
+        between(desk.nodes[0].socket_url, says_nothing) as middleman,
+        connect(middleman.url, desk.token(PETRO)) as petro,
+    ):
+        assert petro.reconnects == 1
+        assert len(middleman.hellos) == 2
+
+
+# --- gaps ----------------------------------------------------------------------------------------
+
+
+async def test_more_than_is_sent_again_is_a_reload(desk: Desk) -> None:
+    """201 messages missed: a Reload says so, and from there on nothing is missed or repeated."""
+    gate = Gate(desk.token(PETRO))
+    oksana = await desk.client(OKSANA)
+    async with connect(desk.nodes[1].socket_url, gate) as petro:
+        conversation = (await oksana.open(PETRO)).conversation
+        await oksana.send(conversation.id, "seen")
+        await petro.next(MessageCreated)
+        await gate.shut_out(petro)
+        for number in range(201):
+            await oksana.send(conversation.id, f"missed {number}")
+        gate.open()
+
+        first = await _next_of_chat(petro)
+        assert first == Reload(conversation.id)
+        last = (await petro.history(conversation.id, limit=1)).messages[0]
+        assert (last.text, last.change) == ("missed 200", petro.positions[conversation.id])
+
+        await oksana.send(conversation.id, "live")
+        await gate.shut_out(petro)
+        await oksana.send(conversation.id, "while away")
+        gate.open()
+        heard = [await _next_of_chat(petro) for _ in range(2)]
+        assert [event.message.text for event in heard] == ["live", "while away"]
+
+
+async def test_a_conversation_one_is_no_longer_in_is_forgotten(desk: Desk) -> None:
+    """Taken out while away: one Reload, and the position is asked for no more."""
+    gate = Gate(desk.token(PETRO))
+    oksana = await desk.client(OKSANA)
+    async with (
+        between(desk.nodes[1].socket_url) as middleman,
+        connect(middleman.url, gate) as petro,
+    ):
+        conversation = (await oksana.open(PETRO)).conversation
+        await petro.next(ConversationCreated)
+        await gate.shut_out(petro)
+        await desk.sql(
+            """
+            UPDATE realtime.conversation_participants SET left_seq = 0
+             WHERE conversation_id = $1 AND employee_id = $2
+            """,
+            conversation.id,
+            PETRO,
+        )
+        gate.open()
+
+        assert await petro.next(Reload) == Reload(conversation.id)
+        assert conversation.id not in petro.positions
+        await petro.drop()
+        await eventually(lambda: len(middleman.hellos) == 3)
+
+    assert middleman.hellos[1]["resume"] == {str(conversation.id): 1}
+    assert middleman.hellos[2]["resume"] == {}
+
+
+async def test_a_position_from_the_future_is_given_up(desk: Desk) -> None:
+    """After a restored backup live events are below the position: they are heard all the same."""
+    gate = Gate(desk.token(PETRO))
+    oksana = await desk.client(OKSANA)
+    async with connect(desk.nodes[1].socket_url, gate) as petro:
+        conversation = (await oksana.open(PETRO)).conversation
+        await petro.next(ConversationCreated)
+        await gate.shut_out(petro)
+        petro.positions[conversation.id] = 1_000
+        gate.open()
+
+        assert await petro.next(Reload) == Reload(conversation.id)
+        await oksana.send(conversation.id, "heard")
+        assert (await petro.next(MessageCreated)).message.text == "heard"
+
+
+async def test_a_conversation_made_while_away_is_a_reload(desk: Desk) -> None:
+    """Its conversation.created went to nobody: that it is new is said with the next welcome."""
+    gate = Gate(desk.token(PETRO))
+    oksana = await desk.client(OKSANA)
+    async with connect(desk.nodes[1].socket_url, gate) as petro:
+        await gate.shut_out(petro)
+        conversation = (await oksana.open(PETRO)).conversation
+        gate.open()
+
+        assert await petro.next(Reload) == Reload(conversation.id)
+
+
+async def test_the_thousand_newest_positions_are_resumed(desk: Desk) -> None:
+    """Hello takes 1,000 positions: those touched last go, the others are a Reload each."""
+    gate = Gate(desk.token(PETRO))
+    oksana = await desk.client(OKSANA)
+    async with (
+        between(desk.nodes[0].socket_url) as middleman,
+        connect(middleman.url, gate) as petro,
+    ):
+        conversation = (await oksana.open(PETRO)).conversation
+        await petro.next(ConversationCreated)
+        petro.positions.update({10_000 + number: 7 for number in range(1_100)})
+        await oksana.send(conversation.id, "touched after them")
+        await petro.next(MessageCreated)
+        await gate.shut_out(petro)
+        missed = await oksana.send(conversation.id, "missed")
+        gate.open()
+
+        lost = {(await petro.next(Reload)).conversation_id for _ in range(1_100)}
+
+        resumed = middleman.hellos[1]["resume"]
+        assert list(resumed) == [str(10_000 + n) for n in range(101, 1_100)] + [
+            str(conversation.id)
+        ]
+        assert lost == {10_000 + number for number in range(1_100)}
+        assert petro.positions == {conversation.id: missed.change}
+
+
+async def _next_of_chat(client: Connection) -> Any:
+    """Return the next Reload or message."""
+    while True:
+        event = await client.next()
+        if isinstance(event, Reload | MessageCreated):
+            return event
+
+
+# --- requests, and mistakes ----------------------------------------------------------------------
+
+
+async def test_what_is_asked_while_away_is_asked_once(desk: Desk) -> None:
+    """A command that may not be repeated, given while disconnected, is carried out once."""
+    gate = Gate(desk.token(PETRO))
+    async with connect(desk.nodes[0].socket_url, gate) as petro:
+        await gate.shut_out(petro)
+        command = ConversationCreate(title="once", employee_ids=[OKSANA, IRYNA])
+        asked = asyncio.create_task(petro.request(command))
+        await asyncio.sleep(0)  # the request is waiting now
+        gate.open()
+        await asked
+        await petro.request(UnreadGet())  # whatever was sent before this has been carried out
+
+    made = await desk.sql("SELECT id FROM realtime.conversations WHERE title = 'once'")
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("answer", ["no JSON", "[]", '{"id": 0, "ok": {"session": 1}}'])
+async def test_an_answer_that_makes_no_sense_is_raised(desk: Desk, answer: str) -> None:
+    """What nobody foresaw ends the connection with that error, at once and not as a timeout."""
+    async with between(desk.nodes[0].socket_url, says(answer)) as middleman:
+        with pytest.raises((ValueError, AttributeError, KeyError)):
+            async with asyncio.timeout(5), connect(middleman.url, desk.token(PETRO)):
+                pass
+
+
+async def test_a_failure_while_reading_is_raised_everywhere(desk: Desk) -> None:
+    """Iteration, a request that waits and every later request raise it; none waits for ever."""
+
+    async def welcomes_then_babbles(client: ServerConnection) -> None:
+        async with open_socket(
+            desk.nodes[0].socket_url, subprotocols=[Subprotocol(SUBPROTOCOL)]
+        ) as node:
+            await node.send(
+                orjson.dumps({"type": "hello", "id": 0, "token": desk.token(PETRO)}).decode()
+            )
+            await client.send(await node.recv())
+        await client.recv()  # the request
+        await client.send("no JSON")
+        await client.wait_closed()
+
+    async with (
+        asyncio.timeout(10),
+        between(desk.nodes[0].socket_url, welcomes_then_babbles) as middleman,
+        connect(middleman.url, desk.token(PETRO)) as petro,
+    ):
+        with pytest.raises(orjson.JSONDecodeError):
+            await petro.request(UnreadGet())
+        with pytest.raises(orjson.JSONDecodeError):
+            async for _event in petro:
+                pass
+        with pytest.raises(orjson.JSONDecodeError):
+            await petro.request(UnreadGet())
+
+
+async def test_a_token_that_cannot_be_made_is_raised(desk: Desk) -> None:
+    """A mistake in the function that makes tokens is the caller's to see."""
+
+    def broken() -> str:
+        raise LookupError("no such employee")
+
+    with pytest.raises(LookupError):
+        async with asyncio.timeout(5), connect(desk.nodes[0].socket_url, broken):
+            pass
+
+
+async def test_leaving_ends_what_still_waits(desk: Desk) -> None:
+    """A request that waits for the connection to come back ends when the client leaves."""
+    gate = Gate(desk.token(PETRO))
+    async with connect(desk.nodes[0].socket_url, gate) as petro:
+        await gate.shut_out(petro)
+        asked = asyncio.create_task(petro.request(UnreadGet()))
+        await asyncio.sleep(0)
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ConnectionEnded):
+            await asked
+
+
+async def test_nothing_is_heard_after_a_gap_that_the_reader_made(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too slow a reader gets all events before the overflow, then the error, never a hole."""
+    monkeypatch.setattr(events, "MAX_EVENTS", 3)
+    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
+    conversation = (await oksana.open(PETRO)).conversation
+    await petro.next(ConversationCreated)
+    sent = [(await oksana.send(conversation.id, f"{n}")).change for n in range(20)]
+    await eventually(lambda: petro._events._failure)
+
+    heard: list[int] = []
+
+    async def read_on() -> None:
+        while True:
+            event = await petro.next()
+            if isinstance(event, MessageCreated):
+                heard.append(event.change)
+                await oksana.send(conversation.id, "there would be room for this one")
+
+    with pytest.raises(TooFarBehind):
+        await read_on()
+    assert heard == sent[: len(heard)]
+    assert petro.positions[conversation.id] == [1, *heard][-1]
+
+
+# --- a body that does not end --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/v1/telephony/events", "/v1/messenger/conversations"])
+async def test_a_body_that_does_not_end_is_given_up(empty_desk: Desk, path: str) -> None:
+    """The rest never comes: 408 says so, and the server closes."""
+    node = await empty_desk.start_node(body_s=0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc".encode())
+    try:
+        async with asyncio.timeout(5):
+            answer = await reader.read()  # to its end
+    finally:
+        writer.close()
+
+    head, _, said = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in head.lower()
+    assert orjson.loads(said)["error"]["code"] == "limit.too_slow"
+
+
+async def test_a_body_that_trickles_gains_no_time(empty_desk: Desk) -> None:
+    """The deadline is the whole body's: a byte now and then does not move it."""
+    node = await empty_desk.start_node(body_s=0.3)
+    _reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    writer.write(b"POST /v1/telephony/events HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
+
+    # Not what is answered: a byte that crosses the server's close makes it a reset.
+    async with asyncio.timeout(10):
+        while not writer.is_closing():  # asyncio closes it once the server did
+            writer.write(b" ")
+            await asyncio.sleep(0.01)
+
+
+async def test_a_body_in_pieces_within_its_time_is_whole(empty_desk: Desk) -> None:
+    """The deadline does not end what is merely sent in pieces."""
+    node = await empty_desk.start_node(body_s=5.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    body = orjson.dumps({"employee_id": OKSANA})
+    writer.write(
+        b"POST /v1/messenger/conversations HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\n"
+        + f"Authorization: Bearer {empty_desk.token(PETRO)}\r\n".encode()
+        + f"Content-Length: {len(body)}\r\n\r\n".encode()
+    )
+    for byte in body:
+        writer.write(bytes([byte]))
+        await writer.drain()
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 201 ")
