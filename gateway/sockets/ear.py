@@ -13,6 +13,7 @@ from gateway.sockets.lanes import PASSING
 from gateway.sockets.sender import Sender
 
 FEW = 100
+CONVERSATION = "conversation:"
 
 
 class Ear:
@@ -25,6 +26,7 @@ class Ear:
         "_held",
         "_sender",
         "context",
+        "fingerprint",
         "missed_joins",
         "topics",
     )
@@ -33,6 +35,8 @@ class Ear:
         self.context: Context | None = None
         self.topics: set[str] = set()
         self.missed_joins = False
+        self.fingerprint = (0, 0)
+        """How many conversations it hears, and the sum of their numbers."""
         self._sender = sender
         self._held = 0
         self._early: list[tuple[str, int, bytes, int, int]] = []
@@ -47,6 +51,12 @@ class Ear:
     def live(self) -> bool:
         """Whether it has been welcomed and nothing is held back."""
         return self.context is not None and not self._held
+
+    def counted(self, topic: str, step: int) -> None:
+        """Keep the fingerprint along, so that the upkeep need not go through everyone's topics."""
+        if topic.startswith(CONVERSATION):
+            count, total = self.fingerprint
+            self.fingerprint = (count + step, total + step * int(topic[len(CONVERSATION) :]))
 
     def hear(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
         """Take an event of a topic this session joined."""

@@ -19,6 +19,9 @@ class Listener(Protocol):
 
     topics: set[str]
 
+    def counted(self, topic: str, step: int) -> None:
+        """Take note of having joined (1) or left (-1) a topic."""
+
     @property
     def user_id(self) -> int: ...
 
@@ -59,7 +62,9 @@ class Hub:
                 new.append(topic)
                 self._opened(topic)
             listeners.add(listener)
-            listener.topics.add(topic)
+            if topic not in listener.topics:
+                listener.topics.add(topic)
+                listener.counted(topic, 1)
         return new
 
     def leave(self, listener: Listener) -> None:
@@ -69,7 +74,9 @@ class Hub:
     def part(self, listener: Listener, topics: Iterable[str]) -> None:
         """Take listener out of these topics."""
         for topic in topics:
-            listener.topics.discard(topic)
+            if topic in listener.topics:
+                listener.topics.discard(topic)
+                listener.counted(topic, -1)
             listeners = self._listeners.get(topic)
             if listeners is None:
                 continue

@@ -73,7 +73,7 @@ class Upkeep:
                 prints = await conversations.fingerprints(conn, some)
             for employee_id in some:
                 self._apply_rights(present[employee_id], standing.get(employee_id))
-                if any(_fingerprint(s) != prints[employee_id] for s in present[employee_id]):
+                if any(s.fingerprint != prints[employee_id] for s in present[employee_id]):
                     await self.reconcile(employee_id, present[employee_id])
         self._node.watches.mark(degraded=self._node.services.presence.degraded)
         if lost_news and present:
@@ -118,9 +118,3 @@ class Upkeep:
             found = await self._node.services.presence.look(watched[start : start + PEOPLE_AT_ONCE])
             for announcement in announcements(list(found.values())):
                 self._node.watches.deliver(announcement)
-
-
-def _fingerprint(session: Session) -> tuple[int, int]:
-    """Return how many conversations a session hears, and the sum of their numbers."""
-    heard = [int(t[len(CONVERSATION) :]) for t in session.topics if t.startswith(CONVERSATION)]
-    return len(heard), sum(heard)
