@@ -9,12 +9,21 @@ PRESENCE_SHARDS = 256
 """People are spread over so many presence topics: a node hears only those it watches."""
 
 
+_CONVERSATION = "conversation:"
+_PRESENCE = "presence:"
+
+
 def user(employee_id: int) -> str:
     return f"user:{employee_id}"
 
 
 def conversation(conversation_id: int) -> str:
-    return f"conversation:{conversation_id}"
+    return f"{_CONVERSATION}{conversation_id}"
+
+
+def conversation_of(topic: str) -> int | None:
+    """Return which conversation a topic is; None for a topic of another kind."""
+    return int(topic[len(_CONVERSATION) :]) if topic.startswith(_CONVERSATION) else None
 
 
 def queue(name: str) -> str:
@@ -22,4 +31,9 @@ def queue(name: str) -> str:
 
 
 def presence(employee_id: int) -> str:
-    return f"presence:{employee_id % PRESENCE_SHARDS}"
+    return f"{_PRESENCE}{employee_id % PRESENCE_SHARDS}"
+
+
+def is_presence(topic: str) -> bool:
+    """Say whether a topic carries news of people."""
+    return topic.startswith(_PRESENCE)

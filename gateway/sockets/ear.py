@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Set as AbstractSet
 
+from gateway import topics
 from gateway.context import Context
 from gateway.sockets.lanes import PASSING
 from gateway.sockets.sender import Sender
 
 FEW = 100
-CONVERSATION = "conversation:"
 
 
 class Ear:
@@ -54,9 +54,10 @@ class Ear:
 
     def counted(self, topic: str, step: int) -> None:
         """Keep the fingerprint along, so that the upkeep need not go through everyone's topics."""
-        if topic.startswith(CONVERSATION):
+        conversation_id = topics.conversation_of(topic)
+        if conversation_id is not None:
             count, total = self.fingerprint
-            self.fingerprint = (count + step, total + step * int(topic[len(CONVERSATION) :]))
+            self.fingerprint = (count + step, total + step * conversation_id)
 
     def hear(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
         """Take an event of a topic this session joined."""

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CONVERSATION = "conversation:"
-PRESENCE = "presence:"
 HELLOS_AT_ONCE = 32
 """Hellos served at the same time; the rest wait their turn, so that a reconnect storm does not
 take every database connection from those who are already here."""
@@ -117,10 +115,11 @@ class Node:
     def deliver(self, announcement: Announcement) -> None:
         """Take an event, from the bus or from here, to whoever hears it on this node."""
         topic = announcement.topic
-        if topic.startswith(PRESENCE):
+        conversation_id = topics.conversation_of(topic) if announcement.change else None
+        if topics.is_presence(topic):
             self.watches.deliver(announcement)
-        elif announcement.change and topic.startswith(CONVERSATION):
-            self.streams.accept(int(topic[len(CONVERSATION) :]), announcement)
+        elif conversation_id is not None:
+            self.streams.accept(conversation_id, announcement)
         else:
             self.hub.deliver(announcement)
 
@@ -130,19 +129,20 @@ class Node:
         self.upkeep.news_lost()
 
     def _topic_opened(self, topic: str) -> None:
-        if topic.startswith(CONVERSATION):
-            self.streams.open(int(topic[len(CONVERSATION) :]))
+        if (conversation_id := topics.conversation_of(topic)) is not None:
+            self.streams.open(conversation_id)
 
     def _topic_closed(self, topic: str) -> None:
-        if topic.startswith(CONVERSATION):
-            self.streams.close(int(topic[len(CONVERSATION) :]))
+        if (conversation_id := topics.conversation_of(topic)) is not None:
+            self.streams.close(conversation_id)
         self.bus.unsubscribe([topic])
 
     def _unheard(self, topic: str) -> None:
         self.bus.unsubscribe([topic])
 
     def _message_delivered(self, announcement: Announcement, listeners: Any) -> None:
-        conversation_id = int(announcement.topic[len(CONVERSATION) :])
+        conversation_id = topics.conversation_of(announcement.topic)
+        assert conversation_id is not None
         self.unread.changed({listener.user_id for listener in listeners}, conversation_id)
 
     def _receipt_delivered(self, announcement: Announcement, _listeners: Any) -> None:

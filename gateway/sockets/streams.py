@@ -175,7 +175,8 @@ class Streams:
             return
         read: Counter[int] = Counter()
         for announcement in await self._changes_after(asked):
-            conversation_id = int(announcement.topic.rpartition(":")[2])
+            conversation_id = topics.conversation_of(announcement.topic)
+            assert conversation_id is not None
             read[conversation_id] += 1
             self._heal(conversation_id, announcement)
         for conversation_id, count in read.items():

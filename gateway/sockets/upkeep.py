@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from gateway import topics
 from gateway.auth import Identity
 from gateway.auth.queries import employees
 from gateway.chat.queries import conversations
@@ -28,7 +29,6 @@ log = structlog.get_logger(__name__)
 
 EVERY_S = 5.0
 PEOPLE_AT_ONCE = 500
-CONVERSATION = "conversation:"
 
 
 class Upkeep:
@@ -104,13 +104,17 @@ class Upkeep:
         most = self._node.settings.max_topics
         async with self._node.services.connection() as conn:
             members = await conversations.memberships(conn, employee_id, most)
-        wanted = {f"{CONVERSATION}{member.conversation_id}" for member in members}
+        wanted = {member.conversation_id for member in members}
         for session in sessions:
-            heard = {topic for topic in session.topics if topic.startswith(CONVERSATION)}
+            heard = {
+                conversation_id
+                for topic in session.topics
+                if (conversation_id := topics.conversation_of(topic)) is not None
+            }
             if len(members) < most:  # beyond it only the newest are heard live
-                self._node.hub.part(session, heard - wanted)
-            for topic in wanted - heard:
-                await welcome.join_known(self._node, session, int(topic[len(CONVERSATION) :]))
+                self._node.hub.part(session, map(topics.conversation, heard - wanted))
+            for conversation_id in wanted - heard:
+                await welcome.join_known(self._node, session, conversation_id)
 
     async def _presence_again(self) -> None:
         watched = self._node.watches.watched()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from gateway.db import Pool, open_pool
+from gateway.db import Pool
 from ingest import (
     CallChange,
     CallState,
@@ -29,18 +28,6 @@ from tests.integration.ingest_tools import (
     stored_calls,
 )
 from tests.unit.call_truth import calls_of, events_of_recording
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    """Give a pool on this test's database."""
-    async with await open_pool(database, application_name="test-ingest", max_size=4) as opened:
-        yield opened
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
 
 
 @pytest.mark.parametrize("name", SOME)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.db import Pool, open_pool
+from gateway.db import Pool
 from ingest import (
     Pipeline,
     partitions,
@@ -24,18 +23,6 @@ from tests.integration.ingest_tools import (
     stored_calls,
 )
 from tests.unit.call_truth import events_of_recording
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    """Give a pool on this test's database."""
-    async with await open_pool(database, application_name="test-ingest", max_size=4) as opened:
-        yield opened
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
 
 
 async def test_events_of_an_odd_time_move_to_their_month(pool: Pool, heard: Heard) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.db import Pool, open_pool
+from gateway.db import Pool
 from ingest import (
     Busy,
     CallChange,
@@ -33,18 +32,6 @@ from tests.integration.ingest_tools import (
     stored_calls,
 )
 from tests.unit.call_truth import calls_of, events_of_recording
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    """Give a pool on this test's database."""
-    async with await open_pool(database, application_name="test-ingest", max_size=4) as opened:
-        yield opened
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
 
 
 @pytest.mark.parametrize(
