@@ -105,8 +105,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         async def presence_changed(changed: Sequence[Presence]) -> None:
             node.publish(presences.announcements(changed))
 
+        redis = _redis(stack, settings.redis_url)
         presence = RedisPresence(
-            _redis(stack, settings.redis_url),
+            redis,
             node=settings.node,
             on_change=presence_changed,
             settings=PresenceSettings(
@@ -121,7 +122,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             node.publish(announcements)
 
         services = Services(pool, publish, presence, settings.database_timeout_s)
-        node = Node(settings, services=services, tokens=tokens)
+        node = Node(settings, services=services, tokens=tokens, redis=redis)
         node.bus = await stack.enter_async_context(
             RedisBus(
                 settings.redis_url,
@@ -184,6 +185,8 @@ def make_server(settings: Settings) -> tuple[FastAPI, uvicorn.Server]:
 async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
     """Serve on these listening sockets until SIGTERM or SIGINT."""
     _, server = make_server(settings)
+    for listener in sockets:  # what they accept inherits it
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
     await server.serve(sockets)
 
 

@@ -1,46 +1,90 @@
-"""Everything a client can ask for: command → the function that does it.
+"""Everything a client can ask for: command → what it costs, and the function that does it.
 
 REST routes call the same functions with a Context of their own: there is one way to send a
-message. hello, token.refresh and presence.watch change the connection itself and are served in
-sockets/session.py.
+message. What changes the connection itself is served in sockets/session.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from gateway.chat import conversations, messages, receipts, typing_notice
 from gateway.context import Context
+from gateway.errors import UnknownCommand
 from gateway.people import presences
 from gateway.protocol import (
     CallList,
     ConversationCreate,
     ConversationList,
     ConversationOpen,
+    Hello,
     MessageHistory,
     MessageSend,
+    Ping,
+    Pong,
     PresenceSet,
+    PresenceWatch,
     ReceiptRead,
+    TokenRefresh,
     TypingStart,
     UnreadGet,
 )
+from gateway.protocol.frame import type_of
 from gateway.telephony import calls
 
-HANDLERS: dict[type[Any], Callable[[Context, Any], Awaitable[Any]]] = {
-    ConversationOpen: conversations.open_direct,
-    ConversationCreate: conversations.create_group,
-    ConversationList: conversations.list_page,
-    MessageSend: messages.send,
-    MessageHistory: messages.history,
-    ReceiptRead: receipts.read,
-    TypingStart: typing_notice.start,
-    UnreadGet: receipts.unread,
-    PresenceSet: presences.choose,
-    CallList: calls.list_page,
+Cost = Literal["session", "write", "read", "passing", "ping"]
+"""Which limit a command counts against. Only those that read may overtake one another."""
+
+Serve = Callable[[Context, Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """How one command is treated."""
+
+    cost: Cost
+    serve: Serve | None = None
+    """None: the session does it."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether commands sent behind it wait until it is done."""
+        return self.cost != "read"
+
+
+HANDLERS: dict[type[Any], Handler] = {
+    Hello: Handler("session"),
+    TokenRefresh: Handler("session"),
+    Ping: Handler("ping"),
+    Pong: Handler("ping"),
+    ConversationOpen: Handler("write", conversations.open_direct),
+    ConversationCreate: Handler("write", conversations.create_group),
+    ConversationList: Handler("read", conversations.list_page),
+    MessageSend: Handler("write", messages.send),
+    MessageHistory: Handler("read", messages.history),
+    ReceiptRead: Handler("write", receipts.read),
+    TypingStart: Handler("passing", typing_notice.start),
+    UnreadGet: Handler("read", receipts.unread),
+    PresenceWatch: Handler("passing"),
+    PresenceSet: Handler("passing", presences.choose),
+    CallList: Handler("read", calls.list_page),
 }
+
+_named = {type_of(command): handler for command, handler in HANDLERS.items()}
+
+
+def handler_of(type_: str) -> Handler:
+    """Return how a command of this type is treated; UnknownCommand when there is none."""
+    handler = _named.get(type_)
+    if handler is None:
+        raise UnknownCommand
+    return handler
 
 
 async def run(ctx: Context, command: Any) -> Any:
     """Do what the command asks; return what its reply carries."""
-    return await HANDLERS[type(command)](ctx, command)
+    serve = HANDLERS[type(command)].serve
+    assert serve is not None
+    return await serve(ctx, command)

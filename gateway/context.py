@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncIterator, Callable, Collection, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,7 +89,7 @@ class Context:
 
     identity: Identity
     services: Services
-    hearing: AbstractSet[str] = frozenset()
+    hearing: Container[str] = ()
     """Topics this employee's session has joined, membership checked; empty for REST."""
 
     @property

@@ -202,6 +202,25 @@ class TooManyConnections(GatewayError):
     retry_after = 5.0
 
 
+class TooManyOfUser(GatewayError):
+    """You have too many connections open: close one, or come back later."""
+
+    code = "limit.user_connections"
+    http_status = 429
+    retry_after = 15.0
+
+
+class TooManyAtOnce(GatewayError):
+    """Too many clients connect to this node at this moment."""
+
+    code = "limit.accepts"
+    http_status = 503
+
+    def __init__(self, retry_after: float = 1.0) -> None:
+        super().__init__()
+        self.retry_after = round(retry_after, 3)
+
+
 class DatabaseUnavailable(GatewayError):
     """The database did not answer, a write may be stored or not: retry with the same key."""
 
@@ -223,7 +242,10 @@ class Overloaded(GatewayError):
 
     code = "overloaded"
     http_status = 503
-    retry_after = 1.0
+
+    def __init__(self, message: str = "", *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = round(retry_after, 3)
 
 
 class Draining(GatewayError):

@@ -16,6 +16,9 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+DEVICE_KINDS = frozenset({"web", "mobile", "desktop", "softphone", "bot"})
+"""As clients name themselves in hello."""
+
 
 def default_state_dir() -> Path:
     """Return where the embedded servers keep their data: $XDG_STATE_HOME/crm-gateway."""
@@ -89,19 +92,59 @@ class Settings(BaseSettings):
     max_webhook_events: int = Field(default=1_000, ge=1, le=10_000)
     """Most events in one POST /v1/telephony/events."""
     commands_per_s: float = Field(default=20.0, gt=0)
-    """Commands a connection may send on average …"""
+    """Commands one connection may send on average …"""
     commands_burst: int = Field(default=60, ge=1)
+    """… and at once."""
+    writes_per_s: float = Field(default=20.0, gt=0)
+    """Of them, those that store something, of one user over all connections and nodes …"""
+    writes_burst: int = Field(default=100, ge=1)
+    """… and at once."""
+    reads_per_s: float = Field(default=40.0, gt=0)
+    """Those that read history, lists and counts, of one user …"""
+    reads_burst: int = Field(default=200, ge=1)
+    """… and at once."""
+    passing_per_s: float = Field(default=20.0, gt=0)
+    """Typing notices and presence, of one user …"""
+    passing_burst: int = Field(default=100, ge=1)
+    """… and at once."""
+    pings_per_s: float = Field(default=2.0, gt=0)
+    """Pings and pongs of one connection, WebSocket's own included …"""
+    pings_burst: int = Field(default=20, ge=1)
     """… and at once."""
     max_errors: int = Field(default=20, ge=1)
     """Malformed frames or refusals for speed within a minute before the connection is closed."""
     max_pending: int = Field(default=32, ge=1, le=1_000)
     """Commands of one connection that may wait; beyond it its socket is not read."""
+    max_in_flight: int = Field(default=4, ge=1, le=100)
+    """Commands of one connection that run at the same time; one that changes something runs
+    before whatever was sent behind it."""
     max_topics: int = Field(default=2_000, ge=10)
     """Conversations a connection hears live: its newest ones."""
     connections_per_address: int = Field(default=2_000, ge=1)
     """Open connections per worker from one address."""
+    connections_per_user: int = Field(default=20, ge=1)
+    """Connections of one user, over all nodes; more are told to come back later (4406)."""
+    replaced_kinds: Annotated[tuple[str, ...], NoDecode] = ("softphone",)
+    """Kinds of device of which a user has one at a time, the newest, separated by commas. The same
+    device always replaces its older connection."""
+    accepts_per_s: float = Field(default=500.0, gt=0)
+    """WebSockets a worker accepts on average …"""
+    accepts_burst: int = Field(default=2_000, ge=1)
+    """… and at once; beyond it 503 with Retry-After."""
+    hellos_at_once: int = Field(default=128, ge=1, le=1_000)
+    """Hellos a worker serves at the same time; the others queue."""
+    hello_wait_s: float = Field(default=5.0, ge=0, le=600)
+    """A hello that would queue for longer is told at once when to come back."""
     outgoing_bytes: int = Field(default=1_048_576, ge=65_536)
     """What may wait for a client that reads slowly; beyond it 4401."""
+
+    deflate: bool = True
+    """Offer permessage-deflate (RFC 7692), which browsers take: less traffic for more CPU."""
+    deflate_min_bytes: int = Field(default=256, ge=64)
+    """Frames with less than this leave as they are."""
+    send_buffer_bytes: int = Field(default=65_536, ge=4_096, le=2**24)
+    """What the kernel may hold for one client (SO_SNDBUF; Linux doubles it). Small, so that what
+    waits for a slow reader waits where urgent frames overtake the others."""
 
     hello_s: float = Field(default=10.0, gt=0)
     """A socket that has not said hello by then is closed."""
@@ -117,6 +160,8 @@ class Settings(BaseSettings):
     """How long a stopping worker may take to say goodbye."""
     sweep_s: float = Field(default=2.0, gt=0)
     """How often each worker compares its positions with the database."""
+    upkeep_s: float = Field(default=5.0, gt=0)
+    """And how often it looks again who may come in, do what, and is in which conversations."""
     presence_lease_s: float = Field(default=15.0, gt=0)
     """A worker that is silent this long is dead, and what it held is taken over."""
     presence_grace_s: float = Field(default=10.0, ge=0)
@@ -135,11 +180,18 @@ class Settings(BaseSettings):
             raise ValueError("has fewer than 32 bytes; make one with: openssl rand -base64 32")
         return value
 
-    @field_validator("allowed_origins", "trusted_proxies", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", "replaced_kinds", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("replaced_kinds")
+    @classmethod
+    def _kinds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(value) - DEVICE_KINDS:
+            raise ValueError(f"names no kind of device: {', '.join(sorted(unknown))}")
         return value
 
     @field_validator("trusted_proxies")

@@ -9,12 +9,18 @@ PRESENCE_SHARDS = 256
 """People are spread over so many presence topics: a node hears only those it watches."""
 
 
+_USER = "user:"
 _CONVERSATION = "conversation:"
 _PRESENCE = "presence:"
 
 
 def user(employee_id: int) -> str:
-    return f"user:{employee_id}"
+    return f"{_USER}{employee_id}"
+
+
+def user_of(topic: str) -> int | None:
+    """Return whose topic it is; None for a topic of another kind."""
+    return int(topic[len(_USER) :]) if topic.startswith(_USER) else None
 
 
 def conversation(conversation_id: int) -> str:

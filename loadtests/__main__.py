@@ -40,7 +40,7 @@ def _arguments() -> argparse.ArgumentParser:
         description="Measure a gateway that is started for it. README.md says what figures mean.",
     )
     parser.add_argument(
-        "name", nargs="?", choices=SCENARIOS, help="without it: all but idle, in 4 minutes"
+        "name", nargs="?", choices=SCENARIOS, help="without it: all but the long ones, in 5 minutes"
     )
     parser.add_argument("--json", action="store_true", help="one object a line and nothing else")
     parser.add_argument("--seconds", type=_positive, help="how long to measure")

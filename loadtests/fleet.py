@@ -24,11 +24,20 @@ PER_ADDRESS = 500
 START_S, EACH_S = 20.0, 0.05
 """How long a crowd may take to get in: 20 s and 50 ms each, ten times what it needs."""
 SPARE_FILES = 200
-WELCOMED = b'{"id":1,"ok"'
+ANSWERED, WELCOMED = b'{"id":1,', b'{"id":1,"ok"'
 NO_LIMITS = {
     "GATEWAY_CONNECTIONS_PER_ADDRESS": "1000000",
     "GATEWAY_COMMANDS_PER_S": "1000000",
     "GATEWAY_COMMANDS_BURST": "1000000",
+    "GATEWAY_WRITES_PER_S": "1000000",
+    "GATEWAY_WRITES_BURST": "1000000",
+    "GATEWAY_READS_PER_S": "1000000",
+    "GATEWAY_READS_BURST": "1000000",
+    "GATEWAY_PASSING_PER_S": "1000000",
+    "GATEWAY_PASSING_BURST": "1000000",
+    "GATEWAY_CONNECTIONS_PER_USER": "1000000",
+    "GATEWAY_ACCEPTS_PER_S": "1000000",
+    "GATEWAY_ACCEPTS_BURST": "1000000",
 }
 """One machine stands for many: the limits per address and connection are out of the way."""
 
@@ -46,23 +55,44 @@ def allow_files(sockets: int) -> None:
 class Member(RawSocket):
     """A client of the gateway, signed in once it is served."""
 
-    __slots__ = ("hello_s", "player")
+    __slots__ = ("hello_s", "player", "put_off")
 
     def __init__(self, player: Player, hear: Hear | None = None) -> None:
-        super().__init__(greeting=WELCOMED, hear=hear)
+        super().__init__(greeting=ANSWERED, hear=hear)
         self.player = player
         self.hello_s = 0.0
         """From the TCP connection to the welcome."""
+        self.put_off = 0
+        """How often it was asked to say hello again later."""
 
     async def arrive(self, index: int, resume: Mapping[str, int] | None = None) -> bytes:
-        """Connect, say hello, and return the welcome; RuntimeError when there is none."""
+        """Connect, say hello, and return the welcome; RuntimeError when there is none.
+
+        A hello that is put off is said again on the same socket, after the time it was told.
+        """
         began = time.perf_counter()
-        await dial(self, self.player.url, index, f"Sec-WebSocket-Protocol: {SUBPROTOCOL}")
-        hello = {"type": "hello", "id": 1, "token": self.player.token, "resume": resume or {}}
-        self.write(masked(orjson.dumps(hello)))
-        welcome = await self.served
+        await self.connect(index)
+        hello = self.hello(resume)
+        self.write(hello)
+        while not (answer := await self.served).startswith(WELCOMED):
+            wait_s = orjson.loads(answer)["error"].get("retry_after")
+            if wait_s is None:
+                raise RuntimeError(answer.decode())
+            self.put_off += 1
+            self.wait_again()
+            await asyncio.sleep(wait_s)
+            self.write(hello)
         self.hello_s = time.perf_counter() - began
-        return welcome
+        return answer
+
+    async def connect(self, index: int) -> None:
+        """Become a WebSocket that has yet to say hello."""
+        await dial(self, self.player.url, index, f"Sec-WebSocket-Protocol: {SUBPROTOCOL}")
+
+    def hello(self, resume: Mapping[str, int] | None = None) -> bytes:
+        """Return the frame that says who this is."""
+        said = {"type": "hello", "id": 1, "token": self.player.token, "resume": resume or {}}
+        return masked(orjson.dumps(said))
 
 
 async def dial(socket: RawSocket, url: str, index: int, *headers: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -52,13 +53,17 @@ class OwnGateway:
     def socket_url(self, worker: int) -> str:
         return f"ws://127.0.0.1:{self.worker_ports[worker % len(self.worker_ports)]}/v1/ws"
 
-    def cast(self, count: int) -> list[Player]:
-        """Hire so many employees and seat them on the workers in turn."""
+    def cast(self, count: int, *, worker: int | None = None) -> list[Player]:
+        """Hire so many employees and seat them on this worker, or on all workers in turn."""
         secret = read_secret(self.directory, "token_secret")
         assert secret is not None
         tokens = Tokens(secret, "crm-gateway", "crm-gateway")
         return [
-            Player(employee_id, tokens.issue(employee_id), self.socket_url(index))
+            Player(
+                employee_id,
+                tokens.issue(employee_id),
+                self.socket_url(index if worker is None else worker),
+            )
             for index, employee_id in enumerate(asyncio.run(self._hire(count)))
         ]
 
@@ -96,6 +101,7 @@ def own_gateway(
     `settings` are GATEWAY_ variables. When this process is killed, the gateway ends by itself.
     """
     directory = Path(tempfile.mkdtemp(prefix="gateway-bench-"))  # short: sockets live in it
+    _allow_open_files()
     try:
         child = start(
             "gateway dev",
@@ -110,6 +116,13 @@ def own_gateway(
             child.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _allow_open_files() -> None:
+    """Let the workers, which inherit it, hold as many sockets as this system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _command(workers: int) -> list[str]:

@@ -32,6 +32,29 @@ class Process:
                 return int(line.split()[1])
         raise RuntimeError(f"process {self.pid} has no memory: it has ended")
 
+    def open_files(self) -> int:
+        """Return how many files and sockets it has open."""
+        return sum(1 for _ in (PROC / str(self.pid) / "fd").iterdir())
+
+
+class Spending:
+    """CPU time of a process, and of this one, from now until stop()."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._process_s, self._own_s = -process.cpu_s(), -time.process_time()
+
+    def stop(self) -> None:
+        self._process_s += self._process.cpu_s()
+        self._own_s += time.process_time()
+
+    def figures(self, count: int, of: str) -> dict[str, int]:
+        """Return microseconds for each of so many, under names that end with what they are."""
+        return {
+            f"cpu_us_per_{of}": round(self._process_s * 1e6 / count),
+            f"fleet_cpu_us_per_{of}": round(self._own_s * 1e6 / count),
+        }
+
 
 def require_proc() -> None:
     """Raise RuntimeError where processes cannot be read."""

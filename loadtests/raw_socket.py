@@ -7,16 +7,28 @@ counts, it only adds up bytes and parses nothing.
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 PING = b'{"type":"ping"}'
 LOOK_S = 0.004
+RETRY_AFTER = re.compile(r"^Retry-After: *(\d+)\r?$", re.IGNORECASE | re.MULTILINE)
 OPCODE_TEXT, OPCODE_CLOSE, OPCODE_PING, OPCODE_PONG = 1, 8, 9, 10
 
 Hear = Callable[[bytes], None]
 """Takes the payload of a text frame."""
+
+
+class TurnedAway(ConnectionError):
+    """The server answered the upgrade with something else than a WebSocket."""
+
+    def __init__(self, status: str, retry_after_s: float) -> None:
+        super().__init__(status)
+        self.retry_after_s = retry_after_s
+        """When to come back, as the server says; 0 when it does not."""
 
 
 def masked(payload: bytes, opcode: int = OPCODE_TEXT) -> bytes:
@@ -96,6 +108,12 @@ class RawSocket(asyncio.Protocol):
         self.open.set_result(None)
         self._split()  # some may have come already
 
+    def wait_again(self) -> None:
+        """Take what comes next that begins like the greeting as one: the last one was a no."""
+        self.served = asyncio.get_running_loop().create_future()
+        if self._transport is None:
+            self._give_up(self.served, ConnectionError("closed"))
+
     def write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
@@ -104,6 +122,12 @@ class RawSocket(asyncio.Protocol):
         """From now on only add up bytes; what is half here does not count."""
         self._tally = tally
         self._buffer.clear()
+
+    def take_little(self, size: int) -> None:
+        """Have the kernel hold only so much that has not been read."""
+        if self._transport is not None:
+            end = self._transport.get_extra_info("socket")
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def stall(self) -> None:
         """Stop reading."""
@@ -139,11 +163,15 @@ class RawSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         ended = exc or ConnectionError(f"closed by the server ({self.close_code or 1006})")
-        for waiting in (self.open, self.served):
-            if not waiting.done():
-                waiting.set_exception(ended)
-                waiting.exception()  # whoever awaits it hears; nobody must
+        self._give_up(self.open, ended)
+        self._give_up(self.served, ended)
         self.lost.set_result(None)
+
+    @staticmethod
+    def _give_up(waiting: asyncio.Future[Any], why: Exception) -> None:
+        if not waiting.done():
+            waiting.set_exception(why)
+            waiting.exception()  # whoever awaits it hears; nobody must
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -152,13 +180,15 @@ class RawSocket(asyncio.Protocol):
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             return False
-        status = bytes(self._buffer[: self._buffer.find(b"\r\n")])
+        head = bytes(self._buffer[:end]).decode(errors="replace")
         del self._buffer[: end + 4]
-        self._upgraded = status.startswith(b"HTTP/1.1 101")
+        self._upgraded = head.startswith("HTTP/1.1 101")
         if self._upgraded:
             self.open.set_result(None)
         else:
-            self.open.set_exception(ConnectionError(status.decode(errors="replace")))
+            found = RETRY_AFTER.search(head)
+            status = head.partition("\r\n")[0]
+            self.open.set_exception(TurnedAway(status, float(found[1]) if found else 0.0))
             self.abort()
         return self._upgraded
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -30,6 +31,9 @@ from gateway.sockets.node import Node
 
 SECRET = "a secret of thirty-two bytes or so"
 PBX_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+
+STOP_S = 20.0
+"""Drains take 3 s here, and the last of everything a little more."""
 
 OKSANA, PETRO, IRYNA = 1, 2, 3
 
@@ -58,7 +62,14 @@ class RunningNode:
         return f"ws://127.0.0.1:{self.port}/v1/ws"
 
     async def stop(self) -> None:
+        """Stop as SIGTERM does; a node that does not says where it waits."""
         self.server.should_exit = True
+        done, _ = await asyncio.wait([self.running], timeout=STOP_S)
+        if not done:
+            for task in asyncio.all_tasks():
+                task.print_stack(file=sys.stdout)
+            self.running.cancel()
+            pytest.fail(f"the node did not stop within {STOP_S:.0f} s")
         await self.running
 
 
@@ -85,9 +96,17 @@ class Desk:
                 "presence_lease_s": 1.0,
                 "presence_grace_s": 0.2,
                 "sweep_s": 0.5,
+                "upkeep_s": 0.5,
                 "drain_s": 3.0,
                 "commands_per_s": 2_000.0,
                 "commands_burst": 2_000,
+                "writes_per_s": 2_000.0,
+                "writes_burst": 2_000,
+                "reads_per_s": 2_000.0,
+                "reads_burst": 2_000,
+                "passing_per_s": 2_000.0,
+                "passing_burst": 2_000,
+                "connections_per_user": 10_000,
                 "database_pool": 5,
                 **changes,
             }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gateway.auth.identity import Identity
 from gateway.auth.queries import employees
+from gateway.auth.queries.employees import Found
 from gateway.auth.tokens import Claims, Tokens
 from gateway.db import Conn
 from gateway.errors import EmployeeDisabled
@@ -14,10 +15,14 @@ from gateway.errors import EmployeeDisabled
 
 async def identify(conn: Conn, claims: Claims) -> Identity:
     """Return the employee these claims name; EmployeeDisabled when they may not come in."""
-    found = await employees.find(conn, claims.employee_id)
+    return admit(await employees.find(conn, claims.employee_id), claims)
+
+
+def admit(found: Found | None, claims: Claims) -> Identity:
+    """Return who was found for these claims; EmployeeDisabled when they may not come in."""
     if found is None or not found.active:
         raise EmployeeDisabled
     return Identity(found.employee, found.permissions, claims.expires_at)
 
 
-__all__ = ["Claims", "Identity", "Tokens", "identify"]
+__all__ = ["Claims", "Found", "Identity", "Tokens", "admit", "identify"]

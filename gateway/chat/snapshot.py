@@ -1,95 +1,113 @@
-"""Everything a fresh client needs, as of one moment, and what a returning one has missed."""
+"""Everything a fresh client needs, as of one moment, and what a returning one has missed.
+
+hello ─▶ take ─▶ Snapshot: what the database says, with the names and presences of who is in it.
+Wire types, except for people: the same twenty stand in everyone's lists, so they come printed.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol, cast
 
-from gateway.chat import conversations
-from gateway.chat.queries import conversations as conversation_queries
-from gateway.chat.queries import messages as message_queries
-from gateway.chat.queries import receipts as receipt_queries
+from gateway.chat.queries.overview import Line
+from gateway.chat.rosters import Roster
+from gateway.chat.views import Asked, View
 from gateway.context import Context
-from gateway.protocol import Conversation, MessageCreated, Unread
-from gateway.protocol.conversations import MAX_CONVERSATIONS
+from gateway.protocol import Call, Conversation, Message, Participant, Presence, Unread
+from gateway.protocol.codec import Printed
 
-CHANGES_PER_CONVERSATION = 200
-CHANGES_IN_ALL = 1_000
+
+class Seen(NamedTuple):
+    """How someone was when last looked at."""
+
+    version: int
+    printed: Printed
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One REPEATABLE READ view of someone's chats."""
+    """One view of someone's chats, ready to be sent, and their calls."""
 
     conversations: list[Conversation]
     next: str | None
     unread: list[Unread]
     positions: dict[int, int]
     """conversation → last_change, of every conversation heard live."""
-    changes: dict[int, list[MessageCreated]]
+    changes: dict[int, list[Printed]]
     reload: list[int]
+    calls: list[Call]
+    """Those that go on now on this person's telephones."""
 
 
-async def take(ctx: Context, resume: Mapping[int, int], *, max_topics: int) -> Snapshot:
-    """Read it all in one transaction, so that no change falls between two statements.
+class Sources(Protocol):
+    """Where it is read, together with what others ask at the same time."""
+
+    async def view(self, asked: Asked) -> tuple[View, list[Call]]: ...
+
+    async def rosters(self, lists: Iterable[str | None]) -> list[Roster]:
+        """Return the roster of each of these Line.people."""
+
+    async def presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, Seen]:
+        """Return employee → presence; others may be among them."""
+
+
+async def take(ctx: Context, resume: Mapping[int, int], sources: Sources) -> Snapshot:
+    """Return what this person is told on arrival.
 
     Never partial: a conversation is either caught up completely, or named in reload.
     """
-    async with (
-        ctx.reading() as conn,
-        conn.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        members = await conversation_queries.memberships(conn, ctx.user_id, max_topics)
-        listed, following = await conversations.page(conn, ctx.user_id, limit=MAX_CONVERSATIONS)
-        unread = await receipt_queries.unread(conn, ctx.user_id)
-        positions = {member.conversation_id: member.last_change for member in members}
-        chosen, reload = _fitting(
-            {
-                conversation_id: positions[conversation_id] - change
-                for conversation_id, change in resume.items()
-                if change < positions.get(conversation_id, 0)
-            }
-        )
-        missed = (
-            await message_queries.changed_after(
-                conn, [(cid, resume[cid]) for cid in chosen], CHANGES_PER_CONVERSATION
-            )
-            if chosen
-            else []
-        )
-    changes: dict[int, list[MessageCreated]] = defaultdict(list)
-    for m in missed:
-        changes[m.conversation_id].append(
-            MessageCreated(conversation_id=m.conversation_id, change=m.change, message=m)
-        )
-    # A position from the future was never ours to give (a restored backup): start afresh.
-    ahead = [c for c, change in resume.items() if change > positions.get(c, change)]
-    gone = [conversation_id for conversation_id in resume if conversation_id not in positions]
+    view, calls = await sources.view(Asked(ctx.user_id, resume))
+    rosters = await sources.rosters(line.people for line in view.lines)
+    seen = await sources.presences({one for roster in rosters for one in roster.employee_ids})
     return Snapshot(
-        conversations=await conversations.with_presences(ctx, listed),
-        next=following,
-        unread=unread,
-        positions=positions,
-        changes=dict(changes),
-        reload=sorted({*reload, *ahead, *gone}),
+        conversations=[
+            _conversation(line, roster, seen)
+            for line, roster in zip(view.lines, rosters, strict=True)
+        ],
+        next=view.next,
+        unread=view.unread,
+        positions=view.positions,
+        changes=view.changes,
+        reload=view.reload,
+        calls=calls,
     )
 
 
-def _fitting(behind: Mapping[int, int]) -> tuple[list[int], list[int]]:
-    """Choose whole conversations, the least behind first; the others are to be fetched afresh.
+def _conversation(line: Line, roster: Roster, seen: Mapping[int, Seen]) -> Conversation:
+    me = line.employee_id
+    presences = [seen[one].printed for one in roster.employee_ids if one != me and one in seen]
+    return Conversation(
+        id=line.id,
+        kind=line.kind,
+        title=line.title,
+        participants=cast("list[Participant]", roster.participants),
+        participant_count=line.participant_count,
+        last_seq=line.last_seq,
+        last_change=line.last_change,
+        last_message=_newest(line),
+        last_message_at=line.last_message_at,
+        unread=Unread(
+            conversation_id=line.id,
+            unread=line.unread,
+            mentions=line.mentions,
+            last_read_seq=line.last_read_seq,
+            version=line.version,
+        ),
+        presences=cast("list[Presence]", presences),
+    )
 
-    How many changes a conversation is behind is no less than the messages that will be read for
-    it, so the choice is made before any is read: 1,000 conversations are read 1,000 rows, not all
-    that was missed.
-    """
-    chosen: list[int] = []
-    reload: list[int] = []
-    room = CHANGES_IN_ALL
-    for conversation_id, changes in sorted(behind.items(), key=lambda item: item[1]):
-        if changes > CHANGES_PER_CONVERSATION or changes > room:
-            reload.append(conversation_id)
-        else:
-            chosen.append(conversation_id)
-            room -= changes
-    return chosen, reload
+
+def _newest(line: Line) -> Message | None:
+    if line.seq is None:
+        return None
+    return Message(
+        conversation_id=line.id,
+        seq=line.seq,
+        change=line.change,
+        sender_id=line.sender_id,
+        client_key=line.client_key,
+        text=line.body,
+        created_at=line.created_at or line.last_message_at,
+    )

@@ -51,6 +51,8 @@ def _default(name: str, field: FieldInfo) -> str:
         return "(none)"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
+    if isinstance(default, tuple):
+        return f"`{','.join(default)}`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 

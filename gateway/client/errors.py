@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from gateway.protocol.close_codes import (
+    EMPLOYEE_DISABLED,
+    OVERLOADED,
+    TOKEN_EXPIRED,
+    TOKEN_REFUSED,
+)
+
 
 class RequestRefused(Exception):
     """The gateway said no; `code` says why, `retry_after` (seconds) when to try again."""
@@ -26,3 +35,24 @@ class ConnectionEnded(Exception):
 
 class TooFarBehind(Exception):
     """Events came faster than they were read, and more than MAX_EVENTS were waiting."""
+
+
+REFUSED_AS = {"token.expired": TOKEN_EXPIRED, "employee.disabled": EMPLOYEE_DISABLED}
+"""A hello's refusal → what the same would be to a live session; any other is for good, too."""
+
+
+def refusal(error: dict[str, Any]) -> RequestRefused:
+    """Make an exception of what stands under `error` in a reply."""
+    return RequestRefused(
+        error["code"],
+        error["message"],
+        path=error.get("path"),
+        retry_after=error.get("retry_after"),
+    )
+
+
+def close_code(refused: RequestRefused) -> int:
+    """Return the close code that says the same as a refused hello."""
+    if refused.retry_after is not None:
+        return OVERLOADED.code
+    return REFUSED_AS.get(refused.code, TOKEN_REFUSED).code

@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.typing import Subprotocol
 
-from gateway.client.errors import ConnectionEnded, RequestRefused
+from gateway.client.errors import ConnectionEnded, RequestRefused, close_code, refusal
 from gateway.client.events import Events
 from gateway.protocol import (
     REPLIES,
@@ -30,13 +30,7 @@ from gateway.protocol import (
     Hello,
     Welcome,
 )
-from gateway.protocol.close_codes import (
-    EMPLOYEE_DISABLED,
-    OVERLOADED,
-    TOKEN_EXPIRED,
-    TOKEN_REFUSED,
-    verdict,
-)
+from gateway.protocol.close_codes import TOKEN_EXPIRED, TOKEN_REFUSED, verdict
 
 Token = str | Callable[[], str | Awaitable[str]]
 
@@ -44,6 +38,7 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 REPLY_S = 30.0
 WELCOME_S = 15.0  # our nodes answer a hello in 5 s, or refuse it
+SILENCE_S = 10.0  # beyond one and a half times the gateway's ping_s, the line is taken for dead
 MAX_SIZE = 2**24  # a welcome with 1,000 changes of 8,000 characters
 
 _replies: dict[type[Any], TypeAdapter[Any]] = {
@@ -63,9 +58,6 @@ REPEATABLE = frozenset(
     }
 )
 """Commands that may be sent again when their answer was lost: twice does what once does."""
-
-REFUSED_AS = {"token.expired": TOKEN_EXPIRED, "employee.disabled": EMPLOYEE_DISABLED}
-"""A hello's refusal → what the same would be to a live session; any other is for good, too."""
 
 
 class Link:
@@ -87,6 +79,8 @@ class Link:
         self._last_id = 0
         self._ready = asyncio.Event()
         self._ended: Exception | None = None
+        self._come_back: tuple[float, float] | None = None
+        """Within how many seconds the gateway's goodbye asked us to be back."""
         self.reconnects = 0
 
     async def request(self, command: Any) -> Any:
@@ -132,6 +126,7 @@ class Link:
     async def _stay_connected(self) -> ConnectionEnded:
         wait_s = FIRST_WAIT_S
         while True:
+            least_s = 0.0
             try:
                 await self._connect()
                 wait_s = FIRST_WAIT_S
@@ -140,7 +135,8 @@ class Link:
                 code = closed.rcvd.code if closed.rcvd else 1006
                 reason = closed.rcvd.reason if closed.rcvd else "lost"
             except RequestRefused as refused:
-                code, reason = _close_code(refused), str(refused)
+                code, reason = close_code(refused), str(refused)
+                least_s = refused.retry_after or 0.0
                 if code == TOKEN_EXPIRED.code and not callable(self._token):
                     return ConnectionEnded(code, reason)  # there is no fresh one to come with
             except (OSError, InvalidHandshake, TimeoutError) as error:
@@ -153,7 +149,8 @@ class Link:
                 return ConnectionEnded(code, reason)
             self._forget_unrepeatable()
             self.reconnects += 1
-            await asyncio.sleep(random.uniform(0.0, wait_s))  # noqa: S311 - jitter
+            window, self._come_back = self._come_back or (least_s, least_s + wait_s), None
+            await asyncio.sleep(random.uniform(*window))  # noqa: S311 - jitter
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
     def _drop(self) -> None:
@@ -184,18 +181,22 @@ class Link:
         }
         if self._device is not None:
             hello["device"] = asdict(self._device)
-        async with asyncio.timeout(WELCOME_S):
-            said = await self._greet(self._socket, hello)
+        said = await self._greet(self._socket, hello)
         if "error" in said:
-            raise _refused(said["error"])
+            raise refusal(said["error"])
         self._welcomed(said["ok"], resumed)
 
     async def _greet(self, socket: ClientConnection, hello: dict[str, Any]) -> dict[str, Any]:
-        await self._send(hello)
+        """Say hello, again when told to on the same socket, and return the answer."""
         while True:
-            said: dict[str, Any] = orjson.loads(await socket.recv())
-            if said.get("id") == 0:
-                return said
+            await self._send(hello)
+            async with asyncio.timeout(WELCOME_S):
+                while (said := orjson.loads(await socket.recv())).get("id") != 0:
+                    self._note_goodbye(said)
+            if said.get("error", {}).get("code") != "overloaded":
+                answer: dict[str, Any] = said
+                return answer
+            await asyncio.sleep(said["error"]["retry_after"])
 
     def _welcomed(self, said: dict[str, Any], resumed: dict[int, int]) -> None:
         self.welcome = TypeAdapter(Welcome).validate_python(said, extra="ignore")
@@ -212,12 +213,16 @@ class Link:
             self._send_soon(fields)
 
     async def _read(self) -> None:
+        """Read until the connection ends; a gateway that says nothing at all is gone."""
         assert self._socket is not None
-        async for data in self._socket:
-            said = orjson.loads(data)
-            for item in said if isinstance(said, list) else [said]:
-                await self._take(item)
-        raise ConnectionClosed(self._socket.protocol.close_rcvd, self._socket.protocol.close_sent)
+        assert self.welcome is not None
+        loop, patience_s = asyncio.get_running_loop(), self.welcome.ping_s * 1.5 + SILENCE_S
+        async with asyncio.timeout(patience_s) as silence:
+            while True:
+                said = orjson.loads(await self._socket.recv())
+                silence.reschedule(loop.time() + patience_s)
+                for item in said if isinstance(said, list) else [said]:
+                    await self._take(item)
 
     async def _take(self, said: dict[str, Any]) -> None:
         request_id = said.get("id")
@@ -226,13 +231,18 @@ class Link:
             if answered is None or answered.done():
                 return
             if "error" in said:
-                answered.set_exception(_refused(said["error"]))
+                answered.set_exception(refusal(said["error"]))
             else:
                 answered.set_result(said["ok"])
         elif said.get("type") == "ping":
             await self._send({"type": "pong"})
         else:
+            self._note_goodbye(said)
             self._events.take(said)
+
+    def _note_goodbye(self, said: dict[str, Any]) -> None:
+        if said.get("type") == "bye" and (window := said.get("retry_in")) is not None:
+            self._come_back = (window[0] / 1_000, window[1] / 1_000)
 
     async def _send(self, fields: dict[str, Any]) -> None:
         if self._socket is not None:
@@ -277,18 +287,3 @@ class Link:
             await self._ready.wait()
         if self._ended is not None:
             raise self._ended
-
-
-def _refused(error: dict[str, Any]) -> RequestRefused:
-    return RequestRefused(
-        error["code"],
-        error["message"],
-        path=error.get("path"),
-        retry_after=error.get("retry_after"),
-    )
-
-
-def _close_code(refused: RequestRefused) -> int:
-    if refused.retry_after is not None:
-        return OVERLOADED.code
-    return REFUSED_AS.get(refused.code, TOKEN_REFUSED).code

@@ -5,6 +5,7 @@ async with await open_pool(dsn, application_name="gateway") as pool, pool.acquir
     await employees.find(conn, 17)
 """
 
+from gateway.db.arrays import bigints
 from gateway.db.conn import Conn
 from gateway.db.migrate import MIGRATIONS, MigrationError, migrate, pending
 from gateway.db.pool import Pool, configure, connect, open_pool
@@ -14,6 +15,7 @@ __all__ = [
     "Conn",
     "MigrationError",
     "Pool",
+    "bigints",
     "configure",
     "connect",
     "migrate",

@@ -10,6 +10,8 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+AGAIN_S = 0.2
+
 
 class Tasks:
     """Tasks of one owner; leaving the context cancels those still running."""
@@ -21,9 +23,12 @@ class Tasks:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        while self._running:
+            # Again and again: on Python 3.11 redis-py's wait_for may swallow a cancellation
+            # (https://github.com/python/cpython/issues/86296).
+            for task in self._running:
+                task.cancel()
+            await asyncio.wait(self._running, timeout=AGAIN_S)
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
         """Run work; an exception is logged once, with its trace."""

@@ -46,7 +46,9 @@ INTERNAL = CloseCode(1011, "internal error", "Something went wrong on our side."
 TOKEN_REFUSED = CloseCode(4001, "token refused", "The token is missing, forged or of another kind.")
 PROTOCOL_ABUSE = CloseCode(4004, "too many errors", "Malformed input again and again.")
 EMPLOYEE_DISABLED = CloseCode(4010, "employee disabled", "The employee is no longer active.")
-REPLACED = CloseCode(4011, "replaced", "The same device connected again elsewhere.")
+REPLACED = CloseCode(
+    4011, "replaced", "A newer connection of this device, or of a telephone of yours, took over."
+)
 
 TOKEN_EXPIRED = CloseCode(4201, "token expired", "Get a new token, then come back.")
 
@@ -55,6 +57,9 @@ TOO_FAST = CloseCode(4402, "too fast", "You kept sending above your limit.")
 HELLO_TIMEOUT = CloseCode(4403, "no hello", "No hello came within 10 s.")
 OVERLOADED = CloseCode(4404, "overloaded", "This node cannot take you now.")
 NO_PONG = CloseCode(4405, "no sign of life", "Nothing came for 10 s after a ping.")
+TOO_MANY_CONNECTIONS = CloseCode(
+    4406, "too many connections", "You have too many connections open already."
+)
 
 DRAIN = CloseCode(4601, "drain", "This node is shutting down; connect again, elsewhere.")
 
@@ -63,5 +68,6 @@ CATALOGUE = (
     TOKEN_REFUSED, PROTOCOL_ABUSE, EMPLOYEE_DISABLED, REPLACED,
     TOKEN_EXPIRED,
     SLOW_CLIENT, TOO_FAST, HELLO_TIMEOUT, OVERLOADED, NO_PONG,
+    TOO_MANY_CONNECTIONS,
     DRAIN,
 )  # fmt: skip

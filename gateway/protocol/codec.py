@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -26,6 +26,20 @@ _adapters: dict[str, TypeAdapter[Any]] = {
 def encode(value: Any) -> bytes:
     """Print a wire type, or plain data, as JSON."""
     return orjson.dumps(value, default=_plain, option=OPTIONS)
+
+
+Printed: TypeAlias = orjson.Fragment
+"""JSON that is ready: encode() takes it over as it is, wherever it stands."""
+
+
+def printed(value: Any) -> Printed:
+    """Print a value that will stand in several answers."""
+    return orjson.Fragment(encode(value))
+
+
+def as_printed(text: str) -> Printed:
+    """Take text that is JSON already."""
+    return orjson.Fragment(text)
 
 
 def _plain(value: Any) -> str:

@@ -12,7 +12,7 @@ from gateway.protocol import TokenExpiring, close_codes, codec
 from gateway.protocol.close_codes import CloseCode
 from gateway.sockets.ear import Ear
 from gateway.sockets.sender import Sender
-from gateway.sockets.shared_frame import PING, text_frame
+from gateway.sockets.shared_frame import PING
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
@@ -42,7 +42,7 @@ class Deadlines(Ear):
         self._connection = connection
         self.opened_at = self.heard_at = asyncio.get_running_loop().time()
         self.closed = False
-        self._working = False
+        self._working = 0
         self._reading_paused = False
         self._pinged_at = 0.0
         self._armed_at = float("inf")
@@ -74,7 +74,7 @@ class Deadlines(Ear):
         if expires_in <= WARN_S and not self._warned:
             self._warned = True
             warning = TokenExpiring(expires_at=self.context.identity.expires_at)
-            self._sender.send(text_frame(codec.encode(warning)))
+            self._sender.say(codec.encode(warning))
         return min(self._ping(now), now + expires_in, now + max(expires_in - WARN_S, 1.0))
 
     def _ping(self, now: float) -> float:

@@ -12,36 +12,42 @@ from gateway import topics
 from gateway.context import Context
 from gateway.sockets.lanes import PASSING
 from gateway.sockets.sender import Sender
+from gateway.sockets.shared_frame import SharedFrame
+from gateway.sockets.small_set import SmallSet
 
 FEW = 100
+
+
+class Held:
+    """What a session is not to hear yet, or no more. Only those that are catching up have one."""
+
+    __slots__ = ("bytes", "events", "floors", "times")
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.events: list[tuple[str, int, SharedFrame, int, int]] = []
+        self.bytes = 0
+        self.floors: dict[str, int] = {}
+        """topic → the change up to which its events are known to the client."""
 
 
 class Ear:
     """The listening half of a session."""
 
     __slots__ = (
-        "_early",
-        "_early_bytes",
-        "_floors",
-        "_held",
-        "_sender",
-        "context",
-        "fingerprint",
-        "missed_joins",
-        "topics",
-    )
+        "_held", "_sender", "context", "fingerprint", "missed_joins", "stamp", "topics",
+    )  # fmt: skip
 
     def __init__(self, sender: Sender) -> None:
         self.context: Context | None = None
-        self.topics: set[str] = set()
+        self.topics: SmallSet[str] = SmallSet()
         self.missed_joins = False
         self.fingerprint = (0, 0)
         """How many conversations it hears, and the sum of their numbers."""
+        self.stamp = 0
+        """What the upkeep last saw of its employee's standing in the CRM."""
         self._sender = sender
-        self._held = 0
-        self._early: list[tuple[str, int, bytes, int, int]] = []
-        self._early_bytes = 0
-        self._floors: dict[str, int] = {}
+        self._held: Held | None = None
 
     @property
     def user_id(self) -> int:
@@ -50,7 +56,7 @@ class Ear:
     @property
     def live(self) -> bool:
         """Whether it has been welcomed and nothing is held back."""
-        return self.context is not None and not self._held
+        return self.context is not None and not (self._held and self._held.times)
 
     def counted(self, topic: str, step: int) -> None:
         """Keep the fingerprint along, so that the upkeep need not go through everyone's topics."""
@@ -59,31 +65,33 @@ class Ear:
             count, total = self.fingerprint
             self.fingerprint = (count + step, total + step * conversation_id)
 
-    def hear(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
+    def hear(self, topic: str, change: int, frame: SharedFrame, lane: int, by: int) -> None:
         """Take an event of a topic this session joined."""
-        if self._held:
-            self._keep(topic, change, frame, lane, by)
-            return
-        if change and self._floors and change <= self._floors.get(topic, 0):
-            return
-        self._sender.send(frame, lane, (topic, by) if lane == PASSING else None)
+        held = self._held
+        if held is not None:
+            if held.times:
+                self._keep(held, (topic, change, frame, lane, by))
+                return
+            if change and change <= held.floors.get(topic, 0):
+                return
+        self._sender.share(frame, lane, (topic, by) if lane == PASSING else None)
 
-    def _keep(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
+    def _keep(self, held: Held, event: tuple[str, int, SharedFrame, int, int]) -> None:
         """Hold an event back, passing ones only a few, and not more than a slow reader may owe."""
-        if lane == PASSING and len(self._early) >= FEW:
+        if event[3] == PASSING and len(held.events) >= FEW:
             return
-        if self._early_bytes > self._sender.limit_bytes:
+        if held.bytes > self._sender.limit_bytes:
             return
-        self._early.append((topic, change, frame, lane, by))
-        self._early_bytes += len(frame)
-        if self._early_bytes > self._sender.limit_bytes:
-            self._early.clear()
+        held.events.append(event)
+        held.bytes += len(event[2].plain)
+        if held.bytes > self._sender.limit_bytes:
+            held.events.clear()
             # Not from here: the hub is just going through its listeners.
             asyncio.get_running_loop().call_soon(self.overflowed)
 
-    def send(self, frame: bytes, lane: int) -> None:
-        """Send a frame that is meant for this session alone."""
-        self._sender.send(frame, lane)
+    def send(self, payload: bytes, lane: int) -> None:
+        """Send what is meant for this session alone."""
+        self._sender.say(payload, lane)
 
     @property
     def full(self) -> bool:
@@ -96,11 +104,14 @@ class Ear:
 
     def hold(self) -> None:
         """Keep events back until release: what they follow is being read."""
-        self._held += 1
+        if self._held is None:
+            self._held = Held()
+        self._held.times += 1
 
     def holds(self, topic: str, first: int, last: int) -> bool:
         """Say whether every change from first to last of this topic is held back here."""
-        kept = {change for heard, change, *_ in self._early if heard == topic}
+        events = self._held.events if self._held else ()
+        kept = {change for heard, change, *_ in events if heard == topic}
         return all(change in kept for change in range(first, last + 1))
 
     def release(self, floors: dict[str, int], *, keep: AbstractSet[str] = frozenset()) -> None:
@@ -108,20 +119,22 @@ class Ear:
 
         Floors of topics in `keep` stay: their streams on this node have yet to come that far.
         """
-        self._held -= 1
-        self._floors.update(floors)
-        if not self._held:
-            early, self._early = self._early, []
-            self._early_bytes = 0
-            for event in early:
+        held = self._held
+        if held is None:  # it has ended meanwhile
+            return
+        held.times -= 1
+        held.floors.update(floors)
+        if not held.times:
+            events, held.events, held.bytes = held.events, [], 0
+            for event in events:
                 self.hear(*event)
         for topic in floors:
             if topic not in keep:
-                self._floors.pop(topic, None)
+                held.floors.pop(topic, None)
+        if not held.times and not held.floors:
+            self._held = None
 
     def abandon(self) -> None:
         """Undo a hello that failed: nothing was heard."""
         self.context = None
-        self._early.clear()
-        self._early_bytes = 0
-        self._held -= 1
+        self._held = None

@@ -68,6 +68,12 @@ class Edge(HttpToolsProtocol):
         rest = self._read[upgrade.args[0] :]
         if rest and not self.transport.is_closing():
             self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of 3 KiB; the wheel still holds this object until it asks."""
+        self.parser = self.flow = self.scope = self._node = None  # type: ignore[assignment]
+        self.headers, self.client, self.server = [], None, None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -93,12 +99,10 @@ class Edge(HttpToolsProtocol):
 
     def due(self, now: float) -> float | None:
         """Close a connection whose head did not come in time."""
-        gone = self.transport is None or self.transport.is_closing() or self.parser is None
-        upgraded = self.transport is not None and self.transport.get_protocol() is not self
-        if gone or upgraded:
-            return None
+        if self.transport is None or self.transport.is_closing() or self.parser is None:
+            return None  # gone, or upgraded
         if self._in_head and self._head_bytes and now >= self._head_until:
-            self._cut("head too slow")
+            self._reject("head too slow")
             return None
         if self._in_head and now >= self._head_until and self.cycle is None:
             self.transport.close()  # connected, and said nothing
@@ -118,7 +122,11 @@ class Edge(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD:
-            self._cut("head too large")
+            self._reject("head too large")
+
+    def _reject(self, why: str) -> None:
+        self._node.rejected_for(why)
+        self._cut(why)
 
     def _cut(self, why: str) -> None:
         log.info("http.cut", why=why, address=self._address)

@@ -35,4 +35,5 @@ def close_after(error: GatewayError) -> CloseCode | None:
         "token.invalid": close_codes.TOKEN_REFUSED,
         "token.expired": close_codes.TOKEN_EXPIRED,
         "employee.disabled": close_codes.EMPLOYEE_DISABLED,
+        "limit.user_connections": close_codes.TOO_MANY_CONNECTIONS,
     }.get(error.code)

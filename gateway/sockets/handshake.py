@@ -1,30 +1,79 @@
-"""From an upgrade request to a yes or a no: path, origin, subprotocol, token (RFC 6455, 4.2)."""
+"""From an upgrade request to a yes or a no: path, origin, token, compression.
+
+RFC 6455, 4.2; RFC 7692 for the compression.
+"""
 
 from __future__ import annotations
 
 import http
 import ipaddress
+import logging
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import (
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
 from websockets.http11 import Response
+from websockets.protocol import OPEN, Protocol, Side
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from gateway.errors import GatewayError
 from gateway.protocol import SUBPROTOCOL, codec
+from gateway.settings import Settings
 
 PATH = "/v1/ws"
 BEARER = "bearer."
 
+DEFLATE = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True,  # so that one deflated frame does for everyone
+    client_no_context_takeover=True,  # so that no connection keeps 32 KiB of what it has read
+)
 
-def select_subprotocol(
-    protocol: ServerProtocol,  # noqa: ARG001 - the library binds it as a method
-    offered: Sequence[Subprotocol],
-) -> Subprotocol | None:
-    """Choose ours when offered; a token among the offers is never echoed."""
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+quiet = logging.getLogger("gateway.websockets")
+quiet.setLevel(logging.ERROR)  # the library logs every connection; we log one line of our own
+
+
+class Handshake(ServerProtocol):
+    """The library's side of a handshake."""
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Choose ours when offered; a token among the offers is never echoed."""
+        return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in subprotocols else None
+
+
+def begin(settings: Settings) -> ServerProtocol:
+    """Return what reads the request and answers it."""
+    return Handshake(
+        extensions=[DEFLATE] if settings.deflate else None,
+        max_size=settings.max_frame_bytes,
+        logger=quiet,
+    )
+
+
+def opened(shaken: ServerProtocol, max_size: int) -> Protocol:
+    """Return what goes on after a handshake; what has done it remembers the request, 2.6 KiB."""
+    protocol = Protocol(Side.SERVER, state=OPEN, max_size=max_size, logger=quiet)
+    protocol.extensions = shaken.extensions
+    release(shaken)
+    return protocol
+
+
+def release(protocol: Protocol) -> None:
+    """Undo the library's circles, so that it is freed at once: a parser, an error's traceback."""
+    protocol.parser.close()
+    protocol.parser_exc = protocol.handshake_exc = None
+
+
+def window_bits(protocol: Protocol) -> int:
+    """Return the largest window the client inflates; 0 when it takes plain frames only."""
+    for extension in protocol.extensions:
+        if isinstance(extension, PerMessageDeflate):
+            return extension.local_max_window_bits
+    return 0
 
 
 def token_of(headers: Headers) -> str | None:

@@ -11,13 +11,14 @@ from typing import Protocol
 
 from gateway.bus import Announcement
 from gateway.sockets.lanes import lane_of
-from gateway.sockets.shared_frame import text_frame
+from gateway.sockets.shared_frame import SharedFrame
+from gateway.sockets.small_set import SmallSet
 
 
 class Listener(Protocol):
     """What joins a topic: a session."""
 
-    topics: set[str]
+    topics: SmallSet[str]
 
     def counted(self, topic: str, step: int) -> None:
         """Take note of having joined (1) or left (-1) a topic."""
@@ -25,8 +26,18 @@ class Listener(Protocol):
     @property
     def user_id(self) -> int: ...
 
-    def hear(self, topic: str, change: int, frame: bytes, lane: int, by: int) -> None:
+    def hear(self, topic: str, change: int, frame: SharedFrame, lane: int, by: int) -> None:
         """Take a frame of this topic."""
+
+
+class Room(SmallSet[Listener]):
+    """Who hears one topic. It owns the topic's name, so that its listeners need no copies."""
+
+    __slots__ = ("topic",)
+
+    def __init__(self, topic: str) -> None:
+        super().__init__()
+        self.topic = topic
 
 
 Follow = Callable[[Announcement, Collection[Listener]], None]
@@ -42,7 +53,7 @@ class Hub:
         opened: Callable[[str], None],
         closed: Callable[[str], None],
     ) -> None:
-        self._listeners: dict[str, set[Listener]] = {}
+        self._rooms: dict[str, Room] = {}
         self._opened = opened
         self._closed = closed
         self._follow: dict[str, Follow] = {}
@@ -56,14 +67,13 @@ class Hub:
         """Add listener to topics; return those that this node did not hear before."""
         new: list[str] = []
         for topic in topics:
-            listeners = self._listeners.get(topic)
-            if listeners is None:
-                listeners = self._listeners[topic] = set()
+            room = self._rooms.get(topic)
+            if room is None:
+                room = self._rooms[topic] = Room(topic)
                 new.append(topic)
                 self._opened(topic)
-            listeners.add(listener)
-            if topic not in listener.topics:
-                listener.topics.add(topic)
+            room.add(listener)
+            if listener.topics.add(room.topic):
                 listener.counted(topic, 1)
         return new
 
@@ -74,28 +84,25 @@ class Hub:
     def part(self, listener: Listener, topics: Iterable[str]) -> None:
         """Take listener out of these topics."""
         for topic in topics:
-            if topic in listener.topics:
-                listener.topics.discard(topic)
+            if listener.topics.discard(topic):
                 listener.counted(topic, -1)
-            listeners = self._listeners.get(topic)
-            if listeners is None:
-                continue
-            listeners.discard(listener)
-            if not listeners:
-                del self._listeners[topic]
+            room = self._rooms.get(topic)
+            if room is not None and room.discard(listener) and not room:
+                del self._rooms[topic]
                 self._closed(topic)
 
     def listeners(self, topic: str) -> Collection[Listener]:
         """Return who hears this topic now; do not keep it."""
-        return self._listeners.get(topic, ())
+        room = self._rooms.get(topic)
+        return () if room is None else room.items
 
     def topics(self) -> Collection[str]:
         """Return every topic someone here hears; do not keep it."""
-        return self._listeners.keys()
+        return self._rooms.keys()
 
     def deliver(self, announcement: Announcement) -> None:
         """Hand one event to everyone here who hears its topic."""
-        listeners = self._listeners.get(announcement.topic, ())
+        listeners = self.listeners(announcement.topic)
         if listeners:
             self._fan_out(announcement, listeners)
         follow = self._follow.get(announcement.type)
@@ -103,7 +110,7 @@ class Hub:
             follow(announcement, listeners)
 
     def _fan_out(self, announcement: Announcement, listeners: Collection[Listener]) -> None:
-        frame = text_frame(announcement.payload)
+        frame = SharedFrame(announcement.payload)
         topic, change, by = announcement.topic, announcement.change, announcement.by
         lane = lane_of(announcement.type)
         for listener in listeners:

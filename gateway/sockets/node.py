@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
+from redis.asyncio import Redis
 
 from gateway import commands, topics
 from gateway.auth import Tokens
 from gateway.bus import Announcement, Bus, announce
-from gateway.chat.queries import conversations as conversation_queries
+from gateway.chat.queries import compare
 from gateway.chat.queries import messages as message_queries
 from gateway.chat.queries import receipts as receipt_queries
 from gateway.context import Context, Services
+from gateway.ops.histogram import Histogram
+from gateway.ops.loop_lag import LoopLag
 from gateway.ops.tasks import Tasks
 from gateway.people import presences
 from gateway.protocol import (
-    Hello,
     MessageCreated,
     PresenceWatch,
     PresenceWatched,
@@ -33,13 +35,16 @@ from gateway.protocol import (
 )
 from gateway.settings import Settings
 from gateway.sockets import lanes, welcome
+from gateway.sockets.arrivals import Arrivals
+from gateway.sockets.departures import Departures
+from gateway.sockets.devices import ARRIVED
+from gateway.sockets.door import Door
 from gateway.sockets.drain import Drain
-from gateway.sockets.handshake import is_in
 from gateway.sockets.heartbeat import Wheel
 from gateway.sockets.hub import Hub
 from gateway.sockets.presence_watch import PresenceWatch as Watch
 from gateway.sockets.sender import Cork
-from gateway.sockets.shared_frame import text_frame
+from gateway.sockets.shared_frame import SharedFrame
 from gateway.sockets.streams import PAGE, Streams
 from gateway.sockets.unread_push import UnreadPush
 from gateway.sockets.upkeep import Upkeep
@@ -49,53 +54,60 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-HELLOS_AT_ONCE = 32
-"""Hellos served at the same time; the rest wait their turn, so that a reconnect storm does not
-take every database connection from those who are already here."""
 
-
-class Node:
+class Node(Door):
     """Sessions, topics and deadlines of one worker process."""
 
-    def __init__(self, settings: Settings, *, services: Services, tokens: Tokens) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: Settings, *, services: Services, tokens: Tokens, redis: Redis | None = None
+    ) -> None:
+        super().__init__(settings, tokens, redis)
         self.services = services
-        self.tokens = tokens
         self.bus: Bus
-        self.cork = Cork()
+        self.cork = Cork(deflate_from=settings.deflate_min_bytes)
+        self.departures = Departures()
         self.wheel = Wheel()
         self.tasks = Tasks()
-        self.hello_slots = asyncio.Semaphore(HELLOS_AT_ONCE)
         self.sessions: set[Session] = set()
         self.drain = Drain(self.sessions, within_s=settings.drain_s)
         self.hub = Hub(opened=self._topic_opened, closed=self._topic_closed)
         self.streams = Streams(
             deliver=self.hub.deliver,
             changes_after=self._changes_after,
-            positions=self._positions,
+            moved=self._moved,
         )
-        self.watches = Watch(unheard=self._unheard, learned=services.presence.heard)
+        self.arrivals = Arrivals(services, max_topics=settings.max_topics, spawn=self.spawn)
+        self.watches = Watch(unheard=self._unheard, learned=self.arrivals.heard)
         self.unread = UnreadPush(counts_of=self._counts_of, push=self._push_to_user)
         self.hub.after("message.created", self._message_delivered)
         self.hub.after("receipt.read", self._receipt_delivered)
         self.hub.after("conversation.created", self._conversation_delivered)
         self.upkeep = Upkeep(self)
-        self._addresses: Counter[str] = Counter()
-        self._http: Counter[str] = Counter()
         self.opened = 0
         self.bytes_in = 0
+        self.frames_in = 0
         self.closes: Counter[int] = Counter()
+        self.client_closes: Counter[int] = Counter()
         self.refusals: Counter[str] = Counter()
-        self.latency: dict[str, list[float]] = {}
+        self.latency: dict[str, Histogram] = {}
+        self.lag = Histogram()
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to tick, sweep and push; stack ends it."""
+        if self.ledger is not None:
+            stack.push_async_callback(self.ledger.leave)
         await stack.enter_async_context(self.tasks)
         self.wheel.start()
         stack.callback(self.wheel.stop)
+        lag = LoopLag(self.lag)
+        lag.start()
+        stack.callback(lag.stop)
         self.spawn(self.streams.run(self.settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")
         self.spawn(self.upkeep.run(), name="upkeep")
+        self.spawn(self.devices.run(), name="devices")
+        if self.ledger is not None:
+            self.spawn(self.ledger.run(), name="ledger")
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
         self.tasks.spawn(work, name=name)
@@ -116,7 +128,9 @@ class Node:
         """Take an event, from the bus or from here, to whoever hears it on this node."""
         topic = announcement.topic
         conversation_id = topics.conversation_of(topic) if announcement.change else None
-        if topics.is_presence(topic):
+        if announcement.type == ARRIVED:
+            self.devices.heard(announcement)
+        elif topics.is_presence(topic):
             self.watches.deliver(announcement)
         elif conversation_id is not None:
             self.streams.accept(conversation_id, announcement)
@@ -127,6 +141,8 @@ class Node:
         """Take note that the bus may have lost something."""
         self.streams.check_all()
         self.upkeep.news_lost()
+        self.devices.news_lost()
+        self.bounds.connections.report_again()
 
     def _topic_opened(self, topic: str) -> None:
         if (conversation_id := topics.conversation_of(topic)) is not None:
@@ -177,40 +193,21 @@ class Node:
             for message in found
         ]
 
-    async def _positions(self, conversation_ids: Sequence[int]) -> dict[int, int]:
+    async def _moved(self, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
         async with self.services.connection() as conn:
-            return await conversation_queries.positions(conn, conversation_ids)
+            return await compare.moved(conn, positions)
 
     async def _counts_of(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, Unread]]:
         async with self.services.connection() as conn:
             return await receipt_queries.unread_of(conn, pairs)
 
     def _push_to_user(self, employee_id: int, payload: bytes) -> None:
-        frame = text_frame(payload)
+        frame = SharedFrame(payload)
         topic = topics.user(employee_id)
         for listener in self.hub.listeners(topic):
             listener.hear(topic, 0, frame, lanes.RECEIPT, 0)
 
     # --- sessions --------------------------------------------------------------------------
-
-    def http_opened(self, address: str) -> bool:
-        """Count a connection that is not, or not yet, a WebSocket; False when there are too many.
-
-        A trusted proxy may open as many as it likes: it speaks for many.
-        """
-        self._http[address] += 1
-        trusted = self.settings.trusted_proxies
-        return self._http[address] <= self.settings.connections_per_address or is_in(
-            address, trusted
-        )
-
-    def http_closed(self, address: str) -> None:
-        self._http[address] -= 1
-        if self._http[address] <= 0:
-            del self._http[address]
-
-    def may_connect(self, address: str) -> bool:
-        return self._addresses[address] < self.settings.connections_per_address
 
     def connected(self, session: Session, address: str) -> None:
         self._addresses[address] += 1
@@ -218,24 +215,14 @@ class Node:
         self.opened += 1
         session.arm(session.opened_at + self.settings.hello_s)
 
-    def disconnected(self, address: str) -> None:
-        self._addresses[address] -= 1
-        if self._addresses[address] <= 0:
-            del self._addresses[address]
-
-    async def welcome(
-        self, session: Session, command: Hello, token: str | None, request_id: int | None
-    ) -> None:
-        """Serve a hello."""
-        async with self.hello_slots:
-            await welcome.serve(self, session, command, token, request_id)
-
     async def run(self, ctx: Context, command: Any) -> Any:
         return await commands.run(ctx, command)
 
     async def watch(self, session: Session, command: PresenceWatch) -> PresenceWatched:
         """Have session hear of these people from now on: subscribe first, then look."""
         assert session.context is not None
+        if session.closed:  # it went between its frame and its turn
+            return PresenceWatched(presences=[])
         wanted = self.watches.watch(session, command.employee_ids)
         await self.bus.subscribe(wanted)
         return await presences.look(session.context, command)
@@ -243,6 +230,8 @@ class Node:
     def forget(self, session: Session, reason: str) -> None:
         """Take a session that has ended out of everything."""
         self.sessions.discard(session)
+        self.no_longer_counted(session)
+        self.frames_in += session.frames_in
         user_id = session.user_id
         self.hub.leave(session)
         self.watches.forget(session)
@@ -265,13 +254,30 @@ class Node:
     # --- figures ---------------------------------------------------------------------------
 
     def took(self, command: str, seconds: float) -> None:
-        figures = self.latency.setdefault(command, [0, 0.0, 0.0])
-        figures[0] += 1
-        figures[1] += seconds
-        figures[2] = max(figures[2], seconds)
+        """Count a command that has run, whatever came of it."""
+        histogram = self.latency.get(command)
+        if histogram is None:
+            histogram = self.latency[command] = Histogram()
+        histogram.observe(seconds)
 
     def refused(self, code: str) -> None:
+        """Count an error that a client was told."""
         self.refusals[code] += 1
 
     def closed_with(self, code: int) -> None:
+        """Count a close of ours."""
         self.closes[code] += 1
+
+    def left_with(self, code: int) -> None:
+        """Count a close that the client began; 1006 when it vanished without one."""
+        self.client_closes[code] += 1
+
+    @property
+    def deadlines(self) -> int:
+        """How many entries the timing wheel has."""
+        return sum(map(len, self.wheel._slots))  # noqa: SLF001 - counted when somebody looks
+
+    @property
+    def dropped_by_lane(self) -> dict[str, int]:
+        """How many frames slow readers did not get, because newer ones replaced them."""
+        return dict(zip(lanes.NAMES, self.cork.dropped, strict=True))

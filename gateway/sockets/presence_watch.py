@@ -18,7 +18,7 @@ from gateway.people.presences import from_wire
 from gateway.protocol import PresenceChanged
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
-from gateway.sockets.shared_frame import text_frame
+from gateway.sockets.shared_frame import SharedFrame
 from presence import Presence
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class PresenceWatch:
         if degraded == self._degraded:
             return
         self._degraded = degraded
-        frame = text_frame(encode(PresenceChanged(presences=[], degraded=degraded)))
+        frame = SharedFrame(encode(PresenceChanged(presences=[], degraded=degraded)))
         for session in {s for watchers in self._watchers.values() for s in watchers}:
             session.hear("", 0, frame, lanes.RECEIPT, 0)
 
@@ -95,7 +95,7 @@ class PresenceWatch:
 
     def _flush(self) -> None:
         news, self._news = self._news, {}
-        frames: dict[tuple[bytes, ...], bytes] = {}
+        frames: dict[tuple[bytes, ...], SharedFrame] = {}
         for session, presences in news.items():
             if session.full:  # its news go on being conflated until it reads again
                 self._news.setdefault(session, presences)
@@ -106,7 +106,7 @@ class PresenceWatch:
                     b",".join(key),
                     b"true" if self._degraded else b"false",
                 )
-                frames[key] = text_frame(payload)
+                frames[key] = SharedFrame(payload)
             session.hear("", 0, frames[key], lanes.RECEIPT, 0)
         self._flushing = bool(self._news)
         if self._flushing:

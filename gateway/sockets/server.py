@@ -7,27 +7,30 @@ sans-I/O ServerProtocol; outgoing frames are written to the transport as they ar
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import structlog
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN
+from websockets.protocol import OPEN, Protocol
 from websockets.server import ServerProtocol
 
-from gateway.errors import Draining, GatewayError, NotFound, OriginRefused, TooManyConnections
+from gateway.errors import GatewayError, NotFound, OriginRefused
 from gateway.protocol import close_codes
 from gateway.protocol.close_codes import CloseCode
 from gateway.sockets.farewell import bye_frame
 from gateway.sockets.handshake import (
     PATH,
     address_of,
+    begin,
+    opened,
     origin_allowed,
     refusal_response,
-    select_subprotocol,
+    release,
     token_of,
+    window_bits,
 )
 from gateway.sockets.node import Node
 from gateway.sockets.sender import HIGH_WATER, Sender
@@ -37,9 +40,8 @@ log = structlog.get_logger(__name__)
 
 LINGER_S = 2.0  # after our close frame the client has this long to answer before the cut
 MAX_FRAGMENTS = 1_024
-
-quiet = logging.getLogger("gateway.websockets")
-quiet.setLevel(logging.ERROR)  # the library logs every connection; we log one line of our own
+MAX_SLICE = 16_384
+"""Bytes parsed before we look whom they come from: 256 KiB of pings took 185 ms at once."""
 
 
 class SocketProtocol(asyncio.Protocol):
@@ -59,11 +61,7 @@ class SocketProtocol(asyncio.Protocol):
         self._fragments: list[bytes] | None = None
         self._closing_at = 0.0
         self._address = ""
-        self._ws = ServerProtocol(
-            max_size=node.settings.max_frame_bytes,
-            select_subprotocol=select_subprotocol,
-            logger=quiet,
-        )
+        self._ws: Protocol = begin(node.settings)
 
     # --- asyncio.Protocol ------------------------------------------------------------------
 
@@ -84,6 +82,13 @@ class SocketProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._node.bytes_in += len(data)
+        for start in range(0, len(data), MAX_SLICE):
+            if self._session is not None and self._session.closed and start:
+                self.pause_reading()  # a flood, which goes on after our close frame
+                return
+            self._read(data[start : start + MAX_SLICE])
+
+    def _read(self, data: bytes) -> None:
         self._ws.receive_data(data)
         if self._ws.state is OPEN:
             self._write_protocol()  # pongs go before the answers to what came in the same read
@@ -101,20 +106,24 @@ class SocketProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._server_state.connections.discard(self)
         if self._sender is not None:
-            self._sender.close()
+            self._sender.gone()
         if self._session is not None:
-            if not self._session.closed:
-                self._session.shut(self._why_lost(exc))
             self._node.disconnected(self._address)
+            why = "" if self._session.closed else self._why_lost(exc)
+            self._node.departures.add(partial(self._session.shut, why))
             self._session = None
+        release(self._ws)
+        self._transport = None
 
     def _why_lost(self, exc: Exception | None) -> str:
         received, sent = self._ws.close_rcvd, self._ws.close_sent
         if received is not None:
+            self._node.left_with(received.code)
             return f"client closed {received.code}"
         if sent is not None:  # the library's doing: it alone checks the protocol
             self._node.closed_with(sent.code)
             return f"{sent.code} {sent.reason}"
+        self._node.left_with(1006)
         return type(exc).__name__ if exc is not None else "client closed 1006"
 
     def pause_writing(self) -> None:
@@ -150,8 +159,10 @@ class SocketProtocol(asyncio.Protocol):
         self._address = address_of(request.headers, self._address, trusted)
         refusal = self._refuse(request)
         if refusal is not None:
+            assert isinstance(self._ws, ServerProtocol)
             self._ws.send_response(refusal)
             return
+        assert isinstance(self._ws, ServerProtocol)
         response = self._ws.accept(request)
         response.headers["Server"] = "crm-gateway"
         self._ws.send_response(response)
@@ -160,6 +171,8 @@ class SocketProtocol(asyncio.Protocol):
             return
         self._write_protocol()
         assert self._sender is not None
+        self._ws = opened(self._ws, self._node.settings.max_frame_bytes)
+        self._sender.window_bits = window_bits(self._ws)
         self._session = Session(self._node, self, self._sender, token_of(request.headers))
         self._node.connected(self._session, self._address)
 
@@ -167,14 +180,13 @@ class SocketProtocol(asyncio.Protocol):
         error: GatewayError | None = None
         if request.path.partition("?")[0] != PATH:
             error = NotFound(f"The WebSocket is at {PATH}.")
-        elif self._node.drain.begun:
-            error = Draining()
-        elif not self._node.may_connect(self._address):
-            error = TooManyConnections()
         elif not origin_allowed(request.headers, self._node.settings.allowed_origins):
             error = OriginRefused()
+        else:
+            error = self._node.turn_away(self._address)
         if error is None:
             return None
+        self._node.rejected_for(error.code)
         log.info(
             "socket.refused",
             code=error.code,
@@ -203,7 +215,7 @@ class SocketProtocol(asyncio.Protocol):
         elif frame.opcode is Opcode.BINARY:
             self.close(close_codes.BINARY_REFUSED)
         else:  # ping (answered by the library), pong, close: a sign of life
-            self._session.heard_at = asyncio.get_running_loop().time()
+            self._session.control()
 
     def _message(self, data: bytes) -> None:
         assert self._session is not None
@@ -270,10 +282,7 @@ class SocketProtocol(asyncio.Protocol):
         lost our 1009 that way. It has LINGER_S to take note; what it sends is thrown away.
         """
         failed = self._ws.close_sent is not None and self._ws.close_rcvd is None
-        if failed and transport.can_write_eof():
-            transport.write_eof()
-        else:
-            transport.close()
+        transport.write_eof() if failed and transport.can_write_eof() else transport.close()
 
 
 def protocol_class(node: Callable[[], Node]) -> Callable[..., SocketProtocol]:

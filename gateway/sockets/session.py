@@ -1,18 +1,16 @@
 """One client: read a frame, run the command, reply.
 
-server ─▶ Session ─▶ commands. Commands of one client run one after the other, so that replies
-keep their order; clients do not wait for each other.
+server ─▶ Session ─▶ commands. Limits come first, then the line (line.py), then the command.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections import deque
 from typing import Any
 
 import structlog
 
+from gateway import commands
 from gateway.auth import Identity
 from gateway.context import Context
 from gateway.errors import (
@@ -26,9 +24,7 @@ from gateway.errors import (
     TooMany,
     UnknownCommand,
 )
-from gateway.limits import Bucket
 from gateway.protocol import (
-    COMMANDS,
     Hello,
     Pong,
     PresenceWatch,
@@ -40,11 +36,13 @@ from gateway.protocol import (
 )
 from gateway.protocol.close_codes import CloseCode
 from gateway.sockets import incoming
-from gateway.sockets.deadlines import Connection, Deadlines
+from gateway.sockets.deadlines import Connection
+from gateway.sockets.devices import Claim
 from gateway.sockets.farewell import close_after
+from gateway.sockets.line import Job, Line
 from gateway.sockets.node import Node
 from gateway.sockets.sender import Sender
-from gateway.sockets.shared_frame import PONG, text_frame
+from gateway.sockets.shared_frame import PONG
 
 log = structlog.get_logger(__name__)
 
@@ -53,27 +51,29 @@ ABUSE = (TooFast, Malformed, TooMany, UnknownCommand, HelloRequired)
 """Refusals that no honest client gathers: too many within a minute end the connection."""
 
 
-class Session(Deadlines):
+class Session(Line):
     """A client from its first frame to its last."""
 
     __slots__ = (
-        "_bucket", "_errors", "_pending", "_token", "device", "draining",
-        "frames_in", "id", "watched",
+        "_errors", "_pings", "_spent", "_token", "claim", "counted_for", "device", "frames_in",
+        "hello_by", "watched",
     )  # fmt: skip
 
     def __init__(
         self, node: Node, connection: Connection, sender: Sender, token: str | None
     ) -> None:
         super().__init__(node, connection, sender)
-        self.id = secrets.token_hex(8)
         self.device = "web"
+        self.claim: Claim | None = None
+        self.counted_for = 0
+        """Whose connections it is one of; 0 before hello."""
         self.watched: frozenset[int] = frozenset()
         self.frames_in = 0
-        self.draining = False
+        self.hello_by = 0.0
+        """When it was told to say hello again."""
         self._token = token
-        self._bucket = Bucket(node.settings.commands_per_s, node.settings.commands_burst)
-        self._errors: Bucket | None = None
-        self._pending: deque[incoming.Asked] = deque()
+        self._spent = self._pings = self._errors = 0.0
+        """Until when it has spent what it may send (limits/rate.py)."""
 
     # --- what the client says --------------------------------------------------------------
 
@@ -89,68 +89,74 @@ class Session(Deadlines):
         for item in items:
             self._take(item)
 
+    def control(self) -> None:
+        """Take a control frame of WebSocket's own: a sign of life, but not any number of them."""
+        self.heard_at = asyncio.get_running_loop().time()
+        if wait_s := self._spend_ping():
+            self._strike(TooFast(wait_s))
+
     def _take(self, item: Any) -> None:
         if self.closed:
             return
         try:
             asked = incoming.read(item)
+            handler = commands.handler_of(asked.type)
+            if handler.cost == "ping":
+                self._alive(asked)
+                return
+            if self.draining:
+                raise Draining
+            self._spend(handler.cost)
+            command = codec.command(asked.type, asked.fields)
         except GatewayError as error:
             self._refuse(incoming.id_of(item), error)
             return
-        if asked.type == "pong":
-            return
-        if asked.type == "ping":
-            if asked.id is None:
-                self._sender.send(PONG)
-            else:
-                self._reply(asked.id, Pong())
-            return
-        if wait_s := self._bucket.take():
-            self._refuse(asked.id, TooFast(wait_s))
-            return
-        if self.draining:
-            self._refuse(asked.id, Draining())
-            return
-        self._pending.append(asked)
-        if len(self._pending) > self._node.settings.max_pending and not self._reading_paused:
-            self._reading_paused = True
-            self._connection.pause_reading()
-        if not self._working:
-            self._working = True
-            self._node.spawn(self._work(), name=f"session.{self.id}")
+        self.line_up(Job(asked.id, asked.type, command, handler.changes))
 
-    async def _work(self) -> None:
-        try:
-            while self._pending and not self.closed:
-                asked = self._pending.popleft()
-                if self.draining:
-                    self._refuse(asked.id, Draining())
-                    continue
-                await self._run(asked.id, asked.type, asked.fields)
-                if self._reading_paused and len(self._pending) * 2 <= (
-                    self._node.settings.max_pending
-                ):
-                    self._reading_paused = False
-                    self._connection.resume_reading()
-        finally:
-            self._working = False
-        if self.draining and not self.closed:
-            self._connection.close(close_codes.DRAIN)
+    def _alive(self, asked: incoming.Asked) -> None:
+        """Answer a ping, a pong needs none; those beyond the rate are passed over."""
+        if wait_s := self._spend_ping():
+            if asked.id is not None:
+                raise TooFast(wait_s)
+            self._strike(TooFast(wait_s))
+        elif asked.type == "ping" and asked.id is None:
+            self._sender.send(PONG)
+        elif asked.type == "ping" and asked.id is not None:
+            self._reply(asked.id, Pong())
 
-    async def _run(self, request_id: int | None, type_: str, fields: dict[str, Any]) -> None:
-        started = asyncio.get_running_loop().time()
+    def _spend_ping(self) -> float:
+        pings = self._node.bounds.pings
+        wait_s = pings.wait_s(self._pings, self.heard_at)
+        if not wait_s:
+            self._pings = pings.spend(self._pings, self.heard_at)
+        return wait_s
+
+    def _spend(self, cost: commands.Cost) -> None:
+        """Take a command off what this connection, and this user, may send; TooFast."""
+        bounds, now = self._node.bounds, self.heard_at
+        wait_s = bounds.commands.wait_s(self._spent, now)
+        if not wait_s and self.context is not None and cost in bounds.users:
+            wait_s = bounds.users[cost].take(self.user_id, now)
+        if wait_s:
+            raise TooFast(wait_s)
+        self._spent = bounds.commands.spend(self._spent, now)
+
+    # --- running commands ------------------------------------------------------------------
+
+    async def _run(self, job: Job) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
-            result = await self._answer(request_id, codec.command(type_, fields))
+            result = await self._answer(job.id, job.command)
         except GatewayError as error:
-            self._refuse(request_id, error)
+            self._refuse(job.id, error)
         except Exception:
-            log.exception("command.failed", type=type_, session=self.id, user=self.user_id)
-            self._refuse(request_id, GatewayError())
+            log.exception("command.failed", type=job.type, session=self.id, user=self.user_id)
+            self._refuse(job.id, GatewayError())
         else:
-            if request_id is not None and result is not Hello:
-                self._reply(request_id, result if result is not None else {})
-        if type_ in COMMANDS:  # never a name that a client made up
-            self._node.took(type_, asyncio.get_running_loop().time() - started)
+            if job.id is not None and result is not Hello:
+                self._reply(job.id, result if result is not None else {})
+        self._node.took(job.type, loop.time() - started)
 
     async def _answer(self, request_id: int | None, command: Any) -> Any:
         if isinstance(command, Hello):
@@ -165,6 +171,11 @@ class Session(Deadlines):
         return await self._node.run(self.context, command)
 
     # --- hello and tokens ------------------------------------------------------------------
+
+    def _look_at_clock(self, now: float) -> float:
+        if self.context is None and now < self.hello_by:
+            return self.hello_by
+        return super()._look_at_clock(now)
 
     async def _hello(self, request_id: int | None, command: Hello) -> None:
         if self.context is not None:
@@ -204,29 +215,29 @@ class Session(Deadlines):
     # --- replies ---------------------------------------------------------------------------
 
     def _reply(self, request_id: int, result: Any) -> None:
-        self._sender.send(text_frame(codec.encode({"id": request_id, "ok": result})))
+        self._sender.say(codec.encode({"id": request_id, "ok": result}))
 
     def _refuse(self, request_id: int | None, error: GatewayError) -> None:
         said: dict[str, Any] = {"error": codec.refusal(error)}
         if request_id is not None:
             said = {"id": request_id, **said}
-        self._sender.send(text_frame(codec.encode(said)))
+        self._sender.say(codec.encode(said))
+        self._strike(error)
+
+    def _strike(self, error: GatewayError) -> None:
+        """Count a refusal; end a connection that gathers what no honest client does."""
         self._node.refused(error.code)
-        if isinstance(error, ABUSE):
-            if self._errors is None:
-                most = self._node.settings.max_errors
-                self._errors = Bucket(most / 60, most)
-            if self._errors.take():
-                fast = isinstance(error, TooFast)
-                self._connection.close(close_codes.TOO_FAST if fast else close_codes.PROTOCOL_ABUSE)
+        if self.closed or not isinstance(error, ABUSE):
+            return
+        errors, now = self._node.bounds.errors, asyncio.get_running_loop().time()
+        if not errors.wait_s(self._errors, now):
+            self._errors = errors.spend(self._errors, now)
+            return
+        fast = isinstance(error, TooFast)
+        self._connection.close(close_codes.TOO_FAST if fast else close_codes.PROTOCOL_ABUSE)
+        self._connection.pause_reading()  # whatever still comes costs nothing to leave unread
 
     # --- the end ---------------------------------------------------------------------------
-
-    def drain(self) -> None:
-        """Say goodbye once the commands that have begun are answered."""
-        self.draining = True
-        if not self._working and not self.closed:
-            self._connection.close(close_codes.DRAIN)
 
     def end(self, code: CloseCode) -> None:
         """Close this session from the server's side."""
@@ -241,6 +252,6 @@ class Session(Deadlines):
         if self.closed:
             return
         self.closed = True
-        self._pending.clear()
-        self._early.clear()
+        self.leave_line()
+        self._held = None
         self._node.forget(self, reason)

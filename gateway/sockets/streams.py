@@ -33,8 +33,8 @@ PAGE = 200
 ChangesAfter = Callable[[Sequence[tuple[int, int]]], Awaitable[list[Announcement]]]
 """Read the events after each (conversation, change), in order."""
 
-Positions = Callable[[Sequence[int]], Awaitable[dict[int, int]]]
-"""Read conversation → last_change."""
+Moved = Callable[[Sequence[tuple[int, int]]], Awaitable[dict[int, int]]]
+"""Of these (conversation, change), read those that have gone on: conversation → last_change."""
 
 
 class Stream:
@@ -44,7 +44,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.position: int | None = None  # None until someone has read the database
-        self.early: dict[int, Announcement] = {}
+        self.early: dict[int, Announcement] | None = None
 
 
 class Streams:
@@ -55,11 +55,11 @@ class Streams:
         *,
         deliver: Callable[[Announcement], None],
         changes_after: ChangesAfter,
-        positions: Positions,
+        moved: Moved,
     ) -> None:
         self._deliver = deliver
         self._changes_after = changes_after
-        self._positions = positions
+        self._moved = moved
         self._streams: dict[int, Stream] = {}
         self._behind: set[int] = set()
         self._check_all = False
@@ -114,9 +114,10 @@ class Streams:
         if stream.position is not None and announcement.change == stream.position + 1:
             stream.position = announcement.change
             self._deliver(announcement)
-            if stream.early:
-                self._drain(conversation_id, stream)
+            self._drain(conversation_id, stream)
             return
+        if stream.early is None:
+            stream.early = {}
         if len(stream.early) < MAX_EARLY:
             stream.early[announcement.change] = announcement
         if stream.position is not None:
@@ -155,10 +156,14 @@ class Streams:
         self._wake.set()
 
     async def _sweep(self) -> None:
-        known = [cid for cid, stream in self._streams.items() if stream.position is not None]
+        known = [
+            (conversation_id, stream.position)
+            for conversation_id, stream in self._streams.items()
+            if stream.position is not None
+        ]
         for start in range(0, len(known), SWEEP_BATCH):
-            actual = await self._positions(known[start : start + SWEEP_BATCH])
-            for conversation_id, change in actual.items():
+            moved = await self._moved(known[start : start + SWEEP_BATCH])
+            for conversation_id, change in moved.items():
                 stream = self._streams.get(conversation_id)
                 if stream is not None and (stream.position or 0) < change:
                     self._behind.add(conversation_id)
@@ -191,16 +196,20 @@ class Streams:
         stream.position = announcement.change
         self.healed += 1
         self._deliver(announcement)
-        if stream.early:
-            self._drain(conversation_id, stream)
+        self._drain(conversation_id, stream)
 
     def _drain(self, conversation_id: int, stream: Stream) -> None:
+        early = stream.early
+        if early is None:
+            return
         assert stream.position is not None
-        for change in [c for c in stream.early if c <= stream.position]:
-            del stream.early[change]
+        for change in [c for c in early if c <= stream.position]:
+            del early[change]
             self.duplicates += 1
-        while (announcement := stream.early.pop(stream.position + 1, None)) is not None:
+        while (announcement := early.pop(stream.position + 1, None)) is not None:
             stream.position += 1
             self._deliver(announcement)
-        if stream.early:
+        if early:
             self._read_soon(conversation_id)
+        else:
+            stream.early = None

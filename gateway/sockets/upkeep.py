@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from gateway import topics
 from gateway.auth import Identity
-from gateway.auth.queries import employees
-from gateway.chat.queries import conversations
+from gateway.auth.queries import standing
+from gateway.auth.queries.standing import UNKNOWN
+from gateway.chat.queries import compare, conversations
 from gateway.people.presences import announcements
 from gateway.protocol import close_codes
 from gateway.sockets import welcome
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-EVERY_S = 5.0
 PEOPLE_AT_ONCE = 500
+STRAY = (-1, 0)
+"""A fingerprint that nobody has."""
+
+T = TypeVar("T")
 
 
 class Upkeep:
@@ -49,7 +53,7 @@ class Upkeep:
         """Check until cancelled; an outage delays."""
         while True:
             try:
-                async with asyncio.timeout(EVERY_S):
+                async with asyncio.timeout(self._node.settings.upkeep_s):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -67,14 +71,7 @@ class Upkeep:
         present = self._present()
         people = list(present)
         for start in range(0, len(people), PEOPLE_AT_ONCE):
-            some = people[start : start + PEOPLE_AT_ONCE]
-            async with self._node.services.connection() as conn:
-                standing = await employees.standing(conn, some)
-                prints = await conversations.fingerprints(conn, some)
-            for employee_id in some:
-                self._apply_rights(present[employee_id], standing.get(employee_id))
-                if any(s.fingerprint != prints[employee_id] for s in present[employee_id]):
-                    await self.reconcile(employee_id, present[employee_id])
+            await self._compare({one: present[one] for one in people[start:][:PEOPLE_AT_ONCE]})
         self._node.watches.mark(degraded=self._node.services.presence.degraded)
         if lost_news and present:
             self._node.unread.check_all()
@@ -82,38 +79,55 @@ class Upkeep:
             await call_news.again(self._node.services, self._node.deliver, self._heard_all_at)
         self._heard_all_at = began - timedelta(minutes=1)
 
+    async def _compare(self, people: dict[int, list[Session]]) -> None:
+        stamps = {one: _agreed([s.stamp for s in of], UNKNOWN) for one, of in people.items()}
+        prints = {one: _agreed([s.fingerprint for s in of], STRAY) for one, of in people.items()}
+        async with self._node.services.connection() as conn:
+            changed = await standing.changed(conn, stamps)
+            strayed = await compare.strayed(conn, prints)
+        for employee_id, now in changed.items():
+            self._apply_rights(people[employee_id], now)
+        most = self._node.settings.max_topics
+        grown = {one for one, of in people.items() if any(s.fingerprint[0] > most for s in of)}
+        for employee_id in {*strayed, *grown}:
+            await self.reconcile(employee_id, people[employee_id])
+
     def _present(self) -> dict[int, list[Session]]:
         found: dict[int, list[Session]] = {}
         for session in self._node.sessions:
-            if session.live:
-                found.setdefault(session.user_id, []).append(session)
+            if session.live and (context := session.context) is not None:
+                found.setdefault(context.identity.employee.id, []).append(session)
         return found
 
-    def _apply_rights(self, sessions: list[Session], found: employees.Found | None) -> None:
+    def _apply_rights(self, sessions: list[Session], now: standing.Changed) -> None:
         """Let go of who was disabled; give the others the permissions they have now."""
         for session in sessions:
-            if found is None or not found.active:
+            if now.found is None or not now.found.active:
                 session.end(close_codes.EMPLOYEE_DISABLED)
             elif session.context is not None:
-                old = session.context.identity
+                session.stamp = now.stamp
+                old, found = session.context.identity, now.found
                 if (old.permissions, old.employee) != (found.permissions, found.employee):
                     session.identify(Identity(found.employee, found.permissions, old.expires_at))
 
     async def reconcile(self, employee_id: int, sessions: list[Session]) -> None:
         """Have these sessions hear the conversations this person is in now, and no others."""
+        sessions = [session for session in sessions if not session.closed]
+        if not sessions:  # gone while we read: ten thousand of them would be as many statements
+            return
         most = self._node.settings.max_topics
+        heard = {session: _conversations(session) for session in sessions}
         async with self._node.services.connection() as conn:
             members = await conversations.memberships(conn, employee_id, most)
-        wanted = {member.conversation_id for member in members}
+            wanted = {member.conversation_id for member in members}
+            others = set().union(*heard.values()) - wanted
+            if len(members) == most:  # of more than that only the newest are wanted
+                others -= await compare.belonging(conn, employee_id, others)
         for session in sessions:
-            heard = {
-                conversation_id
-                for topic in session.topics
-                if (conversation_id := topics.conversation_of(topic)) is not None
-            }
-            if len(members) < most:  # beyond it only the newest are heard live
-                self._node.hub.part(session, map(topics.conversation, heard - wanted))
-            for conversation_id in wanted - heard:
+            surplus = max(0, len((heard[session] | wanted) - others) - most)
+            gone = others | set(sorted(heard[session] - wanted - others)[:surplus])
+            self._node.hub.part(session, map(topics.conversation, gone & heard[session]))
+            for conversation_id in wanted - heard[session]:
                 await welcome.join_known(self._node, session, conversation_id)
 
     async def _presence_again(self) -> None:
@@ -122,3 +136,17 @@ class Upkeep:
             found = await self._node.services.presence.look(watched[start : start + PEOPLE_AT_ONCE])
             for announcement in announcements(list(found.values())):
                 self._node.watches.deliver(announcement)
+
+
+def _conversations(session: Session) -> set[int]:
+    return {
+        conversation_id
+        for topic in session.topics
+        if (conversation_id := topics.conversation_of(topic)) is not None
+    }
+
+
+def _agreed(values: list[T], otherwise: T) -> T:
+    """Return what all sessions of one person say, which is nearly always one."""
+    first = values[0]
+    return first if len(values) == 1 or all(value == first for value in values) else otherwise

@@ -10,23 +10,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-import orjson
 import structlog
 
 from gateway import auth, topics
 from gateway.chat import conversations, receipts, snapshot
-from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import messages as message_queries
 from gateway.context import Context
 from gateway.errors import GatewayError
-from gateway.protocol import Call, Hello, Message, MessageCreated, UnreadCounts, Welcome
+from gateway.protocol import Hello, Message, MessageCreated, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
-from gateway.sockets.shared_frame import text_frame
 from gateway.sockets.streams import PAGE
-from gateway.telephony import calls
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
@@ -36,19 +32,14 @@ log = structlog.get_logger(__name__)
 
 
 async def serve(
-    node: Node, session: Session, command: Hello, token: str | None, request_id: int | None
+    node: Node, session: Session, command: Hello, claims: auth.Claims, request_id: int | None
 ) -> None:
-    """Check who it is, catch them up, and let them hear."""
-    claims = node.tokens.verify(command.token or token)
-    async with node.services.connection() as conn:
-        identity = await auth.identify(conn, claims)
-        members = await conversation_queries.memberships(
-            conn, identity.user_id, node.settings.max_topics
-        )
+    """Find out who it is, catch them up, and let them hear."""
+    identity, listed = await node.arrivals.newcomer(claims)
     if session.closed:  # it left while it waited for its turn, or for the database
         return
     ctx = Context(identity, node.services, session.topics)
-    heard_ids = {member.conversation_id for member in members}
+    heard_ids = set(listed)
     session.hold()
     try:
         session.context = ctx
@@ -58,14 +49,13 @@ async def serve(
         taken = await snapshot.take(
             ctx,
             {int(conversation_id): change for conversation_id, change in command.resume.items()},
-            max_topics=node.settings.max_topics,
+            node.arrivals,
         )
-        live = await calls.live(ctx)
         if session.closed:
             return
         node.streams.start_at(taken.positions)
         node.unread.arrived(identity.user_id, taken.unread)
-        welcome = _welcome(node, session, taken, live)
+        welcome = _welcome(node, session, taken)
     except BaseException:
         node.hub.leave(session)
         session.abandon()
@@ -99,7 +89,7 @@ async def serve(
         await node.services.presence.leave(identity.user_id, session.id)
 
 
-def _welcome(node: Node, session: Session, taken: snapshot.Snapshot, live: list[Call]) -> Welcome:
+def _welcome(node: Node, session: Session, taken: snapshot.Snapshot) -> Welcome:
     assert session.context is not None
     identity = session.context.identity
     return Welcome(
@@ -112,11 +102,11 @@ def _welcome(node: Node, session: Session, taken: snapshot.Snapshot, live: list[
         conversations=taken.conversations,
         next=taken.next,
         unread=UnreadCounts(total=receipts.total(taken.unread), conversations=taken.unread),
-        calls=live,
-        changes={
-            str(conversation_id): [orjson.loads(encode(event)) for event in events]
-            for conversation_id, events in taken.changes.items()
-        },
+        calls=taken.calls,
+        changes=cast(
+            "dict[str, list[dict[str, Any]]]",
+            {str(conversation_id): events for conversation_id, events in taken.changes.items()},
+        ),
         reload=taken.reload,
     )
 
@@ -149,6 +139,8 @@ async def join_late(node: Node, session: Session, conversation_id: int) -> None:
 
     Its first change is its making, which the session has heard.
     """
+    if session.closed:  # whoever has been forgotten must not be in topics again
+        return
     async with _joining(node, session, conversation_id) as joining:
         async with node.services.connection() as conn:
             missed = await message_queries.changed_after(conn, [(conversation_id, 1)], PAGE)
@@ -161,6 +153,8 @@ async def join_known(node: Node, session: Session, conversation_id: int) -> None
     A short one is sent whole, so that who has some of it lacks nothing; of a long one a client
     that does not know it fetches what it shows.
     """
+    if session.closed:  # whoever has been forgotten must not be in topics again
+        return
     async with _joining(node, session, conversation_id) as joining:
         async with node.services.connection() as conn:
             conversation = await conversations.one(conn, session.user_id, conversation_id)
@@ -171,7 +165,7 @@ async def join_known(node: Node, session: Session, conversation_id: int) -> None
                 else []
             )
         event = conversations.created(conversation, change=1 if whole else conversation.last_change)
-        session.send(text_frame(encode(event)), lanes.MESSAGE)
+        session.send(encode(event), lanes.MESSAGE)
         joining.floor = _send_all(session, missed) if whole else conversation.last_change
 
 
@@ -182,7 +176,7 @@ def _send_all(session: Session, messages: list[Message]) -> int:
         event = MessageCreated(
             conversation_id=message.conversation_id, change=message.change, message=message
         )
-        session.send(text_frame(encode(event)), lanes.MESSAGE)
+        session.send(encode(event), lanes.MESSAGE)
         floor = message.change
     return floor
 

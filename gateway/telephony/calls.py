@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from gateway import cursors
@@ -17,13 +17,15 @@ from ingest import load_calls
 VIEW_ALL = "calls.view_all"
 
 
-async def live(ctx: Context) -> list[Call]:
-    """Return the calls that go on now on my telephones."""
-    async with ctx.reading() as conn:
-        telephones = await lookup.telephones(conn, ctx.user_id)
-        if not telephones:
-            return []
-        return await _calls(conn, await queries.live(conn, telephones))
+async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call]]:
+    """Return employee → the calls that go on now on their telephones, newest first."""
+    found = await queries.live(conn, employee_ids)
+    loaded = {call.id: call for call in await _calls(conn, list({call_id for _, call_id in found}))}
+    calls: dict[int, list[Call]] = {}
+    for employee_id, call_id in found:
+        if call_id in loaded:  # else it has been merged into another one just now
+            calls.setdefault(employee_id, []).append(loaded[call_id])
+    return calls
 
 
 async def list_page(ctx: Context, command: CallList) -> CallPage:

@@ -173,10 +173,18 @@ export class Gateway {
   }
 
   #hello(socket) {
+    if (socket !== this.#socket) return;
     this.#helloId = this.#requests.nextId();
     const resume = this.#ordered.resume();
     const who = { token: this.#token, device: this.#device };
     socket.send(JSON.stringify({ type: 'hello', id: this.#helloId, ...who, resume }));
+  }
+
+  /** Many say hello at once: the server keeps this connection until it is our turn. */
+  #helloLater(delay) {
+    const socket = this.#socket;
+    this.#timer = setTimeout(() => this.#hello(socket), delay);
+    this.#watch(delay + HELLO_MS);
   }
 
   #welcomed(welcome) {
@@ -227,8 +235,9 @@ export class Gateway {
 
   /** Hello was refused: for good reasons the server closes; for a passing one we come back. */
   #refused(error) {
-    this.#refusal = error;
     this.#listeners.emit('refused', error);
+    if (error.code === 'overloaded') return this.#helloLater(error.retry_after * 1000);
+    this.#refusal = error;
     if (closeCodeOf(error)) this.#watch(CLOSE_MS);
     else this.#closed(1006, error.message);
   }

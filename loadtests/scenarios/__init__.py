@@ -6,7 +6,17 @@ from collections.abc import Callable
 
 from loadtests.options import Options
 from loadtests.report import Result
-from loadtests.scenarios import connect, fanout, idle, locust_chat, roundtrip, slow, storm
+from loadtests.scenarios import (
+    churn,
+    connect,
+    fanout,
+    idle,
+    leave,
+    locust_chat,
+    roundtrip,
+    slow,
+    storm,
+)
 
 SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "roundtrip": roundtrip.run,
@@ -16,9 +26,11 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "connect": connect.run,
     "storm": storm.run,
     "slow": slow.run,
+    "leave": leave.run,
+    "churn": churn.run,
 }
 
-LONG = frozenset({"idle"})
+LONG = frozenset({"idle", "leave"})
 """More than a minute: run only by name."""
 
 __all__ = ["LONG", "SCENARIOS"]

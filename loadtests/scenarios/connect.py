@@ -28,14 +28,20 @@ WARM = 200
 
 def run(options: Options) -> Result:
     """Start a gateway, let everyone in, stop it."""
+    with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
+        return measure(gateway, options)
+
+
+def measure(gateway: OwnGateway, options: Options) -> Result:
+    """Let everyone into its first worker."""
     require_proc()
     clients = options.users or CLIENTS
-    allow_files(clients + WARM)
-    with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
-        players = gateway.cast(clients + WARM)
-        gateway.circles(players, CONVERSATIONS)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            figures = runner.run(_measure(gateway, players))
+    warm = min(WARM, clients)
+    allow_files(clients + warm)
+    players = gateway.cast(clients + warm, worker=0)
+    gateway.circles(players, CONVERSATIONS)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        figures = runner.run(_measure(gateway, players, warm))
     return Result(
         "connect",
         f"{clients} clients in {CONVERSATIONS} conversations each, {AT_ONCE} at once, one worker",
@@ -43,10 +49,10 @@ def run(options: Options) -> Result:
     )
 
 
-async def _measure(gateway: OwnGateway, players: list[Player]) -> dict[str, Figure]:
+async def _measure(gateway: OwnGateway, players: list[Player], warm: int) -> dict[str, Figure]:
     worker = gateway.workers[0]
     members = [Member(player) for player in players]
-    early, others = members[:WARM], members[WARM:]
+    early, others = members[:warm], members[warm:]
     welcomes = 0
 
     async def arrive(index: int) -> None:
@@ -56,9 +62,10 @@ async def _measure(gateway: OwnGateway, players: list[Player]) -> dict[str, Figu
 
     try:
         await fleet.arrive(early)  # not measured: statements are prepared
-        cpu, began = worker.cpu_s(), time.perf_counter()
+        cpu, own, began = worker.cpu_s(), time.process_time(), time.perf_counter()
         await fleet.in_turn(len(others), arrive)
         took, cpu = time.perf_counter() - began, worker.cpu_s() - cpu
+        own = time.process_time() - own
     finally:
         await fleet.dismiss(members)
     latencies = Latencies()
@@ -70,6 +77,7 @@ async def _measure(gateway: OwnGateway, players: list[Player]) -> dict[str, Figu
         "hellos_per_core_s": round(count / cpu),
         "hellos_per_s": round(count / took),
         "cpu_us_per_hello": round(cpu * 1e6 / count),
+        "fleet_cpu_us_per_hello": round(own * 1e6 / count),
         "welcome_bytes": round(welcomes / count),
         **latencies.figures(),
     }

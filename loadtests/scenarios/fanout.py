@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import uvloop
 from redis import Redis
@@ -32,7 +33,8 @@ from loadtests.report import Result
 from loadtests.rival import Rival, rival
 
 CLIENTS = 1_000
-ROUNDS = 5
+ROUNDS, ROUND_S = 5, 3.0
+"""How many rounds, and about how long one takes: `--seconds` means that many of them."""
 EVENTS = 20
 """Of each server in a round: 20,000 deliveries, 60 to 300 ms of CPU."""
 FEW_EVENTS = {"socketio": 4}
@@ -92,28 +94,50 @@ class Contestant:
 
 
 def run(options: Options) -> Result:
-    """Start everyone, let them take turns, stop them."""
+    """Start a gateway and everyone else, let them take turns, stop them."""
+    with own_gateway(workers=1, settings=QUIET) as gateway:
+        return measure(gateway, options)
+
+
+def measure(gateway: OwnGateway, options: Options) -> Result:
+    """Start everyone else, and let its first worker take turns with them."""
     require_proc()
     clients = options.users or CLIENTS
+    rounds = max(1, round((options.seconds or ROUNDS * ROUND_S) / ROUND_S))
     allow_files(clients * 5)
     with ExitStack() as stack:
-        gateway = stack.enter_context(own_gateway(workers=1, settings=QUIET))
         rivals = _rivals(stack, clients)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            contestants = runner.run(_contest(stack, gateway, rivals, clients))
+            contestants = runner.run(_contest(stack, gateway, rivals, clients, rounds))
     deprived = {each.name: each.crowd.deprived for each in contestants}
-    figures = {each.name: statistics.median(each.us_per_delivery) for each in contestants}
+    costs = {each.name: statistics.median(each.us_per_delivery) for each in contestants}
     return Result(
         "fanout",
-        f"{EVENT_BYTES}-byte events to {clients} clients, {ROUNDS} rounds of {EVENTS} events each",
+        f"{EVENT_BYTES}-byte events to {clients} clients, {rounds} rounds of {EVENTS} events each",
         {
-            "us_per_delivery": {name: round(figure, 3) for name, figure in figures.items()},
-            "gateway_per_floor": round(figures["gateway_1"] / figures["send_floor"], 2),
-            "gateway_per_websockets": round(figures["gateway_1"] / figures["websockets"], 2),
+            "us_per_delivery": {name: round(cost, 3) for name, cost in costs.items()},
+            **_ratios(costs),
             "not_delivered": sum(deprived.values()),
         },
         [f"{name}: {count} clients got too little" for name, count in deprived.items() if count],
     )
+
+
+def _ratios(costs: dict[str, float]) -> dict[str, float]:
+    """Divide what the gateway costs by what the others do, those that are there."""
+    pairs = {
+        "gateway_1_per_floor": ("gateway_1", "send_floor"),
+        "gateway_4_per_floor": ("gateway_4", "send_floor"),
+        "gateway_10_per_floor": ("gateway_10", "send_floor"),
+        "gateway_1_per_websockets": ("gateway_1", "websockets"),
+        "gateway_1_per_fastapi": ("gateway_1", "fastapi"),
+        "gateway_1_per_socketio": ("gateway_1", "socketio"),
+    }
+    return {
+        name: round(costs[ours] / costs[theirs], 3)
+        for name, (ours, theirs) in pairs.items()
+        if theirs in costs
+    }
 
 
 def _rivals(stack: ExitStack, clients: int) -> dict[str, Rival]:
@@ -134,7 +158,7 @@ def _rivals(stack: ExitStack, clients: int) -> dict[str, Rival]:
 
 
 async def _contest(
-    stack: ExitStack, gateway: OwnGateway, rivals: dict[str, Rival], clients: int
+    stack: ExitStack, gateway: OwnGateway, rivals: dict[str, Rival], clients: int, rounds: int
 ) -> list[Contestant]:
     contestants = await _gateway(stack, gateway, clients)
     for name, server in rivals.items():
@@ -144,7 +168,7 @@ async def _contest(
         for each in contestants:  # not measured: buffers grow, code paths warm up
             await each.run()
             each.us_per_delivery.clear()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for each in contestants:
                 await each.run()
     except TimeoutError:
@@ -157,7 +181,7 @@ async def _contest(
 async def _gateway(stack: ExitStack, gateway: OwnGateway, clients: int) -> list[Contestant]:
     """Seat everyone in one conversation, and ring at their worker as another worker would."""
     loop = asyncio.get_running_loop()
-    players = await loop.run_in_executor(None, gateway.cast, clients)
+    players = await loop.run_in_executor(None, partial(gateway.cast, clients, worker=0))
     rooms = await loop.run_in_executor(None, gateway.rooms, players, clients)
     topic = topics.conversation(rooms[0])
     members = [Member(player) for player in players]

@@ -21,7 +21,7 @@ from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import Process, require_proc
 from loadtests.report import Result
 
-CLIENTS = 2_000
+CLIENTS = 10_000
 CONVERSATIONS = 20
 SECONDS = 25.0
 """The gateway's default ping_s: a shorter window sees a share of the pings that is chance."""
@@ -36,19 +36,26 @@ class Spell:
     """Some seconds in a worker's life."""
 
     cpu_us_per_s: float
+    fleet_cpu_us_per_s: float
     redis_cmds_per_s: float
 
 
 def run(options: Options) -> Result:
     """Start a gateway, look at it with few and with all clients, stop it."""
+    with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
+        return measure(gateway, options)
+
+
+def measure(gateway: OwnGateway, options: Options) -> Result:
+    """Look at its first worker with few and with all clients."""
     require_proc()
     clients, seconds = options.users or CLIENTS, options.seconds or SECONDS
-    allow_files(clients + EARLY)
-    with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
-        players = gateway.cast(clients + EARLY)
-        gateway.circles(players, CONVERSATIONS)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            figures, lost = runner.run(_measure(gateway, players, seconds))
+    early = min(EARLY, clients)
+    allow_files(clients + early)
+    players = gateway.cast(clients + early, worker=0)
+    gateway.circles(players, CONVERSATIONS)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        figures, lost = runner.run(_measure(gateway, players, early, seconds))
     return Result(
         "idle",
         f"{clients} clients in {CONVERSATIONS} conversations each, silent for {seconds:g} s",
@@ -58,19 +65,21 @@ def run(options: Options) -> Result:
 
 
 async def _measure(
-    gateway: OwnGateway, players: list[Player], seconds: float
+    gateway: OwnGateway, players: list[Player], first: int, seconds: float
 ) -> tuple[dict[str, float], int]:
     worker = gateway.workers[0]
     members = [Member(player) for player in players]
-    early, others = members[:EARLY], members[EARLY:]
+    early, others = members[:first], members[first:]
     try:
         with Redis.from_url(gateway.redis_url) as redis:
             await fleet.arrive(early)
-            await asyncio.sleep(SETTLE_S)
-            before = await _spell(worker, redis, ALONE_S)
+            await asyncio.sleep(min(SETTLE_S, seconds / 3))
+            before = await _spell(worker, redis, min(ALONE_S, seconds))
             kib_before = worker.rss_kib()
+            began = time.perf_counter()
             await fleet.arrive(others)
-            await asyncio.sleep(SETTLE_S)
+            arrived_s = time.perf_counter() - began
+            await asyncio.sleep(min(SETTLE_S, seconds / 3))
             kib = worker.rss_kib() - kib_before
             after = await _spell(worker, redis, seconds)
         lost = sum(member.lost.done() for member in members)
@@ -82,19 +91,23 @@ async def _measure(
         "cpu_us_per_s_conn": round((after.cpu_us_per_s - before.cpu_us_per_s) / count, 2),
         "redis_cmds_per_s": round(after.redis_cmds_per_s, 2),
         "redis_cmds_per_s_before": round(before.redis_cmds_per_s, 2),
+        "arrived_s": round(arrived_s, 1),
         "worker_kib_before": kib_before,
         "worker_cpu_us_per_s_before": round(before.cpu_us_per_s),
         "worker_cpu_us_per_s": round(after.cpu_us_per_s),
+        "fleet_cpu_us_per_s": round(after.fleet_cpu_us_per_s),
     }, lost
 
 
 async def _spell(worker: Process, redis: Redis, seconds: float) -> Spell:
     """Watch a worker for so long."""
-    cpu, calls, began = worker.cpu_s(), _calls(redis), time.perf_counter()
+    cpu, own = worker.cpu_s(), time.process_time()
+    calls, began = _calls(redis), time.perf_counter()
     await asyncio.sleep(seconds)
     took = time.perf_counter() - began
     return Spell(
         (worker.cpu_s() - cpu) * 1e6 / took,
+        (time.process_time() - own) * 1e6 / took,
         (_calls(redis) - calls) / took,
     )
 

@@ -15,7 +15,7 @@ import orjson
 from loadtests import cast
 from loadtests.measure import Latencies
 from loadtests.options import Options
-from loadtests.own_gateway import own_gateway
+from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.report import Figure, Result
 
 SECONDS = 30.0
@@ -29,11 +29,17 @@ ROOT = LOCUSTFILE.parents[1]
 
 def run(options: Options) -> Result:
     """Start a gateway, let the users chat, stop all of it."""
+    with own_gateway() as gateway:
+        return measure(gateway, options)
+
+
+def measure(gateway: OwnGateway, options: Options) -> Result:
+    """Let users chat in pairs that sit on different workers."""
     seconds, users = options.seconds or SECONDS, options.users or USERS
     users += users % 2  # they come in pairs
     if importlib.util.find_spec("locust") is None:
         raise RuntimeError("Locust is not installed: uv sync --group load")
-    with own_gateway() as gateway, tempfile.TemporaryDirectory(prefix="gateway-locust-") as made:
+    with tempfile.TemporaryDirectory(prefix="gateway-locust-") as made:
         directory = Path(made)
         cast.write(directory / "cast.json", gateway.cast(users))
         code = _locust(directory, users, seconds, quiet=options.quiet)

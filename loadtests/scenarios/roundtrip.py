@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import uvloop
 
 from loadtests.cast import Player
+from loadtests.fleet import NO_LIMITS
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
@@ -23,7 +24,7 @@ from loadtests.scenarios.floor import Floor, floor
 from loadtests.talker import Talker, talker
 
 SECONDS = 10.0
-RATE = 50.0
+RATE = 200.0
 WARM_S = 1.0
 """Not measured: connections to PostgreSQL open and statements are prepared."""
 LATE_S = 5.0
@@ -88,13 +89,17 @@ class Findings:
 
 def run(options: Options) -> Result:
     """Start a gateway, measure, stop it."""
-    seconds, rate = options.seconds or SECONDS, options.rate or RATE
     # Two people write as fast as many would: the limit per connection is out of the way.
-    unlimited = {"GATEWAY_COMMANDS_PER_S": "1000000", "GATEWAY_COMMANDS_BURST": "1000000"}
-    with own_gateway(settings=unlimited) as gateway:
-        players = gateway.cast(2)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            findings = runner.run(_measure(gateway, players, rate=rate, seconds=seconds))
+    with own_gateway(settings=NO_LIMITS) as gateway:
+        return measure(gateway, options)
+
+
+def measure(gateway: OwnGateway, options: Options) -> Result:
+    """Have two people on its two workers write to each other."""
+    seconds, rate = options.seconds or SECONDS, options.rate or RATE
+    players = gateway.cast(2)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        findings = runner.run(_measure(gateway, players, rate=rate, seconds=seconds))
     lost = len(findings.sent)
     figures: dict[str, Figure] = {
         "delivered": len(findings.delivery),

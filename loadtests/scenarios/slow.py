@@ -27,13 +27,16 @@ from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import require_proc
 from loadtests.report import Result
 
-READERS = 300
+READERS = 1_000
 SECONDS = 4.0
 """Of each spell; there are two with and two without the stalled reader."""
 EVENTS_PER_S = 25.0
 EVENT_BYTES = 1_024
-LARGE_BYTES = 98_304
-"""100 of them in a spell are twice what kernel (up to 4 MB) and queue (64 KiB here) may hold."""
+BALLAST_BYTES = 2_400_000
+"""What else the one client is sent in a spell: twice what its queue (1 MiB) and the kernel's
+buffers hold, so that it is let go in the middle of it."""
+KERNEL_BYTES = 65_536
+"""The receive buffer of that client; left alone, the kernel would make it 6 MB."""
 SPELLS = 2
 ARRIVE_S = 10.0
 HEAD = b'{"type":"benchmark.event","number":'
@@ -75,16 +78,19 @@ class Clock:
 
 def run(options: Options) -> Result:
     """Start a gateway, measure in turns, stop it."""
+    with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
+        return measure(gateway, options)
+
+
+def measure(gateway: OwnGateway, options: Options) -> Result:
+    """Have its first worker serve many who read, and one who does not."""
     require_proc()
     readers, seconds = options.users or READERS, options.seconds or SECONDS
     allow_files(readers + 1)
-    # Less than the default, so that a few seconds are enough.
-    settings = {**NO_LIMITS, "GATEWAY_OUTGOING_BYTES": "65536"}
-    with own_gateway(workers=1, settings=settings) as gateway:
-        players = gateway.cast(readers + 1)
-        room = gateway.rooms(players, len(players))[0]
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_measure(gateway, players, topics.conversation(room), seconds))
+    players = gateway.cast(readers + 1, worker=0)
+    room = gateway.rooms(players, len(players))[0]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure(gateway, players, topics.conversation(room), seconds))
 
 
 async def _measure(
@@ -102,12 +108,14 @@ async def _measure(
     let_go = 0
     try:
         await fleet.arrive(members)
+        own, began = time.process_time(), time.perf_counter()
         async with Redis.from_url(gateway.redis_url) as redis:
             for number in range(2 * SPELLS):
                 stalls = number % 2 == 1
                 clock = stalled if stalls else reading
                 member = Member(one)
                 await member.arrive(len(others))
+                member.take_little(KERNEL_BYTES)
                 if stalls:
                     member.stall()
                 await _spell(redis, clock, topic=topic, large=large, seconds=seconds)
@@ -115,6 +123,7 @@ async def _measure(
                     await asyncio.wait_for(clock.all_heard.wait(), ARRIVE_S)
                 let_go += stalls and await _ended(member)
                 await fleet.dismiss([member])
+        share = (time.process_time() - own) / (time.perf_counter() - began)
     finally:
         await fleet.dismiss(members)
     lost = reading.lost + stalled.lost
@@ -131,6 +140,7 @@ async def _measure(
             "delivered": reading.heard + stalled.heard,
             "lost": lost,
             "let_go": let_go,
+            "fleet_cpu_share": round(share, 2),
         },
         failures,
     )
@@ -138,9 +148,11 @@ async def _measure(
 
 async def _spell(redis: Redis, clock: Clock, *, topic: str, large: str, seconds: float) -> None:
     """Publish on a fixed schedule, as another worker would."""
-    ballast = Announcement(large, "benchmark.ballast", b'{"text":"%b"}' % (b"x" * LARGE_BYTES))
+    events = max(1, round(seconds * EVENTS_PER_S))
+    text = b"x" * (BALLAST_BYTES // events)
+    ballast = Announcement(large, "benchmark.ballast", b'{"text":"%b"}' % text)
     begin = time.perf_counter()
-    for number in range(round(seconds * EVENTS_PER_S)):
+    for number in range(events):
         await asyncio.sleep(max(0.0, begin + number / EVENTS_PER_S - time.perf_counter()))
         pipeline = redis.pipeline(transaction=False)
         for announcement in (ballast, clock.event(topic)):

@@ -1,13 +1,14 @@
 """Everyone is cut at once and comes back at once, while messages go on: nothing may be missing.
 
-Half of the rooms' people sit on each of two workers. One in each room stays connected and writes
-all the time; the others lose their connection, dial again at once, and resume from the last
-change they took in. Each keeps a list of every change it was given, live or on return.
+All of them on one worker. One in each room stays connected and writes all the time; the others
+lose their connection, dial again at once, and resume from the last change they took in; told to
+come back later, they do. Each keeps a list of every change it was given, live or on return.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -18,19 +19,23 @@ import uvloop
 
 from loadtests import fleet
 from loadtests.cast import Player
+from loadtests.database_watch import Connections, database_watched
 from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
-from loadtests.own_gateway import own_gateway
-from loadtests.process_cost import require_proc
-from loadtests.raw_socket import masked
+from loadtests.own_gateway import OwnGateway, own_gateway
+from loadtests.process_cost import Spending, require_proc
+from loadtests.raw_socket import TurnedAway, masked
 from loadtests.report import Figure, Result
 
-CLIENTS = 1_000
+CLIENTS = 5_000
 ROOM = 50
 MESSAGES_PER_S = 40.0
-BEFORE_S, AFTER_S = 1.0, 1.0
+AROUND_S = 1.0
+"""How long messages go on before and after the storm."""
 CATCH_UP_S = 20.0
+PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+"""Before dialling again where the server does not say when."""
 TEXT = "Чи можемо передзвонити клієнту сьогодні?"
 
 
@@ -44,6 +49,28 @@ class Resident:
     """Every change as it was given, so a repetition shows."""
     position: int = 0
     member: Member | None = None
+    put_off: int = 0
+    """Hellos that were to be said again later."""
+    dialled_again: int = 0
+    """Connections that were refused, or ended before the welcome."""
+
+    async def come_back(self, index: int) -> None:
+        """Connect, as often as it takes."""
+        pause_s = PAUSE_S
+        while True:
+            try:
+                await self.arrive(index)
+            except TurnedAway as no:
+                wait_s = no.retry_after_s or pause_s
+            except OSError:
+                wait_s = pause_s
+            else:
+                return
+            finally:
+                self.put_off += self.member.put_off if self.member else 0
+            self.dialled_again += 1
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            await asyncio.sleep(wait_s * random.uniform(1.0, 1.5))
 
     async def arrive(self, index: int) -> None:
         """Connect; with a position, resume from it."""
@@ -118,43 +145,57 @@ class Writer:
 
 def run(options: Options) -> Result:
     """Start a gateway, cut everyone, see them come back, stop it."""
+    with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
+        return measure(gateway, options)
+
+
+def measure(gateway: OwnGateway, options: Options) -> Result:
+    """Have everyone at its first worker."""
     require_proc()
     clients = options.users or CLIENTS
     room = min(ROOM, clients)
     rooms = -(-clients // room)
     allow_files(2 * clients + rooms)
-    with own_gateway(settings=NO_LIMITS) as gateway:
-        players = gateway.cast(rooms * (room + 1))
-        found = gateway.rooms(players, room + 1)
-        residents: list[Resident] = []
-        writers: list[Writer] = []
-        for index, player in enumerate(players):
-            conversation_id = found[index // (room + 1)]
-            if index % (room + 1) == 0:
-                writers.append(Writer(player, conversation_id))
-            elif len(residents) < clients:
-                residents.append(Resident(player, conversation_id))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_measure(residents, writers))
+    players = gateway.cast(rooms * (room + 1), worker=0)
+    found = gateway.rooms(players, room + 1)
+    residents: list[Resident] = []
+    writers: list[Writer] = []
+    for index, player in enumerate(players):
+        conversation_id = found[index // (room + 1)]
+        if index % (room + 1) == 0:
+            writers.append(Writer(player, conversation_id))
+        elif len(residents) < clients:
+            residents.append(Resident(player, conversation_id))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure(gateway, residents, writers, options.seconds or AROUND_S))
 
 
-async def _measure(residents: list[Resident], writers: list[Writer]) -> Result:
+async def _measure(
+    gateway: OwnGateway, residents: list[Resident], writers: list[Writer], around_s: float
+) -> Result:
     await fleet.in_turn(len(writers), lambda index: writers[index].arrive(index))
     await fleet.in_turn(len(residents), lambda index: residents[index].arrive(index))
     done = asyncio.Event()
     try:
-        async with asyncio.TaskGroup() as group:
+        async with (
+            database_watched(gateway.database_url) as connections,
+            asyncio.TaskGroup() as group,
+        ):
             group.create_task(_write(writers, done), name="write")
-            await asyncio.sleep(BEFORE_S)
+            await asyncio.sleep(around_s)
+            cost = Spending(gateway.workers[0])
             back = await _storm(residents)
-            await asyncio.sleep(AFTER_S)
+            cost.stop()
+            await asyncio.sleep(around_s)
             done.set()
         await _settle(residents, writers)
     finally:
         sockets = [resident.member for resident in residents]
         sockets += [writer.member for writer in writers]
         await fleet.dismiss(socket for socket in sockets if socket is not None)
-    return _result(residents, writers, back)
+    return _result(
+        residents, writers, back, {**cost.figures(len(back), "return"), **_used(connections)}
+    )
 
 
 async def _write(writers: list[Writer], done: asyncio.Event) -> None:
@@ -175,7 +216,7 @@ async def _storm(residents: list[Resident]) -> Latencies:
     await fleet.dismiss(cut)
 
     async def come_back(index: int) -> None:
-        await residents[index].arrive(index)
+        await residents[index].come_back(index)
         back.add(time.perf_counter() - began)
 
     await fleet.in_turn(len(residents), come_back, at_once=len(residents))
@@ -198,7 +239,16 @@ def _last_changes(writers: list[Writer]) -> dict[int, int]:
     return {writer.conversation_id: writer.last_change for writer in writers}
 
 
-def _result(residents: list[Resident], writers: list[Writer], back: Latencies) -> Result:
+def _used(connections: Connections) -> dict[str, Figure]:
+    return {
+        "database_connections_max": connections.open,
+        "database_busy_max": connections.busy,
+    }
+
+
+def _result(
+    residents: list[Resident], writers: list[Writer], back: Latencies, costs: dict[str, Figure]
+) -> Result:
     last = _last_changes(writers)
     lost = sum(each.missing(2, last[each.conversation_id]) for each in residents)
     repeated = sum(each.repeated for each in residents)
@@ -208,6 +258,9 @@ def _result(residents: list[Resident], writers: list[Writer], back: Latencies) -
         "clients": len(residents),
         "all_back_ms": times.pop("back_max_ms"),
         **times,
+        "put_off": sum(each.put_off for each in residents),
+        "dialled_again": sum(each.dialled_again for each in residents),
+        **costs,
         "messages": sum(writer.sent for writer in writers),
         "events_received": sum(len(each.changes) for each in residents),
         "lost": lost,
@@ -225,7 +278,7 @@ def _result(residents: list[Resident], writers: list[Writer], back: Latencies) -
     ]
     return Result(
         "storm",
-        f"{len(residents)} clients on two workers cut at once, {MESSAGES_PER_S:g} messages/s"
+        f"{len(residents)} clients of one worker cut at once, {MESSAGES_PER_S:g} messages/s"
         " meanwhile",
         figures,
         failures,

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway import auth
-from gateway.auth import Identity
+from gateway.auth import Claims, Identity
 from gateway.bus import Announcement, RedisBus
 from gateway.chat import snapshot
 from gateway.client import RequestRefused
@@ -24,6 +23,7 @@ from gateway.protocol import (
     PresenceWatch,
     UnreadChanged,
 )
+from gateway.sockets.arrivals import Newcomer
 from gateway.telephony import calls
 from tests.desk import IRYNA, OKSANA, PETRO, Desk, RunningNode, eventually, nothing_within
 from tests.raw import raw
@@ -98,9 +98,9 @@ async def test_a_new_conversation_never_comes_before_the_welcome(
     oksana = await desk.client(OKSANA)
     live = calls.live
 
-    async def slow(ctx: Any) -> Any:
-        found = await live(ctx)
-        if ctx.user_id == PETRO:
+    async def slow(conn: Any, employee_ids: Collection[int]) -> Any:
+        found = await live(conn, employee_ids)
+        if PETRO in employee_ids:
             conversation = (await oksana.open(PETRO)).conversation
             await oksana.send(conversation.id, "first")
             await oksana.send(conversation.id, "second")
@@ -206,15 +206,15 @@ async def test_a_client_that_leaves_during_its_hello_leaves_nothing(
 ) -> None:
     """Its topics are not joined for somebody who has gone."""
     node = desk.nodes[0].node
-    identify, waiting, go_on = auth.identify, asyncio.Event(), asyncio.Event()
+    newcomer, waiting, go_on = node.arrivals.newcomer, asyncio.Event(), asyncio.Event()
 
-    async def slow(conn: Any, claims: Any) -> Identity:
-        found: Identity = await identify(conn, claims)
+    async def slow(claims: Claims) -> Newcomer:
+        found = await newcomer(claims)
         waiting.set()
         await go_on.wait()
         return found
 
-    monkeypatch.setattr("gateway.auth.identify", slow)
+    monkeypatch.setattr(node.arrivals, "newcomer", slow)
     async with raw(desk.nodes[0].socket_url) as client:
         await client.say({"type": "hello", "id": 1, "token": desk.token(PETRO)})
         await waiting.wait()

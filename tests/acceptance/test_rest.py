@@ -319,7 +319,7 @@ async def test_figures_are_counted(desk: Desk) -> None:
     text = (await desk.http().get("/metrics")).text
 
     assert "gateway_connections 1.0" in text
-    assert 'gateway_commands_total{command="message.send"} 1.0' in text
+    assert 'gateway_command_seconds_count{command="message.send"} 1.0' in text
 
 
 async def test_a_rest_client_above_its_rate_waits(empty_desk: Desk) -> None:

@@ -1,7 +1,4 @@
-"""The Python SDK when things go wrong: refusals, silence, gaps it cannot close, its own mistakes.
-
-And a body that never comes to its end, which is the same kind of client from the other side.
-"""
+"""The Python SDK when things go wrong: refusals, silence, gaps, its own mistakes."""
 
 from __future__ import annotations
 
@@ -106,6 +103,13 @@ def says(text: str) -> Answer:
         await client.wait_closed()
 
     return say
+
+
+async def says_goodbye(client: ServerConnection) -> None:
+    """Say bye, with a window of 1.5 to 4 s, and close."""
+    bye = {"type": "bye", "code": 4601, "reason": "drain", "retry_in": [1_500, 4_000]}
+    await client.send(orjson.dumps({**bye, "resume": True}).decode())
+    await client.close(4601, "drain")
 
 
 async def says_nothing(client: ServerConnection) -> None:
@@ -436,56 +440,35 @@ async def test_nothing_is_heard_after_a_gap_that_the_reader_made(
     assert petro.positions[conversation.id] == [1, *heard][-1]
 
 
-# --- a body that does not end --------------------------------------------------------------------
+async def test_a_gateway_that_falls_silent_is_left(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half-open lines show in nothing but the pings that do not come; the client comes back."""
+    monkeypatch.setattr(link, "SILENCE_S", 0.1)
+    monkeypatch.setattr(link, "FIRST_WAIT_S", 0.01)
+    node = await empty_desk.start_node(ping_s=0.3)
+    petro = await empty_desk.client(PETRO)
+
+    node.node.wheel.stop()  # which pings
+
+    await eventually(lambda: petro.reconnects)
+    assert await petro.request(UnreadGet())
 
 
-@pytest.mark.parametrize("path", ["/v1/telephony/events", "/v1/messenger/conversations"])
-async def test_a_body_that_does_not_end_is_given_up(empty_desk: Desk, path: str) -> None:
-    """The rest never comes: 408 says so, and the server closes."""
-    node = await empty_desk.start_node(body_s=0.3)
-    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
-    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc".encode())
-    try:
-        async with asyncio.timeout(5):
-            answer = await reader.read()  # to its end
-    finally:
-        writer.close()
+async def test_a_goodbye_says_when_to_be_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within that window, at random: a node that leaves does not send everyone back at once."""
+    drawn: list[tuple[float, float]] = []
 
-    head, _, said = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 408 ")
-    assert b"connection: close" in head.lower()
-    assert orjson.loads(said)["error"]["code"] == "limit.too_slow"
+    def at_once(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return 0.0
 
+    monkeypatch.setattr("random.uniform", at_once)
+    async with (
+        between(desk.nodes[1].socket_url, says_goodbye) as middleman,
+        connect(middleman.url, desk.token(PETRO)) as petro,
+    ):
+        assert await petro.request(UnreadGet())
+        assert petro.reconnects == 1
 
-async def test_a_body_that_trickles_gains_no_time(empty_desk: Desk) -> None:
-    """The deadline is the whole body's: a byte now and then does not move it."""
-    node = await empty_desk.start_node(body_s=0.3)
-    _reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
-    writer.write(b"POST /v1/telephony/events HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
-
-    # Not what is answered: a byte that crosses the server's close makes it a reset.
-    async with asyncio.timeout(10):
-        while not writer.is_closing():  # asyncio closes it once the server did
-            writer.write(b" ")
-            await asyncio.sleep(0.01)
-
-
-async def test_a_body_in_pieces_within_its_time_is_whole(empty_desk: Desk) -> None:
-    """The deadline does not end what is merely sent in pieces."""
-    node = await empty_desk.start_node(body_s=5.0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
-    body = orjson.dumps({"employee_id": OKSANA})
-    writer.write(
-        b"POST /v1/messenger/conversations HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        b"Content-Type: application/json\r\n"
-        + f"Authorization: Bearer {empty_desk.token(PETRO)}\r\n".encode()
-        + f"Content-Length: {len(body)}\r\n\r\n".encode()
-    )
-    for byte in body:
-        writer.write(bytes([byte]))
-        await writer.drain()
-    async with asyncio.timeout(5):
-        answer = await reader.read()
-    writer.close()
-
-    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert drawn == [(1.5, 4.0)]

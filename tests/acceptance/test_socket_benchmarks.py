@@ -1,75 +1,166 @@
-"""The socket benchmarks run, small: figures that can be, nobody left out, nothing left behind."""
+"""The benchmarks find what there is to find: small crowds at one gateway that they share."""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
 import pytest
 
-from tests.acceptance.test_loadtests import run
+from loadtests import fleet
+from loadtests.fleet import NO_LIMITS, Member
+from loadtests.options import Options
+from loadtests.own_gateway import OwnGateway, own_gateway
+from loadtests.report import Result
+from loadtests.scenarios import (
+    churn,
+    connect,
+    fanout,
+    idle,
+    leave,
+    locust_chat,
+    slow,
+    storm,
+)
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="CPU time and memory are read from /proc"
 )
 
-
-def figures(*arguments: str) -> dict[str, Any]:
-    """Run one benchmark that must succeed; return what it found."""
-    done = run(*arguments, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = orjson.loads(done.stdout)
-    assert found["failures"] == []
-    return found
+Figures = dict[str, float]
 
 
-def test_every_server_of_a_fan_out_delivers_everything() -> None:
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[OwnGateway]:
+    """Give a gateway with two workers that pings often enough for `churn`."""
+    with own_gateway(settings={**NO_LIMITS, **churn.SETTINGS}) as started:
+        yield started
+
+
+def measured(
+    measure: Callable[[OwnGateway, Options], Result], gateway: OwnGateway, options: Options
+) -> Figures:
+    """Measure; nothing may have failed."""
+    result = measure(gateway, options)
+    assert result.failures == []
+    return {name: value for name, value in result.figures.items() if isinstance(value, int | float)}
+
+
+def test_every_server_of_a_fan_out_delivers_everything(gateway: OwnGateway) -> None:
     """Gateway, rivals and floor each have a cost, and each client got every byte."""
-    found = figures("fanout", "--users", "20")
+    result = fanout.measure(gateway, Options(users=20, seconds=1))
 
-    costs = found["us_per_delivery"]
+    assert result.failures == []
+    costs = result.figures["us_per_delivery"]
+    assert isinstance(costs, dict)
     assert {"gateway_1", "gateway_4", "gateway_10", "websockets", "fastapi", "send_floor"} <= {
         *costs
     }
     assert all(0 < cost < 10_000 for cost in costs.values())
     assert costs["gateway_10"] < costs["gateway_1"]  # frames of one turn leave in one write
-    assert found["not_delivered"] == 0
+    assert result.figures["not_delivered"] == 0
+    assert result.figures["gateway_1_per_fastapi"] == pytest.approx(
+        costs["gateway_1"] / costs["fastapi"], rel=0.01
+    )
 
 
-def test_idle_connections_cost_memory_and_no_redis_commands() -> None:
+def test_idle_connections_cost_memory_and_no_redis_commands(gateway: OwnGateway) -> None:
     """Each connection weighs something, and Redis does not hear of any of them."""
-    found = figures("idle", "--users", "40", "--seconds", "3")
+    found = measured(idle.measure, gateway, Options(users=40, seconds=1))
 
     assert found["kib_per_conn"] > 0
     assert found["worker_cpu_us_per_s"] > 0
-    assert found["redis_cmds_per_s"] < 10  # one in three seconds from each would be 46
+    assert found["redis_cmds_per_s"] < 60  # one a second from each would be 80 more
 
 
-def test_everyone_who_connects_is_counted() -> None:
+def test_everyone_who_connects_is_counted(gateway: OwnGateway) -> None:
     """Thirty hellos have a rate, a cost and latencies."""
-    found = figures("connect", "--users", "30")
+    found = measured(connect.measure, gateway, Options(users=30))
 
     assert found["connected"] == 30
-    assert found["hellos_per_core_s"] > 0
+    assert found["hellos_per_core_s"] == pytest.approx(1e6 / found["cpu_us_per_hello"], rel=0.05)
     assert found["welcome_bytes"] > 1_000
     assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
 
 
-def test_a_storm_loses_and_repeats_nothing() -> None:
+def test_a_storm_loses_and_repeats_nothing(gateway: OwnGateway) -> None:
     """Forty clients cut at once come back and have every message exactly once."""
-    found = figures("storm", "--users", "40")
+    found = measured(storm.measure, gateway, Options(users=40, seconds=0.3))
 
     assert (found["lost"], found["duplicated"]) == (0, 0)
     assert found["messages"] > 0
     assert found["events_received"] == 40 * found["messages"]
+    assert 0 <= found["database_busy_max"] <= found["database_connections_max"] <= 20
+    assert found["database_connections_max"] > 0
 
 
-def test_a_client_that_reads_nothing_is_let_go() -> None:
+def test_a_client_that_reads_nothing_is_let_go(gateway: OwnGateway) -> None:
     """Twenty readers miss nothing while two who stall are let go, one after the other."""
-    found = figures("slow", "--users", "20")
+    found = measured(slow.measure, gateway, Options(users=20, seconds=0.4))
 
     assert (found["lost"], found["let_go"]) == (0, 2)
-    assert found["delivered"] == 2 * 2 * 100 * 20
+    assert found["delivered"] == 2 * 2 * 10 * 20
     assert found["p99_ms"] > 0
     assert found["stalled_p99_ms"] > 0
+
+
+def test_those_who_stay_lose_nothing_when_a_crowd_leaves(gateway: OwnGateway) -> None:
+    """Sixty are cut; the others' messages arrive, and the worker holds nothing of the sixty."""
+    found = measured(leave.measure, gateway, Options(users=60, seconds=0.5))
+
+    assert found["clients"] == 60
+    assert found["lost"] == 0
+    assert found["before_delivered"] > 20
+    assert found["delivered"] > 20
+    assert 0 < found["longest_gap_ms"] < 5_000
+
+
+def test_visitors_of_every_manner_leave_nothing_behind(gateway: OwnGateway) -> None:
+    """Sixty come and go, and everything counted is as before."""
+    found = measured(churn.measure, gateway, Options(users=60))
+
+    assert found["visits"] == 60
+    assert (found["connections_after"], found["topics_after"], found["streams_after"]) == (0, 0, 0)
+    assert found["tasks_after"] <= found["tasks_before"]
+
+
+def test_what_a_worker_keeps_is_a_failure(
+    gateway: OwnGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that stays after the visits is found, and the result is not ok."""
+    friends: list[Member] = []
+    look = churn._quiet
+
+    async def bring_a_friend(member: Member) -> None:
+        """Leave somebody behind."""
+        friends.append(Member(member.player))
+        await friends[-1].connect(0)
+
+    async def look_and_fetch_them(*arguments: Any) -> Any:
+        found = await look(*arguments)
+        await fleet.dismiss(friends)
+        return found
+
+    monkeypatch.setattr(churn, "MANNERS", (bring_a_friend,))
+    monkeypatch.setattr(churn, "QUIET_S", 0.5)
+    monkeypatch.setattr(churn, "_quiet", look_and_fetch_them)
+
+    result = churn.measure(gateway, Options(users=2))
+
+    assert not result.ok
+    assert "gateway_connections stayed at 1" in result.failures
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("locust") is None, reason="Locust is not installed (group `load`)"
+)
+def test_chat_users_hear_everything_they_are_sent(gateway: OwnGateway) -> None:
+    """Four Locust users on two workers lose nothing, and the figures say so."""
+    found = measured(locust_chat.measure, gateway, Options(users=4, seconds=3, quiet=True))
+
+    assert found["failed"] == 0
+    assert found["connected"] == 4
+    assert found["delivered"] > 0
+    assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]

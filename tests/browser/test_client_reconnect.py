@@ -80,6 +80,28 @@ async def test_a_hello_that_failed_for_a_moment_is_tried_again(
     await (await fake.visit()).welcome()
 
 
+async def test_a_hello_that_is_put_off_is_said_again_on_the_same_connection(
+    client: Client, fake: FakeGateway
+) -> None:
+    """`overloaded` names a time; until then the connection is kept, beyond the time for hello."""
+    await client.connect()
+    visit = await fake.visit()
+    hello = await visit.heard("hello")
+    await client.page.evaluate("void gateway.on('refused', (error) => (window.refused = error))")
+    error = {"code": "overloaded", "message": "!", "retry_after": 20.0}
+    await visit.say({"id": hello["id"], "error": error})
+    await client.until("window.refused")
+    await client.page.clock.run_for(19_000)
+    assert await client.page.evaluate("gateway.state.name") == "connecting"
+
+    await client.page.clock.run_for(1_001)
+
+    again = await visit.welcome()
+    assert again["id"] != hello["id"]
+    await client.until("gateway.state.name === 'live'")
+    assert fake.visits.empty()
+
+
 async def test_a_bye_says_when_to_come_back(client: Client, fake: FakeGateway) -> None:
     """The client returns within the window, also when the close frame itself is lost."""
     visit = await arrive(client, fake)

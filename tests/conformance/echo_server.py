@@ -24,7 +24,7 @@ from gateway.settings import Settings
 from gateway.sockets import server as product
 from gateway.sockets.node import Node
 from gateway.sockets.session import Session
-from gateway.sockets.shared_frame import TEXT, text_frame
+from gateway.sockets.shared_frame import TEXT, deflated_frame, text_frame
 
 SECRET = "a secret of thirty-two bytes or so"
 
@@ -38,7 +38,7 @@ class EchoSession(Session):
 
     def receive(self, data: bytes) -> None:
         self.heard_at = asyncio.get_running_loop().time()
-        self._sender.send(text_frame(data))
+        self._sender.say(data)
 
 
 class EchoProtocol(product.SocketProtocol):
@@ -59,8 +59,9 @@ class EchoProtocol(product.SocketProtocol):
             super()._message(data)
             return
         assert self._sender is not None
-        header = bytes((BINARY,)) + text_frame(data)[1 : -len(data) or None]
-        self._sender.send(header + data)
+        bits = self._sender.window_bits
+        frame = deflated_frame(data, bits, BINARY) if bits else text_frame(data, BINARY)
+        self._sender.send(frame)
 
 
 def echo_settings(**changes: Any) -> Settings:
@@ -72,6 +73,9 @@ def echo_settings(**changes: Any) -> Settings:
             "outgoing_bytes": 2**26,
             "hello_s": 3_600.0,
             "drain_s": 1.0,
+            "pings_per_s": 1e6,
+            "pings_burst": 10**6,
+            "accepts_burst": 10**6,
             "database_url": None,
             "redis_url": None,
             **changes,
@@ -101,6 +105,7 @@ def echoing(protocol: type[product.SocketProtocol] = EchoProtocol) -> Iterator[N
 async def serving(settings: Settings) -> AsyncIterator[tuple[Node, int]]:
     """Serve as the product does, but with a lone node; yields the node and the port."""
     node = lone_node(settings)
+    node.cork.deflate_from = 0
     app, server = make_server(settings)
 
     @asynccontextmanager

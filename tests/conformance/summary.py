@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-DEFLATE = ("12.", "13.")
-"""Sections about permessage-deflate, an extension that a server need not offer."""
-
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -36,8 +33,6 @@ class Expected:
         """Say whether this behaviour of this case is no news."""
         if behaviour in ("OK", "INFORMATIONAL"):
             return True
-        if behaviour == "UNIMPLEMENTED":
-            return case.startswith(DEFLATE)
         return behaviour in self.cases.get(case, ())
 
 
@@ -101,8 +96,6 @@ def text_of(summary: Summary) -> str:
     lines.append(f"closing handshakes: {_counts(summary.closes)}")
     if summary.deviations:
         lines.append("known deviations: " + ", ".join(summary.deviations))
-    if summary.behaviours["UNIMPLEMENTED"]:
-        lines.append("UNIMPLEMENTED: the gateway offers no permessage-deflate")
     lines += [f"NOT EXPECTED {case}: {what}" for case, what in summary.surprises.items()]
     if not summary.total:
         lines.append("NOT EXPECTED: no case ran")

@@ -63,21 +63,6 @@ def test_the_limits_name_errors_and_closes_that_exist() -> None:
     assert closes <= {close.code for close in CATALOGUE}
 
 
-async def test_the_metrics_listed_are_those_served(empty_desk: Desk) -> None:
-    """The list and a running worker's /metrics name the same figures."""
-    await empty_desk.start_node()
-    served = (await empty_desk.http().get("/metrics")).text
-    families = re.findall(r"^# TYPE (\w+) (counter|gauge)$", served, re.MULTILINE)
-    names = {
-        name.removesuffix("_total") + "_total" if kind == "counter" else name
-        for name, kind in families
-    }
-    table = re.findall(r"^\| `gateway_.*$", OPERATIONS, re.MULTILINE)
-    listed = {name for row in table for name in re.findall(r"`(gateway_\w+)", row.split("|")[1])}
-
-    assert listed == names
-
-
 async def test_the_health_endpoints_answer_as_described(empty_desk: Desk) -> None:
     """/healthz and /readyz answer 200 on a worker that is well."""
     await empty_desk.start_node()

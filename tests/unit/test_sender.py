@@ -110,13 +110,11 @@ async def test_a_backlog_is_written_in_pieces() -> None:
     for _ in range(100):
         bench.sender.send(b"m" * 10_000, lanes.MESSAGE)
 
-    write = bench.transport.write
-
-    def fills_up(data: bytes) -> None:
-        write(data)
+    def fills_up(data: Any) -> None:
+        bench.transport.write(data)
         bench.sender.pause()
 
-    bench.transport.write = fills_up  # type: ignore[method-assign]
+    bench.sender.write = fills_up
     bench.sender.resume()
     bench.sender.send(b"call", lanes.CALL)
     bench.sender.resume()

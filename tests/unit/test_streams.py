@@ -21,7 +21,7 @@ class World:
         self.streams = Streams(
             deliver=lambda a: self.delivered.append(a.change),
             changes_after=self.changes_after,
-            positions=self.positions,
+            moved=self.moved,
         )
         self.streams.open(1)
 
@@ -29,8 +29,9 @@ class World:
         self.reads += 1
         return [self.stored[c] for c in sorted(self.stored) if c > asked[0][1]]
 
-    async def positions(self, conversation_ids: Sequence[int]) -> dict[int, int]:
-        return dict.fromkeys(conversation_ids, max(self.stored, default=0))
+    async def moved(self, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
+        last = max(self.stored, default=0)
+        return {conversation_id: last for conversation_id, change in positions if change < last}
 
     def commit(self, change: int) -> Announcement:
         announcement = Announcement("conversation:1", "message.created", b"{}", change)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gateway.db import Conn
@@ -32,7 +33,7 @@ async def find(conn: Conn, employee_id: int) -> Found | None:
         """,
         employee_id,
     )
-    return _to_found(row) if row else None
+    return to_found(row) if row else None
 
 
 async def standing(conn: Conn, employee_ids: Collection[int]) -> dict[int, Found]:
@@ -48,15 +49,25 @@ async def standing(conn: Conn, employee_ids: Collection[int]) -> dict[int, Found
         """,
         list(employee_ids),
     )
-    return {row["id"]: _to_found(row) for row in rows}
+    return {row["id"]: to_found(row) for row in rows}
 
 
-def _to_found(row: Any) -> Found:
-    employee = Employee(
+def to_found(row: Any) -> Found:
+    """Make an employee of a row with these columns."""
+    return Found(_to_employee(row), row["active"], _shared(tuple(row["permissions"])))
+
+
+@lru_cache(maxsize=1_024)
+def _shared(permissions: tuple[str, ...]) -> frozenset[str]:
+    """Return one set for all who may do the same: roles are few, employees many."""
+    return frozenset(permissions)
+
+
+def _to_employee(row: Any) -> Employee:
+    return Employee(
         id=row["id"],
         name=row["name"],
         department=row["department"],
         position=row["position"],
         avatar_url=row["avatar_url"],
     )
-    return Found(employee, row["active"], frozenset(row["permissions"]))

@@ -1,0 +1,72 @@
+"""SQL that compares what a worker knows of many conversations and people with the database.
+
+Each statement takes what is known and returns only what is different: nearly always nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from gateway.db import Conn, bigints
+
+SUM_BITS = 62
+"""A sum of conversation numbers is compared modulo 2^62, so that it fits a bigint."""
+
+
+async def moved(conn: Conn, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """Return conversation → last_change of those that have gone on from these positions."""
+    rows = await conn.fetch(
+        """
+        -- compare.moved
+        SELECT c.id, c.last_change
+          FROM unnest($1::text::bigint[], $2::text::bigint[]) AS known (id, position)
+          JOIN realtime.conversations AS c ON c.id = known.id AND c.last_change > known.position
+        """,
+        bigints(conversation_id for conversation_id, _ in positions),
+        bigints(position for _, position in positions),
+    )
+    return {row["id"]: row["last_change"] for row in rows}
+
+
+async def belonging(conn: Conn, employee_id: int, conversation_ids: Collection[int]) -> set[int]:
+    """Return which of these conversations this person is in."""
+    rows = await conn.fetch(
+        """
+        -- compare.belonging
+        SELECT conversation_id
+          FROM realtime.conversation_participants
+         WHERE conversation_id = ANY ($2::text::bigint[]) AND employee_id = $1
+           AND left_seq IS NULL
+        """,
+        employee_id,
+        bigints(conversation_ids),
+    )
+    return {row["conversation_id"] for row in rows}
+
+
+async def strayed(conn: Conn, fingerprints: Mapping[int, tuple[int, int]]) -> list[int]:
+    """Return the employees who are in other conversations than their fingerprint says.
+
+    A fingerprint is how many they hear, and the sum of their numbers. The database's is found
+    index-only, without reading who is where.
+    """
+    rows = await conn.fetch(
+        """
+        -- compare.strayed
+        SELECT known.id
+          FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[])
+               AS known (id, count, sum)
+          LEFT JOIN LATERAL (
+               SELECT count(*) AS count,
+                      coalesce(sum(p.conversation_id) % (1::bigint << $4), 0)::bigint AS sum
+                 FROM realtime.conversation_participants AS p
+                WHERE p.employee_id = known.id AND p.left_seq IS NULL
+               ) AS now ON true
+         WHERE (now.count, now.sum) <> (known.count, known.sum)
+        """,
+        bigints(fingerprints),
+        bigints(count for count, _ in fingerprints.values()),
+        bigints(total % (1 << SUM_BITS) for _, total in fingerprints.values()),
+        SUM_BITS,
+    )
+    return [row["id"] for row in rows]

@@ -1,0 +1,150 @@
+"""SQL for what several people are told on arrival, read for all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from gateway.chat.queries.conversations import SHOWN_PARTICIPANTS
+from gateway.db import Conn
+from gateway.protocol.conversations import UNREAD_CAP, Kind
+
+
+class Line(NamedTuple):
+    """One conversation of one person; those beyond `detailed` without people and message."""
+
+    employee_id: int
+    place: int
+    """1 is the most recently active."""
+    id: int
+    kind: Kind
+    title: str | None
+    last_seq: int
+    last_change: int
+    last_message_at: datetime
+    last_read_seq: int
+    version: int
+    """Of the unread count."""
+    unread: int
+    mentions: int
+    listed: int
+    """How many are in `people`; one more than is shown says that there are others."""
+    people: str | None
+    """employee, role and read position of the first ones, as `17member40,23owner41`."""
+    participant_count: int
+    seq: int | None
+    """Of the newest message, as is all that follows; None without one."""
+    change: int
+    sender_id: int | None
+    client_key: UUID | None
+    body: str
+    created_at: datetime | None
+    """None when it is last_message_at, as it mostly is: asyncpg takes 5 us to read a time."""
+
+
+async def heard(conn: Conn, employee_ids: Sequence[int], limit: int) -> dict[int, list[int]]:
+    """Return employee → conversations they are in, in no order, up to one more than limit."""
+    rows = await conn.fetch(
+        """
+        -- overview.heard
+        SELECT asked.id, heard.ids
+          FROM unnest($1::bigint[]) AS asked (id)
+         CROSS JOIN LATERAL (
+               SELECT array_agg(p.conversation_id) AS ids
+                 FROM (SELECT conversation_id
+                         FROM realtime.conversation_participants
+                        WHERE employee_id = asked.id AND left_seq IS NULL
+                        LIMIT $2::bigint + 1) AS p
+               ) AS heard
+        """,
+        employee_ids,
+        limit,
+    )
+    return {row["id"]: row["ids"] or [] for row in rows}
+
+
+async def lines(
+    conn: Conn, employee_ids: Sequence[int], *, detailed: int, limit: int
+) -> list[Line]:
+    """Return these people's conversations, newest first: the first `limit`, and what is unread.
+
+    The first `detailed` of each person come with all that a list shows. One statement, so it is
+    one moment in all conversations. Every condition on `mine` stands in its lateral's WHERE, where
+    it is a One-Time Filter: a conversation that is read to its end costs no look at messages.
+    Conversations are found one by one (LIMIT 1), not by hashing all there are. People travel as
+    text: 20 x 20 of them took 0.3 ms, as jsonb with their names 9 ms.
+    """
+    rows = await conn.fetch(
+        """
+        -- overview.lines
+        WITH mine AS MATERIALIZED (
+            SELECT p.employee_id, c.id, c.kind, c.title, c.last_seq, c.last_change,
+                   c.last_message_at, p.last_read_seq, p.read_version,
+                   row_number() OVER (PARTITION BY p.employee_id
+                                      ORDER BY c.last_message_at DESC, c.id DESC) AS place
+              FROM unnest($1::bigint[]) AS asked (id)
+              JOIN realtime.conversation_participants AS p
+                ON p.employee_id = asked.id AND p.left_seq IS NULL
+             CROSS JOIN LATERAL (
+                   SELECT * FROM realtime.conversations WHERE id = p.conversation_id LIMIT 1
+                   ) AS c
+        )
+        SELECT mine.employee_id, mine.place, mine.id, mine.kind, mine.title, mine.last_seq,
+               mine.last_change, mine.last_message_at, mine.last_read_seq,
+               mine.last_change + mine.read_version AS version,
+               unread.unread, mentions.mentions, shown.listed, shown.people,
+               greatest(shown.listed, counted.count) AS participant_count,
+               newest.seq, newest.change, newest.sender_id, newest.client_key, newest.body,
+               nullif(newest.created_at, mine.last_message_at) AS created_at
+          FROM mine
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS unread
+                 FROM (SELECT FROM realtime.messages AS m
+                        WHERE mine.last_seq > mine.last_read_seq
+                          AND m.conversation_id = mine.id AND m.seq > mine.last_read_seq
+                          AND m.state = 0 AND m.sender_id IS DISTINCT FROM mine.employee_id
+                        LIMIT $4) AS capped
+               ) AS unread
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS mentions
+                 FROM (SELECT FROM realtime.messages AS m
+                        WHERE mine.last_seq > mine.last_read_seq
+                          AND m.conversation_id = mine.id AND m.seq > mine.last_read_seq
+                          AND m.state = 0 AND (m.mention_all OR m.mention_ids IS NOT NULL)
+                          AND m.sender_id IS DISTINCT FROM mine.employee_id
+                          AND (m.mention_all OR mine.employee_id = ANY (m.mention_ids))
+                        LIMIT $4) AS capped
+               ) AS mentions
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS listed,
+                      string_agg(q.employee_id || q.role || q.last_read_seq, ',') AS people
+                 FROM (SELECT employee_id, role, last_read_seq
+                         FROM realtime.conversation_participants
+                        WHERE mine.place <= $2 AND conversation_id = mine.id AND left_seq IS NULL
+                        ORDER BY employee_id
+                        LIMIT $5::bigint + 1) AS q
+               ) AS shown
+         CROSS JOIN LATERAL (
+               SELECT count(*)
+                 FROM realtime.conversation_participants
+                WHERE shown.listed > $5 AND conversation_id = mine.id AND left_seq IS NULL
+               ) AS counted
+          LEFT JOIN LATERAL (
+               SELECT m.seq, m.change, m.sender_id, m.client_key, m.body, m.created_at
+                 FROM realtime.messages AS m
+                WHERE mine.place <= $2 AND m.conversation_id = mine.id AND m.state < 2
+                ORDER BY m.seq DESC
+                LIMIT 1
+               ) AS newest ON true
+         WHERE mine.place <= $3 OR unread.unread > 0
+         ORDER BY mine.employee_id, mine.place
+        """,
+        employee_ids,
+        detailed,
+        limit,
+        UNREAD_CAP,
+        SHOWN_PARTICIPANTS,
+    )
+    return [Line._make(row) for row in rows]

@@ -1,0 +1,94 @@
+"""Who is in a conversation, printed once for everybody whose list it stands in.
+
+views ─▶ Rosters ─▶ snapshot. The key is what the database says of the people in it, so a roster
+is never older than that; only the names in it may be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from gateway.chat.queries.conversations import SHOWN_PARTICIPANTS
+from gateway.protocol.codec import Printed, as_printed
+
+SEAT = re.compile(r"(\d+)([a-z]+)(\d+)")
+"""One of overview.Line.people: employee, role, read position."""
+
+MOST = 2_000
+"""Rosters that are kept, 4.5 KB each when there are twenty in it."""
+
+Seats = list[tuple[int, str, str]]
+
+
+class Roster(NamedTuple):
+    """The listed participants of a conversation."""
+
+    employee_ids: tuple[int, ...]
+    participants: Printed
+    """A list of Participant."""
+
+
+NOBODY = Roster((), as_printed("[]"))
+
+
+class Rosters:
+    """Prints rosters, and keeps each for `kept_s`, because the next one who arrives has it too."""
+
+    def __init__(
+        self,
+        names: Callable[[AbstractSet[int]], Awaitable[Mapping[int, str]]],
+        *,
+        kept_s: float,
+    ) -> None:
+        self._names = names
+        self._kept_s = kept_s
+        self._rosters: dict[str, Roster] = {}
+        self._armed = False
+
+    def __len__(self) -> int:
+        return len(self._rosters)
+
+    async def of(self, lists: Iterable[str | None]) -> list[Roster]:
+        """Return the roster of each of these Line.people."""
+        asked = list(lists)
+        known = self._rosters
+        unknown = {people for people in asked if people and people not in known}
+        if unknown:
+            known = {people: known[people] for people in asked if people in known}
+            known.update(await self._print(unknown))
+        return [known[people] if people else NOBODY for people in asked]
+
+    async def _print(self, unknown: AbstractSet[str]) -> Mapping[str, Roster]:
+        seated = {
+            people: [
+                (int(employee_id), role, seq)
+                for employee_id, role, seq in SEAT.findall(people)[:SHOWN_PARTICIPANTS]
+            ]
+            for people in unknown
+        }
+        names = await self._names({seat[0] for seats in seated.values() for seat in seats})
+        made = {people: _roster(seats, names) for people, seats in seated.items()}
+        if len(self._rosters) + len(made) <= MOST:
+            self._rosters.update(made)
+        if not self._armed and self._rosters:
+            self._armed = True
+            asyncio.get_running_loop().call_later(self._kept_s, self._forget)
+        return made
+
+    def _forget(self) -> None:
+        self._armed = False
+        self._rosters = {}  # a new one: who is using the old one keeps it
+
+
+def _roster(seats: Seats, names: Mapping[int, str]) -> Roster:
+    """Print these people; who is not in the CRM is left out."""
+    known = [seat for seat in seats if seat[0] in names]
+    participants = ",".join(
+        f'{{"employee":{names[employee_id]},"role":"{role}","last_read_seq":{last_read_seq}}}'
+        for employee_id, role, last_read_seq in known
+    )
+    return Roster(tuple(seat[0] for seat in known), as_printed(f"[{participants}]"))

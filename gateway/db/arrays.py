@@ -1,0 +1,14 @@
+"""Long arrays of integers as one text parameter: `unnest($1::text::bigint[])`.
+
+asyncpg looks at every element of an array for further dimensions (two isinstance checks of an
+abstract class): 1.3 µs each where printing it takes 0.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def bigints(values: Iterable[int]) -> str:
+    """Return PostgreSQL's text form of a bigint[]."""
+    return "{" + ",".join(map(str, values)) + "}"

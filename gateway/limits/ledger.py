@@ -1,0 +1,158 @@
+"""What users do and hold on all nodes together, added up in Redis twice a second.
+
+Allowance, Connections ─▶ Ledger ─▶ Redis ─▶ Ledger ─▶ Allowance, Connections. Nobody waits for it:
+a node grants from what it knows and hears afterwards who had too much. With Redis away each
+node's own limits hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from importlib import resources
+from itertools import islice
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.limits.allowance import Allowance
+from gateway.limits.connections import Connections
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 0.5
+RENEW_S = 5.0
+LEASE_S = 15.0
+"""A node that is silent this long holds nobody any more."""
+
+BATCH = 500
+"""Users in one call: about 1 ms of Redis' time."""
+
+BARRED_S = 10.0
+"""Nobody is barred for longer, however much several nodes granted at once."""
+
+FORGET_S = 7 * 24 * 3_600.0
+PREFIX = "gateway:{limits}:"
+"""All keys are of one slot, so that a call may name many."""
+
+Excess = Callable[[int, int], None]
+"""Told a user, and how many of the newest connections here are too many."""
+
+
+class Ledger:
+    """One node's share in the common account."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        node: str,
+        allowances: Mapping[str, Allowance],
+        connections: Connections,
+        excess: Excess,
+    ) -> None:
+        self._me = f"{node}:{secrets.token_hex(4)}"
+        self._allowances = allowances
+        self._connections = connections
+        self._excess = excess
+        self._spend = redis.register_script(_script("spend"))
+        self._count = redis.register_script(_script("connections"))
+        self._redis = redis
+        self._renewed_at = float("-inf")
+        self._alone = False
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.settle()
+            except Exception:  # this loop must outlive any of them
+                log.exception("limits.failed")
+
+    async def settle(self) -> None:
+        """Report what was done since the last time, and take in what that makes."""
+        now = asyncio.get_running_loop().time()
+        used = {name: allowance.unreported() for name, allowance in self._allowances.items()}
+        changed = self._connections.changed()
+        try:
+            for name, by_user in used.items():
+                await self._report_use(name, by_user)
+            await self._report_connections(changed)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._failed(error)
+            self._connections.report_again(changed)
+        else:
+            self._alone = False
+        for allowance in self._allowances.values():
+            allowance.tidy(now)
+        self._connections.tidy(now)
+
+    async def leave(self) -> None:
+        """Give up the lease: what this node held is gone."""
+        try:
+            await self._redis.zrem(f"{PREFIX}nodes", self._me)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        if not self._alone:  # said once, not twice a second
+            log.warning("limits.alone", error=type(error).__name__)
+        self._alone = True
+
+    async def _report_use(self, name: str, by_user: Mapping[int, int]) -> None:
+        allowance = self._allowances[name]
+        each_us = 1e6 / allowance.per_s
+        terms = [round(each_us), round(each_us * allowance.burst), round(BARRED_S * 1e6)]
+        for some in _batches(by_user):
+            barred_ms: list[int] = await self._spend(
+                keys=[f"{PREFIX}{name}:{user_id}" for user_id in some],
+                args=[*terms, *some.values()],
+            )
+            now = asyncio.get_running_loop().time()
+            allowance.bar(
+                {
+                    user_id: now + ms / 1_000
+                    for user_id, ms in zip(some, barred_ms, strict=True)
+                    if ms
+                }
+            )
+
+    async def _report_connections(self, changed: Mapping[int, int]) -> None:
+        now = asyncio.get_running_loop().time()
+        if not changed and now - self._renewed_at < RENEW_S:
+            return
+        for some in _batches(changed) if changed else [{}]:
+            elsewhere: list[int] = await self._count(
+                keys=[f"{PREFIX}nodes", *(f"{PREFIX}at:{user_id}" for user_id in some)],
+                args=[
+                    self._me,
+                    round(LEASE_S * 1_000),
+                    round(FORGET_S * 1_000),
+                    *(self._connections.here(user_id) for user_id in some),
+                ],
+            )
+            self._learn(some, elsewhere)
+        self._renewed_at = now
+
+    def _learn(self, arrived: Mapping[int, int], elsewhere: list[int]) -> None:
+        now = asyncio.get_running_loop().time()
+        for (user_id, came), others in zip(arrived.items(), elsewhere, strict=True):
+            too_many = min(came, self._connections.learn(user_id, others, now))
+            if too_many:  # only who came just now: those before were within the limit
+                self._excess(user_id, too_many)
+
+
+def _batches(by_user: Mapping[int, int]) -> Iterator[dict[int, int]]:
+    items = iter(by_user.items())
+    while some := dict(islice(items, BATCH)):
+        yield some
+
+
+def _script(name: str) -> Any:
+    return (resources.files("gateway.limits") / "scripts" / f"{name}.lua").read_text("utf-8")

@@ -1,0 +1,40 @@
+"""`python -m gateway.ops.reference` writes the table of metrics of docs/operations.md.
+
+figures.py ─▶ here ─▶ docs/operations.md, between its markers; the prose around is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gateway.ops.figures import FIGURES, Figure
+
+PATH = Path(__file__).parents[2] / "docs" / "operations.md"
+
+MARKERS = re.compile(r"(<!-- metrics -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def render(page: str) -> str:
+    """Return page with the table between its markers made anew."""
+    return MARKERS.sub(lambda found: f"{found[1]}\n{table()}\n{found[2]}", page)
+
+
+def table() -> str:
+    """One row per figure, in the order in which they are served."""
+    rows = ["| metric | kind | meaning |", "|---|---|---|"]
+    rows += [f"| `{_shown(figure)}` | {figure.kind} | {figure.text} |" for figure in FIGURES]
+    return "\n".join(rows)
+
+
+def _shown(figure: Figure) -> str:
+    return figure.name + (f"{{{','.join(figure.labels)}}}" if figure.labels else "")
+
+
+def main() -> None:
+    """Write the page."""
+    PATH.write_text(render(PATH.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

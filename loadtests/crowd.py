@@ -1,0 +1,81 @@
+"""Thousands of clients in a process of their own, that can all be cut at one moment.
+
+`python -m loadtests.crowd CAST.json`: everyone in the file connects and says hello; "in" on
+standard output says that they are. Killing the process cuts them: the kernel ends every
+connection, which takes no time of whoever measures. It ends with its standard input, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import uvloop
+
+from loadtests import cast, fleet
+from loadtests.cast import Player
+from loadtests.fleet import Member, allow_files
+
+ROOT = Path(__file__).parents[1]
+FIRST = 1_000
+"""Their addresses do not overlap with those of the clients of whoever starts the crowd."""
+
+
+class Crowd:
+    """A crowd of clients elsewhere; use it as a context."""
+
+    def __init__(self, players: Sequence[Player]) -> None:
+        self._players = players
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Crowd:
+        """Start, and wait until everyone is in; RuntimeError when somebody is not."""
+        with tempfile.TemporaryDirectory(prefix="gateway-crowd-") as directory:
+            path = Path(directory) / "cast.json"
+            cast.write(path, self._players)
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "loadtests.crowd", str(path)),
+                cwd=ROOT,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            assert self._process.stdout is not None
+            said = await self._process.stdout.readline()
+        if said != b"in\n":
+            await self.cut()
+            raise RuntimeError("the crowd did not get in")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.cut()
+
+    async def cut(self) -> None:
+        """End every connection at once."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def main(players: Sequence[Player]) -> None:
+    """Bring everyone in, and stay until standard input ends."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), ended.set)
+    members = [Member(player) for player in players]
+    await fleet.in_turn(len(members), lambda index: members[index].arrive(FIRST + index))
+    print("in", flush=True)
+    await ended.wait()
+
+
+if __name__ == "__main__":
+    everyone = cast.read(Path(sys.argv[1]))
+    allow_files(len(everyone))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(everyone))

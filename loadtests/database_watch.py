@@ -1,0 +1,45 @@
+"""How many connections to PostgreSQL the gateway uses, looked at ten times a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from loadtests.queries import activity
+
+EVERY_S = 0.1
+
+
+@dataclass(slots=True)
+class Connections:
+    """The most there were at any look."""
+
+    open: int = 0
+    busy: int = 0
+    looks: int = 0
+
+
+@asynccontextmanager
+async def database_watched(database_url: str) -> AsyncIterator[Connections]:
+    """Look until the context ends."""
+    found = Connections()
+    conn = await asyncpg.connect(database_url)
+    watching = asyncio.create_task(_watch(conn, found), name="database_watch")
+    try:
+        yield found
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+        await conn.close()
+
+
+async def _watch(conn: asyncpg.Connection[asyncpg.Record], found: Connections) -> None:
+    while True:
+        opened, busy = await activity.gateway_connections(conn)
+        found.open, found.busy = max(found.open, opened), max(found.busy, busy)
+        found.looks += 1
+        await asyncio.sleep(EVERY_S)

@@ -1,0 +1,59 @@
+"""The table of metrics in docs/operations.md is what a running worker serves."""
+
+from __future__ import annotations
+
+import re
+
+from gateway.ops import reference
+from gateway.ops.figures import FIGURES
+from tests.desk import OKSANA, Desk
+from tests.docs.pages import OPERATIONS
+
+
+def test_the_table_of_metrics_is_current() -> None:
+    """The table is what the generator makes of the figures as they are declared."""
+    assert reference.render(OPERATIONS) == OPERATIONS, "run `python -m gateway.ops.reference`"
+    assert all(f"| `{figure.name}" in OPERATIONS for figure in FIGURES)
+
+
+async def test_a_worker_serves_what_the_table_lists(empty_desk: Desk) -> None:
+    """Names and kinds of /metrics are those of the table; Prometheus' own are about the process."""
+    await empty_desk.start_node()
+    served = (await empty_desk.http().get("/metrics")).text
+
+    families = dict(re.findall(r"^# TYPE (\w+) (\w+)$", served, re.MULTILINE))
+    process = {name for name in families if name.startswith("process_")}
+    assert families.keys() - process == {figure.name for figure in FIGURES}
+    assert all(families[figure.name] == figure.kind for figure in FIGURES)
+
+
+async def test_every_sample_has_the_labels_that_are_listed(empty_desk: Desk) -> None:
+    """After a hello and a refusal, labels are those of the table and no others."""
+    await empty_desk.start_node()
+    await empty_desk.client(OKSANA)
+    served = (await empty_desk.http().get("/metrics")).text
+
+    labels = {figure.name: {*figure.labels} for figure in FIGURES}
+    samples = re.findall(
+        r"^(gateway_\w+?)(?:_bucket|_count|_sum)?(?:{(.*)})? ", served, re.MULTILINE
+    )
+    found = {name: set(re.findall(r'(\w+)="', given)) - {"le"} for name, given in samples}
+    assert found["gateway_dropped_total"] == {"lane"}
+    assert {name: labels[name] for name in found} == found
+
+
+def test_names_say_what_they_count() -> None:
+    """Counters end in _total, histograms in a unit, gauges in neither; every row has a meaning."""
+    for figure in FIGURES:
+        assert figure.name.endswith("_total") == (figure.kind == "counter"), figure.name
+        assert figure.name.endswith("_seconds") == (figure.kind == "histogram"), figure.name
+        assert figure.text, figure.name
+    assert len({figure.name for figure in FIGURES}) == len(FIGURES)
+
+
+def test_the_metrics_named_on_the_page_exist() -> None:
+    """Whatever the prose tells an operator to watch is in the table."""
+    known = {figure.name for figure in FIGURES}
+    named = set(re.findall(r"\bgateway_[a-z_]+[a-z]", OPERATIONS))
+
+    assert {re.sub(r"(?<=_seconds)_(bucket|count|sum)$", "", name) for name in named} <= known

@@ -1,0 +1,242 @@
+"""Rates, allowances, connections, turns: what bounds promise, by a clock of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import get_args, get_type_hints
+
+import pytest
+from pydantic import ValidationError
+
+from gateway import commands
+from gateway.limits import Allowance, Bucket, Connections, Rate, Turns
+from gateway.limits.connections import KNOWN_S
+from gateway.limits.turns import LONGEST_S
+from gateway.protocol import COMMANDS, Device
+from gateway.settings import DEVICE_KINDS, Settings
+from gateway.sockets.devices import Claim
+
+NOW = 1_000_000.0
+"""A machine that has been up for a while: fractions of a second are no longer exact."""
+
+
+@pytest.mark.parametrize("burst", [1, 5, 60, 2_000])
+@pytest.mark.parametrize("per_s", [0.3, 5.0, 7.0, 2_000.0])
+def test_a_rate_grants_its_burst_and_not_one_more(per_s: float, burst: int) -> None:
+    """And says exactly when the next one is due."""
+    rate, spent = Rate(per_s, burst), 0.0
+    for _ in range(burst):
+        assert rate.wait_s(spent, NOW) == 0.0
+        spent = rate.spend(spent, NOW)
+
+    wait_s = rate.wait_s(spent, NOW)
+
+    assert wait_s == pytest.approx(1 / per_s, rel=1e-3)
+    assert rate.wait_s(spent, NOW + wait_s) == 0.0
+    assert rate.wait_s(spent, NOW + wait_s * 0.9) > 0.0
+
+
+def test_a_rate_holds_whatever_the_rhythm() -> None:
+    """In any window no more is granted than the burst and what the window refills."""
+    chance = random.Random(7)
+    rate, spent, now = Rate(10.0, 20), 0.0, NOW
+    granted: list[float] = []
+    for _ in range(20_000):
+        now += chance.choice((0.0, 0.0, 0.001, 0.02, 1.0))
+        if not rate.wait_s(spent, now):
+            spent = rate.spend(spent, now)
+            granted.append(now)
+
+    for first in range(0, len(granted), 50):
+        for last in range(first, min(first + 500, len(granted)), 7):
+            seconds = granted[last] - granted[first]
+            assert last - first + 1 <= 20 + seconds * 10.0 + 1
+
+
+def test_a_bucket_begins_full() -> None:
+    """The burst is there at once; then there is a wait."""
+    bucket = Bucket(0.001, 3)
+
+    assert [bucket.take() for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert 900 < bucket.take() <= 1_000
+
+
+def test_users_have_allowances_of_their_own_and_are_forgotten() -> None:
+    """One user's use costs no other; what has nothing to remember is dropped."""
+    allowance = Allowance(10.0, 2)
+    assert [allowance.take(1, NOW) for _ in range(2)] == [0.0, 0.0]
+    assert allowance.take(1, NOW) > 0
+    assert allowance.take(2, NOW) == 0.0
+
+    assert allowance.unreported() == {1: 2, 2: 1}
+    assert allowance.unreported() == {}
+    allowance.tidy(NOW + 0.15)
+    assert len(allowance) == 1, "who would have less than everything is remembered"
+    allowance.tidy(NOW + 0.25)
+    assert len(allowance) == 0
+
+
+def test_use_that_was_not_reported_is_not_forgotten() -> None:
+    """However long ago: other nodes are yet to hear of it."""
+    allowance = Allowance(10.0, 2)
+    allowance.take(1, NOW)
+    allowance.tidy(NOW + 100)
+
+    assert allowance.unreported() == {1: 1}
+
+
+def test_who_used_it_up_elsewhere_waits_here() -> None:
+    """And only until then, whatever comes in an earlier answer."""
+    allowance = Allowance(10.0, 2)
+    allowance.bar({1: NOW + 3.0})
+    allowance.bar({1: NOW + 2.0})
+
+    assert allowance.take(1, NOW) == pytest.approx(3.0)
+    assert allowance.take(1, NOW + 3.0) == 0.0
+    allowance.unreported()
+    allowance.tidy(NOW + 4.0)
+    assert len(allowance) == 0
+
+
+def test_connections_are_counted_here_and_believed_elsewhere() -> None:
+    """What other nodes hold counts while it is fresh."""
+    connections = Connections(3)
+    assert [connections.arrive(1, NOW) for _ in range(4)] == [True, True, True, False]
+    connections.leave(1)
+    assert connections.changed() == {1: 3}
+
+    assert connections.learn(1, 2, NOW) == 1, "by so many it is too many"
+    assert not connections.arrive(1, NOW)
+    assert connections.changed() == {1: 0}, "a refusal has it asked again"
+    assert connections.arrive(1, NOW + KNOWN_S), "others may have left"
+    connections.tidy(NOW + KNOWN_S)
+    assert connections.learn(1, 0, NOW) == 0
+    for _ in range(3):
+        connections.leave(1)
+    assert connections.here(1) == 0
+
+
+def test_a_replacing_connection_is_let_in() -> None:
+    """A device that reconnects is not in its own way."""
+    connections = Connections(1)
+    assert connections.arrive(1, NOW)
+    assert not connections.arrive(1, NOW)
+    assert connections.arrive(1, NOW, replacing=True)
+    connections.leave(1)
+    assert connections.here(1) == 1
+
+
+def test_a_report_that_failed_is_made_again() -> None:
+    """With whoever came and went since."""
+    connections = Connections(9)
+    connections.arrive(1, NOW)
+    connections.arrive(2, NOW)
+    failed = connections.changed()
+    connections.arrive(1, NOW)
+
+    connections.report_again(failed)
+
+    assert connections.changed() == {1: 2, 2: 1}
+    connections.report_again({})
+    assert connections.changed() == {}
+    connections.report_again()
+    assert connections.changed() == {1: 0, 2: 0}
+
+
+async def test_turns_come_in_order_and_so_many_at_once() -> None:
+    """First come, first served; a failed turn frees its place."""
+    turns = Turns(2, 5.0)
+    order: list[int] = []
+    inside = most = 0
+
+    async def take(number: int) -> None:
+        nonlocal inside, most
+        async with turns.turn():
+            order.append(number)
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+            if number % 3 == 0:
+                raise ValueError(number)
+
+    await asyncio.gather(*(take(number) for number in range(20)), return_exceptions=True)
+
+    assert order == list(range(20))
+    assert most == 2
+    assert turns.waiting == 0
+
+
+async def test_who_gives_up_waiting_holds_no_place() -> None:
+    """A cancelled wait leaves queue and slots as they were."""
+    turns = Turns(1, 5.0)
+    async with turns.turn():
+        waits = asyncio.create_task(anext(aiter(_turn(turns))))
+        await asyncio.sleep(0)
+        assert turns.waiting == 1
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        assert turns.waiting == 0
+    async with asyncio.timeout(5), turns.turn():
+        pass
+
+
+async def _turn(turns: Turns):  # type: ignore[no-untyped-def]
+    async with turns.turn():
+        yield
+
+
+def test_appointments_are_spread_and_bounded() -> None:
+    """Everyone beyond the queue gets a time of their own, none too far away."""
+    turns = Turns(10, 1.0)
+    turns._each_s = 0.1
+    turns.waiting = 100
+    assert turns.late_s(NOW) == 0.0, "1.0 s is not too long"
+    turns.waiting = 101
+
+    times = [turns.late_s(NOW) for _ in range(2_000)]
+
+    assert 0.9 < times[0] < 1.2
+    assert 5.0 < times[500] < 7.5, "500 of them, 10 at once, 0.1 s each"
+    assert max(times) <= LONGEST_S
+    far = times[-500:]
+    assert min(far) >= LONGEST_S / 2
+    assert max(far) - min(far) > LONGEST_S / 4
+    turns.waiting = 0
+    assert turns.late_s(NOW) == 0.0
+
+
+def test_of_two_rivals_exactly_one_is_older() -> None:
+    """Also when they came in the same millisecond."""
+    first = Claim(1_000, "aa", "softphone", "left")
+    second = Claim(1_000, "bb", "softphone", "right")
+
+    assert first.rivals(second, {"softphone"})
+    assert second.rivals(first, {"softphone"})
+    assert (first < second) != (second < first)
+    assert not first.rivals(first, {"softphone"})
+    assert not first.rivals(second, set())
+    assert first.rivals(Claim(2_000, "cc", "web", "left"), set()), "the same device"
+
+
+def test_every_command_has_a_class() -> None:
+    """And exactly what only reads may be overtaken."""
+    assert set(commands.HANDLERS) == set(COMMANDS.values())
+    assert {name for name in COMMANDS if not commands.handler_of(name).changes} == {
+        "message.history", "conversation.list", "call.list", "unread.get",
+    }  # fmt: skip
+    unserved = {name for name in COMMANDS if commands.handler_of(name).serve is None}
+    assert unserved == {"hello", "token.refresh", "ping", "pong", "presence.watch"}
+
+
+def test_settings_know_the_kinds_of_device_that_clients_may_be() -> None:
+    """A kind that no client can name is refused at the start."""
+    assert set(get_args(get_type_hints(Device)["kind"])) == DEVICE_KINDS
+    assert Settings(replaced_kinds="softphone, mobile").replaced_kinds == (
+        "softphone",
+        "mobile",
+    )
+    assert Settings(replaced_kinds="").replaced_kinds == ()
+    with pytest.raises(ValidationError, match="fax"):
+        Settings(replaced_kinds=("fax",))

@@ -1,0 +1,136 @@
+"""Questions that come together are read together, and never with what was read before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from gateway.errors import DatabaseUnavailable
+from gateway.ops.tasks import Tasks
+from gateway.sockets.together import Together
+
+
+class Reader:
+    """Answers n with 10 n, when it is let go; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.fails: dict[int, Exception] = {}
+
+    async def read(self, questions: Sequence[int]) -> list[int]:
+        self.batches.append(list(questions))
+        await self.go_on.wait()
+        for question in questions:
+            if question in self.fails:
+                raise self.fails[question]
+        return [10 * question for question in questions]
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[Tasks]:
+    async with Tasks() as owner:
+        yield owner
+
+
+async def turns() -> None:
+    """Let everything that can run do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_an_idle_reader_reads_at_once(tasks: Tasks) -> None:
+    """A lone question does not wait for company."""
+    reader = Reader()
+    together = Together(reader.read, spawn=tasks.spawn, name="test")
+
+    assert await together.ask(1) == 10
+    assert await together.ask(2) == 20
+    assert reader.batches == [[1], [2]]
+
+
+async def test_questions_that_meet_a_busy_reader_go_together(tasks: Tasks) -> None:
+    """They are read after it is done, in batches of at most the given size, each answered."""
+    reader = Reader()
+    reader.go_on.clear()
+    together = Together(reader.read, spawn=tasks.spawn, name="test", most=3)
+    first = asyncio.create_task(together.ask(0))
+    await turns()
+
+    others = [asyncio.create_task(together.ask(n)) for n in range(1, 6)]
+    await turns()
+    assert reader.batches == [[0]]  # nobody may be answered with what was read before they asked
+    reader.go_on.set()
+
+    assert await first == 0
+    assert await asyncio.gather(*others) == [10, 20, 30, 40, 50]
+    assert reader.batches == [[0], [1, 2, 3], [4, 5]]
+
+
+async def test_one_bad_question_spoils_no_other(tasks: Tasks) -> None:
+    """What trips over one of a batch is raised to that one alone."""
+    reader = Reader()
+    reader.fails[2] = ZeroDivisionError()
+    reader.go_on.clear()
+    together = Together(reader.read, spawn=tasks.spawn, name="test")
+    asked = [asyncio.create_task(together.ask(n)) for n in range(4)]
+    await turns()
+    reader.go_on.set()
+
+    found = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert found[:2] + found[3:] == [0, 10, 30]
+    assert isinstance(found[2], ZeroDivisionError)
+
+
+async def test_an_outage_is_told_to_everyone_at_once(tasks: Tasks) -> None:
+    """A database that is away is not asked again for each of a batch; later ones are served."""
+    reader = Reader()
+    reader.go_on.clear()
+    together = Together(reader.read, spawn=tasks.spawn, name="test")
+    first = asyncio.create_task(together.ask(0))
+    await turns()
+    reader.fails[1] = DatabaseUnavailable()
+    others = [asyncio.create_task(together.ask(n)) for n in range(1, 5)]
+    await turns()
+    reader.go_on.set()
+
+    assert await first == 0
+    found = await asyncio.gather(*others, return_exceptions=True)
+
+    assert [type(one) for one in found] == [DatabaseUnavailable] * 4
+    assert reader.batches == [[0], [1, 2, 3, 4]]
+    assert await together.ask(7) == 70
+
+
+async def test_nothing_is_read_for_who_has_gone(tasks: Tasks) -> None:
+    """A question whose asker was cancelled while it waited is dropped."""
+    reader = Reader()
+    reader.go_on.clear()
+    together = Together(reader.read, spawn=tasks.spawn, name="test")
+    first = asyncio.create_task(together.ask(0))
+    await turns()
+    gone, stays = asyncio.create_task(together.ask(1)), asyncio.create_task(together.ask(2))
+    await turns()
+    gone.cancel()
+    await turns()
+    reader.go_on.set()
+
+    assert (await first, await stays) == (0, 20)
+    assert reader.batches == [[0], [2]]
+
+
+async def test_a_reader_that_is_stopped_leaves_nobody_waiting() -> None:
+    """When the node goes, so do the questions it was reading."""
+    reader = Reader()
+    reader.go_on.clear()
+    async with Tasks() as owner:
+        together = Together(reader.read, spawn=owner.spawn, name="test")
+        asked = asyncio.create_task(together.ask(0))
+        await turns()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asked
