@@ -1,7 +1,10 @@
 """Connections that are gone, taken out of everything a few at a time.
 
-socket lost ─▶ Departures ─▶ session.shut. A load balancer that restarts cuts ten thousand at once;
-taking each out of its topics where the loss shows would keep everyone else waiting meanwhile.
+end of stream ─▶ Departures ─▶ transport.close
+socket lost   ─▶ Departures ─▶ session.shut
+
+A load balancer that restarts cuts ten thousand at once; closing each, and taking it out of its
+topics, where the loss shows would keep everyone else waiting.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-SLICE_S = 0.002
-"""How long one turn of the event loop may spend on the gone."""
+SLICE_S = 0.001
+"""How long one turn of the event loop may spend on the gone …"""
+SLICE = 16
+"""… and how many of them it takes: closing a socket is quick here, and dear in the next turn."""
 
 
 class Departures:
@@ -36,7 +41,7 @@ class Departures:
     def _some(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + SLICE_S
-        while self._waiting:
+        for _ in range(min(SLICE, len(self._waiting))):
             try:
                 self._waiting.popleft()()
             except Exception:

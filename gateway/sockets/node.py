@@ -74,6 +74,7 @@ class Node(Door):
         self.streams = Streams(
             deliver=self.hub.deliver,
             changes_after=self._changes_after,
+            total=self._total,
             moved=self._moved,
         )
         self.arrivals = Arrivals(services, max_topics=settings.max_topics, spawn=self.spawn)
@@ -192,6 +193,10 @@ class Node(Door):
             )
             for message in found
         ]
+
+    async def _total(self, conversation_ids: str) -> int:
+        async with self.services.connection() as conn:
+            return await compare.total(conn, conversation_ids)
 
     async def _moved(self, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
         async with self.services.connection() as conn:

@@ -99,9 +99,14 @@ class SocketProtocol(asyncio.Protocol):
                 self._frame(event)
         self._write_protocol()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
+        """Close, but in our turn: ten thousand at once took 0.2 s in close(2)."""
+        if self._session is not None and self._transport is not None:
+            self._node.departures.add(self._transport.close)
+            return True
         self._ws.receive_eof()
         self._write_protocol()
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server_state.connections.discard(self)
@@ -288,13 +293,7 @@ class SocketProtocol(asyncio.Protocol):
 def protocol_class(node: Callable[[], Node]) -> Callable[..., SocketProtocol]:
     """Return what uvicorn's `ws=` setting takes: it makes a protocol for each upgrade."""
 
-    def make(
-        *,
-        config: Any,  # noqa: ARG001 - uvicorn passes it
-        server_state: Any,
-        app_state: dict[str, Any],  # noqa: ARG001
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> SocketProtocol:
+    def make(*, server_state: Any, **_: Any) -> SocketProtocol:
         return SocketProtocol(node(), server_state)
 
     return make

@@ -80,15 +80,21 @@ class Upkeep:
         self._heard_all_at = began - timedelta(minutes=1)
 
     async def _compare(self, people: dict[int, list[Session]]) -> None:
-        stamps = {one: _agreed([s.stamp for s in of], UNKNOWN) for one, of in people.items()}
-        prints = {one: _agreed([s.fingerprint for s in of], STRAY) for one, of in people.items()}
+        stamps: dict[int, int] = {}
+        prints: dict[int, tuple[int, int]] = {}
+        for one, of in people.items():
+            if len(of) == 1:  # nearly everyone
+                stamps[one], prints[one] = of[0].stamp, of[0].fingerprint
+            else:
+                stamps[one] = _agreed([s.stamp for s in of], UNKNOWN)
+                prints[one] = _agreed([s.fingerprint for s in of], STRAY)
         async with self._node.services.connection() as conn:
             changed = await standing.changed(conn, stamps)
             strayed = await compare.strayed(conn, prints)
         for employee_id, now in changed.items():
             self._apply_rights(people[employee_id], now)
         most = self._node.settings.max_topics
-        grown = {one for one, of in people.items() if any(s.fingerprint[0] > most for s in of)}
+        grown = {one for one, (count, _) in prints.items() if count > most}
         for employee_id in {*strayed, *grown}:
             await self.reconcile(employee_id, people[employee_id])
 

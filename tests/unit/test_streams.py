@@ -21,6 +21,7 @@ class World:
         self.streams = Streams(
             deliver=lambda a: self.delivered.append(a.change),
             changes_after=self.changes_after,
+            total=self.total,
             moved=self.moved,
         )
         self.streams.open(1)
@@ -28,6 +29,10 @@ class World:
     async def changes_after(self, asked: Sequence[tuple[int, int]]) -> list[Announcement]:
         self.reads += 1
         return [self.stored[c] for c in sorted(self.stored) if c > asked[0][1]]
+
+    async def total(self, conversation_ids: str) -> int:
+        assert conversation_ids == "{1}"
+        return max(self.stored, default=0)
 
     async def moved(self, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
         last = max(self.stored, default=0)

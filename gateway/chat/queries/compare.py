@@ -13,6 +13,21 @@ SUM_BITS = 62
 """A sum of conversation numbers is compared modulo 2^62, so that it fits a bigint."""
 
 
+async def total(conn: Conn, conversation_ids: str) -> int:
+    """Return the sum of last changes of these, given as bigints() prints them."""
+    found = await conn.fetchval(
+        """
+        -- compare.total
+        SELECT coalesce(sum(last_change), 0)::bigint
+          FROM realtime.conversations
+         WHERE id = ANY ($1::text::bigint[])
+        """,
+        conversation_ids,
+    )
+    assert isinstance(found, int)
+    return found
+
+
 async def moved(conn: Conn, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
     """Return conversation → last_change of those that have gone on from these positions."""
     rows = await conn.fetch(
