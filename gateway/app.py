@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from gateway import rest
 from gateway.auth import Tokens
 from gateway.bus import Announcement, RedisBus
+from gateway.chat import retention
 from gateway.context import Services
 from gateway.db import Pool, open_pool, pending
 from gateway.ops import metrics
@@ -141,6 +142,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             Pipeline(pool, announce=announce, settings=IngestSettings())
         )
         await node.start(stack)
+        if settings.message_retention_days:
+            keeping = retention.run(services, settings.message_retention_days)
+            node.spawn(keeping, name="retention")
         log.info("gateway.ready", node=settings.node)
         yield Gateway(settings, pool, node, presence, pipeline)
         await node.drain.finish()

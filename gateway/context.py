@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from gateway.bus import Announcement, announce
 from gateway.db import Conn, Pool
 from gateway.errors import DatabaseUnavailable, Overloaded
 from presence import PresenceStore
+
+NOTICE_S = 2.0
+"""Someone who types is announced so often in one conversation, whatever their client says."""
 
 Publish = Callable[[Collection[Announcement]], None]
 
@@ -42,6 +46,28 @@ OUTAGES = (
 lost shows as ConnectionDoesNotExistError or as an InterfaceError without a code."""
 
 
+class Notices:
+    """Who was announced as typing, and where, in the last moments: two generations of a set."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._began = now()
+        self._before: dict[tuple[int, int], float] = {}
+        self._current: dict[tuple[int, int], float] = {}
+
+    def seen(self, conversation_id: int, employee_id: int) -> bool:
+        """Say whether this one was announced less than NOTICE_S ago; if not, it now is."""
+        key, now = (conversation_id, employee_id), self._now()
+        if now - self._began >= NOTICE_S:
+            # All that has been forgotten was older than two of these.
+            self._before, self._current, self._began = self._current, {}, now
+        last = self._current.get(key, self._before.get(key))
+        if last is not None and now - last < NOTICE_S:
+            return True
+        self._current[key] = now
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What every command shares."""
@@ -50,6 +76,7 @@ class Services:
     publish: Publish
     presence: PresenceStore
     timeout_s: float = 5.0
+    notices: Notices = field(default_factory=Notices)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Conn]:

@@ -49,21 +49,46 @@ def unpack_uuid(cursor: str) -> tuple[datetime, UUID]:
         raise _foreign() from None
 
 
-def pack_name(name: str, last_id: int) -> str:
-    """Make the cursor of a list by name."""
-    return base64.urlsafe_b64encode(orjson.dumps((name, last_id))).decode().rstrip("=")
+def pack_ranked(rank: int, name: str, last_id: int) -> str:
+    """Make the cursor of a list by how well a name fits."""
+    return base64.urlsafe_b64encode(orjson.dumps((rank, name, last_id))).decode().rstrip("=")
 
 
-def unpack_name(cursor: str) -> tuple[str, int]:
-    """Read a cursor of a list by name."""
+def unpack_ranked(cursor: str) -> tuple[int, str, int]:
+    """Read a cursor of a list by how well a name fits."""
     try:
-        name, last_id = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        padded = cursor + "=" * (-len(cursor) % 4)
+        rank, name, last_id = orjson.loads(base64.urlsafe_b64decode(padded))
     except (binascii.Error, ValueError, TypeError):
         raise _foreign() from None
     named = isinstance(name, str) and "\x00" not in name
     if not (named and type(last_id) is int and 0 < last_id < 2**63):
         raise _foreign()
-    return name, last_id
+    if type(rank) is not int or not 0 <= rank < 2**31:
+        raise _foreign()
+    return rank, name, last_id
+
+
+def pack_place(at: datetime, conversation_id: int, seq: int) -> str:
+    """Make the cursor that points behind this message."""
+    place = orjson.dumps((at, conversation_id, seq))
+    return base64.urlsafe_b64encode(place).decode().rstrip("=")
+
+
+def unpack_place(cursor: str) -> tuple[datetime, int, int]:
+    """Read a cursor of a list of messages from several conversations."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        at, *numbers = orjson.loads(base64.urlsafe_b64decode(padded))
+        moment, (conversation_id, seq) = datetime.fromisoformat(at), numbers
+    except (binascii.Error, ValueError, TypeError):
+        raise _foreign() from None
+    for number in (conversation_id, seq):
+        if type(number) is not int or not 0 < number < 2**63:
+            raise _foreign()
+    if moment.tzinfo is None:
+        raise _foreign()
+    return moment, conversation_id, seq
 
 
 def _foreign() -> Invalid:

@@ -167,6 +167,10 @@ class Settings(BaseSettings):
     presence_grace_s: float = Field(default=10.0, ge=0)
     """How long someone whose last device went stays online: reloads are invisible."""
 
+    message_retention_days: int = Field(default=0, ge=0, le=36_500)
+    """Messages older than this are deleted, once everyone in the conversation has read them. 0
+    keeps them for ever."""
+
     log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
     """debug, info, warning or error."""
     log_format: str = Field(default="text", pattern=r"^(text|json)$")

@@ -150,9 +150,7 @@ class Desk:
 
     async def close(self) -> None:
         await self._stack.aclose()
-        for node in self.nodes:
-            if not node.running.done():
-                await node.stop()
+        await asyncio.gather(*(node.stop() for node in self.nodes if not node.running.done()))
 
 
 @pytest.fixture

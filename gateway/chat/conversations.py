@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gateway import cursors, topics
 from gateway.chat.queries import conversations as queries
+from gateway.chat.queries import listing
 from gateway.context import Context, Transaction
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, EmployeeNotFound, Invalid
@@ -58,7 +59,13 @@ async def create_group(ctx: Context, command: ConversationCreate) -> Conversatio
 async def list_page(ctx: Context, command: ConversationList) -> ConversationPage:
     """Return a page of my conversations, the most recently active first."""
     async with ctx.reading() as conn:
-        found, following = await page(conn, ctx.user_id, limit=command.limit, cursor=command.cursor)
+        found, following = await page(
+            conn,
+            ctx.user_id,
+            limit=command.limit,
+            cursor=command.cursor,
+            archived=command.archived,
+        )
     return ConversationPage(
         conversations=await with_presences(ctx, found),
         next=following,
@@ -66,11 +73,16 @@ async def list_page(ctx: Context, command: ConversationList) -> ConversationPage
 
 
 async def page(
-    conn: Conn, employee_id: int, *, limit: int, cursor: str | None = None
+    conn: Conn,
+    employee_id: int,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    archived: bool = False,
 ) -> tuple[list[Conversation], str | None]:
     """Read a page and the cursor of the next one."""
-    after = queries.After(*cursors.unpack_int(cursor)) if cursor else None
-    found = await queries.page(conn, employee_id, limit=limit + 1, after=after)
+    after = listing.After(*cursors.unpack_int(cursor)) if cursor else None
+    found = await listing.page(conn, employee_id, limit=limit + 1, after=after, archived=archived)
     if len(found) <= limit:
         return found, None
     last = found[limit - 1]
@@ -79,7 +91,7 @@ async def page(
 
 async def one(conn: Conn, employee_id: int, conversation_id: int) -> Conversation:
     """Return this conversation as this person sees it; ConversationNotFound when they do not."""
-    found = await queries.page(conn, employee_id, limit=1, only=conversation_id)
+    found = await listing.page(conn, employee_id, limit=1, only=conversation_id)
     if not found:
         raise ConversationNotFound
     return found[0]
@@ -113,6 +125,9 @@ def created(conversation: Conversation, *, change: int) -> ConversationCreated:
         change=change,
         kind=conversation.kind,
         title=conversation.title,
+        avatar_url=conversation.avatar_url,
+        closed_at=conversation.closed_at,
+        history=conversation.history,
         participants=conversation.participants,
         participant_count=conversation.participant_count,
         last_message_at=conversation.last_message_at,

@@ -1,4 +1,4 @@
-"""Messages: send, history.
+"""Messages: send, and pages of a conversation.
 
 Each function is one command. Sending is one statement: it checks, numbers and stores at once.
 """
@@ -8,18 +8,31 @@ from __future__ import annotations
 import asyncpg
 
 from gateway import topics
-from gateway.chat.queries import conversations as conversation_queries
+from gateway.chat import mentions
+from gateway.chat.queries import changes, pages
 from gateway.chat.queries import messages as queries
 from gateway.context import Context
-from gateway.errors import ClientKeyReused, ConversationNotFound, Invalid
+from gateway.db import Conn
+from gateway.errors import (
+    ClientKeyReused,
+    ConversationClosed,
+    ConversationNotFound,
+    Invalid,
+    MessageNotFound,
+)
 from gateway.protocol import (
+    ChangesPage,
     Message,
+    MessageChanges,
     MessageCreated,
     MessageHistory,
     MessagePage,
     MessageSend,
     MessageSent,
+    MessageThread,
+    ThreadPage,
 )
+from gateway.protocol.frame import MAX_INT
 
 
 async def send(ctx: Context, command: MessageSend) -> MessageSent:
@@ -32,6 +45,8 @@ async def send(ctx: Context, command: MessageSend) -> MessageSent:
     except asyncpg.UniqueViolationError:
         # The same key, sent twice at once: the twin has committed, ours took no number.
         message = None
+    except asyncpg.NotNullViolationError:
+        message = None  # taken out of the conversation at this moment: no number was taken
     if message is None:
         message = await _sent_before(ctx, command)
     return MessageSent(message=message)
@@ -45,6 +60,8 @@ async def _store(ctx: Context, command: MessageSend) -> Message | None:
             command.conversation_id,
             client_key=command.client_key,
             text=command.text,
+            reply_to_seq=command.reply_to_seq,
+            mentions=mentions.named_in(ctx, command.text),
         )
         if message is not None:
             tx.announce(
@@ -61,40 +78,119 @@ async def _store(ctx: Context, command: MessageSend) -> Message | None:
 
 async def _sent_before(ctx: Context, command: MessageSend) -> Message:
     """Return what this key stored; or say why nothing was stored."""
+    conversation_id = command.conversation_id
     async with ctx.reading() as conn:
-        message = await queries.find_sent(
-            conn, ctx.user_id, command.conversation_id, command.client_key
-        )
+        message = await queries.find_sent(conn, ctx.user_id, conversation_id, command.client_key)
+        standing = await standing_of(ctx, conn, conversation_id)
         if message is None:
-            raise ConversationNotFound
-        if not await conversation_queries.is_participant(
-            conn, ctx.user_id, command.conversation_id
-        ):
-            raise ConversationNotFound
-    if message.text != command.text:
+            if not standing.closed and command.reply_to_seq is not None:
+                raise MessageNotFound
+            raise ConversationClosed if standing.closed else ConversationNotFound
+    # Of an edited or deleted message nobody knows any more what it said at first.
+    as_sent = message.edited_at is None and message.deleted_at is None
+    if message.reply_to_seq != command.reply_to_seq or (as_sent and message.text != command.text):
         raise ClientKeyReused
     return message
 
 
+async def standing_of(
+    ctx: Context, conn: Conn, conversation_id: int, *, lock: bool = False
+) -> queries.Standing:
+    """Return what I am in this conversation; ConversationNotFound when I am not in it."""
+    standing = await queries.standing(conn, ctx.user_id, conversation_id, lock=lock)
+    if standing is None:
+        raise ConversationNotFound
+    return standing
+
+
 async def history(ctx: Context, command: MessageHistory) -> MessagePage:
-    """Return a page of a conversation: the newest, or those before or after a seq."""
+    """Return a page of a conversation: the newest, or those before, after or around a seq."""
+    if sum(one is not None for one in (command.before, command.after, command.around)) > 1:
+        raise Invalid("Give one of before, after and around.", path="after")
+    conversation_id, limit = command.conversation_id, command.limit
+    async with ctx.reading() as conn:
+        standing = await standing_of(ctx, conn, conversation_id)
+        floor = standing.hidden_to
+        if command.around is not None:
+            return await _around(conn, command, command.around, floor)
+        if command.after is not None:
+            first = max(command.after, floor)
+            found = await pages.after(conn, conversation_id, first, limit + 1)
+            return MessagePage(
+                messages=found[:limit], has_before=first > floor, has_after=len(found) > limit
+            )
+        found = await pages.before(conn, conversation_id, command.before, limit + 1, above=floor)
+    return MessagePage(
+        messages=found[-limit:],
+        has_before=len(found) > limit,
+        has_after=command.before is not None,
+    )
+
+
+async def _around(conn: Conn, command: MessageHistory, seq: int, floor: int) -> MessagePage:
+    """Return the message at seq in the middle of its neighbours, or the nearest there are."""
+    older, newer = command.limit - command.limit // 2, command.limit // 2
+    conversation_id = command.conversation_id
+    end = seq + 1 if seq < MAX_INT else None
+    before = await pages.before(conn, conversation_id, end, older + 1, above=floor)
+    after = await pages.after(conn, conversation_id, max(seq, floor), newer + 1)
+    return MessagePage(
+        messages=[*before[-older:], *after[:newer]],
+        has_before=len(before) > older,
+        has_after=len(after) > newer,
+    )
+
+
+async def thread(ctx: Context, command: MessageThread) -> ThreadPage:
+    """Return a message and a page of what answers it."""
     if command.before is not None and command.after is not None:
         raise Invalid("Give before or after, not both.", path="after")
-    conversation_id, more = command.conversation_id, command.limit + 1
+    conversation_id, seq, limit = command.conversation_id, command.seq, command.limit
     async with ctx.reading() as conn:
-        if not await conversation_queries.is_participant(conn, ctx.user_id, conversation_id):
-            raise ConversationNotFound
+        standing = await standing_of(ctx, conn, conversation_id)
+        root = await queries.find(conn, conversation_id, seq) if seq > standing.hidden_to else None
+        if root is None:
+            raise MessageNotFound
         if command.after is not None:
-            found = await queries.after(conn, conversation_id, command.after, more)
-        else:
-            found = await queries.before(conn, conversation_id, command.before, more)
-    whole = len(found) <= command.limit
-    if command.after is not None:
-        return MessagePage(
-            messages=found[: command.limit], has_before=command.after > 0, has_after=not whole
+            return await _answers_after(conn, root, command.after, limit)
+        return await _answers_before(conn, root, command.before, limit)
+
+
+async def _answers_after(conn: Conn, root: Message, after: int, limit: int) -> ThreadPage:
+    place = root.conversation_id, root.seq
+    found = await pages.answers_after(conn, *place, seq=after, limit=limit + 1)
+    older = found and await pages.answers_before(conn, *place, seq=found[0].seq, limit=1)
+    return ThreadPage(
+        root=root,
+        messages=found[:limit],
+        has_before=bool(older) if found else root.reply_count > 0,
+        has_after=len(found) > limit,
+    )
+
+
+async def _answers_before(conn: Conn, root: Message, before: int | None, limit: int) -> ThreadPage:
+    place = root.conversation_id, root.seq
+    found = await pages.answers_before(conn, *place, seq=before, limit=limit + 1)
+    newer = found and await pages.answers_after(conn, *place, seq=found[-1].seq, limit=1)
+    return ThreadPage(
+        root=root,
+        messages=found[-limit:],
+        has_before=len(found) > limit,
+        has_after=bool(newer) if found else root.reply_count > 0,
+    )
+
+
+async def changed(ctx: Context, command: MessageChanges) -> ChangesPage:
+    """Return what has happened in a conversation after a change, oldest first."""
+    async with ctx.reading() as conn:
+        standing = await standing_of(ctx, conn, command.conversation_id)
+        found = await changes.after(
+            conn,
+            [(command.conversation_id, command.after)],
+            command.limit,
+            above=standing.hidden_to,
         )
-    return MessagePage(
-        messages=found[-command.limit :],
-        has_before=not whole,
-        has_after=command.before is not None,
+    return ChangesPage(
+        events=[change.event for change in found],
+        more=bool(found) and found[-1].change < found[-1].last_change,
     )

@@ -1,42 +1,128 @@
-"""Read positions and unread counts."""
+"""Read and delivery positions, and unread counts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from gateway import topics
+from gateway.chat import mine
+from gateway.chat.queries import delivered as delivered_queries
+from gateway.chat.queries import mine as mine_queries
 from gateway.chat.queries import receipts as queries
-from gateway.context import Context
-from gateway.errors import ConversationNotFound
+from gateway.chat.queries.messages import standing
+from gateway.context import Context, Transaction
+from gateway.errors import ConversationNotFound, MessageNotFound
 from gateway.protocol import (
+    Readers,
+    ReceiptDelivered,
+    ReceiptDeliveredDone,
     ReceiptRead,
+    ReceiptReadAll,
+    ReceiptReadAllDone,
     ReceiptReadDone,
+    ReceiptReaders,
+    ReceiptUnread,
+    ReceiptWasDelivered,
     ReceiptWasRead,
     Unread,
     UnreadCounts,
     UnreadGet,
     UnreadTotal,
 )
+from gateway.protocol.receipts import MAX_READERS
+
+READ_AT_ONCE = 1_000
+SENDERS_LOOKED_AT = 100
+"""Messages whose senders hear that they were delivered; of more only the newest ones' do."""
 
 
 async def read(ctx: Context, command: ReceiptRead) -> ReceiptReadDone:
     """Move my read position forward; the conversation hears how far I have read."""
     async with ctx.statement() as tx:
-        position = await queries.read(tx.conn, ctx.user_id, command.conversation_id, command.seq)
+        position = await queries.read(
+            tx.conn,
+            ctx.user_id,
+            command.conversation_id,
+            command.seq,
+            explicit=command.explicit,
+        )
         if position is None:
             raise ConversationNotFound
         if position.moved:
-            tx.announce(
-                topics.conversation(command.conversation_id),
-                ReceiptWasRead(
-                    conversation_id=command.conversation_id,
-                    employee_id=ctx.user_id,
-                    seq=position.last_read_seq,
-                ),
-            )
+            _announce_read(ctx, tx, command.conversation_id, position.last_read_seq)
+        if position.unmarked:
+            await _announce_mine(ctx, tx, command.conversation_id)
     return ReceiptReadDone(
         conversation_id=command.conversation_id, last_read_seq=position.last_read_seq
     )
+
+
+async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
+    """Move my read position back; nobody but my devices hears of it."""
+    async with ctx.statement() as tx:
+        found = await queries.mark_unread(
+            tx.conn, ctx.user_id, command.conversation_id, command.seq
+        )
+        if found is None:
+            if await standing(tx.conn, ctx.user_id, command.conversation_id) is None:
+                raise ConversationNotFound
+            raise MessageNotFound
+        last_read_seq, moved = found
+        if moved:
+            await _announce_mine(ctx, tx, command.conversation_id)
+    return ReceiptReadDone(conversation_id=command.conversation_id, last_read_seq=last_read_seq)
+
+
+async def read_all(ctx: Context, command: ReceiptReadAll) -> ReceiptReadAllDone:  # noqa: ARG001 - no fields
+    """Read everything to its end, at most 1,000 conversations at once."""
+    async with ctx.transaction() as tx:
+        done = await queries.read_all(tx.conn, ctx.user_id, READ_AT_ONCE)
+        for one in done:
+            _announce_read(ctx, tx, one.conversation_id, one.last_read_seq)
+            if one.unmarked:
+                await _announce_mine(ctx, tx, one.conversation_id)
+    return ReceiptReadAllDone(conversations=len(done), more=len(done) == READ_AT_ONCE)
+
+
+async def delivered(ctx: Context, command: ReceiptDelivered) -> ReceiptDeliveredDone:
+    """Move my delivery position forward; who wrote what came to me now hears of it.
+
+    They alone: to tell everybody would be a million frames for one message to a thousand.
+    """
+    conversation_id = command.conversation_id
+    async with ctx.statement() as tx:
+        found = await delivered_queries.delivered(
+            tx.conn, ctx.user_id, conversation_id, command.seq, SENDERS_LOOKED_AT
+        )
+        if found is None:
+            raise ConversationNotFound
+        event = ReceiptWasDelivered(
+            conversation_id=conversation_id,
+            employee_id=ctx.user_id,
+            seq=found.last_delivered_seq,
+        )
+        for sender_id in found.senders:
+            tx.announce(topics.user(sender_id), event)
+    return ReceiptDeliveredDone(
+        conversation_id=conversation_id, last_delivered_seq=found.last_delivered_seq
+    )
+
+
+async def readers(ctx: Context, command: ReceiptReaders) -> Readers:
+    """Return who has read this message."""
+    async with ctx.reading() as conn:
+        mine_here = await standing(conn, ctx.user_id, command.conversation_id)
+        if mine_here is None:
+            raise ConversationNotFound
+        found = None
+        if command.seq > mine_here.hidden_to:
+            found = await delivered_queries.readers(
+                conn, command.conversation_id, command.seq, MAX_READERS
+            )
+        if found is None:
+            raise MessageNotFound
+    return found
 
 
 async def unread(ctx: Context, command: UnreadGet) -> UnreadCounts:  # noqa: ARG001 - no fields
@@ -47,10 +133,25 @@ async def unread(ctx: Context, command: UnreadGet) -> UnreadCounts:  # noqa: ARG
 
 
 def total(counts: Iterable[Unread]) -> UnreadTotal:
-    """Add up a badge."""
-    counted = [item for item in counts if item.unread]
+    """Add up a badge: archived conversations are not in it, of muted ones only the mentions."""
+    now = datetime.now(UTC)
+    shown = [item for item in counts if item.unread and not item.archived]
+    loud = [item for item in shown if item.muted_until is None or item.muted_until <= now]
     return UnreadTotal(
-        messages=sum(item.unread for item in counted),
-        conversations=len(counted),
-        mentions=sum(item.mentions for item in counted),
+        messages=sum(item.unread for item in loud),
+        conversations=len(loud),
+        mentions=sum(item.mentions for item in shown),
     )
+
+
+def _announce_read(ctx: Context, tx: Transaction, conversation_id: int, seq: int) -> None:
+    tx.announce(
+        topics.conversation(conversation_id),
+        ReceiptWasRead(conversation_id=conversation_id, employee_id=ctx.user_id, seq=seq),
+    )
+
+
+async def _announce_mine(ctx: Context, tx: Transaction, conversation_id: int) -> None:
+    now = await mine_queries.look(tx.conn, ctx.user_id, conversation_id)
+    if now is not None:
+        mine.announce(tx, ctx.user_id, conversation_id, now)

@@ -11,11 +11,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, cast
 
+from gateway.chat.queries.messages import to_reactions
 from gateway.chat.queries.overview import Line
 from gateway.chat.rosters import Roster
 from gateway.chat.views import Asked, View
 from gateway.context import Context
-from gateway.protocol import Call, Conversation, Message, Participant, Presence, Unread
+from gateway.protocol import Call, Conversation, Message, Mine, Participant, Presence, Unread
 from gateway.protocol.codec import Printed
 
 
@@ -82,6 +83,9 @@ def _conversation(line: Line, roster: Roster, seen: Mapping[int, Seen]) -> Conve
         id=line.id,
         kind=line.kind,
         title=line.title,
+        avatar_url=line.avatar_url,
+        closed_at=line.closed_at,
+        history=line.history,
         participants=cast("list[Participant]", roster.participants),
         participant_count=line.participant_count,
         last_seq=line.last_seq,
@@ -94,6 +98,16 @@ def _conversation(line: Line, roster: Roster, seen: Mapping[int, Seen]) -> Conve
             mentions=line.mentions,
             last_read_seq=line.last_read_seq,
             version=line.version,
+            muted_until=line.muted_until,
+            archived=line.archived,
+        ),
+        mine=Mine(
+            archived=line.archived,
+            pinned_at=line.pinned_at,
+            muted_until=line.muted_until,
+            notify=line.notify,
+            manual_unread=line.manual_unread,
+            version=line.mine_version,
         ),
         presences=cast("list[Presence]", presences),
     )
@@ -110,4 +124,12 @@ def _newest(line: Line) -> Message | None:
         client_key=line.client_key,
         text=line.body,
         created_at=line.created_at or line.last_message_at,
+        kind=line.message_kind,
+        attrs=line.attrs,
+        reply_to_seq=line.reply_to_seq,
+        reply_count=line.reply_count,
+        mention_ids=line.mention_ids or [],
+        mention_all=line.mention_all,
+        reactions=to_reactions(line.reactions),
+        edited_at=line.edited_at,
     )

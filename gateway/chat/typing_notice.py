@@ -10,12 +10,14 @@ from gateway.protocol import TypingStart, TypingStarted
 
 
 async def start(ctx: Context, command: TypingStart) -> None:
-    """Tell the other participants; my own devices do not hear it."""
+    """Tell the other participants, once in 2 s at most; my own devices do not hear it."""
     topic = topics.conversation(command.conversation_id)
     if topic not in ctx.hearing:
         async with ctx.reading() as conn:
             if not await conversations.is_participant(conn, ctx.user_id, command.conversation_id):
                 raise ConversationNotFound
+    if ctx.services.notices.seen(command.conversation_id, ctx.user_id):
+        return
     ctx.publish(
         topic,
         TypingStarted(conversation_id=command.conversation_id, employee_id=ctx.user_id),

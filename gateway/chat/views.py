@@ -12,20 +12,20 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from gateway import cursors
-from gateway.chat.queries import messages as message_queries
+from gateway.chat.queries import changes as change_queries
 from gateway.chat.queries import overview
 from gateway.chat.queries.overview import Line
 from gateway.chat.queries.receipts import MAX_UNREAD_CONVERSATIONS
 from gateway.db import Conn
-from gateway.protocol import Message, MessageCreated, Unread
+from gateway.protocol import Unread
 from gateway.protocol.codec import Printed, printed
 from gateway.protocol.conversations import MAX_CONVERSATIONS
 
 CHANGES_PER_CONVERSATION = 200
 CHANGES_IN_ALL = 1_000
 
-Missed = Mapping[int, Sequence[tuple[int, Printed]]]
-"""conversation → (change, event), in order."""
+Missed = Mapping[int, Sequence[tuple[int, int, Printed]]]
+"""conversation → (change, seq of the message or 0, event), in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,15 @@ class _Look:
 
     def view(self, missed: Missed) -> View:
         """Say what this one is told; of what others missed too only what is new to them."""
-        shown = [line for line in self._lines if line.place <= MAX_CONVERSATIONS]
-        last = shown[-1] if len(shown) < len(self._lines) else None
+        listed = [line for line in self._lines if not line.archived]
+        shown = [line for line in listed if line.place <= MAX_CONVERSATIONS]
+        last = shown[-1] if len(shown) < len(listed) else None
+        hidden = {line.id: line.hidden_to for line in self._lines if line.hidden_to}
         changes = {
             conversation_id: [
-                event for change, event in missed.get(conversation_id, ()) if change > after
+                event
+                for change, seq, event in missed.get(conversation_id, ())
+                if change > after and (not seq or seq > hidden.get(conversation_id, 0))
             ]
             for conversation_id, after in self.missing.items()
         }
@@ -121,6 +125,8 @@ def _unread(line: Line) -> Unread:
         mentions=line.mentions,
         last_read_seq=line.last_read_seq,
         version=line.version,
+        muted_until=line.muted_until,
+        archived=line.archived,
     )
 
 
@@ -134,12 +140,10 @@ async def _missed(conn: Conn, looks: Iterable[_Look]) -> Missed:
         for conversation_id, after in look.missing.items():
             if conversation_id not in behind or after < behind[conversation_id][0]:
                 behind[conversation_id] = after, look.positions[conversation_id] - after
-    missed: dict[int, list[tuple[int, Printed]]] = defaultdict(list)
+    missed: dict[int, list[tuple[int, int, Printed]]] = defaultdict(list)
     for positions in _portions(behind):
-        for message in await message_queries.changed_after(
-            conn, positions, CHANGES_PER_CONVERSATION
-        ):
-            missed[message.conversation_id].append((message.change, _event(message)))
+        for found in await change_queries.after(conn, positions, CHANGES_PER_CONVERSATION):
+            missed[found.conversation_id].append((found.change, found.seq, printed(found.event)))
     return missed
 
 
@@ -157,18 +161,10 @@ def _portions(behind: Mapping[int, tuple[int, int]]) -> Iterator[list[tuple[int,
         yield portion
 
 
-def _event(message: Message) -> Printed:
-    return printed(
-        MessageCreated(
-            conversation_id=message.conversation_id, change=message.change, message=message
-        )
-    )
-
-
 def _fitting(behind: Mapping[int, int]) -> tuple[list[int], list[int]]:
     """Choose whole conversations, the least behind first; the others are to be fetched afresh.
 
-    How many changes a conversation is behind is no less than the messages that will be read for
+    How many changes a conversation is behind is no less than the events that will be read for
     it, so the choice is made before any is read: 1,000 conversations are read 1,000 rows, not all
     that was missed.
     """

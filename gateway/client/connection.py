@@ -11,16 +11,27 @@ from typing import Any
 from gateway.client.errors import ConnectionEnded
 from gateway.client.link import Link, Token
 from gateway.protocol import (
+    ChangesPage,
     ConversationOpen,
     ConversationOpened,
     Device,
     Message,
+    MessageChanges,
+    MessageDelete,
+    MessageEdit,
     MessageHistory,
+    MessageIs,
     MessagePage,
     MessageSend,
     MessageSent,
+    MessageThread,
+    Reaction,
+    ReactionAdd,
+    ReactionRemove,
+    ReactionsAre,
     ReceiptRead,
     ReceiptReadDone,
+    ThreadPage,
     TypingStart,
 )
 
@@ -39,11 +50,19 @@ class Connection(Link):
         return opened
 
     async def send(
-        self, conversation_id: int, text: str, *, client_key: uuid.UUID | None = None
+        self,
+        conversation_id: int,
+        text: str,
+        *,
+        client_key: uuid.UUID | None = None,
+        reply_to_seq: int | None = None,
     ) -> Message:
         """Send a message; it is stored once, however often the connection breaks meanwhile."""
         command = MessageSend(
-            conversation_id=conversation_id, client_key=client_key or uuid.uuid4(), text=text
+            conversation_id=conversation_id,
+            client_key=client_key or uuid.uuid4(),
+            text=text,
+            reply_to_seq=reply_to_seq,
         )
         sent: MessageSent = await self.request(command)
         return sent.message
@@ -54,11 +73,70 @@ class Connection(Link):
         *,
         before: int | None = None,
         after: int | None = None,
+        around: int | None = None,
         limit: int = 50,
     ) -> MessagePage:
         """Return a page of messages, oldest first."""
         page: MessagePage = await self.request(
-            MessageHistory(conversation_id=conversation_id, before=before, after=after, limit=limit)
+            MessageHistory(
+                conversation_id=conversation_id,
+                before=before,
+                after=after,
+                around=around,
+                limit=limit,
+            )
+        )
+        return page
+
+    async def thread(
+        self,
+        conversation_id: int,
+        seq: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = 50,
+    ) -> ThreadPage:
+        """Return a message and a page of what answers it, oldest first."""
+        page: ThreadPage = await self.request(
+            MessageThread(
+                conversation_id=conversation_id, seq=seq, before=before, after=after, limit=limit
+            )
+        )
+        return page
+
+    async def edit(self, conversation_id: int, seq: int, text: str) -> Message:
+        """Give a message of one's own another text."""
+        edited: MessageIs = await self.request(
+            MessageEdit(conversation_id=conversation_id, seq=seq, text=text)
+        )
+        return edited.message
+
+    async def delete(self, conversation_id: int, seq: int) -> Message:
+        """Delete a message; return what is left in its place."""
+        deleted: MessageIs = await self.request(
+            MessageDelete(conversation_id=conversation_id, seq=seq)
+        )
+        return deleted.message
+
+    async def react(self, conversation_id: int, seq: int, emoji: str) -> list[Reaction]:
+        """Put an emoji below a message; return all that are there."""
+        done: ReactionsAre = await self.request(
+            ReactionAdd(conversation_id=conversation_id, seq=seq, emoji=emoji)
+        )
+        return done.reactions
+
+    async def unreact(self, conversation_id: int, seq: int, emoji: str) -> list[Reaction]:
+        """Take one's emoji back; return all that are left."""
+        done: ReactionsAre = await self.request(
+            ReactionRemove(conversation_id=conversation_id, seq=seq, emoji=emoji)
+        )
+        return done.reactions
+
+    async def changes(self, conversation_id: int, after: int, *, limit: int = 100) -> ChangesPage:
+        """Return what happened in a conversation after a change, as the server's events."""
+        page: ChangesPage = await self.request(
+            MessageChanges(conversation_id=conversation_id, after=after, limit=limit)
         )
         return page
 

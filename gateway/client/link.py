@@ -46,17 +46,13 @@ _replies: dict[type[Any], TypeAdapter[Any]] = {
 }
 REPEATABLE = frozenset(
     {
-        "message.send",
-        "message.history",
-        "receipt.read",
-        "unread.get",
-        "conversation.open",
-        "conversation.list",
-        "presence.watch",
-        "presence.set",
-        "call.list",
+        "message.send", "message.edit", "message.delete", "message.history", "message.thread",
+        "message.changes", "reaction.add", "reaction.remove", "receipt.read", "unread.get",
+        "message.search", "message.schedule", "message.reschedule", "message.scheduled_list",
+        "employee.search", "draft.set", "draft.clear", "draft.list", "conversation.open",
+        "conversation.list", "presence.watch", "presence.set", "call.list",
     }
-)
+)  # fmt: skip
 """Commands that may be sent again when their answer was lost: twice does what once does."""
 
 

@@ -74,10 +74,12 @@ INSERT INTO demo_crm.roles VALUES
     (1, 'agent',    '{conversations.create_group,clientchats.answer,callbacks.handle}'),
     (2, 'engineer', '{conversations.create_group}'),
     (3, 'head',     '{conversations.create_group,clientchats.answer,callbacks.handle,'
-                    'calls.view_all,calls.review,stats.view,intelligence.view}'),
+                    'calls.view_all,calls.review,stats.view,intelligence.view,'
+                    'messages.delete_any,messages.mention_all}'),
     (4, 'director', '{conversations.create_group,clientchats.answer,callbacks.handle,'
                     'calls.view_all,calls.review,stats.view,intelligence.view,'
-                    'notifications.send,notifications.view}'),
+                    'notifications.send,notifications.view,conversations.export,'
+                    'messages.delete_any,messages.mention_all}'),
     (5, 'trainee',  '{}');
 
 INSERT INTO demo_crm.staff (id, full_name, department_id, job_title, role_id, dismissed_on) VALUES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -34,7 +35,7 @@ class Customer:
     id: int
     name: str
     company: str | None = None
-    open_work: list[OpenWork] = Field(default_factory=list)
+    open_work: list[OpenWork] = field(default_factory=list)
 
 
 @frame
@@ -92,8 +93,8 @@ class Call:
     talk_ms: int | None = None
     answered_by: int | None = None
     """The employee who talked first."""
-    legs: list[CallLeg] = Field(default_factory=list)
-    stints: list[QueueStint] = Field(default_factory=list)
+    legs: list[CallLeg] = field(default_factory=list)
+    stints: list[QueueStint] = field(default_factory=list)
 
 
 @frame

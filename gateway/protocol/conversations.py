@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.messages import Message
+from gateway.protocol.mine import Mine
 from gateway.protocol.people import Employee, Presence
 
 MAX_CONVERSATIONS = 50
@@ -17,6 +19,9 @@ UNREAD_CAP = 100
 
 Kind = Literal["direct", "group", "client"]
 Role = Literal["owner", "admin", "member"]
+History = Literal["all", "joined"]
+
+Title = Annotated[PlainText, Field(min_length=1, max_length=200)]
 
 
 @frame
@@ -31,6 +36,10 @@ class Unread:
     last_read_seq: Position
     version: Position
     """Whoever holds a higher version ignores a lower one."""
+    muted_until: datetime | None = None
+    """Until then its messages are not in the total; its mentions are."""
+    archived: bool = False
+    """While it is archived nothing of it is in the total."""
 
 
 @frame
@@ -38,9 +47,11 @@ class UnreadTotal:
     """What the application's badge shows."""
 
     messages: int
+    """Unread ones of conversations that are neither muted nor archived."""
     conversations: int
-    """How many conversations have unread messages."""
+    """How many such conversations have unread messages."""
     mentions: int
+    """Those that mention me, in muted conversations too, but not in archived ones."""
 
 
 @frame
@@ -60,6 +71,11 @@ class Conversation:
     kind: Kind
     title: str | None = None
     """A group's title; null for direct conversations: show the other participant's name."""
+    avatar_url: str | None = None
+    closed_at: datetime | None = None
+    """Set while it is closed: it can be read, but takes no messages."""
+    history: History = "all"
+    """What someone who joins later may read: all of it, or what came since they joined."""
     participants: list[Participant]
     """At most the first 20; participant_count says how many there are."""
     participant_count: int
@@ -69,7 +85,9 @@ class Conversation:
     last_message: Message | None = None
     last_message_at: datetime
     unread: Unread
-    presences: list[Presence] = Field(default_factory=list)
+    mine: Mine = field(default_factory=Mine)
+    """What only I see of it: archived, pinned, muted, and so on."""
+    presences: list[Presence] = field(default_factory=list)
     """How reachable the listed participants are; filled in lists and in the welcome."""
 
 
@@ -86,7 +104,7 @@ class ConversationCreate:
     """Client → server: make a group of these people and me."""
 
     type: Literal["conversation.create"] = "conversation.create"
-    title: Annotated[PlainText, Field(min_length=1, max_length=200)]
+    title: Title
     employee_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_PARTICIPANTS - 1)]
 
 
@@ -106,6 +124,8 @@ class ConversationList:
     limit: Annotated[int, Field(strict=True, ge=1, le=MAX_CONVERSATIONS)] = MAX_CONVERSATIONS
     cursor: Annotated[PlainText, Field(max_length=200)] | None = None
     """The `next` of the page before."""
+    archived: Annotated[bool, Field(strict=True)] = False
+    """Those I have archived instead of those I have not."""
 
 
 @frame
@@ -119,16 +139,45 @@ class ConversationPage:
 
 @frame
 class ConversationCreated:
-    """Server → participants: you are in a new conversation."""
+    """Server → participants: you are in this conversation, new or joined."""
 
     type: Literal["conversation.created"] = "conversation.created"
     conversation_id: Id
     change: Position
+    """Where it stands: what comes after it is heard live. 1 when it was just made."""
     kind: Kind
     title: str | None = None
+    avatar_url: str | None = None
+    closed_at: datetime | None = None
+    history: History = "all"
     participants: list[Participant]
     participant_count: int
     last_message_at: datetime
+
+
+@frame
+class ParticipantChanged:
+    """Server → participants: someone joined, left, was removed, or has another role."""
+
+    type: Literal["participant.changed"] = "participant.changed"
+    conversation_id: Id
+    change: Position
+    participant: Participant
+    left: bool
+    """True: no longer in the conversation. Who it names hears nothing of it after this."""
+
+
+@frame
+class ConversationUpdated:
+    """Server → participants: the conversation's title, picture, closing and history are now so."""
+
+    type: Literal["conversation.updated"] = "conversation.updated"
+    conversation_id: Id
+    change: Position
+    title: str | None = None
+    avatar_url: str | None = None
+    closed_at: datetime | None = None
+    history: History = "all"
 
 
 @frame
@@ -153,30 +202,3 @@ class UnreadChanged:
     type: Literal["unread.changed"] = "unread.changed"
     total: UnreadTotal
     conversations: list[Unread]
-
-
-@frame
-class ReceiptRead:
-    """Client → server: I have read this conversation up to seq. Moves forward only."""
-
-    type: Literal["receipt.read"] = "receipt.read"
-    conversation_id: Id
-    seq: Position
-
-
-@frame
-class ReceiptReadDone:
-    """Reply to receipt.read: where my read position now is."""
-
-    conversation_id: Id
-    last_read_seq: Position
-
-
-@frame
-class ReceiptWasRead:
-    """Server → participants: this person has read up to seq."""
-
-    type: Literal["receipt.read"] = "receipt.read"
-    conversation_id: Id
-    employee_id: Id
-    seq: Position

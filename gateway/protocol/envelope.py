@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -35,7 +36,7 @@ class Hello:
     token: Annotated[PlainText, Field(max_length=8_192)] | None = None
     """May be left out when it came in the Authorization header or as subprotocol."""
     device: Device | None = None
-    resume: Annotated[dict[ResumeKey, Position], Field(max_length=MAX_RESUME)] = Field(
+    resume: Annotated[dict[ResumeKey, Position], Field(max_length=MAX_RESUME)] = field(
         default_factory=dict
     )
     """conversation → the last change taken in."""
@@ -60,10 +61,10 @@ class Welcome:
     unread: UnreadCounts
     calls: list[Call]
     """Live calls of mine."""
-    changes: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
+    changes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """conversation → the events after the position given in resume, in order, exactly as they
     were first sent."""
-    reload: list[int] = Field(default_factory=list)
+    reload: list[int] = field(default_factory=list)
     """Conversations with more than was sent here: fetch them afresh."""
 
 

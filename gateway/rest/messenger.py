@@ -10,8 +10,6 @@ from pydantic import Field
 
 from gateway import commands
 from gateway.errors import Invalid
-from gateway.people import directory
-from gateway.people.directory import EmployeePage
 from gateway.protocol import (
     ConversationCreate,
     ConversationList,
@@ -22,13 +20,9 @@ from gateway.protocol import (
     MessagePage,
     MessageSend,
     MessageSent,
-    ReceiptRead,
-    ReceiptReadDone,
-    UnreadCounts,
-    UnreadGet,
 )
 from gateway.protocol.conversations import MAX_CONVERSATIONS, MAX_PARTICIPANTS
-from gateway.protocol.frame import MAX_INT, Id, PlainText, Position, frame
+from gateway.protocol.frame import MAX_INT, Id, PlainText, frame
 from gateway.protocol.messages import MAX_PAGE, Text
 from gateway.rest.depends import Asking, RowId, StrictRoute, answer
 
@@ -56,13 +50,7 @@ class MessageNew:
 
     client_key: UUID
     text: Text
-
-
-@frame
-class ReadUpTo:
-    """How far I have read."""
-
-    seq: Position
+    reply_to_seq: Id | None = None
 
 
 @router.get("/conversations", response_model=ConversationPage)
@@ -70,9 +58,11 @@ async def list_conversations(
     asking: Asking,
     limit: Annotated[int, Query(ge=1, le=MAX_CONVERSATIONS)] = MAX_CONVERSATIONS,
     cursor: Cursor = None,
+    archived: bool = False,
 ) -> Response:
-    """My conversations, the most recently active first."""
-    return answer(await commands.run(asking, ConversationList(limit=limit, cursor=cursor)))
+    """My conversations, the most recently active first: those I have not archived, or those."""
+    command = ConversationList(limit=limit, cursor=cursor, archived=archived)
+    return answer(await commands.run(asking, command))
 
 
 @router.post("/conversations", response_model=ConversationOpened, status_code=201)
@@ -93,13 +83,15 @@ async def new_conversation(asking: Asking, body: ConversationNew) -> Response:
 async def list_messages(
     asking: Asking,
     conversation_id: RowId,
+    *,
     before: SeqQuery = None,
     after: SeqQuery = None,
+    around: SeqQuery = None,
     limit: Limit = 50,
 ) -> Response:
-    """Messages in ascending order: the newest, or those before or after a seq."""
+    """Messages in ascending order: the newest, or those before, after or around a seq."""
     command = MessageHistory(
-        conversation_id=conversation_id, before=before, after=after, limit=limit
+        conversation_id=conversation_id, before=before, after=after, around=around, limit=limit
     )
     return answer(await commands.run(asking, command))
 
@@ -110,32 +102,9 @@ async def list_messages(
 async def send_message(asking: Asking, conversation_id: RowId, body: MessageNew) -> Response:
     """Store a message; the same client_key again answers with the first one."""
     command = MessageSend(
-        conversation_id=conversation_id, client_key=body.client_key, text=body.text
+        conversation_id=conversation_id,
+        client_key=body.client_key,
+        text=body.text,
+        reply_to_seq=body.reply_to_seq,
     )
     return answer(await commands.run(asking, command), 201)
-
-
-@router.post("/conversations/{conversation_id}/read", response_model=ReceiptReadDone)
-async def read(asking: Asking, conversation_id: RowId, body: ReadUpTo) -> Response:
-    """Move my read position forward."""
-    command = ReceiptRead(conversation_id=conversation_id, seq=body.seq)
-    return answer(await commands.run(asking, command))
-
-
-@router.get("/unread-count", response_model=UnreadCounts)
-async def unread_count(asking: Asking) -> Response:
-    """My unread counts, and their total for a badge."""
-    return answer(await commands.run(asking, UnreadGet()))
-
-
-@router.get("/search/employees", response_model=EmployeePage)
-async def search_employees(
-    asking: Asking,
-    q: Annotated[str, Query(max_length=100)] = "",
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Response:
-    """Active employees by any part of name, position or department; all without q."""
-    if "\x00" in q:
-        raise Invalid("must not contain U+0000", path="q")
-    return answer(await directory.search(asking, q, limit=limit, cursor=cursor))

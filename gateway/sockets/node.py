@@ -12,34 +12,33 @@ from collections.abc import Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import structlog
 from redis.asyncio import Redis
 
 from gateway import commands, topics
 from gateway.auth import Tokens
 from gateway.bus import Announcement, Bus, announce
-from gateway.chat.queries import compare
-from gateway.chat.queries import messages as message_queries
+from gateway.chat.queries import changes, compare
 from gateway.chat.queries import receipts as receipt_queries
+from gateway.chat.schedule_worker import ScheduleWorker
 from gateway.context import Context, Services
 from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
 from gateway.ops.tasks import Tasks
 from gateway.people import presences
 from gateway.protocol import (
-    MessageCreated,
     PresenceWatch,
     PresenceWatched,
     Unread,
 )
 from gateway.settings import Settings
-from gateway.sockets import lanes, welcome
+from gateway.sockets import lanes
 from gateway.sockets.arrivals import Arrivals
 from gateway.sockets.departures import Departures
 from gateway.sockets.devices import ARRIVED
 from gateway.sockets.door import Door
 from gateway.sockets.drain import Drain
+from gateway.sockets.follows import Follows
 from gateway.sockets.heartbeat import Wheel
 from gateway.sockets.hub import Hub
 from gateway.sockets.presence_watch import PresenceWatch as Watch
@@ -80,10 +79,8 @@ class Node(Door):
         self.arrivals = Arrivals(services, max_topics=settings.max_topics, spawn=self.spawn)
         self.watches = Watch(unheard=self._unheard, learned=self.arrivals.heard)
         self.unread = UnreadPush(counts_of=self._counts_of, push=self._push_to_user)
-        self.hub.after("message.created", self._message_delivered)
-        self.hub.after("receipt.read", self._receipt_delivered)
-        self.hub.after("conversation.created", self._conversation_delivered)
         self.upkeep = Upkeep(self)
+        Follows(self).register()
         self.opened = 0
         self.bytes_in = 0
         self.frames_in = 0
@@ -106,6 +103,8 @@ class Node(Door):
         self.spawn(self.streams.run(self.settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")
         self.spawn(self.upkeep.run(), name="upkeep")
+        scheduled = ScheduleWorker(self.services, every_s=self.settings.upkeep_s)
+        self.spawn(scheduled.run(), name="scheduled")
         self.spawn(self.devices.run(), name="devices")
         if self.ledger is not None:
             self.spawn(self.ledger.run(), name="ledger")
@@ -157,41 +156,14 @@ class Node(Door):
     def _unheard(self, topic: str) -> None:
         self.bus.unsubscribe([topic])
 
-    def _message_delivered(self, announcement: Announcement, listeners: Any) -> None:
-        conversation_id = topics.conversation_of(announcement.topic)
-        assert conversation_id is not None
-        self.unread.changed({listener.user_id for listener in listeners}, conversation_id)
-
-    def _receipt_delivered(self, announcement: Announcement, _listeners: Any) -> None:
-        event = orjson.loads(announcement.payload)
-        self.unread.changed([event["employee_id"]], event["conversation_id"])
-
-    def _conversation_delivered(self, announcement: Announcement, listeners: Any) -> None:
-        conversation_id = orjson.loads(announcement.payload)["conversation_id"]
-        for session in list(listeners):
-            if topics.conversation(conversation_id) in session.topics:
-                continue
-            if not session.live:  # its hello looks for such conversations itself
-                session.missed_joins = True
-                continue
-            self.spawn(welcome.join_late(self, session, conversation_id), name="session.join_late")
-
     # --- what streams and counts read ------------------------------------------------------
 
     async def _changes_after(self, asked: Sequence[tuple[int, int]]) -> list[Announcement]:
         async with self.services.connection() as conn:
-            found = await message_queries.changed_after(conn, asked, PAGE)
+            found = await changes.after(conn, asked, PAGE)
         return [
-            announce(
-                topics.conversation(message.conversation_id),
-                MessageCreated(
-                    conversation_id=message.conversation_id,
-                    change=message.change,
-                    message=message,
-                ),
-                change=message.change,
-            )
-            for message in found
+            announce(topics.conversation(one.conversation_id), one.event, change=one.change)
+            for one in found
         ]
 
     async def _total(self, conversation_ids: str) -> int:

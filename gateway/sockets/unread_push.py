@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
 
 import structlog
 
@@ -21,6 +22,7 @@ log = structlog.get_logger(__name__)
 FIRST_S = 0.03  # a lone message's count follows it at once; its neighbours come along
 CONFLATE_S = 0.5
 MAX_PAIRS = 5_000  # in one statement
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 CountsOf = Callable[[Sequence[tuple[int, int]]], Awaitable[list[tuple[int, Unread]]]]
 Push = Callable[[int, bytes], None]
@@ -35,6 +37,8 @@ class UnreadPush:
         self._told: dict[int, dict[int, Unread]] = {}
         self._dirty: dict[int, set[int]] = {}
         self._pushed_at: dict[int, float] = {}
+        self._muted: dict[int, datetime] = {}
+        """employee → when the first of their mutes ends."""
         self._wake = asyncio.Event()
         self.statements = 0
 
@@ -42,13 +46,24 @@ class UnreadPush:
         """Take note of what a welcome said, when nothing newer is known."""
         known = self._told.setdefault(employee_id, {})
         for unread in counts:
-            self._learn(known, unread)
+            self._learn(employee_id, known, unread)
 
     def left(self, employee_id: int) -> None:
         """Forget someone whose last session here has gone."""
         self._told.pop(employee_id, None)
         self._dirty.pop(employee_id, None)
         self._pushed_at.pop(employee_id, None)
+        self._muted.pop(employee_id, None)
+
+    def expire(self) -> None:
+        """Tell those whose mutes have ended: nobody writes anything then."""
+        now = datetime.now(UTC)
+        for employee_id in [one for one, until in self._muted.items() if until <= now]:
+            until = self._muted.pop(employee_id)
+            muted = [one for one in self._told[employee_id].values() if one.muted_until]
+            for unread in muted:
+                self._mind(employee_id, unread, now)
+            self._say(employee_id, [one for one in muted if one.muted_until == until])
 
     def changed(self, employee_ids: Iterable[int], conversation_id: int) -> None:
         """Have these people's counts of this conversation read and pushed, soon."""
@@ -102,22 +117,35 @@ class UnreadPush:
             return
         now = asyncio.get_running_loop().time()
         news: dict[int, list[Unread]] = {}
+        found = {(employee_id, unread.conversation_id) for employee_id, unread in counts}
+        for employee_id, conversation_id in set(pairs) - found:  # no longer theirs
+            known = self._told.get(employee_id)
+            if known is not None and known.pop(conversation_id, None) is not None:
+                news.setdefault(employee_id, [])
         for employee_id, unread in counts:
             known = self._told.get(employee_id)
-            if known is not None and self._learn(known, unread):
+            if known is not None and self._learn(employee_id, known, unread):
                 news.setdefault(employee_id, []).append(unread)
         for employee_id, changed in news.items():
             self._pushed_at[employee_id] = now
-            event = UnreadChanged(
-                total=total(self._told[employee_id].values()), conversations=changed
-            )
-            self._push(employee_id, encode(event))
+            self._say(employee_id, changed)
 
-    @staticmethod
-    def _learn(known: dict[int, Unread], unread: Unread) -> bool:
+    def _say(self, employee_id: int, changed: list[Unread]) -> None:
+        event = UnreadChanged(total=total(self._told[employee_id].values()), conversations=changed)
+        self._push(employee_id, encode(event))
+
+    def _learn(self, employee_id: int, known: dict[int, Unread], unread: Unread) -> bool:
         """Keep the higher version; say whether this was news."""
         before = known.get(unread.conversation_id)
         if before is not None and before.version >= unread.version:
             return False
         known[unread.conversation_id] = unread
+        if unread.muted_until is not None:
+            self._mind(employee_id, unread, datetime.now(UTC))
         return True
+
+    def _mind(self, employee_id: int, unread: Unread, now: datetime) -> None:
+        """Remember when a mute ends, if it is the first of this person's to do so."""
+        until = unread.muted_until
+        if until is not None and now < until < self._muted.get(employee_id, NEVER):
+            self._muted[employee_id] = until

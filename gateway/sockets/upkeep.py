@@ -7,6 +7,7 @@ they are in, what they have not read, who is here and which calls go on are all 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,9 +18,12 @@ from gateway.auth import Identity
 from gateway.auth.queries import standing
 from gateway.auth.queries.standing import UNKNOWN
 from gateway.chat.queries import compare, conversations
+from gateway.chat.queries import members as members_queries
+from gateway.errors import GatewayError
 from gateway.people.presences import announcements
 from gateway.protocol import close_codes
-from gateway.sockets import welcome
+from gateway.protocol.codec import encode
+from gateway.sockets import lanes, welcome
 from gateway.telephony import announce as call_news
 
 if TYPE_CHECKING:
@@ -72,6 +76,7 @@ class Upkeep:
         people = list(present)
         for start in range(0, len(people), PEOPLE_AT_ONCE):
             await self._compare({one: present[one] for one in people[start:][:PEOPLE_AT_ONCE]})
+        self._node.unread.expire()
         self._node.watches.mark(degraded=self._node.services.presence.degraded)
         if lost_news and present:
             self._node.unread.check_all()
@@ -129,12 +134,26 @@ class Upkeep:
             others = set().union(*heard.values()) - wanted
             if len(members) == most:  # of more than that only the newest are wanted
                 others -= await compare.belonging(conn, employee_id, others)
+            partings = {
+                conversation_id: await members_queries.changed(conn, conversation_id, [employee_id])
+                for conversation_id in others
+            }
         for session in sessions:
             surplus = max(0, len((heard[session] | wanted) - others) - most)
             gone = others | set(sorted(heard[session] - wanted - others)[:surplus])
-            self._node.hub.part(session, map(topics.conversation, gone & heard[session]))
+            still = _conversations(session)  # what streams have parted since, they have told too
+            self._node.hub.part(session, map(topics.conversation, gone & still))
+            for conversation_id in others & still:
+                for event in partings[conversation_id]:
+                    session.send(encode(event), lanes.MESSAGE)
+                self._node.unread.changed([employee_id], conversation_id)
             for conversation_id in wanted - heard[session]:
                 await welcome.join_known(self._node, session, conversation_id)
+
+    async def let_in_again(self, employee_id: int, sessions: list[Session]) -> None:
+        """Look whether someone who was just taken out of a conversation is in it again."""
+        with suppress(GatewayError):  # the next check does what cannot be done now
+            await self.reconcile(employee_id, sessions)
 
     async def _presence_again(self) -> None:
         watched = self._node.watches.watched()

@@ -16,10 +16,11 @@ import structlog
 
 from gateway import auth, topics
 from gateway.chat import conversations, receipts, snapshot
-from gateway.chat.queries import messages as message_queries
+from gateway.chat.queries import changes, messages
 from gateway.context import Context
-from gateway.errors import GatewayError
-from gateway.protocol import Hello, Message, MessageCreated, UnreadCounts, Welcome
+from gateway.db import Conn
+from gateway.errors import ConversationNotFound, GatewayError
+from gateway.protocol import Hello, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
 from gateway.sockets.streams import PAGE
@@ -71,8 +72,8 @@ async def serve(
             {topics.conversation(cid): change for cid, change in floors.items()},
             keep=node.streams.behind(floors),
         )
-    if session.missed_joins or not set(taken.positions) <= heard_ids:
-        # Made between our two looks at the memberships, or while we were catching up.
+    if session.missed_joins or taken.positions.keys() != heard_ids:
+        # Let in or taken out between our two looks at the memberships, or while catching up.
         with suppress(GatewayError):  # the next upkeep does what cannot be done now
             await node.upkeep.reconcile(identity.user_id, [session])
     if command.device is not None:
@@ -128,23 +129,23 @@ async def _catch_up(node: Node, session: Session, floors: dict[int, int]) -> Non
     if not missing:
         return
     async with node.services.connection() as conn:
-        found = await message_queries.changed_after(conn, missing, PAGE)
-    for message in found:
-        _send_all(session, [message])
-        floors[message.conversation_id] = message.change
+        found = await changes.after(conn, missing, PAGE)
+    for change in found:
+        floor = floors[change.conversation_id]
+        floors[change.conversation_id] = _send_all(session, [change], floor=floor)
 
 
-async def join_late(node: Node, session: Session, conversation_id: int) -> None:
-    """Let a live session hear a conversation that was just made, from its beginning.
+async def join_late(node: Node, session: Session, conversation_id: int, change: int) -> None:
+    """Let a live session hear a conversation it was just let into, from after this change.
 
-    Its first change is its making, which the session has heard.
+    What stood then it has heard with conversation.created.
     """
     if session.closed:  # whoever has been forgotten must not be in topics again
         return
     async with _joining(node, session, conversation_id) as joining:
         async with node.services.connection() as conn:
-            missed = await message_queries.changed_after(conn, [(conversation_id, 1)], PAGE)
-        joining.floor = _send_all(session, missed)
+            missed = await _changes(conn, session.user_id, conversation_id, after=change)
+        joining.floor = _send_all(session, missed, floor=change)
 
 
 async def join_known(node: Node, session: Session, conversation_id: int) -> None:
@@ -160,24 +161,29 @@ async def join_known(node: Node, session: Session, conversation_id: int) -> None
             conversation = await conversations.one(conn, session.user_id, conversation_id)
             whole = conversation.last_change <= PAGE
             missed = (
-                await message_queries.changed_after(conn, [(conversation_id, 1)], PAGE)
-                if whole
-                else []
+                await _changes(conn, session.user_id, conversation_id, after=1) if whole else []
             )
         event = conversations.created(conversation, change=1 if whole else conversation.last_change)
         session.send(encode(event), lanes.MESSAGE)
-        joining.floor = _send_all(session, missed) if whole else conversation.last_change
+        # Numbers that were superseded or are hidden are passed over, or streams would go back.
+        joining.floor = _send_all(session, missed, floor=conversation.last_change)
 
 
-def _send_all(session: Session, messages: list[Message]) -> int:
-    """Send these as events; return how far the session then is."""
-    floor = 1
-    for message in messages:
-        event = MessageCreated(
-            conversation_id=message.conversation_id, change=message.change, message=message
-        )
-        session.send(encode(event), lanes.MESSAGE)
-        floor = message.change
+async def _changes(
+    conn: Conn, employee_id: int, conversation_id: int, *, after: int
+) -> list[changes.Change]:
+    """Return what happened after a change; what came before someone joined may be hidden."""
+    standing = await messages.standing(conn, employee_id, conversation_id)
+    if standing is None:  # gone again
+        raise ConversationNotFound
+    return await changes.after(conn, [(conversation_id, after)], PAGE, above=standing.hidden_to)
+
+
+def _send_all(session: Session, missed: list[changes.Change], *, floor: int) -> int:
+    """Send these as events; return how far the session, which was at floor, then is."""
+    for change in missed:
+        session.send(encode(change.event), lanes.MESSAGE)
+        floor = max(floor, change.change)
     return floor
 
 

@@ -1,4 +1,4 @@
-// Events in their order, each once: replays, duplicates, and gaps filled from the history.
+// Events in their order, each once: replays, duplicates, and gaps that are read back.
 //
 // client.js ─▶ Ordered ─▶ deliver. An event with a `change` is delivered when its turn comes.
 
@@ -45,7 +45,7 @@ export class Ordered {
         anew.add(conversation.id);
       }
       if (anew.has(conversation.id)) {
-        this.#positions.set(conversation.id, conversation.last_change, conversation.last_seq);
+        this.#positions.set(conversation.id, conversation.last_change);
       }
     }
     for (const id of anew) this.#deliver({ type: 'reload', conversation_id: id });
@@ -68,7 +68,7 @@ export class Ordered {
     this.#release(id);
   }
 
-  /** Read what is missing from the history; what is still missing then was not a message. */
+  /** Read what is missing. Numbers that are skipped there have been superseded by higher ones. */
   async #fill(id) {
     if (this.#filling.has(id)) return;
     this.#filling.add(id);
@@ -87,18 +87,11 @@ export class Ordered {
   }
 
   async #readAfter(id) {
-    let after = this.#positions.seq(id);
-    if (after === null) return;
     for (let page = 0; page < MAX_PAGES; page += 1) {
-      const fields = { conversation_id: id, after, limit: PAGE };
-      const found = await this.#request('message.history', fields);
-      for (const message of found.messages) {
-        this.#positions.keep({
-          type: 'message.created', conversation_id: id, change: message.change, message,
-        });
-        after = message.seq;
-      }
-      if (!found.has_after || found.messages.length === 0) return;
+      const fields = { conversation_id: id, after: this.#positions.change(id), limit: PAGE };
+      const found = await this.#request('message.changes', fields);
+      for (const event of found.events) if (this.#positions.advance(event)) this.#deliver(event);
+      if (!found.more) return;
     }
   }
 

@@ -4,50 +4,41 @@ const MAX_RESUME = 1_000; // the server accepts no more in one hello
 const MAX_AHEAD = 500;
 
 export class Positions {
-  #taken = new Map(); // conversation → {change, seq}; the one touched last is last
+  #taken = new Map(); // conversation → last change; the one touched last is last
   #ahead = new Map(); // conversation → Map(change → event that came before its turn)
 
   /** @param {Record<string, number>} [resume] conversation → last change taken in */
   constructor(resume = {}) {
     for (const [id, change] of Object.entries(resume)) {
-      this.#taken.set(Number(id), { change, seq: null });
+      this.#taken.set(Number(id), change);
     }
   }
 
   /** What hello says: the conversations touched last, as many as the server takes. */
   resume() {
-    const entries = [...this.#taken].slice(-MAX_RESUME);
-    return Object.fromEntries(entries.map(([id, { change }]) => [id, change]));
+    return Object.fromEntries([...this.#taken].slice(-MAX_RESUME));
   }
 
   change(id) {
-    return this.#taken.get(id)?.change;
-  }
-
-  /** The last message taken in, null when unknown. */
-  seq(id) {
-    return this.#taken.get(id)?.seq ?? null;
+    return this.#taken.get(id);
   }
 
   /** Start from a conversation as the server described it. */
-  set(id, change, seq) {
+  set(id, change) {
     this.#taken.delete(id);
-    this.#taken.set(id, { change, seq });
+    this.#taken.set(id, change);
   }
 
   /** Start from it unless something is known already. */
   adopt(conversation) {
-    if (!this.#taken.has(conversation.id)) {
-      this.set(conversation.id, conversation.last_change, conversation.last_seq);
-    }
+    if (!this.#taken.has(conversation.id)) this.set(conversation.id, conversation.last_change);
   }
 
   /** Take an event in whose turn it is, or that is replayed; false when it was seen before. */
   advance(event) {
     const id = event.conversation_id;
-    const before = this.#taken.get(id);
-    if (before && event.change <= before.change) return false;
-    this.set(id, event.change, Math.max(before?.seq ?? 0, event.message?.seq ?? 0));
+    if (event.change <= (this.change(id) ?? 0)) return false;
+    this.set(id, event.change);
     return true;
   }
 

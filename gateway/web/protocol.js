@@ -11,9 +11,41 @@ export const COMMANDS = {
   "conversation.open": "ConversationOpened",
   "conversation.create": "ConversationOpened",
   "conversation.list": "ConversationPage",
+  "conversation.add": "ConversationIs",
+  "conversation.remove": "ConversationIs",
+  "conversation.leave": null,
+  "conversation.set_role": "ConversationIs",
+  "conversation.update": "ConversationIs",
+  "conversation.close": "ConversationIs",
+  "conversation.reopen": "ConversationIs",
+  "conversation.archive": "MineIs",
+  "conversation.unarchive": "MineIs",
+  "conversation.pin": "MineIs",
+  "conversation.unpin": "MineIs",
+  "conversation.mute": "MineIs",
+  "conversation.notify": "MineIs",
   "message.send": "MessageSent",
+  "message.edit": "MessageIs",
+  "message.delete": "MessageIs",
   "message.history": "MessagePage",
+  "message.thread": "ThreadPage",
+  "message.changes": "ChangesPage",
+  "message.search": "MessagesFound",
+  "message.schedule": "MessageScheduled",
+  "message.reschedule": "MessageScheduled",
+  "message.unschedule": "MessageScheduled",
+  "message.scheduled_list": "ScheduledPage",
+  "draft.set": "DraftIs",
+  "draft.clear": "DraftIs",
+  "draft.list": "DraftPage",
+  "reaction.add": "ReactionsAre",
+  "reaction.remove": "ReactionsAre",
   "receipt.read": "ReceiptReadDone",
+  "receipt.unread": "ReceiptReadDone",
+  "receipt.read_all": "ReceiptReadAllDone",
+  "receipt.delivered": "ReceiptDeliveredDone",
+  "receipt.readers": "Readers",
+  "employee.search": "EmployeesFound",
   "typing.start": null,
   "unread.get": "UnreadCounts",
   "presence.watch": "PresenceWatched",
@@ -24,10 +56,19 @@ export const COMMANDS = {
 /** event → its type. */
 export const EVENTS = {
   "message.created": "MessageCreated",
+  "message.updated": "MessageUpdated",
+  "message.deleted": "MessageDeleted",
+  "message.reacted": "MessageReacted",
   "receipt.read": "ReceiptWasRead",
+  "receipt.delivered": "ReceiptWasDelivered",
   "typing.started": "TypingStarted",
   "unread.changed": "UnreadChanged",
   "conversation.created": "ConversationCreated",
+  "conversation.updated": "ConversationUpdated",
+  "conversation.mine_changed": "ConversationMineChanged",
+  "participant.changed": "ParticipantChanged",
+  "message.schedule_failed": "MessageScheduleFailed",
+  "draft.changed": "DraftChanged",
   "presence.changed": "PresenceChanged",
   "call.offered": "CallOffered",
   "call.updated": "CallUpdated",
@@ -41,7 +82,12 @@ export const EVENTS = {
 export const ERRORS = {
   "command.invalid": {"status": 422, "meaning": "A field is missing, unknown, of the wrong type or out of range."},
   "command.unknown": {"status": 404, "meaning": "There is no command of this type."},
+  "conversation.closed": {"status": 409, "meaning": "This conversation is closed: nothing more is written into it."},
+  "conversation.direct": {"status": 409, "meaning": "A direct conversation has always the same two people, and no title of its own."},
+  "conversation.full": {"status": 409, "meaning": "A conversation has at most 1,000 participants."},
+  "conversation.last_owner": {"status": 409, "meaning": "The last owner stays owner: make someone else owner first."},
   "conversation.not_found": {"status": 404, "meaning": "There is no such conversation, or you are not in it."},
+  "conversation.too_many_pinned": {"status": 409, "meaning": "At most 20 conversations can be pinned: unpin another one first."},
   "database.unavailable": {"status": 503, "meaning": "The database did not answer, a write may be stored or not: retry with the same key."},
   "draining": {"status": 503, "meaning": "This node is shutting down: connect again, elsewhere."},
   "employee.disabled": {"status": 403, "meaning": "This employee is no longer active."},
@@ -57,12 +103,18 @@ export const ERRORS = {
   "limit.too_slow": {"status": 408, "meaning": "The body did not come to its end in time."},
   "limit.user_connections": {"status": 429, "meaning": "You have too many connections open: close one, or come back later."},
   "message.client_key_reused": {"status": 409, "meaning": "This client_key was used before for a message with other content."},
+  "message.not_found": {"status": 404, "meaning": "There is no such message in this conversation, or it was deleted."},
+  "message.too_many_reactions": {"status": 409, "meaning": "A message takes 20 different emojis, and 10 of one person."},
   "method_not_allowed": {"status": 405, "meaning": "This address does not answer to this HTTP method."},
   "not_found": {"status": 404, "meaning": "There is nothing at this address."},
   "origin.refused": {"status": 403, "meaning": "This origin is not on the list of allowed origins."},
   "overloaded": {"status": 503, "meaning": "Too much is waiting on this node."},
+  "participant.not_found": {"status": 404, "meaning": "This person is not in the conversation."},
   "permission.denied": {"status": 403, "meaning": "Your permissions do not allow this."},
   "presence.unavailable": {"status": 503, "meaning": "Presence cannot be changed at this moment."},
+  "scheduled.not_found": {"status": 404, "meaning": "You have no such scheduled message."},
+  "scheduled.sent": {"status": 409, "meaning": "This message is being sent, or has been: edit or delete the message itself."},
+  "scheduled.too_many": {"status": 409, "meaning": "At most 100 messages of yours can wait to be sent."},
   "session.hello_required": {"status": 401, "meaning": "Say hello first: no other command is served before it."},
   "session.hello_twice": {"status": 409, "meaning": "This connection has already said hello."},
   "token.expired": {"status": 401, "meaning": "The token has expired: get a new one, then come back."},
@@ -180,11 +232,21 @@ export function verdict(code) {
  */
 
 /**
+ * Events in order of their change, exactly as they were, or would have been, announced.
+ * @typedef {object} ChangesPage
+ * @property {Object<string, any>[]} events
+ * @property {boolean} more True when there are others: ask again after the last one's change.
+ */
+
+/**
  * A conversation as one participant sees it.
  * @typedef {object} Conversation
  * @property {number} id
  * @property {'direct' | 'group' | 'client'} kind
  * @property {string | null} title A group's title; null for direct conversations: show the other participant's name.
+ * @property {string | null} avatar_url
+ * @property {string | null} closed_at Set while it is closed: it can be read, but takes no messages.
+ * @property {'all' | 'joined'} history What someone who joins later may read: all of it, or what came since they joined.
  * @property {Participant[]} participants At most the first 20; participant_count says how many there are.
  * @property {number} participant_count
  * @property {number} last_seq
@@ -192,20 +254,38 @@ export function verdict(code) {
  * @property {Message | null} last_message
  * @property {string} last_message_at
  * @property {Unread} unread
+ * @property {Mine} mine What only I see of it: archived, pinned, muted, and so on.
  * @property {Presence[]} presences How reachable the listed participants are; filled in lists and in the welcome.
  */
 
 /**
- * Server → participants: you are in a new conversation.
+ * Server → participants: you are in this conversation, new or joined.
  * @typedef {object} ConversationCreated
  * @property {'conversation.created'} type
  * @property {number} conversation_id
- * @property {number} change
+ * @property {number} change Where it stands: what comes after it is heard live. 1 when it was just made.
  * @property {'direct' | 'group' | 'client'} kind
  * @property {string | null} title
+ * @property {string | null} avatar_url
+ * @property {string | null} closed_at
+ * @property {'all' | 'joined'} history
  * @property {Participant[]} participants
  * @property {number} participant_count
  * @property {string} last_message_at
+ */
+
+/**
+ * Reply to commands that change a conversation: how it now is.
+ * @typedef {object} ConversationIs
+ * @property {Conversation} conversation
+ */
+
+/**
+ * Server → my devices: what only I see of this conversation is now so.
+ * @typedef {object} ConversationMineChanged
+ * @property {'conversation.mine_changed'} type
+ * @property {number} conversation_id
+ * @property {Mine} mine
  */
 
 /**
@@ -223,12 +303,54 @@ export function verdict(code) {
  */
 
 /**
+ * Server → participants: the conversation's title, picture, closing and history are now so.
+ * @typedef {object} ConversationUpdated
+ * @property {'conversation.updated'} type
+ * @property {number} conversation_id
+ * @property {number} change
+ * @property {string | null} title
+ * @property {string | null} avatar_url
+ * @property {string | null} closed_at
+ * @property {'all' | 'joined'} history
+ */
+
+/**
  * Who the CRM thinks is on the other end of the line.
  * @typedef {object} Customer
  * @property {number} id
  * @property {string} name
  * @property {string | null} company
  * @property {OpenWork[]} open_work
+ */
+
+/**
+ * What I have begun to write in one conversation; nobody else sees it.
+ * @typedef {object} Draft
+ * @property {number} conversation_id
+ * @property {string} text Empty when there is no draft any more.
+ * @property {number | null} reply_to_seq The message it answers.
+ * @property {string} updated_at
+ * @property {number} version Whoever holds a higher version ignores a lower one.
+ */
+
+/**
+ * Server → my devices: my draft in a conversation is now so.
+ * @typedef {object} DraftChanged
+ * @property {'draft.changed'} type
+ * @property {Draft} draft
+ */
+
+/**
+ * Reply to draft.set and draft.clear: the draft as it now is.
+ * @typedef {object} DraftIs
+ * @property {Draft} draft
+ */
+
+/**
+ * One page of drafts.
+ * @typedef {object} DraftPage
+ * @property {Draft[]} drafts
+ * @property {string | null} next Cursor of the next page; null when this is the last.
  */
 
 /**
@@ -242,6 +364,22 @@ export function verdict(code) {
  */
 
 /**
+ * Reply to employee.search: those whose name begins so first, then by name.
+ * @typedef {object} EmployeesFound
+ * @property {Employee[]} employees
+ * @property {Presence[]} presences How reachable they are.
+ * @property {string | null} next Cursor of the next page; null when this is the last.
+ */
+
+/**
+ * A message, and where in it the words are.
+ * @typedef {object} FoundMessage
+ * @property {Message} message
+ * @property {string} snippet The part of the text round the first match, as plain text; not markup, to be escaped.
+ * @property {Span[]} matches What to highlight in the snippet.
+ */
+
+/**
  * One message, as every participant sees it.
  * @typedef {object} Message
  * @property {number} conversation_id
@@ -249,8 +387,17 @@ export function verdict(code) {
  * @property {number} change The conversation's change that made this version of it.
  * @property {number | null} sender_id An employee; null for the system.
  * @property {string | null} client_key As the sender chose it: how a client finds its own message again.
- * @property {string} text
+ * @property {string} text As it is now; empty once the message is deleted.
  * @property {string} created_at
+ * @property {'text' | 'system'} kind
+ * @property {Object<string, any> | null} attrs What a system message says, as data: `{"event": "joined", "employee_ids": [17]}`.
+ * @property {number | null} reply_to_seq The message this one answers.
+ * @property {number} reply_count How many answer it, as of when it was read; deleted ones do not count.
+ * @property {number[]} mention_ids Participants whom the text names as `<@17>`.
+ * @property {boolean} mention_all The text names everybody, as `<@all>`, and its sender may.
+ * @property {Reaction[]} reactions The one that came first stands first.
+ * @property {string | null} edited_at
+ * @property {string | null} deleted_at Of a deleted message its place is left: show that there was one.
  */
 
 /**
@@ -263,7 +410,22 @@ export function verdict(code) {
  */
 
 /**
- * Messages in ascending order of seq.
+ * Server → participants: a message was deleted; this is what is left in its place.
+ * @typedef {object} MessageDeleted
+ * @property {'message.deleted'} type
+ * @property {number} conversation_id
+ * @property {number} change
+ * @property {Message} message
+ */
+
+/**
+ * Reply to message.edit and message.delete: the message as it now is.
+ * @typedef {object} MessageIs
+ * @property {Message} message
+ */
+
+/**
+ * Messages in ascending order of seq, what is left of deleted ones among them.
  * @typedef {object} MessagePage
  * @property {Message[]} messages
  * @property {boolean} has_before True when there are older messages than the first one here.
@@ -271,9 +433,66 @@ export function verdict(code) {
  */
 
 /**
+ * Server → participants: these are now all reactions of this message.
+ * @typedef {object} MessageReacted
+ * @property {'message.reacted'} type
+ * @property {number} conversation_id
+ * @property {number} change
+ * @property {number} seq
+ * @property {Reaction[]} reactions
+ */
+
+/**
+ * Server → my devices: a scheduled message could not be sent.
+ * @typedef {object} MessageScheduleFailed
+ * @property {'message.schedule_failed'} type
+ * @property {ScheduledMessage} scheduled
+ */
+
+/**
+ * Reply to message.schedule, reschedule and unschedule: the message as it is, or was.
+ * @typedef {object} MessageScheduled
+ * @property {ScheduledMessage} scheduled
+ */
+
+/**
  * Reply to message.send: the stored message; the same again for a retry.
  * @typedef {object} MessageSent
  * @property {Message} message
+ */
+
+/**
+ * Server → participants: a message has another text; place it by its seq, known or not.
+ * @typedef {object} MessageUpdated
+ * @property {'message.updated'} type
+ * @property {number} conversation_id
+ * @property {number} change
+ * @property {Message} message
+ */
+
+/**
+ * Reply to message.search.
+ * @typedef {object} MessagesFound
+ * @property {FoundMessage[]} messages
+ * @property {string | null} next Cursor of the next page; null when this is the last.
+ */
+
+/**
+ * What one participant has set for a conversation; nobody else sees it.
+ * @typedef {object} Mine
+ * @property {boolean} archived Until the next message: a new one brings it back without anybody's doing.
+ * @property {string | null} pinned_at Set while it is pinned; show pinned ones first, the latest pinned on top.
+ * @property {string | null} muted_until Muted while this lies in the future.
+ * @property {'all' | 'mentions' | 'none'} notify What to be notified of on a device that is not looking.
+ * @property {boolean} manual_unread Marked unread by hand; a window that is merely open must not undo it.
+ * @property {number} version Whoever holds a higher version ignores a lower one.
+ */
+
+/**
+ * Reply to archive, pin, mute, notify and their opposites: how it now is for me.
+ * @typedef {object} MineIs
+ * @property {number} conversation_id
+ * @property {Mine} mine
  */
 
 /**
@@ -291,6 +510,16 @@ export function verdict(code) {
  * @property {Employee} employee
  * @property {'owner' | 'admin' | 'member'} role
  * @property {number} last_read_seq
+ */
+
+/**
+ * Server → participants: someone joined, left, was removed, or has another role.
+ * @typedef {object} ParticipantChanged
+ * @property {'participant.changed'} type
+ * @property {number} conversation_id
+ * @property {number} change
+ * @property {Participant} participant
+ * @property {boolean} left True: no longer in the conversation. Who it names hears nothing of it after this.
  */
 
 /**
@@ -348,10 +577,60 @@ export function verdict(code) {
  */
 
 /**
- * Reply to receipt.read: where my read position now is.
+ * One emoji below a message, and who put it there.
+ * @typedef {object} Reaction
+ * @property {string} emoji
+ * @property {number} count
+ * @property {number[]} employee_ids In the order in which they reacted.
+ */
+
+/**
+ * Reply to reaction.add and reaction.remove: all reactions of the message.
+ * @typedef {object} ReactionsAre
+ * @property {number} conversation_id
+ * @property {number} seq
+ * @property {Reaction[]} reactions
+ */
+
+/**
+ * Reply to receipt.readers; its sender is not among them.
+ * @typedef {object} Readers
+ * @property {number} conversation_id
+ * @property {number} seq
+ * @property {number[]} read_by At most 100, read_count says how many there are.
+ * @property {number} read_count
+ * @property {number} delivered_count How many have it on a device, whether read or not.
+ * @property {number} participant_count Of how many: everybody in the conversation but its sender.
+ */
+
+/**
+ * Reply to receipt.delivered: up to where my devices have it.
+ * @typedef {object} ReceiptDeliveredDone
+ * @property {number} conversation_id
+ * @property {number} last_delivered_seq
+ */
+
+/**
+ * Reply to receipt.read_all.
+ * @typedef {object} ReceiptReadAllDone
+ * @property {number} conversations How many were unread and now are not.
+ * @property {boolean} more True: there are others still; ask again.
+ */
+
+/**
+ * Reply to receipt.read and receipt.unread: where my read position now is.
  * @typedef {object} ReceiptReadDone
  * @property {number} conversation_id
  * @property {number} last_read_seq
+ */
+
+/**
+ * Server → who sent those messages: this person's device has everything up to seq.
+ * @typedef {object} ReceiptWasDelivered
+ * @property {'receipt.delivered'} type
+ * @property {number} conversation_id
+ * @property {number} employee_id
+ * @property {number} seq
  */
 
 /**
@@ -370,6 +649,40 @@ export function verdict(code) {
  * @property {string} message
  * @property {string | null} path
  * @property {number | null} retry_after Seconds; present means temporary.
+ */
+
+/**
+ * A message of mine that is sent at a time; nobody else sees it before.
+ * @typedef {object} ScheduledMessage
+ * @property {number} scheduled_id
+ * @property {number} conversation_id
+ * @property {string} client_key The key that the message will have: how a client finds it among the sent ones.
+ * @property {string} text
+ * @property {string} send_at
+ * @property {'waiting' | 'sent' | 'failed'} state
+ * @property {string | null} failed_code Why it was not sent: an error code that message.send could have answered with.
+ */
+
+/**
+ * Reply to message.scheduled_list: all that wait, and the newest failed, at most 200.
+ * @typedef {object} ScheduledPage
+ * @property {ScheduledMessage[]} scheduled
+ */
+
+/**
+ * A part of a text: from `start` up to, not including, `end`, in Unicode code points.
+ * @typedef {object} Span
+ * @property {number} start
+ * @property {number} end
+ */
+
+/**
+ * A message and answers to it in ascending order of seq, without deleted ones.
+ * @typedef {object} ThreadPage
+ * @property {Message} root Its `reply_count` says how many answers there are.
+ * @property {Message[]} messages
+ * @property {boolean} has_before True when there are older answers than the first one here.
+ * @property {boolean} has_after True when there are newer answers than the last one here.
  */
 
 /**
@@ -402,6 +715,8 @@ export function verdict(code) {
  * @property {number} mentions Those of them that mention me; counted up to 100.
  * @property {number} last_read_seq
  * @property {number} version Whoever holds a higher version ignores a lower one.
+ * @property {string | null} muted_until Until then its messages are not in the total; its mentions are.
+ * @property {boolean} archived While it is archived nothing of it is in the total.
  */
 
 /**
@@ -422,9 +737,9 @@ export function verdict(code) {
 /**
  * What the application's badge shows.
  * @typedef {object} UnreadTotal
- * @property {number} messages
- * @property {number} conversations How many conversations have unread messages.
- * @property {number} mentions
+ * @property {number} messages Unread ones of conversations that are neither muted nor archived.
+ * @property {number} conversations How many such conversations have unread messages.
+ * @property {number} mentions Those that mention me, in muted conversations too, but not in archived ones.
  */
 
 /**
@@ -455,6 +770,28 @@ export function verdict(code) {
  */
 
 /**
+ * Client → server: let these people join; owners and admins may.
+ * @typedef {object} ConversationAdd
+ * @property {'conversation.add'} type
+ * @property {number} conversation_id
+ * @property {number[]} employee_ids
+ */
+
+/**
+ * Client → server: put it out of my list until the next message.
+ * @typedef {object} ConversationArchive
+ * @property {'conversation.archive'} type
+ * @property {number} conversation_id
+ */
+
+/**
+ * Client → server: take no more messages here; owners and admins may.
+ * @typedef {object} ConversationClose
+ * @property {'conversation.close'} type
+ * @property {number} conversation_id
+ */
+
+/**
  * Client → server: make a group of these people and me.
  * @typedef {object} ConversationCreate
  * @property {'conversation.create'} type
@@ -463,11 +800,35 @@ export function verdict(code) {
  */
 
 /**
+ * Client → server: take me out. When the last owner leaves, another one becomes it.
+ * @typedef {object} ConversationLeave
+ * @property {'conversation.leave'} type
+ * @property {number} conversation_id
+ */
+
+/**
  * Client → server: my conversations, newest first.
  * @typedef {object} ConversationList
  * @property {'conversation.list'} type
  * @property {number} [limit]
  * @property {string | null} [cursor] The `next` of the page before.
+ * @property {boolean} [archived] Those I have archived instead of those I have not.
+ */
+
+/**
+ * Client → server: leave its messages out of my badge until then; without a time, no more.
+ * @typedef {object} ConversationMute
+ * @property {'conversation.mute'} type
+ * @property {number} conversation_id
+ * @property {string | null} [until]
+ */
+
+/**
+ * Client → server: what to notify me of when I am not looking.
+ * @typedef {object} ConversationNotify
+ * @property {'conversation.notify'} type
+ * @property {number} conversation_id
+ * @property {'all' | 'mentions' | 'none'} level
  */
 
 /**
@@ -478,10 +839,98 @@ export function verdict(code) {
  */
 
 /**
+ * Client → server: keep it on top of my list; at most 20 can be.
+ * @typedef {object} ConversationPin
+ * @property {'conversation.pin'} type
+ * @property {number} conversation_id
+ */
+
+/**
+ * Client → server: take someone out; admins may not take out an owner.
+ * @typedef {object} ConversationRemove
+ * @property {'conversation.remove'} type
+ * @property {number} conversation_id
+ * @property {number} employee_id
+ */
+
+/**
+ * Client → server: take messages here again.
+ * @typedef {object} ConversationReopen
+ * @property {'conversation.reopen'} type
+ * @property {number} conversation_id
+ */
+
+/**
+ * Client → server: give someone a role; owners may. The last owner keeps theirs.
+ * @typedef {object} ConversationSetRole
+ * @property {'conversation.set_role'} type
+ * @property {number} conversation_id
+ * @property {number} employee_id
+ * @property {'owner' | 'admin' | 'member'} role
+ */
+
+/**
+ * Client → server: bring it back into my list.
+ * @typedef {object} ConversationUnarchive
+ * @property {'conversation.unarchive'} type
+ * @property {number} conversation_id
+ */
+
+/**
+ * Client → server: no longer keep it on top.
+ * @typedef {object} ConversationUnpin
+ * @property {'conversation.unpin'} type
+ * @property {number} conversation_id
+ */
+
+/**
+ * Client → server: change what is given; owners and admins may.
+ * @typedef {object} ConversationUpdate
+ * @property {'conversation.update'} type
+ * @property {number} conversation_id
+ * @property {string | null} [title]
+ * @property {string | null} [avatar_url] An http(s) address; an empty one takes the picture away.
+ * @property {'all' | 'joined' | null} [history] Counts for everybody in it at once, by when they joined.
+ */
+
+/**
  * What is connecting. The id stays the same across reconnects of one browser or telephone.
  * @typedef {object} Device
  * @property {string} id
  * @property {'web' | 'mobile' | 'desktop' | 'softphone' | 'bot'} [kind]
+ */
+
+/**
+ * Client → server: I have no draft here any more.
+ * @typedef {object} DraftClear
+ * @property {'draft.clear'} type
+ * @property {number} conversation_id
+ */
+
+/**
+ * Client → server: my drafts, the newest first.
+ * @typedef {object} DraftList
+ * @property {'draft.list'} type
+ * @property {number} [limit]
+ * @property {string | null} [cursor] The `next` of the page before.
+ */
+
+/**
+ * Client → server: this is my draft here now; send it when typing pauses, not every key.
+ * @typedef {object} DraftSet
+ * @property {'draft.set'} type
+ * @property {number} conversation_id
+ * @property {string} text
+ * @property {number | null} [reply_to_seq]
+ */
+
+/**
+ * Client → server: active colleagues whose name, position or department has all these words.
+ * @typedef {object} EmployeeSearch
+ * @property {'employee.search'} type
+ * @property {string} [text] Parts of words are enough; without any text everybody is found.
+ * @property {number} [limit]
+ * @property {string | null} [cursor] The `next` of the page before.
  */
 
 /**
@@ -494,13 +943,80 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: messages before or after a seq; without either, the newest.
+ * Client → server: what has happened in a conversation since a change, to fill a gap.
+ * @typedef {object} MessageChanges
+ * @property {'message.changes'} type
+ * @property {number} conversation_id
+ * @property {number} after The last change taken in.
+ * @property {number} [limit]
+ */
+
+/**
+ * Client → server: delete a message of mine, or anyone's as an owner or admin.
+ * @typedef {object} MessageDelete
+ * @property {'message.delete'} type
+ * @property {number} conversation_id
+ * @property {number} seq
+ */
+
+/**
+ * Client → server: give a message of mine another text.
+ * @typedef {object} MessageEdit
+ * @property {'message.edit'} type
+ * @property {number} conversation_id
+ * @property {number} seq
+ * @property {string} text
+ */
+
+/**
+ * Client → server: messages before, after or around a seq; without any, the newest.
  * @typedef {object} MessageHistory
  * @property {'message.history'} type
  * @property {number} conversation_id
  * @property {number | null} [before]
  * @property {number | null} [after]
+ * @property {number | null} [around] This one in the middle, for a jump to it.
  * @property {number} [limit]
+ */
+
+/**
+ * Client → server: send it at another time, or with another text; a failed one once more.
+ * @typedef {object} MessageReschedule
+ * @property {'message.reschedule'} type
+ * @property {number} scheduled_id
+ * @property {string} send_at
+ * @property {string | null} [text] Null leaves the text as it is.
+ */
+
+/**
+ * Client → server: send this later, at least a minute and at most a year from now.
+ * @typedef {object} MessageSchedule
+ * @property {'message.schedule'} type
+ * @property {number} conversation_id
+ * @property {string} client_key Chosen by the client; scheduling twice with one key schedules one message.
+ * @property {string} text
+ * @property {string} send_at
+ */
+
+/**
+ * Client → server: what I have scheduled and what could not be sent, the next one first.
+ * @typedef {object} MessageScheduledList
+ * @property {'message.scheduled_list'} type
+ * @property {number | null} [conversation_id] Only for this one.
+ */
+
+/**
+ * Client → server: messages in my conversations that contain all these words, newest first.
+ * @typedef {object} MessageSearch
+ * @property {'message.search'} type
+ * @property {string} text Words, in any order. Of the last one three letters are enough, unless a space follows.
+ * @property {number | null} [conversation_id] Only in this one.
+ * @property {number | null} [sender_id] Only theirs.
+ * @property {string | null} [since] Only of this moment or later.
+ * @property {string | null} [until] Only before this moment.
+ * @property {boolean} [has_attachment] Only with a file.
+ * @property {number} [limit]
+ * @property {string | null} [cursor] The `next` of the page before.
  */
 
 /**
@@ -510,6 +1026,25 @@ export function verdict(code) {
  * @property {number} conversation_id
  * @property {string} client_key Chosen by the client; sending twice with one key stores one message.
  * @property {string} text
+ * @property {number | null} [reply_to_seq] The message this one answers.
+ */
+
+/**
+ * Client → server: a message and its answers; without before or after, the newest ones.
+ * @typedef {object} MessageThread
+ * @property {'message.thread'} type
+ * @property {number} conversation_id
+ * @property {number} seq
+ * @property {number | null} [before]
+ * @property {number | null} [after]
+ * @property {number} [limit]
+ */
+
+/**
+ * Client → server: do not send it; a failed one is forgotten.
+ * @typedef {object} MessageUnschedule
+ * @property {'message.unschedule'} type
+ * @property {number} scheduled_id
  */
 
 /**
@@ -528,9 +1063,58 @@ export function verdict(code) {
  */
 
 /**
+ * Client → server: put an emoji below a message.
+ * @typedef {object} ReactionAdd
+ * @property {'reaction.add'} type
+ * @property {number} conversation_id
+ * @property {number} seq
+ * @property {string} emoji
+ */
+
+/**
+ * Client → server: take my emoji back.
+ * @typedef {object} ReactionRemove
+ * @property {'reaction.remove'} type
+ * @property {number} conversation_id
+ * @property {number} seq
+ * @property {string} emoji
+ */
+
+/**
+ * Client → server: my device has everything up to seq. Moves forward only.
+ * @typedef {object} ReceiptDelivered
+ * @property {'receipt.delivered'} type
+ * @property {number} conversation_id
+ * @property {number} seq
+ */
+
+/**
  * Client → server: I have read this conversation up to seq. Moves forward only.
  * @typedef {object} ReceiptRead
  * @property {'receipt.read'} type
+ * @property {number} conversation_id
+ * @property {number} seq
+ * @property {boolean} [explicit] I said so myself, not merely an open window: ends a manual mark as unread.
+ */
+
+/**
+ * Client → server: I have read everything; up to 1,000 conversations at once.
+ * @typedef {object} ReceiptReadAll
+ * @property {'receipt.read_all'} type
+ */
+
+/**
+ * Client → server: tell me who has read this message.
+ * @typedef {object} ReceiptReaders
+ * @property {'receipt.readers'} type
+ * @property {number} conversation_id
+ * @property {number} seq
+ */
+
+/**
+ * Client → server: mark the conversation unread from this message on.
+ * @typedef {object} ReceiptUnread
+ * @property {'receipt.unread'} type
  * @property {number} conversation_id
  * @property {number} seq
  */

@@ -2,7 +2,8 @@
 
 /** Commands that may be sent again when it is unknown whether the first one arrived. */
 const REPEATABLE = new Set([
-  'conversation.list', 'conversation.open', 'message.history', 'receipt.read', 'unread.get',
+  'conversation.list', 'conversation.open', 'message.edit', 'message.delete', 'message.history',
+  'message.thread', 'message.changes', 'reaction.add', 'reaction.remove', 'receipt.read', 'unread.get',
   'presence.watch', 'presence.set', 'call.list',
 ]);
 

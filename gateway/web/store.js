@@ -9,6 +9,7 @@ import { People } from './people.js';
 const PAGE = 50;
 const MAX_KEPT = 300;
 const COUNT_LIMIT = 100;
+const MENTION = /<@(all|[1-9]\d{0,18})>/g;
 const NOTHING_UNREAD = { unread: 0, mentions: 0, last_read_seq: 0, version: 0 };
 
 /**
@@ -41,6 +42,12 @@ export class Store {
     gateway.on('reload', ({ conversation_id }) => this.#reload(conversation_id));
     gateway.on('conversation.created', (event) => this.#created(event));
     gateway.on('message.created', ({ message }) => this.#received(message));
+    gateway.on('message.updated', ({ message }) => this.#restated(message));
+    gateway.on('message.deleted', ({ message }) => this.#restated(message));
+    gateway.on('message.reacted', (event) => this.#reacted(event));
+    gateway.on('participant.changed', (event) => this.#seated(event));
+    gateway.on('conversation.updated', (event) => this.#restyled(event));
+    gateway.on('conversation.mine_changed', (event) => this.#minded(event));
     gateway.on('receipt.read', (event) => this.#wasRead(event));
     gateway.on('unread.changed', (event) => this.#countsChanged(event));
     gateway.on('typing.started', (event) => this.people.typing(event));
@@ -147,6 +154,33 @@ export class Store {
     if (current) current.unread.last_read_seq = Math.max(current.unread.last_read_seq, done.last_read_seq);
   }
 
+  /** What a message says, with names where the text has `<@17>`. */
+  said(message) {
+    if (message.deleted_at) return 'Message deleted';
+    if (message.kind === 'system') return this.#happened(message.attrs ?? {});
+    return message.text.replace(MENTION, (token, who) => {
+      if (who === 'all') return message.mention_all ? '@all' : token;
+      return message.mention_ids?.includes(Number(who)) ? `@${this.people.name(Number(who))}` : token;
+    });
+  }
+
+  /** What a system message tells of, in words. */
+  #happened({ event, by, employee_ids = [], title, role }) {
+    const names = employee_ids.map((id) => this.people.name(id)).join(', ');
+    const said = {
+      joined: `${names} joined`,
+      left: `${names} left`,
+      removed: `${this.people.name(by)} removed ${names}`,
+      renamed: `${this.people.name(by)} named it “${title}”`,
+      role_changed: `${names}: ${role}`,
+      picture_changed: `${this.people.name(by)} changed the picture`,
+      history_changed: `${this.people.name(by)} changed what newcomers may read`,
+      closed: `${this.people.name(by)} closed it`,
+      reopened: `${this.people.name(by)} opened it again`,
+    };
+    return said[event] ?? '';
+  }
+
   /** @returns {import('./protocol.js').Employee[]} who has read up to seq, besides its writer */
   readers(conversation, message) {
     return conversation.participants
@@ -175,11 +209,12 @@ export class Store {
     this.people.take(conversation.presences);
     const known = this.conversations.get(conversation.id);
     const loaded = { messages: new Map(), history: 'none', hasBefore: false };
-    const merged = { ...loaded, ...known, ...conversation };
+    const { history: rule, ...described } = conversation; // `history` here is what is loaded
+    const merged = { ...loaded, ...known, ...described, rule };
     if (known) {
       const newer = !fresh && known.unread.version > conversation.unread.version;
       if (newer) merged.unread = known.unread;
-      if ((known.last_message?.seq ?? 0) > (conversation.last_message?.seq ?? 0)) {
+      if (!fresh && (known.last_message?.seq ?? 0) > (conversation.last_message?.seq ?? 0)) {
         merged.last_message = known.last_message;
         merged.last_message_at = known.last_message_at;
       }
@@ -200,6 +235,9 @@ export class Store {
       title: event.title,
       participants: event.participants,
       participant_count: event.participant_count,
+      avatar_url: event.avatar_url,
+      closed_at: event.closed_at,
+      history: event.history,
       last_seq: 0,
       last_change: event.change,
       last_message: null,
@@ -207,6 +245,44 @@ export class Store {
       unread: { ...NOTHING_UNREAD, conversation_id: event.conversation_id },
       presences: [],
     });
+    if (event.change > 1) this.#refresh(); // joined: what was said before is in the list
+  }
+
+  /** Someone joined, left, or has another role; who left themselves keeps nothing of it. */
+  #seated({ conversation_id, participant, left }) {
+    const conversation = this.conversations.get(conversation_id);
+    if (!conversation) return;
+    const { employee } = participant;
+    this.people.learn(employee);
+    if (left && employee.id === this.me?.id) {
+      this.conversations.delete(conversation_id);
+      this.changed();
+      return;
+    }
+    const known = conversation.participants;
+    const others = known.filter((one) => one.employee.id !== employee.id);
+    const whole = known.length === conversation.participant_count;
+    conversation.participants = left ? others : [...others, furthest(participant, conversation)];
+    // Of a long list only the first are here: who else there is, the next page says.
+    if (whole) conversation.participant_count = conversation.participants.length;
+    else if (left) conversation.participant_count -= 1;
+    this.people.watch([...this.conversations.values()]);
+    this.changed();
+  }
+
+  #restyled({ conversation_id, title, avatar_url, closed_at, history }) {
+    const conversation = this.conversations.get(conversation_id);
+    if (!conversation) return;
+    Object.assign(conversation, { title, avatar_url, closed_at });
+    conversation.rule = history;
+    this.changed();
+  }
+
+  #minded({ conversation_id, mine }) {
+    const conversation = this.conversations.get(conversation_id);
+    if (!conversation || (conversation.mine?.version ?? 0) >= mine.version) return;
+    conversation.mine = mine;
+    this.changed();
   }
 
   /** Place a message by its number; the same one may come as event, reply and history. */
@@ -219,13 +295,44 @@ export class Store {
     }
     this.people.stoppedTyping(conversation.id, message.sender_id);
     if (conversation.history !== 'none') conversation.messages.set(message.seq, message);
-    if (message.seq > (conversation.last_message?.seq ?? 0)) {
+    if (!message.deleted_at && message.seq > (conversation.last_message?.seq ?? 0)) {
       conversation.last_message = message;
       conversation.last_message_at = message.created_at;
     }
     conversation.last_seq = Math.max(conversation.last_seq, message.seq);
     // Whoever writes has read what came before: the server moves their position with the message.
     this.#wasRead({ ...message, employee_id: message.sender_id });
+  }
+
+  /** Take an edited or deleted message; it may have been sent, too, while we were away. */
+  #restated(message) {
+    const conversation = this.conversations.get(message.conversation_id);
+    if (!conversation || message.seq > conversation.last_seq) this.#received(message);
+    else this.#change(conversation, message.seq, () => message);
+  }
+
+  #reacted({ conversation_id, seq, reactions }) {
+    const conversation = this.conversations.get(conversation_id);
+    if (conversation) this.#change(conversation, seq, (known) => ({ ...known, reactions }));
+  }
+
+  /** Change a message where it is shown. One that is not loaded stays so: pages have no holes. */
+  #change(conversation, seq, make) {
+    conversation.late?.push([seq, make]);
+    const known = conversation.messages.get(seq);
+    if (known) conversation.messages.set(seq, make(known));
+    if (conversation.last_message?.seq === seq) {
+      conversation.last_message = make(conversation.last_message);
+      if (conversation.last_message.deleted_at) this.#lastDeleted(conversation);
+    }
+    this.changed();
+  }
+
+  /** The list shows the newest message that is left: one that is loaded, or what the server says. */
+  #lastDeleted(conversation) {
+    const left = this.messages(conversation).filter((message) => !message.deleted_at);
+    conversation.last_message = left.at(-1) ?? null;
+    if (!conversation.last_message) this.#refresh();
   }
 
   #wasRead({ conversation_id, employee_id, seq }) {
@@ -270,18 +377,22 @@ export class Store {
   async #loadPage(conversation, where) {
     const id = conversation.id;
     const into = conversation.messages;
+    conversation.late = []; // what changes now may be older in the page that is on its way
     try {
       const fields = { conversation_id: id, limit: PAGE, ...where };
       const page = await this.#gateway.request('message.history', fields);
       const current = this.conversations.get(id);
-      if (current.messages !== into) return; // it was reloaded meanwhile
+      if (current?.messages !== into) return; // it was reloaded, or left, meanwhile
       for (const message of page.messages) {
         into.set(message.seq, message);
         if (message.client_key) this.outbox?.remove(message.client_key);
       }
-      Object.assign(current, { history: 'loaded', hasBefore: page.has_before });
+      for (const [seq, make] of current.late) if (into.has(seq)) into.set(seq, make(into.get(seq)));
+      Object.assign(current, { history: 'loaded', hasBefore: page.has_before, late: null });
     } catch (error) {
       const current = this.conversations.get(id);
+      if (!current) return; // taken out of it meanwhile
+      current.late = null;
       if (current.messages === into) current.history = into.size ? 'loaded' : 'none';
       throw error;
     } finally {

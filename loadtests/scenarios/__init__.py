@@ -14,12 +14,18 @@ from loadtests.scenarios import (
     leave,
     locust_chat,
     roundtrip,
+    search,
+    send,
     slow,
     storm,
+    unread,
 )
 
 SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "roundtrip": roundtrip.run,
+    "send": send.run,
+    "unread": unread.run,
+    "search": search.run,
     "locust": locust_chat.run,
     "fanout": fanout.run,
     "idle": idle.run,
@@ -30,7 +36,7 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "churn": churn.run,
 }
 
-LONG = frozenset({"idle", "leave"})
+LONG = frozenset({"idle", "leave", "search", "unread"})
 """More than a minute: run only by name."""
 
 __all__ = ["LONG", "SCENARIOS"]

@@ -18,7 +18,11 @@ CONNECT = """async ({ tokens, resume }) => {
   };
   const device = { id: 'window-1', kind: 'web' };
   window.gateway = connect(`ws://${location.host}/v1/ws`, { token, device, resume });
-  for (const type of ['message.created', 'conversation.created', 'reload', 'typing.started']) {
+  const types = [
+    'message.created', 'message.updated', 'message.reacted', 'conversation.created', 'reload',
+    'typing.started',
+  ];
+  for (const type of types) {
     gateway.on(type, (event) => events.push(event));
   }
 }"""

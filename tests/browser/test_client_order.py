@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.client import Client, arrive
-from tests.browser.fake_gateway import FakeGateway, conversation, created, message
+from tests.browser.fake_gateway import FakeGateway, conversation, created
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -67,17 +67,15 @@ async def test_a_replay_that_falls_short_is_noticed(client: Client, fake: FakeGa
     assert await client.events(2) == [("message.created", 17, 8), ("reload", 17, None)]
 
 
-async def test_a_gap_is_filled_from_the_history(client: Client, fake: FakeGateway) -> None:
+async def test_a_gap_is_read_back(client: Client, fake: FakeGateway) -> None:
     """An event that is ahead waits until what is missing has been read."""
     visit = await arrive(client, fake, conversations=[conversation(17, seq=5, change=6)])
     await visit.say(created(8, change=9))
-    asked = await visit.heard("message.history")
-    assert (asked["conversation_id"], asked["after"]) == (17, 5)
-    found = [message(seq, change=seq + 1) for seq in (6, 7, 8)]
+    asked = await visit.heard("message.changes")
+    assert (asked["conversation_id"], asked["after"]) == (17, 6)
+    found = [created(seq, change=seq + 1) for seq in (6, 7, 8)]
 
-    await visit.say(
-        {"id": asked["id"], "ok": {"messages": found, "has_before": True, "has_after": False}}
-    )
+    await visit.say({"id": asked["id"], "ok": {"events": found, "more": False}})
 
     assert await client.events(3) == [("message.created", 17, change) for change in (7, 8, 9)]
 
@@ -93,17 +91,36 @@ async def test_two_events_that_swapped_places_are_put_in_order(
     assert await client.events(2) == [("message.created", 17, 7), ("message.created", 17, 8)]
 
 
-async def test_a_gap_that_is_no_message_leads_to_a_reload(
+async def test_superseded_numbers_are_no_gap(client: Client, fake: FakeGateway) -> None:
+    """An edit and reactions are read back too; numbers that nothing holds any more are passed."""
+    visit = await arrive(client, fake, conversations=[conversation(17, seq=5, change=6)])
+    await visit.say(created(6, change=10))
+    asked = await visit.heard("message.changes")
+    edited = created(5, change=8) | {"type": "message.updated"}
+    reacted = {"type": "message.reacted", "conversation_id": 17, "change": 9, "seq": 1}
+
+    found = [edited, reacted, created(6, change=10)]
+    await visit.say({"id": asked["id"], "ok": {"events": found, "more": False}})
+    await visit.say(created(7, change=11))
+
+    assert await client.events(4) == [
+        ("message.updated", 17, 8),
+        ("message.reacted", 17, 9),
+        ("message.created", 17, 10),
+        ("message.created", 17, 11),
+    ]
+
+
+async def test_a_gap_that_cannot_be_read_back_leads_to_a_reload(
     client: Client, fake: FakeGateway
 ) -> None:
-    """When the history does not have what is missing, the conversation is fetched anew."""
+    """When what was announced is not among the changes, the conversation is fetched anew."""
     visit = await arrive(client, fake, conversations=[conversation(17, seq=5, change=6)])
     await visit.say(created(6, change=9))
 
     for _ in range(3):
-        asked = await visit.heard("message.history")
-        page = {"messages": [message(6, change=9)], "has_before": True, "has_after": False}
-        await visit.say({"id": asked["id"], "ok": page})
+        asked = await visit.heard("message.changes")
+        await visit.say({"id": asked["id"], "ok": {"events": [], "more": False}})
 
     assert await client.events(2) == [("message.created", 17, 9), ("reload", 17, None)]
 

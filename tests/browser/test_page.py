@@ -99,6 +99,34 @@ async def test_an_answer_shows_that_it_was_read(window: Open, dev_gateway: DevGa
         await expect(mark).to_have_text("✓✓")
 
 
+async def test_what_becomes_of_messages_is_shown(window: Open, dev_gateway: DevGateway) -> None:
+    """Edits, reactions, mentions and deletions appear where the messages stand."""
+    one = await window(14)
+    await one.start_with(15)
+    mistyped, wrong, kept = unique("mistyped"), unique("wrong"), unique("kept")
+    async with connect(dev_gateway.socket_url(1), dev_gateway.token(15)) as other:
+        conversation = (await other.open(14)).conversation
+        for text in (mistyped, kept, wrong):
+            await other.send(conversation.id, text)
+        shown = one.by("message")
+        await expect(shown).to_have_count(3)
+
+        fixed = unique("fixed")
+        await other.edit(conversation.id, 1, f"<@14> {fixed} <@9>")
+        await other.react(conversation.id, 2, "🎉")
+        await other.delete(conversation.id, 3)
+
+        said = shown.nth(0).get_by_test_id("message-text")
+        await expect(said).to_have_text(f"@{await one.name()} {fixed} <@9>")
+        await expect(shown.nth(0).get_by_test_id("edited")).to_have_text("edited")
+        await expect(shown.nth(1).get_by_test_id("reaction")).to_have_text("🎉 1")
+        await expect(shown.nth(2).get_by_test_id("message-text")).to_have_text("Message deleted")
+        await expect(one.conversation_with("Marek Nowak")).to_contain_text(kept)
+        await other.unreact(conversation.id, 2, "🎉")
+        await expect(shown.nth(1).get_by_test_id("reaction")).to_have_count(0)
+        await expect(shown).to_have_count(3)
+
+
 async def test_a_group_is_made_and_reaches_its_members(window: Open) -> None:
     """Several people make a group, which appears with each of them at once."""
     one, other = await window(10), await window(11, worker=1)

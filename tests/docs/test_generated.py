@@ -86,7 +86,7 @@ def test_the_verdict_for_javascript_is_that_of_python() -> None:
 
 
 def test_errors_made_elsewhere_do_not_reach_the_tables() -> None:
-    """Only those of gateway/errors.py are part of the protocol."""
+    """Only those of gateway/errors/ are part of the protocol."""
 
     class MadeHere(GatewayError):
         """Not part of the protocol."""

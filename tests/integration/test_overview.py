@@ -143,6 +143,9 @@ async def company(database: str) -> AsyncIterator[Conn]:
         INSERT INTO realtime.messages (conversation_id, seq, sender_id, body, change, created_at)
         SELECT c.id, n, 1, 'x', n + 1, now()
           FROM realtime.conversations AS c, generate_series(1, 10) AS n;
+        INSERT INTO realtime.message_reactions (conversation_id, seq, employee_id, emoji, change)
+        SELECT c.id, n, 1, '👍', n + 1
+          FROM realtime.conversations AS c, generate_series(1, 10, 3) AS n;
         """
     )
     await conn.execute("VACUUM ANALYZE")

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.chat.queries import messages
+from gateway.chat.queries import changes
 from gateway.db import Conn
-from gateway.protocol import Message
 from tests.desk import OKSANA, PETRO, Desk
 from tests.raw import raw
 
@@ -17,18 +16,18 @@ SEEN = 1  # the change that each of these conversations' resume position is at
 
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Count the messages that each look for what was missed brings."""
+    """Count the events that each look for what was missed brings."""
     counts: list[int] = []
-    changed_after = messages.changed_after
+    after = changes.after
 
     async def counted(
         conn: Conn, positions: Sequence[tuple[int, int]], limit: int
-    ) -> list[Message]:
-        found = await changed_after(conn, positions, limit)
+    ) -> list[changes.Change]:
+        found = await after(conn, positions, limit)
         counts.append(len(found))
         return found
 
-    monkeypatch.setattr(messages, "changed_after", counted)
+    monkeypatch.setattr(changes, "after", counted)
     return counts
 
 

@@ -20,12 +20,15 @@ def test_cursors_come_back_as_they_were() -> None:
     call_id = uuid.uuid4()
     assert cursors.unpack_int(cursors.pack(NOW, 17)) == (NOW, 17)
     assert cursors.unpack_uuid(cursors.pack(NOW, call_id)) == (NOW, call_id)
-    assert cursors.unpack_name(cursors.pack_name("Олена", 5)) == ("Олена", 5)
+    assert cursors.unpack_ranked(cursors.pack_ranked(1, "Олена", 5)) == (1, "Олена", 5)
+    assert cursors.unpack_place(cursors.pack_place(NOW, 17, 4)) == (NOW, 17, 4)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_cursor_or_refused(text: str) -> None:
     """Nothing but Invalid is raised, whatever a client makes up."""
-    for unpack in (cursors.unpack_int, cursors.unpack_uuid, cursors.unpack_name):
+    for unpack in (
+        cursors.unpack_int, cursors.unpack_uuid, cursors.unpack_ranked, cursors.unpack_place,
+    ):  # fmt: skip
         with contextlib.suppress(Invalid):
             unpack(text)

@@ -224,7 +224,9 @@ def test_every_command_has_a_class() -> None:
     """And exactly what only reads may be overtaken."""
     assert set(commands.HANDLERS) == set(COMMANDS.values())
     assert {name for name in COMMANDS if not commands.handler_of(name).changes} == {
-        "message.history", "conversation.list", "call.list", "unread.get",
+        "message.history", "message.thread", "message.changes", "message.search",
+        "message.scheduled_list", "employee.search", "draft.list", "receipt.readers",
+        "conversation.list", "call.list", "unread.get",
     }  # fmt: skip
     unserved = {name for name in COMMANDS if commands.handler_of(name).serve is None}
     assert unserved == {"hello", "token.refresh", "ping", "pong", "presence.watch"}

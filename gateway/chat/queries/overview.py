@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.chat.queries.conversations import SHOWN_PARTICIPANTS
 from gateway.db import Conn
-from gateway.protocol.conversations import UNREAD_CAP, Kind
+from gateway.protocol.conversations import UNREAD_CAP, History, Kind
+from gateway.protocol.messages import MessageKind
+from gateway.protocol.mine import Notify
 
 
 class Line(NamedTuple):
@@ -17,10 +19,21 @@ class Line(NamedTuple):
 
     employee_id: int
     place: int
-    """1 is the most recently active."""
+    """1 is the most recently active; archived ones come after all others."""
     id: int
     kind: Kind
     title: str | None
+    avatar_url: str | None
+    closed_at: datetime | None
+    history: History
+    archived: bool
+    pinned_at: datetime | None
+    muted_until: datetime | None
+    notify: Notify
+    manual_unread: bool
+    mine_version: int
+    hidden_to: int
+    """Messages up to this seq are not for them: they joined later."""
     last_seq: int
     last_change: int
     last_message_at: datetime
@@ -42,6 +55,14 @@ class Line(NamedTuple):
     body: str
     created_at: datetime | None
     """None when it is last_message_at, as it mostly is: asyncpg takes 5 us to read a time."""
+    message_kind: MessageKind
+    attrs: dict[str, Any] | None
+    reply_to_seq: int | None
+    reply_count: int
+    mention_ids: list[int] | None
+    mention_all: bool
+    reactions: list[dict[str, Any]] | None
+    edited_at: datetime | None
 
 
 async def heard(conn: Conn, employee_ids: Sequence[int], limit: int) -> dict[int, list[int]]:
@@ -80,10 +101,14 @@ async def lines(
         """
         -- overview.lines
         WITH mine AS MATERIALIZED (
-            SELECT p.employee_id, c.id, c.kind, c.title, c.last_seq, c.last_change,
-                   c.last_message_at, p.last_read_seq, p.read_version,
+            SELECT p.employee_id, c.id, c.kind, c.title, c.avatar_url, c.closed_at, c.history,
+                   coalesce(c.last_seq <= p.archived_seq, false) AS archived, p.pinned_at,
+                   p.muted_until, p.notify, p.manual_unread, p.mine_version,
+                   c.last_seq, c.last_change, c.last_message_at, p.last_read_seq, p.read_version,
+                   CASE c.history WHEN 'joined' THEN p.joined_seq ELSE 0 END AS hidden_to,
                    row_number() OVER (PARTITION BY p.employee_id
-                                      ORDER BY c.last_message_at DESC, c.id DESC) AS place
+                                      ORDER BY coalesce(c.last_seq <= p.archived_seq, false),
+                                               c.last_message_at DESC, c.id DESC) AS place
               FROM unnest($1::bigint[]) AS asked (id)
               JOIN realtime.conversation_participants AS p
                 ON p.employee_id = asked.id AND p.left_seq IS NULL
@@ -91,13 +116,17 @@ async def lines(
                    SELECT * FROM realtime.conversations WHERE id = p.conversation_id LIMIT 1
                    ) AS c
         )
-        SELECT mine.employee_id, mine.place, mine.id, mine.kind, mine.title, mine.last_seq,
-               mine.last_change, mine.last_message_at, mine.last_read_seq,
+        SELECT mine.employee_id, mine.place, mine.id, mine.kind, mine.title, mine.avatar_url,
+               mine.closed_at, mine.history, mine.archived, mine.pinned_at, mine.muted_until,
+               mine.notify, mine.manual_unread, mine.mine_version, mine.hidden_to,
+               mine.last_seq, mine.last_change, mine.last_message_at, mine.last_read_seq,
                mine.last_change + mine.read_version AS version,
                unread.unread, mentions.mentions, shown.listed, shown.people,
                greatest(shown.listed, counted.count) AS participant_count,
                newest.seq, newest.change, newest.sender_id, newest.client_key, newest.body,
-               nullif(newest.created_at, mine.last_message_at) AS created_at
+               nullif(newest.created_at, mine.last_message_at) AS created_at,
+               newest.kind AS message_kind, newest.attrs, newest.reply_to_seq, newest.reply_count,
+               newest.mention_ids, newest.mention_all, newest.reactions, newest.edited_at
           FROM mine
          CROSS JOIN LATERAL (
                SELECT count(*) AS unread
@@ -132,9 +161,10 @@ async def lines(
                 WHERE shown.listed > $5 AND conversation_id = mine.id AND left_seq IS NULL
                ) AS counted
           LEFT JOIN LATERAL (
-               SELECT m.seq, m.change, m.sender_id, m.client_key, m.body, m.created_at
-                 FROM realtime.messages AS m
+               SELECT m.*
+                 FROM realtime.shown_messages AS m
                 WHERE mine.place <= $2 AND m.conversation_id = mine.id AND m.state < 2
+                  AND m.seq > mine.hidden_to
                 ORDER BY m.seq DESC
                 LIMIT 1
                ) AS newest ON true

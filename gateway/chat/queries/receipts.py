@@ -18,32 +18,43 @@ MAX_UNREAD_CONVERSATIONS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ReadPosition:
-    """Where someone's read position is, and whether this call moved it."""
+    """Where someone's read position is, and what this call did to it."""
 
     last_read_seq: int
     moved: bool
+    unmarked: bool = False
+    """Whether it ended a manual mark as unread."""
 
 
-async def read(conn: Conn, employee_id: int, conversation_id: int, seq: int) -> ReadPosition | None:
+async def read(
+    conn: Conn, employee_id: int, conversation_id: int, seq: int, *, explicit: bool
+) -> ReadPosition | None:
     """Move the read position forward to seq, at most to the newest message.
 
-    None when this person is not in the conversation. Moving back changes nothing.
+    None when this person is not in the conversation. Moving back changes nothing, and neither
+    does reading up to what was there when it was marked unread, unless explicitly.
     """
     row = await conn.fetchrow(
         """
         -- receipts.read
         WITH moved AS (
             UPDATE realtime.conversation_participants AS p
-               SET last_read_seq = least($3, c.last_seq), last_read_at = now(),
-                   read_version = p.read_version + 1, manual_unread = false
+               SET last_read_seq = greatest(p.last_read_seq, least($3, c.last_seq)),
+                   last_read_at = now(), read_version = p.read_version + 1,
+                   mine_version = p.mine_version + p.manual_unread::int, manual_unread = false
               FROM realtime.conversations AS c
+              JOIN realtime.conversation_participants AS old
+                ON old.conversation_id = c.id AND old.employee_id = $1
              WHERE c.id = $2 AND p.conversation_id = c.id AND p.employee_id = $1
-               AND p.left_seq IS NULL AND p.last_read_seq < least($3, c.last_seq)
-         RETURNING p.last_read_seq
+               AND p.left_seq IS NULL
+               AND (p.last_read_seq < least($3, c.last_seq) OR p.manual_unread AND $4)
+               AND (NOT p.manual_unread OR $4 OR least($3, c.last_seq) > p.marked_seq)
+         RETURNING p.last_read_seq, p.last_read_seq > old.last_read_seq AS moved,
+                   old.manual_unread AS unmarked
         )
-        SELECT last_read_seq, true AS moved FROM moved
+        SELECT last_read_seq, moved, unmarked FROM moved
          UNION ALL
-        SELECT p.last_read_seq, false
+        SELECT p.last_read_seq, false, false
           FROM realtime.conversation_participants AS p
          WHERE p.conversation_id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL
            AND NOT EXISTS (SELECT FROM moved)
@@ -51,8 +62,88 @@ async def read(conn: Conn, employee_id: int, conversation_id: int, seq: int) -> 
         employee_id,
         conversation_id,
         seq,
+        explicit,
     )
-    return ReadPosition(row["last_read_seq"], row["moved"]) if row else None
+    return ReadPosition(**row) if row else None
+
+
+async def mark_unread(
+    conn: Conn, employee_id: int, conversation_id: int, seq: int
+) -> tuple[int, bool] | None:
+    """Move the read position back to before seq and remember that it was by hand.
+
+    Returns it, and whether anything changed; None when this person is not in the conversation or
+    there is no such message yet. Not further back than they may look.
+    """
+    row = await conn.fetchrow(
+        """
+        -- receipts.mark_unread
+        WITH moved AS (
+            UPDATE realtime.conversation_participants AS p
+               SET last_read_seq = least(p.last_read_seq, greatest($3 - 1, p.joined_seq)),
+                   manual_unread = true, marked_seq = c.last_seq,
+                   read_version = p.read_version + 1, mine_version = p.mine_version + 1
+              FROM realtime.conversations AS c
+             WHERE c.id = $2 AND p.conversation_id = c.id AND p.employee_id = $1
+               AND p.left_seq IS NULL AND c.last_seq >= $3
+               AND (NOT p.manual_unread OR p.marked_seq < c.last_seq OR p.last_read_seq >= $3
+                    AND p.last_read_seq > p.joined_seq)
+         RETURNING p.last_read_seq
+        )
+        SELECT last_read_seq, true AS moved FROM moved
+         UNION ALL
+        SELECT p.last_read_seq, false
+          FROM realtime.conversation_participants AS p
+          JOIN realtime.conversations AS c ON c.id = p.conversation_id AND c.last_seq >= $3
+         WHERE p.conversation_id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL
+           AND NOT EXISTS (SELECT FROM moved)
+        """,
+        employee_id,
+        conversation_id,
+        seq,
+    )
+    return (row["last_read_seq"], row["moved"]) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAll:
+    """One conversation that was read to its end."""
+
+    conversation_id: int
+    last_read_seq: int
+    unmarked: bool
+
+
+async def read_all(conn: Conn, employee_id: int, limit: int) -> list[ReadAll]:
+    """Read everything of up to `limit` conversations, those that are marked too.
+
+    The rows are locked in one order, so that two devices that ask at once take turns.
+    """
+    rows = await conn.fetch(
+        """
+        -- receipts.read_all
+        WITH behind AS MATERIALIZED (
+            SELECT p.conversation_id, p.manual_unread, c.last_seq
+              FROM realtime.conversation_participants AS p
+              JOIN realtime.conversations AS c ON c.id = p.conversation_id
+             WHERE p.employee_id = $1 AND p.left_seq IS NULL
+               AND (c.last_seq > p.last_read_seq OR p.manual_unread)
+             ORDER BY p.conversation_id
+             LIMIT $2
+               FOR NO KEY UPDATE OF p
+        )
+        UPDATE realtime.conversation_participants AS p
+           SET last_read_seq = greatest(p.last_read_seq, behind.last_seq), last_read_at = now(),
+               read_version = p.read_version + 1,
+               mine_version = p.mine_version + p.manual_unread::int, manual_unread = false
+          FROM behind
+         WHERE p.conversation_id = behind.conversation_id AND p.employee_id = $1
+        RETURNING p.conversation_id, p.last_read_seq, behind.manual_unread AS unmarked
+        """,
+        employee_id,
+        limit,
+    )
+    return [ReadAll(**row) for row in rows]
 
 
 async def unread(conn: Conn, employee_id: int) -> list[Unread]:
@@ -61,7 +152,8 @@ async def unread(conn: Conn, employee_id: int) -> list[Unread]:
         """
         -- receipts.unread
         SELECT p.conversation_id, p.last_read_seq, c.last_change + p.read_version AS version,
-               unread.unread, mentions.mentions
+               unread.unread, mentions.mentions, p.muted_until,
+               coalesce(c.last_seq <= p.archived_seq, false) AS archived
           FROM realtime.conversation_participants AS p
           JOIN realtime.conversations AS c
             ON c.id = p.conversation_id AND c.last_seq > p.last_read_seq
@@ -103,15 +195,16 @@ async def unread_of(conn: Conn, pairs: Sequence[tuple[int, int]]) -> list[tuple[
         -- receipts.unread_of
         WITH p AS MATERIALIZED (
             SELECT p.employee_id, p.conversation_id, p.last_read_seq, c.last_seq,
-                   c.last_change + p.read_version AS version
+                   c.last_change + p.read_version AS version, p.muted_until,
+                   coalesce(c.last_seq <= p.archived_seq, false) AS archived
               FROM unnest($1::bigint[], $2::bigint[]) AS asked (employee_id, conversation_id)
               JOIN realtime.conversation_participants AS p
                 ON p.conversation_id = asked.conversation_id
                AND p.employee_id = asked.employee_id AND p.left_seq IS NULL
               JOIN realtime.conversations AS c ON c.id = p.conversation_id
         )
-        SELECT p.employee_id, p.conversation_id, p.last_read_seq, p.version,
-               unread.unread, mentions.mentions
+        SELECT p.employee_id, p.conversation_id, p.last_read_seq, p.version, p.muted_until,
+               p.archived, unread.unread, mentions.mentions
           FROM p
          CROSS JOIN LATERAL (
                SELECT count(*) AS unread
@@ -146,4 +239,6 @@ def _to_unread(row: Any) -> Unread:
         mentions=row["mentions"],
         last_read_seq=row["last_read_seq"],
         version=row["version"],
+        muted_until=row["muted_until"],
+        archived=row["archived"],
     )

@@ -80,8 +80,9 @@ export function conversationList(store, actions) {
     if (typing.length) return 'typing…';
     const last = conversation.last_message;
     if (!last) return '';
-    if (last.sender_id === store.me?.id) return `You: ${last.text}`;
-    return conversation.kind === 'direct' ? last.text : `${store.people.name(last.sender_id)}: ${last.text}`;
+    const said = store.said(last);
+    if (last.sender_id === store.me?.id) return `You: ${said}`;
+    return conversation.kind === 'direct' ? said : `${store.people.name(last.sender_id)}: ${said}`;
   }
 
   function showPresence(dot, partner) {

@@ -85,7 +85,9 @@ export function messageList(store, { older, seen }) {
         element('div', { class: 'bubble' },
           element('p', { class: 'sender', 'data-part': 'sender' }),
           element('p', { class: 'text', testid: 'message-text', 'data-part': 'text', dir: 'auto' }),
+          element('p', { class: 'reactions', testid: 'reactions', 'data-part': 'reactions' }),
           element('p', { class: 'meta muted' },
+            element('span', { testid: 'edited', 'data-part': 'edited' }),
             element('time', { 'data-part': 'time' }),
             element('span', { class: 'mark', testid: 'read-mark', 'data-part': 'mark' })),
           element('p', { class: 'failed', 'data-part': 'failed' },
@@ -106,12 +108,28 @@ export function messageList(store, { older, seen }) {
     text(part(node, 'day'), line.day);
     const named = line.turn && !line.mine && conversation.kind !== 'direct';
     text(part(node, 'sender'), named ? store.people.name(line.sender_id) : '');
-    text(part(node, 'text'), line.text);
+    attribute(node, 'data-deleted', line.deleted_at ? 'true' : null);
+    text(part(node, 'text'), store.said(line));
+    text(part(node, 'edited'), line.edited_at && !line.deleted_at ? 'edited' : '');
+    showReactions(part(node, 'reactions'), line.reactions ?? []);
     text(part(node, 'time'), clock(line.created_at));
     attribute(part(node, 'time'), 'title', full(line.created_at));
     part(node, 'failed').hidden = line.state !== 'failed';
     text(part(node, 'error'), line.error ?? '');
     showMark(part(node, 'mark'), line);
+  }
+
+  /** Each emoji with how many put it there; who they are is its tooltip. */
+  function showReactions(node, reactions) {
+    keyed(node, reactions, {
+      key: ({ emoji }) => emoji,
+      make: () => element('span', { class: 'reaction', testid: 'reaction' }),
+      update: (one, { emoji, count, employee_ids }) => {
+        text(one, `${emoji} ${count}`);
+        attribute(one, 'title', names(employee_ids.map((id) => store.people.name(id))));
+        attribute(one, 'data-mine', employee_ids.includes(store.me?.id) ? 'true' : null);
+      },
+    });
   }
 
   /** ○ on its way, ✓ stored, ✓✓ read by somebody. */

@@ -1,0 +1,79 @@
+"""Drafts: what I have begun to write, the same on all my devices.
+
+The last one to be stored counts. Sending does not wait for a draft: the client that sends clears
+its draft itself.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from gateway import cursors, topics
+from gateway.chat.queries import conversations as conversation_queries
+from gateway.chat.queries import drafts as queries
+from gateway.context import Context, Transaction
+from gateway.errors import ConversationNotFound, MessageNotFound
+from gateway.protocol import (
+    Draft,
+    DraftChanged,
+    DraftClear,
+    DraftIs,
+    DraftList,
+    DraftPage,
+    DraftSet,
+)
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def put(ctx: Context, command: DraftSet) -> DraftIs:
+    """Store my draft and tell my devices."""
+    async with ctx.statement() as tx:
+        draft = await queries.put(
+            tx.conn,
+            ctx.user_id,
+            command.conversation_id,
+            text=command.text,
+            reply_to_seq=command.reply_to_seq,
+        )
+        if draft is None:
+            await _require_participant(ctx, tx, command.conversation_id)
+            raise MessageNotFound
+        _tell(ctx, tx, draft)
+    return DraftIs(draft=draft)
+
+
+async def clear(ctx: Context, command: DraftClear) -> DraftIs:
+    """Empty my draft and tell my devices; nothing happens when there is none."""
+    async with ctx.transaction() as tx:
+        await _require_participant(ctx, tx, command.conversation_id)
+        draft = await queries.clear(tx.conn, ctx.user_id, command.conversation_id)
+        if draft is not None:
+            _tell(ctx, tx, draft)
+        else:
+            draft = await queries.find(tx.conn, ctx.user_id, command.conversation_id)
+    nothing = Draft(conversation_id=command.conversation_id, text="", updated_at=NEVER, version=0)
+    return DraftIs(draft=draft or nothing)
+
+
+async def list_page(ctx: Context, command: DraftList) -> DraftPage:
+    """Return a page of my drafts, the newest first."""
+    after = cursors.unpack_int(command.cursor) if command.cursor else None
+    async with ctx.reading() as conn:
+        found = await queries.page(conn, ctx.user_id, after, command.limit + 1)
+    if len(found) <= command.limit:
+        return DraftPage(drafts=found)
+    last = found[command.limit - 1]
+    return DraftPage(
+        drafts=found[: command.limit],
+        next=cursors.pack(last.updated_at, last.conversation_id),
+    )
+
+
+async def _require_participant(ctx: Context, tx: Transaction, conversation_id: int) -> None:
+    if not await conversation_queries.is_participant(tx.conn, ctx.user_id, conversation_id):
+        raise ConversationNotFound
+
+
+def _tell(ctx: Context, tx: Transaction, draft: Draft) -> None:
+    tx.announce(topics.user(ctx.user_id), DraftChanged(draft=draft))

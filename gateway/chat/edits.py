@@ -1,0 +1,99 @@
+"""What becomes of messages: edit, delete.
+
+Each function is one command: under the conversation's lock it checks, writes the next change, and
+announces it after the COMMIT.
+"""
+
+from __future__ import annotations
+
+from gateway import topics
+from gateway.chat import mentions
+from gateway.chat.messages import standing_of
+from gateway.chat.queries import edits as queries
+from gateway.chat.queries import messages as message_queries
+from gateway.context import Context
+from gateway.db import Conn
+from gateway.errors import ConversationClosed, Forbidden, MessageNotFound
+from gateway.protocol import (
+    Message,
+    MessageDelete,
+    MessageDeleted,
+    MessageEdit,
+    MessageIs,
+    MessageUpdated,
+)
+
+DELETE_ANY = "messages.delete_any"
+
+
+async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
+    """Give a message of mine another text; the same text changes nothing."""
+    async with ctx.transaction() as tx:
+        standing, message = await locked(ctx, tx.conn, command.conversation_id, command.seq)
+        if message.deleted_at is not None:
+            raise MessageNotFound
+        if message.sender_id != ctx.user_id or message.kind != "text":
+            raise Forbidden("Only who wrote a message may edit it.")
+        if standing.closed:
+            raise ConversationClosed
+        if message.text != command.text:
+            message = await queries.edit(
+                tx.conn,
+                message,
+                text=command.text,
+                sender_role=standing.role,
+                mentions=mentions.named_in(ctx, command.text),
+            )
+            tx.announce(
+                topics.conversation(message.conversation_id),
+                MessageUpdated(
+                    conversation_id=message.conversation_id,
+                    change=message.change,
+                    message=message,
+                ),
+                change=message.change,
+            )
+    return MessageIs(message=message)
+
+
+async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
+    """Leave of a message only its place; doing it again answers the same."""
+    async with ctx.transaction() as tx:
+        standing, message = await locked(ctx, tx.conn, command.conversation_id, command.seq)
+        if not _may_delete(ctx, standing, message):
+            raise Forbidden("Only who wrote a message, an owner or an admin may delete it.")
+        if message.deleted_at is None:
+            message = await queries.delete(tx.conn, message, by=ctx.user_id)
+            tx.announce(
+                topics.conversation(message.conversation_id),
+                MessageDeleted(
+                    conversation_id=message.conversation_id,
+                    change=message.change,
+                    message=message,
+                ),
+                change=message.change,
+            )
+    return MessageIs(message=message)
+
+
+def _may_delete(ctx: Context, standing: message_queries.Standing, message: Message) -> bool:
+    if message.kind == "system":  # the record of who joined and left
+        return False
+    return (
+        message.sender_id == ctx.user_id
+        or standing.role in {"owner", "admin"}
+        or DELETE_ANY in ctx.identity.permissions
+    )
+
+
+async def locked(
+    ctx: Context, conn: Conn, conversation_id: int, seq: int
+) -> tuple[message_queries.Standing, Message]:
+    """Hold the conversation; return what I am in it, and the message, deleted or not."""
+    standing = await standing_of(ctx, conn, conversation_id, lock=True)
+    message = (
+        await message_queries.find(conn, conversation_id, seq) if seq > standing.hidden_to else None
+    )
+    if message is None:
+        raise MessageNotFound
+    return standing, message

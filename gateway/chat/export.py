@@ -1,0 +1,63 @@
+"""Exports: a whole conversation as JSON lines, in bounded memory, noted in the audit.
+
+rest ─▶ begin ─▶ lines. Read page by page instead of through one cursor: a reader who is slow
+holds neither a connection nor a snapshot, and who is removed meanwhile gets no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+from gateway.chat import conversations
+from gateway.chat.messages import standing_of
+from gateway.chat.queries import audit, pages
+from gateway.context import Context
+from gateway.errors import GatewayError
+from gateway.protocol import Conversation, Message, codec
+
+EXPORT = "conversations.export"
+PAGE = 200
+"""Messages in memory at once: at most 8,000 characters each."""
+
+
+async def begin(ctx: Context, conversation_id: int) -> AsyncGenerator[bytes, None]:
+    """Check, and write down that there is an export; return its lines.
+
+    First the conversation, then its messages up to now (of deleted ones what is left), then how
+    many these were: without this last line an export is not whole. One that cannot go on, because
+    its taker was removed or the database is away, ends by saying so.
+    """
+    ctx.identity.require(EXPORT)
+    async with ctx.transaction() as tx:
+        standing = await standing_of(ctx, tx.conn, conversation_id)
+        conversation = await conversations.one(tx.conn, ctx.user_id, conversation_id)
+        await audit.record(
+            tx.conn,
+            "conversation.export",
+            actor_id=ctx.user_id,
+            conversation_id=conversation_id,
+            details={"after": standing.hidden_to, "to": conversation.last_seq},
+        )
+    return _lines(ctx, conversation, standing.hidden_to)
+
+
+async def _lines(ctx: Context, conversation: Conversation, seq: int) -> AsyncGenerator[bytes, None]:
+    yield codec.encode({"conversation": replace(conversation, presences=[])}) + b"\n"
+    count = 0
+    try:
+        while messages := await _page(ctx, conversation, seq):
+            yield b"".join(codec.encode({"message": message}) + b"\n" for message in messages)
+            seq = messages[-1].seq
+            count += len(messages)
+    except GatewayError as error:
+        yield codec.encode({"error": {"code": error.code, "message": error.detail}}) + b"\n"
+    else:
+        yield codec.encode({"messages": count}) + b"\n"
+
+
+async def _page(ctx: Context, conversation: Conversation, seq: int) -> list[Message]:
+    async with ctx.reading() as conn:
+        standing = await standing_of(ctx, conn, conversation.id)
+        found = await pages.after(conn, conversation.id, max(seq, standing.hidden_to), PAGE)
+    return [message for message in found if message.seq <= conversation.last_seq]

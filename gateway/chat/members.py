@@ -1,0 +1,238 @@
+"""Who is in a conversation and what it is called: each function is one command.
+
+The conversation's row is locked first and membership read after that, so two people who change
+it at once take turns, and the second is judged by what the first has left. Each change is told
+by its number; what happened is also said in the conversation, by a silent system message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from gateway import topics
+from gateway.chat import conversations
+from gateway.chat.queries import conversations as conversation_queries
+from gateway.chat.queries import members as queries
+from gateway.chat.queries import system
+from gateway.chat.queries.members import Room, Seat
+from gateway.context import Context, Transaction
+from gateway.errors import (
+    ConversationFull,
+    ConversationNotFound,
+    DirectConversation,
+    EmployeeNotFound,
+    Forbidden,
+    Invalid,
+    LastOwner,
+    ParticipantNotFound,
+)
+from gateway.protocol import (
+    Conversation,
+    ConversationAdd,
+    ConversationClose,
+    ConversationIs,
+    ConversationLeave,
+    ConversationRemove,
+    ConversationReopen,
+    ConversationSetRole,
+    ConversationUpdate,
+    MessageCreated,
+)
+from gateway.protocol.conversations import MAX_PARTICIPANTS
+
+
+async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
+    """Let people join; who is in it already stays as they are."""
+    async with _changing(ctx, command.conversation_id) as change:
+        change.needs_admin()
+        asked = list(dict.fromkeys(command.employee_ids))
+        missing = set(asked) - await conversation_queries.active_employees(change.conn, asked)
+        if missing:
+            raise EmployeeNotFound(f"There is no active employee {min(missing)}.")
+        inside = {seat.employee_id for seat in await change.seats(asked) if not seat.left}
+        joining = [one for one in asked if one not in inside]
+        if joining:
+            if await queries.count(change.conn, change.room.id) + len(joining) > MAX_PARTICIPANTS:
+                raise ConversationFull
+            await queries.join(change.conn, change.room.id, joining)
+            await change.tell_of(joining)
+            await change.say("joined", employee_ids=joining)
+        conversation = await change.look()
+        event = conversations.created(conversation, change=conversation.last_change)
+        for employee_id in joining:
+            change.tx.announce(topics.user(employee_id), event)
+    return await _answer(ctx, conversation)
+
+
+async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
+    """Take someone out; again for who is out already changes nothing."""
+    async with _changing(ctx, command.conversation_id) as change:
+        change.needs_admin()
+        if command.employee_id == ctx.user_id:
+            raise Invalid("Leave with conversation.leave.", path="employee_id")
+        seat = await change.seat(command.employee_id)
+        if seat.role == "owner" and change.room.role != "owner" and not seat.left:
+            raise Forbidden("Only an owner may remove an owner.")
+        if not seat.left:
+            await change.say("removed", employee_ids=[command.employee_id])
+            await queries.leave(change.conn, change.room.id, command.employee_id)
+            await change.tell_of([command.employee_id])
+        conversation = await change.look()
+    return await _answer(ctx, conversation)
+
+
+async def leave(ctx: Context, command: ConversationLeave) -> None:
+    """Take me out; when I was its last owner, who is there longest becomes it."""
+    async with _changing(ctx, command.conversation_id) as change:
+        room, me = change.room, ctx.user_id
+        if room.role == "owner" and await queries.is_last_owner(change.conn, room.id, me):
+            heir = await queries.heir(change.conn, room.id, me)
+            if heir is not None:
+                await change.give_role(heir, "owner")
+        await change.say("left", employee_ids=[me])
+        await queries.leave(change.conn, room.id, me)
+        await change.tell_of([me])
+
+
+async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs:
+    """Give someone a role."""
+    async with _changing(ctx, command.conversation_id) as change:
+        if change.room.role != "owner":
+            raise Forbidden("Only an owner may give roles.")
+        seat = await change.seat(command.employee_id)
+        if seat.left:
+            raise ParticipantNotFound
+        if seat.role != command.role:
+            if seat.role == "owner" and await queries.is_last_owner(
+                change.conn, change.room.id, seat.employee_id
+            ):
+                raise LastOwner
+            await change.give_role(seat.employee_id, command.role)
+        conversation = await change.look()
+    return await _answer(ctx, conversation)
+
+
+async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
+    """Change title, picture or history; what is not given stays."""
+    given = (command.title, command.avatar_url, command.history)
+    if all(one is None for one in given):
+        raise Invalid("Give title, avatar_url or history.", path="title")
+    async with _changing(ctx, command.conversation_id) as change:
+        change.needs_admin()
+        room = change.room
+        title = room.title if command.title is None else command.title
+        avatar_url = room.avatar_url if command.avatar_url is None else command.avatar_url or None
+        history = command.history or room.history
+        if title != room.title:
+            await change.say("renamed", title=title)
+        if avatar_url != room.avatar_url:
+            await change.say("picture_changed")
+        if history != room.history:
+            await change.say("history_changed", history=history)
+        await change.become(title=title, avatar_url=avatar_url, history=history)
+        conversation = await change.look()
+    return await _answer(ctx, conversation)
+
+
+async def close(ctx: Context, command: ConversationClose) -> ConversationIs:
+    """Take no more messages."""
+    return await _set_closed(ctx, command.conversation_id, closed=True)
+
+
+async def reopen(ctx: Context, command: ConversationReopen) -> ConversationIs:
+    """Take messages again."""
+    return await _set_closed(ctx, command.conversation_id, closed=False)
+
+
+async def _set_closed(ctx: Context, conversation_id: int, *, closed: bool) -> ConversationIs:
+    async with _changing(ctx, conversation_id) as change:
+        change.needs_admin()
+        if closed != (change.room.closed_at is not None):
+            await change.say("closed" if closed else "reopened")
+            await change.become(closed=closed)
+        conversation = await change.look()
+    return await _answer(ctx, conversation)
+
+
+@dataclass(slots=True)
+class _Change:
+    """One command at work on one conversation that it has locked."""
+
+    ctx: Context
+    tx: Transaction
+    room: Room
+
+    @property
+    def conn(self) -> Any:
+        return self.tx.conn
+
+    def needs_admin(self) -> None:
+        if self.room.role == "member":
+            raise Forbidden("Only an owner or an admin of the conversation may do this.")
+
+    async def seats(self, employee_ids: Collection[int]) -> list[Seat]:
+        return await queries.seats(self.conn, self.room.id, employee_ids)
+
+    async def seat(self, employee_id: int) -> Seat:
+        """Return someone's place; ParticipantNotFound when they never had one."""
+        found = await self.seats([employee_id])
+        if not found:
+            raise ParticipantNotFound
+        return found[0]
+
+    async def say(self, event: str, **attrs: Any) -> None:
+        """Store and announce a system message."""
+        message = await system.say(
+            self.conn, self.room.id, {"event": event, "by": self.ctx.user_id, **attrs}
+        )
+        self._announce(
+            MessageCreated(conversation_id=self.room.id, change=message.change, message=message)
+        )
+
+    async def tell_of(self, employee_ids: Collection[int]) -> None:
+        """Announce how these people's places now are."""
+        for event in await queries.changed(self.conn, self.room.id, employee_ids):
+            self._announce(event)
+
+    async def give_role(self, employee_id: int, role: Any) -> None:
+        await queries.set_role(self.conn, self.room.id, employee_id, role)
+        await self.tell_of([employee_id])
+        await self.say("role_changed", employee_ids=[employee_id], role=role)
+
+    async def become(self, **changes: Any) -> None:
+        """Write title, picture, closing and history, and announce them; nothing when unchanged."""
+        room = self.room
+        before = {
+            "title": room.title,
+            "avatar_url": room.avatar_url,
+            "history": room.history,
+            "closed": room.closed_at is not None,
+        }
+        if before | changes != before:
+            self._announce(await queries.update(self.conn, room.id, **(before | changes)))
+
+    def _announce(self, event: Any) -> None:
+        self.tx.announce(topics.conversation(self.room.id), event, change=event.change)
+
+    async def look(self) -> Conversation:
+        """Return the conversation as it now is to who asked."""
+        return await conversations.one(self.conn, self.ctx.user_id, self.room.id)
+
+
+@asynccontextmanager
+async def _changing(ctx: Context, conversation_id: int) -> AsyncIterator[_Change]:
+    """Lock a conversation that I am in and that is not direct."""
+    async with ctx.transaction() as tx:
+        room = await queries.lock(tx.conn, ctx.user_id, conversation_id)
+        if room is None:
+            raise ConversationNotFound
+        if room.kind == "direct":
+            raise DirectConversation
+        yield _Change(ctx, tx, room)
+
+
+async def _answer(ctx: Context, conversation: Conversation) -> ConversationIs:
+    return ConversationIs(conversation=(await conversations.with_presences(ctx, [conversation]))[0])

@@ -1,0 +1,29 @@
+"""Whom a text names: `<@17>` is an employee, `<@all>` everybody in the conversation.
+
+The tokens stay in the text; who draws it puts names in their place. What names nobody who is
+there is plain text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gateway.chat.queries.messages import Mentions
+from gateway.context import Context
+from gateway.protocol.frame import MAX_INT
+
+MENTION_ALL = "messages.mention_all"
+
+TOKEN = re.compile(r"<@(all|[1-9][0-9]{0,18})>")
+
+
+def named_in(ctx: Context, text: str) -> Mentions:
+    """Find them, each once, in the order of the text; takes time in proportion to its length."""
+    named = dict.fromkeys(TOKEN.findall(text))
+    if not named:
+        return Mentions()
+    return Mentions(
+        employee_ids=[int(one) for one in named if one != "all" and int(one) <= MAX_INT],
+        all="all" in named,
+        may_all=MENTION_ALL in ctx.identity.permissions,
+    )

@@ -1,0 +1,169 @@
+"""SQL for what has happened in conversations since a change: the one way to read it.
+
+Resume, late joins, gaps that a node finds, and clients that ask: all read it here. A change is
+one row's, in one of four tables; a row that has changed again since shows only as it is now, so
+numbers may be skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from gateway.chat.queries.messages import to_message, to_reactions
+from gateway.db import Conn
+from gateway.protocol import (
+    ConversationUpdated,
+    Employee,
+    MessageCreated,
+    MessageDeleted,
+    MessageReacted,
+    MessageUpdated,
+    Participant,
+    ParticipantChanged,
+)
+
+
+class Change(NamedTuple):
+    """One visible change, as the event that tells of it."""
+
+    conversation_id: int
+    change: int
+    seq: int
+    """Of the message it is about; 0 when it is about none."""
+    last_change: int
+    """The conversation's, as of this reading."""
+    event: Any
+
+
+async def after(
+    conn: Conn, positions: Sequence[tuple[int, int]], limit: int, *, above: int = 0
+) -> list[Change]:
+    """Return what changed after each (conversation, change), in order: at most limit of each.
+
+    Of messages up to seq `above` nothing is told. A conversation's first change is its making,
+    which is no event of it. Reactions to one message come once, as they all are now. LIMIT 1 has
+    rows found one by one: left to choose, PostgreSQL hashed all participants there are.
+    """
+    rows = await conn.fetch(
+        """
+        -- changes.after
+        SELECT c.id, c.last_change, found.what, found.change AS at, found.seq AS of_seq, m.*,
+               c.title, c.avatar_url, c.closed_at, c.history,
+               p.employee_id, p.role, p.last_read_seq, p.left_seq,
+               p.name, p.department, p.position, p.employee_avatar_url
+          FROM unnest($1::bigint[], $2::bigint[]) AS asked (id, after)
+         CROSS JOIN LATERAL (
+               SELECT * FROM realtime.conversations
+                WHERE id = asked.id AND last_change > asked.after
+                LIMIT 1
+               ) AS c
+         CROSS JOIN LATERAL (
+               SELECT what, max(change) AS change, seq, employee_id
+                 FROM (
+                   (SELECT 'message' AS what, change, seq, NULL::bigint AS employee_id
+                      FROM realtime.messages
+                     WHERE conversation_id = c.id AND change > asked.after AND seq > $4
+                     ORDER BY change
+                     LIMIT $3)
+                    UNION ALL
+                   (SELECT 'reactions', change, seq, NULL
+                      FROM realtime.message_reactions
+                     WHERE conversation_id = c.id AND change > asked.after AND seq > $4
+                     ORDER BY change
+                     LIMIT $3)
+                    UNION ALL
+                   (SELECT 'participant', change, 0, employee_id
+                      FROM realtime.conversation_participants
+                     WHERE conversation_id = c.id AND change > greatest(asked.after, 1)
+                     ORDER BY change
+                     LIMIT $3)
+                    UNION ALL
+                    SELECT 'info', c.info_change, 0, NULL
+                     WHERE c.info_change > greatest(asked.after, 1)
+                     ORDER BY change
+                     LIMIT $3
+                   ) AS page
+                GROUP BY what, seq, employee_id
+               ) AS found
+          LEFT JOIN LATERAL (
+               SELECT * FROM realtime.shown_messages
+                WHERE found.seq > 0 AND conversation_id = c.id AND seq = found.seq
+                LIMIT 1
+               ) AS m ON true
+          LEFT JOIN LATERAL (
+               SELECT q.employee_id, q.role, q.last_read_seq, q.left_seq, e.name, e.department,
+                      e.position, e.avatar_url AS employee_avatar_url
+                 FROM realtime.conversation_participants AS q
+                 LEFT JOIN crm.employees AS e ON e.id = q.employee_id
+                WHERE found.employee_id IS NOT NULL
+                  AND q.conversation_id = c.id AND q.employee_id = found.employee_id
+                LIMIT 1
+               ) AS p ON true
+         ORDER BY c.id, found.change
+        """,
+        [conversation_id for conversation_id, _ in positions],
+        [change for _, change in positions],
+        limit,
+        above,
+    )
+    return [
+        Change(row["id"], row["at"], row["of_seq"], row["last_change"], EVENTS[row["what"]](row))
+        for row in rows
+    ]
+
+
+def _message(row: Any) -> MessageCreated | MessageUpdated | MessageDeleted:
+    message = to_message(row)
+    made: type[MessageCreated | MessageUpdated | MessageDeleted] = MessageCreated
+    if message.deleted_at is not None:
+        made = MessageDeleted
+    elif message.edited_at is not None:
+        made = MessageUpdated
+    return made(conversation_id=message.conversation_id, change=message.change, message=message)
+
+
+def _reactions(row: Any) -> MessageReacted:
+    return MessageReacted(
+        conversation_id=row["id"],
+        change=row["at"],
+        seq=row["of_seq"],
+        reactions=to_reactions(row["reactions"]),
+    )
+
+
+def _participant(row: Any) -> ParticipantChanged:
+    employee = Employee(
+        id=row["employee_id"],
+        name=row["name"] or "",
+        department=row["department"],
+        position=row["position"],
+        avatar_url=row["employee_avatar_url"],
+    )
+    return ParticipantChanged(
+        conversation_id=row["id"],
+        change=row["at"],
+        participant=Participant(
+            employee=employee, role=row["role"], last_read_seq=row["last_read_seq"]
+        ),
+        left=row["left_seq"] is not None,
+    )
+
+
+def _info(row: Any) -> ConversationUpdated:
+    return ConversationUpdated(
+        conversation_id=row["id"],
+        change=row["at"],
+        title=row["title"],
+        avatar_url=row["avatar_url"],
+        closed_at=row["closed_at"],
+        history=row["history"],
+    )
+
+
+EVENTS: dict[str, Callable[[Any], Any]] = {
+    "message": _message,
+    "reactions": _reactions,
+    "participant": _participant,
+    "info": _info,
+}

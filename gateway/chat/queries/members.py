@@ -1,0 +1,282 @@
+"""SQL for who is in a conversation, and what it is called.
+
+Every function but `lock` expects the conversation's row to be locked by this transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.db import Conn
+from gateway.protocol import (
+    ConversationUpdated,
+    Employee,
+    Participant,
+    ParticipantChanged,
+)
+from gateway.protocol.conversations import History, Kind, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A conversation that this transaction has locked, and what the asker is in it."""
+
+    id: int
+    kind: Kind
+    title: str | None
+    avatar_url: str | None
+    history: History
+    closed_at: datetime | None
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Someone who is in the conversation, or was."""
+
+    employee_id: int
+    role: Role
+    left: bool
+
+
+async def lock(conn: Conn, employee_id: int, conversation_id: int) -> Room | None:
+    """Lock the conversation until the transaction ends; None when this person is not in it.
+
+    Membership is read after the lock was got, by a statement of its own: who was removed while
+    this one waited is not in it. The first look only keeps strangers from locking.
+    """
+    locked = await conn.fetchval(
+        """
+        -- members.lock
+        SELECT true
+          FROM realtime.conversations AS c
+          JOIN realtime.conversation_participants AS p ON p.conversation_id = c.id
+         WHERE c.id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL
+           FOR NO KEY UPDATE OF c
+        """,
+        employee_id,
+        conversation_id,
+    )
+    if not locked:
+        return None
+    row = await conn.fetchrow(
+        """
+        -- members.room
+        SELECT c.id, c.kind, c.title, c.avatar_url, c.history, c.closed_at, p.role
+          FROM realtime.conversation_participants AS p
+          JOIN realtime.conversations AS c ON c.id = p.conversation_id
+         WHERE p.conversation_id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL
+        """,
+        employee_id,
+        conversation_id,
+    )
+    return Room(**row) if row else None
+
+
+async def seats(conn: Conn, conversation_id: int, employee_ids: Collection[int]) -> list[Seat]:
+    """Return those of these people who are in the conversation or have been."""
+    rows = await conn.fetch(
+        """
+        -- members.seats
+        SELECT employee_id, role, left_seq IS NOT NULL AS "left"
+          FROM realtime.conversation_participants
+         WHERE conversation_id = $1 AND employee_id = ANY ($2::bigint[])
+        """,
+        conversation_id,
+        list(employee_ids),
+    )
+    return [Seat(**row) for row in rows]
+
+
+async def count(conn: Conn, conversation_id: int) -> int:
+    """Return how many are in the conversation."""
+    found = await conn.fetchval(
+        """
+        -- members.count
+        SELECT count(*) FROM realtime.conversation_participants
+         WHERE conversation_id = $1 AND left_seq IS NULL
+        """,
+        conversation_id,
+    )
+    assert isinstance(found, int)
+    return found
+
+
+async def join(conn: Conn, conversation_id: int, employee_ids: Sequence[int]) -> None:
+    """Seat these people, none of whom is in it: one change for each, in this order.
+
+    Who was in it before gets their old row again, as new: what they had set is gone.
+    """
+    await conn.execute(
+        """
+        -- members.join
+        WITH room AS (
+            UPDATE realtime.conversations
+               SET last_change = last_change + cardinality($2::bigint[])
+             WHERE id = $1
+         RETURNING id, last_seq, last_change - cardinality($2::bigint[]) AS before
+        )
+        INSERT INTO realtime.conversation_participants AS p
+               (conversation_id, employee_id, change, joined_seq, last_read_seq,
+                last_delivered_seq)
+        SELECT room.id, people.id, room.before + people.place, room.last_seq, room.last_seq,
+               room.last_seq
+          FROM room, unnest($2::bigint[]) WITH ORDINALITY AS people (id, place)
+            ON CONFLICT (conversation_id, employee_id) DO UPDATE
+           SET change = excluded.change, role = 'member', joined_at = now(), left_seq = NULL,
+               joined_seq = excluded.joined_seq, last_read_seq = excluded.last_read_seq,
+               last_delivered_seq = excluded.last_delivered_seq, manual_unread = false,
+               archived_seq = NULL, muted_until = NULL, pinned_at = NULL, notify = 'all',
+               read_version = p.read_version + 1, mine_version = p.mine_version + 1
+        """,
+        conversation_id,
+        list(employee_ids),
+    )
+
+
+async def leave(conn: Conn, conversation_id: int, employee_id: int) -> None:
+    """Take someone out under the next change. Their row stays: others hear of it by its change."""
+    await conn.execute(
+        """
+        -- members.leave
+        WITH room AS (
+            UPDATE realtime.conversations SET last_change = last_change + 1 WHERE id = $1
+         RETURNING last_change, last_seq
+        )
+        UPDATE realtime.conversation_participants
+           SET left_seq = room.last_seq, change = room.last_change
+          FROM room
+         WHERE conversation_id = $1 AND employee_id = $2
+        """,
+        conversation_id,
+        employee_id,
+    )
+
+
+async def set_role(conn: Conn, conversation_id: int, employee_id: int, role: Role) -> None:
+    """Give someone who is in it a role under the next change."""
+    await conn.execute(
+        """
+        -- members.set_role
+        WITH room AS (
+            UPDATE realtime.conversations SET last_change = last_change + 1 WHERE id = $1
+         RETURNING last_change
+        )
+        UPDATE realtime.conversation_participants
+           SET role = $3, change = room.last_change
+          FROM room
+         WHERE conversation_id = $1 AND employee_id = $2
+        """,
+        conversation_id,
+        employee_id,
+        role,
+    )
+
+
+async def is_last_owner(conn: Conn, conversation_id: int, employee_id: int) -> bool:
+    """Say whether this person is the only owner."""
+    found = await conn.fetch(
+        """
+        -- members.is_last_owner
+        SELECT employee_id FROM realtime.conversation_participants
+         WHERE conversation_id = $1 AND left_seq IS NULL AND role = 'owner'
+         LIMIT 2
+        """,
+        conversation_id,
+    )
+    return [row["employee_id"] for row in found] == [employee_id]
+
+
+async def heir(conn: Conn, conversation_id: int, employee_id: int) -> int | None:
+    """Return who becomes owner when this one goes: the longest-standing admin, else member."""
+    found: int | None = await conn.fetchval(
+        """
+        -- members.heir
+        SELECT employee_id FROM realtime.conversation_participants
+         WHERE conversation_id = $1 AND employee_id <> $2 AND left_seq IS NULL
+         ORDER BY role = 'admin' DESC, joined_at, employee_id
+         LIMIT 1
+        """,
+        conversation_id,
+        employee_id,
+    )
+    return found
+
+
+async def update(
+    conn: Conn,
+    conversation_id: int,
+    *,
+    title: str | None,
+    avatar_url: str | None,
+    history: History,
+    closed: bool,
+) -> ConversationUpdated:
+    """Write how the conversation now is under its next change; return what to tell of it."""
+    row = await conn.fetchrow(
+        """
+        -- members.update
+        UPDATE realtime.conversations
+           SET title = $2, avatar_url = $3, history = $4,
+               closed_at = CASE WHEN $5 THEN coalesce(closed_at, now()) END,
+               last_change = last_change + 1, info_change = last_change + 1
+         WHERE id = $1
+        RETURNING id, info_change, title, avatar_url, history, closed_at
+        """,
+        conversation_id,
+        title,
+        avatar_url,
+        history,
+        closed,
+    )
+    assert row is not None
+    return ConversationUpdated(
+        conversation_id=row["id"],
+        change=row["info_change"],
+        title=row["title"],
+        avatar_url=row["avatar_url"],
+        closed_at=row["closed_at"],
+        history=row["history"],
+    )
+
+
+async def changed(
+    conn: Conn, conversation_id: int, employee_ids: Collection[int]
+) -> list[ParticipantChanged]:
+    """Return how these people's seats now are, as events, in the order of their changes."""
+    rows = await conn.fetch(
+        """
+        -- members.changed
+        SELECT p.conversation_id, p.change, p.role, p.last_read_seq,
+               p.left_seq IS NOT NULL AS "left", p.employee_id,
+               e.name, e.department, e.position, e.avatar_url
+          FROM realtime.conversation_participants AS p
+          LEFT JOIN crm.employees AS e ON e.id = p.employee_id
+         WHERE p.conversation_id = $1 AND p.employee_id = ANY ($2::bigint[])
+         ORDER BY p.change
+        """,
+        conversation_id,
+        list(employee_ids),
+    )
+    return [_to_event(row) for row in rows]
+
+
+def _to_event(row: Any) -> ParticipantChanged:
+    employee = Employee(
+        id=row["employee_id"],
+        name=row["name"] or "",
+        department=row["department"],
+        position=row["position"],
+        avatar_url=row["avatar_url"],
+    )
+    return ParticipantChanged(
+        conversation_id=row["conversation_id"],
+        change=row["change"],
+        participant=Participant(
+            employee=employee, role=row["role"], last_read_seq=row["last_read_seq"]
+        ),
+        left=row["left"],
+    )

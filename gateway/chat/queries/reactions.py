@@ -1,0 +1,35 @@
+"""SQL for reactions: one function per statement."""
+
+from __future__ import annotations
+
+from gateway.db import Conn
+from gateway.protocol import Message
+
+
+async def put(conn: Conn, message: Message, employee_id: int, *, emoji: str, removed: bool) -> int:
+    """Set or take back someone's emoji below a message, whose conversation is locked.
+
+    Return the change that it took.
+    """
+    change = await conn.fetchval(
+        """
+        -- reactions.put
+        WITH room AS (
+            UPDATE realtime.conversations SET last_change = last_change + 1 WHERE id = $1
+         RETURNING last_change
+        )
+        INSERT INTO realtime.message_reactions AS r
+               (conversation_id, seq, employee_id, emoji, removed, change)
+        SELECT $1, $2, $3, $4, $5, last_change FROM room
+            ON CONFLICT (conversation_id, seq, employee_id, emoji) DO UPDATE
+           SET removed = excluded.removed, change = excluded.change, reacted_at = now()
+        RETURNING r.change
+        """,
+        message.conversation_id,
+        message.seq,
+        employee_id,
+        emoji,
+        removed,
+    )
+    assert isinstance(change, int)
+    return change

@@ -1,0 +1,85 @@
+"""SQL that deletes messages which have been kept long enough: one function per statement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.db import Conn
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What one statement has done."""
+
+    messages: int
+    last_conversation: int | None
+    """The last one it looked at; None when there are no more."""
+
+
+async def delete_old(
+    conn: Conn, *, days: int, after: int, conversations: int, limit: int
+) -> Deleted:
+    """Delete at most `limit` messages older than so many days, of conversations above `after`.
+
+    Oldest first in each conversation, and none that somebody who is in it and works here has yet
+    to read: so every unread count stays as it was told. Numbers are not given again, last_seq
+    stays. The oldest message of a conversation says whether there is anything to do there. Rows
+    that somebody holds are left for the next time.
+    """
+    row = await conn.fetchrow(
+        """
+        -- retention.delete_old
+        WITH looked_at AS MATERIALIZED (
+            SELECT id, last_seq
+              FROM realtime.conversations
+             WHERE id > $2
+             ORDER BY id
+             LIMIT $3
+        ), old AS MATERIALIZED (
+            SELECT looked_at.id, coalesce(readers.read_to, looked_at.last_seq) AS read_to
+              FROM looked_at
+             CROSS JOIN LATERAL (
+                   SELECT created_at
+                     FROM realtime.messages
+                    WHERE conversation_id = looked_at.id
+                    ORDER BY seq
+                    LIMIT 1
+                   ) AS oldest
+             CROSS JOIN LATERAL (
+                   SELECT min(p.last_read_seq) AS read_to
+                     FROM realtime.conversation_participants AS p
+                     JOIN crm.employees AS e ON e.id = p.employee_id AND e.active
+                    WHERE p.conversation_id = looked_at.id AND p.left_seq IS NULL
+                   ) AS readers
+             WHERE oldest.created_at < now() - make_interval(days => $1)
+        ), doomed AS (
+            SELECT m.conversation_id, m.seq
+              FROM old
+             CROSS JOIN LATERAL (
+                   SELECT conversation_id, seq, created_at
+                     FROM realtime.messages
+                    WHERE conversation_id = old.id AND seq <= old.read_to
+                    ORDER BY seq
+                    LIMIT $4
+                   ) AS first
+              JOIN realtime.messages AS m
+                ON m.conversation_id = first.conversation_id AND m.seq = first.seq
+             WHERE first.created_at < now() - make_interval(days => $1)
+             LIMIT $4
+               FOR UPDATE OF m SKIP LOCKED
+        ), deleted AS (
+            DELETE FROM realtime.messages AS m
+             USING doomed
+             WHERE m.conversation_id = doomed.conversation_id AND m.seq = doomed.seq
+         RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM deleted) AS messages,
+               (SELECT max(id) FROM looked_at) AS last_conversation
+        """,
+        days,
+        after,
+        conversations,
+        limit,
+    )
+    assert row is not None
+    return Deleted(row["messages"], row["last_conversation"])

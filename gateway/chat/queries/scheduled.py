@@ -1,0 +1,294 @@
+"""SQL for messages to be sent later: one function per statement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from gateway.db import Conn
+from gateway.protocol import ScheduledMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One message that this node has claimed and is to send now."""
+
+    id: int
+    employee_id: int
+    conversation_id: int
+    client_key: UUID
+    text: str
+    attempts: int
+
+
+def to_scheduled(row: Any) -> ScheduledMessage:
+    """Make a scheduled message of a row of the table."""
+    return ScheduledMessage(
+        scheduled_id=row["id"],
+        conversation_id=row["conversation_id"],
+        client_key=UUID(int=row["client_key"].int),  # asyncpg's own kind, which orjson refuses
+        text=row["text"],
+        send_at=row["send_at"],
+        state=row["state"],
+        failed_code=row["failed_code"],
+    )
+
+
+async def lock(conn: Conn, employee_id: int) -> None:
+    """Make this person's schedulings take turns until the end of the transaction."""
+    await conn.execute(
+        """
+        -- scheduled.lock
+        SELECT pg_advisory_xact_lock(hashtextextended('scheduled:' || $1::text, 0))
+        """,
+        str(employee_id),
+    )
+
+
+async def insert(
+    conn: Conn,
+    employee_id: int,
+    conversation_id: int,
+    *,
+    client_key: UUID,
+    text: str,
+    send_at: datetime,
+    most: int,
+) -> ScheduledMessage | None:
+    """Schedule a message; None when the key is known or that many wait already."""
+    row = await conn.fetchrow(
+        """
+        -- scheduled.insert
+        INSERT INTO realtime.scheduled_messages
+               (employee_id, conversation_id, client_key, text, send_at)
+        SELECT $1, $2, $3, $4, $5
+         WHERE (SELECT count(*) FROM realtime.scheduled_messages
+                 WHERE employee_id = $1 AND state = 'waiting') < $6
+            ON CONFLICT (employee_id, conversation_id, client_key) DO NOTHING
+        RETURNING *
+        """,
+        employee_id,
+        conversation_id,
+        client_key,
+        text,
+        send_at,
+        most,
+    )
+    return to_scheduled(row) if row else None
+
+
+async def find_key(
+    conn: Conn, employee_id: int, conversation_id: int, client_key: UUID
+) -> ScheduledMessage | None:
+    """Return what this person has scheduled here with this key."""
+    row = await conn.fetchrow(
+        """
+        -- scheduled.find_key
+        SELECT * FROM realtime.scheduled_messages
+         WHERE employee_id = $1 AND conversation_id = $2 AND client_key = $3
+        """,
+        employee_id,
+        conversation_id,
+        client_key,
+    )
+    return to_scheduled(row) if row else None
+
+
+async def find(conn: Conn, employee_id: int, scheduled_id: int) -> ScheduledMessage | None:
+    """Return one scheduled message of this person."""
+    row = await conn.fetchrow(
+        """
+        -- scheduled.find
+        SELECT * FROM realtime.scheduled_messages WHERE employee_id = $1 AND id = $2
+        """,
+        employee_id,
+        scheduled_id,
+    )
+    return to_scheduled(row) if row else None
+
+
+async def move(
+    conn: Conn,
+    employee_id: int,
+    scheduled_id: int,
+    *,
+    send_at: datetime,
+    text: str | None,
+    most: int,
+) -> ScheduledMessage | None:
+    """Give a message that is not being sent another time; a failed one waits again.
+
+    None when there is none, it is being sent or was, or that many others wait.
+    """
+    row = await conn.fetchrow(
+        """
+        -- scheduled.move
+        UPDATE realtime.scheduled_messages AS s
+           SET send_at = $3, text = coalesce($4, s.text), state = 'waiting', failed_code = NULL,
+               attempts = 0, claimed_until = NULL, done_at = NULL
+         WHERE s.employee_id = $1 AND s.id = $2 AND s.state <> 'sent'
+           AND (s.claimed_until IS NULL OR s.claimed_until < clock_timestamp())
+           AND (SELECT count(*) FROM realtime.scheduled_messages AS other
+                 WHERE other.employee_id = $1 AND other.state = 'waiting' AND other.id <> $2) < $5
+        RETURNING *
+        """,
+        employee_id,
+        scheduled_id,
+        send_at,
+        text,
+        most,
+    )
+    return to_scheduled(row) if row else None
+
+
+async def waiting(conn: Conn, employee_id: int) -> int:
+    """Return how many messages of this person wait to be sent."""
+    count: int = await conn.fetchval(
+        """
+        -- scheduled.waiting
+        SELECT count(*) FROM realtime.scheduled_messages
+         WHERE employee_id = $1 AND state = 'waiting'
+        """,
+        employee_id,
+    )
+    return count
+
+
+async def remove(conn: Conn, employee_id: int, scheduled_id: int) -> ScheduledMessage | None:
+    """Forget a message that is not being sent; None when there is none, or it is, or was."""
+    row = await conn.fetchrow(
+        """
+        -- scheduled.remove
+        DELETE FROM realtime.scheduled_messages
+         WHERE employee_id = $1 AND id = $2 AND state <> 'sent'
+           AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+        RETURNING *
+        """,
+        employee_id,
+        scheduled_id,
+    )
+    return to_scheduled(row) if row else None
+
+
+async def page(
+    conn: Conn, employee_id: int, conversation_id: int | None, limit: int
+) -> list[ScheduledMessage]:
+    """Return what waits, the next one first, and behind it what failed, the newest first."""
+    rows = await conn.fetch(
+        """
+        -- scheduled.page
+        SELECT * FROM realtime.scheduled_messages
+         WHERE employee_id = $1 AND state <> 'sent'
+           AND ($2::bigint IS NULL OR conversation_id = $2)
+         ORDER BY state DESC, CASE WHEN state = 'waiting' THEN send_at END, send_at DESC, id
+         LIMIT $3
+        """,
+        employee_id,
+        conversation_id,
+        limit,
+    )
+    return [to_scheduled(row) for row in rows]
+
+
+async def claim(conn: Conn, *, limit: int, lease_s: float) -> list[Due]:
+    """Take messages that are due and that no living node is sending."""
+    rows = await conn.fetch(
+        """
+        -- scheduled.claim
+        UPDATE realtime.scheduled_messages AS s
+           SET claimed_until = clock_timestamp() + make_interval(secs => $2),
+               attempts = s.attempts + 1
+          FROM (SELECT id FROM realtime.scheduled_messages
+                 WHERE state = 'waiting' AND send_at <= clock_timestamp()
+                   AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+                 ORDER BY send_at, id
+                 LIMIT $1
+                   FOR UPDATE SKIP LOCKED) AS due
+         WHERE s.id = due.id
+        RETURNING s.id, s.employee_id, s.conversation_id, s.client_key, s.text, s.attempts
+        """,
+        limit,
+        lease_s,
+    )
+    return [
+        Due(
+            row["id"],
+            row["employee_id"],
+            row["conversation_id"],
+            row["client_key"],
+            row["text"],
+            row["attempts"],
+        )
+        for row in sorted(rows, key=lambda row: row["id"])
+    ]
+
+
+async def next_in(conn: Conn) -> float | None:
+    """Return in how many seconds something will be due; None when nothing waits."""
+    found: float | None = await conn.fetchval(
+        """
+        -- scheduled.next_in
+        SELECT extract(epoch FROM min(greatest(send_at, claimed_until)) - clock_timestamp())::float8
+          FROM (SELECT send_at, claimed_until FROM realtime.scheduled_messages
+                 WHERE state = 'waiting' ORDER BY send_at, id LIMIT 100) AS soon
+        """
+    )
+    return found
+
+
+async def sent(conn: Conn, scheduled_id: int) -> None:
+    """Note that a message was sent."""
+    await conn.execute(
+        """
+        -- scheduled.sent
+        UPDATE realtime.scheduled_messages
+           SET state = 'sent', claimed_until = NULL, done_at = clock_timestamp()
+         WHERE id = $1 AND state = 'waiting'
+        """,
+        scheduled_id,
+    )
+
+
+async def failed(conn: Conn, scheduled_id: int, code: str) -> ScheduledMessage | None:
+    """Note why a message could not be sent; None when that is decided already."""
+    row = await conn.fetchrow(
+        """
+        -- scheduled.failed
+        UPDATE realtime.scheduled_messages
+           SET state = 'failed', failed_code = $2, claimed_until = NULL,
+               done_at = clock_timestamp()
+         WHERE id = $1 AND state = 'waiting'
+        RETURNING *
+        """,
+        scheduled_id,
+        code,
+    )
+    return to_scheduled(row) if row else None
+
+
+async def later(conn: Conn, scheduled_id: int, *, seconds: float) -> None:
+    """Give a claim back after a failure that may pass: due again after these seconds."""
+    await conn.execute(
+        """
+        -- scheduled.later
+        UPDATE realtime.scheduled_messages
+           SET claimed_until = clock_timestamp() + make_interval(secs => $2)
+         WHERE id = $1 AND state = 'waiting'
+        """,
+        scheduled_id,
+        seconds,
+    )
+
+
+async def forget(conn: Conn, *, days: int) -> None:
+    """Delete what was sent or failed longer ago."""
+    await conn.execute(
+        """
+        -- scheduled.forget
+        DELETE FROM realtime.scheduled_messages
+         WHERE done_at < clock_timestamp() - make_interval(days => $1)
+        """,
+        days,
+    )

@@ -1,0 +1,66 @@
+"""Reactions: emojis below a message. Each function is one command; repeating it changes nothing."""
+
+from __future__ import annotations
+
+from gateway import topics
+from gateway.chat.edits import locked
+from gateway.chat.queries import messages as message_queries
+from gateway.chat.queries import reactions as queries
+from gateway.context import Context
+from gateway.errors import ConversationClosed, MessageNotFound, TooManyReactions
+from gateway.protocol import Message, MessageReacted, ReactionAdd, ReactionRemove, ReactionsAre
+
+MAX_DIFFERENT = 20
+MAX_OF_ONE = 10
+
+
+async def add(ctx: Context, command: ReactionAdd) -> ReactionsAre:
+    """Put an emoji below a message."""
+    return await _put(ctx, command, there=True)
+
+
+async def remove(ctx: Context, command: ReactionRemove) -> ReactionsAre:
+    """Take my emoji back."""
+    return await _put(ctx, command, there=False)
+
+
+async def _put(ctx: Context, command: ReactionAdd | ReactionRemove, *, there: bool) -> ReactionsAre:
+    async with ctx.transaction() as tx:
+        standing, message = await locked(ctx, tx.conn, command.conversation_id, command.seq)
+        if message.deleted_at is not None:
+            raise MessageNotFound
+        if standing.closed:
+            raise ConversationClosed
+        mine = _emojis_of(ctx.user_id, message)
+        if (command.emoji in mine) != there:
+            if there:
+                _check_room(message, mine, command.emoji)
+            change = await queries.put(
+                tx.conn, message, ctx.user_id, emoji=command.emoji, removed=not there
+            )
+            found = await message_queries.find(tx.conn, command.conversation_id, command.seq)
+            assert found is not None
+            message = found
+            tx.announce(
+                topics.conversation(command.conversation_id),
+                MessageReacted(
+                    conversation_id=command.conversation_id,
+                    change=change,
+                    seq=command.seq,
+                    reactions=message.reactions,
+                ),
+                change=change,
+            )
+    return ReactionsAre(
+        conversation_id=command.conversation_id, seq=command.seq, reactions=message.reactions
+    )
+
+
+def _emojis_of(employee_id: int, message: Message) -> set[str]:
+    return {one.emoji for one in message.reactions if employee_id in one.employee_ids}
+
+
+def _check_room(message: Message, mine: set[str], emoji: str) -> None:
+    different = {one.emoji for one in message.reactions}
+    if len(mine) >= MAX_OF_ONE or (emoji not in different and len(different) >= MAX_DIFFERENT):
+        raise TooManyReactions

@@ -1,0 +1,112 @@
+"""Messages to be sent later: schedule, change, take back. schedule_worker.py sends them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from gateway.chat.queries import conversations as conversation_queries
+from gateway.chat.queries import scheduled as queries
+from gateway.context import Context, Transaction
+from gateway.errors import (
+    ClientKeyReused,
+    ConversationNotFound,
+    GatewayError,
+    Invalid,
+    ScheduledNotFound,
+    ScheduledSent,
+    TooManyScheduled,
+)
+from gateway.protocol import (
+    MessageReschedule,
+    MessageSchedule,
+    MessageScheduled,
+    MessageScheduledList,
+    MessageUnschedule,
+    ScheduledPage,
+)
+from gateway.protocol.scheduled import MAX_SCHEDULED
+
+SOONEST = timedelta(minutes=1)
+LATEST = timedelta(days=366)
+LISTED = 200
+
+
+async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
+    """Keep a message until its time; the same client_key again returns the first one."""
+    async with ctx.transaction() as tx:
+        await queries.lock(tx.conn, ctx.user_id)
+        if not await conversation_queries.is_participant(
+            tx.conn, ctx.user_id, command.conversation_id
+        ):
+            raise ConversationNotFound
+        found = await queries.find_key(
+            tx.conn, ctx.user_id, command.conversation_id, command.client_key
+        )
+        if found is not None:
+            if found.text != command.text:
+                raise ClientKeyReused
+            return MessageScheduled(scheduled=found)
+        _require_soon(command.send_at)
+        made = await queries.insert(
+            tx.conn,
+            ctx.user_id,
+            command.conversation_id,
+            client_key=command.client_key,
+            text=command.text,
+            send_at=command.send_at,
+            most=MAX_SCHEDULED,
+        )
+    if made is None:
+        raise TooManyScheduled
+    return MessageScheduled(scheduled=made)
+
+
+async def reschedule(ctx: Context, command: MessageReschedule) -> MessageScheduled:
+    """Give a message another time, and another text; one that failed waits again."""
+    _require_soon(command.send_at)
+    async with ctx.transaction() as tx:
+        await queries.lock(tx.conn, ctx.user_id)
+        moved = await queries.move(
+            tx.conn,
+            ctx.user_id,
+            command.scheduled_id,
+            send_at=command.send_at,
+            text=command.text,
+            most=MAX_SCHEDULED,
+        )
+        if moved is None:
+            raise await _why_not(ctx, tx, command.scheduled_id)
+    return MessageScheduled(scheduled=moved)
+
+
+async def unschedule(ctx: Context, command: MessageUnschedule) -> MessageScheduled:
+    """Take a message back before it is sent."""
+    async with ctx.transaction() as tx:
+        removed = await queries.remove(tx.conn, ctx.user_id, command.scheduled_id)
+        if removed is None:
+            raise await _why_not(ctx, tx, command.scheduled_id)
+    return MessageScheduled(scheduled=removed)
+
+
+async def list_all(ctx: Context, command: MessageScheduledList) -> ScheduledPage:
+    """Return what waits and what failed, of all conversations or of one."""
+    async with ctx.reading() as conn:
+        found = await queries.page(conn, ctx.user_id, command.conversation_id, LISTED)
+    return ScheduledPage(scheduled=found)
+
+
+async def _why_not(ctx: Context, tx: Transaction, scheduled_id: int) -> GatewayError:
+    """Say why a message could be neither moved nor taken back."""
+    found = await queries.find(tx.conn, ctx.user_id, scheduled_id)
+    if found is None:
+        return ScheduledNotFound()
+    waiting = await queries.waiting(tx.conn, ctx.user_id)
+    if found.state == "failed" and waiting >= MAX_SCHEDULED:
+        return TooManyScheduled()
+    return ScheduledSent()
+
+
+def _require_soon(send_at: datetime) -> None:
+    now = datetime.now(UTC)
+    if not now + SOONEST <= send_at <= now + LATEST:
+        raise Invalid("must be at least a minute and at most a year from now", path="send_at")

@@ -1,0 +1,103 @@
+"""Every way the gateway says no, each with a code that clients may rely on.
+
+Codes are part of the wire protocol: add one freely, never reuse or rename one.
+The tables in docs/protocol.md are generated from these classes.
+"""
+
+from __future__ import annotations
+
+from gateway.errors.asking import (
+    EmployeeDisabled,
+    Forbidden,
+    HelloRequired,
+    HelloTwice,
+    Invalid,
+    Malformed,
+    OriginRefused,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TooLarge,
+    TooMany,
+    TooSlow,
+    UnknownCommand,
+)
+from gateway.errors.base import (
+    GatewayError,
+    catalogue,
+)
+from gateway.errors.chat import (
+    ClientKeyReused,
+    ConversationClosed,
+    ConversationFull,
+    ConversationNotFound,
+    DirectConversation,
+    EmployeeNotFound,
+    LastOwner,
+    MessageNotFound,
+    ParticipantNotFound,
+    ScheduledNotFound,
+    ScheduledSent,
+    TooManyPinned,
+    TooManyReactions,
+    TooManyScheduled,
+)
+from gateway.errors.load import (
+    DatabaseUnavailable,
+    Draining,
+    IngestBusy,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    PresenceUnavailable,
+    SignatureInvalid,
+    TooFast,
+    TooManyAtOnce,
+    TooManyConnections,
+    TooManyOfUser,
+)
+
+__all__ = [
+    "ClientKeyReused",
+    "ConversationClosed",
+    "ConversationFull",
+    "ConversationNotFound",
+    "DatabaseUnavailable",
+    "DirectConversation",
+    "Draining",
+    "EmployeeDisabled",
+    "EmployeeNotFound",
+    "Forbidden",
+    "GatewayError",
+    "HelloRequired",
+    "HelloTwice",
+    "IngestBusy",
+    "Invalid",
+    "LastOwner",
+    "Malformed",
+    "MessageNotFound",
+    "MethodNotAllowed",
+    "NotFound",
+    "OriginRefused",
+    "Overloaded",
+    "ParticipantNotFound",
+    "PresenceUnavailable",
+    "ScheduledNotFound",
+    "ScheduledSent",
+    "SignatureInvalid",
+    "TokenExpired",
+    "TokenInvalid",
+    "TokenMissing",
+    "TooFast",
+    "TooLarge",
+    "TooMany",
+    "TooManyAtOnce",
+    "TooManyConnections",
+    "TooManyOfUser",
+    "TooManyPinned",
+    "TooManyReactions",
+    "TooManyScheduled",
+    "TooSlow",
+    "UnknownCommand",
+    "catalogue",
+]

@@ -1,0 +1,107 @@
+"""No to a frame, a command or a token."""
+
+from __future__ import annotations
+
+from gateway.errors.base import GatewayError
+
+
+class Malformed(GatewayError):
+    """This is not valid JSON (RFC 8259, UTF-8, at most 1,024 levels deep)."""
+
+    code = "frame.malformed"
+    http_status = 400
+
+
+class TooMany(GatewayError):
+    """The array holds more items than one request may carry."""
+
+    code = "limit.too_many"
+    http_status = 413
+
+
+class TooLarge(GatewayError):
+    """The body is larger than this endpoint accepts."""
+
+    code = "limit.too_large"
+    http_status = 413
+
+
+class TooSlow(GatewayError):
+    """The body did not come to its end in time."""
+
+    code = "limit.too_slow"
+    http_status = 408
+
+
+class UnknownCommand(GatewayError):
+    """There is no command of this type."""
+
+    code = "command.unknown"
+    http_status = 404
+
+
+class Invalid(GatewayError):
+    """A field is missing, unknown, of the wrong type or out of range."""
+
+    code = "command.invalid"
+    http_status = 422
+
+    def __init__(self, message: str = "", *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class HelloRequired(GatewayError):
+    """Say hello first: no other command is served before it."""
+
+    code = "session.hello_required"
+    http_status = 401
+
+
+class HelloTwice(GatewayError):
+    """This connection has already said hello."""
+
+    code = "session.hello_twice"
+    http_status = 409
+
+
+class TokenMissing(GatewayError):
+    """No token was sent."""
+
+    code = "token.missing"
+    http_status = 401
+
+
+class TokenInvalid(GatewayError):
+    """The token is not one of ours, or has been tampered with."""
+
+    code = "token.invalid"
+    http_status = 401
+
+
+class TokenExpired(GatewayError):
+    """The token has expired: get a new one, then come back."""
+
+    code = "token.expired"
+    http_status = 401
+
+
+class EmployeeDisabled(GatewayError):
+    """This employee is no longer active."""
+
+    code = "employee.disabled"
+    http_status = 403
+
+
+class Forbidden(GatewayError):
+    """Your permissions do not allow this."""
+
+    code = "permission.denied"
+    http_status = 403
+
+
+class OriginRefused(GatewayError):
+    """This origin is not on the list of allowed origins."""
+
+    code = "origin.refused"
+    http_status = 403

@@ -1,0 +1,110 @@
+"""No to a PBX, to too much, and in an outage."""
+
+from __future__ import annotations
+
+from gateway.errors.base import GatewayError
+
+
+class SignatureInvalid(GatewayError):
+    """The webhook's signature, timestamp or source is not valid."""
+
+    code = "webhook.signature_invalid"
+    http_status = 401
+
+
+class IngestBusy(GatewayError):
+    """Too many events are waiting; send this batch again."""
+
+    code = "ingest.busy"
+    http_status = 503
+
+    def __init__(self, retry_after: float = 1.0) -> None:
+        super().__init__(f"Too many events are waiting; try again in {retry_after:.1f} s.")
+        self.retry_after = retry_after
+
+
+class TooFast(GatewayError):
+    """You are sending faster than your limit allows."""
+
+    code = "limit.too_fast"
+    http_status = 429
+
+    def __init__(self, retry_after: float = 1.0) -> None:
+        super().__init__(f"Try again in {retry_after:.1f} s.")
+        self.retry_after = round(retry_after, 3)
+
+
+class TooManyConnections(GatewayError):
+    """This address holds too many connections."""
+
+    code = "limit.connections"
+    http_status = 429
+    retry_after = 5.0
+
+
+class TooManyOfUser(GatewayError):
+    """You have too many connections open: close one, or come back later."""
+
+    code = "limit.user_connections"
+    http_status = 429
+    retry_after = 15.0
+
+
+class TooManyAtOnce(GatewayError):
+    """Too many clients connect to this node at this moment."""
+
+    code = "limit.accepts"
+    http_status = 503
+
+    def __init__(self, retry_after: float = 1.0) -> None:
+        super().__init__()
+        self.retry_after = round(retry_after, 3)
+
+
+class DatabaseUnavailable(GatewayError):
+    """The database did not answer, a write may be stored or not: retry with the same key."""
+
+    code = "database.unavailable"
+    http_status = 503
+    retry_after = 1.0
+
+
+class PresenceUnavailable(GatewayError):
+    """Presence cannot be changed at this moment."""
+
+    code = "presence.unavailable"
+    http_status = 503
+    retry_after = 2.0
+
+
+class Overloaded(GatewayError):
+    """Too much is waiting on this node."""
+
+    code = "overloaded"
+    http_status = 503
+
+    def __init__(self, message: str = "", *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = round(retry_after, 3)
+
+
+class Draining(GatewayError):
+    """This node is shutting down: connect again, elsewhere."""
+
+    code = "draining"
+    http_status = 503
+    retry_after = 0.5
+
+
+class NotFound(GatewayError):
+    """There is nothing at this address."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class MethodNotAllowed(GatewayError):
+    """This address does not answer to this HTTP method."""
+
+    code = "method_not_allowed"
+    http_status = 405

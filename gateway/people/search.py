@@ -1,0 +1,26 @@
+"""Colleagues found by name, position or department."""
+
+from __future__ import annotations
+
+from gateway import cursors
+from gateway.context import Context
+from gateway.people.presences import presences_of
+from gateway.people.queries import search as queries
+from gateway.people.queries.search import Place
+from gateway.protocol import EmployeeSearch, EmployeesFound
+
+
+async def employees(ctx: Context, command: EmployeeSearch) -> EmployeesFound:
+    """Return a page of active employees, and how reachable they are."""
+    after = Place(*cursors.unpack_ranked(command.cursor)) if command.cursor else None
+    async with ctx.reading() as conn:
+        found = await queries.employees(
+            conn, command.text.strip(), after=after, limit=command.limit + 1
+        )
+    page = [employee for _, employee in found[: command.limit]]
+    last = found[command.limit - 1][0] if len(found) > command.limit else None
+    return EmployeesFound(
+        employees=page,
+        presences=await presences_of(ctx, [employee.id for employee in page]),
+        next=cursors.pack_ranked(last.rank, last.named, last.id) if last else None,
+    )

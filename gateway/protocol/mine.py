@@ -1,0 +1,99 @@
+"""What is only mine of a conversation on the wire: archived, pinned, muted, notifications."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from gateway.protocol.frame import Id, Position, frame
+
+MAX_PINNED = 20
+
+Notify = Literal["all", "mentions", "none"]
+
+
+@frame
+class Mine:
+    """What one participant has set for a conversation; nobody else sees it."""
+
+    archived: bool = False
+    """Until the next message: a new one brings it back without anybody's doing."""
+    pinned_at: datetime | None = None
+    """Set while it is pinned; show pinned ones first, the latest pinned on top."""
+    muted_until: datetime | None = None
+    """Muted while this lies in the future."""
+    notify: Notify = "all"
+    """What to be notified of on a device that is not looking."""
+    manual_unread: bool = False
+    """Marked unread by hand; a window that is merely open must not undo it."""
+    version: Position = 0
+    """Whoever holds a higher version ignores a lower one."""
+
+
+@frame
+class ConversationArchive:
+    """Client → server: put it out of my list until the next message."""
+
+    type: Literal["conversation.archive"] = "conversation.archive"
+    conversation_id: Id
+
+
+@frame
+class ConversationUnarchive:
+    """Client → server: bring it back into my list."""
+
+    type: Literal["conversation.unarchive"] = "conversation.unarchive"
+    conversation_id: Id
+
+
+@frame
+class ConversationPin:
+    """Client → server: keep it on top of my list; at most 20 can be."""
+
+    type: Literal["conversation.pin"] = "conversation.pin"
+    conversation_id: Id
+
+
+@frame
+class ConversationUnpin:
+    """Client → server: no longer keep it on top."""
+
+    type: Literal["conversation.unpin"] = "conversation.unpin"
+    conversation_id: Id
+
+
+@frame
+class ConversationMute:
+    """Client → server: leave its messages out of my badge until then; without a time, no more."""
+
+    type: Literal["conversation.mute"] = "conversation.mute"
+    conversation_id: Id
+    until: AwareDatetime | None = None
+
+
+@frame
+class ConversationNotify:
+    """Client → server: what to notify me of when I am not looking."""
+
+    type: Literal["conversation.notify"] = "conversation.notify"
+    conversation_id: Id
+    level: Notify
+
+
+@frame
+class MineIs:
+    """Reply to archive, pin, mute, notify and their opposites: how it now is for me."""
+
+    conversation_id: Id
+    mine: Mine
+
+
+@frame
+class ConversationMineChanged:
+    """Server → my devices: what only I see of this conversation is now so."""
+
+    type: Literal["conversation.mine_changed"] = "conversation.mine_changed"
+    conversation_id: Id
+    mine: Mine

@@ -1,0 +1,177 @@
+"""Who is in a conversation, what it is called, and what is mine of it, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, Field
+
+from gateway import commands
+from gateway.protocol import (
+    ConversationAdd,
+    ConversationArchive,
+    ConversationClose,
+    ConversationIs,
+    ConversationLeave,
+    ConversationMute,
+    ConversationNotify,
+    ConversationPin,
+    ConversationRemove,
+    ConversationReopen,
+    ConversationSetRole,
+    ConversationUnarchive,
+    ConversationUnpin,
+    ConversationUpdate,
+    MineIs,
+)
+from gateway.protocol.conversations import History, Role, Title
+from gateway.protocol.frame import Id, frame
+from gateway.protocol.members import MAX_ADDED, AvatarUrl
+from gateway.protocol.mine import Notify
+from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+
+router = APIRouter(
+    prefix="/v1/messenger/conversations/{conversation_id}",
+    tags=["messenger"],
+    route_class=StrictRoute,
+)
+
+
+@frame
+class Changes:
+    """What is to be changed; what is not given stays."""
+
+    title: Title | None = None
+    avatar_url: AvatarUrl | None = None
+    history: History | None = None
+
+
+@frame
+class Newcomers:
+    """Who is to join."""
+
+    employee_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_ADDED)]
+
+
+@frame
+class RoleIs:
+    """A participant's role."""
+
+    role: Role
+
+
+@frame
+class MutedUntil:
+    """How long to leave it out of the badge."""
+
+    until: AwareDatetime
+
+
+@frame
+class NotifyOf:
+    """What to be notified of."""
+
+    level: Notify
+
+
+async def _run(asking: Asking, command: Any) -> Response:
+    return answer(await commands.run(asking, command))
+
+
+@router.patch("", response_model=ConversationIs)
+async def update(asking: Asking, conversation_id: RowId, body: Changes) -> Response:
+    """Change title, picture or history of a group."""
+    command = ConversationUpdate(
+        conversation_id=conversation_id,
+        title=body.title,
+        avatar_url=body.avatar_url,
+        history=body.history,
+    )
+    return await _run(asking, command)
+
+
+@router.post("/participants", response_model=ConversationIs)
+async def add(asking: Asking, conversation_id: RowId, body: Newcomers) -> Response:
+    """Let people join."""
+    command = ConversationAdd(conversation_id=conversation_id, employee_ids=body.employee_ids)
+    return await _run(asking, command)
+
+
+@router.delete("/participants/{employee_id}", response_model=ConversationIs)
+async def remove(asking: Asking, conversation_id: RowId, employee_id: RowId) -> Response:
+    """Take someone out."""
+    command = ConversationRemove(conversation_id=conversation_id, employee_id=employee_id)
+    return await _run(asking, command)
+
+
+@router.put("/participants/{employee_id}/role", response_model=ConversationIs)
+async def set_role(
+    asking: Asking, conversation_id: RowId, employee_id: RowId, body: RoleIs
+) -> Response:
+    """Give someone a role."""
+    command = ConversationSetRole(
+        conversation_id=conversation_id, employee_id=employee_id, role=body.role
+    )
+    return await _run(asking, command)
+
+
+@router.post("/leave", status_code=204, response_class=Response)
+async def leave(asking: Asking, conversation_id: RowId) -> Response:
+    """Take me out."""
+    await commands.run(asking, ConversationLeave(conversation_id=conversation_id))
+    return Response(status_code=204)
+
+
+@router.post("/close", response_model=ConversationIs)
+async def close(asking: Asking, conversation_id: RowId) -> Response:
+    """Take no more messages."""
+    return await _run(asking, ConversationClose(conversation_id=conversation_id))
+
+
+@router.post("/reopen", response_model=ConversationIs)
+async def reopen(asking: Asking, conversation_id: RowId) -> Response:
+    """Take messages again."""
+    return await _run(asking, ConversationReopen(conversation_id=conversation_id))
+
+
+@router.put("/archive", response_model=MineIs)
+async def archive(asking: Asking, conversation_id: RowId) -> Response:
+    """Put it out of my list until the next message."""
+    return await _run(asking, ConversationArchive(conversation_id=conversation_id))
+
+
+@router.delete("/archive", response_model=MineIs)
+async def unarchive(asking: Asking, conversation_id: RowId) -> Response:
+    """Bring it back into my list."""
+    return await _run(asking, ConversationUnarchive(conversation_id=conversation_id))
+
+
+@router.put("/pin", response_model=MineIs)
+async def pin(asking: Asking, conversation_id: RowId) -> Response:
+    """Keep it on top of my list."""
+    return await _run(asking, ConversationPin(conversation_id=conversation_id))
+
+
+@router.delete("/pin", response_model=MineIs)
+async def unpin(asking: Asking, conversation_id: RowId) -> Response:
+    """No longer keep it on top."""
+    return await _run(asking, ConversationUnpin(conversation_id=conversation_id))
+
+
+@router.put("/mute", response_model=MineIs)
+async def mute(asking: Asking, conversation_id: RowId, body: MutedUntil) -> Response:
+    """Leave its messages out of my badge until then."""
+    return await _run(asking, ConversationMute(conversation_id=conversation_id, until=body.until))
+
+
+@router.delete("/mute", response_model=MineIs)
+async def unmute(asking: Asking, conversation_id: RowId) -> Response:
+    """Count its messages again."""
+    return await _run(asking, ConversationMute(conversation_id=conversation_id))
+
+
+@router.put("/notify", response_model=MineIs)
+async def notify(asking: Asking, conversation_id: RowId, body: NotifyOf) -> Response:
+    """Choose what to be notified of."""
+    return await _run(asking, ConversationNotify(conversation_id=conversation_id, level=body.level))

@@ -1,0 +1,115 @@
+"""What becomes of messages, over HTTP: the same commands as on the socket."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import TypeAdapter
+
+from gateway import commands
+from gateway.protocol import (
+    ChangesPage,
+    MessageChanges,
+    MessageDelete,
+    MessageEdit,
+    MessageIs,
+    MessageThread,
+    ReactionAdd,
+    ReactionRemove,
+    ReactionsAre,
+    ThreadPage,
+)
+from gateway.protocol.codec import validate
+from gateway.protocol.frame import MAX_INT, frame
+from gateway.protocol.messages import MAX_PAGE, Emoji, Text
+from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+
+MESSAGES = "/conversations/{conversation_id}/messages/{seq}"
+
+router = APIRouter(prefix="/v1/messenger", tags=["messenger"], route_class=StrictRoute)
+
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+SeqQuery = Annotated[int | None, Query(ge=0, le=MAX_INT)]
+
+_removing: TypeAdapter[ReactionRemove] = TypeAdapter(ReactionRemove)
+
+
+@frame
+class TextNew:
+    """What the message says from now on."""
+
+    text: Text
+
+
+@frame
+class ReactionNew:
+    """What I put below the message."""
+
+    emoji: Emoji
+
+
+@router.patch(MESSAGES, response_model=MessageIs)
+async def edit_message(
+    asking: Asking, conversation_id: RowId, seq: RowId, body: TextNew
+) -> Response:
+    """Give a message of mine another text."""
+    command = MessageEdit(conversation_id=conversation_id, seq=seq, text=body.text)
+    return answer(await commands.run(asking, command))
+
+
+@router.delete(MESSAGES, response_model=MessageIs)
+async def delete_message(asking: Asking, conversation_id: RowId, seq: RowId) -> Response:
+    """Delete a message; its place is left. Doing it again answers the same."""
+    command = MessageDelete(conversation_id=conversation_id, seq=seq)
+    return answer(await commands.run(asking, command))
+
+
+@router.post(MESSAGES + "/reactions", response_model=ReactionsAre)
+async def add_reaction(
+    asking: Asking, conversation_id: RowId, seq: RowId, body: ReactionNew
+) -> Response:
+    """Put an emoji below a message; doing it again changes nothing."""
+    command = ReactionAdd(conversation_id=conversation_id, seq=seq, emoji=body.emoji)
+    return answer(await commands.run(asking, command))
+
+
+@router.delete(MESSAGES + "/reactions", response_model=ReactionsAre)
+async def remove_reaction(
+    asking: Asking,
+    conversation_id: RowId,
+    seq: RowId,
+    emoji: Annotated[str, Query(description="The one to take back, percent-encoded.")],
+) -> Response:
+    """Take my emoji back; doing it again changes nothing."""
+    command = validate(_removing, {"conversation_id": conversation_id, "seq": seq, "emoji": emoji})
+    return answer(await commands.run(asking, command))
+
+
+@router.get(MESSAGES + "/thread", response_model=ThreadPage)
+async def thread(
+    asking: Asking,
+    conversation_id: RowId,
+    seq: RowId,
+    *,
+    before: SeqQuery = None,
+    after: SeqQuery = None,
+    limit: Limit = 50,
+) -> Response:
+    """Return a message and answers to it: the newest ones, or those before or after a seq."""
+    command = MessageThread(
+        conversation_id=conversation_id, seq=seq, before=before, after=after, limit=limit
+    )
+    return answer(await commands.run(asking, command))
+
+
+@router.get("/conversations/{conversation_id}/changes", response_model=ChangesPage)
+async def changes(
+    asking: Asking,
+    conversation_id: RowId,
+    after: Annotated[int, Query(ge=0, le=MAX_INT)],
+    limit: Limit = MAX_PAGE,
+) -> Response:
+    """Return what has happened in a conversation after a change, as events."""
+    command = MessageChanges(conversation_id=conversation_id, after=after, limit=limit)
+    return answer(await commands.run(asking, command))

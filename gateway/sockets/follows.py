@@ -1,0 +1,79 @@
+"""What a node does after it delivered an event: counts to read anew, topics to join or to leave.
+
+hub ─▶ Follows ─▶ UnreadPush, welcome, Upkeep.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway import topics
+from gateway.bus import Announcement
+from gateway.sockets import welcome
+
+if TYPE_CHECKING:
+    from gateway.sockets.node import Node
+
+
+class Follows:
+    """The consequences of one node's deliveries."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def register(self) -> None:
+        """Have the hub call these."""
+        after = self._node.hub.after
+        for happened in ("message.created", "message.updated", "message.deleted"):
+            after(happened, self._message_delivered)
+        after("receipt.read", self._receipt_delivered)
+        after("conversation.created", self._conversation_delivered)
+        after("conversation.mine_changed", self._mine_delivered)
+        after("participant.changed", self._participant_delivered)
+
+    def _message_delivered(self, announcement: Announcement, listeners: Any) -> None:
+        conversation_id = topics.conversation_of(announcement.topic)
+        assert conversation_id is not None
+        self._node.unread.changed({listener.user_id for listener in listeners}, conversation_id)
+
+    def _receipt_delivered(self, announcement: Announcement, _listeners: Any) -> None:
+        event = orjson.loads(announcement.payload)
+        self._node.unread.changed([event["employee_id"]], event["conversation_id"])
+
+    def _conversation_delivered(self, announcement: Announcement, listeners: Any) -> None:
+        event = orjson.loads(announcement.payload)
+        conversation_id, change = event["conversation_id"], event["change"]
+        for session in list(listeners):
+            if topics.conversation(conversation_id) in session.topics:
+                continue
+            if not session.live:  # its hello looks for such conversations itself
+                session.missed_joins = True
+                continue
+            self._node.spawn(
+                welcome.join_late(self._node, session, conversation_id, change),
+                name="session.join_late",
+            )
+
+    def _mine_delivered(self, announcement: Announcement, _listeners: Any) -> None:
+        employee_id = topics.user_of(announcement.topic)
+        assert employee_id is not None
+        event = orjson.loads(announcement.payload)
+        self._node.unread.changed([employee_id], event["conversation_id"])
+
+    def _participant_delivered(self, announcement: Announcement, listeners: Any) -> None:
+        """Let who has left hear nothing more; they may have been let in again since."""
+        event = orjson.loads(announcement.payload)
+        if not event["left"]:
+            return
+        employee_id = event["participant"]["employee"]["id"]
+        leaving = [session for session in listeners if session.user_id == employee_id]
+        for session in leaving:
+            self._node.hub.part(session, [announcement.topic])
+            session.missed_joins = True  # for one whose hello is not through yet
+        self._node.unread.changed([employee_id], event["conversation_id"])
+        if live := [session for session in leaving if session.live]:
+            self._node.spawn(
+                self._node.upkeep.let_in_again(employee_id, live), name="session.let_in_again"
+            )
