@@ -132,7 +132,8 @@ def _reactions(row: Any) -> MessageReacted:
     )
 
 
-def _participant(row: Any) -> ParticipantChanged:
+def participant_changed(row: Any) -> ParticipantChanged:
+    """Make the event of a row of participants, with the employee's columns beside it."""
     employee = Employee(
         id=row["employee_id"],
         name=row["name"] or "",
@@ -150,7 +151,8 @@ def _participant(row: Any) -> ParticipantChanged:
     )
 
 
-def _info(row: Any) -> ConversationUpdated:
+def conversation_updated(row: Any) -> ConversationUpdated:
+    """Make the event of a row of conversations."""
     return ConversationUpdated(
         conversation_id=row["id"],
         change=row["at"],
@@ -164,6 +166,6 @@ def _info(row: Any) -> ConversationUpdated:
 EVENTS: dict[str, Callable[[Any], Any]] = {
     "message": _message,
     "reactions": _reactions,
-    "participant": _participant,
-    "info": _info,
+    "participant": participant_changed,
+    "info": conversation_updated,
 }

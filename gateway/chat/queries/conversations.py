@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway.db import Conn
@@ -34,38 +34,6 @@ async def memberships(conn: Conn, employee_id: int, limit: int) -> list[Membersh
         limit,
     )
     return [Membership(row["id"], row["last_change"]) for row in rows]
-
-
-async def positions(conn: Conn, conversation_ids: Sequence[int]) -> dict[int, int]:
-    """Return conversation → last_change."""
-    rows = await conn.fetch(
-        """
-        -- conversations.positions
-        SELECT id, last_change FROM realtime.conversations WHERE id = ANY ($1::bigint[])
-        """,
-        conversation_ids,
-    )
-    return {row["id"]: row["last_change"] for row in rows}
-
-
-async def fingerprints(conn: Conn, employee_ids: Collection[int]) -> dict[int, tuple[int, int]]:
-    """Return employee → how many conversations they are in, and the sum of their numbers.
-
-    Index-only, and enough to see that a membership came or went without reading all of them.
-    """
-    rows = await conn.fetch(
-        """
-        -- conversations.fingerprints
-        SELECT asked.id, count(p.conversation_id) AS count,
-               coalesce(sum(p.conversation_id), 0)::text AS sum
-          FROM unnest($1::bigint[]) AS asked (id)
-          LEFT JOIN realtime.conversation_participants AS p
-            ON p.employee_id = asked.id AND p.left_seq IS NULL
-         GROUP BY asked.id
-        """,
-        list(employee_ids),
-    )
-    return {row["id"]: (row["count"], int(row["sum"])) for row in rows}
 
 
 async def is_participant(conn: Conn, employee_id: int, conversation_id: int) -> bool:

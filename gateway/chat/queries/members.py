@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from gateway.chat.queries.changes import conversation_updated, participant_changed
 from gateway.db import Conn
 from gateway.protocol import (
     ConversationUpdated,
-    Employee,
-    Participant,
     ParticipantChanged,
 )
 from gateway.protocol.conversations import History, Kind, Role
@@ -224,7 +222,7 @@ async def update(
                closed_at = CASE WHEN $5 THEN coalesce(closed_at, now()) END,
                last_change = last_change + 1, info_change = last_change + 1
          WHERE id = $1
-        RETURNING id, info_change, title, avatar_url, history, closed_at
+        RETURNING id, info_change AS at, title, avatar_url, history, closed_at
         """,
         conversation_id,
         title,
@@ -233,14 +231,7 @@ async def update(
         closed,
     )
     assert row is not None
-    return ConversationUpdated(
-        conversation_id=row["id"],
-        change=row["info_change"],
-        title=row["title"],
-        avatar_url=row["avatar_url"],
-        closed_at=row["closed_at"],
-        history=row["history"],
-    )
+    return conversation_updated(row)
 
 
 async def changed(
@@ -250,9 +241,9 @@ async def changed(
     rows = await conn.fetch(
         """
         -- members.changed
-        SELECT p.conversation_id, p.change, p.role, p.last_read_seq,
-               p.left_seq IS NOT NULL AS "left", p.employee_id,
-               e.name, e.department, e.position, e.avatar_url
+        SELECT p.conversation_id AS id, p.change AS at, p.role, p.last_read_seq, p.left_seq,
+               p.employee_id, e.name, e.department, e.position,
+               e.avatar_url AS employee_avatar_url
           FROM realtime.conversation_participants AS p
           LEFT JOIN crm.employees AS e ON e.id = p.employee_id
          WHERE p.conversation_id = $1 AND p.employee_id = ANY ($2::bigint[])
@@ -261,22 +252,4 @@ async def changed(
         conversation_id,
         list(employee_ids),
     )
-    return [_to_event(row) for row in rows]
-
-
-def _to_event(row: Any) -> ParticipantChanged:
-    employee = Employee(
-        id=row["employee_id"],
-        name=row["name"] or "",
-        department=row["department"],
-        position=row["position"],
-        avatar_url=row["avatar_url"],
-    )
-    return ParticipantChanged(
-        conversation_id=row["conversation_id"],
-        change=row["change"],
-        participant=Participant(
-            employee=employee, role=row["role"], last_read_seq=row["last_read_seq"]
-        ),
-        left=row["left"],
-    )
+    return [participant_changed(row) for row in rows]
