@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gateway.auth.queries.employees import Found, to_found
+from gateway.auth.queries.employees import Found, to_employee, to_found
 from gateway.db import Conn
 from gateway.protocol import Employee
 
@@ -36,13 +36,4 @@ async def named(conn: Conn, employee_ids: Collection[int]) -> list[Employee]:
         """,
         list(employee_ids),
     )
-    return [
-        Employee(
-            id=row["id"],
-            name=row["name"],
-            department=row["department"],
-            position=row["position"],
-            avatar_url=row["avatar_url"],
-        )
-        for row in rows
-    ]
+    return [to_employee(row) for row in rows]

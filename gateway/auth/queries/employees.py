@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -36,25 +35,9 @@ async def find(conn: Conn, employee_id: int) -> Found | None:
     return to_found(row) if row else None
 
 
-async def standing(conn: Conn, employee_ids: Collection[int]) -> dict[int, Found]:
-    """Return these employees as the CRM has them now; who is gone is left out."""
-    rows = await conn.fetch(
-        """
-        -- employees.standing
-        SELECT e.id, e.name, e.department, e.position, e.avatar_url, e.active,
-               ARRAY(SELECT p.permission FROM crm.permissions AS p
-                      WHERE p.employee_id = e.id) AS permissions
-          FROM crm.employees AS e
-         WHERE e.id = ANY ($1::bigint[])
-        """,
-        list(employee_ids),
-    )
-    return {row["id"]: to_found(row) for row in rows}
-
-
 def to_found(row: Any) -> Found:
-    """Make an employee of a row with these columns."""
-    return Found(_to_employee(row), row["active"], _shared(tuple(row["permissions"])))
+    """Make an employee with their rights of a row with these columns."""
+    return Found(to_employee(row), row["active"], _shared(tuple(row["permissions"])))
 
 
 @lru_cache(maxsize=1_024)
@@ -63,7 +46,8 @@ def _shared(permissions: tuple[str, ...]) -> frozenset[str]:
     return frozenset(permissions)
 
 
-def _to_employee(row: Any) -> Employee:
+def to_employee(row: Any) -> Employee:
+    """Make an employee of a row with these columns."""
     return Employee(
         id=row["id"],
         name=row["name"],

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
+from gateway.auth.queries.employees import to_employee
 from gateway.db import Conn
 from gateway.protocol import Employee
 
 
-async def page(
-    conn: Conn, *, text: str, after: tuple[str, int] | None, limit: int
-) -> list[Employee]:
-    """Return active employees by name; text is part of a name, position or department."""
+async def first(conn: Conn, limit: int) -> list[Employee]:
+    """Return active employees by name."""
     rows = await conn.fetch(
         """
-        -- directory.page
+        -- directory.first
         SELECT id, name, department, position, avatar_url
           FROM crm.employees
          WHERE active
-           AND strpos(lower(concat_ws(' ', name, position, department)), lower($1)) > 0
-           AND ($2::text IS NULL OR (name, id) > ($2, $3::bigint))
          ORDER BY name, id
-         LIMIT $4
+         LIMIT $1
         """,
-        text,
-        after[0] if after else None,
-        after[1] if after else None,
         limit,
     )
-    return [
-        Employee(
-            id=row["id"],
-            name=row["name"],
-            department=row["department"],
-            position=row["position"],
-            avatar_url=row["avatar_url"],
-        )
-        for row in rows
-    ]
+    return [to_employee(row) for row in rows]

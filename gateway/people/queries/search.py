@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.auth.queries.employees import to_employee
 from gateway.db import Conn
 from gateway.protocol import Employee
 
@@ -63,13 +64,7 @@ async def employees(
     return [
         (
             Place(row["rank"], row["named"], row["id"]),
-            Employee(
-                id=row["id"],
-                name=row["name"],
-                department=row["department"],
-                position=row["position"],
-                avatar_url=row["avatar_url"],
-            ),
+            to_employee(row),
         )
         for row in rows
     ]
