@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from gateway import topics
 from gateway.auth import Identity
 from gateway.bus import Announcement, announce
 from gateway.db import Conn, Pool
@@ -108,6 +109,10 @@ class Transaction:
     def announce(self, topic: str, event: Any, *, change: int = 0, by: int = 0) -> None:
         """Tell everyone on this topic, after the COMMIT and not if there is none."""
         self.announcements.append(announce(topic, event, change=change, by=by))
+
+    def changed(self, event: Any) -> None:
+        """Tell a conversation's participants of a change of it; the event has both in it."""
+        self.announce(topics.conversation(event.conversation_id), event, change=event.change)
 
 
 @dataclass(frozen=True, slots=True)

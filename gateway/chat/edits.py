@@ -6,7 +6,6 @@ announces it after the COMMIT.
 
 from __future__ import annotations
 
-from gateway import topics
 from gateway.chat import mentions
 from gateway.chat.messages import standing_of
 from gateway.chat.queries import edits as queries
@@ -44,14 +43,12 @@ async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
                 sender_role=standing.role,
                 mentions=mentions.named_in(ctx, command.text),
             )
-            tx.announce(
-                topics.conversation(message.conversation_id),
+            tx.changed(
                 MessageUpdated(
                     conversation_id=message.conversation_id,
                     change=message.change,
                     message=message,
-                ),
-                change=message.change,
+                )
             )
     return MessageIs(message=message)
 
@@ -64,14 +61,12 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
             raise Forbidden("Only who wrote a message, an owner or an admin may delete it.")
         if message.deleted_at is None:
             message = await queries.delete(tx.conn, message, by=ctx.user_id)
-            tx.announce(
-                topics.conversation(message.conversation_id),
+            tx.changed(
                 MessageDeleted(
                     conversation_id=message.conversation_id,
                     change=message.change,
                     message=message,
-                ),
-                change=message.change,
+                )
             )
     return MessageIs(message=message)
 

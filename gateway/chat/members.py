@@ -188,14 +188,14 @@ class _Change:
         message = await system.say(
             self.conn, self.room.id, {"event": event, "by": self.ctx.user_id, **attrs}
         )
-        self._announce(
+        self.tx.changed(
             MessageCreated(conversation_id=self.room.id, change=message.change, message=message)
         )
 
     async def tell_of(self, employee_ids: Collection[int]) -> None:
         """Announce how these people's places now are."""
         for event in await queries.changed(self.conn, self.room.id, employee_ids):
-            self._announce(event)
+            self.tx.changed(event)
 
     async def give_role(self, employee_id: int, role: Any) -> None:
         await queries.set_role(self.conn, self.room.id, employee_id, role)
@@ -212,10 +212,7 @@ class _Change:
             "closed": room.closed_at is not None,
         }
         if before | changes != before:
-            self._announce(await queries.update(self.conn, room.id, **(before | changes)))
-
-    def _announce(self, event: Any) -> None:
-        self.tx.announce(topics.conversation(self.room.id), event, change=event.change)
+            self.tx.changed(await queries.update(self.conn, room.id, **(before | changes)))
 
     async def look(self) -> Conversation:
         """Return the conversation as it now is to who asked."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncpg
 
-from gateway import topics
 from gateway.chat import mentions
 from gateway.chat.queries import changes, pages
 from gateway.chat.queries import messages as queries
@@ -64,14 +63,12 @@ async def _store(ctx: Context, command: MessageSend) -> Message | None:
             mentions=mentions.named_in(ctx, command.text),
         )
         if message is not None:
-            tx.announce(
-                topics.conversation(message.conversation_id),
+            tx.changed(
                 MessageCreated(
                     conversation_id=message.conversation_id,
                     change=message.change,
                     message=message,
-                ),
-                change=message.change,
+                )
             )
     return message
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gateway import topics
 from gateway.chat.edits import locked
 from gateway.chat.queries import messages as message_queries
 from gateway.chat.queries import reactions as queries
@@ -41,15 +40,13 @@ async def _put(ctx: Context, command: ReactionAdd | ReactionRemove, *, there: bo
             found = await message_queries.find(tx.conn, command.conversation_id, command.seq)
             assert found is not None
             message = found
-            tx.announce(
-                topics.conversation(command.conversation_id),
+            tx.changed(
                 MessageReacted(
                     conversation_id=command.conversation_id,
                     change=change,
                     seq=command.seq,
                     reactions=message.reactions,
-                ),
-                change=change,
+                )
             )
     return ReactionsAre(
         conversation_id=command.conversation_id, seq=command.seq, reactions=message.reactions

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, cast
 from gateway.chat.queries.messages import to_reactions
 from gateway.chat.queries.overview import Line
 from gateway.chat.rosters import Roster
-from gateway.chat.views import Asked, View
+from gateway.chat.views import Asked, View, unread_of
 from gateway.context import Context
 from gateway.protocol import Call, Conversation, Message, Mine, Participant, Presence, Unread
 from gateway.protocol.codec import Printed
@@ -92,15 +92,7 @@ def _conversation(line: Line, roster: Roster, seen: Mapping[int, Seen]) -> Conve
         last_change=line.last_change,
         last_message=_newest(line),
         last_message_at=line.last_message_at,
-        unread=Unread(
-            conversation_id=line.id,
-            unread=line.unread,
-            mentions=line.mentions,
-            last_read_seq=line.last_read_seq,
-            version=line.version,
-            muted_until=line.muted_until,
-            archived=line.archived,
-        ),
+        unread=unread_of(line),
         mine=Mine(
             archived=line.archived,
             pinned_at=line.pinned_at,

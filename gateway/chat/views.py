@@ -109,7 +109,7 @@ class _Look:
         return View(
             lines=shown,
             next=cursors.pack(last.last_message_at, last.id) if last else None,
-            unread=[_unread(line) for line in self._lines if line.unread][
+            unread=[unread_of(line) for line in self._lines if line.unread][
                 :MAX_UNREAD_CONVERSATIONS
             ],
             positions=self.positions,
@@ -118,7 +118,8 @@ class _Look:
         )
 
 
-def _unread(line: Line) -> Unread:
+def unread_of(line: Line) -> Unread:
+    """Return the counts that a line of the overview holds."""
     return Unread(
         conversation_id=line.id,
         unread=line.unread,

@@ -36,6 +36,28 @@ async def memberships(conn: Conn, employee_id: int, limit: int) -> list[Membersh
     return [Membership(row["id"], row["last_change"]) for row in rows]
 
 
+async def lock(conn: Conn, employee_id: int, conversation_id: int) -> bool:
+    """Lock the conversation until the transaction ends; False when this person is not in it.
+
+    Read membership after that, by a statement of its own: who was removed while this one waited
+    is not in it. The look at it here only keeps strangers from locking.
+    """
+    return bool(
+        await conn.fetchval(
+            """
+            -- conversations.lock
+            SELECT true
+              FROM realtime.conversations AS c
+              JOIN realtime.conversation_participants AS p ON p.conversation_id = c.id
+             WHERE c.id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL
+               FOR NO KEY UPDATE OF c
+            """,
+            employee_id,
+            conversation_id,
+        )
+    )
+
+
 async def is_participant(conn: Conn, employee_id: int, conversation_id: int) -> bool:
     """Say whether this person is in this conversation now."""
     return bool(

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.chat.queries import conversations
 from gateway.chat.queries.changes import conversation_updated, participant_changed
 from gateway.db import Conn
 from gateway.protocol import (
@@ -41,28 +42,12 @@ class Seat:
 
 
 async def lock(conn: Conn, employee_id: int, conversation_id: int) -> Room | None:
-    """Lock the conversation until the transaction ends; None when this person is not in it.
-
-    Membership is read after the lock was got, by a statement of its own: who was removed while
-    this one waited is not in it. The first look only keeps strangers from locking.
-    """
-    locked = await conn.fetchval(
-        """
-        -- members.lock
-        SELECT true
-          FROM realtime.conversations AS c
-          JOIN realtime.conversation_participants AS p ON p.conversation_id = c.id
-         WHERE c.id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL
-           FOR NO KEY UPDATE OF c
-        """,
-        employee_id,
-        conversation_id,
-    )
-    if not locked:
+    """Lock the conversation, and return it; None when this person is not in it then."""
+    if not await conversations.lock(conn, employee_id, conversation_id):
         return None
     row = await conn.fetchrow(
         """
-        -- members.room
+        -- members.lock
         SELECT c.id, c.kind, c.title, c.avatar_url, c.history, c.closed_at, p.role
           FROM realtime.conversation_participants AS p
           JOIN realtime.conversations AS c ON c.id = p.conversation_id

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from gateway.chat.queries import conversations
 from gateway.db import Conn, bigints
 from gateway.protocol import Message, Reaction
 
@@ -175,18 +176,7 @@ async def standing(
     With lock, the conversation's row is held until the transaction ends, and membership is read
     after it was got: who was removed meanwhile is not in it.
     """
-    if lock and not await conn.fetchval(
-        """
-        -- messages.lock_conversation
-        SELECT true
-          FROM realtime.conversations AS c
-          JOIN realtime.conversation_participants AS p ON p.conversation_id = c.id
-         WHERE c.id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL
-           FOR NO KEY UPDATE OF c
-        """,
-        employee_id,
-        conversation_id,
-    ):
+    if lock and not await conversations.lock(conn, employee_id, conversation_id):
         return None
     row = await conn.fetchrow(
         """
