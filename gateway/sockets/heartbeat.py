@@ -33,6 +33,10 @@ class Wheel:
         self.lag_s = 0.0
         """How late the last tick came: what the event loop was busy with."""
 
+    def __len__(self) -> int:
+        """How many entries there are; counted when somebody looks."""
+        return sum(map(len, self._slots))
+
     def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._started_at = loop.time()

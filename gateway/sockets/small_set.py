@@ -52,6 +52,3 @@ class SmallSet(Generic[T]):
             return False
         self.items.remove(item)
         return True
-
-    def clear(self) -> None:
-        self.items = []

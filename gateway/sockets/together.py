@@ -34,14 +34,12 @@ class Together(Generic[Q, A]):
         spawn: Spawn,
         name: str,
         most: int = 16,
-        at_once: int = 1,
     ) -> None:
         self._load = load
         self._spawn = spawn
         self._name = name
         self._most = most
-        self._at_once = at_once
-        self._reading = 0
+        self._reading = False
         self._waiting: deque[tuple[Q, asyncio.Future[A]]] = deque()
 
     async def ask(self, question: Q) -> A:
@@ -52,10 +50,10 @@ class Together(Generic[Q, A]):
         return await answer
 
     def _go_on(self) -> None:
-        while self._waiting and self._reading < self._at_once:
+        while self._waiting and not self._reading:
             batch = self._take()
             if batch:
-                self._reading += 1
+                self._reading = True
                 self._spawn(self._read(batch), name=self._name)
 
     def _take(self) -> list[tuple[Q, asyncio.Future[A]]]:
@@ -67,7 +65,7 @@ class Together(Generic[Q, A]):
         try:
             await self._settle(batch)
         finally:
-            self._reading -= 1
+            self._reading = False
             for _, answer in batch:
                 answer.cancel()  # this task was cancelled: nobody will answer them
             self._go_on()

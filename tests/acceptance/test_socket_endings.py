@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
-from gateway.sockets.heartbeat import Wheel
 from gateway.sockets.sender import HIGH_WATER
 from tests.conformance.echo_server import echo_settings, serving
 from tests.conformance.frames import (
@@ -94,11 +93,6 @@ async def upgraded(port: int, *, with_it: bytes = b"") -> AsyncIterator[Raw]:
         writer.transport.abort()
 
 
-def waiting_on(wheel: Wheel) -> int:
-    """Count the entries of a timing wheel."""
-    return sum(map(len, wheel._slots))
-
-
 async def say_goodbye(client: Raw) -> None:
     client.say(close_frame(1000))
     assert heard(await client.read_to_the_end())[-1].code == 1000
@@ -157,7 +151,7 @@ async def test_four_hundred_connections_leave_nothing_behind(empty_desk: Desk) -
     node = started.node
     async with empty_desk.http(OKSANA) as http:
         await http.post("/v1/conversations", json={"employee_id": PETRO})
-    await eventually(lambda: waiting_on(node.wheel) == 0)
+    await eventually(lambda: len(node.wheel) == 0)
     tasks = len(asyncio.all_tasks())
     token = empty_desk.token(OKSANA)
     kept, welcomed = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(8)
@@ -179,7 +173,7 @@ async def test_four_hundred_connections_leave_nothing_behind(empty_desk: Desk) -
     assert not node.hub.topics()
     assert len(node.streams) == 0
     assert not node.watches._watchers
-    await eventually(lambda: waiting_on(node.wheel) == 0, timeout_s=40)
+    await eventually(lambda: len(node.wheel) == 0, timeout_s=40)
 
 
 async def test_random_bytes_on_real_sockets_break_nothing() -> None:
