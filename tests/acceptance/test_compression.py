@@ -89,7 +89,8 @@ async def test_long_events_come_deflated_and_short_ones_plain(desk: Desk) -> Non
     ]
     assert messages[0][0] == messages[1][0], "built once"
     assert len(messages[0][0]) * 3 < len(orjson.dumps(heard[0]))
-    assert offers[0].seen[-1] == (False, b'{"id":7,"ok":{"type":"pong"}}')
+    # Not the last of them: the count that follows a message by itself may come behind it.
+    assert (False, b'{"id":7,"ok":{"type":"pong"}}') in offers[0].seen
 
 
 @pytest.mark.parametrize("bits", [9, 10, 15])

@@ -34,9 +34,8 @@ async def page(
 
     archived None: those that are and those that are not.
 
-    One statement: the page is chosen first, then each lateral touches one conversation. The
-    check against last_read_seq stands inside the laterals' WHERE, where PostgreSQL plans it as
-    a One-Time Filter and never opens messages of a conversation that is read to its end.
+    One statement: the page is chosen first, then each lateral touches one conversation, and
+    messages only where something is unread (realtime.unread_after).
     """
     rows = await conn.fetch(
         """
@@ -57,27 +56,12 @@ async def page(
              ORDER BY c.last_message_at DESC, c.id DESC
              LIMIT $5
         )
-        SELECT mine.*, unread.unread, mentions.mentions, people.participants,
+        SELECT mine.*, behind.unread, behind.mentions, people.participants,
                people.participant_count, newest.*
           FROM mine
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS unread
-                 FROM (SELECT FROM realtime.messages AS m
-                        WHERE mine.last_seq > mine.last_read_seq
-                          AND m.conversation_id = mine.id AND m.seq > mine.last_read_seq
-                          AND m.state = 0 AND m.sender_id IS DISTINCT FROM $1
-                        LIMIT $6) AS capped
-               ) AS unread
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS mentions
-                 FROM (SELECT FROM realtime.messages AS m
-                        WHERE mine.last_seq > mine.last_read_seq
-                          AND m.conversation_id = mine.id AND m.seq > mine.last_read_seq
-                          AND m.state = 0 AND (m.mention_all OR m.mention_ids IS NOT NULL)
-                          AND m.sender_id IS DISTINCT FROM $1
-                          AND (m.mention_all OR $1 = ANY (m.mention_ids))
-                        LIMIT $6) AS capped
-               ) AS mentions
+         CROSS JOIN realtime.unread_after(
+               mine.id, mine.last_seq, mine.last_read_seq, $1, $6
+               ) AS behind
          CROSS JOIN LATERAL (
                SELECT jsonb_agg(jsonb_build_object(
                           'id', e.id, 'name', e.name, 'department', e.department,

@@ -121,31 +121,16 @@ async def lines(
                mine.notify, mine.manual_unread, mine.mine_version, mine.hidden_to,
                mine.last_seq, mine.last_change, mine.last_message_at, mine.last_read_seq,
                mine.last_change + mine.read_version AS version,
-               unread.unread, mentions.mentions, shown.listed, shown.people,
+               behind.unread, behind.mentions, shown.listed, shown.people,
                greatest(shown.listed, counted.count) AS participant_count,
                newest.seq, newest.change, newest.sender_id, newest.client_key, newest.body,
                nullif(newest.created_at, mine.last_message_at) AS created_at,
                newest.kind AS message_kind, newest.attrs, newest.reply_to_seq, newest.reply_count,
                newest.mention_ids, newest.mention_all, newest.reactions, newest.edited_at
           FROM mine
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS unread
-                 FROM (SELECT FROM realtime.messages AS m
-                        WHERE mine.last_seq > mine.last_read_seq
-                          AND m.conversation_id = mine.id AND m.seq > mine.last_read_seq
-                          AND m.state = 0 AND m.sender_id IS DISTINCT FROM mine.employee_id
-                        LIMIT $4) AS capped
-               ) AS unread
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS mentions
-                 FROM (SELECT FROM realtime.messages AS m
-                        WHERE mine.last_seq > mine.last_read_seq
-                          AND m.conversation_id = mine.id AND m.seq > mine.last_read_seq
-                          AND m.state = 0 AND (m.mention_all OR m.mention_ids IS NOT NULL)
-                          AND m.sender_id IS DISTINCT FROM mine.employee_id
-                          AND (m.mention_all OR mine.employee_id = ANY (m.mention_ids))
-                        LIMIT $4) AS capped
-               ) AS mentions
+         CROSS JOIN realtime.unread_after(
+               mine.id, mine.last_seq, mine.last_read_seq, mine.employee_id, $4
+               ) AS behind
          CROSS JOIN LATERAL (
                SELECT count(*) AS listed,
                       string_agg(q.employee_id || q.role || q.last_read_seq, ',') AS people
@@ -168,7 +153,7 @@ async def lines(
                 ORDER BY m.seq DESC
                 LIMIT 1
                ) AS newest ON true
-         WHERE mine.place <= $3 OR unread.unread > 0
+         WHERE mine.place <= $3 OR behind.unread > 0
          ORDER BY mine.employee_id, mine.place
         """,
         employee_ids,

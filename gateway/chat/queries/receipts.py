@@ -152,28 +152,15 @@ async def unread(conn: Conn, employee_id: int) -> list[Unread]:
         """
         -- receipts.unread
         SELECT p.conversation_id, p.last_read_seq, c.last_change + p.read_version AS version,
-               unread.unread, mentions.mentions, p.muted_until,
+               behind.unread, behind.mentions, p.muted_until,
                coalesce(c.last_seq <= p.archived_seq, false) AS archived
           FROM realtime.conversation_participants AS p
           JOIN realtime.conversations AS c
             ON c.id = p.conversation_id AND c.last_seq > p.last_read_seq
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS unread
-                 FROM (SELECT FROM realtime.messages AS m
-                        WHERE m.conversation_id = p.conversation_id AND m.seq > p.last_read_seq
-                          AND m.state = 0 AND m.sender_id IS DISTINCT FROM p.employee_id
-                        LIMIT $2) AS capped
-               ) AS unread
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS mentions
-                 FROM (SELECT FROM realtime.messages AS m
-                        WHERE m.conversation_id = p.conversation_id AND m.seq > p.last_read_seq
-                          AND m.state = 0 AND (m.mention_all OR m.mention_ids IS NOT NULL)
-                          AND m.sender_id IS DISTINCT FROM p.employee_id
-                          AND (m.mention_all OR p.employee_id = ANY (m.mention_ids))
-                        LIMIT $2) AS capped
-               ) AS mentions
-         WHERE p.employee_id = $1 AND p.left_seq IS NULL AND unread.unread > 0
+         CROSS JOIN realtime.unread_after(
+               p.conversation_id, c.last_seq, p.last_read_seq, p.employee_id, $2
+               ) AS behind
+         WHERE p.employee_id = $1 AND p.left_seq IS NULL AND behind.unread > 0
          ORDER BY c.last_message_at DESC
          LIMIT $3
         """,
@@ -204,26 +191,11 @@ async def unread_of(conn: Conn, pairs: Sequence[tuple[int, int]]) -> list[tuple[
               JOIN realtime.conversations AS c ON c.id = p.conversation_id
         )
         SELECT p.employee_id, p.conversation_id, p.last_read_seq, p.version, p.muted_until,
-               p.archived, unread.unread, mentions.mentions
+               p.archived, behind.unread, behind.mentions
           FROM p
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS unread
-                 FROM (SELECT FROM realtime.messages AS m
-                        WHERE p.last_seq > p.last_read_seq
-                          AND m.conversation_id = p.conversation_id AND m.seq > p.last_read_seq
-                          AND m.state = 0 AND m.sender_id IS DISTINCT FROM p.employee_id
-                        LIMIT $3) AS capped
-               ) AS unread
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS mentions
-                 FROM (SELECT FROM realtime.messages AS m
-                        WHERE p.last_seq > p.last_read_seq
-                          AND m.conversation_id = p.conversation_id AND m.seq > p.last_read_seq
-                          AND m.state = 0 AND (m.mention_all OR m.mention_ids IS NOT NULL)
-                          AND m.sender_id IS DISTINCT FROM p.employee_id
-                          AND (m.mention_all OR p.employee_id = ANY (m.mention_ids))
-                        LIMIT $3) AS capped
-               ) AS mentions
+         CROSS JOIN realtime.unread_after(
+               p.conversation_id, p.last_seq, p.last_read_seq, p.employee_id, $3
+               ) AS behind
         """,
         [employee_id for employee_id, _ in pairs],
         [conversation_id for _, conversation_id in pairs],
