@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from gateway.app import make_server
 from gateway.auth import Tokens
 from gateway.cli.listen import listen, port_of
-from gateway.client import Connection, connect
+from gateway.client import Connection, RequestRefused, connect
 from gateway.settings import Settings
 from gateway.sockets.node import Node
 
@@ -167,6 +167,14 @@ async def desk(empty_desk: Desk) -> Desk:
     await empty_desk.start_node()
     await empty_desk.start_node()
     return empty_desk
+
+
+async def refused(attempt: Any) -> str:
+    """Await what must be refused, and return the code it is refused with."""
+    with pytest.raises(RequestRefused) as refusal:
+        await attempt
+    code: str = refusal.value.code
+    return code
 
 
 async def eventually(check: Any, *, timeout_s: float = 10.0) -> Any:

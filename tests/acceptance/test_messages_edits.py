@@ -6,9 +6,7 @@ import asyncio
 import uuid
 from typing import Any
 
-import pytest
-
-from gateway.client import Connection, RequestRefused
+from gateway.client import Connection
 from gateway.protocol import (
     Conversation,
     ConversationCreate,
@@ -20,14 +18,7 @@ from gateway.protocol import (
     UnreadChanged,
     UnreadGet,
 )
-from tests.desk import IRYNA, OKSANA, PETRO, Desk
-
-
-async def _refused(attempt: Any) -> str:
-    with pytest.raises(RequestRefused) as refused:
-        await attempt
-    code: str = refused.value.code
-    return code
+from tests.desk import IRYNA, OKSANA, PETRO, Desk, refused
 
 
 async def _group(by: Connection, *others: int) -> Conversation:
@@ -214,9 +205,9 @@ async def test_who_may_edit_and_delete(desk: Desk) -> None:
     iryna = await desk.client(IRYNA)
     sent = await petro.send(room.id, "mine")
 
-    assert await _refused(iryna.edit(room.id, sent.seq, "theirs")) == "permission.denied"
-    assert await _refused(oksana.edit(room.id, sent.seq, "theirs")) == "permission.denied"
-    assert await _refused(iryna.delete(room.id, sent.seq)) == "permission.denied"
+    assert await refused(iryna.edit(room.id, sent.seq, "theirs")) == "permission.denied"
+    assert await refused(oksana.edit(room.id, sent.seq, "theirs")) == "permission.denied"
+    assert await refused(iryna.delete(room.id, sent.seq)) == "permission.denied"
     for room_id in (room.id, 999_999):
         for attempt in (
             taras.edit(room_id, sent.seq, "theirs"),
@@ -227,11 +218,11 @@ async def test_who_may_edit_and_delete(desk: Desk) -> None:
             taras.changes(room_id, 0),
             taras.history(room_id, around=1),
         ):
-            assert await _refused(attempt) == "conversation.not_found"
+            assert await refused(attempt) == "conversation.not_found"
     assert (await petro.history(room.id)).messages == [sent]
 
     assert (await oksana.delete(room.id, sent.seq)).deleted_at is not None
-    assert await _refused(petro.edit(room.id, sent.seq, "again")) == "message.not_found"
+    assert await refused(petro.edit(room.id, sent.seq, "again")) == "message.not_found"
 
 
 async def test_the_permission_deletes_anyones(desk: Desk) -> None:
@@ -245,7 +236,7 @@ async def test_the_permission_deletes_anyones(desk: Desk) -> None:
 
     assert (await petro.delete(conversation.id, sent.seq)).deleted_at is not None
     iryna = await desk.client(IRYNA)
-    assert await _refused(iryna.delete(conversation.id, sent.seq)) == "conversation.not_found"
+    assert await refused(iryna.delete(conversation.id, sent.seq)) == "conversation.not_found"
 
 
 async def test_a_closed_conversation_is_not_written_into(desk: Desk) -> None:
@@ -261,7 +252,7 @@ async def test_a_closed_conversation_is_not_written_into(desk: Desk) -> None:
         oksana.edit(conversation.id, sent.seq, "after"),
         oksana.react(conversation.id, sent.seq, "👍"),
     ):
-        assert await _refused(attempt) == "conversation.closed"
+        assert await refused(attempt) == "conversation.closed"
     assert await oksana.send(conversation.id, "before", client_key=key) == sent
     assert (await oksana.history(conversation.id)).messages == [sent]
     assert (await oksana.delete(conversation.id, sent.seq)).deleted_at is not None
@@ -298,9 +289,9 @@ async def test_texts_of_every_kind_are_kept_or_refused(desk: Desk) -> None:
         assert (await oksana.edit(conversation.id, 1, text)).text == text
         assert (await petro.next(MessageUpdated)).message.text == text
     for text in bad:
-        assert await _refused(oksana.edit(conversation.id, 1, text)) == "command.invalid"
+        assert await refused(oksana.edit(conversation.id, 1, text)) == "command.invalid"
         assert (
-            await _refused(
+            await refused(
                 oksana.request(
                     MessageSend(conversation_id=conversation.id, client_key=uuid.uuid4(), text=text)
                 )
@@ -330,10 +321,10 @@ async def test_messages_that_are_not_there(desk: Desk) -> None:
         oksana.send(conversation.id, "x", reply_to_seq=9),
         oksana.send(conversation.id, "x", reply_to_seq=gone.seq),
     ):
-        assert await _refused(attempt) == "message.not_found"
+        assert await refused(attempt) == "message.not_found"
     for seq in (0, -1, 2**63, True, "1"):
         bad: Any = seq
-        assert await _refused(oksana.delete(conversation.id, bad)) == "command.invalid"
+        assert await refused(oksana.delete(conversation.id, bad)) == "command.invalid"
 
     sent = await oksana.send(conversation.id, "only this one")
     assert (sent.seq, sent.change) == (2, gone.change + 2)
@@ -390,4 +381,4 @@ async def test_a_jump_lands_in_the_middle(desk: Desk) -> None:
     assert [message.seq for message in end.messages] == [10, 11]
     assert (end.has_before, end.has_after) == (True, False)
     both = oksana.history(conversation.id, around=6, before=3)
-    assert await _refused(both) == "command.invalid"
+    assert await refused(both) == "command.invalid"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import pytest
 
 from gateway.client import Connection, RequestRefused
 from gateway.protocol import (
@@ -31,14 +28,8 @@ from gateway.protocol import (
     UnreadChanged,
     UnreadGet,
 )
-from tests.desk import IRYNA, OKSANA, PETRO, Desk
+from tests.desk import IRYNA, OKSANA, PETRO, Desk, refused
 from tests.raw import raw
-
-
-async def _refused(attempt: Any) -> str:
-    with pytest.raises(RequestRefused) as refused:
-        await attempt
-    return refused.value.code
 
 
 async def _ids(client: Connection, *, archived: bool = False) -> list[int]:
@@ -274,7 +265,7 @@ async def test_bad_personal_commands_change_nothing(desk: Desk) -> None:
             ReceiptUnread(conversation_id=direct, seq=seq),
             ReceiptReaders(conversation_id=direct, seq=seq),
         ):
-            assert await _refused(oksana.request(command)) == "message.not_found"
+            assert await refused(oksana.request(command)) == "message.not_found"
     for conversation_id in (direct, 999_999):
         for attempt in (
             ConversationArchive(conversation_id=conversation_id),
@@ -287,7 +278,7 @@ async def test_bad_personal_commands_change_nothing(desk: Desk) -> None:
             ReceiptDelivered(conversation_id=conversation_id, seq=1),
             ReceiptReaders(conversation_id=conversation_id, seq=1),
         ):
-            assert await _refused(stranger.request(attempt)) == "conversation.not_found"
+            assert await refused(stranger.request(attempt)) == "conversation.not_found"
     assert before == await desk.sql(
         "SELECT * FROM realtime.conversation_participants ORDER BY 1, 2"
     )

@@ -7,8 +7,6 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from gateway.client import Connection, RequestRefused
 from gateway.protocol import (
     MessageCreated,
@@ -20,7 +18,7 @@ from gateway.protocol import (
     MessageUnschedule,
     ScheduledMessage,
 )
-from tests.desk import IRYNA, OKSANA, PETRO, Desk, eventually
+from tests.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
 
 SCHEDULED = "/v1/messenger/scheduled-messages"
 
@@ -54,13 +52,6 @@ async def make_due(desk: Desk, *, seconds_ago: float = 0) -> None:
 async def states(desk: Desk) -> list[str]:
     rows = await desk.sql("SELECT state FROM realtime.scheduled_messages ORDER BY id")
     return [row["state"] for row in rows]
-
-
-async def code_of(asking: Any) -> str:
-    with pytest.raises(RequestRefused) as refused:
-        await asking
-    code: str = refused.value.code
-    return code
 
 
 async def test_it_is_sent_at_its_time_with_its_key(desk: Desk) -> None:
@@ -134,7 +125,7 @@ async def test_scheduling_again_schedules_once(desk: Desk) -> None:
 
     assert len({item.scheduled_id for item in made}) == 1
     assert (
-        await code_of(schedule(oksana, room, "other", client_key=key))
+        await refused(schedule(oksana, room, "other", client_key=key))
         == "message.client_key_reused"
     )
     await make_due(desk)
@@ -195,7 +186,7 @@ async def test_it_can_be_changed_and_taken_back_until_it_is_sent(desk: Desk) -> 
         petro.request(MessageReschedule(scheduled_id=made.scheduled_id, send_at=at)),
         oksana.request(MessageUnschedule(scheduled_id=999_999)),
     ):
-        assert await code_of(asking) == "scheduled.not_found"
+        assert await refused(asking) == "scheduled.not_found"
     assert await listed(petro) == []
 
     taken = await oksana.request(MessageUnschedule(scheduled_id=other.scheduled_id))
@@ -207,7 +198,7 @@ async def test_it_can_be_changed_and_taken_back_until_it_is_sent(desk: Desk) -> 
         MessageUnschedule(scheduled_id=made.scheduled_id),
         MessageReschedule(scheduled_id=made.scheduled_id, send_at=at),
     ):
-        assert await code_of(oksana.request(command)) == "scheduled.sent"
+        assert await refused(oksana.request(command)) == "scheduled.sent"
     assert await listed(oksana) == [moved.scheduled]
 
 
@@ -237,9 +228,9 @@ async def test_bad_schedules_are_refused(desk: Desk) -> None:
     oksana, iryna = await desk.client(OKSANA), await desk.client(IRYNA)
     room = (await oksana.open(PETRO)).conversation.id
     for at in (soon(seconds=30), soon(days=-1), soon(days=370), datetime.max.replace(tzinfo=UTC)):
-        assert await code_of(schedule(oksana, room, "a", send_at=at)) == "command.invalid"
+        assert await refused(schedule(oksana, room, "a", send_at=at)) == "command.invalid"
     for conversation_id in (room, 999_999):
-        assert await code_of(schedule(iryna, conversation_id, "a")) == "conversation.not_found"
+        assert await refused(schedule(iryna, conversation_id, "a")) == "conversation.not_found"
 
     http = desk.http(OKSANA)
     path = f"/v1/messenger/conversations/{room}/scheduled-messages"
