@@ -44,6 +44,7 @@ MAX_SIZE = 2**24  # a welcome with 1,000 changes of 8,000 characters
 _replies: dict[type[Any], TypeAdapter[Any]] = {
     command: TypeAdapter(reply) for command, reply in REPLIES.items() if reply is not None
 }
+_welcome: TypeAdapter[Welcome] = TypeAdapter(Welcome)  # 40 ms: once, not with each connection
 REPEATABLE = frozenset(
     {
         "message.send", "message.edit", "message.delete", "message.history", "message.thread",
@@ -51,6 +52,7 @@ REPEATABLE = frozenset(
         "message.search", "message.schedule", "message.reschedule", "message.scheduled_list",
         "employee.search", "draft.set", "draft.clear", "draft.list", "conversation.open",
         "conversation.list", "presence.watch", "presence.set", "call.list",
+        "attachment.get",
     }
 )  # fmt: skip
 """Commands that may be sent again when their answer was lost: twice does what once does."""
@@ -195,7 +197,7 @@ class Link:
             await asyncio.sleep(said["error"]["retry_after"])
 
     def _welcomed(self, said: dict[str, Any], resumed: dict[int, int]) -> None:
-        self.welcome = TypeAdapter(Welcome).validate_python(said, extra="ignore")
+        self.welcome = _welcome.validate_python(said, extra="ignore")
         for events in said["changes"].values():
             for event in events:
                 self._events.take(event)

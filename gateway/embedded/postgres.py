@@ -167,6 +167,7 @@ def _settings(binaries: PostgresBinaries, *, durable: bool, max_connections: int
             "synchronous_commit": "off",
             "wal_level": "minimal",
             "max_wal_senders": "0",
+            "max_wal_size": "256MB",  # the directory may be in memory
         }
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 

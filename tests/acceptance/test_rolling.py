@@ -52,7 +52,7 @@ class Talk:
 
 async def test_replacing_the_workers_in_turn_loses_and_repeats_nothing() -> None:
     """Under load, through the shared port: every command is answered, every message heard once."""
-    with run_dev(**NO_LIMITS) as gateway:
+    with run_dev(**NO_LIMITS, GATEWAY_DRAIN_S="3") as gateway:  # who is sent away is back in that
         url = gateway.url.replace("http", "ws", 1) + "/v1/ws"
         async with everyone(gateway, url) as people:
             talk = Talk(await room(people))
