@@ -1,19 +1,24 @@
 // The page: signs in, connects, and joins the store with the views.
 //
-// session ─▶ client ─▶ Store, Calls ─▶ views; the fragment says what is open: #conversation=17.
+// session ─▶ client ─▶ Store, Calls ─▶ views; the address says what is open: #/conversations/17.
 
 import { Calls } from './calls.js';
 import { connect } from './client.js';
-import { deviceId, fragment, isSignedIn, signOut, takeTokenFromAddress, token } from './session.js';
+import { Deeds } from './deeds.js';
+import { forgetMessage, go, place } from './route.js';
+import { deviceId, isSignedIn, signOut, takeTokenFromAddress, token } from './session.js';
 import { Store } from './store.js';
 import { callCards, caller, recentCalls } from './view/calls.js';
 import { conversationView } from './view/conversation.js';
 import { conversationList } from './view/conversations.js';
-import { attribute, element, text } from './view/elements.js';
+import { notices, question } from './view/dialog.js';
+import { attribute, element } from './view/elements.js';
 import { count, names } from './view/format.js';
 import { header } from './view/header.js';
+import { popover } from './view/popover.js';
 import { showSignIn } from './view/sign_in.js';
 import { startDialog } from './view/start.js';
+import { tabList } from './view/tabs.js';
 
 const SOCKET_PATH = 'v1/ws';
 const SIGN_IN_AGAIN = { // what to say after these of CLOSE_CODES in protocol.js
@@ -57,31 +62,34 @@ async function show() {
 }
 
 function layout(gateway, store, calls) {
-  const selected = () => Number(fragment().get('conversation')) || null;
-  const select = (id) => {
-    location.hash = id === null ? '' : `conversation=${id}`;
-  };
+  const selected = () => place().conversation;
   const leave = () => {
+    store.drafts.flush();
     signOut();
     gateway.close();
     location.replace(location.pathname);
   };
+  const deeds = new Deeds(gateway, store);
+  const ui = { popover: popover(), question: question(), notices: notices() };
   const top = header(gateway, store, leave);
   const cards = callCards(calls, store.people);
-  const conversation = conversationView(gateway, store, { selected, back: () => select(null) });
-  const dialog = startDialog(store, select);
-  const list = conversationList(store, {
-    selected, select, reading: conversation.reading, start: () => dialog.show(),
-  });
+  const conversation = conversationView(gateway, store, deeds, {
+    selected, select: go, open: (seq) => go(selected(), seq), arrived: forgetMessage,
+  }, ui);
+  const dialog = startDialog(store, deeds, go);
+  const list = conversationList(store, deeds, {
+    selected, select: go, reading: conversation.reading, start: () => dialog.show(),
+  }, ui);
   const recent = recentCalls(calls, store.people);
   const tabs = tabList(list.root, recent);
   const shell = element('div', { class: 'shell' },
     element('nav', { class: 'side', 'aria-label': 'Conversations and calls' }, tabs.root), conversation.root,
     cards.root);
-  const page = element('div', { class: 'page' }, top.root, shell, dialog.root);
+  const page = element('div', { class: 'page' }, top.root, shell, dialog.root, ui.popover.root,
+    ui.question.root, ui.notices.root);
 
   function render() {
-    attribute(shell, 'data-open', store.conversations.has(selected()) ? 'true' : null);
+    attribute(shell, 'data-open', selected() ? 'true' : null);
     for (const view of [top, conversation, list, recent, cards, dialog]) view.render();
     const unread = store.unreadBesides(conversation.reading()); // what is being read would only flash
     const ringing = calls.ringing();
@@ -102,49 +110,6 @@ function layout(gateway, store, calls) {
 function titleFor(unread, ringing) {
   if (ringing.length) return `☎ ${names(ringing.map(caller))} ${ringing.length > 1 ? 'call' : 'calls'}`;
   return unread ? `(${count(unread)}) ${titleOfPage}` : titleOfPage;
-}
-
-/** Two tabs, with the keys that tabs have. */
-function tabList(conversations, recent) {
-  const badge = element('span', { class: 'badge', testid: 'total-unread' });
-  const bell = element('span', { class: 'badge ringing', testid: 'ringing' });
-  const panels = [conversations, recent.root];
-  const tabs = [
-    element('button', { type: 'button', testid: 'tab-chats' }, 'Chats ', badge),
-    element('button', { type: 'button', testid: 'tab-calls' }, 'Calls ', bell),
-  ];
-  tabs.forEach((tab, index) => {
-    panels[index].id = `panel-${index}`;
-    attribute(panels[index], 'role', 'tabpanel');
-    attribute(tab, 'role', 'tab');
-    attribute(tab, 'aria-controls', `panel-${index}`);
-    tab.addEventListener('click', () => choose(index));
-    tab.addEventListener('keydown', ({ key }) => {
-      if (key === 'ArrowLeft' || key === 'ArrowRight') choose(1 - index).focus();
-    });
-  });
-
-  function choose(chosen) {
-    tabs.forEach((tab, index) => {
-      attribute(tab, 'aria-selected', String(index === chosen));
-      attribute(tab, 'tabindex', index === chosen ? 0 : -1);
-      panels[index].hidden = index !== chosen;
-    });
-    if (chosen === 1) recent.load();
-    return tabs[chosen];
-  }
-
-  function show(unread, ringing) {
-    text(badge, unread ? count(unread) : '');
-    badge.hidden = !unread;
-    text(bell, ringing ? String(ringing) : '');
-    attribute(bell, 'aria-label', `${ringing} ringing`);
-    bell.hidden = !ringing;
-  }
-
-  const bar = element('div', { role: 'tablist', class: 'tabs', 'aria-label': 'Lists' }, ...tabs);
-  choose(0);
-  return { root: element('div', { class: 'tabbed' }, bar, ...panels), show };
 }
 
 start();

@@ -10,6 +10,7 @@ const MAX_TRIES = 5;
  * @property {string} client_key
  * @property {number} conversation_id
  * @property {string} text
+ * @property {number | null} reply_to_seq
  * @property {string} created_at
  * @property {'sending' | 'failed'} state
  * @property {string} error
@@ -44,11 +45,12 @@ export class Outbox {
     return [...this.#pending.values()].filter((one) => one.conversation_id === conversationId);
   }
 
-  send(conversationId, text) {
+  send(conversationId, text, replyTo = null) {
     const pending = {
       client_key: newKey(),
       conversation_id: conversationId,
       text,
+      reply_to_seq: replyTo,
       created_at: new Date().toISOString(),
       state: 'sending',
       error: '',
@@ -78,10 +80,10 @@ export class Outbox {
   }
 
   async #deliver(pending) {
-    const { conversation_id, client_key, text } = pending;
+    const { conversation_id, client_key, text, reply_to_seq = null } = pending;
     for (let tries = 1; this.#pending.has(client_key); tries += 1) {
       try {
-        const fields = { conversation_id, client_key, text };
+        const fields = { conversation_id, client_key, text, reply_to_seq };
         this.#stored((await this.#gateway.request('message.send', fields)).message);
         return;
       } catch (error) {

@@ -41,6 +41,10 @@ export class People {
     this.#byId.set(employee.id, employee);
   }
 
+  knows(id) {
+    return this.#byId.has(id);
+  }
+
   name(id) {
     if (id === null) return 'System';
     return this.#byId.get(id)?.name ?? `Employee ${id}`;

@@ -7,7 +7,7 @@ const EMPLOYEE = 'gateway.employee'; // set when the demo's sign-in gave the tok
 const DEVICE = 'gateway.device';
 const TIMEOUT_MS = 10_000;
 
-/** Parameters of the address bar's fragment: `#conversation=17`. */
+/** Parameters of the address bar's fragment: `#token=…`. */
 export function fragment() {
   return new URLSearchParams(location.hash.slice(1));
 }
@@ -57,14 +57,6 @@ export async function demoToken(employeeId) {
   const body = JSON.stringify({ employee_id: employeeId });
   const headers = { 'Content-Type': 'application/json' };
   return (await bodyOf(await call('v1/demo/token', { method: 'POST', body, headers }))).token;
-}
-
-/** The first hundred people that match, by any part of name, position or department. */
-export async function employees(wanted = '') {
-  const headers = { Authorization: `Bearer ${sessionStorage.getItem(TOKEN)}` };
-  const query = new URLSearchParams({ limit: '100', ...(wanted && { q: wanted }) });
-  const answer = await call(`v1/messenger/search/employees?${query}`, { headers });
-  return (await bodyOf(answer)).employees;
 }
 
 /**

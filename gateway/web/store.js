@@ -1,31 +1,40 @@
-// What this window knows: people, conversations, messages. gateway ─▶ Store ─▶ views.
+// What this window knows: people, conversations, and through its parts everything in them.
 //
-// The server's word counts: unread numbers are taken as they come, never added up, and whole
-// states (unread, presence) are replaced only by higher versions.
+// gateway ─▶ Store ─▶ views. The server's word counts: unread numbers are taken as they come, never
+// added up, and whole states (unread, presence, mine) are replaced only by higher versions.
 
+import { Drafts } from './drafts.js';
+import { fromEvent, furthest, merged } from './merge.js';
 import { Outbox } from './outbox.js';
 import { People } from './people.js';
+import { Quotes } from './quotes.js';
+import { Reading } from './reading.js';
+import { Scheduled } from './scheduled.js';
+import { Thread } from './thread.js';
+import { Timeline } from './timeline.js';
+import { Words } from './words.js';
 
-const PAGE = 50;
-const MAX_KEPT = 300;
 const COUNT_LIMIT = 100;
-const MENTION = /<@(all|[1-9]\d{0,18})>/g;
-const NOTHING_UNREAD = { unread: 0, mentions: 0, last_read_seq: 0, version: 0 };
+const REFRESH_AFTER_MS = 100;
+const MAX_PAGES = 20;
 
 /**
  * @typedef {import('./protocol.js').Conversation & {
- *   messages: Map<number, import('./protocol.js').Message>,
- *   history: 'none' | 'loading' | 'loaded', hasBefore: boolean}} Known
+ *   messages: Map<number, import('./protocol.js').Message>, rule: 'all' | 'joined',
+ *   history: 'none' | 'loading' | 'loaded', hasBefore: boolean, hasAfter: boolean,
+ *   seen: number, reached: number}} Known
  */
 
 export class Store {
   /** @type {import('./protocol.js').Employee | null} */
   me = null;
+  /** @type {Set<string>} */
+  permissions = new Set();
   /** @type {Map<number, Known>} */
   conversations = new Map();
   total = { messages: 0, conversations: 0, mentions: 0 };
-  /** @type {string | null} */
-  next = null;
+  /** Cursors of the next pages of the list, and of the list of archived ones. */
+  next = { false: null, true: null };
   /** @type {Outbox | null} */
   outbox = null;
   #gateway;
@@ -36,19 +45,21 @@ export class Store {
   /** @param {import('./client.js').Gateway} gateway */
   constructor(gateway) {
     this.#gateway = gateway;
-    this.people = new People(gateway, () => this.changed());
-    gateway.on('state', () => this.changed());
+    const changed = () => this.changed();
+    this.people = new People(gateway, changed);
+    this.words = new Words(this.people);
+    this.thread = new Thread(gateway, changed);
+    this.quotes = new Quotes(gateway, this);
+    this.timeline = new Timeline(gateway, this);
+    this.reading = new Reading(gateway, this);
+    this.drafts = new Drafts(gateway, changed);
+    this.scheduled = new Scheduled(gateway, changed);
+    gateway.on('state', changed);
     gateway.on('welcome', (welcome) => this.#welcomed(welcome));
-    gateway.on('reload', ({ conversation_id }) => this.#reload(conversation_id));
     gateway.on('conversation.created', (event) => this.#created(event));
-    gateway.on('message.created', ({ message }) => this.#received(message));
-    gateway.on('message.updated', ({ message }) => this.#restated(message));
-    gateway.on('message.deleted', ({ message }) => this.#restated(message));
-    gateway.on('message.reacted', (event) => this.#reacted(event));
     gateway.on('participant.changed', (event) => this.#seated(event));
     gateway.on('conversation.updated', (event) => this.#restyled(event));
-    gateway.on('conversation.mine_changed', (event) => this.#minded(event));
-    gateway.on('receipt.read', (event) => this.#wasRead(event));
+    gateway.on('conversation.mine_changed', (event) => this.minded(event));
     gateway.on('unread.changed', (event) => this.#countsChanged(event));
     gateway.on('typing.started', (event) => this.people.typing(event));
   }
@@ -67,16 +78,13 @@ export class Store {
     });
   }
 
-  /** Conversations, the one with the newest message first. */
-  list() {
-    return [...this.conversations.values()].sort(
-      (a, b) => Date.parse(b.last_message_at) - Date.parse(a.last_message_at) || b.id - a.id,
-    );
-  }
-
-  /** @returns {import('./protocol.js').Message[]} */
-  messages(conversation) {
-    return [...conversation.messages.values()].sort((a, b) => a.seq - b.seq);
+  /** Pinned conversations first, then the one with the newest message; or those put away. */
+  list(archived = false) {
+    const pinned = ({ mine }) => (mine.pinned_at ? Date.parse(mine.pinned_at) : 0);
+    return [...this.conversations.values()]
+      .filter(({ mine }) => mine.archived === archived)
+      .sort((a, b) => pinned(b) - pinned(a)
+        || Date.parse(b.last_message_at) - Date.parse(a.last_message_at) || b.id - a.id);
   }
 
   /** The other one of a direct conversation. */
@@ -90,162 +98,123 @@ export class Store {
     return conversation.title ?? this.partner(conversation)?.name ?? 'Conversation';
   }
 
+  /** My role in it, as far as it is known: of a long list only the first participants are here. */
+  role(conversation) {
+    return conversation.participants.find((one) => one.employee.id === this.me?.id)?.role ?? 'member';
+  }
+
+  /** Whether I may rename it, take people in and out, delete what others wrote. */
+  moderates(conversation) {
+    return conversation.kind !== 'direct' && this.role(conversation) !== 'member';
+  }
+
+  isMuted({ mine }) {
+    return mine.muted_until !== null && Date.parse(mine.muted_until) > Date.now();
+  }
+
   /**
    * Unread messages outside one conversation. The server counts up to 100, and from there on
    * nothing can be taken away: how many more there are is unknown.
    */
   unreadBesides(id) {
     const { messages } = this.total;
-    if (messages >= COUNT_LIMIT) return messages;
-    return Math.max(0, messages - (this.conversations.get(id)?.unread.unread ?? 0));
+    const here = this.conversations.get(id);
+    if (messages >= COUNT_LIMIT || !here || here.mine.archived || this.isMuted(here)) return messages;
+    return Math.max(0, messages - here.unread.unread);
   }
 
-  // --- what a person does ----------------------------------------------------------------------
-
-  async open(employeeId) {
-    const fields = { employee_id: employeeId };
-    return this.#learn((await this.#gateway.request('conversation.open', fields)).conversation);
+  /** The next page of the list of conversations, or of those put away. */
+  async loadMore(archived = false) {
+    const cursor = this.next[archived];
+    const page = await this.#gateway.request('conversation.list', { cursor, archived });
+    for (const conversation of page.conversations) this.learn(conversation);
+    if (this.next[archived] === cursor) this.next[archived] = page.next;
+    this.changed();
   }
 
-  async create(title, employeeIds) {
-    const fields = { title, employee_ids: employeeIds };
-    return this.#learn((await this.#gateway.request('conversation.create', fields)).conversation);
+  /** Have a conversation here that may stand far down in the list; false when it is not mine. */
+  async find(id) {
+    if (this.conversations.has(id)) return true;
+    await this.#gateway.request('message.history', { conversation_id: id, limit: 1 });
+    for (const archived of [false, true]) {
+      if (archived) await this.loadMore(true);
+      for (let page = 0; page < MAX_PAGES; page += 1) {
+        if (this.conversations.has(id)) return true;
+        if (!this.next[archived]) break;
+        await this.loadMore(archived);
+      }
+    }
+    return this.conversations.has(id);
   }
 
-  /** The next page of the list of conversations. */
-  async loadMore() {
-    if (!this.next) return;
-    const cursor = this.next;
-    const page = await this.#gateway.request('conversation.list', { cursor });
-    for (const conversation of page.conversations) this.#learn(conversation);
-    if (this.next === cursor) this.next = page.next;
+  /** A message is stored: what was kept of it until then is not needed. */
+  stored({ client_key }) {
+    if (!client_key) return;
+    this.outbox?.remove(client_key);
+    this.scheduled.sent(client_key);
   }
 
-  /** Load the newest messages, if they are not there yet. */
-  async loadNewest(id) {
-    const conversation = this.conversations.get(id);
-    if (!conversation || conversation.history !== 'none') return;
-    conversation.history = 'loading';
-    await this.#loadPage(conversation, {});
+  /** Take a conversation as the server describes it; what is loaded of it stays. */
+  learn(conversation, fresh = false) {
+    for (const { employee } of conversation.participants) this.people.learn(employee);
+    this.people.take(conversation.presences);
+    const known = this.conversations.get(conversation.id);
+    const made = merged(known, conversation, fresh);
+    this.conversations.set(conversation.id, made);
+    this.people.watch([...this.conversations.values()]);
+    this.changed();
+    return made;
   }
 
-  /** Load the page before the oldest message that is there. */
-  async loadOlder(id) {
-    const conversation = this.conversations.get(id);
-    if (conversation?.history !== 'loaded' || !conversation.hasBefore) return;
-    conversation.history = 'loading';
-    await this.#loadPage(conversation, { before: Math.min(...conversation.messages.keys()) });
+  /** Take what only I see of a conversation, from an event or a reply. */
+  minded({ conversation_id, mine }) {
+    const conversation = this.conversations.get(conversation_id);
+    if (!conversation || conversation.mine.version >= mine.version) return;
+    // Marked by hand on another device: a window that is open here leaves it so.
+    if (mine.manual_unread && !conversation.mine.manual_unread) conversation.held = conversation.last_seq;
+    conversation.mine = mine;
+    this.changed();
   }
 
-  /** The conversation is no longer shown: of a long one, keep nothing. */
-  leave(id) {
-    const conversation = this.conversations.get(id);
-    if (conversation?.history !== 'loaded' || conversation.messages.size <= MAX_KEPT) return;
-    Object.assign(conversation, { messages: new Map(), history: 'none' });
+  /** Out of it: nothing of it stays here. */
+  forget(id) {
+    if (this.thread.open?.conversation_id === id) this.thread.close();
+    this.drafts.forget(id);
+    if (this.conversations.delete(id)) this.changed();
   }
 
-  /** Tell that everything up to the newest message has been seen. */
-  async read(conversation) {
-    const seq = conversation.last_seq;
-    if (seq <= conversation.unread.last_read_seq) return;
-    const fields = { conversation_id: conversation.id, seq };
-    const done = await this.#gateway.request('receipt.read', fields);
-    const current = this.conversations.get(conversation.id);
-    if (current) current.unread.last_read_seq = Math.max(current.unread.last_read_seq, done.last_read_seq);
-  }
-
-  /** What a message says, with names where the text has `<@17>`. */
-  said(message) {
-    if (message.deleted_at) return 'Message deleted';
-    if (message.kind === 'system') return this.#happened(message.attrs ?? {});
-    return message.text.replace(MENTION, (token, who) => {
-      if (who === 'all') return message.mention_all ? '@all' : token;
-      return message.mention_ids?.includes(Number(who)) ? `@${this.people.name(Number(who))}` : token;
-    });
-  }
-
-  /** What a system message tells of, in words. */
-  #happened({ event, by, employee_ids = [], title, role }) {
-    const names = employee_ids.map((id) => this.people.name(id)).join(', ');
-    const said = {
-      joined: `${names} joined`,
-      left: `${names} left`,
-      removed: `${this.people.name(by)} removed ${names}`,
-      renamed: `${this.people.name(by)} named it “${title}”`,
-      role_changed: `${names}: ${role}`,
-      picture_changed: `${this.people.name(by)} changed the picture`,
-      history_changed: `${this.people.name(by)} changed what newcomers may read`,
-      closed: `${this.people.name(by)} closed it`,
-      reopened: `${this.people.name(by)} opened it again`,
-    };
-    return said[event] ?? '';
-  }
-
-  /** @returns {import('./protocol.js').Employee[]} who has read up to seq, besides its writer */
-  readers(conversation, message) {
-    return conversation.participants
-      .filter((one) => one.employee.id !== message.sender_id && one.last_read_seq >= message.seq)
-      .map((one) => one.employee);
+  /** Ask for the newest conversations again, once for all reasons of a moment. */
+  refresh() {
+    clearTimeout(this.#refreshing);
+    this.#refreshing = setTimeout(async () => {
+      const page = await this.#gateway.request('conversation.list', {}).catch(() => null);
+      for (const conversation of page?.conversations ?? []) this.learn(conversation);
+    }, REFRESH_AFTER_MS);
   }
 
   // --- what the gateway says -------------------------------------------------------------------
 
   #welcomed(welcome) {
     this.me = welcome.user;
-    this.next = welcome.next;
+    this.permissions = new Set(welcome.permissions);
+    this.next.false = welcome.next;
     this.total = welcome.unread.total;
     this.people.welcomed(welcome.user);
-    for (const conversation of welcome.conversations) this.#learn(conversation, true);
+    for (const conversation of welcome.conversations) this.learn(conversation, true);
     this.outbox ??= new Outbox(this.#gateway, this.me.id, {
       changed: () => this.changed(),
-      stored: (message) => this.#received(message),
+      stored: (message) => this.timeline.received(message),
     });
+    this.reading.welcomed(welcome.conversations);
+    this.drafts.welcomed();
+    this.scheduled.load().catch(() => {});
     this.changed();
-  }
-
-  /** Take a conversation as the server describes it; what is loaded of it stays. */
-  #learn(conversation, fresh = false) {
-    for (const { employee } of conversation.participants) this.people.learn(employee);
-    this.people.take(conversation.presences);
-    const known = this.conversations.get(conversation.id);
-    const loaded = { messages: new Map(), history: 'none', hasBefore: false };
-    const { history: rule, ...described } = conversation; // `history` here is what is loaded
-    const merged = { ...loaded, ...known, ...described, rule };
-    if (known) {
-      const newer = !fresh && known.unread.version > conversation.unread.version;
-      if (newer) merged.unread = known.unread;
-      if (!fresh && (known.last_message?.seq ?? 0) > (conversation.last_message?.seq ?? 0)) {
-        merged.last_message = known.last_message;
-        merged.last_message_at = known.last_message_at;
-      }
-      merged.last_seq = Math.max(known.last_seq, conversation.last_seq);
-      merged.participants = conversation.participants.map((one) => furthest(one, known));
-    }
-    this.conversations.set(conversation.id, merged);
-    this.people.watch([...this.conversations.values()]);
-    this.changed();
-    return merged;
   }
 
   #created(event) {
     if (this.conversations.has(event.conversation_id)) return;
-    this.#learn({
-      id: event.conversation_id,
-      kind: event.kind,
-      title: event.title,
-      participants: event.participants,
-      participant_count: event.participant_count,
-      avatar_url: event.avatar_url,
-      closed_at: event.closed_at,
-      history: event.history,
-      last_seq: 0,
-      last_change: event.change,
-      last_message: null,
-      last_message_at: event.last_message_at,
-      unread: { ...NOTHING_UNREAD, conversation_id: event.conversation_id },
-      presences: [],
-    });
-    if (event.change > 1) this.#refresh(); // joined: what was said before is in the list
+    this.learn(fromEvent(event));
+    if (event.change > 1) this.refresh(); // joined: what was said before is in the list
   }
 
   /** Someone joined, left, or has another role; who left themselves keeps nothing of it. */
@@ -255,8 +224,7 @@ export class Store {
     const { employee } = participant;
     this.people.learn(employee);
     if (left && employee.id === this.me?.id) {
-      this.conversations.delete(conversation_id);
-      this.changed();
+      this.forget(conversation_id);
       return;
     }
     const known = conversation.participants;
@@ -273,72 +241,7 @@ export class Store {
   #restyled({ conversation_id, title, avatar_url, closed_at, history }) {
     const conversation = this.conversations.get(conversation_id);
     if (!conversation) return;
-    Object.assign(conversation, { title, avatar_url, closed_at });
-    conversation.rule = history;
-    this.changed();
-  }
-
-  #minded({ conversation_id, mine }) {
-    const conversation = this.conversations.get(conversation_id);
-    if (!conversation || (conversation.mine?.version ?? 0) >= mine.version) return;
-    conversation.mine = mine;
-    this.changed();
-  }
-
-  /** Place a message by its number; the same one may come as event, reply and history. */
-  #received(message) {
-    if (message.client_key) this.outbox?.remove(message.client_key);
-    const conversation = this.conversations.get(message.conversation_id);
-    if (!conversation) {
-      this.#refresh();
-      return;
-    }
-    this.people.stoppedTyping(conversation.id, message.sender_id);
-    if (conversation.history !== 'none') conversation.messages.set(message.seq, message);
-    if (!message.deleted_at && message.seq > (conversation.last_message?.seq ?? 0)) {
-      conversation.last_message = message;
-      conversation.last_message_at = message.created_at;
-    }
-    conversation.last_seq = Math.max(conversation.last_seq, message.seq);
-    // Whoever writes has read what came before: the server moves their position with the message.
-    this.#wasRead({ ...message, employee_id: message.sender_id });
-  }
-
-  /** Take an edited or deleted message; it may have been sent, too, while we were away. */
-  #restated(message) {
-    const conversation = this.conversations.get(message.conversation_id);
-    if (!conversation || message.seq > conversation.last_seq) this.#received(message);
-    else this.#change(conversation, message.seq, () => message);
-  }
-
-  #reacted({ conversation_id, seq, reactions }) {
-    const conversation = this.conversations.get(conversation_id);
-    if (conversation) this.#change(conversation, seq, (known) => ({ ...known, reactions }));
-  }
-
-  /** Change a message where it is shown. One that is not loaded stays so: pages have no holes. */
-  #change(conversation, seq, make) {
-    conversation.late?.push([seq, make]);
-    const known = conversation.messages.get(seq);
-    if (known) conversation.messages.set(seq, make(known));
-    if (conversation.last_message?.seq === seq) {
-      conversation.last_message = make(conversation.last_message);
-      if (conversation.last_message.deleted_at) this.#lastDeleted(conversation);
-    }
-    this.changed();
-  }
-
-  /** The list shows the newest message that is left: one that is loaded, or what the server says. */
-  #lastDeleted(conversation) {
-    const left = this.messages(conversation).filter((message) => !message.deleted_at);
-    conversation.last_message = left.at(-1) ?? null;
-    if (!conversation.last_message) this.#refresh();
-  }
-
-  #wasRead({ conversation_id, employee_id, seq }) {
-    const conversation = this.conversations.get(conversation_id);
-    const reader = conversation?.participants.find((one) => one.employee.id === employee_id);
-    if (reader) reader.last_read_seq = Math.max(reader.last_read_seq, seq);
+    Object.assign(conversation, { title, avatar_url, closed_at, rule: history });
     this.changed();
   }
 
@@ -346,65 +249,9 @@ export class Store {
     this.total = total;
     for (const unread of conversations) {
       const conversation = this.conversations.get(unread.conversation_id);
-      if (!conversation) this.#refresh();
+      if (!conversation) this.refresh();
       else if (unread.version >= conversation.unread.version) conversation.unread = unread;
     }
     this.changed();
   }
-
-  /** More has changed than was replayed: what is loaded of this conversation is stale. */
-  async #reload(id) {
-    const conversation = this.conversations.get(id);
-    if (!conversation) {
-      this.#refresh();
-      return;
-    }
-    const wasShown = conversation.history !== 'none';
-    conversation.messages = new Map();
-    conversation.history = 'none';
-    if (wasShown) await this.loadNewest(id);
-  }
-
-  /** Ask for the newest conversations again, once for all reasons of a moment. */
-  #refresh() {
-    clearTimeout(this.#refreshing);
-    this.#refreshing = setTimeout(async () => {
-      const page = await this.#gateway.request('conversation.list', {});
-      for (const conversation of page.conversations) this.#learn(conversation);
-    }, 100);
-  }
-
-  async #loadPage(conversation, where) {
-    const id = conversation.id;
-    const into = conversation.messages;
-    conversation.late = []; // what changes now may be older in the page that is on its way
-    try {
-      const fields = { conversation_id: id, limit: PAGE, ...where };
-      const page = await this.#gateway.request('message.history', fields);
-      const current = this.conversations.get(id);
-      if (current?.messages !== into) return; // it was reloaded, or left, meanwhile
-      for (const message of page.messages) {
-        into.set(message.seq, message);
-        if (message.client_key) this.outbox?.remove(message.client_key);
-      }
-      for (const [seq, make] of current.late) if (into.has(seq)) into.set(seq, make(into.get(seq)));
-      Object.assign(current, { history: 'loaded', hasBefore: page.has_before, late: null });
-    } catch (error) {
-      const current = this.conversations.get(id);
-      if (!current) return; // taken out of it meanwhile
-      current.late = null;
-      if (current.messages === into) current.history = into.size ? 'loaded' : 'none';
-      throw error;
-    } finally {
-      this.changed();
-    }
-  }
-}
-
-/** A participant, as far as either description says they have read. */
-function furthest(participant, known) {
-  const id = participant.employee.id;
-  const before = known.participants.find((one) => one.employee.id === id);
-  const seq = Math.max(participant.last_read_seq, before?.last_read_seq ?? 0);
-  return { ...participant, last_read_seq: seq };
 }

@@ -14,6 +14,7 @@ class DevGateway(Protocol):
 
     url: str
     worker_urls: list[str]
+    database: str
 
     def socket_url(self, worker: int) -> str: ...
     def token(self, employee_id: int) -> str: ...

@@ -1,30 +1,55 @@
-// Where a message is written: Enter sends, Shift+Enter makes a new line.
+// Where a message is written: Enter sends, Shift+Enter makes a new line, what it answers stands above.
 
-import { element } from './elements.js';
+import { completion } from './completion.js';
+import { attribute, element, text } from './elements.js';
+import { icon } from './icons.js';
 
 const TYPING_EVERY_MS = 3_000; // as the protocol asks
 const MAX_TEXT = 8_000;
 
-/** @param {{send: (text: string) => void, typing: () => void}} actions */
-export function composer({ send, typing }) {
-  const drafts = new Map(); // conversation → text not sent yet
+/**
+ * @param {import('../store.js').Store} store
+ * @param {{conversation: () => any, send: (text: string, replyTo: number | null) => void,
+ *   typing: () => void, later?: (text: string) => Promise<boolean>, label?: string, testid?: string,
+ *   drafts?: boolean, quoted?: (seq: number) => any}} actions
+ */
+export function composer(store, actions) {
+  const { conversation, send, typing, later, label = 'Message', testid = 'composer', drafts = true } = actions;
   let current = null;
+  let replyTo = null;
   let toldAt = 0;
+  const prefix = drafts ? '' : 'thread-';
   const input = element('textarea', {
-    rows: 1, maxlength: MAX_TEXT, placeholder: 'Write a message', 'aria-label': 'Message',
-    'aria-keyshortcuts': 'Enter', testid: 'composer', oninput: written, onkeydown: pressed,
+    rows: 1, maxlength: MAX_TEXT, placeholder: 'Write a message', 'aria-label': label, dir: 'auto',
+    'aria-keyshortcuts': 'Enter', testid, oninput: written, onkeydown: pressed,
   });
-  const button = element('button', { type: 'submit', class: 'primary', testid: 'send' }, 'Send');
-  const root = element('form', { class: 'composer', onsubmit: submit }, input, button);
+  const mentions = completion(store, input, conversation);
+  const quoted = element('span', { class: 'quoted', dir: 'auto' });
+  const quote = element('p', { class: 'answering', testid: `${prefix}answering` }, quoted,
+    element('button', {
+      type: 'button', class: 'close', 'aria-label': 'Do not reply to it', testid: `${prefix}stop-answering`,
+      onclick: () => answer(null),
+    }, '×'));
+  const clock = element('button', {
+    type: 'button', class: 'icon', 'aria-label': 'Send later', title: 'Send later', testid: 'send-later', onclick: postpone,
+  }, icon('clock'));
+  const button = element('button', { type: 'submit', class: 'primary', testid: `${prefix}send` }, 'Send');
+  const closed = element('p', { class: 'muted closed', testid: `${prefix}closed` }, 'This conversation is closed.');
+  const row = element('div', { class: 'composer-row' }, input, later ? clock : null, button);
+  const root = element('form', { class: 'composer', onsubmit: submit }, quote, mentions.root, row, closed);
 
   function written() {
     grow();
+    mentions.written();
+    keep();
     if (!input.value.trim() || Date.now() - toldAt < TYPING_EVERY_MS) return;
     toldAt = Date.now();
     typing();
   }
 
   function pressed(event) {
+    if (mentions.pressed(event)) return;
+    if (event.key === 'Escape' && replyTo !== null) answer(null);
     // While an input method composes a character, Enter chooses it.
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     submit(event);
@@ -32,12 +57,50 @@ export function composer({ send, typing }) {
 
   function submit(event) {
     event.preventDefault();
-    if (!input.value.trim()) return;
-    send(input.value.trim());
-    input.value = '';
-    toldAt = 0;
-    grow();
+    const wire = forSending();
+    if (!wire) return;
+    send(wire, replyTo);
+    empty();
     input.focus();
+  }
+
+  async function postpone() {
+    const wire = forSending();
+    if (await later(wire)) empty();
+  }
+
+  function forSending() {
+    return store.words.forSending(input.value.trim(), mentions.people());
+  }
+
+  function empty() {
+    input.value = '';
+    replyTo = null;
+    toldAt = 0;
+    if (drafts) store.drafts.clear(current);
+    grow();
+    showQuote();
+  }
+
+  /** Keep what is written as a draft; an answer without words is none. */
+  function keep() {
+    if (!drafts || current === null) return;
+    const wire = store.words.forSending(input.value, mentions.people());
+    store.drafts.write(current, wire.trim() ? wire : '', wire.trim() ? replyTo : null);
+  }
+
+  function answer(seq) {
+    replyTo = seq;
+    showQuote();
+    keep();
+    input.focus();
+  }
+
+  function showQuote() {
+    quote.hidden = replyTo === null;
+    if (replyTo === null) return;
+    const message = store.quotes.of(conversation(), replyTo);
+    text(quoted, message ? `${store.people.name(message.sender_id)}: ${store.words.said(message)}` : 'A message');
   }
 
   function grow() {
@@ -46,13 +109,37 @@ export function composer({ send, typing }) {
 
   /** Change to another conversation: what was written stays with its own. */
   function show(conversationId) {
-    if (current !== null) drafts.set(current, input.value);
+    if (drafts) store.drafts.flush();
     current = conversationId;
-    input.value = drafts.get(conversationId) ?? '';
+    restore();
     toldAt = 0;
-    grow();
     if (matchMedia('(hover: hover)').matches) input.focus(); // no keyboard over a telephone's screen
   }
 
-  return { root, show };
+  function restore() {
+    const draft = drafts ? store.drafts.of(current) : { text: '', reply_to_seq: null };
+    input.value = store.words.forWriting(draft.text);
+    replyTo = draft.text ? draft.reply_to_seq ?? null : null;
+    root.dataset.version = String(draft.version ?? 0);
+    grow();
+    mentions.close();
+    showQuote();
+  }
+
+  /** Take over what I have written on another device, unless I am writing here. */
+  function render() {
+    const { closed_at } = conversation();
+    row.hidden = Boolean(closed_at);
+    closed.hidden = !closed_at;
+    attribute(root, 'data-closed', closed_at ? 'true' : null);
+    if (replyTo !== null) showQuote();
+    if (!drafts || store.drafts.isWriting(current)) return;
+    const draft = store.drafts.of(current);
+    if (Number(root.dataset.version) >= draft.version) return;
+    root.dataset.version = String(draft.version);
+    const same = draft.text === store.words.forSending(input.value, mentions.people());
+    if (!same) restore();
+  }
+
+  return { root, show, answer, render, focus: () => input.focus() };
 }

@@ -1,50 +1,71 @@
-// One conversation: messages, who has read them, who is typing, and the composer.
+// One conversation: head, messages, who is typing, the composer, and its thread beside it.
 
+import { place } from '../route.js';
 import { composer } from './composer.js';
+import { conversationHead } from './conversation_head.js';
+import { editor } from './editing.js';
 import { attribute, element, text } from './elements.js';
-import { STATUSES, count, names } from './format.js';
+import { names } from './format.js';
+import { messageLine } from './message.js';
+import { messageTools } from './message_tools.js';
 import { messageList } from './messages.js';
+import { scheduleDialog } from './schedule.js';
+import { threadPanel } from './thread.js';
 
 const READ_AFTER_MS = 300;
 
 /**
  * @param {import('../client.js').Gateway} gateway
  * @param {import('../store.js').Store} store
- * @param {{selected: () => number | null, back: () => void}} actions
+ * @param {import('../deeds.js').Deeds} deeds
+ * @param {{selected: () => number | null, select: (id: number | null) => void,
+ *   open: (seq: number) => void, arrived: () => void}} actions
+ * @param {{popover: any, question: any, notices: any}} ui
  */
-export function conversationView(gateway, store, actions) {
+export function conversationView(gateway, store, deeds, actions, ui) {
   let shown = null;
   let readTimer = 0;
-  const elsewhere = element('span', { class: 'badge', testid: 'unread-elsewhere' });
-  const back = element(
-    'button',
-    { type: 'button', class: 'back', 'aria-label': 'Back to the list', onclick: actions.back },
-    '‹', elsewhere,
-  );
-  const title = element('h2', { testid: 'conversation-title' });
-  const about = element('p', { class: 'muted', testid: 'conversation-about' });
-  const messages = messageList(store, {
-    older: () => store.loadOlder(shown).catch(() => {}),
-    seen: () => schedule(),
-  });
-  const typing = element('p', { class: 'typing muted', 'aria-live': 'polite', testid: 'typing' });
-  const writing = composer({
-    send: (written) => {
-      store.outbox.send(shown, written);
+  let aimed = null; // the message that the address names, as far as it has been dealt with
+  let explicit = false; // the person came here by themselves
+  let readOwn = false; // and the receipt that is due says so
+  let visited = false;
+  const current = () => store.conversations.get(shown);
+  const act = {
+    conversation: current,
+    jump: actions.open,
+    thread: (seq) => store.thread.show(shown, seq),
+    react: (line, emoji) => ui.notices.attempt(() => deeds.toggle(line, emoji)),
+    reply: (line) => writing.answer(line.seq),
+  };
+  const typed = () => gateway.request('typing.start', { conversation_id: shown }).catch(() => {});
+  const schedule = scheduleDialog(store, current, ui);
+  const writing = composer(store, {
+    conversation: current,
+    send: (wire, replyTo) => {
+      store.outbox.send(shown, wire, replyTo);
       messages.toEnd();
     },
-    typing: () => gateway.request('typing.start', { conversation_id: shown }).catch(() => {}),
+    typing: typed,
+    later: schedule.plan,
   });
-  const head = element('div', { class: 'conversation-head' }, back,
-    element('div', { class: 'head-text' }, title, about));
-  const open = element('div', { class: 'conversation-open' }, head, messages.root, typing, writing.root);
-  const nothing = element('p', { class: 'muted nothing' }, 'Choose a conversation, or start one.');
-  const root = element(
-    'section',
-    { class: 'conversation', 'aria-label': 'Conversation', testid: 'conversation' },
-    open,
-    nothing,
+  const lines = messageLine(store, act);
+  const editing = editor(store, deeds, { conversation: current, notices: ui.notices, done: () => writing.focus() });
+  const tools = messageTools(
+    store, deeds, { ...act, lineOf: lines.lineOf, edit: editing.open }, ui,
   );
+  const messages = messageList(store, lines, { seen: () => tellRead() });
+  tools.attach(messages.items);
+  const thread = threadPanel(store, deeds, { ...act, typing: typed }, ui);
+  const head = conversationHead(store, deeds, { current, back: () => actions.select(null), schedule: schedule.show }, ui);
+  const typing = element('p', { class: 'typing muted', 'aria-live': 'polite', testid: 'typing' });
+  const open = element('div', { class: 'conversation-open' }, head.root,
+    element('div', { class: 'conversation-body' }, messages.root, typing, schedule.notice, writing.root),
+    thread.root);
+  const said = element('p', { class: 'muted', testid: 'nothing', role: 'status' });
+  const back = element('button', { type: 'button', class: 'link', onclick: () => actions.select(null) }, 'Back to the list');
+  const nothing = element('div', { class: 'nothing' }, said, back);
+  const root = element('section', { class: 'conversation', 'aria-label': 'Conversation', testid: 'conversation' },
+    open, nothing, schedule.root, head.dialogs);
   for (const event of ['focus', 'blur']) window.addEventListener(event, () => looked());
   document.addEventListener('visibilitychange', () => looked());
 
@@ -53,69 +74,101 @@ export function conversationView(gateway, store, actions) {
     open.hidden = !conversation;
     nothing.hidden = Boolean(conversation);
     if (!conversation) {
-      shown = null;
+      leave();
       return;
     }
     if (shown !== conversation.id) change(conversation.id);
-    if (conversation.history === 'none') store.loadNewest(shown).catch(() => {});
-    showHead(conversation);
+    aim(conversation);
+    if (conversation.history === 'none') store.timeline.newest(shown).catch(() => {});
+    if (conversation.history === 'loaded') store.reading.learnDelivered(conversation).catch(() => {});
     const writers = store.people.typingIn(shown);
     text(typing, writers.length ? `${names(writers)} ${writers.length > 1 ? 'are' : 'is'} typing…` : '');
+    attribute(open, 'data-thread', store.thread.open ? 'true' : null);
+    for (const view of [head, schedule, writing, thread]) view.render(conversation);
     messages.render(conversation);
-    schedule();
+    tellRead();
+  }
+
+  /** Nothing is open, or what the address names is not known here. */
+  function leave() {
+    if (shown !== null) {
+      store.timeline.leave(shown);
+      store.thread.close();
+    }
+    shown = null;
+    const wanted = actions.selected();
+    back.hidden = !wanted;
+    if (!wanted) aimed = null;
+    if (!wanted || !store.me) text(said, 'Choose a conversation, or start one.');
+    else if (aimed !== wanted) look(wanted);
+  }
+
+  /** It may stand far down in the list, or be none of mine. */
+  async function look(wanted) {
+    aimed = wanted;
+    text(said, 'Looking for the conversation…');
+    const missing = 'There is no such conversation, or you are not in it.';
+    const found = await store.find(wanted).catch((error) => (text(said, error.message), null));
+    if (found === false) text(said, missing);
+    if (found) render();
   }
 
   function change(id) {
-    if (shown !== null) store.leave(shown);
+    if (shown !== null) store.timeline.leave(shown);
     shown = id;
+    // Coming here ends a mark as unread; a page that is loaded anew with this open does not.
+    const conversation = current();
+    explicit = visited;
+    conversation.held = !visited && conversation.mine.manual_unread ? conversation.last_seq : 0;
+    visited = true;
+    aimed = null;
+    editing.close();
+    if (store.thread.open) store.thread.close();
     messages.clear();
     writing.show(id);
   }
 
-  function showHead(conversation) {
-    const [name, said] = [store.title(conversation), describe(conversation)];
-    text(title, name);
-    attribute(title, 'title', name); // each is cut to one line
-    text(about, said);
-    attribute(about, 'title', said);
-    const unread = store.unreadBesides(shown);
-    text(elsewhere, unread ? count(unread) : '');
-    elsewhere.hidden = !unread;
-    attribute(back, 'aria-label', `Back to the list${unread ? `, ${count(unread)} unread` : ''}`);
-  }
-
-  function describe(conversation) {
-    const partner = store.partner(conversation);
-    if (!partner) {
-      const listed = conversation.participants.map(({ employee }) => employee.name);
-      const rest = conversation.participant_count - listed.length;
-      return listed.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
-    }
-    const said = store.people.presence(partner.id)?.text;
-    return [STATUSES[store.people.status(partner.id)], said, partner.position].filter(Boolean).join(' · ');
+  /** Go to the message that the address names; once, then the address is the conversation's. */
+  async function aim(conversation) {
+    const wanted = place().message;
+    if (wanted === null || conversation.id !== place().conversation) return;
+    const { id } = conversation;
+    actions.arrived();
+    messages.show(wanted);
+    const found = await ui.notices.attempt(() => store.timeline.around(id, wanted));
+    if (shown !== id) return;
+    if (found === false) ui.notices.say('This message is not there any more, or not for you.');
+    if (found) messages.show(wanted);
+    else messages.toEnd();
+    render();
   }
 
   /** Which conversation a person is looking at, to its end, this moment. */
   function reading() {
     const looking = document.visibilityState === 'visible' && document.hasFocus();
-    return looking && messages.atEnd() ? shown : null;
+    const held = current()?.held >= current()?.last_seq; // marked unread by hand
+    return looking && !held && messages.atEnd() ? shown : null;
   }
 
   function looked() {
-    schedule();
+    tellRead();
     store.changed();
   }
 
   /** Say "read" after a moment: one receipt for a burst of messages. */
-  function schedule() {
-    const conversation = store.conversations.get(shown);
-    if (!conversation || reading() === null || gateway.state.name !== 'live') return;
-    if (conversation.history !== 'loaded') return;
-    if (conversation.last_seq <= conversation.unread.last_read_seq) return;
+  function tellRead() {
+    const conversation = current();
+    if (!conversation || conversation.history !== 'loaded' || gateway.state.name !== 'live') return;
+    if (reading() === null) return;
+    const own = explicit;
+    explicit = false;
+    if (!store.reading.isDue(conversation)) return;
     clearTimeout(readTimer);
+    readOwn ||= own;
     readTimer = setTimeout(() => {
-      const current = store.conversations.get(shown);
-      if (current && reading() !== null) store.read(current).catch(() => {});
+      const still = current();
+      if (still && reading() !== null) store.reading.read(still, readOwn).catch(() => {});
+      readOwn = false;
     }, READ_AFTER_MS);
   }
 

@@ -1,64 +1,83 @@
-// The list of conversations: newest first, with unread badges, last message and presence.
+// The list of conversations: pinned ones first, then the newest; the archive, and the search above it.
 
 import { attribute, avatar, element, keyed, part, portray, text } from './elements.js';
+import { finder } from './find.js';
 import { STATUSES, brief, count } from './format.js';
+import { showIcons } from './icons.js';
 
 /**
  * @param {import('../store.js').Store} store
+ * @param {import('../deeds.js').Deeds} deeds
  * @param {{selected: () => number | null, reading: () => number | null,
- *   select: (id: number) => void, start: () => void}} actions
+ *   select: (id: number, seq?: number) => void, start: () => void}} actions
+ * @param {{popover: any, notices: any}} ui
  */
-export function conversationList(store, actions) {
+export function conversationList(store, deeds, actions, { popover, notices }) {
+  let archive = false; // show what has been put away
+  let asked = false; // the archive is read when it is first looked at
   const items = element('ul', { class: 'conversations', testid: 'conversation-list' });
-  const empty = element('p', { class: 'muted empty' }, 'No conversations yet. Start one!');
-  const more = element(
-    'button',
-    { type: 'button', class: 'link', onclick: () => store.loadMore().catch(() => {}) },
-    'Show older conversations',
-  );
+  const empty = element('p', { class: 'muted empty' });
+  const more = element('button', {
+    type: 'button', class: 'link', testid: 'more-conversations',
+    onclick: () => notices.attempt(() => store.loadMore(archive)),
+  }, 'Show older conversations');
   const start = element(
     'button',
     { type: 'button', class: 'primary', testid: 'new-conversation', onclick: actions.start },
     'New conversation',
   );
-  const root = element(
-    'section', { class: 'list', 'aria-label': 'Conversations' }, start, items, empty, more,
-  );
+  const menu = element('button', {
+    type: 'button', class: 'icon', 'aria-label': 'What to do with the list', 'aria-haspopup': 'menu',
+    testid: 'list-menu', onclick: ({ currentTarget }) => open(currentTarget),
+  }, '⋯');
+  const find = finder(store, deeds, { select: actions.select }, notices);
+  const heading = element('p', { class: 'row archive', testid: 'archive-heading' }, 'Archive',
+    element('button', {
+      type: 'button', class: 'link', testid: 'leave-archive', onclick: () => toggle(false),
+    }, 'Back to the list'));
+  const all = element('div', { class: 'all' }, heading, items, empty, more);
+  const root = element('section', { class: 'list', 'aria-label': 'Conversations' },
+    element('div', { class: 'row list-head' }, start, menu), find.root, all);
+
+  function open(anchor) {
+    popover.open(anchor, { label: 'What to do with the list', items: [
+      { name: 'Mark everything as read', testid: 'read-all', act: () => notices.attempt(() => store.reading.readAll()) },
+      { name: archive ? 'Back to the list' : 'Show the archive', testid: 'show-archive', act: () => toggle(!archive) },
+    ] });
+  }
+
+  function toggle(on) {
+    archive = on;
+    if (on && !asked) notices.attempt(() => store.loadMore(true)).then(() => render());
+    asked ||= on;
+    render();
+  }
 
   function render() {
-    const conversations = store.list();
-    const how = { key: (one) => String(one.id), make, update };
-    keyed(items, conversations, how);
+    const conversations = store.list(archive);
+    keyed(items, conversations, { key: (one) => String(one.id), make, update });
+    find.render();
+    all.hidden = find.isSearching();
+    heading.hidden = !archive;
     empty.hidden = conversations.length > 0 || !store.me;
-    more.hidden = !store.next;
+    text(empty, archive ? 'Nothing is archived.' : 'No conversations yet. Start one!');
+    more.hidden = !store.next[archive];
   }
 
   function make(conversation) {
-    const title = store.title(conversation);
-    return element(
-      'li',
-      {},
-      element(
-        'button',
-        {
-          type: 'button',
-          class: 'conversation-item',
-          testid: 'conversation-item',
-          'data-conversation-id': conversation.id,
-          onclick: () => actions.select(conversation.id),
-        },
-        element(
-          'span',
-          { class: 'portrait' },
-          avatar(title, conversation.id),
-          element('span', { class: 'dot', testid: 'presence-dot', 'data-part': 'dot' }),
-        ),
-        element('span', { class: 'item-title', 'data-part': 'title' }),
-        element('time', { class: 'muted', 'data-part': 'time' }),
-        element('span', { class: 'muted item-last', testid: 'last-message', 'data-part': 'last' }),
-        element('span', { class: 'badge', testid: 'unread-badge', 'data-part': 'badge' }),
-      ),
-    );
+    return element('li', {},
+      element('button', {
+        type: 'button', class: 'conversation-item', testid: 'conversation-item',
+        'data-conversation-id': conversation.id, onclick: () => actions.select(conversation.id),
+      },
+      element('span', { class: 'portrait' }, avatar('', conversation.id),
+        element('span', { class: 'dot', testid: 'presence-dot', 'data-part': 'dot' })),
+      element('span', { class: 'item-title', 'data-part': 'title', dir: 'auto' }),
+      element('span', { class: 'muted item-time' },
+        element('span', { 'data-part': 'marks', testid: 'item-marks', role: 'img' }),
+        element('time', { 'data-part': 'time' })),
+      element('span', { class: 'muted item-last', testid: 'last-message', 'data-part': 'last', dir: 'auto' }),
+      element('span', { class: 'badge', testid: 'unread-badge', 'data-part': 'badge' })));
   }
 
   function update(node, conversation) {
@@ -66,23 +85,38 @@ export function conversationList(store, actions) {
     const title = store.title(conversation);
     const button = node.firstElementChild;
     attribute(button, 'aria-current', actions.selected() === conversation.id ? 'true' : null);
-    portray(part(node, 'avatar'), title, partner?.id ?? conversation.id);
+    const url = conversation.avatar_url ?? partner?.avatar_url;
+    portray(part(node, 'avatar'), title, partner?.id ?? conversation.id, url);
     attribute(part(node, 'avatar'), 'data-kind', conversation.kind);
     text(part(node, 'title'), title);
     text(part(node, 'time'), brief(conversation.last_message_at));
-    text(part(node, 'last'), lastLine(conversation));
+    showLast(part(node, 'last'), conversation);
+    showMarks(part(node, 'marks'), conversation);
     showPresence(part(node, 'dot'), partner);
     showUnread(part(node, 'badge'), conversation);
   }
 
-  function lastLine(conversation) {
+  function showLast(node, conversation) {
     const typing = store.people.typingIn(conversation.id);
-    if (typing.length) return 'typing…';
+    const draft = actions.selected() === conversation.id ? '' : store.drafts.of(conversation.id).text;
+    attribute(node, 'data-draft', draft && !typing.length ? 'true' : null);
+    if (typing.length) text(node, conversation.kind === 'direct' ? 'typing…' : `${typing[0]} is typing…`);
+    else text(node, draft ? `Draft: ${store.words.forWriting(draft)}` : lastLine(conversation));
+  }
+
+  function lastLine(conversation) {
     const last = conversation.last_message;
     if (!last) return '';
-    const said = store.said(last);
+    const said = store.words.said(last);
+    if (last.kind === 'system') return said;
     if (last.sender_id === store.me?.id) return `You: ${said}`;
     return conversation.kind === 'direct' ? said : `${store.people.name(last.sender_id)}: ${said}`;
+  }
+
+  function showMarks(node, conversation) {
+    const { mine, closed_at: closed } = conversation;
+    const marks = [mine.pinned_at && 'pinned', store.isMuted(conversation) && 'muted', closed && 'closed'];
+    showIcons(node, marks.filter(Boolean));
   }
 
   function showPresence(dot, partner) {
@@ -99,9 +133,13 @@ export function conversationList(store, actions) {
   function showUnread(badge, conversation) {
     // What is being read this moment would only flash.
     const { unread, mentions } = conversation.unread;
-    badge.hidden = unread === 0 || actions.reading() === conversation.id;
-    text(badge, mentions ? `@ ${count(unread)}` : count(unread));
-    attribute(badge, 'aria-label', `${count(unread)} unread`);
+    const { manual_unread: marked } = conversation.mine;
+    badge.hidden = (unread === 0 && !marked) || actions.reading() === conversation.id;
+    const quiet = store.isMuted(conversation) && !mentions;
+    attribute(badge, 'data-quiet', quiet ? 'true' : null);
+    text(badge, unread === 0 ? '•' : mentions ? `@ ${count(unread)}` : count(unread));
+    const mentioned = mentions ? `, ${count(mentions)} mention you` : '';
+    attribute(badge, 'aria-label', unread === 0 ? 'marked unread' : `${count(unread)} unread${mentioned}`);
   }
 
   return { root, render };

@@ -12,7 +12,7 @@ export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith('on')) made.addEventListener(name.slice(2), value);
-    else if (name === 'testid') made.dataset.testid = value;
+    else if (name === 'testid') attribute(made, 'data-testid', value);
     else attribute(made, name, value);
   }
   made.append(...children.filter((child) => child !== null));
@@ -60,15 +60,23 @@ export function part(node, name) {
 }
 
 /** A round picture with a person's initials; the colour follows from the id. */
-export function avatar(name, id) {
+export function avatar(name, id, url = null) {
   const made = element('span', { class: 'avatar', 'aria-hidden': 'true', 'data-part': 'avatar' });
-  portray(made, name, id);
+  portray(made, name, id, url);
   return made;
 }
 
-export function portray(node, name, id) {
+/** Show initials, or a picture over them once it has come. */
+export function portray(node, name, id, url = null) {
+  const shown = JSON.stringify([name, id, url]);
+  if (node.dataset.shown === shown) return;
+  node.dataset.shown = shown;
   const words = name.match(/[\p{L}\p{N}]+/gu) ?? ['?'];
   const initials = [words[0], ...words.slice(1).slice(-1)].map((word) => [...word][0]);
-  text(node, initials.join('').toUpperCase());
+  node.replaceChildren(initials.join('').toUpperCase());
   attribute(node, 'data-hue', id % 8);
+  if (!url?.startsWith('https:')) return; // the page's policy lets no others in
+  const picture = element('img', { src: url, alt: '', loading: 'lazy', referrerpolicy: 'no-referrer' });
+  picture.addEventListener('error', () => picture.remove());
+  node.append(picture);
 }

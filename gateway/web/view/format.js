@@ -47,6 +47,12 @@ export function brief(time) {
   return isToday(then) ? CLOCK.format(then) : SHORT_DAY.format(then);
 }
 
+/** A day and a time, for what is planned. */
+export function moment(time) {
+  const then = new Date(time);
+  return `${isToday(then) ? 'today' : SHORT_DAY.format(then)}, ${CLOCK.format(then)}`;
+}
+
 /** `4:05`, `1:02:03`; clocks that differ never show less than nothing. */
 export function duration(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
