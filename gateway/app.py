@@ -7,13 +7,15 @@ given sockets with our own protocol classes.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -21,9 +23,11 @@ from redis.backoff import NoBackoff
 from gateway import rest
 from gateway.auth import Tokens
 from gateway.bus import Announcement, RedisBus
-from gateway.chat import retention
+from gateway.chat import file_sweeper, retention
+from gateway.chat.sends import Sends
 from gateway.context import Services
 from gateway.db import Pool, open_pool, pending
+from gateway.files import CannotKeepFiles, Files, Limits, Storage, open_storage
 from gateway.ops import metrics
 from gateway.people import presences
 from gateway.settings import Settings
@@ -122,7 +126,13 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         def publish(announcements: Collection[Announcement]) -> None:
             node.publish(announcements)
 
-        services = Services(pool, publish, presence, settings.database_timeout_s)
+        def spawn(work: Coroutine[Any, Any, Any], *, name: str) -> None:
+            node.spawn(work, name=name)
+
+        files = Files(await _storage(stack, settings), _limits(settings))
+        services = Services(
+            pool, publish, presence, Sends(spawn), settings.database_timeout_s, files=files
+        )
         node = Node(settings, services=services, tokens=tokens, redis=redis)
         node.bus = await stack.enter_async_context(
             RedisBus(
@@ -145,6 +155,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         if settings.message_retention_days:
             keeping = retention.run(services, settings.message_retention_days)
             node.spawn(keeping, name="retention")
+        if files.storage is not None:
+            sweeping = file_sweeper.run(services, every_s=settings.file_sweep_s)
+            node.spawn(sweeping, name="files")
         log.info("gateway.ready", node=settings.node)
         yield Gateway(settings, pool, node, presence, pipeline)
         await node.drain.finish()
@@ -192,6 +205,44 @@ async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
     for listener in sockets:  # what they accept inherits it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
     await server.serve(sockets)
+
+
+async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
+    """Open the place for files; SettingMissing when it cannot be used."""
+    assert settings.token_secret is not None
+    try:
+        return await stack.enter_async_context(
+            open_storage(
+                directory=settings.files_dir,
+                secret=settings.token_secret.get_secret_value(),
+                public_url=settings.public_url,
+                bucket=settings.s3_bucket,
+                endpoint=settings.s3_endpoint,
+                region=settings.s3_region,
+                prefix=settings.s3_prefix,
+                path_style=settings.s3_path_style,
+                access_key=_said(settings.s3_access_key),
+                secret_key=_said(settings.s3_secret_key),
+            )
+        )
+    except CannotKeepFiles as error:
+        raise SettingMissing(str(error)) from error
+
+
+def _said(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_bytes=settings.max_file_bytes,
+        types=settings.file_types,
+        per_message=settings.max_files,
+        pending_bytes=settings.max_pending_file_bytes,
+        upload_s=settings.upload_link_s,
+        link_s=settings.download_link_s,
+        unattached_s=settings.unattached_file_s,
+    )
 
 
 def _redis(stack: AsyncExitStack, url: str) -> Redis:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.chat import (
+    attachments,
     conversations,
     drafts,
     edits,
@@ -28,6 +29,8 @@ from gateway.errors import UnknownCommand
 from gateway.people import presences
 from gateway.people import search as people_search
 from gateway.protocol import (
+    AttachmentCreate,
+    AttachmentGet,
     CallList,
     ConversationAdd,
     ConversationArchive,
@@ -121,6 +124,8 @@ HANDLERS: dict[type[Any], Handler] = {
     ConversationMute: Handler("write", mine.mute),
     ConversationNotify: Handler("write", mine.notify),
     MessageSend: Handler("write", messages.send),
+    AttachmentCreate: Handler("write", attachments.create),
+    AttachmentGet: Handler("read", attachments.get),
     MessageEdit: Handler("write", edits.edit),
     MessageDelete: Handler("write", edits.delete),
     MessageHistory: Handler("read", messages.history),

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -17,6 +17,7 @@ from gateway.auth import Identity
 from gateway.bus import Announcement, announce
 from gateway.db import Conn, Pool
 from gateway.errors import DatabaseUnavailable, Overloaded
+from gateway.files import Files
 from presence import PresenceStore
 
 NOTICE_S = 2.0
@@ -45,6 +46,15 @@ OUTAGES = (
 )
 """What asyncpg raises when the database, not the statement, is at fault. A connection that is
 lost shows as ConnectionDoesNotExistError or as an InterfaceError without a code."""
+
+
+class Sends(Protocol):
+    """What stores messages: gateway.chat.sends, which is above this module."""
+
+    @property
+    def waiting(self) -> int: ...
+
+    async def store(self, ask: Any) -> Any: ...
 
 
 class Notices:
@@ -76,8 +86,10 @@ class Services:
     pool: Pool
     publish: Publish
     presence: PresenceStore
+    sends: Sends
     timeout_s: float = 5.0
     notices: Notices = field(default_factory=Notices)
+    files: Files = field(default_factory=Files)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Conn]:

@@ -11,9 +11,9 @@ import os
 import socket
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVICE_KINDS = frozenset({"web", "mobile", "desktop", "softphone", "bot"})
@@ -171,6 +171,48 @@ class Settings(BaseSettings):
     """Messages older than this are deleted, once everyone in the conversation has read them. 0
     keeps them for ever."""
 
+    files_dir: Path | None = None
+    """Directory that keeps attached files, the same for all nodes. Unset, and without a bucket:
+    messages have no attachments."""
+    s3_bucket: str | None = None
+    """Bucket that keeps attached files instead; needs the extra `s3`."""
+    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/?#]+/?$")
+    """Address of an S3 other than AWS': `https://minio.example.com`. Clients must reach it, too."""
+    s3_region: str | None = None
+    """Its region; many that are not AWS want `us-east-1`."""
+    s3_prefix: str = Field(default="files/", pattern=r"^[A-Za-z0-9/_.-]{0,200}$")
+    """What every key in the bucket begins with."""
+    s3_path_style: bool = False
+    """Name the bucket in the path instead of the host: for MinIO and its like."""
+    s3_access_key: SecretStr | None = None
+    """Access key id. Unset: AWS' usual places are searched (environment, profile, role)."""
+    s3_secret_key: SecretStr | None = None
+    """Secret access key."""
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^?#]+$")
+    """Where clients reach the gateway: `https://gateway.example.com`. Unset: links to files in
+    GATEWAY_FILES_DIR are paths."""
+    max_file_bytes: int = Field(default=26_214_400, ge=1, le=5 * 2**30)
+    """Largest attached file."""
+    max_files: int = Field(default=10, ge=1, le=100)
+    """Most files of one message."""
+    max_pending_file_bytes: int = Field(default=268_435_456, ge=1)
+    """What one user may have declared that is in no message yet."""
+    file_types: Annotated[tuple[str, ...], NoDecode] = (
+        "image/*", "audio/*", "video/*", "text/plain", "text/csv", "text/calendar", "text/vcard",
+        "application/pdf", "application/rtf", "application/zip", "application/json",
+        "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint",
+        "application/vnd.openxmlformats-officedocument.*", "application/vnd.oasis.opendocument.*",
+    )  # fmt: skip
+    """Content types that may be attached, as patterns separated by commas. `*/*`: all."""
+    upload_link_s: int = Field(default=900, ge=10, le=86_400)
+    """How long after it was declared a file can be uploaded."""
+    download_link_s: int = Field(default=300, ge=10, le=86_400)
+    """How long a link to read a file is good."""
+    unattached_file_s: int = Field(default=86_400, ge=60)
+    """A file that is in no message by then is removed."""
+    file_sweep_s: float = Field(default=60.0, gt=0)
+    """How often each worker looks for files to remove."""
+
     log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
     """debug, info, warning or error."""
     log_format: str = Field(default="text", pattern=r"^(text|json)$")
@@ -184,12 +226,22 @@ class Settings(BaseSettings):
             raise ValueError("has fewer than 32 bytes; make one with: openssl rand -base64 32")
         return value
 
-    @field_validator("allowed_origins", "trusted_proxies", "replaced_kinds", mode="before")
+    @field_validator(
+        "allowed_origins", "trusted_proxies", "replaced_kinds", "file_types", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.files_dir is not None and self.s3_bucket is not None:
+            raise ValueError("files_dir and s3_bucket: files are kept in one place")
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            raise ValueError("s3_access_key and s3_secret_key belong together")
+        return self
 
     @field_validator("replaced_kinds")
     @classmethod

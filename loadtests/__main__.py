@@ -17,7 +17,7 @@ def main() -> int:
     given = _arguments().parse_args()
     # SIGTERM as Ctrl-C: the gateway is stopped and its data removed.
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-    options = Options(given.seconds, given.users, given.rate, quiet=given.json)
+    options = Options(given.seconds, given.users, given.rate, given.seed, quiet=given.json)
     ok = True
     short = [name for name in SCENARIOS if name not in LONG]
     for name in [given.name] if given.name else short:
@@ -44,8 +44,11 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="one object a line and nothing else")
     parser.add_argument("--seconds", type=_positive, help="how long to measure")
-    parser.add_argument("--users", type=_people, help="how many clients; locust: in pairs")
+    parser.add_argument(
+        "--users", "--clients", type=_people, help="how many clients; locust: in pairs"
+    )
     parser.add_argument("--rate", type=_positive, help="roundtrip: messages per second")
+    parser.add_argument("--seed", type=int, help="messenger: the same plan again")
     return parser
 
 

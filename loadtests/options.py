@@ -12,5 +12,6 @@ class Options:
     seconds: float | None = None
     users: int | None = None
     rate: float | None = None
+    seed: int | None = None
     quiet: bool = False
     """Nothing but JSON on stdout."""

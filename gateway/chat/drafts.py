@@ -1,7 +1,7 @@
 """Drafts: what I have begun to write, the same on all my devices.
 
-The last one to be stored counts. Sending does not wait for a draft: the client that sends clears
-its draft itself.
+The last one to be stored counts. Sending empties the sender's draft in the same statement
+(chat/messages.py).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def put(ctx: Context, command: DraftSet) -> DraftIs:
         if draft is None:
             await _require_participant(ctx, tx, command.conversation_id)
             raise MessageNotFound
-        _tell(ctx, tx, draft)
+        announce(tx, ctx.user_id, draft)
     return DraftIs(draft=draft)
 
 
@@ -49,7 +49,7 @@ async def clear(ctx: Context, command: DraftClear) -> DraftIs:
         await _require_participant(ctx, tx, command.conversation_id)
         draft = await queries.clear(tx.conn, ctx.user_id, command.conversation_id)
         if draft is not None:
-            _tell(ctx, tx, draft)
+            announce(tx, ctx.user_id, draft)
         else:
             draft = await queries.find(tx.conn, ctx.user_id, command.conversation_id)
     nothing = Draft(conversation_id=command.conversation_id, text="", updated_at=NEVER, version=0)
@@ -75,5 +75,6 @@ async def _require_participant(ctx: Context, tx: Transaction, conversation_id: i
         raise ConversationNotFound
 
 
-def _tell(ctx: Context, tx: Transaction, draft: Draft) -> None:
-    tx.announce(topics.user(ctx.user_id), DraftChanged(draft=draft))
+def announce(tx: Transaction, employee_id: int, draft: Draft) -> None:
+    """Tell this person's devices."""
+    tx.announce(topics.user(employee_id), DraftChanged(draft=draft))

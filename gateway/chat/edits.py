@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from gateway.chat import mentions
 from gateway.chat.messages import standing_of
+from gateway.chat.queries import attachments as attachment_queries
+from gateway.chat.queries import audit
 from gateway.chat.queries import edits as queries
 from gateway.chat.queries import messages as message_queries
 from gateway.context import Context
@@ -60,7 +62,18 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
         if not _may_delete(ctx, standing, message):
             raise Forbidden("Only who wrote a message, an owner or an admin may delete it.")
         if message.deleted_at is None:
+            if message.attachments:
+                await attachment_queries.release(tx.conn, message.conversation_id, message.seq)
             message = await queries.delete(tx.conn, message, by=ctx.user_id)
+            if message.sender_id != ctx.user_id:
+                await audit.record(
+                    tx.conn,
+                    "message.delete",
+                    actor_id=ctx.user_id,
+                    conversation_id=message.conversation_id,
+                    seq=message.seq,
+                    details={"sender_id": message.sender_id},
+                )
             tx.changed(
                 MessageDeleted(
                     conversation_id=message.conversation_id,
@@ -68,6 +81,7 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
                     message=message,
                 )
             )
+    ctx.services.files.news.set()  # there may be something to remove
     return MessageIs(message=message)
 
 

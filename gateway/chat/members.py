@@ -14,9 +14,9 @@ from typing import Any
 
 from gateway import topics
 from gateway.chat import conversations
+from gateway.chat.queries import audit, system
 from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import members as queries
-from gateway.chat.queries import system
 from gateway.chat.queries.members import Room, Seat
 from gateway.context import Context, Transaction
 from gateway.errors import (
@@ -78,8 +78,8 @@ async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
             raise Forbidden("Only an owner may remove an owner.")
         if not seat.left:
             await change.say("removed", employee_ids=[command.employee_id])
-            await queries.leave(change.conn, change.room.id, command.employee_id)
-            await change.tell_of([command.employee_id])
+            await change.take_out(command.employee_id)
+            await change.note(command, employee_id=command.employee_id)
         conversation = await change.look()
     return await _answer(ctx, conversation)
 
@@ -93,8 +93,7 @@ async def leave(ctx: Context, command: ConversationLeave) -> None:
             if heir is not None:
                 await change.give_role(heir, "owner")
         await change.say("left", employee_ids=[me])
-        await queries.leave(change.conn, room.id, me)
-        await change.tell_of([me])
+        await change.take_out(me)
 
 
 async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs:
@@ -111,6 +110,9 @@ async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs
             ):
                 raise LastOwner
             await change.give_role(seat.employee_id, command.role)
+            await change.note(
+                command, employee_id=seat.employee_id, role=command.role, before=seat.role
+            )
         conversation = await change.look()
     return await _answer(ctx, conversation)
 
@@ -132,27 +134,32 @@ async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
             await change.say("picture_changed")
         if history != room.history:
             await change.say("history_changed", history=history)
-        await change.become(title=title, avatar_url=avatar_url, history=history)
+        told = await change.become(title=title, avatar_url=avatar_url, history=history)
+        if told:
+            await change.note(command, **told)
         conversation = await change.look()
     return await _answer(ctx, conversation)
 
 
 async def close(ctx: Context, command: ConversationClose) -> ConversationIs:
     """Take no more messages."""
-    return await _set_closed(ctx, command.conversation_id, closed=True)
+    return await _set_closed(ctx, command, closed=True)
 
 
 async def reopen(ctx: Context, command: ConversationReopen) -> ConversationIs:
     """Take messages again."""
-    return await _set_closed(ctx, command.conversation_id, closed=False)
+    return await _set_closed(ctx, command, closed=False)
 
 
-async def _set_closed(ctx: Context, conversation_id: int, *, closed: bool) -> ConversationIs:
-    async with _changing(ctx, conversation_id) as change:
+async def _set_closed(
+    ctx: Context, command: ConversationClose | ConversationReopen, *, closed: bool
+) -> ConversationIs:
+    async with _changing(ctx, command.conversation_id) as change:
         change.needs_admin()
         if closed != (change.room.closed_at is not None):
             await change.say("closed" if closed else "reopened")
             await change.become(closed=closed)
+            await change.note(command)
         conversation = await change.look()
     return await _answer(ctx, conversation)
 
@@ -197,13 +204,23 @@ class _Change:
         for event in await queries.changed(self.conn, self.room.id, employee_ids):
             self.tx.changed(event)
 
+    async def take_out(self, employee_id: int) -> None:
+        """Take someone out, and tell all their devices: not all may hear this conversation."""
+        await queries.leave(self.conn, self.room.id, employee_id)
+        for event in await queries.changed(self.conn, self.room.id, [employee_id]):
+            self.tx.changed(event)
+            self.tx.announce(topics.user(employee_id), event)
+
     async def give_role(self, employee_id: int, role: Any) -> None:
         await queries.set_role(self.conn, self.room.id, employee_id, role)
         await self.tell_of([employee_id])
         await self.say("role_changed", employee_ids=[employee_id], role=role)
 
-    async def become(self, **changes: Any) -> None:
-        """Write title, picture, closing and history, and announce them; nothing when unchanged."""
+    async def become(self, **changes: Any) -> dict[str, Any]:
+        """Write title, picture, closing and history, and announce them; nothing when unchanged.
+
+        Return what has changed, as [before, after].
+        """
         room = self.room
         before = {
             "title": room.title,
@@ -211,8 +228,22 @@ class _Change:
             "history": room.history,
             "closed": room.closed_at is not None,
         }
-        if before | changes != before:
+        changed = {
+            name: [before[name], now] for name, now in changes.items() if before[name] != now
+        }
+        if changed:
             self.tx.changed(await queries.update(self.conn, room.id, **(before | changes)))
+        return changed
+
+    async def note(self, command: Any, **details: Any) -> None:
+        """Write an act of moderation down."""
+        await audit.record(
+            self.conn,
+            command.type,
+            actor_id=self.ctx.user_id,
+            conversation_id=self.room.id,
+            details=details,
+        )
 
     async def look(self) -> Conversation:
         """Return the conversation as it now is to who asked."""

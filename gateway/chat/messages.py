@@ -1,21 +1,28 @@
 """Messages: send, and pages of a conversation.
 
-Each function is one command. Sending is one statement: it checks, numbers and stores at once.
+Each function is one command. Sending is one statement: it checks, numbers and stores at once, and
+what is sent in several conversations at the same time shares one.
 """
 
 from __future__ import annotations
 
 import asyncpg
 
-from gateway.chat import mentions
+from gateway.chat import attachments, mentions
 from gateway.chat.queries import changes, pages
 from gateway.chat.queries import messages as queries
+from gateway.chat.sends import Ask, store_with_files
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import (
+    AttachmentMismatch,
+    AttachmentNotFound,
+    AttachmentNotUploaded,
+    AttachmentTaken,
     ClientKeyReused,
     ConversationClosed,
     ConversationNotFound,
+    GatewayError,
     Invalid,
     MessageNotFound,
 )
@@ -23,7 +30,6 @@ from gateway.protocol import (
     ChangesPage,
     Message,
     MessageChanges,
-    MessageCreated,
     MessageHistory,
     MessagePage,
     MessageSend,
@@ -33,59 +39,66 @@ from gateway.protocol import (
 )
 from gateway.protocol.frame import MAX_INT
 
+UNUSABLE = (AttachmentNotFound, AttachmentNotUploaded, AttachmentMismatch, AttachmentTaken)
+"""What a file may be to a message; but one that was sent already has its files."""
 
-async def send(ctx: Context, command: MessageSend) -> MessageSent:
+
+async def send(ctx: Context, command: MessageSend, *, from_draft: bool = True) -> MessageSent:
     """Store the message and announce it to the conversation.
 
-    A repeated client_key returns the first message and announces nothing.
+    A repeated client_key returns the first message and announces nothing. What its sender had
+    begun to write there is what was sent: unless it comes from elsewhere, their draft is emptied.
     """
-    try:
-        message = await _store(ctx, command)
-    except asyncpg.UniqueViolationError:
-        # The same key, sent twice at once: the twin has committed, ours took no number.
-        message = None
-    except asyncpg.NotNullViolationError:
-        message = None  # taken out of the conversation at this moment: no number was taken
-    if message is None:
-        message = await _sent_before(ctx, command)
-    return MessageSent(message=message)
-
-
-async def _store(ctx: Context, command: MessageSend) -> Message | None:
-    async with ctx.statement() as tx:
-        message = await queries.insert(
-            tx.conn,
+    ask = Ask(
+        ctx,
+        queries.Said(
             ctx.user_id,
             command.conversation_id,
             client_key=command.client_key,
             text=command.text,
             reply_to_seq=command.reply_to_seq,
             mentions=mentions.named_in(ctx, command.text),
-        )
-        if message is not None:
-            tx.changed(
-                MessageCreated(
-                    conversation_id=message.conversation_id,
-                    change=message.change,
-                    message=message,
-                )
-            )
-    return message
+            from_draft=from_draft,
+        ),
+    )
+    refusal: GatewayError | None = None
+    try:
+        if files := await attachments.ready(ctx, command):
+            message = await store_with_files(ask, files)
+        else:
+            message = await ctx.services.sends.store(ask)
+    except UNUSABLE as error:
+        message, refusal = None, error
+    except asyncpg.UniqueViolationError:
+        # The same key, sent twice at once: the twin has committed, ours took no number.
+        message = None
+    except asyncpg.NotNullViolationError:
+        message = None  # taken out of the conversation at this moment: no number was taken
+    if message is None:
+        message = await _sent_before(ctx, command, refusal)
+    return MessageSent(message=message)
 
 
-async def _sent_before(ctx: Context, command: MessageSend) -> Message:
+async def _sent_before(ctx: Context, command: MessageSend, refusal: GatewayError | None) -> Message:
     """Return what this key stored; or say why nothing was stored."""
     conversation_id = command.conversation_id
     async with ctx.reading() as conn:
         message = await queries.find_sent(conn, ctx.user_id, conversation_id, command.client_key)
         standing = await standing_of(ctx, conn, conversation_id)
         if message is None:
+            if refusal is not None:
+                raise refusal
             if not standing.closed and command.reply_to_seq is not None:
                 raise MessageNotFound
             raise ConversationClosed if standing.closed else ConversationNotFound
     # Of an edited or deleted message nobody knows any more what it said at first.
     as_sent = message.edited_at is None and message.deleted_at is None
-    if message.reply_to_seq != command.reply_to_seq or (as_sent and message.text != command.text):
+    has = [file.attachment_id for file in message.attachments]
+    if (
+        message.reply_to_seq != command.reply_to_seq
+        or (as_sent and message.text != command.text)
+        or (message.deleted_at is None and has != (command.attachments or []))
+    ):
         raise ClientKeyReused
     return message
 

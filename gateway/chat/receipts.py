@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from gateway import topics
 from gateway.chat import mine
 from gateway.chat.queries import delivered as delivered_queries
-from gateway.chat.queries import mine as mine_queries
 from gateway.chat.queries import receipts as queries
 from gateway.chat.queries.messages import standing
 from gateway.context import Context, Transaction
@@ -52,7 +51,7 @@ async def read(ctx: Context, command: ReceiptRead) -> ReceiptReadDone:
         if position.moved:
             _announce_read(ctx, tx, command.conversation_id, position.last_read_seq)
         if position.unmarked:
-            await _announce_mine(ctx, tx, command.conversation_id)
+            await mine.announce_now(tx, ctx.user_id, command.conversation_id)
     return ReceiptReadDone(
         conversation_id=command.conversation_id, last_read_seq=position.last_read_seq
     )
@@ -70,7 +69,7 @@ async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
             raise MessageNotFound
         last_read_seq, moved = found
         if moved:
-            await _announce_mine(ctx, tx, command.conversation_id)
+            await mine.announce_now(tx, ctx.user_id, command.conversation_id)
     return ReceiptReadDone(conversation_id=command.conversation_id, last_read_seq=last_read_seq)
 
 
@@ -81,7 +80,7 @@ async def read_all(ctx: Context, command: ReceiptReadAll) -> ReceiptReadAllDone:
         for one in done:
             _announce_read(ctx, tx, one.conversation_id, one.last_read_seq)
             if one.unmarked:
-                await _announce_mine(ctx, tx, one.conversation_id)
+                await mine.announce_now(tx, ctx.user_id, one.conversation_id)
     return ReceiptReadAllDone(conversations=len(done), more=len(done) == READ_AT_ONCE)
 
 
@@ -149,9 +148,3 @@ def _announce_read(ctx: Context, tx: Transaction, conversation_id: int, seq: int
         topics.conversation(conversation_id),
         ReceiptWasRead(conversation_id=conversation_id, employee_id=ctx.user_id, seq=seq),
     )
-
-
-async def _announce_mine(ctx: Context, tx: Transaction, conversation_id: int) -> None:
-    now = await mine_queries.look(tx.conn, ctx.user_id, conversation_id)
-    if now is not None:
-        mine.announce(tx, ctx.user_id, conversation_id, now)

@@ -7,21 +7,15 @@ is never older than that; only the names in it may be.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from gateway.chat.queries.conversations import SHOWN_PARTICIPANTS
+from gateway.chat.queries.conversations import Seat, seats_of
 from gateway.protocol.codec import Printed, as_printed
-
-SEAT = re.compile(r"(\d+)([a-z]+)(\d+)")
-"""One of overview.Line.people: employee, role, read position."""
 
 MOST = 2_000
 """Rosters that are kept, 4.5 KB each when there are twenty in it."""
-
-Seats = list[tuple[int, str, str]]
 
 
 class Roster(NamedTuple):
@@ -63,14 +57,8 @@ class Rosters:
         return [known[people] if people else NOBODY for people in asked]
 
     async def _print(self, unknown: AbstractSet[str]) -> Mapping[str, Roster]:
-        seated = {
-            people: [
-                (int(employee_id), role, seq)
-                for employee_id, role, seq in SEAT.findall(people)[:SHOWN_PARTICIPANTS]
-            ]
-            for people in unknown
-        }
-        names = await self._names({seat[0] for seats in seated.values() for seat in seats})
+        seated = {people: seats_of(people) for people in unknown}
+        names = await self._names({seat.employee_id for seats in seated.values() for seat in seats})
         made = {people: _roster(seats, names) for people, seats in seated.items()}
         if len(self._rosters) + len(made) <= MOST:
             self._rosters.update(made)
@@ -84,11 +72,11 @@ class Rosters:
         self._rosters = {}  # a new one: who is using the old one keeps it
 
 
-def _roster(seats: Seats, names: Mapping[int, str]) -> Roster:
+def _roster(seats: Sequence[Seat], names: Mapping[int, str]) -> Roster:
     """Print these people; who is not in the CRM is left out."""
-    known = [seat for seat in seats if seat[0] in names]
+    known = [seat for seat in seats if seat.employee_id in names]
     participants = ",".join(
         f'{{"employee":{names[employee_id]},"role":"{role}","last_read_seq":{last_read_seq}}}'
         for employee_id, role, last_read_seq in known
     )
-    return Roster(tuple(seat[0] for seat in known), as_printed(f"[{participants}]"))
+    return Roster(tuple(seat.employee_id for seat in known), as_printed(f"[{participants}]"))

@@ -83,6 +83,7 @@ class ScheduleWorker:
                     client_key=item.client_key,
                     text=item.text,
                 ),
+                from_draft=False,
             )
         except GatewayError as error:
             if error.retry_after is not None and item.attempts < ATTEMPTS:

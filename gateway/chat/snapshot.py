@@ -38,6 +38,8 @@ class Snapshot:
     """conversation → last_change, of every conversation heard live."""
     changes: dict[int, list[Printed]]
     reload: list[int]
+    hidden: dict[int, int]
+    """conversation → up to which seq its messages are not theirs; only where there are such."""
     calls: list[Call]
     """Those that go on now on this person's telephones."""
 
@@ -72,6 +74,7 @@ async def take(ctx: Context, resume: Mapping[int, int], sources: Sources) -> Sna
         positions=view.positions,
         changes=view.changes,
         reload=view.reload,
+        hidden=view.hidden,
         calls=calls,
     )
 

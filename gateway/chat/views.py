@@ -48,6 +48,8 @@ class View:
     """conversation → last_change, of every conversation heard live."""
     changes: dict[int, list[Printed]]
     reload: list[int]
+    hidden: dict[int, int]
+    """conversation → up to which seq its messages are not theirs; only where there are such."""
 
 
 async def read(conn: Conn, asked: Sequence[Asked], *, max_topics: int) -> list[View]:
@@ -115,6 +117,7 @@ class _Look:
             positions=self.positions,
             changes={cid: events for cid, events in changes.items() if events},
             reload=self._reload,
+            hidden={cid: seq for cid, seq in hidden.items() if cid in self.positions},
         )
 
 

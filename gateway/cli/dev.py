@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -103,12 +104,18 @@ def _servers(stack: ExitStack, settings: Settings) -> dict[str, str]:
         name: [s.get_secret_value() for s in kept] for name, kept in settings.pbx_secrets.items()
     }
     pbx.setdefault("main", [keep_secret(state, "pbx_secret", prefix="whsec_")])
+    kept = {} if settings.s3_bucket else {"GATEWAY_FILES_DIR": str(_files_dir(settings))}
     return {
+        **kept,
         "GATEWAY_DATABASE_URL": database_url,
         "GATEWAY_REDIS_URL": redis_url,
         "GATEWAY_TOKEN_SECRET": secret,
         "GATEWAY_PBX_SECRETS": orjson.dumps(pbx).decode(),
     }
+
+
+def _files_dir(settings: Settings) -> Path:
+    return settings.files_dir or settings.state_dir / "files"
 
 
 def _prepare(dsn: str) -> None:

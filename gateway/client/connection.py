@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from gateway.client.errors import ConnectionEnded
 from gateway.client.link import Link, Token
+from gateway.client.transfer import Body, get, put, size_of
 from gateway.protocol import (
+    AttachmentCreate,
+    AttachmentCreated,
+    AttachmentGet,
+    AttachmentLink,
     ChangesPage,
     ConversationOpen,
     ConversationOpened,
@@ -56,6 +61,7 @@ class Connection(Link):
         *,
         client_key: uuid.UUID | None = None,
         reply_to_seq: int | None = None,
+        attachments: Sequence[int] | None = None,
     ) -> Message:
         """Send a message; it is stored once, however often the connection breaks meanwhile."""
         command = MessageSend(
@@ -63,9 +69,41 @@ class Connection(Link):
             client_key=client_key or uuid.uuid4(),
             text=text,
             reply_to_seq=reply_to_seq,
+            attachments=list(attachments) if attachments else None,
         )
         sent: MessageSent = await self.request(command)
         return sent.message
+
+    async def upload(
+        self,
+        conversation_id: int,
+        name: str,
+        content_type: str,
+        data: Body,
+        *,
+        sha256: str | None = None,
+    ) -> int:
+        """Bring a file, from memory or from a path; return what to name it by in send()."""
+        declared: AttachmentCreated = await self.request(
+            AttachmentCreate(
+                conversation_id=conversation_id,
+                name=name,
+                content_type=content_type,
+                size=size_of(data),
+                sha256=sha256,
+            )
+        )
+        await put(self._url, declared.upload, data)
+        return declared.attachment_id
+
+    async def link(self, attachment_id: int) -> AttachmentLink:
+        """Return where a file of a message can be read for a short time."""
+        link: AttachmentLink = await self.request(AttachmentGet(attachment_id=attachment_id))
+        return link
+
+    async def download(self, attachment_id: int) -> bytes:
+        """Return a file of a message."""
+        return await get(self._url, (await self.link(attachment_id)).url)
 
     async def history(
         self,

@@ -78,7 +78,7 @@ INSERT INTO demo_crm.roles VALUES
                     'messages.delete_any,messages.mention_all}'),
     (4, 'director', '{conversations.create_group,clientchats.answer,callbacks.handle,'
                     'calls.view_all,calls.review,stats.view,intelligence.view,'
-                    'notifications.send,notifications.view,conversations.export,'
+                    'notifications.send,notifications.view,conversations.export,audit.read,'
                     'messages.delete_any,messages.mention_all}'),
     (5, 'trainee',  '{}');
 

@@ -181,6 +181,28 @@ FIGURES: Final[tuple[Figure, ...]] = (
     ),
     _gauge("database_connections", "open connections to PostgreSQL", lambda g: g.pool.get_size()),
     _gauge("database_idle", "those that nobody uses just now", lambda g: g.pool.get_idle_size()),
+    # files
+    _counter(
+        "file_bytes_in",
+        "bytes of uploaded files that this worker stored; those of a bucket do not pass here",
+        lambda g: g.services.files.counts.bytes_in,
+    ),
+    _counter(
+        "file_bytes_out",
+        "bytes of files that this worker sent",
+        lambda g: g.services.files.counts.bytes_out,
+    ),
+    _counter(
+        "files_removed",
+        "files removed from the storage, or looked for there in vain, and unfinished uploads",
+        lambda g: g.services.files.counts.removed,
+    ),
+    _counter(
+        "files_refused",
+        "files refused when declared, uploaded, sent or read, by error code",
+        lambda g: _by_key(g.services.files.counts.refused),
+        "code",
+    ),
     # from the PBX
     _counter("ingest_received", "PBX events received", lambda g: g.pipeline.metrics.received),
     _counter("ingest_accepted", "those stored", lambda g: g.pipeline.metrics.accepted),

@@ -9,6 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.protocol.attachments import (
+    Attachment,
+    AttachmentCreate,
+    AttachmentCreated,
+    AttachmentGet,
+    AttachmentLink,
+    Upload,
+)
 from gateway.protocol.calls import (
     Call,
     CallEnded,
@@ -169,6 +177,8 @@ REPLIES: dict[type[Any], type[Any] | None] = {
     ConversationMute: MineIs,
     ConversationNotify: MineIs,
     MessageSend: MessageSent,
+    AttachmentCreate: AttachmentCreated,
+    AttachmentGet: AttachmentLink,
     MessageEdit: MessageIs,
     MessageDelete: MessageIs,
     MessageHistory: MessagePage,
@@ -212,7 +222,8 @@ EVENTS: dict[str, type[Any]] = {
 }  # fmt: skip
 
 __all__ = [
-    "COMMANDS", "EVENTS", "REPLIES", "SUBPROTOCOL", "Bye", "Call", "CallEnded", "CallLeg",
+    "COMMANDS", "EVENTS", "REPLIES", "SUBPROTOCOL", "Attachment", "AttachmentCreate",
+    "AttachmentCreated", "AttachmentGet", "AttachmentLink", "Bye", "Call", "CallEnded", "CallLeg",
     "CallList", "CallOffered", "CallPage", "CallUpdated", "ChangesPage", "Conversation",
     "ConversationAdd", "ConversationArchive", "ConversationClose", "ConversationCreate",
     "ConversationCreated", "ConversationIs", "ConversationLeave", "ConversationList",
@@ -234,5 +245,5 @@ __all__ = [
     "ReceiptWasDelivered", "ReceiptWasRead", "Refusal", "ScheduledMessage", "ScheduledPage",
     "Span", "ThreadPage", "TokenExpiring", "TokenRefresh", "TokenRefreshed", "TypingStart",
     "TypingStarted", "Unread", "UnreadChanged", "UnreadCounts", "UnreadGet", "UnreadTotal",
-    "Welcome",
+    "Upload", "Welcome",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
+from gateway.protocol.attachments import Attachment, AttachmentIds
 from gateway.protocol.frame import Id, PlainText, Position, frame
 
 MAX_TEXT = 8_000
@@ -75,6 +76,8 @@ class Message:
     """The text names everybody, as `<@all>`, and its sender may."""
     reactions: list[Reaction] = field(default_factory=list)
     """The one that came first stands first."""
+    attachments: list[Attachment] = field(default_factory=list)
+    """Its files, in the order in which they were named."""
     edited_at: datetime | None = None
     deleted_at: datetime | None = None
     """Of a deleted message its place is left: show that there was one."""
@@ -88,9 +91,12 @@ class MessageSend:
     conversation_id: Id
     client_key: UUID
     """Chosen by the client; sending twice with one key stores one message."""
-    text: Text
+    text: Annotated[PlainText, Field(max_length=MAX_TEXT)]
+    """At least one character, or a file."""
     reply_to_seq: Id | None = None
     """The message this one answers."""
+    attachments: AttachmentIds | None = None
+    """Files that I declared for this conversation and have uploaded."""
 
 
 @frame

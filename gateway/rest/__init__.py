@@ -14,11 +14,14 @@ from pydantic import TypeAdapter
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway import __version__
+from gateway.files.local import PATH as LOCAL_FILES
 from gateway.rest import (
+    audit,
     conversations,
     demo,
     errors,
     export,
+    files,
     later,
     messages,
     messenger,
@@ -48,6 +51,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (408, "The body came too slowly"),
         (409, "The client_key is another message's"),
         (413, "Too large, or too many"),
+        (415, "Files of this type are not taken"),
         (422, "A field is wrong; `path` says which"),
         (429, "Too fast; `retry_after` says how long to wait"),
         (503, "Try again after `retry_after` seconds"),
@@ -96,8 +100,9 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         limit=settings.max_body_bytes,
         larger={telephony.EVENTS: settings.max_webhook_bytes},
         within_s=settings.body_s,
+        streamed=LOCAL_FILES,
     )
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, files_origin=lambda: files.origin(app))
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -112,6 +117,8 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
     app.include_router(search.router)
     app.include_router(later.router)
     app.include_router(export.router)
+    app.include_router(audit.router)
+    app.include_router(files.router)
     app.include_router(telephony.router)
     app.include_router(ops.router)
     if settings.demo:

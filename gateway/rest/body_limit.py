@@ -21,15 +21,20 @@ class BodyLimit:
     """ASGI middleware: reads a body up to its limit, then lets the app have it."""
 
     def __init__(
-        self, app: ASGIApp, *, limit: int, larger: dict[str, int], within_s: float
+        self, app: ASGIApp, *, limit: int, larger: dict[str, int], within_s: float, streamed: str
     ) -> None:
+        """Paths that begin with `streamed` look after their bodies themselves."""
         self._app = app
         self._limit = limit
         self._larger = larger
         self._within_s = within_s
+        self._streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            await self._app(scope, receive, send)
+            return
+        if scope["path"].startswith(self._streamed):
             await self._app(scope, receive, send)
             return
         limit = self._larger.get(scope["path"], self._limit)
@@ -43,7 +48,7 @@ class BodyLimit:
                 await _refuse(TooSlow(f"At most {self._within_s:g} s."), scope, receive, send)
                 return
         if message is None:
-            await _pass_over(receive)
+            await pass_over(receive)
             await _refuse(TooLarge(f"At most {limit} bytes."), scope, receive, send)
             return
         pending: list[Message] = [message]
@@ -76,7 +81,7 @@ async def _read(receive: Receive, limit: int) -> Message | None:
             return {"type": "http.request", "body": b"".join(pieces), "more_body": False}
 
 
-async def _pass_over(receive: Receive) -> None:
+async def pass_over(receive: Receive) -> None:
     """Let a moderate rest pass unread: cut while sending, a client never sees our answer."""
     left = PASSED_OVER
     try:

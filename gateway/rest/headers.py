@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+POLICY = (
+    "default-src 'self'; connect-src 'self' ws: wss:{files}; img-src 'self' https: data:{files}; "
+    "media-src 'self'{files}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' https: data:; "
-        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-    ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -21,18 +23,23 @@ API = {"Cache-Control": "no-store"}
 class SecurityHeaders:
     """ASGI middleware that adds them."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, files_origin: Callable[[], str | None]) -> None:
+        """`files_origin` says where files are uploaded to and read from, if not here."""
         self._app = app
+        self._files_origin = files_origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         extra = {**HEADERS, **API} if scope["path"].startswith("/v1/") else HEADERS
+        origin = self._files_origin()
+        policy = POLICY.format(files=f" {origin}" if origin else "")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Security-Policy", policy)
                 for name, value in extra.items():
                     headers.setdefault(name, value)
             await send(message)

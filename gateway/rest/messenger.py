@@ -21,9 +21,10 @@ from gateway.protocol import (
     MessageSend,
     MessageSent,
 )
+from gateway.protocol.attachments import AttachmentIds
 from gateway.protocol.conversations import MAX_CONVERSATIONS, MAX_PARTICIPANTS
 from gateway.protocol.frame import MAX_INT, Id, PlainText, frame
-from gateway.protocol.messages import MAX_PAGE, Text
+from gateway.protocol.messages import MAX_PAGE, MAX_TEXT
 from gateway.rest.depends import Asking, RowId, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/messenger", tags=["messenger"], route_class=StrictRoute)
@@ -49,8 +50,11 @@ class MessageNew:
     """A message to store; repeating a client_key stores it once."""
 
     client_key: UUID
-    text: Text
+    text: Annotated[PlainText, Field(max_length=MAX_TEXT)] = ""
+    """At least one character, or a file."""
     reply_to_seq: Id | None = None
+    attachments: AttachmentIds | None = None
+    """Files that I declared for this conversation and have uploaded."""
 
 
 @router.get("/conversations", response_model=ConversationPage)
@@ -106,5 +110,6 @@ async def send_message(asking: Asking, conversation_id: RowId, body: MessageNew)
         client_key=body.client_key,
         text=body.text,
         reply_to_seq=body.reply_to_seq,
+        attachments=body.attachments,
     )
     return answer(await commands.run(asking, command), 201)

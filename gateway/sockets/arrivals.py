@@ -22,8 +22,8 @@ from gateway.people.presences import to_wire
 from gateway.protocol import Call
 from gateway.protocol.codec import encode, printed
 from gateway.sockets.kept import Kept
-from gateway.sockets.together import Spawn, Together
 from gateway.telephony import calls
+from gateway.together import Spawn, Together
 from presence import Presence
 
 NAMES_KEPT_S = 1.0

@@ -6,6 +6,7 @@ hub ─▶ Ear ─▶ sender.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 from gateway import topics
@@ -133,6 +134,13 @@ class Ear:
                 held.floors.pop(topic, None)
         if not held.times and not held.floors:
             self._held = None
+
+    def unhear(self, topic: str, doomed: Callable[[SharedFrame], bool]) -> None:
+        """Drop what is kept back of a topic, but must not be heard."""
+        held = self._held
+        if held is not None:
+            held.events = [one for one in held.events if one[0] != topic or not doomed(one[2])]
+            held.bytes = sum(len(one[2].plain) for one in held.events)
 
     def abandon(self) -> None:
         """Undo a hello that failed: nothing was heard."""

@@ -11,10 +11,14 @@ import orjson
 
 from gateway import topics
 from gateway.bus import Announcement
+from gateway.chat.queries import members
 from gateway.sockets import welcome
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
+
+PARTED = "participant.changed"
+"""On someone's own topic: they were taken out of a conversation."""
 
 
 class Follows:
@@ -32,6 +36,7 @@ class Follows:
         after("conversation.created", self._conversation_delivered)
         after("conversation.mine_changed", self._mine_delivered)
         after("participant.changed", self._participant_delivered)
+        after("conversation.updated", self._update_delivered)
 
     def _message_delivered(self, announcement: Announcement, listeners: Any) -> None:
         conversation_id = topics.conversation_of(announcement.topic)
@@ -62,10 +67,34 @@ class Follows:
         event = orjson.loads(announcement.payload)
         self._node.unread.changed([employee_id], event["conversation_id"])
 
+    def _update_delivered(self, announcement: Announcement, listeners: Any) -> None:
+        """Look who may hear of which messages, when that may have become another one."""
+        joined = orjson.loads(announcement.payload)["history"] == "joined"
+        if listeners and (joined or self._node.hub.hidden(announcement.topic)):
+            self._node.spawn(self._hide(announcement.topic), name="session.hide")
+
+    async def _hide(self, topic: str) -> None:
+        conversation_id = topics.conversation_of(topic)
+        assert conversation_id is not None
+        people = {listener.user_id for listener in self._node.hub.listeners(topic)}
+        async with self._node.services.connection() as conn:
+            found = await members.hidden_to(conn, conversation_id, people)
+        listeners = self._node.hub.listeners(topic)
+        self._node.hub.hide(topic, {one: found.get(one.user_id, 0) for one in listeners})
+
+    def parted(self, announcement: Announcement, employee_id: int) -> None:
+        """Tell someone of having been taken out of a conversation of which they hear nothing.
+
+        Devices that hear it are told there, in order, behind what was said before.
+        """
+        conversation_id = orjson.loads(announcement.payload)["conversation_id"]
+        self._node.hub.deliver(announcement, but=topics.conversation(conversation_id))
+        self._node.unread.changed([employee_id], conversation_id)
+
     def _participant_delivered(self, announcement: Announcement, listeners: Any) -> None:
         """Let who has left hear nothing more; they may have been let in again since."""
         event = orjson.loads(announcement.payload)
-        if not event["left"]:
+        if not event["left"] or topics.user_of(announcement.topic) is not None:
             return
         employee_id = event["participant"]["employee"]["id"]
         leaving = [session for session in listeners if session.user_id == employee_id]

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
-from gateway.sockets.together import Spawn, Together
+from gateway.together import Spawn, Together
 
 V = TypeVar("V")
 

@@ -38,7 +38,7 @@ from gateway.sockets.departures import Departures
 from gateway.sockets.devices import ARRIVED
 from gateway.sockets.door import Door
 from gateway.sockets.drain import Drain
-from gateway.sockets.follows import Follows
+from gateway.sockets.follows import PARTED, Follows
 from gateway.sockets.heartbeat import Wheel
 from gateway.sockets.hub import Hub
 from gateway.sockets.presence_watch import PresenceWatch as Watch
@@ -80,7 +80,8 @@ class Node(Door):
         self.watches = Watch(unheard=self._unheard, learned=self.arrivals.heard)
         self.unread = UnreadPush(counts_of=self._counts_of, push=self._push_to_user)
         self.upkeep = Upkeep(self)
-        Follows(self).register()
+        self.follows = Follows(self)
+        self.follows.register()
         self.opened = 0
         self.bytes_in = 0
         self.frames_in = 0
@@ -134,6 +135,8 @@ class Node(Door):
             self.watches.deliver(announcement)
         elif conversation_id is not None:
             self.streams.accept(conversation_id, announcement)
+        elif announcement.type == PARTED and (user_id := topics.user_of(topic)) is not None:
+            self.follows.parted(announcement, user_id)
         else:
             self.hub.deliver(announcement)
 

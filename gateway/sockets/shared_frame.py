@@ -45,11 +45,11 @@ def deflated_frame(payload: bytes, window_bits: int, first: int = TEXT) -> bytes
 class SharedFrame:
     """The frame of one event, in the variants that someone needs."""
 
-    __slots__ = ("_deflated", "_payload", "plain")
+    __slots__ = ("_deflated", "payload", "plain")
 
     def __init__(self, payload: bytes) -> None:
         self.plain = text_frame(payload)
-        self._payload = payload
+        self.payload = payload
         self._deflated: dict[int, bytes] | None = None
 
     def deflated(self, window_bits: int) -> bytes:
@@ -58,7 +58,7 @@ class SharedFrame:
             self._deflated = {}
         frame = self._deflated.get(window_bits)
         if frame is None:
-            frame = self._deflated[window_bits] = deflated_frame(self._payload, window_bits)
+            frame = self._deflated[window_bits] = deflated_frame(self.payload, window_bits)
         return frame
 
 

@@ -37,20 +37,36 @@ class UnreadPush:
         self._told: dict[int, dict[int, Unread]] = {}
         self._dirty: dict[int, set[int]] = {}
         self._pushed_at: dict[int, float] = {}
+        self._expected: set[int] = set()
+        """Whose first welcome here is being read: what changes meanwhile is told after it."""
         self._muted: dict[int, datetime] = {}
         """employee → when the first of their mutes ends."""
         self._wake = asyncio.Event()
         self.statements = 0
 
+    def expect(self, employee_id: int) -> None:
+        """Take note of what changes from now on: a welcome is about to be read."""
+        if employee_id not in self._told:
+            self._expected.add(employee_id)
+
     def arrived(self, employee_id: int, counts: Iterable[Unread]) -> None:
-        """Take note of what a welcome said, when nothing newer is known."""
-        known = self._told.setdefault(employee_id, {})
+        """Take note of what a welcome said. What it is the first to say, others are to be told."""
+        self._expected.discard(employee_id)
+        known = self._told.get(employee_id)
+        if known is None:
+            known = self._told[employee_id] = {}
+            for unread in counts:
+                self._learn(employee_id, known, unread)
+            return
         for unread in counts:
-            self._learn(employee_id, known, unread)
+            before = known.get(unread.conversation_id)
+            if before is None or before.version < unread.version:
+                self.changed([employee_id], unread.conversation_id)
 
     def left(self, employee_id: int) -> None:
         """Forget someone whose last session here has gone."""
         self._told.pop(employee_id, None)
+        self._expected.discard(employee_id)
         self._dirty.pop(employee_id, None)
         self._pushed_at.pop(employee_id, None)
         self._muted.pop(employee_id, None)
@@ -68,7 +84,7 @@ class UnreadPush:
     def changed(self, employee_ids: Iterable[int], conversation_id: int) -> None:
         """Have these people's counts of this conversation read and pushed, soon."""
         for employee_id in employee_ids:
-            if employee_id in self._told:
+            if employee_id in self._told or employee_id in self._expected:
                 self._dirty.setdefault(employee_id, set()).add(conversation_id)
         if self._dirty:
             self._wake.set()
@@ -98,6 +114,8 @@ class UnreadPush:
         pairs: list[tuple[int, int]] = []
         later = now + CONFLATE_S
         for employee_id in list(self._dirty):
+            if employee_id in self._expected:
+                continue
             ready_at = self._pushed_at.get(employee_id, 0.0) + CONFLATE_S
             if ready_at > now:
                 later = min(later, ready_at)

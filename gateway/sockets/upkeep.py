@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +20,7 @@ from gateway.auth.queries import standing
 from gateway.auth.queries.standing import UNKNOWN
 from gateway.chat.queries import compare, conversations
 from gateway.chat.queries import members as members_queries
+from gateway.db import bigints
 from gateway.errors import GatewayError
 from gateway.people.presences import announcements
 from gateway.protocol import close_codes
@@ -39,6 +41,22 @@ STRAY = (-1, 0)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Some people who are here, and what is known of them, printed for the comparison.
+
+    Printing takes longer than all else that the worker does for somebody who does nothing.
+    """
+
+    people: dict[int, list[Session]]
+    largest: int
+    """The most conversations that one of them hears."""
+    employee_ids: str
+    stamps: str
+    counts: str
+    sums: str
+
+
 class Upkeep:
     """The checks of one node."""
 
@@ -47,6 +65,9 @@ class Upkeep:
         self._wake = asyncio.Event()
         self._lost_news = False
         self._heard_all_at = datetime.now(UTC)
+        self._known: list[Group] = []
+        self._as_of: tuple[int, int, int] | None = None
+        """What tells whether anybody came, went, or began to hear something else."""
 
     def news_lost(self) -> None:
         """Have everything compared soon: the bus was away."""
@@ -72,43 +93,61 @@ class Upkeep:
 
     async def _check(self, *, lost_news: bool) -> None:
         began = datetime.now(UTC)
-        present = self._present()
-        people = list(present)
-        for start in range(0, len(people), PEOPLE_AT_ONCE):
-            await self._compare({one: present[one] for one in people[start:][:PEOPLE_AT_ONCE]})
+        for group in self._groups():
+            await self._compare(group)
         self._node.unread.expire()
         self._node.watches.mark(degraded=self._node.services.presence.degraded)
-        if lost_news and present:
+        if lost_news and self._known:
             self._node.unread.check_all()
             await self._presence_again()
             await call_news.again(self._node.services, self._node.deliver, self._heard_all_at)
         self._heard_all_at = began - timedelta(minutes=1)
 
-    async def _compare(self, people: dict[int, list[Session]]) -> None:
-        stamps: dict[int, int] = {}
-        prints: dict[int, tuple[int, int]] = {}
-        for one, of in people.items():
-            if len(of) == 1:  # nearly everyone
-                stamps[one], prints[one] = of[0].stamp, of[0].fingerprint
-            else:
-                stamps[one] = _agreed([s.stamp for s in of], UNKNOWN)
-                prints[one] = _agreed([s.fingerprint for s in of], STRAY)
-        async with self._node.services.connection() as conn:
-            changed = await standing.changed(conn, stamps)
-            strayed = await compare.strayed(conn, prints)
-        for employee_id, now in changed.items():
-            self._apply_rights(people[employee_id], now)
-        most = self._node.settings.max_topics
-        grown = {one for one, (count, _) in prints.items() if count > most}
-        for employee_id in {*strayed, *grown}:
-            await self.reconcile(employee_id, people[employee_id])
+    def _groups(self) -> list[Group]:
+        """Return everybody who is here, in groups: those of the last look, if nobody has moved."""
+        as_of = self._node.opened, len(self._node.sessions), self._node.hub.moves
+        if self._as_of != as_of:
+            present, waiting = self._present()
+            people = list(present.items())
+            self._known = [
+                _group(dict(people[start : start + PEOPLE_AT_ONCE]))
+                for start in range(0, len(people), PEOPLE_AT_ONCE)
+            ]
+            self._as_of = None if waiting else as_of
+        return self._known
 
-    def _present(self) -> dict[int, list[Session]]:
+    def _present(self) -> tuple[dict[int, list[Session]], bool]:
+        """Return employee → live sessions, and whether there are others that are about to be."""
         found: dict[int, list[Session]] = {}
+        waiting = False
         for session in self._node.sessions:
             if session.live and (context := session.context) is not None:
                 found.setdefault(context.identity.employee.id, []).append(session)
-        return found
+            else:
+                waiting = True
+        return found, waiting
+
+    async def _compare(self, group: Group) -> None:
+        async with self._node.services.connection() as conn:
+            changed = await standing.changed(conn, group.employee_ids, group.stamps)
+            strayed = await compare.strayed(conn, group.employee_ids, group.counts, group.sums)
+        for employee_id, now in changed.items():
+            self._as_of = None  # their stamps are others now
+            self._apply_rights(group.people[employee_id], now)
+        for employee_id in {*strayed, *self._grown(group)}:
+            sessions = [session for session in group.people[employee_id] if session.live]
+            await self.reconcile(employee_id, sessions)
+
+    def _grown(self, group: Group) -> list[int]:
+        """Return who hears more than they may."""
+        most = self._node.settings.max_topics
+        if group.largest <= most:
+            return []
+        return [
+            employee_id
+            for employee_id, sessions in group.people.items()
+            if any(session.fingerprint[0] > most for session in sessions)
+        ]
 
     def _apply_rights(self, sessions: list[Session], now: standing.Changed) -> None:
         """Let go of who was disabled; give the others the permissions they have now."""
@@ -169,6 +208,19 @@ def _conversations(session: Session) -> set[int]:
         for topic in session.topics
         if (conversation_id := topics.conversation_of(topic)) is not None
     }
+
+
+def _group(people: dict[int, list[Session]]) -> Group:
+    stamps = [_agreed([session.stamp for session in of], UNKNOWN) for of in people.values()]
+    prints = [_agreed([session.fingerprint for session in of], STRAY) for of in people.values()]
+    return Group(
+        people=people,
+        largest=max(session.fingerprint[0] for of in people.values() for session in of),
+        employee_ids=bigints(people),
+        stamps=bigints(stamps),
+        counts=bigints(count for count, _ in prints),
+        sums=bigints(total % (1 << compare.SUM_BITS) for _, total in prints),
+    )
 
 
 def _agreed(values: list[T], otherwise: T) -> T:

@@ -20,9 +20,10 @@ from gateway.chat.queries import changes, messages
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, GatewayError
-from gateway.protocol import Hello, UnreadCounts, Welcome
+from gateway.protocol import Hello, ParticipantChanged, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
+from gateway.sockets.hub import changed_message
 from gateway.sockets.streams import PAGE
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ async def serve(
     session.hold()
     try:
         session.context = ctx
+        node.unread.expect(identity.user_id)
         wanted = [topics.user(identity.user_id), *map(topics.conversation, heard_ids)]
         node.hub.join(session, wanted)
         await node.bus.subscribe(wanted)
@@ -54,6 +56,8 @@ async def serve(
         )
         if session.closed:
             return
+        for conversation_id, hidden_to in taken.hidden.items():
+            hide(node, session, conversation_id, hidden_to)
         node.streams.start_at(taken.positions)
         node.unread.arrived(identity.user_id, taken.unread)
         welcome = _welcome(node, session, taken)
@@ -117,7 +121,7 @@ async def _catch_up(node: Node, session: Session, floors: dict[int, int]) -> Non
 
     A stream begins where the first session's snapshot ended. Another one, whose snapshot was
     taken a moment earlier, would miss what lies between: it is read for that session alone.
-    Moves floors along.
+    Moves floors along. Nothing is sent of what happened after who is reading was taken out.
     """
     missing = [
         (conversation_id, floors[conversation_id])
@@ -128,11 +132,42 @@ async def _catch_up(node: Node, session: Session, floors: dict[int, int]) -> Non
     ]
     if not missing:
         return
+    gone: set[int] = set()
     async with node.services.connection() as conn:
         found = await changes.after(conn, missing, PAGE)
     for change in found:
-        floor = floors[change.conversation_id]
-        floors[change.conversation_id] = _send_all(session, [change], floor=floor)
+        cid = change.conversation_id
+        if cid in gone or node.hub.hides(topics.conversation(cid), session, change.event):
+            continue
+        floors[cid] = _send_all(session, [change], floor=floors[cid])
+        if _takes_out(change.event, session.user_id):
+            gone.add(cid)
+            _part(node, session, cid)
+    for conversation_id, _ in missing:  # its counts are as old as its snapshot
+        node.unread.changed([session.user_id], conversation_id)
+
+
+def _takes_out(event: Any, employee_id: int) -> bool:
+    return (
+        isinstance(event, ParticipantChanged)
+        and event.left
+        and event.participant.employee.id == employee_id
+    )
+
+
+def _part(node: Node, session: Session, conversation_id: int) -> None:
+    """Let a held session hear nothing more; who may be in again is looked for after the hello."""
+    topic = topics.conversation(conversation_id)
+    node.hub.part(session, [topic])
+    session.unhear(topic, lambda _frame: True)
+    session.missed_joins = True
+
+
+def hide(node: Node, session: Session, conversation_id: int, hidden_to: int) -> None:
+    """Let a held session hear nothing of messages from before they joined, if so it is."""
+    topic = topics.conversation(conversation_id)
+    node.hub.hide(topic, {session: hidden_to})
+    session.unhear(topic, lambda frame: 0 < changed_message(frame.payload) <= hidden_to)
 
 
 async def join_late(node: Node, session: Session, conversation_id: int, change: int) -> None:
@@ -144,7 +179,7 @@ async def join_late(node: Node, session: Session, conversation_id: int, change: 
         return
     async with _joining(node, session, conversation_id) as joining:
         async with node.services.connection() as conn:
-            missed = await _changes(conn, session.user_id, conversation_id, after=change)
+            missed = await _changes(node, conn, session, conversation_id, after=change)
         joining.floor = _send_all(session, missed, floor=change)
 
 
@@ -160,9 +195,8 @@ async def join_known(node: Node, session: Session, conversation_id: int) -> None
         async with node.services.connection() as conn:
             conversation = await conversations.one(conn, session.user_id, conversation_id)
             whole = conversation.last_change <= PAGE
-            missed = (
-                await _changes(conn, session.user_id, conversation_id, after=1) if whole else []
-            )
+            after = 1 if whole else conversation.last_change
+            missed = await _changes(node, conn, session, conversation_id, after=after)
         event = conversations.created(conversation, change=1 if whole else conversation.last_change)
         session.send(encode(event), lanes.MESSAGE)
         # Numbers that were superseded or are hidden are passed over, or streams would go back.
@@ -170,12 +204,13 @@ async def join_known(node: Node, session: Session, conversation_id: int) -> None
 
 
 async def _changes(
-    conn: Conn, employee_id: int, conversation_id: int, *, after: int
+    node: Node, conn: Conn, session: Session, conversation_id: int, *, after: int
 ) -> list[changes.Change]:
     """Return what happened after a change; what came before someone joined may be hidden."""
-    standing = await messages.standing(conn, employee_id, conversation_id)
+    standing = await messages.standing(conn, session.user_id, conversation_id)
     if standing is None:  # gone again
         raise ConversationNotFound
+    hide(node, session, conversation_id, standing.hidden_to)
     return await changes.after(conn, [(conversation_id, after)], PAGE, above=standing.hidden_to)
 
 

@@ -25,6 +25,8 @@ export const COMMANDS = {
   "conversation.mute": "MineIs",
   "conversation.notify": "MineIs",
   "message.send": "MessageSent",
+  "attachment.create": "AttachmentCreated",
+  "attachment.get": "AttachmentLink",
   "message.edit": "MessageIs",
   "message.delete": "MessageIs",
   "message.history": "MessagePage",
@@ -80,6 +82,15 @@ export const EVENTS = {
 
 /** error code → its HTTP status and meaning. */
 export const ERRORS = {
+  "attachment.mismatch": {"status": 409, "meaning": "What was uploaded is not what was declared: declare the file anew."},
+  "attachment.not_found": {"status": 404, "meaning": "There is no such file, or it is not yours to use here."},
+  "attachment.not_uploaded": {"status": 409, "meaning": "The file's bytes are not there yet: upload them, then send."},
+  "attachment.off": {"status": 501, "meaning": "This gateway keeps no files: its operator has configured no place for them."},
+  "attachment.taken": {"status": 409, "meaning": "The file is part of another message already."},
+  "attachment.too_large": {"status": 413, "meaning": "The file is larger than this gateway takes."},
+  "attachment.too_many": {"status": 413, "meaning": "The message has more files than one message may have."},
+  "attachment.too_much_pending": {"status": 429, "meaning": "You have declared too much that no message has yet: send some of it, or wait."},
+  "attachment.type_refused": {"status": 415, "meaning": "This gateway takes no files of this type."},
   "command.invalid": {"status": 422, "meaning": "A field is missing, unknown, of the wrong type or out of range."},
   "command.unknown": {"status": 404, "meaning": "There is no command of this type."},
   "conversation.closed": {"status": 409, "meaning": "This conversation is closed: nothing more is written into it."},
@@ -92,6 +103,12 @@ export const ERRORS = {
   "draining": {"status": 503, "meaning": "This node is shutting down: connect again, elsewhere."},
   "employee.disabled": {"status": 403, "meaning": "This employee is no longer active."},
   "employee.not_found": {"status": 404, "meaning": "There is no such active employee."},
+  "file.exists": {"status": 412, "meaning": "This file has been uploaded already; nothing is overwritten."},
+  "file.link_expired": {"status": 403, "meaning": "This link has expired: ask for a new one."},
+  "file.link_invalid": {"status": 403, "meaning": "This link was not made by the gateway, or not for this."},
+  "file.not_found": {"status": 404, "meaning": "There is no such file any more."},
+  "file.size_differs": {"status": 400, "meaning": "The body is not as long as was declared; nothing of it is kept."},
+  "file.storage_unavailable": {"status": 503, "meaning": "The file storage does not answer, or has no room."},
   "frame.malformed": {"status": 400, "meaning": "This is not valid JSON (RFC 8259, UTF-8, at most 1,024 levels deep)."},
   "ingest.busy": {"status": 503, "meaning": "Too many events are waiting; send this batch again."},
   "internal": {"status": 500, "meaning": "Something unexpected went wrong on our side; it has been logged."},
@@ -155,6 +172,33 @@ export function verdict(code) {
   if (code >= 4600 && code <= 4799) return 'now';
   return 'back_off';
 }
+
+/**
+ * A file of a message, as every participant sees it.
+ * @typedef {object} Attachment
+ * @property {number} attachment_id
+ * @property {string} name As its sender's device calls it; never a path.
+ * @property {string} content_type
+ * @property {number} size Bytes.
+ */
+
+/**
+ * Reply to attachment.create: upload it, then name it in message.send.
+ * @typedef {object} AttachmentCreated
+ * @property {number} attachment_id
+ * @property {Upload} upload
+ */
+
+/**
+ * Reply to attachment.get: a link for a short time, which needs no token.
+ * @typedef {object} AttachmentLink
+ * @property {number} attachment_id
+ * @property {string} name
+ * @property {string} content_type
+ * @property {number} size
+ * @property {string} url A path is on the gateway's own address. Whoever has it can read the file.
+ * @property {string} expires_at
+ */
 
 /**
  * Server → client, before a close: why, and when to come back.
@@ -396,6 +440,7 @@ export function verdict(code) {
  * @property {number[]} mention_ids Participants whom the text names as `<@17>`.
  * @property {boolean} mention_all The text names everybody, as `<@all>`, and its sender may.
  * @property {Reaction[]} reactions The one that came first stands first.
+ * @property {Attachment[]} attachments Its files, in the order in which they were named.
  * @property {string | null} edited_at
  * @property {string | null} deleted_at Of a deleted message its place is left: show that there was one.
  */
@@ -743,6 +788,15 @@ export function verdict(code) {
  */
 
 /**
+ * The HTTP request that brings the bytes.
+ * @typedef {object} Upload
+ * @property {string} method PUT.
+ * @property {string} url Where to; a path is on the gateway's own address. The URL is the permission: keep it.
+ * @property {Object<string, string>} headers To be sent with it, beside what HTTP itself needs.
+ * @property {string} expires_at
+ */
+
+/**
  * Reply to hello: everything a fresh client needs, as of one moment.
  * @typedef {object} Welcome
  * @property {string} session
@@ -757,6 +811,24 @@ export function verdict(code) {
  * @property {Call[]} calls Live calls of mine.
  * @property {Object<string, Object<string, any>[]>} changes conversation → the events after the position given in resume, in order, exactly as they were first sent.
  * @property {number[]} reload Conversations with more than was sent here: fetch them afresh.
+ */
+
+/**
+ * Client → server: I am about to upload this file, for a message here.
+ * @typedef {object} AttachmentCreate
+ * @property {'attachment.create'} type
+ * @property {number} conversation_id
+ * @property {string} name
+ * @property {string} content_type
+ * @property {number} size Bytes; exactly so many are taken.
+ * @property {string | null} [sha256] Of its bytes, in hex; when given, the upload is checked against it.
+ */
+
+/**
+ * Client → server: say where I can read this file.
+ * @typedef {object} AttachmentGet
+ * @property {'attachment.get'} type
+ * @property {number} attachment_id
  */
 
 /**
@@ -1025,8 +1097,9 @@ export function verdict(code) {
  * @property {'message.send'} type
  * @property {number} conversation_id
  * @property {string} client_key Chosen by the client; sending twice with one key stores one message.
- * @property {string} text
+ * @property {string} text At least one character, or a file.
  * @property {number | null} [reply_to_seq] The message this one answers.
+ * @property {number[] | null} [attachments] Files that I declared for this conversation and have uploaded.
  */
 
 /**

@@ -13,6 +13,7 @@ from loadtests.scenarios import (
     idle,
     leave,
     locust_chat,
+    messenger,
     roundtrip,
     search,
     send,
@@ -24,6 +25,7 @@ from loadtests.scenarios import (
 SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "roundtrip": roundtrip.run,
     "send": send.run,
+    "messenger": messenger.run,
     "unread": unread.run,
     "search": search.run,
     "locust": locust_chat.run,
@@ -36,7 +38,7 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "churn": churn.run,
 }
 
-LONG = frozenset({"idle", "leave", "search", "unread"})
+LONG = frozenset({"idle", "leave", "messenger", "search", "unread"})
 """More than a minute: run only by name."""
 
 __all__ = ["LONG", "SCENARIOS"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,7 +15,9 @@ from gateway.protocol import (
     DraftIs,
     DraftList,
     DraftSet,
+    MessageCreated,
     MessageDelete,
+    MessageSchedule,
 )
 from tests.desk import IRYNA, OKSANA, PETRO, Desk, nothing_within
 
@@ -54,6 +58,48 @@ async def test_clearing_nothing_changes_nothing(desk: Desk) -> None:
     heard = [(await oksana.next(DraftChanged)).draft.text for _ in range(3)]
     assert heard == ["a", "", "b"]
     assert later.draft.version == once.draft.version + 1
+
+
+async def test_sending_empties_the_draft_on_all_my_devices(desk: Desk) -> None:
+    """Told with the message; a repeated key and a message without a draft say nothing of one."""
+    first, second = await desk.client(OKSANA), await desk.client(OKSANA, node=1)
+    room = (await first.open(PETRO)).conversation.id
+    other = (await first.open(IRYNA)).conversation.id
+    elsewhere = await first.request(DraftSet(conversation_id=other, text="інше"))
+    key = uuid.uuid4()
+
+    await first.send(room, "перше")
+    draft = (
+        await first.request(DraftSet(conversation_id=room, text="Добре", reply_to_seq=1))
+    ).draft
+    await first.send(room, "Добре", client_key=key)
+    again = await second.request(DraftSet(conversation_id=room, text="ще"))
+    await first.send(room, "Добре", client_key=key)
+
+    heard = [(await second.next(DraftChanged)).draft for _ in range(4)]
+    assert heard[:2] == [elsewhere.draft, draft]
+    assert (heard[2].text, heard[2].reply_to_seq) == ("", None)
+    assert heard[2].version == draft.version + 1
+    assert heard[2].updated_at >= draft.updated_at
+    assert heard[3] == again.draft
+    found = (await second.request(DraftList())).drafts
+    assert {one.text for one in found} == {"інше", "ще"}
+
+
+async def test_a_scheduled_message_leaves_the_draft_alone(desk: Desk) -> None:
+    """What was written long ago is not what is being written when it is sent."""
+    oksana = await desk.client(OKSANA)
+    room = (await oksana.open(PETRO)).conversation.id
+    draft = (await oksana.request(DraftSet(conversation_id=room, text="нове"))).draft
+
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await oksana.request(
+        MessageSchedule(conversation_id=room, client_key=uuid.uuid4(), text="старе", send_at=later)
+    )
+    await desk.sql("UPDATE realtime.scheduled_messages SET send_at = now()")
+    assert (await oksana.next(MessageCreated)).message.text == "старе"
+
+    assert (await oksana.request(DraftList())).drafts == [draft]
 
 
 async def test_two_devices_at_once_agree(desk: Desk) -> None:

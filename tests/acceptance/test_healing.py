@@ -306,3 +306,64 @@ async def test_two_hellos_at_once_lose_nothing_between_their_snapshots(
         while (heard := await petro.hear()).get("type") != "message.created":
             pass
         assert heard["message"]["text"] == "between the two"
+        while (heard := await petro.hear()).get("type") != "unread.changed":
+            pass
+        assert [one["unread"] for one in heard["conversations"]] == [2]
+
+
+async def test_what_comes_while_a_welcome_is_read_is_counted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The welcome's counts are older than the message behind it; the right ones follow."""
+    oksana = await desk.client(OKSANA)
+    room = (await oksana.open(PETRO)).conversation.id
+    streams = desk.nodes[1].node.streams
+    take = snapshot.take
+
+    async def slow(ctx: Any, *arguments: Any, **options: Any) -> snapshot.Snapshot:
+        found = await take(ctx, *arguments, **options)
+        if ctx.user_id == PETRO:
+            await oksana.send(room, "too late for the snapshot")
+            await eventually(lambda: streams._streams[room].early)
+        return found
+
+    monkeypatch.setattr("gateway.chat.snapshot.take", slow)
+    petro = await desk.client(PETRO, node=1)
+
+    assert petro.welcome.unread.conversations == []
+    assert [one.unread for one in (await petro.next(UnreadChanged)).conversations] == [1]
+
+
+async def test_a_count_that_a_second_device_brought_is_told_to_the_first(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The welcome of one device knows it before it was pushed: the other one is told all the same.
+
+    And so is who has just come, with the same version of the same count.
+    """
+    oksana, first = await desk.client(OKSANA), await desk.client(PETRO, node=1)
+    room = (await oksana.open(PETRO)).conversation.id
+    await first.next(ConversationCreated)
+    unread = desk.nodes[1].node.unread
+    counts_of = unread._counts_of
+    reading, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(pairs: Any) -> Any:
+        found = await counts_of(pairs)
+        if any(one.unread for _, one in found):
+            reading.set()
+            await go_on.wait()
+        return found
+
+    monkeypatch.setattr(unread, "_counts_of", slow)
+    await oksana.send(room, "hi")
+    await reading.wait()
+    second = await desk.client(PETRO, node=1)
+    go_on.set()
+
+    known = second.welcome.unread.conversations
+    assert [one.unread for one in known] == [1]
+    while not (told := await first.next(UnreadChanged)).conversations[0].unread:
+        pass
+    assert told.conversations == known
+    assert (await second.next(UnreadChanged)).conversations == known

@@ -169,7 +169,9 @@ async def test_marked_unread_stays_so_while_a_window_is_merely_open(desk: Desk) 
     while (await window.next(ConversationMineChanged)).mine.manual_unread:
         pass
     await petro.request(ReceiptUnread(conversation_id=direct, seq=1))
+    assert (await window.next(ConversationMineChanged)).mine.manual_unread
     await petro.send(direct, "my own")
+    assert not (await window.next(ConversationMineChanged)).mine.manual_unread
     listed = (await petro.request(ConversationList())).conversations[0]
     assert (listed.mine.manual_unread, listed.unread.unread) == (False, 0)
 

@@ -163,7 +163,12 @@ async def test_filters_narrow_what_is_found(desk: Desk) -> None:
     await seed(desk, room, [100, 90, 50, 3, 2, 1])
     await oksana.send(other, "звіт деінде")
     await desk.sql(
-        'UPDATE realtime.messages SET attachments = \'[{"name": "a.pdf"}]\' WHERE seq = 3'
+        """
+        UPDATE realtime.messages
+           SET attachments = '[{"attachment_id": 1, "name": "a.pdf", "size": 9,
+                                "content_type": "application/pdf"}]'
+         WHERE seq = 3
+        """
     )
     now = datetime.now(UTC)
 

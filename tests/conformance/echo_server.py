@@ -86,7 +86,7 @@ def echo_settings(**changes: Any) -> Settings:
 def lone_node(settings: Settings) -> Node:
     """Return a node without database, Redis and presence: enough for sessions without hello."""
     presence = SimpleNamespace(heard=lambda _presences: None)
-    services = Services(cast(Any, None), lambda _: None, cast(Any, presence), 1.0)
+    services = Services(cast(Any, None), lambda _: None, cast(Any, presence), cast(Any, None))
     return Node(settings, services=services, tokens=Tokens(SECRET, "echo", "echo", 0))
 
 

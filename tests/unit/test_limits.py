@@ -224,7 +224,7 @@ def test_every_command_has_a_class() -> None:
     """And exactly what only reads may be overtaken."""
     assert set(commands.HANDLERS) == set(COMMANDS.values())
     assert {name for name in COMMANDS if not commands.handler_of(name).changes} == {
-        "message.history", "message.thread", "message.changes", "message.search",
+        "attachment.get", "message.history", "message.thread", "message.changes", "message.search",
         "message.scheduled_list", "employee.search", "draft.list", "receipt.readers",
         "conversation.list", "call.list", "unread.get",
     }  # fmt: skip

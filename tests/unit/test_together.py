@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import DatabaseUnavailable
 from gateway.ops.tasks import Tasks
-from gateway.sockets.together import Together
+from gateway.together import Together
 
 
 class Reader:
@@ -134,3 +134,54 @@ async def test_a_reader_that_is_stopped_leaves_nobody_waiting() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await asked
+
+
+async def test_several_batches_may_be_out(tasks: Tasks) -> None:
+    """A second reader takes what comes while the first one is busy; then questions wait."""
+    reader = Reader()
+    reader.go_on.clear()
+    together = Together(reader.read, spawn=tasks.spawn, name="test", at_once=2)
+    asked = []
+    for n in range(4):
+        asked.append(asyncio.create_task(together.ask(n)))
+        await turns()
+
+    assert reader.batches == [[0], [1]]
+    reader.go_on.set()
+    assert await asyncio.gather(*asked) == [0, 10, 20, 30]
+    assert reader.batches == [[0], [1], [2, 3]]
+
+
+async def test_of_one_key_one_is_out_at_a_time(tasks: Tasks) -> None:
+    """What has the key of another goes after it, in order, and holds nobody else up."""
+    reader = Reader()
+    reader.go_on.clear()
+    together = Together(
+        reader.read, spawn=tasks.spawn, name="test", at_once=2, key=lambda question: question % 10
+    )
+    asked = []
+    for n in (1, 11, 21, 2):
+        asked.append(asyncio.create_task(together.ask(n)))
+        await turns()
+
+    assert reader.batches == [[1], [2]]
+    reader.go_on.set()
+    assert await asyncio.gather(*asked) == [10, 110, 210, 20]
+    assert [batch for batch in reader.batches if batch != [2]] == [[1], [11], [21]]
+
+
+async def test_a_key_is_free_again_when_its_asker_has_gone(tasks: Tasks) -> None:
+    """The next one of the key is read although the one before it was never."""
+    reader = Reader()
+    reader.go_on.clear()
+    together = Together(reader.read, spawn=tasks.spawn, name="test", key=lambda question: question)
+    first = asyncio.create_task(together.ask(0))
+    await turns()
+    gone, stays = asyncio.create_task(together.ask(1)), asyncio.create_task(together.ask(1))
+    await turns()
+    gone.cancel()
+    await turns()
+    reader.go_on.set()
+
+    assert (await first, await stays) == (0, 10)
+    assert reader.batches == [[0], [1]]

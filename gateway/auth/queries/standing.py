@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.auth.queries.employees import Found, to_found
-from gateway.db import Conn, bigints
+from gateway.db import Conn
 
 UNKNOWN = 0
 """The stamp of someone who was not compared yet."""
@@ -20,11 +19,12 @@ class Changed:
     stamp: int
 
 
-async def changed(conn: Conn, stamps: Mapping[int, int]) -> dict[int, Changed]:
-    """Return those of employee → stamp who are not as their stamp says, and their new one.
+async def changed(conn: Conn, employee_ids: str, stamps: str) -> dict[int, Changed]:
+    """Return those employees who are not as their stamp says, and their new one.
 
-    A stamp is a hash of all that a session knows of its employee. Comparing it here keeps 10,000
-    unchanged rows a pass out of the worker: each cost it 30 µs, as much as all its pings.
+    Both lists as bigints() prints them, because they are the same at nearly every look. A stamp is
+    a hash of all that a session knows of its employee. Comparing it here keeps 10,000 unchanged
+    rows a pass out of the worker: each cost it 30 µs, as much as all its pings.
     """
     rows = await conn.fetch(
         """
@@ -46,8 +46,8 @@ async def changed(conn: Conn, stamps: Mapping[int, int]) -> dict[int, Changed]:
                ) AS now ON true
          WHERE now.stamp IS DISTINCT FROM known.stamp
         """,
-        bigints(stamps),
-        bigints(stamps.values()),
+        employee_ids,
+        stamps,
     )
     return {
         row["asked"]: Changed(to_found(row) if row["id"] is not None else None, row["stamp"] or 0)

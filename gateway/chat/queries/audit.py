@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from gateway.db import Conn
+from gateway.protocol.audit import AuditRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which acts to return; None asks for any."""
+
+    act: str | None = None
+    actor_id: int | None = None
+    conversation_id: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 async def record(
@@ -29,3 +43,30 @@ async def record(
         seq,
         details or {},
     )
+
+
+async def page(conn: Conn, sought: Sought, *, before: int | None, limit: int) -> list[AuditRecord]:
+    """Return acts with ids below `before`, the highest first; `until` itself is not in it."""
+    rows = await conn.fetch(
+        """
+        -- audit.page
+        SELECT id, at, actor_id, act, conversation_id, seq, details
+          FROM realtime.audit
+         WHERE ($1::text IS NULL OR act = $1)
+           AND ($2::bigint IS NULL OR actor_id = $2)
+           AND ($3::bigint IS NULL OR conversation_id = $3)
+           AND ($4::timestamptz IS NULL OR at >= $4)
+           AND ($5::timestamptz IS NULL OR at < $5)
+           AND ($6::bigint IS NULL OR id < $6)
+         ORDER BY id DESC
+         LIMIT $7
+        """,
+        sought.act,
+        sought.actor_id,
+        sought.conversation_id,
+        sought.since,
+        sought.until,
+        before,
+        limit,
+    )
+    return [AuditRecord(**row) for row in rows]

@@ -5,7 +5,7 @@ Each statement takes what is known and returns only what is different: nearly al
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from gateway.db import Conn, bigints
 
@@ -59,11 +59,11 @@ async def belonging(conn: Conn, employee_id: int, conversation_ids: Collection[i
     return {row["conversation_id"] for row in rows}
 
 
-async def strayed(conn: Conn, fingerprints: Mapping[int, tuple[int, int]]) -> list[int]:
+async def strayed(conn: Conn, employee_ids: str, counts: str, sums: str) -> list[int]:
     """Return the employees who are in other conversations than their fingerprint says.
 
-    A fingerprint is how many they hear, and the sum of their numbers. The database's is found
-    index-only, without reading who is where.
+    A fingerprint is how many they hear, and the sum of their numbers modulo 2^SUM_BITS; all as
+    bigints() prints them. The database's is found index-only, without reading who is where.
     """
     rows = await conn.fetch(
         """
@@ -79,9 +79,9 @@ async def strayed(conn: Conn, fingerprints: Mapping[int, tuple[int, int]]) -> li
                ) AS now ON true
          WHERE (now.count, now.sum) <> (known.count, known.sum)
         """,
-        bigints(fingerprints),
-        bigints(count for count, _ in fingerprints.values()),
-        bigints(total % (1 << SUM_BITS) for _, total in fingerprints.values()),
+        employee_ids,
+        counts,
+        sums,
         SUM_BITS,
     )
     return [row["id"] for row in rows]

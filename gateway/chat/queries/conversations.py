@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 from gateway.db import Conn
+from gateway.protocol.conversations import Role
 
 SHOWN_PARTICIPANTS = 20
+
+SEAT = re.compile(r"(\d+)([a-z]+)(\d+)")
+
+
+class Seat(NamedTuple):
+    """Somebody's place in a conversation."""
+
+    employee_id: int
+    role: Role
+    last_read_seq: int
+
+
+def seats_of(people: str | None) -> list[Seat]:
+    """Read a list of them, `17member40,23owner41`, as far as participants are shown.
+
+    As text because jsonb, or an array of rows, takes many times as long to make and to read.
+    """
+    return [
+        Seat(int(employee_id), cast("Role", role), int(seq))
+        for employee_id, role, seq in SEAT.findall(people or "")[:SHOWN_PARTICIPANTS]
+    ]
 
 
 @dataclass(frozen=True, slots=True)

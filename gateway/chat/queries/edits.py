@@ -90,4 +90,5 @@ async def delete(conn: Conn, message: Message, *, by: int) -> Message:
         mention_ids=[],
         mention_all=False,
         reactions=[],
+        attachments=[],
     )

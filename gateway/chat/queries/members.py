@@ -238,3 +238,22 @@ async def changed(
         list(employee_ids),
     )
     return [participant_changed(row) for row in rows]
+
+
+async def hidden_to(
+    conn: Conn, conversation_id: int, employee_ids: Collection[int]
+) -> dict[int, int]:
+    """Return employee → up to which seq messages are not theirs: those who joined later."""
+    rows = await conn.fetch(
+        """
+        -- members.hidden_to
+        SELECT p.employee_id, p.joined_seq
+          FROM realtime.conversation_participants AS p
+          JOIN realtime.conversations AS c ON c.id = p.conversation_id AND c.history = 'joined'
+         WHERE p.conversation_id = $1 AND p.employee_id = ANY ($2::bigint[])
+           AND p.left_seq IS NULL AND p.joined_seq > 0
+        """,
+        conversation_id,
+        list(employee_ids),
+    )
+    return {row["employee_id"]: row["joined_seq"] for row in rows}

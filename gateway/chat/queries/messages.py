@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.chat.queries import conversations
 from gateway.db import Conn, bigints
-from gateway.protocol import Message, Reaction
+from gateway.protocol import Attachment, Draft, Message, Reaction
 
 MAX_MENTIONS = 100
 SMALL_GROUP = 20
@@ -33,6 +33,7 @@ def to_message(row: Any) -> Message:
         mention_ids=row["mention_ids"] or [],
         mention_all=row["mention_all"],
         reactions=to_reactions(row["reactions"]),
+        attachments=[Attachment(**item) for item in row["attachments"] or ()],
         edited_at=row["edited_at"],
         deleted_at=row["deleted_at"],
     )
@@ -58,87 +59,165 @@ class Mentions:
     """By permission; a role, or a small group, is enough too."""
 
 
-async def insert(
-    conn: Conn,
-    sender_id: int,
-    conversation_id: int,
-    *,
-    client_key: UUID,
-    text: str,
-    reply_to_seq: int | None,
-    mentions: Mentions,
-) -> Message | None:
-    """Store a message and move the sender's read position to it.
+class Stored(NamedTuple):
+    """A message that was just stored, and what that changed for its sender."""
 
-    None when it is already stored, the sender is not in the conversation, it is closed, or what
-    is answered is not there. Raises UniqueViolationError when a twin with the same client_key
-    commits first, and NotNullViolationError when the sender was taken out while this waited for
-    the conversation's row, where senders take turns: a number is taken only by a transaction that
-    commits. The time is read after that wait, so that it never runs backwards against seq.
+    message: Message
+    unmarked: bool
+    """The sender had marked the conversation unread by hand, and it no longer is."""
+    draft: Draft | None
+    """The sender's draft, which had a text and no longer has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What someone wants to say somewhere."""
+
+    sender_id: int
+    conversation_id: int
+    client_key: UUID
+    text: str
+    reply_to_seq: int | None
+    mentions: Mentions
+    from_draft: bool = True
+    """What its sender had begun to write there is what is sent: the draft is emptied."""
+
+
+async def insert(conn: Conn, said: Sequence[Said], *, wait: bool) -> list[Stored | None]:
+    """Store messages of as many conversations, and move their senders' read positions to them.
+
+    That ends a mark as unread, and empties the draft it came from: looking for one costs a probe
+    of its primary key. A mark that was there shows by marked_seq, which is set only then:
+    RETURNING cannot tell how a row was, and what the snapshot says may be older.
+
+    None for each that is already stored, whose sender is not in the conversation, that is closed,
+    or where what is answered is not there; without `wait` also where another transaction holds the
+    conversation's row, where senders take turns. Raises UniqueViolationError when a twin with the
+    same client_key commits first, and NotNullViolationError when a sender was taken out while this
+    waited: then nothing of them is stored. A number is taken only by a transaction that commits.
+    The time is read after that wait, so that it never runs backwards against seq.
+
+    Waits for one row at most: of several, none is waited for, and so nobody waits for somebody
+    else's conversation, and two of these can not wait for each other.
     """
-    row = await conn.fetchrow(
+    assert not wait or len(said) == 1
+    rows = await conn.fetch(
         """
         -- messages.insert
-        WITH room AS (
+        WITH said AS MATERIALIZED (
+            SELECT *
+              FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[],
+                          $6::text[], $7::boolean[], $8::boolean[], $9::boolean[])
+                AS said (sender_id, conversation_id, client_key, body, reply_to_seq, named,
+                         mention_all, may_all, from_draft)
+        ), waited AS MATERIALIZED (
+            SELECT id FROM realtime.conversations WHERE $12 AND id = ANY ($2) FOR NO KEY UPDATE
+        ), free AS MATERIALIZED (
+            SELECT id FROM realtime.conversations WHERE NOT $12 AND id = ANY ($2)
+               FOR NO KEY UPDATE SKIP LOCKED
+        ), turn AS (
+            SELECT id FROM waited UNION ALL SELECT id FROM free
+        ), room AS (
             UPDATE realtime.conversations AS c
                SET last_seq = c.last_seq + 1,
                    last_change = c.last_change + 1,
                    last_message_at = greatest(c.last_message_at, clock_timestamp())
-              FROM realtime.conversation_participants AS p
-             WHERE c.id = $2 AND c.closed_at IS NULL
-               AND p.conversation_id = c.id AND p.employee_id = $1 AND p.left_seq IS NULL
+              FROM said
+              JOIN turn ON turn.id = said.conversation_id
+              JOIN realtime.conversation_participants AS p
+                ON p.conversation_id = said.conversation_id AND p.employee_id = said.sender_id
+               AND p.left_seq IS NULL
+             WHERE c.id = said.conversation_id AND c.closed_at IS NULL
                AND NOT EXISTS (SELECT FROM realtime.messages AS m
-                                WHERE m.conversation_id = $2 AND m.sender_id = $1
-                                  AND m.client_key = $3)
-               AND ($5::bigint IS NULL
+                                WHERE m.conversation_id = said.conversation_id
+                                  AND m.sender_id = said.sender_id
+                                  AND m.client_key = said.client_key)
+               AND (said.reply_to_seq IS NULL
                     OR EXISTS (SELECT FROM realtime.messages AS m
-                                WHERE m.conversation_id = $2 AND m.seq = $5 AND m.state < 2
+                                WHERE m.conversation_id = said.conversation_id
+                                  AND m.seq = said.reply_to_seq AND m.state < 2
                                   AND (c.history = 'all' OR m.seq > p.joined_seq)))
-         RETURNING c.id, c.last_seq, c.last_change, c.last_message_at, p.role
+         RETURNING c.last_seq, c.last_change, c.last_message_at, p.role, said.*
         ), read AS (
             UPDATE realtime.conversation_participants AS p
                SET last_read_seq = room.last_seq, last_read_at = room.last_message_at,
-                   mine_version = p.mine_version + p.manual_unread::int, manual_unread = false
+                   mine_version = p.mine_version + p.manual_unread::int, manual_unread = false,
+                   marked_seq = CASE WHEN p.manual_unread THEN room.last_seq ELSE p.marked_seq END
               FROM room
-             WHERE p.conversation_id = room.id AND p.employee_id = $1 AND p.left_seq IS NULL
-         RETURNING p.last_read_seq AS seq
+             WHERE p.conversation_id = room.conversation_id AND p.employee_id = room.sender_id
+               AND p.left_seq IS NULL
+         RETURNING p.conversation_id, p.last_read_seq AS seq,
+                   p.marked_seq = p.last_read_seq AS unmarked
+        ), emptied AS (
+            UPDATE realtime.drafts AS d
+               SET text = '', reply_to_seq = NULL, version = d.version + 1,
+                   updated_at = greatest(room.last_message_at, d.updated_at)
+              FROM room
+             WHERE room.from_draft AND d.employee_id = room.sender_id
+               AND d.conversation_id = room.conversation_id AND d.text <> ''
+         RETURNING d.conversation_id, d.version, d.updated_at
         )
         INSERT INTO realtime.messages
                (conversation_id, seq, change, sender_id, client_key, body, created_at,
                 reply_to_seq, mention_ids, mention_all)
-        SELECT id, (SELECT seq FROM read), last_change, $1, $3, $4, last_message_at, $5,
-               CASE WHEN $6 <> '{}' THEN (
+        SELECT conversation_id,
+               (SELECT seq FROM read WHERE read.conversation_id = room.conversation_id),
+               last_change, sender_id, client_key, body, last_message_at, reply_to_seq,
+               CASE WHEN named <> '{}' THEN (
                    SELECT array_agg(present.id ORDER BY present.place)
-                     FROM (SELECT named.id, named.place
-                             FROM unnest($6::text::bigint[]) WITH ORDINALITY AS named (id, place)
+                     FROM (SELECT one.id, one.place
+                             FROM unnest(named::bigint[]) WITH ORDINALITY AS one (id, place)
                              JOIN realtime.conversation_participants AS q
-                               ON q.conversation_id = $2 AND q.employee_id = named.id
-                              AND q.left_seq IS NULL
-                            ORDER BY named.place
-                            LIMIT $9) AS present
+                               ON q.conversation_id = room.conversation_id
+                              AND q.employee_id = one.id AND q.left_seq IS NULL
+                            ORDER BY one.place
+                            LIMIT $10) AS present
                ) END,
-               $7 AND ($8 OR role <> 'member' OR (
+               mention_all AND (may_all OR role <> 'member' OR (
                    SELECT count(*)
-                     FROM (SELECT FROM realtime.conversation_participants
-                            WHERE conversation_id = $2 AND left_seq IS NULL
-                            LIMIT $10 + 1) AS people) <= $10)
+                     FROM (SELECT FROM realtime.conversation_participants AS q
+                            WHERE q.conversation_id = room.conversation_id AND q.left_seq IS NULL
+                            LIMIT $11 + 1) AS people) <= $11)
           FROM room
         RETURNING conversation_id, seq, change, sender_id, client_key, body, created_at,
                   kind, attrs, reply_to_seq, 0 AS reply_count, mention_ids, mention_all,
-                  NULL AS reactions, edited_at, deleted_at
+                  NULL AS reactions, attachments, edited_at, deleted_at,
+                  (SELECT unmarked FROM read
+                    WHERE read.conversation_id = messages.conversation_id) AS unmarked,
+                  (SELECT version FROM emptied
+                    WHERE emptied.conversation_id = messages.conversation_id) AS draft_version,
+                  (SELECT updated_at FROM emptied
+                    WHERE emptied.conversation_id = messages.conversation_id) AS draft_updated_at
         """,
-        sender_id,
-        conversation_id,
-        client_key,
-        text,
-        reply_to_seq,
-        bigints(mentions.employee_ids),
-        mentions.all,
-        mentions.may_all,
+        [one.sender_id for one in said],
+        [one.conversation_id for one in said],
+        [one.client_key for one in said],
+        [one.text for one in said],
+        [one.reply_to_seq for one in said],
+        [bigints(one.mentions.employee_ids) for one in said],
+        [one.mentions.all for one in said],
+        [one.mentions.may_all for one in said],
+        [one.from_draft for one in said],
         MAX_MENTIONS,
         SMALL_GROUP,
+        wait,
     )
-    return to_message(row) if row else None
+    stored = {
+        row["conversation_id"]: Stored(to_message(row), row["unmarked"], _emptied(row))
+        for row in rows
+    }
+    return [stored.get(one.conversation_id) for one in said]
+
+
+def _emptied(row: Any) -> Draft | None:
+    if row["draft_version"] is None:
+        return None
+    return Draft(
+        conversation_id=row["conversation_id"],
+        text="",
+        updated_at=row["draft_updated_at"],
+        version=row["draft_version"],
+    )
 
 
 async def find_sent(

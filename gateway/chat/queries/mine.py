@@ -14,11 +14,15 @@ from gateway.db import Conn
 from gateway.protocol import Mine
 from gateway.protocol.mine import Notify
 
+SEEN = """coalesce(c.last_seq <= p.archived_seq, false) AS archived, p.pinned_at, p.muted_until,
+               p.notify, p.manual_unread, p.mine_version"""
+"""What to_mine reads, of p, a participant, in c."""
+
 
 async def archive(conn: Conn, employee_id: int, conversation_id: int, *, on: bool) -> Mine | None:
     """Archive it up to its newest message, or bring it back."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- mine.archive
         UPDATE realtime.conversation_participants AS p
            SET archived_seq = CASE WHEN $3 THEN c.last_seq END,
@@ -26,9 +30,8 @@ async def archive(conn: Conn, employee_id: int, conversation_id: int, *, on: boo
           FROM realtime.conversations AS c
          WHERE c.id = $2 AND p.conversation_id = c.id AND p.employee_id = $1
            AND p.left_seq IS NULL
-        RETURNING $3::boolean AS archived, p.pinned_at, p.muted_until, p.notify,
-                  p.manual_unread, p.mine_version
-        """,
+        RETURNING {SEEN}
+        """,  # noqa: S608 - ours
         employee_id,
         conversation_id,
         on,
@@ -56,7 +59,7 @@ async def pin(
     """
     await take_turn(conn, employee_id)
     row = await conn.fetchrow(
-        """
+        f"""
         -- mine.pin
         UPDATE realtime.conversation_participants AS p
            SET pinned_at = CASE WHEN $3 THEN coalesce(p.pinned_at, now()) END,
@@ -68,9 +71,8 @@ async def pin(
                                   FROM realtime.conversation_participants
                                  WHERE employee_id = $1 AND left_seq IS NULL
                                    AND pinned_at IS NOT NULL AND conversation_id <> $2))
-        RETURNING coalesce(c.last_seq <= p.archived_seq, false) AS archived, p.pinned_at,
-                  p.muted_until, p.notify, p.manual_unread, p.mine_version
-        """,
+        RETURNING {SEEN}
+        """,  # noqa: S608 - ours
         employee_id,
         conversation_id,
         on,
@@ -84,7 +86,7 @@ async def mute(
 ) -> Mine | None:
     """Mute it until then; a time that is over mutes nothing."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- mine.mute
         UPDATE realtime.conversation_participants AS p
            SET muted_until = CASE WHEN $3::timestamptz > now() THEN $3 END,
@@ -92,9 +94,8 @@ async def mute(
           FROM realtime.conversations AS c
          WHERE c.id = $2 AND p.conversation_id = c.id AND p.employee_id = $1
            AND p.left_seq IS NULL
-        RETURNING coalesce(c.last_seq <= p.archived_seq, false) AS archived, p.pinned_at,
-                  p.muted_until, p.notify, p.manual_unread, p.mine_version
-        """,
+        RETURNING {SEEN}
+        """,  # noqa: S608 - ours
         employee_id,
         conversation_id,
         until,
@@ -105,16 +106,15 @@ async def mute(
 async def notify(conn: Conn, employee_id: int, conversation_id: int, level: Notify) -> Mine | None:
     """Choose what to be notified of."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- mine.notify
         UPDATE realtime.conversation_participants AS p
            SET notify = $3, mine_version = p.mine_version + 1
           FROM realtime.conversations AS c
          WHERE c.id = $2 AND p.conversation_id = c.id AND p.employee_id = $1
            AND p.left_seq IS NULL
-        RETURNING coalesce(c.last_seq <= p.archived_seq, false) AS archived, p.pinned_at,
-                  p.muted_until, p.notify, p.manual_unread, p.mine_version
-        """,
+        RETURNING {SEEN}
+        """,  # noqa: S608 - ours
         employee_id,
         conversation_id,
         level,
@@ -125,14 +125,13 @@ async def notify(conn: Conn, employee_id: int, conversation_id: int, level: Noti
 async def look(conn: Conn, employee_id: int, conversation_id: int) -> Mine | None:
     """Return how it is."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- mine.look
-        SELECT coalesce(c.last_seq <= p.archived_seq, false) AS archived, p.pinned_at,
-               p.muted_until, p.notify, p.manual_unread, p.mine_version
+        SELECT {SEEN}
           FROM realtime.conversation_participants AS p
           JOIN realtime.conversations AS c ON c.id = p.conversation_id
          WHERE p.conversation_id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL
-        """,
+        """,  # noqa: S608 - ours
         employee_id,
         conversation_id,
     )

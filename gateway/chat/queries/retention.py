@@ -71,7 +71,11 @@ async def delete_old(
             DELETE FROM realtime.messages AS m
              USING doomed
              WHERE m.conversation_id = doomed.conversation_id AND m.seq = doomed.seq
-         RETURNING 1
+         RETURNING m.conversation_id, m.seq
+        ), files AS (
+            UPDATE realtime.attachments AS a SET state = 'gone', due_at = now()
+              FROM deleted
+             WHERE a.conversation_id = deleted.conversation_id AND a.seq = deleted.seq
         )
         SELECT (SELECT count(*) FROM deleted) AS messages,
                (SELECT max(id) FROM looked_at) AS last_conversation

@@ -35,7 +35,7 @@ async def say(conn: Conn, conversation_id: int, attrs: dict[str, Any]) -> Messag
         SELECT id, last_seq, last_change, 1, 'system', $2, '', last_message_at FROM room
         RETURNING conversation_id, seq, change, sender_id, client_key, body, created_at,
                   kind, attrs, reply_to_seq, 0 AS reply_count, mention_ids, mention_all,
-                  NULL AS reactions, edited_at, deleted_at
+                  NULL AS reactions, attachments, edited_at, deleted_at
         """,
         conversation_id,
         attrs,

@@ -1,0 +1,181 @@
+"""Files of messages: declare one, have it looked at before it is sent, read one.
+
+attachment.create ─▶ the client uploads ─▶ message.send, which asks here whether what came is what
+was declared ─▶ attachment.get. file_sweeper.py removes what nobody wants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from gateway.chat.queries import attachments as queries
+from gateway.chat.queries import messages as message_queries
+from gateway.chat.queries.attachments import Row
+from gateway.context import Context
+from gateway.db import Conn
+from gateway.errors import (
+    AttachmentMismatch,
+    AttachmentNotFound,
+    AttachmentNotUploaded,
+    ConversationClosed,
+    ConversationNotFound,
+    GatewayError,
+    Invalid,
+    StorageUnavailable,
+    TooManyAttachments,
+    TooMuchPending,
+)
+from gateway.files import Storage, fits, new_key
+from gateway.protocol import (
+    Attachment,
+    AttachmentCreate,
+    AttachmentCreated,
+    AttachmentGet,
+    AttachmentLink,
+    MessageSend,
+    Upload,
+)
+
+MAX_PENDING = 200
+"""Files of one person that were declared and are in no message."""
+LOOKING_S = 20.0
+"""All files of a message must have been looked at by then."""
+
+
+async def create(ctx: Context, command: AttachmentCreate) -> AttachmentCreated:
+    """Note a file that is about to be uploaded; return how."""
+    with _counted(ctx):
+        files = ctx.services.files
+        storage, limits = files.require(), files.limits
+        limits.check(command.content_type, command.size)
+        key = new_key()
+        link = await storage.upload_link(
+            key,
+            size=command.size,
+            content_type=command.content_type,
+            sha256=command.sha256,
+            valid_s=limits.upload_s,
+        )
+        async with ctx.transaction() as tx:
+            await queries.lock(tx.conn, ctx.user_id)
+            await _require_writable(ctx, tx.conn, command.conversation_id)
+            made = await queries.declare(
+                tx.conn,
+                ctx.user_id,
+                command,
+                key=key,
+                kept_s=limits.unattached_s,
+                most_bytes=limits.pending_bytes,
+                most=MAX_PENDING,
+            )
+        if made is None:
+            raise TooMuchPending
+    upload = Upload(
+        method="PUT", url=link.url, headers=dict(link.headers), expires_at=link.expires_at
+    )
+    return AttachmentCreated(attachment_id=made, upload=upload)
+
+
+async def get(ctx: Context, command: AttachmentGet) -> AttachmentLink:
+    """Return where a file of a message that I may read can be read."""
+    files = ctx.services.files
+    storage = files.require()
+    async with ctx.reading() as conn:
+        row = await queries.readable(conn, ctx.user_id, command.attachment_id)
+    if row is None:
+        raise AttachmentNotFound
+    link = await storage.download_link(
+        row.key,
+        name=row.shown.name,
+        content_type=row.shown.content_type,
+        valid_s=files.limits.link_s,
+    )
+    return AttachmentLink(
+        attachment_id=row.shown.attachment_id,
+        name=row.shown.name,
+        content_type=row.shown.content_type,
+        size=row.shown.size,
+        url=link.url,
+        expires_at=link.expires_at,
+    )
+
+
+async def ready(ctx: Context, command: MessageSend) -> Sequence[Attachment]:
+    """Return the files that a message is to have, each looked at where it is kept.
+
+    Outside of any transaction, because a storage may be slow. What is attached already may be so
+    by this very message, sent before: whoever stores it finds out.
+    """
+    ids = command.attachments or ()
+    if not ids:
+        if not command.text:
+            raise Invalid("A message needs a text, or a file.", path="text")
+        return ()
+    with _counted(ctx):
+        files = ctx.services.files
+        storage = files.require()
+        if len(set(ids)) < len(ids):
+            raise Invalid("No file may be named twice.", path="attachments")
+        if len(ids) > files.limits.per_message:
+            raise TooManyAttachments(f"At most {files.limits.per_message} files.")
+        async with ctx.reading() as conn:
+            standing = await message_queries.standing(conn, ctx.user_id, command.conversation_id)
+            if standing is None:
+                raise ConversationNotFound
+            found = await queries.mine(conn, ctx.user_id, command.conversation_id, ids)
+        if len(found) < len(ids):
+            raise AttachmentNotFound
+        await _look_at(ctx, storage, [row for row in found.values() if row.state == "declared"])
+    return [found[one].shown for one in ids]
+
+
+async def _look_at(ctx: Context, storage: Storage, rows: Sequence[Row]) -> None:
+    """Look at what was uploaded; what is not as declared is for nothing, and is removed."""
+    if not rows:
+        return
+    try:
+        async with asyncio.timeout(LOOKING_S):
+            for row in rows:
+                await _require_as_declared(storage, row)
+    except TimeoutError:
+        raise StorageUnavailable from None
+    except AttachmentMismatch:
+        async with ctx.reading() as conn:
+            await queries.discard(conn, row.shown.attachment_id)
+        ctx.services.files.news.set()
+        raise
+    async with ctx.reading() as conn:
+        await queries.stored(conn, [row.shown.attachment_id for row in rows])
+
+
+async def _require_as_declared(storage: Storage, row: Row) -> None:
+    which = row.shown
+    look = await storage.look(row.key)
+    if look is None:
+        raise AttachmentNotUploaded(f"File {which.attachment_id} has not been uploaded.")
+    if look.size != which.size:
+        raise AttachmentMismatch(f"File {which.attachment_id} has {look.size} bytes.")
+    if not fits(which.content_type, look.head):
+        raise AttachmentMismatch(f"File {which.attachment_id} is no {which.content_type}.")
+    if row.sha256 is not None and await storage.sha256(row.key) != row.sha256:
+        raise AttachmentMismatch(f"File {which.attachment_id} has another SHA-256.")
+
+
+async def _require_writable(ctx: Context, conn: Conn, conversation_id: int) -> None:
+    standing = await message_queries.standing(conn, ctx.user_id, conversation_id)
+    if standing is None:
+        raise ConversationNotFound
+    if standing.closed:
+        raise ConversationClosed
+
+
+@contextmanager
+def _counted(ctx: Context) -> Iterator[None]:
+    """Count what is refused."""
+    try:
+        yield
+    except GatewayError as error:
+        ctx.services.files.counts.refused[error.code] += 1
+        raise

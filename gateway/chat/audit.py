@@ -1,0 +1,22 @@
+"""The audit, for those who may read it: all acts of moderation, whoever's conversation it was.
+
+rest ─▶ page. What is written, by whom, stands in members.py, edits.py, export.py and retention.py.
+"""
+
+from __future__ import annotations
+
+from gateway.chat.queries import audit as queries
+from gateway.chat.queries.audit import Sought
+from gateway.context import Context
+from gateway.protocol.audit import AuditPage
+
+READ = "audit.read"
+
+
+async def page(ctx: Context, sought: Sought, *, before: int | None, limit: int) -> AuditPage:
+    """Return a page of acts, the newest first: those before this id."""
+    ctx.identity.require(READ)
+    async with ctx.reading() as conn:
+        found = await queries.page(conn, sought, before=before, limit=limit + 1)
+    more = len(found) > limit
+    return AuditPage(records=found[:limit], next=found[limit - 1].id if more else None)

@@ -1,0 +1,35 @@
+"""Where the bytes of attached files are kept: a directory, or a bucket of S3.
+
+    async with open_storage(directory=path, secret=secret) as storage:
+        link = await storage.upload_link(key, size=..., content_type=..., valid_s=900)
+
+Clients bring and fetch the bytes themselves, by links that are good for one thing and a short
+time. This package knows neither messages nor people.
+"""
+
+from gateway.files.files import Counts, Files, Limits
+from gateway.files.local import Held, LocalStorage
+from gateway.files.opened import CannotKeepFiles, open_storage
+from gateway.files.serving import SAFE_INLINE, disposition
+from gateway.files.signing import Grant, Signer
+from gateway.files.sniff import fits
+from gateway.files.storage import Link, Look, Storage, new_key
+
+__all__ = [
+    "SAFE_INLINE",
+    "CannotKeepFiles",
+    "Counts",
+    "Files",
+    "Grant",
+    "Held",
+    "Limits",
+    "Link",
+    "LocalStorage",
+    "Look",
+    "Signer",
+    "Storage",
+    "disposition",
+    "fits",
+    "new_key",
+    "open_storage",
+]

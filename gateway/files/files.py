@@ -1,0 +1,59 @@
+"""The file storage of this gateway, what may be kept there, and what has been counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from gateway.errors import AttachmentsOff, AttachmentTooLarge, AttachmentTypeRefused
+from gateway.files.storage import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What may be kept, and for how long things are good."""
+
+    max_bytes: int = 25 * 1024 * 1024
+    types: Sequence[str] = ("*/*",)
+    per_message: int = 10
+    pending_bytes: int = 256 * 1024 * 1024
+    upload_s: int = 900
+    link_s: int = 300
+    unattached_s: int = 86_400
+
+    def check(self, content_type: str, size: int) -> None:
+        """Refuse a file that is too large or of a type that is not taken."""
+        if size > self.max_bytes:
+            raise AttachmentTooLarge(f"At most {self.max_bytes} bytes.")
+        if not any(fnmatchcase(content_type, pattern) for pattern in self.types):
+            raise AttachmentTypeRefused
+
+
+@dataclass(slots=True)
+class Counts:
+    """What went through this worker."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+    removed: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Files:
+    """What commands and routes use; without a storage there are no attachments."""
+
+    storage: Storage | None = None
+    limits: Limits = field(default_factory=Limits)
+    counts: Counts = field(default_factory=Counts)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is something to remove."""
+
+    def require(self) -> Storage:
+        """Return the storage; AttachmentsOff when there is none."""
+        if self.storage is None:
+            raise AttachmentsOff
+        return self.storage

@@ -1,0 +1,237 @@
+"""Files in a directory: for `gateway dev` and for installations with one machine.
+
+Uploads and downloads go through the gateway's own port, by links that signing.py makes. Several
+nodes need the same directory (NFS): its files are only ever made, whole, and removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from gateway.errors import (
+    AttachmentMismatch,
+    FileExists,
+    LinkInvalid,
+    SizeDiffers,
+    StorageUnavailable,
+    TooLarge,
+)
+from gateway.files.signing import Grant, Signer
+from gateway.files.storage import HEAD_BYTES, Link, Look
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PATH = "/v1/files/"
+KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
+PIECE = 256 * 1024
+"""Written at once: a turn of a thread for each 64 KiB that arrive would cost as much again."""
+LEFT_OVER_S = 3_600.0
+"""An unfinished upload that nobody has written to for so long was interrupted by a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A file that is there, to be sent."""
+
+    path: Path
+    stat: os.stat_result
+
+
+class LocalStorage:
+    """Keeps files below one directory."""
+
+    origin: str | None = None
+
+    def __init__(self, root: Path, signer: Signer, *, base_url: str = "") -> None:
+        self._root = root
+        self._coming = root / "coming"
+        self._signer = signer
+        self._base_url = base_url.rstrip("/")
+        self._coming.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def upload_link(
+        self, key: str, *, size: int, content_type: str, sha256: str | None, valid_s: int
+    ) -> Link:
+        until = int(time.time()) + valid_s
+        grant = Grant(
+            do="PUT", key=key, until=until, size=size, content_type=content_type, sha256=sha256
+        )
+        return self._link(grant, {"Content-Type": content_type})
+
+    async def download_link(self, key: str, *, name: str, content_type: str, valid_s: int) -> Link:
+        until = int(time.time()) + valid_s
+        return self._link(
+            Grant(do="GET", key=key, until=until, name=name, content_type=content_type), {}
+        )
+
+    async def look(self, key: str) -> Look | None:
+        return await _in_thread(_look, self._path(key))
+
+    async def sha256(self, key: str) -> str | None:
+        return await _in_thread(_sha256, self._path(key))
+
+    async def delete(self, key: str) -> None:
+        await _in_thread(self._path(key).unlink, True)
+
+    async def tidy(self) -> int:
+        return await _in_thread(_tidy, self._coming, time.time() - LEFT_OVER_S)
+
+    # --- what the routes need ----------------------------------------------------------------
+
+    def granted(self, token: str, method: str) -> Grant:
+        """Return what a link allows."""
+        grant = self._signer.check(token, method)
+        if not KEY.fullmatch(grant.key):
+            raise LinkInvalid
+        return grant
+
+    async def hold(self, key: str) -> Held | None:
+        """Return the file to be sent."""
+        return await _in_thread(_hold, self._path(key))
+
+    async def take(self, grant: Grant, pieces: AsyncIterable[bytes]) -> None:
+        """Store what comes, if it is exactly what was declared; otherwise keep nothing of it.
+
+        At most PIECE and what one read brings are in memory. What is stored survives a crash.
+        """
+        path = self._path(grant.key)
+        if await _in_thread(path.exists):
+            raise FileExists
+        coming = self._coming / f"{grant.key}.{secrets.token_hex(4)}"
+        try:
+            await self._write(coming, grant, pieces)
+            await _in_thread(_settle, coming, path)
+        except FileExistsError:
+            raise FileExists from None
+        finally:
+            # Not awaited: this must happen even when we are being cancelled.
+            with suppress(OSError):
+                coming.unlink()
+
+    async def _write(self, coming: Path, grant: Grant, pieces: AsyncIterable[bytes]) -> None:
+        hashed, size, waiting = hashlib.sha256(), 0, bytearray()
+        file = await _in_thread(_create, coming)
+        try:
+            async for piece in pieces:
+                size += len(piece)
+                if size > grant.size:
+                    raise TooLarge(f"Exactly {grant.size} bytes were declared.")
+                waiting += piece
+                if len(waiting) >= PIECE:
+                    await _in_thread(_put, file, bytes(waiting), hashed)
+                    waiting.clear()
+            if size != grant.size:
+                raise SizeDiffers(f"{size} of {grant.size} declared bytes came.")
+            await _in_thread(_put, file, bytes(waiting), hashed)
+            if grant.sha256 is not None and hashed.hexdigest() != grant.sha256:
+                raise AttachmentMismatch("These bytes have another SHA-256 than was declared.")
+            await _in_thread(os.fsync, file)
+        finally:
+            os.close(file)
+
+    def _path(self, key: str) -> Path:
+        """Return where a key's file is; keys are made by us, and still nothing else is taken."""
+        if not KEY.fullmatch(key):
+            raise ValueError("not a key")
+        return self._root / key[:2] / key
+
+    def _link(self, grant: Grant, headers: dict[str, str]) -> Link:
+        return Link(
+            f"{self._base_url}{PATH}{self._signer.sign(grant)}",
+            datetime.fromtimestamp(grant.until, UTC),
+            headers,
+        )
+
+
+async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Call it where it may wait for the disk.
+
+    Who is cancelled meanwhile waits for its end: a descriptor that was closed under a thread which
+    still writes may by then be another file's.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise
+    except FileExistsError:
+        raise
+    except OSError as error:
+        log.warning("files.failed", error=type(error).__name__, errno=error.errno)
+        raise StorageUnavailable from error
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _put(file: int, data: bytes, hashed: Any) -> None:
+    hashed.update(data)
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
+
+
+def _settle(coming: Path, path: Path) -> None:
+    """Give a whole file its name; FileExistsError when there is one. link(2) never overwrites."""
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    os.link(coming, path)
+    for directory in (path.parent, path.parent.parent):
+        _sync(directory)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _look(path: Path) -> Look | None:
+    try:
+        with path.open("rb") as file:
+            return Look(os.fstat(file.fileno()).st_size, file.read(HEAD_BYTES))
+    except FileNotFoundError:
+        return None
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _hold(path: Path) -> Held | None:
+    try:
+        return Held(path, path.stat())
+    except FileNotFoundError:
+        return None
+
+
+def _tidy(directory: Path, before: float) -> int:
+    removed = 0
+    for path in directory.iterdir():
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                path.unlink()
+                removed += 1
+    return removed

@@ -1,0 +1,112 @@
+"""Files on the wire: declared, then uploaded over HTTP, then sent as a part of a message."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from gateway.protocol.frame import MAX_INT, Id, frame
+
+MAX_NAME = 255
+MAX_NAME_BYTES = 255
+"""As UTF-8: what file systems take, so that a downloaded file can have its name."""
+MAX_ATTACHMENTS = 100
+
+TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""With these, photo\u202egpj.exe is drawn as photoexe.jpg."""
+
+
+def _file_name(value: str) -> str:
+    if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in value):
+        raise ValueError("must not contain control characters")
+    if "/" in value or "\\" in value:
+        raise ValueError("must not contain / or \\")
+    if any(char in TURNING for char in value):
+        raise ValueError("must not contain characters that turn the direction of writing")
+    if value.strip() != value or value in {".", ".."}:
+        raise ValueError("must be a file's name, without spaces around it")
+    if len(value.encode()) > MAX_NAME_BYTES:
+        raise ValueError(f"must have at most {MAX_NAME_BYTES} bytes in UTF-8")
+    return value
+
+
+FileName = Annotated[
+    str, Field(strict=True, min_length=1, max_length=MAX_NAME), AfterValidator(_file_name)
+]
+TOKEN = r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"  # noqa: S105 - RFC 6838, 4.2
+ContentType = Annotated[str, Field(strict=True, max_length=255, pattern=rf"^{TOKEN}/{TOKEN}$")]
+"""In small letters and without parameters: `image/png`."""
+Size = Annotated[int, Field(strict=True, ge=1, le=MAX_INT)]
+Sha256 = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
+AttachmentIds = Annotated[list[Id], Field(max_length=MAX_ATTACHMENTS)]
+
+
+@frame
+class Attachment:
+    """A file of a message, as every participant sees it."""
+
+    attachment_id: Id
+    name: str
+    """As its sender's device calls it; never a path."""
+    content_type: str
+    size: int
+    """Bytes."""
+
+
+@frame
+class AttachmentCreate:
+    """Client → server: I am about to upload this file, for a message here."""
+
+    type: Literal["attachment.create"] = "attachment.create"
+    conversation_id: Id
+    name: FileName
+    content_type: ContentType
+    size: Size
+    """Bytes; exactly so many are taken."""
+    sha256: Sha256 | None = None
+    """Of its bytes, in hex; when given, the upload is checked against it."""
+
+
+@frame
+class Upload:
+    """The HTTP request that brings the bytes."""
+
+    method: str
+    """PUT."""
+    url: str
+    """Where to; a path is on the gateway's own address. The URL is the permission: keep it."""
+    headers: dict[str, str]
+    """To be sent with it, beside what HTTP itself needs."""
+    expires_at: datetime
+
+
+@frame
+class AttachmentCreated:
+    """Reply to attachment.create: upload it, then name it in message.send."""
+
+    attachment_id: Id
+    upload: Upload
+
+
+@frame
+class AttachmentGet:
+    """Client → server: say where I can read this file."""
+
+    type: Literal["attachment.get"] = "attachment.get"
+    attachment_id: Id
+
+
+@frame
+class AttachmentLink:
+    """Reply to attachment.get: a link for a short time, which needs no token."""
+
+    attachment_id: Id
+    name: str
+    content_type: str
+    size: int
+    url: str
+    """A path is on the gateway's own address. Whoever has it can read the file."""
+    expires_at: datetime

@@ -1,0 +1,38 @@
+"""The audit over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
+
+from gateway.chat import audit
+from gateway.chat.queries.audit import Sought
+from gateway.protocol.audit import MAX_RECORDS, AuditPage
+from gateway.protocol.frame import MAX_INT
+from gateway.rest.depends import Asking, StrictRoute, answer
+
+router = APIRouter(prefix="/v1", tags=["audit"], route_class=StrictRoute)
+
+IdQuery = Annotated[int | None, Query(ge=1, le=MAX_INT)]
+
+
+@router.get("/audit", response_model=AuditPage)
+async def read_audit(
+    asking: Asking,
+    *,
+    act: Annotated[str | None, Query(max_length=100, pattern=r"^[a-z_]+\.[a-z_]+$")] = None,
+    actor_id: IdQuery = None,
+    conversation_id: IdQuery = None,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    before: IdQuery = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_RECORDS)] = 50,
+) -> Response:
+    """Acts of moderation, exports and retention, the newest first; needs audit.read.
+
+    `before` is the `next` of the page before; `until` itself is not in it.
+    """
+    sought = Sought(act, actor_id, conversation_id, since, until)
+    return answer(await audit.page(asking, sought, before=before, limit=limit))

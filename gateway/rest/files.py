@@ -1,0 +1,210 @@
+"""Files over HTTP: declared and asked for with a token; brought and fetched by signed links.
+
+The links are answered here only when files are in a directory of ours; S3 answers its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi.responses import FileResponse, RedirectResponse
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from gateway import commands
+from gateway.errors import (
+    FileNotFound,
+    GatewayError,
+    LinkInvalid,
+    NotFound,
+    SizeDiffers,
+    TooLarge,
+    TooSlow,
+)
+from gateway.files import Counts, Files, Grant, Held, LocalStorage, disposition
+from gateway.files.local import PATH
+from gateway.protocol import (
+    AttachmentCreate,
+    AttachmentCreated,
+    AttachmentGet,
+    AttachmentLink,
+)
+from gateway.protocol.attachments import ContentType, FileName, Sha256, Size
+from gateway.protocol.frame import frame
+from gateway.rest.body_limit import pass_over
+from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+from gateway.rest.errors import body as refusal
+from gateway.rest.parts import parts_of
+
+router = APIRouter(tags=["messenger"], route_class=StrictRoute)
+
+LATE_S = 30
+"""An upload that began before its link's end may take so much longer."""
+CACHED_S = 3_600
+SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'; sandbox"
+SANDBOXED_NOT = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
+"""For PDFs: browsers draw them by a part of their own, which does nothing in a sandbox."""
+
+
+@frame
+class AttachmentNew:
+    """The file that is about to be uploaded."""
+
+    name: FileName
+    content_type: ContentType
+    size: Size
+    sha256: Sha256 | None = None
+
+
+def origin(app: FastAPI) -> str | None:
+    """Return where links to files lead, if not to us."""
+    gateway = getattr(app.state, "gateway", None)
+    storage = gateway.services.files.storage if gateway is not None else None
+    return storage.origin if storage is not None else None
+
+
+@router.post(
+    "/v1/messenger/conversations/{conversation_id}/attachments",
+    response_model=AttachmentCreated,
+    status_code=201,
+)
+async def declare(asking: Asking, conversation_id: RowId, body: AttachmentNew) -> Response:
+    """Declare a file; the answer says how to upload it. Then name it in a message."""
+    command = AttachmentCreate(
+        conversation_id=conversation_id,
+        name=body.name,
+        content_type=body.content_type,
+        size=body.size,
+        sha256=body.sha256,
+    )
+    return answer(await commands.run(asking, command), 201)
+
+
+@router.get(
+    "/v1/messenger/attachments/{attachment_id}",
+    response_model=AttachmentLink,
+    responses={307: {"description": "To the file, by a link for a short time"}},
+)
+async def read(
+    request: Request,
+    asking: Asking,
+    attachment_id: RowId,
+    redirect: Annotated[bool, Query(description="false: answer with the link instead")] = True,
+) -> Response:
+    """Go to a file of a message; with redirect=false, or Accept: application/json, get its link."""
+    link: AttachmentLink = await commands.run(asking, AttachmentGet(attachment_id=attachment_id))
+    if not redirect or "application/json" in request.headers.get("accept", ""):
+        return answer(link)
+    return RedirectResponse(link.url, 307)
+
+
+@router.put(PATH + "{token}", include_in_schema=False)
+async def upload(request: Request, token: str) -> Response:
+    """Take the bytes of a declared file: exactly those, once, while its link is good."""
+    files, coming = _files(request), _Coming(request)
+    try:
+        grant = _local(files).granted(token, "PUT")
+        await _take(coming, _local(files), grant)
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is there to read it
+    except GatewayError as error:
+        files.counts.refused[error.code] += 1
+        if not coming.ended:
+            await pass_over(request.receive)
+        refused = refusal(error)
+        refused.headers["Connection"] = "close"
+        return refused
+    files.counts.bytes_in += grant.size
+    return answer({"size": grant.size})
+
+
+class _Coming:
+    """A body as it comes."""
+
+    def __init__(self, request: Request) -> None:
+        self.headers = request.headers
+        self.ended = False
+        self._receive = request.receive
+        self._patience_s = parts_of(request).settings.body_s
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield its pieces; whoever stops for too long has given up: TimeoutError."""
+        while not self.ended:
+            async with asyncio.timeout(self._patience_s):
+                message = await self._receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnect
+            self.ended = not message.get("more_body", False)
+            yield message.get("body", b"")
+
+
+async def _take(coming: _Coming, storage: LocalStorage, grant: Grant) -> None:
+    said = coming.headers.get("content-length", "")
+    if said.isdigit() and int(said) != grant.size:
+        raise (TooLarge if int(said) > grant.size else SizeDiffers)(
+            f"Exactly {grant.size} bytes were declared."
+        )
+    if coming.headers.get("content-type", "").lower() != grant.content_type:
+        raise LinkInvalid(f"This link takes Content-Type: {grant.content_type} alone.")
+    try:
+        async with asyncio.timeout(grant.until + LATE_S - time.time()):
+            await storage.take(grant, coming)
+    except TimeoutError:
+        raise TooSlow from None
+
+
+@router.api_route(PATH + "{token}", methods=["GET", "HEAD"], include_in_schema=False)
+async def download(request: Request, token: str) -> Response:
+    """Give the bytes of a file, or a range of them, to whoever has the link."""
+    files = _files(request)
+    storage = _local(files)
+    grant = storage.granted(token, request.method)
+    held = await storage.hold(grant.key)
+    if held is None:
+        raise FileNotFound
+    headers = _headers(grant)
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return _Sent(held, grant, headers, files.counts)
+
+
+def _headers(grant: Grant) -> dict[str, str]:
+    is_pdf = grant.content_type == "application/pdf"
+    return {
+        "Content-Disposition": disposition(grant.name, grant.content_type),
+        "Content-Security-Policy": SANDBOXED_NOT if is_pdf else SANDBOX,
+        "ETag": f'"{grant.key}"',  # what is under a key never changes
+        "Cache-Control": f"private, max-age={CACHED_S}, immutable",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+
+
+class _Sent(FileResponse):
+    """A file on its way out, counted."""
+
+    def __init__(self, held: Held, grant: Grant, headers: dict[str, str], counts: Counts) -> None:
+        super().__init__(
+            held.path, headers=headers, media_type=grant.content_type, stat_result=held.stat
+        )
+        self._counts = counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counting(message: Any) -> None:
+            self._counts.bytes_out += len(message.get("body", b""))
+            await send(message)
+
+        await super().__call__(scope, receive, counting)
+
+
+def _files(request: Request) -> Files:
+    return parts_of(request).services.files
+
+
+def _local(files: Files) -> LocalStorage:
+    if not isinstance(files.storage, LocalStorage):
+        raise NotFound
+    return files.storage

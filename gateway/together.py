@@ -1,0 +1,131 @@
+"""What several ask at the same time is answered at once for all of them.
+
+hellos, sends ─▶ Together ─▶ one statement. A question that meets an idle reader is taken at once;
+those that come while it is busy wait and go together. So nobody is served what was read before
+they asked, nobody waits for company, and the busier it is, the fewer statements a question costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from gateway.errors import GatewayError
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Spawn(Protocol):
+    """Runs work as a task of the node."""
+
+    def __call__(self, work: Coroutine[Any, Any, Any], *, name: str) -> None: ...
+
+
+class Asked(NamedTuple, Generic[Q, A]):
+    """A question, and where its answer goes."""
+
+    question: Q
+    answer: asyncio.Future[A]
+
+
+class Together(Generic[Q, A]):
+    """Answers questions in batches: `load` takes a batch, and answers in its order.
+
+    So many batches of at most `most` questions are out `at_once`. Of questions with the same `key`
+    one is out at any time, and they go in the order they came.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Sequence[Q]], Awaitable[Sequence[A]]],
+        *,
+        spawn: Spawn,
+        name: str,
+        most: int = 16,
+        at_once: int = 1,
+        key: Callable[[Q], Hashable] | None = None,
+    ) -> None:
+        self._load = load
+        self._spawn = spawn
+        self._name = name
+        self._most = most
+        self._free = at_once
+        self._key = key
+        self._waiting: deque[Asked[Q, A]] = deque()
+        self._behind: dict[Hashable, deque[Asked[Q, A]]] = {}
+        """Of each key that is waiting or out, the questions that come after it."""
+
+    async def ask(self, question: Q) -> A:
+        """Return the answer, or raise what finding it raised."""
+        asked = Asked[Q, A](question, asyncio.get_running_loop().create_future())
+        key = self._key_of(asked)
+        if (behind := self._behind.get(key)) is not None:
+            behind.append(asked)
+        else:
+            self._behind[key] = deque()
+            self._waiting.append(asked)
+            self._go_on()
+        return await asked.answer
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a batch."""
+        return len(self._waiting)
+
+    def _go_on(self) -> None:
+        while self._waiting and self._free:
+            if batch := self._take():
+                self._free -= 1
+                self._spawn(self._read(batch), name=self._name)
+
+    def _take(self) -> list[Asked[Q, A]]:
+        """Take the next batch, without those whose asker has gone."""
+        batch: list[Asked[Q, A]] = []
+        while self._waiting and len(batch) < self._most:
+            asked = self._waiting.popleft()
+            if asked.answer.done():
+                self._release(asked)
+            else:
+                batch.append(asked)
+        return batch
+
+    def _key_of(self, asked: Asked[Q, A]) -> Hashable:
+        return id(asked) if self._key is None else self._key(asked.question)
+
+    def _release(self, asked: Asked[Q, A]) -> None:
+        """Let the next one of the same key come."""
+        key = self._key_of(asked)
+        if behind := self._behind[key]:
+            self._waiting.append(behind.popleft())
+        else:
+            del self._behind[key]
+
+    async def _read(self, batch: list[Asked[Q, A]]) -> None:
+        try:
+            await self._settle(batch)
+        finally:
+            self._free += 1
+            for asked in batch:
+                asked.answer.cancel()  # this task was cancelled: nobody will answer them
+                self._release(asked)
+            self._go_on()
+
+    async def _settle(self, batch: list[Asked[Q, A]]) -> None:
+        """Answer each of a batch; what one of them trips over must not spoil the others."""
+        try:
+            found = await self._load([asked.question for asked in batch])
+        except Exception as error:  # noqa: BLE001 - it is raised by whoever asked
+            if len(batch) > 1 and not isinstance(error, GatewayError):
+                for one in batch:
+                    await self._settle([one])
+                return
+            for asked in batch:
+                if not asked.answer.done():
+                    asked.answer.set_exception(error)
+            return
+        for asked, result in zip(batch, found, strict=True):
+            if not asked.answer.done():
+                asked.answer.set_result(result)

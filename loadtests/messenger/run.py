@@ -1,0 +1,199 @@
+"""Carry a plan out against running workers, wait until it is quiet, and check.
+
+stage, plan ─▶ play ─▶ Played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import asyncpg
+import orjson
+
+from gateway.client import Connection, connect
+from gateway.protocol import UnreadGet
+from loadtests.cast import Player
+from loadtests.messenger import truth as database
+from loadtests.messenger.check import Report, Witness, check, strays
+from loadtests.messenger.client import Client, archived, client, drafts, history
+from loadtests.messenger.deeds import Scene
+from loadtests.messenger.plan import Plan
+from loadtests.messenger.truth import Truth
+from loadtests.messenger.view import View
+from loadtests.queries import messenger as queries
+
+QUIET_S = 15.0
+"""Reconnects take half a second, sweeps two, pushed counts half of one."""
+LOOK_S = 0.1
+AT_ONCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Running workers, and the people who are to play."""
+
+    database_url: str
+    urls: Sequence[str]
+    """Of the workers' sockets: who comes back comes to the next one."""
+    players: Sequence[Player]
+    """Person of the plan → employee; their `url` is not used."""
+
+
+@dataclass(slots=True)
+class Played:
+    """What came of it."""
+
+    report: Report
+    truth: Truth
+    witnesses: list[Witness]
+    fresh: dict[int, View]
+    founders: dict[int, list[int]]
+    refusals: Counter[str] = field(default_factory=Counter)
+    cuts: int = 0
+    reconnects: int = 0
+    events: int = 0
+
+
+async def play(stage: Stage, plan: Plan) -> Played:
+    """Have everyone do their part at once."""
+    conn = await asyncpg.connect(stage.database_url)
+    try:
+        await _decode_json(conn)
+        founders = await _seat(conn, stage, plan)
+        scene = _scene(stage, plan, list(founders))
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(
+                    client(stage.players[person], _turned(stage.urls, index), scene)
+                )
+                for index, person in enumerate(plan.persons)
+            ]
+            async with asyncio.TaskGroup() as group:
+                for one, actions in zip(clients, plan.actions, strict=True):
+                    group.create_task(one.carry_out(actions), name="messenger.act")
+            return await _judge(stage, conn, clients, founders)
+    finally:
+        await conn.close()
+
+
+async def _seat(
+    conn: asyncpg.Connection[asyncpg.Record], stage: Stage, plan: Plan
+) -> dict[int, list[int]]:
+    """Make the conversations; return each one's first participants."""
+    seated: dict[int, list[int]] = {}
+    for number, founders in enumerate(plan.founders):
+        employees = [stage.players[one].employee_id for one in founders]
+        seated[await queries.seat(conn, employees, f"Room {number}")] = employees
+    return seated
+
+
+def _scene(stage: Stage, plan: Plan, rooms: Sequence[int]) -> Scene:
+    people = [player.employee_id for player in stage.players]
+    return Scene(
+        people,
+        {room: [people[one] for one in pool] for room, pool in zip(rooms, plan.pools, strict=True)},
+    )
+
+
+def _turned(urls: Sequence[str], index: int) -> Sequence[str]:
+    """Let every client begin with the next worker."""
+    first = index % len(urls)
+    return [*urls[first:], *urls[:first]]
+
+
+async def _decode_json(conn: asyncpg.Connection[asyncpg.Record]) -> None:
+    await conn.set_type_codec(
+        "jsonb", encoder=str, decoder=orjson.loads, schema="pg_catalog", format="text"
+    )
+
+
+async def _judge(
+    stage: Stage,
+    conn: asyncpg.Connection[asyncpg.Record],
+    clients: Sequence[Client],
+    founders: dict[int, list[int]],
+) -> Played:
+    people = [player.employee_id for player in stage.players]
+    witnesses = [
+        Witness(f"client {index}", one.view.employee_id, one.view, one.deeds.acknowledged)
+        for index, one in enumerate(clients)
+    ]
+    while True:
+        truth = await database.read(conn, list(founders), people)
+        fresh = await _fresh(stage)
+        if await _quiet(clients, truth, witnesses, fresh):
+            break
+        again = await database.read(conn, list(founders), people)
+        if again == truth:  # else a command whose connection was cut had still been at work
+            break
+    return Played(
+        check(truth, witnesses, fresh, founders),
+        truth,
+        witnesses,
+        fresh,
+        founders,
+        sum((one.refusals for one in clients), Counter()),
+        sum(one.cuts for one in clients),
+        sum(one.connection.reconnects for one in clients),
+        sum(len(one.view.heard) for one in clients),
+    )
+
+
+async def _quiet(
+    clients: Sequence[Client],
+    truth: Truth,
+    witnesses: Sequence[Witness],
+    fresh: Mapping[int, View],
+) -> bool:
+    """Wait until every device shows what it should; False when one never does."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + QUIET_S
+    waiting = list(zip(clients, witnesses, strict=True))
+    while waiting and loop.time() < until:
+        for client_ in clients:
+            client_.look_after()
+        waiting = [
+            (client_, witness)
+            for client_, witness in waiting
+            if not client_.settled or any(strays(witness, fresh[witness.employee_id], truth))
+        ]
+        if waiting:
+            await asyncio.sleep(LOOK_S)
+    return not waiting
+
+
+async def _fresh(stage: Stage) -> dict[int, View]:
+    """Have everybody sign in once more, and fetch everything."""
+    views: dict[int, View] = {}
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def fetch(player: Player) -> None:
+        async with turns, connect(stage.urls[0], player.token) as gateway:
+            views[player.employee_id] = await fetch_all(player.employee_id, gateway)
+
+    async with asyncio.TaskGroup() as group:
+        for player in stage.players:
+            group.create_task(fetch(player), name="messenger.fresh")
+    return views
+
+
+async def fetch_all(employee_id: int, gateway: Connection) -> View:
+    """Return what a new session is given: the welcome, lists, and whole histories."""
+    view = View(employee_id)
+    view.welcomed(gateway.welcome)
+    for conversation in await archived(gateway):
+        view.listed(conversation)
+    view.drafted(await drafts(gateway), before={})
+    for room in list(view.rooms.values()):
+        view.fetching(room)
+        view.fetched(room, await history(gateway, room.id))
+    counts = await gateway.request(UnreadGet())
+    view.counts = {cid: one for cid, one in view.counts.items() if not one.unread} | {
+        one.conversation_id: one for one in counts.conversations
+    }
+    view.total = counts.total
+    return view
