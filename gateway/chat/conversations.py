@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gateway import cursors, topics
 from gateway.chat.queries import conversations as queries
-from gateway.chat.queries import listing
+from gateway.chat.queries import listing, members
 from gateway.context import Context, Transaction
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, EmployeeNotFound, Invalid
@@ -15,10 +15,14 @@ from gateway.protocol import (
     Conversation,
     ConversationCreate,
     ConversationCreated,
+    ConversationGet,
+    ConversationIs,
     ConversationList,
     ConversationOpen,
     ConversationOpened,
     ConversationPage,
+    ConversationParticipants,
+    ParticipantPage,
 )
 
 CREATE_GROUP = "conversations.create_group"
@@ -69,6 +73,30 @@ async def list_page(ctx: Context, command: ConversationList) -> ConversationPage
     return ConversationPage(
         conversations=await with_presences(ctx, found),
         next=following,
+    )
+
+
+async def get(ctx: Context, command: ConversationGet) -> ConversationIs:
+    """Return one conversation of mine."""
+    async with ctx.reading() as conn:
+        conversation = await one(conn, ctx.user_id, command.conversation_id)
+    return ConversationIs(conversation=await _with_presence(ctx, conversation))
+
+
+async def participants(ctx: Context, command: ConversationParticipants) -> ParticipantPage:
+    """Return a page of everybody who is in a conversation of mine."""
+    conversation_id, limit = command.conversation_id, command.limit
+    async with ctx.reading() as conn:
+        if not await queries.is_participant(conn, ctx.user_id, conversation_id):
+            raise ConversationNotFound
+        found = await members.page(conn, conversation_id, after=command.after or 0, limit=limit + 1)
+        count = await members.count(conn, conversation_id)
+    listed = found[:limit]
+    return ParticipantPage(
+        participants=listed,
+        presences=await presences_of(ctx, [who.employee.id for who in listed]),
+        participant_count=count,
+        next=listed[-1].employee.id if len(found) > limit else None,
     )
 
 

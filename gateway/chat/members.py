@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway import topics
-from gateway.chat import conversations
+from gateway.chat import conversations, mine
 from gateway.chat.queries import audit, system
 from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import members as queries
@@ -52,7 +52,9 @@ async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
         missing = set(asked) - await conversation_queries.active_employees(change.conn, asked)
         if missing:
             raise EmployeeNotFound(f"There is no active employee {min(missing)}.")
-        inside = {seat.employee_id for seat in await change.seats(asked) if not seat.left}
+        seats = await change.seats(asked)
+        inside = {seat.employee_id for seat in seats if not seat.left}
+        returning = {seat.employee_id for seat in seats if seat.left}
         joining = [one for one in asked if one not in inside]
         if joining:
             if await queries.count(change.conn, change.room.id) + len(joining) > MAX_PARTICIPANTS:
@@ -64,6 +66,8 @@ async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
         event = conversations.created(conversation, change=conversation.last_change)
         for employee_id in joining:
             change.tx.announce(topics.user(employee_id), event)
+        for employee_id in returning & set(joining):  # what they had set is gone
+            await mine.announce_now(change.tx, employee_id, change.room.id)
     return await _answer(ctx, conversation)
 
 

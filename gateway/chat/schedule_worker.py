@@ -22,7 +22,7 @@ from gateway.chat.queries import scheduled as queries
 from gateway.chat.queries.scheduled import Due
 from gateway.context import Context, Services
 from gateway.errors import EmployeeDisabled, GatewayError
-from gateway.protocol import MessageScheduleFailed, MessageSend
+from gateway.protocol import MessageScheduleChanged, MessageScheduleFailed, MessageSend
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,9 @@ class ScheduleWorker:
                 await self._give_up(item, GatewayError.code)
         else:
             async with self._services.connection() as conn:
-                await queries.sent(conn, item.id)
+                sent = await queries.sent(conn, item.id)
+            if sent is not None:
+                self._tell(item, MessageScheduleChanged(scheduled=sent, gone=True))
 
     async def _author(self, employee_id: int) -> Identity:
         async with self._services.connection() as conn:
@@ -119,5 +121,7 @@ class ScheduleWorker:
         async with self._services.connection() as conn:
             failed = await queries.failed(conn, item.id, code)
         if failed is not None:
-            topic = topics.user(item.employee_id)
-            self._services.publish([announce(topic, MessageScheduleFailed(scheduled=failed))])
+            self._tell(item, MessageScheduleFailed(scheduled=failed))
+
+    def _tell(self, item: Due, event: MessageScheduleChanged | MessageScheduleFailed) -> None:
+        self._services.publish([announce(topics.user(item.employee_id), event)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from gateway import topics
 from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import scheduled as queries
 from gateway.context import Context, Transaction
@@ -19,9 +20,11 @@ from gateway.errors import (
 from gateway.protocol import (
     MessageReschedule,
     MessageSchedule,
+    MessageScheduleChanged,
     MessageScheduled,
     MessageScheduledList,
     MessageUnschedule,
+    ScheduledMessage,
     ScheduledPage,
 )
 from gateway.protocol.scheduled import MAX_SCHEDULED
@@ -56,6 +59,8 @@ async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
             send_at=command.send_at,
             most=MAX_SCHEDULED,
         )
+        if made is not None:
+            _tell(tx, ctx, made)
     if made is None:
         raise TooManyScheduled
     return MessageScheduled(scheduled=made)
@@ -76,6 +81,7 @@ async def reschedule(ctx: Context, command: MessageReschedule) -> MessageSchedul
         )
         if moved is None:
             raise await _why_not(ctx, tx, command.scheduled_id)
+        _tell(tx, ctx, moved)
     return MessageScheduled(scheduled=moved)
 
 
@@ -85,6 +91,7 @@ async def unschedule(ctx: Context, command: MessageUnschedule) -> MessageSchedul
         removed = await queries.remove(tx.conn, ctx.user_id, command.scheduled_id)
         if removed is None:
             raise await _why_not(ctx, tx, command.scheduled_id)
+        _tell(tx, ctx, removed, gone=True)
     return MessageScheduled(scheduled=removed)
 
 
@@ -104,6 +111,12 @@ async def _why_not(ctx: Context, tx: Transaction, scheduled_id: int) -> GatewayE
     if found.state == "failed" and waiting >= MAX_SCHEDULED:
         return TooManyScheduled()
     return ScheduledSent()
+
+
+def _tell(
+    tx: Transaction, ctx: Context, scheduled: ScheduledMessage, *, gone: bool = False
+) -> None:
+    tx.announce(topics.user(ctx.user_id), MessageScheduleChanged(scheduled=scheduled, gone=gone))
 
 
 def _require_soon(send_at: datetime) -> None:

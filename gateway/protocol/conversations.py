@@ -15,6 +15,8 @@ from gateway.protocol.people import Employee, Presence
 
 MAX_CONVERSATIONS = 50
 MAX_PARTICIPANTS = 1_000
+MAX_LISTED = 100
+"""Participants in one page."""
 UNREAD_CAP = 100
 
 Kind = Literal["direct", "group", "client"]
@@ -135,6 +137,38 @@ class ConversationPage:
     conversations: list[Conversation]
     next: str | None = None
     """Cursor of the next page; null when this is the last."""
+
+
+@frame
+class ConversationGet:
+    """Client → server: one conversation of mine, as a list shows it."""
+
+    type: Literal["conversation.get"] = "conversation.get"
+    conversation_id: Id
+
+
+@frame
+class ConversationParticipants:
+    """Client → server: everybody who is in it, in order of their numbers."""
+
+    type: Literal["conversation.participants"] = "conversation.participants"
+    conversation_id: Id
+    limit: Annotated[int, Field(strict=True, ge=1, le=MAX_LISTED)] = MAX_LISTED
+    after: Id | None = None
+    """The `next` of the page before: an employee."""
+
+
+@frame
+class ParticipantPage:
+    """One page of participants."""
+
+    participants: list[Participant]
+    presences: list[Presence]
+    """How reachable they are."""
+    participant_count: int
+    """Of the whole conversation."""
+    next: Id | None = None
+    """What to ask for the next page with; null when this is the last."""
 
 
 @frame

@@ -86,6 +86,16 @@ class ScheduledPage:
 
 
 @frame
+class MessageScheduleChanged:
+    """Server → my devices: a scheduled message is now so."""
+
+    type: Literal["message.schedule_changed"] = "message.schedule_changed"
+    scheduled: ScheduledMessage
+    gone: bool
+    """True: it was sent or taken back, and is in no list any more."""
+
+
+@frame
 class MessageScheduleFailed:
     """Server → my devices: a scheduled message could not be sent."""
 

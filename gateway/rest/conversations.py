@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, Field
 
 from gateway import commands
@@ -12,10 +12,12 @@ from gateway.protocol import (
     ConversationAdd,
     ConversationArchive,
     ConversationClose,
+    ConversationGet,
     ConversationIs,
     ConversationLeave,
     ConversationMute,
     ConversationNotify,
+    ConversationParticipants,
     ConversationPin,
     ConversationRemove,
     ConversationReopen,
@@ -24,9 +26,10 @@ from gateway.protocol import (
     ConversationUnpin,
     ConversationUpdate,
     MineIs,
+    ParticipantPage,
 )
-from gateway.protocol.conversations import History, Role, Title
-from gateway.protocol.frame import Id, frame
+from gateway.protocol.conversations import MAX_LISTED, History, Role, Title
+from gateway.protocol.frame import MAX_INT, Id, frame
 from gateway.protocol.members import MAX_ADDED, AvatarUrl
 from gateway.protocol.mine import Notify
 from gateway.rest.depends import Asking, RowId, StrictRoute, answer
@@ -77,6 +80,24 @@ class NotifyOf:
 
 async def _run(asking: Asking, command: Any) -> Response:
     return answer(await commands.run(asking, command))
+
+
+@router.get("", response_model=ConversationIs)
+async def get(asking: Asking, conversation_id: RowId) -> Response:
+    """Return one conversation of mine, as the list shows it."""
+    return await _run(asking, ConversationGet(conversation_id=conversation_id))
+
+
+@router.get("/participants", response_model=ParticipantPage)
+async def participants(
+    asking: Asking,
+    conversation_id: RowId,
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = MAX_LISTED,
+    after: Annotated[int | None, Query(ge=1, le=MAX_INT)] = None,
+) -> Response:
+    """Everybody who is in it, in order of their numbers."""
+    command = ConversationParticipants(conversation_id=conversation_id, limit=limit, after=after)
+    return await _run(asking, command)
 
 
 @router.patch("", response_model=ConversationIs)

@@ -11,6 +11,8 @@ export const COMMANDS = {
   "conversation.open": "ConversationOpened",
   "conversation.create": "ConversationOpened",
   "conversation.list": "ConversationPage",
+  "conversation.get": "ConversationIs",
+  "conversation.participants": "ParticipantPage",
   "conversation.add": "ConversationIs",
   "conversation.remove": "ConversationIs",
   "conversation.leave": null,
@@ -69,6 +71,7 @@ export const EVENTS = {
   "conversation.updated": "ConversationUpdated",
   "conversation.mine_changed": "ConversationMineChanged",
   "participant.changed": "ParticipantChanged",
+  "message.schedule_changed": "MessageScheduleChanged",
   "message.schedule_failed": "MessageScheduleFailed",
   "draft.changed": "DraftChanged",
   "presence.changed": "PresenceChanged",
@@ -488,6 +491,14 @@ export function verdict(code) {
  */
 
 /**
+ * Server → my devices: a scheduled message is now so.
+ * @typedef {object} MessageScheduleChanged
+ * @property {'message.schedule_changed'} type
+ * @property {ScheduledMessage} scheduled
+ * @property {boolean} gone True: it was sent or taken back, and is in no list any more.
+ */
+
+/**
  * Server → my devices: a scheduled message could not be sent.
  * @typedef {object} MessageScheduleFailed
  * @property {'message.schedule_failed'} type
@@ -565,6 +576,15 @@ export function verdict(code) {
  * @property {number} change
  * @property {Participant} participant
  * @property {boolean} left True: no longer in the conversation. Who it names hears nothing of it after this.
+ */
+
+/**
+ * One page of participants.
+ * @typedef {object} ParticipantPage
+ * @property {Participant[]} participants
+ * @property {Presence[]} presences How reachable they are.
+ * @property {number} participant_count Of the whole conversation.
+ * @property {number | null} next What to ask for the next page with; null when this is the last.
  */
 
 /**
@@ -872,6 +892,13 @@ export function verdict(code) {
  */
 
 /**
+ * Client → server: one conversation of mine, as a list shows it.
+ * @typedef {object} ConversationGet
+ * @property {'conversation.get'} type
+ * @property {number} conversation_id
+ */
+
+/**
  * Client → server: take me out. When the last owner leaves, another one becomes it.
  * @typedef {object} ConversationLeave
  * @property {'conversation.leave'} type
@@ -908,6 +935,15 @@ export function verdict(code) {
  * @typedef {object} ConversationOpen
  * @property {'conversation.open'} type
  * @property {number} employee_id
+ */
+
+/**
+ * Client → server: everybody who is in it, in order of their numbers.
+ * @typedef {object} ConversationParticipants
+ * @property {'conversation.participants'} type
+ * @property {number} conversation_id
+ * @property {number} [limit]
+ * @property {number | null} [after] The `next` of the page before: an employee.
  */
 
 /**

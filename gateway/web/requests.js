@@ -2,14 +2,14 @@
 
 /** Commands that may be sent again when it is unknown whether the first one arrived. */
 const REPEATABLE = new Set([
-  'conversation.list', 'conversation.open', 'conversation.add', 'conversation.remove',
-  'conversation.set_role', 'conversation.update', 'conversation.close', 'conversation.reopen',
-  'conversation.archive', 'conversation.unarchive', 'conversation.pin', 'conversation.unpin',
-  'conversation.mute', 'conversation.notify', 'message.edit', 'message.delete', 'message.history',
-  'message.thread', 'message.changes', 'message.search', 'message.reschedule', 'message.scheduled_list',
-  'draft.set', 'draft.clear', 'draft.list', 'reaction.add', 'reaction.remove', 'receipt.read',
-  'receipt.delivered', 'receipt.readers', 'employee.search', 'unread.get', 'presence.watch',
-  'presence.set', 'call.list',
+  'conversation.list', 'conversation.get', 'conversation.participants', 'conversation.open',
+  'conversation.add', 'conversation.remove', 'conversation.set_role', 'conversation.update',
+  'conversation.close', 'conversation.reopen', 'conversation.archive', 'conversation.unarchive',
+  'conversation.pin', 'conversation.unpin', 'conversation.mute', 'conversation.notify',
+  'message.edit', 'message.delete', 'message.history', 'message.thread', 'message.changes',
+  'message.search', 'message.reschedule', 'message.scheduled_list', 'draft.set', 'draft.clear',
+  'draft.list', 'reaction.add', 'reaction.remove', 'receipt.read', 'receipt.delivered',
+  'receipt.readers', 'employee.search', 'unread.get', 'presence.watch', 'presence.set', 'call.list',
 ]);
 
 /** Those that are stored once for one `client_key`. */

@@ -15,6 +15,7 @@ export class Scheduled {
     this.#gateway = gateway;
     this.#changed = changed;
     gateway.on('message.schedule_failed', ({ scheduled }) => this.#take(scheduled));
+    gateway.on('message.schedule_changed', ({ scheduled, gone }) => this.#take(scheduled, gone));
   }
 
   /** @returns {import('./protocol.js').ScheduledMessage[]} the next one first */
@@ -23,7 +24,7 @@ export class Scheduled {
     return here.sort((a, b) => Date.parse(a.send_at) - Date.parse(b.send_at));
   }
 
-  /** Nobody tells my other windows of what is scheduled: read it when it is looked at. */
+  /** Read all of it: after a connection was lost, what my other windows did is not told. */
   async load() {
     const { scheduled } = await this.#gateway.request('message.scheduled_list');
     this.#byId = new Map(scheduled.map((one) => [one.scheduled_id, one]));
@@ -53,8 +54,8 @@ export class Scheduled {
     }
   }
 
-  #take(scheduled) {
-    if (scheduled.state === 'sent') this.#byId.delete(scheduled.scheduled_id);
+  #take(scheduled, gone = scheduled.state === 'sent') {
+    if (gone) this.#byId.delete(scheduled.scheduled_id);
     else this.#byId.set(scheduled.scheduled_id, scheduled);
     this.#changed();
   }

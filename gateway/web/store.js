@@ -16,7 +16,6 @@ import { Words } from './words.js';
 
 const COUNT_LIMIT = 100;
 const REFRESH_AFTER_MS = 100;
-const MAX_PAGES = 20;
 
 /**
  * @typedef {import('./protocol.js').Conversation & {
@@ -132,19 +131,23 @@ export class Store {
     this.changed();
   }
 
-  /** Have a conversation here that may stand far down in the list; false when it is not mine. */
+  /** Have a conversation here that may stand far down in the list; refused when it is not mine. */
   async find(id) {
     if (this.conversations.has(id)) return true;
-    await this.#gateway.request('message.history', { conversation_id: id, limit: 1 });
-    for (const archived of [false, true]) {
-      if (archived) await this.loadMore(true);
-      for (let page = 0; page < MAX_PAGES; page += 1) {
-        if (this.conversations.has(id)) return true;
-        if (!this.next[archived]) break;
-        await this.loadMore(archived);
-      }
+    this.learn((await this.#gateway.request('conversation.get', { conversation_id: id })).conversation);
+    return true;
+  }
+
+  /** Everybody in a conversation, of which it lists the first only. */
+  async everybodyIn(id) {
+    const found = [];
+    for (let after = null; ;) {
+      const page = await this.#gateway.request('conversation.participants', { conversation_id: id, after });
+      for (const { employee } of page.participants) this.people.learn(employee);
+      this.people.take(page.presences);
+      found.push(...page.participants);
+      if ((after = page.next) === null) return found;
     }
-    return this.conversations.has(id);
   }
 
   /** A message is stored: what was kept of it until then is not needed. */

@@ -10,8 +10,12 @@ from gateway.protocol import (
     ConversationClose,
     ConversationCreate,
     ConversationCreated,
+    ConversationGet,
     ConversationIs,
     ConversationList,
+    ConversationMineChanged,
+    ConversationParticipants,
+    ConversationPin,
     ConversationRemove,
     ConversationReopen,
     ConversationUpdate,
@@ -241,3 +245,71 @@ async def test_title_picture_and_closing_are_told_and_said(desk: Desk) -> None:
     assert said_in(heard) == ["renamed", "picture_changed", "closed", "reopened", "picture_changed"]
     counted = (await petro.request(ConversationList())).conversations[0].unread
     assert counted.unread == 1
+
+
+async def test_one_conversation_is_read_alone(desk: Desk) -> None:
+    """As the list shows it, to who is in it; to others it does not exist."""
+    oksana, iryna = await desk.client(OKSANA), await desk.client(IRYNA, node=1)
+    group = await make_group(oksana, PETRO)
+
+    listed = (await oksana.request(ConversationList())).conversations[0]
+    assert (await oksana.request(ConversationGet(conversation_id=group))).conversation == listed
+    over_http = await desk.http(OKSANA).get(f"/v1/messenger/conversations/{group}")
+    assert over_http.json()["conversation"]["title"] == listed.title
+
+    for attempt in (ConversationGet, ConversationParticipants):
+        assert await refused(iryna.request(attempt(conversation_id=group))) == (
+            "conversation.not_found"
+        )
+    for path in (f"{group}", f"{group}/participants", "999999"):
+        answer = await desk.http(IRYNA).get(f"/v1/messenger/conversations/{path}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (
+            404,
+            "conversation.not_found",
+        )
+
+
+async def test_everybody_in_a_large_group_is_listed_by_pages(desk: Desk) -> None:
+    """Each once, in order, with their roles and presence; the list shows the first twenty only."""
+    oksana = await desk.client(OKSANA)
+    people = list(range(2, 20))
+    group = await make_group(oksana, *people)
+    await oksana.request(ConversationRemove(conversation_id=group, employee_id=5))
+
+    found, after = [], None
+    while True:
+        page = await oksana.request(
+            ConversationParticipants(conversation_id=group, limit=7, after=after)
+        )
+        assert page.participant_count == 18
+        assert {one.employee_id for one in page.presences} <= {
+            one.employee.id for one in page.participants
+        }
+        found += page.participants
+        if (after := page.next) is None:
+            break
+
+    assert [one.employee.id for one in found] == [OKSANA, *(n for n in people if n != 5)]
+    assert [one.role for one in found[:2]] == ["owner", "member"]
+    over_http = await desk.http(OKSANA).get(
+        f"/v1/messenger/conversations/{group}/participants", params={"limit": 7, "after": 2}
+    )
+    assert [one["employee"]["id"] for one in over_http.json()["participants"]] == [
+        3, 4, 6, 7, 8, 9, 10,
+    ]  # fmt: skip
+
+
+async def test_who_comes_back_hears_that_their_settings_are_gone(desk: Desk) -> None:
+    """A pin of the time before is taken away on all their devices."""
+    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
+    group = await make_group(oksana, PETRO)
+    await petro.request(ConversationPin(conversation_id=group))
+    pinned = (await petro.next(ConversationMineChanged)).mine
+    assert pinned.pinned_at is not None
+
+    await oksana.request(ConversationRemove(conversation_id=group, employee_id=PETRO))
+    await oksana.request(ConversationAdd(conversation_id=group, employee_ids=[PETRO]))
+
+    now = (await petro.next(ConversationMineChanged)).mine
+    assert now.pinned_at is None
+    assert now.version > pinned.version

@@ -12,6 +12,7 @@ from gateway.protocol import (
     MessageCreated,
     MessageReschedule,
     MessageSchedule,
+    MessageScheduleChanged,
     MessageScheduled,
     MessageScheduledList,
     MessageScheduleFailed,
@@ -252,3 +253,36 @@ async def test_bad_schedules_are_refused(desk: Desk) -> None:
     assert (await http.get(SCHEDULED)).json()["scheduled"] == [made.json()["scheduled"]]
     assert (await http.delete(f"{SCHEDULED}/{scheduled_id}")).json() == made.json()
     assert (await http.delete(f"{SCHEDULED}/{scheduled_id}")).status_code == 404
+
+
+async def test_my_other_devices_see_it_change(desk: Desk) -> None:
+    """Scheduling, moving, sending and taking back are told to each of them; to others nothing."""
+    laptop, phone = await desk.client(OKSANA), await desk.client(OKSANA, node=1)
+    petro = await desk.client(PETRO, node=1)
+    room = (await laptop.open(PETRO)).conversation.id
+
+    async def told() -> tuple[int, str, str, bool]:
+        heard = await phone.next(MessageScheduleChanged)
+        one = heard.scheduled
+        return one.scheduled_id, one.text, one.state, heard.gone
+
+    first = (await schedule(laptop, room, "one")).scheduled_id
+    assert await told() == (first, "one", "waiting", False)
+    await laptop.request(MessageReschedule(scheduled_id=first, send_at=soon(hours=2), text="two"))
+    assert await told() == (first, "two", "waiting", False)
+    await make_due(desk)
+    assert await told() == (first, "two", "sent", True)
+    second = (await schedule(laptop, room, "three")).scheduled_id
+    assert await told() == (second, "three", "waiting", False)
+    await laptop.request(MessageUnschedule(scheduled_id=second))
+    assert await told() == (second, "three", "waiting", True)
+
+    await laptop.send(room, "end")
+    heard = []
+    while (
+        not heard
+        or getattr(heard[-1], "type", "") != "message.created"
+        or (heard[-1].message.text != "end")
+    ):
+        heard.append(await petro.next())
+    assert not any(isinstance(event, MessageScheduleChanged) for event in heard)

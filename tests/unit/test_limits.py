@@ -226,7 +226,8 @@ def test_every_command_has_a_class() -> None:
     assert {name for name in COMMANDS if not commands.handler_of(name).changes} == {
         "attachment.get", "message.history", "message.thread", "message.changes", "message.search",
         "message.scheduled_list", "employee.search", "draft.list", "receipt.readers",
-        "conversation.list", "call.list", "unread.get",
+        "conversation.list", "conversation.get", "conversation.participants", "call.list",
+        "unread.get",
     }  # fmt: skip
     unserved = {name for name in COMMANDS if commands.handler_of(name).serve is None}
     assert unserved == {"hello", "token.refresh", "ping", "pong", "presence.watch"}

@@ -9,11 +9,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.auth.queries.employees import to_employee
 from gateway.chat.queries import conversations
 from gateway.chat.queries.changes import conversation_updated, participant_changed
 from gateway.db import Conn
 from gateway.protocol import (
     ConversationUpdated,
+    Participant,
     ParticipantChanged,
 )
 from gateway.protocol.conversations import History, Kind, Role
@@ -72,6 +74,30 @@ async def seats(conn: Conn, conversation_id: int, employee_ids: Collection[int])
         list(employee_ids),
     )
     return [Seat(**row) for row in rows]
+
+
+async def page(conn: Conn, conversation_id: int, *, after: int, limit: int) -> list[Participant]:
+    """Return who is in the conversation, in order of their numbers, from behind this one."""
+    rows = await conn.fetch(
+        """
+        -- members.page
+        SELECT p.role, p.last_read_seq, e.id, e.name, e.department, e.position, e.avatar_url
+          FROM (SELECT employee_id, role, last_read_seq
+                  FROM realtime.conversation_participants
+                 WHERE conversation_id = $1 AND left_seq IS NULL AND employee_id > $2
+                 ORDER BY employee_id
+                 LIMIT $3) AS p
+          JOIN crm.employees AS e ON e.id = p.employee_id
+         ORDER BY e.id
+        """,
+        conversation_id,
+        after,
+        limit,
+    )
+    return [
+        Participant(employee=to_employee(row), role=row["role"], last_read_seq=row["last_read_seq"])
+        for row in rows
+    ]
 
 
 async def count(conn: Conn, conversation_id: int) -> int:

@@ -238,17 +238,19 @@ async def next_in(conn: Conn) -> float | None:
     return found
 
 
-async def sent(conn: Conn, scheduled_id: int) -> None:
-    """Note that a message was sent."""
-    await conn.execute(
+async def sent(conn: Conn, scheduled_id: int) -> ScheduledMessage | None:
+    """Note that a message was sent; None when that is known already."""
+    row = await conn.fetchrow(
         """
         -- scheduled.sent
         UPDATE realtime.scheduled_messages
            SET state = 'sent', claimed_until = NULL, done_at = clock_timestamp()
          WHERE id = $1 AND state = 'waiting'
+        RETURNING *
         """,
         scheduled_id,
     )
+    return to_scheduled(row) if row else None
 
 
 async def failed(conn: Conn, scheduled_id: int, code: str) -> ScheduledMessage | None:

@@ -24,12 +24,13 @@ export function conversationDetails(store, deeds, current) {
     field('Picture', picture), field('Who joins later may read', history), element('div', { class: 'row' }, save));
   const members = element('ul', { class: 'members', testid: 'members', 'aria-label': 'Members' });
   const heading = element('h3', {});
-  const more = element('p', { class: 'muted' });
   const picker = peoplePicker(store, deeds, { changed: () => showAdd(), without: present, prefix: 'add-' });
   const add = element('button', { type: 'button', class: 'primary', testid: 'add-members', onclick: addChosen }, 'Add');
   const adding = element('details', { class: 'adding', ontoggle: () => adding.open && picker.reset() },
     element('summary', { testid: 'add-people' }, 'Add people'), picker.root, element('div', { class: 'row' }, add));
-  const frame = dialog('Members and settings', 'details-dialog', form, heading, members, more, adding);
+  const frame = dialog('Members and settings', 'details-dialog', form, heading, members, adding);
+
+  let everybody = null; // of a group of which a conversation lists the first only
 
   function show() {
     const conversation = current();
@@ -37,6 +38,7 @@ export function conversationDetails(store, deeds, current) {
     picture.value = conversation.avatar_url ?? '';
     history.value = conversation.rule;
     adding.open = false;
+    everybody = null;
     render(conversation);
     frame.show();
   }
@@ -47,9 +49,19 @@ export function conversationDetails(store, deeds, current) {
     save.hidden = !may;
     adding.hidden = !may;
     text(heading, `${conversation.participant_count} members`);
-    keyed(members, conversation.participants, { key: ({ employee }) => String(employee.id), make, update });
-    const rest = conversation.participant_count - conversation.participants.length;
-    text(more, rest > 0 ? `and ${rest} more` : '');
+    if (conversation.participants.length >= conversation.participant_count) everybody = null;
+    else if (everybody?.count !== conversation.participant_count) readEverybody(conversation);
+    const listed = everybody?.found ?? conversation.participants;
+    keyed(members, listed, { key: ({ employee }) => String(employee.id), make, update });
+  }
+
+  async function readEverybody(conversation) {
+    const asked = { id: conversation.id, count: conversation.participant_count, found: null };
+    everybody = asked;
+    const found = await store.everybodyIn(conversation.id).catch(() => null);
+    if (everybody !== asked || current()?.id !== asked.id || !found) return;
+    asked.found = found;
+    render(current());
   }
 
   function make({ employee }) {
