@@ -99,24 +99,29 @@ async def insert(conn: Conn, said: Sequence[Said], *, wait: bool) -> list[Stored
 
     Waits for one row at most: of several, none is waited for, and so nobody waits for somebody
     else's conversation, and two of these can not wait for each other.
+
+    Written so that PostgreSQL keeps one plan for any number of them (planning takes 1 ms): the
+    planner must not see how long the arrays are, or it finds a plan for that many cheaper: hence
+    the subqueries around them. And
+    whether a key is known is a subquery, never a join: of a young table a join would read all, and
+    the plan would stay when the table has grown.
     """
     assert not wait or len(said) == 1
     rows = await conn.fetch(
-        """
+        f"""
         -- messages.insert
         WITH said AS MATERIALIZED (
             SELECT *
-              FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::text[], $5::bigint[],
-                          $6::text[], $7::boolean[], $8::boolean[], $9::boolean[])
+              FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]), (SELECT $3::uuid[]),
+                          (SELECT $4::text[]), (SELECT $5::bigint[]), (SELECT $6::text[]),
+                          (SELECT $7::boolean[]), (SELECT $8::boolean[]), (SELECT $9::boolean[]))
                 AS said (sender_id, conversation_id, client_key, body, reply_to_seq, named,
                          mention_all, may_all, from_draft)
-        ), waited AS MATERIALIZED (
-            SELECT id FROM realtime.conversations WHERE $12 AND id = ANY ($2) FOR NO KEY UPDATE
-        ), free AS MATERIALIZED (
-            SELECT id FROM realtime.conversations WHERE NOT $12 AND id = ANY ($2)
-               FOR NO KEY UPDATE SKIP LOCKED
-        ), turn AS (
-            SELECT id FROM waited UNION ALL SELECT id FROM free
+        ), turn AS MATERIALIZED (
+            SELECT c.id
+              FROM realtime.conversations AS c
+             WHERE c.id IN (SELECT conversation_id FROM said)
+               FOR NO KEY UPDATE OF c {"" if wait else "SKIP LOCKED"}
         ), room AS (
             UPDATE realtime.conversations AS c
                SET last_seq = c.last_seq + 1,
@@ -128,10 +133,11 @@ async def insert(conn: Conn, said: Sequence[Said], *, wait: bool) -> list[Stored
                 ON p.conversation_id = said.conversation_id AND p.employee_id = said.sender_id
                AND p.left_seq IS NULL
              WHERE c.id = said.conversation_id AND c.closed_at IS NULL
-               AND NOT EXISTS (SELECT FROM realtime.messages AS m
-                                WHERE m.conversation_id = said.conversation_id
-                                  AND m.sender_id = said.sender_id
-                                  AND m.client_key = said.client_key)
+               AND (SELECT m.seq
+                      FROM realtime.messages AS m
+                     WHERE m.conversation_id = said.conversation_id
+                       AND m.sender_id = said.sender_id AND m.client_key = said.client_key
+                     LIMIT 1) IS NULL
                AND (said.reply_to_seq IS NULL
                     OR EXISTS (SELECT FROM realtime.messages AS m
                                 WHERE m.conversation_id = said.conversation_id
@@ -163,7 +169,7 @@ async def insert(conn: Conn, said: Sequence[Said], *, wait: bool) -> list[Stored
         SELECT conversation_id,
                (SELECT seq FROM read WHERE read.conversation_id = room.conversation_id),
                last_change, sender_id, client_key, body, last_message_at, reply_to_seq,
-               CASE WHEN named <> '{}' THEN (
+               CASE WHEN named <> '{{}}' THEN (
                    SELECT array_agg(present.id ORDER BY present.place)
                      FROM (SELECT one.id, one.place
                              FROM unnest(named::bigint[]) WITH ORDINALITY AS one (id, place)
@@ -188,7 +194,7 @@ async def insert(conn: Conn, said: Sequence[Said], *, wait: bool) -> list[Stored
                     WHERE emptied.conversation_id = messages.conversation_id) AS draft_version,
                   (SELECT updated_at FROM emptied
                     WHERE emptied.conversation_id = messages.conversation_id) AS draft_updated_at
-        """,
+        """,  # noqa: S608 - ours
         [one.sender_id for one in said],
         [one.conversation_id for one in said],
         [one.client_key for one in said],
@@ -200,7 +206,6 @@ async def insert(conn: Conn, said: Sequence[Said], *, wait: bool) -> list[Stored
         [one.from_draft for one in said],
         MAX_MENTIONS,
         SMALL_GROUP,
-        wait,
     )
     stored = {
         row["conversation_id"]: Stored(to_message(row), row["unmarked"], _emptied(row))
