@@ -52,7 +52,7 @@ async def after(
                c.title, c.avatar_url, c.closed_at, c.history,
                p.employee_id, p.role, p.last_read_seq, p.left_seq,
                p.name, p.department, p.position, p.employee_avatar_url
-          FROM unnest($1::bigint[], $2::bigint[]) AS asked (id, after)
+          FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[])) AS asked (id, after)
          CROSS JOIN LATERAL (
                SELECT * FROM realtime.conversations
                 WHERE id = asked.id AND last_change > asked.after

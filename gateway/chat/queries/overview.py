@@ -71,7 +71,7 @@ async def heard(conn: Conn, employee_ids: Sequence[int], limit: int) -> dict[int
         """
         -- overview.heard
         SELECT asked.id, heard.ids
-          FROM unnest($1::bigint[]) AS asked (id)
+          FROM unnest((SELECT $1::bigint[])) AS asked (id)
          CROSS JOIN LATERAL (
                SELECT array_agg(p.conversation_id) AS ids
                  FROM (SELECT conversation_id
@@ -109,7 +109,7 @@ async def lines(
                    row_number() OVER (PARTITION BY p.employee_id
                                       ORDER BY coalesce(c.last_seq <= p.archived_seq, false),
                                                c.last_message_at DESC, c.id DESC) AS place
-              FROM unnest($1::bigint[]) AS asked (id)
+              FROM unnest((SELECT $1::bigint[])) AS asked (id)
               JOIN realtime.conversation_participants AS p
                 ON p.employee_id = asked.id AND p.left_seq IS NULL
              CROSS JOIN LATERAL (
