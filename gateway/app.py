@@ -6,40 +6,42 @@ given sockets with our own protocol classes.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from gateway import rest
 from gateway.auth import Tokens
-from gateway.bus import Announcement, RedisBus
+from gateway.bus import Announcement, ClusterBus, Dial, RedisBus
 from gateway.chat import file_sweeper, retention
+from gateway.chat.schedule_worker import ScheduleWorker
 from gateway.chat.sends import Sends
 from gateway.context import Services
 from gateway.db import Pool, open_pool, pending
 from gateway.files import CannotKeepFiles, Files, Limits, Storage, open_storage
+from gateway.limits import Pressure
 from gateway.ops import metrics
 from gateway.people import presences
 from gateway.settings import Settings
 from gateway.sockets.edge import edge_class
 from gateway.sockets.node import Node
 from gateway.sockets.server import protocol_class
+from gateway.telephony import on_call
 from gateway.telephony.announce import calls_changed
 from ingest import CallChange, IngestSettings, Pipeline
 from presence import Presence, PresenceSettings, RedisPresence
 
 log = structlog.get_logger(__name__)
 
+PULSE_S = 0.5
 BACKLOG = 4_096  # with uvicorn's 2048 a burst of 3,000 handshakes overflowed the listen queue
 
 
@@ -110,7 +112,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         async def presence_changed(changed: Sequence[Presence]) -> None:
             node.publish(presences.announcements(changed))
 
-        redis = _redis(stack, settings.redis_url)
+        dial = _dial(settings)
+        redis = dial.keys()
+        stack.push_async_callback(redis.aclose)
         presence = RedisPresence(
             redis,
             node=settings.node,
@@ -120,6 +124,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 renew_s=settings.presence_lease_s / 3,
                 grace_s=settings.presence_grace_s,
                 retry_max_s=min(2.0, settings.presence_lease_s / 2),
+                show_last_seen=settings.presence_last_seen,
             ),
         )
 
@@ -129,38 +134,56 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         def spawn(work: Coroutine[Any, Any, Any], *, name: str) -> None:
             node.spawn(work, name=name)
 
-        files = Files(await _storage(stack, settings), _limits(settings))
+        keeps = settings.takes("sockets", "background")
+        files = Files(await _storage(stack, settings) if keeps else None, _limits(settings))
+        sends, pressure = Sends(spawn), _pressure(pool, settings.database_pool)
+        pressure.also(sends.late_s)
         services = Services(
-            pool, publish, presence, Sends(spawn), settings.database_timeout_s, files=files
+            pool,
+            publish,
+            presence,
+            sends,
+            settings.database_timeout_s,
+            files=files,
+            pressure=pressure,
         )
         node = Node(settings, services=services, tokens=tokens, redis=redis)
+        bus = ClusterBus if dial.cluster else RedisBus
         node.bus = await stack.enter_async_context(
-            RedisBus(
-                settings.redis_url,
-                node=settings.node,
-                deliver=node.deliver,
-                resynced=node.resynced,
-            )
+            bus(dial, node=settings.node, deliver=node.deliver, resynced=node.resynced)
         )
-        await presence.open()
-        stack.push_async_callback(presence.close)
+        if settings.takes("sockets", "ingest"):  # a call makes somebody busy, wherever it is told
+            await presence.open()
+            stack.push_async_callback(presence.close)
 
         async def announce(changes: Sequence[CallChange]) -> None:
             await calls_changed(services, changes)
 
-        pipeline = await stack.enter_async_context(
-            Pipeline(pool, announce=announce, settings=IngestSettings())
-        )
+        pipeline = Pipeline(pool, announce=announce, settings=IngestSettings())
+        if settings.takes("ingest"):
+            await stack.enter_async_context(pipeline)
         await node.start(stack)
-        if settings.message_retention_days:
-            keeping = retention.run(services, settings.message_retention_days)
-            node.spawn(keeping, name="retention")
-        if files.storage is not None:
-            sweeping = file_sweeper.run(services, every_s=settings.file_sweep_s)
-            node.spawn(sweeping, name="files")
-        log.info("gateway.ready", node=settings.node)
+        if settings.takes("ingest"):
+            correcting = on_call.run(services, every_s=6 * settings.upkeep_s)
+            node.spawn(correcting, name="on_call")
+        if settings.takes("background"):
+            _begin_background(node)
+        log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))
         yield Gateway(settings, pool, node, presence, pipeline)
         await node.drain.finish()
+
+
+def _begin_background(node: Node) -> None:
+    """Begin what nobody asked for: every worker with this role takes its share."""
+    services, settings = node.services, node.settings
+    scheduled = ScheduleWorker(services, every_s=settings.upkeep_s)
+    node.spawn(scheduled.run(), name="scheduled")
+    if settings.message_retention_days:
+        keeping = retention.run(services, settings.message_retention_days)
+        node.spawn(keeping, name="retention")
+    if services.files.storage is not None:
+        sweeping = file_sweeper.run(services, every_s=settings.file_sweep_s)
+        node.spawn(sweeping, name="files")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -186,7 +209,7 @@ def make_server(settings: Settings) -> tuple[FastAPI, uvicorn.Server]:
     config = uvicorn.Config(
         app,
         http=edge_class(node),  # type: ignore[arg-type]
-        ws=protocol_class(node),  # type: ignore[arg-type]
+        ws=protocol_class(node) if settings.takes("sockets") else "none",  # type: ignore[arg-type]
         loop="uvloop",
         lifespan="on",
         backlog=BACKLOG,
@@ -199,12 +222,29 @@ def make_server(settings: Settings) -> tuple[FastAPI, uvicorn.Server]:
     return app, uvicorn.Server(config)
 
 
-async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
+class Beat(Protocol):
+    """Told again and again that the event loop is alive, and whether it serves already."""
+
+    def __call__(self, *, ready: bool) -> None: ...
+
+
+async def serve(
+    settings: Settings, sockets: list[socket.socket], *, beat: Beat | None = None
+) -> None:
     """Serve on these listening sockets until SIGTERM or SIGINT."""
     _, server = make_server(settings)
     for listener in sockets:  # what they accept inherits it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
+    pulse = asyncio.create_task(_pulse(server, beat), name="pulse") if beat else None
     await server.serve(sockets)
+    if pulse is not None:
+        pulse.cancel()
+
+
+async def _pulse(server: uvicorn.Server, beat: Beat) -> None:
+    while True:
+        beat(ready=server.started)
+        await asyncio.sleep(PULSE_S)
 
 
 async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
@@ -229,6 +269,10 @@ async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
         raise SettingMissing(str(error)) from error
 
 
+def _pressure(pool: Pool, size: int) -> Pressure:
+    return Pressure(size, full=lambda: pool.get_size() >= size and not pool.get_idle_size())
+
+
 def _said(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
@@ -245,9 +289,12 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _redis(stack: AsyncExitStack, url: str) -> Redis:
-    redis: Redis = Redis.from_url(
-        url, retry=Retry(NoBackoff(), 0), socket_timeout=2.0, socket_connect_timeout=2.0
+def _dial(settings: Settings) -> Dial:
+    assert settings.redis_url is not None
+    return Dial(
+        settings.redis_url,
+        cluster=settings.redis_cluster,
+        ca_file=settings.redis_ca_file,
+        cert_file=settings.redis_cert_file,
+        key_file=settings.redis_key_file,
     )
-    stack.push_async_callback(redis.aclose)
-    return redis

@@ -68,6 +68,7 @@ from gateway.protocol import (
     MessageUnschedule,
     Ping,
     Pong,
+    PresenceAway,
     PresenceSet,
     PresenceWatch,
     ReactionAdd,
@@ -155,6 +156,7 @@ HANDLERS: dict[type[Any], Handler] = {
     UnreadGet: Handler("read", receipts.unread),
     PresenceWatch: Handler("passing"),
     PresenceSet: Handler("passing", presences.choose),
+    PresenceAway: Handler("passing"),
     CallList: Handler("read", calls.list_page),
 }
 

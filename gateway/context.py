@@ -18,6 +18,7 @@ from gateway.bus import Announcement, announce
 from gateway.db import Conn, Pool
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.files import Files
+from gateway.limits import Pressure
 from presence import PresenceStore
 
 NOTICE_S = 2.0
@@ -90,25 +91,33 @@ class Services:
     timeout_s: float = 5.0
     notices: Notices = field(default_factory=Notices)
     files: Files = field(default_factory=Files)
+    pressure: Pressure = field(default_factory=lambda: Pressure(10))
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Conn]:
         """Lend a connection; DatabaseUnavailable or Overloaded when there is none."""
         try:
-            conn = await self.pool.acquire(timeout=ACQUIRE_S)
+            with self.pressure.wait():
+                conn = await self.pool.acquire(timeout=ACQUIRE_S)
         except TimeoutError:
             raise Overloaded("Every database connection of this node is busy.") from None
         except OUTAGES:
             raise DatabaseUnavailable from None
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                yield conn
-        except (TimeoutError, *OUTAGES) as error:
-            raise DatabaseUnavailable from error
-        finally:
-            # What fails here has ended the connection already; it must not hide the cause.
-            with contextlib.suppress(TimeoutError, *OUTAGES):
-                await self.pool.release(conn, timeout=ACQUIRE_S)
+        with self.pressure.use():
+            try:
+                async with asyncio.timeout(self.timeout_s):
+                    yield conn
+            except (TimeoutError, *OUTAGES) as error:
+                raise DatabaseUnavailable from error
+            finally:
+                # What fails here has ended the connection already; it must not hide the cause.
+                with contextlib.suppress(TimeoutError, *OUTAGES):
+                    await self.pool.release(conn, timeout=ACQUIRE_S)
+
+    def admit(self, cost: str) -> None:
+        """Let a command of this cost in; Overloaded when too much waits for the database."""
+        if retry_s := self.pressure.refuses(cost):
+            raise Overloaded("The database is slow at this moment.", retry_after=retry_s)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+ROLES = ("sockets", "ingest", "background")
 DEVICE_KINDS = frozenset({"web", "mobile", "desktop", "softphone", "bot"})
 """As clients name themselves in hello."""
 
@@ -39,6 +40,15 @@ class Settings(BaseSettings):
     redis_url: str | None = None
     """Redis 7 or Valkey: `redis://host:6379/0`, `rediss://…` or `unix:///path`. Unset: `gateway
     dev` starts its own."""
+    redis_cluster: bool = False
+    """GATEWAY_REDIS_URL names one node of a Redis Cluster, best by a name that several have; the
+    others are found through it."""
+    redis_ca_file: Path | None = None
+    """Whose certificates Redis may show (`rediss://`); unset: those the system trusts."""
+    redis_cert_file: Path | None = None
+    """Certificate to show to Redis, if it asks for one …"""
+    redis_key_file: Path | None = None
+    """… and its key."""
     state_dir: Path = Field(default_factory=default_state_dir)
     """Where the embedded servers keep their data."""
 
@@ -48,6 +58,9 @@ class Settings(BaseSettings):
     """The one port for sockets, REST, health and the page."""
     workers: int = Field(default=1, ge=1, le=128)
     """Worker processes; about one per core."""
+    roles: Annotated[tuple[str, ...], NoDecode] = ROLES
+    """What these workers do, separated by commas: `sockets` serves clients, `ingest` takes events
+    from PBXs, `background` sends what is due and removes what is old."""
     worker_ports: int = Field(default=0, ge=0, le=65535)
     """If set, worker 1 also listens on this port, worker 2 on the next …: to reach just one."""
     node: str = Field(default_factory=lambda: f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}")
@@ -158,6 +171,9 @@ class Settings(BaseSettings):
     """Silence after a ping that ends the connection."""
     drain_s: float = Field(default=15.0, gt=0)
     """How long a stopping worker may take to say goodbye."""
+    hang_s: float = Field(default=30.0, ge=0, le=3_600)
+    """A worker whose event loop has stood still for so long is killed and started again; it
+    writes to its log where it stood. 0: never."""
     sweep_s: float = Field(default=2.0, gt=0)
     """How often each worker compares its positions with the database."""
     upkeep_s: float = Field(default=5.0, gt=0)
@@ -166,6 +182,8 @@ class Settings(BaseSettings):
     """A worker that is silent this long is dead, and what it held is taken over."""
     presence_grace_s: float = Field(default=10.0, ge=0)
     """How long someone whose last device went stays online: reloads are invisible."""
+    presence_last_seen: bool = True
+    """Whether colleagues see since when somebody is offline. The same for all nodes."""
 
     message_retention_days: int = Field(default=0, ge=0, le=36_500)
     """Messages older than this are deleted, once everyone in the conversation has read them. 0
@@ -218,6 +236,10 @@ class Settings(BaseSettings):
     log_format: str = Field(default="text", pattern=r"^(text|json)$")
     """text for people, json for machines."""
 
+    def takes(self, *roles: str) -> bool:
+        """Say whether these workers have one of these roles."""
+        return not set(self.roles).isdisjoint(roles)
+
     @field_validator("token_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
@@ -227,7 +249,12 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "allowed_origins", "trusted_proxies", "replaced_kinds", "file_types", mode="before"
+        "allowed_origins",
+        "trusted_proxies",
+        "replaced_kinds",
+        "file_types",
+        "roles",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -239,9 +266,22 @@ class Settings(BaseSettings):
     def _one_place(self) -> Self:
         if self.files_dir is not None and self.s3_bucket is not None:
             raise ValueError("files_dir and s3_bucket: files are kept in one place")
+        if (self.redis_cert_file is None) != (self.redis_key_file is None):
+            raise ValueError("redis_cert_file and redis_key_file belong together")
+        if self.redis_cluster and (self.redis_url or "").startswith("unix:"):
+            raise ValueError("redis_cluster: a cluster has no Unix socket")
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             raise ValueError("s3_access_key and s3_secret_key belong together")
         return self
+
+    @field_validator("roles")
+    @classmethod
+    def _roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(value) - set(ROLES):
+            raise ValueError(f"no such role: {', '.join(sorted(unknown))}")
+        if not value:
+            raise ValueError("names no role")
+        return tuple(role for role in ROLES if role in value)
 
     @field_validator("replaced_kinds")
     @classmethod

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Overloaded
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -29,13 +29,16 @@ class Asked(NamedTuple, Generic[Q, A]):
 
     question: Q
     answer: asyncio.Future[A]
+    since: float
+    """When nothing stood between it and the next batch."""
 
 
 class Together(Generic[Q, A]):
     """Answers questions in batches: `load` takes a batch, and answers in its order.
 
     So many batches of at most `most` questions are out `at_once`. Of questions with the same `key`
-    one is out at any time, and they go in the order they came.
+    one is out at any time, and they go in the order they came. Who has waited for `patience_s`, and
+    is not out yet, is told Overloaded.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Together(Generic[Q, A]):
         most: int = 16,
         at_once: int = 1,
         key: Callable[[Q], Hashable] | None = None,
+        patience_s: float | None = None,
     ) -> None:
         self._load = load
         self._spawn = spawn
@@ -54,13 +58,17 @@ class Together(Generic[Q, A]):
         self._most = most
         self._free = at_once
         self._key = key
+        self._patience_s = patience_s
+        self._out: set[asyncio.Future[A]] = set()
+        """Answers that are being found: what they ask for may have been done already."""
         self._waiting: deque[Asked[Q, A]] = deque()
         self._behind: dict[Hashable, deque[Asked[Q, A]]] = {}
         """Of each key that is waiting or out, the questions that come after it."""
 
     async def ask(self, question: Q) -> A:
         """Return the answer, or raise what finding it raised."""
-        asked = Asked[Q, A](question, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        asked = Asked[Q, A](question, loop.create_future(), loop.time())
         key = self._key_of(asked)
         if (behind := self._behind.get(key)) is not None:
             behind.append(asked)
@@ -68,12 +76,26 @@ class Together(Generic[Q, A]):
             self._behind[key] = deque()
             self._waiting.append(asked)
             self._go_on()
-        return await asked.answer
+        if self._patience_s is None:
+            return await asked.answer
+        timer = loop.call_later(self._patience_s, self._give_up, asked.answer)
+        try:
+            return await asked.answer
+        finally:
+            timer.cancel()
+
+    def _give_up(self, answer: asyncio.Future[A]) -> None:
+        if answer not in self._out and not answer.done():
+            answer.set_exception(Overloaded("Others wait for the same."))
 
     @property
     def waiting(self) -> int:
         """How many questions wait for a batch."""
         return len(self._waiting)
+
+    def late_s(self, now: float) -> float:
+        """Return how long the first of them has waited, by the event loop's clock."""
+        return now - self._waiting[0].since if self._waiting else 0.0
 
     def _go_on(self) -> None:
         while self._waiting and self._free:
@@ -90,6 +112,7 @@ class Together(Generic[Q, A]):
                 self._release(asked)
             else:
                 batch.append(asked)
+                self._out.add(asked.answer)
         return batch
 
     def _key_of(self, asked: Asked[Q, A]) -> Hashable:
@@ -99,7 +122,8 @@ class Together(Generic[Q, A]):
         """Let the next one of the same key come."""
         key = self._key_of(asked)
         if behind := self._behind[key]:
-            self._waiting.append(behind.popleft())
+            now = asyncio.get_running_loop().time()
+            self._waiting.append(behind.popleft()._replace(since=now))
         else:
             del self._behind[key]
 
@@ -109,6 +133,7 @@ class Together(Generic[Q, A]):
         finally:
             self._free += 1
             for asked in batch:
+                self._out.discard(asked.answer)
                 asked.answer.cancel()  # this task was cancelled: nobody will answer them
                 self._release(asked)
             self._go_on()

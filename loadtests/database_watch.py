@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from loadtests.process_cost import Process
 from loadtests.queries import activity
 
 EVERY_S = 0.1
@@ -34,6 +35,15 @@ async def database_watched(database_url: str) -> AsyncIterator[Connections]:
     finally:
         watching.cancel()
         await asyncio.wait([watching])
+        await conn.close()
+
+
+async def database_processes(database_url: str) -> list[Process]:
+    """Return PostgreSQL's processes that work for the gateway just now: one for each connection."""
+    conn = await asyncpg.connect(database_url)
+    try:
+        return [Process(pid) for pid in await activity.gateway_backends(conn)]
+    finally:
         await conn.close()
 
 

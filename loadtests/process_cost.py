@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def workers_below(pid: int) -> list[Process]:
         if WORKER in _read(child, "cmdline")
     ]
     return [Process(worker) for _, worker in sorted(found)]
+
+
+def cpu_of(processes: Iterable[Process]) -> dict[int, float]:
+    """Return process → its CPU time, of those that have not ended."""
+    found = {}
+    for process in processes:
+        with suppress(OSError):
+            found[process.pid] = process.cpu_s()
+    return found
 
 
 def _parents() -> dict[int, int]:

@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass
 
 from presence.announcer import Announcer
-from presence.link import Link, presence_of, presences_of
+from presence.link import Link
 from presence.model import Presence
 from presence.settings import PresenceSettings
 from presence.store import Unavailable
@@ -54,7 +54,7 @@ class Backlog:
             return None
         if not row:
             return None
-        presence = presence_of(row)
+        presence = self._link.presence(row)
         await self._announcer.announce([presence])
         return presence
 
@@ -92,7 +92,7 @@ class Backlog:
             [rows] = await self._link.run_many("look", [some])
             for user_id in some:
                 del self._unsure[user_id]
-            await self._announcer.announce(presences_of(rows))
+            await self._announcer.announce(self._link.presences(rows))
 
     def _keep(self, call: CallReport) -> None:
         """Keep the newest report of each call."""

@@ -31,12 +31,14 @@ class Lease:
         on_new_life: Callable[[], None],
         on_dead: Callable[[list[str]], None],
         on_return: Callable[[], None],
+        on_lapses: Callable[[float], None],
     ) -> None:
         self._link = link
         self._settings = settings
         self._on_new_life = on_new_life
         self._on_dead = on_dead
         self._on_return = on_return
+        self._on_lapses = on_lapses
         self._failures = 0
         self._taken = False
 
@@ -69,14 +71,16 @@ class Lease:
         return min(self._settings.renew_s, next_due_s)
 
     async def _renew(self) -> tuple[float, list[str]]:
-        state, next_due_ms, *dead = await self._ask(take=not self._taken)
+        state, next_due_ms, lapses_ms, *dead = await self._ask(take=not self._taken)
         if text_of(state) == "lost":
             log.warning("presence: lease lost node=%s", self._link.me)
             self._link.answers.clear()
             self._link.begin_life()
             self._on_new_life()
-            state, next_due_ms, *dead = await self._ask(take=True)
+            state, next_due_ms, lapses_ms, *dead = await self._ask(take=True)
         self._taken = True
+        if int(lapses_ms) >= 0:
+            self._on_lapses(int(lapses_ms) / 1000)
         next_due_s = (int(next_due_ms) + 1) / 1000  # -1, nobody else, becomes 0
         return (
             next_due_s if next_due_s > 0 else self._settings.renew_s,

@@ -19,13 +19,17 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from presence.model import Presence, Status
+from presence.model import Presence, Status, without_times
 from presence.settings import PresenceSettings
 from presence.store import Unavailable
 
 log = logging.getLogger(__name__)
 
 Arg = str | int
+
+AT_ONCE = 16
+"""Round trips at a time. The client opens a connection for each and has 100 at most: a hundred and
+one people who choose a status at once would otherwise look like a Redis that is away."""
 
 
 class Link:
@@ -36,6 +40,7 @@ class Link:
         self._settings = settings
         self._node = node
         self._nonces = count(1)
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self.me = ""
         self.answers = asyncio.Event()
         """Set while Redis answers and our lease is held."""
@@ -65,13 +70,40 @@ class Link:
         if not (probing or self.answers.is_set()):
             raise Unavailable
         call = self._call(script, nonce, me or self.me, args)
-        return (await self._bounded([call]))[0]
+        if probing:  # nobody's queue may cost us the lease
+            return (await self._bounded([call]))[0]
+        return (await self._in_turn([call]))[0]
 
     async def run_many(self, script: str, calls: Iterable[Sequence[Arg]]) -> list[Any]:
         """Run one script several times in one round trip; raises Unavailable."""
         if not self.answers.is_set():
             raise Unavailable
-        return await self._bounded([self._call(script, "", self.me, args) for args in calls])
+        return await self._in_turn([self._call(script, "", self.me, args) for args in calls])
+
+    async def _in_turn(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
+        """Wait for a connection; those who wait are refused with the first who gets no answer."""
+        async with self._turns:
+            if not self.answers.is_set():
+                raise Unavailable
+            return await self._bounded(calls)
+
+    def presence(self, row: Any) -> Presence:
+        """Read one row of a script's answer."""
+        user_id, status, since, version, until, seen, text = text_of(row).split("\x1f", 6)
+        found = Presence(
+            user_id=int(user_id),
+            status=cast("Status", status),
+            since=_moment(since),
+            text=text or None,
+            version=int(version),
+            until=_moment(until),
+            last_seen=_moment(seen),
+        )
+        return found if self._settings.show_last_seen else without_times(found)
+
+    def presences(self, rows: Sequence[Any]) -> list[Presence]:
+        """Read all rows of a script's answer."""
+        return [self.presence(row) for row in rows]
 
     def _call(self, script: str, nonce: str, me: str, args: Sequence[Arg]) -> tuple[Arg, ...]:
         own = self._settings
@@ -130,21 +162,13 @@ def text_of(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def presence_of(row: Any) -> Presence:
-    """Read one row of a script's answer."""
-    user_id, status, since, version, text = text_of(row).split("\x1f", 4)
-    return Presence(
-        user_id=int(user_id),
-        status=cast("Status", status),
-        since=datetime.fromtimestamp(int(since) / 1000, UTC) if since else None,
-        text=text or None,
-        version=int(version),
-    )
+def epoch_ms(moment: datetime) -> int:
+    """Return a moment as the scripts have it."""
+    return round(moment.timestamp() * 1000)
 
 
-def presences_of(rows: Sequence[Any]) -> list[Presence]:
-    """Read all rows of a script's answer."""
-    return [presence_of(row) for row in rows]
+def _moment(ms: str) -> datetime | None:
+    return datetime.fromtimestamp(int(ms) / 1000, UTC) if ms else None
 
 
 def _cancellations() -> int:

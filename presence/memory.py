@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from presence.announcer import Announcer
-from presence.model import CHOICES, Choice, OnChange, Presence, never_seen, visible
+from presence.model import CHOICES, Choice, OnChange, Presence, never_seen, visible, without_times
 from presence.owned import Owned
 from presence.settings import PresenceSettings
 
@@ -19,6 +19,7 @@ class Person:
     shown: Presence
     choice: Choice | None = None
     text: str | None = None
+    until: datetime | None = None
     calls: dict[str, float] = field(default_factory=dict)
     """When each call was reported, on the loop's clock."""
 
@@ -34,28 +35,32 @@ class MemoryPresence:
         self._owned = Owned(own.grace_s)
         self._announcer = Announcer(on_change, own)
         self._people: dict[int, Person] = {}
-        self._grace: asyncio.Task[None] | None = None
-        self._leaving = asyncio.Event()
+        self._grace_s = own.grace_s
+        self._show_last_seen = own.show_last_seen
+        self._lapses: dict[int, float] = {}
+        """When a choice ends, on the loop's clock."""
+        self._watch: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
 
     async def open(self) -> None:
-        """Begin to watch over the grace of those who leave."""
-        self._grace = asyncio.create_task(self._watch_grace(), name="presence-grace")
+        """Begin to watch over the grace of those who leave, and the end of choices."""
+        self._watch = asyncio.create_task(self._watch_ends(), name="presence-ends")
 
     async def close(self) -> None:
         """Stop; what was known ends with the process."""
-        if self._grace:
-            self._grace.cancel()
-            await asyncio.gather(self._grace, return_exceptions=True)
+        if self._watch:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
 
-    async def arrive(self, user_id: int, device: str) -> Presence | None:
+    async def arrive(self, user_id: int, device: str, *, away: bool = False) -> Presence | None:
         """Count one more connection; return what changed by it."""
-        self._owned.arrive(user_id, device)
+        self._owned.arrive(user_id, device, away=away)
         return await self._settle(user_id)
 
     async def leave(self, user_id: int, device: str) -> None:
         """Count one connection less; the rest happens when the grace is over."""
         self._owned.leave(user_id, device, asyncio.get_running_loop().time())
-        self._leaving.set()
+        self._news.set()
         await self._settle(user_id)
 
     async def set_away(self, user_id: int, device: str, away: bool) -> Presence | None:
@@ -63,12 +68,26 @@ class MemoryPresence:
         self._owned.set_away(user_id, device, away=away)
         return await self._settle(user_id)
 
-    async def choose(self, user_id: int, status: Choice | None, text: str | None) -> Presence:
+    async def choose(
+        self,
+        user_id: int,
+        status: Choice | None,
+        text: str | None,
+        until: datetime | None = None,
+    ) -> Presence:
         """Store a person's choice."""
         if status is not None and status not in CHOICES:
             raise ValueError(f"{status} is not a status one can choose")
         person = self._person(user_id)
-        person.choice, person.text = status, text or None
+        left_s = (until - datetime.now(UTC)).total_seconds() if until else 0.0
+        self._lapses.pop(user_id, None)
+        if until and left_s <= 0:
+            status = text = until = None
+        elif until:
+            # A moment later: the loop's clock and the one that people read go at their own pace.
+            self._lapses[user_id] = asyncio.get_running_loop().time() + left_s + 0.002
+            self._news.set()
+        person.choice, person.text, person.until = status, text or None, until
         await self._settle(user_id)
         return person.shown
 
@@ -80,6 +99,22 @@ class MemoryPresence:
         else:
             calls.pop(call_id, None)
         return await self._settle(user_id)
+
+    async def correct_calls(self, talking: Collection[tuple[int, str]], as_of: datetime) -> int:
+        """Make (user, call) all that go on, as of a moment; return how many were wrong."""
+        age_s = (datetime.now(UTC) - as_of).total_seconds()
+        moment = asyncio.get_running_loop().time() - age_s
+        known = {
+            (user_id, call_id): reported
+            for user_id, person in self._people.items()
+            for call_id, reported in person.calls.items()
+        }
+        true, corrected = set(talking), 0
+        for user_id, call_id in known.keys() ^ true:
+            if known.get((user_id, call_id), 0.0) < moment:
+                await self.set_on_call(user_id, call_id, (user_id, call_id) in true)
+                corrected += 1
+        return corrected
 
     async def look(self, user_ids: Collection[int]) -> dict[int, Presence]:
         """Return how these people are."""
@@ -94,13 +129,18 @@ class MemoryPresence:
         person = self._person(user_id)
         status = visible(self._owned.told(user_id), person.choice, talking=self._is_talking(person))
         shown = person.shown
-        if (status, person.text) == (shown.status, shown.text):
+        until = person.until if status in {person.choice or status} - {"offline"} else None
+        if (status, person.text, until) == (shown.status, shown.text, shown.until):
             return None
         now = datetime.now(UTC)
-        same = status == shown.status and shown.since is not None
         version = max(shown.version + 1, time.time_ns() // 1_000_000)
-        since = shown.since if same else now
-        person.shown = Presence(user_id, status, since, person.text, version)
+        since, seen = shown.since, shown.last_seen
+        if status != shown.status:
+            gone = self._owned.told(user_id) == "offline"
+            since, seen = now, now - timedelta(seconds=self._grace_s) if gone else now
+        last_seen = seen if status == "offline" else None
+        found = Presence(user_id, status, since or now, person.text, version, until, last_seen)
+        person.shown = found if self._show_last_seen else without_times(found)
         await self._announcer.announce([person.shown])
         return person.shown
 
@@ -114,14 +154,22 @@ class MemoryPresence:
         oldest = asyncio.get_running_loop().time() - self._call_max_s
         return any(reported > oldest for reported in person.calls.values())
 
-    async def _watch_grace(self) -> None:
+    async def _watch_ends(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            deadline = self._owned.next_gone()
-            if deadline is None:
-                self._leaving.clear()
-                await self._leaving.wait()
-                continue
-            await asyncio.sleep(max(0.0, deadline - loop.time()))
-            for user_id in self._owned.gone(loop.time()):
+            self._news.clear()
+            try:
+                async with asyncio.timeout_at(self._next_end()):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            now = loop.time()
+            for user_id in self._owned.gone(now):
                 await self._settle(user_id)
+            for user_id in [one for one, end in self._lapses.items() if end <= now]:
+                await self.choose(user_id, None, None)
+
+    def _next_end(self) -> float | None:
+        gone = self._owned.next_gone()
+        ends = [*self._lapses.values(), *([] if gone is None else [gone])]
+        return min(ends, default=None)

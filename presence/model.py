@@ -7,7 +7,7 @@ Both stores give out `Presence`. `visible` is the rule in Python, used by the in
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -32,6 +32,10 @@ class Presence:
     text: str | None
     version: int
     """Only grows; whoever holds a higher one ignores a lower one. 0 for someone never seen."""
+    until: datetime | None = None
+    """When the chosen status or text that is shown ends by itself."""
+    last_seen: datetime | None = None
+    """When someone offline was last here, as others could see it."""
 
 
 OnChange = Callable[[list[Presence]], Awaitable[None]]
@@ -41,6 +45,13 @@ OnChange = Callable[[list[Presence]], Awaitable[None]]
 def never_seen(user_id: int) -> Presence:
     """Describe someone of whom nothing is known."""
     return Presence(user_id, "offline", None, None, 0)
+
+
+def without_times(presence: Presence) -> Presence:
+    """Take away from someone offline what tells when they were last here."""
+    if presence.status != "offline":
+        return presence
+    return replace(presence, since=None, last_seen=None)
 
 
 def visible(automatic: Automatic, choice: Choice | None, *, talking: bool) -> Status:

@@ -21,12 +21,12 @@ class Owned:
         """When the grace ends and what is shown until then; in order, the grace is a constant."""
         self._told: dict[int, Automatic] = {}
 
-    def arrive(self, user_id: int, device: str) -> None:
+    def arrive(self, user_id: int, device: str, *, away: bool = False) -> None:
         """Count one more connection; a reload opens the new one before the old one is closed."""
         devices = self._devices.setdefault(user_id, {})
         devices[device] = devices.get(device, 0) + 1
         self._leaving.pop(user_id, None)
-        self.set_away(user_id, device, away=False)
+        self.set_away(user_id, device, away=away)
 
     def leave(self, user_id: int, device: str, now: float) -> None:
         """Count one connection less; with the last one the grace begins."""

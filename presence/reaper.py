@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from presence.announcer import Announcer
-from presence.link import Link, milliseconds, presences_of, text_of
+from presence.link import Link, milliseconds, text_of
 from presence.settings import PresenceSettings
 from presence.store import Unavailable
 
@@ -56,7 +56,7 @@ class Reaper:
             )
             if text_of(state) != "more":
                 break
-            await self._announcer.announce(presences_of(rows))
+            await self._announcer.announce(self._link.presences(rows))
             done = [text_of(one) for one in ids]
             taken += len(done)
             await asyncio.sleep(self._settings.reap_pause_s)

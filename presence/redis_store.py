@@ -11,13 +11,15 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from datetime import datetime
 
 from redis.asyncio import Redis
 
 from presence.announcer import Announcer
 from presence.backlog import Backlog, CallReport
+from presence.lapser import Lapser
 from presence.lease import Lease
-from presence.link import Link, presence_of, presences_of
+from presence.link import Link, epoch_ms, text_of
 from presence.model import CHOICES, Choice, OnChange, Presence
 from presence.owned import Owned
 from presence.reaper import Reaper
@@ -48,12 +50,14 @@ class RedisPresence:
         self._writer = Writer(self._link, self._owned, self._announcer, own)
         self._reaper = Reaper(self._link, self._announcer, own)
         self._backlog = Backlog(self._link, self._announcer, own)
+        self._lapser = Lapser(self._link, self._announcer, own)
         self._lease = Lease(
             self._link,
             own,
             on_new_life=self._writer.begin_anew,
             on_dead=self._reaper.bury,
             on_return=self._backlog.begin,
+            on_lapses=self._lapser.due,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._grace: asyncio.TimerHandle | None = None
@@ -66,6 +70,7 @@ class RedisPresence:
             "writer": self._writer.run,
             "reaper": self._reaper.run,
             "backlog": self._backlog.run,
+            "lapser": self._lapser.run,
         }
         for name, run in loops.items():
             task = asyncio.create_task(_for_ever(name, run), name=f"presence-{name}")
@@ -79,6 +84,7 @@ class RedisPresence:
         self._tasks.clear()
         if self._grace:
             self._grace.cancel()
+        self._lapser.stop()
         self._writer.let_go()
         try:
             await self._link.run("goodbye")
@@ -90,9 +96,9 @@ class RedisPresence:
         """Tell whether what `look` returns may be out of date."""
         return not self._link.answers.is_set() or self._writer.restoring
 
-    async def arrive(self, user_id: int, device: str) -> Presence | None:
+    async def arrive(self, user_id: int, device: str, *, away: bool = False) -> Presence | None:
         """Count one more connection; return what changed by it."""
-        self._owned.arrive(user_id, device)
+        self._owned.arrive(user_id, device, away=away)
         return await self._writer.settle(user_id)
 
     async def leave(self, user_id: int, device: str) -> None:
@@ -106,18 +112,31 @@ class RedisPresence:
         self._owned.set_away(user_id, device, away=away)
         return await self._writer.settle(user_id)
 
-    async def choose(self, user_id: int, status: Choice | None, text: str | None) -> Presence:
+    async def choose(
+        self,
+        user_id: int,
+        status: Choice | None,
+        text: str | None,
+        until: datetime | None = None,
+    ) -> Presence:
         """Store a person's choice; raises Unavailable when that cannot be done now."""
         if status is not None and status not in CHOICES:
             raise ValueError(f"{status} is not a status one can choose")
         try:
-            changed, row = await self._link.run(
-                "choose", user_id, status or "", text or "", nonce=self._link.nonce()
+            changed, row, lapses_ms = await self._link.run(
+                "choose",
+                user_id,
+                status or "",
+                text or "",
+                epoch_ms(until) if until else "",
+                nonce=self._link.nonce(),
             )
         except Unavailable:
             self._backlog.unsure(user_id)
             raise
-        presence = presence_of(row)
+        if int(lapses_ms) >= 0:
+            self._lapser.due(int(lapses_ms) / 1000)
+        presence = self._link.presence(row)
         if int(changed):
             await self._announcer.announce([presence])
         return presence
@@ -129,6 +148,20 @@ class RedisPresence:
             CallReport(user_id, call_id, talking, at_ms, self._link.nonce())
         )
 
+    async def correct_calls(self, talking: Collection[tuple[int, str]], as_of: datetime) -> int:
+        """Make (user, call) all that go on, as of a moment; return how many were wrong."""
+        [told] = await self._link.run_many("talking", [()])
+        known = {text_of(name): float(at) for name, at in zip(told[::2], told[1::2], strict=True)}
+        true = {f"{user_id}:{call_id}": (user_id, call_id) for user_id, call_id in talking}
+        at_ms, corrected = epoch_ms(as_of), 0
+        for name in known.keys() ^ true.keys():
+            if known.get(name, 0.0) < at_ms:  # else it was reported since
+                user_id, _, call_id = name.partition(":")
+                report = (int(user_id), call_id, name in true, at_ms, self._link.nonce())
+                await self._backlog.report(CallReport(*report))
+                corrected += 1
+        return corrected
+
     async def look(self, user_ids: Collection[int]) -> dict[int, Presence]:
         """Return how these people are: one round trip, or the last known state while degraded."""
         ids = list(dict.fromkeys(user_ids))
@@ -138,7 +171,7 @@ class RedisPresence:
             except Unavailable:
                 pass  # and degraded from now on
             else:
-                people = presences_of(list(itertools.chain.from_iterable(answers)))
+                people = self._link.presences(list(itertools.chain.from_iterable(answers)))
                 self._announcer.read(people)
                 return {one.user_id: one for one in people}
         return self._announcer.last_known(ids)

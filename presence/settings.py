@@ -33,7 +33,10 @@ class PresenceSettings:
     """Last known states kept for the time when Redis is away; the oldest go first."""
     pending_limit: int = 10_000
     """Call reports kept while Redis is away; the oldest go first."""
-    key_prefix: str = "presence:"
+    show_last_seen: bool = True
+    """Whether people learn when someone who is offline was last here."""
+    key_prefix: str = "{presence}:"
+    """The braces keep everything in one slot of a Redis Cluster, where one script can reach it."""
 
     def __post_init__(self) -> None:
         if not 0 < self.renew_s < self.lease_ttl_s:

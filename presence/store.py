@@ -7,6 +7,7 @@ what changed goes out through the `on_change` that the store was built with.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Protocol
 
 from presence.model import Choice, Presence
@@ -30,8 +31,10 @@ class PresenceStore(Protocol):
     async def close(self) -> None:
         """Say goodbye; our people stay as they are for the grace, so a drain is invisible."""
 
-    async def arrive(self, user_id: int, device: str) -> Presence | None:
+    async def arrive(self, user_id: int, device: str, *, away: bool = False) -> Presence | None:
         """Count one more connection of a device here; None when nothing visible changed.
+
+        A device at which nobody looks may say so at once, so that its return is not news.
 
         Never raises for an unreachable Redis: it is told once it is back.
         """
@@ -42,9 +45,16 @@ class PresenceStore(Protocol):
     async def set_away(self, user_id: int, device: str, away: bool) -> Presence | None:
         """Note that a connected device is not being looked at; the most present device wins."""
 
-    async def choose(self, user_id: int, status: Choice | None, text: str | None) -> Presence:
+    async def choose(
+        self,
+        user_id: int,
+        status: Choice | None,
+        text: str | None,
+        until: datetime | None = None,
+    ) -> Presence:
         """Set status and text by one's own choice; None returns each to nothing chosen.
 
+        Both end by themselves at `until`, which is announced once, whoever is running then.
         'offline' makes invisible. Raises Unavailable when the choice cannot be stored: it is never
         kept for later, where it could overwrite a newer one made on another node.
         """
@@ -53,6 +63,12 @@ class PresenceStore(Protocol):
         """Add or remove one call; on a call while any remains. Late and repeated reports are fine.
 
         Never raises for an unreachable Redis: it is told once it is back.
+        """
+
+    async def correct_calls(self, talking: Collection[tuple[int, str]], as_of: datetime) -> int:
+        """Make (user, call) all that go on, as of a moment; return how many were wrong.
+
+        What was reported after that moment stands. Raises Unavailable.
         """
 
     async def look(self, user_ids: Collection[int]) -> dict[int, Presence]:

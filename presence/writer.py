@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from presence.announcer import Announcer
-from presence.link import Link, presences_of, text_of
+from presence.link import Link, text_of
 from presence.model import Automatic, Presence
 from presence.owned import Owned
 from presence.settings import PresenceSettings
@@ -137,7 +137,7 @@ class Writer:
             return False  # the lease was lost while we waited; everyone is told again
         for user_id, value in batch.values.items():
             self._owned.tell(user_id, value)
-        changes = presences_of(answer)
+        changes = self._link.presences(answer)
         await self._announcer.announce(changes)
         batch.answer(changes)
         return True

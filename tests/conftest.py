@@ -7,7 +7,14 @@ from collections.abc import Callable
 
 import uvloop
 
-pytest_plugins = ["tests.scratch", "tests.embedded", "tests.servers", "tests.desk", "tests.dev"]
+pytest_plugins = [
+    "tests.scratch",
+    "tests.embedded",
+    "tests.servers",
+    "tests.cluster",
+    "tests.desk",
+    "tests.dev",
+]
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

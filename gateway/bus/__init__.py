@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from gateway.bus.announcement import Announcement, announce
 from gateway.bus.bus import Bus
+from gateway.bus.cluster_bus import ClusterBus
+from gateway.bus.dial import Dial
 from gateway.bus.memory import MemoryBroker, MemoryBus
 from gateway.bus.redis_bus import RedisBus
 
-__all__ = ["Announcement", "Bus", "MemoryBroker", "MemoryBus", "RedisBus", "announce"]
+__all__ = [
+    "Announcement",
+    "Bus",
+    "ClusterBus",
+    "Dial",
+    "MemoryBroker",
+    "MemoryBus",
+    "RedisBus",
+    "announce",
+]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gateway.chat import drafts, mine
 from gateway.chat.queries import attachments as attachment_queries
 from gateway.chat.queries import messages as queries
-from gateway.context import Context, Transaction
+from gateway.context import ACQUIRE_S, Context, Transaction
 from gateway.errors import AttachmentTaken
 from gateway.protocol import Attachment, Message, MessageCreated
 from gateway.together import Spawn, Together
@@ -24,6 +24,8 @@ AT_ONCE = 2
 who write at once, one reached 0.6 of the rate of bare INSERTs, two 0.7, three and six 0.6."""
 PATIENT = 3
 """So many connections may wait for conversations that others hold, whatever their number."""
+PATIENCE_S = 5.0
+"""A message may wait so long for those before it, where each of them waits for a lock."""
 
 
 class Ask(NamedTuple):
@@ -38,7 +40,13 @@ class Sends:
 
     def __init__(self, spawn: Spawn) -> None:
         self._quick = Together(
-            _store, spawn=spawn, name="sends", most=MOST, at_once=AT_ONCE, key=_conversation
+            _store,
+            spawn=spawn,
+            name="sends",
+            most=MOST,
+            at_once=AT_ONCE,
+            key=_conversation,
+            patience_s=ACQUIRE_S,
         )
         self._patient = Together(
             _store_waiting,
@@ -47,12 +55,17 @@ class Sends:
             most=1,
             at_once=PATIENT,
             key=_conversation,
+            patience_s=PATIENCE_S,
         )
 
     @property
     def waiting(self) -> int:
         """How many messages wait for a statement."""
         return self._quick.waiting + self._patient.waiting
+
+    def late_s(self, now: float) -> float:
+        """Return how long the first of those who wait for a statement has waited."""
+        return max(self._quick.late_s(now), self._patient.late_s(now))
 
     async def store(self, ask: Ask) -> Message | None:
         """Store a message and announce it; None and raises as queries.messages.insert.

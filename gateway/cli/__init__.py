@@ -80,19 +80,24 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; GATEWAY_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; GATEWAY_PORT.")] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(help="What to do: sockets, ingest, background or several; GATEWAY_ROLES."),
+    ] = None,
     migrate: Annotated[
         bool, typer.Option(help="Apply missing migrations first; safe on many nodes at once.")
     ] = False,
 ) -> None:
     """Serve on one port with one or more worker processes.
 
-    A worker that dies is started again, with back-off. SIGTERM drains: clients are told to come
-    back elsewhere, commands that have begun are finished. Needs GATEWAY_DATABASE_URL,
+    A worker that dies is started again, with back-off; one that hangs is ended. SIGTERM drains:
+    clients are told to come back elsewhere, commands that have begun are finished. SIGHUP replaces
+    the workers one after the other. Needs GATEWAY_DATABASE_URL,
     GATEWAY_REDIS_URL and GATEWAY_TOKEN_SECRET.
     """
     from gateway.cli.serve import run
 
-    run(workers=workers, host=host, port=port, migrate_first=migrate)
+    run(workers=workers, host=host, port=port, role=role, migrate_first=migrate)
 
 
 @app.command()

@@ -56,6 +56,7 @@ def run(*, host: str | None, port: int | None, workers: int | None) -> None:
                 },
             ),
             stop_s=6.0,
+            hang_s=settings.hang_s,
         )  # fmt: skip
         stack.callback(supervisor.stop)
         stack.enter_context(

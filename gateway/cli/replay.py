@@ -66,6 +66,7 @@ def _settings() -> Settings:
             "node": f"replay-{secrets.token_hex(4)}",
             "token_secret": settings.token_secret or SecretStr("a replay checks no tokens" * 2),
             "database_pool": 4,
+            "roles": ("ingest",),
         }
     )
 

@@ -14,9 +14,16 @@ from gateway.ops import logs
 from gateway.settings import Settings
 
 
-def run(*, workers: int | None, host: str | None, port: int | None, migrate_first: bool) -> None:
+def run(
+    *,
+    workers: int | None,
+    host: str | None,
+    port: int | None,
+    role: str | None,
+    migrate_first: bool,
+) -> None:
     """Serve until a signal."""
-    given: dict[str, Any] = {"workers": workers, "host": host, "port": port}
+    given: dict[str, Any] = {"workers": workers, "host": host, "port": port, "roles": role}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     logs.configure(level=settings.log_level, json=settings.log_format == "json")
     if settings.demo:
@@ -44,7 +51,8 @@ def run(*, workers: int | None, host: str | None, port: int | None, migrate_firs
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
     try:
-        shared = listen(settings.host, settings.port)
+        answers = settings.takes("sockets", "ingest")
+        shared = listen(settings.host, settings.port) if answers else None
         own = [
             listen(settings.host, settings.worker_ports + number)
             for number in range(settings.workers if settings.worker_ports else 0)
@@ -53,8 +61,15 @@ def run(*, workers: int | None, host: str | None, port: int | None, migrate_firs
         typer.echo(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.", err=True)
         raise typer.Exit(1) from None
     supervisor = Supervisor(
-        make_workers(settings.workers, shared=shared, own=own, node=settings.node, environment={}),
+        make_workers(
+            settings.workers,
+            shared=shared,
+            own=own,
+            node=settings.node,
+            environment={"GATEWAY_ROLES": ",".join(settings.roles)},
+        ),
         stop_s=settings.drain_s + 5,
+        hang_s=settings.hang_s,
     )
     supervisor.start()
     supervisor.run()

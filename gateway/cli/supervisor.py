@@ -1,4 +1,9 @@
-"""Keeps N worker processes alive: starts a dead one again with back-off, stops all in order."""
+"""Keeps N worker processes alive: starts a dead one again with back-off, ends one that hangs.
+
+serve, dev ─▶ Supervisor ─▶ workers. Stops all of them in order, and replaces them one by one on
+SIGHUP. A worker's event loop says that it is alive through a pipe; one that has stood still for
+`hang_s` writes where it stands (SIGABRT, faulthandler) and is killed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,6 +24,16 @@ log = structlog.get_logger(__name__)
 
 LONGEST_WAIT_S = 10.0
 HEALTHY_S = 30.0  # a worker that lived this long starts again at once
+START_S = 60.0  # until its first sign of life a worker imports, and waits for PostgreSQL
+LAST_WORDS_S = 2.0  # between SIGABRT and SIGKILL
+LOOK_S = 0.5
+OURSELVES_S = 5.0
+"""When the supervisor itself stood still for this long, so did the machine: nobody is to blame."""
+
+COMMAND = (sys.executable, "-m", "gateway.cli.worker")
+PULSE = "pulse="
+ALIVE, READY = b".", b"R"
+"""What a worker writes into its pipe, again and again."""
 
 
 @dataclass(slots=True)
@@ -27,31 +43,80 @@ class Worker:
     number: int
     sockets: list[socket.socket]
     environment: Mapping[str, str]
+    command: Sequence[str] = COMMAND
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0
     start_at: float = 0.0
+    seen_at: float = 0.0
+    ready: bool = False
+    leaving: bool = False
+    """It was asked to end, to be replaced."""
+    kill_at: float | None = None
+    _pulse: int | None = None
 
     def start(self) -> None:
         fds = [listener.fileno() for listener in self.sockets]
+        self.forget()
+        self._pulse, theirs = os.pipe()
+        os.set_blocking(self._pulse, False)
         self.started_at = time.monotonic()
-        # A session of its own: Ctrl-C reaches the supervisor alone, which stops workers in order.
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "gateway.cli.worker", str(os.getpid()), *map(str, fds)],
-            pass_fds=fds,
-            env={**os.environ, **self.environment},
-            start_new_session=True,
-        )
+        self.seen_at = self.started_at + START_S
+        try:
+            # A session of its own: Ctrl-C reaches the supervisor alone, which stops workers in
+            # order.
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [*self.command, str(os.getpid()), *map(str, fds), f"{PULSE}{theirs}"],
+                pass_fds=[theirs, *fds],
+                env={**os.environ, **self.environment},
+                start_new_session=True,
+            )
+        finally:
+            os.close(theirs)
+
+    def listen(self, now: float) -> None:
+        """Take note of what its event loop has said."""
+        if self._pulse is None:
+            return
+        try:
+            said = os.read(self._pulse, 65_536)
+        except BlockingIOError:
+            return
+        if said:
+            self.seen_at = now
+            self.ready = self.ready or READY in said
+
+    def ask_to_end(self, now: float, within_s: float) -> None:
+        """Have it drain; it is killed if it takes longer."""
+        if self.process is not None:
+            self.process.terminate()
+            self.leaving, self.kill_at = True, now + within_s
+
+    def abort(self, now: float) -> None:
+        """Have it write where it stands, and end; it is killed if it cannot even do that."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGABRT)
+            self.kill_at = now + LAST_WORDS_S
+
+    def forget(self) -> None:
+        """Be without a process."""
+        if self._pulse is not None:
+            os.close(self._pulse)
+        self._pulse = self.process = self.kill_at = None
+        self.ready = self.leaving = False
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Workers and the signals that stop them. Use from the main thread."""
+    """Workers and the signals that stop or replace them. Use from the main thread."""
 
     workers: list[Worker]
     stop_s: float = 20.0
+    hang_s: float = 0.0
     stopping: bool = False
-    _wake: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
+    _to_replace: deque[Worker] = field(default_factory=deque)
+    _replacing: Worker | None = None
+    _looked_at: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
         for worker in self.workers:
@@ -59,18 +124,20 @@ class Supervisor:
 
     def run(self) -> None:
         """Watch until SIGINT or SIGTERM, then stop everyone."""
-        reader, writer = self._wake
-        for end in self._wake:
+        reader, writer = socket.socketpair()
+        for end in (reader, writer):
             end.setblocking(False)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, self._noted)
-        with selectors.DefaultSelector() as selector:
+        self._looked_at = time.monotonic()
+        with reader, writer, selectors.DefaultSelector() as selector:
             selector.register(reader, selectors.EVENT_READ)
             while not self.stopping:
-                if selector.select(timeout=0.5):
+                if selector.select(timeout=LOOK_S):
                     reader.recv(4_096)
-                self._look_after(time.monotonic())
+                self.look_after(time.monotonic())
+            signal.set_wakeup_fd(-1)
         self.stop()
 
     def stop(self) -> None:
@@ -87,43 +154,88 @@ class Supervisor:
                 log.warning("worker.killed", pid=process.pid)
                 process.kill()
                 process.wait()
+        for worker in self.workers:
+            worker.forget()
 
     def _noted(self, number: int, _frame: object) -> None:
-        if number != signal.SIGCHLD:
+        if number == signal.SIGHUP:
+            self.replace_all()
+        elif number != signal.SIGCHLD:
             self.stopping = True
 
-    def _look_after(self, now: float) -> None:
+    def replace_all(self) -> None:
+        """Replace the workers, one after the other: each when the one before is ready."""
+        self._to_replace = deque(self.workers)
+
+    def look_after(self, now: float) -> None:
+        """Start who is dead, end who hangs, replace whose turn it is."""
+        stood_still = now - self._looked_at > OURSELVES_S
+        self._looked_at = now
         for worker in self.workers:
             if worker.process is not None and (code := worker.process.poll()) is not None:
-                lived_s = now - worker.started_at
-                worker.failures = 0 if lived_s > HEALTHY_S else worker.failures + 1
-                wait_s = min(LONGEST_WAIT_S, 0.1 * 2**worker.failures) if worker.failures else 0.0
-                worker.start_at = now + wait_s
-                worker.process = None
-                log.warning(
-                    "worker.died",
-                    worker=worker.number,
-                    exit=code,
-                    lived_s=round(lived_s, 1),
-                    again_in_s=round(wait_s, 1),
-                )
+                self._bury(worker, code, now)
             if worker.process is None and now >= worker.start_at and not self.stopping:
                 worker.start()
+            worker.listen(now)
+            if stood_still:
+                worker.seen_at = max(worker.seen_at, now)
+            self._end_if_it_hangs(worker, now)
+        self._go_on_replacing(now)
+
+    def _bury(self, worker: Worker, code: int, now: float) -> None:
+        lived_s = now - worker.started_at
+        if worker.leaving:
+            wait_s = 0.0
+            log.info("worker.left", worker=worker.number, exit=code, lived_s=round(lived_s, 1))
+        else:
+            worker.failures = 0 if lived_s > HEALTHY_S else worker.failures + 1
+            wait_s = min(LONGEST_WAIT_S, 0.1 * 2**worker.failures) if worker.failures else 0.0
+            log.warning(
+                "worker.died",
+                worker=worker.number,
+                exit=code,
+                lived_s=round(lived_s, 1),
+                again_in_s=round(wait_s, 1),
+            )
+        worker.start_at = now + wait_s
+        worker.forget()
+
+    def _end_if_it_hangs(self, worker: Worker, now: float) -> None:
+        if worker.process is None:
+            return
+        if worker.kill_at is not None:
+            if now >= worker.kill_at:
+                log.warning("worker.killed", worker=worker.number, pid=worker.process.pid)
+                worker.process.kill()
+        elif self.hang_s and now - worker.seen_at > self.hang_s:
+            log.error("worker.hangs", worker=worker.number, silent_s=round(now - worker.seen_at, 1))
+            worker.abort(now)
+
+    def _go_on_replacing(self, now: float) -> None:
+        if self._replacing is not None:
+            if not self._replacing.ready or self._replacing.leaving:
+                return
+            self._replacing = None
+        if self._to_replace and not self.stopping:
+            self._replacing = worker = self._to_replace.popleft()
+            log.info("worker.replaced", worker=worker.number, left=len(self._to_replace))
+            worker.ask_to_end(now, self.stop_s)
 
 
 def make_workers(
     count: int,
     *,
-    shared: socket.socket,
+    shared: socket.socket | None,
     own: list[socket.socket],
     node: str,
     environment: Mapping[str, str],
 ) -> list[Worker]:
     """Describe count workers on the shared socket, each with its own one if there are any."""
+    together = [] if shared is None else [shared]
     return [
         Worker(
             number,
-            [shared, *own[number - 1 : number]],
+            [*together, *own[number - 1 : number]],
             {**environment, "GATEWAY_NODE": f"{node}-w{number}"},
         )
         for number in range(1, count + 1)

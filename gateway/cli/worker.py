@@ -1,9 +1,14 @@
-"""One worker process: `python -m gateway.cli.worker PARENT FD [FD …]`, for the supervisor."""
+"""One worker process: `python -m gateway.cli.worker PARENT [FD …] [pulse=FD]`, for the supervisor.
+
+FD are listening sockets; into the last one the event loop writes that it is alive.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
+import faulthandler
 import gc
 import os
 import signal
@@ -12,7 +17,8 @@ import sys
 
 import uvloop
 
-from gateway.app import SettingMissing, serve
+from gateway.app import Beat, SettingMissing, serve
+from gateway.cli.supervisor import ALIVE, PULSE, READY
 from gateway.ops import logs
 from gateway.settings import Settings
 
@@ -25,12 +31,13 @@ freed, and hardly ever at everything. A look at everything stops a worker with 1
 35 s instead of 14. Sessions that end leave no circles (tests/acceptance/test_leaks.py)."""
 
 
-def main(parent: int, fds: list[int]) -> None:
+def main(parent: int, fds: list[int], pulse: int | None = None) -> None:
     """Serve on the inherited sockets; end when the supervisor does, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it was gone before we asked; in a container it may be 1
             return
+    faulthandler.enable()  # SIGABRT from the supervisor: where do we stand?
     settings = Settings()
     logs.configure(level=settings.log_level, json=settings.log_format == "json")
     sockets = [socket.socket(fileno=fd) for fd in fds]
@@ -38,12 +45,30 @@ def main(parent: int, fds: list[int]) -> None:
     gc.freeze()  # what was imported stays
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, sockets))
+            runner.run(serve(settings, sockets, beat=_beat(pulse)))
     except SettingMissing as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         pass
 
 
+def _beat(pulse: int | None) -> Beat | None:
+    if pulse is None:
+        return None
+    os.set_blocking(pulse, False)
+
+    def beat(*, ready: bool) -> None:
+        with contextlib.suppress(OSError):  # full: nobody reads just now
+            os.write(pulse, READY if ready else ALIVE)
+
+    return beat
+
+
+def _run(parent: str, *fds: str) -> None:
+    pulse = [int(fd.removeprefix(PULSE)) for fd in fds if fd.startswith(PULSE)]
+    listeners = [int(fd) for fd in fds if not fd.startswith(PULSE)]
+    main(int(parent), listeners, pulse[0] if pulse else None)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), [int(fd) for fd in sys.argv[2:]])
+    _run(*sys.argv[1:])

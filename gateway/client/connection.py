@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from gateway.client.errors import ConnectionEnded
@@ -30,6 +31,10 @@ from gateway.protocol import (
     MessageSend,
     MessageSent,
     MessageThread,
+    Presence,
+    PresenceAway,
+    PresenceIs,
+    PresenceSet,
     Reaction,
     ReactionAdd,
     ReactionRemove,
@@ -39,6 +44,7 @@ from gateway.protocol import (
     ThreadPage,
     TypingStart,
 )
+from gateway.protocol.people import ChosenStatus
 
 
 class Connection(Link):
@@ -188,6 +194,22 @@ class Connection(Link):
     async def typing(self, conversation_id: int) -> None:
         """Say that one is writing."""
         await self.request(TypingStart(conversation_id=conversation_id))
+
+    async def set_status(
+        self,
+        status: ChosenStatus | None,
+        text: str | None = None,
+        *,
+        until: datetime | None = None,
+    ) -> Presence:
+        """Choose a status (None: the automatic one) and a text; return what others now see."""
+        chosen: PresenceIs = await self.request(PresenceSet(status=status, text=text, until=until))
+        return chosen.presence
+
+    async def away(self, away: bool = True) -> None:
+        """Say that nobody is looking at this device, or is again; it holds across reconnects."""
+        self._away = away
+        await self.request(PresenceAway(away=away))
 
     # --- events ----------------------------------------------------------------------------
 

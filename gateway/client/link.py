@@ -51,7 +51,7 @@ REPEATABLE = frozenset(
         "message.changes", "reaction.add", "reaction.remove", "receipt.read", "unread.get",
         "message.search", "message.schedule", "message.reschedule", "message.scheduled_list",
         "employee.search", "draft.set", "draft.clear", "draft.list", "conversation.open",
-        "conversation.list", "presence.watch", "presence.set", "call.list",
+        "conversation.list", "presence.watch", "presence.set", "presence.away", "call.list",
         "attachment.get",
     }
 )  # fmt: skip
@@ -80,6 +80,7 @@ class Link:
         self._come_back: tuple[float, float] | None = None
         """Within how many seconds the gateway's goodbye asked us to be back."""
         self.reconnects = 0
+        self._away = False
 
     async def request(self, command: Any) -> Any:
         """Send a command and return its reply, as the type that the protocol names for it.
@@ -177,6 +178,8 @@ class Link:
             "token": token,
             "resume": {str(key): value for key, value in resumed.items()},
         }
+        if self._away:
+            hello["away"] = True
         if self._device is not None:
             hello["device"] = asdict(self._device)
         said = await self._greet(self._socket, hello)
@@ -233,7 +236,9 @@ class Link:
             else:
                 answered.set_result(said["ok"])
         elif said.get("type") == "ping":
-            await self._send({"type": "pong"})
+            # Not awaited: once the other end has begun to close, sending waits for the connection's
+            # end, 10 s at most, and that end is seen only by reading on.
+            self._send_soon({"type": "pong"})
         else:
             self._note_goodbye(said)
             self._events.take(said)

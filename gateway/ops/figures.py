@@ -181,6 +181,22 @@ FIGURES: Final[tuple[Figure, ...]] = (
     ),
     _gauge("database_connections", "open connections to PostgreSQL", lambda g: g.pool.get_size()),
     _gauge("database_idle", "those that nobody uses just now", lambda g: g.pool.get_idle_size()),
+    _gauge(
+        "database_waiting",
+        "commands that wait for a connection to PostgreSQL",
+        lambda g: g.services.pressure.waiting,
+    ),
+    _gauge(
+        "pressure",
+        "0: PostgreSQL keeps up; refused are from 1 on typing and presence, 2 reads, 3 writes",
+        lambda g: g.services.pressure.level,
+    ),
+    _counter(
+        "shed",
+        "commands refused because too much waits for PostgreSQL, by what they cost",
+        lambda g: _by_key(g.services.pressure.shed),
+        "cost",
+    ),
     # files
     _counter(
         "file_bytes_in",

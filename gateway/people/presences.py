@@ -1,25 +1,30 @@
-"""Presence for clients: look, choose."""
+"""Presence for clients: look, choose, of a department."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway import topics
 from gateway.bus import Announcement, announce
 from gateway.context import Context
-from gateway.errors import PresenceUnavailable
+from gateway.errors import Invalid, PresenceUnavailable
+from gateway.people.queries import directory
 from gateway.protocol import (
     Presence,
     PresenceChanged,
     PresenceIs,
+    PresencePage,
     PresenceSet,
     PresenceWatch,
     PresenceWatched,
 )
+from gateway.protocol.people import MAX_WATCHED
 from presence import Presence as StoredPresence
 from presence import Unavailable
+
+LATEST = timedelta(days=366)
 
 
 async def presences_of(ctx: Context, employee_ids: Collection[int]) -> list[Presence]:
@@ -38,11 +43,37 @@ async def look(ctx: Context, command: PresenceWatch) -> PresenceWatched:
 
 async def choose(ctx: Context, command: PresenceSet) -> PresenceIs:
     """Choose my status and text; watchers hear of it."""
+    if command.until is not None:
+        _require_sense(command, command.until)
     try:
-        presence = await ctx.presence.choose(ctx.user_id, command.status, command.text)
+        presence = await ctx.presence.choose(
+            ctx.user_id, command.status, command.text, command.until
+        )
     except Unavailable:
         raise PresenceUnavailable from None
     return PresenceIs(presence=to_wire(presence))
+
+
+async def of_department(
+    ctx: Context, department: str, *, after: int = 0, limit: int = MAX_WATCHED
+) -> PresencePage:
+    """Return a page of the active employees of a department, by their numbers."""
+    async with ctx.reading() as conn:
+        found = await directory.of_department(conn, department, after=after, limit=limit + 1)
+    page = found[:limit]
+    return PresencePage(
+        presences=await presences_of(ctx, page),
+        degraded=ctx.presence.degraded,
+        next=page[-1] if len(found) > limit else None,
+    )
+
+
+def _require_sense(command: PresenceSet, until: datetime) -> None:
+    if command.status is None and not command.text:
+        raise Invalid("needs a status or a text that ends then", path="until")
+    now = datetime.now(UTC)
+    if not now < until <= now + LATEST:
+        raise Invalid("must be later than now and at most a year from now", path="until")
 
 
 def to_wire(presence: StoredPresence) -> Presence:
@@ -52,6 +83,8 @@ def to_wire(presence: StoredPresence) -> Presence:
         since=presence.since,
         text=presence.text,
         version=presence.version,
+        until=presence.until,
+        last_seen=presence.last_seen,
     )
 
 
@@ -60,15 +93,23 @@ def from_wire(said: dict[str, Any]) -> StoredPresence:
     return StoredPresence(
         user_id=said["employee_id"],
         status=said["status"],
-        since=datetime.fromisoformat(said["since"]) if said["since"] else None,
+        since=_moment(said["since"]),
         text=said["text"],
         version=said["version"],
+        until=_moment(said.get("until")),  # nodes of the version before do not say it
+        last_seen=_moment(said.get("last_seen")),
     )
 
 
+def _moment(said: str | None) -> datetime | None:
+    return datetime.fromisoformat(said) if said else None
+
+
 def announcements(changed: Collection[StoredPresence]) -> list[Announcement]:
-    """Make one announcement a person: each goes only to nodes that watch their shard."""
+    """Make one announcement a shard: it goes only to nodes on which somebody watches it."""
+    shards: dict[str, list[Presence]] = {}
+    for item in changed:
+        shards.setdefault(topics.presence(item.user_id), []).append(to_wire(item))
     return [
-        announce(topics.presence(item.user_id), PresenceChanged(presences=[to_wire(item)]))
-        for item in changed
+        announce(topic, PresenceChanged(presences=presences)) for topic, presences in shards.items()
     ]

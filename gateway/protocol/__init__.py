@@ -15,6 +15,7 @@ from gateway.protocol.attachments import (
     AttachmentCreated,
     AttachmentGet,
     AttachmentLink,
+    FileLimits,
     Upload,
 )
 from gateway.protocol.calls import (
@@ -118,8 +119,10 @@ from gateway.protocol.mine import (
 from gateway.protocol.people import (
     Employee,
     Presence,
+    PresenceAway,
     PresenceChanged,
     PresenceIs,
+    PresencePage,
     PresenceSet,
     PresenceWatch,
     PresenceWatched,
@@ -210,6 +213,7 @@ REPLIES: dict[type[Any], type[Any] | None] = {
     UnreadGet: UnreadCounts,
     PresenceWatch: PresenceWatched,
     PresenceSet: PresenceIs,
+    PresenceAway: None,
     CallList: CallPage,
 }
 """command → what its reply carries under `ok`; None: nothing to say, `ok` is `{}`."""
@@ -239,15 +243,17 @@ __all__ = [
     "ConversationSetRole", "ConversationUnarchive", "ConversationUnpin", "ConversationUpdate",
     "ConversationUpdated", "Customer", "Device", "Draft", "DraftChanged", "DraftClear",
     "DraftIs", "DraftList", "DraftPage", "DraftSet", "Employee", "EmployeeSearch",
-    "EmployeesFound", "FoundMessage", "Hello", "Message", "MessageChanges", "MessageCreated",
+    "EmployeesFound", "FileLimits", "FoundMessage", "Hello", "Message", "MessageChanges",
+    "MessageCreated",
     "MessageDelete", "MessageDeleted", "MessageEdit", "MessageHistory", "MessageIs",
     "MessagePage", "MessageReacted", "MessageReschedule", "MessageSchedule",
     "MessageScheduleChanged", "MessageScheduleFailed", "MessageScheduled",
     "MessageScheduledList", "MessageSearch", "MessageSend", "MessageSent", "MessageThread",
     "MessageUnschedule", "MessageUpdated", "MessagesFound", "Mine", "MineIs", "OpenWork",
     "Participant", "ParticipantChanged", "ParticipantPage", "Ping", "Pong", "Presence",
-    "PresenceChanged", "PresenceIs", "PresenceSet", "PresenceWatch", "PresenceWatched",
-    "QueueStint", "Reaction", "ReactionAdd", "ReactionRemove", "ReactionsAre", "Readers",
+    "PresenceAway", "PresenceChanged", "PresenceIs", "PresencePage", "PresenceSet", "PresenceWatch",
+    "PresenceWatched", "QueueStint", "Reaction", "ReactionAdd", "ReactionRemove",
+    "ReactionsAre", "Readers",
     "ReceiptDelivered", "ReceiptDeliveredDone", "ReceiptRead", "ReceiptReadAll",
     "ReceiptReadAllDone", "ReceiptReadDone", "ReceiptReaders", "ReceiptUnread",
     "ReceiptWasDelivered", "ReceiptWasRead", "Refusal", "ScheduledMessage", "ScheduledPage",

@@ -57,6 +57,17 @@ class Attachment:
 
 
 @frame
+class FileLimits:
+    """What files messages may have here; known before anything is uploaded."""
+
+    max_bytes: int
+    """Of one file."""
+    per_message: int
+    types: list[str]
+    """Content types that are taken, as patterns: `image/*`."""
+
+
+@frame
 class AttachmentCreate:
     """Client → server: I am about to upload this file, for a message here."""
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from gateway.protocol.attachments import FileLimits
 from gateway.protocol.calls import Call
 from gateway.protocol.conversations import Conversation, UnreadCounts
 from gateway.protocol.frame import PlainText, Position, frame
@@ -40,6 +41,8 @@ class Hello:
         default_factory=dict
     )
     """conversation → the last change taken in."""
+    away: bool = False
+    """Nobody is looking at this device; presence.away changes it."""
 
 
 @frame
@@ -66,6 +69,8 @@ class Welcome:
     were first sent."""
     reload: list[int] = field(default_factory=list)
     """Conversations with more than was sent here: fetch them afresh."""
+    files: FileLimits | None = None
+    """null: this gateway keeps no files, so hide the paper clip."""
 
 
 @frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from gateway.protocol.frame import Id, PlainText, Position, frame
 
@@ -36,6 +36,10 @@ class Presence:
     """When this status began; null when never seen."""
     text: str | None = None
     """A line of their own choosing."""
+    until: datetime | None = None
+    """When the status or text they chose ends by itself."""
+    last_seen: datetime | None = None
+    """When someone offline was last here; null where that is kept private."""
     version: Position
     """Whoever holds a higher version ignores a lower one."""
 
@@ -59,11 +63,16 @@ class PresenceWatched:
 
 @frame
 class PresenceSet:
-    """Client → server: choose a status and a text; status null returns to the automatic one."""
+    """Client → server: choose a status and a text; status null returns to the automatic one.
+
+    Each choice replaces the one before, its end included.
+    """
 
     type: Literal["presence.set"] = "presence.set"
     status: ChosenStatus | None = None
     text: Annotated[PlainText, Field(max_length=140)] | None = None
+    until: AwareDatetime | None = None
+    """When both end by themselves, at most a year from now; null: they stay."""
 
 
 @frame
@@ -71,6 +80,28 @@ class PresenceIs:
     """Reply to presence.set: what others now see."""
 
     presence: Presence
+
+
+@frame
+class PresenceAway:
+    """Client → server: whether nobody is looking at this device; with `hello`, from the start.
+
+    A person whose every device is away is away, unless they chose a status.
+    """
+
+    type: Literal["presence.away"] = "presence.away"
+    away: Annotated[bool, Field(strict=True)]
+
+
+@frame
+class PresencePage:
+    """How some people are, in order of their numbers."""
+
+    presences: list[Presence]
+    degraded: bool = False
+    """True while presence cannot be read: what is shown is the last known state."""
+    next: Id | None = None
+    """Give it as `after` for the rest of a department; null when that is all."""
 
 
 @frame

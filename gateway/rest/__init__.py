@@ -26,6 +26,7 @@ from gateway.rest import (
     messages,
     messenger,
     ops,
+    presence,
     receipts,
     search,
     telephony,
@@ -77,7 +78,8 @@ class Described(FastAPI):
             [("body", "serialization", TypeAdapter(RefusalBody))],
             ref_template="#/components/schemas/{model}",
         )
-        said["components"]["schemas"].update(shared["$defs"])
+        schemas = said.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(shared["$defs"])
         return said
 
 
@@ -110,18 +112,23 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    app.include_router(messenger.router)
-    app.include_router(conversations.router)
-    app.include_router(receipts.router)
-    app.include_router(messages.router)
-    app.include_router(search.router)
-    app.include_router(later.router)
-    app.include_router(export.router)
-    app.include_router(audit.router)
-    app.include_router(files.router)
-    app.include_router(telephony.router)
+    if settings.takes("sockets"):
+        app.include_router(messenger.router)
+        app.include_router(conversations.router)
+        app.include_router(receipts.router)
+        app.include_router(messages.router)
+        app.include_router(search.router)
+        app.include_router(presence.router)
+        app.include_router(later.router)
+        app.include_router(export.router)
+        app.include_router(audit.router)
+        app.include_router(files.router)
+        app.include_router(telephony.router)
+    if settings.takes("ingest"):
+        app.include_router(telephony.events)
     app.include_router(ops.router)
     if settings.demo:
         app.include_router(demo.router)
-    ops.mount_page(app)
+    if settings.takes("sockets"):
+        ops.mount_page(app)
     return app

@@ -20,6 +20,7 @@ from gateway.rest.parts import parts_of
 
 BEARER = HTTPBearer(auto_error=False, description="The same token as the socket's.")
 MAX_BUCKETS = 10_000
+SAFE = {"GET", "HEAD"}
 
 RowId = Annotated[int, Path(ge=1, le=MAX_INT)]
 
@@ -74,6 +75,7 @@ async def context(
     claims = parts.tokens.verify(credentials.credentials)
     throttle: Throttle = request.app.state.throttle
     throttle.check(claims.employee_id, parts.settings.commands_per_s, parts.settings.commands_burst)
+    parts.services.admit("read" if request.method in SAFE else "write")
     async with parts.services.connection() as conn:
         identity = await auth.identify(conn, claims)
     return Context(identity, parts.services)

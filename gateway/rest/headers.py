@@ -8,8 +8,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = (
-    "default-src 'self'; connect-src 'self' ws: wss:{files}; img-src 'self' https: data:{files}; "
-    "media-src 'self'{files}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    "default-src 'self'; connect-src 'self' ws: wss:{files}; "
+    "img-src 'self' https: data: blob:{files}; media-src 'self'{files}; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -32,9 +32,12 @@ async def readyz(request: Request) -> Response:
     checks = await _checks(parts_of(request))
     # Presence without Redis is frozen, not wrong: the bus decides whether we are ready.
     ready = all(check == "ok" for name, check in checks.items() if name != "presence")
-    return answer(
-        {"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503
-    )
+    said = {
+        "status": "ready" if ready else "not ready",
+        "roles": parts_of(request).settings.roles,
+        "checks": checks,
+    }
+    return answer(said, 200 if ready else 503)
 
 
 @router.get("/metrics", include_in_schema=False)
@@ -52,12 +55,14 @@ async def _checks(parts: Parts) -> dict[str, str]:
             database = f"{len(pending)} migrations are missing: run `gateway migrate`"
     except Exception as error:  # noqa: BLE001 - whatever it is, this worker is not ready
         database = f"unavailable: {type(error).__name__}"
-    return {
+    checks = {
         "database": database,
         "bus": "ok" if parts.hears else "deaf",
-        "presence": "degraded" if parts.services.presence.degraded else "ok",
         "draining": "yes" if parts.draining else "ok",
     }
+    if parts.settings.takes("sockets", "ingest"):
+        checks["presence"] = "degraded" if parts.services.presence.degraded else "ok"
+    return checks
 
 
 class Page(StaticFiles):

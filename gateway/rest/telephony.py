@@ -19,6 +19,7 @@ from gateway.telephony import webhook
 log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
+events = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
 EVENTS = "/v1/telephony/events"
 """The webhook, whose bodies may be larger than others."""
 
@@ -54,7 +55,7 @@ async def list_calls(
     return answer(await commands.run(asking, command))
 
 
-@router.post("/events", response_model=EventsTaken)
+@events.post("/events", response_model=EventsTaken)
 async def take_events(
     request: Request,
     source: Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = "main",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PARTED = "participant.changed"
 """On someone's own topic: they were taken out of a conversation."""
+SYSTEM = b'"kind":"system"'
+DEPARTURES = frozenset({"removed", "left"})
+"""What a system message says of somebody who is no longer there."""
 
 
 class Follows:
@@ -42,6 +45,20 @@ class Follows:
         conversation_id = topics.conversation_of(announcement.topic)
         assert conversation_id is not None
         self._node.unread.changed({listener.user_id for listener in listeners}, conversation_id)
+        if listeners and SYSTEM in announcement.payload:
+            self._told_by_the_system(announcement, listeners)
+
+    def _told_by_the_system(self, announcement: Announcement, listeners: Any) -> None:
+        """Let who has left hear nothing more, though nothing else may tell of it.
+
+        Of somebody who was let in again since, the database has only that; what was said while they
+        were out is not for them, and may come next, when both are read from there.
+        """
+        event = orjson.loads(announcement.payload)
+        said = event["message"]["attrs"] or {}
+        if event["message"]["kind"] == "system" and said.get("event") in DEPARTURES:
+            for employee_id in said["employee_ids"]:
+                self._part(announcement.topic, employee_id, listeners)
 
     def _receipt_delivered(self, announcement: Announcement, _listeners: Any) -> None:
         event = orjson.loads(announcement.payload)
@@ -97,11 +114,14 @@ class Follows:
         if not event["left"] or topics.user_of(announcement.topic) is not None:
             return
         employee_id = event["participant"]["employee"]["id"]
+        self._part(announcement.topic, employee_id, listeners)
+        self._node.unread.changed([employee_id], event["conversation_id"])
+
+    def _part(self, topic: str, employee_id: int, listeners: Any) -> None:
         leaving = [session for session in listeners if session.user_id == employee_id]
         for session in leaving:
-            self._node.hub.part(session, [announcement.topic])
+            self._node.hub.part(session, [topic])
             session.missed_joins = True  # for one whose hello is not through yet
-        self._node.unread.changed([employee_id], event["conversation_id"])
         if live := [session for session in leaving if session.live]:
             self._node.spawn(
                 self._node.upkeep.let_in_again(employee_id, live), name="session.let_in_again"

@@ -20,7 +20,6 @@ from gateway.auth import Tokens
 from gateway.bus import Announcement, Bus, announce
 from gateway.chat.queries import changes, compare
 from gateway.chat.queries import receipts as receipt_queries
-from gateway.chat.schedule_worker import ScheduleWorker
 from gateway.context import Context, Services
 from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
@@ -92,8 +91,9 @@ class Node(Door):
         self.lag = Histogram()
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Begin to tick, sweep and push; stack ends it."""
-        if self.ledger is not None:
+        """Begin to tick, and, where there are clients, to sweep and push; stack ends it."""
+        serves = self.settings.takes("sockets")
+        if self.ledger is not None and serves:
             stack.push_async_callback(self.ledger.leave)
         await stack.enter_async_context(self.tasks)
         self.wheel.start()
@@ -101,11 +101,11 @@ class Node(Door):
         lag = LoopLag(self.lag)
         lag.start()
         stack.callback(lag.stop)
+        if not serves:
+            return
         self.spawn(self.streams.run(self.settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")
         self.spawn(self.upkeep.run(), name="upkeep")
-        scheduled = ScheduleWorker(self.services, every_s=self.settings.upkeep_s)
-        self.spawn(scheduled.run(), name="scheduled")
         self.spawn(self.devices.run(), name="devices")
         if self.ledger is not None:
             self.spawn(self.ledger.run(), name="ledger")

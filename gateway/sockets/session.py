@@ -27,6 +27,7 @@ from gateway.errors import (
 from gateway.protocol import (
     Hello,
     Pong,
+    PresenceAway,
     PresenceWatch,
     TokenRefresh,
     TokenRefreshed,
@@ -113,6 +114,7 @@ class Session(Line):
             if self.draining:
                 raise Draining
             self._spend(handler.cost)
+            self._node.services.admit(handler.cost)
             command = codec.command(asked.type, asked.fields)
         except GatewayError as error:
             self._refuse(incoming.id_of(item), error)
@@ -174,6 +176,9 @@ class Session(Line):
             return self._refresh(command)
         if isinstance(command, PresenceWatch):
             return await self._node.watch(self, command)
+        if isinstance(command, PresenceAway):
+            await self._node.services.presence.set_away(self.user_id, self.id, command.away)
+            return None
         return await self._node.run(self.context, command)
 
     # --- hello and tokens ------------------------------------------------------------------

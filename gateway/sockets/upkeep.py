@@ -64,6 +64,8 @@ class Upkeep:
         self._node = node
         self._wake = asyncio.Event()
         self._lost_news = False
+        self._presence_unsure = False
+        """What watchers were told may be the last known state, or nothing."""
         self._heard_all_at = datetime.now(UTC)
         self._known: list[Group] = []
         self._as_of: tuple[int, int, int] | None = None
@@ -96,10 +98,9 @@ class Upkeep:
         for group in self._groups():
             await self._compare(group)
         self._node.unread.expire()
-        self._node.watches.mark(degraded=self._node.services.presence.degraded)
+        await self._check_presence(lost_news=lost_news)
         if lost_news and self._known:
             self._node.unread.check_all()
-            await self._presence_again()
             await call_news.again(self._node.services, self._node.deliver, self._heard_all_at)
         self._heard_all_at = began - timedelta(minutes=1)
 
@@ -193,6 +194,18 @@ class Upkeep:
         """Look whether someone who was just taken out of a conversation is in it again."""
         with suppress(GatewayError):  # the next check does what cannot be done now
             await self.reconcile(employee_id, sessions)
+
+    async def _check_presence(self, *, lost_news: bool) -> None:
+        """Say whether presence is the last known state; tell all of it again once it is not.
+
+        The bus may be back before presence is: what is read then is as old as what was told.
+        """
+        presence = self._node.services.presence
+        self._node.watches.mark(degraded=presence.degraded)
+        self._presence_unsure = self._presence_unsure or lost_news or presence.degraded
+        if self._presence_unsure and not presence.degraded:
+            await self._presence_again()
+            self._presence_unsure = presence.degraded
 
     async def _presence_again(self) -> None:
         watched = self._node.watches.watched()

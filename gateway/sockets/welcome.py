@@ -20,7 +20,8 @@ from gateway.chat.queries import changes, messages
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, GatewayError
-from gateway.protocol import Hello, ParticipantChanged, UnreadCounts, Welcome
+from gateway.files import Files
+from gateway.protocol import FileLimits, Hello, ParticipantChanged, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
 from gateway.sockets.hub import changed_message
@@ -89,7 +90,7 @@ async def serve(
         device=session.device,
         resumed=len(command.resume),
     )
-    await node.services.presence.arrive(identity.user_id, session.id)
+    await node.services.presence.arrive(identity.user_id, session.id, away=command.away)
     if session.closed:  # it left while we said it had come
         await node.services.presence.leave(identity.user_id, session.id)
 
@@ -113,6 +114,16 @@ def _welcome(node: Node, session: Session, taken: snapshot.Snapshot) -> Welcome:
             {str(conversation_id): events for conversation_id, events in taken.changes.items()},
         ),
         reload=taken.reload,
+        files=_file_limits(node.services.files),
+    )
+
+
+def _file_limits(files: Files) -> FileLimits | None:
+    if files.storage is None:
+        return None
+    limits = files.limits
+    return FileLimits(
+        max_bytes=limits.max_bytes, per_message=limits.per_message, types=list(limits.types)
     )
 
 

@@ -79,17 +79,17 @@ def _rung(state: CallState | None) -> frozenset[str]:
 
 
 def _talking(pop: ScreenPop, change: CallChange) -> Iterator[tuple[int, bool]]:
-    """Say whose telephone is now in a conversation, and whose no longer is."""
-    after, before = _in_conversation(change.after), _in_conversation(change.before)
-    for extension in sorted(after ^ before):
-        employee_id = pop.employee(change.after.source, extension)
-        if employee_id is not None:
-            yield employee_id, extension in after
+    """Say who is now in a conversation, and who no longer is, on any of their telephones."""
+    after, before = _in_conversation(pop, change.after), _in_conversation(pop, change.before)
+    for employee_id in sorted(after ^ before):
+        yield employee_id, employee_id in after
 
 
-def _in_conversation(state: CallState | None) -> frozenset[str]:
-    if state is None:
-        return frozenset()
-    return frozenset(
-        leg.extension for leg in state.legs if leg.extension and leg.status in {"talking", "held"}
+def _in_conversation(pop: ScreenPop, state: CallState | None) -> frozenset[int]:
+    legs = state.legs if state and state.status != "ended" else ()
+    people = (
+        pop.employee(state.source, leg.extension)
+        for leg in legs
+        if state and leg.status in {"talking", "held"}
     )
+    return frozenset(one for one in people if one is not None)

@@ -2,6 +2,7 @@
 //
 // session ─▶ client ─▶ Store, Calls ─▶ views; the address says what is open: #/conversations/17.
 
+import { watchAttention } from './attention.js';
 import { Calls } from './calls.js';
 import { connect } from './client.js';
 import { Deeds } from './deeds.js';
@@ -12,6 +13,7 @@ import { callCards, caller, recentCalls } from './view/calls.js';
 import { conversationView } from './view/conversation.js';
 import { conversationList } from './view/conversations.js';
 import { notices, question } from './view/dialog.js';
+import { keepPage } from './view/drop.js';
 import { attribute, element } from './view/elements.js';
 import { count, names } from './view/format.js';
 import { header } from './view/header.js';
@@ -55,9 +57,11 @@ async function show() {
     signOut();
     showSignIn(root, { notice, done: () => location.reload() });
   });
+  watchAttention((away) => gateway.away(away));
   store.subscribe(page.render);
   window.addEventListener('hashchange', page.render);
   setInterval(page.tick, 1_000);
+  keepPage();
   page.render();
 }
 

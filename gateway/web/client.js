@@ -14,6 +14,7 @@ import { Watchdog, onChange } from './life.js';
 import { Listeners } from './listeners.js';
 import { SUBPROTOCOL, verdict } from './protocol.js';
 import { GatewayError, Requests, closeCodeOf, closedForGood } from './requests.js';
+import { upload } from './uploading.js';
 
 export { GatewayError };
 
@@ -74,6 +75,7 @@ export class Gateway {
   #needFresh = false;
   #bye = null;
   #refusal = null;
+  #away = false;
 
   /** @type {State} */
   state = { name: 'connecting' };
@@ -120,6 +122,34 @@ export class Gateway {
     return ok;
   }
 
+  /** Say whether nobody is looking at this device; hello repeats it on each new connection. */
+  away(away) {
+    if (away === this.#away) return;
+    this.#away = away;
+    this.request('presence.away', { away }).catch(() => {}); // the next hello says it
+  }
+
+  /**
+   * Bring a file, to be named in `attachments` of message.send in this conversation.
+   * @param {number} conversationId
+   * @param {File} file
+   * @param {import('./uploading.js').Uploading} [options] onProgress, signal
+   * @returns {Promise<import('./protocol.js').Attachment>}
+   */
+  upload(conversationId, file, options = {}) {
+    return upload(this, this.#origin(), conversationId, file, options);
+  }
+
+  /**
+   * Where a file of a message can be read for some minutes; the URL needs no token.
+   * @param {number} attachmentId
+   * @returns {Promise<import('./protocol.js').AttachmentLink>}
+   */
+  async link(attachmentId) {
+    const link = await this.request('attachment.get', { attachment_id: attachmentId });
+    return { ...link, url: new URL(link.url, this.#origin()).href };
+  }
+
   /** Come back at once, also after the server said not to. */
   reconnect() {
     this.#backoff.reset();
@@ -131,6 +161,11 @@ export class Gateway {
     this.#drop();
     this.#stop(1000, 'closed by this client');
     this.#unhook();
+  }
+
+  /** The gateway's address for HTTP. */
+  #origin() {
+    return new URL(this.#url).origin.replace(/^ws/, 'http');
   }
 
   async #open() {
@@ -176,7 +211,7 @@ export class Gateway {
     if (socket !== this.#socket) return;
     this.#helloId = this.#requests.nextId();
     const resume = this.#ordered.resume();
-    const who = { token: this.#token, device: this.#device };
+    const who = { token: this.#token, device: this.#device, away: this.#away };
     socket.send(JSON.stringify({ type: 'hello', id: this.#helloId, ...who, resume }));
   }
 

@@ -4,6 +4,11 @@ import { GatewayError, newKey } from './client.js';
 
 const STORAGE = 'gateway.outbox';
 const MAX_TRIES = 5;
+const MAX_PUT_OFF = 20; // times that the gateway said when to come back: it is busy, nothing is wrong
+const SAID = { // of files, what a person can do
+  'attachment.mismatch': 'A file is not what its name says. Discard this, and choose another one.',
+  'attachment.not_found': 'A file waited for too long. Discard this, and choose it again.',
+};
 
 /**
  * @typedef {object} Pending
@@ -11,6 +16,7 @@ const MAX_TRIES = 5;
  * @property {number} conversation_id
  * @property {string} text
  * @property {number | null} reply_to_seq
+ * @property {import('./protocol.js').Attachment[]} attachments uploaded already
  * @property {string} created_at
  * @property {'sending' | 'failed'} state
  * @property {string} error
@@ -45,12 +51,14 @@ export class Outbox {
     return [...this.#pending.values()].filter((one) => one.conversation_id === conversationId);
   }
 
-  send(conversationId, text, replyTo = null) {
+  /** @param {import('./protocol.js').Attachment[]} attachments */
+  send(conversationId, text, replyTo = null, attachments = []) {
     const pending = {
       client_key: newKey(),
       conversation_id: conversationId,
       text,
       reply_to_seq: replyTo,
+      attachments,
       created_at: new Date().toISOString(),
       state: 'sending',
       error: '',
@@ -81,15 +89,17 @@ export class Outbox {
 
   async #deliver(pending) {
     const { conversation_id, client_key, text, reply_to_seq = null } = pending;
+    const ids = (pending.attachments ?? []).map(({ attachment_id }) => attachment_id);
     for (let tries = 1; this.#pending.has(client_key); tries += 1) {
       try {
-        const fields = { conversation_id, client_key, text, reply_to_seq };
+        const fields = { conversation_id, client_key, text, reply_to_seq, attachments: ids.length ? ids : null };
         this.#stored((await this.#gateway.request('message.send', fields)).message);
         return;
       } catch (error) {
         const wait = waitFor(error);
         if (error.code === 'request.timeout' && this.#gateway.state.name !== 'live') tries -= 1;
-        if (wait === null || tries >= MAX_TRIES) {
+        const most = error.retryAfter === null ? MAX_TRIES : MAX_PUT_OFF;
+        if (wait === null || tries >= most) {
           this.#fail(pending, error);
           return;
         }
@@ -99,7 +109,7 @@ export class Outbox {
   }
 
   #fail(pending, error) {
-    Object.assign(pending, { state: 'failed', error: error.message });
+    Object.assign(pending, { state: 'failed', error: SAID[error.code] ?? error.message });
     this.#save();
   }
 

@@ -14,6 +14,8 @@ export class People {
   #timer = 0;
   degraded = false;
   me = null;
+  /** Counts up whenever somebody has another name than was known. */
+  names = 0;
 
   /**
    * @param {import('./client.js').Gateway} gateway
@@ -38,6 +40,7 @@ export class People {
 
   /** @param {import('./protocol.js').Employee} employee */
   learn(employee) {
+    if (this.#byId.get(employee.id)?.name !== employee.name) this.names += 1;
     this.#byId.set(employee.id, employee);
   }
 
@@ -73,7 +76,9 @@ export class People {
   /** Hear of me and of the people in these conversations. */
   watch(conversations) {
     const ids = conversations.flatMap(({ participants }) => participants.map((p) => p.employee.id));
-    this.#wanted = [...new Set([this.me?.id, ...this.#wanted, ...ids])].filter(Boolean);
+    // Whoever came into view last comes first: those beyond the limit were looked at long ago.
+    const wanted = new Set([this.me?.id, ...ids, ...this.#wanted].filter(Boolean));
+    this.#wanted = [...wanted].slice(0, MAX_WATCHED);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#watch(), WATCH_AFTER_MS);
   }
@@ -81,7 +86,7 @@ export class People {
   /** Hear of these people too: they are in the dialog. */
   watchAlso(employees) {
     for (const employee of employees) this.learn(employee);
-    this.#wanted.push(...employees.map(({ id }) => id));
+    this.#wanted.unshift(...employees.map(({ id }) => id));
     this.watch([]);
   }
 
@@ -113,8 +118,8 @@ export class People {
   }
 
   async #watch() {
-    const ids = this.#wanted.slice(0, MAX_WATCHED);
-    const list = ids.join();
+    const ids = this.#wanted;
+    const list = [...ids].sort((a, b) => a - b).join();
     if (list === this.#watched || this.#gateway.state.name !== 'live') return;
     this.#watched = list;
     try {

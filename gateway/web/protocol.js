@@ -54,6 +54,7 @@ export const COMMANDS = {
   "unread.get": "UnreadCounts",
   "presence.watch": "PresenceWatched",
   "presence.set": "PresenceIs",
+  "presence.away": null,
   "call.list": "CallPage",
 };
 
@@ -419,6 +420,14 @@ export function verdict(code) {
  */
 
 /**
+ * What files messages may have here; known before anything is uploaded.
+ * @typedef {object} FileLimits
+ * @property {number} max_bytes Of one file.
+ * @property {number} per_message
+ * @property {string[]} types Content types that are taken, as patterns: `image/*`.
+ */
+
+/**
  * A message, and where in it the words are.
  * @typedef {object} FoundMessage
  * @property {Message} message
@@ -606,6 +615,8 @@ export function verdict(code) {
  * @property {'offline' | 'away' | 'online' | 'busy' | 'on_call' | 'do_not_disturb'} status
  * @property {string | null} since When this status began; null when never seen.
  * @property {string | null} text A line of their own choosing.
+ * @property {string | null} until When the status or text they chose ends by itself.
+ * @property {string | null} last_seen When someone offline was last here; null where that is kept private.
  * @property {number} version Whoever holds a higher version ignores a lower one.
  */
 
@@ -831,6 +842,7 @@ export function verdict(code) {
  * @property {Call[]} calls Live calls of mine.
  * @property {Object<string, Object<string, any>[]>} changes conversation → the events after the position given in resume, in order, exactly as they were first sent.
  * @property {number[]} reload Conversations with more than was sent here: fetch them afresh.
+ * @property {FileLimits | null} files null: this gateway keeps no files, so hide the paper clip.
  */
 
 /**
@@ -1048,6 +1060,7 @@ export function verdict(code) {
  * @property {string | null} [token] May be left out when it came in the Authorization header or as subprotocol.
  * @property {Device | null} [device]
  * @property {Object<string, number>} [resume] conversation → the last change taken in.
+ * @property {boolean} [away] Nobody is looking at this device; presence.away changes it.
  */
 
 /**
@@ -1157,11 +1170,19 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: choose a status and a text; status null returns to the automatic one.
+ * Client → server: whether nobody is looking at this device; with `hello`, from the start. A person whose every device is away is away, unless they chose a status.
+ * @typedef {object} PresenceAway
+ * @property {'presence.away'} type
+ * @property {boolean} away
+ */
+
+/**
+ * Client → server: choose a status and a text; status null returns to the automatic one. Each choice replaces the one before, its end included.
  * @typedef {object} PresenceSet
  * @property {'presence.set'} type
  * @property {'online' | 'away' | 'busy' | 'do_not_disturb' | 'offline' | null} [status]
  * @property {string | null} [text]
+ * @property {string | null} [until] When both end by themselves, at most a year from now; null: they stay.
  */
 
 /**

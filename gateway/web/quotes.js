@@ -1,5 +1,7 @@
 // Messages that others answer, and that are not loaded themselves: each is read once.
 
+const MANY = 500; // more than a window shows
+
 export class Quotes {
   #gateway;
   #store;
@@ -31,6 +33,7 @@ export class Quotes {
   }
 
   async #fetch(conversationId, seq, key) {
+    if (this.#read.size >= MANY) this.#read.delete(this.#read.keys().next().value);
     this.#read.set(key, null);
     try {
       const fields = { conversation_id: conversationId, around: seq, limit: 1 };

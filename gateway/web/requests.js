@@ -9,7 +9,8 @@ const REPEATABLE = new Set([
   'message.edit', 'message.delete', 'message.history', 'message.thread', 'message.changes',
   'message.search', 'message.reschedule', 'message.scheduled_list', 'draft.set', 'draft.clear',
   'draft.list', 'reaction.add', 'reaction.remove', 'receipt.read', 'receipt.delivered',
-  'receipt.readers', 'employee.search', 'unread.get', 'presence.watch', 'presence.set', 'call.list',
+  'receipt.readers', 'employee.search', 'unread.get', 'presence.watch', 'presence.set', 'presence.away',
+  'call.list',
 ]);
 
 /** Those that are stored once for one `client_key`. */

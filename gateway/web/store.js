@@ -4,6 +4,7 @@
 // added up, and whole states (unread, presence, mine) are replaced only by higher versions.
 
 import { Drafts } from './drafts.js';
+import { Links } from './links.js';
 import { fromEvent, furthest, merged } from './merge.js';
 import { Outbox } from './outbox.js';
 import { People } from './people.js';
@@ -12,6 +13,7 @@ import { Reading } from './reading.js';
 import { Scheduled } from './scheduled.js';
 import { Thread } from './thread.js';
 import { Timeline } from './timeline.js';
+import { Tray } from './tray.js';
 import { Words } from './words.js';
 
 const COUNT_LIMIT = 100;
@@ -53,6 +55,8 @@ export class Store {
     this.reading = new Reading(gateway, this);
     this.drafts = new Drafts(gateway, changed);
     this.scheduled = new Scheduled(gateway, changed);
+    this.tray = new Tray(gateway, changed);
+    this.links = new Links(gateway);
     gateway.on('state', changed);
     gateway.on('welcome', (welcome) => this.#welcomed(welcome));
     gateway.on('conversation.created', (event) => this.#created(event));
@@ -183,6 +187,7 @@ export class Store {
   forget(id) {
     if (this.thread.open?.conversation_id === id) this.thread.close();
     this.drafts.forget(id);
+    this.tray.forget(id);
     if (this.conversations.delete(id)) this.changed();
   }
 
@@ -202,6 +207,7 @@ export class Store {
     this.permissions = new Set(welcome.permissions);
     this.next.false = welcome.next;
     this.total = welcome.unread.total;
+    this.tray.limits = welcome.files ?? null;
     this.people.welcomed(welcome.user);
     for (const conversation of welcome.conversations) this.learn(conversation, true);
     this.outbox ??= new Outbox(this.#gateway, this.me.id, {

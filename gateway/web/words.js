@@ -1,5 +1,7 @@
 // What a message says, in words: names for mentions, links, and what system messages tell of.
 
+import { isShown } from './file_kinds.js';
+
 const TOKEN = /<@(all|[1-9]\d{0,18})>/g;
 const PIECE = /<@(all|[1-9]\d{0,18})>|(https?:\/\/[^\s<>"]+[^\s<>".,:;!?)\]}'»”])/g;
 
@@ -21,7 +23,7 @@ export class Words {
 
   /** The whole of it as one line of text. */
   said(message) {
-    return this.pieces(message).map(({ text }) => text).join('');
+    return this.pieces(message).map(({ text }) => text).join('') || this.#files(message.attachments ?? []);
   }
 
   /** @returns {Piece[]} text, mentions and links in their order */
@@ -74,6 +76,12 @@ export class Words {
     const id = Number(who);
     if (!message.mention_ids?.includes(id)) return null;
     return { text: `@${this.#people.name(id)}`, mention: true, mine: id === me };
+  }
+
+  /** What a message without words brings. */
+  #files(attachments) {
+    if (attachments.length > 1) return `${attachments.length} files`;
+    return attachments.map((one) => `${isShown(one) ? 'Picture' : 'File'}: ${one.name}`).join('');
   }
 
   #happened({ event, by, employee_ids = [], title, role }) {

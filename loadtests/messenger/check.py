@@ -61,8 +61,8 @@ def check(
         for message in room.messages
     }
     for cid, room in truth.rooms.items():
-        report["gaps"] += [f"conversation {cid}: {what}" for what in _gaps(room)]
-        report["duplicates"] += [f"conversation {cid}: {what}" for what in _twice(room)]
+        report["gaps"] += [f"conversation {cid}: {what}" for what in gaps(room)]
+        report["duplicates"] += [f"conversation {cid}: {what}" for what in twice(room)]
     for witness in witnesses:
         for name, problems in witness.view.problems.items():
             report[name] += [f"{witness.name}: {problem}" for problem in problems]
@@ -75,7 +75,7 @@ def check(
     for employee_id, view in fresh.items():
         for problem in _differences(_public(shown(view, truth)), _stored(truth, employee_id)):
             report["fresh_differs"].append(f"employee {employee_id}: {problem}")
-        for problem in _miscounts(view, truth):
+        for problem in miscounts(view, truth):
             report["counts_differ"].append(f"new session of {employee_id}: {problem}")
     return report
 
@@ -84,14 +84,15 @@ def strays(witness: Witness, fresh: View, truth: Truth) -> Iterator[tuple[str, s
     """Yield what a device shows that is not so, which may only be not so yet."""
     for problem in _differences(shown(witness.view, truth), shown(fresh, truth)):
         yield "views_differ", problem
-    for problem in _miscounts(witness.view, truth):
+    for problem in miscounts(witness.view, truth):
         yield "counts_differ", problem
 
 
 # --- numbers and messages ------------------------------------------------------------------
 
 
-def _gaps(room: RoomTruth) -> Iterator[str]:
+def gaps(room: RoomTruth) -> Iterator[str]:
+    """Yield which numbers of messages or changes are missing, or there twice."""
     seqs = [message.seq for message in room.messages]
     if seqs != list(range(1, room.row["last_seq"] + 1)):
         missing = sorted(set(range(1, room.row["last_seq"] + 1)) - set(seqs))
@@ -103,7 +104,8 @@ def _gaps(room: RoomTruth) -> Iterator[str]:
         yield f"change {max(room.changes)} is beyond {room.row['last_change']}"
 
 
-def _twice(room: RoomTruth) -> Iterator[str]:
+def twice(room: RoomTruth) -> Iterator[str]:
+    """Yield what is stored more than once."""
     keys = Counter((one.sender_id, one.client_key) for one in room.messages if one.client_key)
     texts = Counter((one.sender_id, one.text) for one in room.messages if one.text)
     for what, times in (*keys.items(), *texts.items()):
@@ -156,18 +158,18 @@ def _origin(message: Message) -> tuple[Any, ...]:
 def _trespasses(
     witness: Witness, truth: Truth, founders: Mapping[int, Iterable[int]]
 ) -> Iterator[str]:
-    absences = {
-        cid: list(_absences(room, witness.employee_id, witness.employee_id in founders[cid]))
+    away = {
+        cid: list(absences(room, witness.employee_id, witness.employee_id in founders[cid]))
         for cid, room in truth.rooms.items()
     }
     for one in witness.view.heard:
         seq = one.message.seq
-        for gone, back, back_change in absences.get(one.conversation_id, ()):
+        for gone, back, back_change in away.get(one.conversation_id, ()):
             if gone < seq < back and one.admitted < back_change:
                 yield f"conversation {one.conversation_id}: heard {seq}, away from {gone} to {back}"
 
 
-def _absences(room: RoomTruth, employee_id: int, inside: bool) -> Iterator[tuple[int, int, int]]:
+def absences(room: RoomTruth, employee_id: int, inside: bool) -> Iterator[tuple[int, int, int]]:
     """Return (last seq heard, first seq heard again, its change) as the conversation says it."""
     gone = 0
     for message in room.messages:
@@ -264,7 +266,8 @@ def _apart(seen: Any, wanted: Any) -> str:
     )
 
 
-def _miscounts(view: View, truth: Truth) -> Iterator[str]:
+def miscounts(view: View, truth: Truth) -> Iterator[str]:
+    """Yield which unread counts of a device are not what one plain statement counts."""
     seen = {
         cid: (one.unread, one.mentions)
         for cid, one in view.counts.items()

@@ -17,3 +17,16 @@ async def gateway_connections(conn: asyncpg.Connection[asyncpg.Record]) -> tuple
     )
     assert row is not None
     return row["open"], row["busy"]
+
+
+async def gateway_backends(conn: asyncpg.Connection[asyncpg.Record]) -> list[int]:
+    """Return the processes that serve the gateway's workers."""
+    rows = await conn.fetch(
+        """
+        -- activity.gateway_backends
+        SELECT pid
+          FROM pg_stat_activity
+         WHERE application_name LIKE 'gateway %-w%' AND datname = current_database()
+        """
+    )
+    return [row["pid"] for row in rows]

@@ -14,7 +14,10 @@ from loadtests.scenarios import (
     leave,
     locust_chat,
     messenger,
+    perish,
+    presence,
     roundtrip,
+    scale,
     search,
     send,
     slow,
@@ -31,14 +34,18 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "locust": locust_chat.run,
     "fanout": fanout.run,
     "idle": idle.run,
+    "spread": idle.run_spread,
+    "scale": scale.run,
     "connect": connect.run,
     "storm": storm.run,
     "slow": slow.run,
     "leave": leave.run,
     "churn": churn.run,
+    "presence": presence.run,
+    "perish": perish.run,
 }
 
-LONG = frozenset({"idle", "leave", "messenger", "search", "unread"})
+LONG = frozenset({"idle", "leave", "messenger", "perish", "presence", "search", "spread", "unread"})
 """More than a minute: run only by name."""
 
 __all__ = ["LONG", "SCENARIOS"]

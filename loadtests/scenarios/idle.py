@@ -15,13 +15,16 @@ from redis import Redis
 
 from loadtests import fleet
 from loadtests.cast import Player
+from loadtests.database_watch import database_processes
 from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
-from loadtests.process_cost import Process, require_proc
+from loadtests.process_cost import Process, cpu_of, require_proc
 from loadtests.report import Result
 
 CLIENTS = 10_000
+FEW = 1_000
+"""Of many nodes' clients, those of one."""
 CONVERSATIONS = 20
 SECONDS = 25.0
 """The gateway's default ping_s: a shorter window sees a share of the pings that is chance."""
@@ -36,6 +39,7 @@ class Spell:
     """Some seconds in a worker's life."""
 
     cpu_us_per_s: float
+    database_cpu_us_per_s: float
     fleet_cpu_us_per_s: float
     redis_cmds_per_s: float
 
@@ -46,18 +50,30 @@ def run(options: Options) -> Result:
         return measure(gateway, options)
 
 
-def measure(gateway: OwnGateway, options: Options) -> Result:
-    """Look at its first worker with few and with all clients."""
+def run_spread(options: Options) -> Result:
+    """Do the same as one node of many: whom its clients talk to is elsewhere."""
+    with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
+        return measure(gateway, options, every=CONVERSATIONS)
+
+
+def measure(gateway: OwnGateway, options: Options, *, every: int = 1) -> Result:
+    """Look at its first worker with few and with all clients.
+
+    Of those who sit in a circle every so many are here. With 1 they share their conversations;
+    with as many as sit in one, nobody shares any.
+    """
     require_proc()
-    clients, seconds = options.users or CLIENTS, options.seconds or SECONDS
+    clients = options.users or (CLIENTS if every == 1 else FEW)
+    seconds = options.seconds or SECONDS
     early = min(EARLY, clients)
     allow_files(clients + early)
-    players = gateway.cast(clients + early, worker=0)
-    gateway.circles(players, CONVERSATIONS)
+    everyone = gateway.cast((clients + early) * every, worker=0)
+    gateway.circles(everyone, CONVERSATIONS)
+    players = everyone[::every]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         figures, lost = runner.run(_measure(gateway, players, early, seconds))
     return Result(
-        "idle",
+        "idle" if every == 1 else "spread",
         f"{clients} clients in {CONVERSATIONS} conversations each, silent for {seconds:g} s",
         figures,
         [f"{lost} connections were lost"] if lost else [],
@@ -74,14 +90,14 @@ async def _measure(
         with Redis.from_url(gateway.redis_url) as redis:
             await fleet.arrive(early)
             await asyncio.sleep(min(SETTLE_S, seconds / 3))
-            before = await _spell(worker, redis, min(ALONE_S, seconds))
+            before = await _spell(gateway, redis, min(ALONE_S, seconds))
             kib_before = worker.rss_kib()
             began = time.perf_counter()
             await fleet.arrive(others)
             arrived_s = time.perf_counter() - began
             await asyncio.sleep(min(SETTLE_S, seconds / 3))
             kib = worker.rss_kib() - kib_before
-            after = await _spell(worker, redis, seconds)
+            after = await _spell(gateway, redis, seconds)
         lost = sum(member.lost.done() for member in members)
     finally:
         await fleet.dismiss(members)
@@ -89,6 +105,9 @@ async def _measure(
     return {
         "kib_per_conn": round(kib / count, 2),
         "cpu_us_per_s_conn": round((after.cpu_us_per_s - before.cpu_us_per_s) / count, 2),
+        "database_cpu_us_per_s_conn": round(
+            (after.database_cpu_us_per_s - before.database_cpu_us_per_s) / count, 2
+        ),
         "redis_cmds_per_s": round(after.redis_cmds_per_s, 2),
         "redis_cmds_per_s_before": round(before.redis_cmds_per_s, 2),
         "arrived_s": round(arrived_s, 1),
@@ -99,14 +118,19 @@ async def _measure(
     }, lost
 
 
-async def _spell(worker: Process, redis: Redis, seconds: float) -> Spell:
+async def _spell(gateway: OwnGateway, redis: Redis, seconds: float) -> Spell:
     """Watch a worker for so long."""
+    worker: Process = gateway.workers[0]
+    database = await database_processes(gateway.database_url)
+    busy = cpu_of(database)
     cpu, own = worker.cpu_s(), time.process_time()
     calls, began = _calls(redis), time.perf_counter()
     await asyncio.sleep(seconds)
     took = time.perf_counter() - began
+    busier = cpu_of(database)
     return Spell(
         (worker.cpu_s() - cpu) * 1e6 / took,
+        sum(spent - busy[pid] for pid, spent in busier.items()) * 1e6 / took,
         (time.process_time() - own) * 1e6 / took,
         (_calls(redis) - calls) / took,
     )

@@ -5,13 +5,17 @@
 -- ARGV     1 key prefix  2 grace  3 longest call  4 forget after (all ms)  5 this node  6 nonce
 --
 -- A person is one hash: `n:<node>` = online | away, `c:<call>` = <talking>:<reported at>, chosen,
--- text, and what was last announced: status, since, v (version), by (nonce of that change).
--- Keys of people are built here, not declared: fine on one server, not on a Redis Cluster.
+-- text, ends (when both lapse), and what was last announced: status, since, seen (when others saw
+-- them last), v (version), by (nonce of that change).
+-- Keys of people are built here, not declared. A Redis Cluster allows that while all are in the
+-- slot of the declared ones: the prefix carries a hash tag.
 
 local NODES, GRAVES = KEYS[1], KEYS[2]
 local PREFIX, GRACE, CALL_MAX, FORGET = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local ME, NONCE = ARGV[5], ARGV[6]
 local FIRST = 7 -- the script's own arguments start here
+local ENDS = PREFIX .. 'ends' -- who has chosen until when
+local TALKING = PREFIX .. 'talking' -- calls that go on, scored by when that was reported
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -34,6 +38,14 @@ local function users_of(node)
   return PREFIX .. 'node:' .. node .. ':users'
 end
 
+-- When what others see will end by itself: of a choice that is not shown they learn nothing.
+local function shown_end(user)
+  if user.ends and user.status ~= 'offline' and (user.chosen or user.status) == user.status then
+    return user.ends
+  end
+  return ''
+end
+
 local function load(id)
   local user = { id = id, key = PREFIX .. 'user:' .. id, nodes = {}, calls = {} }
   local flat = redis.call('HGETALL', user.key)
@@ -49,7 +61,10 @@ local function load(id)
   end
   user.status = user.status or 'offline'
   user.text = user.text or ''
-  user.shown_text = user.text
+  user.shown_text, user.shown_end = user.text, shown_end(user)
+  if user.ends and tonumber(user.ends) <= NOW then
+    user.chosen, user.text, user.ends, user.lapsed = nil, '', nil, true
+  end
   return user
 end
 
@@ -85,30 +100,46 @@ local function visible(user)
   return user.chosen or devices
 end
 
+-- Whoever becomes invisible is seen for the last time now, whoever is gone when the grace began.
+local function become(user, status)
+  if status ~= user.status or not user.since then
+    user.since = whole(NOW)
+  end
+  if status == 'offline' and user.status ~= 'offline' then
+    user.seen = whole(automatic(user) == 'offline' and NOW - GRACE or NOW)
+  end
+  user.status = status
+end
+
 -- One string, the text last: 500 rows as lists cost the client twice as much to read.
 local function row(user)
-  return table.concat({ user.id, user.status, user.since or '', user.v or '0', user.text }, '\31')
+  local seen = user.status == 'offline' and user.seen or ''
+  local said = { user.id, user.status, user.since or '', user.v or '0', shown_end(user), seen }
+  return table.concat(said, '\31') .. '\31' .. user.text
 end
 
 -- Store and return what others now see; nil when they see nothing new. `seen` is what readers saw
 -- before: someone whose node was given up and came back looks unchanged to us, not to them.
 -- Repeating a change under its nonce returns it again, so that a lost answer loses no announcement.
 -- Versions follow the clock: they keep growing when Redis comes back empty.
-local function settle(user, seen)
-  local status = visible(user)
+local function settle(user, seen, nonce)
+  nonce = nonce or NONCE
+  local before, status = user.status, visible(user)
+  if user.lapsed then
+    redis.call('HDEL', user.key, 'chosen', 'text', 'ends')
+  end
   if next(user.nodes) == nil then
     redis.call('PEXPIRE', user.key, FORGET)
   else
     redis.call('PERSIST', user.key)
   end
-  if status == user.status and seen == status and user.text == user.shown_text then
-    return user.by == NONCE and row(user) or nil
+  if status == before and seen == status and user.text == user.shown_text
+    and shown_end(user) == user.shown_end then
+    return user.by == nonce and row(user) or nil
   end
-  if status ~= user.status or not user.since then
-    user.since = whole(NOW)
-  end
-  user.status = status
+  become(user, status)
   user.v = whole(math.max(tonumber(user.v or '0') + 1, NOW))
-  redis.call('HSET', user.key, 'status', status, 'since', user.since, 'v', user.v, 'by', NONCE)
+  redis.call('HSET', user.key, 'status', status, 'since', user.since, 'seen', user.seen or '',
+    'v', user.v, 'by', nonce)
   return row(user)
 end

@@ -13,6 +13,11 @@ local known = user.calls[call]
 if not known or tonumber(string.sub(known, 3)) <= at then
   user.calls[call] = state .. ':' .. whole(at)
   redis.call('HSET', user.key, 'c:' .. call, user.calls[call])
+  if state == '1' then
+    redis.call('ZADD', TALKING, at, user.id .. ':' .. call)
+  else
+    redis.call('ZREM', TALKING, user.id .. ':' .. call)
+  end
 end
 
 for id, value in pairs(user.calls) do

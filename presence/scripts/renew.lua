@@ -1,5 +1,6 @@
 -- Prolong this node's lease and see who died.  ARGV: 7 lease ms  8 '1' to take a new lease
--- → { 'kept' | 'lost', ms until the next node would be given up or -1, dead nodes … }
+-- → { 'kept' | 'lost', ms until the next node would be given up or -1, ms until the next choice
+--     lapses or -1, dead nodes … }
 
 local TTL, TAKE = tonumber(ARGV[FIRST]), ARGV[FIRST + 1] == '1'
 
@@ -20,7 +21,7 @@ for _, node in ipairs(given_up) do
 end
 
 if not TAKE and not redis.call('ZSCORE', NODES, ME) then
-  return { 'lost', -1 }
+  return { 'lost', -1, -1 }
 end
 redis.call('ZADD', NODES, NOW + TTL, ME)
 
@@ -32,7 +33,8 @@ for i = 1, #soonest, 2 do
   end
 end
 
-local answer = { 'kept', next_due }
+local lapses = redis.call('ZRANGE', ENDS, 0, 0, 'WITHSCORES')
+local answer = { 'kept', next_due, lapses[2] and math.max(0, lapses[2] - NOW) or -1 }
 for _, node in ipairs(redis.call('SMEMBERS', GRAVES)) do
   answer[#answer + 1] = node
 end

@@ -18,6 +18,7 @@ from gateway.protocol import (
     AttachmentCreate,
     AttachmentCreated,
     ConversationCreate,
+    FileLimits,
     MessageCreated,
     MessageDeleted,
     MessageSearch,
@@ -104,6 +105,18 @@ async def test_a_file_goes_from_one_node_to_the_other(office: Desk, tmp_path: Pa
     assert [hit.message.seq for hit in found.messages] == [labelled.seq]
     figures = (await office.http(node=0).get("/metrics")).text
     assert f"gateway_file_bytes_in_total {2 * len(PNG) + 400_000:.1f}" in figures
+
+
+async def test_the_welcome_says_what_is_taken(empty_desk: Desk, tmp_path: Path) -> None:
+    """The limits are known before anything is uploaded; null where no files are kept."""
+    await empty_desk.start_node()
+    await empty_desk.start_node(
+        files_dir=tmp_path / "files", max_file_bytes=1_000, max_files=3, file_types=("image/*",)
+    )
+    without, limited = await empty_desk.client(OKSANA), await empty_desk.client(PETRO, node=1)
+
+    assert without.welcome.files is None
+    assert limited.welcome.files == FileLimits(max_bytes=1_000, per_message=3, types=["image/*"])
 
 
 async def test_a_file_goes_through_a_bucket(

@@ -52,7 +52,7 @@ async def test_subscribing_while_the_bus_connects_does_not_deafen_it(redis_url: 
         await asyncio.sleep(0)  # the listener is now inside its connecting
         await bus.subscribe(["conversation:1"])
 
-        await eventually(lambda: bus.healthy and not bus._to_subscribe)
+        await eventually(lambda: bus.healthy and bus.settled)
 
 
 async def test_a_conversation_whose_making_was_lost_is_joined_all_the_same(desk: Desk) -> None:

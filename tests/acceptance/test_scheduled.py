@@ -278,7 +278,7 @@ async def test_my_other_devices_see_it_change(desk: Desk) -> None:
     assert await told() == (second, "three", "waiting", True)
 
     await laptop.send(room, "end")
-    heard = []
+    heard: list[Any] = []
     while (
         not heard
         or getattr(heard[-1], "type", "") != "message.created"

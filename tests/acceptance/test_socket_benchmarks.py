@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loadtests import fleet
+from loadtests import fleet, subscribers
 from loadtests.fleet import NO_LIMITS, Member
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
@@ -21,6 +21,8 @@ from loadtests.scenarios import (
     idle,
     leave,
     locust_chat,
+    presence,
+    scale,
     slow,
     storm,
 )
@@ -75,6 +77,34 @@ def test_idle_connections_cost_memory_and_no_redis_commands(gateway: OwnGateway)
     assert found["redis_cmds_per_s"] < 60  # one a second from each would be 80 more
 
 
+def test_what_workers_and_nodes_add_is_measured(gateway: OwnGateway) -> None:
+    """Events reach both workers, every simulated node hears all that Redis is told."""
+    result = scale.measure(gateway, Options(users=20, seconds=1))
+
+    assert result.failures == []
+    assert result.figures["not_delivered"] == 0
+    for name in ("one_worker", "two_workers"):
+        costs = result.figures[f"{name}_us_per_delivery"]
+        assert isinstance(costs, dict)
+        assert costs.keys() == {"in_2", "in_20"}
+        assert 0 < costs["in_20"] < costs["in_2"] < 10_000  # an event's own cost is shared
+    sent = result.figures["redis_bytes_out_per_publish"]
+    assert isinstance(sent, dict)
+    assert sent["10"] > 8 * sent["1"] > 8 * 237
+
+
+def test_a_node_that_hears_nothing_is_a_failure(
+    gateway: OwnGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Subscribers of other topics are found out."""
+    monkeypatch.setattr(scale, "ARRIVE_S", 0.2)
+    monkeypatch.setattr(subscribers, "PREFIX", "elsewhere:")
+
+    result = scale.measure(gateway, Options(users=2, seconds=1))
+
+    assert result.failures == ["one of 1 nodes did not hear everything"]
+
+
 def test_everyone_who_connects_is_counted(gateway: OwnGateway) -> None:
     """Thirty hellos have a rate, a cost and latencies."""
     found = measured(connect.measure, gateway, Options(users=30))
@@ -94,6 +124,17 @@ def test_a_storm_loses_and_repeats_nothing(gateway: OwnGateway) -> None:
     assert found["events_received"] == 40 * found["messages"]
     assert 0 <= found["database_busy_max"] <= found["database_connections_max"] <= 20
     assert found["database_connections_max"] > 0
+
+
+def test_everyone_is_shown_as_they_are_to_whoever_watches(gateway: OwnGateway) -> None:
+    """Forty come and some choose: each change costs Redis a few commands, silence none."""
+    found = measured(presence.measure, gateway, Options(users=40, seconds=0.4))
+
+    assert (found["wrong"], found["refused"]) == (0, 0)
+    assert found["choices"] == 40
+    assert 0 < found["redis_cmds_per_change"] < 10
+    assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
+    assert found["news_per_frame"] >= 1
 
 
 def test_a_client_that_reads_nothing_is_let_go(gateway: OwnGateway) -> None:

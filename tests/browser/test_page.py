@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -189,9 +190,12 @@ async def test_a_reload_opens_the_same_conversation(window: Open) -> None:
 
 
 async def test_what_was_missed_offline_is_shown_once(window: Open) -> None:
-    """After a broken connection the missed messages are there, in order, each once."""
+    """After a broken connection the missed messages are there, in order, each once; files too."""
     one, other = await pair(window, 17, 18)
     await other.conversation_with(await one.name()).click()
+    note: Any = {"name": "note.txt", "mimeType": "text/plain", "buffer": b"a note"}
+    await other.by("file-input").set_input_files(note)
+    await expect(other.by("chosen-file")).to_have_attribute("data-state", "ready")
     await other.context.set_offline(True)
     await other.lost()
     missed = [unique(f"missed {number}") for number in range(3)]
@@ -206,6 +210,7 @@ async def test_what_was_missed_offline_is_shown_once(window: Open) -> None:
 
     for shown in (one, other):
         await expect(shown.message(written)).to_have_attribute("data-state", "stored")
+        await expect(shown.message(written).get_by_test_id("file-card")).to_have_count(1)
         texts = shown.by("message-text")
         said = [text for text in await texts.all_inner_texts() if text in {*missed, written}]
         assert said == [*missed, written]

@@ -100,7 +100,9 @@ async def test_replies_reactions_and_mentions_in_a_group(window: Open) -> None:
     await expect(one.by("thread-messages").get_by_test_id("message")).to_have_count(1)
     for each in (one, other):
         await expect(shown(each, 1).get_by_test_id("answers")).to_have_text("1 reply")
-    await one.by("close-thread").click()
+    await one.by("close-thread").press("Escape")
+    await expect(one.by("thread")).to_be_hidden()
+    await expect(shown(one, 1)).to_be_focused()
 
     await shown(other, 1).hover()
     await shown(other, 1).get_by_test_id("react").click()

@@ -46,6 +46,11 @@ class Heard:
         async with asyncio.timeout(PATIENCE_S), self._more:
             await self._more.wait_for(lambda: set(wanted) <= set(self.statuses()))
 
+    async def told(self, user_id: int, times: int) -> None:
+        """Wait until so much was announced of one person."""
+        async with asyncio.timeout(PATIENCE_S), self._more:
+            await self._more.wait_for(lambda: len(self.of(user_id)) >= times)
+
     def statuses(self) -> list[tuple[int, str]]:
         return [(one.user_id, one.status) for one in self.changes]
 
@@ -150,8 +155,8 @@ class Nodes:
 
     async def dead_are_buried(self) -> None:
         async def none_left() -> bool:
-            return await self.redis.zcard("presence:nodes") > 0 and not await self.redis.exists(
-                "presence:graves"
+            return await self.redis.zcard("{presence}:nodes") > 0 and not await self.redis.exists(
+                "{presence}:graves"
             )
 
         await eventually(none_left)

@@ -11,8 +11,18 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from gateway.bus import Announcement, Bus, MemoryBroker, MemoryBus, RedisBus, announce
+from gateway.bus import (
+    Announcement,
+    Bus,
+    ClusterBus,
+    Dial,
+    MemoryBroker,
+    MemoryBus,
+    RedisBus,
+    announce,
+)
 from gateway.protocol import TypingStarted
+from tests.cluster import Cluster
 from tests.desk import eventually
 
 
@@ -31,8 +41,8 @@ class Ear:
 MakeEar = Callable[[str], Any]
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def make(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[MakeEar]:
+@pytest.fixture(params=["memory", "redis", "cluster"])
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[MakeEar]:
     """Give a function that makes one more node's bus."""
     broker = MemoryBroker()
     async with AsyncExitStack() as stack:
@@ -42,15 +52,23 @@ async def make(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[
             return Ear(MemoryBus(broker, deliver=heard.append, resynced=lambda: None), heard)
 
         async def over_redis(name: str) -> Ear:
-            return await redis_ear(redis_url, name, stack)
+            return await redis_ear(request.getfixturevalue("redis_url"), name, stack)
 
-        yield memory if request.param == "memory" else over_redis
+        async def over_cluster(name: str) -> Ear:
+            return await cluster_ear(request.getfixturevalue("cluster"), name, stack)
+
+        yield {"memory": memory, "redis": over_redis, "cluster": over_cluster}[request.param]
 
 
-async def redis_ear(url: str, name: str, stack: AsyncExitStack) -> Ear:
+async def cluster_ear(cluster: Cluster, name: str, stack: AsyncExitStack) -> Ear:
+    return await redis_ear(Dial(cluster.url, cluster=True), name, stack)
+
+
+async def redis_ear(dial: Dial | str, name: str, stack: AsyncExitStack) -> Ear:
     heard: list[Announcement] = []
     resyncs: list[None] = []
-    bus = RedisBus(url, node=name, deliver=heard.append, resynced=lambda: resyncs.append(None))
+    kind = ClusterBus if isinstance(dial, Dial) and dial.cluster else RedisBus
+    bus = kind(dial, node=name, deliver=heard.append, resynced=lambda: resyncs.append(None))
     await stack.enter_async_context(bus)
     await eventually(lambda: bus.healthy)
     return Ear(bus, heard, resyncs)
@@ -123,6 +141,18 @@ async def test_odd_bytes_survive(make: MakeEar) -> None:
     await eventually(lambda: len(there.heard) == 2)
     assert there.heard[0] == odd
     assert (there.heard[1].type, there.heard[1].by) == ("typing.started", 2)
+
+
+async def test_many_topics_are_heard_wherever_they_are(make: MakeEar) -> None:
+    """A thousand topics, each with its own event, on however many servers."""
+    here, there = await make("a"), await make("b")
+    topics = [f"conversation:{number}" for number in range(1_000)]
+    await there.bus.subscribe(topics)
+
+    here.bus.publish([message(topic, number) for number, topic in enumerate(topics)])
+
+    await eventually(lambda: len(there.heard) == len(topics))
+    assert {item.topic for item in there.heard} == set(topics)
 
 
 async def redis_pair(redis_url: str, stack: AsyncExitStack) -> tuple[Ear, Ear]:

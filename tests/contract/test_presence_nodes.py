@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis.asyncio import Redis
@@ -81,7 +82,7 @@ async def test_a_batch_whose_reaper_died_is_announced_by_the_next(nodes: Nodes) 
     await victim.arrive(ANNA, "web")
     await abandon(victim)
     dead = victim._link.me
-    await nodes.redis.zrem("presence:nodes", dead)  # given up, and not yet in its grave
+    await nodes.redis.zrem("{presence}:nodes", dead)  # given up, and not yet in its grave
 
     reap = ("reap", dead, 1000, 50)
     _, _, [first] = await store._link.run(*reap, nonce=f"reap/{dead}")
@@ -114,8 +115,8 @@ async def test_whoever_was_given_up_for_a_moment_is_announced_with_a_new_version
     store = await nodes.open("a")
     await store.arrive(ANNA, "web")
     future_ms = time.time() * 1000 + 60_000
-    await nodes.redis.set("presence:reaper", "elsewhere", px=60_000)
-    await nodes.redis.zadd("presence:nodes", {store._link.me: 0, "b:1": future_ms})
+    await nodes.redis.set("{presence}:reaper", "elsewhere", px=60_000)
+    await nodes.redis.zadd("{presence}:nodes", {store._link.me: 0, "b:1": future_ms})
 
     await store.arrive(2, "web")
     await nodes.heard.until((2, "online"))
@@ -132,7 +133,7 @@ async def test_a_node_without_a_lease_can_own_nobody(nodes: Nodes) -> None:
     store = await nodes.open("a")
 
     assert await store._link.run("own", ANNA, "online", me="b:1") == b"lost"
-    assert not await nodes.redis.keys("presence:user:*")
+    assert not await nodes.redis.keys("{presence}:user:*")
 
 
 async def test_a_drain_is_invisible_to_those_who_move(nodes: Nodes) -> None:
@@ -162,7 +163,7 @@ async def test_a_restart_under_the_same_name_is_invisible_too(nodes: Nodes) -> N
     assert await after.arrive(ANNA, "web") is None
 
     async def alone() -> bool:
-        return await nodes.redis.zcard("presence:nodes") == 1
+        return await nodes.redis.zcard("{presence}:nodes") == 1
 
     await eventually(alone)
     await nodes.dead_are_buried()
@@ -202,6 +203,65 @@ async def test_whoever_applies_all_changes_knows_what_a_look_returns(nodes: Node
         assert len(versions) == len(set(versions)) > 1
         latest = max((one.version, one) for one in nodes.heard.changes if one.user_id == user)[1]
         assert seen[user] == latest
+
+
+async def test_the_end_of_a_choice_is_announced_once_by_many_nodes(nodes: Nodes) -> None:
+    """Also when the node that stored it is gone by then."""
+    people = range(1, 121)
+    survivors = [await nodes.open(name) for name in ("b", "c", "d")]
+    chooser = await nodes.open("a", Heard())
+    await asyncio.gather(*(survivors[0].arrive(one, "web") for one in people))
+    until = datetime.now(UTC) + timedelta(seconds=0.4)
+    await asyncio.gather(*(chooser.choose(one, "busy", None, until) for one in people))
+    await abandon(chooser)
+    chooser._lapser.stop()
+
+    await asyncio.gather(*(nodes.heard.told(one, 2) for one in people))
+    await survivors[0].arrive(999, "web")
+    await survivors[0].leave(999, "web")
+    await nodes.heard.until((999, "offline"))
+
+    assert all(nodes.heard.of(one) == ["online", "online"] for one in people)
+    assert not await nodes.redis.exists("{presence}:ends")
+
+
+async def test_a_choice_that_ended_while_nobody_ran_is_announced_at_the_next_start(
+    nodes: Nodes,
+) -> None:
+    """The wish outlives every node, and so does its end."""
+    before = await nodes.open("a")
+    await before.arrive(ANNA, "web")
+    before_end = datetime.now(UTC) + timedelta(seconds=0.1)
+    await before.choose(ANNA, "busy", "lunch", before_end)
+    await before.close()
+    await eventually(lambda: datetime.now(UTC) > before_end)
+
+    after = await nodes.open("b")
+    await nodes.heard.told(ANNA, 3)
+
+    assert nodes.heard.of(ANNA) == ["online", "busy", "online"]
+    assert (await after.look([ANNA]))[ANNA] == nodes.heard.changes[-1]
+
+
+async def test_a_batch_of_ended_choices_whose_node_died_is_announced_by_the_next(
+    nodes: Nodes,
+) -> None:
+    """It is crossed out only after it was announced; a choice made since stays."""
+    store = await nodes.open("a")
+    await store.arrive(ANNA, "web")
+    lapsed_ms = round(time.time() * 1000) - 1_000
+    user = f"{{presence}}:user:{ANNA}"
+    await nodes.redis.hset(user, mapping={"chosen": "busy", "status": "busy", "ends": lapsed_ms})
+    await nodes.redis.zadd("{presence}:ends", {str(ANNA): lapsed_ms})
+
+    lapse = ("lapse", 1_000, 50)
+    _, _, done, [first] = await store._link.run(*lapse)
+    _, _, _, [again] = await store._link.run(*lapse)
+    await store.choose(ANNA, "away", None, datetime.now(UTC) + timedelta(seconds=60))
+    state, next_ms, _, _ = await store._link.run(*lapse, *(one.decode() for one in done))
+
+    assert again == first
+    assert (state, 50_000 < next_ms <= 60_000) == (b"over", True)
 
 
 async def test_a_late_report_of_a_calls_beginning_does_not_revive_it(nodes: Nodes) -> None:

@@ -230,7 +230,7 @@ def test_every_command_has_a_class() -> None:
         "unread.get",
     }  # fmt: skip
     unserved = {name for name in COMMANDS if commands.handler_of(name).serve is None}
-    assert unserved == {"hello", "token.refresh", "ping", "pong", "presence.watch"}
+    assert unserved == {"hello", "token.refresh", "ping", "pong", "presence.watch", "presence.away"}
 
 
 def test_settings_know_the_kinds_of_device_that_clients_may_be() -> None:

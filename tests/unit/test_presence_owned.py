@@ -83,3 +83,12 @@ def test_settings_that_would_lose_leases_are_refused() -> None:
         PresenceSettings(lease_ttl_s=5.0, renew_s=5.0)
     with pytest.raises(ValueError, match="retry_max_s"):
         PresenceSettings(lease_ttl_s=1.0, renew_s=0.3, grace_s=0.5, retry_max_s=2.0)
+
+
+def test_a_device_may_come_without_anybody_looking_at_it(owned: Owned) -> None:
+    """It makes nobody online; the next one that is looked at does."""
+    owned.arrive(ANNA, "web", away=True)
+    assert owned.wanted(ANNA) == "away"
+
+    owned.arrive(ANNA, "phone")
+    assert owned.wanted(ANNA) == "online"

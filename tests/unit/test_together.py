@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from gateway.errors import DatabaseUnavailable
+from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.ops.tasks import Tasks
 from gateway.together import Together
 
@@ -185,3 +185,22 @@ async def test_a_key_is_free_again_when_its_asker_has_gone(tasks: Tasks) -> None
 
     assert (await first, await stays) == (0, 10)
     assert reader.batches == [[0], [1]]
+
+
+async def test_who_waits_too_long_is_told_and_who_is_being_answered_is_not(tasks: Tasks) -> None:
+    """What may have been done already is never called undone."""
+    reader = Reader()
+    reader.go_on.clear()
+    together = Together(reader.read, spawn=tasks.spawn, name="test", most=1, patience_s=0.02)
+    out = asyncio.create_task(together.ask(0))
+    await turns()
+
+    with pytest.raises(Overloaded):
+        await together.ask(1)
+    assert together.late_s(asyncio.get_running_loop().time()) >= 0.02
+    reader.go_on.set()
+
+    assert await out == 0
+    assert await together.ask(2) == 20
+    assert reader.batches == [[0], [2]]
+    assert together.waiting == 0

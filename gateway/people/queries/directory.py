@@ -21,3 +21,21 @@ async def first(conn: Conn, limit: int) -> list[Employee]:
         limit,
     )
     return [to_employee(row) for row in rows]
+
+
+async def of_department(conn: Conn, department: str, *, after: int, limit: int) -> list[int]:
+    """Return the ids of a department's active employees that come after one, in order."""
+    rows = await conn.fetch(
+        """
+        -- directory.of_department
+        SELECT id
+          FROM crm.employees
+         WHERE active AND department = $1 AND id > $2
+         ORDER BY id
+         LIMIT $3
+        """,
+        department,
+        after,
+        limit,
+    )
+    return [row["id"] for row in rows]

@@ -99,3 +99,28 @@ async def changed_since(conn: Conn, since: datetime) -> list[UUID]:
         since,
     )
     return [row["id"] for row in rows]
+
+
+async def talking(conn: Conn) -> list[tuple[int, UUID]]:
+    """Return (employee, call) of all conversations on a telephone that go on now.
+
+    A telephone of one PBX goes before one of any, as in lookup.employees.
+    """
+    rows = await conn.fetch(
+        """
+        -- calls.talking
+        SELECT DISTINCT who.employee_id, c.id
+          FROM realtime.call_sessions AS c
+          JOIN realtime.call_legs AS l
+            ON l.call_id = c.id AND l.status IN ('talking', 'held')
+         CROSS JOIN LATERAL (
+               SELECT x.employee_id
+                 FROM crm.extensions AS x
+                WHERE x.extension = l.extension AND x.source IN (c.source, '*')
+                ORDER BY x.source = '*', x.employee_id
+                LIMIT 1) AS who
+         WHERE c.ended_at IS NULL AND c.merged_into IS NULL
+           AND c.started_at > now() - interval '12 hours'
+        """
+    )
+    return [(row["employee_id"], row["id"]) for row in rows]

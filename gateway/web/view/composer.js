@@ -1,20 +1,24 @@
-// Where a message is written: Enter sends, Shift+Enter makes a new line, what it answers stands above.
+// Where a message is written: Enter sends, Shift+Enter makes a new line, what it answers and its
+// files stand above.
 
 import { completion } from './completion.js';
 import { attribute, element, text } from './elements.js';
 import { icon } from './icons.js';
+import { fileTray } from './tray.js';
 
 const TYPING_EVERY_MS = 3_000; // as the protocol asks
 const MAX_TEXT = 8_000;
 
 /**
  * @param {import('../store.js').Store} store
- * @param {{conversation: () => any, send: (text: string, replyTo: number | null) => void,
- *   typing: () => void, later?: (text: string) => Promise<boolean>, label?: string, testid?: string,
- *   drafts?: boolean, quoted?: (seq: number) => any}} actions
+ * @param {{conversation: () => any, place: () => string, typing: () => void,
+ *   send: (text: string, replyTo: number | null, files: any[]) => void,
+ *   later?: (text: string) => Promise<boolean>, notices?: any, label?: string, testid?: string,
+ *   drafts?: boolean}} actions
  */
 export function composer(store, actions) {
-  const { conversation, send, typing, later, label = 'Message', testid = 'composer', drafts = true } = actions;
+  const { conversation, place, send, typing, later, notices } = actions;
+  const { label = 'Message', testid = 'composer', drafts = true } = actions;
   let current = null;
   let replyTo = null;
   let toldAt = 0;
@@ -22,7 +26,9 @@ export function composer(store, actions) {
   const input = element('textarea', {
     rows: 1, maxlength: MAX_TEXT, placeholder: 'Write a message', 'aria-label': label, dir: 'auto',
     'aria-keyshortcuts': 'Enter', testid, oninput: written, onkeydown: pressed,
+    onpaste: (event) => files.pasted(event),
   });
+  const files = fileTray(store, { place, conversation, prefix, focus: () => input.focus() });
   const mentions = completion(store, input, conversation);
   const quoted = element('span', { class: 'quoted', dir: 'auto' });
   const quote = element('p', { class: 'answering', testid: `${prefix}answering` }, quoted,
@@ -35,8 +41,8 @@ export function composer(store, actions) {
   }, icon('clock'));
   const button = element('button', { type: 'submit', class: 'primary', testid: `${prefix}send` }, 'Send');
   const closed = element('p', { class: 'muted closed', testid: `${prefix}closed` }, 'This conversation is closed.');
-  const row = element('div', { class: 'composer-row' }, input, later ? clock : null, button);
-  const root = element('form', { class: 'composer', onsubmit: submit }, quote, mentions.root, row, closed);
+  const row = element('div', { class: 'composer-row' }, files.clip, files.choice, input, later ? clock : null, button);
+  const root = element('form', { class: 'composer', onsubmit: submit }, quote, mentions.root, files.root, row, closed);
 
   function written() {
     grow();
@@ -58,15 +64,19 @@ export function composer(store, actions) {
   function submit(event) {
     event.preventDefault();
     const wire = forSending();
-    if (!wire) return;
-    send(wire, replyTo);
+    if (!wire && files.isEmpty()) return;
+    const attachments = files.take();
+    if (!attachments) return; // why is said beside them
+    send(wire, replyTo, attachments);
     empty();
     input.focus();
   }
 
   async function postpone() {
+    if (!files.isEmpty()) return notices.say('Files cannot be sent later: send them now, or remove them.');
     const wire = forSending();
     if (await later(wire)) empty();
+    return undefined;
   }
 
   function forSending() {
@@ -113,6 +123,7 @@ export function composer(store, actions) {
     current = conversationId;
     restore();
     toldAt = 0;
+    files.clear();
     if (matchMedia('(hover: hover)').matches) input.focus(); // no keyboard over a telephone's screen
   }
 
@@ -130,6 +141,7 @@ export function composer(store, actions) {
   function render() {
     const { closed_at } = conversation();
     row.hidden = Boolean(closed_at);
+    files.render();
     closed.hidden = !closed_at;
     attribute(root, 'data-closed', closed_at ? 'true' : null);
     if (replyTo !== null) showQuote();
@@ -141,5 +153,5 @@ export function composer(store, actions) {
     if (!same) restore();
   }
 
-  return { root, show, answer, render, focus: () => input.focus() };
+  return { root, files, show, answer, render, focus: () => input.focus() };
 }

@@ -3,8 +3,10 @@
 import { place } from '../route.js';
 import { composer } from './composer.js';
 import { conversationHead } from './conversation_head.js';
+import { dropZone } from './drop.js';
 import { editor } from './editing.js';
 import { attribute, element, text } from './elements.js';
+import { messageFiles } from './files.js';
 import { names } from './format.js';
 import { messageLine } from './message.js';
 import { messageTools } from './message_tools.js';
@@ -30,8 +32,10 @@ export function conversationView(gateway, store, deeds, actions, ui) {
   let readOwn = false; // and the receipt that is due says so
   let visited = false;
   const current = () => store.conversations.get(shown);
+  const files = messageFiles(store, ui);
   const act = {
     conversation: current,
+    files: files.show,
     jump: actions.open,
     thread: (seq) => store.thread.show(shown, seq),
     react: (line, emoji) => ui.notices.attempt(() => deeds.toggle(line, emoji)),
@@ -41,8 +45,10 @@ export function conversationView(gateway, store, deeds, actions, ui) {
   const schedule = scheduleDialog(store, current, ui);
   const writing = composer(store, {
     conversation: current,
-    send: (wire, replyTo) => {
-      store.outbox.send(shown, wire, replyTo);
+    place: () => String(shown),
+    notices: ui.notices,
+    send: (wire, replyTo, attachments) => {
+      store.outbox.send(shown, wire, replyTo, attachments);
       messages.toEnd();
     },
     typing: typed,
@@ -55,17 +61,17 @@ export function conversationView(gateway, store, deeds, actions, ui) {
   );
   const messages = messageList(store, lines, { seen: () => tellRead() });
   tools.attach(messages.items);
-  const thread = threadPanel(store, deeds, { ...act, typing: typed }, ui);
+  const thread = threadPanel(store, deeds, { ...act, typing: typed, back: messages.focus }, ui);
   const head = conversationHead(store, deeds, { current, back: () => actions.select(null), schedule: schedule.show }, ui);
   const typing = element('p', { class: 'typing muted', 'aria-live': 'polite', testid: 'typing' });
-  const open = element('div', { class: 'conversation-open' }, head.root,
-    element('div', { class: 'conversation-body' }, messages.root, typing, schedule.notice, writing.root),
-    thread.root);
+  const body = element('div', { class: 'conversation-body' }, messages.root, typing, schedule.notice, writing.root);
+  dropZone(body, writing.files);
+  const open = element('div', { class: 'conversation-open' }, head.root, body, thread.root);
   const said = element('p', { class: 'muted', testid: 'nothing', role: 'status' });
   const back = element('button', { type: 'button', class: 'link', onclick: () => actions.select(null) }, 'Back to the list');
   const nothing = element('div', { class: 'nothing' }, said, back);
   const root = element('section', { class: 'conversation', 'aria-label': 'Conversation', testid: 'conversation' },
-    open, nothing, schedule.root, head.dialogs);
+    open, nothing, schedule.root, head.dialogs, files.root);
   for (const event of ['focus', 'blur']) window.addEventListener(event, () => looked());
   document.addEventListener('visibilitychange', () => looked());
 

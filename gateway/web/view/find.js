@@ -2,6 +2,7 @@
 
 import { avatar, element, keyed, part, portray, text } from './elements.js';
 import { brief } from './format.js';
+import { showIcons } from './icons.js';
 
 const SEARCH_AFTER_MS = 250;
 const MAX_PEOPLE = 5;
@@ -94,7 +95,9 @@ export function finder(store, deeds, { select }, notices) {
     return (item) => element('li', {}, element('button', {
       type: 'button', class: 'conversation-item', testid, onclick: () => act(item),
     }, avatar('', 0), element('span', { class: 'item-title', 'data-part': 'title', dir: 'auto' }),
-    element('time', { class: 'muted item-time', 'data-part': 'time' }),
+    element('span', { class: 'muted item-time' },
+      element('span', { class: 'clip', role: 'img', hidden: '', testid: 'clip', 'data-part': 'clip' }), ' ',
+      element('time', { 'data-part': 'time' })),
     element('span', { class: 'muted item-last', 'data-part': 'last', dir: 'auto' })));
   }
 
@@ -119,6 +122,7 @@ export function finder(store, deeds, { select }, notices) {
     portray(part(node, 'avatar'), who, message.sender_id ?? 0);
     text(part(node, 'title'), conversation?.kind === 'direct' ? who : `${who} in ${where}`);
     text(part(node, 'time'), brief(message.created_at));
+    showIcons(part(node, 'clip'), message.attachments?.length ? ['attachment'] : []);
     part(node, 'last').replaceChildren(...marked(snippet, matches));
   }
 

@@ -6,15 +6,18 @@ import { clock, day, full, names } from './format.js';
 /**
  * @param {import('../store.js').Store} store
  * @param {{conversation: () => any, jump: (seq: number) => void, thread: (seq: number) => void,
- *   react: (line: any, emoji: string) => void, inThread?: boolean}} actions
+ *   react: (line: any, emoji: string) => void, inThread?: boolean,
+ *   files: (node: HTMLElement, attachments: any[], ready: boolean) => void}} actions
  */
 export function messageLine(store, actions) {
   const lines = new WeakMap(); // element → what it shows
+  const looks = new WeakMap(); // element → what else that depended on
 
   /** One key from writing to stored, so that the element stays where it is. */
   function stored(message) {
     const mine = message.sender_id === store.me?.id;
-    return { ...message, mine, key: message.client_key ?? `seq-${message.seq}`, state: 'stored', error: '' };
+    const key = message.client_key ?? `seq-${message.seq}`;
+    return { ...message, source: message, mine, key, state: 'stored', error: '' };
   }
 
   function waiting(pending) {
@@ -44,6 +47,7 @@ export function messageLine(store, actions) {
             onclick: ({ currentTarget }) => actions.jump(lineOf(currentTarget).reply_to_seq),
           }, element('span', { class: 'sender', 'data-part': 'quoted-name' }), ' ', element('span', { 'data-part': 'quoted' })),
           element('p', { class: 'text', testid: 'message-text', 'data-part': 'text', dir: 'auto' }),
+          element('div', { class: 'files', testid: 'files', 'data-part': 'files' }),
           element('p', { class: 'reactions', testid: 'reactions', 'data-part': 'reactions' }),
           element('button', {
             type: 'button', class: 'link answers', testid: 'answers', 'data-part': 'answers',
@@ -64,8 +68,31 @@ export function messageLine(store, actions) {
     return element('button', { type: 'button', class: 'link', testid, onclick }, name);
   }
 
+  /** Most events are about something else: then nothing of a line is touched. */
   function update(node, line) {
+    const look = lookOf(line);
+    const same = line.source && lines.get(node)?.source === line.source
+      && looks.get(node)?.every((one, index) => one === look[index]);
     lines.set(node, line);
+    looks.set(node, look);
+    if (!same) show(node, line);
+  }
+
+  /** What a line shows beside its message, which is another object whenever it changes. */
+  function lookOf(line) {
+    const conversation = actions.conversation();
+    const isQuoting = line.reply_to_seq && !line.deleted_at && !actions.inThread;
+    const quoted = isQuoting ? store.quotes.of(conversation, line.reply_to_seq) : null;
+    const readers = line.mine ? readersOf(line).map(({ id }) => id).join() : '';
+    const delivered = line.mine && (conversation.delivered ?? 0) >= line.seq;
+    return [line.day, line.turn, conversation.kind, store.people.names, quoted, readers, delivered];
+  }
+
+  function readersOf(line) {
+    return line.state === 'stored' ? store.reading.readers(actions.conversation(), line) : [];
+  }
+
+  function show(node, line) {
     const { kind } = actions.conversation();
     const system = line.kind === 'system';
     attribute(node, 'data-seq', line.seq);
@@ -79,6 +106,7 @@ export function messageLine(store, actions) {
     const named = line.turn && !line.mine && !system && (kind !== 'direct' || actions.inThread);
     text(part(node, 'sender'), named ? store.people.name(line.sender_id) : '');
     showText(part(node, 'text'), line);
+    actions.files(part(node, 'files'), line.deleted_at ? [] : line.attachments ?? [], line.state === 'stored');
     showQuote(node, line);
     text(part(node, 'edited'), line.edited_at && !line.deleted_at ? 'edited' : '');
     showReactions(part(node, 'reactions'), line);
@@ -145,7 +173,7 @@ export function messageLine(store, actions) {
     }
     const conversation = actions.conversation();
     const isStored = line.state === 'stored';
-    const readers = isStored ? store.reading.readers(conversation, line) : [];
+    const readers = readersOf(line);
     let [sign, said] = isStored ? ['✓', 'Sent'] : ['○', 'Sending'];
     if (isStored && (conversation.delivered ?? 0) >= line.seq) [sign, said] = ['✓✓', 'Delivered'];
     if (readers.length) [sign, said] = ['✓✓', `Read by ${names(readers.map(({ name }) => name))}`];

@@ -16,7 +16,7 @@ export function messageList(store, line, { seen }) {
   const loading = element('p', { class: 'muted', testid: 'loading' }, 'Loading…');
   const hint = element('p', { class: 'muted empty' }, 'No messages yet. Say hello.');
   const scroll = element('div', {
-    class: 'scroll', role: 'log', 'aria-live': 'polite', tabindex: 0, 'aria-label': 'Messages',
+    class: 'scroll', role: 'log', 'aria-live': 'polite', 'aria-relevant': 'additions', tabindex: 0, 'aria-label': 'Messages',
     onscroll: scrolled, onkeydown: entered,
   }, loading, hint, items);
   const down = element('button', {
@@ -35,6 +35,9 @@ export function messageList(store, line, { seen }) {
     const lines = [...store.timeline.messages(shown).map(line.stored), ...pending.map(line.waiting)];
     const [top, height] = [scroll.scrollTop, scroll.scrollHeight];
     const before = items.firstElementChild;
+    // Read out what comes at the end while one looks, not the pages of history above it.
+    const isNews = before && lines[0]?.key === before.dataset.key && !shown.hasAfter;
+    attribute(scroll, 'aria-live', isNews ? 'polite' : 'off');
     line.mark(lines);
     keyed(items, lines, { key: ({ key }) => key, make: line.make, update: line.update });
     showNew(lines);
@@ -129,5 +132,11 @@ export function messageList(store, line, { seen }) {
     setTimeout(() => attribute(node, 'data-aimed', null), FLASH_MS);
   }
 
-  return { root, items, render, clear, toEnd, atEnd, show };
+  /** Back to a message, or to where messages are. */
+  function focus(seq) {
+    const node = /** @type {HTMLElement | null} */ (items.querySelector(`[data-seq="${seq}"]`));
+    (node ?? scroll).focus();
+  }
+
+  return { root, items, render, clear, toEnd, atEnd, show, focus };
 }

@@ -1,6 +1,7 @@
 // The thread beside the conversation: a message, what answers it, and a composer for one more.
 
 import { composer } from './composer.js';
+import { dropZone } from './drop.js';
 import { editor } from './editing.js';
 import { element, keyed, text } from './elements.js';
 import { messageLine } from './message.js';
@@ -17,7 +18,8 @@ export function threadPanel(store, deeds, actions, ui) {
   const lines = messageLine(store, { ...actions, inThread: true });
   const writing = composer(store, {
     conversation: actions.conversation,
-    send: (wire) => store.outbox.send(shown.conversation_id, wire, shown.seq),
+    place: () => `${shown?.conversation_id}/${shown?.seq}`,
+    send: (wire, _, attachments) => store.outbox.send(shown.conversation_id, wire, shown.seq, attachments),
     typing: actions.typing,
     label: 'Reply', testid: 'thread-composer', drafts: false,
   });
@@ -40,11 +42,18 @@ export function threadPanel(store, deeds, actions, ui) {
     type: 'button', class: 'close', 'aria-label': 'Close the thread', testid: 'close-thread',
     onclick: () => store.thread.close(),
   }, '×');
-  const root = element('aside', { class: 'thread', 'aria-label': 'Thread', testid: 'thread' },
+  const root = element('aside', { class: 'thread', 'aria-label': 'Thread', testid: 'thread', onkeydown: pressed },
     element('div', { class: 'conversation-head' }, element('h2', {}, 'Thread'), close), scroll, writing.root);
+  dropZone(root, writing.files);
+
+  function pressed(event) {
+    if (event.key !== 'Escape' || event.defaultPrevented || event.target.value) return; // what is written stays
+    store.thread.close();
+  }
 
   function render(conversation) {
     const open = store.thread.open;
+    if (!open && shown && root.contains(document.activeElement)) actions.back(shown.seq);
     root.hidden = !open;
     if (!open) {
       shown = null;

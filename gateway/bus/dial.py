@@ -1,0 +1,86 @@
+"""How to reach Redis: one server or a cluster, with TLS or without.
+
+app ─▶ Dial ─▶ bus, presence, limits. Nothing here tries again by itself: who asks knows better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisClusterException
+
+TIMEOUT_S = 2.0
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Where Redis is, and how to speak to it."""
+
+    url: str
+    cluster: bool = False
+    """The URL names one node of a Redis Cluster; it tells of the others."""
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    def pool(self, at: Address | None = None) -> ConnectionPool:
+        """Return connections to one server: the URL's, or another one of the same cluster."""
+        # The second protocol: there a message is an answer like any other.
+        pool = ConnectionPool.from_url(self.url, protocol=2, **self._options())
+        if at is not None:
+            pool.connection_kwargs.update(host=at[0], port=at[1])
+        return pool
+
+    def server(self, at: Address | None = None) -> Redis:
+        """Return a client of one server; who takes it closes it."""
+        client: Redis = Redis.from_pool(self.pool(at))
+        return client
+
+    def keys(self) -> Redis:
+        """Return a client for keys and scripts, which finds the right server by itself."""
+        if not self.cluster:
+            return self.server()
+        # It does all that presence and limits ask for; redis-py gives the two no common type.
+        client = _Cluster.from_url(self.url, protocol=2, **self._options())
+        return cast("Redis", client)
+
+    def _options(self) -> dict[str, Any]:
+        files = {
+            "ssl_ca_certs": self.ca_file,
+            "ssl_certfile": self.cert_file,
+            "ssl_keyfile": self.key_file,
+        }
+        return {
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": TIMEOUT_S,
+            "socket_connect_timeout": TIMEOUT_S,
+            "decode_responses": False,
+            **{name: str(path) for name, path in files.items() if path is not None},
+        }
+
+
+class _Cluster(RedisCluster):
+    """A cluster that cannot be reached is an outage: redis-py's own error for it is no RedisError.
+
+    Whoever bounds what Redis may do to them catches RedisError.
+    """
+
+    async def initialize(self, *args: Any, **kwargs: Any) -> RedisCluster:
+        try:
+            return await super().initialize(*args, **kwargs)
+        except RedisClusterException as error:
+            raise RedisConnectionError(str(error)) from error
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().execute_command(*args, **kwargs)
+        except RedisClusterException as error:
+            raise RedisConnectionError(str(error)) from error

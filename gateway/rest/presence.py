@@ -1,0 +1,71 @@
+"""Presence over HTTP: of many people at once, of a department for a wallboard, and one's own."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, Field, TypeAdapter
+
+from gateway import commands
+from gateway.errors import Invalid
+from gateway.people import presences
+from gateway.protocol import PresenceIs, PresencePage, PresenceSet, PresenceWatch
+from gateway.protocol.codec import validate
+from gateway.protocol.frame import MAX_INT, PlainText, frame
+from gateway.protocol.people import MAX_WATCHED, ChosenStatus
+from gateway.rest.depends import Asking, StrictRoute, answer
+
+router = APIRouter(prefix="/v1/presence", tags=["presence"], route_class=StrictRoute)
+
+IDS = re.compile(r"[0-9]{1,19}(,[0-9]{1,19})*")
+LONGEST = MAX_WATCHED * 20
+
+_watch: TypeAdapter[PresenceWatch] = TypeAdapter(PresenceWatch)
+
+
+@frame
+class Chosen:
+    """A status and a text; what is left out is not chosen."""
+
+    status: ChosenStatus | None = None
+    text: Annotated[PlainText, Field(max_length=140)] | None = None
+    until: AwareDatetime | None = None
+    """When both end by themselves."""
+
+
+@router.get("", response_model=PresencePage)
+async def look(
+    asking: Asking,
+    *,
+    employee_ids: Annotated[str | None, Query(max_length=LONGEST)] = None,
+    department: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
+    after: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_WATCHED)] = MAX_WATCHED,
+) -> Response:
+    """How these people are, by numbers with commas between them, or everybody of a department."""
+    if (employee_ids is None) == (department is None):
+        raise Invalid("Give either employee_ids or department.")
+    if department is not None:
+        if "\x00" in department:
+            raise Invalid("must not contain U+0000", path="department")
+        return answer(await presences.of_department(asking, department, after=after, limit=limit))
+    found = await presences.look(asking, _asked(employee_ids or ""))
+    people = sorted(found.presences, key=lambda one: one.employee_id)
+    return answer(PresencePage(presences=people, degraded=found.degraded))
+
+
+@router.put("/me", response_model=PresenceIs)
+async def choose(asking: Asking, body: Chosen) -> Response:
+    """Choose my status and text."""
+    command = PresenceSet(status=body.status, text=body.text, until=body.until)
+    return answer(await commands.run(asking, command))
+
+
+def _asked(employee_ids: str) -> PresenceWatch:
+    if not IDS.fullmatch(employee_ids):
+        raise Invalid("must be numbers with commas between them", path="employee_ids")
+    asked = {"employee_ids": [int(one) for one in employee_ids.split(",")]}
+    command: PresenceWatch = validate(_watch, asked)
+    return command

@@ -1,0 +1,53 @@
+"""What Redis was asked: by workers, and by the scripts that they have it run.
+
+scenarios ─▶ redis_watch. A script counts as one command, which is what it costs on the wire; what
+it does inside is told apart.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from redis import Redis
+
+INSIDE = frozenset(
+    {
+        "time", "hgetall", "hget", "hset", "hdel", "sadd", "srem", "smembers", "srandmember",
+        "zadd", "zrem", "zscore", "zrange", "zrevrange", "zrangebyscore", "zremrangebyscore",
+        "persist", "pexpire", "zcard", "scard", "get", "set", "del",
+    }
+)  # fmt: skip
+"""Commands that only our scripts use."""
+OURS = frozenset({"info", "config|resetstat"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How much Redis has done, up to a moment or between two."""
+
+    commands: int
+    steps: int
+    """What scripts did, too."""
+    at: float
+
+    def __sub__(self, before: Asked) -> Asked:
+        return Asked(
+            self.commands - before.commands, self.steps - before.steps, self.at - before.at
+        )
+
+    @property
+    def commands_per_s(self) -> float:
+        return self.commands / self.at
+
+
+def asked(redis: Redis) -> Asked:
+    """Return what Redis has been asked so far, without these questions."""
+    commands = steps = 0
+    for name, stat in redis.info("commandstats").items():
+        command = name.removeprefix("cmdstat_")
+        if command in INSIDE:
+            steps += int(stat["calls"])
+        elif command not in OURS:
+            commands += int(stat["calls"])
+    return Asked(commands, steps + commands, time.perf_counter())

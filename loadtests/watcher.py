@@ -1,0 +1,71 @@
+"""Clients that watch people, and what they were told of them.
+
+scenarios ─▶ Watcher ─▶ Member. A watcher reads every frame: what it says is checked, not only
+counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from loadtests.cast import Player
+from loadtests.fleet import Member
+from loadtests.raw_socket import masked
+
+Told = Callable[[int, str, float], None]
+"""Takes an employee, a status, and when that was read."""
+
+CHANGED = b'{"type":"presence.changed"'
+
+
+class Watcher:
+    """One client that watches some people."""
+
+    def __init__(self, player: Player, watched: Sequence[int], told: Told) -> None:
+        self.player = player
+        self.watched = watched
+        self.frames = 0
+        self.news = 0
+        self.refused = 0
+        self.known: dict[int, tuple[int, str]] = {}
+        """Whom it watches → version and status, as far as it was told."""
+        self._told = told
+        self.member: Member | None = None
+
+    async def arrive(self, index: int) -> float:
+        """Connect and watch; return when it was welcome."""
+        self.member = Member(self.player, self._hear)
+        await self.member.arrive(index)
+        at = time.perf_counter()
+        if self.watched:
+            self.ask({"type": "presence.watch", "id": 2, "employee_ids": list(self.watched)})
+        return at
+
+    def ask(self, said: dict[str, object]) -> None:
+        """Send a command without waiting for the answer."""
+        assert self.member is not None
+        self.member.write(masked(orjson.dumps(said)))
+
+    def _hear(self, payload: bytes) -> None:
+        if payload.startswith(CHANGED):
+            self.frames += 1
+            self._take(orjson.loads(payload)["presences"], time.perf_counter())
+        elif payload.startswith(b'{"id":2,"ok":{"presences"'):
+            self._take(orjson.loads(payload)["ok"]["presences"], 0.0)
+        elif b'"error"' in payload:
+            self.refused += 1
+
+    def _take(self, presences: list[dict[str, object]], at: float) -> None:
+        for said in presences:
+            employee_id, version = said["employee_id"], said["version"]
+            assert isinstance(employee_id, int)
+            assert isinstance(version, int)
+            status = str(said["status"])
+            if at:
+                self.news += 1
+                self._told(employee_id, status, at)
+            if self.known.get(employee_id, (-1, ""))[0] < version:
+                self.known[employee_id] = (version, status)

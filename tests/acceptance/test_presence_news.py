@@ -1,0 +1,54 @@
+"""What is shown of people after Redis was away, when the bus is back before presence is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisAway
+
+from gateway.protocol import PresenceChanged, PresenceSet, PresenceWatch
+from tests.acceptance.test_healing import lose_everything
+from tests.desk import IRYNA, OKSANA, Desk, eventually
+
+
+async def test_what_was_missed_is_told_once_presence_can_be_read_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compared while only the last known state could be read, it is compared again after that."""
+    oksana = await desk.client(OKSANA)
+    iryna = await desk.client(IRYNA, node=1)
+    await iryna.request(PresenceWatch(employee_ids=[OKSANA]))
+    deaf = desk.nodes[1]
+    presence: Any = deaf.node.services.presence
+    away, looked, check = asyncio.Event(), asyncio.Event(), deaf.node.upkeep._check
+    evaluate = presence._link._evaluate
+
+    async def unreachable(calls: Any) -> Any:
+        if away.is_set():
+            raise RedisAway("away")
+        return await evaluate(calls)
+
+    async def checked(*, lost_news: bool) -> None:
+        await check(lost_news=lost_news)
+        if lost_news:
+            looked.set()
+
+    monkeypatch.setattr(presence._link, "_evaluate", unreachable)
+    monkeypatch.setattr(deaf.node.upkeep, "_check", checked)
+    away.set()
+    presence._link.fail("a test")
+    end = lose_everything(desk.nodes[0])
+    await oksana.request(PresenceSet(status="busy", text=None))
+    end()
+
+    deaf.node.resynced()
+    async with asyncio.timeout(10):
+        await looked.wait()
+    away.clear()
+
+    await eventually(lambda: not presence.degraded)
+    async with asyncio.timeout(10):
+        while not [p for p in (await iryna.next(PresenceChanged)).presences if p.status == "busy"]:
+            pass

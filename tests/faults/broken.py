@@ -1,0 +1,176 @@
+"""A worker with one promise broken, in place of gateway.cli.worker: what the laboratory must find.
+
+`python -m tests.faults.broken NAME PARENT FD` patches the product, then serves. The product itself
+has no switch for any of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.bus import Announcement
+from gateway.chat import sends
+from gateway.chat.queries import messages as queries
+from gateway.chat.sends import Ask
+from gateway.cli import worker
+from gateway.protocol import Message
+from gateway.sockets.node import Node
+from gateway.sockets.streams import Streams
+
+_later: set[asyncio.Task[None]] = set()
+
+
+def no_sweep() -> None:
+    """Positions are compared after the bus was away, and never else."""
+    run = Streams.run
+
+    async def never(self: Streams, sweep_s: float) -> None:
+        await run(self, 1e9)
+
+    Streams.run = never  # type: ignore[method-assign]
+
+
+def no_resync() -> None:
+    """The bus comes back, and nobody asks what was missed."""
+
+    def nothing(self: Node) -> None: ...
+
+    Node.resynced = nothing  # type: ignore[method-assign]
+
+
+def early_ack() -> None:
+    """A message is acknowledged, and announced, before the COMMIT."""
+
+    async def store(asks: Sequence[Ask], *, wait: bool = False) -> list[Message | None]:
+        done: asyncio.Future[list[Message | None]] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(_store_slowly(asks, done))
+        _later.add(task)
+        task.add_done_callback(_later.discard)
+        return await done
+
+    sends._store = store
+
+
+async def _store_slowly(asks: Sequence[Ask], done: asyncio.Future[list[Message | None]]) -> None:
+    ctx = asks[0].ctx
+    try:
+        async with ctx.transaction() as tx:
+            found = await queries.insert(tx.conn, [ask.said for ask in asks], wait=len(asks) == 1)
+            for ask, stored in zip(asks, found, strict=True):
+                if stored is not None:
+                    await sends._tell(tx, ask.ctx.user_id, stored)
+            ctx.services.publish(tx.announcements)
+            tx.announcements.clear()
+            done.set_result([stored and stored.message for stored in found])
+            await asyncio.sleep(0.1)
+    except Exception as error:  # noqa: BLE001 - it was acknowledged; nobody wants to know
+        if not done.done():
+            done.set_exception(error)
+
+
+def no_key() -> None:
+    """What is sent again is stored again."""
+    insert = queries.insert
+
+    async def forgetful(conn: Any, said: Sequence[queries.Said], *, wait: bool) -> Any:
+        new = [replace(one, client_key=uuid.uuid4()) for one in said]
+        return await insert(conn, new, wait=wait)
+
+    queries.insert = forgetful
+
+
+def no_lock() -> None:
+    """Numbers are taken without the row's lock: who took the later one may commit first."""
+
+    async def store(asks: Sequence[Ask], *, wait: bool = False) -> list[Message | None]:
+        return [await _store_unlocked(ask) for ask in asks]
+
+    sends._store = store
+
+
+async def _store_unlocked(ask: Ask) -> Message | None:
+    said = ask.said
+    async with ask.ctx.reading() as conn:
+        taken = await conn.fetchrow(
+            """
+            -- broken.take_number
+            UPDATE realtime.conversations AS c
+               SET last_seq = c.last_seq + 1, last_change = c.last_change + 1,
+                   last_message_at = clock_timestamp()
+              FROM realtime.conversation_participants AS p
+             WHERE c.id = $1 AND p.conversation_id = c.id AND p.employee_id = $2
+               AND p.left_seq IS NULL
+            RETURNING c.last_seq, c.last_change
+            """,
+            said.conversation_id,
+            said.sender_id,
+        )
+    if taken is None:
+        return None
+    await asyncio.sleep(random.uniform(0.0, 0.3))
+    async with ask.ctx.statement() as tx:
+        row = await tx.conn.fetchrow(
+            """
+            -- broken.insert
+            INSERT INTO realtime.messages
+                   (conversation_id, seq, change, sender_id, client_key, body, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
+            RETURNING *, 0 AS reply_count, NULL AS reactions
+            """,
+            said.conversation_id,
+            taken["last_seq"],
+            taken["last_change"],
+            said.sender_id,
+            said.client_key,
+            said.text,
+        )
+        message = queries.to_message(row)
+        await sends._tell(tx, said.sender_id, queries.Stored(message, unmarked=False, draft=None))
+    return message
+
+
+def no_gap_fill() -> None:
+    """Whatever comes is delivered, whether or not something is missing before it."""
+
+    def accept(self: Streams, conversation_id: int, announcement: Announcement) -> None:
+        stream = self._streams.get(conversation_id)
+        if stream is not None and (stream.position or 0) < announcement.change:
+            stream.position = announcement.change
+            self._deliver(announcement)
+
+    Streams.accept = accept  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A broken product, and a run that is aimed at it."""
+
+    patch: Callable[[], None]
+    kinds: tuple[str, ...]
+    settings: dict[str, str] = field(default_factory=dict)
+    """With which the whole product still keeps its promises."""
+
+
+VARIANTS: dict[str, Variant] = {
+    "no_sweep": Variant(no_sweep, ("redis_cut", "redis_stall")),
+    "no_resync": Variant(no_resync, ("restart_redis", "kill_pubsub"), {"GATEWAY_SWEEP_S": "60"}),
+    "early_ack": Variant(early_ack, ("terminate_backends", "restart_postgres")),
+    "no_key": Variant(no_key, ("client_mute",)),
+    "no_lock": Variant(no_lock, ("kill_pubsub",)),
+    "no_gap_fill": Variant(no_gap_fill, ("kill_pubsub", "redis_cut")),
+}
+
+
+def main(name: str, parent: int, fds: list[int]) -> None:
+    VARIANTS[name].patch()
+    worker.main(parent, fds)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), [int(fd) for fd in sys.argv[3:]])

@@ -1,0 +1,417 @@
+"""What must be true of every run, whatever struck: pure functions of a history and the database.
+
+history, Truth ─▶ check ─▶ Findings: rule → evidence. What nobody knows the outcome of may be there
+or not, but never twice, and what is there must have reached everybody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from gateway.protocol import Message
+from loadtests.messenger.check import absences, gaps, miscounts, twice
+from loadtests.messenger.truth import Truth
+from tests.faults.deadlines import Deadlines
+from tests.faults.history import Heard, History, Sent
+
+Findings = dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of what is allowed."""
+
+    deliver_s: float = 5.0
+    """From the acknowledgement, or the end of the fault, until everybody has it."""
+    return_s: float = 30.0
+    """From losing a connection, or the end of the fault, until the next welcome."""
+    lease_s: float = 6.0
+    grace_s: float = 2.0
+    slack_s: float = 3.0
+    """What is announced is told a moment later: conflation, a sweep, a busy machine."""
+    acks: int = 20
+    heard: int = 50
+    """A run with fewer proves nothing."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is judged."""
+
+    history: History
+    truth: Truth
+    bounds: Bounds
+
+    @cached_property
+    def rows(self) -> dict[tuple[int, int], Message]:
+        """(conversation, seq) → what is stored there."""
+        return {
+            (cid, message.seq): message
+            for cid, room in self.truth.rooms.items()
+            for message in room.messages
+        }
+
+    @cached_property
+    def stored(self) -> dict[str, list[Message]]:
+        """What was said → where it is stored."""
+        found: dict[str, list[Message]] = defaultdict(list)
+        for message in self.rows.values():
+            found[message.text].append(message)
+        return found
+
+    @cached_property
+    def deadlines(self) -> Deadlines:
+        return Deadlines(self.history, self.bounds.deliver_s)
+
+    @cached_property
+    def by_session(self) -> dict[tuple[int, int], list[Heard]]:
+        """(connection, conversation) → what it was told, in the order in which it came."""
+        found: dict[tuple[int, int], list[Heard]] = defaultdict(list)
+        for one in self.history.heard:
+            found[one.session, one.conversation_id].append(one)
+        return found
+
+    @cached_property
+    def listed(self) -> dict[tuple[int, int], int]:
+        """(reader, conversation) → up to which change it was given a list's entry instead."""
+        found: dict[tuple[int, int], int] = defaultdict(int)
+        for session in self.history.sessions:
+            for cid in session.listed:
+                where = session.reader, cid
+                found[where] = max(found[where], session.positions[cid])
+        return found
+
+    @cached_property
+    def left_at(self) -> dict[int, float]:
+        """Reader → when they left and did not come back."""
+        last = {session.reader: session for session in self.history.sessions}
+        return {reader: session.ended_at or 0.0 for reader, session in last.items() if session.left}
+
+    @cached_property
+    def sent_at(self) -> dict[str, float]:
+        """What was said → when it was known to be stored, or at least tried."""
+        return {sent.text: sent.ended_at or sent.invoked_at for sent in self.history.sent}
+
+    def gone(self, reader: int, message: Message) -> bool:
+        """Say whether this reader left before they could be expected to hear of it."""
+        left_at = self.left_at.get(reader)
+        if left_at is None:
+            return False
+        sent_at = self.sent_at.get(message.text, left_at)
+        return self.deadlines.expected(reader, sent_at) + self.bounds.deliver_s > left_at
+
+    @cached_property
+    def first_heard(self) -> dict[tuple[int, int, int], Heard]:
+        """(reader, conversation, seq) → when it came first."""
+        found: dict[tuple[int, int, int], Heard] = {}
+        for one in self.history.heard:
+            if one.seq is not None:
+                found.setdefault((one.reader, one.conversation_id, one.seq), one)
+        return found
+
+
+Rule = Callable[[Case], Iterator[str]]
+
+
+# --- what is stored ------------------------------------------------------------------------
+
+
+def lost(case: Case) -> Iterator[str]:
+    """An acknowledged message is not stored as it was acknowledged."""
+    for sent in case.history.sent:
+        if sent.outcome != "ok" or sent.seq is None:
+            continue
+        row = case.rows.get((sent.conversation_id, sent.seq))
+        if row is None:
+            yield f"{_said(sent)} was acknowledged as {sent.seq}, and is not there"
+        elif (row.sender_id, row.text) != (sent.writer, sent.text):
+            yield f"{_said(sent)} was acknowledged as {sent.seq}, where there is {row.text!r}"
+
+
+def duplicated(case: Case) -> Iterator[str]:
+    """One message is stored twice."""
+    for sent in case.history.sent:
+        found = case.stored.get(sent.text, [])
+        if len(found) > 1:
+            yield f"{_said(sent)}, tried {sent.tries} times, is {[one.seq for one in found]}"
+    for cid, room in case.truth.rooms.items():
+        for what in twice(room):
+            yield f"conversation {cid}: {what}"
+
+
+def refused(case: Case) -> Iterator[str]:
+    """What was refused is stored all the same, or what should be done was refused."""
+    for sent in case.history.sent:
+        if sent.outcome == "fail" and case.stored.get(sent.text):
+            yield f"{_said(sent)} was refused, and is stored"
+    for code, times in case.history.refusals.items():
+        yield f"{code}, {times} times"
+
+
+def numbers(case: Case) -> Iterator[str]:
+    """Numbers are missing, or there twice."""
+    for cid, room in case.truth.rooms.items():
+        for what in gaps(room):
+            yield f"conversation {cid}: {what}"
+
+
+def realtime(case: Case) -> Iterator[str]:
+    """What was sent after another was acknowledged stands before it."""
+    by_room: dict[int, list[Sent]] = defaultdict(list)
+    for sent in case.history.sent:
+        if sent.outcome == "ok":
+            by_room[sent.conversation_id].append(sent)
+    for sents in by_room.values():
+        ended = sorted(sents, key=lambda one: one.ended_at or 0.0)
+        highest: Sent | None = None
+        index = 0
+        for sent in sorted(sents, key=lambda one: one.invoked_at):
+            while index < len(ended) and (ended[index].ended_at or 0.0) < sent.invoked_at:
+                if highest is None or (ended[index].seq or 0) > (highest.seq or 0):
+                    highest = ended[index]
+                index += 1
+            if highest is not None and (sent.seq or 0) < (highest.seq or 0):
+                yield f"{_said(sent)} is {sent.seq}, after {highest.seq} was acknowledged"
+
+
+# --- what was heard ------------------------------------------------------------------------
+
+
+def order(case: Case) -> Iterator[str]:
+    """A connection was told messages in another order than the conversation's, or one twice.
+
+    Who comes into a conversation is told it from its beginning, each time: visitors are left out.
+    """
+    for (session, cid), told in case.by_session.items():
+        for before, after in pairwise(one for one in told if one.seq is not None):
+            visits = after.reader in case.history.visitors.get(cid, ())
+            if after.change <= before.change and not visits:
+                yield (
+                    f"reader {after.reader}, connection {session}, conversation {cid}: "
+                    f"{after.change} ({after.how}) after {before.change} ({before.how})"
+                )
+
+
+def gap(case: Case) -> Iterator[str]:
+    """A connection was told a later message without the one before it."""
+    changes = {
+        cid: sorted(message.change for message in room.messages)
+        for cid, room in case.truth.rooms.items()
+    }
+    for session in case.history.sessions:
+        for cid, position in session.positions.items():
+            if session.reader not in case.history.members.get(cid, ()):
+                continue
+            told = case.by_session.get((session.number, cid), [])
+            heard = {one.change for one in told}
+            last = max(heard, default=position)
+            missing = [one for one in changes[cid] if position < one < last and one not in heard]
+            if missing:
+                yield (
+                    f"reader {session.reader}, connection {session.number}, conversation {cid}: "
+                    f"from {position} to {last} without {missing[:5]}"
+                )
+
+
+def content(case: Case) -> Iterator[str]:
+    """What was heard is not what is stored."""
+    for one in case.history.heard:
+        if one.seq is None:
+            continue
+        row = case.rows.get((one.conversation_id, one.seq))
+        if row is None:
+            yield f"{_heard(one)} is not stored"
+        elif (row.text, row.client_key, row.change) != (one.text, one.key, one.change):
+            yield f"{_heard(one)} was {one.text!r}, change {one.change}; is {row.text!r}"
+
+
+def undelivered(case: Case) -> Iterator[str]:
+    """Somebody never heard a stored message."""
+    for cid, readers in case.history.members.items():
+        for message in case.truth.rooms[cid].messages:
+            for reader in readers:
+                if (
+                    (reader, cid, message.seq) not in case.first_heard
+                    and message.change > case.listed.get((reader, cid), 0)
+                    and not case.gone(reader, message)
+                ):
+                    yield f"reader {reader} never heard {cid}/{message.seq}{_during(case, message)}"
+
+
+def late(case: Case) -> Iterator[str]:
+    """Somebody heard a message later than promised."""
+    for sent, one, late_s in lateness(case):
+        if late_s > case.bounds.deliver_s:
+            yield f"{_heard(one)} came {late_s:.1f} s late{_during_sent(sent)}"
+
+
+def lateness(case: Case) -> Iterator[tuple[Sent, Heard, float]]:
+    """Yield how long after it could be expected each acknowledged message came to each reader."""
+    for sent in case.history.sent:
+        if sent.outcome != "ok" or sent.ended_at is None or sent.seq is None:
+            continue
+        for reader in case.history.members.get(sent.conversation_id, ()):
+            one = case.first_heard.get((reader, sent.conversation_id, sent.seq))
+            if one is not None:
+                due = case.deadlines.expected(reader, sent.ended_at)
+                yield sent, one, max(0.0, one.at - due)
+
+
+def trespass(case: Case) -> Iterator[str]:
+    """Somebody heard what was said while they were not in the conversation."""
+    for cid, visitors in case.history.visitors.items():
+        for visitor in visitors:
+            away = list(absences(case.truth.rooms[cid], visitor, inside=True))
+            for one in case.history.heard:
+                if one.reader != visitor or one.conversation_id != cid or one.seq is None:
+                    continue
+                for gone, back, _ in away:
+                    if gone < one.seq < back:
+                        yield f"{_heard(one)}, away from {gone} to {back}"
+    for one in case.history.heard:
+        cid = one.conversation_id
+        let_in = (*case.history.members.get(cid, ()), *case.history.visitors.get(cid, ()))
+        if cid in case.truth.rooms and one.reader not in let_in:
+            yield f"{_heard(one)}, and was never in it"
+
+
+# --- what is shown -------------------------------------------------------------------------
+
+
+def unread(case: Case) -> Iterator[str]:
+    """A device shows other unread counts than one plain statement counts."""
+    for reader, view in case.history.views.items():
+        if reader in case.history.present:
+            for what in miscounts(view, case.truth):
+                yield f"reader {reader}: {what}"
+
+
+def presence(case: Case) -> Iterator[str]:
+    """At the end somebody is shown another status than they have."""
+    for watcher, shown in case.history.shown.items():
+        for employee_id, status in shown.items():
+            if (status == "offline") == (employee_id in case.history.present):
+                is_ = "connected" if employee_id in case.history.present else "not connected"
+                yield f"reader {watcher} sees {employee_id} {status}, who is {is_}"
+
+
+def offline(case: Case) -> Iterator[str]:
+    """Somebody was announced offline who was connected all the time."""
+    sessions = defaultdict(list)
+    for session in case.history.sessions:
+        sessions[session.reader].append(session)
+    for notice in case.history.notices:
+        if notice.status != "offline":
+            continue
+        since = _told_late(case, notice.at) - case.bounds.slack_s
+        for session in sessions[notice.employee_id]:
+            if session.up(since, notice.at) and not _buried(case, session.worker, notice.at):
+                yield (
+                    f"reader {notice.watcher} was told at {_at(case, notice.at)} that "
+                    f"{notice.employee_id} is offline, who was connected to worker "
+                    f"{session.worker + 1} since {_at(case, session.began_at)}"
+                )
+
+
+def _told_late(case: Case, at: float) -> float:
+    """Return since when what was told now may have been true: faults hold up what is told."""
+    slack_s = case.bounds.slack_s
+    held = [
+        fault for fault in case.history.faults if fault.began_at <= at <= fault.over_at + slack_s
+    ]
+    return min((fault.began_at for fault in held), default=at)
+
+
+def _buried(case: Case, worker: int, at: float) -> bool:
+    """Say whether that worker was out of the others' reach for as long as a lease lasts."""
+    bounds = case.bounds
+    for fault in case.history.faults:
+        reaches = fault.kind in {"stop_worker", "kill_worker"} or fault.kind.startswith(
+            ("redis_", "namespace_")
+        )
+        # Its last renewal may be a third of the lease old when the fault begins.
+        if reaches and fault.worker == worker and at - fault.began_at >= bounds.lease_s * 2 / 3:
+            long = fault.ended_at - fault.began_at >= bounds.lease_s * 2 / 3 - 0.5
+            if long and at <= fault.over_at + bounds.lease_s + bounds.grace_s + bounds.slack_s:
+                return True
+    return False
+
+
+def absent(case: Case) -> Iterator[str]:
+    """Somebody did not come back in time."""
+    sessions = defaultdict(list)
+    for session in case.history.sessions:
+        sessions[session.reader].append(session)
+    for reader, held in sessions.items():
+        for before, after in pairwise(held):
+            if before.ended_at is None or before.left:
+                continue
+            due = case.deadlines.after_faults(before.ended_at)
+            if after.began_at - due > case.bounds.return_s and reader in case.history.present:
+                yield f"reader {reader} was away for {after.began_at - before.ended_at:.1f} s"
+
+
+# --- whether it means anything -------------------------------------------------------------
+
+
+def vacuity(case: Case) -> Iterator[str]:
+    """The run proves nothing: hardly anything happened, or a fault did nothing."""
+    acked = [sent for sent in case.history.sent if sent.outcome == "ok"]
+    if len(acked) < case.bounds.acks:
+        yield f"only {len(acked)} messages were acknowledged"
+    if len(case.history.heard) < case.bounds.heard:
+        yield f"only {len(case.history.heard)} changes were heard"
+    if not case.history.faults:
+        yield "nothing struck"
+    quiet = Counter(sent.during for sent in acked)
+    for fault in case.history.faults:
+        if not fault.trace:
+            yield f"{fault} left no trace"
+        if not quiet[str(fault)]:
+            yield f"nothing sent for {fault} was acknowledged"
+
+
+RULES: dict[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        lost, duplicated, refused, numbers, realtime, order, gap, content, undelivered, late,
+        trespass, unread, presence, offline, absent, vacuity,
+    )
+}  # fmt: skip
+
+
+def check(history: History, truth: Truth, bounds: Bounds) -> Findings:
+    """Return rule → what speaks against it, most of them nothing."""
+    case = Case(history, truth, bounds)
+    return {name: list(rule(case)) for name, rule in RULES.items()}
+
+
+# --- words ---------------------------------------------------------------------------------
+
+
+def _during(case: Case, message: Message) -> str:
+    for sent in case.history.sent:
+        if sent.text == message.text:
+            return f", sent at {_at(case, sent.invoked_at)} ({sent.outcome}){_during_sent(sent)}"
+    return ""
+
+
+def _during_sent(sent: Sent) -> str:
+    return f", during {sent.during}" if sent.during else ""
+
+
+def _said(sent: Sent) -> str:
+    return f"{sent.text!r} of {sent.writer} in {sent.conversation_id}{_during_sent(sent)}"
+
+
+def _heard(one: Heard) -> str:
+    where = f"{one.conversation_id}/{one.seq}"
+    return f"reader {one.reader}, connection {one.session} ({one.how}): {where}"
+
+
+def _at(case: Case, at: float) -> str:
+    return f"{at - case.history.began_at:.1f} s"

@@ -1,0 +1,137 @@
+"""What everybody did and saw in one run: nothing here judges.
+
+crowd, injector ─▶ History ─▶ checker. Times are seconds of one clock, time.monotonic's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from loadtests.messenger.view import View
+
+Outcome = Literal["ok", "fail", "info"]
+
+
+@dataclass(slots=True)
+class Sent:
+    """A message that somebody wanted to send; `info` while nobody knows what became of it."""
+
+    writer: int
+    conversation_id: int
+    key: UUID
+    text: str
+    """Unlike any other."""
+    invoked_at: float
+    during: str = ""
+    """The fault for which it was sent; nothing for what is written all the time."""
+    outcome: Outcome = "info"
+    ended_at: float | None = None
+    seq: int | None = None
+    tries: int = 1
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection of one reader, from its welcome on."""
+
+    number: int
+    reader: int
+    worker: int
+    began_at: float
+    positions: dict[int, int]
+    """conversation → the change after which it is told everything."""
+    listed: frozenset[int] = frozenset()
+    """Those of which it was given a list's entry instead of what it had missed."""
+    left: bool = False
+    """It was ended on purpose."""
+    ended_at: float | None = None
+    silent_from: float | None = None
+    """Since then nothing passes, and neither end has been told."""
+    in_doubt_from: float | None = None
+    """Since then the gateway may have given it up: its ping had no answer in time."""
+
+    def up(self, since: float, until: float) -> bool:
+        """Say whether it worked, on both ends, for all of that time."""
+        ends = (self.ended_at, self.silent_from, self.in_doubt_from)
+        return self.began_at <= since and min(end or until for end in ends) >= until
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A change of a conversation that a connection was told."""
+
+    session: int
+    reader: int
+    conversation_id: int
+    change: int
+    at: float
+    how: Literal["live", "resume"]
+    type: str = "message.created"
+    seq: int | None = None
+    """Of a message that was stored; nothing for other changes."""
+    key: UUID | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A fault that has happened."""
+
+    number: int
+    name: str
+    kind: str
+    worker: int | None
+    """None when it struck all."""
+    began_at: float
+    ended_at: float
+    trace: int
+    """What it was seen to do: connections cut, bytes held up … 0 when it did nothing."""
+    recovery_s: float = 0.0
+
+    @property
+    def over_at(self) -> float:
+        return self.ended_at + self.recovery_s
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What somebody was told of somebody's presence."""
+
+    watcher: int
+    employee_id: int
+    status: str
+    at: float
+
+
+@dataclass(slots=True)
+class History:
+    """One run."""
+
+    members: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """conversation → who is in it from the first to the last moment."""
+    visitors: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """conversation → who comes and goes."""
+    watched: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """reader → whose presence it shows."""
+    sent: list[Sent] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    faults: list[Struck] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    refusals: dict[str, int] = field(default_factory=dict)
+    """Error codes of refused commands that should have been done."""
+    began_at: float = 0.0
+    ended_at: float = 0.0
+    """When the last fault was over and everybody had had time to get right."""
+
+    views: dict[int, View] = field(default_factory=dict)
+    """At the end: reader → the unread counts that it shows."""
+    shown: dict[int, dict[int, str]] = field(default_factory=dict)
+    """At the end: reader → whom it watches → their status."""
+    present: frozenset[int] = frozenset()
+    """At the end: who is connected."""

@@ -1,0 +1,114 @@
+"""What a run came to, as figures and as text.
+
+Outcome ─▶ figures ─▶ JSON, or a table. Evidence is named, a few lines of each rule.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from tests.faults.checker import RULES, Case, lateness
+from tests.faults.history import History, Sent
+from tests.faults.laboratory import Outcome, Plan
+
+NAMED = 5
+"""Of the evidence for each rule so many lines are shown."""
+CALM = "calm"
+
+
+def figures(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """Return everything that is counted and measured."""
+    history = outcome.history
+    outcomes = Counter(sent.outcome for sent in history.sent)
+    how = Counter(one.how for one in history.heard)
+    return {
+        "seed": plan.seed,
+        "seconds": round(history.ended_at - history.began_at),
+        "clients": plan.clients,
+        "workers": plan.stage.workers,
+        "messages": {
+            "acknowledged": outcomes["ok"],
+            "refused": outcomes["fail"],
+            "unknown": outcomes["info"],
+            "tried_again": sum(sent.tries > 1 for sent in history.sent),
+        },
+        "heard": {"live": how["live"], "by_resume": how["resume"]},
+        "healed_by_sweep_or_gap_fill": outcome.healed,
+        "reconnects": outcome.reconnects,
+        "faults": _by_kind(plan, outcome),
+        "violations": {name: len(outcome.findings[name]) for name in RULES},
+    }
+
+
+def _by_kind(plan: Plan, outcome: Outcome) -> dict[str, dict[str, Any]]:
+    case = Case(outcome.history, outcome.truth, plan.bounds)
+    late: dict[str, float] = defaultdict(float)
+    raw: dict[str, float] = defaultdict(float)
+    sent: Counter[str] = Counter()
+    for one in outcome.history.sent:
+        if one.outcome == "ok":
+            sent[_kind(outcome.history, one)] += 1
+    for one, heard, late_s in lateness(case):
+        kind = _kind(outcome.history, one)
+        late[kind] = max(late[kind], late_s)
+        raw[kind] = max(raw[kind], heard.at - (one.ended_at or 0.0))
+    times = Counter(fault.kind for fault in outcome.history.faults)
+    found: dict[str, dict[str, Any]] = {}
+    for kind in [*sorted(times), CALM]:
+        numbers = [fault.number for fault in outcome.history.faults if fault.kind == kind]
+        found[kind] = {
+            "times": times[kind],
+            "acknowledged": sent[kind],
+            "late_s": round(late[kind], 2),
+            "after_ack_s": round(raw[kind], 2),
+            "reconnects": sum(outcome.reconnects_during.get(one, 0) for one in numbers),
+            "presence_s": round(
+                max((outcome.presence_s.get(one, float("nan")) for one in numbers), default=0.0), 1
+            ),
+        }
+    return found
+
+
+def _kind(history: History, sent: Sent) -> str:
+    """Return during which kind of fault it was on its way."""
+    for fault in history.faults:
+        if sent.invoked_at <= fault.over_at and (sent.ended_at or 0.0) >= fault.began_at:
+            return fault.kind
+    return CALM
+
+
+def text(said: dict[str, Any], outcome: Outcome) -> str:
+    """Return it for people."""
+    messages, heard = said["messages"], said["heard"]
+    lines = [
+        "",
+        f"seed {said['seed']}: {said['clients']} clients, {said['workers']} workers, "
+        f"{said['seconds']} s",
+        f"  messages: {messages['acknowledged']} acknowledged, {messages['refused']} refused, "
+        f"{messages['unknown']} unknown, {messages['tried_again']} tried again",
+        f"  heard: {heard['live']} live, {heard['by_resume']} by resume; "
+        f"{said['healed_by_sweep_or_gap_fill']} healed by sweep or gap fill",
+        f"  reconnects: {said['reconnects']}",
+        "",
+        f"  {'fault':<22}{'times':>6}{'acked':>7}{'late s':>8}{'after ack s':>13}"
+        f"{'reconnects':>12}{'presence s':>12}",
+    ]
+    for kind, one in said["faults"].items():
+        lines.append(
+            f"  {kind:<22}{one['times']:>6}{one['acknowledged']:>7}{one['late_s']:>8}"
+            f"{one['after_ack_s']:>13}{one['reconnects']:>12}{one['presence_s']:>12}"
+        )
+    lines.append("")
+    for name, evidence in outcome.findings.items():
+        if evidence:
+            lines.append(f"  VIOLATED {name}, {len(evidence)} times: {_meaning(name)}")
+            lines += [f"    {line}" for line in evidence[:NAMED]]
+    if not any(outcome.findings.values()):
+        lines.append(f"  nothing violated: {', '.join(RULES)}")
+    return "\n".join(lines)
+
+
+def _meaning(rule: str) -> str:
+    """Return the first line of what a rule says of itself."""
+    return (RULES[rule].__doc__ or "").partition("\n")[0]

@@ -1,0 +1,164 @@
+"""Everything that one run stands on, with a proxy in every place where a network is.
+
+laboratory ─▶ open_stage ─▶ Stage. Clients reach a worker through one proxy, and each worker has a
+Redis and a PostgreSQL proxy of its own, so that one of them can be cut off alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import orjson
+
+from gateway import db, demo
+from gateway.auth import Tokens
+from loadtests.fleet import NO_LIMITS
+from tests.faults.namespaces import Namespace, namespace
+from tests.faults.proxy import Proxy
+from tests.faults.servers import Servers
+from tests.faults.workers import PRODUCT, Worker
+
+LEASE_S = 6.0
+GRACE_S = 2.0
+SETTINGS = {
+    **NO_LIMITS,
+    "GATEWAY_DEMO": "true",
+    "GATEWAY_DRAIN_S": "1",
+    "GATEWAY_LOG_LEVEL": "warning",
+    "GATEWAY_PING_S": "2",
+    "GATEWAY_PONG_S": "2",
+    "GATEWAY_PRESENCE_LEASE_S": f"{LEASE_S:g}",
+    "GATEWAY_PRESENCE_GRACE_S": f"{GRACE_S:g}",
+    "GATEWAY_UPKEEP_S": "2",
+}
+"""Shorter times than in production, in the same proportions, and no limits: one machine stands for
+many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """What is to be opened."""
+
+    workers: int
+    in_namespaces: Sequence[int] = ()
+    durable: bool = True
+    module: Sequence[str] = PRODUCT
+    settings: Mapping[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Stage:
+    """It is open."""
+
+    servers: Servers
+    workers: list[Worker]
+    doors: list[Proxy]
+    """Worker → the way of clients to it."""
+    redis: list[Proxy]
+    postgres: list[Proxy]
+    namespaces: dict[int, Namespace]
+    tokens: Tokens
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"ws://127.0.0.1:{door.port}/v1/ws" for door in self.doors]
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """Lend a connection that goes past every proxy."""
+        conn = await asyncpg.connect(self.servers.postgres.dsn())
+        try:
+            await conn.set_type_codec(
+                "jsonb", encoder=str, decoder=orjson.loads, schema="pg_catalog", format="text"
+            )
+            yield conn
+        finally:
+            await conn.close()
+
+    def heal(self) -> None:
+        """Open every way."""
+        for proxy in (*self.doors, *self.redis, *self.postgres):
+            proxy.set("open")
+        for one in self.namespaces.values():
+            for link in one.links:
+                one.set(link, up=True)
+
+
+@asynccontextmanager
+async def open_stage(wanted: Set) -> AsyncIterator[Stage]:
+    """Start everything; end and remove it afterwards."""
+    with _directory() as directory:
+        servers = Servers(directory, durable=wanted.durable)
+        async with AsyncExitStack() as stack:
+            stack.callback(servers.close)
+            servers.open()
+            await _prepare(servers.postgres.dsn())
+            stage = await _build(stack, servers, wanted, directory)
+            for worker in stage.workers:
+                worker.start()
+            await asyncio.gather(*(worker.until_ready() for worker in stage.workers))
+            yield stage
+
+
+async def _build(stack: AsyncExitStack, servers: Servers, wanted: Set, directory: Path) -> Stage:
+    secret = secrets.token_hex(32)
+    stage = Stage(servers, [], [], [], [], {}, Tokens(secret, "crm-gateway", "crm-gateway"))
+    for number in range(wanted.workers):
+        prefix: Sequence[str] = ()
+        redis_host = postgres_host = "127.0.0.1"
+        if number in wanted.in_namespaces:
+            inside = stage.namespaces[number] = stack.enter_context(namespace())
+            prefix, redis_host = inside.command, inside.redis_host
+            postgres_host = inside.postgres_host
+        redis = await stack.enter_async_context(Proxy(servers.redis_socket, host=redis_host))
+        postgres = await stack.enter_async_context(
+            Proxy(servers.postgres_socket, host=postgres_host)
+        )
+        worker = Worker(
+            number,
+            {
+                **SETTINGS,
+                "GATEWAY_TOKEN_SECRET": secret,
+                "GATEWAY_REDIS_URL": f"redis://{redis_host}:{redis.port}/0",
+                "GATEWAY_DATABASE_URL": (
+                    f"postgresql://gateway@{postgres_host}:{postgres.port}/gateway?sslmode=disable"
+                ),
+                **(wanted.settings or {}),
+            },
+            directory / f"worker-{number + 1}.log",
+            module=wanted.module,
+            prefix=prefix,
+        )
+        stack.callback(worker.close)
+        stage.workers.append(worker)
+        stage.redis.append(redis)
+        stage.postgres.append(postgres)
+        stage.doors.append(await stack.enter_async_context(Proxy(worker.port)))
+    return stage
+
+
+async def _prepare(dsn: str) -> None:
+    conn = await db.connect(dsn, application_name="faults")
+    try:
+        await db.migrate(conn)
+        await demo.install(conn)
+    finally:
+        await conn.close()
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """Give a directory with a short path: sockets live in it."""
+    directory = Path(tempfile.mkdtemp(prefix="gateway-faults-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,92 @@
+"""The laboratory, small: real workers under two faults; and a worker broken on purpose is found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.faults.checker import RULES
+from tests.faults.laboratory import BOUNDS, Plan, run
+from tests.faults.proxy import Proxy
+from tests.faults.schedule import Fault
+from tests.faults.stage import Set
+
+
+async def test_nothing_is_lost_when_redis_and_connections_are_cut() -> None:
+    """Two workers, a dozen people: a worker is cut off from Redis, then every backend is ended."""
+    faults = (
+        Fault(0, "redis_cut", 0, 0.3, 1.2, (0.3, 0.6, 0.9)),
+        Fault(1, "terminate_backends", 0, 2.2, 0.3, (0.0, 0.1, 0.2)),
+    )
+    soon = {"GATEWAY_PRESENCE_GRACE_S": "0.3", "GATEWAY_UPKEEP_S": "0.5"}
+    stage = Set(2, durable=False, settings=soon)
+    plan = Plan(stage, faults, clients=12, rate=30.0, seconds=2.8, seed=1, bounds=BOUNDS)
+
+    outcome = await run(plan, lambda _: None)
+
+    assert outcome.findings == {name: [] for name in RULES}
+    assert outcome.history.faults[0].trace
+    assert outcome.healed  # the sweep found what Redis did not bring
+
+
+@asynccontextmanager
+async def echo(directory: Path) -> AsyncIterator[Proxy]:
+    """Give a proxy to a server that says again what it is told."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            writer.write(data)
+        writer.close()
+
+    server = await asyncio.start_unix_server(answer, directory / "echo.sock")
+    async with Proxy(directory / "echo.sock") as proxy:
+        yield proxy
+    server.close()
+
+
+async def said(proxy: Proxy, reader: asyncio.StreamReader, within_s: float) -> bytes | None:
+    """Return what comes back; b"" when it is over, None when nothing comes."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await reader.read(100)
+    except TimeoutError:
+        return None
+    except ConnectionResetError:
+        return b""
+
+
+async def test_the_network_is_as_bad_as_it_says(tmp_path: Path) -> None:
+    """Stalled it holds back, cut it resets and refuses, and what fell silent stays so."""
+    async with echo(tmp_path) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"open")
+        assert await said(proxy, reader, 5) == b"open"
+
+        proxy.set("stall")
+        writer.write(b"held")
+        assert await said(proxy, reader, 0.1) is None
+        proxy.set("open")
+        assert await said(proxy, reader, 5) == b"held"
+
+        proxy.set("delay", delay_s=0.1)
+        writer.write(b"slow")
+        assert await said(proxy, reader, 0.05) is None
+        assert await said(proxy, reader, 5) == b"slow"
+
+        proxy.set("blackhole")
+        proxy.set("open")
+        writer.write(b"lost")
+        assert await said(proxy, reader, 0.1) is None
+        fresh, other = await asyncio.open_connection("127.0.0.1", proxy.port)
+        other.write(b"fresh")
+        assert await said(proxy, fresh, 5) == b"fresh"
+
+        proxy.set("cut")
+        assert await said(proxy, fresh, 5) == b""
+        refused, third = await asyncio.open_connection("127.0.0.1", proxy.port)
+        assert await said(proxy, refused, 5) == b""
+        assert proxy.touched >= 5
+        for one in (writer, other, third):
+            one.close()

@@ -1,0 +1,97 @@
+"""A client's connection that writes down what comes over the wire, before the client looks at it.
+
+crowd ─▶ Wire (gateway.client) ─▶ History. The client drops repeats and asks for what it missed;
+what the gateway promises is judged by what it sent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from loadtests.messenger.client import Roaming
+from tests.faults.history import Heard, History, Session
+
+
+class Wire(Roaming):
+    """One reader's way in; `ways` is address → worker.
+
+    The first one is home: whoever has lost it tries another one, then home, then a third …
+    """
+
+    def __init__(
+        self,
+        ways: Mapping[str, int],
+        token: str,
+        *,
+        reader: int,
+        history: History,
+        welcomed: Callable[[], None],
+    ) -> None:
+        home, *others = ways
+        super().__init__([url for other in others or [home] for url in (home, other)], token)
+        self._home = home
+        self._workers = ways
+        self._reader = reader
+        self._history = history
+        self._tell = welcomed
+        self.session: Session | None = None
+
+    async def go_home(self) -> None:
+        """Come back to the first address, if this is another one."""
+        if self.session is not None and self._url != self._home:
+            await self.drop()
+
+    def _welcomed(self, said: dict[str, Any], resumed: dict[int, int]) -> None:
+        reload = set(said["reload"])
+        positions = {one["id"]: one["last_change"] for one in said["conversations"]}
+        told = said["changes"]
+        followed = {cid: position for cid, position in resumed.items() if cid not in reload}
+        listed = frozenset(positions.keys() - followed.keys())
+        self.session = Session(
+            len(self._history.sessions),
+            self._reader,
+            self._workers[self._url],
+            time.monotonic(),
+            positions | followed,
+            listed,
+        )
+        self._history.sessions.append(self.session)
+        for events in told.values():
+            for event in events:
+                self._note(event, "resume")
+        super()._welcomed(said, resumed)
+        self._tell()
+
+    async def _take(self, said: dict[str, Any]) -> None:
+        if said.get("change"):
+            self._note(said, "live")
+        await super()._take(said)
+
+    def _drop(self) -> None:
+        if self.session is not None and self.session.ended_at is None:
+            self.session.ended_at = time.monotonic()
+        super()._drop()
+
+    def _note(self, event: dict[str, Any], how: Any) -> None:
+        cid = event.get("conversation_id")
+        if cid is None or self.session is None or event["type"] == "conversation.created":
+            return  # the last one is a snapshot, as of the change that let somebody in
+        message = event.get("message") if event["type"] == "message.created" else None
+        key = message and message.get("client_key")
+        self._history.heard.append(
+            Heard(
+                self.session.number,
+                self._reader,
+                cid,
+                event["change"],
+                time.monotonic(),
+                how,
+                event["type"],
+                message and message["seq"],
+                UUID(key) if key else None,
+                message["text"] if message else "",
+            )
+        )
