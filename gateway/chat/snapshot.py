@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, cast
 
-from gateway.chat.queries.messages import to_reactions
+from gateway.chat.queries.messages import to_attachments, to_reactions
 from gateway.chat.queries.overview import Line
 from gateway.chat.rosters import Roster
 from gateway.chat.views import Asked, View, unread_of
@@ -126,5 +126,6 @@ def _newest(line: Line) -> Message | None:
         mention_ids=line.mention_ids or [],
         mention_all=line.mention_all,
         reactions=to_reactions(line.reactions),
+        attachments=to_attachments(line.attachments),
         edited_at=line.edited_at,
     )

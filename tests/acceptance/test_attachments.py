@@ -18,6 +18,7 @@ from gateway.protocol import (
     AttachmentCreate,
     AttachmentCreated,
     ConversationCreate,
+    ConversationList,
     FileLimits,
     MessageCreated,
     MessageDeleted,
@@ -94,6 +95,9 @@ async def test_a_file_goes_from_one_node_to_the_other(office: Desk, tmp_path: Pa
     ]
     assert (await petro.next(MessageCreated)).message == sent
     assert (await petro.history(conversation_id)).messages == [sent]
+    listed = (await petro.request(ConversationList())).conversations
+    newly = (await office.client(PETRO)).welcome.conversations
+    assert listed[0].last_message == newly[0].last_message == sent
     assert (await petro.changes(conversation_id, 0)).events[-1]["message"]["attachments"]
     assert await petro.download(first) == PNG
     assert await petro.download(second) == path.read_bytes()

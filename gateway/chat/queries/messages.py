@@ -33,7 +33,7 @@ def to_message(row: Any) -> Message:
         mention_ids=row["mention_ids"] or [],
         mention_all=row["mention_all"],
         reactions=to_reactions(row["reactions"]),
-        attachments=[Attachment(**item) for item in row["attachments"] or ()],
+        attachments=to_attachments(row["attachments"]),
         edited_at=row["edited_at"],
         deleted_at=row["deleted_at"],
     )
@@ -47,6 +47,11 @@ def to_reactions(items: Iterable[dict[str, Any]] | None) -> list[Reaction]:
         )
         for item in items or ()
     ]
+
+
+def to_attachments(items: Iterable[dict[str, Any]] | None) -> list[Attachment]:
+    """Make attachments of what a message's row says of its files."""
+    return [Attachment(**item) for item in items or ()]
 
 
 @dataclass(frozen=True, slots=True)

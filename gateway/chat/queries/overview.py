@@ -62,6 +62,7 @@ class Line(NamedTuple):
     mention_ids: list[int] | None
     mention_all: bool
     reactions: list[dict[str, Any]] | None
+    attachments: list[dict[str, Any]] | None
     edited_at: datetime | None
 
 
@@ -126,7 +127,8 @@ async def lines(
                newest.seq, newest.change, newest.sender_id, newest.client_key, newest.body,
                nullif(newest.created_at, mine.last_message_at) AS created_at,
                newest.kind AS message_kind, newest.attrs, newest.reply_to_seq, newest.reply_count,
-               newest.mention_ids, newest.mention_all, newest.reactions, newest.edited_at
+               newest.mention_ids, newest.mention_all, newest.reactions, newest.attachments,
+               newest.edited_at
           FROM mine
          CROSS JOIN realtime.unread_after(
                mine.id, mine.last_seq, mine.last_read_seq, mine.employee_id, $4
