@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 
 from presence.link import Link, milliseconds, text_of
@@ -41,6 +42,14 @@ class Lease:
         self._on_lapses = on_lapses
         self._failures = 0
         self._taken = False
+        self._certain = (0, 0.0)
+        """The version of whoever Redis does not know, and from when on (monotonic clock)."""
+
+    @property
+    def version_of_unknown(self) -> int:
+        """Return what Redis now gives to whoever it does not know: see _people.lua."""
+        version, since = self._certain
+        return version if time.monotonic() >= since else 0
 
     async def run(self, wait_s: float) -> None:
         """Renew for ever, first after wait_s."""
@@ -71,14 +80,17 @@ class Lease:
         return min(self._settings.renew_s, next_due_s)
 
     async def _renew(self) -> tuple[float, list[str]]:
-        state, next_due_ms, lapses_ms, *dead = await self._ask(take=not self._taken)
+        state, next_due_ms, lapses_ms, *rest = await self._ask(take=not self._taken)
         if text_of(state) == "lost":
             log.warning("presence: lease lost node=%s", self._link.me)
             self._link.answers.clear()
             self._link.begin_life()
             self._on_new_life()
-            state, next_due_ms, lapses_ms, *dead = await self._ask(take=True)
+            state, next_due_ms, lapses_ms, *rest = await self._ask(take=True)
         self._taken = True
+        certain, left_ms, *dead = rest
+        left_s = (int(left_ms) + 1) / 1000  # rounded up: not before Redis says so
+        self._certain = int(certain), time.monotonic() + left_s
         if int(lapses_ms) >= 0:
             self._on_lapses(int(lapses_ms) / 1000)
         next_due_s = (int(next_due_ms) + 1) / 1000  # -1, nobody else, becomes 0
@@ -89,7 +101,10 @@ class Lease:
 
     async def _ask(self, *, take: bool) -> list[bytes]:
         ttl_ms = milliseconds(self._settings.lease_ttl_s)
-        answer: list[bytes] = await self._link.run("renew", ttl_ms, int(take), probing=True)
+        was_blind = not (take or self._link.answers.is_set())
+        answer: list[bytes] = await self._link.run(
+            "renew", ttl_ms, int(take), int(was_blind), probing=True
+        )
         return answer
 
     def _back_off(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from presence.announcer import Announcer
@@ -20,8 +20,8 @@ class Person:
     choice: Choice | None = None
     text: str | None = None
     until: datetime | None = None
-    calls: dict[str, float] = field(default_factory=dict)
-    """When each call was reported, on the loop's clock."""
+    calls: dict[str, datetime] = field(default_factory=dict)
+    """When each call was reported, on the clock by which it is corrected."""
 
 
 class MemoryPresence:
@@ -41,10 +41,20 @@ class MemoryPresence:
         """When a choice ends, on the loop's clock."""
         self._watch: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._certain = (0, 0.0)
 
     async def open(self) -> None:
         """Begin to watch over the grace of those who leave, and the end of choices."""
         self._watch = asyncio.create_task(self._watch_ends(), name="presence-ends")
+        # We know nothing of the process before us; who was here then has the grace to return.
+        certain_ms = time.time_ns() // 1_000_000 + round(self._grace_s * 1000)
+        self._certain = certain_ms, time.monotonic() + self._grace_s
+
+    @property
+    def version_of_unknown(self) -> int:
+        """Return the version of whoever nothing is known of; 0 until that is certain."""
+        version, since = self._certain
+        return version if time.monotonic() >= since else 0
 
     async def close(self) -> None:
         """Stop; what was known ends with the process."""
@@ -95,15 +105,13 @@ class MemoryPresence:
         """Note that a call of this person began or ended; return what changed by it."""
         calls = self._person(user_id).calls
         if talking:
-            calls[call_id] = asyncio.get_running_loop().time()
+            calls[call_id] = datetime.now(UTC)
         else:
             calls.pop(call_id, None)
         return await self._settle(user_id)
 
     async def correct_calls(self, talking: Collection[tuple[int, str]], as_of: datetime) -> int:
         """Make (user, call) all that go on, as of a moment; return how many were wrong."""
-        age_s = (datetime.now(UTC) - as_of).total_seconds()
-        moment = asyncio.get_running_loop().time() - age_s
         known = {
             (user_id, call_id): reported
             for user_id, person in self._people.items()
@@ -111,18 +119,23 @@ class MemoryPresence:
         }
         true, corrected = set(talking), 0
         for user_id, call_id in known.keys() ^ true:
-            if known.get((user_id, call_id), 0.0) < moment:
+            reported_at = known.get((user_id, call_id))
+            if reported_at is None or reported_at < as_of:
                 await self.set_on_call(user_id, call_id, (user_id, call_id) in true)
                 corrected += 1
         return corrected
 
     async def look(self, user_ids: Collection[int]) -> dict[int, Presence]:
         """Return how these people are."""
-        people = self._people
-        return {one: people[one].shown if one in people else never_seen(one) for one in user_ids}
+        return {one: self._seen(one) for one in user_ids}
 
     def heard(self, presences: Iterable[Presence]) -> None:
         """Ignore it: there is no other node."""
+
+    def _seen(self, user_id: int) -> Presence:
+        person = self._people.get(user_id)
+        shown = person.shown if person else never_seen(user_id)
+        return shown if shown.version else replace(shown, version=self.version_of_unknown)
 
     async def _settle(self, user_id: int) -> Presence | None:
         self._owned.tell(user_id, self._owned.wanted(user_id))
@@ -151,7 +164,7 @@ class MemoryPresence:
         return person
 
     def _is_talking(self, person: Person) -> bool:
-        oldest = asyncio.get_running_loop().time() - self._call_max_s
+        oldest = datetime.now(UTC) - timedelta(seconds=self._call_max_s)
         return any(reported > oldest for reported in person.calls.values())
 
     async def _watch_ends(self) -> None:

@@ -31,7 +31,8 @@ class Presence:
     """When this status began (UTC); None for someone never seen."""
     text: str | None
     version: int
-    """Only grows; whoever holds a higher one ignores a lower one. 0 for someone never seen."""
+    """Only grows; whoever holds a higher one ignores a lower one. 0 while a store without a memory
+    cannot say yet who is not here."""
     until: datetime | None = None
     """When the chosen status or text that is shown ends by itself."""
     last_seen: datetime | None = None

@@ -96,6 +96,11 @@ class RedisPresence:
         """Tell whether what `look` returns may be out of date."""
         return not self._link.answers.is_set() or self._writer.restoring
 
+    @property
+    def version_of_unknown(self) -> int:
+        """Return the version of whoever nothing is known of; 0 until that is certain."""
+        return self._lease.version_of_unknown
+
     async def arrive(self, user_id: int, device: str, *, away: bool = False) -> Presence | None:
         """Count one more connection; return what changed by it."""
         self._owned.arrive(user_id, device, away=away)

@@ -80,3 +80,12 @@ class PresenceStore(Protocol):
     @property
     def degraded(self) -> bool:
         """Tell whether what `look` returns may be out of date."""
+
+    @property
+    def version_of_unknown(self) -> int:
+        """Return the version of whoever nothing is known of: they are offline, as `look` says.
+
+        It is 0, which everybody ignores who knows more, until each node had the time to tell a
+        store without a memory whom it holds; then it is higher than all that was said before.
+        Look again at those who are watched whenever it changes.
+        """

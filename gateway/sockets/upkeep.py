@@ -66,6 +66,8 @@ class Upkeep:
         self._lost_news = False
         self._presence_unsure = False
         """What watchers were told may be the last known state, or nothing."""
+        self._unknown_as_of = 0
+        """The version of those of whom presence knew nothing when its watchers were told last."""
         self._heard_all_at = datetime.now(UTC)
         self._known: list[Group] = []
         self._as_of: tuple[int, int, int] | None = None
@@ -198,14 +200,19 @@ class Upkeep:
     async def _check_presence(self, *, lost_news: bool) -> None:
         """Say whether presence is the last known state; tell all of it again once it is not.
 
-        The bus may be back before presence is: what is read then is as old as what was told.
+        The bus may be back before presence is: what is read then is as old as what was told. And
+        a Redis that came back empty can say only after a while who is not here: nobody announces
+        that, it is read.
         """
         presence = self._node.services.presence
         self._node.watches.mark(degraded=presence.degraded)
-        self._presence_unsure = self._presence_unsure or lost_news or presence.degraded
+        as_of = presence.version_of_unknown
+        unsure = lost_news or presence.degraded or as_of > self._unknown_as_of
+        self._presence_unsure = self._presence_unsure or unsure
         if self._presence_unsure and not presence.degraded:
             await self._presence_again()
             self._presence_unsure = presence.degraded
+            self._unknown_as_of = as_of
 
     async def _presence_again(self) -> None:
         watched = self._node.watches.watched()

@@ -16,6 +16,7 @@ local ME, NONCE = ARGV[5], ARGV[6]
 local FIRST = 7 -- the script's own arguments start here
 local ENDS = PREFIX .. 'ends' -- who has chosen until when
 local TALKING = PREFIX .. 'talking' -- calls that go on, scored by when that was reported
+local CERTAIN = PREFIX .. 'certain' -- from when on whoever is not known here is not here (ms)
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -111,10 +112,23 @@ local function become(user, status)
   user.status = status
 end
 
+local unknown
+-- The version of somebody of whom nothing is known. A Redis that came back empty has to be told by
+-- every node whom it holds, for which a lease and the grace are time enough: until then it is 0,
+-- then that moment, which is later than all that was said of them by a Redis that knew more.
+local function version_of_unknown()
+  if unknown == nil then
+    local certain = tonumber(redis.call('GET', CERTAIN) or '')
+    unknown = certain and certain <= NOW and whole(certain) or '0'
+  end
+  return unknown
+end
+
 -- One string, the text last: 500 rows as lists cost the client twice as much to read.
 local function row(user)
   local seen = user.status == 'offline' and user.seen or ''
-  local said = { user.id, user.status, user.since or '', user.v or '0', shown_end(user), seen }
+  local version = user.v or version_of_unknown()
+  local said = { user.id, user.status, user.since or '', version, shown_end(user), seen }
   return table.concat(said, '\31') .. '\31' .. user.text
 end
 

@@ -1,15 +1,21 @@
--- Prolong this node's lease and see who died.  ARGV: 7 lease ms  8 '1' to take a new lease
+-- Prolong this node's lease and see who died.
+-- ARGV: 7 lease ms  8 '1' to take a new lease  9 '1' when this node had no answer before this one
 -- → { 'kept' | 'lost', ms until the next node would be given up or -1, ms until the next choice
---     lapses or -1, dead nodes … }
+--     lapses or -1, since when it is certain who is not here (ms), ms until then, dead nodes … }
 
-local TTL, TAKE = tonumber(ARGV[FIRST]), ARGV[FIRST + 1] == '1'
+local TTL, TAKE, WAS_BLIND = tonumber(ARGV[FIRST]), ARGV[FIRST + 1] == '1', ARGV[FIRST + 2] == '1'
+local SPARED = PREFIX .. 'spared' -- nodes that were given a lease which they did not ask for
 
--- When even the newest lease has run out, Redis was away from everybody, or everybody from Redis:
--- that says nothing about anyone, so each gets a lease to prove itself.
+-- Whoever had no answer cannot say who else had none: each gets a lease to prove itself, but one
+-- only until it has renewed one itself, so that the dead are found however often Redis is away.
+-- When even the newest lease has run out, nobody had an answer, which says nothing about anyone.
 local newest = redis.call('ZREVRANGE', NODES, 0, 0, 'WITHSCORES')
-if newest[2] and tonumber(newest[2]) <= NOW then
+local nobody_had = newest[2] and tonumber(newest[2]) <= NOW
+if nobody_had or WAS_BLIND then
   for _, node in ipairs(redis.call('ZRANGE', NODES, 0, -1)) do
-    redis.call('ZADD', NODES, NOW + TTL, node)
+    if nobody_had or (alive(node) and redis.call('SADD', SPARED, node) == 1) then
+      redis.call('ZADD', NODES, NOW + TTL, node)
+    end
   end
 end
 
@@ -17,13 +23,21 @@ end
 local given_up = redis.call('ZRANGEBYSCORE', NODES, '-inf', NOW - GRACE)
 for _, node in ipairs(given_up) do
   redis.call('ZREM', NODES, node)
+  redis.call('SREM', SPARED, node)
   redis.call('SADD', GRAVES, node)
 end
 
+local certain = tonumber(redis.call('GET', CERTAIN) or '')
+if not certain then
+  certain = NOW + TTL + GRACE
+  redis.call('SET', CERTAIN, whole(certain))
+end
+
 if not TAKE and not redis.call('ZSCORE', NODES, ME) then
-  return { 'lost', -1, -1 }
+  return { 'lost', -1, -1, certain, 0 }
 end
 redis.call('ZADD', NODES, NOW + TTL, ME)
+redis.call('SREM', SPARED, ME)
 
 local next_due = -1
 local soonest = redis.call('ZRANGE', NODES, 0, 1, 'WITHSCORES')
@@ -34,7 +48,8 @@ for i = 1, #soonest, 2 do
 end
 
 local lapses = redis.call('ZRANGE', ENDS, 0, 0, 'WITHSCORES')
-local answer = { 'kept', next_due, lapses[2] and math.max(0, lapses[2] - NOW) or -1 }
+lapses = lapses[2] and math.max(0, lapses[2] - NOW) or -1
+local answer = { 'kept', next_due, lapses, certain, math.max(0, certain - NOW) }
 for _, node in ipairs(redis.call('SMEMBERS', GRAVES)) do
   answer[#answer + 1] = node
 end

@@ -6,10 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisAway
 
 from gateway.protocol import PresenceChanged, PresenceSet, PresenceWatch
+from presence.link import Link
 from tests.acceptance.test_healing import lose_everything
+from tests.acceptance.test_presence import until_status
 from tests.desk import IRYNA, OKSANA, Desk, eventually
 
 
@@ -52,3 +55,38 @@ async def test_what_was_missed_is_told_once_presence_can_be_read_again(
     async with asyncio.timeout(10):
         while not [p for p in (await iryna.next(PresenceChanged)).presences if p.status == "busy"]:
             pass
+
+
+async def test_who_leaves_while_redis_loses_its_memory_is_shown_offline(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their node cannot say that they left, and Redis does not know them: watchers hear it."""
+    oksana = await desk.client(OKSANA)
+    iryna = await desk.client(IRYNA, node=1)
+    found = await iryna.request(PresenceWatch(employee_ids=[OKSANA, IRYNA]))
+    before = {one.employee_id: one.version for one in found.presences}
+    stores: list[Any] = [node.node.services.presence for node in desk.nodes]
+    evaluate = Link._evaluate
+
+    async def unreachable(self: Link, calls: Any) -> Any:
+        raise RedisAway("away")
+
+    monkeypatch.setattr(Link, "_evaluate", unreachable)
+    for store in stores:
+        store._link.fail("a test")
+    async with Redis.from_url(desk.redis_url) as redis:
+        await redis.flushall()
+    await oksana.close()
+    holder = stores[0]._owned
+    await eventually(lambda: holder.wanted(OKSANA) == "offline")
+    monkeypatch.setattr(Link, "_evaluate", evaluate)
+
+    gone = await until_status(iryna, OKSANA, "offline")
+    while gone.version == 0:  # told again when Redis came back, and not to be believed
+        gone = await until_status(iryna, OKSANA, "offline")
+    assert gone.version > before[OKSANA]
+    found = await iryna.request(PresenceWatch(employee_ids=[OKSANA, IRYNA]))
+    assert {one.employee_id: one.status for one in found.presences} == {
+        OKSANA: "offline",
+        IRYNA: "online",
+    }

@@ -138,9 +138,11 @@ class Nodes:
         self.heard = Heard()
         self._stack = AsyncExitStack()
 
-    async def open(self, name: str, heard: Heard | None = None) -> RedisPresence:
+    async def open(
+        self, name: str, heard: Heard | None = None, settings: PresenceSettings = FAST
+    ) -> RedisPresence:
         redis = await self._stack.enter_async_context(Redis.from_url(self.url))
-        store = RedisPresence(redis, node=name, on_change=heard or self.heard, settings=FAST)
+        store = RedisPresence(redis, node=name, on_change=heard or self.heard, settings=settings)
         await store.open()
         self._stack.push_async_callback(store.close)
         return store

@@ -20,7 +20,7 @@ from presence import (
     RedisPresence,
 )
 from presence.model import CHOICES, Automatic, visible
-from tests.contract.presence_nodes import FAST, Heard
+from tests.contract.presence_nodes import FAST, Heard, eventually
 
 ANNA, BORIS, NOBODY = 1, 2, 999
 
@@ -276,8 +276,23 @@ async def test_someone_never_seen_is_offline_since_nobody_knows_when(world: Worl
     """Asking about strangers is no error."""
     stranger = (await world.store.look([NOBODY, NOBODY]))[NOBODY]
 
-    assert (stranger.status, stranger.since, stranger.version) == ("offline", None, 0)
+    assert (stranger.status, stranger.since) == ("offline", None)
     assert await world.store.look([]) == {}
+
+
+async def test_who_is_not_here_is_certain_after_a_while(world: World) -> None:
+    """Until then nobody is contradicted who knows more; what happens later has a higher version."""
+    early = (await world.store.look([NOBODY]))[NOBODY]
+    await eventually(lambda: world.store.version_of_unknown > 0)
+    certain = world.store.version_of_unknown
+    stranger = (await world.store.look([NOBODY]))[NOBODY]
+    came = await world.store.arrive(NOBODY, "web")
+
+    assert early.version in {0, certain}
+    assert (stranger.status, stranger.version) == ("offline", certain)
+    assert came is not None
+    assert came.version > certain
+    assert world.store.version_of_unknown == certain
 
 
 async def test_leaving_without_having_come_is_harmless(world: World) -> None:

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from redis.exceptions import NoScriptError
 from gateway.embedded import start_valkey
 from presence import RedisPresence, Unavailable
 from presence.link import Link
-from tests.contract.presence_nodes import FAST, Heard, eventually
+from tests.contract.presence_nodes import FAST, Heard, Nodes, abandon, eventually
 
 ANNA, BORIS = 1, 2
 LONG_S = FAST.lease_ttl_s + FAST.grace_s + 0.4  # every lease and every grace runs out meanwhile
@@ -36,6 +37,15 @@ async def pair(redis_url: str) -> AsyncIterator[tuple[RedisPresence, RedisPresen
             stack.push_async_callback(store.close)
             stores.append(store)
         yield stores[0], stores[1], heard
+
+
+@pytest.fixture
+async def nodes(redis_url: str) -> AsyncIterator[Nodes]:
+    """Give a place to open nodes in."""
+    async with Redis.from_url(redis_url) as redis:
+        nodes = Nodes(redis, redis_url)
+        yield nodes
+        await nodes.close()
 
 
 @pytest.fixture
@@ -156,6 +166,71 @@ async def test_redis_back_with_nothing_in_it_hears_everything_again(short_dir: P
             assert all(after[user].version > before[user].version for user in people)
             for store in stores:
                 await store.close()
+
+
+async def test_who_left_while_redis_lost_its_memory_is_offline_in_the_end(short_dir: Path) -> None:
+    """Nobody holds them, and no node can announce it: the version says that Redis is certain."""
+    heard = Heard()
+    async with AsyncExitStack() as stack:
+        server = start_valkey(short_dir)
+        stack.callback(server.stop)
+        stores = []
+        for name in ("a", "b"):
+            redis = await stack.enter_async_context(Redis.from_url(server.url))
+            store = RedisPresence(redis, node=name, on_change=heard, settings=FAST)
+            await store.open()
+            stack.push_async_callback(store.close)
+            stores.append(store)
+        first, second = stores
+        await first.arrive(ANNA, "web")
+        await second.arrive(BORIS, "web")
+        before = await second.look([ANNA, BORIS])
+
+        server.stop()
+        await eventually(lambda: first.degraded and second.degraded)
+        await first.leave(ANNA, "web")
+        await eventually(lambda: first._owned.next_gone() is None)
+        stack.enter_context(start_valkey(short_dir))
+        await eventually(lambda: not (first.degraded or second.degraded))
+        meanwhile = await second.look([ANNA, BORIS])
+        await eventually(lambda: second.version_of_unknown > before[ANNA].version)
+        after = await second.look([ANNA, BORIS])
+
+        assert meanwhile[ANNA].version in {0, after[ANNA].version}  # nobody is contradicted early
+        assert after[ANNA].status == "offline"
+        assert after[ANNA].version > before[ANNA].version
+        assert after[BORIS].status == "online"
+        assert heard.count("offline").total() == 0
+        assert (await first.look([ANNA])) == {ANNA: after[ANNA]}
+
+
+async def test_whoever_had_no_answer_does_not_give_up_the_others(nodes: Nodes) -> None:
+    """They may have had none either: each gets one lease, and another once it renewed that."""
+    # Here they renew only when they are told to.
+    calm = replace(FAST, lease_ttl_s=30.0, renew_s=29.0, grace_s=5.0)
+    survivor, other = await nodes.open("a", settings=calm), await nodes.open("b", settings=calm)
+    await other.arrive(BORIS, "web")
+    await abandon(other)
+    name, leases = other._link.me, "{presence}:nodes"
+
+    async def left_s_after_return(overdue_s: float) -> float | None:
+        """Say how much of a lease that had run out is left when the survivor is back."""
+        now_ms = time.time() * 1000
+        await nodes.redis.zadd(leases, {name: now_ms - overdue_s * 1000})
+        survivor._link.fail("a test")
+        await eventually(lambda: not survivor.degraded)
+        ends_ms = await nodes.redis.zscore(leases, name)
+        return None if ends_ms is None else (ends_ms - now_ms) / 1000
+
+    assert (await left_s_after_return(0.1) or 0) >= calm.lease_ttl_s
+    await other._lease.beat()
+    assert (await left_s_after_return(0.1) or 0) >= calm.lease_ttl_s
+    assert (await left_s_after_return(0.1) or 0) < 0  # it has not renewed since
+    assert (await survivor.look([BORIS]))[BORIS].status == "online"
+    assert nodes.heard.of(BORIS) == ["online"]
+
+    assert await left_s_after_return(calm.grace_s) is None
+    await nodes.heard.until((BORIS, "offline"))
 
 
 async def test_presence_may_begin_before_redis_does(short_dir: Path) -> None:

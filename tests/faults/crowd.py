@@ -53,8 +53,7 @@ class Person:
         self._tasks: set[asyncio.Task[None]] = set()
         self.connection: Wire | None = None
         self._reconnects = 0
-        self.done = False
-        """What is being sent is sent to its end, and nothing after it."""
+        self._done = asyncio.Event()
 
     # --- coming and going ------------------------------------------------------------------
 
@@ -90,6 +89,20 @@ class Person:
     @property
     def reconnects(self) -> int:
         return self._reconnects + (self.connection.reconnects if self.connection else 0)
+
+    @property
+    def done(self) -> bool:
+        """Whether no more is to be written: what is being sent is sent to its end."""
+        return self._done.is_set()
+
+    def finish(self) -> None:
+        self._done.set()
+
+    async def rest(self, seconds: float) -> None:
+        """Do nothing for so long, or until it is time to finish."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._done.wait()
 
     @property
     def present(self) -> bool:
@@ -156,7 +169,7 @@ class Person:
     async def write(self, per_s: float) -> None:
         """Write at random moments until done, one message after the other."""
         while True:
-            await asyncio.sleep(self._dice.expovariate(per_s))
+            await self.rest(self._dice.expovariate(per_s))
             if self.done:
                 return
             if self.connection is not None:
@@ -195,7 +208,7 @@ class Person:
         back = ConversationAdd(conversation_id=conversation_id, employee_ids=[visitor])
         while not self.done:
             for command in (out, back):
-                await asyncio.sleep(every_s * self._dice.uniform(0.5, 1.5))
+                await self.rest(every_s * self._dice.uniform(0.5, 1.5))
                 with suppress(RequestRefused, TimeoutError, ConnectionEnded):
                     if self.connection is not None:
                         await self.connection.request(command)

@@ -119,7 +119,8 @@ async def _terminate_backends(stage: Stage, fault: Fault, trace: Trace) -> Async
                 """
                 -- faults.terminate_backends
                 SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))
-                  FROM pg_stat_activity WHERE application_name LIKE 'gateway %'
+                  FROM pg_stat_activity
+                 WHERE application_name LIKE 'gateway %' AND datname = current_database()
                 """
             )
         )

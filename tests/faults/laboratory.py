@@ -170,7 +170,7 @@ class _Run:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             for person in self._people.values():
-                person.done = True
+                person.finish()
             if self._sending:
                 await asyncio.wait(self._sending, timeout=WIND_UP_S)
 
@@ -295,7 +295,7 @@ class _Run:
 async def _talk(person: Person, conversation_id: int) -> None:
     """Say something twice a second, until done."""
     while not person.done:
-        await asyncio.sleep(0.5)
+        await person.rest(0.5)
         await person.say(conversation_id)
 
 

@@ -12,9 +12,11 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 
+from gateway import db, demo
 from gateway.embedded import Postgres, start_postgres
 from gateway.embedded.binaries import find_valkey
 from gateway.embedded.process import Child, start
@@ -26,9 +28,8 @@ POLL_S = 0.02
 class Servers:
     """Both, in one directory."""
 
-    def __init__(self, directory: Path, *, durable: bool) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._durable = durable
         self._redis_dir = directory / "redis"
         self.redis_socket = directory / "redis.sock"
         self._redis: Child | None = None
@@ -44,7 +45,21 @@ class Servers:
         if self._postgres is not None:
             self._postgres.stop()
 
+    async def prepare(self) -> None:
+        """Make the database one in which people can write."""
+        conn = await db.connect(self.dsn, application_name="faults")
+        try:
+            await db.migrate(conn)
+            await demo.install(conn)
+        finally:
+            await conn.close()
+
     # --- PostgreSQL ------------------------------------------------------------------------
+
+    @property
+    def dsn(self) -> str:
+        """Where the database is, past every proxy."""
+        return self.postgres.dsn()
 
     @property
     def postgres(self) -> Postgres:
@@ -56,7 +71,7 @@ class Servers:
         return self.postgres.socket_dir / ".s.PGSQL.5432"
 
     def start_postgres(self) -> None:
-        self._postgres = start_postgres(self._directory, durable=self._durable, max_connections=200)
+        self._postgres = start_postgres(self._directory, durable=True, max_connections=200)
 
     def crash_postgres(self) -> None:
         """Stop it as a crash would: no checkpoint, no goodbye to anyone."""
@@ -75,7 +90,7 @@ class Servers:
                 str(find_valkey()),
                 *("--port", "0", "--unixsocket", str(self.redis_socket)),
                 *("--dir", str(self._redis_dir), "--save", ""),
-                *("--appendonly", "yes", "--appendfsync", "always" if self._durable else "no"),
+                *("--appendonly", "yes", "--appendfsync", "always"),
             ],
             log=self._directory / "redis.log",
         )
@@ -113,3 +128,32 @@ def _wait_gone(server: Postgres) -> None:
     deadline = time.monotonic() + START_S
     while server.alive and time.monotonic() < deadline:
         time.sleep(POLL_S)
+
+
+class Lent(Servers):
+    """Some that run already, with a database that is prepared: for faults that spare them."""
+
+    def __init__(self, dsn: str, redis_url: str) -> None:
+        self._dsn = dsn
+        self._socket_dir = Path(parse_qs(urlsplit(dsn).query)["host"][0])
+        self.redis_socket = Path(redis_url.removeprefix("unix://"))
+
+    @staticmethod
+    def possible(dsn: str, redis_url: str) -> bool:
+        """Say whether both are on sockets of this machine, before which a proxy can be put."""
+        host = parse_qs(urlsplit(dsn).query).get("host", [""])[0]
+        return host.startswith("/") and redis_url.startswith("unix://")
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    async def prepare(self) -> None: ...
+
+    @property
+    def dsn(self) -> str:
+        return self._dsn
+
+    @property
+    def postgres_socket(self) -> Path:
+        return self._socket_dir / ".s.PGSQL.5432"

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
 
-from gateway import db, demo
 from gateway.auth import Tokens
 from loadtests.fleet import NO_LIMITS
 from tests.faults.namespaces import Namespace, namespace
@@ -49,7 +49,8 @@ class Set:
 
     workers: int
     in_namespaces: Sequence[int] = ()
-    durable: bool = True
+    servers: Servers | None = None
+    """Some that run already; otherwise both are started, and keep everything on disk."""
     module: Sequence[str] = PRODUCT
     settings: Mapping[str, str] | None = None
 
@@ -74,7 +75,7 @@ class Stage:
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         """Lend a connection that goes past every proxy."""
-        conn = await asyncpg.connect(self.servers.postgres.dsn())
+        conn = await asyncpg.connect(self.servers.dsn)
         try:
             await conn.set_type_codec(
                 "jsonb", encoder=str, decoder=orjson.loads, schema="pg_catalog", format="text"
@@ -96,11 +97,11 @@ class Stage:
 async def open_stage(wanted: Set) -> AsyncIterator[Stage]:
     """Start everything; end and remove it afterwards."""
     with _directory() as directory:
-        servers = Servers(directory, durable=wanted.durable)
+        servers = wanted.servers or Servers(directory)
         async with AsyncExitStack() as stack:
             stack.callback(servers.close)
             servers.open()
-            await _prepare(servers.postgres.dsn())
+            await servers.prepare()
             stage = await _build(stack, servers, wanted, directory)
             for worker in stage.workers:
                 worker.start()
@@ -111,6 +112,7 @@ async def open_stage(wanted: Set) -> AsyncIterator[Stage]:
 async def _build(stack: AsyncExitStack, servers: Servers, wanted: Set, directory: Path) -> Stage:
     secret = secrets.token_hex(32)
     stage = Stage(servers, [], [], [], [], {}, Tokens(secret, "crm-gateway", "crm-gateway"))
+    database = urlsplit(servers.dsn).path.removeprefix("/")
     for number in range(wanted.workers):
         prefix: Sequence[str] = ()
         redis_host = postgres_host = "127.0.0.1"
@@ -129,7 +131,8 @@ async def _build(stack: AsyncExitStack, servers: Servers, wanted: Set, directory
                 "GATEWAY_TOKEN_SECRET": secret,
                 "GATEWAY_REDIS_URL": f"redis://{redis_host}:{redis.port}/0",
                 "GATEWAY_DATABASE_URL": (
-                    f"postgresql://gateway@{postgres_host}:{postgres.port}/gateway?sslmode=disable"
+                    f"postgresql://gateway@{postgres_host}:{postgres.port}/{database}"
+                    "?sslmode=disable"
                 ),
                 **(wanted.settings or {}),
             },
@@ -143,15 +146,6 @@ async def _build(stack: AsyncExitStack, servers: Servers, wanted: Set, directory
         stage.postgres.append(postgres)
         stage.doors.append(await stack.enter_async_context(Proxy(worker.port)))
     return stage
-
-
-async def _prepare(dsn: str) -> None:
-    conn = await db.connect(dsn, application_name="faults")
-    try:
-        await db.migrate(conn)
-        await demo.install(conn)
-    finally:
-        await conn.close()
 
 
 @contextmanager
