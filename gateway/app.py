@@ -34,8 +34,9 @@ from gateway.settings import Settings
 from gateway.sockets.edge import edge_class
 from gateway.sockets.node import Node
 from gateway.sockets.server import protocol_class
-from gateway.telephony import on_call
+from gateway.telephony import on_call, pbxs
 from gateway.telephony.announce import calls_changed
+from gateway.telephony.answers import Answers
 from ingest import CallChange, IngestSettings, Pipeline
 from presence import Presence, PresenceSettings, RedisPresence
 
@@ -123,7 +124,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 lease_ttl_s=settings.presence_lease_s,
                 renew_s=settings.presence_lease_s / 3,
                 grace_s=settings.presence_grace_s,
-                retry_max_s=min(2.0, settings.presence_lease_s / 2),
+                retry_max_s=min(2.0, settings.presence_lease_s / 6),
                 show_last_seen=settings.presence_last_seen,
             ),
         )
@@ -139,14 +140,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         sends, pressure = Sends(spawn), _pressure(pool, settings.database_pool)
         pressure.also(sends.late_s)
         services = Services(
-            pool,
-            publish,
-            presence,
-            sends,
-            settings.database_timeout_s,
-            files=files,
-            pressure=pressure,
-        )
+            pool, publish, presence, sends, settings.database_timeout_s,
+            files=files, pressure=pressure, answers=Answers(redis),
+        )  # fmt: skip
         node = Node(settings, services=services, tokens=tokens, redis=redis)
         bus = ClusterBus if dial.cluster else RedisBus
         node.bus = await stack.enter_async_context(
@@ -164,8 +160,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             await stack.enter_async_context(pipeline)
         await node.start(stack)
         if settings.takes("ingest"):
-            correcting = on_call.run(services, every_s=6 * settings.upkeep_s)
-            node.spawn(correcting, name="on_call")
+            await stack.enter_async_context(pbxs.connected(settings, pool, pipeline))
+            node.spawn(on_call.run(services, every_s=6 * settings.upkeep_s), name="on_call")
         if settings.takes("background"):
             _begin_background(node)
         log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Container
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 import asyncpg
@@ -58,6 +59,16 @@ class Sends(Protocol):
     async def store(self, ask: Any) -> Any: ...
 
 
+class Answers(Protocol):
+    """What keeps dear answers for a while: gateway.telephony.answers, which is above this."""
+
+    async def get(
+        self, key: str, count: Callable[[], Awaitable[bytes]], *, since: datetime, until: datetime
+    ) -> bytes: ...
+
+    async def late(self, began: Iterable[datetime]) -> None: ...
+
+
 class Notices:
     """Who was announced as typing, and where, in the last moments: two generations of a set."""
 
@@ -92,6 +103,7 @@ class Services:
     notices: Notices = field(default_factory=Notices)
     files: Files = field(default_factory=Files)
     pressure: Pressure = field(default_factory=lambda: Pressure(10))
+    answers: Answers | None = None
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Conn]:

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from gateway.pbx_settings import Pbxs
+
 ROLES = ("sockets", "ingest", "background")
 DEVICE_KINDS = frozenset({"web", "mobile", "desktop", "softphone", "bot"})
 """As clients name themselves in hello."""
@@ -86,6 +88,8 @@ class Settings(BaseSettings):
     pbx_secrets: dict[str, list[SecretStr]] = Field(default_factory=dict)
     """PBX name → secrets that sign its webhooks, as JSON: `{"main": ["whsec_…"]}`. Two secrets
     while one replaces the other."""
+    pbxs: Pbxs = Field(default_factory=dict)
+    """PBX name → how to reach it, as JSON; docs/telephony.md has the fields of each kind."""
     phone_region: str = Field(default="UA", pattern=r"^[A-Z]{2}$")
     """Country whose national numbers the PBX sends (ISO 3166), to make E.164 of them."""
 
@@ -249,12 +253,7 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "allowed_origins",
-        "trusted_proxies",
-        "replaced_kinds",
-        "file_types",
-        "roles",
-        mode="before",
+        "allowed_origins", "trusted_proxies", "replaced_kinds", "file_types", "roles", mode="before"
     )
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -7,12 +7,19 @@ Knows asyncpg, and nothing of the program that embeds it.
 """
 
 from ingest.batch import Busy, Closed, Receipt, Rejected, TooManyEvents, Unavailable
+from ingest.connectors.ami import AmiLink
+from ingest.connectors.esl import EslLink
+from ingest.connectors.link import Address, Link, Timing
+from ingest.connectors.live import Connection, Connectors
 from ingest.connectors.signature import SignatureInvalid, sign, verify
+from ingest.connectors.twilio_signature import sign_twilio, verify_twilio
 from ingest.events import CallEvent, shift
 from ingest.fold import fold, group
 from ingest.metrics import IngestMetrics
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
+from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.normalise.numbers import e164
+from ingest.normalise.twilio import NotACallback, twilio_events
 from ingest.normalise.webhook import Parsed, parse_events
 from ingest.pipeline import Pipeline
 from ingest.replay import events_of
@@ -21,6 +28,8 @@ from ingest.settings import IngestSettings
 from ingest.state import CallChange, CallState, LegState, StintState
 
 __all__ = [
+    "Address",
+    "AmiLink",
     "AsteriskDialect",
     "AsteriskNormaliser",
     "Busy",
@@ -28,15 +37,22 @@ __all__ = [
     "CallEvent",
     "CallState",
     "Closed",
+    "Connection",
+    "Connectors",
+    "EslLink",
+    "FreeswitchNormaliser",
     "IngestMetrics",
     "IngestSettings",
     "LegState",
+    "Link",
+    "NotACallback",
     "Parsed",
     "Pipeline",
     "Receipt",
     "Rejected",
     "SignatureInvalid",
     "StintState",
+    "Timing",
     "TooManyEvents",
     "Unavailable",
     "e164",
@@ -47,5 +63,8 @@ __all__ = [
     "parse_events",
     "shift",
     "sign",
+    "sign_twilio",
+    "twilio_events",
     "verify",
+    "verify_twilio",
 ]

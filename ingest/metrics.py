@@ -6,7 +6,7 @@ Everything here only grows; an exporter reads the attributes. For every source a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -28,3 +28,5 @@ class IngestMetrics:
     announce_failures: int = 0
     batch_us: int = 0
     """Time spent in storing batches, microseconds."""
+    connected: dict[str, bool] = field(default_factory=dict)
+    """PBX → whether this process listens to it now; the one value here that may fall."""

@@ -26,6 +26,7 @@ from gateway.errors.base import (
     GatewayError,
     catalogue,
 )
+from gateway.errors.calls import CallNotFound
 from gateway.errors.chat import (
     ClientKeyReused,
     ConversationClosed,
@@ -82,6 +83,7 @@ __all__ = [
     "AttachmentTooLarge",
     "AttachmentTypeRefused",
     "AttachmentsOff",
+    "CallNotFound",
     "ClientKeyReused",
     "ConversationClosed",
     "ConversationFull",

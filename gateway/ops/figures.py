@@ -220,6 +220,12 @@ FIGURES: Final[tuple[Figure, ...]] = (
         "code",
     ),
     # from the PBX
+    _gauge(
+        "pbx_connected",
+        "1 while this worker listens to this PBX of `GATEWAY_PBXS`",
+        lambda g: _by_key(g.pipeline.metrics.connected),
+        "pbx",
+    ),
     _counter("ingest_received", "PBX events received", lambda g: g.pipeline.metrics.received),
     _counter("ingest_accepted", "those stored", lambda g: g.pipeline.metrics.accepted),
     _counter("ingest_duplicates", "those stored before", lambda g: g.pipeline.metrics.duplicates),

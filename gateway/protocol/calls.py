@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from gateway.protocol.frame import PlainText, Position, frame
+from gateway.protocol.search import Moment
 
 Direction = Literal["inbound", "outbound", "internal"]
 CallStatus = Literal["created", "waiting", "ringing", "talking", "ended"]
@@ -104,6 +105,15 @@ class CallList:
     type: Literal["call.list"] = "call.list"
     status: Literal["live", "ended"] | None = None
     outcome: Outcome | None = None
+    direction: Direction | None = None
+    queue: Annotated[PlainText, Field(min_length=1, max_length=200)] | None = None
+    """Calls that were in this queue at any time."""
+    number: Annotated[PlainText, Field(min_length=1, max_length=64)] | None = None
+    """In E.164, with its plus; or else exactly as the PBX gave it."""
+    since: Moment | None = None
+    """Calls that began then or later …"""
+    until: Moment | None = None
+    """… and before this."""
     limit: Annotated[int, Field(strict=True, ge=1, le=100)] = 50
     cursor: Annotated[PlainText, Field(max_length=200)] | None = None
 

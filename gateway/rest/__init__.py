@@ -30,6 +30,7 @@ from gateway.rest import (
     receipts,
     search,
     telephony,
+    telephony_stats,
 )
 from gateway.rest.body_limit import BodyLimit
 from gateway.rest.depends import Throttle
@@ -124,6 +125,7 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         app.include_router(audit.router)
         app.include_router(files.router)
         app.include_router(telephony.router)
+        app.include_router(telephony_stats.router)
     if settings.takes("ingest"):
         app.include_router(telephony.events)
     app.include_router(ops.router)

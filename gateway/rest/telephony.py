@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import TypeAdapter
 
 from gateway import commands
 from gateway.errors import Invalid, SignatureInvalid, TooMany
+from gateway.pbx_settings import TwilioPbx
 from gateway.protocol import CallList, CallPage, codec
-from gateway.protocol.calls import Outcome
+from gateway.protocol.calls import Direction, Outcome
+from gateway.protocol.codec import validate
 from gateway.protocol.frame import frame
+from gateway.protocol.search import Moment
+from gateway.protocol.timeline import CallTimeline
 from gateway.rest.depends import Asking, StrictRoute, answer
 from gateway.rest.parts import parts_of
-from gateway.telephony import webhook
+from gateway.telephony import reading, twilio, webhook
 
 log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
 events = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
+_list: TypeAdapter[CallList] = TypeAdapter(CallList)
+
 EVENTS = "/v1/telephony/events"
 """The webhook, whose bodies may be larger than others."""
 
@@ -45,14 +53,36 @@ class EventsTaken:
 @router.get("/calls", response_model=CallPage)
 async def list_calls(
     asking: Asking,
+    *,
     status: Literal["live", "ended"] | None = None,
     outcome: Outcome | None = None,
+    direction: Direction | None = None,
+    queue: Annotated[str | None, Query(max_length=200)] = None,
+    number: Annotated[str | None, Query(max_length=64)] = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """List the calls I took part in, newest first; everyone's with permission calls.view_all."""
-    command = CallList(status=status, outcome=outcome, limit=limit, cursor=cursor)
-    return answer(await commands.run(asking, command))
+    asked = {
+        "status": status,
+        "outcome": outcome,
+        "direction": direction,
+        "queue": queue,
+        "number": number,
+        "since": since,
+        "until": until,
+        "limit": limit,
+        "cursor": cursor,
+    }
+    return answer(await commands.run(asking, validate(_list, asked)))
+
+
+@router.get("/calls/{call_id}", response_model=CallTimeline)
+async def get_call(asking: Asking, call_id: UUID) -> Response:
+    """Read one call and what happened in it: mine, anybody's with calls.view_all."""
+    return answer(await reading.timeline(asking, call_id))
 
 
 @events.post("/events", response_model=EventsTaken)
@@ -86,4 +116,30 @@ async def take_events(
     if len(events) > parts.settings.max_webhook_events:
         raise TooMany(f"At most {parts.settings.max_webhook_events} events in one request.")
     taken = await webhook.take(parts.pipeline, source, events, region=parts.settings.phone_region)
+    return answer(taken)
+
+
+@events.post("/twilio/{name}", response_model=EventsTaken)
+async def take_twilio_callback(
+    request: Request,
+    name: Annotated[str, Path(max_length=200)],
+    x_twilio_signature: Annotated[str | None, Header(max_length=256)] = None,
+) -> Response:
+    """Take a voice status callback of a Twilio account that GATEWAY_PBXS names.
+
+    A form, signed with the account's auth token. An account nobody named and a signature that does
+    not hold are answered alike.
+    """
+    parts = parts_of(request)
+    account = parts.settings.pbxs.get(name)
+    if not isinstance(account, TwilioPbx):
+        raise SignatureInvalid
+    body, region = await request.body(), parts.settings.phone_region
+    try:
+        taken = await twilio.take(
+            parts.pipeline, name, account, body, signature=x_twilio_signature, region=region
+        )
+    except SignatureInvalid:
+        log.warning("twilio.refused", source=name)
+        raise
     return answer(taken)

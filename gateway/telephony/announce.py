@@ -7,7 +7,7 @@ on, ended when it is over. The call travels whole, with its version.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
@@ -15,6 +15,7 @@ from gateway import topics
 from gateway.bus import Announcement, announce
 from gateway.context import Services
 from gateway.protocol import Call, CallEnded, CallOffered, CallUpdated
+from gateway.telephony.answers import late_calls
 from gateway.telephony.queries import calls as queries
 from gateway.telephony.screen_pop import ScreenPop
 from ingest import CallChange, CallState, load_calls
@@ -27,6 +28,9 @@ async def calls_changed(services: Services, changes: Sequence[CallChange]) -> No
     async with services.connection() as conn:
         pop = await ScreenPop.read(conn, [change.after for change in changes])
     services.publish([item for change in changes for item in _announcements(pop, change)])
+    if services.answers is not None:
+        began = [change.after.started_at for change in changes]
+        await services.answers.late(late_calls(began, datetime.now(UTC)))
     for change in changes:
         for employee_id, talking in _talking(pop, change):
             await services.presence.set_on_call(employee_id, str(change.after.id), talking)

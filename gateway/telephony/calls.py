@@ -38,8 +38,7 @@ async def list_page(ctx: Context, command: CallList) -> CallPage:
         found = await queries.page(
             conn,
             telephones=telephones,
-            live=None if command.status is None else command.status == "live",
-            outcome=command.outcome,
+            sought=command,
             after=after,
             limit=command.limit + 1,
         )

@@ -5,13 +5,16 @@ rest/telephony ─▶ webhook ─▶ ingest's pipeline; the answer comes after t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.errors import DatabaseUnavailable, Draining, IngestBusy, TooMany
 from ingest import (
     Busy,
+    CallEvent,
     Closed,
     Pipeline,
+    Receipt,
     SignatureInvalid,
     TooManyEvents,
     Unavailable,
@@ -48,16 +51,7 @@ def is_signed(
 async def take(pipeline: Pipeline, source: str, items: list[Any], *, region: str) -> dict[str, Any]:
     """Store what is valid and say what was not; returns when it is committed."""
     parsed = parse_events(items, source=source, region=region)
-    try:
-        receipt = await pipeline.submit(parsed.events)
-    except Busy as busy:
-        raise IngestBusy(busy.retry_after) from None
-    except Unavailable:
-        raise DatabaseUnavailable from None
-    except Closed:
-        raise Draining from None
-    except TooManyEvents as error:
-        raise TooMany(str(error)) from None
+    receipt = await submit(pipeline, parsed.events)
     rejected = [(item.index, item) for item in parsed.rejected]
     rejected += [(parsed.indexes[item.index], item) for item in receipt.rejected]
     return {
@@ -68,3 +62,17 @@ async def take(pipeline: Pipeline, source: str, items: list[Any], *, region: str
             for index, item in sorted(rejected, key=lambda pair: pair[0])
         ],
     }
+
+
+async def submit(pipeline: Pipeline, events: Sequence[CallEvent]) -> Receipt:
+    """Store the events; what hinders that is said in the gateway's own errors."""
+    try:
+        return await pipeline.submit(events)
+    except Busy as busy:
+        raise IngestBusy(busy.retry_after) from None
+    except Unavailable:
+        raise DatabaseUnavailable from None
+    except Closed:
+        raise Draining from None
+    except TooManyEvents as error:
+        raise TooMany(str(error)) from None

@@ -95,6 +95,7 @@ export const ERRORS = {
   "attachment.too_many": {"status": 413, "meaning": "The message has more files than one message may have."},
   "attachment.too_much_pending": {"status": 429, "meaning": "You have declared too much that no message has yet: send some of it, or wait."},
   "attachment.type_refused": {"status": 415, "meaning": "This gateway takes no files of this type."},
+  "call.not_found": {"status": 404, "meaning": "There is no such call, or it is not yours to see."},
   "command.invalid": {"status": 422, "meaning": "A field is missing, unknown, of the wrong type or out of range."},
   "command.unknown": {"status": 404, "meaning": "There is no command of this type."},
   "conversation.closed": {"status": 409, "meaning": "This conversation is closed: nothing more is written into it."},
@@ -869,6 +870,11 @@ export function verdict(code) {
  * @property {'call.list'} type
  * @property {'live' | 'ended' | null} [status]
  * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} [outcome]
+ * @property {'inbound' | 'outbound' | 'internal' | null} [direction]
+ * @property {string | null} [queue] Calls that were in this queue at any time.
+ * @property {string | null} [number] In E.164, with its plus; or else exactly as the PBX gave it.
+ * @property {string | null} [since] Calls that began then or later …
+ * @property {string | null} [until] … and before this.
  * @property {number} [limit]
  * @property {string | null} [cursor]
  */

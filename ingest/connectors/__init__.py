@@ -1,1 +1,1 @@
-"""How PBXs talk: messages on the wire, recordings, signatures."""
+"""How PBXs talk: live connections, messages on the wire, recordings, signatures."""

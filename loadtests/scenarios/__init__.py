@@ -7,6 +7,7 @@ from collections.abc import Callable
 from loadtests.options import Options
 from loadtests.report import Result
 from loadtests.scenarios import (
+    callstats,
     churn,
     connect,
     fanout,
@@ -31,6 +32,7 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "messenger": messenger.run,
     "unread": unread.run,
     "search": search.run,
+    "callstats": callstats.run,
     "locust": locust_chat.run,
     "fanout": fanout.run,
     "idle": idle.run,
@@ -45,7 +47,12 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "perish": perish.run,
 }
 
-LONG = frozenset({"idle", "leave", "messenger", "perish", "presence", "search", "spread", "unread"})
+LONG = frozenset(
+    {
+        "callstats", "idle", "leave", "messenger", "perish", "presence", "search", "spread",
+        "unread",
+    }
+)  # fmt: skip
 """More than a minute: run only by name."""
 
 __all__ = ["LONG", "SCENARIOS"]

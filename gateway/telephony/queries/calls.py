@@ -7,14 +7,14 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.db import Conn
+from gateway.protocol import CallList
 
 
 async def page(
     conn: Conn,
     *,
     telephones: list[tuple[str, str]] | None,
-    live: bool | None,
-    outcome: str | None,
+    sought: CallList,
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[tuple[UUID, datetime]]:
@@ -23,6 +23,7 @@ async def page(
     telephones restricts to calls in which one of these (source, extension) took part; None is
     everyone's.
     """
+    is_e164 = sought.number is not None and sought.number.startswith("+")  # only these are indexed
     rows = await conn.fetch(
         """
         -- calls.page
@@ -37,16 +38,30 @@ async def page(
                   JOIN unnest($6::text[], $5::text[]) AS mine (source, extension)
                     ON l.extension = mine.extension AND mine.source IN (c.source, '*')
                  WHERE l.call_id = c.id))
+           AND ($8::text IS NULL OR c.direction = $8)
+           AND ($9::text IS NULL OR EXISTS (
+                SELECT FROM realtime.queue_stints AS s
+                 WHERE s.call_id = c.id AND s.queue = $9))
+           AND ($10::text IS NULL OR c.number_e164 = $10)
+           AND ($13::text IS NULL OR c.number_raw = $13)
+           AND ($11::timestamptz IS NULL OR c.started_at >= $11)
+           AND ($12::timestamptz IS NULL OR c.started_at < $12)
          ORDER BY c.started_at DESC, c.id DESC
          LIMIT $7
         """,
-        live,
-        outcome,
+        None if sought.status is None else sought.status == "live",
+        sought.outcome,
         after[0] if after else None,
         after[1] if after else None,
         None if telephones is None else [extension for _, extension in telephones],
         None if telephones is None else [source for source, _ in telephones],
         limit,
+        sought.direction,
+        sought.queue,
+        sought.number if is_e164 else None,
+        sought.since,
+        sought.until,
+        None if is_e164 else sought.number,
     )
     return [(row["id"], row["started_at"]) for row in rows]
 

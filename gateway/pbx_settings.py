@@ -1,0 +1,82 @@
+"""What an operator says about each PBX that the gateway connects to, or that posts in its own way.
+
+gateway.settings (GATEWAY_PBXS, as JSON) ─▶ gateway.telephony.pbxs. One class for each kind.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+def _is_pattern(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            groups = re.compile(value).groups
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        if groups != 1:
+            raise ValueError("needs exactly one group: the extension")
+    return value
+
+
+class _Pbx(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    region: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
+    """Country of its national numbers, if not GATEWAY_PHONE_REGION."""
+    extension: Annotated[str | None, Field(max_length=500), AfterValidator(_is_pattern)] = None
+    """Regular expression whose group 1 is the extension, in a channel's name (at Twilio: in a
+    client's or SIP address)."""
+
+
+class _Connected(_Pbx):
+    host: str = Field(min_length=1)
+    secret: SecretStr
+    tls: bool = False
+    ca_file: Path | None = None
+    """Whose certificate it may show; unset: those the system trusts."""
+
+
+class AmiPbx(_Connected):
+    """An Asterisk, by its manager interface."""
+
+    kind: Literal["ami"]
+    port: int = Field(default=5038, ge=1, le=65535)
+    user: str = Field(min_length=1)
+
+
+class EslPbx(_Connected):
+    """A FreeSWITCH, by its event socket."""
+
+    kind: Literal["esl"]
+    port: int = Field(default=8021, ge=1, le=65535)
+    user: str = ""
+    """`user@domain` of its directory; unset: the event socket's own password."""
+
+
+class TwilioPbx(_Pbx):
+    """A Twilio account that posts its calls' status."""
+
+    kind: Literal["twilio"]
+    url: str = Field(pattern=r"^https?://[^\s?#]+$")
+    """Where it posts to, as Twilio was told: its signature covers that."""
+    tokens: list[SecretStr] = Field(min_length=1, max_length=10)
+    """The account's auth token; two while one replaces the other."""
+
+
+Pbx = Annotated[AmiPbx | EslPbx | TwilioPbx, Field(discriminator="kind")]
+
+
+def _has_own_name(value: dict[Name, Pbx], info: ValidationInfo) -> dict[Name, Pbx]:
+    if both := sorted(set(value) & set(info.data.get("pbx_secrets", ()))):
+        raise ValueError(f"{both[0]}: pbx_secrets has one of this name, and ids may collide")
+    return value
+
+
+Pbxs = Annotated[dict[Name, Pbx], AfterValidator(_has_own_name)]

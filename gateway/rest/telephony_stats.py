@@ -1,0 +1,125 @@
+"""Statistics of calls over HTTP, as JSON or as a table for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AfterValidator
+
+from gateway.protocol.calls import Direction
+from gateway.protocol.frame import MAX_INT
+from gateway.protocol.search import Moment
+from gateway.protocol.stats import Method, StatsAgents, StatsOverview, StatsQueues
+from gateway.rest.depends import Asking, StrictRoute
+from gateway.telephony import stats
+from gateway.telephony.queries.stats import Asked
+from gateway.telephony.stats import Kind, Wanted
+
+router = APIRouter(prefix="/v1/telephony/stats", tags=["telephony"], route_class=StrictRoute)
+
+Form = Annotated[Literal["json", "csv"], Query(alias="format")]
+ROWS: dict[Kind, str] = {"agents": "agents", "queues": "queues"}
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so is run by spreadsheets; names come from a PBX."""
+
+
+def _printable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain U+0000")
+    return value
+
+
+Queue = Annotated[str, Query(min_length=1, max_length=200), AfterValidator(_printable)]
+
+
+def wanted(
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    tz: Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] = "UTC",
+    direction: Direction | None = None,
+    queue: Queue | None = None,
+    agent_id: Annotated[int | None, Query(ge=1, le=MAX_INT)] = None,
+    threshold_s: Annotated[float, Query(ge=0, le=86_400, allow_inf_nan=False)] = 20,
+    short_s: Annotated[float, Query(ge=0, le=3_600, allow_inf_nan=False)] = 5,
+    sl_method: Method = "sl6",
+) -> Wanted:
+    """Say what is asked for; without a time, the seven days up to this minute."""
+    end = until or datetime.now(UTC).replace(second=0, microsecond=0)
+    return Wanted(
+        Asked(
+            since=since or end - timedelta(days=7),
+            until=end,
+            tz=tz,
+            direction=direction,
+            queue=queue,
+            agent_id=agent_id,
+            threshold_ms=round(threshold_s * 1_000),
+            short_ms=round(short_s * 1_000),
+        ),
+        sl_method,
+    )
+
+
+What = Annotated[Wanted, Depends(wanted)]
+
+
+@router.get("/overview", response_model=StatsOverview)
+async def overview(asking: Asking, what: What, form: Form = "json") -> Response:
+    """Count all calls of this time: answered, waited, talked, hours of the week (stats.view)."""
+    return await _answer(asking, "overview", what, form)
+
+
+@router.get("/agents", response_model=StatsAgents)
+async def agents(asking: Asking, what: What, form: Form = "json") -> Response:
+    """Say what each agent did on the telephone in this time; needs stats.view."""
+    return await _answer(asking, "agents", what, form)
+
+
+@router.get("/queues", response_model=StatsQueues)
+async def queues(asking: Asking, what: What, form: Form = "json") -> Response:
+    """Say how waiting went in each queue in this time; needs stats.view."""
+    return await _answer(asking, "queues", what, form)
+
+
+async def _answer(asking: Asking, kind: Kind, what: Wanted, form: str) -> Response:
+    answer = await stats.read(asking, kind, what)
+    if form == "json":
+        return Response(answer, media_type="application/json")
+    return Response(
+        as_csv(kind, orjson.loads(answer)),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{kind}.csv"'},
+    )
+
+
+def as_csv(kind: Kind, answer: dict[str, Any]) -> str:
+    """Print a line for each agent or queue; the overview is one line. What is null is empty."""
+    rows = answer[ROWS[kind]] if kind in ROWS else [answer]
+    printed = io.StringIO()
+    lines = [_flat(row) for row in rows]
+    if lines:
+        writer = csv.DictWriter(printed, list(lines[0]), lineterminator="\r\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    return printed.getvalue()
+
+
+def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give nested figures names with a dot; lists have no place in a table."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif not isinstance(value, list):
+            flat[f"{prefix}{name}"] = _cell(value)
+    return flat
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value

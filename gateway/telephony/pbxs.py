@@ -1,0 +1,54 @@
+"""The PBXs an operator named: settings ─▶ live connections.
+
+app ─▶ connected ─▶ ingest's Connectors, which feed the pipeline. Every node with the role `ingest`
+has them all, and each PBX is listened to by the one that has its lease.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+from gateway.db import Pool
+from gateway.pbx_settings import AmiPbx, EslPbx, TwilioPbx
+from gateway.settings import Settings
+from ingest import (
+    Address,
+    AmiLink,
+    AsteriskDialect,
+    Connection,
+    Connectors,
+    EslLink,
+    FreeswitchNormaliser,
+    Link,
+    Pipeline,
+    Timing,
+)
+
+TIMING = Timing()
+
+
+def connected(settings: Settings, pool: Pool, pipeline: Pipeline) -> Connectors:
+    """Return connections to all PBXs that are connected to."""
+    connections = [
+        Connection(name, _linker(name, pbx, pbx.region or settings.phone_region), TIMING)
+        for name, pbx in settings.pbxs.items()
+        if not isinstance(pbx, TwilioPbx)
+    ]
+    return Connectors(pool, pipeline, connections, holder=settings.node)
+
+
+def _linker(name: str, pbx: AmiPbx | EslPbx, region: str) -> Callable[[], Link]:
+    address = Address(
+        host=pbx.host,
+        port=pbx.port,
+        user=pbx.user,
+        secret=pbx.secret.get_secret_value(),
+        tls=ssl.create_default_context(cafile=pbx.ca_file) if pbx.tls else None,
+    )
+    chosen = {} if pbx.extension is None else {"extension": pbx.extension}
+    if isinstance(pbx, EslPbx):
+        normaliser = FreeswitchNormaliser(name, region=region, **chosen)
+        return lambda: EslLink(name, address, TIMING, normaliser)
+    dialect = AsteriskDialect(region=region, **chosen)
+    return lambda: AmiLink(name, address, TIMING, dialect)

@@ -1,0 +1,63 @@
+"""SQL for one call: whether somebody may see it, and what was told of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from gateway.db import Conn
+from gateway.protocol.timeline import CallFact
+
+
+async def visible(
+    conn: Conn, call_id: UUID, *, telephones: list[tuple[str, str]] | None
+) -> UUID | None:
+    """Return the call that this one now is, itself or what it was merged into.
+
+    None when there is none, or none of these (source, extension) took part; None is everyone's.
+    """
+    found: UUID | None = await conn.fetchval(
+        """
+        -- reading.visible
+        WITH RECURSIVE way AS (
+            SELECT id, source, merged_into, 1 AS steps
+              FROM realtime.call_sessions WHERE id = $1
+             UNION ALL
+            SELECT c.id, c.source, c.merged_into, way.steps + 1
+              FROM way JOIN realtime.call_sessions AS c ON c.id = way.merged_into
+             WHERE way.steps < 20
+        )
+        SELECT way.id
+          FROM way
+         WHERE way.merged_into IS NULL
+           AND ($2::text[] IS NULL OR EXISTS (
+                SELECT FROM realtime.call_legs AS l
+                  JOIN unnest($3::text[], $2::text[]) AS mine (source, extension)
+                    ON l.extension = mine.extension AND mine.source IN (way.source, '*')
+                 WHERE l.call_id = way.id))
+        """,
+        call_id,
+        None if telephones is None else [extension for _, extension in telephones],
+        None if telephones is None else [source for source, _ in telephones],
+    )
+    return found
+
+
+async def facts(conn: Conn, call_id: UUID, *, limit: int) -> list[CallFact]:
+    """Return what was told of a call, in the order in which it happened."""
+    rows = await conn.fetch(
+        """
+        -- reading.facts
+        SELECT e.event_id, e.occurred_at AS at, e.type, e.leg_key AS leg,
+               e.peer_leg_key AS peer_leg, e.queue, e.extension, e.attrs
+          FROM realtime.call_sessions AS c
+          JOIN realtime.call_events AS e
+            ON e.call_id = c.id
+               AND e.occurred_at BETWEEN c.first_event_at AND c.last_event_at
+         WHERE c.id = $1
+         ORDER BY e.occurred_at, e.event_id
+         LIMIT $2
+        """,
+        call_id,
+        limit,
+    )
+    return [CallFact(**row) for row in rows]

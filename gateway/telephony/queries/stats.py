@@ -1,0 +1,242 @@
+"""SQL for the statistics of all calls together: one row, one statement.
+
+A call counts once, however many queues it went through, at the time when it began.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.db import Conn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is counted: half-open in time; None is everything."""
+
+    since: datetime
+    until: datetime
+    tz: str
+    direction: str | None
+    queue: str | None
+    agent_id: int | None
+    threshold_ms: int
+    short_ms: int
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether only some of the calls are asked for."""
+        return (self.direction, self.queue, self.agent_id) != (None, None, None)
+
+
+async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
+    """Count calls, waiting, talking, callers who came back, and the hours of the week.
+
+    Quarters of an hour are counted before they become local hours: 9,000 conversions instead of a
+    million, and every zone's offset is a multiple of a quarter.
+    """
+    row = await conn.fetchrow(
+        """
+        -- stats.overview
+        WITH own AS MATERIALIZED (
+            SELECT source, extension, min(employee_id) AS employee_id
+              FROM crm.extensions GROUP BY source, extension
+        ), picked AS NOT MATERIALIZED (
+            SELECT c.*, c.direction = 'inbound' AND c.queue IS NOT NULL AS queued
+              FROM realtime.call_sessions AS c
+             WHERE c.started_at >= $1 AND c.started_at < $2 AND c.merged_into IS NULL
+               AND ($3::text IS NULL OR c.direction = $3)
+               AND ($4::text IS NULL OR c.id IN (
+                    SELECT s.call_id FROM realtime.queue_stints AS s
+                     WHERE s.queue = $4 AND s.entered_at >= $1
+                       AND s.entered_at < $2::timestamptz + interval '1 day'))
+               AND ($5::bigint IS NULL OR c.id IN (
+                    SELECT l.call_id
+                      FROM own AS x
+                      JOIN realtime.call_legs AS l
+                        ON l.extension = x.extension AND l.answered_at IS NOT NULL
+                      JOIN realtime.call_sessions AS s
+                        ON s.id = l.call_id AND s.started_at >= $1 AND s.started_at < $2
+                     WHERE x.employee_id = $5
+                       AND (x.source = s.source OR x.source = '*' AND NOT EXISTS (
+                            SELECT FROM own AS y
+                             WHERE y.source = s.source AND y.extension = l.extension))))
+        ), counted AS (
+            SELECT count(*) AS calls,
+                   count(*) FILTER (WHERE direction = 'inbound') AS inbound,
+                   count(*) FILTER (WHERE direction = 'outbound') AS outbound,
+                   count(*) FILTER (WHERE direction = 'internal') AS internal,
+                   count(*) FILTER (WHERE ended_at IS NULL) AS live,
+                   count(*) FILTER (WHERE direction = 'inbound' AND answered_at IS NOT NULL)
+                       AS inbound_answered,
+                   count(*) FILTER (WHERE direction = 'outbound' AND answered_at IS NOT NULL)
+                       AS outbound_answered,
+                   count(*) FILTER (WHERE direction = 'inbound' AND answered_at IS NULL
+                                      AND ended_at IS NOT NULL) AS inbound_missed,
+                   count(*) FILTER (WHERE queued) AS offered,
+                   count(*) FILTER (WHERE queued AND answered_at IS NOT NULL) AS answered,
+                   count(*) FILTER (WHERE queued AND outcome = 'abandoned') AS abandoned,
+                   count(*) FILTER (WHERE queued AND outcome = 'abandoned' AND wait_ms < $7)
+                       AS short_abandoned,
+                   count(*) FILTER (WHERE queued AND answered_at IS NOT NULL AND wait_ms <= $6)
+                       AS answered_in_time,
+                   count(*) FILTER (WHERE queued AND outcome = 'abandoned' AND wait_ms <= $6)
+                       AS abandoned_in_time,
+                   count(*) FILTER (WHERE queued AND outcome = 'timeout') AS timeout,
+                   count(*) FILTER (WHERE queued AND outcome = 'left_queue') AS left_queue,
+                   count(*) FILTER (WHERE queued AND outcome = 'failed') AS failed,
+                   sum(wait_ms) FILTER (WHERE queued AND answered_at IS NOT NULL)
+                       AS answered_wait_ms,
+                   count(wait_ms) FILTER (WHERE queued AND answered_at IS NOT NULL)
+                       AS answered_waits,
+                   sum(wait_ms) FILTER (WHERE queued) AS total_wait_ms,
+                   count(wait_ms) FILTER (WHERE queued) AS waits,
+                   max(wait_ms) FILTER (WHERE queued) AS wait_max_ms,
+                   count(talk_ms) FILTER (WHERE ended_at IS NOT NULL) AS talked,
+                   sum(talk_ms) FILTER (WHERE ended_at IS NOT NULL) AS talk_ms
+              FROM picked
+        ), waited AS (
+            SELECT percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY wait_ms) AS wait
+              FROM picked WHERE queued AND wait_ms IS NOT NULL
+        ), held AS (
+            SELECT p.id, p.talk_ms, sum(l.hold_ms) AS hold_ms,
+                   bool_or(l.ended_reason = 'lost') AS lost
+              FROM picked AS p
+              JOIN realtime.call_legs AS l
+                ON l.call_id = p.id AND l.kind = 'agent'
+                   AND (l.hold_ms > 0 OR l.ended_reason = 'lost')
+             WHERE p.ended_at IS NOT NULL AND p.talk_ms IS NOT NULL
+             GROUP BY p.id, p.talk_ms
+        ), odd AS (
+            SELECT count(*) FILTER (WHERE lost) AS lost,
+                   sum(talk_ms) FILTER (WHERE lost) AS lost_talk_ms,
+                   sum(hold_ms) FILTER (WHERE lost IS NOT TRUE) AS hold_ms
+              FROM held
+        ), moved AS (
+            SELECT count(*) AS transferred
+              FROM picked
+             WHERE id IN (SELECT e.call_id FROM realtime.call_events AS e
+                           WHERE e.type IN ('transfer.blind', 'transfer.attended')
+                             AND e.occurred_at >= $1
+                             AND e.occurred_at < $2::timestamptz + interval '1 day')
+        ), inbound AS (
+            SELECT id, started_at,
+                   lag(started_at) OVER (PARTITION BY number_e164 ORDER BY started_at) AS before
+              FROM realtime.call_sessions
+             WHERE direction = 'inbound' AND merged_into IS NULL AND number_e164 IS NOT NULL
+               AND started_at >= $1::timestamptz - interval '1 day' AND started_at < $2
+        ), again AS (
+            SELECT count(*) AS repeated
+              FROM inbound
+             WHERE started_at >= $1 AND before >= started_at - interval '1 day'
+               AND ($3::text IS NULL OR $3 = 'inbound')
+               AND ($4::text IS NULL AND $5::bigint IS NULL
+                    OR id IN (SELECT id FROM picked))
+        ), busiest AS (
+            SELECT max(running) AS peak
+              FROM (SELECT sum(step) OVER (ORDER BY at, step ROWS UNBOUNDED PRECEDING) AS running
+                      FROM (SELECT started_at AS at, 1 AS step FROM picked
+                             UNION ALL
+                            SELECT ended_at, -1 FROM picked WHERE ended_at IS NOT NULL) AS steps
+                   ) AS steps
+        ), quarters AS (
+            SELECT date_bin('15 minutes', started_at, '2000-01-01Z') AS at, count(*) AS calls
+              FROM picked GROUP BY 1
+        ), hours AS (
+            SELECT extract(isodow FROM g.at AT TIME ZONE $8)::int AS weekday,
+                   extract(hour FROM g.at AT TIME ZONE $8)::int AS hour,
+                   COALESCE(sum(q.calls), 0)::bigint AS calls,
+                   extract(epoch FROM sum(least(g.at + interval '15 minutes', $2)
+                                          - greatest(g.at, $1)))::float8 / 3600 AS hours,
+                   bool_or(EXISTS (SELECT FROM realtime.ingest_gaps AS gap
+                                    WHERE gap.began_at < least(g.at + interval '15 minutes', $2)
+                                      AND gap.ended_at > greatest(g.at, $1))) AS incomplete
+              FROM generate_series(date_bin('15 minutes', $1, '2000-01-01Z'),
+                                   $2::timestamptz - interval '1 microsecond',
+                                   interval '15 minutes') AS g (at)
+              LEFT JOIN quarters AS q ON q.at = g.at
+             GROUP BY 1, 2
+        ), matrix AS (
+            SELECT jsonb_agg(jsonb_build_object(
+                       'weekday', weekday, 'hour', hour, 'calls', calls, 'hours', hours,
+                       'incomplete', incomplete) ORDER BY weekday, hour) AS hours
+              FROM hours
+        ), marks AS (
+            SELECT e.source, e.extension, COALESCE(e.queue, '') AS queue, e.occurred_at, e.type,
+                   e.event_id, lower(e.attrs ->> 'reason') AS reason,
+                   lag(e.type) OVER keyed AS before
+              FROM realtime.call_events AS e
+              LEFT JOIN own AS x ON x.source = e.source AND x.extension = e.extension
+              LEFT JOIN own AS y ON y.source = '*' AND y.extension = e.extension
+             WHERE e.type IN ('agent.paused', 'agent.unpaused') AND e.extension IS NOT NULL
+               AND e.occurred_at >= $1::timestamptz - interval '1 day' AND e.occurred_at < $2
+               AND ($4::text IS NULL OR e.queue = $4)
+               AND ($5::bigint IS NULL OR COALESCE(x.employee_id, y.employee_id) = $5)
+            WINDOW keyed AS (PARTITION BY e.source, e.extension, COALESCE(e.queue, '')
+                             ORDER BY e.occurred_at, e.type, e.event_id)
+        ), spans AS (
+            SELECT source, extension, type, reason, greatest(occurred_at, $1) AS began,
+                   COALESCE(lead(occurred_at) OVER (PARTITION BY source, extension, queue
+                                                    ORDER BY occurred_at, type, event_id),
+                            least($2, now())) AS ended
+              FROM marks WHERE type IS DISTINCT FROM before
+        ), after AS (
+            SELECT began, ended,
+                   max(ended) OVER (PARTITION BY source, extension ORDER BY began, ended
+                                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered
+              FROM spans
+             WHERE type = 'agent.paused' AND ended > began
+               AND reason IN ('wrapup', 'wrap-up', 'wrap up', 'acw', 'after call work')
+        ), wrapped AS (
+            SELECT extract(epoch FROM sum(greatest(
+                       ended - greatest(began, covered), interval '0'))) * 1000 AS wrap_ms
+              FROM after
+        )
+        SELECT counted.*, waited.wait, odd.*, moved.*, again.*, busiest.*, matrix.*,
+               floor(wrapped.wrap_ms)::bigint AS wrap_ms
+          FROM counted, waited, odd, moved, again, busiest, matrix, wrapped
+        """,
+        asked.since,
+        asked.until,
+        asked.direction,
+        asked.queue,
+        asked.agent_id,
+        asked.threshold_ms,
+        asked.short_ms,
+        asked.tz,
+    )
+    assert row is not None
+    return dict(row)
+
+
+async def room_to_sort(conn: Conn) -> None:
+    """Let this transaction's sorts and hashes stay in memory: a million calls need it."""
+    await conn.execute(
+        """
+        -- stats.room_to_sort
+        SELECT set_config('work_mem', '64MB', true)
+        """
+    )
+
+
+async def gaps(conn: Conn, asked: Asked, *, limit: int) -> list[datetime]:
+    """Return the hours of this time in which a PBX was not heard, the first of them."""
+    rows = await conn.fetch(
+        """
+        -- stats.gaps
+        SELECT DISTINCT g.at
+          FROM realtime.ingest_gaps AS gap
+         CROSS JOIN LATERAL generate_series(
+               date_bin('1 hour', greatest(gap.began_at, $1), '2000-01-01Z'),
+               least(gap.ended_at, $2) - interval '1 microsecond', interval '1 hour') AS g (at)
+         WHERE gap.began_at < $2 AND gap.ended_at > $1
+         ORDER BY g.at
+         LIMIT $3
+        """,
+        asked.since,
+        asked.until,
+        limit,
+    )
+    return [row["at"] for row in rows]

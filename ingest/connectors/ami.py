@@ -1,0 +1,135 @@
+"""Asterisk's manager interface: sign in, say what to hear, listen, ask how things are.
+
+live ─▶ AmiLink ─▶ Wire. Signing in is by MD5 challenge, so that the secret never travels in the
+clear; over TLS by the secret itself. Asterisk builds no backlog for a slow listener: after
+`writetimeout` (100 ms unless manager.conf says more) it hangs up, and a snapshot heals what is
+missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import datetime
+from itertools import count
+
+from ingest.connectors.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode
+from ingest.connectors.link import Address, Heard, Lost, Refused, Timing, Wire
+from ingest.events import CallEvent
+from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
+from ingest.normalise.asterisk_facts import TRANSLATE
+from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
+
+log = logging.getLogger(__name__)
+
+EVENTS = "system,call,agent,dialplan"
+"""Classes asked for at login; what the user's `read=` does not allow stays unheard."""
+IN_PART = {"Newexten": "Application: Queue", "VarSet": "Variable: QUEUESTATUS"}
+"""Of these, only those that hold this line."""
+FILTER = "|".join(
+    [
+        f"^Event: ({'|'.join(sorted(set(TRANSLATE) - set(IN_PART)))})[[:space:]]",
+        *(f"^Event: {name}[[:space:]].*{line}[[:space:]]" for name, line in IN_PART.items()),
+    ]
+)
+"""A POSIX expression over an event's text. It lets through 9,634 of 43,848 recorded events, and
+all of the 9,616 that say something about calls."""
+PING = encode([("Action", "Ping")])
+
+Stamped = tuple[AmiMessage, datetime]
+
+
+class AmiLink:
+    """One connection to one Asterisk."""
+
+    def __init__(
+        self, source: str, address: Address, timing: Timing, dialect: AsteriskDialect | None = None
+    ) -> None:
+        self._source = source
+        self._address = address
+        self._timing = timing
+        self._dialect = dialect
+        self._wire = Wire(address, timing)
+        self._parser = AmiParser()
+        self._normaliser = AsteriskNormaliser(source, dialect)
+        self._early: list[Stamped] = []
+        self._tags = count(1)
+        self._asking: AsteriskSnapshot | None = None
+
+    async def open(self) -> None:
+        """Connect, sign in, and ask for nothing but what we use."""
+        await self._wire.open()
+        await self._sign_in()
+        answer = await self._do(("Action", "Filter"), ("Operation", "Add"), ("Filter", FILTER))
+        if answer.get("Response") != "Success":
+            # It needs `write = system`; without, more is read and thrown away.
+            log.info("pbx=%s sends all events: %s", self._source, answer.get("Message"))
+
+    async def ask(self) -> None:
+        """Ask for all channels and all who wait."""
+        tag = f"snapshot{next(self._tags)}"
+        self._asking = AsteriskSnapshot(self._source, tag, self._dialect)
+        await self._wire.write(b"".join(encode(action) for action in self._asking.actions()))
+
+    async def receive(self) -> list[Heard]:
+        """Return what came: events in their order, a snapshot where it was complete."""
+        messages, self._early = self._early, []
+        if not messages:
+            messages = self._parse(await self._wire.listen(PING))
+        heard: list[Heard] = []
+        events: list[CallEvent] = []
+        for message, at in messages:
+            if self._asking is not None and self._asking.take(message):
+                if self._asking.complete:
+                    heard += [events, self._finish(self._asking, at)]
+                    events, self._asking = [], None
+            else:
+                events += self._normaliser.events(message, at)
+        return [*heard, events] if events else heard
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+    def _finish(self, asked: AsteriskSnapshot, at: datetime) -> Heard:
+        for action, why in asked.refused.items():
+            log.warning("pbx=%s refused %s: %s (see write= in manager.conf)",
+                        self._source, action, why)  # fmt: skip
+        return asked.result(at)
+
+    async def _sign_in(self) -> None:
+        to = self._address
+        login = [("Action", "Login"), ("Username", to.user), ("Events", EVENTS)]
+        if to.tls is None:
+            answer = await self._do(("Action", "Challenge"), ("AuthType", "MD5"))
+            challenge = answer.get("Challenge")
+            if not challenge:
+                raise Refused(f"no challenge: {answer.get('Message')}")
+            key = hashlib.md5((challenge + to.secret).encode(), usedforsecurity=False).hexdigest()
+            login += [("AuthType", "MD5"), ("Key", key)]
+        else:
+            login += [("Secret", to.secret)]
+        answer = await self._do(*login)
+        if answer.get("Response") != "Success":
+            raise Refused(f"login of {to.user!r}: {answer.get('Message')}")
+
+    async def _do(self, *fields: tuple[str, str]) -> AmiMessage:
+        """Send an action and return its answer; what comes in between is kept for receive()."""
+        tag = f"do{next(self._tags)}"
+        await self._wire.write(encode([*fields, ("ActionID", tag)]))
+        try:
+            while True:
+                messages = self._parse(await self._wire.read(self._timing.connect_s))
+                answers = [message for message, _ in messages if message.get("ActionID") == tag]
+                self._early += [pair for pair in messages if pair[0].get("ActionID") != tag]
+                if answers:
+                    return answers[0]
+                if self._parser.banner is None:
+                    raise Lost("the greeting is not Asterisk's")
+        except TimeoutError:
+            raise Lost(f"no answer to {fields[0][1]}") from None
+
+    def _parse(self, data: bytes) -> list[Stamped]:
+        try:
+            return [(message, self._wire.stamp()) for message in self._parser.feed(data)]
+        except MessageTooLong as error:
+            raise Lost(f"it talks no AMI: {error}") from error

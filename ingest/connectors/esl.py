@@ -1,0 +1,142 @@
+"""FreeSWITCH's event socket, inbound: sign in, say what to hear, listen, ask how things are.
+
+live ─▶ EslLink ─▶ Wire. The password travels as it is: without TLS only through a network that is
+trusted. Answers to `api` carry no tag but come in the order of the questions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from ingest.connectors.esl_messages import EslMessage, EslParser, NotEsl, command
+from ingest.connectors.link import Address, Heard, Lost, Refused, Timing, Wire
+from ingest.events import CallEvent
+from ingest.normalise.freeswitch import CHANNEL_EVENTS, QUEUE_EVENTS, FreeswitchNormaliser
+
+log = logging.getLogger(__name__)
+
+LISTEN = command(f"event json {' '.join(CHANNEL_EVENTS)} CUSTOM {QUEUE_EVENTS}")
+CHANNELS = "api show channels as json"
+PING = "api uptime"
+
+Stamped = tuple[EslMessage, datetime]
+
+
+class EslLink:
+    """One connection to one FreeSWITCH."""
+
+    def __init__(
+        self, source: str, address: Address, timing: Timing, normaliser: FreeswitchNormaliser
+    ) -> None:
+        self._source = source
+        self._address = address
+        self._timing = timing
+        self._normaliser = normaliser
+        self._wire = Wire(address, timing)
+        self._parser = EslParser()
+        self._early: list[Stamped] = []
+        self._asked: deque[str] = deque()
+        """Questions whose answers are still to come."""
+
+    async def open(self) -> None:
+        """Connect, sign in, and ask for the events we use."""
+        await self._wire.open()
+        greeting = await self._next("auth/request", "text/rude-rejection")
+        if greeting.kind != "auth/request":
+            raise Refused("its access list does not let us in")
+        user, secret = self._address.user, self._address.secret
+        word = f"userauth {user}:{secret}" if user else f"auth {secret}"
+        for line, what in ((command(word), "login"), (LISTEN, "event")):
+            await self._wire.write(line)
+            answer = await self._next("command/reply")
+            if not answer.reply.startswith("+OK"):
+                raise Refused(f"{what}: {answer.reply}")
+
+    async def ask(self) -> None:
+        """Ask for all channels."""
+        await self._question(CHANNELS)
+
+    async def receive(self) -> list[Heard]:
+        """Return what came: events in their order, a snapshot where it was told."""
+        messages, self._early = self._early, []
+        if not messages:
+            messages = await self._read()
+        heard: list[Heard] = []
+        events: list[CallEvent] = []
+        for message, at in messages:
+            match message.kind:
+                case "text/event-json":
+                    events += self._normaliser.events(_fields(_json(message.body)), at)
+                case "api/response" if self._asked and self._asked.popleft() == CHANNELS:
+                    rows = _rows(message.body)
+                    if rows is None:
+                        log.warning("pbx=%s did not show its channels", self._source)
+                    else:
+                        heard += [events, self._normaliser.snapshot(rows, at)]
+                        events = []
+                case _:
+                    pass
+        return [*heard, events] if events else heard
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+    async def _question(self, text: str) -> None:
+        self._asked.append(text)
+        await self._wire.write(command(text))
+
+    async def _read(self) -> list[Stamped]:
+        """Wait for more; ask a silent FreeSWITCH for a sign of life before giving it up."""
+        try:
+            return self._parse(await self._wire.read(self._timing.quiet_s))
+        except TimeoutError:
+            await self._question(PING)
+        try:
+            return self._parse(await self._wire.read(self._timing.answer_s))
+        except TimeoutError:
+            raise Lost("it does not answer") from None
+
+    async def _next(self, *kinds: str) -> EslMessage:
+        """Wait for a message of one of these kinds; keep what comes in between."""
+        try:
+            while True:
+                for index, (message, _) in enumerate(self._early):
+                    if message.kind in kinds:
+                        del self._early[index]
+                        return message
+                self._early += self._parse(await self._wire.read(self._timing.connect_s))
+        except TimeoutError:
+            raise Lost(f"no {kinds[0]}") from None
+
+    def _parse(self, data: bytes) -> list[Stamped]:
+        try:
+            return [(message, self._wire.stamp()) for message in self._parser.feed(data)]
+        except NotEsl as error:
+            raise Lost(f"it talks no ESL: {error}") from error
+
+
+def _json(body: bytes) -> Any:
+    """Decode a body; FreeSWITCH passes on whatever bytes a telephone put into a name."""
+    try:
+        return orjson.loads(body.decode("utf-8", "replace"))
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _fields(found: Any) -> dict[str, str]:
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _rows(body: bytes) -> list[dict[str, str]] | None:
+    """Return the channels; None when the answer is no list of them."""
+    found = _json(body)
+    if not isinstance(found, dict) or "row_count" not in found:
+        return None
+    return [_fields(row) for row in found.get("rows", ())]

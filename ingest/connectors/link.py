@@ -1,0 +1,152 @@
+"""What every live connection to a PBX has in common: its settings, its bytes, its troubles.
+
+connectors.live ─▶ Link (ami, esl) ─▶ Wire ─▶ socket. A Link knows one protocol; deadlines and TLS
+are the Wire's, leases, back-off and storing are connectors.live's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from ingest.connectors.snapshot import Snapshot
+from ingest.events import CallEvent
+
+READ_BYTES = 65_536
+TICK = timedelta(microseconds=1)
+
+
+class Lost(Exception):
+    """The connection is gone, or as good as gone. Connecting again may help."""
+
+
+class Refused(Exception):
+    """The PBX does not want us: a wrong password, or no right. Somebody must look into it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a PBX is and how to sign in there."""
+
+    host: str
+    port: int
+    user: str = ""
+    secret: str = field(repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How patient a connector is."""
+
+    connect_s: float = 5.0
+    """For the connection, the greeting and each answer while signing in."""
+    quiet_s: float = 15.0
+    """Silence after which the PBX is asked whether it is still there …"""
+    answer_s: float = 5.0
+    """… and how long it may take to answer. Nobody else notices a half-open connection."""
+    back_off_s: float = 0.5
+    """After a lost connection; doubled with each failure …"""
+    back_off_max_s: float = 30.0
+    """… up to this."""
+    refused_s: float = 60.0
+    """After a refused sign-in: trying faster helps nobody, and a PBX may ban us for it."""
+    lease_s: float = 15.0
+    """A node that is silent this long has lost its PBXs to another."""
+
+
+Heard = Sequence[CallEvent] | Snapshot
+"""What a PBX tells: events in their order, and between them, when asked, how things are."""
+
+
+class Link(Protocol):
+    """One connection, used once: open, listen until Lost, close."""
+
+    async def open(self) -> None:
+        """Connect and sign in. Raises Lost or Refused."""
+
+    async def ask(self) -> None:
+        """Ask how things are; the answer comes among what is received."""
+
+    async def receive(self) -> list[Heard]:
+        """Wait for more and return it. Raises Lost, also when the PBX has fallen silent."""
+
+    async def close(self) -> None:
+        """Let go, whatever state it is in."""
+
+
+class Wire:
+    """A TCP or TLS connection whose every wait has a deadline."""
+
+    def __init__(self, address: Address, timing: Timing) -> None:
+        self._address = address
+        self._timing = timing
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    async def open(self) -> None:
+        """Connect; the certificate is checked against the host's name."""
+        to = self._address
+        try:
+            async with asyncio.timeout(self._timing.connect_s):
+                self._reader, self._writer = await asyncio.open_connection(
+                    to.host, to.port, ssl=to.tls, limit=READ_BYTES
+                )
+        except (OSError, TimeoutError) as error:
+            raise Lost(f"no connection to {to.host}:{to.port}: {error!r}") from error
+
+    async def read(self, within_s: float) -> bytes:
+        """Return what came, at least one byte; TimeoutError when nothing came in time."""
+        assert self._reader is not None
+        try:
+            async with asyncio.timeout(within_s):
+                data = await self._reader.read(READ_BYTES)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise Lost(f"reading failed: {error!r}") from error
+        if not data:
+            raise Lost("the PBX closed the connection")
+        return data
+
+    async def listen(self, ping: bytes) -> bytes:
+        """Return what comes; ask a silent PBX for a sign of life before giving it up."""
+        try:
+            return await self.read(self._timing.quiet_s)
+        except TimeoutError:
+            await self.write(ping)
+        try:
+            return await self.read(self._timing.answer_s)
+        except TimeoutError:
+            silent_s = self._timing.quiet_s + self._timing.answer_s
+            raise Lost(f"silent for {silent_s:g} s") from None
+
+    async def write(self, data: bytes) -> None:
+        assert self._writer is not None
+        try:
+            self._writer.write(data)
+            async with asyncio.timeout(self._timing.answer_s):
+                await self._writer.drain()
+        except (OSError, TimeoutError, RuntimeError) as error:  # uvloop: the handler is closed
+            raise Lost(f"writing failed: {error!r}") from error
+
+    def stamp(self) -> datetime:
+        """Return the time of receipt, each later than the one before: order survives as time."""
+        self._last = max(datetime.now(UTC), self._last + TICK)
+        return self._last
+
+    async def close(self) -> None:
+        """Close at once: nothing of ours is worth waiting for."""
+        if self._writer is None:
+            return
+        writer, self._writer = self._writer, None
+        writer.transport.abort()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1):
+                await writer.wait_closed()

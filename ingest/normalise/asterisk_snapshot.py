@@ -1,0 +1,116 @@
+"""What Asterisk answers when asked how things are: CoreShowChannels and QueueStatus to a Snapshot.
+
+connectors.ami ─▶ AsteriskSnapshot ─▶ connectors.live. It says which channels there are, not how
+they came to be: who dialled whom before we listened stays unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from ingest.connectors.ami_messages import AmiMessage
+from ingest.connectors.snapshot import Snapshot, Waiting, derived
+from ingest.events import CallEvent
+from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
+from ingest.normalise.asterisk_facts import TRANSLATE
+
+CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
+DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
+"""What Asterisk says a channel runs that was rung, and does not run the dialplan."""
+
+
+class AsteriskSnapshot:
+    """Collects one answer; its messages come mixed with live events."""
+
+    def __init__(self, source: str, tag: str, dialect: AsteriskDialect | None = None) -> None:
+        self._source = source
+        self._asked = {f"{tag}-{action}": action for action in (CHANNELS, QUEUES)}
+        self._reader = Reader(dialect or AsteriskDialect())
+        self._waits_for = set(self._asked)
+        self._channels: list[Fields] = []
+        self._entries: list[Fields] = []
+        self.refused: dict[str, str] = {}
+        """Actions that Asterisk would not do, and why."""
+
+    def actions(self) -> list[tuple[tuple[str, str], ...]]:
+        """Return what to ask."""
+        return [(("Action", action), ("ActionID", tag)) for tag, action in self._asked.items()]
+
+    def take(self, message: AmiMessage) -> bool:
+        """Keep a message that belongs to the answer; False for any other."""
+        tag = message.get("ActionID")
+        action = self._asked.get(tag)
+        if action is None:
+            return False
+        if message.get("Response") == "Error":
+            self.refused[action] = message.get("Message", "refused")
+            self._waits_for.discard(tag)
+        match message.event:
+            case "CoreShowChannel":
+                self._channels.append(message.first())
+            case "QueueEntry":
+                self._entries.append(message.first())
+            case "CoreShowChannelsComplete" | "QueueStatusComplete":
+                self._waits_for.discard(tag)
+            case _:
+                pass
+        return True
+
+    @property
+    def complete(self) -> bool:
+        return not self._waits_for
+
+    def result(self, taken_at: datetime) -> Snapshot:
+        """Return what was said."""
+        told = CHANNELS not in self.refused
+        ids = frozenset(fields.get("Uniqueid", "") for fields in self._channels)
+        facts = (fact for fields in self._channels for fact in self._facts(fields, taken_at))
+        return Snapshot(
+            taken_at=taken_at,
+            alive=ids - {""} if told else None,
+            facts=tuple(facts),
+            waiting=None if QUEUES in self.refused else dict(self._waiting(taken_at)),
+        )
+
+    def _facts(self, fields: Fields, taken_at: datetime) -> Iterator[CallEvent]:
+        leg, call = fields.get("Uniqueid"), fields.get("Linkedid")
+        if not leg:
+            return
+        named = {"leg_key": leg, "call_key": call or None}
+        created = TRANSLATE["Newchannel"](self._reader, fields)
+        assert created is not None
+        attrs = {name: value for name, value in created.attrs.items() if value is not None}
+        identity = {"extension": created.extension, "attrs": attrs}
+        began_at = taken_at - _duration(fields.get("Duration", ""))
+        yield derived(self._source, "leg.created", began_at, **named, **identity)
+        if fields.get("Application") in DIALLED:
+            yield derived(self._source, "offer.started", began_at, **named, **identity)
+        match fields.get("ChannelStateDesc"):
+            case "Ringing":
+                yield derived(self._source, "leg.ringing", taken_at, **named)
+            case "Up":
+                yield derived(self._source, "leg.answered", taken_at, **named)
+            case _:
+                pass
+        bridge = fields.get("BridgeId")
+        if bridge and not fields.get("Application", "").startswith("Park"):
+            # A bridge may be left and entered again: this fact is about this moment only.
+            moment = {"once": f"{bridge}@{taken_at.isoformat()}", "attrs": {"bridge": bridge}}
+            yield derived(self._source, "bridge.joined", taken_at, **named, **moment)
+
+    def _waiting(self, taken_at: datetime) -> Iterator[tuple[Waiting, datetime]]:
+        for fields in self._entries:
+            leg, queue, wait = (fields.get(name, "") for name in ("Uniqueid", "Queue", "Wait"))
+            if leg and queue:
+                waited_s = int(wait) if wait.isdecimal() and len(wait) < 7 else 0
+                yield (leg, queue), taken_at - timedelta(seconds=waited_s)
+
+
+def _duration(text: str) -> timedelta:
+    """Read `HH:MM:SS`; hours may have more than two digits."""
+    parts = text.split(":")
+    if len(parts) != 3 or not all(part.isdecimal() and len(part) < 6 for part in parts):
+        return timedelta()
+    hours, minutes, seconds = map(int, parts)
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)

@@ -1,0 +1,258 @@
+"""FreeSWITCH's events to CallEvents, and its list of channels to a Snapshot.
+
+connectors.esl ─▶ FreeswitchNormaliser ─▶ batch. Each event is translated by itself; its id is the
+core's uuid and Event-Sequence, which starts again with the core.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ingest.connectors.recording import from_epoch
+from ingest.connectors.snapshot import Snapshot, derived
+from ingest.events import CallEvent, EventType, TimeQuality, derive_id
+from ingest.normalise.asterisk_dialect import cut, known
+from ingest.normalise.numbers import e164
+
+EXTENSION = r"^(?:sofia/[^/]+|verto\.rtc|user|loopback)/(?:sip:)?(\d{2,6})(?=@|/|-|$)"
+"""Group 1 is the extension, in a channel's name: `sofia/internal/1001@10.0.0.5`."""
+
+Fields = Mapping[str, str]
+
+RESULTS = {
+    "ORIGINATOR_CANCEL": "canceled",
+    "LOSE_RACE": "answered_elsewhere",
+    "PICKED_OFF": "answered_elsewhere",
+    "USER_BUSY": "busy",
+    "NO_ANSWER": "no_answer",
+    "NO_USER_RESPONSE": "no_answer",
+    "CALL_REJECTED": "rejected",
+}
+"""Causes beyond Q.850, and those that say more than its number."""
+QUEUE_ENDS = {
+    "TIMEOUT": "timeout",
+    "NO_AGENT_TIMEOUT": "leave_empty",
+    "EXIT_WITH_KEY": "key",
+    "BREAK_OUT": "abandoned",
+}
+CHANNEL_EVENTS = (
+    "CHANNEL_CREATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER",
+    "CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE", "CHANNEL_HOLD", "CHANNEL_UNHOLD",
+    "CHANNEL_HANGUP_COMPLETE",
+)  # fmt: skip
+QUEUE_EVENTS = "callcenter::info"
+PLAIN: dict[str, EventType] = {
+    "CHANNEL_ANSWER": "leg.answered",
+    "CHANNEL_HOLD": "leg.hold_on",
+    "CHANNEL_UNHOLD": "leg.hold_off",
+}
+
+Told = tuple[EventType, str, dict[str, Any]]
+"""An event's type, its leg, and everything else about it."""
+
+
+class FreeswitchNormaliser:
+    """Belongs to one connection: one source, events in their order."""
+
+    def __init__(
+        self, source: str, *, region: str | None = None, extension: str = EXTENSION
+    ) -> None:
+        self._source = source
+        self._region = region
+        self._extension = re.compile(extension)
+
+    def events(self, fields: Fields, received_at: datetime) -> list[CallEvent]:
+        """Translate one event; most give nothing."""
+        name = fields.get("Event-Name", "")
+        tell = TELL.get(name)
+        if tell is None:
+            return []
+        at, quality = _time(fields, received_at)
+        return [
+            CallEvent(
+                event_id=self._id(fields, at, f"{kind}|{leg}"),
+                source=self._source,
+                type=kind,
+                occurred_at=at,
+                time_quality=quality,
+                native_type=fields.get("CC-Action") or name,
+                leg_key=leg,
+                **more,
+            )
+            for kind, leg, more in tell(self, fields)
+            if leg
+        ]
+
+    def _id(self, fields: Fields, at: datetime, fact: str) -> UUID:
+        sequence = fields.get("Event-Sequence") or at.isoformat()
+        return derive_id(self._source, f"{fields.get('Core-UUID')}|{sequence}|{fact}")
+
+    # --- channels --------------------------------------------------------------------------------
+
+    def create(self, fields: Fields) -> Iterator[Told]:
+        """Tell of a new leg and, when it is rung, of who rings it."""
+        leg, outbound = fields.get("Unique-ID", ""), fields.get("Call-Direction") == "outbound"
+        extension = self._extension_of(fields.get("Channel-Name", ""))
+        dialled = known(fields.get("Caller-Destination-Number"))
+        number = dialled if outbound else known(fields.get("Caller-Caller-ID-Number"))
+        name = known(fields.get("Caller-Caller-ID-Name")) if not outbound else None
+        attrs = self._party(number, name)
+        call_key = fields.get("Channel-Call-UUID") or None
+        yield "leg.created", leg, {"call_key": call_key, "extension": extension, "attrs": attrs}
+        if outbound:
+            rings = {"dialled": dialled, "dialled_e164": e164(dialled, self._region)}
+            yield "offer.started", leg, {
+                "peer_leg_key": _originator(fields),
+                "extension": extension,
+                "attrs": {key: value for key, value in rings.items() if value},
+            }  # fmt: skip
+
+    def ringing(self, fields: Fields) -> Iterator[Told]:
+        """Only whom we ring: an inbound channel's progress is what its caller hears."""
+        if fields.get("Call-Direction") == "outbound":
+            yield "leg.ringing", fields.get("Unique-ID", ""), {}
+
+    def plain(self, fields: Fields) -> Iterator[Told]:
+        yield PLAIN[fields["Event-Name"]], fields.get("Unique-ID", ""), {}
+
+    def bridge(self, fields: Fields) -> Iterator[Told]:
+        """Both sides enter, or leave, one bridge; FreeSWITCH gives it no name of its own."""
+        one = fields.get("Bridge-A-Unique-ID") or fields.get("Unique-ID", "")
+        other = fields.get("Bridge-B-Unique-ID") or fields.get("Other-Leg-Unique-ID", "")
+        if not (one and other):
+            return
+        joined = fields["Event-Name"] == "CHANNEL_BRIDGE"
+        for leg in (one, other):
+            attrs = {"bridge": pair(one, other)}
+            yield "bridge.joined" if joined else "bridge.left", leg, {"attrs": attrs}
+
+    def hangup(self, fields: Fields) -> Iterator[Told]:
+        cause = fields.get("variable_hangup_cause_q850", "")
+        attrs: dict[str, Any] = {"cause": int(cause) if _is_small(cause) else 0}
+        if result := RESULTS.get(fields.get("Hangup-Cause", "")):
+            attrs["result"] = result
+        yield "leg.ended", fields.get("Unique-ID", ""), {"attrs": attrs}
+
+    # --- mod_callcenter --------------------------------------------------------------------------
+
+    def queue(self, fields: Fields) -> Iterator[Told]:
+        if fields.get("Event-Subclass") != QUEUE_EVENTS:
+            return
+        caller, queue = fields.get("CC-Member-Session-UUID", ""), cut(fields.get("CC-Queue"))
+        match fields.get("CC-Action"):
+            case "member-queue-start" | "member-queue-resume":
+                yield "queue.entered", caller, {"queue": queue}
+            case "bridge-agent-start":
+                peer = fields.get("CC-Agent-UUID") or None
+                more = {"queue": queue, "peer_leg_key": peer, "attrs": _waited(fields)}
+                yield "queue.connected", caller, more
+            case "member-queue-end":
+                yield "queue.left", caller, {"queue": queue}
+                if fields.get("CC-Cause") == "Cancel":
+                    outcome = QUEUE_ENDS.get(fields.get("CC-Cancel-Reason", ""))
+                    if outcome:
+                        yield "queue.outcome", caller, {
+                            "queue": queue, "attrs": {"outcome": outcome}
+                        }  # fmt: skip
+            case _:
+                return
+
+    # --- how things are --------------------------------------------------------------------------
+
+    def snapshot(self, rows: Sequence[Fields], taken_at: datetime) -> Snapshot:
+        """Read the answer to `show channels as json`. Queues are not in it."""
+        talking = Counter(row.get("call_uuid") for row in rows if _talks(row))
+        facts = [fact for row in rows for fact in self._standing(row, taken_at)]
+        for call in (call for call, legs in talking.items() if call and legs == 2):
+            one, other = (row["uuid"] for row in rows if _talks(row) and row["call_uuid"] == call)
+            facts += [self._together(leg, pair(one, other), taken_at) for leg in (one, other)]
+        alive = frozenset(row["uuid"] for row in rows if row.get("uuid"))
+        return Snapshot(taken_at=taken_at, alive=alive, facts=tuple(facts))
+
+    def _standing(self, row: Fields, taken_at: datetime) -> Iterator[CallEvent]:
+        leg, outbound = row.get("uuid"), row.get("direction") == "outbound"
+        if not leg:
+            return
+        epoch = row.get("created_epoch", "")
+        began_at = min(taken_at, from_epoch(int(epoch))) if _is_epoch(epoch) else taken_at
+        dialled = known(row.get("dest"))
+        who = self._party(dialled if outbound else known(row.get("cid_num")), None)
+        identity = {"extension": self._extension_of(row.get("name", "")), "attrs": who}
+        named = {"leg_key": leg, "call_key": row.get("call_uuid") or None}
+        yield derived(self._source, "leg.created", began_at, **named, **identity)
+        if outbound:
+            yield derived(self._source, "offer.started", began_at, **named, **identity)
+        if outbound and row.get("callstate") in {"RINGING", "EARLY"}:
+            yield derived(self._source, "leg.ringing", taken_at, **named)
+        if _talks(row):
+            yield derived(self._source, "leg.answered", taken_at, **named)
+
+    def _together(self, leg: str, bridge: str, at: datetime) -> CallEvent:
+        moment = f"{bridge}@{at.isoformat()}"
+        attrs = {"bridge": bridge}
+        return derived(self._source, "bridge.joined", at, leg_key=leg, attrs=attrs, once=moment)
+
+    def _extension_of(self, channel: str) -> str | None:
+        found = self._extension.match(channel)
+        return found[1] if found else None
+
+    def _party(self, number: str | None, name: str | None) -> dict[str, Any]:
+        attrs = {"number_raw": number, "number_e164": e164(number, self._region), "name": name}
+        return {key: value for key, value in attrs.items() if value}
+
+
+TELL: dict[str, Callable[[FreeswitchNormaliser, Fields], Iterator[Told]]] = {
+    "CHANNEL_CREATE": FreeswitchNormaliser.create,
+    "CHANNEL_PROGRESS": FreeswitchNormaliser.ringing,
+    "CHANNEL_PROGRESS_MEDIA": FreeswitchNormaliser.ringing,
+    "CHANNEL_ANSWER": FreeswitchNormaliser.plain,
+    "CHANNEL_BRIDGE": FreeswitchNormaliser.bridge,
+    "CHANNEL_UNBRIDGE": FreeswitchNormaliser.bridge,
+    "CHANNEL_HOLD": FreeswitchNormaliser.plain,
+    "CHANNEL_UNHOLD": FreeswitchNormaliser.plain,
+    "CHANNEL_HANGUP_COMPLETE": FreeswitchNormaliser.hangup,
+    "CUSTOM": FreeswitchNormaliser.queue,
+}
+
+
+def pair(one: str, other: str) -> str:
+    """Name the bridge of two legs, the same from either side."""
+    return "+".join(sorted((one, other)))
+
+
+def _originator(fields: Fields) -> str | None:
+    """Who rings this leg; Channel-Call-UUID names the leg itself until they are bridged."""
+    if fields.get("Other-Type") == "originator" and fields.get("Other-Leg-Unique-ID"):
+        return fields["Other-Leg-Unique-ID"]
+    return fields.get("variable_originator") or None
+
+
+def _time(fields: Fields, received_at: datetime) -> tuple[datetime, TimeQuality]:
+    stamp = fields.get("Event-Date-Timestamp", "")
+    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 17):
+        return received_at, "received"
+    return from_epoch(int(stamp) / 1_000_000), "pbx"
+
+
+def _waited(fields: Fields) -> dict[str, Any]:
+    joined, answered = fields.get("CC-Member-Joined-Time"), fields.get("CC-Agent-Answered-Time")
+    if not (joined and answered and _is_epoch(joined) and _is_epoch(answered)):
+        return {}
+    return {"waited_s": max(0, int(answered) - int(joined))}
+
+
+def _talks(row: Fields) -> bool:
+    return row.get("callstate") in {"ACTIVE", "HELD"}
+
+
+def _is_epoch(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 11
+
+
+def _is_small(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 3

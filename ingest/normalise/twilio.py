@@ -1,0 +1,181 @@
+"""Twilio's voice status callbacks to CallEvents.
+
+HTTP endpoint (after the signature) ─▶ twilio_events ─▶ pipeline.submit. Each callback is translated
+by itself, since Twilio promises no order. A call with a ParentCallSid is somebody's telephone that
+the parent call rang (`<Dial>`); in conversation are the two from answer to end, for Twilio says
+nothing of bridges.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ingest.events import CallEvent, EventType, TimeQuality, derive_id
+from ingest.normalise.asterisk_dialect import cut
+from ingest.normalise.numbers import e164
+
+EXTENSION = r"^(?:client:|sips?:)([\w.+-]{1,40})(?=@|$)"
+"""Group 1 is the extension: of `client:101` and `sip:101@office.sip.twilio.com`, 101."""
+
+ENDS = {
+    "completed": None,
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "canceled": "canceled",
+    "failed": "failed",
+}
+CAUSES = {"completed": 16, "busy": 17, "no-answer": 19, "canceled": 16, "failed": 41}
+"""As Q.850 would say it."""
+STATUSES = frozenset(("queued", "initiated", "ringing", "in-progress", *ENDS))
+LONGEST_SID = 64
+LONGEST_CALL_S = 7 * 24 * 3600
+KEPT, FUTURE = timedelta(days=366), timedelta(days=1)
+
+
+class NotACallback(Exception):
+    """Signed by Twilio, and yet nothing that a voice status callback says."""
+
+
+class _Callback:
+    """One callback, and the events it amounts to."""
+
+    def __init__(
+        self, fields: Mapping[str, str], source: str, region: str | None, extension: str
+    ) -> None:
+        self._fields = fields
+        self._source = source
+        self._region = region
+        self._extension = re.compile(extension)
+        leg = _sid(fields, "CallSid")
+        if leg is None:
+            raise NotACallback("CallSid is missing")
+        self.leg = leg
+        self.parent = _sid(fields, "ParentCallSid")
+        self.status = fields.get("CallStatus", "")
+        if self.status not in STATUSES:
+            raise NotACallback("CallStatus is missing or unknown")
+        self.dialled = fields.get("Direction", "").startswith("outbound")
+
+    def events(self, received_at: datetime) -> Iterator[CallEvent]:
+        at, quality = self._time(received_at)
+        talked = self._duration()
+        began_at = at - (talked or timedelta())
+        yield self._event(self._first_type, began_at, quality, **self._who())
+        if self.dialled:
+            yield self._event("offer.started", began_at, quality, **self._dialled_who())
+        if self.status == "ringing" and self.dialled:
+            yield self._event("leg.ringing", at, quality)
+        if self.status == "in-progress":
+            yield from self._answered(at, quality)
+        if talked:
+            yield from self._answered(at - talked, "derived")
+        if self.status in ENDS:
+            yield from self._ended(at, quality)
+
+    @property
+    def _first_type(self) -> EventType:
+        return "leg.created" if self.parent else "call.started"
+
+    def _who(self) -> dict[str, Any]:
+        """Who is at this leg: who called in, or who was called."""
+        party = self._fields.get("To" if self.dialled else "From", "")
+        found = self._extension.match(party)
+        attrs: dict[str, Any] = {"kind": "agent" if found else "external"}
+        if party and not found:
+            attrs |= {"number_raw": cut(party), "number_e164": e164(party, self._region)}
+        if self.dialled and not self.parent and not found:
+            attrs["direction"] = "outbound"  # placed by a program: nobody of ours has a leg yet
+        if name := cut(self._fields.get("CallerName")):
+            attrs["name"] = name
+        return {"extension": found[1] if found else None, "attrs": attrs}
+
+    def _dialled_who(self) -> dict[str, Any]:
+        who = self._who()
+        attrs = {"kind": who["attrs"]["kind"]}
+        if number := who["attrs"].get("number_raw"):
+            attrs |= {"dialled": number, "dialled_e164": who["attrs"]["number_e164"]}
+        named = {name: value for name, value in attrs.items() if value is not None}
+        return {"extension": who["extension"], "attrs": named, "peer_leg_key": self.parent}
+
+    def _answered(self, at: datetime, quality: TimeQuality) -> Iterator[CallEvent]:
+        yield self._event("leg.answered", at, quality)
+        if self.parent:
+            for leg in (self.leg, self.parent):
+                yield self._event("bridge.joined", at, quality, leg=leg, attrs={"bridge": self.leg})
+
+    def _ended(self, at: datetime, quality: TimeQuality) -> Iterator[CallEvent]:
+        attrs = {"cause": CAUSES[self.status], "result": ENDS[self.status]}
+        said = {name: value for name, value in attrs.items() if value is not None}
+        yield self._event("leg.ended", at, quality, attrs=said)
+        if self.parent:
+            for leg in (self.leg, self.parent):
+                yield self._event("bridge.left", at, quality, leg=leg, attrs={"bridge": self.leg})
+
+    def _event(
+        self,
+        event_type: EventType,
+        at: datetime,
+        quality: TimeQuality,
+        *,
+        leg: str | None = None,
+        attrs: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> CallEvent:
+        kept = {name: value for name, value in (attrs or {}).items() if value is not None}
+        told = (self._fields.get(name, "") for name in ("SequenceNumber", "CallbackSource"))
+        named = (self.leg, *told, self.status, event_type, leg or self.leg, quality)
+        return CallEvent(
+            event_id=derive_id(self._source, "|".join(named)),
+            source=self._source,
+            type=event_type,
+            occurred_at=at,
+            time_quality=quality,
+            native_type=f"twilio.{self.status}",
+            call_key=self.parent or self.leg,
+            leg_key=leg or self.leg,
+            attrs=kept,
+            **fields,
+        )
+
+    def _time(self, received_at: datetime) -> tuple[datetime, TimeQuality]:
+        said = self._fields.get("Timestamp")
+        if not said:
+            return received_at, "received"
+        try:
+            at = parsedate_to_datetime(said)
+            at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise NotACallback("Timestamp is no RFC 2822 date") from None
+        if not received_at - KEPT <= at <= received_at + FUTURE:
+            raise NotACallback("Timestamp is too long ago, or in the future")
+        return at, "pbx"
+
+    def _duration(self) -> timedelta | None:
+        """How long a completed call was talked in; the default subscription tells only this."""
+        said = self._fields.get("CallDuration", "")
+        if self.status != "completed" or not said.isdecimal() or len(said) > 7:
+            return None
+        return timedelta(seconds=min(int(said), LONGEST_CALL_S)) or None
+
+
+def twilio_events(
+    fields: Mapping[str, str],
+    *,
+    source: str,
+    received_at: datetime,
+    region: str | None = None,
+    extension: str = EXTENSION,
+) -> list[CallEvent]:
+    """Translate one callback; raise NotACallback when it is none."""
+    return list(_Callback(fields, source, region, extension).events(received_at))
+
+
+def _sid(fields: Mapping[str, str], name: str) -> str | None:
+    value = fields.get(name) or None
+    if value is not None and (len(value) > LONGEST_SID or not value.isalnum()):
+        raise NotACallback(f"{name} is not one")
+    return value

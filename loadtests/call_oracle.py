@@ -1,0 +1,400 @@
+"""The figures of call statistics, reckoned in plain Python from rows that were all loaded.
+
+What the product does in SQL, written a second time and in another way: tests compare the two, and
+the benchmark shows what loading a million rows would cost.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway.telephony.queries.stats import Asked
+
+Row = Any
+Interval = tuple[datetime, datetime]
+
+DAY, NONE = timedelta(days=1), timedelta()
+WRAP_UP = {"wrapup", "wrap-up", "wrap up", "acw", "after call work"}
+REFUSED = {"full", "join_empty"}
+LEFT = {"key", "leave_empty", "withdrawn"}
+
+
+class Oracle:
+    """All rows of a time, and what follows from them."""
+
+    def __init__(self, rows: dict[str, list[Row]], asked: Asked) -> None:
+        self._asked, self._rows = asked, rows
+        self._phones = {
+            (row["source"], row["extension"]): row["employee_id"] for row in rows["phones"]
+        }
+        self._legs_of: dict[Any, list[Row]] = defaultdict(list)
+        for leg in rows["legs"]:
+            self._legs_of[leg["call_id"]].append(leg)
+        self._stints_of: dict[Any, list[Row]] = defaultdict(list)
+        for stint in rows["stints"]:
+            self._stints_of[stint["call_id"]].append(stint)
+        self._calls = {call["id"]: call for call in rows["calls"]}
+        self._transfers: dict[Any, list[Row]] = defaultdict(list)
+        for event in rows["events"]:
+            if event["type"].startswith("transfer.") and event["occurred_at"] >= asked.since:
+                self._transfers[event["call_id"]].append(event)
+
+    # --- the three ---------------------------------------------------------------------------
+
+    def overview(self) -> dict[str, Any]:
+        """Return what stats.overview returns."""
+        asked = self._asked
+        calls = [call for call in self._rows["calls"] if self._wanted(call)]
+        queued = [c for c in calls if c["direction"] == "inbound" and c["queue"] is not None]
+        inbound = [c for c in calls if c["direction"] == "inbound"]
+        outbound = [c for c in calls if c["direction"] == "outbound"]
+        over = [c for c in calls if c["ended_at"] and c["talk_ms"] is not None]
+        lost = {c["id"] for c in over if any(self._lost(leg) for leg in self._legs_of[c["id"]])}
+        held = [
+            leg["hold_ms"]
+            for call in over
+            if call["id"] not in lost
+            for leg in self._legs_of[call["id"]]
+            if leg["kind"] == "agent" and leg["hold_ms"]
+        ]
+        spans = self._pauses(lambda event: (event["source"], event["extension"]), wrap=True,
+                             queue=asked.queue)  # fmt: skip
+        return {
+            "calls": len(calls),
+            "inbound": len(inbound),
+            "outbound": len(outbound),
+            "internal": len(calls) - len(inbound) - len(outbound),
+            "live": sum(c["ended_at"] is None for c in calls),
+            "inbound_answered": sum(c["answered_at"] is not None for c in inbound),
+            "inbound_missed": sum(
+                c["answered_at"] is None and c["ended_at"] is not None for c in inbound
+            ),
+            "outbound_answered": sum(c["answered_at"] is not None for c in outbound),
+            **self._service(
+                queued,
+                answered=lambda c: c["answered_at"] is not None,
+                outcome=lambda c: c["outcome"],
+            ),
+            "talked": len(over) - len(lost),
+            "talk_ms": sum(c["talk_ms"] for c in over if c["id"] not in lost),
+            "hold_ms": sum(held),
+            "transferred": sum(c["id"] in self._transfers for c in calls),
+            "repeated": self._repeated({c["id"] for c in inbound}),
+            "peak": self._peak(calls),
+            "hours": self._hours(calls),
+            "wrap_ms": _ms(sum((_length(_cut(own, asked)) for own in spans.values()), NONE)),
+        }
+
+    def queues(self) -> dict[str, dict[str, Any]]:
+        """Return queue → what stats_queues.read returns."""
+        asked = self._asked
+        by_queue: dict[str, list[Row]] = defaultdict(list)
+        for stint in self._rows["stints"]:
+            if (
+                asked.since <= stint["entered_at"] < asked.until
+                and asked.queue in {None, stint["queue"]}
+                and self._direction_and_agent(stint["call_id"])
+            ):
+                by_queue[stint["queue"]].append(stint)
+        spans = self._pauses(lambda event: (event["source"], event["extension"], event["queue"]),
+                             wrap=True, queue=asked.queue)  # fmt: skip
+        found = {}
+        for queue, stints in by_queue.items():
+            talks = [talk for stint in stints if (talk := self._talk(stint))]
+            wraps = [own for key, own in spans.items() if key[2] == queue]
+            found[queue] = {
+                "queue": queue,
+                **self._service(
+                    stints, answered=lambda s: s["outcome"] == "connected", outcome=_stint_outcome
+                ),
+                "talked": len(talks),
+                "talk_ms": sum(talk for talk, _ in talks),
+                "hold_ms": sum(hold for _, hold in talks),
+                "transferred": sum(self._moved(stint) for stint in stints),
+                "wrap_ms": _ms(sum((_length(_cut(own, asked)) for own in wraps), NONE)),
+            }
+        return found
+
+    def agents(self) -> dict[tuple[Any, Any], dict[str, Any]]:
+        """Return (employee, telephone) → what stats_agents.read returns."""
+        asked, legs_of = self._asked, defaultdict(list)
+        for call in self._rows["calls"]:
+            if self._wanted(call, agent=False):
+                for leg in self._legs_of[call["id"]]:
+                    if leg["kind"] == "agent" and leg["extension"]:
+                        who = self._who(leg["source"], leg["extension"])
+                        if asked.agent_id in {None, who[0]}:
+                            legs_of[who].append(leg)
+        plain = self._pauses(self._who_of, wrap=False, queue=None)
+        wraps = self._pauses(self._who_of, wrap=True, queue=None)
+        return {
+            who: self._agent(legs, plain.get(who, []), wraps.get(who, []))
+            for who, legs in legs_of.items()
+        }
+
+    def _agent(self, legs: list[Row], plain: list[Interval], wraps: list[Interval]) -> Row:
+        rung = [leg for leg in legs if leg["ringing_at"]]
+        known = [leg for leg in legs if leg["ended_at"] and leg["ended_reason"] != "lost"]
+        talked = [leg for leg in known if leg["talk_ms"] is not None]
+        rings = [
+            leg["answered_at"] - leg["ringing_at"]
+            for leg in rung
+            if leg["answered_at"] and leg["answered_at"] >= leg["ringing_at"]
+        ]
+        days = self._days(known)
+        talking = [(leg["answered_at"], leg["ended_at"]) for leg in known if leg["answered_at"]]
+        working = talking + _common(wraps, days)
+        reasons = [leg["ended_reason"] for leg in rung]
+        return {
+            "offered": len(rung),
+            "answered": sum(leg["answered_at"] is not None for leg in rung),
+            "no_answer": reasons.count("no_answer"),
+            "rejected": reasons.count("busy") + reasons.count("rejected"),
+            "answered_elsewhere": reasons.count("answered_elsewhere"),
+            "placed": sum(leg["answered_at"] is not None for leg in legs) - sum(
+                leg["answered_at"] is not None for leg in rung),
+            "talked": len(talked),
+            "talk_ms": sum(leg["talk_ms"] for leg in talked),
+            "hold_ms": sum(leg["hold_ms"] or 0 for leg in talked),
+            "rings": len(rings),
+            "ring_ms": _ms(sum(rings, NONE)),
+            "staffed_ms": _ms(_length(days)),
+            "talking_ms": _ms(_length(talking)),
+            "working_ms": _ms(_length(working)),
+            "away_ms": _ms(_length(working + _common(plain, days))),
+            "transferred": sum(
+                event["leg_key"] == leg["leg_key"]
+                for leg in legs
+                for event in self._transfers.get(leg["call_id"], ())
+            ),
+        }  # fmt: skip
+
+    # --- who and which -----------------------------------------------------------------------
+
+    def _wanted(self, call: Row, *, agent: bool = True) -> bool:
+        asked = self._asked
+        if not asked.since <= call["started_at"] < asked.until:
+            return False
+        if asked.direction not in {None, call["direction"]}:
+            return False
+        if asked.queue and not any(
+            stint["queue"] == asked.queue and asked.since <= stint["entered_at"]
+            for stint in self._stints_of[call["id"]]
+        ):
+            return False
+        return not agent or asked.agent_id is None or self._took_part(call["id"])
+
+    def _direction_and_agent(self, call_id: Any) -> bool:
+        asked, call = self._asked, self._calls.get(call_id)
+        if asked.direction is not None and (call is None or call["direction"] != asked.direction):
+            return False
+        return asked.agent_id is None or self._took_part(call_id)
+
+    def _took_part(self, call_id: Any) -> bool:
+        return any(
+            leg["extension"]
+            and leg["answered_at"]
+            and self._who(leg["source"], leg["extension"])[0] == self._asked.agent_id
+            for leg in self._legs_of[call_id]
+        )
+
+    def _who(self, source: str, extension: str) -> tuple[Any, Any]:
+        who = self._phones.get((source, extension), self._phones.get(("*", extension)))
+        return (who, None if who is not None else f"{source}/{extension}")
+
+    def _who_of(self, event: Row) -> tuple[Any, Any]:
+        return self._who(event["source"], event["extension"])
+
+    def _lost(self, leg: Row) -> bool:
+        return (leg["kind"], leg["ended_reason"]) == ("agent", "lost")
+
+    # --- waiting and talking -----------------------------------------------------------------
+
+    def _service(
+        self, rows: list[Row], *, answered: Callable[[Row], bool], outcome: Callable[[Row], Any]
+    ) -> dict[str, Any]:
+        asked = self._asked
+        waits = sorted(row["wait_ms"] for row in rows if row["wait_ms"] is not None)
+        taken = [row for row in rows if answered(row)]
+        gone = [row for row in rows if outcome(row) == "abandoned"]
+        quick = [row["wait_ms"] for row in taken if row["wait_ms"] is not None]
+        left = [row["wait_ms"] for row in gone if row["wait_ms"] is not None]
+        return {
+            "offered": len(rows),
+            "answered": len(taken),
+            "abandoned": len(gone),
+            "short_abandoned": sum(wait < asked.short_ms for wait in left),
+            "answered_in_time": sum(wait <= asked.threshold_ms for wait in quick),
+            "abandoned_in_time": sum(wait <= asked.threshold_ms for wait in left),
+            **{
+                name: sum(outcome(row) == name for row in rows)
+                for name in ("timeout", "left_queue", "failed")
+            },
+            "answered_wait_ms": sum(quick),
+            "answered_waits": len(quick),
+            "total_wait_ms": sum(waits),
+            "waits": len(waits),
+            "wait_max_ms": waits[-1] if waits else None,
+            "wait": [_percentile(waits, share) for share in (0.5, 0.9, 0.95)] if waits else None,
+        }
+
+    def _until(self, stint: Row) -> datetime | None:
+        following = stint["position"] + 1
+        return next(
+            (s["entered_at"] for s in self._stints_of[stint["call_id"]]
+             if s["position"] == following), None,
+        )  # fmt: skip
+
+    def _talk(self, stint: Row) -> tuple[int, int] | None:
+        if stint["outcome"] != "connected":
+            return None
+        until = self._until(stint)
+        legs = [
+            leg
+            for leg in self._legs_of[stint["call_id"]]
+            if leg["kind"] == "agent"
+            and leg["answered_at"]
+            and stint["entered_at"] <= leg["answered_at"]
+            and (until is None or leg["answered_at"] < until)
+        ]
+        talks = [leg["talk_ms"] for leg in legs if leg["talk_ms"] is not None]
+        if not talks or any(leg["ended_at"] is None or self._lost(leg) for leg in legs):
+            return None
+        return sum(talks), sum(leg["hold_ms"] or 0 for leg in legs)
+
+    def _moved(self, stint: Row) -> bool:
+        until = self._until(stint)
+        if stint["outcome"] != "connected":
+            return False
+        return any(
+            stint["entered_at"] <= event["occurred_at"]
+            and (until is None or event["occurred_at"] < until)
+            for event in self._transfers.get(stint["call_id"], ())
+        )
+
+    def _repeated(self, counted: set[Any]) -> int:
+        by_number: dict[str, list[tuple[datetime, Any]]] = defaultdict(list)
+        for call in self._rows["calls"]:
+            if call["direction"] == "inbound" and call["number_e164"]:
+                by_number[call["number_e164"]].append((call["started_at"], call["id"]))
+        repeated = 0
+        for calls in by_number.values():
+            calls.sort()
+            for (before, _), (at, call_id) in pairwise(calls):
+                repeated += call_id in counted and at - before <= DAY
+        return repeated
+
+    # --- time --------------------------------------------------------------------------------
+
+    def _peak(self, calls: list[Row]) -> int:
+        steps = [(call["started_at"], 1) for call in calls]
+        steps += [(call["ended_at"], -1) for call in calls if call["ended_at"]]
+        running = peak = 0
+        for _, step in sorted(steps):
+            running += step
+            peak = max(peak, running)
+        return peak
+
+    def _hours(self, calls: list[Row]) -> dict[tuple[int, int], tuple[int, float]]:
+        asked, zone = self._asked, ZoneInfo(self._asked.tz)
+        cells: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0, 0.0])
+        at = asked.since
+        while at < asked.until:
+            quarter = (at.timestamp() // 900 + 1) * 900
+            after = min(datetime.fromtimestamp(quarter, UTC), asked.until)
+            local = at.astimezone(zone)
+            cells[local.isoweekday(), local.hour][1] += (after - at) / timedelta(hours=1)
+            at = after
+        for call in calls:
+            local = call["started_at"].astimezone(zone)
+            cells[local.isoweekday(), local.hour][0] += 1
+        return {
+            cell: (int(count), round(hours, 6)) for cell, (count, hours) in sorted(cells.items())
+        }
+
+    def _days(self, legs: list[Row]) -> list[Interval]:
+        zone = ZoneInfo(self._asked.tz)
+        days: dict[Any, list[Interval]] = defaultdict(list)
+        for leg in legs:
+            began = leg["ringing_at"] or leg["answered_at"]
+            if began:
+                days[began.astimezone(zone).date()].append((began, leg["ended_at"]))
+        return [(min(b for b, _ in day), max(e for _, e in day)) for day in days.values()]
+
+    def _pauses(
+        self, key_of: Callable[[Row], Any], *, wrap: bool, queue: str | None
+    ) -> dict[Any, list[Interval]]:
+        """Pair what was said: a pause begins with the first and ends with the first end."""
+        asked = self._asked
+        told: dict[Any, list[Row]] = defaultdict(list)
+        for event in self._rows["events"]:
+            if (
+                event["type"].startswith("agent.")
+                and asked.since - DAY <= event["occurred_at"] < asked.until
+                and (queue is None or event["queue"] == queue)
+                and asked.agent_id in {None, self._who_of(event)[0]}
+            ):
+                told[event["source"], event["extension"], event["queue"]].append(event)
+        found: dict[Any, list[Interval]] = defaultdict(list)
+        for events in told.values():
+            events.sort(key=lambda e: (e["occurred_at"], e["type"], e["event_id"]))
+            began: Row | None = None
+            for event in [*events, None]:
+                if event is not None and event["type"] == "agent.paused":
+                    began = began or event
+                    continue
+                if began is not None:
+                    reason = (began["attrs"].get("reason") or "").lower()
+                    if (reason in WRAP_UP) == wrap:
+                        ended = event["occurred_at"] if event else asked.until
+                        found[key_of(began)].append((began["occurred_at"], ended))
+                began = None
+        return found
+
+
+def _stint_outcome(stint: Row) -> str | None:
+    said: str | None = stint["outcome"]
+    return "left_queue" if said in LEFT else "failed" if said in REFUSED else said
+
+
+def _percentile(ordered: list[int], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def _cut(intervals: Iterable[Interval], asked: Asked) -> list[Interval]:
+    return [
+        (max(began, asked.since), ended)
+        for began, ended in intervals
+        if ended > max(began, asked.since)
+    ]
+
+
+def _common(intervals: list[Interval], days: list[Interval]) -> list[Interval]:
+    return [
+        (max(began, first), min(ended, last))
+        for began, ended in intervals
+        for first, last in days
+        if began < last and ended > first
+    ]
+
+
+def _length(intervals: Iterable[Interval]) -> timedelta:
+    """Return how long at least one of them lasts."""
+    total, covered = timedelta(), datetime.min.replace(tzinfo=UTC)
+    for began, ended in sorted(intervals):
+        if ended > covered:
+            total += ended - max(began, covered)
+            covered = ended
+    return total
+
+
+def _ms(length: timedelta) -> int:
+    return length // timedelta(milliseconds=1)

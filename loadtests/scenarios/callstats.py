@@ -1,0 +1,205 @@
+"""What statistics over a million calls of 90 days cost: in SQL, kept, and in Python instead.
+
+The product's own functions on a PostgreSQL and a Redis of their own. Every figure of SQL is
+compared with the one that plain Python makes of all rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from gateway.auth import Identity
+from gateway.context import Context, Services
+from gateway.db import Conn
+from gateway.embedded import start_valkey
+from gateway.protocol import Employee
+from gateway.telephony import stats
+from gateway.telephony.answers import Answers
+from gateway.telephony.queries import stats as queries
+from gateway.telephony.queries import stats_agents, stats_queues
+from gateway.telephony.queries.stats import Asked
+from gateway.telephony.stats import Kind, Wanted
+from loadtests.call_oracle import Oracle
+from loadtests.made_calls import Maker
+from loadtests.measure import Latencies
+from loadtests.options import Options
+from loadtests.own_database import connected, own_database, prepare
+from loadtests.queries import callstats
+from loadtests.report import Result
+
+UNTIL = datetime(2026, 4, 15, tzinfo=UTC)
+"""The clocks of Kyiv changed in the 90 days before."""
+UTC_MAX = datetime.max.replace(tzinfo=UTC)
+KINDS: tuple[Kind, ...] = ("overview", "agents", "queues")
+TIMES_FASTER = 10.0
+CACHED_MS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is."""
+
+    calls: int = 1_000_000
+    days: int = 90
+    runs: int = 3
+
+
+@dataclass
+class OneConnection:
+    """Stands in for the services: every reading uses the one connection."""
+
+    conn: Conn
+    answers: Answers
+    timeout_s: float = 0
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Conn]:
+        yield self.conn
+
+
+def run(_options: Options) -> Result:
+    """Load a database, measure, remove it."""
+    return asyncio.run(measure(Size()))
+
+
+async def measure(size: Size) -> Result:
+    """Ask for all three, uncached and cached, and let Python reckon the same."""
+    with own_database() as dsn:
+        async with connected(dsn) as conn:
+            await prepare(conn)
+            maker = Maker(1, UNTIL - timedelta(days=size.days), size.days, size.calls // 5)
+            for made in maker.batches(size.calls):
+                await callstats.store(conn, made)
+            await callstats.store(conn, maker.pauses(size.calls // 20))
+            await callstats.settle(conn)
+            return await _measure(conn, size)
+
+
+async def _measure(conn: Conn, size: Size) -> Result:
+    asked = Asked(
+        since=UNTIL - timedelta(days=size.days), until=UNTIL, tz="Europe/Kyiv", direction=None,
+        queue=None, agent_id=None, threshold_ms=20_000, short_ms=5_000,
+    )  # fmt: skip
+    ms: dict[str, float] = {}
+    before_kib = _peak_kib()
+    for kind in KINDS:
+        took = [await _timed(lambda kind=kind: stats.compute(conn, kind, Wanted(asked, "sl6")))  # type: ignore[misc]
+                for _ in range(size.runs)]  # fmt: skip
+        ms[kind] = min(took)
+    counted_kib = _peak_kib() - before_kib
+    ms["cached"] = await _cached(conn, asked)
+    began = time.perf_counter()
+    rows = await callstats.load(conn, asked.since, asked.until)
+    loaded = time.perf_counter() - began
+    python, failures = await _in_python(conn, rows, asked, loaded)
+    ms |= {f"{kind}_in_python": took for kind, took in python.items()}
+    ms["in_python"] = sum(python.values())
+    failures += [
+        f"{kind}: only {python[kind] / ms[kind]:.1f} times faster than Python"
+        for kind in KINDS
+        if python[kind] < TIMES_FASTER * ms[kind]
+    ]
+    if ms["cached"] > CACHED_MS:
+        failures.append(f"cached: {ms['cached']:.1f} ms")
+    memory = {"counting": counted_kib / 1024, "in_python": (_peak_kib() - before_kib) / 1024}
+    return Result(
+        "callstats",
+        f"{size.calls:,} calls over {size.days} days; each statistic by itself, the best of "
+        f"{size.runs}; in Python with loading its rows",
+        {
+            "ms": {name: round(value, 2) for name, value in ms.items()},
+            "mib": {name: round(value, 1) for name, value in memory.items()},
+        },
+        failures,
+    )
+
+
+async def _in_python(
+    conn: Conn, rows: dict[str, list[Any]], asked: Asked, loaded_s: float
+) -> tuple[dict[str, float], list[str]]:
+    """Let Python reckon each, and compare it with what SQL says."""
+    took: dict[str, float] = {}
+    failures: list[str] = []
+    for kind in KINDS:
+        gc.collect()
+        began = time.perf_counter()
+        reckoned = getattr(Oracle(rows, asked), kind)()
+        took[kind] = (loaded_s + time.perf_counter() - began) * 1_000
+        if await counted(conn, kind, asked) != reckoned:
+            failures.append(f"{kind}: SQL and Python disagree")
+    return took, failures
+
+
+async def counted(conn: Conn, kind: Kind, asked: Asked) -> dict[Any, Any]:
+    """Return what SQL says, shaped as the oracle's."""
+    async with conn.transaction():
+        await queries.room_to_sort(conn)
+        if kind == "overview":
+            return _plain_overview(await queries.overview(conn, asked))
+        if kind == "queues":
+            rows = await stats_queues.read(conn, asked, limit=1_000)
+            return {row["queue"]: _plain(row) for row in rows}
+        agents = [_plain(row) for row in await stats_agents.read(conn, asked, limit=1_000)]
+        return {(row.pop("employee_id"), row.pop("telephone")): row for row in agents}
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Give sums of nothing as 0, as Python has them."""
+    kept = {"wait", "wait_max_ms", "employee_id", "telephone"}
+    return {name: 0 if value is None and name not in kept else value for name, value in row.items()}
+
+
+def _plain_overview(row: dict[str, Any]) -> dict[str, Any]:
+    row = _plain(row)
+    row["talked"] -= row.pop("lost")
+    row["talk_ms"] -= row.pop("lost_talk_ms")
+    row["hours"] = {
+        (cell["weekday"], cell["hour"]): (cell["calls"], round(cell["hours"], 6))
+        for cell in row["hours"]
+    }
+    return row
+
+
+async def _cached(conn: Conn, asked: Asked) -> float:
+    """Return the median of asking again for what somebody has asked for."""
+    directory = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
+    try:
+        with start_valkey(directory) as server:
+            async with Redis.from_url(server.url) as redis:
+                services = OneConnection(conn, Answers(redis))
+                person = Employee(id=1, name="Director")
+                identity = Identity(person, frozenset({stats.VIEW}), UTC_MAX)
+                ctx = Context(identity, cast("Services", services))
+                took = Latencies()
+                for kind in KINDS:
+                    await stats.read(ctx, kind, Wanted(asked, "sl6"))
+                    for _ in range(100):
+                        began = time.perf_counter()
+                        await stats.read(ctx, kind, Wanted(asked, "sl6"))
+                        took.add(time.perf_counter() - began)
+                return took.percentile(0.5)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _timed(work: Callable[[], Awaitable[Any]]) -> float:
+    began = time.perf_counter()
+    await work()
+    return (time.perf_counter() - began) * 1_000
+
+
+def _peak_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,1 @@
+"""PBXs that listen on a port and play recordings."""

@@ -1,0 +1,215 @@
+"""An Asterisk's manager interface: checks the login, answers what it is asked, plays recordings.
+
+    async with FakeAsterisk() as pbx:          # pbx.port
+        line = await pbx.line()                # the gateway has signed in and asked how things are
+        await line.play(tape.until("AgentConnect"))
+        line.hang_up()
+
+It answers as the recorded Asterisk does; what is played are the recording's own bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import json
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ingest.connectors.ami_messages import AmiMessage, AmiParser, encode
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+BANNER = b"Asterisk Call Manager/13.0.0\r\n"
+ANSWERS = frozenset(
+    ("CoreShowChannel", "CoreShowChannelsComplete", "QueueEntry", "QueueMember", "QueueParams",
+     "QueueStatusComplete", "Status", "StatusComplete", "QueueSummary", "QueueSummaryComplete")
+)  # fmt: skip
+USER, SECRET = "gateway", "a manager's secret"
+LONGEST_WAIT_S = 10.0
+
+
+class Tape:
+    """One recorded connection: its events in order, and how things were when it was asked."""
+
+    def __init__(self, name: str, *, connection: int = 0) -> None:
+        (path,) = RECORDINGS.glob(f"{name}*.jsonl.gz")
+        items = list(_connections(path))[connection]
+        self._events = iter([item for item in items if item["event"] not in ANSWERS])
+        self.channels = _first_answer(items, "CoreShowChannel")
+        self.entries = _first_answer(items, "QueueEntry")
+
+    def until(self, event: str) -> bytes:
+        """Return what came up to the next event of this name, and that event."""
+        found = b""
+        for item in self._events:
+            found += _bytes(item)
+            if item["event"] == event:
+                return found
+        raise AssertionError(f"no more {event} on this tape")
+
+    def rest(self) -> bytes:
+        """Return everything that was not played yet."""
+        return b"".join(map(_bytes, self._events))
+
+
+def _connections(path: Path) -> Iterator[list[dict[str, Any]]]:
+    items: list[dict[str, Any]] = []
+    with gzip.open(path, "rb") as lines:
+        for line in lines:
+            item = json.loads(line)
+            if item["kind"] == "banner" and items:
+                yield items
+                items = []
+            if item["kind"] == "event":
+                items.append(item)
+    yield items
+
+
+def _first_answer(items: list[dict[str, Any]], event: str) -> list[dict[str, str]]:
+    found = [AmiParser().feed(_bytes(item))[0] for item in items if item["event"] == event]
+    first = found[0].get("ActionID") if found else ""
+    return [message.first() for message in found if message.get("ActionID") == first]
+
+
+def _bytes(item: dict[str, Any]) -> bytes:
+    raw: str = item["raw"]
+    return raw.encode("utf-8", "surrogateescape")
+
+
+@dataclass
+class Line:
+    """One connection of a gateway."""
+
+    pbx: FakeAsterisk
+    writer: asyncio.StreamWriter
+    challenge: str
+    actions: list[AmiMessage] = field(default_factory=list)
+
+    async def play(self, data: bytes) -> None:
+        """Send; waits while the other side does not read."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+    def hang_up(self) -> None:
+        self.writer.transport.abort()
+
+    def answer(self, asked: AmiMessage) -> bytes:
+        """Return the whole answer to one action."""
+        self.actions.append(asked)
+        match asked.get("Action"):
+            case "Challenge":
+                return self._say(asked, Response="Success", Challenge=self.challenge)
+            case "Login" if self._may_in(asked):
+                return self._say(asked, Response="Success", Message="Authentication accepted")
+            case "Login":
+                return self._say(asked, Response="Error", Message="Authentication failed")
+            case "Ping":
+                return self._say(asked, Response="Success", Ping="Pong") * self.pbx.answers_pings
+            case "CoreShowChannels":
+                return self._list(asked, "CoreShowChannel", self.pbx.channels)
+            case "QueueStatus":
+                return self._list(asked, "QueueEntry", self.pbx.entries)
+            case "Filter" if self.pbx.may_filter:
+                return self._say(asked, Response="Success", Message="Filter added")
+            case _:
+                return self._say(asked, Response="Error", Message="Permission denied")
+
+    def _may_in(self, asked: AmiMessage) -> bool:
+        if asked.get("Username") != USER:
+            return False
+        if asked.get("AuthType") == "MD5":
+            text = self.challenge + self.pbx.secret
+            return asked.get("Key") == hashlib.md5(text.encode()).hexdigest()
+        return asked.get("Secret") == self.pbx.secret
+
+    def _list(self, asked: AmiMessage, event: str, rows: list[dict[str, str]] | None) -> bytes:
+        if rows is None:
+            return self._say(asked, Response="Error", Message="Permission denied")
+        complete = "CoreShowChannelsComplete" if "Channel" in event else "QueueStatusComplete"
+        said = [self._say(asked, Response="Success", EventList="start")]
+        said += [self._say(asked, **{**row, "Event": event}) for row in rows]
+        return b"".join([*said, self._say(asked, Event=complete, EventList="Complete")])
+
+    def _say(self, asked: AmiMessage, **fields: str) -> bytes:
+        kind = "Event" if "Event" in fields else "Response"
+        head = [(kind, fields.pop(kind))]
+        if asked.get("ActionID"):
+            head.append(("ActionID", asked.get("ActionID")))
+        return encode(head + [pair for pair in fields.items() if pair[0] != "ActionID"])
+
+
+class FakeAsterisk:
+    """A server on a port of its own; what it says of itself may be changed at any time."""
+
+    def __init__(
+        self, *, tls: ssl.SSLContext | None = None, secret: str = SECRET, banner: bytes = BANNER
+    ) -> None:
+        self.secret = secret
+        self._banner = banner
+        self.channels: list[dict[str, str]] | None = []
+        """What CoreShowChannels answers; None: permission denied."""
+        self.entries: list[dict[str, str]] | None = []
+        """Who waits in queues."""
+        self.answers_pings = True
+        self.may_filter = True
+        self.lines: list[Line] = []
+        """All connections there were, whether they signed in or not."""
+        self.port = 0
+        self._tls = tls
+        self._ready: asyncio.Queue[Line] = asyncio.Queue()
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen; again on the same port, if it was stopped."""
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", self.port, ssl=self._tls
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Refuse connections, and cut those there are."""
+        self._server.close()
+        for line in self.lines:
+            line.hang_up()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def line(self) -> Line:
+        """Wait for the next connection that has signed in and asked how things are."""
+        async with asyncio.timeout(LONGEST_WAIT_S):
+            return await self._ready.get()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.add(serving)
+        line = Line(self, writer, challenge=str(len(self.lines) + 100_000))
+        self.lines.append(line)
+        parser = AmiParser()
+        try:
+            writer.write(self._banner)
+            while data := await reader.read(65_536):
+                for asked in parser.feed(data):
+                    writer.write(line.answer(asked))
+                    if asked.get("Action") == "QueueStatus":
+                        self._ready.put_nowait(line)
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()

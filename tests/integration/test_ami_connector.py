@@ -1,0 +1,351 @@
+"""A live Asterisk: its calls arrive, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.db import Pool
+from ingest import Address, AmiLink, CallEvent, Connection, Connectors, Pipeline, Timing
+from ingest.connectors.link import Lost
+from ingest.connectors.snapshot import Snapshot
+from tests.desk import eventually
+from tests.fakes.asterisk import SECRET, USER, FakeAsterisk, Tape
+from tests.integration.ingest_tools import SETTINGS, Heard, held_back, odd, stored_calls
+from tests.tls import Authority
+
+IMPATIENT = Timing(
+    connect_s=5.0, quiet_s=5.0, answer_s=5.0, back_off_s=0.01, back_off_max_s=0.05, refused_s=0.05,
+    lease_s=15.0,
+)  # fmt: skip
+
+
+def connection(
+    pbx: FakeAsterisk,
+    timing: Timing = IMPATIENT,
+    *,
+    source: str = "pbx",
+    tls: ssl.SSLContext | None = None,
+) -> Connection:
+    """Say how to reach the PBX."""
+    address = Address(host="127.0.0.1", port=pbx.port, user=USER, secret=SECRET, tls=tls)
+    return Connection(source, lambda: AmiLink(source, address, timing), timing)
+
+
+@asynccontextmanager
+async def listening(
+    pool: Pool, heard: Heard, *connections: Connection, holder: str = "n1"
+) -> AsyncIterator[Pipeline]:
+    """Open a pipeline with live connections."""
+    async with (
+        Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline,
+        Connectors(pool, pipeline, connections, holder=holder),
+    ):
+        yield pipeline
+
+
+async def ended(pool: Pool) -> list[Any]:
+    """Wait until there are calls and all of them are over."""
+
+    async def over() -> list[Any]:
+        calls = await stored_calls(pool)
+        return calls if all(call.ended_at for call in calls) else []
+
+    found: list[Any] = await eventually(over)
+    return found
+
+
+async def gaps(pool: Pool) -> int:
+    return int(await pool.fetchval("SELECT count(*) FROM realtime.ingest_gaps"))
+
+
+async def _holder(pool: Pool) -> int:
+    """Return the backend that holds the source's lock."""
+    return int(
+        await pool.fetchval("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted")
+    )
+
+
+def statuses(heard: Heard) -> list[str]:
+    return list(dict.fromkeys(change.after.status for change in heard.changes))
+
+
+async def test_a_call_arrives_as_it_happens(pool: Pool, heard: Heard) -> None:
+    """Ringing, talking, ended: each is announced when Asterisk says so."""
+    tape = Tape("l01")
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(tape.until("AgentCalled"))
+        await line.play(tape.until("Newstate"))
+        await eventually(lambda: "ringing" in statuses(heard))
+        await line.play(tape.until("AgentConnect") + tape.until("BridgeEnter"))
+        await eventually(lambda: "talking" in statuses(heard))
+        await line.play(tape.rest())
+        (call,) = await ended(pool)
+
+    assert (call.outcome, call.answered_extension) == ("answered", "101")
+    assert call.number_e164 == "+380671234567"
+    assert call.caller_name == "Ivan Petrenko"
+    assert await gaps(pool) == 0
+
+
+async def test_the_secret_never_travels_in_the_clear(pool: Pool, heard: Heard) -> None:
+    """Without TLS the login answers a challenge."""
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+
+    login = next(action for action in line.actions if action.get("Action") == "Login")
+    assert login.get("AuthType") == "MD5"
+    assert SECRET not in str([action.fields for action in line.actions])
+
+
+async def test_a_wrong_password_is_said_and_tried_again(
+    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator reads why; once the password is right, the connection comes by itself."""
+    async with FakeAsterisk(secret="another") as pbx, listening(pool, heard, connection(pbx)):
+        await eventually(lambda: len(pbx.lines) > 1)
+        refusals = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+        pbx.secret = SECRET
+        await pbx.line()
+
+    assert "pbx=pbx refused us: login of 'gateway': Authentication failed" in refusals
+    assert SECRET not in caplog.text
+
+
+async def test_what_ended_unheard_ends_as_lost(pool: Pool, heard: Heard) -> None:
+    """The connection breaks in mid-call; after it, no channel is left."""
+    tape = Tape("l01")
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(tape.until("AgentConnect") + tape.until("BridgeEnter"))
+        await eventually(lambda: "talking" in statuses(heard))
+        line.hang_up()
+        await pbx.line()
+        (call,) = await ended(pool)
+        gap = await pool.fetchrow("SELECT * FROM realtime.ingest_gaps")
+
+    assert {leg.ended_reason for leg in call.legs} == {"lost"}
+    assert gap is not None
+    assert gap["began_at"] < gap["ended_at"]
+    assert call.ended_at == gap["began_at"]
+
+
+async def test_what_goes_on_goes_on_after_a_gap(pool: Pool, heard: Heard) -> None:
+    """The answer fell into the gap; the snapshot shows it, and the call is not lost."""
+    first, second = Tape("l34"), Tape("l34", connection=1)
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(first.rest())
+        await eventually(lambda: "ringing" in statuses(heard))
+        pbx.channels = second.channels
+        line.hang_up()
+        await pbx.line()
+        await eventually(lambda: "talking" in statuses(heard))
+        (call,) = await stored_calls(pool)
+
+    assert call.status == "talking"
+    assert call.answered_extension == "101"
+    assert [stint.outcome for stint in call.stints] == ["connected"]
+
+
+async def test_calls_that_began_unheard_are_found(pool: Pool, heard: Heard) -> None:
+    """A first connection in the middle of calls: those talking and those waiting appear."""
+    tape = Tape("l33")
+    async with FakeAsterisk() as pbx:
+        pbx.channels, pbx.entries = tape.channels, tape.entries
+        async with listening(pool, heard, connection(pbx)):
+            await pbx.line()
+            await eventually(lambda: len({c.after.id for c in heard.changes}) == 2)
+            calls = await stored_calls(pool)
+
+    assert sorted(call.status for call in calls) == ["talking", "waiting"]
+    assert {call.number_e164 for call in calls} == {"+380671230001", "+380671230002"}
+    (waiting,) = (call for call in calls if call.status == "waiting")
+    assert [stint.queue for stint in waiting.stints] == ["sales"]
+
+
+async def test_who_may_not_see_channels_loses_none(
+    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the right to ask, nothing is taken for ended; the log says what is missing."""
+    tape = Tape("l01")
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+        pbx.channels = None
+        line = await pbx.line()
+        await line.play(tape.until("AgentConnect"))
+        await eventually(lambda: heard.changes)
+        line.hang_up()
+        again = await pbx.line()
+        await again.play(tape.rest())
+        (call,) = await ended(pool)
+
+    assert {leg.ended_reason for leg in call.legs} == {"completed"}
+    assert "refused CoreShowChannels: Permission denied" in caplog.text
+
+
+async def test_a_stranger_with_no_certificate_hears_no_secret(
+    pool: Pool, heard: Heard, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever answers in the PBX's place without a certificate we trust is not signed in to."""
+    own, tls = Authority(tmp_path).papers(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(own.cert, own.key)
+    trusted = ssl.create_default_context()
+    async with FakeAsterisk(tls=tls) as pbx, listening(pool, heard, connection(pbx, tls=trusted)):
+        await eventually(lambda: caplog.text.count("CERTIFICATE_VERIFY_FAILED") > 1)
+
+    assert not pbx.lines
+
+
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\xff\0" * 1_000_000])
+async def test_what_is_no_asterisk_is_left_alone(
+    greeting: bytes, pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another service on the port, or noise without an end: let go, and tried again."""
+    async with FakeAsterisk(banner=greeting) as pbx, listening(pool, heard, connection(pbx)):
+        await eventually(lambda: len(pbx.lines) > 1)
+
+    assert "lost: the greeting is not Asterisk's" in caplog.text or "talks no AMI" in caplog.text
+
+
+async def test_a_half_open_connection_is_noticed(pool: Pool, heard: Heard) -> None:
+    """Nothing is said and no ping is answered: the gateway connects anew, and stays."""
+    timing = replace(IMPATIENT, quiet_s=0.05, answer_s=0.5)
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
+        pbx.answers_pings = False
+        await pbx.line()
+        line = await pbx.line()
+        pbx.answers_pings = True
+        await eventually(lambda: sum(a.get("Action") == "Ping" for a in line.actions) >= 3)
+
+    assert len(pbx.lines) == 2
+
+
+async def test_a_restarted_asterisk_is_found_again(pool: Pool, heard: Heard) -> None:
+    """It refuses connections for a while, comes back empty, and takes calls again."""
+    before, after = Tape("l01"), Tape("l02")
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(before.until("AgentConnect"))
+        await eventually(lambda: heard.changes)
+        await pbx.stop()
+        await pbx.start()
+        line = await pbx.line()
+        await ended(pool)
+        await line.play(after.rest())
+        await eventually(lambda: len({change.after.id for change in heard.changes}) == 2)
+        calls = await ended(pool)
+
+    assert [call.legs[0].ended_reason for call in calls] == ["lost", "completed"]
+
+
+async def test_two_nodes_never_listen_at_once(pool: Pool, heard: Heard) -> None:
+    """One has the lease; when it goes, the other takes over and no event is stored twice."""
+    tape = Tape("l01")
+    timing = replace(IMPATIENT, lease_s=1.5)
+    async with FakeAsterisk() as pbx, AsyncExitStack() as first:
+        await first.enter_async_context(
+            listening(pool, heard, connection(pbx, timing), holder="n1")
+        )
+        line = await pbx.line()
+        async with listening(pool, heard, connection(pbx, timing), holder="n2"):
+            await line.play(tape.until("AgentConnect"))
+            await eventually(lambda: heard.changes)
+            alone = len(pbx.lines)
+            pbx.channels = None  # what is live is not the question here
+            await first.aclose()
+            line = await pbx.line()
+            holder = await pool.fetchval("SELECT holder FROM realtime.pbx_leases")
+            await line.play(tape.rest())
+            (call,) = await ended(pool)
+
+    assert call.outcome == "answered"
+    assert (alone, len(pbx.lines), holder) == (1, 2, "n2")
+
+
+async def test_a_dead_nodes_lease_runs_out(pool: Pool, heard: Heard) -> None:
+    """A node that died without a word is replaced after its lease, not before."""
+    timing = replace(IMPATIENT, lease_s=1.5)
+    await pool.execute(
+        "INSERT INTO realtime.pbx_leases VALUES ('pbx', 'dead', now() + interval '0.3 s', now())"
+    )
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
+        await pbx.line()
+        left = await pool.fetchrow("SELECT * FROM realtime.pbx_leases")
+        await eventually(lambda: gaps(pool))
+
+    assert left is not None
+    assert left["holder"] == "n1"
+
+
+async def test_a_node_whose_lease_was_taken_stops(pool: Pool, heard: Heard) -> None:
+    """It hangs up, stores nothing more, and waits for its turn."""
+    timing = replace(IMPATIENT, lease_s=1.5)
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)) as pipeline:
+        await pbx.line()
+        await pool.execute(
+            "UPDATE realtime.pbx_leases SET holder = 'n2', lease_until = now() + interval '1 h'"
+        )
+        await eventually(lambda: not pipeline.metrics.connected["pbx"])
+        holder = await pool.fetchval("SELECT holder FROM realtime.pbx_leases")
+
+    assert holder == "n2"
+    assert len(pbx.lines) == 1
+
+
+async def test_several_pbxs_are_listened_to_at_once(pool: Pool, heard: Heard) -> None:
+    """Each under its own name; ids that both use are two calls."""
+    tape = Tape("l01")
+    async with FakeAsterisk() as kyiv, FakeAsterisk() as lviv:
+        there = connection(kyiv, source="kyiv"), connection(lviv, source="lviv")
+        async with listening(pool, heard, *there):
+            lines = await asyncio.gather(kyiv.line(), lviv.line())
+            data = tape.rest()
+            await asyncio.gather(*(line.play(data) for line in lines))
+            await eventually(lambda: {c.after.source for c in heard.changes} == {"kyiv", "lviv"})
+            calls = await ended(pool)
+
+    assert sorted(call.source for call in calls) == ["kyiv", "lviv"]
+    assert {call.outcome for call in calls} == {"answered"}
+
+
+class Flood:
+    """A PBX that says as much as it can until it breaks."""
+
+    def __init__(self, reads: int) -> None:
+        self.left = reads
+
+    async def open(self) -> None: ...
+
+    async def ask(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def receive(self) -> list[Sequence[CallEvent] | Snapshot]:
+        if self.left == 0:
+            raise Lost("enough")
+        self.left -= 1
+        return [[odd() for _ in range(100)]]
+
+
+async def test_a_flood_waits_in_the_pbx(pool: Pool, heard: Heard, database: str) -> None:
+    """While nothing can be stored the PBX is not read on; afterwards nothing is missing."""
+    flood = Flood(reads=60)
+    there = Connection("pbx", lambda: flood, IMPATIENT, most_events=1_000)
+    async with held_back(database) as waiting, listening(pool, heard, there) as pipeline:
+        await waiting()
+        for _ in range(200):
+            await asyncio.sleep(0)
+        unread, held = flood.left, pipeline.waiting_events
+        await pool.execute("SELECT pg_terminate_backend($1)", await _holder(pool))
+        await eventually(lambda: pipeline.metrics.accepted == 6_000)
+
+    assert unread >= 60 - (1_000 + 500 + 100) / 100
+    assert held <= 600

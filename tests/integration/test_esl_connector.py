@@ -1,0 +1,139 @@
+"""A live FreeSWITCH: its calls arrive, whatever happens to the connection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.db import Pool
+from ingest import Address, Connection, EslLink, FreeswitchNormaliser, Timing
+from tests.desk import eventually
+from tests.fakes.freeswitch import PASSWORD, Core, FakeFreeswitch
+from tests.integration.ingest_tools import Heard, count, stored_calls
+from tests.integration.test_ami_connector import IMPATIENT, ended, listening, statuses
+
+CALLER, ALICE, BOB = "aaaa-1", "bbbb-2", "cccc-3"
+
+
+def connection(pbx: FakeFreeswitch, timing: Timing = IMPATIENT) -> Connection:
+    """Say how to reach the PBX."""
+    address = Address(host="127.0.0.1", port=pbx.port, secret=PASSWORD)
+    reads = FreeswitchNormaliser("pbx", region="UA")
+    return Connection("pbx", lambda: EslLink("pbx", address, timing, reads), timing)
+
+
+async def test_a_queue_call_arrives_as_it_happens(pool: Pool, heard: Heard) -> None:
+    """Waiting, ringing, talking, held, ended; cut anywhere, in the middle of a letter, too."""
+    core = Core()
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(core.incoming(CALLER, "0671234567"))
+        await line.play(core.queue("member-queue-start", CALLER, "Продажі"), piece=7)
+        await eventually(lambda: "waiting" in statuses(heard))
+        await line.play(core.ring(ALICE, "1001", caller=CALLER), piece=100)
+        await eventually(lambda: "ringing" in statuses(heard))
+        await line.play(core.channel("CHANNEL_ANSWER", ALICE))
+        await line.play(core.queue("bridge-agent-start", CALLER, "Продажі", CC_Agent_UUID=ALICE))
+        await line.play(core.bridge("CHANNEL_BRIDGE", CALLER, ALICE))
+        await line.play(core.channel("CHANNEL_HOLD", ALICE))
+        await eventually(lambda: {leg.status for leg in heard.changes[-1].after.legs} >= {"held"})
+        await line.play(core.channel("CHANNEL_UNHOLD", ALICE))
+        await line.play(core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE))
+        await line.play(core.hangup(ALICE) + core.hangup(CALLER))
+        (call,) = await ended(pool)
+
+    assert (call.direction, call.outcome) == ("inbound", "answered")
+    assert (call.number_e164, call.answered_extension) == ("+380671234567", "1001")
+    assert call.caller_name == "Ivan"
+    assert [(stint.queue, stint.outcome) for stint in call.stints] == [("Продажі", "connected")]
+    assert call.talk_ms is not None
+
+
+@pytest.mark.parametrize(
+    ("cause", "q850", "reason"),
+    [
+        ("USER_BUSY", 17, "busy"),
+        ("NO_ANSWER", 19, "no_answer"),
+        ("CALL_REJECTED", 21, "rejected"),
+        ("ORIGINATOR_CANCEL", 0, "canceled"),
+        ("LOSE_RACE", 0, "answered_elsewhere"),
+    ],
+)
+async def test_why_a_telephone_stopped_ringing_is_told(
+    cause: str, q850: int, reason: str, pool: Pool, heard: Heard
+) -> None:
+    """Busy, not answered, rejected, withdrawn, or taken by a colleague."""
+    core = Core()
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
+        await line.play(core.hangup(BOB, cause, q850) + core.hangup(CALLER))
+        (call,) = await ended(pool)
+
+    (bob,) = (leg for leg in call.legs if leg.extension == "1002")
+    assert bob.ended_reason == reason
+
+
+async def test_events_that_come_twice_are_stored_once(pool: Pool, heard: Heard) -> None:
+    """Core-UUID and Event-Sequence name an event, through whichever connection it comes."""
+    core = Core()
+    told = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)) as pipeline:
+        line = await pbx.line()
+        await line.play(told)
+        await eventually(lambda: "ringing" in statuses(heard))
+        before = await count(pool, "call_events")
+        await line.play(told)
+        await eventually(lambda: pipeline.metrics.duplicates == before)
+        after = await count(pool, "call_events")
+
+    assert after == before
+
+
+async def test_a_restarted_freeswitch_has_lost_its_calls(pool: Pool, heard: Heard) -> None:
+    """What it no longer shows has ended; what began unheard is found, talking."""
+    core, row = Core(), {"direction": "inbound", "callstate": "ACTIVE", "call_uuid": "new-1"}
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
+        await eventually(lambda: "ringing" in statuses(heard))
+        pbx.channels = [
+            row | {"uuid": "new-1", "name": "sofia/external/0501112233@x", "cid_num": "0501112233"},
+            row | {"uuid": "new-2", "name": "sofia/internal/1001@y", "dest": "1001"}
+            | {"direction": "outbound"},
+        ]  # fmt: skip
+        line.hang_up()
+        await pbx.line()
+        await eventually(lambda: {"ended", "talking"} <= set(statuses(heard)))
+        lost, found = await stored_calls(pool)
+
+    assert {leg.ended_reason for leg in lost.legs} == {"lost"}
+    assert (found.status, found.number_e164) == ("talking", "+380501112233")
+    assert found.answered_extension == "1001"
+
+
+async def test_a_wrong_password_is_said_and_tried_again(
+    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An operator reads why; once the password is right, the connection comes by itself."""
+    async with FakeFreeswitch(password="no") as pbx, listening(pool, heard, connection(pbx)):
+        await eventually(lambda: len(pbx.lines) > 1)
+        pbx.password = PASSWORD
+        await pbx.line()
+
+    assert "pbx=pbx refused us: login: -ERR invalid" in caplog.text
+    assert PASSWORD not in caplog.text
+
+
+async def test_a_half_open_connection_is_noticed(pool: Pool, heard: Heard) -> None:
+    """Nothing is said and nothing is answered: the gateway connects anew, and stays."""
+    timing = replace(IMPATIENT, quiet_s=0.05, answer_s=0.5)
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx, timing)):
+        pbx.answers = False
+        await pbx.line()
+        line = await pbx.line()
+        pbx.answers = True
+        await eventually(lambda: line.commands.count("api uptime") >= 3)
+
+    assert len(pbx.lines) == 2

@@ -1,0 +1,43 @@
+"""What Asterisk is asked to send is what the gateway uses."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingest import AsteriskNormaliser
+from ingest.connectors.ami import FILTER
+from ingest.connectors.ami_messages import AmiParser, encode
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+PATTERN = re.compile(FILTER.replace("[[:space:]]", r"\s"), re.DOTALL)
+"""As POSIX reads it: there, a dot is also a line break."""
+
+
+@pytest.mark.parametrize("name", ["l05", "l17", "l22", "s05", "s22", "s26"])
+def test_the_filter_lets_through_what_is_used_and_little_else(name: str) -> None:
+    """Whatever the normaliser makes an event of passes; of the rest, next to nothing."""
+    (path,) = RECORDINGS.glob(f"{name}*.jsonl.gz")
+    normaliser = AsteriskNormaliser("pbx")
+    used, passed = set(), set()
+    with gzip.open(path, "rb") as lines:
+        told = [item for item in map(json.loads, lines) if item["kind"] == "event"]
+    for number, item in enumerate(told):
+        (message,) = AmiParser().feed(item["raw"].encode("utf-8", "surrogateescape"))
+        if normaliser.events(message, datetime.now(UTC)):
+            used.add(number)
+        if PATTERN.search(item["raw"]):
+            passed.add(number)
+
+    assert used <= passed
+    assert len(passed - used) < len(told) / 50
+
+
+def test_the_filter_fits_into_a_line() -> None:
+    """Asterisk reads lines of up to 1,024 bytes."""
+    assert len(encode([("Filter", FILTER)])) < 1_000

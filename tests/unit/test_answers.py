@@ -1,0 +1,86 @@
+"""Answers that are kept: what happens when nobody can keep them, and which calls come late."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from gateway.telephony.answers import Answers, late_calls
+
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+UNTIL = SINCE + timedelta(days=1)
+
+
+@pytest.fixture
+def nowhere() -> Redis:
+    """Give a client of a Redis that is not there."""
+    return Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
+
+
+async def test_without_redis_everything_is_counted_anew(nowhere: Redis) -> None:
+    """Those who ask at the same time share a count; who asks later gets a new one."""
+    counted = 0
+
+    async def count() -> bytes:
+        nonlocal counted
+        counted += 1
+        await asyncio.sleep(0)
+        return b"%d" % counted
+
+    answers = Answers(nowhere)
+    together = await asyncio.gather(
+        *(answers.get("a", count, since=SINCE, until=UNTIL) for _ in range(5))
+    )
+    later = await answers.get("a", count, since=SINCE, until=UNTIL)
+    await answers.late([SINCE])
+
+    assert together == [b"1"] * 5
+    assert later == b"2"
+
+
+async def test_who_leaves_does_not_take_the_answer_from_the_others(nowhere: Redis) -> None:
+    """The first one's connection ends while it is counted; the second still gets the answer."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def count() -> bytes:
+        begun.set()
+        await go_on.wait()
+        return b"counted"
+
+    answers = Answers(nowhere)
+    first = asyncio.create_task(answers.get("a", count, since=SINCE, until=UNTIL))
+    await begun.wait()
+    second = asyncio.create_task(answers.get("a", count, since=SINCE, until=UNTIL))
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    go_on.set()
+
+    assert await second == b"counted"
+
+
+async def test_a_count_that_fails_is_not_kept(nowhere: Redis) -> None:
+    """Everyone who waited hears of it, and the next one tries again."""
+
+    async def fail() -> bytes:
+        raise ConnectionError
+
+    async def count() -> bytes:
+        return b"counted"
+
+    answers = Answers(nowhere)
+    with pytest.raises(ConnectionError):
+        await answers.get("a", fail, since=SINCE, until=UNTIL)
+
+    assert await answers.get("a", count, since=SINCE, until=UNTIL) == b"counted"
+
+
+def test_only_calls_of_earlier_days_come_late() -> None:
+    """Of today nothing is kept for longer than a minute anyway."""
+    now = datetime(2026, 1, 2, 0, 30, tzinfo=UTC)
+
+    assert late_calls([now, now - timedelta(hours=1)], now) == [now - timedelta(hours=1)]
