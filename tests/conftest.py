@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import structlog
 import uvloop
 
 pytest_plugins = [
@@ -15,6 +16,17 @@ pytest_plugins = [
     "tests.desk",
     "tests.dev",
 ]
+
+# Structlog's default draws tracebacks with all local values: seconds in which the event loop, and
+# every node on it, stands still. The product prints them plainly, too (gateway/ops/logs.py).
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
