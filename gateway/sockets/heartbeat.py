@@ -30,8 +30,6 @@ class Wheel:
         self._hand = 0
         self._started_at = 0.0
         self._handle: asyncio.TimerHandle | None = None
-        self.lag_s = 0.0
-        """How late the last tick came: what the event loop was busy with."""
 
     def __len__(self) -> int:
         """How many entries there are; counted when somebody looks."""
@@ -56,7 +54,6 @@ class Wheel:
         loop = asyncio.get_running_loop()
         now = loop.time()
         target = int((now - self._started_at) / self._tick_s)
-        self.lag_s = max(0.0, now - self._started_at - (self._hand + 1) * self._tick_s)
         while self._hand < target:
             self._hand += 1
             index = self._hand % len(self._slots)

@@ -84,14 +84,6 @@ class Stage:
         finally:
             await conn.close()
 
-    def heal(self) -> None:
-        """Open every way."""
-        for proxy in (*self.doors, *self.redis, *self.postgres):
-            proxy.set("open")
-        for one in self.namespaces.values():
-            for link in one.links:
-                one.set(link, up=True)
-
 
 @asynccontextmanager
 async def open_stage(wanted: Set) -> AsyncIterator[Stage]:

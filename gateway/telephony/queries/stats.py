@@ -25,11 +25,6 @@ class Asked:
     threshold_ms: int
     short_ms: int
 
-    @property
-    def narrowed(self) -> bool:
-        """Whether only some of the calls are asked for."""
-        return (self.direction, self.queue, self.agent_id) != (None, None, None)
-
 
 async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
     """Count calls, waiting, talking, callers who came back, and the hours of the week.
