@@ -6,11 +6,14 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
 from gateway import db, demo
+from gateway.db import Conn
 from gateway.embedded import start_postgres
 from loadtests.queries import quiet
 
@@ -47,3 +50,16 @@ async def prepare(conn: asyncpg.Connection[asyncpg.Record]) -> None:
     await quiet.no_autovacuum(conn)
     await db.migrate(conn)
     await demo.install(conn)
+
+
+@dataclass
+class OneConnection:
+    """Stands in for the services of a context: every reading uses the one connection."""
+
+    conn: Conn
+    answers: Any = None
+    timeout_s: float = 0
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Conn]:
+        yield self.conn

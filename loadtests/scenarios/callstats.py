@@ -12,8 +12,7 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +35,7 @@ from loadtests.call_oracle import Oracle
 from loadtests.made_calls import Maker
 from loadtests.measure import Latencies
 from loadtests.options import Options
-from loadtests.own_database import connected, own_database, prepare
+from loadtests.own_database import OneConnection, connected, own_database, prepare
 from loadtests.queries import callstats
 from loadtests.report import Result
 
@@ -55,19 +54,6 @@ class Size:
     calls: int = 1_000_000
     days: int = 90
     runs: int = 3
-
-
-@dataclass
-class OneConnection:
-    """Stands in for the services: every reading uses the one connection."""
-
-    conn: Conn
-    answers: Answers
-    timeout_s: float = 0
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Conn]:
-        yield self.conn
 
 
 def run(_options: Options) -> Result:

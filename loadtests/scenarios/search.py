@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -21,7 +19,7 @@ from gateway.db import Conn
 from gateway.protocol import Employee, MessageSearch
 from loadtests.measure import Latencies
 from loadtests.options import Options
-from loadtests.own_database import connected, own_database, prepare
+from loadtests.own_database import OneConnection, connected, own_database, prepare
 from loadtests.queries import people, words
 from loadtests.report import Figure, Result
 
@@ -40,17 +38,6 @@ class Size:
     conversations: int = 2_000
     days: int = 1_000
     runs: int = RUNS
-
-
-class OneConnection:
-    """Stands in for the services: every reading uses the one connection."""
-
-    def __init__(self, conn: Conn) -> None:
-        self._conn = conn
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Conn]:
-        yield self._conn
 
 
 def run(_options: Options) -> Result:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from gateway.client import Connection, RequestRefused
@@ -29,23 +30,8 @@ from gateway.protocol import (
     UnreadGet,
     UnreadTotal,
 )
+from loadtests.queries import messenger as plainly
 from tests.desk import IRYNA, OKSANA, PETRO, Desk, eventually
-
-ORACLE = """
-SELECT p.conversation_id,
-       count(*) FILTER (WHERE m.sender_id IS DISTINCT FROM $1) AS unread,
-       count(*) FILTER (WHERE m.sender_id IS DISTINCT FROM $1
-                          AND (m.mention_all OR $1 = ANY (m.mention_ids))) AS mentions,
-       coalesce(p.muted_until > now(), false) AS muted,
-       coalesce(c.last_seq <= p.archived_seq, false) AS archived
-  FROM realtime.conversation_participants p
-  JOIN realtime.conversations c ON c.id = p.conversation_id AND c.last_seq > p.last_read_seq
-  JOIN realtime.messages m      ON m.conversation_id = p.conversation_id
-                               AND m.seq > p.last_read_seq AND m.state = 0
- WHERE p.employee_id = $1 AND p.left_seq IS NULL
- GROUP BY p.conversation_id, p.employee_id, c.id
-"""
-"""Design, unread: it knows nothing of limits, versions, caps or pushes."""
 
 PEOPLE = (OKSANA, PETRO, IRYNA)
 
@@ -85,8 +71,12 @@ class Told:
 
 
 async def _counted(desk: Desk, employee_id: int) -> Counted:
-    """Ask the oracle."""
-    rows = [row for row in await desk.sql(ORACLE, employee_id) if row["unread"]]
+    """Count plainly: that knows nothing of limits, versions, caps or pushes."""
+    conn = await asyncpg.connect(desk.database)
+    try:
+        rows = [row for row in await plainly.unread(conn, employee_id) if row["unread"]]
+    finally:
+        await conn.close()
     loud = [row for row in rows if not row["muted"] and not row["archived"]]
     return {row["conversation_id"]: (row["unread"], row["mentions"]) for row in rows}, UnreadTotal(
         messages=sum(row["unread"] for row in loud),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -15,6 +14,7 @@ from gateway.chat.views import Asked
 from gateway.db import Conn
 from gateway.db.pool import configure
 from tests.desk import IRYNA, OKSANA, PETRO, Desk
+from tests.explaining import Explaining
 from tests.raw import raw
 
 STRANGER = 4_040_404
@@ -153,38 +153,6 @@ async def company(database: str) -> AsyncIterator[Conn]:
     await conn.close()
 
 
-class Explaining:
-    """Stands in for a connection: explains and runs the statement that it is given."""
-
-    def __init__(self, conn: Conn, plan_cache_mode: str) -> None:
-        self._conn = conn
-        self._mode = plan_cache_mode
-        self.plan: dict[str, Any] = {}
-
-    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
-        given = ", ".join(
-            "'{" + ",".join(map(str, value)) + "}'" if isinstance(value, list) else str(value)
-            for value in arguments
-        )
-        types = ", ".join(
-            "bigint[]" if isinstance(value, list) else "bigint" for value in arguments
-        )
-        await self._conn.execute(f"SET plan_cache_mode = {self._mode}")
-        await self._conn.execute(f"PREPARE asked ({types}) AS {sql}")
-        found = await self._conn.fetchval(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE asked ({given})"
-        )
-        await self._conn.execute("DEALLOCATE asked")
-        self.plan = found[0]["Plan"]
-        return []
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from _nodes(child)
-
-
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize("count", [1, 16])
 async def test_a_list_touches_only_its_own_rows(company: Conn, mode: str, count: int) -> None:
@@ -194,7 +162,7 @@ async def test_a_list_touches_only_its_own_rows(company: Conn, mode: str, count:
 
     await overview.lines(explaining, people, detailed=50, limit=2_000)  # type: ignore[arg-type]
 
-    nodes = list(_nodes(explaining.plan))
+    nodes = list(explaining.nodes())
     assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
     rows = sum(
         node["Actual Rows"] * node["Actual Loops"]
@@ -216,10 +184,8 @@ async def test_what_to_hear_is_read_from_one_index(company: Conn, mode: str) -> 
 
     await overview.heard(explaining, [1500, 1600, 1700], 2_000)  # type: ignore[arg-type]
 
-    relations = {
-        node["Relation Name"] for node in _nodes(explaining.plan) if "Relation Name" in node
-    }
-    kinds = {node["Node Type"] for node in _nodes(explaining.plan)}
+    relations = {node["Relation Name"] for node in explaining.nodes() if "Relation Name" in node}
+    kinds = {node["Node Type"] for node in explaining.nodes()}
     assert relations == {"conversation_participants"}
     assert "Seq Scan" not in kinds
 

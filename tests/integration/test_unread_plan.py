@@ -6,51 +6,19 @@ bad plan may hide in either.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
 from gateway.chat.queries import receipts
 from gateway.db import Conn
+from tests.explaining import Explaining
 
 CONVERSATIONS, MEMBERS, MESSAGES = 20, 200, 600
 STRANGER = 999_999
 
 Pairs = list[tuple[int, int]]
-
-
-class Explaining:
-    """Stands in for a connection: explains and runs the statement that it is given."""
-
-    def __init__(self, conn: Conn, plan_cache_mode: str) -> None:
-        self._conn = conn
-        self._mode = plan_cache_mode
-        self.plan: dict[str, Any] = {}
-
-    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
-        given = ", ".join(_literal(argument) for argument in arguments)
-        await self._conn.execute(f"SET plan_cache_mode = {self._mode}")
-        await self._conn.execute(f"PREPARE asked (bigint[], bigint[], bigint) AS {sql}")
-        found = await self._conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked ({given})")
-        await self._conn.execute("DEALLOCATE asked")
-        self.plan = json.loads(found)[0]["Plan"]
-        return []
-
-
-def _literal(argument: Any) -> str:
-    if isinstance(argument, list):
-        return "'{" + ",".join(str(int(item)) for item in argument) + "}'"
-    return str(int(argument))
-
-
-def _scans(plan: dict[str, Any], relation: str) -> Iterator[dict[str, Any]]:
-    if plan.get("Relation Name") == relation:
-        yield plan
-    for child in plan.get("Plans", ()):
-        yield from _scans(child, relation)
 
 
 @pytest.fixture
@@ -100,7 +68,11 @@ async def test_messages_are_looked_at_for_the_asked_pairs_only(
 
     await receipts.unread_of(explaining, pairs)  # type: ignore[arg-type]
 
-    looks = [scan["Actual Loops"] for scan in _scans(explaining.plan, "messages")]
+    looks = [
+        node["Actual Loops"]
+        for node in explaining.nodes()
+        if node.get("Relation Name") == "messages"
+    ]
     assert looks == [count, count]  # unread, and mentions
 
 
