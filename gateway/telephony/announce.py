@@ -28,12 +28,12 @@ async def calls_changed(services: Services, changes: Sequence[CallChange]) -> No
     async with services.connection() as conn:
         pop = await ScreenPop.read(conn, [change.after for change in changes])
     services.publish([item for change in changes for item in _announcements(pop, change)])
-    if services.answers is not None:
-        began = [change.after.started_at for change in changes]
-        await services.answers.late(late_calls(began, datetime.now(UTC)))
     for change in changes:
         for employee_id, talking in _talking(pop, change):
             await services.presence.set_on_call(employee_id, str(change.after.id), talking)
+    if services.answers is not None:
+        began = [change.after.started_at for change in changes]
+        await services.answers.late(late_calls(began, datetime.now(UTC)))
 
 
 async def again(

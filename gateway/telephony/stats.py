@@ -101,9 +101,6 @@ async def compute(
 async def _overview(conn: Conn, wanted: Wanted) -> StatsOverview:
     asked = wanted.asked
     row = await queries.overview(conn, asked)
-    # Lost calls are in the sums, and taken out here.
-    row["talked"] -= row["lost"]
-    row["talk_ms"] = (row["talk_ms"] or 0) - (row["lost_talk_ms"] or 0)
     counts = ("calls", "inbound", "outbound", "internal", "live", "inbound_answered",
               "inbound_missed", "outbound_answered", "repeated")  # fmt: skip
     return StatsOverview(

@@ -75,7 +75,7 @@ class AmiLink:
         """Return what came: events in their order, a snapshot where it was complete."""
         messages, self._early = self._early, []
         if not messages:
-            messages = self._parse(await self._wire.listen(PING))
+            messages = self._parse(await self._wire.listen(lambda: self._wire.write(PING)))
         heard: list[Heard] = []
         events: list[CallEvent] = []
         for message, at in messages:

@@ -65,7 +65,7 @@ class EslLink:
         """Return what came: events in their order, a snapshot where it was told."""
         messages, self._early = self._early, []
         if not messages:
-            messages = await self._read()
+            messages = self._parse(await self._wire.listen(lambda: self._question(PING)))
         heard: list[Heard] = []
         events: list[CallEvent] = []
         for message, at in messages:
@@ -89,17 +89,6 @@ class EslLink:
     async def _question(self, text: str) -> None:
         self._asked.append(text)
         await self._wire.write(command(text))
-
-    async def _read(self) -> list[Stamped]:
-        """Wait for more; ask a silent FreeSWITCH for a sign of life before giving it up."""
-        try:
-            return self._parse(await self._wire.read(self._timing.quiet_s))
-        except TimeoutError:
-            await self._question(PING)
-        try:
-            return self._parse(await self._wire.read(self._timing.answer_s))
-        except TimeoutError:
-            raise Lost("it does not answer") from None
 
     async def _next(self, *kinds: str) -> EslMessage:
         """Wait for a message of one of these kinds; keep what comes in between."""

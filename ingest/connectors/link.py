@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -115,12 +115,12 @@ class Wire:
             raise Lost("the PBX closed the connection")
         return data
 
-    async def listen(self, ping: bytes) -> bytes:
+    async def listen(self, ping: Callable[[], Awaitable[None]]) -> bytes:
         """Return what comes; ask a silent PBX for a sign of life before giving it up."""
         try:
             return await self.read(self._timing.quiet_s)
         except TimeoutError:
-            await self.write(ping)
+            await ping()
         try:
             return await self.read(self._timing.answer_s)
         except TimeoutError:

@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import asyncpg
-import orjson
 
 from gateway.client import Connection, connect
 from gateway.protocol import UnreadGet
@@ -24,6 +23,7 @@ from loadtests.messenger.deeds import Scene
 from loadtests.messenger.plan import Plan
 from loadtests.messenger.truth import Truth
 from loadtests.messenger.view import View
+from loadtests.own_database import connected
 from loadtests.queries import messenger as queries
 
 QUIET_S = 15.0
@@ -60,9 +60,7 @@ class Played:
 
 async def play(stage: Stage, plan: Plan) -> Played:
     """Have everyone do their part at once."""
-    conn = await asyncpg.connect(stage.database_url)
-    try:
-        await _decode_json(conn)
+    async with connected(stage.database_url) as conn:
         founders = await _seat(conn, stage, plan)
         scene = _scene(stage, plan, list(founders))
         async with AsyncExitStack() as stack:
@@ -76,8 +74,6 @@ async def play(stage: Stage, plan: Plan) -> Played:
                 for one, actions in zip(clients, plan.actions, strict=True):
                     group.create_task(one.carry_out(actions), name="messenger.act")
             return await _judge(stage, conn, clients, founders)
-    finally:
-        await conn.close()
 
 
 async def _seat(
@@ -103,12 +99,6 @@ def _turned(urls: Sequence[str], index: int) -> Sequence[str]:
     """Let every client begin with the next worker."""
     first = index % len(urls)
     return [*urls[first:], *urls[:first]]
-
-
-async def _decode_json(conn: asyncpg.Connection[asyncpg.Record]) -> None:
-    await conn.set_type_codec(
-        "jsonb", encoder=str, decoder=orjson.loads, schema="pg_catalog", format="text"
-    )
 
 
 async def _judge(

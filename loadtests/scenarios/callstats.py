@@ -150,8 +150,6 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 def _plain_overview(row: dict[str, Any]) -> dict[str, Any]:
     row = _plain(row)
-    row["talked"] -= row.pop("lost")
-    row["talk_ms"] -= row.pop("lost_talk_ms")
     row["hours"] = {
         (cell["weekday"], cell["hour"]): (cell["calls"], round(cell["hours"], 6))
         for cell in row["hours"]

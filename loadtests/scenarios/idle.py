@@ -20,6 +20,7 @@ from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import Process, cpu_of, require_proc
+from loadtests.redis_watch import asked
 from loadtests.report import Result
 
 CLIENTS = 10_000
@@ -124,7 +125,7 @@ async def _spell(gateway: OwnGateway, redis: Redis, seconds: float) -> Spell:
     database = await database_processes(gateway.database_url)
     busy = cpu_of(database)
     cpu, own = worker.cpu_s(), time.process_time()
-    calls, began = _calls(redis), time.perf_counter()
+    before, began = asked(redis), time.perf_counter()
     await asyncio.sleep(seconds)
     took = time.perf_counter() - began
     busier = cpu_of(database)
@@ -132,11 +133,5 @@ async def _spell(gateway: OwnGateway, redis: Redis, seconds: float) -> Spell:
         (worker.cpu_s() - cpu) * 1e6 / took,
         sum(spent - busy[pid] for pid, spent in busier.items()) * 1e6 / took,
         (time.process_time() - own) * 1e6 / took,
-        (_calls(redis) - calls) / took,
+        (asked(redis) - before).steps / took,
     )
-
-
-def _calls(redis: Redis) -> int:
-    """Return how many commands Redis has served, without our own."""
-    stats = redis.info("commandstats")
-    return sum(int(stat["calls"]) for name, stat in stats.items() if name != "cmdstat_info")

@@ -30,12 +30,12 @@ from tests.raw import raw
 MARK = "that is all"
 
 
-async def told(client: Connection, *, until: str = MARK) -> list[Any]:
-    """Return the changes of messages that this device is told of before this text."""
+async def told(client: Connection) -> list[Any]:
+    """Return the changes of messages that this device is told of before MARK."""
     heard: list[Any] = []
     while True:
         event = await client.next()
-        if isinstance(event, MessageCreated) and event.message.text == until:
+        if isinstance(event, MessageCreated) and event.message.text == MARK:
             return heard
         if isinstance(event, MessageUpdated | MessageDeleted):
             heard.append((event.type, event.message.seq))

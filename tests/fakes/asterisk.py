@@ -15,13 +15,13 @@ import gzip
 import hashlib
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from ingest.connectors.ami_messages import AmiMessage, AmiParser, encode
+from tests.fakes.pbx import FakePbx
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 BANNER = b"Asterisk Call Manager/13.0.0\r\n"
@@ -30,7 +30,6 @@ ANSWERS = frozenset(
      "QueueStatusComplete", "Status", "StatusComplete", "QueueSummary", "QueueSummaryComplete")
 )  # fmt: skip
 USER, SECRET = "gateway", "a manager's secret"
-LONGEST_WAIT_S = 10.0
 
 
 class Tape:
@@ -143,73 +142,30 @@ class Line:
         return encode(head + [pair for pair in fields.items() if pair[0] != "ActionID"])
 
 
-class FakeAsterisk:
-    """A server on a port of its own; what it says of itself may be changed at any time."""
+class FakeAsterisk(FakePbx[Line]):
+    """An Asterisk; what it says of itself may be changed at any time."""
 
     def __init__(
         self, *, tls: ssl.SSLContext | None = None, secret: str = SECRET, banner: bytes = BANNER
     ) -> None:
+        super().__init__(tls=tls)
         self.secret = secret
-        self._banner = banner
+        self.greeting = banner
         self.channels: list[dict[str, str]] | None = []
         """What CoreShowChannels answers; None: permission denied."""
         self.entries: list[dict[str, str]] | None = []
         """Who waits in queues."""
         self.answers_pings = True
         self.may_filter = True
-        self.lines: list[Line] = []
-        """All connections there were, whether they signed in or not."""
-        self.port = 0
-        self._tls = tls
-        self._ready: asyncio.Queue[Line] = asyncio.Queue()
-        self._serving: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
+    def make_line(self, writer: asyncio.StreamWriter) -> Line:
+        return Line(self, writer, challenge=str(len(self.lines) + 100_000))
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
-    async def start(self) -> None:
-        """Listen; again on the same port, if it was stopped."""
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", self.port, ssl=self._tls
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Refuse connections, and cut those there are."""
-        self._server.close()
-        for line in self.lines:
-            line.hang_up()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-
-    async def line(self) -> Line:
-        """Wait for the next connection that has signed in and asked how things are."""
-        async with asyncio.timeout(LONGEST_WAIT_S):
-            return await self._ready.get()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving = asyncio.current_task()
-        assert serving is not None
-        self._serving.add(serving)
-        line = Line(self, writer, challenge=str(len(self.lines) + 100_000))
-        self.lines.append(line)
+    async def questions(self, reader: asyncio.StreamReader) -> AsyncIterator[AmiMessage]:
         parser = AmiParser()
-        try:
-            writer.write(self._banner)
-            while data := await reader.read(65_536):
-                for asked in parser.feed(data):
-                    writer.write(line.answer(asked))
-                    if asked.get("Action") == "QueueStatus":
-                        self._ready.put_nowait(line)
-        except OSError:
-            pass
-        finally:
-            writer.transport.abort()
+        while data := await reader.read(65_536):
+            for asked in parser.feed(data):
+                yield asked
+
+    def is_last(self, asked: AmiMessage) -> bool:
+        return asked.get("Action") == "QueueStatus"

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
+from tests.fakes.pbx import FakePbx
+
 PASSWORD = "ClueCon's heir"
-LONGEST_WAIT_S = 10.0
 
 
 class Core:
@@ -27,14 +28,15 @@ class Core:
         self._uuid = uuid
         self._sequence = itertools.count(2_000)
 
-    def event(self, name: str, **fields: str) -> bytes:
-        """Write one event, as it travels."""
+    def event(self, name: str, more: Mapping[str, str] | None = None, /, **fields: str) -> bytes:
+        """Write one event, as it travels; the names of `more` keep their underscores."""
         told = {
             "Event-Name": name,
             "Core-UUID": self._uuid,
             "Event-Date-Timestamp": str(time.time_ns() // 1_000),
             "Event-Sequence": str(next(self._sequence)),
-        } | {key.replace("_", "-"): value for key, value in fields.items()}
+        }
+        told |= {key.replace("_", "-"): value for key, value in fields.items()} | dict(more or {})
         body = orjson.dumps(told)
         return b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(body), body)
 
@@ -63,11 +65,7 @@ class Core:
 
     def hangup(self, uuid: str, cause: str = "NORMAL_CLEARING", q850: int = 16) -> bytes:
         more = {"variable_hangup_cause_q850": str(q850)}
-        told = self.channel("CHANNEL_HANGUP_COMPLETE", uuid, Hangup_Cause=cause)
-        head, _, body = told.partition(b"\n\n")
-        body = orjson.dumps(orjson.loads(body) | more)
-        kind = head.partition(b"\n")[2]
-        return b"Content-Length: %d\n%b\n\n%b" % (len(body), kind, body)
+        return self.event("CHANNEL_HANGUP_COMPLETE", more, Unique_ID=uuid, Hangup_Cause=cause)
 
     def queue(self, action: str, caller: str, queue: str = "sales", **fields: str) -> bytes:
         """Tell what mod_callcenter tells."""
@@ -120,60 +118,27 @@ def _api(body: bytes) -> bytes:
     return b"Content-Type: api/response\nContent-Length: %d\n\n%b" % (len(body), body)
 
 
-class FakeFreeswitch:
-    """A server on a port of its own; what it says of itself may be changed at any time."""
+class FakeFreeswitch(FakePbx[Line]):
+    """A FreeSWITCH; what it says of itself may be changed at any time."""
+
+    greeting = b"Content-Type: auth/request\n\n"
 
     def __init__(self, *, password: str = PASSWORD) -> None:
+        super().__init__()
         self.password = password
         self.channels: list[dict[str, Any]] = []
         """What `show channels` answers."""
         self.answers = True
-        self.lines: list[Line] = []
-        self._ready: asyncio.Queue[Line] = asyncio.Queue()
-        self._serving: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        return self
+    def make_line(self, writer: asyncio.StreamWriter) -> Line:
+        return Line(self, writer)
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.close()
-        for line in self.lines:
-            line.hang_up()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+    async def questions(self, reader: asyncio.StreamReader) -> AsyncIterator[str]:
+        while True:
+            try:
+                yield (await reader.readuntil(b"\n\n")).decode().strip()
+            except asyncio.IncompleteReadError:
+                return
 
-    async def line(self) -> Line:
-        """Wait for the next connection that has signed in and asked for channels."""
-        async with asyncio.timeout(LONGEST_WAIT_S):
-            return await self._ready.get()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving = asyncio.current_task()
-        assert serving is not None
-        self._serving.add(serving)
-        line = Line(self, writer)
-        self.lines.append(line)
-        try:
-            writer.write(b"Content-Type: auth/request\n\n")
-            async for command in _commands(reader):
-                writer.write(line.answer(command))
-                if "channels" in command:
-                    self._ready.put_nowait(line)
-        except OSError:
-            pass
-        finally:
-            writer.transport.abort()
-
-
-async def _commands(reader: asyncio.StreamReader) -> Any:
-    while True:
-        try:
-            yield (await reader.readuntil(b"\n\n")).decode().strip()
-        except asyncio.IncompleteReadError:
-            return
+    def is_last(self, asked: str) -> bool:
+        return "channels" in asked

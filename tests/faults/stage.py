@@ -17,10 +17,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
-import orjson
 
 from gateway.auth import Tokens
 from loadtests.fleet import NO_LIMITS
+from loadtests.own_database import connected
 from tests.faults.namespaces import Namespace, namespace
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Servers
@@ -75,14 +75,8 @@ class Stage:
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         """Lend a connection that goes past every proxy."""
-        conn = await asyncpg.connect(self.servers.dsn)
-        try:
-            await conn.set_type_codec(
-                "jsonb", encoder=str, decoder=orjson.loads, schema="pg_catalog", format="text"
-            )
+        async with connected(self.servers.dsn) as conn:
             yield conn
-        finally:
-            await conn.close()
 
 
 @asynccontextmanager

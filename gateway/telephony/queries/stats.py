@@ -203,7 +203,11 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
         asked.tz,
     )
     assert row is not None
-    return dict(row)
+    found = dict(row)
+    # Lost calls are in the sums: nobody knows how long they talked.
+    found["talked"] -= found.pop("lost")
+    found["talk_ms"] = (found["talk_ms"] or 0) - (found.pop("lost_talk_ms") or 0)
+    return found
 
 
 async def room_to_sort(conn: Conn) -> None:
