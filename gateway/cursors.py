@@ -17,13 +17,13 @@ def pack(at: datetime, last_id: int | UUID) -> str:
     """Make the cursor that points behind this row."""
     # asyncpg's UUID is a subclass of the standard one, which orjson does not take.
     plain = str(last_id) if isinstance(last_id, UUID) else last_id
-    return base64.urlsafe_b64encode(orjson.dumps((at, plain))).decode().rstrip("=")
+    return _packed(at, plain)
 
 
 def unpack(cursor: str) -> tuple[datetime, Any]:
     """Read a cursor; Invalid when it is not one of ours."""
     try:
-        at, last_id = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        at, last_id = _unpacked(cursor)
         moment = datetime.fromisoformat(at)
     except (binascii.Error, ValueError, TypeError):
         raise _foreign() from None
@@ -51,14 +51,13 @@ def unpack_uuid(cursor: str) -> tuple[datetime, UUID]:
 
 def pack_ranked(rank: int, name: str, last_id: int) -> str:
     """Make the cursor of a list by how well a name fits."""
-    return base64.urlsafe_b64encode(orjson.dumps((rank, name, last_id))).decode().rstrip("=")
+    return _packed(rank, name, last_id)
 
 
 def unpack_ranked(cursor: str) -> tuple[int, str, int]:
     """Read a cursor of a list by how well a name fits."""
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        rank, name, last_id = orjson.loads(base64.urlsafe_b64decode(padded))
+        rank, name, last_id = _unpacked(cursor)
     except (binascii.Error, ValueError, TypeError):
         raise _foreign() from None
     named = isinstance(name, str) and "\x00" not in name
@@ -71,15 +70,13 @@ def unpack_ranked(cursor: str) -> tuple[int, str, int]:
 
 def pack_place(at: datetime, conversation_id: int, seq: int) -> str:
     """Make the cursor that points behind this message."""
-    place = orjson.dumps((at, conversation_id, seq))
-    return base64.urlsafe_b64encode(place).decode().rstrip("=")
+    return _packed(at, conversation_id, seq)
 
 
 def unpack_place(cursor: str) -> tuple[datetime, int, int]:
     """Read a cursor of a list of messages from several conversations."""
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        at, *numbers = orjson.loads(base64.urlsafe_b64decode(padded))
+        at, *numbers = _unpacked(cursor)
         moment, (conversation_id, seq) = datetime.fromisoformat(at), numbers
     except (binascii.Error, ValueError, TypeError):
         raise _foreign() from None
@@ -89,6 +86,15 @@ def unpack_place(cursor: str) -> tuple[datetime, int, int]:
     if moment.tzinfo is None:
         raise _foreign()
     return moment, conversation_id, seq
+
+
+def _packed(*values: Any) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
+
+
+def _unpacked(cursor: str) -> Any:
+    """Read what is in a cursor; binascii.Error or ValueError when it is none."""
+    return orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
 
 
 def _foreign() -> Invalid:

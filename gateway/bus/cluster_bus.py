@@ -90,9 +90,8 @@ class ClusterBus(RedisBus):
 
     async def _read(self) -> Slots | None:
         """Ask the servers that are well, then the URL's, then those that are not."""
-        known = sorted(self._servers.items(), key=lambda item: not item[1].hearing.healthy)
-        well = [at for at, server in known if server.hearing.healthy]
-        ill = [at for at, server in known if not server.hearing.healthy]
+        well = [at for at, server in self._servers.items() if server.hearing.healthy]
+        ill = [at for at, server in self._servers.items() if not server.hearing.healthy]
         for at in (*well, None, *ill):
             redis = self.dial.server(at)
             try:

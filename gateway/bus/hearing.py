@@ -208,7 +208,9 @@ class Hearing:
             self._unconfirmed.discard(channel)
             if not self._unconfirmed and not self.connected:
                 self._now_connected()
-        elif kind == self._voice.unsubscribed and channel in {self._probe, *self._wanted}:
+        elif kind == self._voice.unsubscribed and (
+            channel == self._probe or channel in self._wanted
+        ):
             self._taken_away.add(channel)  # its slot went to another server of the cluster
             self._lost()
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gateway.chat.queries import attachments as queries
-from gateway.chat.queries import messages as message_queries
 from gateway.chat.queries.attachments import Row
+from gateway.chat.standing import standing_of
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import (
@@ -20,7 +20,6 @@ from gateway.errors import (
     AttachmentNotFound,
     AttachmentNotUploaded,
     ConversationClosed,
-    ConversationNotFound,
     GatewayError,
     Invalid,
     StorageUnavailable,
@@ -121,9 +120,7 @@ async def ready(ctx: Context, command: MessageSend) -> Sequence[Attachment]:
         if len(ids) > files.limits.per_message:
             raise TooManyAttachments(f"At most {files.limits.per_message} files.")
         async with ctx.reading() as conn:
-            standing = await message_queries.standing(conn, ctx.user_id, command.conversation_id)
-            if standing is None:
-                raise ConversationNotFound
+            await standing_of(ctx, conn, command.conversation_id)
             found = await queries.mine(conn, ctx.user_id, command.conversation_id, ids)
         if len(found) < len(ids):
             raise AttachmentNotFound
@@ -164,9 +161,7 @@ async def _require_as_declared(storage: Storage, row: Row) -> None:
 
 
 async def _require_writable(ctx: Context, conn: Conn, conversation_id: int) -> None:
-    standing = await message_queries.standing(conn, ctx.user_id, conversation_id)
-    if standing is None:
-        raise ConversationNotFound
+    standing = await standing_of(ctx, conn, conversation_id)
     if standing.closed:
         raise ConversationClosed
 

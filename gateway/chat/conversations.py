@@ -7,6 +7,7 @@ from dataclasses import replace
 from gateway import cursors, topics
 from gateway.chat.queries import conversations as queries
 from gateway.chat.queries import listing, members
+from gateway.chat.standing import require_participant
 from gateway.context import Context, Transaction
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, EmployeeNotFound, Invalid
@@ -41,7 +42,7 @@ async def open_direct(ctx: Context, command: ConversationOpen) -> ConversationOp
         conversation = await one(tx.conn, ctx.user_id, conversation_id)
         if created:
             _announce(tx, conversation, [ctx.user_id, command.employee_id])
-    return ConversationOpened(conversation=await _with_presence(ctx, conversation), created=created)
+    return ConversationOpened(conversation=await with_presence(ctx, conversation), created=created)
 
 
 async def create_group(ctx: Context, command: ConversationCreate) -> ConversationOpened:
@@ -57,7 +58,7 @@ async def create_group(ctx: Context, command: ConversationCreate) -> Conversatio
         )
         conversation = await one(tx.conn, ctx.user_id, conversation_id)
         _announce(tx, conversation, sorted(people))
-    return ConversationOpened(conversation=await _with_presence(ctx, conversation), created=True)
+    return ConversationOpened(conversation=await with_presence(ctx, conversation), created=True)
 
 
 async def list_page(ctx: Context, command: ConversationList) -> ConversationPage:
@@ -80,15 +81,14 @@ async def get(ctx: Context, command: ConversationGet) -> ConversationIs:
     """Return one conversation of mine."""
     async with ctx.reading() as conn:
         conversation = await one(conn, ctx.user_id, command.conversation_id)
-    return ConversationIs(conversation=await _with_presence(ctx, conversation))
+    return ConversationIs(conversation=await with_presence(ctx, conversation))
 
 
 async def participants(ctx: Context, command: ConversationParticipants) -> ParticipantPage:
     """Return a page of everybody who is in a conversation of mine."""
     conversation_id, limit = command.conversation_id, command.limit
     async with ctx.reading() as conn:
-        if not await queries.is_participant(conn, ctx.user_id, conversation_id):
-            raise ConversationNotFound
+        await require_participant(ctx, conn, conversation_id)
         found = await members.page(conn, conversation_id, after=command.after or 0, limit=limit + 1)
         count = await members.count(conn, conversation_id)
     listed = found[:limit]
@@ -142,7 +142,8 @@ async def with_presences(ctx: Context, conversations: list[Conversation]) -> lis
     ]
 
 
-async def _with_presence(ctx: Context, conversation: Conversation) -> Conversation:
+async def with_presence(ctx: Context, conversation: Conversation) -> Conversation:
+    """Add how reachable the listed participants are."""
     return (await with_presences(ctx, [conversation]))[0]
 
 

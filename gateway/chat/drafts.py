@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gateway import cursors, topics
-from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import drafts as queries
+from gateway.chat.standing import require_participant
 from gateway.context import Context, Transaction
-from gateway.errors import ConversationNotFound, MessageNotFound
+from gateway.errors import MessageNotFound
 from gateway.protocol import (
     Draft,
     DraftChanged,
@@ -37,7 +37,7 @@ async def put(ctx: Context, command: DraftSet) -> DraftIs:
             reply_to_seq=command.reply_to_seq,
         )
         if draft is None:
-            await _require_participant(ctx, tx, command.conversation_id)
+            await require_participant(ctx, tx.conn, command.conversation_id)
             raise MessageNotFound
         announce(tx, ctx.user_id, draft)
     return DraftIs(draft=draft)
@@ -46,7 +46,7 @@ async def put(ctx: Context, command: DraftSet) -> DraftIs:
 async def clear(ctx: Context, command: DraftClear) -> DraftIs:
     """Empty my draft and tell my devices; nothing happens when there is none."""
     async with ctx.transaction() as tx:
-        await _require_participant(ctx, tx, command.conversation_id)
+        await require_participant(ctx, tx.conn, command.conversation_id)
         draft = await queries.clear(tx.conn, ctx.user_id, command.conversation_id)
         if draft is not None:
             announce(tx, ctx.user_id, draft)
@@ -68,11 +68,6 @@ async def list_page(ctx: Context, command: DraftList) -> DraftPage:
         drafts=found[: command.limit],
         next=cursors.pack(last.updated_at, last.conversation_id),
     )
-
-
-async def _require_participant(ctx: Context, tx: Transaction, conversation_id: int) -> None:
-    if not await conversation_queries.is_participant(tx.conn, ctx.user_id, conversation_id):
-        raise ConversationNotFound
 
 
 def announce(tx: Transaction, employee_id: int, draft: Draft) -> None:

@@ -7,11 +7,11 @@ announces it after the COMMIT.
 from __future__ import annotations
 
 from gateway.chat import mentions
-from gateway.chat.messages import standing_of
 from gateway.chat.queries import attachments as attachment_queries
 from gateway.chat.queries import audit
 from gateway.chat.queries import edits as queries
 from gateway.chat.queries import messages as message_queries
+from gateway.chat.standing import standing_of
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import ConversationClosed, Forbidden, MessageNotFound
@@ -57,6 +57,7 @@ async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
 
 async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
     """Leave of a message only its place; doing it again answers the same."""
+    released = False
     async with ctx.transaction() as tx:
         standing, message = await locked(ctx, tx.conn, command.conversation_id, command.seq)
         if not _may_delete(ctx, standing, message):
@@ -64,6 +65,7 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
         if message.deleted_at is None:
             if message.attachments:
                 await attachment_queries.release(tx.conn, message.conversation_id, message.seq)
+                released = True
             message = await queries.delete(tx.conn, message, by=ctx.user_id)
             if message.sender_id != ctx.user_id:
                 await audit.record(
@@ -81,7 +83,8 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
                     message=message,
                 )
             )
-    ctx.services.files.news.set()  # there may be something to remove
+    if released:
+        ctx.services.files.news.set()
     return MessageIs(message=message)
 
 

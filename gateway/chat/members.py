@@ -267,4 +267,4 @@ async def _changing(ctx: Context, conversation_id: int) -> AsyncIterator[_Change
 
 
 async def _answer(ctx: Context, conversation: Conversation) -> ConversationIs:
-    return ConversationIs(conversation=(await conversations.with_presences(ctx, [conversation]))[0])
+    return ConversationIs(conversation=await conversations.with_presence(ctx, conversation))

@@ -12,6 +12,7 @@ from gateway.chat import attachments, mentions
 from gateway.chat.queries import changes, pages
 from gateway.chat.queries import messages as queries
 from gateway.chat.sends import Ask, store_with_files
+from gateway.chat.standing import standing_of
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import (
@@ -101,16 +102,6 @@ async def _sent_before(ctx: Context, command: MessageSend, refusal: GatewayError
     ):
         raise ClientKeyReused
     return message
-
-
-async def standing_of(
-    ctx: Context, conn: Conn, conversation_id: int, *, lock: bool = False
-) -> queries.Standing:
-    """Return what I am in this conversation; ConversationNotFound when I am not in it."""
-    standing = await queries.standing(conn, ctx.user_id, conversation_id, lock=lock)
-    if standing is None:
-        raise ConversationNotFound
-    return standing
 
 
 async def history(ctx: Context, command: MessageHistory) -> MessagePage:

@@ -9,7 +9,7 @@ from gateway import topics
 from gateway.chat import mine
 from gateway.chat.queries import delivered as delivered_queries
 from gateway.chat.queries import receipts as queries
-from gateway.chat.queries.messages import standing
+from gateway.chat.standing import standing_of
 from gateway.context import Context, Transaction
 from gateway.errors import ConversationNotFound, MessageNotFound
 from gateway.protocol import (
@@ -64,8 +64,7 @@ async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
             tx.conn, ctx.user_id, command.conversation_id, command.seq
         )
         if found is None:
-            if await standing(tx.conn, ctx.user_id, command.conversation_id) is None:
-                raise ConversationNotFound
+            await standing_of(ctx, tx.conn, command.conversation_id)
             raise MessageNotFound
         last_read_seq, moved = found
         if moved:
@@ -111,9 +110,7 @@ async def delivered(ctx: Context, command: ReceiptDelivered) -> ReceiptDelivered
 async def readers(ctx: Context, command: ReceiptReaders) -> Readers:
     """Return who has read this message."""
     async with ctx.reading() as conn:
-        mine_here = await standing(conn, ctx.user_id, command.conversation_id)
-        if mine_here is None:
-            raise ConversationNotFound
+        mine_here = await standing_of(ctx, conn, command.conversation_id)
         found = None
         if command.seq > mine_here.hidden_to:
             found = await delivered_queries.readers(

@@ -86,21 +86,20 @@ class ScheduleWorker:
                 from_draft=False,
             )
         except GatewayError as error:
-            if error.retry_after is not None and item.attempts < ATTEMPTS:
-                await self._later(item, error.code)
-            else:
-                await self._give_up(item, error.code)
+            code, passing = error.code, error.retry_after is not None
         except Exception:
             log.exception("scheduled.not_sent", scheduled=item.id, attempts=item.attempts)
-            if item.attempts < ATTEMPTS:
-                await self._later(item, GatewayError.code)
-            else:
-                await self._give_up(item, GatewayError.code)
+            code, passing = GatewayError.code, True
         else:
             async with self._services.connection() as conn:
                 sent = await queries.sent(conn, item.id)
             if sent is not None:
                 self._tell(item, MessageScheduleChanged(scheduled=sent, gone=True))
+            return
+        if passing and item.attempts < ATTEMPTS:
+            await self._later(item, code)
+        else:
+            await self._give_up(item, code)
 
     async def _author(self, employee_id: int) -> Identity:
         async with self._services.connection() as conn:

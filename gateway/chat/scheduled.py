@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from gateway import topics
-from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import scheduled as queries
+from gateway.chat.standing import require_participant
 from gateway.context import Context, Transaction
 from gateway.errors import (
     ClientKeyReused,
-    ConversationNotFound,
     GatewayError,
     Invalid,
     ScheduledNotFound,
@@ -38,10 +37,7 @@ async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
     """Keep a message until its time; the same client_key again returns the first one."""
     async with ctx.transaction() as tx:
         await queries.lock(tx.conn, ctx.user_id)
-        if not await conversation_queries.is_participant(
-            tx.conn, ctx.user_id, command.conversation_id
-        ):
-            raise ConversationNotFound
+        await require_participant(ctx, tx.conn, command.conversation_id)
         found = await queries.find_key(
             tx.conn, ctx.user_id, command.conversation_id, command.client_key
         )

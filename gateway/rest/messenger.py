@@ -22,7 +22,7 @@ from gateway.protocol import (
     MessageSent,
 )
 from gateway.protocol.attachments import AttachmentIds
-from gateway.protocol.conversations import MAX_CONVERSATIONS, MAX_PARTICIPANTS
+from gateway.protocol.conversations import MAX_CONVERSATIONS, MAX_PARTICIPANTS, Title
 from gateway.protocol.frame import MAX_INT, Id, PlainText, frame
 from gateway.protocol.messages import MAX_PAGE, MAX_TEXT
 from gateway.rest.depends import Asking, RowId, StrictRoute, answer
@@ -39,7 +39,7 @@ class ConversationNew:
     """Either employee_id, for a direct conversation, or title and employee_ids, for a group."""
 
     employee_id: Id | None = None
-    title: Annotated[PlainText, Field(min_length=1, max_length=200)] | None = None
+    title: Title | None = None
     employee_ids: (
         Annotated[list[Id], Field(min_length=1, max_length=MAX_PARTICIPANTS - 1)] | None
     ) = None

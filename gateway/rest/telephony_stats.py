@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator
 
 from gateway.protocol.calls import Direction
-from gateway.protocol.frame import MAX_INT
+from gateway.protocol.frame import MAX_INT, PlainText
 from gateway.protocol.search import Moment
 from gateway.protocol.stats import Method, StatsAgents, StatsOverview, StatsQueues
 from gateway.rest.depends import Asking, StrictRoute
@@ -23,18 +22,11 @@ from gateway.telephony.stats import Kind, Wanted
 router = APIRouter(prefix="/v1/telephony/stats", tags=["telephony"], route_class=StrictRoute)
 
 Form = Annotated[Literal["json", "csv"], Query(alias="format")]
-ROWS: dict[Kind, str] = {"agents": "agents", "queues": "queues"}
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is run by spreadsheets; names come from a PBX."""
 
 
-def _printable(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("must not contain U+0000")
-    return value
-
-
-Queue = Annotated[str, Query(min_length=1, max_length=200), AfterValidator(_printable)]
+Queue = Annotated[PlainText, Query(min_length=1, max_length=200)]
 
 
 def wanted(
@@ -100,7 +92,7 @@ async def _answer(asking: Asking, kind: Kind, what: Wanted, form: str) -> Respon
 
 def as_csv(kind: Kind, answer: dict[str, Any]) -> str:
     """Print a line for each agent or queue; the overview is one line. What is null is empty."""
-    rows = answer[ROWS[kind]] if kind in ROWS else [answer]
+    rows = [answer] if kind == "overview" else answer[kind]
     printed = io.StringIO()
     lines = [_flat(row) for row in rows]
     if lines:

@@ -13,7 +13,6 @@ class Delivered:
     """Up to where someone's devices have a conversation, and who wrote what is new to them."""
 
     last_delivered_seq: int
-    moved: bool
     senders: list[int]
 
 
@@ -37,7 +36,7 @@ async def delivered(
                AND p.left_seq IS NULL AND p.last_delivered_seq < least($3, c.last_seq)
          RETURNING p.last_delivered_seq, old.last_delivered_seq AS before
         )
-        SELECT last_delivered_seq, true AS moved,
+        SELECT last_delivered_seq,
                ARRAY(SELECT DISTINCT m.sender_id
                        FROM (SELECT sender_id FROM realtime.messages
                               WHERE conversation_id = $2 AND seq > moved.before
@@ -47,7 +46,7 @@ async def delivered(
                       WHERE m.sender_id <> $1) AS senders
           FROM moved
          UNION ALL
-        SELECT p.last_delivered_seq, false, '{}'
+        SELECT p.last_delivered_seq, '{}'
           FROM realtime.conversation_participants AS p
          WHERE p.conversation_id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL
            AND NOT EXISTS (SELECT FROM moved)
