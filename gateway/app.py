@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,6 +29,8 @@ from gateway.db import Pool, open_pool, pending
 from gateway.files import CannotKeepFiles, Files, Limits, Storage, open_storage
 from gateway.limits import Pressure
 from gateway.ops import metrics
+from gateway.ops.histogram import Histogram
+from gateway.ops.loop_lag import LoopLag
 from gateway.people import presences
 from gateway.settings import Settings
 from gateway.sockets.edge import edge_class
@@ -136,14 +138,19 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             node.spawn(work, name=name)
 
         keeps = settings.takes("sockets", "background")
-        files = Files(await _storage(stack, settings) if keeps else None, _limits(settings))
-        sends, pressure = Sends(spawn), _pressure(pool, settings.database_pool)
+        files = Files(await _storage(stack, settings) if keeps else None, Limits.of(settings))
+        lateness = Histogram()
+        lag = LoopLag(lateness)
+        lag.start()
+        stack.callback(lag.stop)
+        sends = Sends(spawn, lag.lived_s)
+        pressure = _pressure(pool, settings.database_pool, lag.lived_s)
         pressure.also(sends.late_s)
         services = Services(
             pool, publish, presence, sends, settings.database_timeout_s,
             files=files, pressure=pressure, answers=Answers(redis),
         )  # fmt: skip
-        node = Node(settings, services=services, tokens=tokens, redis=redis)
+        node = Node(settings, services=services, tokens=tokens, redis=redis, lag=lateness)
         bus = ClusterBus if dial.cluster else RedisBus
         node.bus = await stack.enter_async_context(
             bus(dial, node=settings.node, deliver=node.deliver, resynced=node.resynced)
@@ -265,24 +272,13 @@ async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
         raise SettingMissing(str(error)) from error
 
 
-def _pressure(pool: Pool, size: int) -> Pressure:
-    return Pressure(size, full=lambda: pool.get_size() >= size and not pool.get_idle_size())
+def _pressure(pool: Pool, size: int, now: Callable[[], float]) -> Pressure:
+    full = lambda: pool.get_size() >= size and not pool.get_idle_size()  # noqa: E731
+    return Pressure(size, full=full, now=now)
 
 
 def _said(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        max_bytes=settings.max_file_bytes,
-        types=settings.file_types,
-        per_message=settings.max_files,
-        pending_bytes=settings.max_pending_file_bytes,
-        upload_s=settings.upload_link_s,
-        link_s=settings.download_link_s,
-        unattached_s=settings.unattached_file_s,
-    )
 
 
 def _dial(settings: Settings) -> Dial:

@@ -8,6 +8,7 @@ they asked, nobody waits for company, and the busier it is, the fewer statements
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -51,6 +52,7 @@ class Together(Generic[Q, A]):
         at_once: int = 1,
         key: Callable[[Q], Hashable] | None = None,
         patience_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
         self._spawn = spawn
@@ -59,6 +61,7 @@ class Together(Generic[Q, A]):
         self._free = at_once
         self._key = key
         self._patience_s = patience_s
+        self._clock = clock
         self._out: set[asyncio.Future[A]] = set()
         """Answers that are being found: what they ask for may have been done already."""
         self._waiting: deque[Asked[Q, A]] = deque()
@@ -68,7 +71,7 @@ class Together(Generic[Q, A]):
     async def ask(self, question: Q) -> A:
         """Return the answer, or raise what finding it raised."""
         loop = asyncio.get_running_loop()
-        asked = Asked[Q, A](question, loop.create_future(), loop.time())
+        asked = Asked[Q, A](question, loop.create_future(), self._clock())
         key = self._key_of(asked)
         if (behind := self._behind.get(key)) is not None:
             behind.append(asked)
@@ -93,9 +96,9 @@ class Together(Generic[Q, A]):
         """How many questions wait for a batch."""
         return len(self._waiting)
 
-    def late_s(self, now: float) -> float:
-        """Return how long the first of them has waited, by the event loop's clock."""
-        return now - self._waiting[0].since if self._waiting else 0.0
+    def late_s(self) -> float:
+        """Return how long the first of them has waited, by `clock`."""
+        return self._clock() - self._waiting[0].since if self._waiting else 0.0
 
     def _go_on(self) -> None:
         while self._waiting and self._free:
@@ -122,8 +125,7 @@ class Together(Generic[Q, A]):
         """Let the next one of the same key come."""
         key = self._key_of(asked)
         if behind := self._behind[key]:
-            now = asyncio.get_running_loop().time()
-            self._waiting.append(behind.popleft()._replace(since=now))
+            self._waiting.append(behind.popleft()._replace(since=self._clock()))
         else:
             del self._behind[key]
 

@@ -6,7 +6,8 @@ statements, COMMITs and turns of the connection pool a message costs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ class Ask(NamedTuple):
 class Sends:
     """Stores the messages of one node."""
 
-    def __init__(self, spawn: Spawn) -> None:
+    def __init__(self, spawn: Spawn, clock: Callable[[], float] = time.monotonic) -> None:
         self._quick = Together(
             _store,
             spawn=spawn,
@@ -47,6 +48,7 @@ class Sends:
             at_once=AT_ONCE,
             key=_conversation,
             patience_s=ACQUIRE_S,
+            clock=clock,
         )
         self._patient = Together(
             _store_waiting,
@@ -56,6 +58,7 @@ class Sends:
             at_once=PATIENT,
             key=_conversation,
             patience_s=PATIENCE_S,
+            clock=clock,
         )
 
     @property
@@ -63,9 +66,9 @@ class Sends:
         """How many messages wait for a statement."""
         return self._quick.waiting + self._patient.waiting
 
-    def late_s(self, now: float) -> float:
+    def late_s(self) -> float:
         """Return how long the first of those who wait for a statement has waited."""
-        return max(self._quick.late_s(now), self._patient.late_s(now))
+        return max(self._quick.late_s(), self._patient.late_s())
 
     async def store(self, ask: Ask) -> Message | None:
         """Store a message and announce it; None and raises as queries.messages.insert.

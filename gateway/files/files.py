@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Self
 
 from gateway.errors import AttachmentsOff, AttachmentTooLarge, AttachmentTypeRefused
 from gateway.files.storage import Storage
+from gateway.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,19 @@ class Limits:
     upload_s: int = 900
     link_s: int = 300
     unattached_s: int = 86_400
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return those that an operator has set."""
+        return cls(
+            max_bytes=settings.max_file_bytes,
+            types=settings.file_types,
+            per_message=settings.max_files,
+            pending_bytes=settings.max_pending_file_bytes,
+            upload_s=settings.upload_link_s,
+            link_s=settings.download_link_s,
+            unattached_s=settings.unattached_file_s,
+        )
 
     def check(self, content_type: str, size: int) -> None:
         """Refuse a file that is too large or of a type that is not taken."""

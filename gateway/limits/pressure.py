@@ -31,7 +31,11 @@ RETRY_S = (1.0, 3.0)
 
 
 class Pressure:
-    """One node's, over all that waits for its pool of `size` connections; `full`: all are open."""
+    """One node's, over all that waits for its pool of `size` connections; `full`: all are open.
+
+    `now` should stand still while the event loop does (ops/loop_lag.py): that is no sign of a slow
+    database, and refusing others makes it no faster.
+    """
 
     def __init__(
         self,
@@ -47,7 +51,7 @@ class Pressure:
         """Who waits for a connection, and since when: the first has waited longest."""
         self._lent = 0
         self._moved_at = now()
-        self._others: list[Callable[[float], float]] = []
+        self._others: list[Callable[[], float]] = []
         self._level = 0
         self._kept_at = 0.0
         self.shed: Counter[str] = Counter()
@@ -80,14 +84,14 @@ class Pressure:
             self._lent -= 1
             self._moved_at = self._now()
 
-    def also(self, late_s: Callable[[float], float]) -> None:
-        """Heed what waits elsewhere: how long the first there has waited at a time."""
+    def also(self, late_s: Callable[[], float]) -> None:
+        """Heed what waits elsewhere: how long the first there has waited."""
         self._others.append(late_s)
 
     def late_s(self) -> float:
         """Return how long somebody has waited; or would, as no connection comes back at all."""
         now = self._now()
-        late = [late_s(now) for late_s in self._others]
+        late = [late_s() for late_s in self._others]
         if self._waiting:
             longest = now - next(iter(self._waiting.values()))
             late.append(longest if self._full() else longest - OPENING_S)

@@ -22,7 +22,6 @@ from gateway.chat.queries import changes, compare
 from gateway.chat.queries import receipts as receipt_queries
 from gateway.context import Context, Services
 from gateway.ops.histogram import Histogram
-from gateway.ops.loop_lag import LoopLag
 from gateway.ops.tasks import Tasks
 from gateway.people import presences
 from gateway.protocol import (
@@ -57,7 +56,13 @@ class Node(Door):
     """Sessions, topics and deadlines of one worker process."""
 
     def __init__(
-        self, settings: Settings, *, services: Services, tokens: Tokens, redis: Redis | None = None
+        self,
+        settings: Settings,
+        *,
+        services: Services,
+        tokens: Tokens,
+        redis: Redis | None = None,
+        lag: Histogram | None = None,
     ) -> None:
         super().__init__(settings, tokens, redis)
         self.services = services
@@ -88,7 +93,7 @@ class Node(Door):
         self.client_closes: Counter[int] = Counter()
         self.refusals: Counter[str] = Counter()
         self.latency: dict[str, Histogram] = {}
-        self.lag = Histogram()
+        self.lag = lag or Histogram()
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to tick, and, where there are clients, to sweep and push; stack ends it."""
@@ -98,9 +103,6 @@ class Node(Door):
         await stack.enter_async_context(self.tasks)
         self.wheel.start()
         stack.callback(self.wheel.stop)
-        lag = LoopLag(self.lag)
-        lag.start()
-        stack.callback(lag.stop)
         if not serves:
             return
         self.spawn(self.streams.run(self.settings.sweep_s), name="streams")
