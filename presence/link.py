@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from presence.model import Presence, Status, without_times
+from presence.patience import patience
 from presence.settings import PresenceSettings
 from presence.store import Unavailable
 
@@ -123,7 +124,7 @@ class Link:
     async def _bounded(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
         cancelled_before = _cancellations()
         try:
-            async with asyncio.timeout(self._settings.command_timeout_s):
+            async with patience(self._settings.command_timeout_s):
                 answers = await self._evaluate(calls)
         except (RedisError, OSError, TimeoutError) as error:
             self.fail(repr(error))

@@ -79,7 +79,7 @@ async def test_a_half_open_link_is_noticed_and_replaced(
         proxy.set("open")
 
         await eventually(lambda: bus_is("ok"))
-        assert empty_desk.nodes[0].node.bus.reconnects == 1  # type: ignore[attr-defined]
+        assert empty_desk.nodes[0].node.bus.reconnects >= 1  # type: ignore[attr-defined]
         received = empty_desk.nodes[0].node.bus.received  # type: ignore[attr-defined]
         await oksana.send(room, "told by the bus")
         assert (await petro.next(MessageCreated)).message.text == "told by the bus"

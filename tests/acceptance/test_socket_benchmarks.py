@@ -199,7 +199,7 @@ def test_what_a_worker_keeps_is_a_failure(
 )
 def test_chat_users_hear_everything_they_are_sent(gateway: OwnGateway) -> None:
     """Four Locust users on two workers lose nothing, and the figures say so."""
-    found = measured(locust_chat.measure, gateway, Options(users=4, seconds=3, quiet=True))
+    found = measured(locust_chat.measure, gateway, Options(users=4, seconds=5, quiet=True))
 
     assert found["failed"] == 0
     assert found["connected"] == 4

@@ -64,7 +64,9 @@ class Client:
 
     async def wait_for_retry(self) -> None:
         """Let the time pass until the next attempt; more would run into its deadlines."""
-        left = await self.page.evaluate("Math.max(0, gateway.state.retryAt - Date.now())")
+        left = await self.page.evaluate(
+            "Math.max(0, (gateway.state.retryAt ?? 0) - Date.now())"  # it may have come by itself
+        )
         await self.page.clock.run_for(left + 1)
 
     async def answer(self) -> Any:

@@ -22,7 +22,7 @@ FAST = PresenceSettings(
     grace_s=0.3,
     reap_batch=50,
     reap_pause_s=0.001,
-    command_timeout_s=0.4,
+    command_timeout_s=0.6,
     retry_max_s=0.1,
 )
 PATIENCE_S = 15.0  # far more than anything here takes; reaching it is a failure

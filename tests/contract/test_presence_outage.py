@@ -204,6 +204,26 @@ async def test_who_left_while_redis_lost_its_memory_is_offline_in_the_end(short_
         assert (await first.look([ANNA])) == {ANNA: after[ANNA]}
 
 
+async def test_a_loop_that_stood_still_is_no_slow_redis(
+    pair: tuple[RedisPresence, RedisPresence, Heard],
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer came while nobody could read it, and so did the end of the waiting."""
+    first, _, _ = pair
+    failures: list[str] = []
+    monkeypatch.setattr(Link, "fail", lambda _, why: failures.append(why))
+    await first.arrive(ANNA, "web")
+    await _pause(redis_url, 0.2)
+    looking = asyncio.create_task(first.look([ANNA]))
+    await asyncio.sleep(0.02)  # the question is on its way, and its answer comes in the stall
+
+    time.sleep(FAST.command_timeout_s + 0.1)  # noqa: ASYNC251 - this is the stall
+
+    assert (await looking)[ANNA].status == "online"
+    assert failures == []
+
+
 async def test_whoever_had_no_answer_does_not_give_up_the_others(nodes: Nodes) -> None:
     """They may have had none either: each gets one lease, and another once it renewed that."""
     # Here they renew only when they are told to.
