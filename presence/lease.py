@@ -42,6 +42,8 @@ class Lease:
         self._on_lapses = on_lapses
         self._failures = 0
         self._taken = False
+        self._given_ms = 0
+        """When the lease ends that we were given last, by Redis' clock."""
         self._certain = (0, 0.0)
         """The version of whoever Redis does not know, and from when on (monotonic clock)."""
 
@@ -50,6 +52,11 @@ class Lease:
         """Return what Redis now gives to whoever it does not know: see _people.lua."""
         version, since = self._certain
         return version if time.monotonic() >= since else 0
+
+    @property
+    def certain_in_s(self) -> float:
+        """Return how long it is until that version changes, as far as we know; 0 when it has."""
+        return max(0.0, self._certain[1] - time.monotonic())
 
     async def run(self, wait_s: float) -> None:
         """Renew for ever, first after wait_s."""
@@ -85,10 +92,12 @@ class Lease:
             log.warning("presence: lease lost node=%s", self._link.me)
             self._link.answers.clear()
             self._link.begin_life()
+            self._given_ms = 0
             self._on_new_life()
             state, next_due_ms, lapses_ms, *rest = await self._ask(take=True)
         self._taken = True
-        certain, left_ms, *dead = rest
+        certain, left_ms, given_ms, *dead = rest
+        self._given_ms = int(given_ms)
         left_s = (int(left_ms) + 1) / 1000  # rounded up: not before Redis says so
         self._certain = int(certain), time.monotonic() + left_s
         if int(lapses_ms) >= 0:
@@ -103,7 +112,9 @@ class Lease:
         ttl_ms = milliseconds(self._settings.lease_ttl_s)
         was_blind = not (take or self._link.answers.is_set())
         answer: list[bytes] = await self._link.run(
-            "renew", ttl_ms, int(take), int(was_blind), probing=True
+            *("renew", ttl_ms, int(take), int(was_blind)),
+            *(self._given_ms, self._certain[0] if self._given_ms else 0),
+            probing=True,
         )
         return answer
 

@@ -56,6 +56,11 @@ class MemoryPresence:
         version, since = self._certain
         return version if time.monotonic() >= since else 0
 
+    @property
+    def certain_in_s(self) -> float:
+        """Return how long it is until `version_of_unknown` changes; 0 when it is certain."""
+        return max(0.0, self._certain[1] - time.monotonic())
+
     async def close(self) -> None:
         """Stop; what was known ends with the process."""
         if self._watch:

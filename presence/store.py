@@ -89,3 +89,7 @@ class PresenceStore(Protocol):
         store without a memory whom it holds; then it is higher than all that was said before.
         Look again at those who are watched whenever it changes.
         """
+
+    @property
+    def certain_in_s(self) -> float:
+        """Return how long it is until `version_of_unknown` changes; 0 when it is certain."""

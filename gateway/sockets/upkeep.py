@@ -82,7 +82,7 @@ class Upkeep:
         """Check until cancelled; an outage delays."""
         while True:
             try:
-                async with asyncio.timeout(self._node.settings.upkeep_s):
+                async with asyncio.timeout(self._pause_s()):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -94,6 +94,11 @@ class Upkeep:
                 log.warning("upkeep.failed", error=type(error).__name__)
                 self._lost_news = self._lost_news or lost_news
                 await asyncio.sleep(1.0)
+
+    def _pause_s(self) -> float:
+        """Return when to look next: sooner when it will be known by then who is not here."""
+        usual, certain = self._node.settings.upkeep_s, self._node.services.presence.certain_in_s
+        return min(usual, certain + 0.01) if certain else usual
 
     async def _check(self, *, lost_news: bool) -> None:
         began = datetime.now(UTC)

@@ -112,14 +112,25 @@ local function become(user, status)
   user.status = status
 end
 
-local unknown
+-- From when on it is certain who is not here, nil when nobody has said; and whether it is so because
+-- this Redis came back with older data.
+local function certainty()
+  local said = redis.call('GET', CERTAIN)
+  if said then
+    return tonumber(string.match(said, '^%d+')), string.find(said, 'all', 1, true) ~= nil
+  end
+end
+
+local unknown, least
 -- The version of somebody of whom nothing is known. A Redis that came back empty has to be told by
--- every node whom it holds, for which a lease and the grace are time enough: until then it is 0,
--- then that moment, which is later than all that was said of them by a Redis that knew more.
+-- every node whom it holds, for which a lease is time enough: until then it is 0, then that moment,
+-- which is later than all that was said of them by a Redis that knew more. When it came back with
+-- older data, nobody has a lower version from then on.
 local function version_of_unknown()
   if unknown == nil then
-    local certain = tonumber(redis.call('GET', CERTAIN) or '')
+    local certain, reset = certainty()
     unknown = certain and certain <= NOW and whole(certain) or '0'
+    least = reset and tonumber(unknown) or 0
   end
   return unknown
 end
@@ -127,7 +138,10 @@ end
 -- One string, the text last: 500 rows as lists cost the client twice as much to read.
 local function row(user)
   local seen = user.status == 'offline' and user.seen or ''
-  local version = user.v or version_of_unknown()
+  local version = version_of_unknown()
+  if user.v and tonumber(user.v) >= least then
+    version = user.v
+  end
   local said = { user.id, user.status, user.since or '', version, shown_end(user), seen }
   return table.concat(said, '\31') .. '\31' .. user.text
 end

@@ -254,6 +254,50 @@ async def test_whoever_had_no_answer_does_not_give_up_the_others(nodes: Nodes) -
     await nodes.heard.until((BORIS, "offline"))
 
 
+async def _remember(redis: Redis) -> dict[Any, Any]:
+    """Take a snapshot."""
+    return {key: await redis.dump(key) for key in await redis.keys("*")}
+
+
+async def _go_back_to(redis: Redis, snapshot: dict[Any, Any]) -> None:
+    """Have what was written since be lost, as after a crash or on a replica that lagged."""
+    async with redis.pipeline(transaction=True) as pipeline:
+        pipeline.flushdb()
+        for key, value in snapshot.items():
+            pipeline.restore(key, 0, value)
+        await pipeline.execute()
+
+
+async def test_a_redis_with_older_data_is_told_everything_again(nodes: Nodes) -> None:
+    """Who left, came or chose in what it has forgotten is shown as they are in the end."""
+    first, second = await nodes.open("a"), await nodes.open("b")
+    carol, dan = 3, 4
+    for user in (ANNA, BORIS, carol):
+        await first.arrive(user, "web")
+    lives = first._link.me, second._link.me
+    await eventually(lambda: first.version_of_unknown > 0)
+    snapshot = await _remember(nodes.redis)
+    await first.leave(ANNA, "web")
+    await nodes.heard.until((ANNA, "offline"))
+    await first.choose(BORIS, "do_not_disturb", "focus")
+    await second.arrive(dan, "web")
+    before = await second.look([ANNA, BORIS, carol, dan])
+
+    await _go_back_to(nodes.redis, snapshot)
+    await eventually(lambda: lives[0] != first._link.me and lives[1] != second._link.me)
+    await eventually(lambda: second.version_of_unknown > before[dan].version)
+    await eventually(lambda: not (first.degraded or second.degraded))
+
+    async def is_right() -> bool:
+        after = await first.look(before)
+        newer = all(after[user].version > one.version for user, one in before.items())
+        shown = [after[user].status for user in before]
+        right = newer and shown == ["offline", "online", "online", "online"]
+        return right and after == await second.look(before)
+
+    await eventually(is_right)  # the choice is lost, and everybody learns it
+
+
 async def test_presence_may_begin_before_redis_does(short_dir: Path) -> None:
     """A node opens degraded and takes part when Redis comes."""
     heard = Heard()

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--calm", type=float, default=CALM_S, help="seconds after each fault")
     parser.add_argument("--only", help="kinds of faults, separated by commas")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
+    parser.add_argument("--logs", type=Path, help="keep what workers and servers wrote here")
     parser.add_argument("--schedule", action="store_true", help="print the faults, and end")
     parser.add_argument("--broken", choices=sorted(VARIANTS), help="run a broken product instead")
     parser.add_argument(
@@ -79,7 +81,7 @@ def _plan(options: Any) -> Plan:
         kinds=kinds,
         in_namespaces=inside,
     )
-    stage = Set(options.workers, inside)
+    stage = Set(options.workers, inside, logs=options.logs)
     if variant:
         stage = replace(
             stage, module=("tests.faults.broken", options.broken), settings=variant.settings

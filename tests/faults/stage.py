@@ -53,6 +53,8 @@ class Set:
     """Some that run already; otherwise both are started, and keep everything on disk."""
     module: Sequence[str] = PRODUCT
     settings: Mapping[str, str] | None = None
+    logs: Path | None = None
+    """Where what workers and servers wrote is kept; otherwise it goes with the rest."""
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class Stage:
 @asynccontextmanager
 async def open_stage(wanted: Set) -> AsyncIterator[Stage]:
     """Start everything; end and remove it afterwards."""
-    with _directory() as directory:
+    with _directory(wanted.logs) as directory:
         servers = wanted.servers or Servers(directory)
         async with AsyncExitStack() as stack:
             stack.callback(servers.close)
@@ -135,10 +137,14 @@ async def _build(stack: AsyncExitStack, servers: Servers, wanted: Set, directory
 
 
 @contextmanager
-def _directory() -> Iterator[Path]:
+def _directory(logs: Path | None) -> Iterator[Path]:
     """Give a directory with a short path: sockets live in it."""
     directory = Path(tempfile.mkdtemp(prefix="gateway-faults-"))
     try:
         yield directory
     finally:
+        if logs is not None:
+            logs.mkdir(parents=True, exist_ok=True)
+            for log in directory.rglob("*.log"):
+                shutil.copy(log, logs)
         shutil.rmtree(directory, ignore_errors=True)
