@@ -13,6 +13,7 @@ from gateway import topics
 from gateway.bus import Announcement
 from gateway.chat.queries import members
 from gateway.sockets import welcome
+from gateway.sockets.absences import DEPARTURES
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 PARTED = "participant.changed"
 """On someone's own topic: they were taken out of a conversation."""
 SYSTEM = b'"kind":"system"'
-DEPARTURES = frozenset({"removed", "left"})
-"""What a system message says of somebody who is no longer there."""
 
 
 class Follows:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -21,9 +23,10 @@ from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, GatewayError
 from gateway.files import Files
-from gateway.protocol import FileLimits, Hello, ParticipantChanged, UnreadCounts, Welcome
+from gateway.protocol import FileLimits, Hello, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
+from gateway.sockets.absences import while_in
 from gateway.sockets.hub import changed_message
 from gateway.sockets.streams import PAGE
 
@@ -143,27 +146,16 @@ async def _catch_up(node: Node, session: Session, floors: dict[int, int]) -> Non
     ]
     if not missing:
         return
-    gone: set[int] = set()
     async with node.services.connection() as conn:
         found = await changes.after(conn, missing, PAGE)
-    for change in found:
-        cid = change.conversation_id
-        if cid in gone or node.hub.hides(topics.conversation(cid), session, change.event):
-            continue
-        floors[cid] = _send_all(session, [change], floor=floors[cid])
-        if _takes_out(change.event, session.user_id):
-            gone.add(cid)
+    for cid, changed in groupby(found, key=attrgetter("conversation_id")):
+        topic = topics.conversation(cid)
+        visible = [one for one in changed if not node.hub.hides(topic, session, one.event)]
+        floors[cid], out = _send_all(session, visible, floor=floors[cid])
+        if out:
             _part(node, session, cid)
     for conversation_id, _ in missing:  # its counts are as old as its snapshot
         node.unread.changed([session.user_id], conversation_id)
-
-
-def _takes_out(event: Any, employee_id: int) -> bool:
-    return (
-        isinstance(event, ParticipantChanged)
-        and event.left
-        and event.participant.employee.id == employee_id
-    )
 
 
 def _part(node: Node, session: Session, conversation_id: int) -> None:
@@ -191,7 +183,8 @@ async def join_late(node: Node, session: Session, conversation_id: int, change: 
     async with _joining(node, session, conversation_id) as joining:
         async with node.services.connection() as conn:
             missed = await _changes(node, conn, session, conversation_id, after=change)
-        joining.floor = _send_all(session, missed, floor=change)
+        floor, out = _send_all(session, missed, floor=change)
+        joining.floor = None if out else floor
 
 
 async def join_known(node: Node, session: Session, conversation_id: int) -> None:
@@ -211,7 +204,8 @@ async def join_known(node: Node, session: Session, conversation_id: int) -> None
         event = conversations.created(conversation, change=1 if whole else conversation.last_change)
         session.send(encode(event), lanes.MESSAGE)
         # Numbers that were superseded or are hidden are passed over, or streams would go back.
-        joining.floor = _send_all(session, missed, floor=conversation.last_change)
+        floor, out = _send_all(session, missed, floor=conversation.last_change)
+        joining.floor = None if out else floor
 
 
 async def _changes(
@@ -225,12 +219,15 @@ async def _changes(
     return await changes.after(conn, [(conversation_id, after)], PAGE, above=standing.hidden_to)
 
 
-def _send_all(session: Session, missed: list[changes.Change], *, floor: int) -> int:
-    """Send these as events; return how far the session, which was at floor, then is."""
-    for change in missed:
+def _send_all(session: Session, missed: list[changes.Change], *, floor: int) -> tuple[int, bool]:
+    """Send these as events, but what was said while they were out who are in again since.
+
+    Return how far the session, which was at floor, then is, and whether it is out after them.
+    """
+    heard, out = while_in(missed, session.user_id)
+    for change in heard:
         session.send(encode(change.event), lanes.MESSAGE)
-        floor = max(floor, change.change)
-    return floor
+    return max([floor, *(change.change for change in (heard if out else missed))]), out
 
 
 @dataclass(slots=True)
