@@ -35,6 +35,7 @@ class Dial:
         """Return connections to one server: the URL's, or another one of the same cluster."""
         # The second protocol: there a message is an answer like any other.
         pool = ConnectionPool.from_url(self.url, protocol=2, **self._options())
+        pool.connection_class = _told_of_closed(pool.connection_class)
         if at is not None:
             pool.connection_kwargs.update(host=at[0], port=at[1])
         return pool
@@ -50,6 +51,10 @@ class Dial:
             return self.server()
         # It does all that presence and limits ask for; redis-py gives the two no common type.
         client = _Cluster.from_url(self.url, protocol=2, **self._options())
+        kind = _told_of_closed(client.connection_kwargs["connection_class"])
+        client.connection_kwargs["connection_class"] = kind
+        for node in client.nodes_manager.startup_nodes.values():
+            node.connection_class = kind
         return cast("Redis", client)
 
     def _options(self) -> dict[str, Any]:
@@ -84,3 +89,30 @@ class _Cluster(RedisCluster):
             return await super().execute_command(*args, **kwargs)
         except RedisClusterException as error:
             raise RedisConnectionError(str(error)) from error
+
+
+class _ToldOfClosed:
+    """A connection that was lost is an outage, which uvloop calls a RuntimeError.
+
+    When it is reset between two of redis-py's own commands, uvloop refuses to write: "unable to
+    perform operation on <TCPTransport closed=True …>; the handler is closed".
+    """
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
+        except RuntimeError as error:
+            if "closed" not in str(error):
+                raise
+            raise RedisConnectionError(str(error)) from error
+
+
+_kinds: dict[str, Any] = {}
+
+
+def _told_of_closed(kind: Any) -> Any:
+    """Return this kind of connection (TCP, TLS, unix socket), which reports what was lost."""
+    name = f"Told{kind.__name__}"
+    if name not in _kinds:
+        _kinds[name] = type(name, (_ToldOfClosed, kind), {})
+    return _kinds[name]

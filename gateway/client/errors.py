@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.protocol.close_codes import (
     EMPLOYEE_DISABLED,
+    INTERNAL,
     OVERLOADED,
     TOKEN_EXPIRED,
     TOKEN_REFUSED,
@@ -37,8 +38,12 @@ class TooFarBehind(Exception):
     """Events came faster than they were read, and more than MAX_EVENTS were waiting."""
 
 
-REFUSED_AS = {"token.expired": TOKEN_EXPIRED, "employee.disabled": EMPLOYEE_DISABLED}
-"""A hello's refusal → what the same would be to a live session; any other is for good, too."""
+REFUSED_AS = {
+    "token.expired": TOKEN_EXPIRED,
+    "employee.disabled": EMPLOYEE_DISABLED,
+    "internal": INTERNAL,
+}
+"""A hello's refusal → what the same would be to a live session; any other one is for good."""
 
 
 def refusal(error: dict[str, Any]) -> RequestRefused:

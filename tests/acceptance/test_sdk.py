@@ -199,6 +199,16 @@ async def test_a_refusal_for_now_is_waited_out(desk: Desk, code: str) -> None:
         assert petro.welcome.user.id == PETRO
 
 
+async def test_a_mistake_of_the_gateways_does_not_end_it(desk: Desk) -> None:
+    """It may be another node's next time, or none."""
+    async with (
+        between(desk.nodes[0].socket_url, refuses("internal")) as middleman,
+        connect(middleman.url, desk.token(PETRO)) as petro,
+    ):
+        assert petro.reconnects == 1
+        assert petro.welcome.user.id == PETRO
+
+
 async def test_a_hello_without_an_answer_is_given_up(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,8 +195,10 @@ class Person:
                     sent.outcome, sent.ended_at = "fail", time.monotonic()
                     return
                 await asyncio.sleep(refused.retry_after or AGAIN_S)
-            except (TimeoutError, ConnectionEnded):
+            except TimeoutError:
                 pass
+            except ConnectionEnded:
+                await asyncio.sleep(AGAIN_S)  # until there is another one
             else:
                 sent.outcome, sent.ended_at, sent.seq = "ok", time.monotonic(), message.seq
                 return
