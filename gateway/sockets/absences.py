@@ -21,23 +21,18 @@ def while_in(changes: Iterable[Change], employee_id: int) -> tuple[list[Change],
     heard: list[Change] = []
     out = False
     for change in changes:
-        out = out and not _lets_in(change.event, employee_id)
-        if not out:
+        event = change.event
+        if isinstance(event, ParticipantChanged) and event.participant.employee.id == employee_id:
             heard.append(change)
-            out = _takes_out(change.event, employee_id)
+            out = event.left
+        elif not out:
+            heard.append(change)
+            out = _takes_out(event, employee_id)
     return heard, out
 
 
 def _takes_out(event: Any, employee_id: int) -> bool:
-    if isinstance(event, ParticipantChanged):
-        return event.left and event.participant.employee.id == employee_id
-    if isinstance(event, MessageCreated) and event.message.kind == "system":
-        said = event.message.attrs or {}
-        return said.get("event") in DEPARTURES and employee_id in said["employee_ids"]
-    return False
-
-
-def _lets_in(event: Any, employee_id: int) -> bool:
-    if not isinstance(event, ParticipantChanged) or event.left:
+    if not isinstance(event, MessageCreated) or event.message.kind != "system":
         return False
-    return event.participant.employee.id == employee_id
+    said = event.message.attrs or {}
+    return said.get("event") in DEPARTURES and employee_id in said["employee_ids"]

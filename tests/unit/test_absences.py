@@ -51,11 +51,16 @@ def test_what_was_said_while_one_was_out_is_not_for_who_is_in_again() -> None:
 
 
 def test_who_is_out_in_the_end_hears_of_it_and_nothing_more() -> None:
-    """The row says so, or a system message, or both."""
-    for told in ([took_out(3, PETRO)], [changed(3, PETRO, left=True)]):
-        heard, out = while_in([said(2, "a"), *told, said(4, "secret")], PETRO)
+    """The row says so, or a system message, or both, one after the other."""
+    by_row, by_message = changed(3, PETRO, left=True), took_out(2, PETRO)
+    for told, expected in (
+        ([by_message], [1, 2]),
+        ([by_row], [1, 3]),
+        ([by_message, by_row], [1, 2, 3]),
+    ):
+        heard, out = while_in([said(1, "a"), *told, said(4, "secret")], PETRO)
 
-        assert (numbers(heard), out) == ([2, 3], True)
+        assert (numbers(heard), out) == (expected, True)
 
 
 def test_the_absence_of_another_one_hides_nothing() -> None:
