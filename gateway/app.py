@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -36,10 +37,10 @@ from gateway.settings import Settings
 from gateway.sockets.edge import edge_class
 from gateway.sockets.node import Node
 from gateway.sockets.server import protocol_class
-from gateway.telephony import on_call, pbxs
-from gateway.telephony.announce import calls_changed
+from gateway.telephony import missed, on_call, pbxs
+from gateway.telephony.announce import agents_changed, calls_changed
 from gateway.telephony.answers import Answers
-from ingest import CallChange, IngestSettings, Pipeline
+from ingest import IngestSettings, Pipeline
 from presence import Presence, PresenceSettings, RedisPresence
 
 log = structlog.get_logger(__name__)
@@ -159,10 +160,12 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             await presence.open()
             stack.push_async_callback(presence.close)
 
-        async def announce(changes: Sequence[CallChange]) -> None:
-            await calls_changed(services, changes)
-
-        pipeline = Pipeline(pool, announce=announce, settings=IngestSettings())
+        pipeline = Pipeline(
+            pool,
+            announce=partial(calls_changed, services),
+            announce_agents=partial(agents_changed, services),
+            settings=IngestSettings(),
+        )
         if settings.takes("ingest"):
             await stack.enter_async_context(pipeline)
         await node.start(stack)
@@ -181,6 +184,7 @@ def _begin_background(node: Node) -> None:
     services, settings = node.services, node.settings
     scheduled = ScheduleWorker(services, every_s=settings.upkeep_s)
     node.spawn(scheduled.run(), name="scheduled")
+    node.spawn(missed.run(services, every_s=settings.sweep_s), name="callbacks")
     if settings.message_retention_days:
         keeping = retention.run(services, settings.message_retention_days)
         node.spawn(keeping, name="retention")
@@ -235,7 +239,8 @@ async def serve(
     settings: Settings, sockets: list[socket.socket], *, beat: Beat | None = None
 ) -> None:
     """Serve on these listening sockets until SIGTERM or SIGINT."""
-    _, server = make_server(settings)
+    app, server = make_server(settings)
+    await rest.warm_up(app)
     for listener in sockets:  # what they accept inherits it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
     pulse = asyncio.create_task(_pulse(server, beat), name="pulse") if beat else None

@@ -31,7 +31,16 @@ from gateway.people import search as people_search
 from gateway.protocol import (
     AttachmentCreate,
     AttachmentGet,
+    CallbackClaim,
+    CallbackClose,
+    CallbackList,
+    CallbackRelease,
+    CallbackReopen,
+    CallDispositionSet,
     CallList,
+    CallNoteAdd,
+    CallNoteDelete,
+    CallNoteEdit,
     ConversationAdd,
     ConversationArchive,
     ConversationClose,
@@ -71,6 +80,7 @@ from gateway.protocol import (
     PresenceAway,
     PresenceSet,
     PresenceWatch,
+    QueueWatch,
     ReactionAdd,
     ReactionRemove,
     ReceiptDelivered,
@@ -83,7 +93,7 @@ from gateway.protocol import (
     UnreadGet,
 )
 from gateway.protocol.frame import type_of
-from gateway.telephony import calls
+from gateway.telephony import callbacks, calls, notes
 
 Cost = Literal["session", "write", "read", "passing", "ping"]
 """Which limit a command counts against. Only those that read may overtake one another."""
@@ -158,6 +168,16 @@ HANDLERS: dict[type[Any], Handler] = {
     PresenceSet: Handler("passing", presences.choose),
     PresenceAway: Handler("passing"),
     CallList: Handler("read", calls.list_page),
+    QueueWatch: Handler("passing"),
+    CallDispositionSet: Handler("write", notes.set_disposition),
+    CallNoteAdd: Handler("write", notes.add_note),
+    CallNoteEdit: Handler("write", notes.edit_note),
+    CallNoteDelete: Handler("write", notes.delete_note),
+    CallbackList: Handler("read", callbacks.list_page),
+    CallbackClaim: Handler("write", callbacks.claim),
+    CallbackRelease: Handler("write", callbacks.release),
+    CallbackClose: Handler("write", callbacks.close),
+    CallbackReopen: Handler("write", callbacks.reopen),
 }
 
 _named = {type_of(command): handler for command, handler in HANDLERS.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
 
@@ -25,8 +26,27 @@ def _is_pattern(value: str | None) -> str | None:
     return value
 
 
+def _is_template(value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not re.fullmatch(r"https?://[^\s/{}]+/\S*", value):
+        raise ValueError("is no http(s) URL; its host is written out")
+    named = re.findall(r"\{([^{}]*)\}", value)
+    braces = value.count("{") + value.count("}")
+    if not named or braces != 2 * len(named) or not {"path", "name", "id"}.issuperset(named):
+        raise ValueError("holds {path}, {name} or {id}, and no other braces")
+    return value
+
+
 class _Pbx(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recordings_url: Annotated[str | None, Field(max_length=1_000), AfterValidator(_is_template)] = (
+        None
+    )
+    """Where its recordings are, when it tells of them by path:
+    `https://rec.example.com/{path}`; {name} is the path's last part, {id} what the PBX calls the
+    recording."""
 
     region: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
     """Country of its national numbers, if not GATEWAY_PHONE_REGION."""
@@ -80,3 +100,14 @@ def _has_own_name(value: dict[Name, Pbx], info: ValidationInfo) -> dict[Name, Pb
 
 
 Pbxs = Annotated[dict[Name, Pbx], AfterValidator(_has_own_name)]
+
+
+def _is_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError, LookupError):
+        raise ValueError("is no time zone: Europe/Kyiv, UTC …") from None
+    return value
+
+
+Zone = Annotated[str, AfterValidator(_is_zone)]

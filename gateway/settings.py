@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from gateway.pbx_settings import Pbxs
+from gateway.pbx_settings import Pbxs, Zone
 
 ROLES = ("sockets", "ingest", "background")
 DEVICE_KINDS = frozenset({"web", "mobile", "desktop", "softphone", "bot"})
@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     while one replaces the other."""
     pbxs: Pbxs = Field(default_factory=dict)
     """PBX name → how to reach it, as JSON; docs/telephony.md has the fields of each kind."""
+    wallboard_tz: Zone = "UTC"
+    """Whose midnight begins a queue's day, unless its watcher names a zone: `Europe/Kyiv`."""
     phone_region: str = Field(default="UA", pattern=r"^[A-Z]{2}$")
     """Country whose national numbers the PBX sends (ISO 3166), to make E.164 of them."""
 

@@ -5,9 +5,18 @@ A topic is what a node subscribes to on the bus and what a session joins in the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 PRESENCE_SHARDS = 256
 """People are spread over so many presence topics: a node hears only those it watches."""
 
+
+CALLBACKS = "callbacks"
+"""Whom to call back, for everyone who may."""
+HANDLE_CALLBACKS = "callbacks.handle"
+
+PERMITTED = {HANDLE_CALLBACKS: CALLBACKS}
+"""permission → the topic that everyone hears who has it."""
 
 _USER = "user:"
 _CONVERSATION = "conversation:"
@@ -32,8 +41,16 @@ def conversation_of(topic: str) -> int | None:
     return int(topic[len(_CONVERSATION) :]) if topic.startswith(_CONVERSATION) else None
 
 
-def queue(name: str) -> str:
-    return f"queue:{name}"
+QUEUES = "queues"
+"""Which queues and agents have changed: nodes on which somebody watches hear it."""
+
+QUEUE_CALLS = "queues:calls"
+"""The calls of all queues: nodes on which a supervisor watches those of some hear it."""
+
+
+def permitted(permissions: Iterable[str]) -> set[str]:
+    """Return the topics that somebody with these permissions hears."""
+    return {PERMITTED[one] for one in permissions if one in PERMITTED}
 
 
 def presence(employee_id: int) -> str:

@@ -18,17 +18,21 @@ from ingest.fold import fold, group
 from ingest.metrics import IngestMetrics
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
-from ingest.normalise.numbers import e164
+from ingest.normalise.numbers import REGIONS, by_tail, e164, is_withheld, without_appendix
 from ingest.normalise.twilio import NotACallback, twilio_events
 from ingest.normalise.webhook import Parsed, parse_events
+from ingest.pauses import AgentChange
 from ingest.pipeline import Pipeline
+from ingest.rebuild import Rebuilt, rebuild
 from ingest.replay import events_of
 from ingest.sessions import load_calls
 from ingest.settings import IngestSettings
-from ingest.state import CallChange, CallState, LegState, StintState
+from ingest.state import CallChange, CallState, LegState, RecordingState, StintState
 
 __all__ = [
+    "REGIONS",
     "Address",
+    "AgentChange",
     "AmiLink",
     "AsteriskDialect",
     "AsteriskNormaliser",
@@ -48,23 +52,29 @@ __all__ = [
     "NotACallback",
     "Parsed",
     "Pipeline",
+    "Rebuilt",
     "Receipt",
+    "RecordingState",
     "Rejected",
     "SignatureInvalid",
     "StintState",
     "Timing",
     "TooManyEvents",
     "Unavailable",
+    "by_tail",
     "e164",
     "events_of",
     "fold",
     "group",
+    "is_withheld",
     "load_calls",
     "parse_events",
+    "rebuild",
     "shift",
     "sign",
     "sign_twilio",
     "twilio_events",
     "verify",
     "verify_twilio",
+    "without_appendix",
 ]

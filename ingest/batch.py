@@ -1,4 +1,4 @@
-"""From many callers to few transactions: batches of 500 events or 20 ms, in order of arrival.
+"""From many callers to few transactions: what waits, and for 5 ms, in order of arrival.
 
 pipeline.submit ─▶ Batcher ─▶ flush (one transaction). A caller gets its receipt after the COMMIT of
 the last of its events. What waits is bounded in events and bytes; beyond that the caller is told
@@ -106,6 +106,8 @@ class Waiting:
     size: int
     submission: Submission
     index: int
+    since: float
+    """When it came, by the loop's clock."""
 
 
 class Batcher:
@@ -142,29 +144,33 @@ class Batcher:
         Raises Busy at once when too much waits, Unavailable when the database is away. A caller
         that goes away does not undo anything.
         """
-        self._admit(events)
+        size = self._admit(events)
         if not events:
             return Receipt(0, 0)
-        submission = Submission(asyncio.get_running_loop().create_future(), len(events))
-        for index, event in enumerate(events):
-            waiting = Waiting(event, event.size, submission, index)
-            self._waiting.append(waiting)
-            self._waiting_bytes += waiting.size
+        loop = asyncio.get_running_loop()
+        submission, now = Submission(loop.create_future(), len(events)), loop.time()
+        self._waiting += [
+            Waiting(event, event.size, submission, index, now) for index, event in enumerate(events)
+        ]
+        self._waiting_bytes += size
         self._metrics.received += len(events)
         self._arrived.set()
         return await submission.done
 
-    def _admit(self, events: Sequence[CallEvent]) -> None:
+    def _admit(self, events: Sequence[CallEvent]) -> int:
+        """Return how many bytes they are, if they may wait."""
         limits = self._settings
         if self._closing:
             raise Closed
         if len(events) > limits.max_submission_events:
             raise TooManyEvents(f"at most {limits.max_submission_events} events at once")
-        size = self._waiting_bytes + sum(event.size for event in events)
+        size = sum(event.size for event in events)
         full = len(self._waiting) + len(events) > limits.max_waiting_events
-        if self._waiting and (full or size > limits.max_waiting_bytes):
+        too_large = self._waiting_bytes + size > limits.max_waiting_bytes
+        if self._waiting and (full or too_large):
             self._metrics.refused += 1
             raise Busy(self._retry_after())
+        return size
 
     def _retry_after(self) -> float:
         """Estimate when half of what waits will be gone, at the speed seen so far."""
@@ -195,8 +201,13 @@ class Batcher:
             waiting.submission.fail(Unavailable("shutting down"))
 
     async def _gather_company(self) -> None:
-        """Give the first event of a batch some milliseconds of company, unless there is enough."""
-        deadline = asyncio.get_running_loop().time() + self._settings.batch_ms / 1000
+        """Let the first event have waited some milliseconds for company, unless there is enough.
+
+        What came while the batch before was stored has waited already.
+        """
+        if not self._waiting:
+            return
+        deadline = self._waiting[0].since + self._settings.batch_ms / 1000
         while len(self._waiting) < self._settings.batch_events and not self._closing:
             self._arrived.clear()
             try:

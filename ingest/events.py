@@ -40,6 +40,11 @@ EventType = Literal[
     "transfer.attended",
     "agent.paused",
     "agent.unpaused",
+    "agent.login",
+    "agent.logoff",
+    "recording.started",
+    "recording.stopped",
+    "recording.ready",
 ]
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
 
@@ -87,7 +92,11 @@ def derive_id(source: str, natural_key: str) -> UUID:
 
     The source's length keeps ("a", "b:c") and ("a:b", "c") apart.
     """
-    return uuid5(NAMESPACE, f"{len(source)}:{source}:{natural_key}")
+    name = f"{len(source)}:{source}:{natural_key}"
+    try:
+        return uuid5(NAMESPACE, name)
+    except UnicodeEncodeError:  # half a character; that it cannot be stored is found out later
+        return uuid5(NAMESPACE, name.encode("utf-8", "backslashreplace").decode())
 
 
 def shift(events: Iterable[CallEvent], offset: timedelta) -> list[CallEvent]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import cast
 from uuid import UUID
 
+from ingest import recordings
 from ingest.channels import gather
 from ingest.events import CallEvent
 from ingest.intervals import total_ms
@@ -47,26 +49,31 @@ STINT_OUTCOME: dict[str, Outcome] = {
 
 def canonical(events: Iterable[CallEvent]) -> list[CallEvent]:
     """Return each event once, in an order that depends on nothing but the events."""
-    once = {event.event_id: event for event in events}
+    once = {event.event_id.int: event for event in events}
     return sorted(
         once.values(),
-        key=lambda e: (e.occurred_at, RANK.get(e.type, len(RANK)), e.event_id.bytes),
+        key=lambda e: (e.occurred_at, RANK.get(e.type, len(RANK)), e.event_id.int),
     )
 
 
 def fold(events: Iterable[CallEvent], *, call_id: UUID, version: int = 0) -> CallState | None:
     """Return the call's state; None when its events show no telephone (yet)."""
-    ordered = canonical(events)
+    told = canonical(events)
+    ordered = [event for event in told if event.type not in recordings.TYPES]
     closed_at = min((e.occurred_at for e in ordered if e.type == "call.ended"), default=None)
     legs = judge(gather(ordered), closed_at)
     if not legs:
         return None
-    return _Fold(ordered, legs).state(call_id, version)
+    state = _Fold(ordered, legs).state(call_id, version)
+    recorded = [event for event in told if event.type in recordings.TYPES]
+    if not recorded:
+        return state
+    return replace(state, recordings=recordings.build(recorded, legs, state.ended_at))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Fold:
-    """The questions that are asked of a call's legs."""
+    """The questions that are asked of a call's legs; each is answered once."""
 
     events: list[CallEvent]
     legs: list[Leg]
@@ -97,34 +104,45 @@ class _Fold:
             stints=stints,
         )
 
-    @property
+    @cached_property
     def initiator(self) -> Leg:
         """Who began: the first that nobody rang, or the first at all (click-to-call)."""
         return next((leg for leg in self.legs if leg.calling), self.legs[0])
 
-    @property
+    @cached_property
     def others(self) -> list[Leg]:
         return [leg for leg in self.legs if leg.key != self.initiator.key]
 
-    @property
+    @cached_property
     def direction(self) -> Direction:
         stated = (e.attrs.get("direction") for e in self.events if e.type == "call.started")
         if said := next((value for value in stated if value), None):
             return cast("Direction", said)
         if self.initiator.external:
-            return "inbound"
+            placed = not (self.initiator.calling or self.initiator.local)
+            return "outbound" if placed else "inbound"
         return "outbound" if any(leg.external for leg in self.legs) else "internal"
 
-    @property
+    @cached_property
     def answering(self) -> list[Leg]:
-        """Who had to answer: our people when called, the other side when we call."""
-        if self.direction == "outbound":
-            return [leg for leg in self.others if leg.external]
-        return [leg for leg in self.others if not leg.external]
+        """Who had to answer: our people when called, the other side when we call.
 
-    @property
+        Outsiders to whom a call was forwarded, when nobody of ours was called.
+        """
+        if self.direction == "outbound":
+            called = self.others if self.initiator.calling else self.legs
+            return [leg for leg in called if leg.external]
+        if not self.others and not (self.initiator.calling or self.initiator.external):
+            return self.legs
+        return [leg for leg in self.others if not leg.external] or self.others
+
+    @cached_property
     def first_answer(self) -> Leg | None:
-        answered = [leg for leg in self.answering if leg.answered_at]
+        """Who answered first. An outsider in the place of ours has to be in the conversation."""
+        answered = [leg for leg in self.answering if leg.heard]
+        if self.direction == "inbound":
+            forwarded = [leg for leg in self.others if leg.external and leg.heard and leg.talks]
+            answered = [leg for leg in answered if not leg.external] or forwarded
         return min(answered, key=_answered_first, default=None)
 
     @property
@@ -137,7 +155,7 @@ class _Fold:
             ours = [leg for leg in ours if leg in self.answering]
         return min(ours, key=_answered_first).extension if ours else None
 
-    @property
+    @cached_property
     def ended_at(self) -> datetime | None:
         """Over when the last leg is; a leg that is still open keeps the call open."""
         ends = [leg.ended_at for leg in self.legs]
@@ -162,7 +180,8 @@ class _Fold:
         return number_raw, number_e164, name
 
     def _dialled(self) -> tuple[str | None, str | None, str | None]:
-        called = next((leg for leg in self.others if leg.external), None)
+        placed = [] if self.initiator.calling else [self.initiator]
+        called = next((leg for leg in (*self.others, *placed) if leg.external), None)
         if called is None:
             return None, None, None
         if called.dialled:
@@ -174,14 +193,14 @@ class _Fold:
         if self.ended_at:
             return "ended"
         ours = [leg for leg in self.others if not leg.external] or self.others
-        if any(leg.talking for leg in ours):
+        if any(leg.talking and leg.heard for leg in ours):
             return "talking"
         if any(leg.status == "ringing" for leg in self.legs):
             return "ringing"
         return "waiting" if stints and stints[-1].left_at is None else "created"
 
     def outcome(self, stints: tuple[StintState, ...]) -> Outcome:
-        if self.first_answer:
+        if self.first_answer or any(stint.outcome == "connected" for stint in stints):
             return "answered"
         if stints:
             return STINT_OUTCOME.get(stints[-1].outcome or "", "unknown")

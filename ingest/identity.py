@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from ingest.conn import Conn
 from ingest.events import CallEvent
+from ingest.known import Known
 from ingest.queries import aliases, sessions
 from ingest.queries.aliases import Key
 
@@ -24,6 +25,10 @@ class Assigned:
     """Event → call; None for events about no call (an agent's pause)."""
     merged: dict[UUID, UUID] = field(default_factory=dict)
     """Call that is over → call it is a part of."""
+    begun: frozenset[UUID] = frozenset()
+    """Calls of which nothing is stored yet."""
+    aliases: dict[Key, UUID] = field(default_factory=dict)
+    """Every native id that was named → its call."""
 
 
 class Joined:
@@ -58,7 +63,9 @@ def keys_of(event: CallEvent) -> list[Key]:
     return [(event.source, key) for key in event.keys]
 
 
-async def assign(conn: Conn, events: Iterable[CallEvent]) -> Assigned:
+async def assign(
+    conn: Conn, events: Iterable[CallEvent], remembered: Known | None = None
+) -> Assigned:
     """Find or make the call of each event, and merge calls that turn out to be one."""
     named = {(event.source, event.event_id): keys_of(event) for event in events}
     joined = Joined()
@@ -66,15 +73,26 @@ async def assign(conn: Conn, events: Iterable[CallEvent]) -> Assigned:
         if keys:
             joined.join(keys)
     sets = joined.sets()
-    known = await aliases.find(conn, [key for keys in sets for key in keys])
+    known = await _known(conn, [key for keys in sets for key in keys], remembered)
     chosen, merged = await _choose(conn, sets, known)
     new = {key: call for key, call in chosen.items() if key not in known}
     if new:
         await aliases.add(conn, new)
     if merged:
         await aliases.repoint(conn, list(merged), list(merged.values()))
+        if remembered:
+            remembered.drop([*merged, *merged.values()])
     calls = {event: chosen[keys[0]] if keys else None for event, keys in named.items()}
-    return Assigned(calls, merged)
+    begun = frozenset(new.values()) - frozenset(known.values())
+    return Assigned(calls, merged, begun, chosen)
+
+
+async def _known(conn: Conn, keys: list[Key], remembered: Known | None) -> dict[Key, UUID]:
+    """Find the calls of these ids: those that are not remembered in the database."""
+    found = remembered.find(keys) if remembered else {}
+    if unknown := [key for key in keys if key not in found]:
+        found |= await aliases.find(conn, unknown)
+    return found
 
 
 async def _choose(

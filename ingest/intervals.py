@@ -33,6 +33,26 @@ def paired(
     return intervals
 
 
+def common(one: Interval, other: Interval) -> Interval | None:
+    """Return what two intervals have in common; None when that is nothing."""
+    start = max(one[0], other[0])
+    ends = [end for _, end in (one, other) if end]
+    end = min(ends, default=None)
+    return None if end is not None and end <= start else (start, end)
+
+
+def merged(intervals: Iterable[Interval]) -> list[Interval]:
+    """Return their union: apart from each other, in the order of time."""
+    union: list[Interval] = []
+    for start, end in sorted(intervals, key=lambda interval: interval[0]):
+        since, until = union[-1] if union else (start, start)
+        if union and (until is None or start <= until):
+            union[-1] = (since, None if end is None or until is None else max(until, end))
+        else:
+            union.append((start, end))
+    return union
+
+
 def total_ms(intervals: Iterable[Interval]) -> int:
     """Return the length of the union of the intervals that are over."""
     total, covered_until = 0, None

@@ -1,8 +1,9 @@
 """From channels to telephones: which channels are somebody's leg, and what became of it.
 
-channels ─▶ judge ─▶ fold. A Local pair with other channels on both sides is plumbing; with others
-on one side only, its far half stands for a telephone (a member `Local/101@agents`, a caller placed
-by an originate) and the pair is one leg.
+channels ─▶ judge ─▶ fold. A Local pair with other channels on both sides is plumbing, and so is one
+by which the PBX itself places a call; with others on one side only, its far half stands for a
+telephone (a member `Local/101@agents`, a caller who came in through a Local channel) and the pair
+is one leg.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ingest.channels import Channel, Party
+from ingest.company import Company
 from ingest.intervals import Interval, paired, total_ms
+from ingest.plumbing import facing, is_plumbing
 from ingest.state import EndedReason, LegState, LegStatus
 
 MUSIC_FOLLOWS = timedelta(milliseconds=200)  # after Hold, the other side's music: 0 to 2 ms later
@@ -26,6 +29,8 @@ FAILED = frozenset((1, 2, 3, 20, 22, 27, 28, 34, 38, 41, 42, 44, 58, 88))
 STATED: tuple[EndedReason, ...] = ("busy", "rejected", "failed", "no_answer")
 """Reasons an event may state outright, the strongest first."""
 
+NONE = (None, None, None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
@@ -37,11 +42,15 @@ class Leg:
     external: bool
     calling: bool
     """It called in by itself: nobody rang it."""
+    local: bool
+    """A Local channel that nobody dialled: only what it did tells whether it called in."""
     created_at: datetime
     ringing_at: datetime | None
     answered_at: datetime | None
     ended_at: datetime | None
     talks: tuple[Interval, ...]
+    joined: bool
+    """It was in a bridge, whether or not anybody else was."""
     holds: tuple[Interval, ...]
     results: frozenset[str]
     cause: int
@@ -50,6 +59,7 @@ class Leg:
     onward_at: datetime | None
     """When it first went into a queue or rang somebody."""
     parties: tuple[Party, ...]
+    sip_call_id: str | None
 
     def said(self, *names: str) -> tuple[str | None, ...]:
         """Return what was said about it when it went onward: what the people rung then see.
@@ -60,6 +70,15 @@ class Leg:
         before = [party for at, party in told if self.onward_at is None or at <= self.onward_at]
         best = before[-1] if before else (told[0][1] if told else {})
         return tuple(best.get(name) for name in names)
+
+    @property
+    def heard(self) -> bool:
+        """It was picked up, and somebody was there, as far as is known.
+
+        Who has to accept by key, and does not, was in a bridge with the plumbing only.
+        """
+        lost = "lost" in self.results
+        return self.answered_at is not None and (bool(self.talks) or not self.joined or lost)
 
     @property
     def talking(self) -> bool:
@@ -77,40 +96,34 @@ class Leg:
         return "ringing" if self.ringing_at and not self.answered_at else "created"
 
 
-Pairs = dict[str, list[Channel]]
-
-
 def judge(channels: dict[str, Channel], closed_at: datetime | None) -> list[Leg]:
     """Turn channels into legs, in the order they appeared; closed_at ends those still open."""
-    pairs: Pairs = defaultdict(list)
+    pairs: dict[str, list[Channel]] = defaultdict(list)
     for key in sorted(channels):
         channel = channels[key]
         if channel.seen:
             pairs[channel.pair or channel.key].append(channel)
-    plumbing = {name: halves for name, halves in pairs.items() if _is_plumbing(halves)}
+    plumbing = {name: halves for name, halves in pairs.items() if is_plumbing(halves, channels)}
     through = {half.key: halves for halves in plumbing.values() for half in halves}
+    company = Company(channels, facing(plumbing.values()), closed_at)
     legs = [
-        _leg(sorted(halves, key=lambda half: half.half), channels, through, closed_at)
+        _leg(sorted(halves, key=lambda half: half.half), channels, through, company, closed_at)
         for name, halves in pairs.items()
         if name not in plumbing
     ]
     return sorted(legs, key=lambda leg: (leg.created_at, leg.key))
 
 
-def _is_plumbing(halves: list[Channel]) -> bool:
-    onward = {half.half for half in halves if half.onward}
-    return len(onward) > 1 and any(half.linked for half in halves)
-
-
 def _leg(
     halves: list[Channel],
     channels: dict[str, Channel],
     through: dict[str, list[Channel]],
+    company: Company,
     closed_at: datetime | None,
 ) -> Leg:
     calling = _is_calling(halves)
     ended_at = min((at for half in halves for at in half.ended), default=closed_at)
-    talks = _talks(halves, ended_at)
+    talks = _talks(halves, company, ended_at)
     parties = sorted((party for half in halves for party in half.parties), key=_told_at)
     extension = _least(half.extension for half in halves)
     if calling and halves[0].pair and extension:
@@ -122,6 +135,7 @@ def _leg(
         extension=extension,
         external=(_least(half.kind for half in halves) or _kind(extension)) == "external",
         calling=calling,
+        local=halves[0].pair is not None and not any(half.dialled_by for half in halves),
         created_at=min(at for half in halves for at in half.seen),
         ringing_at=None if calling else _first(half.ringing for half in halves),
         answered_at=(
@@ -131,6 +145,7 @@ def _leg(
         ),
         ended_at=ended_at,
         talks=talks,
+        joined=any(half.joins for half in halves),
         holds=_holds(halves, channels, ended_at),
         results=_results(halves, through),
         cause=_cause(halves),
@@ -138,6 +153,7 @@ def _leg(
         dialled_e164=_least(half.dialled_e164 for half in halves),
         onward_at=_first(half.onward_at for half in halves),
         parties=tuple(parties),
+        sip_call_id=min((told for half in halves for told in half.sip_call_ids), default=NONE)[2],
     )
 
 
@@ -148,13 +164,21 @@ def _is_calling(halves: list[Channel]) -> bool:
     return not halves[0].offered
 
 
-def _talks(halves: list[Channel], ended_at: datetime | None) -> tuple[Interval, ...]:
-    found = [
-        interval
+def _talks(
+    halves: list[Channel], company: Company, ended_at: datetime | None
+) -> tuple[Interval, ...]:
+    """Return its time in bridges, once somebody was there; waiting for a consultation counts."""
+    own = frozenset(half.key for half in halves)
+    stays = [
+        (bridge, stay)
         for half in halves
         for bridge, joins in half.joins.items()
-        for interval in paired(joins, half.leaves.get(bridge, ()), ended_at)
+        for stay in paired(joins, half.leaves.get(bridge, ()), ended_at)
     ]
+    first = min(filter(None, (company.since(own, *stay) for stay in stays)), default=None)
+    if first is None:
+        return ()
+    found = [(max(start, first), end) for _, (start, end) in stays if end is None or end >= first]
     return tuple(sorted(found, key=lambda interval: (interval[0], interval[1] or interval[0])))
 
 
@@ -163,6 +187,8 @@ def _holds(
 ) -> tuple[Interval, ...]:
     """Hold until Unhold, or until the other side's music stops: key codes never send Unhold."""
     starts = {at for half in halves for at in half.holds}
+    if not starts:
+        return ()
     ends = {at for half in halves for at in half.unholds}
     own = {half.key for half in halves}
     for other in channels.values():
@@ -244,6 +270,7 @@ def leg_state(leg: Leg, legs: list[Leg]) -> LegState:
         ended_reason=ended_reason(leg, legs),
         talk_ms=total_ms(leg.talks) if leg.talks else None,
         hold_ms=total_ms(leg.holds) if leg.holds else None,
+        sip_call_id=leg.sip_call_id,
     )
 
 

@@ -23,6 +23,7 @@ from ingest.batch import Batcher, Fate, Receipt
 from ingest.conn import Pool
 from ingest.events import CallEvent
 from ingest.metrics import IngestMetrics
+from ingest.pauses import AgentChange
 from ingest.settings import IngestSettings
 from ingest.state import CallChange
 from ingest.store import Store
@@ -30,6 +31,7 @@ from ingest.store import Store
 log = logging.getLogger(__name__)
 
 Announce = Callable[[list[CallChange]], Awaitable[None]]
+AnnounceAgents = Callable[[list[AgentChange]], Awaitable[None]]
 
 DRAIN_S = 10.0
 
@@ -38,13 +40,20 @@ class Pipeline:
     """An async context manager; any number of them, on any nodes, may work on one database."""
 
     def __init__(
-        self, pool: Pool, *, announce: Announce, settings: IngestSettings | None = None
+        self,
+        pool: Pool,
+        *,
+        announce: Announce,
+        announce_agents: AnnounceAgents | None = None,
+        settings: IngestSettings | None = None,
     ) -> None:
         self.settings = settings or IngestSettings()
         self.metrics = IngestMetrics()
         self._pool = pool
         self._announce = announce
+        self._announce_agents = announce_agents
         self._changes: list[CallChange] = []
+        self._agents: list[AgentChange] = []
         self._store = Store(pool, settings=self.settings, metrics=self.metrics)
         self._batcher = Batcher(
             self._flush,
@@ -92,20 +101,24 @@ class Pipeline:
 
     async def _flush(self, events: list[CallEvent]) -> list[Fate]:
         stored = await self._store.store(events)
-        self._changes = stored.changes
+        self._changes, self._agents = stored.changes, stored.agents
         return stored.fates
 
     async def _tell(self) -> None:
         """Announce. What goes wrong there is logged: the calls are stored, and shown when read."""
         changes, self._changes = self._changes, []
-        if not changes:
+        agents, self._agents = self._agents, []
+        if not (changes or agents):
             return
         try:
             async with asyncio.timeout(self.settings.announce_timeout_s):
-                await self._announce(changes)
+                if changes:
+                    await self._announce(changes)
+                if agents and self._announce_agents is not None:
+                    await self._announce_agents(agents)
         except Exception:
             self.metrics.announce_failures += 1
-            log.exception("announcing %d calls failed", len(changes))
+            log.exception("announcing %d calls, %d agents failed", len(changes), len(agents))
 
     async def _housekeeping(self) -> None:
         while True:

@@ -1,23 +1,26 @@
 """Calls that a batch touched: load their events, fold, save what changed.
 
-store ─▶ refold ─▶ CallChange. The version rises only when something that can be seen has changed,
-so a repeat or an event that adds nothing is not announced.
+store ─▶ recall, refold, save ─▶ CallChange. The version rises only when something that can be seen
+has changed, so a repeat or an event that adds nothing is not announced.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from uuid import UUID
 
 from ingest.conn import Conn
 from ingest.events import CallEvent
 from ingest.fold import fold
 from ingest.identity import Assigned
+from ingest.known import Held, Known
 from ingest.metrics import IngestMetrics
 from ingest.queries import events as event_queries
+from ingest.queries import recordings as recording_queries
 from ingest.queries import sessions as queries
 from ingest.queries.sessions import StoredCall
 from ingest.state import CallChange, CallState
@@ -28,6 +31,9 @@ AROUND = timedelta(days=1)
 """Events of a call are looked for this far outside of the times known so far: a call that has not
 been stored yet (a caller id came before its channel) is found, and only one partition is read."""
 
+TOGETHER = 20
+"""Calls folded in one go: about 4 ms in which this process does nothing else."""
+
 
 async def load_calls(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, CallState]:
     """Read the state of calls; what the gateway shows in snapshots and lists."""
@@ -35,37 +41,103 @@ async def load_calls(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, CallSta
     return {call_id: call.state for call_id, call in stored.items()}
 
 
-async def refold(
+@dataclass(slots=True)
+class Touched:
+    """The calls of a batch: all their events, the new ones among them, and what was saved."""
+
+    events: dict[UUID, list[CallEvent]]
+    stored: dict[UUID, StoredCall]
+    assigned: Assigned
+
+
+@dataclass(slots=True)
+class Folded:
+    """What is to be saved of a batch, and told."""
+
+    changes: list[CallChange] = field(default_factory=list)
+    rewritten: dict[UUID, StoredCall] = field(default_factory=dict)
+
+
+async def recall(
     conn: Conn,
     new: Iterable[CallEvent],
     assigned: Assigned,
+    remembered: Known,
     *,
     max_call_events: int,
-    metrics: IngestMetrics,
-) -> list[CallChange]:
-    """Fold the calls of new events; save and return those that changed. The caller commits."""
-    times: dict[UUID, list[datetime]] = {}
+) -> Touched:
+    """Gather what the calls of new events are made of; read what is not remembered."""
+    by_call: dict[UUID, list[CallEvent]] = {}
     for event in new:
         call_id = assigned.calls[event.source, event.event_id]
         if call_id is not None:
-            times.setdefault(call_id, []).append(event.occurred_at)
-    if not times:
-        return []
-    stored = await queries.load(conn, [*times, *assigned.merged])
-    known = [at for ats in times.values() for at in ats]
+            by_call.setdefault(call_id, []).append(event)
+    held = {call_id: remembered.call(call_id) for call_id in by_call}
+    unknown = [one for one, known in held.items() if known is None and one not in assigned.begun]
+    read = await _read(conn, unknown, by_call, assigned, max_call_events)
+    touched = Touched({}, {one: read.stored[one] for one in assigned.merged if one in read.stored},
+                      assigned)  # fmt: skip
+    for call_id, events in by_call.items():
+        known = held[call_id] or Held(
+            events[0].source, read.events.get(call_id, []), read.stored.get(call_id)
+        )
+        remembered.hold(call_id, known, events)
+        touched.events[call_id] = known.events
+        if known.stored is not None:
+            touched.stored[call_id] = known.stored
+    remembered.name(assigned.aliases)
+    return touched
+
+
+async def _read(
+    conn: Conn,
+    unknown: list[UUID],
+    by_call: dict[UUID, list[CallEvent]],
+    assigned: Assigned,
+    max_call_events: int,
+) -> Touched:
+    """Read calls that are not remembered, and those that end as a part of another."""
+    if not (unknown or assigned.merged):
+        return Touched({}, {}, assigned)
+    stored = await queries.load(conn, [*unknown, *assigned.merged])
+    known = [event.occurred_at for call_id in unknown for event in by_call[call_id]]
     known += [at for call in stored.values() for at in (call.first_event_at, call.last_event_at)]
     found = await event_queries.load(
         conn,
-        sorted(times),
+        sorted(unknown),
         since=min(known) - AROUND,
         until=max(known) + AROUND,
         limit=max_call_events + 1,
-    )
-    metrics.folded += len(found)
-    changes, rewritten = _fold_all(found, stored, max_call_events, metrics)
-    changes += _merged(assigned.merged, stored, rewritten)
-    await _save(conn, changes, rewritten)
-    return changes
+    ) if unknown else {}  # fmt: skip
+    return Touched(found, stored, assigned)
+
+
+async def refold(
+    touched: Touched, remembered: Known, *, max_call_events: int, metrics: IngestMetrics
+) -> Folded:
+    """Fold the calls, and remember what will have been saved of them. Neither reads nor writes."""
+    metrics.folded += len(touched.events)
+    changes: list[CallChange] = []
+    rewritten: dict[UUID, StoredCall] = {}
+    calls = list(touched.events.items())
+    for first in range(0, len(calls), TOGETHER):
+        some = dict(calls[first : first + TOGETHER])
+        folded = _fold_all(some, touched.stored, max_call_events, metrics)
+        changes += folded[0]
+        rewritten |= folded[1]
+        await asyncio.sleep(0)  # others have their turn
+    for call_id, events in touched.events.items():
+        if len(events) > max_call_events:
+            remembered.drop([call_id])
+        elif (held := remembered.call(call_id)) and call_id in rewritten:
+            held.stored = rewritten[call_id]
+    changes += _merged(touched.assigned.merged, touched.stored, rewritten)
+    return Folded(changes, rewritten)
+
+
+async def save(conn: Conn, folded: Folded) -> None:
+    """Save what has changed. The caller commits."""
+    await _save(conn, folded.changes, folded.rewritten)
 
 
 def _fold_all(
@@ -96,11 +168,12 @@ def _fold_all(
 def _fold_one(
     call_id: UUID, events: list[CallEvent], before: StoredCall | None
 ) -> StoredCall | None:
-    state = fold(events, call_id=call_id, version=before.state.version + 1 if before else 1)
+    state = fold(events, call_id=call_id, version=before.state.version if before else 1)
     if state is None:
         return None
-    if before and state.same_as(before.state):
-        state = before.state
+    if before:
+        same = state == before.state
+        state = before.state if same else replace(state, version=before.state.version + 1)
     times = [event.occurred_at for event in events]
     return StoredCall(state, min(times), max(times))
 
@@ -114,7 +187,7 @@ def _within(after: StoredCall, before: StoredCall) -> bool:
 def _merged(
     merged: dict[UUID, UUID], stored: dict[UUID, StoredCall], rewritten: dict[UUID, StoredCall]
 ) -> list[CallChange]:
-    """End the calls that became part of another one: no legs, no stints, no missed call."""
+    """End the calls that became part of another one: nothing of theirs is left, no missed call."""
     changes = []
     for loser, winner in merged.items():
         call = stored.get(loser)
@@ -129,6 +202,7 @@ def _merged(
             merged_into=winner,
             legs=(),
             stints=(),
+            recordings=(),
         )
         rewritten[loser] = replace(call, state=after)
         changes.append(CallChange(call.state, after))
@@ -142,6 +216,7 @@ async def _save(conn: Conn, changes: list[CallChange], rewritten: dict[UUID, Sto
         return
     await _save_legs(conn, changes)
     await _save_stints(conn, changes)
+    await _save_recordings(conn, changes)
     missed = [change.after for change in changes if change.after.missed]
     no_longer = [c.after.id for c in changes if c.before and c.before.missed and not c.after.missed]
     if missed:
@@ -180,3 +255,17 @@ async def _save_stints(conn: Conn, changes: list[CallChange]) -> None:
         await queries.delete_stints(conn, beyond)
     if written:
         await queries.save_stints(conn, written)
+
+
+async def _save_recordings(conn: Conn, changes: list[CallChange]) -> None:
+    written, gone = [], []
+    for change in changes:
+        call_id = change.after.id
+        known = {one.id: one for one in change.before.recordings} if change.before else {}
+        now = change.after.recordings
+        written += [(call_id, one) for one in now if known.pop(one.id, None) != one]
+        gone += [(call_id, recording_id) for recording_id in known]
+    if gone:
+        await recording_queries.delete(conn, gone)
+    if written:
+        await recording_queries.save(conn, written)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestSettings:
-    batch_events: int = 500
-    """Events in one transaction: past 500 the COPY gains little and a failure costs more."""
+    batch_events: int = 4_000
+    """Events in one transaction at most: what waits while one is stored is the next one, so a batch
+    grows with the load, and a call that many events are about is folded once for all of them."""
 
-    batch_ms: int = 20
-    """How long the first event of a batch waits for company; a person does not notice 20 ms."""
+    batch_ms: int = 5
+    """How long the first event of a batch waits for company: what rings a telephone is several
+    events within 2 ms. More gains nothing, as what waits while a batch is stored is together."""
 
     max_submission_events: int = 1_000
     """Events one caller may hand in at once."""
@@ -27,6 +29,10 @@ class IngestSettings:
     max_call_events: int = 5_000
     """A call with more events than this is no call but a key used again and again: it stays as it
     is. The longest of the 240 recorded calls has 150 events."""
+
+    remembered_events: int = 20_000
+    """Events of the latest calls that are kept in memory, about 1 KB each, so that they need not be
+    read back for every batch: a thousand calls in progress."""
 
     database_timeout_s: float = 10.0
     attempts: int = 3

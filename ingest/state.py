@@ -6,7 +6,7 @@ fold ─▶ CallState ─▶ sessions ─▶ CallChange ─▶ announce. Two sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -19,6 +19,7 @@ LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 EndedReason = Literal[
     "completed", "no_answer", "answered_elsewhere", "busy", "rejected", "canceled", "failed", "lost"
 ]
+RecordingStatus = Literal["recording", "stopped", "ready", "failed"]
 StintOutcome = Literal[
     "connected",
     "abandoned",
@@ -47,6 +48,8 @@ class LegState:
     talk_ms: int | None = None
     """Time in a conversation so far, holds included; what is still going on is not counted yet."""
     hold_ms: int | None = None
+    sip_call_id: str | None = None
+    """By which the telephone itself knows its part: the first that the PBX told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,24 @@ class StintState:
     outcome: StintOutcome | None = None
     """None while waiting, and for the moment in which leaving is not yet explained."""
     wait_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingState:
+    """One recording of one channel; the sound itself is elsewhere."""
+
+    id: UUID
+    """Derived from the PBX's name for it: the same wherever the call goes."""
+    recording: str
+    leg_key: str | None
+    extension: str | None
+    state: RecordingStatus
+    started_at: datetime
+    stopped_at: datetime | None = None
+    duration_ms: int | None = None
+    channels: int | None = None
+    url: str | None = None
+    """http(s), or a path at the PBX."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +105,7 @@ class CallState:
     """This call turned out to be part of another one; it is over, and that one goes on."""
     legs: tuple[LegState, ...] = ()
     stints: tuple[StintState, ...] = ()
+    recordings: tuple[RecordingState, ...] = ()
 
     @property
     def missed(self) -> bool:
@@ -102,10 +124,6 @@ class CallState:
     def extensions(self) -> frozenset[str]:
         """Extensions that take or took part."""
         return frozenset(leg.extension for leg in self.legs if leg.extension)
-
-    def same_as(self, other: CallState) -> bool:
-        """Compare everything but the version."""
-        return replace(self, version=0) == replace(other, version=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,23 +46,56 @@ def build(events: list[CallEvent], legs: list[Leg]) -> tuple[StintState, ...]:
         if event.leg_key and event.type.startswith("queue."):
             by_leg[event.leg_key].append(event)
     last = events[-1].occurred_at
-    stints = [
-        _judge(stay, _leg_of(leg_key, legs), legs, last)
-        for leg_key, told in by_leg.items()
-        for stay in _stays(leg_key, told)
-    ]
+    stays = _stays(by_leg)
+    handed = {key for e in events if e.type == "transfer.attended" for key in _named(e)}
+    stints = [_judge(stay, _gone_at(stay, legs, handed), legs, last) for stay in stays]
     return tuple(sorted(stints, key=lambda stint: (stint.entered_at, stint.queue)))
 
 
-def _stays(leg_key: str, told: list[CallEvent]) -> list[Stay]:
-    stays = _entries(leg_key, told)
-    for stay, following in pairwise(stays):
-        stay.until = following.entered_at
-    for event in told:
-        entered = [stay for stay in stays if stay.entered_at <= event.occurred_at]
-        if entered:
-            _note(entered[-1], event)
-    return stays
+def _named(event: CallEvent) -> list[str]:
+    return [key for key in (event.leg_key, event.peer_leg_key) if key]
+
+
+def _stays(by_leg: dict[str, list[CallEvent]]) -> list[Stay]:
+    """Return the stays of all channels, with what was said about each."""
+    entered = {leg_key: _entries(leg_key, told) for leg_key, told in by_leg.items()}
+    for stays in entered.values():
+        for stay, following in pairwise(stays):
+            stay.until = following.entered_at
+    everywhere = [stay for stays in entered.values() for stay in stays]
+    for leg_key, told in by_leg.items():
+        if not entered[leg_key] and not any(_elsewhere(event, everywhere) for event in told):
+            entered[leg_key] = _entry_from_connect(leg_key, told)
+        for event in told:
+            if told_of := _stay_of(event, entered[leg_key], everywhere):
+                _note(told_of, event)
+    return [stay for stays in entered.values() for stay in stays]
+
+
+def _stay_of(event: CallEvent, own: list[Stay], everywhere: list[Stay]) -> Stay | None:
+    """Return the channel's latest stay; when it was handed on into a queue, that of who did."""
+    before = [stay for stay in own if stay.entered_at <= event.occurred_at]
+    if event.queue and all(stay.queue != event.queue for stay in before):
+        before = _elsewhere(event, everywhere) or before
+    return before[-1] if before else None
+
+
+def _elsewhere(event: CallEvent, everywhere: list[Stay]) -> list[Stay]:
+    found = [
+        stay
+        for stay in everywhere
+        if stay.queue == event.queue and stay.entered_at <= event.occurred_at
+    ]
+    return sorted(found, key=lambda stay: (stay.entered_at, stay.leg_key))
+
+
+def _gone_at(stay: Stay, legs: list[Leg], handed: set[str]) -> datetime | None:
+    """When whoever waits was gone: the telephone that entered, or whom it put in its place."""
+    leg = _leg_of(stay.leg_key, legs)
+    if leg is None or stay.leg_key not in handed:
+        return leg.ended_at if leg else None
+    others = [other.ended_at for other in legs if other.calling and other.key != leg.key]
+    return None if None in others else max((at for at in others if at), default=leg.ended_at)
 
 
 def _entries(leg_key: str, told: list[CallEvent]) -> list[Stay]:
@@ -79,7 +112,7 @@ def _entries(leg_key: str, told: list[CallEvent]) -> list[Stay]:
             queue = wish.queue or event.queue or ""
             stays.append(Stay(leg_key=leg_key, queue=queue, entered_at=wish.occurred_at))
             wish = None
-    return stays or _entry_from_connect(leg_key, told)
+    return stays
 
 
 def _entry_from_connect(leg_key: str, told: list[CallEvent]) -> list[Stay]:
@@ -107,8 +140,7 @@ def _note(stay: Stay, event: CallEvent) -> None:
             pass
 
 
-def _judge(stay: Stay, leg: Leg | None, legs: list[Leg], last: datetime) -> StintState:
-    gone_at = leg.ended_at if leg else None
+def _judge(stay: Stay, gone_at: datetime | None, legs: list[Leg], last: datetime) -> StintState:
     outcome, at = _outcome(stay, gone_at, legs, last)
     left_at = min(stay.left | ({at} if at else set()), default=None)
     until = at or left_at
@@ -166,11 +198,15 @@ def _answered(stay: Stay, legs: list[Leg]) -> datetime | None:
     answers = (
         leg.answered_at
         for leg in legs
-        if leg.answered_at and not leg.external and not leg.calling and stay.leg_key not in leg.keys
+        if leg.heard and not leg.external and not leg.calling and stay.leg_key not in leg.keys
     )
     slack = timedelta(milliseconds=500)
     return min(
-        (at for at in answers if stay.entered_at <= at and (not until or at <= until + slack)),
+        (
+            at
+            for at in answers
+            if at and stay.entered_at <= at and (not until or at <= until + slack)
+        ),
         default=None,
     )
 

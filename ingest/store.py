@@ -1,9 +1,8 @@
 """One batch, one transaction: stage, tell the new from the known, fold, COMMIT.
 
-batch ─▶ Store ─▶ queries, identity, sessions. Events a second, batches of 1,000, PostgreSQL 18 on
-two busy cores: COPY into a bare table 140,000 to 190,000; staged with the keys 50,000 to 59,000;
-the same through unnest() 44,000; one event at a time 1,100. With identity, fold and saving, for
-200 calls of real events: 8,600 (of 500: 7,900; of 100: 4,900); repeats 54,000.
+batch ─▶ Store ─▶ queries, identity, known, sessions. PostgreSQL stores the new events while we fold
+their calls, and calls that we stored last are not read back. What a thousand events cost, and why
+not less: docs/decisions/0013-ingest.md.
 
 A data error (a NUL that slipped in, a date out of range) is cornered by halving the batch, so that
 all others are stored; the culprit is kept in ingest_rejects.
@@ -21,11 +20,13 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from ingest import identity, sessions
+from ingest import identity, pauses, sessions
 from ingest.batch import Fate, Poison, Unavailable
 from ingest.conn import Conn, Pool
 from ingest.events import CallEvent
+from ingest.known import Known
 from ingest.metrics import IngestMetrics
+from ingest.pauses import AgentChange
 from ingest.queries import aliases
 from ingest.queries import events as queries
 from ingest.settings import IngestSettings
@@ -50,6 +51,7 @@ AWAY = (
 class Stored:
     fates: list[Fate]
     changes: list[CallChange] = field(default_factory=list)
+    agents: list[AgentChange] = field(default_factory=list)
 
 
 class Store:
@@ -57,6 +59,8 @@ class Store:
         self._pool = pool
         self._settings = settings
         self._metrics = metrics
+        self._known = Known(settings.remembered_events)
+        self._lane = asyncio.Lock()
 
     async def store(self, events: Sequence[CallEvent]) -> Stored:
         """Store a batch. What it returns is committed; Unavailable means: unknown, send again."""
@@ -87,31 +91,49 @@ class Store:
         raise Unavailable(f"the database did not answer {self._settings.attempts} times")
 
     async def _transaction(self, events: Sequence[CallEvent], *, again: bool) -> Stored:
-        async with self._pool.acquire() as conn, conn.transaction():
-            await queries.lock_sources(conn, {event.source for event in events})
-            await queries.stage(conn, events)
-            fresh = await queries.keep_new(conn)
-            new = {
-                (event.source, event.event_id): event
-                for event in reversed(events)
-                if (event.source, event.event_id) in fresh
-            }
-            changes = await self._keep(conn, list(new.values())) if new else []
-            if again:
-                changes += await _current(conn, events, {change.after.id for change in changes})
-        return Stored(_fates(events, fresh), changes)
+        """Store the batch; whatever goes wrong, what is known of its calls is no longer sure."""
+        async with self._lane, self._pool.acquire() as conn:
+            try:
+                async with conn.transaction():
+                    turns = await queries.lock_sources(conn, {event.source for event in events})
+                    self._known.check(turns)
+                    stored = await self._put(conn, events, again=again)
+            except BaseException:
+                self._known.forget()
+                raise
+            self._known.keep(turns)
+            return stored
+
+    async def _put(self, conn: Conn, events: Sequence[CallEvent], *, again: bool) -> Stored:
+        await queries.stage(conn, events)
+        fresh = await queries.keep_new(conn)
+        new = {
+            (event.source, event.event_id): event
+            for event in reversed(events)
+            if (event.source, event.event_id) in fresh
+        }
+        changes = await self._keep(conn, list(new.values())) if new else []
+        agents = await pauses.refold(conn, new.values())
+        if again:
+            changes += await _current(conn, events, {change.after.id for change in changes})
+            agents += await pauses.current(conn, events)
+        return Stored(_fates(events, fresh), changes, agents)
 
     async def _keep(self, conn: Conn, new: list[CallEvent]) -> list[CallChange]:
-        assigned = await identity.assign(conn, new)
-        await queries.insert(conn, assigned.calls)
+        limit, known = self._settings.max_call_events, self._known
+        assigned = await identity.assign(conn, new, known)
         self._metrics.merged += len(assigned.merged)
-        return await sessions.refold(
-            conn,
-            new,
-            assigned,
-            max_call_events=self._settings.max_call_events,
-            metrics=self._metrics,
-        )
+        touched = await sessions.recall(conn, new, assigned, known, max_call_events=limit)
+        storing = asyncio.create_task(queries.insert(conn, assigned.calls), name="ingest.insert")
+        try:
+            await asyncio.sleep(0)  # it is sent: PostgreSQL stores while we fold
+            folded = await sessions.refold(
+                touched, known, max_call_events=limit, metrics=self._metrics
+            )
+        finally:
+            await storing
+        await sessions.save(conn, folded)
+        return folded.changes
 
     async def _corner(self, events: Sequence[CallEvent], error: Exception) -> Stored:
         """Store both halves by themselves, until the culprit stands alone."""
@@ -121,7 +143,11 @@ class Store:
         middle = len(events) // 2
         first = await self._persist(events[:middle])
         second = await self._persist(events[middle:])
-        return Stored(first.fates + second.fates, first.changes + second.changes)
+        return Stored(
+            first.fates + second.fates,
+            first.changes + second.changes,
+            first.agents + second.agents,
+        )
 
     async def _reject(self, event: CallEvent, error: Exception) -> Poison:
         code = "event.unstorable" if isinstance(error, asyncpg.DataError) else "event.failed"

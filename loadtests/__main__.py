@@ -17,7 +17,9 @@ def main() -> int:
     given = _arguments().parse_args()
     # SIGTERM as Ctrl-C: the gateway is stopped and its data removed.
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-    options = Options(given.seconds, given.users, given.rate, given.seed, quiet=given.json)
+    options = Options(
+        given.seconds, given.users, given.rate, given.seed, given.rows, quiet=given.json
+    )
     ok = True
     short = [name for name in SCENARIOS if name not in LONG]
     for name in [given.name] if given.name else short:
@@ -49,6 +51,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rate", type=_positive, help="roundtrip: messages per second")
     parser.add_argument("--seed", type=int, help="messenger: the same plan again")
+    parser.add_argument("--rows", type=_rows, help="ingest: how many events there are in the end")
     return parser
 
 
@@ -56,6 +59,13 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value <= 100_000:
         raise argparse.ArgumentTypeError("must be above 0 and at most 100,000")
+    return value
+
+
+def _rows(text: str) -> int:
+    value = int(text)
+    if not 20_000 <= value <= 100_000_000:
+        raise argparse.ArgumentTypeError("must be from 20,000 to 100,000,000")
     return value
 
 

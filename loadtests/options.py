@@ -13,5 +13,6 @@ class Options:
     users: int | None = None
     rate: float | None = None
     seed: int | None = None
+    rows: int | None = None
     quiet: bool = False
     """Nothing but JSON on stdout."""

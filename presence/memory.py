@@ -151,7 +151,8 @@ class MemoryPresence:
         if (status, person.text, until) == (shown.status, shown.text, shown.until):
             return None
         now = datetime.now(UTC)
-        version = max(shown.version + 1, time.time_ns() // 1_000_000)
+        known = shown.version or self.version_of_unknown
+        version = max(known + 1, time.time_ns() // 1_000_000)
         since, seen = shown.since, shown.last_seen
         if status != shown.status:
             gone = self._owned.told(user_id) == "offline"

@@ -9,6 +9,7 @@ import structlog
 import uvloop
 
 pytest_plugins = [
+    "tests.kept_routes",
     "tests.scratch",
     "tests.embedded",
     "tests.servers",

@@ -136,27 +136,54 @@ def token(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="A recording: NAME.jsonl.gz with AMI messages.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A recording: NAME.jsonl.gz with AMI messages.")
+    ] = None,
     speed: Annotated[
         float, typer.Option(min=0.1, max=1000, help="How many times faster than it happened.")
     ] = 1.0,
-    source: Annotated[str, typer.Option(help="Name of the PBX it pretends to be.")] = "main",
+    source: Annotated[
+        str | None,
+        typer.Option(help="Name of the PBX it pretends to be, or main; of the PBX to rebuild."),
+    ] = None,
     keep_times: Annotated[
         bool, typer.Option(help="Keep the recorded times instead of moving the call to now.")
     ] = False,
     again: Annotated[
         bool, typer.Option(help="Make new calls of it, even if it has been replayed before.")
     ] = False,
+    rebuild: Annotated[
+        bool, typer.Option(help="No recording: fold the stored events again into the calls' rows.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Rebuild calls that began then or later: 2026-11-01T00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Rebuild calls that began before.")] = None,
 ) -> None:
     """Play a recorded PBX dialogue: the calls ring on the agents' screens as they did then.
 
     Goes through the normaliser and the whole pipeline into the database and the bus of
     GATEWAY_DATABASE_URL and GATEWAY_REDIS_URL, or of the `gateway dev` that runs on this machine.
     Playing the same file twice makes its calls once.
+
+    With `--rebuild` nothing is played: calls, legs, stays in queues, recordings and missed calls
+    are made anew from the events that are stored. Rows that are right are not written, calls whose
+    events are gone stay as they are. It may run beside a live gateway, be stopped and run again.
     """
+    if rebuild:
+        from gateway.cli import rebuild as rebuilding
+
+        if file or again or keep_times:
+            typer.echo("--rebuild takes only --since, --until and --source.", err=True)
+            raise typer.Exit(2)
+        rebuilding.run(since=since, until=until, source=source)
+        return
+    if file is None or since or until:
+        typer.echo("Name a recording, or say --rebuild.", err=True)
+        raise typer.Exit(2)
     from gateway.cli.replay import run
 
-    run(file, speed=speed, source=source, keep_times=keep_times, again=again)
+    run(file, speed=speed, source=source or "main", keep_times=keep_times, again=again)
 
 
 def main() -> None:

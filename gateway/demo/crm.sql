@@ -74,10 +74,12 @@ INSERT INTO demo_crm.roles VALUES
     (1, 'agent',    '{conversations.create_group,clientchats.answer,callbacks.handle}'),
     (2, 'engineer', '{conversations.create_group}'),
     (3, 'head',     '{conversations.create_group,clientchats.answer,callbacks.handle,'
-                    'calls.view_all,calls.review,stats.view,intelligence.view,'
+                    'calls.view_all,calls.review,recordings.listen,stats.view,'
+                    'intelligence.view,'
                     'messages.delete_any,messages.mention_all}'),
     (4, 'director', '{conversations.create_group,clientchats.answer,callbacks.handle,'
-                    'calls.view_all,calls.review,stats.view,intelligence.view,'
+                    'calls.view_all,calls.review,recordings.listen,stats.view,'
+                    'intelligence.view,'
                     'notifications.send,notifications.view,conversations.export,audit.read,'
                     'messages.delete_any,messages.mention_all}'),
     (5, 'trainee',  '{}');
@@ -283,3 +285,22 @@ SELECT client_id, 'work_order', id, subject, state, engineer_id, changed_at
 CREATE VIEW crm.extensions AS
 SELECT pbx AS source, extension, staff_id AS employee_id
   FROM demo_crm.desk_phones;
+
+-- What the gateway keeps for the CRM --------------------------------------------------------------
+
+-- The words for how a call went are the CRM's own: it writes them into the gateway's catalogue.
+DO $$
+BEGIN
+    IF to_regclass('realtime.dispositions') IS NOT NULL THEN
+        INSERT INTO realtime.dispositions (code, label, direction, position) VALUES
+            ('resolved',     'Resolved',                  NULL,       10),
+            ('sale',         'Sale',                      NULL,       20),
+            ('call_later',   'To be called later',        NULL,       30),
+            ('complaint',    'Complaint',                 'inbound',  40),
+            ('wrong_number', 'Wrong number',              'inbound',  50),
+            ('no_interest',  'No interest',               'outbound', 60),
+            ('voicemail',    'Left a message',            'outbound', 70)
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$$;

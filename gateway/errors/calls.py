@@ -10,3 +10,31 @@ class CallNotFound(GatewayError):
 
     code = "call.not_found"
     http_status = 404
+
+
+class CallbackNotFound(GatewayError):
+    """There is no such call-back request."""
+
+    code = "callback.not_found"
+    http_status = 404
+
+
+class CallbackClaimed(GatewayError):
+    """Somebody else has claimed this call-back request; the message says who."""
+
+    code = "callback.claimed"
+    http_status = 409
+
+
+class CallbackClosed(GatewayError):
+    """This call-back request is closed."""
+
+    code = "callback.closed"
+    http_status = 409
+
+
+class CallbackAnotherOpen(GatewayError):
+    """The same customer is to be called back already, for newer calls."""
+
+    code = "callback.another_open"
+    http_status = 409

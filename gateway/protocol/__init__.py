@@ -7,8 +7,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from gateway.protocol.annotations import (
+    CallAnnotated,
+    CallDispositionIs,
+    CallDispositionSet,
+    CallNote,
+    CallNoteAdd,
+    CallNoteDelete,
+    CallNoteEdit,
+    CallNoteIs,
+)
 from gateway.protocol.attachments import (
     Attachment,
     AttachmentCreate,
@@ -18,15 +26,30 @@ from gateway.protocol.attachments import (
     FileLimits,
     Upload,
 )
+from gateway.protocol.callbacks import (
+    Callback,
+    CallbackChanged,
+    CallbackClaim,
+    CallbackClose,
+    CallbackIs,
+    CallbackList,
+    CallbackPage,
+    CallbackRelease,
+    CallbackReopen,
+    MissedCallCreated,
+)
 from gateway.protocol.calls import (
     Call,
+    CallDisposition,
     CallEnded,
     CallLeg,
     CallList,
     CallOffered,
     CallPage,
+    CallRevised,
     CallUpdated,
     Customer,
+    LastCall,
     OpenWork,
     QueueStint,
 )
@@ -72,7 +95,6 @@ from gateway.protocol.envelope import (
     TokenRefreshed,
     Welcome,
 )
-from gateway.protocol.frame import type_of
 from gateway.protocol.members import (
     ConversationAdd,
     ConversationClose,
@@ -142,6 +164,7 @@ from gateway.protocol.receipts import (
     ReceiptWasDelivered,
     ReceiptWasRead,
 )
+from gateway.protocol.reviews import Review, ReviewChanged
 from gateway.protocol.scheduled import (
     MessageReschedule,
     MessageSchedule,
@@ -161,102 +184,53 @@ from gateway.protocol.search import (
     MessagesFound,
     Span,
 )
-
-REPLIES: dict[type[Any], type[Any] | None] = {
-    Hello: Welcome,
-    TokenRefresh: TokenRefreshed,
-    Ping: Pong,
-    Pong: None,
-    ConversationOpen: ConversationOpened,
-    ConversationCreate: ConversationOpened,
-    ConversationList: ConversationPage,
-    ConversationGet: ConversationIs,
-    ConversationParticipants: ParticipantPage,
-    ConversationAdd: ConversationIs,
-    ConversationRemove: ConversationIs,
-    ConversationLeave: None,
-    ConversationSetRole: ConversationIs,
-    ConversationUpdate: ConversationIs,
-    ConversationClose: ConversationIs,
-    ConversationReopen: ConversationIs,
-    ConversationArchive: MineIs,
-    ConversationUnarchive: MineIs,
-    ConversationPin: MineIs,
-    ConversationUnpin: MineIs,
-    ConversationMute: MineIs,
-    ConversationNotify: MineIs,
-    MessageSend: MessageSent,
-    AttachmentCreate: AttachmentCreated,
-    AttachmentGet: AttachmentLink,
-    MessageEdit: MessageIs,
-    MessageDelete: MessageIs,
-    MessageHistory: MessagePage,
-    MessageThread: ThreadPage,
-    MessageChanges: ChangesPage,
-    MessageSearch: MessagesFound,
-    MessageSchedule: MessageScheduled,
-    MessageReschedule: MessageScheduled,
-    MessageUnschedule: MessageScheduled,
-    MessageScheduledList: ScheduledPage,
-    DraftSet: DraftIs,
-    DraftClear: DraftIs,
-    DraftList: DraftPage,
-    ReactionAdd: ReactionsAre,
-    ReactionRemove: ReactionsAre,
-    ReceiptRead: ReceiptReadDone,
-    ReceiptUnread: ReceiptReadDone,
-    ReceiptReadAll: ReceiptReadAllDone,
-    ReceiptDelivered: ReceiptDeliveredDone,
-    ReceiptReaders: Readers,
-    EmployeeSearch: EmployeesFound,
-    TypingStart: None,
-    UnreadGet: UnreadCounts,
-    PresenceWatch: PresenceWatched,
-    PresenceSet: PresenceIs,
-    PresenceAway: None,
-    CallList: CallPage,
-}
-"""command → what its reply carries under `ok`; None: nothing to say, `ok` is `{}`."""
-
-COMMANDS: dict[str, type[Any]] = {type_of(command): command for command in REPLIES}
-
-EVENTS: dict[str, type[Any]] = {
-    type_of(event): event
-    for event in (
-        MessageCreated, MessageUpdated, MessageDeleted, MessageReacted,
-        ReceiptWasRead, ReceiptWasDelivered, TypingStarted, UnreadChanged,
-        ConversationCreated, ConversationUpdated, ConversationMineChanged, ParticipantChanged,
-        MessageScheduleChanged, MessageScheduleFailed, DraftChanged,
-        PresenceChanged, CallOffered, CallUpdated, CallEnded, TokenExpiring, Ping, Bye,
-    )
-}  # fmt: skip
+from gateway.protocol.stats import ServiceLevel
+from gateway.protocol.tables import COMMANDS, EVENTS, REPLIES
+from gateway.protocol.wallboard import (
+    AgentPage,
+    AgentQueue,
+    AgentState,
+    AgentStateChanged,
+    QueueAgents,
+    QueueChanged,
+    QueueLive,
+    QueuePage,
+    QueueToday,
+    QueueUnwatched,
+    QueueWatch,
+    QueueWatched,
+)
 
 __all__ = [
-    "COMMANDS", "EVENTS", "REPLIES", "SUBPROTOCOL", "Attachment", "AttachmentCreate",
-    "AttachmentCreated", "AttachmentGet", "AttachmentLink", "Bye", "Call", "CallEnded",
-    "CallLeg", "CallList", "CallOffered", "CallPage", "CallUpdated", "ChangesPage",
+    "COMMANDS", "EVENTS", "REPLIES", "SUBPROTOCOL", "AgentPage", "AgentQueue", "AgentState",
+    "AgentStateChanged", "Attachment", "AttachmentCreate", "AttachmentCreated", "AttachmentGet",
+    "AttachmentLink", "Bye", "Call", "CallAnnotated", "CallDisposition", "CallDispositionIs",
+    "CallDispositionSet", "CallEnded", "CallLeg", "CallList", "CallNote", "CallNoteAdd",
+    "CallNoteDelete", "CallNoteEdit", "CallNoteIs", "CallOffered", "CallPage", "CallRevised",
+    "CallUpdated", "Callback", "CallbackChanged", "CallbackClaim", "CallbackClose", "CallbackIs",
+    "CallbackList", "CallbackPage", "CallbackRelease", "CallbackReopen", "ChangesPage",
     "Conversation", "ConversationAdd", "ConversationArchive", "ConversationClose",
     "ConversationCreate", "ConversationCreated", "ConversationGet", "ConversationIs",
     "ConversationLeave", "ConversationList", "ConversationMineChanged", "ConversationMute",
     "ConversationNotify", "ConversationOpen", "ConversationOpened", "ConversationPage",
     "ConversationParticipants", "ConversationPin", "ConversationRemove", "ConversationReopen",
     "ConversationSetRole", "ConversationUnarchive", "ConversationUnpin", "ConversationUpdate",
-    "ConversationUpdated", "Customer", "Device", "Draft", "DraftChanged", "DraftClear",
-    "DraftIs", "DraftList", "DraftPage", "DraftSet", "Employee", "EmployeeSearch",
-    "EmployeesFound", "FileLimits", "FoundMessage", "Hello", "Message", "MessageChanges",
-    "MessageCreated",
-    "MessageDelete", "MessageDeleted", "MessageEdit", "MessageHistory", "MessageIs",
-    "MessagePage", "MessageReacted", "MessageReschedule", "MessageSchedule",
-    "MessageScheduleChanged", "MessageScheduleFailed", "MessageScheduled",
-    "MessageScheduledList", "MessageSearch", "MessageSend", "MessageSent", "MessageThread",
-    "MessageUnschedule", "MessageUpdated", "MessagesFound", "Mine", "MineIs", "OpenWork",
+    "ConversationUpdated", "Customer", "Device", "Draft", "DraftChanged", "DraftClear", "DraftIs",
+    "DraftList", "DraftPage", "DraftSet", "Employee", "EmployeeSearch", "EmployeesFound",
+    "FileLimits", "FoundMessage", "Hello", "LastCall", "Message", "MessageChanges",
+    "MessageCreated", "MessageDelete", "MessageDeleted", "MessageEdit", "MessageHistory",
+    "MessageIs", "MessagePage", "MessageReacted", "MessageReschedule", "MessageSchedule",
+    "MessageScheduleChanged", "MessageScheduleFailed", "MessageScheduled", "MessageScheduledList",
+    "MessageSearch", "MessageSend", "MessageSent", "MessageThread", "MessageUnschedule",
+    "MessageUpdated", "MessagesFound", "Mine", "MineIs", "MissedCallCreated", "OpenWork",
     "Participant", "ParticipantChanged", "ParticipantPage", "Ping", "Pong", "Presence",
-    "PresenceAway", "PresenceChanged", "PresenceIs", "PresencePage", "PresenceSet", "PresenceWatch",
-    "PresenceWatched", "QueueStint", "Reaction", "ReactionAdd", "ReactionRemove",
-    "ReactionsAre", "Readers",
-    "ReceiptDelivered", "ReceiptDeliveredDone", "ReceiptRead", "ReceiptReadAll",
-    "ReceiptReadAllDone", "ReceiptReadDone", "ReceiptReaders", "ReceiptUnread",
-    "ReceiptWasDelivered", "ReceiptWasRead", "Refusal", "ScheduledMessage", "ScheduledPage",
+    "PresenceAway", "PresenceChanged", "PresenceIs", "PresencePage", "PresenceSet",
+    "PresenceWatch", "PresenceWatched", "QueueAgents", "QueueChanged", "QueueLive", "QueuePage",
+    "QueueStint", "QueueToday", "QueueUnwatched", "QueueWatch", "QueueWatched", "Reaction",
+    "ReactionAdd", "ReactionRemove", "ReactionsAre", "Readers", "ReceiptDelivered",
+    "ReceiptDeliveredDone", "ReceiptRead", "ReceiptReadAll", "ReceiptReadAllDone",
+    "ReceiptReadDone", "ReceiptReaders", "ReceiptUnread", "ReceiptWasDelivered", "ReceiptWasRead",
+    "Refusal", "Review", "ReviewChanged", "ScheduledMessage", "ScheduledPage", "ServiceLevel",
     "Span", "ThreadPage", "TokenExpiring", "TokenRefresh", "TokenRefreshed", "TypingStart",
     "TypingStarted", "Unread", "UnreadChanged", "UnreadCounts", "UnreadGet", "UnreadTotal",
     "Upload", "Welcome",

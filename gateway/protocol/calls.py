@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gateway.protocol.frame import PlainText, Position, frame
+from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.search import Moment
 
 Direction = Literal["inbound", "outbound", "internal"]
@@ -30,6 +30,19 @@ class OpenWork:
 
 
 @frame
+class LastCall:
+    """An earlier call with the same number."""
+
+    call_id: UUID
+    at: datetime
+    direction: Direction
+    outcome: Outcome | None
+    employee_id: int | None
+    """Who of us talked first; null when nobody did, or nobody's telephone."""
+    talk_ms: int | None
+
+
+@frame
 class Customer:
     """Who the CRM thinks is on the other end of the line."""
 
@@ -37,6 +50,10 @@ class Customer:
     name: str
     company: str | None = None
     open_work: list[OpenWork] = field(default_factory=list)
+    contacts: list[LastCall] = field(default_factory=list)
+    """The last 5 calls with this number, newest first; only in call.offered and the welcome."""
+    last_spoke: int | None = None
+    """The employee who talked with them last, where contacts are, in one of the last 50 calls."""
 
 
 @frame
@@ -52,6 +69,8 @@ class CallLeg:
     ended_at: datetime | None = None
     ended_reason: str | None = None
     """Why it ended: completed, no_answer, answered_elsewhere, busy, rejected, canceled, failed."""
+    sip_call_id: str | None = None
+    """The Call-ID of its SIP dialogue, where the PBX tells it: a softphone finds its leg by it."""
 
 
 @frame
@@ -85,7 +104,7 @@ class Call:
     """The name the PBX shows; the CRM's own is customer.name."""
     customer: Customer | None = None
     customers_found: int = 0
-    """How many customers have this number; customer is the best of them."""
+    """How many customers have this number, at most 20; customer is the best of them."""
     queue: str | None = None
     started_at: datetime
     answered_at: datetime | None = None
@@ -119,10 +138,22 @@ class CallList:
 
 
 @frame
+class CallDisposition:
+    """How somebody says a call went."""
+
+    code: str
+    label: str
+    set_by: Id
+    set_at: datetime
+
+
+@frame
 class CallPage:
     """Calls, newest first."""
 
     calls: list[Call]
+    dispositions: dict[str, CallDisposition] = field(default_factory=dict)
+    """call → how it went, for those of which somebody said so."""
     next: str | None = None
 
 
@@ -147,4 +178,12 @@ class CallEnded:
     """Server → the call's agents: it is over; call.outcome says how."""
 
     type: Literal["call.ended"] = "call.ended"
+    call: Call
+
+
+@frame
+class CallRevised:
+    """Server → the call's agents: it was over and has become another one, by a late event."""
+
+    type: Literal["call.revised"] = "call.revised"
     call: Call

@@ -13,6 +13,7 @@ from gateway.protocol.calls import Call
 from gateway.protocol.conversations import Conversation, UnreadCounts
 from gateway.protocol.frame import PlainText, Position, frame
 from gateway.protocol.people import Employee
+from gateway.protocol.wallboard import AgentState
 
 SUBPROTOCOL = "crm-gateway.v1"
 MAX_RESUME = 1_000
@@ -64,6 +65,11 @@ class Welcome:
     unread: UnreadCounts
     calls: list[Call]
     """Live calls of mine."""
+    agent: AgentState | None = None
+    """What I do on the telephone now; null for who has none."""
+    callbacks_open: int | None = None
+    """How many call-back requests are open and claimed by nobody, at most 1,000; null without
+    `callbacks.handle`."""
     changes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """conversation → the events after the position given in resume, in order, exactly as they
     were first sent."""

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
 from gateway.protocol.frame import Id, Position, frame
+from gateway.protocol.search import FIRST_MOMENT
 
 MAX_PINNED = 20
 
 Notify = Literal["all", "mentions", "none"]
+
+LAST_MUTED = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def _of_our_times(value: datetime) -> datetime:
+    if not FIRST_MOMENT <= value < LAST_MUTED:
+        raise ValueError("must lie between 1970 and 9999")
+    return value
+
+
+MutedMoment = Annotated[AwareDatetime, AfterValidator(_of_our_times)]
+"""Until when; year 2999 is for ever."""
 
 
 @frame
@@ -70,7 +83,7 @@ class ConversationMute:
 
     type: Literal["conversation.mute"] = "conversation.mute"
     conversation_id: Id
-    until: AwareDatetime | None = None
+    until: MutedMoment | None = None
 
 
 @frame

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from gateway.protocol.annotations import CallAnnotations
 from gateway.protocol.calls import Call
 from gateway.protocol.frame import frame
+from gateway.protocol.recordings import CallRecording
 
 MAX_FACTS = 500
 
@@ -29,9 +31,12 @@ class CallFact:
 
 @frame
 class CallTimeline:
-    """A call, and its facts in the order in which they happened."""
+    """A call with what people added to it, and its facts in the order in which they happened."""
 
     call: Call
+    annotations: CallAnnotations
+    recordings: list[CallRecording]
+    """Only to those who may hear them; to others, none."""
     timeline: list[CallFact]
     """At most 500; after retention has taken the events away, none."""
     more: bool

@@ -17,6 +17,8 @@ from gateway import __version__
 from gateway.files.local import PATH as LOCAL_FILES
 from gateway.rest import (
     audit,
+    call_work,
+    callbacks,
     conversations,
     demo,
     errors,
@@ -27,10 +29,12 @@ from gateway.rest import (
     messenger,
     ops,
     presence,
+    quality,
     receipts,
     search,
     telephony,
     telephony_stats,
+    wallboard,
 )
 from gateway.rest.body_limit import BodyLimit
 from gateway.rest.depends import Throttle
@@ -125,7 +129,11 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         app.include_router(audit.router)
         app.include_router(files.router)
         app.include_router(telephony.router)
+        app.include_router(call_work.router)
+        app.include_router(quality.router)
         app.include_router(telephony_stats.router)
+        app.include_router(wallboard.router)
+        app.include_router(callbacks.router)
     if settings.takes("ingest"):
         app.include_router(telephony.events)
     app.include_router(ops.router)
@@ -134,3 +142,20 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
     if settings.takes("sockets"):
         ops.mount_page(app)
     return app
+
+
+async def warm_up(app: FastAPI) -> None:
+    """Ask for what is not there: FastAPI makes its validators with the first request.
+
+    That takes half a second, in which nobody on the same event loop is served.
+    """
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Any) -> None:
+        return
+
+    asked = {"type": "http", "http_version": "1.1", "method": "HEAD", "scheme": "http"}
+    where = {"path": "/-", "raw_path": b"/-", "root_path": "", "query_string": b"", "headers": []}
+    await app({**asked, **where, "client": None, "server": None}, receive, send)

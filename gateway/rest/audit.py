@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from gateway.chat import audit
 from gateway.chat.queries.audit import Sought
 from gateway.protocol.audit import MAX_RECORDS, AuditPage
 from gateway.protocol.frame import MAX_INT
+from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, StrictRoute, answer
 
 router = APIRouter(prefix="/v1", tags=["audit"], route_class=StrictRoute)
@@ -25,8 +25,8 @@ async def read_audit(
     act: Annotated[str | None, Query(max_length=100, pattern=r"^[a-z_]+\.[a-z_]+$")] = None,
     actor_id: IdQuery = None,
     conversation_id: IdQuery = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     before: IdQuery = None,
     limit: Annotated[int, Query(ge=1, le=MAX_RECORDS)] = 50,
 ) -> Response:

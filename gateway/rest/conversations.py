@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from gateway import commands
 from gateway.protocol import (
@@ -31,7 +31,7 @@ from gateway.protocol import (
 from gateway.protocol.conversations import MAX_LISTED, History, Role, Title
 from gateway.protocol.frame import MAX_INT, Id, frame
 from gateway.protocol.members import MAX_ADDED, AvatarUrl
-from gateway.protocol.mine import Notify
+from gateway.protocol.mine import MutedMoment, Notify
 from gateway.rest.depends import Asking, RowId, StrictRoute, answer
 
 router = APIRouter(
@@ -68,7 +68,7 @@ class RoleIs:
 class MutedUntil:
     """How long to leave it out of the badge."""
 
-    until: AwareDatetime
+    until: MutedMoment
 
 
 @frame

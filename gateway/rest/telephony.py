@@ -18,6 +18,7 @@ from gateway.protocol.codec import validate
 from gateway.protocol.frame import frame
 from gateway.protocol.search import Moment
 from gateway.protocol.timeline import CallTimeline
+from gateway.rest.call_work import templates_of
 from gateway.rest.depends import Asking, StrictRoute, answer
 from gateway.rest.parts import parts_of
 from gateway.telephony import reading, twilio, webhook
@@ -80,9 +81,9 @@ async def list_calls(
 
 
 @router.get("/calls/{call_id}", response_model=CallTimeline)
-async def get_call(asking: Asking, call_id: UUID) -> Response:
+async def get_call(request: Request, asking: Asking, call_id: UUID) -> Response:
     """Read one call and what happened in it: mine, anybody's with calls.view_all."""
-    return answer(await reading.timeline(asking, call_id))
+    return answer(await reading.timeline(asking, call_id, templates_of(request)))
 
 
 @events.post("/events", response_model=EventsTaken)

@@ -19,10 +19,10 @@ from gateway.chat.snapshot import Seen
 from gateway.chat.views import Asked, View
 from gateway.context import Services
 from gateway.people.presences import to_wire
-from gateway.protocol import Call
+from gateway.protocol import AgentState, Call
 from gateway.protocol.codec import encode, printed
 from gateway.sockets.kept import Kept
-from gateway.telephony import calls
+from gateway.telephony import agents, callbacks, calls
 from gateway.together import Spawn, Together
 from presence import Presence
 
@@ -49,6 +49,8 @@ class Arrivals:
         self._max_topics = max_topics
         self._newcomers = Together(self._read_newcomers, spawn=spawn, name="hello.newcomers")
         self._views = Together(self._read_views, spawn=spawn, name="hello.views")
+        self._agents = Together(self._read_agents, spawn=spawn, name="hello.agents")
+        self._callbacks = Together(self._count_callbacks, spawn=spawn, name="hello.callbacks")
         self._names = Kept(self._read_names, spawn=spawn, name="hello.names", kept_s=NAMES_KEPT_S)
         self._rosters = Rosters(self._names.of, kept_s=NAMES_KEPT_S)
         self._presences = Kept(
@@ -67,6 +69,16 @@ class Arrivals:
     async def view(self, asked: Asked) -> tuple[View, list[Call]]:
         """Return someone's chats as of a moment after this was called, and their live calls."""
         return await self._views.ask(asked)
+
+    async def agent(self, employee_id: int) -> AgentState | None:
+        """Return what someone does on the telephone now; None for who has none."""
+        return await self._agents.ask(employee_id)
+
+    async def callbacks_open(self, identity: auth.Identity) -> int | None:
+        """Return how many call-back requests are open; None for who may not handle them."""
+        if callbacks.HANDLE not in identity.permissions:
+            return None
+        return await self._callbacks.ask(identity.user_id)
 
     async def rosters(self, lists: Iterable[str | None]) -> list[Roster]:
         """Return the roster of each of these Line.people; names are at most 2 NAMES_KEPT_S old."""
@@ -105,6 +117,14 @@ class Arrivals:
         return [
             (view, live.get(one.employee_id, [])) for one, view in zip(asked, found, strict=True)
         ]
+
+    async def _read_agents(self, employee_ids: Sequence[int]) -> list[AgentState | None]:
+        async with self._services.connection() as conn:
+            found = await agents.states(conn, set(employee_ids))
+        return [found.get(employee_id) for employee_id in employee_ids]
+
+    async def _count_callbacks(self, asked: Sequence[int]) -> list[int]:
+        return [await callbacks.count_open(self._services)] * len(asked)
 
     async def _read_names(self, employee_ids: Sequence[int]) -> Mapping[int, str]:
         async with self._services.connection() as conn:

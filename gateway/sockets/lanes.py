@@ -22,6 +22,7 @@ _LANES = {
     "call.offered": CALL,
     "call.updated": CALL,
     "call.ended": CALL,
+    "call.revised": CALL,
     "message.created": MESSAGE,
     "message.updated": MESSAGE,
     "message.deleted": MESSAGE,
@@ -35,6 +36,8 @@ _LANES = {
     "receipt.read": RECEIPT,
     "unread.changed": RECEIPT,
     "draft.changed": RECEIPT,
+    "queue.changed": RECEIPT,
+    "agent.state_changed": RECEIPT,
     "presence.changed": PASSING,
     "typing.started": PASSING,
 }

@@ -40,11 +40,13 @@ from gateway.sockets.follows import PARTED, Follows
 from gateway.sockets.heartbeat import Wheel
 from gateway.sockets.hub import Hub
 from gateway.sockets.presence_watch import PresenceWatch as Watch
+from gateway.sockets.queue_watch import QueueWatches
 from gateway.sockets.sender import Cork
 from gateway.sockets.shared_frame import SharedFrame
 from gateway.sockets.streams import PAGE, Streams
 from gateway.sockets.unread_push import UnreadPush
 from gateway.sockets.upkeep import Upkeep
+from gateway.telephony.announce import AGENT_TOUCHED
 
 if TYPE_CHECKING:
     from gateway.sockets.session import Session
@@ -86,6 +88,8 @@ class Node(Door):
         self.upkeep = Upkeep(self)
         self.follows = Follows(self)
         self.follows.register()
+        self.queues = QueueWatches(self)
+        self.queues.register()
         self.opened = 0
         self.bytes_in = 0
         self.frames_in = 0
@@ -109,6 +113,7 @@ class Node(Door):
         self.spawn(self.unread.run(), name="unread")
         self.spawn(self.upkeep.run(), name="upkeep")
         self.spawn(self.devices.run(), name="devices")
+        self.spawn(self.queues.run(), name="queues")
         if self.ledger is not None:
             self.spawn(self.ledger.run(), name="ledger")
 
@@ -135,10 +140,16 @@ class Node(Door):
             self.devices.heard(announcement)
         elif topics.is_presence(topic):
             self.watches.deliver(announcement)
+        elif topic == topics.QUEUES:
+            self.queues.heard(announcement)
+        elif topic == topics.QUEUE_CALLS:
+            self.queues.called(announcement)
         elif conversation_id is not None:
             self.streams.accept(conversation_id, announcement)
         elif announcement.type == PARTED and (user_id := topics.user_of(topic)) is not None:
             self.follows.parted(announcement, user_id)
+        elif announcement.type == AGENT_TOUCHED and (user_id := topics.user_of(topic)) is not None:
+            self.queues.touched([user_id])
         else:
             self.hub.deliver(announcement)
 
@@ -147,6 +158,7 @@ class Node(Door):
         self.streams.check_all()
         self.upkeep.news_lost()
         self.devices.news_lost()
+        self.queues.look_again()
         self.bounds.connections.report_again()
 
     def _topic_opened(self, topic: str) -> None:
@@ -217,6 +229,7 @@ class Node(Door):
         user_id = session.user_id
         self.hub.leave(session)
         self.watches.forget(session)
+        self.queues.forget(session)
         now = asyncio.get_running_loop().time()
         log.info(
             "session.ended",

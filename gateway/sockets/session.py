@@ -29,6 +29,7 @@ from gateway.protocol import (
     Pong,
     PresenceAway,
     PresenceWatch,
+    QueueWatch,
     TokenRefresh,
     TokenRefreshed,
     Welcome,
@@ -176,6 +177,8 @@ class Session(Line):
             return self._refresh(command)
         if isinstance(command, PresenceWatch):
             return await self._node.watch(self, command)
+        if isinstance(command, QueueWatch):
+            return await self._node.queues.watch(self, command)
         if isinstance(command, PresenceAway):
             await self._node.services.presence.set_away(self.user_id, self.id, command.away)
             return None
@@ -211,6 +214,7 @@ class Session(Line):
         """Go on as this: the same employee, with what they may do from now on."""
         assert self.context is not None
         self.context = Context(identity, self.context.services, self.topics)
+        self._node.queues.review(self)
 
     def _refresh(self, command: TokenRefresh) -> TokenRefreshed:
         assert self.context is not None

@@ -27,6 +27,7 @@ from gateway.protocol import close_codes
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes, welcome
 from gateway.telephony import announce as call_news
+from gateway.telephony import callbacks
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
@@ -109,6 +110,7 @@ class Upkeep:
         if lost_news and self._known:
             self._node.unread.check_all()
             await call_news.again(self._node.services, self._node.deliver, self._heard_all_at)
+            await callbacks.again(self._node.services, self._node.deliver, self._heard_all_at)
         self._heard_all_at = began - timedelta(minutes=1)
 
     def _groups(self) -> list[Group]:
@@ -167,6 +169,17 @@ class Upkeep:
                 old, found = session.context.identity, now.found
                 if (old.permissions, old.employee) != (found.permissions, found.employee):
                     session.identify(Identity(found.employee, found.permissions, old.expires_at))
+                    self._apply_topics(session, old.permissions, found.permissions)
+
+    def _apply_topics(self, session: Session, before: frozenset[str], now: frozenset[str]) -> None:
+        """Have a session hear what its permissions allow, and nothing else from this moment on."""
+        if session.closed:  # whoever has been forgotten must not be in topics again
+            return
+        lost = topics.permitted(before) - topics.permitted(now)
+        if gained := topics.permitted(now) - topics.permitted(before):
+            self._node.hub.join(session, gained)
+            self._node.spawn(self._node.bus.subscribe(gained), name="upkeep.subscribe")
+        self._node.hub.part(session, lost)
 
     async def reconcile(self, employee_id: int, sessions: list[Session]) -> None:
         """Have these sessions hear the conversations this person is in now, and no others."""

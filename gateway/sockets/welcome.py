@@ -23,7 +23,7 @@ from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, GatewayError
 from gateway.files import Files
-from gateway.protocol import FileLimits, Hello, UnreadCounts, Welcome
+from gateway.protocol import AgentState, FileLimits, Hello, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
 from gateway.sockets.absences import while_in
@@ -51,6 +51,7 @@ async def serve(
         session.context = ctx
         node.unread.expect(identity.user_id)
         wanted = [topics.user(identity.user_id), *map(topics.conversation, heard_ids)]
+        wanted += topics.permitted(identity.permissions)
         node.hub.join(session, wanted)
         await node.bus.subscribe(wanted)
         taken = await snapshot.take(
@@ -58,13 +59,17 @@ async def serve(
             {int(conversation_id): change for conversation_id, change in command.resume.items()},
             node.arrivals,
         )
+        callbacks_open = await node.arrivals.callbacks_open(identity)
+        agent = await node.arrivals.agent(identity.user_id)
         if session.closed:
             return
         for conversation_id, hidden_to in taken.hidden.items():
             hide(node, session, conversation_id, hidden_to)
         node.streams.start_at(taken.positions)
         node.unread.arrived(identity.user_id, taken.unread)
-        welcome = _welcome(node, session, taken)
+        if agent is not None:
+            node.queues.arrived(agent)
+        welcome = _welcome(node, session, taken, callbacks_open, agent=agent)
     except BaseException:
         node.hub.leave(session)
         session.abandon()
@@ -98,7 +103,14 @@ async def serve(
         await node.services.presence.leave(identity.user_id, session.id)
 
 
-def _welcome(node: Node, session: Session, taken: snapshot.Snapshot) -> Welcome:
+def _welcome(
+    node: Node,
+    session: Session,
+    taken: snapshot.Snapshot,
+    callbacks_open: int | None,
+    *,
+    agent: AgentState | None,
+) -> Welcome:
     assert session.context is not None
     identity = session.context.identity
     return Welcome(
@@ -112,6 +124,8 @@ def _welcome(node: Node, session: Session, taken: snapshot.Snapshot) -> Welcome:
         next=taken.next,
         unread=UnreadCounts(total=receipts.total(taken.unread), conversations=taken.unread),
         calls=taken.calls,
+        callbacks_open=callbacks_open,
+        agent=agent,
         changes=cast(
             "dict[str, list[dict[str, Any]]]",
             {str(conversation_id): events for conversation_id, events in taken.changes.items()},

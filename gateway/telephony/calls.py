@@ -9,18 +9,20 @@ from gateway import cursors
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.protocol import Call, CallList, CallPage
+from gateway.telephony import access, notes
 from gateway.telephony.queries import calls as queries
 from gateway.telephony.queries import lookup
 from gateway.telephony.screen_pop import ScreenPop
 from ingest import load_calls
 
-VIEW_ALL = "calls.view_all"
+VIEW_ALL = access.VIEW_ALL
 
 
 async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call]]:
     """Return employee → the calls that go on now on their telephones, newest first."""
     found = await queries.live(conn, employee_ids)
-    loaded = {call.id: call for call in await _calls(conn, list({call_id for _, call_id in found}))}
+    ids = list({call_id for _, call_id in found})
+    loaded = {call.id: call for call in await _calls(conn, ids, popping=True)}
     calls: dict[int, list[Call]] = {}
     for employee_id, call_id in found:
         if call_id in loaded:  # else it has been merged into another one just now
@@ -43,18 +45,21 @@ async def list_page(ctx: Context, command: CallList) -> CallPage:
             limit=command.limit + 1,
         )
         shown = found[: command.limit]
-        calls = await _calls(conn, [call_id for call_id, _ in shown])
+        ids = [call_id for call_id, _ in shown]
+        calls = await _calls(conn, ids)
+        dispositions = await notes.dispositions_of(conn, ids)
     following = None
     if len(found) > command.limit:
         last_id, started_at = shown[-1]
         following = cursors.pack(started_at, last_id)
-    return CallPage(calls=calls, next=following)
+    return CallPage(calls=calls, dispositions=dispositions, next=following)
 
 
-async def _calls(conn: Conn, call_ids: Sequence[UUID]) -> list[Call]:
+async def _calls(conn: Conn, call_ids: Sequence[UUID], *, popping: bool = False) -> list[Call]:
     """Load these calls, in this order."""
     if not call_ids:
         return []
     states = await load_calls(conn, call_ids)
-    pop = await ScreenPop.read(conn, list(states.values()))
-    return [pop.call(states[call_id]) for call_id in call_ids if call_id in states]
+    shown = list(states.values())
+    pop = await ScreenPop.read(conn, shown, popping=shown if popping else ())
+    return [pop.popped(states[call_id]) for call_id in call_ids if call_id in states]

@@ -1,39 +1,63 @@
 """Calls as people see them: extensions become employees, numbers become customers.
 
-ingest's CallState ─▶ Call on the wire. Two statements for any number of calls.
+ingest's CallState ─▶ Call on the wire. Two statements for any number of calls, and a third where
+the last calls with the customer are shown: when a telephone begins to ring, and in the welcome.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.db import Conn
-from gateway.protocol import Call, CallLeg, QueueStint
+from gateway.protocol import Call, CallLeg, Customer, QueueStint
 from gateway.telephony.queries import lookup
-from gateway.telephony.queries.lookup import Match
+from gateway.telephony.queries.lookup import Contacts, Match
 from ingest import CallState
 
 
 class ScreenPop:
     """What the CRM knows about a handful of calls."""
 
-    def __init__(self, employees: dict[tuple[str, str], int], customers: dict[str, Match]) -> None:
+    def __init__(
+        self,
+        employees: dict[tuple[str, str], int],
+        customers: dict[str, Match],
+        contacts: Mapping[str, Contacts],
+    ) -> None:
         self._employees = employees
         self._customers = customers
+        self._contacts = contacts
 
     @classmethod
-    async def read(cls, conn: Conn, states: Sequence[CallState]) -> ScreenPop:
-        """Look everyone up in two statements."""
+    async def read(
+        cls, conn: Conn, states: Sequence[CallState], *, popping: Iterable[CallState] = ()
+    ) -> ScreenPop:
+        """Look everyone up; of the calls that are popping up, the last calls, too."""
         telephones = {(state.source, ext) for state in states for ext in state.extensions}
         numbers = sorted({state.number_e164 for state in states if state.number_e164})
+        customers = await lookup.customers(conn, numbers) if numbers else {}
+        shown = sorted({one.number_e164 or "" for one in popping} & customers.keys())
         return cls(
             await lookup.employees(conn, telephones) if telephones else {},
-            await lookup.customers(conn, numbers) if numbers else {},
+            customers,
+            await lookup.contacts(conn, shown) if shown else {},
         )
 
     def employee(self, source: str, extension: str | None) -> int | None:
         """Return whose telephone this is."""
         return self._employees.get((source, extension)) if extension else None
+
+    def popped(self, state: CallState) -> Call:
+        """Make the Call that pops up, with the last calls with its customer."""
+        call = self.call(state)
+        contacts = self._contacts.get(state.number_e164 or "")
+        if call.customer is None or contacts is None:
+            return call
+        known: Customer = replace(
+            call.customer, contacts=contacts.calls, last_spoke=contacts.last_spoke
+        )
+        return replace(call, customer=known)
 
     def call(self, state: CallState) -> Call:
         """Make the Call that clients receive."""
@@ -66,6 +90,7 @@ class ScreenPop:
                     answered_at=leg.answered_at,
                     ended_at=leg.ended_at,
                     ended_reason=leg.ended_reason,
+                    sip_call_id=leg.sip_call_id,
                 )
                 for leg in state.legs
             ],

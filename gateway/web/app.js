@@ -21,6 +21,8 @@ import { popover } from './view/popover.js';
 import { showSignIn } from './view/sign_in.js';
 import { startDialog } from './view/start.js';
 import { tabList } from './view/tabs.js';
+import { wallboardView } from './view/wallboard.js';
+import { Wallboard } from './wallboard.js';
 
 const SOCKET_PATH = 'v1/ws';
 const SIGN_IN_AGAIN = { // what to say after these of CLOSE_CODES in protocol.js
@@ -49,7 +51,8 @@ async function show() {
   const gateway = connect(socketUrl(), { token, device });
   const store = new Store(gateway);
   const calls = new Calls(gateway, () => store.changed());
-  const page = layout(gateway, store, calls);
+  const wallboard = new Wallboard(gateway, store.people, () => store.changed());
+  const page = layout(gateway, store, calls, wallboard);
   root.replaceChildren(page.root);
   gateway.on('state', ({ name, code }) => {
     const notice = name === 'stopped' && SIGN_IN_AGAIN[code];
@@ -65,7 +68,7 @@ async function show() {
   page.render();
 }
 
-function layout(gateway, store, calls) {
+function layout(gateway, store, calls, wallboard) {
   const selected = () => place().conversation;
   const leave = () => {
     store.drafts.flush();
@@ -85,7 +88,15 @@ function layout(gateway, store, calls) {
     selected, select: go, reading: conversation.reading, start: () => dialog.show(),
   }, ui);
   const recent = recentCalls(calls, store.people);
-  const tabs = tabList(list.root, recent);
+  const board = wallboardView(wallboard, store.people);
+  recent.root.prepend(board.root);
+  const tabs = tabList(list.root, {
+    root: recent.root,
+    load: () => {
+      wallboard.watch();
+      recent.load();
+    },
+  });
   const shell = element('div', { class: 'shell' },
     element('nav', { class: 'side', 'aria-label': 'Conversations and calls' }, tabs.root), conversation.root,
     cards.root);
@@ -94,7 +105,7 @@ function layout(gateway, store, calls) {
 
   function render() {
     attribute(shell, 'data-open', selected() ? 'true' : null);
-    for (const view of [top, conversation, list, recent, cards, dialog]) view.render();
+    for (const view of [top, conversation, list, board, recent, cards, dialog]) view.render();
     const unread = store.unreadBesides(conversation.reading()); // what is being read would only flash
     const ringing = calls.ringing();
     tabs.show(unread, ringing.length);
@@ -105,6 +116,7 @@ function layout(gateway, store, calls) {
   function tick() {
     if (gateway.state.name === 'waiting') top.render();
     if (calls.cards().some((call) => call.status !== 'ended')) cards.render();
+    if (!recent.root.hidden) board.render();
   }
 
   return { root: page, render, tick };

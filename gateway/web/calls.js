@@ -22,7 +22,7 @@ export class Calls {
     this.#gateway = gateway;
     this.#changed = changed;
     gateway.on('welcome', (welcome) => this.#welcomed(welcome));
-    for (const type of ['call.offered', 'call.updated', 'call.ended']) {
+    for (const type of ['call.offered', 'call.updated', 'call.ended', 'call.revised']) {
       gateway.on(type, ({ call }) => this.#take(call, true));
     }
   }

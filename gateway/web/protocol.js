@@ -56,6 +56,16 @@ export const COMMANDS = {
   "presence.set": "PresenceIs",
   "presence.away": null,
   "call.list": "CallPage",
+  "call.disposition_set": "CallDispositionIs",
+  "call.note_add": "CallNoteIs",
+  "call.note_edit": "CallNoteIs",
+  "call.note_delete": "CallNoteIs",
+  "queue.watch": "QueueWatched",
+  "callback.list": "CallbackPage",
+  "callback.claim": "CallbackIs",
+  "callback.release": "CallbackIs",
+  "callback.close": "CallbackIs",
+  "callback.reopen": "CallbackIs",
 };
 
 /** event → its type. */
@@ -79,6 +89,14 @@ export const EVENTS = {
   "call.offered": "CallOffered",
   "call.updated": "CallUpdated",
   "call.ended": "CallEnded",
+  "missed_call.created": "MissedCallCreated",
+  "callback.changed": "CallbackChanged",
+  "call.annotated": "CallAnnotated",
+  "review.changed": "ReviewChanged",
+  "call.revised": "CallRevised",
+  "queue.changed": "QueueChanged",
+  "queue.unwatched": "QueueUnwatched",
+  "agent.state_changed": "AgentStateChanged",
   "token.expiring": "TokenExpiring",
   "ping": "Ping",
   "bye": "Bye",
@@ -96,6 +114,10 @@ export const ERRORS = {
   "attachment.too_much_pending": {"status": 429, "meaning": "You have declared too much that no message has yet: send some of it, or wait."},
   "attachment.type_refused": {"status": 415, "meaning": "This gateway takes no files of this type."},
   "call.not_found": {"status": 404, "meaning": "There is no such call, or it is not yours to see."},
+  "callback.another_open": {"status": 409, "meaning": "The same customer is to be called back already, for newer calls."},
+  "callback.claimed": {"status": 409, "meaning": "Somebody else has claimed this call-back request; the message says who."},
+  "callback.closed": {"status": 409, "meaning": "This call-back request is closed."},
+  "callback.not_found": {"status": 404, "meaning": "There is no such call-back request."},
   "command.invalid": {"status": 422, "meaning": "A field is missing, unknown, of the wrong type or out of range."},
   "command.unknown": {"status": 404, "meaning": "There is no command of this type."},
   "conversation.closed": {"status": 409, "meaning": "This conversation is closed: nothing more is written into it."},
@@ -105,6 +127,7 @@ export const ERRORS = {
   "conversation.not_found": {"status": 404, "meaning": "There is no such conversation, or you are not in it."},
   "conversation.too_many_pinned": {"status": 409, "meaning": "At most 20 conversations can be pinned: unpin another one first."},
   "database.unavailable": {"status": 503, "meaning": "The database did not answer, a write may be stored or not: retry with the same key."},
+  "disposition.not_found": {"status": 404, "meaning": "There is no such active disposition for calls of this direction."},
   "draining": {"status": 503, "meaning": "This node is shutting down: connect again, elsewhere."},
   "employee.disabled": {"status": 403, "meaning": "This employee is no longer active."},
   "employee.not_found": {"status": 404, "meaning": "There is no such active employee."},
@@ -129,14 +152,25 @@ export const ERRORS = {
   "message.too_many_reactions": {"status": 409, "meaning": "A message takes 20 different emojis, and 10 of one person."},
   "method_not_allowed": {"status": 405, "meaning": "This address does not answer to this HTTP method."},
   "not_found": {"status": 404, "meaning": "There is nothing at this address."},
+  "note.client_key_reused": {"status": 409, "meaning": "This client_key was used before for a note with another text, or on another call."},
+  "note.not_found": {"status": 404, "meaning": "There is no such note on this call, or it was deleted."},
+  "note.too_many": {"status": 409, "meaning": "A call has at most 100 notes."},
   "origin.refused": {"status": 403, "meaning": "This origin is not on the list of allowed origins."},
   "overloaded": {"status": 503, "meaning": "Too much is waiting on this node."},
   "participant.not_found": {"status": 404, "meaning": "This person is not in the conversation."},
   "permission.denied": {"status": 403, "meaning": "Your permissions do not allow this."},
   "presence.unavailable": {"status": 503, "meaning": "Presence cannot be changed at this moment."},
+  "recording.not_found": {"status": 404, "meaning": "There is no such recording of this call, or you may not hear it."},
+  "recording.not_ready": {"status": 409, "meaning": "This recording has no link: it goes on, has failed, or nobody said where it is."},
+  "review.exists": {"status": 409, "meaning": "You have reviewed this agent's part of this call already."},
+  "review.not_found": {"status": 404, "meaning": "There is no such review, or it is not yours to see."},
+  "review.not_on_call": {"status": 409, "meaning": "This employee had no part in this call."},
+  "review.of_oneself": {"status": 403, "meaning": "Nobody reviews themselves, or decides about a review of themselves."},
+  "review.wrong_state": {"status": 409, "meaning": "The review is not in a state in which this can be done; the message says in which it is."},
   "scheduled.not_found": {"status": 404, "meaning": "You have no such scheduled message."},
   "scheduled.sent": {"status": 409, "meaning": "This message is being sent, or has been: edit or delete the message itself."},
   "scheduled.too_many": {"status": 409, "meaning": "At most 100 messages of yours can wait to be sent."},
+  "scorecard.not_found": {"status": 404, "meaning": "There is no such scorecard, or it is no longer used."},
   "session.hello_required": {"status": 401, "meaning": "Say hello first: no other command is served before it."},
   "session.hello_twice": {"status": 409, "meaning": "This connection has already said hello."},
   "token.expired": {"status": 401, "meaning": "The token has expired: get a new one, then come back."},
@@ -177,6 +211,35 @@ export function verdict(code) {
   if (code >= 4600 && code <= 4799) return 'now';
   return 'back_off';
 }
+
+/**
+ * A queue that an agent takes calls of.
+ * @typedef {object} AgentQueue
+ * @property {string} queue Empty: what is said of the telephone in all queues.
+ * @property {boolean} paused
+ * @property {string | null} reason Of the pause, as the PBX gave it.
+ * @property {string | null} since When the pause, or the last one's end, was.
+ */
+
+/**
+ * What an agent does now, by all their telephones.
+ * @typedef {object} AgentState
+ * @property {number} employee_id
+ * @property {'offline' | 'idle' | 'dialling' | 'ringing' | 'talking' | 'held' | 'wrap_up' | 'paused'} state offline: logged out of all queues; idle: nothing else is known; held: has put the other side on hold; wrap_up, paused: in every queue, queues says in which otherwise.
+ * @property {string | null} reason Of a pause, as the PBX gave it.
+ * @property {string | null} since null: nobody knows.
+ * @property {string | null} call_id
+ * @property {string | null} queue The queue that the call came through.
+ * @property {AgentQueue[]} queues Where the PBX says that they are logged in or paused.
+ * @property {number} version Whoever holds a higher version ignores a lower one.
+ */
+
+/**
+ * Server → the agent, and watchers of their queues: what the agent does now.
+ * @typedef {object} AgentStateChanged
+ * @property {'agent.state_changed'} type
+ * @property {AgentState} agent
+ */
 
 /**
  * A file of a message, as every participant sees it.
@@ -227,7 +290,7 @@ export function verdict(code) {
  * @property {string | null} number The outside party's number in E.164, or as the PBX gave it when it is not a number.
  * @property {string | null} caller_name The name the PBX shows; the CRM's own is customer.name.
  * @property {Customer | null} customer
- * @property {number} customers_found How many customers have this number; customer is the best of them.
+ * @property {number} customers_found How many customers have this number, at most 20; customer is the best of them.
  * @property {string | null} queue
  * @property {string} started_at
  * @property {string | null} answered_at
@@ -237,6 +300,33 @@ export function verdict(code) {
  * @property {number | null} answered_by The employee who talked first.
  * @property {CallLeg[]} legs
  * @property {QueueStint[]} stints
+ */
+
+/**
+ * Server → the call's agents, and whoever did it: a disposition or a note has changed.
+ * @typedef {object} CallAnnotated
+ * @property {'call.annotated'} type
+ * @property {string} call_id
+ * @property {number} version If it is more than one above the version you hold, read the call afresh.
+ * @property {CallDisposition | null} disposition As it now is, whatever changed.
+ * @property {CallNote | null} note The note that was added, edited or deleted; null when it was the disposition.
+ */
+
+/**
+ * How somebody says a call went.
+ * @typedef {object} CallDisposition
+ * @property {string} code
+ * @property {string} label
+ * @property {number} set_by
+ * @property {string} set_at
+ */
+
+/**
+ * Reply to call.disposition_set.
+ * @typedef {object} CallDispositionIs
+ * @property {string} call_id
+ * @property {number} version
+ * @property {CallDisposition | null} disposition
  */
 
 /**
@@ -257,6 +347,26 @@ export function verdict(code) {
  * @property {string | null} answered_at
  * @property {string | null} ended_at
  * @property {string | null} ended_reason Why it ended: completed, no_answer, answered_elsewhere, busy, rejected, canceled, failed.
+ * @property {string | null} sip_call_id The Call-ID of its SIP dialogue, where the PBX tells it: a softphone finds its leg by it.
+ */
+
+/**
+ * A note that somebody wrote to a call.
+ * @typedef {object} CallNote
+ * @property {number} note_id
+ * @property {number} author_id
+ * @property {string} text Empty when it was deleted.
+ * @property {string} created_at
+ * @property {string | null} edited_at
+ * @property {string | null} deleted_at
+ */
+
+/**
+ * Reply to call.note_add, note_edit and note_delete: the note as it now is.
+ * @typedef {object} CallNoteIs
+ * @property {string} call_id
+ * @property {number} version
+ * @property {CallNote} note
  */
 
 /**
@@ -270,7 +380,15 @@ export function verdict(code) {
  * Calls, newest first.
  * @typedef {object} CallPage
  * @property {Call[]} calls
+ * @property {Object<string, CallDisposition>} dispositions call → how it went, for those of which somebody said so.
  * @property {string | null} next
+ */
+
+/**
+ * Server → the call's agents: it was over and has become another one, by a late event.
+ * @typedef {object} CallRevised
+ * @property {'call.revised'} type
+ * @property {Call} call
  */
 
 /**
@@ -278,6 +396,52 @@ export function verdict(code) {
  * @typedef {object} CallUpdated
  * @property {'call.updated'} type
  * @property {Call} call
+ */
+
+/**
+ * Whom to call back. It travels whole: keep the highest version.
+ * @typedef {object} Callback
+ * @property {number} id
+ * @property {number} version
+ * @property {'open' | 'claimed' | 'closed'} state
+ * @property {Customer | null} customer null: no customer has this number.
+ * @property {string} number In E.164, of the last missed call.
+ * @property {number} calls How many calls were missed since they were reached last.
+ * @property {string} first_missed_at When the first of these calls began …
+ * @property {string} last_missed_at … and the last.
+ * @property {string} last_call_id
+ * @property {string[]} queues In which these calls were, at most 20.
+ * @property {number | null} claimed_by
+ * @property {string | null} claimed_at
+ * @property {string | null} claim_until Then it is open again, unless it was closed or claimed anew by the same agent.
+ * @property {string | null} closed_at
+ * @property {number | null} closed_by null: it closed by itself.
+ * @property {'reached' | 'no_answer' | 'wrong_number' | 'not_needed' | 'mistaken' | 'merged' | null} outcome mistaken: the calls turned out to have been answered; merged: the number has become a customer's, and their item goes on.
+ * @property {string | null} how By what they were reached: `call`, `hand`, or what the CRM said.
+ * @property {string | null} note
+ * @property {number | null} recover_ms From the beginning of the first missed call until they were reached.
+ */
+
+/**
+ * Server → whoever may handle callbacks: claimed, given back, closed, opened again.
+ * @typedef {object} CallbackChanged
+ * @property {'callback.changed'} type
+ * @property {Callback} callback
+ * @property {number} open How many are open and claimed by nobody now, at most 1,000.
+ */
+
+/**
+ * Reply to what changes a callback: as it now is.
+ * @typedef {object} CallbackIs
+ * @property {Callback} callback
+ */
+
+/**
+ * Reply to callback.list.
+ * @typedef {object} CallbackPage
+ * @property {Callback[]} callbacks
+ * @property {number} open How many are open and claimed by nobody, at most 1,000.
+ * @property {string | null} next
  */
 
 /**
@@ -370,6 +534,8 @@ export function verdict(code) {
  * @property {string} name
  * @property {string | null} company
  * @property {OpenWork[]} open_work
+ * @property {LastCall[]} contacts The last 5 calls with this number, newest first; only in call.offered and the welcome.
+ * @property {number | null} last_spoke The employee who talked with them last, where contacts are, in one of the last 50 calls.
  */
 
 /**
@@ -434,6 +600,17 @@ export function verdict(code) {
  * @property {Message} message
  * @property {string} snippet The part of the text round the first match, as plain text; not markup, to be escaped.
  * @property {Span[]} matches What to highlight in the snippet.
+ */
+
+/**
+ * An earlier call with the same number.
+ * @typedef {object} LastCall
+ * @property {string} call_id
+ * @property {string} at
+ * @property {'inbound' | 'outbound' | 'internal'} direction
+ * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} outcome
+ * @property {number | null} employee_id Who of us talked first; null when nobody did, or nobody's telephone.
+ * @property {number | null} talk_ms
  */
 
 /**
@@ -562,6 +739,14 @@ export function verdict(code) {
  */
 
 /**
+ * Server → whoever may handle callbacks: a call was missed, and they are to be called back.
+ * @typedef {object} MissedCallCreated
+ * @property {'missed_call.created'} type
+ * @property {Callback} callback
+ * @property {number} open How many are open and claimed by nobody now, at most 1,000.
+ */
+
+/**
  * Something the CRM has open for a customer: what a screen-pop shows.
  * @typedef {object} OpenWork
  * @property {'lead' | 'work_order'} kind
@@ -643,6 +828,36 @@ export function verdict(code) {
  */
 
 /**
+ * How many agents of a queue do what.
+ * @typedef {object} QueueAgents
+ * @property {number} total Members of the queue that the PBX told of, and whoever has a call of it.
+ * @property {number} available
+ * @property {number} ringing
+ * @property {number} talking On the telephone, in calls of other queues or of none, too: held and dialling included.
+ * @property {number} wrap_up
+ * @property {number} paused
+ */
+
+/**
+ * Server → watchers: how these queues now are.
+ * @typedef {object} QueueChanged
+ * @property {'queue.changed'} type
+ * @property {QueueLive[]} queues
+ */
+
+/**
+ * A queue at this moment. It travels whole: keep the highest version.
+ * @typedef {object} QueueLive
+ * @property {string} queue
+ * @property {number} waiting
+ * @property {string | null} longest_since Since when the first of those waits: show the time that has passed.
+ * @property {number} talking Conversations that came from this queue.
+ * @property {QueueAgents} agents
+ * @property {QueueToday} today
+ * @property {number} version
+ */
+
+/**
  * One stay of a call in one queue.
  * @typedef {object} QueueStint
  * @property {string} queue
@@ -651,6 +866,31 @@ export function verdict(code) {
  * @property {string | null} left_at
  * @property {string | null} outcome connected, abandoned, timeout, key, leave_empty, full …; null while waiting.
  * @property {number | null} wait_ms
+ */
+
+/**
+ * What came into a queue since midnight.
+ * @typedef {object} QueueToday
+ * @property {string} since That midnight.
+ * @property {number} offered
+ * @property {number} answered
+ * @property {number} abandoned
+ * @property {number} short_abandoned Of those, the ones that gave up within 5 s.
+ * @property {ServiceLevel} service_level
+ */
+
+/**
+ * Server → a watcher: you may no longer watch queues, or not their calls; watch anew.
+ * @typedef {object} QueueUnwatched
+ * @property {'queue.unwatched'} type
+ */
+
+/**
+ * Reply to queue.watch: a snapshot, changes follow at most once a second.
+ * @typedef {object} QueueWatched
+ * @property {QueueLive[]} queues With all: the first 200 by name; GET /v1/telephony/queues has the others.
+ * @property {AgentState[]} agents The first 500 by their numbers; GET /v1/telephony/agents has the others.
+ * @property {string} tz
  */
 
 /**
@@ -729,6 +969,37 @@ export function verdict(code) {
  */
 
 /**
+ * One reviewer's grading of one agent's part of one call. It travels whole.
+ * @typedef {object} Review
+ * @property {number} review_id
+ * @property {number} version Keep the highest.
+ * @property {string} call_id
+ * @property {number} agent_id
+ * @property {number} reviewer_id
+ * @property {number} scorecard_id
+ * @property {'draft' | 'published' | 'acknowledged' | 'disputed' | 'resolved'} state
+ * @property {Object<string, number>} points Criterion → points; those that are not in it do not apply.
+ * @property {number | null} score Percent, two decimals: 100 * sum(weight * points / max) / sum(weight) over the criteria with points; null when none has.
+ * @property {string} comment
+ * @property {string} created_at
+ * @property {string | null} published_at
+ * @property {string | null} acknowledged_at
+ * @property {string | null} dispute What the agent holds against it.
+ * @property {string | null} disputed_at
+ * @property {'upheld' | 'changed' | null} resolution
+ * @property {string | null} resolution_text
+ * @property {number | null} resolved_by
+ * @property {string | null} resolved_at
+ */
+
+/**
+ * Server → the reviewer, and the agent unless it is a draft: a review is now so.
+ * @typedef {object} ReviewChanged
+ * @property {'review.changed'} type
+ * @property {Review} review
+ */
+
+/**
  * A message of mine that is sent at a time; nobody else sees it before.
  * @typedef {object} ScheduledMessage
  * @property {number} scheduled_id
@@ -744,6 +1015,15 @@ export function verdict(code) {
  * Reply to message.scheduled_list: all that wait, and the newest failed, at most 200.
  * @typedef {object} ScheduledPage
  * @property {ScheduledMessage[]} scheduled
+ */
+
+/**
+ * The share that was answered in time, and how it was reckoned.
+ * @typedef {object} ServiceLevel
+ * @property {'sl1' | 'sl2' | 'sl3' | 'sl4' | 'sl5' | 'sl6'} method
+ * @property {string} formula
+ * @property {number} threshold_s
+ * @property {number | null} value
  */
 
 /**
@@ -841,6 +1121,8 @@ export function verdict(code) {
  * @property {string | null} next Cursor for conversation.list; null when all are here.
  * @property {UnreadCounts} unread
  * @property {Call[]} calls Live calls of mine.
+ * @property {AgentState | null} agent What I do on the telephone now; null for who has none.
+ * @property {number | null} callbacks_open How many call-back requests are open and claimed by nobody, at most 1,000; null without `callbacks.handle`.
  * @property {Object<string, Object<string, any>[]>} changes conversation → the events after the position given in resume, in order, exactly as they were first sent.
  * @property {number[]} reload Conversations with more than was sent here: fetch them afresh.
  * @property {FileLimits | null} files null: this gateway keeps no files, so hide the paper clip.
@@ -865,6 +1147,14 @@ export function verdict(code) {
  */
 
 /**
+ * Client → server: this is how the call went; the last one to be set counts.
+ * @typedef {object} CallDispositionSet
+ * @property {'call.disposition_set'} type
+ * @property {string} call_id
+ * @property {string | null} [disposition] Null takes it away: no call needs one.
+ */
+
+/**
  * Client → server: calls I took part in (everyone's with permission `calls.view_all`).
  * @typedef {object} CallList
  * @property {'call.list'} type
@@ -877,6 +1167,73 @@ export function verdict(code) {
  * @property {string | null} [until] … and before this.
  * @property {number} [limit]
  * @property {string | null} [cursor]
+ */
+
+/**
+ * Client → server: write a note to a call I took part in.
+ * @typedef {object} CallNoteAdd
+ * @property {'call.note_add'} type
+ * @property {string} call_id
+ * @property {string} client_key Chosen by the client; adding twice with one key stores one note.
+ * @property {string} text
+ */
+
+/**
+ * Client → server: take a note of mine away; doing it again changes nothing.
+ * @typedef {object} CallNoteDelete
+ * @property {'call.note_delete'} type
+ * @property {string} call_id
+ * @property {number} note_id
+ */
+
+/**
+ * Client → server: give a note of mine another text.
+ * @typedef {object} CallNoteEdit
+ * @property {'call.note_edit'} type
+ * @property {string} call_id
+ * @property {number} note_id
+ * @property {string} text
+ */
+
+/**
+ * Client → server: I call them back. Again before it ends: for another 15 minutes.
+ * @typedef {object} CallbackClaim
+ * @property {'callback.claim'} type
+ * @property {number} callback_id
+ */
+
+/**
+ * Client → server: done, one's own or one that nobody has claimed.
+ * @typedef {object} CallbackClose
+ * @property {'callback.close'} type
+ * @property {number} callback_id
+ * @property {'reached' | 'no_answer' | 'wrong_number' | 'not_needed'} outcome
+ * @property {string | null} [note]
+ */
+
+/**
+ * Client → server: whom to call back; needs `callbacks.handle`.
+ * @typedef {object} CallbackList
+ * @property {'callback.list'} type
+ * @property {'open' | 'claimed' | 'closed' | null} [state] null: open and claimed ones, who has waited longest first. Closed ones come newest first.
+ * @property {boolean} [mine] Only those that I have claimed, or closed.
+ * @property {string | null} [queue] Only those with a call in this queue.
+ * @property {number} [limit]
+ * @property {string | null} [cursor]
+ */
+
+/**
+ * Client → server: somebody else may call them back.
+ * @typedef {object} CallbackRelease
+ * @property {'callback.release'} type
+ * @property {number} callback_id
+ */
+
+/**
+ * Client → server: it was not done after all.
+ * @typedef {object} CallbackReopen
+ * @property {'callback.reopen'} type
+ * @property {number} callback_id
  */
 
 /**
@@ -1196,6 +1553,16 @@ export function verdict(code) {
  * @typedef {object} PresenceWatch
  * @property {'presence.watch'} type
  * @property {number[]} employee_ids
+ */
+
+/**
+ * Client → server: hear of these queues from now on; replaces what was watched, [] ends it. Needs permission `stats.view`, and `calls.view_all` for their calls. Whoever loses it hears queue.unwatched, and nothing more.
+ * @typedef {object} QueueWatch
+ * @property {'queue.watch'} type
+ * @property {string[] | 'all'} queues
+ * @property {boolean} [agents] Hear agent.state_changed of their agents; with all queues, of all agents.
+ * @property {boolean} [calls] Hear of the calls in them: call.offered, call.updated, call.ended, call.revised.
+ * @property {string | null} [tz] Whose midnight today began: `Europe/Kyiv`; without it, the gateway's.
  */
 
 /**

@@ -10,7 +10,7 @@ const REPEATABLE = new Set([
   'message.search', 'message.reschedule', 'message.scheduled_list', 'draft.set', 'draft.clear',
   'draft.list', 'reaction.add', 'reaction.remove', 'receipt.read', 'receipt.delivered',
   'receipt.readers', 'employee.search', 'unread.get', 'presence.watch', 'presence.set', 'presence.away',
-  'call.list',
+  'queue.watch', 'call.list',
 ]);
 
 /** Those that are stored once for one `client_key`. */

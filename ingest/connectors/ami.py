@@ -17,14 +17,17 @@ from ingest.connectors.ami_messages import AmiMessage, AmiParser, MessageTooLong
 from ingest.connectors.link import Address, Heard, Lost, Refused, Timing, Wire
 from ingest.events import CallEvent
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
-from ingest.normalise.asterisk_facts import TRANSLATE
+from ingest.normalise.asterisk_facts import SIP_CALL_ID, TRANSLATE
 from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
 
 log = logging.getLogger(__name__)
 
 EVENTS = "system,call,agent,dialplan"
 """Classes asked for at login; what the user's `read=` does not allow stays unheard."""
-IN_PART = {"Newexten": "Application: Queue", "VarSet": "Variable: QUEUESTATUS"}
+IN_PART = {
+    "Newexten": "Application: Queue",
+    "VarSet": f"Variable: ({'|'.join(sorted(SIP_CALL_ID))}|QUEUESTATUS|MIXMONITOR_FILENAME)",
+}
 """Of these, only those that hold this line."""
 FILTER = "|".join(
     [

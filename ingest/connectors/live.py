@@ -28,6 +28,7 @@ from ingest.connectors.snapshot import Held, Snapshot, catch_up
 from ingest.events import CallEvent
 from ingest.metrics import IngestMetrics
 from ingest.queries import connectors as queries
+from ingest.queries import pauses
 from ingest.store import AWAY
 
 log = logging.getLogger(__name__)
@@ -202,6 +203,7 @@ class Connector:
                     waiting=await queries.waiting(conn, self.source),
                     known=await queries.known(conn, self.source, legs),
                     live=await queries.live(conn, self.source, legs),
+                    marks=await pauses.of_source(conn, self.source),
                 )
 
         return await self._patiently(read)

@@ -6,18 +6,32 @@ calls that began appear. Facts are never withdrawn, so only what is certain beco
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ingest.events import CallEvent, EventType, derive_id
+from ingest.queries.pauses import AgentMark
 
 STANDING: frozenset[str] = frozenset(("leg.ringing", "leg.answered", "bridge.joined"))
 """Facts that may be news about a leg we know; said twice they change nothing."""
 
 Waiting = tuple[str, str]
 """A caller's leg and the queue he waits in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """An agent of a queue, as the PBX lists them."""
+
+    extension: str
+    queue: str
+    paused: bool
+    reason: str | None = None
+    paused_at: datetime | None = None
+    """When the pause began; None when the PBX does not say, or there is none."""
+    login_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +43,8 @@ class Snapshot:
     """What is known of them, as derived events."""
     waiting: dict[Waiting, datetime] | None = None
     """Who waits in which queue, and since when; None when the PBX would not say."""
+    members: tuple[Member, ...] | None = None
+    """The agents of all queues; None when the PBX would not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +57,8 @@ class Held:
     """Of the legs asked for, those that said anything themselves."""
     live: frozenset[str] = frozenset()
     """Of the legs asked for, those whose call goes on."""
+    marks: Mapping[tuple[str, str], AgentMark] = field(default_factory=dict)
+    """(extension, queue) → what is known of an agent."""
 
 
 def derived(source: str, event_type: EventType, at: datetime, **fields: Any) -> CallEvent:
@@ -73,6 +91,8 @@ def catch_up(
             events.append(fact)
     if snapshot.waiting is not None:
         events += _queues(snapshot.waiting, snapshot.taken_at, source, before=before, now=now)
+    if snapshot.members is not None:
+        events += _agents(snapshot.members, snapshot.taken_at, source, before=before, now=now)
     return events
 
 
@@ -97,3 +117,39 @@ def _queues(
     for who in sorted(before.waiting & now.waiting):
         if who not in waiting and who[0] in now.live:
             yield move("queue.left", who, at)
+
+
+def _agents(
+    members: tuple[Member, ...], at: datetime, source: str, *, before: Held, now: Held
+) -> Iterator[CallEvent]:
+    """Agents who came, went, paused or came back unheard.
+
+    Of whom something was heard since the PBX was asked, that is newer than its answer.
+    """
+
+    def tell(
+        kind: EventType, who: tuple[str, str], when: datetime | None, reason: str | None = None
+    ) -> CallEvent:
+        extension, queue = who
+        known = now.marks.get(who)
+        last = max(filter(None, (known.paused_at, known.login_at) if known else ()), default=None)
+        moment = when if when and when <= at and (last is None or last < when) else at
+        return derived(
+            source, kind, moment, queue=queue, extension=extension,
+            attrs={"reason": reason} if reason else {}, once=f"{extension}@{moment.isoformat()}",
+        )  # fmt: skip
+
+    listed = {(one.extension, one.queue): one for one in members}
+    for who, one in listed.items():
+        known = now.marks.get(who)
+        if known != before.marks.get(who):
+            continue
+        if known is None or not known.logged_in:
+            yield tell("agent.login", who, one.login_at)
+        if one.paused and (known is None or not known.paused or known.reason != one.reason):
+            yield tell("agent.paused", who, one.paused_at, one.reason)
+        elif known is not None and known.paused and not one.paused:
+            yield tell("agent.unpaused", who, None)
+    for who, known in now.marks.items():
+        if who not in listed and known.logged_in and known == before.marks.get(who):
+            yield tell("agent.logoff", who, None)

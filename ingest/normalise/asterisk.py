@@ -15,8 +15,13 @@ from ingest.connectors.recording import from_epoch
 from ingest.events import CallEvent, TimeQuality, derive_id
 from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
 from ingest.normalise.asterisk_facts import TRANSLATE
+from ingest.normalise.numbers import is_likely
 
 __all__ = ["AsteriskDialect", "AsteriskNormaliser"]
+
+NOBODY = ("AsyncGoto/", "Surrogate/", "Announcer/", "CBAnn/", "CBRec/", "Recorder/", "Snoop/")
+"""Channels that Asterisk makes for itself: to move another one, to play, to record. Whoever is
+moved keeps his own unique id."""
 
 
 class AsteriskNormaliser:
@@ -34,6 +39,8 @@ class AsteriskNormaliser:
         if translate is None:
             return []
         fields = message.first()
+        if fields.get("Channel", "").startswith(NOBODY):
+            return []
         fact = translate(self._reader, fields)
         if fact is None or not (fact.leg_key or fact.type.startswith("agent.")):
             return []
@@ -72,6 +79,7 @@ class AsteriskNormaliser:
 def _time(fields: Fields, received_at: datetime) -> tuple[datetime, TimeQuality]:
     """Prefer the PBX's clock: `Timestamp` is there when manager.conf says timestampevents=yes."""
     try:
-        return from_epoch(float(fields["Timestamp"])), "pbx"
+        at = from_epoch(float(fields["Timestamp"]))
     except (KeyError, ValueError, OverflowError):
         return received_at, "received"
+    return (at, "pbx") if is_likely(at, received_at) else (received_at, "received")

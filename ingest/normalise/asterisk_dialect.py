@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ingest.events import EventType
 from ingest.normalise.numbers import e164
 
 Fields = dict[str, str]
@@ -32,6 +33,19 @@ class AsteriskDialect:
     """A caller id of this form is an extension of ours, when it calls from inside."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Fact:
+    """A CallEvent before it has its id and time."""
+
+    type: EventType
+    call_key: str = ""
+    leg_key: str = ""
+    peer_leg_key: str = ""
+    queue: str = ""
+    extension: str | None = None
+    attrs: dict[str, Any]
+
+
 class Reader:
     """Reads channel names and caller ids as one dialect has them."""
 
@@ -44,6 +58,10 @@ class Reader:
         """Return the extension in a channel's or interface's name."""
         found = self._extension.match(name)
         return found[1] if found else None
+
+    def short(self, number: str) -> str | None:
+        """Return a number that has the form of an extension."""
+        return number if self._short.match(number) else None
 
     def party(self, fields: Fields) -> dict[str, Any]:
         """Return who the channel says is calling."""

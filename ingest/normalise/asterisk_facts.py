@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ingest.events import EventType
-from ingest.normalise.asterisk_dialect import Fields, Reader, cut, known
-from ingest.normalise.numbers import e164
+from ingest.normalise.asterisk_agents import AGENTS
+from ingest.normalise.asterisk_dialect import Fact, Fields, Reader, cut, known
+from ingest.normalise.numbers import e164, whole
+from ingest.recordings import is_place
 
 LOCAL = re.compile(r"^(Local/.+-[0-9a-f]+);([12])$")
 DIALLED = re.compile(r"\+?\d{5,}")
@@ -26,6 +27,9 @@ QUEUE_STATUS = {
     "FULL": "full",
     "WITHDRAW": "withdrawn",
 }
+SIP_CALL_ID = frozenset(("SIPCALLID", "SIP_CALL_ID", "WAZO_SIP_CALL_ID"))
+"""chan_sip sets the first by itself; with PJSIP the dialplan has to set one of them."""
+
 DIAL_STATUS = {
     "ANSWER": "answered",
     "BUSY": "busy",
@@ -34,19 +38,6 @@ DIAL_STATUS = {
     "CONGESTION": "failed",
     "CHANUNAVAIL": "failed",
 }
-
-
-@dataclass(slots=True, kw_only=True)
-class Fact:
-    """A CallEvent before it has its id and time."""
-
-    type: EventType
-    call_key: str = ""
-    leg_key: str = ""
-    peer_leg_key: str = ""
-    queue: str = ""
-    extension: str | None = None
-    attrs: dict[str, Any]
 
 
 def _fact(
@@ -101,8 +92,7 @@ def _state(_: Reader, fields: Fields) -> Fact | None:
 
 
 def _hangup(_: Reader, fields: Fields) -> Fact:
-    cause = fields.get("Cause", "")
-    return _fact("leg.ended", fields, cause=int(cause) if cause.isdecimal() else 0)
+    return _fact("leg.ended", fields, cause=whole(fields.get("Cause"), 3) or 0)
 
 
 def _pickup(_: Reader, fields: Fields) -> Fact:
@@ -115,7 +105,7 @@ def _pickup(_: Reader, fields: Fields) -> Fact:
 def _dial_begin(reader: Reader, fields: Fields) -> Fact:
     channel = fields.get("DestChannel", "")
     found = DIALLED.search(fields.get("DialString", ""))
-    number = found[0] if found else None
+    number = cut(found[0]) if found else None
     return _fact(
         "offer.started",
         fields,
@@ -214,39 +204,35 @@ def _application(_: Reader, fields: Fields) -> Fact | None:
 
 def _variable(_: Reader, fields: Fields) -> Fact | None:
     """QUEUESTATUS alone tells a queue that gave up from a caller who did."""
+    if fields.get("Variable") in SIP_CALL_ID:
+        return _fact("party.updated", fields, sip_call_id=cut(fields.get("Value")))
+    if fields.get("Variable") == "MIXMONITOR_FILENAME":
+        return _recorded_into(fields)
     if fields.get("Variable") != "QUEUESTATUS":
         return None
     outcome = QUEUE_STATUS.get(fields.get("Value", ""))
     return _fact("queue.outcome", fields, outcome=outcome) if outcome else None
 
 
+def _recorded_into(fields: Fields) -> Fact | None:
+    """Set as MixMonitor begins; MixMonitorStart itself does not say into which file."""
+    path = fields.get("Value", "")
+    return _fact("recording.started", fields, recording=path, url=path) if is_place(path) else None
+
+
 def _connected(_: Reader, fields: Fields) -> Fact:
     """Interface and MemberName say who was rung, not who answered: the leg's channel does."""
-    hold_time = fields.get("HoldTime", "")
     return _fact(
         "queue.connected",
         fields,
         peer=fields.get("DestUniqueid", ""),
-        waited_s=int(hold_time) if hold_time.isdecimal() else None,
+        waited_s=whole(fields.get("HoldTime"), 7),
     )
 
 
 def _completed(_: Reader, fields: Fields) -> Fact:
     reason = cut(fields.get("Reason"))
     return _fact("queue.completed", fields, peer=fields.get("DestUniqueid", ""), reason=reason)
-
-
-def _pause(reader: Reader, fields: Fields) -> Fact:
-    paused = fields.get("Paused") == "1"
-    return Fact(
-        type="agent.paused" if paused else "agent.unpaused",
-        queue=fields.get("Queue", ""),
-        extension=reader.extension_of(fields.get("Interface", "")),
-        attrs={
-            "interface": cut(fields.get("Interface")),
-            "reason": cut(fields.get("PausedReason")) if paused else None,
-        },
-    )
 
 
 TRANSLATE: dict[str, Callable[[Reader, Fields], Fact | None]] = {
@@ -275,7 +261,9 @@ TRANSLATE: dict[str, Callable[[Reader, Fields], Fact | None]] = {
     "QueueCallerJoin": _plain("queue.entered"),
     "QueueCallerLeave": _plain("queue.left"),
     "QueueCallerAbandon": _plain("queue.abandoned"),
-    "QueueMemberPause": _pause,
+    **AGENTS,
+    "MixMonitorStart": _plain("recording.started"),
+    "MixMonitorStop": _plain("recording.stopped"),
 }
 """HangupRequest and SoftHangupRequest are left out: both carry a cause, neither ends a channel."""
 

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ingest.connectors.ami_messages import AmiMessage
-from ingest.connectors.snapshot import Snapshot, Waiting, derived
+from ingest.connectors.snapshot import Member, Snapshot, Waiting, derived
 from ingest.events import CallEvent
+from ingest.normalise.asterisk_agents import member_of
 from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
 from ingest.normalise.asterisk_facts import TRANSLATE
+from ingest.normalise.numbers import whole
 
 CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
 DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
@@ -30,6 +32,7 @@ class AsteriskSnapshot:
         self._waits_for = set(self._asked)
         self._channels: list[Fields] = []
         self._entries: list[Fields] = []
+        self._members: list[Fields] = []
         self.refused: dict[str, str] = {}
         """Actions that Asterisk would not do, and why."""
 
@@ -51,6 +54,8 @@ class AsteriskSnapshot:
                 self._channels.append(message.first())
             case "QueueEntry":
                 self._entries.append(message.first())
+            case "QueueMember":
+                self._members.append(message.first())
             case "CoreShowChannelsComplete" | "QueueStatusComplete":
                 self._waits_for.discard(tag)
             case _:
@@ -71,7 +76,13 @@ class AsteriskSnapshot:
             alive=ids - {""} if told else None,
             facts=tuple(facts),
             waiting=None if QUEUES in self.refused else dict(self._waiting(taken_at)),
+            members=None if QUEUES in self.refused else tuple(self._told_of()),
         )
+
+    def _told_of(self) -> Iterator[Member]:
+        for fields in self._members:
+            if (member := member_of(self._reader, fields)) is not None:
+                yield member
 
     def _facts(self, fields: Fields, taken_at: datetime) -> Iterator[CallEvent]:
         leg, call = fields.get("Uniqueid"), fields.get("Linkedid")
@@ -103,14 +114,15 @@ class AsteriskSnapshot:
         for fields in self._entries:
             leg, queue, wait = (fields.get(name, "") for name in ("Uniqueid", "Queue", "Wait"))
             if leg and queue:
-                waited_s = int(wait) if wait.isdecimal() and len(wait) < 7 else 0
+                waited_s = whole(wait, 6) or 0
                 yield (leg, queue), taken_at - timedelta(seconds=waited_s)
 
 
 def _duration(text: str) -> timedelta:
     """Read `HH:MM:SS`; hours may have more than two digits."""
-    parts = text.split(":")
-    if len(parts) != 3 or not all(part.isdecimal() and len(part) < 6 for part in parts):
-        return timedelta()
-    hours, minutes, seconds = map(int, parts)
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    parts = [whole(part, 5) for part in text.split(":")]
+    match parts:
+        case [int(hours), int(minutes), int(seconds)]:
+            return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        case _:
+            return timedelta()

@@ -17,7 +17,9 @@ from ingest.connectors.recording import from_epoch
 from ingest.connectors.snapshot import Snapshot, derived
 from ingest.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.normalise.asterisk_dialect import cut, known
-from ingest.normalise.numbers import e164
+from ingest.normalise.freeswitch_agents import agent_status
+from ingest.normalise.numbers import e164, is_likely, whole
+from ingest.recordings import is_place
 
 EXTENSION = r"^(?:sofia/[^/]+|verto\.rtc|user|loopback)/(?:sip:)?(\d{2,6})(?=@|/|-|$)"
 """Group 1 is the extension, in a channel's name: `sofia/internal/1001@10.0.0.5`."""
@@ -43,9 +45,11 @@ QUEUE_ENDS = {
 CHANNEL_EVENTS = (
     "CHANNEL_CREATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER",
     "CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE", "CHANNEL_HOLD", "CHANNEL_UNHOLD",
-    "CHANNEL_HANGUP_COMPLETE",
+    "CHANNEL_HANGUP_COMPLETE", "RECORD_START", "RECORD_STOP",
 )  # fmt: skip
 QUEUE_EVENTS = "callcenter::info"
+LONGEST_WAIT_S = 7 * 24 * 3600
+TELLS_OF_A_LEG = frozenset(("leg.created", "leg.ringing", "leg.answered"))
 PLAIN: dict[str, EventType] = {
     "CHANNEL_ANSWER": "leg.answered",
     "CHANNEL_HOLD": "leg.hold_on",
@@ -81,11 +85,11 @@ class FreeswitchNormaliser:
                 occurred_at=at,
                 time_quality=quality,
                 native_type=fields.get("CC-Action") or name,
-                leg_key=leg,
-                **more,
+                leg_key=leg or None,
+                **_with_call_id(kind, more, fields),
             )
             for kind, leg, more in tell(self, fields)
-            if leg
+            if leg or kind.startswith("agent.")
         ]
 
     def _id(self, fields: Fields, at: datetime, fact: str) -> UUID:
@@ -132,11 +136,24 @@ class FreeswitchNormaliser:
             yield "bridge.joined" if joined else "bridge.left", leg, {"attrs": attrs}
 
     def hangup(self, fields: Fields) -> Iterator[Told]:
-        cause = fields.get("variable_hangup_cause_q850", "")
-        attrs: dict[str, Any] = {"cause": int(cause) if _is_small(cause) else 0}
+        cause = whole(fields.get("variable_hangup_cause_q850"), 3) or 0
+        attrs: dict[str, Any] = {"cause": cause}
         if result := RESULTS.get(fields.get("Hangup-Cause", "")):
             attrs["result"] = result
         yield "leg.ended", fields.get("Unique-ID", ""), {"attrs": attrs}
+
+    def record(self, fields: Fields) -> Iterator[Told]:
+        """Tell of a file by its path, which is its name, too; complete once it stops."""
+        path = fields.get("Record-File-Path", "")
+        if not is_place(path):
+            return
+        attrs: dict[str, Any] = {"recording": path, "url": path}
+        stopped = fields["Event-Name"] == "RECORD_STOP"
+        lasted = whole(fields.get("variable_record_ms"), 9)
+        if stopped and lasted is not None:
+            attrs["duration_ms"] = lasted
+        kind: EventType = "recording.stopped" if stopped else "recording.started"
+        yield kind, fields.get("Unique-ID", ""), {"attrs": attrs}
 
     # --- mod_callcenter --------------------------------------------------------------------------
 
@@ -151,6 +168,8 @@ class FreeswitchNormaliser:
                 peer = fields.get("CC-Agent-UUID") or None
                 more = {"queue": queue, "peer_leg_key": peer, "attrs": _waited(fields)}
                 yield "queue.connected", caller, more
+            case "agent-status-change":
+                yield from agent_status(fields)
             case "member-queue-end":
                 yield "queue.left", caller, {"queue": queue}
                 if fields.get("CC-Cause") == "Cancel":
@@ -178,8 +197,8 @@ class FreeswitchNormaliser:
         leg, outbound = row.get("uuid"), row.get("direction") == "outbound"
         if not leg:
             return
-        epoch = row.get("created_epoch", "")
-        began_at = min(taken_at, from_epoch(int(epoch))) if _is_epoch(epoch) else taken_at
+        epoch = whole(row.get("created_epoch"), 11)
+        began_at = taken_at if epoch is None else min(taken_at, from_epoch(epoch))
         dialled = known(row.get("dest"))
         who = self._party(dialled if outbound else known(row.get("cid_num")), None)
         identity = {"extension": self._extension_of(row.get("name", "")), "attrs": who}
@@ -216,6 +235,8 @@ TELL: dict[str, Callable[[FreeswitchNormaliser, Fields], Iterator[Told]]] = {
     "CHANNEL_HOLD": FreeswitchNormaliser.plain,
     "CHANNEL_UNHOLD": FreeswitchNormaliser.plain,
     "CHANNEL_HANGUP_COMPLETE": FreeswitchNormaliser.hangup,
+    "RECORD_START": FreeswitchNormaliser.record,
+    "RECORD_STOP": FreeswitchNormaliser.record,
     "CUSTOM": FreeswitchNormaliser.queue,
 }
 
@@ -233,26 +254,27 @@ def _originator(fields: Fields) -> str | None:
 
 
 def _time(fields: Fields, received_at: datetime) -> tuple[datetime, TimeQuality]:
-    stamp = fields.get("Event-Date-Timestamp", "")
-    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 17):
+    stamp = whole(fields.get("Event-Date-Timestamp"), 17)
+    at = received_at if stamp is None else from_epoch(stamp / 1_000_000)
+    if stamp is None or not is_likely(at, received_at):
         return received_at, "received"
-    return from_epoch(int(stamp) / 1_000_000), "pbx"
+    return at, "pbx"
+
+
+def _with_call_id(kind: EventType, more: dict[str, Any], fields: Fields) -> dict[str, Any]:
+    call_id = cut(fields.get("variable_sip_call_id"))
+    if not call_id or kind not in TELLS_OF_A_LEG:
+        return more
+    return {**more, "attrs": {**more.get("attrs", {}), "sip_call_id": call_id}}
 
 
 def _waited(fields: Fields) -> dict[str, Any]:
-    joined, answered = fields.get("CC-Member-Joined-Time"), fields.get("CC-Agent-Answered-Time")
-    if not (joined and answered and _is_epoch(joined) and _is_epoch(answered)):
+    joined = whole(fields.get("CC-Member-Joined-Time"), 11)
+    answered = whole(fields.get("CC-Agent-Answered-Time"), 11)
+    if joined is None or answered is None or answered - joined > LONGEST_WAIT_S:
         return {}
-    return {"waited_s": max(0, int(answered) - int(joined))}
+    return {"waited_s": max(0, answered - joined)}
 
 
 def _talks(row: Fields) -> bool:
     return row.get("callstate") in {"ACTIVE", "HELD"}
-
-
-def _is_epoch(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 11
-
-
-def _is_small(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 3

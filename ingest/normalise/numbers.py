@@ -1,11 +1,12 @@
-"""Telephone numbers to E.164; None when there is no number to call back.
+"""Telephone numbers to E.164, None when there is no number to call back; and plain numbers.
 
-normalise.asterisk and normalise.webhook ─▶ e164. What the PBX sent is always kept beside it.
+The normalisers ─▶ e164, whole. What the PBX sent is always kept beside it.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 import phonenumbers
@@ -15,12 +16,29 @@ NOT_A_NUMBER = frozenset(
 )
 SHORTEST_DIGITS = 7  # fewer are extensions and short services: nobody abroad can call them
 LONGEST_CHARS = 40
+PAST, FUTURE = timedelta(days=366), timedelta(days=1)
 
 OLD_TRUNK_PREFIX = {"UA": "8", "BY": "8", "MD": "8", "GE": "8", "KZ": "8"}
 """People still write `8 (044) 123-45-67`: 8 led to a trunk line all over the former USSR."""
 
 SEPARATORS = re.compile(r"[\s().\-/]+")
+APPENDIX = re.compile(r"[^\W\d_]|[,;#]")
+"""Where an extension begins: `044 123-45-67 доб. 12`."""
+TAIL_DIGITS = 9
+REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
 SIP_URI = re.compile(r"^(?:sips?|tel):([^@;]+)", re.IGNORECASE)
+
+
+def whole(text: str | None, digits: int) -> int | None:
+    """Return a number of at most so many digits; None for anything else that a PBX may send."""
+    if not text or len(text) > digits or not (text.isascii() and text.isdigit()):
+        return None
+    return int(text)
+
+
+def is_likely(at: datetime, received_at: datetime) -> bool:
+    """Tell whether a PBX can mean this time: at most a year ago, or a day ahead."""
+    return received_at - PAST <= at <= received_at + FUTURE
 
 
 @lru_cache(maxsize=20_000)  # parsing takes 36 µs, and a call repeats its number 20 times
@@ -31,6 +49,25 @@ def e164(raw: str | None, region: str | None = None) -> str | None:
         return None
     valid = (_valid(text, region) for text in _readings(digits, region))
     return next((number for number in valid if number), None)
+
+
+def is_withheld(raw: str) -> bool:
+    """Say whether this is what PBXs write when a caller shows no number."""
+    return raw.strip().lower() in NOT_A_NUMBER
+
+
+def without_appendix(raw: str) -> str:
+    """Return what stands before the first letter, comma, semicolon or #."""
+    return APPENDIX.split(raw, maxsplit=1)[0].strip()
+
+
+def by_tail(raw: str, region: str) -> str | None:
+    """Return the number of this country that ends like something that is no number itself."""
+    digits = re.sub(r"[^0-9]", "", without_appendix(raw))
+    code = phonenumbers.country_code_for_region(region)
+    if len(digits) < TAIL_DIGITS or not code:
+        return None
+    return _valid(f"+{code}{digits[-TAIL_DIGITS:]}", None)
 
 
 def _plain(raw: str | None) -> str | None:

@@ -16,7 +16,8 @@ from typing import Any
 
 from ingest.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.normalise.asterisk_dialect import cut
-from ingest.normalise.numbers import e164
+from ingest.normalise.numbers import e164, whole
+from ingest.recordings import is_place
 
 EXTENSION = r"^(?:client:|sips?:)([\w.+-]{1,40})(?=@|$)"
 """Group 1 is the extension: of `client:101` and `sip:101@office.sip.twilio.com`, 101."""
@@ -33,6 +34,13 @@ CAUSES = {"completed": 16, "busy": 17, "no-answer": 19, "canceled": 16, "failed"
 STATUSES = frozenset(("queued", "initiated", "ringing", "in-progress", *ENDS))
 LONGEST_SID = 64
 LONGEST_CALL_S = 7 * 24 * 3600
+RECORDED: dict[str, EventType] = {
+    "in-progress": "recording.started",
+    "completed": "recording.ready",
+    "absent": "recording.stopped",
+    "failed": "recording.stopped",
+}
+"""RecordingStatus → what it means. Absent: there was nothing to keep."""
 KEPT, FUTURE = timedelta(days=366), timedelta(days=1)
 
 
@@ -75,6 +83,8 @@ class _Callback:
             yield from self._answered(at - talked, "derived")
         if self.status in ENDS:
             yield from self._ended(at, quality)
+        if self._fields.get("RecordingSid") and self._fields.get("RecordingUrl"):
+            yield _recording(self._fields, self._source, at, self.leg, "completed")
 
     @property
     def _first_type(self) -> EventType:
@@ -91,6 +101,8 @@ class _Callback:
             attrs["direction"] = "outbound"  # placed by a program: nobody of ours has a leg yet
         if name := cut(self._fields.get("CallerName")):
             attrs["name"] = name
+        if call_id := cut(self._fields.get("SipCallId")):
+            attrs["sip_call_id"] = call_id
         return {"extension": found[1] if found else None, "attrs": attrs}
 
     def _dialled_who(self) -> dict[str, Any]:
@@ -142,24 +154,15 @@ class _Callback:
         )
 
     def _time(self, received_at: datetime) -> tuple[datetime, TimeQuality]:
-        said = self._fields.get("Timestamp")
-        if not said:
-            return received_at, "received"
-        try:
-            at = parsedate_to_datetime(said)
-            at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise NotACallback("Timestamp is no RFC 2822 date") from None
-        if not received_at - KEPT <= at <= received_at + FUTURE:
-            raise NotACallback("Timestamp is too long ago, or in the future")
-        return at, "pbx"
+        at = _date(self._fields, "Timestamp", received_at)
+        return (at, "pbx") if at else (received_at, "received")
 
     def _duration(self) -> timedelta | None:
         """How long a completed call was talked in; the default subscription tells only this."""
-        said = self._fields.get("CallDuration", "")
-        if self.status != "completed" or not said.isdecimal() or len(said) > 7:
+        said = whole(self._fields.get("CallDuration"), 7)
+        if self.status != "completed" or said is None:
             return None
-        return timedelta(seconds=min(int(said), LONGEST_CALL_S)) or None
+        return timedelta(seconds=min(said, LONGEST_CALL_S)) or None
 
 
 def twilio_events(
@@ -171,6 +174,8 @@ def twilio_events(
     extension: str = EXTENSION,
 ) -> list[CallEvent]:
     """Translate one callback; raise NotACallback when it is none."""
+    if "RecordingStatus" in fields:
+        return _recorded(fields, source, received_at)
     return list(_Callback(fields, source, region, extension).events(received_at))
 
 
@@ -179,3 +184,66 @@ def _sid(fields: Mapping[str, str], name: str) -> str | None:
     if value is not None and (len(value) > LONGEST_SID or not value.isalnum()):
         raise NotACallback(f"{name} is not one")
     return value
+
+
+def _date(fields: Mapping[str, str], name: str, received_at: datetime) -> datetime | None:
+    said = fields.get(name)
+    if not said:
+        return None
+    try:
+        at = parsedate_to_datetime(said)
+        at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise NotACallback(f"{name} is no RFC 2822 date") from None
+    if not received_at - KEPT <= at <= received_at + FUTURE:
+        raise NotACallback(f"{name} is too long ago, or in the future")
+    return at
+
+
+def _recorded(fields: Mapping[str, str], source: str, received_at: datetime) -> list[CallEvent]:
+    """Translate a recording status callback, which says nothing of the call's own status."""
+    leg, status = _sid(fields, "CallSid"), fields["RecordingStatus"]
+    if leg is None:
+        raise NotACallback("CallSid is missing")
+    if status not in RECORDED:
+        raise NotACallback("RecordingStatus is unknown")
+    began_at = _date(fields, "RecordingStartTime", received_at)
+    if status == "in-progress" or began_at is None:
+        return [_recording(fields, source, began_at or received_at, leg, status)]
+    return [
+        _recording(fields, source, began_at, leg, "in-progress"),
+        _recording(fields, source, received_at, leg, status),
+    ]
+
+
+def _recording(
+    fields: Mapping[str, str], source: str, at: datetime, leg: str, status: str
+) -> CallEvent:
+    sid, url = _sid(fields, "RecordingSid"), fields.get("RecordingUrl", "")
+    if sid is None:
+        raise NotACallback("RecordingSid is missing")
+    if status == "completed" and not is_place(url):
+        raise NotACallback("RecordingUrl is missing, or is none")
+    attrs: dict[str, Any] = {"recording": sid}
+    if status == "completed":
+        attrs["url"] = url
+        for name, field, scale in (
+            ("duration_ms", "RecordingDuration", 1_000),
+            ("channels", "RecordingChannels", 1),
+        ):
+            said = whole(fields.get(field), 6)
+            if said is not None:
+                attrs[name] = said * scale
+    if status in {"absent", "failed"}:
+        attrs["result"] = "failed"
+    return CallEvent(
+        event_id=derive_id(source, "|".join(("recording", sid, status))),
+        source=source,
+        type=RECORDED[status],
+        occurred_at=at,
+        time_quality="received",
+        native_type=f"twilio.recording.{status}",
+        call_key=leg,
+        leg_key=leg,
+        attrs=attrs,
+    )

@@ -17,6 +17,7 @@ import orjson
 from ingest.batch import Rejected
 from ingest.events import EVENT_TYPES, CallEvent, EventType, derive_id
 from ingest.normalise.numbers import e164
+from ingest.recordings import LONGEST_PLACE, READY, is_place
 
 FIELDS = frozenset(
     ("event_id", "type", "occurred_at", "call_key", "leg_key", "peer_leg_key", "queue",
@@ -36,6 +37,11 @@ ATTRS: dict[str, type] = {
     "member": str,
     "to": str,
     "waited_s": int,
+    "recording": str,
+    "url": str,
+    "duration_ms": int,
+    "channels": int,
+    "sip_call_id": str,
 }
 CHOICES = {
     "direction": frozenset(("inbound", "outbound", "internal")),
@@ -51,6 +57,7 @@ CHOICES = {
 NEEDS_QUEUE = frozenset(("queue.entered", "queue.connected"))
 LONGEST_KEY = 200
 LONGEST_TEXT = 200
+LONGEST = {"url": LONGEST_PLACE}
 LARGEST_NUMBER = 2**31 - 1
 FUTURE = timedelta(days=1)
 """A clock may be wrong, but not by more than a day."""
@@ -103,8 +110,9 @@ class _Reader:
     def event(self, item: Any) -> CallEvent:
         if not isinstance(item, dict):
             raise Refused("event.invalid", "an event is a JSON object")
-        if unknown := sorted(set(item) - FIELDS):
-            raise Refused("event.unknown_field", f"unknown field {unknown[0][:50]!r}")
+        if not item.keys() <= FIELDS:
+            unknown = min(set(item) - FIELDS)
+            raise Refused("event.unknown_field", f"unknown field {unknown[:50]!r}")
         event_type = self._type(item)
         keys = {name: _text(item, name, LONGEST_KEY) for name in ("call_key", "leg_key")}
         if not event_type.startswith("agent.") and not any(keys.values()):
@@ -112,8 +120,9 @@ class _Reader:
         queue = _text(item, "queue", LONGEST_TEXT)
         if event_type in NEEDS_QUEUE and not queue:
             raise Refused("event.no_queue", f"{event_type} needs a queue")
+        attrs = self._attrs(item.get("attrs"))
+        _require_recording(event_type, attrs)
         return CallEvent(
-            event_id=self._id(item),
             source=self.source,
             type=event_type,
             occurred_at=self._time(item),
@@ -123,7 +132,8 @@ class _Reader:
             peer_leg_key=_text(item, "peer_leg_key", LONGEST_KEY),
             queue=queue,
             extension=_text(item, "extension", 40),
-            attrs=self._attrs(item.get("attrs")),
+            attrs=attrs,
+            event_id=self._id(item),  # last: what is not refused by now can be written as JSON
         )
 
     def _type(self, item: Mapping[str, Any]) -> EventType:
@@ -159,12 +169,24 @@ class _Reader:
         if unknown := sorted(set(value) - set(ATTRS)):
             raise Refused("event.unknown_field", f"unknown field attrs.{unknown[0][:50]!r}")
         attrs = {name: _attr(name, found) for name, found in value.items() if found is not None}
+        if attrs.get("url") == "":
+            del attrs["url"]
+        if "url" in attrs and not is_place(attrs["url"]):
+            raise Refused("event.invalid", "attrs.url is neither an http(s) URL nor a path")
         number = attrs.pop("number", None)
         if number is not None:
             attrs |= {"number_raw": number, "number_e164": e164(number, self.region)}
         if attrs.get("dialled"):
             attrs["dialled_e164"] = e164(attrs["dialled"], self.region)
         return attrs
+
+
+def _require_recording(event_type: EventType, attrs: Mapping[str, Any]) -> None:
+    """Refuse a recording without a name, and one that is ready and nowhere."""
+    if event_type.startswith("recording.") and not attrs.get("recording"):
+        raise Refused("event.no_recording", f"{event_type} needs attrs.recording")
+    if event_type == READY and not attrs.get("url"):
+        raise Refused("event.no_recording", f"{event_type} needs attrs.url")
 
 
 def _leg_of_call(event_type: EventType, call_key: str | None) -> str | None:
@@ -190,6 +212,8 @@ def _storable(value: str, name: str, limit: int) -> str:
 
 
 def _is_unicode(value: str) -> bool:
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -206,4 +230,4 @@ def _attr(name: str, value: Any) -> Any:
         return value
     if value not in CHOICES.get(name, (value,)):
         raise Refused("event.invalid", f"attrs.{name} is not one of the known values")
-    return _storable(str(value), f"attrs.{name}", LONGEST_TEXT)
+    return _storable(str(value), f"attrs.{name}", LONGEST.get(name, LONGEST_TEXT))

@@ -32,7 +32,7 @@ async def add(conn: Conn, aliases: Mapping[Key, UUID]) -> None:
         """
         -- aliases.add
         INSERT INTO realtime.call_aliases (source, key, call_id)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[])
+        SELECT * FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::uuid[]))
         """,
         [source for source, _ in aliases],
         [key for _, key in aliases],

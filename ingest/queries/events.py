@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 
@@ -16,26 +17,47 @@ STAGED = (
     "leg_key", "peer_leg_key", "queue", "extension", "attrs",
 )  # fmt: skip
 
+
 LOCK_CLASS = 0x63616C6C
 """Advisory locks of ingest: "call"."""
 
 
-async def lock_sources(conn: Conn, sources: Iterable[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The mark that a transaction leaves on its PBX, and the one that it found."""
+
+    before: UUID | None
+    now: UUID
+
+
+async def lock_sources(conn: Conn, sources: Iterable[str]) -> dict[str, Turn]:
     """Let one transaction at a time fold the calls of a source, on whichever node it runs.
 
     Which rows a batch will touch is only known after its aliases are resolved, and resolving may
     merge calls; one lock per PBX needs no such knowledge and cannot deadlock, being taken in the
-    order of the names. A PBX sends some hundred events a second; one lane takes 8,000.
+    order of the names. A PBX sends some hundred events a second; one lane takes thousands.
+
+    Whoever finds its own mark knows that nobody has written since. It is a uuid, no number, since a
+    standby that takes over may have lost the last ones and would give them out again.
     """
+    turns = {}
     for source in sorted(sources):
-        await conn.execute(
+        now = uuid4()
+        before = await conn.fetchval(
             """
             -- events.lock_sources
-            SELECT pg_advisory_xact_lock($1, hashtext($2))
+            WITH lane AS MATERIALIZED (SELECT pg_advisory_xact_lock($3, hashtext($1)))
+            INSERT INTO realtime.ingest_turns AS t (source, turn)
+            SELECT $1, $2::uuid FROM lane
+                ON CONFLICT (source) DO UPDATE SET turn = excluded.turn, before = t.turn
+            RETURNING before
             """,
-            LOCK_CLASS,
             source,
+            now,
+            LOCK_CLASS,
         )
+        turns[source] = Turn(before, now)
+    return turns
 
 
 async def stage(conn: Conn, events: Iterable[CallEvent]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from ingest.conn import Conn
+from ingest.queries import recordings
 from ingest.state import CallState, LegState, StintState
 
 
@@ -23,7 +24,7 @@ class StoredCall:
 
 
 async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
-    """Read the calls with their legs and stints, exactly as they were saved."""
+    """Read the calls with their legs, stints and recordings, exactly as they were saved."""
     rows = await conn.fetch(
         """
         -- sessions.load
@@ -37,13 +38,17 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
     )
     legs = await _legs(conn, call_ids) if rows else {}
     stints = await _stints(conn, call_ids) if rows else {}
+    recorded = await recordings.load(conn, call_ids) if rows else {}
     found = {}
     for row in rows:
         fields = dict(row)
         first, last = fields.pop("first_event_at"), fields.pop("last_event_at")
         call_id = fields["id"]
         state = CallState(
-            **fields, legs=tuple(legs.get(call_id, ())), stints=tuple(stints.get(call_id, ()))
+            **fields,
+            legs=tuple(legs.get(call_id, ())),
+            stints=tuple(stints.get(call_id, ())),
+            recordings=tuple(recorded.get(call_id, ())),
         )
         found[call_id] = StoredCall(state, first, last)
     return found
@@ -54,7 +59,7 @@ async def _legs(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[LegStat
         """
         -- sessions.legs
         SELECT call_id, leg_key, extension, kind, status, ringing_at, answered_at, ended_at,
-               ended_reason, talk_ms, hold_ms
+               ended_reason, talk_ms, hold_ms, sip_call_id
           FROM realtime.call_legs
          WHERE call_id = ANY ($1::uuid[])
          ORDER BY call_id, position
@@ -86,17 +91,30 @@ async def _stints(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[Stint
     return found
 
 
+def columns(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Turn rows into what unnest() takes: one statement for all costs half of one for each.
+
+    `unnest((SELECT $1))`, as PostgreSQL then keeps one plan for all lengths.
+    """
+    return list(zip(*rows, strict=True))
+
+
 async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
     """Write the sessions' own rows."""
-    await conn.executemany(
+    await conn.execute(
         """
         -- sessions.save
         INSERT INTO realtime.call_sessions AS c
                (id, source, version, direction, status, outcome, number_raw, number_e164,
                 caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                 answered_extension, merged_into, first_event_at, last_event_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                $19)
+        SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::bigint[]),
+               (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]),
+               (SELECT $8::text[]), (SELECT $9::text[]), (SELECT $10::text[]),
+               (SELECT $11::timestamptz[]), (SELECT $12::timestamptz[]),
+               (SELECT $13::timestamptz[]), (SELECT $14::bigint[]), (SELECT $15::bigint[]),
+               (SELECT $16::text[]), (SELECT $17::uuid[]), (SELECT $18::timestamptz[]),
+               (SELECT $19::timestamptz[]))
             ON CONFLICT (id) DO UPDATE
            SET version = excluded.version, direction = excluded.direction,
                status = excluded.status, outcome = excluded.outcome,
@@ -108,37 +126,42 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                merged_into = excluded.merged_into, first_event_at = excluded.first_event_at,
                last_event_at = excluded.last_event_at, updated_at = now()
         """,
-        [
+        *columns(
             (c.state.id, c.state.source, c.state.version, c.state.direction, c.state.status,
              c.state.outcome, c.state.number_raw, c.state.number_e164, c.state.caller_name,
              c.state.queue, c.state.started_at, c.state.answered_at, c.state.ended_at,
              c.state.wait_ms, c.state.talk_ms, c.state.answered_extension, c.state.merged_into,
              c.first_event_at, c.last_event_at)
             for c in calls
-        ],
+        ),
     )  # fmt: skip
 
 
 async def save_legs(conn: Conn, legs: Iterable[tuple[UUID, int, LegState]]) -> None:
-    await conn.executemany(
+    await conn.execute(
         """
         -- sessions.save_legs
         INSERT INTO realtime.call_legs
                (call_id, leg_key, position, extension, kind, status, ringing_at, answered_at,
-                ended_at, ended_reason, talk_ms, hold_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                ended_at, ended_reason, talk_ms, hold_ms, sip_call_id)
+        SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::smallint[]),
+               (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]),
+               (SELECT $7::timestamptz[]), (SELECT $8::timestamptz[]), (SELECT $9::timestamptz[]),
+               (SELECT $10::text[]), (SELECT $11::bigint[]), (SELECT $12::bigint[]),
+               (SELECT $13::text[]))
             ON CONFLICT (call_id, leg_key) DO UPDATE
            SET position = excluded.position, extension = excluded.extension,
                kind = excluded.kind, status = excluded.status, ringing_at = excluded.ringing_at,
                answered_at = excluded.answered_at, ended_at = excluded.ended_at,
                ended_reason = excluded.ended_reason, talk_ms = excluded.talk_ms,
-               hold_ms = excluded.hold_ms
+               hold_ms = excluded.hold_ms, sip_call_id = excluded.sip_call_id
         """,
-        [
+        *columns(
             (call_id, leg.leg_key, position, leg.extension, leg.kind, leg.status, leg.ringing_at,
-             leg.answered_at, leg.ended_at, leg.ended_reason, leg.talk_ms, leg.hold_ms)
+             leg.answered_at, leg.ended_at, leg.ended_reason, leg.talk_ms, leg.hold_ms,
+             leg.sip_call_id)
             for call_id, position, leg in legs
-        ],
+        ),
     )  # fmt: skip
 
 
@@ -153,22 +176,24 @@ async def delete_legs(conn: Conn, legs: Iterable[tuple[UUID, str]]) -> None:
 
 
 async def save_stints(conn: Conn, stints: Iterable[tuple[UUID, int, StintState]]) -> None:
-    await conn.executemany(
+    await conn.execute(
         """
         -- sessions.save_stints
         INSERT INTO realtime.queue_stints
                (call_id, position, queue, entered_at, answered_at, left_at, outcome, wait_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::smallint[]), (SELECT $3::text[]),
+               (SELECT $4::timestamptz[]), (SELECT $5::timestamptz[]), (SELECT $6::timestamptz[]),
+               (SELECT $7::text[]), (SELECT $8::bigint[]))
             ON CONFLICT (call_id, position) DO UPDATE
            SET queue = excluded.queue, entered_at = excluded.entered_at,
                answered_at = excluded.answered_at, left_at = excluded.left_at,
                outcome = excluded.outcome, wait_ms = excluded.wait_ms
         """,
-        [
+        *columns(
             (call_id, position, s.queue, s.entered_at, s.answered_at, s.left_at, s.outcome,
              s.wait_ms)
             for call_id, position, s in stints
-        ],
+        ),
     )  # fmt: skip
 
 
@@ -197,11 +222,12 @@ async def save_missed(conn: Conn, calls: Iterable[CallState]) -> None:
                started_at = excluded.started_at, ended_at = excluded.ended_at,
                wait_ms = excluded.wait_ms
         """,
-        [_missed(call) for call in calls],
+        [missed_row(call) for call in calls],
     )
 
 
-def _missed(call: CallState) -> tuple[Any, ...]:
+def missed_row(call: CallState) -> tuple[Any, ...]:
+    """Return what realtime.missed_calls holds of a call."""
     return (
         call.id,
         call.source,

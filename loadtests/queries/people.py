@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import asyncpg
 
 
@@ -19,3 +21,20 @@ async def hire(conn: asyncpg.Connection[asyncpg.Record], count: int) -> list[int
         count,
     )
     return [row["id"] for row in rows]
+
+
+async def give_phones(
+    conn: asyncpg.Connection[asyncpg.Record], employee_ids: Sequence[int], extensions: Sequence[str]
+) -> None:
+    """Put a telephone of the PBX `bench` on each one's desk."""
+    await conn.execute(
+        """
+        -- people.give_phones
+        INSERT INTO demo_crm.desk_phones (pbx, extension, staff_id)
+        SELECT 'bench', extension, staff_id
+          FROM unnest($1::text[], $2::bigint[]) AS given (extension, staff_id)
+            ON CONFLICT (pbx, extension) DO UPDATE SET staff_id = excluded.staff_id
+        """,
+        extensions,
+        employee_ids,
+    )

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from loadtests.options import Options
 from loadtests.report import Result
 from loadtests.scenarios import (
+    calls,
     callstats,
     churn,
     connect,
     fanout,
     idle,
+    ingest,
     leave,
     locust_chat,
     messenger,
@@ -32,7 +34,9 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "messenger": messenger.run,
     "unread": unread.run,
     "search": search.run,
+    "calls": calls.run,
     "callstats": callstats.run,
+    "ingest": ingest.run,
     "locust": locust_chat.run,
     "fanout": fanout.run,
     "idle": idle.run,
@@ -49,8 +53,8 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
 
 LONG = frozenset(
     {
-        "callstats", "idle", "leave", "messenger", "perish", "presence", "search", "spread",
-        "unread",
+        "callstats", "idle", "ingest", "leave", "messenger", "perish", "presence", "search",
+        "spread", "unread",
     }
 )  # fmt: skip
 """More than a minute: run only by name."""

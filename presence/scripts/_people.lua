@@ -166,7 +166,7 @@ local function settle(user, seen, nonce)
     return user.by == nonce and row(user) or nil
   end
   become(user, status)
-  user.v = whole(math.max(tonumber(user.v or '0') + 1, NOW))
+  user.v = whole(math.max(tonumber(user.v or version_of_unknown()) + 1, NOW))
   redis.call('HSET', user.key, 'status', status, 'since', user.since, 'seen', user.seen or '',
     'v', user.v, 'by', nonce)
   return row(user)

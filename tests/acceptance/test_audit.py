@@ -145,6 +145,8 @@ async def test_the_audit_is_not_for_everyone(desk: Desk) -> None:
         ("conversation_id", "x"),
         ("since", "yesterday"),
         ("until", "2026-01-01T12:00:00"),
+        ("since", "0001-01-01T00:00:00+14:00"),
+        ("until", "9999-12-31T23:59:59-14:00"),
         ("before", "0"),
         ("limit", "101"),
     ):

@@ -6,9 +6,11 @@ import asyncio
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
@@ -58,6 +60,23 @@ async def test_the_agent_sees_offered_answered_ended_in_order(desk: Desk) -> Non
     assert offered.version < answered.version < ended.version
     assert ended.talk_ms is not None
     assert abs(ended.talk_ms - 6_020) < 1_000
+
+
+async def test_a_softphone_finds_its_leg_by_its_sip_call_id(desk: Desk) -> None:
+    """The PBX told it while the telephone rang: it is on the leg that pops up, and in the list."""
+    oksana = await desk.client(OKSANA, node=1)
+    events = await recorded(ANSWERED)
+    rings = next(event for event in events if event.type == "leg.ringing")
+    told = replace(rings, event_id=uuid4(), attrs={"sip_call_id": "a84b4c76e66710@softphone"})
+
+    await desk.nodes[0].app.state.gateway.pipeline.submit(
+        [*events[: events.index(rings) + 1], told]
+    )
+
+    (offered,) = [leg for leg in (await oksana.next(CallOffered)).call.legs if leg.employee_id]
+    (listed,) = (await oksana.request(CallList())).calls
+    assert (offered.employee_id, offered.sip_call_id) == (OKSANA, "a84b4c76e66710@softphone")
+    assert [leg.sip_call_id for leg in listed.legs] == [None, "a84b4c76e66710@softphone"]
 
 
 async def test_a_second_agent_is_offered_what_the_first_did_not_take(desk: Desk) -> None:

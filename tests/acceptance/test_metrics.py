@@ -32,7 +32,7 @@ async def test_who_is_here_is_counted(desk: Desk) -> None:
 
     full = await scraped(desk)
 
-    for name, there in (("connections", 1), ("topics", 2), ("streams", 1), ("presence_watched", 2)):
+    for name, there in (("connections", 1), ("topics", 3), ("streams", 1), ("presence_watched", 2)):
         assert (empty[f"gateway_{name}"], full[f"gateway_{name}"]) == (0, there), name
     assert full["gateway_deadlines"] > empty["gateway_deadlines"]
     await oksana.close()

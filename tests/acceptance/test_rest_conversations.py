@@ -80,6 +80,8 @@ async def test_bad_bodies_are_refused_over_http(desk: Desk) -> None:
         ("POST", "/participants", {"employee_ids": []}),
         ("PUT", f"/participants/{PETRO}/role", {"role": "king"}),
         ("PUT", "/mute", {"until": "soon"}),
+        ("PUT", "/mute", {"until": "0001-01-01T00:00:00+14:00"}),
+        ("PUT", "/mute", {"until": "9999-12-31T23:59:59-14:00"}),
         ("PUT", "/mute", {}),
         ("PUT", "/notify", {"level": 1}),
         ("POST", "/unread", {"seq": 0}),

@@ -38,6 +38,17 @@ def test_the_filter_lets_through_what_is_used_and_little_else(name: str) -> None
     assert len(passed - used) < len(told) / 50
 
 
+@pytest.mark.parametrize("name", ["SIPCALLID", "MIXMONITOR_FILENAME", "BRIDGEPEER"])
+def test_of_a_channels_variables_those_pass_that_are_used(name: str) -> None:
+    """A telephone's Call-ID and the file of a recording; not what Asterisk sets for itself."""
+    raw = f"Event: VarSet\r\nUniqueid: 1.1\r\nVariable: {name}\r\nValue: a\r\n\r\n"
+    (message,) = AmiParser().feed(b"Asterisk Call Manager/9\r\n" + raw.encode())
+
+    used = AsteriskNormaliser("pbx").events(message, datetime.now(UTC))
+
+    assert bool(used) == bool(PATTERN.search(raw)) == (name != "BRIDGEPEER")
+
+
 def test_the_filter_fits_into_a_line() -> None:
     """Asterisk reads lines of up to 1,024 bytes."""
     assert len(encode([("Filter", FILTER)])) < 1_000

@@ -227,10 +227,12 @@ def test_every_command_has_a_class() -> None:
         "attachment.get", "message.history", "message.thread", "message.changes", "message.search",
         "message.scheduled_list", "employee.search", "draft.list", "receipt.readers",
         "conversation.list", "conversation.get", "conversation.participants", "call.list",
-        "unread.get",
+        "callback.list", "unread.get",
     }  # fmt: skip
     unserved = {name for name in COMMANDS if commands.handler_of(name).serve is None}
-    assert unserved == {"hello", "token.refresh", "ping", "pong", "presence.watch", "presence.away"}
+    assert unserved == {
+        "hello", "token.refresh", "ping", "pong", "presence.watch", "presence.away", "queue.watch",
+    }  # fmt: skip
 
 
 def test_settings_know_the_kinds_of_device_that_clients_may_be() -> None:

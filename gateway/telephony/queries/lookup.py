@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from gateway.db import Conn
 from gateway.protocol import Customer, OpenWork
+from gateway.protocol.calls import LastCall
+from gateway.protocol.lookup import MAX_CANDIDATES, Candidate, Confidence
 
 SHOWN_WORK = 10
+MOST_CUSTOMERS = 20
+"""Of one number. Without a bound PostgreSQL expects hundreds, and reads all customers for each
+number: of 100,000 customers it took 5.0 ms to find that of one number, and takes 0.2."""
+SHOWN_CALLS = 5
+LOOKED_THROUGH = 50
+"""So many of a number's newest calls say who spoke last: a number that calls all day has thousands
+that nobody took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +29,24 @@ class Match:
 
     customer: Customer
     found: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """The last calls with a number, newest first, and who talked in the last one that was one."""
+
+    calls: list[LastCall]
+    last_spoke: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one statement says about something that was dialled or shown."""
+
+    candidates: list[Candidate]
+    contacts: Contacts
+    employee_id: int | None
+    """Whose extension it is."""
 
 
 async def employees(
@@ -65,7 +95,9 @@ async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, Match]:
          CROSS JOIN LATERAL (
                SELECT c.id, c.name, c.company, count(*) OVER () AS found
                  FROM (SELECT DISTINCT customer_id FROM crm.customer_phones
-                        WHERE e164 = asked.e164) AS p
+                        WHERE e164 = asked.e164
+                        ORDER BY customer_id
+                        LIMIT $3) AS p
                  JOIN crm.customers AS c ON c.id = p.customer_id
                 ORDER BY EXISTS (SELECT FROM crm.open_work AS w
                                   WHERE w.customer_id = c.id) DESC, c.id
@@ -83,16 +115,172 @@ async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, Match]:
         """,
         list(numbers),
         SHOWN_WORK,
+        MOST_CUSTOMERS,
     )
-    return {
-        row["e164"]: Match(
-            Customer(
-                id=row["id"],
-                name=row["name"],
-                company=row["company"],
-                open_work=[OpenWork(**item) for item in row["open_work"] or ()],
-            ),
-            row["found"],
+    return {row["e164"]: Match(to_customer(row), row["found"]) for row in rows}
+
+
+async def customers_by_id(conn: Conn, ids: Collection[int]) -> dict[int, Customer]:
+    """Return customers with what the CRM has open for them."""
+    rows = await conn.fetch(
+        """
+        -- lookup.customers_by_id
+        SELECT c.id, c.name, c.company, work.open_work
+          FROM crm.customers AS c
+         CROSS JOIN LATERAL (
+               SELECT jsonb_agg(jsonb_build_object(
+                          'kind', w.kind, 'id', w.id, 'title', w.title, 'status', w.status)
+                          ORDER BY w.updated_at DESC) AS open_work
+                 FROM (SELECT * FROM crm.open_work AS w
+                        WHERE w.customer_id = c.id
+                        ORDER BY w.updated_at DESC
+                        LIMIT $2) AS w
+               ) AS work
+         WHERE c.id = ANY ($1::bigint[])
+        """,
+        list(ids),
+        SHOWN_WORK,
+    )
+    return {row["id"]: to_customer(row) for row in rows}
+
+
+async def contacts(conn: Conn, numbers: Sequence[str]) -> dict[str, Contacts]:
+    """Return E.164 number → the last calls with it that are over, and who talked in them last.
+
+    At most 50 rows of call_sessions_number for each number, whatever the number of calls: of
+    1,000,000 calls 0.2 ms for one number, 1.2 for 20, 0.4 for one that has called 20,000 times.
+    """
+    rows = await conn.fetch(
+        """
+        -- lookup.contacts
+        SELECT asked.e164, last.*
+          FROM unnest($1::text[]) AS asked (e164)
+         CROSS JOIN LATERAL (
+               SELECT jsonb_agg(to_jsonb(c) - 'place' ORDER BY c.place)
+                          FILTER (WHERE c.place <= $2) AS calls,
+                      (array_agg(c.employee_id ORDER BY c.place)
+                          FILTER (WHERE c.employee_id IS NOT NULL))[1] AS last_spoke
+                 FROM (SELECT s.id AS call_id, s.started_at AS at, s.direction, s.outcome,
+                              s.talk_ms, who.employee_id,
+                              row_number() OVER (ORDER BY s.started_at DESC, s.id DESC) AS place
+                         FROM (SELECT * FROM realtime.call_sessions AS s
+                                WHERE s.number_e164 = asked.e164
+                                ORDER BY s.started_at DESC, s.id DESC
+                                LIMIT $3) AS s
+                         LEFT JOIN LATERAL (
+                              SELECT x.employee_id
+                                FROM crm.extensions AS x
+                               WHERE x.extension = s.answered_extension
+                                 AND x.source IN (s.source, '*')
+                               ORDER BY x.source = '*', x.employee_id
+                               LIMIT 1) AS who ON true
+                        WHERE s.ended_at IS NOT NULL AND s.merged_into IS NULL) AS c
+               ) AS last
+         WHERE last.calls IS NOT NULL
+        """,
+        list(numbers),
+        SHOWN_CALLS,
+        LOOKED_THROUGH,
+    )
+    return {row["e164"]: to_contacts(row) for row in rows}
+
+
+async def look(
+    conn: Conn, readings: Sequence[tuple[str, Confidence]], *, extension: str | None
+) -> Look:
+    """Return who may be meant by these E.164 numbers, the likeliest first, in one round trip.
+
+    The calls are those with the first of them. Only `e164 = …` of the CRM's telephone numbers is
+    relied on to be quick: with 100,000 of them and 1,000,000 calls 0.8 ms.
+    """
+    row = await conn.fetchrow(
+        """
+        -- lookup.look
+        WITH asked AS MATERIALIZED (
+            SELECT * FROM unnest($1::text[], $2::text[])
+                          WITH ORDINALITY AS a (e164, confidence, place)
+        ), candidate AS (
+            SELECT DISTINCT ON (c.id) c.id, c.name, c.company, a.e164, a.confidence, a.place
+              FROM asked AS a
+             CROSS JOIN LATERAL (
+                   SELECT DISTINCT customer_id FROM crm.customer_phones
+                    WHERE e164 = a.e164
+                    ORDER BY customer_id
+                    LIMIT $3) AS p
+              JOIN crm.customers AS c ON c.id = p.customer_id
+             ORDER BY c.id, a.place
+        ), worked AS (
+            SELECT c.*, work.open_work
+              FROM candidate AS c
+             CROSS JOIN LATERAL (
+                   SELECT jsonb_agg(jsonb_build_object(
+                              'kind', w.kind, 'id', w.id, 'title', w.title, 'status', w.status)
+                              ORDER BY w.updated_at DESC) AS open_work
+                     FROM (SELECT * FROM crm.open_work AS w
+                            WHERE w.customer_id = c.id
+                            ORDER BY w.updated_at DESC
+                            LIMIT $4) AS w
+                   ) AS work
+             ORDER BY c.place, work.open_work IS NULL, c.id
+             LIMIT $3
         )
-        for row in rows
-    }
+        SELECT (SELECT jsonb_agg(to_jsonb(w) ORDER BY w.place, w.open_work IS NULL, w.id)
+                  FROM worked AS w) AS candidates,
+               (SELECT min(x.employee_id) FROM crm.extensions AS x
+                 WHERE x.extension = $5) AS employee_id,
+               last.calls, last.last_spoke
+          FROM (SELECT jsonb_agg(to_jsonb(c) - 'place' ORDER BY c.place)
+                           FILTER (WHERE c.place <= $6) AS calls,
+                       (array_agg(c.employee_id ORDER BY c.place)
+                           FILTER (WHERE c.employee_id IS NOT NULL))[1] AS last_spoke
+                  FROM (SELECT s.id AS call_id, s.started_at AS at, s.direction, s.outcome,
+                               s.talk_ms, who.employee_id,
+                               row_number() OVER (ORDER BY s.started_at DESC, s.id DESC) AS place
+                          FROM (SELECT * FROM realtime.call_sessions AS s
+                                 WHERE s.number_e164 = ($1::text[])[1]
+                                 ORDER BY s.started_at DESC, s.id DESC
+                                 LIMIT $7) AS s
+                          LEFT JOIN LATERAL (
+                               SELECT x.employee_id
+                                 FROM crm.extensions AS x
+                                WHERE x.extension = s.answered_extension
+                                  AND x.source IN (s.source, '*')
+                                ORDER BY x.source = '*', x.employee_id
+                                LIMIT 1) AS who ON true
+                         WHERE s.ended_at IS NOT NULL AND s.merged_into IS NULL) AS c) AS last
+        """,
+        [number for number, _ in readings],
+        [confidence for _, confidence in readings],
+        MAX_CANDIDATES,
+        SHOWN_WORK,
+        extension,
+        SHOWN_CALLS,
+        LOOKED_THROUGH,
+    )
+    assert row is not None
+    candidates = [
+        Candidate(customer=to_customer(one), number=one["e164"], confidence=one["confidence"])
+        for one in row["candidates"] or ()
+    ]
+    return Look(candidates, to_contacts(row), row["employee_id"])
+
+
+def to_contacts(row: Any) -> Contacts:
+    """Make the last calls of a row that has them as JSON."""
+    calls = [
+        LastCall(
+            **{**call, "call_id": UUID(call["call_id"]), "at": datetime.fromisoformat(call["at"])}
+        )
+        for call in row["calls"] or ()
+    ]
+    return Contacts(calls, row["last_spoke"])
+
+
+def to_customer(row: Any) -> Customer:
+    """Make a customer of a row that has open_work as JSON."""
+    return Customer(
+        id=row["id"],
+        name=row["name"],
+        company=row["company"],
+        open_work=[OpenWork(**item) for item in row["open_work"] or ()],
+    )

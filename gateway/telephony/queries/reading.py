@@ -42,13 +42,43 @@ async def visible(
     return found
 
 
+async def family(conn: Conn, call_id: UUID) -> list[UUID]:
+    """Return a call, what it was merged into, and all else that was merged into that."""
+    rows = await conn.fetch(
+        """
+        -- reading.family
+        WITH RECURSIVE way AS (
+            SELECT id, merged_into, 1 AS steps FROM realtime.call_sessions WHERE id = $1
+             UNION ALL
+            SELECT c.id, c.merged_into, way.steps + 1
+              FROM way JOIN realtime.call_sessions AS c ON c.id = way.merged_into
+             WHERE way.steps < 20
+        ), family AS (
+            SELECT id, 1 AS steps FROM way WHERE merged_into IS NULL
+             UNION ALL
+            SELECT c.id, family.steps + 1
+              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
+             WHERE family.steps < 20
+        )
+        SELECT id FROM family
+        """,
+        call_id,
+    )
+    return [row["id"] for row in rows]
+
+
 async def facts(conn: Conn, call_id: UUID, *, limit: int) -> list[CallFact]:
-    """Return what was told of a call, in the order in which it happened."""
+    """Return what was told of a call, in the order in which it happened.
+
+    Not where its recordings are: that is handed out elsewhere, to those who may hear them.
+    """
     rows = await conn.fetch(
         """
         -- reading.facts
         SELECT e.event_id, e.occurred_at AS at, e.type, e.leg_key AS leg,
-               e.peer_leg_key AS peer_leg, e.queue, e.extension, e.attrs
+               e.peer_leg_key AS peer_leg, e.queue, e.extension,
+               CASE WHEN e.type LIKE 'recording.%' THEN e.attrs - '{url,recording}'::text[]
+                    ELSE e.attrs END AS attrs
           FROM realtime.call_sessions AS c
           JOIN realtime.call_events AS e
             ON e.call_id = c.id

@@ -1,0 +1,73 @@
+"""`gateway replay --rebuild`: the stored events, folded again into the calls' rows."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import asyncpg
+import typer
+
+from gateway import db
+from gateway.cli.state import find_running
+from gateway.settings import Settings
+from ingest import IngestSettings, Rebuilt, rebuild
+
+CONNECTIONS = 1
+
+
+def run(*, since: str | None, until: str | None, source: str | None) -> None:
+    """Rebuild, telling how far it has come; each step that is told of is kept."""
+    moments = _moment("--since", since), _moment("--until", until)
+    dsn = _database()
+    try:
+        done = asyncio.run(_rebuild(dsn, *moments, source))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+        typer.echo(f"Not rebuilt: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(
+        f"{done.looked_at} calls looked at, {done.changed} changed, "
+        f"{done.left} left alone: their events are no longer all there."
+    )
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or not 1900 < moment.year < 9999:
+        typer.echo(f"{option}: a moment with its offset, such as 2026-11-01T00:00Z.", err=True)
+        raise typer.Exit(2)
+    return moment
+
+
+def _database() -> str:
+    """Take the database from the environment, or that of the `gateway dev` that runs here."""
+    settings = Settings()
+    if settings.database_url:
+        return settings.database_url
+    running = find_running(settings.state_dir)
+    if running is None:
+        typer.echo("Set GATEWAY_DATABASE_URL, or start `gateway dev`.", err=True)
+        raise typer.Exit(2)
+    return str(running["database_url"])
+
+
+async def _rebuild(
+    dsn: str, since: datetime | None, until: datetime | None, source: str | None
+) -> Rebuilt:
+    done = Rebuilt()
+    most = IngestSettings().max_call_events
+    async with await db.open_pool(
+        dsn, application_name="gateway rebuild", max_size=CONNECTIONS
+    ) as pool:
+        async for done in rebuild(
+            pool, since=since, until=until, source=source, max_call_events=most
+        ):
+            typer.echo(
+                f"down to {done.down_to}: {done.looked_at} looked at, {done.changed} changed"
+            )
+    return done

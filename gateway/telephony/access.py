@@ -1,0 +1,30 @@
+"""Whether somebody may see a call: what every act on one call begins with.
+
+reading, notes, recordings, reviews ─▶ require_call ─▶ queries.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from gateway.context import Context
+from gateway.db import Conn
+from gateway.errors import CallNotFound
+from gateway.telephony.queries import lookup
+from gateway.telephony.queries import reading as queries
+
+VIEW_ALL = "calls.view_all"
+
+
+async def require_call(ctx: Context, conn: Conn, call_id: UUID) -> UUID:
+    """Return what this call now is, itself or what it was merged into; CallNotFound otherwise.
+
+    A call is seen by who took part in it, and with calls.view_all by anybody.
+    """
+    telephones = None
+    if VIEW_ALL not in ctx.identity.permissions:
+        telephones = await lookup.telephones(conn, ctx.user_id)
+    found = await queries.visible(conn, call_id, telephones=telephones)
+    if found is None:
+        raise CallNotFound
+    return UUID(int=found.int)  # asyncpg's own kind, which orjson refuses

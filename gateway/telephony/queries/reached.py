@@ -1,0 +1,142 @@
+"""SQL for customers who were reached: by which calls, when last, and what that closes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from gateway.db import Conn
+
+MOST_CUSTOMERS = 100
+"""Of one number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """When somebody was reached, by what; a customer, or a number that no customer has."""
+
+    customer_id: int | None
+    number: str | None
+    at: datetime
+    how: str
+
+
+async def by_calls(conn: Conn, call_ids: Collection[UUID]) -> list[Reach]:
+    """Return whom these calls reached: each number, and each customer who has it."""
+    rows = await conn.fetch(
+        """
+        -- reached.by_calls
+        SELECT c.number_e164 AS number, p.customer_id, c.answered_at AS at
+          FROM realtime.call_sessions AS c
+          LEFT JOIN LATERAL (
+               SELECT DISTINCT customer_id FROM crm.customer_phones
+                WHERE e164 = c.number_e164
+                ORDER BY customer_id
+                LIMIT $2) AS p ON true
+         WHERE c.id = ANY ($1::uuid[]) AND c.answered_at IS NOT NULL
+           AND c.number_e164 IS NOT NULL AND c.direction <> 'internal' AND c.merged_into IS NULL
+        """,
+        list(call_ids),
+        MOST_CUSTOMERS,
+    )
+    return [Reach(row["customer_id"], row["number"], row["at"], "call") for row in rows]
+
+
+async def note(conn: Conn, reached: Collection[Reach]) -> None:
+    """Remember when customers were reached last."""
+    theirs = [reach for reach in reached if reach.customer_id is not None]
+    await conn.execute(
+        """
+        -- reached.note
+        INSERT INTO realtime.customers_reached AS r (customer_id, reached_at, how)
+        SELECT DISTINCT ON (customer_id) customer_id, at, how
+          FROM unnest($1::bigint[], $2::timestamptz[], $3::text[]) AS t (customer_id, at, how)
+         ORDER BY customer_id, at DESC
+            ON CONFLICT (customer_id) DO UPDATE
+           SET reached_at = excluded.reached_at, how = excluded.how
+         WHERE excluded.reached_at > r.reached_at
+        """,
+        [reach.customer_id for reach in theirs],
+        [reach.at for reach in theirs],
+        [reach.how for reach in theirs],
+    )
+
+
+async def close(
+    conn: Conn, touched: Collection[int], reached: Collection[Reach]
+) -> tuple[set[int], list[UUID]]:
+    """Close items whose customer was reached after the first missed call began.
+
+    Looks at the touched ones, and at those of whoever was reached now. Returns the closed items,
+    and the calls missed later than that, which are in no item any more.
+    """
+    rows = await conn.fetch(
+        """
+        -- reached.close
+        WITH told AS (
+            SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[])
+                          AS t (customer_id, number, at, how)
+        ), item AS (
+            SELECT c.id, c.customer_id, c.number,
+                   greatest(c.first_missed_at, c.reopened_at) AS after
+              FROM realtime.callbacks AS c
+             WHERE c.state <> 'closed'
+               AND (c.id = ANY ($5::bigint[])
+                    OR c.customer_id = ANY ($1::bigint[])
+                    OR (c.customer_id IS NULL AND c.number = ANY ($2::text[])))
+        ), reach AS (
+            SELECT DISTINCT ON (item.id) item.id, r.at, r.how
+              FROM item
+             CROSS JOIN LATERAL (
+                   SELECT t.at, t.how FROM told AS t
+                    WHERE t.customer_id = item.customer_id
+                       OR (item.customer_id IS NULL AND t.number = item.number)
+                    UNION ALL
+                   SELECT k.reached_at, k.how FROM realtime.customers_reached AS k
+                    WHERE k.customer_id = item.customer_id
+                    UNION ALL
+                   SELECT s.answered_at, 'call'
+                     FROM (SELECT DISTINCT m.number_e164
+                             FROM realtime.callback_calls AS k
+                             JOIN realtime.missed_calls AS m ON m.call_id = k.call_id
+                            WHERE k.callback_id = item.id) AS theirs
+                    CROSS JOIN LATERAL (
+                          SELECT s.answered_at FROM realtime.call_sessions AS s
+                           WHERE s.number_e164 = theirs.number_e164
+                             AND s.started_at > item.after - interval '1 hour'
+                             AND s.answered_at > item.after
+                             AND s.direction <> 'internal' AND s.merged_into IS NULL
+                           ORDER BY s.started_at
+                           LIMIT 1) AS s
+                   ) AS r
+             WHERE r.at > item.after
+             ORDER BY item.id, r.at
+        ), done AS (
+            UPDATE realtime.callbacks AS c
+               SET state = 'closed', outcome = 'reached', how = reach.how, closed_at = now(),
+                   claimed_by = NULL, claimed_at = NULL, claim_until = NULL,
+                   recover_ms = (extract(epoch FROM reach.at - c.first_missed_at) * 1000)::bigint,
+                   version = c.version + 1, changed_at = now()
+              FROM reach
+             WHERE c.id = reach.id
+            RETURNING c.id, reach.at
+        ), later AS (
+            DELETE FROM realtime.callback_calls AS k
+             USING done, realtime.missed_calls AS m
+             WHERE k.callback_id = done.id AND m.call_id = k.call_id AND m.started_at >= done.at
+            RETURNING k.call_id
+        )
+        SELECT id, NULL::uuid AS call_id FROM done
+         UNION ALL
+        SELECT NULL, call_id FROM later
+        """,
+        [reach.customer_id for reach in reached],
+        [reach.number for reach in reached],
+        [reach.at for reach in reached],
+        [reach.how for reach in reached],
+        list(touched),
+    )
+    closed = {row["id"] for row in rows if row["id"] is not None}
+    return closed, [row["call_id"] for row in rows if row["call_id"] is not None]

@@ -1,0 +1,34 @@
+"""What mod_callcenter says of its agents: available, on a break, logged out.
+
+normalise.freeswitch ─▶ agent_status. A status holds in every queue of the agent; which ones those
+are is not said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ingest.events import EventType
+
+AGENT = re.compile(r"(\d{2,6})(?=@|$)")
+"""mod_callcenter's name of an agent: `1001@default`."""
+AGENT_STATUS: dict[str, tuple[EventType, ...]] = {
+    "Available": ("agent.login", "agent.unpaused"),
+    "Available (On Demand)": ("agent.login", "agent.unpaused"),
+    "On Break": ("agent.login", "agent.paused"),
+    "Logged Out": ("agent.logoff",),
+}
+
+
+def agent_status(fields: Mapping[str, str]) -> Iterator[tuple[EventType, str, dict[str, Any]]]:
+    """Read an agent's status; it holds in every queue. Who has no number is no telephone."""
+    found = AGENT.match(fields.get("CC-Agent", ""))
+    status = fields.get("CC-Agent-Status", "")
+    if not found or status not in AGENT_STATUS:
+        return
+    attrs = {"reason": status} if status == "On Break" else {}
+    for kind in AGENT_STATUS[status]:
+        more = attrs if kind == "agent.paused" else {}
+        yield kind, "", {"extension": found[1], "attrs": more}

@@ -1,0 +1,156 @@
+"""Logins and pauses of telephones: what a PBX says of its agents, folded by time.
+
+store ─▶ refold ─▶ AgentChange ─▶ announce. What stands is a function of the set of a telephone's
+events, its newest 500, so neither order nor repetition counts; what none of them tells of stays
+as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ingest.conn import Conn
+from ingest.events import CallEvent
+from ingest.queries import pauses as queries
+from ingest.queries.pauses import AgentMark, Telephone
+
+EVERYWHERE = ""
+"""The queue of a mark that is about a telephone in all queues."""
+
+AGENT_EVENTS = frozenset(("agent.paused", "agent.unpaused", "agent.login", "agent.logoff"))
+RANK = {"agent.logoff": 0, "agent.unpaused": 1, "agent.login": 2, "agent.paused": 3}
+"""At one instant, the end of the old is first."""
+MOST_EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChange:
+    """A committed change of what is known of one telephone."""
+
+    source: str
+    extension: str
+    queues: frozenset[str]
+    """The queues that it concerns: those told of, or all that it is known in."""
+
+
+@dataclass(slots=True)
+class _Since:
+    """A condition, and since when it is so."""
+
+    on: bool = False
+    at: datetime | None = None
+    reason: str | None = None
+
+    def begin(self, at: datetime, reason: str | None = None) -> None:
+        """Begin; a repetition keeps the first time, another reason begins anew."""
+        if not self.on or (reason and reason != self.reason):
+            self.on, self.at, self.reason = True, at, reason
+
+    def end(self, at: datetime) -> None:
+        if self.on or self.at is None:
+            self.on, self.at, self.reason = False, at, None
+
+
+def standing(
+    events: Iterable[CallEvent], known: Mapping[str, AgentMark] | None = None
+) -> dict[str, AgentMark]:
+    """Return queue → what stands, of one telephone; `known` is what stood so far.
+
+    What is said without a queue holds in all of them.
+    """
+    known = known or {}
+    ordered = sorted(
+        {event.event_id: event for event in events}.values(),
+        key=lambda e: (e.occurred_at, RANK[e.type], e.event_id.bytes),
+    )
+    telephone = next(((e.source, e.extension or "") for e in ordered), None)
+    if telephone is None:
+        return dict(known)
+    queues = {event.queue or EVERYWHERE for event in ordered} | set(known)
+    return {
+        queue: _mark(
+            telephone,
+            queue,
+            [event for event in ordered if not event.queue or event.queue == queue],
+            known.get(queue),
+        )
+        for queue in sorted(queues)
+    }
+
+
+def _mark(
+    telephone: Telephone, queue: str, told: list[CallEvent], known: AgentMark | None
+) -> AgentMark:
+    """Fold what concerns one queue."""
+    pause, login = _Since(), _Since()
+    for event in told:
+        match event.type:
+            case "agent.paused":
+                pause.begin(event.occurred_at, _reason(event))
+            case "agent.login":
+                login.begin(event.occurred_at)
+                if event.attrs.get("paused"):
+                    pause.begin(event.occurred_at, _reason(event))
+            case "agent.logoff":
+                login.end(event.occurred_at)
+                pause.end(event.occurred_at)
+            case _:
+                pause.end(event.occurred_at)
+    mark = known or AgentMark(telephone=telephone, queue=queue)
+    if login.at is not None:
+        mark = replace(mark, logged_in=login.on, login_at=login.at)
+    if pause.at is not None:
+        mark = replace(mark, paused=pause.on, paused_at=pause.at, reason=pause.reason)
+    return mark
+
+
+def _reason(event: CallEvent) -> str | None:
+    reason = event.attrs.get("reason")
+    return reason if isinstance(reason, str) and reason else None
+
+
+async def refold(conn: Conn, new: Iterable[CallEvent]) -> list[AgentChange]:
+    """Fold the telephones of new events; save and return those that changed. The caller commits."""
+    telephones = touched(new)
+    if not telephones:
+        return []
+    known = await queries.load(conn, telephones)
+    told = await queries.events(conn, telephones, limit=MOST_EVENTS)
+    changes: list[AgentChange] = []
+    written: list[AgentMark] = []
+    for telephone in telephones:
+        before = known.get(telephone, {})
+        after = standing(told.get(telephone, ()), before)
+        changed = [mark for queue, mark in after.items() if mark != before.get(queue)]
+        if changed:
+            written += changed
+            changes.append(_change(telephone, changed, after))
+    if written:
+        await queries.save(conn, written)
+    return changes
+
+
+async def current(conn: Conn, events: Iterable[CallEvent]) -> list[AgentChange]:
+    """Return the telephones of a batch as if they had changed: nobody knows whether they did."""
+    known = await queries.load(conn, touched(events))
+    return [_change(telephone, marks.values(), marks) for telephone, marks in known.items()]
+
+
+def touched(events: Iterable[CallEvent]) -> list[Telephone]:
+    """Return the telephones that these events say something of."""
+    return sorted({(e.source, e.extension) for e in events if e.extension and _is_agents(e)})
+
+
+def _is_agents(event: CallEvent) -> bool:
+    return event.type in AGENT_EVENTS
+
+
+def _change(
+    telephone: Telephone, changed: Iterable[AgentMark], known: Mapping[str, AgentMark]
+) -> AgentChange:
+    queues = {mark.queue for mark in changed}
+    if EVERYWHERE in queues:
+        queues = set(known)
+    return AgentChange(*telephone, frozenset(queues - {EVERYWHERE}))

@@ -1,0 +1,69 @@
+"""The page's wallboard: for whoever may see statistics, above the recent calls."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+from playwright.async_api import expect
+
+from tests.acceptance.test_rest import signed
+from tests.browser.window import DevGateway, Open
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+DIRECTOR, AGENT = 19, 2
+
+
+async def post(gateway: DevGateway, *events: dict[str, Any]) -> None:
+    """Tell what happens, as a PBX that only posts."""
+    state_dir: Path = gateway.state_dir  # type: ignore[attr-defined]
+    secret = (state_dir / "pbx_secret").read_text(encoding="ascii").strip()
+    now = datetime.now(UTC).isoformat()
+    body = orjson.dumps([{"occurred_at": now, **event} for event in events])
+    async with httpx2.AsyncClient(base_url=gateway.url) as http:
+        answer = await http.post(
+            "/v1/telephony/events", content=body, headers=signed(body, secret=secret)
+        )
+    assert answer.json()["accepted"] == len(events), answer.text
+
+
+async def test_the_wallboard_shows_who_waits_and_what_agents_do(
+    window: Open, dev_gateway: DevGateway
+) -> None:
+    """A caller comes and goes, an agent pauses; an agent's own page has no wallboard."""
+    queue, call = f"desk {uuid.uuid4().hex[:6]}", uuid.uuid4().hex
+    at_desk = {"extension": "103", "queue": queue}
+    await post(dev_gateway, {"type": "agent.login", **at_desk})
+    director, agent = await window(DIRECTOR), await window(AGENT, worker=1)
+
+    await director.by("tab-calls").click()
+    await agent.by("tab-calls").click()
+    block = director.page.locator(f"[data-queue='{queue}']")
+    await expect(block.get_by_test_id("wall-waiting")).to_have_text("0 waiting")
+    await expect(block.get_by_test_id("wall-counts")).to_have_text("1 free")
+    await post(
+        dev_gateway,
+        {"type": "call.started", "call_key": call, "leg_key": call},
+        {"type": "queue.entered", "call_key": call, "leg_key": call, "queue": queue},
+        {"type": "agent.paused", **at_desk, "attrs": {"reason": "lunch"}},
+    )
+
+    await expect(block.get_by_test_id("wall-waiting")).to_have_text("1 waiting")
+    await expect(block.get_by_test_id("wall-counts")).to_have_text("1 paused")
+    line = director.page.locator("[data-testid=wall-agent][data-employee-id='3']")
+    await expect(line).to_contain_text("Paused: lunch")
+    await expect(line).not_to_contain_text("Employee")
+    await expect(agent.by("wallboard")).to_be_hidden()
+    await post(
+        dev_gateway,
+        {"type": "leg.ended", "call_key": call, "leg_key": call},
+        {"type": "agent.logoff", **at_desk},
+    )
+    await expect(block.get_by_test_id("wall-waiting")).to_have_text("0 waiting")
+    await expect(block).to_contain_text("Today 0 of 1 answered")

@@ -1,0 +1,90 @@
+"""A worker whose telephony has one promise broken, in place of gateway.cli.worker.
+
+`python -m tests.faults.broken_calls NAME PARENT FD` shortens the times of connectors, patches the
+product and serves; `whole` breaks nothing. The product itself has no switch for any of this.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from gateway.cli import worker
+from gateway.telephony import pbxs
+from ingest.batch import Batcher, Waiting
+from ingest.conn import Conn
+from ingest.connectors.link import Timing
+from ingest.known import Known
+from ingest.queries import events
+from ingest.queries.events import Turn
+
+TIMING = Timing(
+    connect_s=2.0, quiet_s=2.0, answer_s=1.0, back_off_s=0.2, back_off_max_s=2.0, lease_s=4.0
+)
+"""Shorter than in production, in much the same proportions."""
+
+
+def whole() -> None:
+    """Break nothing."""
+
+
+def early_ack() -> None:
+    """Events are acknowledged before the COMMIT, and given up when it fails."""
+    store = Batcher._store
+
+    async def hasty(self: Batcher, batch: list[Waiting]) -> None:
+        for waiting in batch:
+            waiting.submission.settle(waiting.index, "accepted")
+        await store(self, batch)
+
+    Batcher._store = hasty  # type: ignore[method-assign]
+
+
+def no_dedupe() -> None:
+    """What comes again is stored again."""
+
+    async def all_new(conn: Conn) -> set[tuple[str, UUID]]:
+        rows = await conn.fetch(
+            """
+            -- broken_calls.all_new
+            SELECT DISTINCT source, event_id FROM staged_call_events
+            """
+        )
+        return {(row["source"], row["event_id"]) for row in rows}
+
+    events.keep_new = all_new
+
+
+def stale_calls() -> None:
+    """A node goes on with what it knows of a call, whatever others have stored of it since."""
+
+    def trust(self: Known, turns: Mapping[str, Turn]) -> None: ...
+
+    Known.check = trust  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A broken product, and the faults of a run that is aimed at it."""
+
+    patch: Callable[[], None]
+    kinds: tuple[str, ...] = ()
+
+
+VARIANTS: dict[str, Variant] = {
+    "early_ack": Variant(early_ack, ("restart_postgres", "kill_worker")),
+    "no_dedupe": Variant(no_dedupe, ("web_mute",)),
+    "stale_calls": Variant(stale_calls, ("pbx_cut", "web_cut")),
+}
+
+
+def main(name: str, parent: int, fds: list[int]) -> None:
+    pbxs.TIMING = TIMING
+    (VARIANTS[name].patch if name in VARIANTS else whole)()
+    worker.main(parent, fds)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), [int(fd) for fd in sys.argv[3:]])

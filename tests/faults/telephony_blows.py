@@ -1,0 +1,109 @@
+"""The faults that strike telephony: those of the laboratory, and what happens to PBXs.
+
+telephony ─▶ BLOWS[kind] ─▶ a context in which it is so.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+from tests.fakes.asterisk import FakeAsterisk
+from tests.faults import injector
+from tests.faults.proxy import Mode, Proxy
+from tests.faults.schedule import Fault
+from tests.faults.stage import Stage
+
+FLOOD = 10
+"""So many times more is said."""
+
+
+class Speaking(Protocol):
+    """The run: what PBXs say, and the way to the one that is listened to."""
+
+    speed: int
+    way: Proxy
+
+    @property
+    def exchange(self) -> FakeAsterisk: ...
+
+    async def restart_exchange(self) -> None: ...
+
+
+Blow = Callable[[Any, Stage, int, list[int]], AbstractAsyncContextManager[None]]
+
+
+def _way(mode: Mode) -> Blow:
+    @asynccontextmanager
+    async def blow(run: Speaking, _: Stage, __: int, trace: list[int]) -> AsyncIterator[None]:
+        before = run.way.touched
+        run.way.set(mode)
+        try:
+            yield
+        finally:
+            trace.append(run.way.touched - before)
+            run.way.set("open")
+
+    return blow
+
+
+@asynccontextmanager
+async def _restart_pbx(run: Speaking, _: Stage, __: int, trace: list[int]) -> AsyncIterator[None]:
+    trace.append(len(run.exchange.lines))
+    await run.restart_exchange()
+    yield
+    await run.exchange.start()
+
+
+@asynccontextmanager
+async def _flood(run: Speaking, _: Stage, __: int, trace: list[int]) -> AsyncIterator[None]:
+    run.speed = FLOOD
+    try:
+        yield
+    finally:
+        run.speed = 1
+        trace.append(FLOOD)
+
+
+def _of_the_laboratory(kind: str) -> Blow:
+    @asynccontextmanager
+    async def blow(_: Speaking, stage: Stage, worker: int, trace: list[int]) -> AsyncIterator[None]:
+        fault = Fault(0, kind, worker, 0.0, 0.0, ())
+        async with injector.BLOWS[kind](stage, fault, trace):
+            yield
+
+    return blow
+
+
+BLOWS: dict[str, Blow] = {
+    "pbx_cut": _way("cut"),
+    "pbx_half_open": _way("blackhole"),
+    "pbx_stall": _way("stall"),
+    "pbx_restart": _restart_pbx,
+    "flood": _flood,
+    "web_cut": _of_the_laboratory("client_cut"),
+    "web_mute": _of_the_laboratory("client_mute"),
+    "kill_worker": _of_the_laboratory("kill_worker"),
+    "stop_worker": _of_the_laboratory("stop_worker"),
+    "postgres_cut": _of_the_laboratory("postgres_cut"),
+    "terminate_backends": _of_the_laboratory("terminate_backends"),
+    "restart_postgres": _of_the_laboratory("restart_postgres"),
+}
+AIMED = frozenset({"kill_worker", "stop_worker", "postgres_cut"})
+"""They strike the worker that listens to the PBX: another one has to take over."""
+LASTS_S = {
+    "pbx_cut": (0.5, 3.0), "pbx_half_open": (1.0, 4.0), "pbx_stall": (1.0, 2.5),
+    "pbx_restart": (0.5, 3.0), "flood": (2.0, 4.0), "web_cut": (0.5, 2.0), "web_mute": (0.5, 2.0),
+    "kill_worker": (0.5, 2.0), "stop_worker": (2.0, 7.0), "postgres_cut": (1.0, 3.0),
+    "terminate_backends": (0.2, 0.5), "restart_postgres": (0.5, 2.0),
+}  # fmt: skip
+
+
+def choose(seed: int, kinds: set[str]) -> Iterator[tuple[str, float]]:
+    """Choose faults without end; each kind has its turn before any comes again."""
+    dice = random.Random(seed)
+    while True:
+        for kind in dice.sample(sorted(kinds), len(kinds)):
+            yield kind, round(dice.uniform(*LASTS_S[kind]), 1)

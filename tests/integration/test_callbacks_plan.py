@@ -1,0 +1,73 @@
+"""How PostgreSQL finds who is calling: never by reading all customers or all calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway import db
+from gateway.db import Conn
+from gateway.protocol.callbacks import MissedCallList
+from gateway.telephony.queries import lookup, missed
+
+NUMBERS = [f"+38067{place:07d}" for place in range(0, 2_000, 100)]
+WATCHED = ("call_sessions", "missed_calls", "clients", "client_contacts")
+
+
+@pytest.fixture
+async def conn(database: str) -> AsyncIterator[Conn]:
+    """Give a connection to a database with 10,000 customers, who called twice."""
+    connection = await db.connect(database, application_name="test-plans")
+    await connection.execute(
+        """
+        INSERT INTO demo_crm.clients (id, first_name, last_name)
+        SELECT 1000 + n, 'A', n::text FROM generate_series(0, 9999) AS n;
+        INSERT INTO demo_crm.client_contacts (client_id, kind, value)
+        SELECT 1000 + n, 'phone', '+38067' || lpad(n::text, 7, '0')
+          FROM generate_series(0, 9999) AS n;
+        INSERT INTO realtime.call_sessions
+               (id, source, version, direction, status, outcome, number_raw, number_e164,
+                started_at, ended_at, first_event_at, last_event_at)
+        SELECT gen_random_uuid(), 'main', 1, 'inbound', 'ended', 'missed', 'x',
+               '+38067' || lpad((n % 10000)::text, 7, '0'), now() - n * interval '1 s', now(),
+               now(), now()
+          FROM generate_series(0, 19999) AS n;
+        INSERT INTO realtime.missed_calls
+        SELECT id, source, 'x', number_e164, 'q' || number_e164, 'missed', started_at, ended_at, 9
+          FROM realtime.call_sessions;
+        ANALYZE;
+        """
+    )
+    yield connection
+    await connection.close()
+
+
+async def rows_read_in_order(conn: Conn) -> int:
+    """Return how many rows of the large tables were read without an index."""
+    await conn.execute("SELECT pg_stat_force_next_flush()")
+    found: int = await conn.fetchval(
+        "SELECT sum(seq_tup_read) FROM pg_stat_all_tables WHERE relname = ANY ($1::text[])",
+        list(WATCHED),
+    )
+    return found
+
+
+async def test_large_tables_are_read_by_index_only(conn: Conn) -> None:
+    """The screen-pop of twenty calls, a look-up and the lists, with plans new and kept."""
+    before = await rows_read_in_order(conn)
+
+    for _ in range(8):
+        assert len(await lookup.customers(conn, NUMBERS)) == 20
+        contacts = await lookup.contacts(conn, NUMBERS)
+        assert [len(one.calls) for one in contacts.values()] == [2] * 20
+        found = await lookup.look(conn, [(NUMBERS[3], "exact")], extension=None)
+        assert (len(found.candidates), len(found.contacts.calls)) == (1, 2)
+        for asked in (
+            MissedCallList(number=NUMBERS[5]),
+            MissedCallList(queue=f"q{NUMBERS[5]}"),
+        ):
+            assert len(await missed.page(conn, asked, after=None, limit=51)) == 2
+        assert len(await missed.page(conn, MissedCallList(), after=None, limit=51)) == 51
+
+    assert await rows_read_in_order(conn) == before

@@ -1,0 +1,76 @@
+"""Calls that a node stored last are not read back, and nothing depends on that."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.db import Pool
+from ingest import CallEvent, Pipeline
+from ingest.queries import events as queries
+from tests.integration.ingest_tools import (
+    SETTINGS,
+    SOME,
+    Heard,
+    anonymous,
+    stored_calls,
+)
+from tests.unit.call_truth import calls_of, events_of_recording
+
+
+async def submit_in_pieces(pipeline: Pipeline, events: list[CallEvent], size: int) -> None:
+    for first in range(0, len(events), size):
+        await pipeline.submit(events[first : first + size])
+
+
+async def test_a_call_in_progress_is_not_read_back(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that stores a call piece by piece asks for its events not once."""
+    events = events_of_recording(SOME[0])
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("events were read back")
+
+    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+        with monkeypatch.context() as patched:
+            patched.setattr(queries, "load", refuse)
+            await submit_in_pieces(pipeline, events, 5)
+
+    assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
+
+
+@pytest.mark.parametrize("remembered", [0, 30])
+async def test_little_memory_changes_nothing(remembered: int, pool: Pool) -> None:
+    """With room for no event, or for less than one call, every call is what it is."""
+    events = events_of_recording(SOME[4])
+    random.Random(1).shuffle(events)
+    settings = replace(SETTINGS, remembered_events=remembered)
+
+    async with Pipeline(pool, announce=Heard(), settings=settings) as pipeline:
+        await submit_in_pieces(pipeline, events, 7)
+
+    assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
+
+
+async def test_a_failed_batch_is_not_remembered(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a batch has noted before its transaction failed is not taken for stored."""
+    events = events_of_recording(SOME[0])
+    insert, failing = queries.insert, iter([False, True, False])
+
+    async def fragile(conn: Any, new: Any) -> None:
+        await insert(conn, new)
+        if next(failing, False):
+            raise TimeoutError
+
+    monkeypatch.setattr(queries, "insert", fragile)
+    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+        await submit_in_pieces(pipeline, events, 10)
+
+    assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
+    assert pipeline.metrics.retries == 1

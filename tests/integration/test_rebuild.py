@@ -1,0 +1,178 @@
+"""Calls made anew from their stored events: whatever was wrong in the rows comes right."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import datetime, timedelta
+
+from gateway.db import Pool
+from ingest import IngestSettings, Pipeline, Rebuilt, rebuild, shift
+from tests.integration.ingest_tools import SETTINGS, Heard, anonymous, held_back, stored_calls
+from tests.unit.call_truth import calls_of, events_of_recording
+
+RECORDED = (
+    "l03_abandon_while_ringing",
+    "l10_blind_transfer_to_queue",
+    "l22_queue_full_join_empty_leave_empty",
+    "s05_sip_attended_transfer",
+)
+CORRUPTIONS = (
+    "UPDATE realtime.call_sessions SET outcome = 'failed', talk_ms = 1 WHERE outcome = 'answered'",
+    "DELETE FROM realtime.call_legs WHERE position = 1",
+    "UPDATE realtime.call_legs SET ended_reason = 'lost' WHERE position = 0",
+    "INSERT INTO realtime.queue_stints (call_id, position, queue, entered_at)"
+    " SELECT id, 5, 'nowhere', started_at FROM realtime.call_sessions WHERE merged_into IS NULL",
+    "DELETE FROM realtime.missed_calls",
+)
+
+
+async def snapshot(pool: Pool) -> dict[str, list[tuple[object, ...]]]:
+    """Return every row of the calls, but for their versions and when they were written."""
+    tables = {
+        "call_sessions": "to_jsonb(t) - 'version' - 'updated_at'",
+        "call_legs": "to_jsonb(t)",
+        "queue_stints": "to_jsonb(t)",
+        "missed_calls": "to_jsonb(t)",
+    }
+    return {
+        table: [
+            tuple(row)
+            for row in await pool.fetch(f"SELECT {what}::text FROM realtime.{table} t ORDER BY 1")
+        ]
+        for table, what in tables.items()
+    }
+
+
+async def rebuilt(pool: Pool, **chosen: object) -> Rebuilt:
+    """Rebuild to the end, and return what was said last."""
+    most = IngestSettings().max_call_events
+    steps = rebuild(pool, max_call_events=most, **chosen)  # type: ignore[arg-type]
+    return ([Rebuilt()] + [step async for step in steps])[-1]
+
+
+async def versions(pool: Pool) -> list[int]:
+    rows = await pool.fetch("SELECT version FROM realtime.call_sessions ORDER BY id")
+    return [row["version"] for row in rows]
+
+
+async def corrupt(pool: Pool) -> None:
+    for statement in CORRUPTIONS:
+        await pool.execute(statement)
+
+
+async def filled(pool: Pool) -> None:
+    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+        for name in RECORDED:
+            await pipeline.submit(events_of_recording(name))
+
+
+async def test_wrong_rows_come_right_and_right_ones_are_not_written(pool: Pool) -> None:
+    """Outcomes, legs, stints, missed calls: as the live fold left them; the second run rests."""
+    await filled(pool)
+    before = await snapshot(pool)
+    idle = await rebuilt(pool)
+    old = await versions(pool)
+    await corrupt(pool)
+
+    first = await rebuilt(pool)
+    after, raised = await snapshot(pool), await versions(pool)
+    second = await rebuilt(pool)
+
+    assert (idle.looked_at, idle.changed, idle.left) == (7, 0, 0)
+    assert (first.looked_at, first.changed, first.left) == (7, 7, 0)
+    assert after == before
+    assert raised != old
+    assert (second.looked_at, second.changed) == (7, 0)
+    assert await versions(pool) == raised
+    wanted = [call for name in RECORDED for call in calls_of(events_of_recording(name))]
+    wanted.sort(key=lambda call: call.started_at)
+    assert anonymous(await stored_calls(pool)) == anonymous(wanted)
+
+
+async def test_only_a_missing_entry_in_the_list_of_missed_calls_is_put_back(pool: Pool) -> None:
+    """The call itself was right: it is not written, and its version stays."""
+    await filled(pool)
+    before, old = await snapshot(pool), await versions(pool)
+    await pool.execute("DELETE FROM realtime.missed_calls WHERE number_e164 = '+380501112233'")
+    await pool.execute(
+        "INSERT INTO realtime.missed_calls (call_id, source, outcome, started_at, ended_at)"
+        " SELECT id, source, 'missed', started_at, ended_at FROM realtime.call_sessions"
+        " WHERE outcome = 'answered' AND merged_into IS NULL LIMIT 1"
+    )
+
+    done = await rebuilt(pool)
+
+    assert done.changed == 2
+    assert await snapshot(pool) == before
+    assert await versions(pool) == old
+
+
+async def test_only_the_calls_asked_for_are_looked_at(pool: Pool) -> None:
+    """By time and by PBX; a call whose events are gone stays as it is."""
+    await filled(pool)
+    calls = await stored_calls(pool)
+    began: list[datetime] = [call.started_at for call in calls]
+    await pool.execute("DELETE FROM realtime.call_events WHERE call_id = $1", calls[0].id)
+    await pool.execute(
+        "DELETE FROM realtime.call_events WHERE call_id = $1 AND occurred_at = $2",
+        calls[1].id,
+        calls[1].started_at,
+    )
+    await corrupt(pool)
+    gone = [await pool.fetchval("SELECT outcome FROM realtime.call_sessions WHERE id = $1", c.id)
+            for c in calls[:2]]  # fmt: skip
+
+    assert (await rebuilt(pool, source="another")).looked_at == 0
+    assert (await rebuilt(pool, since=began[-1] + timedelta(seconds=1))).looked_at == 0
+    last = await rebuilt(pool, since=began[-1])
+    rest = await rebuilt(pool, until=began[-1])
+
+    assert (last.looked_at, last.changed, last.left) == (1, 1, 0)
+    assert (rest.looked_at, rest.changed, rest.left) == (len(calls) - 1, len(calls) - 3, 2)
+    assert gone == [
+        await pool.fetchval("SELECT outcome FROM realtime.call_sessions WHERE id = $1", c.id)
+        for c in calls[:2]
+    ]
+
+
+async def test_it_takes_turns_with_live_ingest(pool: Pool, database: str) -> None:
+    """It waits for a batch that is being stored, and the next batch folds on top of it."""
+    events = events_of_recording(RECORDED[1])
+    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+        await pipeline.submit(events[: len(events) // 2])
+        await pool.execute("UPDATE realtime.call_sessions SET queue = 'wrong'")
+
+        async with held_back(database) as waiting:
+            rebuilding = asyncio.create_task(rebuilt(pool))
+            await waiting()
+            assert await pool.fetchval("SELECT queue FROM realtime.call_sessions") == "wrong"
+        done = await rebuilding
+        await pipeline.submit(events[len(events) // 2 :])
+
+    assert done.changed == 1
+    assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
+
+
+async def test_the_command_tells_what_it_did(pool: Pool, database: str) -> None:
+    """`gateway replay --rebuild`: how many were looked at and changed; or what is wrong."""
+    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+        await pipeline.submit(shift(events_of_recording(RECORDED[0]), timedelta(days=-1)))
+    await pool.execute("UPDATE realtime.call_sessions SET outcome = 'failed'")
+
+    async def run(*words: str) -> tuple[int | None, str]:
+        running = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", "replay", "--rebuild", *words,
+            env={**os.environ, "GATEWAY_DATABASE_URL": database, "COLUMNS": "200"},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await running.communicate()
+        return running.returncode, said.decode()
+
+    (code, said), (wrong, why) = await asyncio.gather(run(), run("--since", "yesterday"))
+
+    assert code == 0
+    assert "1 calls looked at, 1 changed, 0 left alone" in said
+    assert await pool.fetchval("SELECT outcome FROM realtime.call_sessions") == "abandoned"
+    assert (wrong, "--since: a moment with its offset" in why) == (2, True)

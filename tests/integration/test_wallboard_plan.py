@@ -1,0 +1,138 @@
+"""How PostgreSQL goes about the live statements, and that they count what the statistics count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gateway import db
+from gateway.db import Conn
+from gateway.telephony import agents, wallboard
+from gateway.telephony.queries import agents as agent_queries
+from gateway.telephony.queries import queues, stats_queues
+from gateway.telephony.queries.stats import Asked
+from loadtests.made_calls import QUEUES, Maker
+from loadtests.queries import callstats
+
+LARGE = {"call_sessions", "queue_stints", "call_legs"}
+
+
+@pytest.fixture
+async def conn(database: str) -> AsyncIterator[Conn]:
+    """Give a connection to a database with 4,000 calls of four days, up to now."""
+    connection = await db.connect(database, application_name="test-wallboard")
+    maker = Maker(3, datetime.now(UTC) - timedelta(days=4), 4, numbers=500)
+    for made in maker.batches(4_000):
+        await callstats.store(connection, made)
+    await connection.execute(
+        "INSERT INTO realtime.agent_marks (source, extension, queue, logged_in, paused)"
+        " SELECT 'main', (100 + n)::text, 'sales', true, n % 3 = 0 FROM generate_series(1, 9) AS n"
+    )
+    await callstats.settle(connection)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+class Explaining:
+    """Stands in for a connection: explains what it is asked, with its real arguments."""
+
+    def __init__(self, conn: Conn) -> None:
+        self._conn = conn
+        self.plan: dict[str, Any] = {}
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        """Explain the statement."""
+        found = await self._conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", *arguments)
+        self.plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+        return []
+
+    def reads(self) -> Iterator[tuple[str, str, float]]:
+        """Return (table, how, rows that were looked at) of everything that was read."""
+        waiting = [self.plan]
+        while waiting:
+            node = waiting.pop()
+            waiting += node.get("Plans", ())
+            if "Relation Name" in node:
+                seen = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+                yield node["Relation Name"], node["Node Type"], seen * node["Actual Loops"]
+
+
+def day(now: datetime) -> dict[str, Any]:
+    """Return the last 24 hours as what is counted."""
+    return {
+        "since": now - timedelta(days=1), "until": now + timedelta(hours=1),
+        "threshold_ms": wallboard.THRESHOLD_MS, "short_ms": wallboard.SHORT_MS,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_only_todays_stays_and_what_goes_on_are_read(conn: Conn, mode: str) -> None:
+    """No table is gone through, whatever it holds of other days; a queue costs at most its day.
+
+    Of so few rows PostgreSQL reads all of the day for each queue, of many only the queue's own.
+    """
+    await conn.execute(f"SET plan_cache_mode = {mode}")
+    today = await conn.fetchval(
+        "SELECT count(*) FROM realtime.queue_stints WHERE entered_at > now() - interval '1 day'"
+    )
+    explaining: Any = Explaining(conn)
+
+    await queues.live(explaining, list(QUEUES), **day(datetime.now(UTC)))
+    counted = list(explaining.reads())
+    await agent_queries.read(explaining, [1, 2], list(QUEUES), spread=True)
+    looked = list(explaining.reads())
+
+    for table, how, rows in counted + looked:
+        assert not (table in LARGE and how == "Seq Scan"), (table, how)
+        assert table != "call_sessions" or rows < 200, (table, how, rows)
+    stays = sum(rows for table, _, rows in counted if table == "queue_stints")
+    assert 0 < stays < today * len(QUEUES) + 200
+
+
+async def test_a_day_counts_what_the_statistics_of_that_day_count(conn: Conn) -> None:
+    """Two statements that were written apart say the same of each queue."""
+    now = datetime.now(UTC)
+    what = day(now)
+    asked = Asked(**what, tz="UTC", direction=None, queue=None, agent_id=None)
+    names = ("offered", "answered", "abandoned", "short_abandoned", "answered_in_time")
+
+    live = await queues.live(conn, [*QUEUES, "nobody's"], **what)
+    counted = await stats_queues.read(conn, asked, limit=100)
+
+    shown = {row["queue"]: {name: row[name] for name in names} for row in live}
+    assert shown.pop("nobody's") == dict.fromkeys(names, 0)
+    assert shown == {row["queue"]: {name: row[name] for name in names} for row in counted}
+    assert await queues.names(conn, after="", limit=100) == sorted(QUEUES)
+    assert await queues.names(conn, after="parts", limit=2) == ["sales", "service"]
+
+
+async def test_agents_are_counted_by_telephone_where_nobody_has_it(conn: Conn) -> None:
+    """Employees stand once with all their telephones; a telephone of nobody is an agent, too."""
+    found = await agents.look(conn, [], ["sales"])
+    members = [agent for agent in found if "sales" in {told.queue for told in agent.person.told}]
+    counted = agents.count(found, "sales")
+
+    assert len(members) == 9
+    assert {agent.employee_id for agent in members} == {1, 2, 3, 4, 5, None}
+    assert counted.total >= 9
+    parts = counted.available + counted.ringing + counted.talking + counted.wrap_up
+    assert parts + counted.paused == counted.total
+    assert counted.paused <= 3
+
+
+def test_a_day_begins_at_its_own_midnight() -> None:
+    """Also where clocks change, and where there is no midnight: Santiago skips it in September."""
+    kyiv = wallboard.today("Europe/Kyiv", datetime(2026, 3, 29, 12, tzinfo=UTC))
+    santiago = wallboard.today("America/Santiago", datetime(2026, 9, 6, 12, tzinfo=UTC))
+    before = wallboard.today("America/Santiago", datetime(2026, 9, 5, 12, tzinfo=UTC))
+
+    assert kyiv.until - kyiv.since == timedelta(hours=23)
+    assert kyiv.since == datetime(2026, 3, 28, 22, tzinfo=UTC)
+    assert santiago.since == before.until
+    assert santiago.until == datetime(2026, 9, 7, 3, tzinfo=UTC)

@@ -1,0 +1,50 @@
+"""Another installation's calls: each folds to what was expected of it there, in any order."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import orjson
+import pytest
+
+from tests.unit.cacofonisk import FOLDER, Judged, Scenario, differences, scenarios
+from tests.unit.call_truth import calls_of
+
+SCENARIOS = scenarios()
+SHUFFLES = int(os.environ.get("SHUFFLES", "20"))
+"""200 and more when asked for."""
+
+pytestmark = pytest.mark.skipif(
+    not SCENARIOS, reason=f"{FOLDER.name} is not beside this repository"
+)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("by_clock", [False, True], ids=["1ms", "clock"])
+def test_a_stream_from_elsewhere_folds_to_what_was_expected(
+    scenario: Scenario, by_clock: bool
+) -> None:
+    """One call; who rang, answered and talked with whom, transfers, and no false missed call."""
+    judged = Judged(scenario, scenario.events(by_clock=by_clock))
+
+    assert len(judged.calls) == 1
+    assert not differences(judged)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_stream_from_elsewhere_folds_alike_in_any_order(scenario: Scenario) -> None:
+    """Shuffled, with random repeats: the same calls, byte for byte."""
+    events = scenario.events()
+    expected = orjson.dumps(calls_of(events))
+    dice = random.Random(scenario.name)
+
+    for _ in range(SHUFFLES):
+        shuffled = events + dice.choices(events, k=dice.randrange(len(events)))
+        dice.shuffle(shuffled)
+        assert orjson.dumps(calls_of(shuffled)) == expected
+
+
+def test_all_of_what_was_expected_is_compared() -> None:
+    """Twenty-five sequences, each of another stream, none left out."""
+    assert len({scenario.name for scenario in SCENARIOS}) == 25

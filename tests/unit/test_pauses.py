@@ -1,0 +1,229 @@
+"""What an agent's PBX said last stands, in whatever order and how often it came."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from ingest.connectors.ami_messages import AmiParser
+from ingest.connectors.snapshot import Held, Member, Snapshot, catch_up
+from ingest.events import CallEvent
+from ingest.normalise.asterisk import AsteriskNormaliser
+from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
+from ingest.normalise.freeswitch import FreeswitchNormaliser
+from ingest.pauses import standing
+from ingest.queries.pauses import AgentMark
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+NOTHING = Held()
+
+
+def at(minute: float) -> datetime:
+    return NOON + timedelta(minutes=minute)
+
+
+def said(what: str, minute: float, queue: str | None = "sales", **attrs: Any) -> CallEvent:
+    """Make an event of telephone 101."""
+    return CallEvent(
+        event_id=uuid4(), source="pbx", type=f"agent.{what}",  # type: ignore[arg-type]
+        occurred_at=at(minute), queue=queue, extension="101", attrs=attrs,
+    )  # fmt: skip
+
+
+def mark(queue: str = "sales", **fields: Any) -> AgentMark:
+    return AgentMark(telephone=("pbx", "101"), queue=queue, **fields)
+
+
+STORIES = {
+    "pauses that repeat are one": (
+        [said("paused", 1, reason="lunch"), said("paused", 2, reason="lunch"), said("paused", 3)],
+        {"sales": mark(paused=True, paused_at=at(1), reason="lunch")},
+    ),
+    "ends that repeat are one": (
+        [said("paused", 1), said("unpaused", 2), said("unpaused", 4)],
+        {"sales": mark(paused_at=at(2))},
+    ),
+    "after its end a pause begins anew": (
+        [said("paused", 1), said("unpaused", 3), said("paused", 5)],
+        {"sales": mark(paused=True, paused_at=at(5))},
+    ),
+    "another reason is another pause": (
+        [said("paused", 1, reason="wrapup"), said("paused", 2, reason="lunch")],
+        {"sales": mark(paused=True, paused_at=at(2), reason="lunch")},
+    ),
+    "at one instant the old ends first": (
+        [said("unpaused", 5), said("paused", 5), said("paused", 1)],
+        {"sales": mark(paused=True, paused_at=at(5))},
+    ),
+    "who logs off pauses no longer": (
+        [said("login", 1), said("paused", 2), said("logoff", 3)],
+        {"sales": mark(logged_in=False, login_at=at(3), paused_at=at(3))},
+    ),
+    "without a queue it is said of all": (
+        [said("login", 0), said("paused", 1), said("unpaused", 2, None)],
+        {
+            "": mark("", paused_at=at(2)),
+            "sales": mark(logged_in=True, login_at=at(0), paused_at=at(2)),
+        },
+    ),
+    "one queue is taken up again": (
+        [said("login", 0), said("paused", 1, None), said("unpaused", 2)],
+        {
+            "": mark("", paused=True, paused_at=at(1)),
+            "sales": mark(logged_in=True, login_at=at(0), paused_at=at(2)),
+        },
+    ),
+    "who joins a queue may be paused already": (
+        [said("login", 1, paused=True, reason="late")],
+        {"sales": mark(logged_in=True, login_at=at(1), paused=True, paused_at=at(1),
+                       reason="late")},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_what_stands_does_not_depend_on_the_order(story: str) -> None:
+    """Every permutation, with repetitions, and arriving one by one, leads to the same."""
+    events, expected = STORIES[story]
+
+    for order in itertools.permutations(events):
+        assert standing([*order, random.choice(events)]) == expected
+        known: dict[str, AgentMark] = {}
+        for count in range(1, len(order) + 1):
+            known = standing(order[:count], known)
+        assert known == expected
+
+
+def test_what_is_not_told_of_stays() -> None:
+    """Of a login too old to be read again the row still knows."""
+    known = {"sales": mark(logged_in=True, login_at=at(-9_000)), "other": mark("other")}
+
+    found = standing([said("paused", 1)], known)
+
+    assert found["sales"].logged_in
+    assert found["sales"].paused
+    assert found["other"] == known["other"]
+
+
+def ami(normaliser: AsteriskNormaliser, **fields: str) -> list[CallEvent]:
+    raw = "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
+    (message,) = AmiParser().feed(raw.encode())
+    return normaliser.events(message, NOON)
+
+
+def test_asterisk_tells_who_joins_a_queue_and_who_signs_in() -> None:
+    """Members by their telephone, agents of AgentLogin by their number."""
+    normaliser = AsteriskNormaliser("pbx")
+    member = {"Queue": "sales", "Interface": "Local/101@agents/n"}
+
+    (added,) = ami(normaliser, Event="QueueMemberAdded", Paused="0", **member)
+    (paused,) = ami(normaliser, Event="QueueMemberAdded", Paused="1", PausedReason="late", **member)
+    (removed,) = ami(normaliser, Event="QueueMemberRemoved", **member)
+    (agent,) = ami(normaliser, Event="AgentLogin", Agent="102", Channel="PJSIP/102-1", Uniqueid="1")
+    (watched,) = ami(
+        normaliser, Event="QueueMemberAdded", Queue="sales", Interface="Agent/7",
+        StateInterface="PJSIP/103",
+    )  # fmt: skip
+
+    assert (added.type, added.queue, added.extension) == ("agent.login", "sales", "101")
+    assert "paused" not in added.attrs
+    assert (paused.attrs["paused"], paused.attrs["reason"]) == (True, "late")
+    assert (removed.type, removed.extension) == ("agent.logoff", "101")
+    assert (agent.type, agent.extension, agent.keys) == ("agent.login", "102", ())
+    assert watched.extension == "103"
+
+
+def test_freeswitch_tells_an_agents_status() -> None:
+    """It holds in every queue; an agent without a number is nobody's telephone."""
+    normaliser = FreeswitchNormaliser("fs")
+    told = {"Event-Name": "CUSTOM", "Event-Subclass": "callcenter::info",
+            "CC-Action": "agent-status-change", "Core-UUID": "c", "Event-Sequence": "7",
+            "CC-Agent": "1001@default"}  # fmt: skip
+
+    def types(**changes: str) -> list[tuple[str, str | None]]:
+        events = normaliser.events({**told, **changes}, NOON)
+        assert len({event.event_id for event in events}) == len(events)
+        return [(event.type, event.extension) for event in events]
+
+    assert types(**{"CC-Agent-Status": "Available"}) == [
+        ("agent.login", "1001"), ("agent.unpaused", "1001"),
+    ]  # fmt: skip
+    assert types(**{"CC-Agent-Status": "On Break"})[1] == ("agent.paused", "1001")
+    assert types(**{"CC-Agent-Status": "Logged Out"}) == [("agent.logoff", "1001")]
+    assert types(**{"CC-Agent-Status": "Available", "CC-Agent": "anna"}) == []
+    assert types(**{"CC-Agent-Status": "Dancing"}) == []
+
+
+def snapshot(*members: Member) -> Snapshot:
+    return Snapshot(taken_at=at(10), members=members)
+
+
+def caught(taken: Snapshot, before: Held, now: Held) -> list[tuple[str, str, datetime]]:
+    """Return (type, extension, time) of what a snapshot tells."""
+    events = catch_up(taken, source="pbx", before=before, now=now, since=None)
+    again = catch_up(taken, source="pbx", before=before, now=now, since=None)
+    assert [event.event_id for event in events] == [event.event_id for event in again]
+    assert {event.time_quality for event in events} <= {"derived"}
+    return [(event.type, str(event.extension), event.occurred_at) for event in events]
+
+
+def test_a_snapshot_tells_what_changed_unheard() -> None:
+    """Who came, paused, came back and left while nobody listened; nothing of the others."""
+    marks = {
+        ("101", "sales"): mark(logged_in=True),
+        ("102", "sales"): mark(logged_in=True, paused=True, paused_at=at(1), reason="lunch"),
+        ("103", "sales"): mark(logged_in=True),
+        ("104", "sales"): mark(logged_in=True, paused=True, paused_at=at(2)),
+    }
+    held = Held(marks=marks)
+    taken = snapshot(
+        Member(extension="101", queue="sales", paused=True, reason="lunch", paused_at=at(4)),
+        Member(extension="102", queue="sales", paused=False),
+        Member(extension="104", queue="sales", paused=True, paused_at=at(2)),
+        Member(extension="105", queue="sales", paused=False, login_at=at(5)),
+    )
+
+    assert caught(taken, held, held) == [
+        ("agent.paused", "101", at(4)),
+        ("agent.unpaused", "102", at(10)),
+        ("agent.login", "105", at(5)),
+        ("agent.logoff", "103", at(10)),
+    ]
+    assert caught(Snapshot(taken_at=at(10)), held, held) == []
+
+
+def test_what_was_heard_meanwhile_is_newer_than_the_answer() -> None:
+    """An agent who paused between question and answer is not called back by the answer."""
+    before = Held(marks={("101", "sales"): mark(logged_in=True)})
+    now = Held(marks={("101", "sales"): mark(logged_in=True, paused=True, paused_at=at(9))})
+
+    assert caught(snapshot(Member(extension="101", queue="sales", paused=False)), before, now) == []
+
+
+def test_asterisks_list_of_members_is_read() -> None:
+    """Paused since when and why; a time of 0 is none; what is no telephone is left out."""
+    asking = AsteriskSnapshot("pbx", "t")
+    told = (
+        ("101", "Paused: 1\r\nPausedReason: Lunch\r\nLastPause: 1772452800\r\nLoginTime: 0"),
+        ("102", "Paused: 0\r\nLastPause: 1772452800\r\nLoginTime: 1772450000"),
+        ("trunk", "Paused: 0"),
+    )
+    for extension, more in told:
+        raw = (
+            "Event: QueueMember\r\nActionID: t-QueueStatus\r\nQueue: sales\r\n"
+            f"Location: PJSIP/{extension}\r\n{more}\r\n\r\n"
+        )
+        (message,) = AmiParser().feed(raw.encode())
+        assert asking.take(message)
+
+    first, second = asking.result(NOON).members or ()
+
+    assert (first.extension, first.paused, first.reason) == ("101", True, "Lunch")
+    assert (first.paused_at, first.login_at) == (datetime(2026, 3, 2, 12, tzinfo=UTC), None)
+    assert (second.paused, second.paused_at) == (False, None)
+    assert second.login_at is not None

@@ -1,0 +1,113 @@
+"""What watchers are told: only news, and what one was shown that the others were not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from gateway.protocol import QueueAgents, QueueLive, QueueToday, ServiceLevel
+from gateway.sockets.queue_news import QueueNews
+from gateway.sockets.watching import Times, Watching
+from gateway.telephony.agents import judge
+from gateway.telephony.queries.agents import Person, Told
+from gateway.telephony.wallboard import Shown
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def queue(waiting: int, version: int) -> QueueLive:
+    """Return a state of the queue sales."""
+    level = ServiceLevel(method="sl6", formula="", threshold_s=20, value=None)
+    return QueueLive(
+        queue="sales", waiting=waiting, talking=0, version=version,
+        agents=QueueAgents(total=0, available=0, ringing=0, talking=0, wrap_up=0, paused=0),
+        today=QueueToday(since=NOON, offered=0, answered=0, abandoned=0, short_abandoned=0,
+                         service_level=level),
+    )  # fmt: skip
+
+
+def agent(version: int, *, paused: bool = False, queue: str = "sales") -> Person:
+    told = Told(queue=queue, logged_in=True, login_at=NOON, paused=paused, reason=None,
+                paused_at=NOON)  # fmt: skip
+    return Person(employee_id=1, calls=(), told=(told,), quiet_since=None, version=version)
+
+
+def test_a_queue_is_told_once_however_often_it_is_read() -> None:
+    """A later look at the same is no news, and each zone has watchers of its own."""
+    news = QueueNews()
+
+    first = news.of_queues({"UTC": [queue(1, 10)], "Asia/Tokyo": [queue(1, 10)]})
+    again = news.of_queues({"UTC": [queue(1, 20)]})
+    changed = news.of_queues({"UTC": [queue(2, 30)]})
+
+    assert first.keys() == {"UTC", "Asia/Tokyo"}
+    assert again == {}
+    assert b'"waiting":2' in changed["UTC"]["sales"]
+
+
+def test_what_a_newcomer_was_shown_and_others_were_not_is_told_to_all() -> None:
+    """Else whoever was shown one who waits would see him for ever, once he has gone again."""
+    news = QueueNews()
+    news.of_queues({"UTC": [queue(0, 10)]})
+
+    assert news.shown("UTC", [queue(1, 20)]) == {"sales"}
+    assert news.of_queues({"UTC": [queue(0, 30)]}).keys() == {"UTC"}
+    assert news.shown("UTC", [queue(0, 40)]) == set()
+    assert news.of_queues({"UTC": [queue(0, 50)]}) == {}
+
+
+def test_an_agent_is_told_to_the_queues_that_they_left_too() -> None:
+    """Of an unchanged agent there is no news; a moved one concerns the queue of before."""
+    news = QueueNews()
+
+    first = news.of_agent(judge(agent(1)))
+    same = news.of_agent(judge(agent(2)))
+    moved = news.of_agent(judge(agent(3, queue="support")))
+
+    assert first is not None
+    assert first[1] == {"sales"}
+    assert same is None
+    assert moved is not None
+    assert moved[1] == {"sales", "support"}
+    assert news.shown_agents([judge(agent(4)).state()]) == {1}
+    assert news.people == []
+
+
+def test_what_nobody_watches_is_forgotten() -> None:
+    """Queues by zone and name, agents by number."""
+    news = QueueNews()
+    news.of_queues({"UTC": [queue(1, 1)], "Asia/Tokyo": [queue(1, 1)]})
+    news.of_agent(judge(agent(1)))
+
+    news.keep(lambda tz, _: tz == "UTC", lambda _: False)
+
+    assert news.of_queues({"UTC": [queue(1, 2)], "Asia/Tokyo": [queue(1, 2)]}).keys() == {
+        "Asia/Tokyo"
+    }
+    assert news.people == []
+
+
+def test_time_alone_makes_a_wait_too_long_and_a_new_day() -> None:
+    """Each is said once; nothing is waited for that nobody watches."""
+    times, now = Times(), datetime.now(UTC)
+    times.watch("UTC")
+    late = Shown(replace(queue(1, 1)), now + timedelta(seconds=5))
+    times.mind([late])
+
+    assert 4 < times.left_s(60) <= 5
+    assert times.passed(now) == (set(), False)
+    assert times.passed(now + timedelta(seconds=6)) == ({"sales"}, False)
+    assert times.passed(now + timedelta(days=1)) == (set(), True)
+    assert times.passed(now + timedelta(days=1)) == (set(), False)
+    times.keep(set())
+    assert times.left_s(60) == 60
+
+
+def test_all_queues_cover_any() -> None:
+    """And some cover those that are among them."""
+    everything = Watching(None, agents=False, calls=False, tz="UTC")
+    some = Watching(frozenset(("sales",)), agents=False, calls=False, tz="UTC")
+
+    assert everything.covers(())
+    assert some.covers(("support", "sales"))
+    assert not some.covers(("support",))
