@@ -37,7 +37,7 @@ from gateway.rest import (
     wallboard,
 )
 from gateway.rest.body_limit import BodyLimit
-from gateway.rest.depends import Throttle
+from gateway.rest.depends import ANSWERS, Throttle
 from gateway.rest.errors import RefusalBody
 from gateway.rest.headers import SecurityHeaders
 from gateway.settings import Settings
@@ -71,7 +71,7 @@ for clients that only ask. Every list has a hard maximum and a cursor; every ref
 
 
 class Described(FastAPI):
-    """Describes what all refusals look like once.
+    """Describes what all refusals look like once, and each answer.
 
     Given as a model, FastAPI makes ten validators of it for each route: 2 s at the first request.
     """
@@ -79,13 +79,20 @@ class Described(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
         said: dict[str, Any] = super().openapi()
-        _, shared = TypeAdapter.json_schemas(
-            [("body", "serialization", TypeAdapter(RefusalBody))],
+        bodies = {"RefusalBody": RefusalBody, **ANSWERS}
+        of, shared = TypeAdapter.json_schemas(
+            [(name, "serialization", TypeAdapter(body)) for name, body in bodies.items()],
             ref_template="#/components/schemas/{model}",
         )
         schemas = said.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(shared["$defs"])
+        for name, schema in {**shared["$defs"], **_by_name(of)}.items():
+            schemas.setdefault(name, schema)
         return said
+
+
+def _by_name(of: dict[tuple[str, Any], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the schemas that stand for themselves: of whatever no other one refers to."""
+    return {name: schema for (name, _), schema in of.items() if "$ref" not in schema}
 
 
 def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
