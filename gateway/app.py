@@ -172,6 +172,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         if settings.takes("ingest"):
             await stack.enter_async_context(pbxs.connected(settings, pool, pipeline))
             node.spawn(on_call.run(services, every_s=6 * settings.upkeep_s), name="on_call")
+            node.spawn(missed.follow(services), name="callbacks.news")
         if settings.takes("background"):
             _begin_background(node)
         log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))

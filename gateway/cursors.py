@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +24,10 @@ def unpack(cursor: str) -> tuple[datetime, Any]:
     """Read a cursor; Invalid when it is not one of ours."""
     try:
         at, last_id = _unpacked(cursor)
-        moment = datetime.fromisoformat(at)
-    except (binascii.Error, ValueError, TypeError):
+        moment = _moment(at)
+    except (binascii.Error, ValueError, TypeError, OverflowError):
         raise _foreign() from None
-    if moment.tzinfo is None or not isinstance(last_id, int | str):
+    if not isinstance(last_id, int | str):
         raise _foreign()
     return moment, last_id
 
@@ -77,14 +77,12 @@ def unpack_place(cursor: str) -> tuple[datetime, int, int]:
     """Read a cursor of a list of messages from several conversations."""
     try:
         at, *numbers = _unpacked(cursor)
-        moment, (conversation_id, seq) = datetime.fromisoformat(at), numbers
-    except (binascii.Error, ValueError, TypeError):
+        moment, (conversation_id, seq) = _moment(at), numbers
+    except (binascii.Error, ValueError, TypeError, OverflowError):
         raise _foreign() from None
     for number in (conversation_id, seq):
         if type(number) is not int or not 0 < number < 2**63:
             raise _foreign()
-    if moment.tzinfo is None:
-        raise _foreign()
     return moment, conversation_id, seq
 
 
@@ -95,6 +93,14 @@ def _packed(*values: Any) -> str:
 def _unpacked(cursor: str) -> Any:
     """Read what is in a cursor; binascii.Error or ValueError when it is none."""
     return orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+
+
+def _moment(text: str) -> datetime:
+    """Read a moment in UTC; ValueError or OverflowError when there it is none."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no offset from UTC")
+    return moment.astimezone(UTC)
 
 
 def _foreign() -> Invalid:

@@ -72,6 +72,7 @@ Fate = Literal["accepted", "duplicate"] | Poison
 Flush = Callable[[list[CallEvent]], Awaitable[list[Fate]]]
 """Store a batch and say what became of each event, in the same order; raise Unavailable."""
 AfterFlush = Callable[[], Awaitable[None]]
+"""Tell what was stored, also when that is a part of a batch that failed."""
 
 
 @dataclass(slots=True)
@@ -232,9 +233,9 @@ class Batcher:
             self._fail(batch, error)
             if not isinstance(error, Exception):
                 raise
-            return
-        for waiting, fate in zip(batch, fates, strict=True):
-            waiting.submission.settle(waiting.index, fate)
+        else:
+            for waiting, fate in zip(batch, fates, strict=True):
+                waiting.submission.settle(waiting.index, fate)
         if self._after_flush is not None:
             await self._after_flush()
 

@@ -176,5 +176,8 @@ def _identify(channel: Channel, event: CallEvent) -> None:
         channel.pair, channel.half = str(pair), int(event.attrs.get("half") or 0)
 
 
-def _least(*values: Any) -> str | None:
-    return min((str(value) for value in values if value), default=None)
+def _least(known: str | None, said: Any) -> str | None:
+    if not said:
+        return known
+    text = str(said)
+    return text if known is None or text < known else known

@@ -95,7 +95,7 @@ class _Fold:
             caller_name=name,
             queue=stints[-1].queue if stints else None,
             started_at=self.events[0].occurred_at,
-            answered_at=answered.answered_at if answered else None,
+            answered_at=answered.answered_at if answered else _connected_at(stints),
             ended_at=ended_at,
             wait_ms=_wait_ms(stints),
             talk_ms=self.talk_ms,
@@ -193,11 +193,22 @@ class _Fold:
         if self.ended_at:
             return "ended"
         ours = [leg for leg in self.others if not leg.external] or self.others
-        if any(leg.talking and leg.heard for leg in ours):
+        if any(leg.talking and leg.heard for leg in ours) or self.handed_over(stints):
             return "talking"
         if any(leg.status == "ringing" for leg in self.legs):
             return "ringing"
         return "waiting" if stints and stints[-1].left_at is None else "created"
+
+    def handed_over(self, stints: tuple[StintState, ...]) -> bool:
+        """Whether the queue says that somebody talks, and nothing was heard of their telephone."""
+        at = stints[-1].answered_at if stints else None
+        if at is None:
+            return False
+        answers = [leg.answered_at for leg in self.others if leg.heard and leg.answered_at]
+        rings = [leg.ringing_at for leg in self.legs if leg.status == "ringing" and leg.ringing_at]
+        known = any(one >= stints[-1].entered_at for one in answers)
+        over = any(e.type == "queue.completed" and e.occurred_at >= at for e in self.events)
+        return not (known or over or any(one > at for one in rings))
 
     def outcome(self, stints: tuple[StintState, ...]) -> Outcome:
         if self.first_answer or any(stint.outcome == "connected" for stint in stints):
@@ -222,9 +233,13 @@ def _wait_ms(stints: tuple[StintState, ...]) -> int | None:
     """From entering the first queue to the first answer, or to leaving the last."""
     if not stints:
         return None
-    answered = min((s.answered_at for s in stints if s.answered_at), default=None)
-    until = answered or stints[-1].left_at
+    until = _connected_at(stints) or stints[-1].left_at
     return ms_between(stints[0].entered_at, until) if until else None
+
+
+def _connected_at(stints: tuple[StintState, ...]) -> datetime | None:
+    """When a queue first connected its caller with somebody."""
+    return min((stint.answered_at for stint in stints if stint.answered_at), default=None)
 
 
 def group(events: Iterable[CallEvent]) -> list[list[CallEvent]]:

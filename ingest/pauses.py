@@ -1,13 +1,16 @@
 """Logins and pauses of telephones: what a PBX says of its agents, folded by time.
 
 store ─▶ refold ─▶ AgentChange ─▶ announce. What stands is a function of the set of a telephone's
-events, its newest 500, so neither order nor repetition counts; what none of them tells of stays
-as it was.
+events, its newest 100 and what is new, so neither order nor repetition counts; what none of them
+tells of stays as it was. A PBX that starts anew tells of all telephones at once: they are folded
+some at a time, and others have their turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,7 +25,9 @@ EVERYWHERE = ""
 AGENT_EVENTS = frozenset(("agent.paused", "agent.unpaused", "agent.login", "agent.logoff"))
 RANK = {"agent.logoff": 0, "agent.unpaused": 1, "agent.login": 2, "agent.paused": 3}
 """At one instant, the end of the old is first."""
-MOST_EVENTS = 500
+MOST_EVENTS = 100
+TOGETHER = 10
+"""Telephones folded in one go: a thousand events, 12 to 17 ms of CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +73,12 @@ def standing(
     telephone = next(((e.source, e.extension or "") for e in ordered), None)
     if telephone is None:
         return dict(known)
-    queues = {event.queue or EVERYWHERE for event in ordered} | set(known)
-    return {
-        queue: _mark(
-            telephone,
-            queue,
-            [event for event in ordered if not event.queue or event.queue == queue],
-            known.get(queue),
-        )
-        for queue in sorted(queues)
-    }
+    queues = sorted({event.queue or EVERYWHERE for event in ordered} | set(known))
+    told: dict[str, list[CallEvent]] = defaultdict(list)
+    for event in ordered:
+        for queue in (event.queue,) if event.queue else queues:
+            told[queue].append(event)
+    return {queue: _mark(telephone, queue, told[queue], known.get(queue)) for queue in queues}
 
 
 def _mark(
@@ -113,11 +114,20 @@ def _reason(event: CallEvent) -> str | None:
 
 async def refold(conn: Conn, new: Iterable[CallEvent]) -> list[AgentChange]:
     """Fold the telephones of new events; save and return those that changed. The caller commits."""
-    telephones = touched(new)
-    if not telephones:
-        return []
-    known = await queries.load(conn, telephones)
-    told = await queries.events(conn, telephones, limit=MOST_EVENTS)
+    fresh = Counter(_telephones(new))
+    telephones = sorted(fresh)
+    changes: list[AgentChange] = []
+    for first in range(0, len(telephones), TOGETHER):
+        some = telephones[first : first + TOGETHER]
+        changes += await _refold(conn, {one: MOST_EVENTS + fresh[one] for one in some})
+        await asyncio.sleep(0)  # others have their turn
+    return changes
+
+
+async def _refold(conn: Conn, telephones: Mapping[Telephone, int]) -> list[AgentChange]:
+    """Fold these telephones, each from so many of its newest events."""
+    known = await queries.load(conn, list(telephones))
+    told = await queries.events(conn, telephones)
     changes: list[AgentChange] = []
     written: list[AgentMark] = []
     for telephone in telephones:
@@ -140,11 +150,11 @@ async def current(conn: Conn, events: Iterable[CallEvent]) -> list[AgentChange]:
 
 def touched(events: Iterable[CallEvent]) -> list[Telephone]:
     """Return the telephones that these events say something of."""
-    return sorted({(e.source, e.extension) for e in events if e.extension and _is_agents(e)})
+    return sorted(set(_telephones(events)))
 
 
-def _is_agents(event: CallEvent) -> bool:
-    return event.type in AGENT_EVENTS
+def _telephones(events: Iterable[CallEvent]) -> Iterator[Telephone]:
+    return ((e.source, e.extension) for e in events if e.extension and e.type in AGENT_EVENTS)
 
 
 def _change(

@@ -26,7 +26,7 @@ from ingest.metrics import IngestMetrics
 from ingest.pauses import AgentChange
 from ingest.settings import IngestSettings
 from ingest.state import CallChange
-from ingest.store import Store
+from ingest.store import PartlyStored, Store
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,11 @@ class Pipeline:
         return self._batcher.waiting_bytes
 
     async def _flush(self, events: list[CallEvent]) -> list[Fate]:
-        stored = await self._store.store(events)
+        try:
+            stored = await self._store.store(events)
+        except PartlyStored as error:
+            self._changes, self._agents = error.stored.changes, error.stored.agents
+            raise
         self._changes, self._agents = stored.changes, stored.agents
         return stored.fates
 
@@ -108,17 +112,18 @@ class Pipeline:
         """Announce. What goes wrong there is logged: the calls are stored, and shown when read."""
         changes, self._changes = self._changes, []
         agents, self._agents = self._agents, []
-        if not (changes or agents):
-            return
+        if changes:
+            await self._told(self._announce(changes), f"{len(changes)} calls")
+        if agents and self._announce_agents is not None:
+            await self._told(self._announce_agents(agents), f"{len(agents)} agents")
+
+    async def _told(self, announcing: Awaitable[None], what: str) -> None:
         try:
             async with asyncio.timeout(self.settings.announce_timeout_s):
-                if changes:
-                    await self._announce(changes)
-                if agents and self._announce_agents is not None:
-                    await self._announce_agents(agents)
+                await announcing
         except Exception:
             self.metrics.announce_failures += 1
-            log.exception("announcing %d calls, %d agents failed", len(changes), len(agents))
+            log.exception("announcing %s failed", what)
 
     async def _housekeeping(self) -> None:
         while True:

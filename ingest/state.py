@@ -132,6 +132,8 @@ class CallChange:
 
     before: CallState | None
     after: CallState
+    told_again: bool = False
+    """Nobody knows whether it was announced, or when it happened: it rings nobody's telephone."""
 
     @property
     def offered(self) -> frozenset[str]:
@@ -139,6 +141,8 @@ class CallChange:
 
         By extension: one telephone may show as a Local channel first, as its own a moment later.
         """
+        if self.told_again:
+            return frozenset()
         return self.after.ringing - (self.before.ringing if self.before else frozenset())
 
     @property

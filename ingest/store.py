@@ -54,6 +54,14 @@ class Stored:
     agents: list[AgentChange] = field(default_factory=list)
 
 
+class PartlyStored(Unavailable):
+    """What is `stored` is committed; the rest is unknown. To whoever sent it: send it again."""
+
+    def __init__(self, stored: Stored) -> None:
+        super().__init__("the database took a part of the batch")
+        self.stored = stored
+
+
 class Store:
     def __init__(self, pool: Pool, *, settings: IngestSettings, metrics: IngestMetrics) -> None:
         self._pool = pool
@@ -65,7 +73,11 @@ class Store:
     async def store(self, events: Sequence[CallEvent]) -> Stored:
         """Store a batch. What it returns is committed; Unavailable means: unknown, send again."""
         began = time.perf_counter_ns()
-        stored = await self._persist(events)
+        try:
+            stored = await self._persist(events)
+        except PartlyStored as error:
+            self._count(error.stored)
+            raise
         self._count(stored)
         self._metrics.batch_us += (time.perf_counter_ns() - began) // 1000
         return stored
@@ -142,12 +154,13 @@ class Store:
         self._metrics.bisections += 1
         middle = len(events) // 2
         first = await self._persist(events[:middle])
-        second = await self._persist(events[middle:])
-        return Stored(
-            first.fates + second.fates,
-            first.changes + second.changes,
-            first.agents + second.agents,
-        )
+        try:
+            second = await self._persist(events[middle:])
+        except PartlyStored as further:
+            raise PartlyStored(_both(first, further.stored)) from further
+        except (Unavailable, *AWAY) as away:
+            raise PartlyStored(first) from away
+        return _both(first, second)
 
     async def _reject(self, event: CallEvent, error: Exception) -> Poison:
         code = "event.unstorable" if isinstance(error, asyncpg.DataError) else "event.failed"
@@ -176,6 +189,14 @@ class Store:
                 metrics.duplicates += 1
 
 
+def _both(first: Stored, second: Stored) -> Stored:
+    return Stored(
+        first.fates + second.fates,
+        first.changes + second.changes,
+        first.agents + second.agents,
+    )
+
+
 def _fates(events: Sequence[CallEvent], fresh: set[tuple[str, UUID]]) -> list[Fate]:
     """Within a batch, the first of two equal events is the accepted one."""
     left = set(fresh)
@@ -193,11 +214,13 @@ async def _current(
     """Return the calls of a batch as they are.
 
     After a connection was lost in COMMIT nobody knows whether the first attempt was stored. If it
-    was, the second finds only repeats and would announce nothing: so it tells what there is.
+    was, the second finds only repeats and would announce nothing: so it tells what there is, as
+    told again: some of these calls may be known since long.
     """
     known = await aliases.find(conn, [key for event in events for key in identity.keys_of(event)])
     calls = sorted(set(known.values()) - announced)
-    return [CallChange(None, state) for state in (await sessions.load_calls(conn, calls)).values()]
+    states = await sessions.load_calls(conn, calls)
+    return [CallChange(None, state, told_again=True) for state in states.values()]
 
 
 def _as_text(event: CallEvent) -> str:

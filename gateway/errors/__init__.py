@@ -38,6 +38,7 @@ from gateway.errors.call_work import (
     ReviewOfOneself,
     ReviewState,
     ScorecardNotFound,
+    ScorecardOutdated,
     TooManyNotes,
 )
 from gateway.errors.calls import (
@@ -149,6 +150,7 @@ __all__ = [
     "ScheduledNotFound",
     "ScheduledSent",
     "ScorecardNotFound",
+    "ScorecardOutdated",
     "SignatureInvalid",
     "SizeDiffers",
     "StorageUnavailable",

@@ -54,6 +54,13 @@ class ScorecardNotFound(GatewayError):
     http_status = 404
 
 
+class ScorecardOutdated(GatewayError):
+    """This scorecard has a newer version: only the newest can be used."""
+
+    code = "scorecard.outdated"
+    http_status = 409
+
+
 class ReviewNotFound(GatewayError):
     """There is no such review, or it is not yours to see."""
 

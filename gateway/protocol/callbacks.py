@@ -85,6 +85,8 @@ class CallbackPage:
     callbacks: list[Callback]
     open: int
     """How many are open and claimed by nobody, at most 1,000."""
+    open_as_of: int
+    """When that was counted, in microseconds by the database's clock: keep the latest count."""
     next: str | None = None
 
 
@@ -135,8 +137,10 @@ class MissedCallCreated:
 
     type: Literal["missed_call.created"] = "missed_call.created"
     callback: Callback
-    open: int
-    """How many are open and claimed by nobody now, at most 1,000."""
+    open: int | None
+    """How many are open and claimed by nobody, at most 1,000; null when it could not be counted."""
+    open_as_of: int | None
+    """When that was counted, in microseconds by the database's clock: keep the latest count."""
 
 
 @frame
@@ -145,8 +149,10 @@ class CallbackChanged:
 
     type: Literal["callback.changed"] = "callback.changed"
     callback: Callback
-    open: int
-    """How many are open and claimed by nobody now, at most 1,000."""
+    open: int | None
+    """How many are open and claimed by nobody, at most 1,000; null when it could not be counted."""
+    open_as_of: int | None
+    """When that was counted, in microseconds by the database's clock: keep the latest count."""
 
 
 @frame

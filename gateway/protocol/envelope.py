@@ -70,6 +70,8 @@ class Welcome:
     callbacks_open: int | None = None
     """How many call-back requests are open and claimed by nobody, at most 1,000; null without
     `callbacks.handle`."""
+    callbacks_open_as_of: int | None = None
+    """When that was counted, in microseconds by the database's clock: keep the latest count."""
     changes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """conversation → the events after the position given in resume, in order, exactly as they
     were first sent."""

@@ -23,6 +23,7 @@ from gateway.protocol import AgentState, Call
 from gateway.protocol.codec import encode, printed
 from gateway.sockets.kept import Kept
 from gateway.telephony import agents, callbacks, calls
+from gateway.telephony.queries.callbacks import Counted
 from gateway.together import Spawn, Together
 from presence import Presence
 
@@ -74,7 +75,7 @@ class Arrivals:
         """Return what someone does on the telephone now; None for who has none."""
         return await self._agents.ask(employee_id)
 
-    async def callbacks_open(self, identity: auth.Identity) -> int | None:
+    async def callbacks_open(self, identity: auth.Identity) -> Counted | None:
         """Return how many call-back requests are open; None for who may not handle them."""
         if callbacks.HANDLE not in identity.permissions:
             return None
@@ -123,7 +124,7 @@ class Arrivals:
             found = await agents.states(conn, set(employee_ids))
         return [found.get(employee_id) for employee_id in employee_ids]
 
-    async def _count_callbacks(self, asked: Sequence[int]) -> list[int]:
+    async def _count_callbacks(self, asked: Sequence[int]) -> list[Counted]:
         return [await callbacks.count_open(self._services)] * len(asked)
 
     async def _read_names(self, employee_ids: Sequence[int]) -> Mapping[int, str]:

@@ -66,6 +66,7 @@ class QueueWatches:
     def _call_delivered(self, announcement: Announcement, listeners: Any) -> None:
         employee_id = topics.user_of(announcement.topic)
         if listeners and employee_id is not None:
+            self._node.upkeep.calls.told(announcement)
             self.touched([employee_id])
 
     # --- watching --------------------------------------------------------------------------
@@ -92,6 +93,7 @@ class QueueWatches:
             self._watchers.pop(session, None)
             if before is not None and not session.closed:
                 self._watchers[session] = before
+                self.review(session)  # it may be no longer allowed
             self._untidy = True
             raise
         if session.closed:
@@ -166,14 +168,16 @@ class QueueWatches:
 
     def called(self, announcement: Announcement) -> None:
         """Pass an event of a call on to those who watch its queues, unless it is their own call."""
-        if not any(one.calls for one in self._watchers.values()):
+        watchers = [one for one in self._watchers.items() if one[1].calls]
+        if not watchers:
             return
-        call = orjson.loads(announcement.payload)["call"]
-        queues = {stint["queue"] for stint in call["stints"]} | {call["queue"]} - {None}
-        people = {leg["employee_id"] for leg in call["legs"]}
-        frame, lane = SharedFrame(announcement.payload), lanes.lane_of(announcement.type)
-        for session, watching in list(self._watchers.items()):
-            if watching.calls and watching.covers(queues) and session.user_id not in people:
+        self._node.upkeep.calls.told(announcement)
+        head, _, event = announcement.payload.partition(b"\n")
+        said = orjson.loads(head)
+        queues, people = set(said["queues"]), set(said["employees"])
+        frame, lane = SharedFrame(event), lanes.lane_of(announcement.type)
+        for session, watching in watchers:
+            if watching.covers(queues) and session.user_id not in people:
                 session.hear("", 0, frame, lane, 0)
 
     # --- telling ---------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -26,8 +25,7 @@ from gateway.people.presences import announcements
 from gateway.protocol import close_codes
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes, welcome
-from gateway.telephony import announce as call_news
-from gateway.telephony import callbacks
+from gateway.sockets.call_news import CallNews
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
@@ -69,7 +67,8 @@ class Upkeep:
         """What watchers were told may be the last known state, or nothing."""
         self._unknown_as_of = 0
         """The version of those of whom presence knew nothing when its watchers were told last."""
-        self._heard_all_at = datetime.now(UTC)
+        self.calls = CallNews(node)
+        self.calls.register()
         self._known: list[Group] = []
         self._as_of: tuple[int, int, int] | None = None
         """What tells whether anybody came, went, or began to hear something else."""
@@ -102,16 +101,13 @@ class Upkeep:
         return min(usual, certain + 0.01) if certain else usual
 
     async def _check(self, *, lost_news: bool) -> None:
-        began = datetime.now(UTC)
         for group in self._groups():
             await self._compare(group)
         self._node.unread.expire()
         await self._check_presence(lost_news=lost_news)
         if lost_news and self._known:
             self._node.unread.check_all()
-            await call_news.again(self._node.services, self._node.deliver, self._heard_all_at)
-            await callbacks.again(self._node.services, self._node.deliver, self._heard_all_at)
-        self._heard_all_at = began - timedelta(minutes=1)
+        await self.calls.look(lost_news=lost_news)
 
     def _groups(self) -> list[Group]:
         """Return everybody who is here, in groups: those of the last look, if nobody has moved."""

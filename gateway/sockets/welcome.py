@@ -29,6 +29,7 @@ from gateway.sockets import lanes
 from gateway.sockets.absences import while_in
 from gateway.sockets.hub import changed_message
 from gateway.sockets.streams import PAGE
+from gateway.telephony.queries.callbacks import Counted
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
@@ -59,7 +60,7 @@ async def serve(
             {int(conversation_id): change for conversation_id, change in command.resume.items()},
             node.arrivals,
         )
-        callbacks_open = await node.arrivals.callbacks_open(identity)
+        counted = await node.arrivals.callbacks_open(identity)
         agent = await node.arrivals.agent(identity.user_id)
         if session.closed:
             return
@@ -69,7 +70,7 @@ async def serve(
         node.unread.arrived(identity.user_id, taken.unread)
         if agent is not None:
             node.queues.arrived(agent)
-        welcome = _welcome(node, session, taken, callbacks_open, agent=agent)
+        welcome = _welcome(node, session, taken, counted, agent=agent)
     except BaseException:
         node.hub.leave(session)
         session.abandon()
@@ -107,7 +108,7 @@ def _welcome(
     node: Node,
     session: Session,
     taken: snapshot.Snapshot,
-    callbacks_open: int | None,
+    counted: Counted | None,
     *,
     agent: AgentState | None,
 ) -> Welcome:
@@ -124,7 +125,8 @@ def _welcome(
         next=taken.next,
         unread=UnreadCounts(total=receipts.total(taken.unread), conversations=taken.unread),
         calls=taken.calls,
-        callbacks_open=callbacks_open,
+        callbacks_open=counted.open if counted else None,
+        callbacks_open_as_of=counted.open_as_of if counted else None,
         agent=agent,
         changes=cast(
             "dict[str, list[dict[str, Any]]]",

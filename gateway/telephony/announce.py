@@ -7,8 +7,9 @@ whole, with its version. Whoever watches queues hears of their calls, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from uuid import UUID
 
 import orjson
 import structlog
@@ -16,7 +17,9 @@ import structlog
 from gateway import topics
 from gateway.bus import Announcement, announce
 from gateway.context import Services
+from gateway.db import Conn
 from gateway.protocol import Call, CallEnded, CallOffered, CallRevised, CallUpdated
+from gateway.protocol.codec import encode
 from gateway.telephony import missed
 from gateway.telephony.answers import late_calls
 from gateway.telephony.queries import agents as agent_queries
@@ -32,10 +35,13 @@ CallEvent = CallOffered | CallUpdated | CallEnded | CallRevised
 AGENT_TOUCHED = "agent.touched"
 """On someone's own topic, between nodes: what they do may be something else now."""
 
+AT_ONCE, PAGES = 500, 10
+"""So many calls are read in one go, and so many times in one look."""
+
 
 async def calls_changed(services: Services, changes: Sequence[CallChange]) -> None:
     """Tell the agents of these calls; whoever misses it finds the call in their next welcome."""
-    popping = [change.after for change in changes if _rung(change.after) - _rung(change.before)]
+    popping = [change.after for change in changes if _newly_rung(change)]
     async with services.connection() as conn:
         pop = await ScreenPop.read(conn, _states(changes), popping=popping)
     services.publish(
@@ -52,7 +58,7 @@ async def calls_changed(services: Services, changes: Sequence[CallChange]) -> No
     if services.answers is not None:
         began = [change.after.started_at for change in changes]
         await services.answers.late(late_calls(began, datetime.now(UTC)))
-    await missed.calls_changed(services, changes)
+    missed.wake(services, changes)
 
 
 async def agents_changed(services: Services, changes: Sequence[AgentChange]) -> None:
@@ -72,41 +78,94 @@ def touched(employee_id: int) -> Announcement:
 
 
 async def again(
+    services: Services,
+    deliver: Callable[[Announcement], None],
+    since: datetime,
+    *,
+    until: datetime | None = None,
+    hours: int = 12,
+    known: Callable[[UUID, int], bool] = lambda _id, _version: False,
+) -> datetime | None:
+    """Tell people on this node anew of calls that changed since then; versions sort it out.
+
+    known says of a call and its version that there is nothing to tell. Of too many changes the
+    first are told; returned is then up to which moment, else None.
+    """
+    await _agents_again(services, deliver, since)
+    after: queries.Changed | None = None
+    for _ in range(PAGES):
+        async with services.connection() as conn:
+            changed = await queries.changed_since(
+                conn, since, until=until, hours=hours, after=after, limit=AT_ONCE
+            )
+            unknown = [one.id for one in changed if not known(one.id, one.version)]
+            states = await _with_winners(conn, unknown) if unknown else {}
+            pop = await ScreenPop.read(conn, list(states.values()))
+        for call_id in unknown:
+            if call_id in states:
+                _tell_again(deliver, pop, states, states[call_id])
+        if len(changed) < AT_ONCE:
+            return None
+        after = changed[-1]
+    return after.updated_at if after else None
+
+
+async def _agents_again(
     services: Services, deliver: Callable[[Announcement], None], since: datetime
 ) -> None:
-    """Tell people on this node anew of calls that changed since then; versions sort it out."""
+    """Have agents looked at of whom their PBX said something since then."""
     async with services.connection() as conn:
-        changed = await queries.changed_since(conn, since)
-        states = list((await load_calls(conn, changed)).values()) if changed else []
-        pop = await ScreenPop.read(conn, states)
         telephones = await agent_queries.changed_since(conn, since)
         own = await lookup.employees(conn, telephones) if telephones else {}
     for agent in sorted(set(own.values())):
         deliver(touched(agent))
-    for state in states:
-        call = pop.call(state)
-        event = CallEnded(call=call) if state.status == "ended" else CallUpdated(call=call)
-        for extension in sorted(state.extensions):
-            employee_id = pop.employee(state.source, extension)
-            if employee_id is not None:
-                deliver(announce(topics.user(employee_id), event))
+
+
+async def _with_winners(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, CallState]:
+    """Return these calls, and those that the merged ones of them are a part of now."""
+    found: dict[UUID, CallState] = {}
+    wanted = set(call_ids)
+    while wanted:
+        loaded = await load_calls(conn, sorted(wanted))
+        found |= loaded
+        wanted = {one.merged_into for one in loaded.values() if one.merged_into} - found.keys()
+    return found
+
+
+def _tell_again(
+    deliver: Callable[[Announcement], None],
+    pop: ScreenPop,
+    states: Mapping[UUID, CallState],
+    state: CallState,
+) -> None:
+    """Tell what a call is; the end of a merged one, which has no legs, to those of its winner."""
+    whole, seen = state, {state.id}
+    while (into := whole.merged_into) is not None and into in states and into not in seen:
+        whole = states[into]
+        seen.add(into)
+    call = pop.call(state)
+    event = CallEnded(call=call) if state.status == "ended" else CallUpdated(call=call)
+    people = _people(pop, state.source, state.extensions | whole.extensions)
+    for employee_id in sorted(people):
+        deliver(announce(topics.user(employee_id), event))
+    if queues := {stint.queue for one in (state, whole) for stint in one.stints}:
+        deliver(_for_watchers(event, queues, people))
 
 
 def _announcements(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:
-    call = pop.call(change.after)
-    rung_before = _rung(change.before)
+    call, rung = pop.call(change.after), _newly_rung(change)
     for extension in sorted(_extensions(change)):
         employee_id = pop.employee(change.after.source, extension)
         if employee_id is not None:
-            newly_rung = extension in _rung(change.after) - rung_before
-            popped = pop.popped(change.after) if newly_rung else None
+            popped = pop.popped(change.after) if extension in rung else None
             for event in _events(change, call, popped):
                 yield announce(topics.user(employee_id), event)
 
 
 def _events(change: CallChange, call: Call, popped: Call | None) -> Iterator[CallEvent]:
     """Say what happened to one agent, in order: one batch may ring, answer and end a call."""
-    if change.before is not None and change.before.status == "ended":
+    was_over = change.before is not None and change.before.status == "ended"
+    if was_over and call.status == "ended":
         yield CallRevised(call=call)
         return
     if popped is not None:
@@ -118,12 +177,24 @@ def _events(change: CallChange, call: Call, popped: Call | None) -> Iterator[Cal
 
 
 def _to_watchers(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:
-    """Say what happened to those who watch the call's queues."""
-    if not _queues(change):
+    """Say what happened to those who watch the queues that the call is or was in."""
+    if not (queues := _queues(change)):
         return
-    popped = pop.popped(change.after) if _rung(change.after) - _rung(change.before) else None
+    people = _people(pop, change.after.source, _extensions(change))
+    popped = pop.popped(change.after) if _newly_rung(change) else None
     for event in _events(change, pop.call(change.after), popped):
-        yield announce(topics.QUEUE_CALLS, event)
+        yield _for_watchers(event, queues, people)
+
+
+def _for_watchers(
+    event: CallEvent, queues: Collection[str], people: Collection[int]
+) -> Announcement:
+    """Write before the event whose watchers hear it, and who has heard it as their own.
+
+    The call alone does not say: merged, it has neither legs nor stays any more.
+    """
+    head = orjson.dumps({"queues": sorted(queues), "employees": sorted(people)})
+    return Announcement(topics.QUEUE_CALLS, event.type, head + b"\n" + encode(event))
 
 
 def _touching(queues: set[str], employee_ids: set[int]) -> list[Announcement]:
@@ -163,6 +234,22 @@ def _doing_else(pop: ScreenPop, change: CallChange) -> Iterator[int]:
         employee_id = pop.employee(change.after.source, extension)
         if employee_id is not None:
             yield employee_id
+
+
+def _people(pop: ScreenPop, source: str, extensions: Collection[str]) -> set[int]:
+    """Return whose telephones these are."""
+    people = {pop.employee(source, extension) for extension in extensions}
+    return {one for one in people if one is not None}
+
+
+def _newly_rung(change: CallChange) -> frozenset[str]:
+    """Return the extensions that ring anew, and those that rang and stopped within one batch.
+
+    None when it is told again, maybe minutes later.
+    """
+    if change.told_again:
+        return frozenset()
+    return change.offered | (_rung(change.after) - _rung(change.before))
 
 
 def _rung(state: CallState | None) -> frozenset[str]:

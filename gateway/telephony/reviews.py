@@ -1,7 +1,8 @@
 """Quality reviews: draft, publish, acknowledge or dispute, resolve; and what they come to.
 
 rest ─▶ these ─▶ queries. Each act locks the review, checks who may and in which state, is written
-to the audit in its transaction, and is told to the reviewer and (unless it is a draft) the agent.
+to the audit in its transaction, and is told to the reviewer, if they still may review, and (unless
+it is a draft) the agent.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway import cursors, topics
+from gateway.auth.queries import employees
 from gateway.context import Context, Transaction
 from gateway.db import Conn
 from gateway.errors import (
@@ -262,10 +264,13 @@ async def _done(ctx: Context, tx: Transaction, act: str, review: Review, **more:
         "review_id": review.review_id,
         "call_id": str(review.call_id),
         "agent_id": review.agent_id,
-        "score": review.score,
+        **({} if review.state == "draft" else {"score": review.score}),
         **more,
     }
     await audit.record(tx.conn, act, actor_id=ctx.user_id, details=details)
-    concerned = {review.reviewer_id} | ({review.agent_id} if review.state != "draft" else set())
+    concerned = set() if review.state == "draft" else {review.agent_id}
+    reviewer = await employees.find(tx.conn, review.reviewer_id)
+    if reviewer is not None and reviewer.active and REVIEW in reviewer.permissions:
+        concerned.add(review.reviewer_id)
     for employee_id in concerned:
         tx.announce(topics.user(employee_id), ReviewChanged(review=review))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway import cursors
 from gateway.context import Context
-from gateway.errors import Invalid, ScorecardNotFound
+from gateway.errors import Invalid, ScorecardNotFound, ScorecardOutdated
 from gateway.protocol.reviews import Criterion, Scorecard, ScorecardPage
 from gateway.telephony.queries import audit
 from gateway.telephony.queries import scorecards as queries
@@ -49,12 +49,19 @@ async def put(ctx: Context, name: str, criteria: Sequence[Criterion]) -> Made:
 
 
 async def activate(ctx: Context, scorecard_id: int, *, active: bool) -> Scorecard:
-    """Let a scorecard be used for new reviews, or no longer."""
+    """Let a scorecard be used for new reviews, or no longer; only its newest version is."""
     ctx.identity.require(REVIEW)
     async with ctx.transaction() as tx:
-        found = await queries.find(tx.conn, scorecard_id)
-        if found is None:
+        card = await queries.find(tx.conn, scorecard_id)
+        if card is None:
             raise ScorecardNotFound
+        await queries.take_turns(tx.conn, card.name)
+        newest = await queries.newest(tx.conn, card.name)
+        found = await queries.find(tx.conn, scorecard_id)
+        assert newest is not None
+        assert found is not None
+        if active and newest.scorecard_id != scorecard_id:
+            raise ScorecardOutdated
         if found.active == active:
             return found
         changed = await queries.activate(tx.conn, scorecard_id, active=active)

@@ -171,6 +171,7 @@ export const ERRORS = {
   "scheduled.sent": {"status": 409, "meaning": "This message is being sent, or has been: edit or delete the message itself."},
   "scheduled.too_many": {"status": 409, "meaning": "At most 100 messages of yours can wait to be sent."},
   "scorecard.not_found": {"status": 404, "meaning": "There is no such scorecard, or it is no longer used."},
+  "scorecard.outdated": {"status": 409, "meaning": "This scorecard has a newer version: only the newest can be used."},
   "session.hello_required": {"status": 401, "meaning": "Say hello first: no other command is served before it."},
   "session.hello_twice": {"status": 409, "meaning": "This connection has already said hello."},
   "token.expired": {"status": 401, "meaning": "The token has expired: get a new one, then come back."},
@@ -427,7 +428,8 @@ export function verdict(code) {
  * @typedef {object} CallbackChanged
  * @property {'callback.changed'} type
  * @property {Callback} callback
- * @property {number} open How many are open and claimed by nobody now, at most 1,000.
+ * @property {number | null} open How many are open and claimed by nobody, at most 1,000; null when it could not be counted.
+ * @property {number | null} open_as_of When that was counted, in microseconds by the database's clock: keep the latest count.
  */
 
 /**
@@ -441,6 +443,7 @@ export function verdict(code) {
  * @typedef {object} CallbackPage
  * @property {Callback[]} callbacks
  * @property {number} open How many are open and claimed by nobody, at most 1,000.
+ * @property {number} open_as_of When that was counted, in microseconds by the database's clock: keep the latest count.
  * @property {string | null} next
  */
 
@@ -743,7 +746,8 @@ export function verdict(code) {
  * @typedef {object} MissedCallCreated
  * @property {'missed_call.created'} type
  * @property {Callback} callback
- * @property {number} open How many are open and claimed by nobody now, at most 1,000.
+ * @property {number | null} open How many are open and claimed by nobody, at most 1,000; null when it could not be counted.
+ * @property {number | null} open_as_of When that was counted, in microseconds by the database's clock: keep the latest count.
  */
 
 /**
@@ -1123,6 +1127,7 @@ export function verdict(code) {
  * @property {Call[]} calls Live calls of mine.
  * @property {AgentState | null} agent What I do on the telephone now; null for who has none.
  * @property {number | null} callbacks_open How many call-back requests are open and claimed by nobody, at most 1,000; null without `callbacks.handle`.
+ * @property {number | null} callbacks_open_as_of When that was counted, in microseconds by the database's clock: keep the latest count.
  * @property {Object<string, Object<string, any>[]>} changes conversation → the events after the position given in resume, in order, exactly as they were first sent.
  * @property {number[]} reload Conversations with more than was sent here: fetch them afresh.
  * @property {FileLimits | null} files null: this gateway keeps no files, so hide the paper clip.

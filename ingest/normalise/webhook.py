@@ -18,6 +18,7 @@ from ingest.batch import Rejected
 from ingest.events import EVENT_TYPES, CallEvent, EventType, derive_id
 from ingest.normalise.numbers import e164
 from ingest.recordings import LONGEST_PLACE, READY, is_place
+from ingest.recordings import TYPES as RECORDING_TYPES
 
 FIELDS = frozenset(
     ("event_id", "type", "occurred_at", "call_key", "leg_key", "peer_leg_key", "queue",
@@ -182,7 +183,9 @@ class _Reader:
 
 
 def _require_recording(event_type: EventType, attrs: Mapping[str, Any]) -> None:
-    """Refuse a recording without a name, and one that is ready and nowhere."""
+    """Refuse a recording without a name, one that is ready and nowhere, and one of elsewhere."""
+    if event_type not in RECORDING_TYPES and (misplaced := attrs.keys() & {"recording", "url"}):
+        raise Refused("event.invalid", f"attrs.{min(misplaced)} belongs to recording.* alone")
     if event_type.startswith("recording.") and not attrs.get("recording"):
         raise Refused("event.no_recording", f"{event_type} needs attrs.recording")
     if event_type == READY and not attrs.get("url"):

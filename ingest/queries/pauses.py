@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -75,25 +75,25 @@ async def of_source(conn: Conn, source: str) -> dict[tuple[str, str], AgentMark]
 
 
 async def events(
-    conn: Conn, telephones: Sequence[Telephone], *, limit: int
+    conn: Conn, telephones: Mapping[Telephone, int]
 ) -> dict[Telephone, list[CallEvent]]:
-    """Return the newest events about each of these agents; nothing else of their telephones."""
+    """Return so many of the newest events about each agent; nothing else of their telephones."""
     rows = await conn.fetch(
         """
         -- pauses.events
         SELECT e.source, e.event_id, e.type, e.occurred_at, e.queue, e.extension,
                e.attrs::text AS attrs
-          FROM unnest($1::text[], $2::text[]) AS asked (source, extension)
+          FROM unnest($1::text[], $2::text[], $3::int[]) AS asked (source, extension, newest)
          CROSS JOIN LATERAL (
                SELECT * FROM realtime.call_events AS e
                 WHERE e.source = asked.source AND e.extension = asked.extension
                   AND e.type IN ('agent.paused', 'agent.unpaused', 'agent.login', 'agent.logoff')
                 ORDER BY e.occurred_at DESC
-                LIMIT $3) AS e
+                LIMIT asked.newest) AS e
         """,
         [source for source, _ in telephones],
         [extension for _, extension in telephones],
-        limit,
+        list(telephones.values()),
     )
     found: dict[Telephone, list[CallEvent]] = defaultdict(list)
     for row in rows:

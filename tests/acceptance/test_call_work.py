@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -286,3 +287,39 @@ async def test_others_calls_and_bad_input_change_nothing(small_desk: Desk) -> No
     await http.delete(f"{CALLS}/{call_id}/notes/{theirs['note_id']}")
     assert (full.status_code, full.json()["error"]["code"]) == (409, "note.too_many")
     assert (await http.post(f"{CALLS}/{call_id}/notes", json=more)).status_code == 201
+
+
+async def test_a_telephone_of_one_pbx_is_not_that_of_who_has_its_number_on_any(
+    small_desk: Desk,
+) -> None:
+    """102 is Petro's, but on this PBX Oksana's: her calls there are hers alone, his are his."""
+    await small_desk.sql("UPDATE demo_crm.desk_phones SET pbx = '*' WHERE staff_id = $1", PETRO)
+    await small_desk.sql(
+        "INSERT INTO demo_crm.desk_phones (pbx, extension, staff_id) VALUES ('main', '102', $1)",
+        OKSANA,
+    )
+    hers, his = await made_call(small_desk, PETRO), await made_call(small_desk, PETRO)
+    await small_desk.sql("UPDATE realtime.call_sessions SET source = 'other' WHERE id = $1", his)
+    hung_up = {hers: datetime.now(UTC) - timedelta(hours=1)}
+    hung_up[his] = hung_up[hers] - timedelta(hours=1)
+    for call_id, at in hung_up.items():
+        await small_desk.sql(
+            "UPDATE realtime.call_legs SET ended_at = $2 WHERE call_id = $1", call_id, at
+        )
+
+    for who, theirs, others in ((OKSANA, hers, his), (PETRO, his, hers)):
+        http = small_desk.http(who)
+        await small_desk.sql("UPDATE realtime.call_sessions SET ended_at = NULL")
+        welcome = (await small_desk.client(who)).welcome
+        assert [one.id for one in welcome.calls] == [theirs]
+        assert welcome.agent is not None
+        assert welcome.agent.since == hung_up[theirs]
+        await small_desk.sql("UPDATE realtime.call_sessions SET ended_at = now()")
+        assert [one["id"] for one in (await http.get(CALLS)).json()["calls"]] == [str(theirs)]
+        assert (await http.get(f"{CALLS}/{theirs}")).status_code == 200
+        for answer in (
+            await http.get(f"{CALLS}/{others}"),
+            await http.get(f"{CALLS}/{others}/recordings/{others}"),
+            await http.put(f"{CALLS}/{others}/disposition", json={"disposition": "sale"}),
+        ):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "call.not_found")

@@ -21,6 +21,7 @@ from gateway.protocol import (
     MissedCallCreated,
 )
 from gateway.telephony import missed
+from gateway.telephony.queries import callbacks as queries
 from ingest import parse_events
 from tests.acceptance.test_calls import ANSWERED, play, recorded
 from tests.desk import IRYNA, OKSANA, PETRO, Desk, eventually, nothing_within, refused
@@ -153,6 +154,39 @@ async def test_of_two_who_claim_at_once_one_gets_it(desk: Desk) -> None:
     assert given.claimed_by is None
 
 
+async def test_of_two_claims_at_once_the_newest_count_is_right(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither sees the other's before its COMMIT: what counts is counted after it, and dated."""
+    items = [await made(desk, number=number) for number in (IVAN, "+380441234567")]
+    people = [await desk.client(OKSANA), await desk.client(PETRO, node=1)]
+    listener = await desk.client(IRYNA)
+    both, write = asyncio.Barrier(2), queries.claim
+
+    async def together(*args: Any, **fields: Any) -> None:
+        await write(*args, **fields)
+        async with asyncio.timeout(5):
+            await both.wait()
+
+    monkeypatch.setattr(queries, "claim", together)
+    await asyncio.gather(
+        *(
+            who.request(CallbackClaim(callback_id=item))
+            for who, item in zip(people, items, strict=True)
+        )
+    )
+
+    heard = [await changed(listener, "claimed") for _ in items]
+    counted = {event.open_as_of or 0: event.open for event in heard}
+    newest = max(counted)
+    assert counted[newest] == 0
+    page = await people[0].request(CallbackList())
+    assert (page.open, listener.welcome.callbacks_open) == (0, 2)
+    assert page.open_as_of > newest > (listener.welcome.callbacks_open_as_of or 0) > 0
+    listed = (await desk.http(OKSANA).get(f"{PATH}/callbacks")).json()
+    assert listed["open_as_of"] > page.open_as_of
+
+
 async def test_what_was_closed_by_hand_stays_closed_until_it_is_opened_again(desk: Desk) -> None:
     """Closing twice is closing once; with a newer item of the same customer it stays closed."""
     item, oksana, petro = await made(desk), await desk.client(OKSANA), await desk.client(PETRO)
@@ -257,10 +291,10 @@ async def test_a_worker_that_dies_after_the_commit_loses_nothing(
     """What is not told after the COMMIT is told by the next look, and again after lost news."""
     petro = await desk.client(PETRO, node=1)
 
-    async def die(*_: Any) -> None:
+    def die(*_: Any) -> None:
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(missed, "calls_changed", die)
+    monkeypatch.setattr(missed, "wake", die)
     await miss(desk)
 
     assert (await petro.next(MissedCallCreated)).callback.calls == 1

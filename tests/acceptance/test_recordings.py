@@ -135,6 +135,30 @@ async def test_recordings_are_as_if_there_were_none_to_who_may_not_hear(small_de
     assert (await petro.get(path)).status_code == 404
 
 
+async def test_a_link_that_stands_elsewhere_is_no_way_round(small_desk: Desk) -> None:
+    """Where a recording is belongs to its own events; what was stored otherwise is not shown."""
+    call_id = await a_recorded_call(small_desk)
+    elsewhere = {"type": "leg.ended", "call_key": "r1", "leg_key": "br1",
+                 "occurred_at": datetime.now(UTC).isoformat()}  # fmt: skip
+    for attrs in ({"url": URL}, {"recording": "r1"}):
+        body = orjson.dumps([{**elsewhere, "attrs": attrs}])
+        answer = await small_desk.http().post(
+            "/v1/telephony/events", content=body, headers=signed(body)
+        )
+        (refused,) = answer.json()["rejected"]
+        assert refused["code"] == "event.invalid"
+    await small_desk.sql(
+        "UPDATE realtime.call_events SET attrs = attrs || $1::jsonb",
+        orjson.dumps({"url": URL, "recording": "r1", "reason": "kept"}).decode(),
+    )
+
+    read = await small_desk.http(OKSANA).get(f"{CALLS}/{call_id}")
+
+    assert "rec.example.com" not in read.text
+    assert all("recording" not in fact["attrs"] for fact in read.json()["timeline"])
+    assert [fact["attrs"]["reason"] for fact in read.json()["timeline"]] == ["kept"] * 6
+
+
 async def test_no_recording_is_lost_in_an_attended_transfer(desk: Desk) -> None:
     """Both halves' stay with the call, through two nodes, in any order; the other keeps none."""
     events = await recorded(TRANSFER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 import uuid
 from datetime import UTC, datetime
@@ -13,9 +14,18 @@ import orjson
 import pytest
 
 from gateway.errors import catalogue
-from gateway.protocol import ConversationCreated, MessageCreated
+from gateway.protocol import (
+    CallbackList,
+    CallList,
+    ConversationCreated,
+    ConversationList,
+    DraftList,
+    EmployeeSearch,
+    MessageCreated,
+    MessageSearch,
+)
 from ingest import sign
-from tests.desk import IRYNA, OKSANA, PBX_SECRET, PETRO, Desk
+from tests.desk import IRYNA, OKSANA, PBX_SECRET, PETRO, Desk, refused
 
 KEY = "6f1c6f1c-6f1c-4f1c-8f1c-6f1c6f1c6f1c"
 CONVERSATIONS = "/v1/messenger/conversations"
@@ -57,9 +67,9 @@ async def test_every_list_is_bounded_and_paged(desk: Desk) -> None:
     ):  # fmt: skip
         assert (await oksana.get(path, params={"limit": most})).status_code == 200
         for limit in (most + 1, 0, -1, "many", 10**30):
-            refused = await oksana.get(path, params={"limit": limit})
-            assert refused.status_code == 422
-            assert refused.json()["error"]["code"] == "command.invalid"
+            answer = await oksana.get(path, params={"limit": limit})
+            assert answer.status_code == 422
+            assert answer.json()["error"]["code"] == "command.invalid"
 
     seen: list[int] = []
     cursor = None
@@ -71,6 +81,42 @@ async def test_every_list_is_bounded_and_paged(desk: Desk) -> None:
         if cursor is None:
             break
     assert sorted(seen) == list(range(1, 20))  # the twentieth is no longer active
+
+
+async def test_a_made_up_cursor_is_refused_by_every_list(empty_desk: Desk) -> None:
+    """Also one that reads well, and whose moment is outside of the calendar."""
+    await empty_desk.start_node()
+    await empty_desk.sql(
+        "UPDATE demo_crm.roles SET permissions ="
+        " permissions || '{callbacks.handle,calls.review}'::text[]"
+    )
+    oksana, http = await empty_desk.client(OKSANA), empty_desk.http(OKSANA)
+    moments = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+    numbers = [1], [str(uuid.uuid4())], [1, 1], ["a", 1]
+    made_up = [
+        base64.urlsafe_b64encode(orjson.dumps([at, *rest])).decode()
+        for at in moments
+        for rest in numbers
+    ]
+
+    for path in (
+        CONVERSATIONS, "/v1/messenger/drafts", "/v1/messenger/search/messages?q=word",
+        "/v1/messenger/search/employees", "/v1/telephony/calls", "/v1/telephony/callbacks",
+        "/v1/telephony/missed-calls", "/v1/telephony/dispositions",
+        "/v1/telephony/quality/scorecards", "/v1/telephony/quality/reviews",
+    ):  # fmt: skip
+        url = httpx2.URL(path)
+        for cursor in made_up:
+            answer = await http.get(url.copy_set_param("cursor", cursor))
+            assert answer.status_code == 422, (path, cursor, answer.text)
+            assert answer.json()["error"]["path"].endswith("cursor"), path
+    for cursor in made_up:
+        for command in (
+            ConversationList(cursor=cursor), DraftList(cursor=cursor),
+            MessageSearch(text="word", cursor=cursor), EmployeeSearch(cursor=cursor),
+            CallList(cursor=cursor), CallbackList(cursor=cursor),
+        ):  # fmt: skip
+            assert await refused(oksana.request(command)) == "command.invalid", command
 
 
 async def test_the_directory_finds_by_any_part(desk: Desk) -> None:

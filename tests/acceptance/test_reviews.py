@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -120,6 +121,8 @@ async def test_a_review_goes_from_draft_to_the_last_word(desk: Desk) -> None:
         ("scorecard.create", HEAD), ("review.create", HEAD), ("review.update", HEAD),
         ("review.publish", HEAD), ("review.dispute", OKSANA), ("review.resolve", OTHER_HEAD),
     ]  # fmt: skip
+    told = [orjson.loads(row["details"]) for row in acts[1:]]
+    assert ["score" in one for one in told] == [False, False, True, True, True]
     assert orjson.loads(acts[-1]["details"])["points"] == [
         {"solved": 8}, {"solved": 10, "offer": 2},
     ]  # fmt: skip
@@ -180,6 +183,50 @@ async def test_who_may_review_whom(small_desk: Desk) -> None:
     again = await said(petro.post(f"{QUALITY}/reviews/{theirs['review_id']}/acknowledge"))
     assert accepted == again
     assert accepted["review"]["state"] == "acknowledged"
+
+
+async def test_who_may_no_longer_review_hears_no_more_of_it(small_desk: Desk) -> None:
+    """The agent's answer goes to the reviewer only as long as they may read it."""
+    desk = small_desk
+    http, agent = desk.http(HEAD), desk.http(OKSANA)
+    card = await scorecard(http)
+    calls = [await made_call(desk, OKSANA) for _ in range(2)]
+    paths = []
+    for call_id in calls:
+        draft = await drafted(http, call_id, card)
+        paths.append(f"{QUALITY}/reviews/{draft['review_id']}")
+        await said(http.post(f"{paths[-1]}/publish"))
+    oksana, head = await desk.client(OKSANA), await desk.client(HEAD)
+    await said(agent.post(f"{paths[0]}/acknowledge"))
+    assert (await head.next(ReviewChanged)).review.state == "acknowledged"
+    assert (await oksana.next(ReviewChanged)).review.state == "acknowledged"
+
+    await desk.sql(
+        "UPDATE demo_crm.roles SET permissions = array_remove(permissions, 'calls.review')"
+    )
+    await said(agent.post(f"{paths[1]}/acknowledge"))
+
+    assert (await oksana.next(ReviewChanged)).review.state == "acknowledged"
+    await nothing_within(head.next(ReviewChanged), 0.1)
+
+
+async def test_of_a_scorecards_versions_only_the_newest_is_used(small_desk: Desk) -> None:
+    """An older one is not brought back, also not while a newer one is being made."""
+    http = small_desk.http(HEAD)
+    first = await scorecard(http)
+    second = await scorecard(http, criteria=CRITERIA[:2])
+
+    async def use(card: int, active: bool) -> Any:
+        return await http.patch(f"{QUALITY}/scorecards/{card}", json={"active": active})
+
+    assert await refusal(use(first, True)) == (409, "scorecard.outdated")
+    assert (await said(use(second, False)))["active"] is False
+    assert await refusal(use(first, True)) == (409, "scorecard.outdated")
+    assert (await said(use(first, False)))["version"] == 1
+    _, changed = await asyncio.gather(scorecard(http, criteria=CRITERIA[:1]), use(second, True))
+    assert changed.status_code in {200, 409}
+    active = await small_desk.sql("SELECT version FROM realtime.scorecards WHERE active")
+    assert [row["version"] for row in active] == [3]
 
 
 async def test_an_edited_scorecard_is_a_new_version_and_reviews_keep_theirs(

@@ -145,7 +145,7 @@ async def test_each_role_starts_only_what_it_needs(empty_desk: Desk) -> None:
 
     assert {"streams", "unread", "upkeep", "devices", "ledger"} <= tasks_of(sockets)
     assert "scheduled" not in tasks_of(sockets)
-    assert tasks_of(ingest) == {"on_call"}
+    assert tasks_of(ingest) == {"on_call", "callbacks.news"}
     assert tasks_of(background) == {"scheduled", "callbacks"}
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert "ingest.batches" in names

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
 from gateway.client import Connection
+from gateway.errors import DatabaseUnavailable
 from gateway.protocol import (
     CallEnded,
     CallOffered,
@@ -243,6 +245,28 @@ async def test_only_those_who_may_watch_and_only_as_long_as_they_may(small_desk:
     await Pbx(small_desk).enter("c1")
     await nothing_within(client.next(QueueChanged), 0.4)
     assert (await small_desk.http(who).get("/v1/telephony/queues")).status_code == 403
+
+
+async def test_a_watch_that_fails_brings_none_back_that_is_no_longer_allowed(
+    small_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The permission was lost while another watch was on the way: the one before it ends."""
+    client, _ = await watching(small_desk, calls=True)
+    node = small_desk.nodes[0].node
+    (session,) = node.sessions
+    assert session.context is not None
+    identity = session.context.identity
+    less = replace(identity, permissions=identity.permissions - {"calls.view_all"})
+
+    async def lose(*_: Any) -> None:
+        session.identify(less)
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(wallboard, "snapshot", lose)
+
+    asked = client.request(QueueWatch(queues="all"))
+    assert await refused(asked) == "database.unavailable"
+    await client.next(QueueUnwatched)
 
 
 async def test_what_cannot_be_watched_is_refused_and_changes_nothing(small_desk: Desk) -> None:

@@ -84,8 +84,7 @@ async def test_a_file_is_declared_again_on_the_next_connection(
     await visit.close(4601)
     await client.until("gateway.state.name === 'waiting'")
     await client.wait_for_retry()
-    visit = await fake.visit()
-    await visit.welcome()
+    visit = await fake.welcomed()
     await client.page.route("**/v1/files/secret", lambda route: route.fulfill(json={"size": 12}))
 
     assert await declare(visit) == FILE

@@ -109,7 +109,7 @@ async def test_a_choice_during_the_outage_is_refused(
     """It is not kept for later; one that was stored after all is announced."""
     first, _, heard = pair
     await first.arrive(ANNA, "web")
-    await _pause(redis_url, 0.7)
+    await _pause(redis_url, 2 * FAST.command_timeout_s)
 
     with pytest.raises(Unavailable):
         await first.choose(ANNA, "busy", None)
@@ -127,7 +127,7 @@ async def test_a_call_during_the_outage_is_told_afterwards(
     """Telephony reports once and does not wait."""
     first, _, heard = pair
     await first.arrive(ANNA, "web")
-    await _pause(redis_url, 0.7)
+    await _pause(redis_url, 2 * FAST.command_timeout_s)
     await eventually(lambda: first.degraded)
 
     assert await first.set_on_call(ANNA, "c1", talking=True) is None
@@ -368,7 +368,7 @@ async def test_what_other_nodes_announce_is_shown_while_redis_is_away(
     online, busy = heard.changes
     first.heard([busy])
     first.heard([online])
-    await _pause(redis_url, 0.7)
+    await _pause(redis_url, 2 * FAST.command_timeout_s)
 
     assert await first.look([BORIS]) == {BORIS: busy}
     await eventually(lambda: not (first.degraded or second.degraded))

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.db import Pool
 from ingest import (
+    AgentChange,
     Busy,
     CallChange,
     CallEvent,
@@ -20,6 +21,8 @@ from ingest import (
     TooManyEvents,
     Unavailable,
 )
+from ingest.pauses import MOST_EVENTS
+from ingest.queries import pauses as agent_queries
 from tests.integration.ingest_tools import (
     SETTINGS,
     SOME,
@@ -167,6 +170,40 @@ async def test_a_commit_whose_answer_was_lost_is_announced_all_the_same(
     (change,) = heard.changes
     assert receipt.duplicates == len(events)
     assert (change.before, change.after.outcome) == (None, "answered")
+    assert change.told_again
+
+
+async def test_what_is_stored_of_a_batch_that_fails_is_announced(
+    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Poison splits the batch and the database goes away between the halves; sent again, all is."""
+    first, second = events_of_recording(SOME[0]), events_of_recording(SOME[1])
+    away: list[bool] = []
+
+    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+        transaction = pipeline._store._transaction
+
+        async def once(batch: Any, *, again: bool) -> Any:
+            if away:
+                raise ConnectionRefusedError
+            stored = await transaction(batch, again=again)
+            away.append(True)
+            return stored
+
+        with monkeypatch.context() as broken:
+            broken.setattr(
+                type(pipeline._store), "_transaction", lambda _, b, again: once(b, again=again)
+            )
+            with pytest.raises(Unavailable):
+                await pipeline.submit([*first, odd(queue="\0"), *second])
+        receipt = await pipeline.submit([*first, *second])
+
+    calls = {change.after.id for change in heard.changes}
+    assert len(calls) == len(await stored_calls(pool)) == 2
+    assert pipeline.metrics.accepted == len(first + second)
+    assert receipt.duplicates > 0
+    assert {told[0] for told in heard.versions.values()} == {1}
+    assert not any(change.told_again for change in heard.changes)
 
 
 async def test_a_database_that_stays_away_is_told_to_the_sender(
@@ -215,6 +252,61 @@ async def test_a_failing_announcement_harms_nobody(pool: Pool) -> None:
     assert second.accepted
     assert heard == [1, 1]
     assert pipeline.metrics.announce_failures == 1
+
+
+async def test_calls_that_cannot_be_announced_do_not_silence_agents(pool: Pool) -> None:
+    """Each has its own time: who logged in is told of, though what became of the calls is not."""
+    heard: list[AgentChange] = []
+
+    async def never(_: list[CallChange]) -> None:
+        await asyncio.Event().wait()
+
+    async def agents(changes: list[AgentChange]) -> None:
+        heard.extend(changes)
+
+    settings = replace(SETTINGS, announce_timeout_s=0.05)
+    async with Pipeline(
+        pool, announce=never, announce_agents=agents, settings=settings
+    ) as pipeline:
+        await pipeline.submit([*events_of_recording(SOME[0]), odd(extension="199", queue="q")])
+
+    assert AgentChange("pbx", "199", frozenset({"q"})) in heard
+    assert pipeline.metrics.announce_failures == 1
+
+
+async def test_a_pbx_that_starts_anew_is_folded_some_telephones_at_a_time(
+    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All log off at once; one of more queues than events are read of is off in all of them."""
+    told: list[AgentChange] = []
+    read: list[int] = []
+    events = agent_queries.events
+    queues = [f"q{place:03}" for place in range(MOST_EVENTS + 20)]
+    log_in = [odd(type="agent.login", extension="7", queue=queue) for queue in queues]
+    log_in += [odd(type="agent.login", extension=f"1{n:02}", queue="q") for n in range(60)]
+    log_off = [
+        replace(odd(), type="agent.logoff", extension=one.extension, queue=one.queue)
+        for one in log_in
+    ]
+
+    async def count_events(conn: Any, telephones: Any) -> Any:
+        read.append(sum(telephones.values()))
+        return await events(conn, telephones)
+
+    async def agents(changes: list[AgentChange]) -> None:
+        told.extend(changes)
+
+    monkeypatch.setattr(agent_queries, "events", count_events)
+    async with Pipeline(
+        pool, announce=heard, announce_agents=agents, settings=SETTINGS
+    ) as pipeline:
+        await pipeline.submit(log_in)
+        await pipeline.submit(log_off)
+
+    marks = await pool.fetch("SELECT extension, logged_in FROM realtime.agent_marks")
+    assert (len(marks), len(told)) == (len(log_in), 2 * 61)
+    assert not any(row["logged_in"] for row in marks)
+    assert max(read) < 1_500
 
 
 async def test_a_key_used_without_end_does_not_slow_everybody(pool: Pool, heard: Heard) -> None:

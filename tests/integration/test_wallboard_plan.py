@@ -13,7 +13,7 @@ from gateway import db
 from gateway.db import Conn
 from gateway.telephony import agents, wallboard
 from gateway.telephony.queries import agents as agent_queries
-from gateway.telephony.queries import queues, stats_queues
+from gateway.telephony.queries import calls, queues, stats_queues
 from gateway.telephony.queries.stats import Asked
 from loadtests.made_calls import QUEUES, Maker
 from loadtests.queries import callstats
@@ -87,6 +87,9 @@ async def test_only_todays_stays_and_what_goes_on_are_read(conn: Conn, mode: str
     counted = list(explaining.reads())
     await agent_queries.read(explaining, [1, 2], list(QUEUES), spread=True)
     looked = list(explaining.reads())
+    ago = datetime.now(UTC) - timedelta(seconds=90)
+    await calls.changed_since(explaining, ago, until=datetime.now(UTC), hours=2, limit=500)
+    looked += explaining.reads()
 
     for table, how, rows in counted + looked:
         assert not (table in LARGE and how == "Seq Scan"), (table, how)

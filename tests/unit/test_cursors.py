@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import uuid
 from datetime import UTC, datetime
 
+import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,3 +35,18 @@ def test_any_text_is_a_cursor_or_refused(text: str) -> None:
     ):  # fmt: skip
         with contextlib.suppress(Invalid):
             unpack(text)
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+00:01"]
+)
+def test_a_moment_outside_of_the_calendar_is_refused(at: str) -> None:
+    """In UTC it would lie before the year 1, or after 9999: no database takes it."""
+    for unpack, rest in (
+        (cursors.unpack_int, [1]),
+        (cursors.unpack_uuid, [str(uuid.uuid4())]),
+        (cursors.unpack_place, [1, 1]),
+    ):
+        made = base64.urlsafe_b64encode(orjson.dumps([at, *rest])).decode()
+        with pytest.raises(Invalid):
+            unpack(made)

@@ -254,6 +254,31 @@ def test_a_call_told_only_as_a_call_is_closed_by_its_end() -> None:
     assert {leg.ended_at for leg in call.legs} == {T0 + timedelta(seconds=5)}
 
 
+def test_a_queue_that_connects_is_believed_without_the_telephone() -> None:
+    """A PBX that tells nothing of the agent's telephone: talking from then on, and answered."""
+    told = [
+        event("call.started", 0, attrs={"direction": "inbound", "number_raw": "1"}),
+        event("queue.entered", 1, queue="sales"),
+        event("queue.connected", 9, queue="sales"),
+    ]
+
+    def rings(leg: str, at: float) -> list[CallEvent]:
+        offer = event("offer.started", at, leg, peer_leg_key="caller", extension="101")
+        return [offer, event("leg.ringing", at, leg)]
+
+    talking = folded(*told)
+    rang = folded(*told, *rings("a", 3))
+    passed_on = folded(*told, *rings("b", 12))
+    done = folded(*told, event("queue.completed", 20, queue="sales"))
+    over = folded(*told, event("call.ended", 21, None))
+
+    assert [call.status for call in (talking, rang, passed_on, done, over)] == [
+        "talking", "talking", "ringing", "created", "ended",
+    ]  # fmt: skip
+    assert (over.outcome, over.missed, over.wait_ms) == ("answered", False, 8_000)
+    assert {call.answered_at for call in (talking, over)} == {T0 + timedelta(seconds=9)}
+
+
 def test_who_is_offered_a_call_is_told_by_extension() -> None:
     """A telephone that shows as its Local channel first is not offered the call twice."""
     ringing = folded(*in_queue())
@@ -262,6 +287,7 @@ def test_who_is_offered_a_call_is_told_by_extension() -> None:
 
     assert CallChange(None, ringing).offered == {"101"}
     assert CallChange(ringing, twice).offered == frozenset()
+    assert CallChange(None, ringing, told_again=True).offered == frozenset()
 
 
 def test_events_without_a_telephone_are_no_call() -> None:

@@ -126,15 +126,20 @@ async def read(
                        ORDER BY m.queue COLLATE "C") AS told
               FROM realtime.agent_marks AS m JOIN agent AS a USING (source, extension)
              GROUP BY a.person
+        ), others AS MATERIALIZED (
+            SELECT extension, array_agg(source) AS sources
+              FROM own WHERE source <> '*' GROUP BY extension
         ), quiet AS (
             SELECT o.employee_id, max(last.ended_at) AS quiet_since
               FROM chosen AS p
               JOIN own AS o USING (employee_id)
+              LEFT JOIN others ON o.source = '*' AND others.extension = o.extension
              CROSS JOIN LATERAL (
                    SELECT l.ended_at
                      FROM realtime.call_legs AS l
                      JOIN realtime.call_sessions AS c
                        ON c.id = l.call_id AND o.source IN (c.source, '*')
+                          AND (others.sources IS NULL OR c.source <> ALL (others.sources))
                     WHERE l.extension = o.extension
                       AND l.ended_at > now() - interval '12 hours'
                     ORDER BY l.ended_at DESC

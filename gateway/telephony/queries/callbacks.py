@@ -15,6 +15,14 @@ MOST_COUNTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """How many items were open, and when: of two counts the later one is right."""
+
+    open: int
+    open_as_of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Whether an item may be worked on, and by whom, read under its lock."""
 
@@ -177,14 +185,19 @@ async def load(conn: Conn, ids: Collection[int]) -> list[dict[str, Any]]:
     return [{**row, "last_call_id": UUID(int=row["last_call_id"].int)} for row in rows]
 
 
-async def changed_since(conn: Conn, since: datetime) -> list[int]:
-    """Return items that changed after since, at most the 1,000 newest."""
+async def changed_since(conn: Conn, since: datetime, until: datetime | None = None) -> list[int]:
+    """Return items that changed after since, up to until; at most the 1,000 newest."""
     rows = await conn.fetch(
         """
         -- callbacks.changed_since
-        SELECT id FROM realtime.callbacks WHERE changed_at > $1 ORDER BY changed_at DESC LIMIT 1000
+        SELECT id
+          FROM realtime.callbacks
+         WHERE changed_at > $1 AND ($2::timestamptz IS NULL OR changed_at <= $2)
+         ORDER BY changed_at DESC
+         LIMIT 1000
         """,
         since,
+        until,
     )
     return [row["id"] for row in rows]
 
@@ -251,19 +264,23 @@ async def closed(
     return [(row["at"], row["id"]) for row in rows]
 
 
-async def count_open(conn: Conn) -> int:
-    """Return how many are open and claimed by nobody, at most MOST_COUNTED."""
-    found: int = await conn.fetchval(
+async def count_open(conn: Conn) -> Counted:
+    """Return how many are open and claimed by nobody, at most MOST_COUNTED; not in a transaction.
+
+    now() is then a moment before the snapshot: whatever was committed by then is in the count.
+    """
+    row = await conn.fetchrow(
         """
         -- callbacks.count_open
-        SELECT count(*)
+        SELECT count(*) AS open, (extract(epoch FROM now()) * 1000000)::bigint AS open_as_of
           FROM (SELECT FROM realtime.callbacks
                  WHERE state <> 'closed' AND state = 'open'
                  LIMIT $1) AS counted
         """,
         MOST_COUNTED,
     )
-    return found
+    assert row is not None
+    return Counted(**row)
 
 
 async def name(conn: Conn, employee_id: int) -> str | None:

@@ -1,8 +1,8 @@
 """SQL for missed calls: from what happened to items of whom to call back, and the list of them.
 
-take ─▶ drop ─▶ weigh ─▶ place ─▶ recount ─▶ reached.close. Each statement is one of a transaction
-under callbacks.turn, for any number of calls; `now()` is its beginning, so `changed_at = now()` is
-what it has changed.
+take ─▶ drop ─▶ weigh ─▶ hold ─▶ place ─▶ recount ─▶ reached.close. Each statement is one of a
+transaction under callbacks.turn, for any number of calls; `now()` is its beginning, so `changed_at
+= now()` is what it has changed. People work on items meanwhile: drop and hold lock what may change.
 """
 
 from __future__ import annotations
@@ -70,9 +70,16 @@ async def drop(conn: Conn, call_ids: Collection[UUID]) -> dict[UUID, int]:
     rows = await conn.fetch(
         """
         -- missed.drop
+        WITH held AS MATERIALIZED (
+            SELECT c.id
+              FROM realtime.callback_calls AS k
+              JOIN realtime.callbacks AS c ON c.id = k.callback_id AND c.state <> 'closed'
+             WHERE k.call_id = ANY ($1::uuid[])
+             ORDER BY c.id
+               FOR UPDATE OF c
+        )
         DELETE FROM realtime.callback_calls AS k
-         USING realtime.callbacks AS c
-         WHERE k.call_id = ANY ($1::uuid[]) AND c.id = k.callback_id AND c.state <> 'closed'
+         WHERE k.call_id = ANY ($1::uuid[]) AND k.callback_id IN (SELECT id FROM held)
         RETURNING k.call_id, k.callback_id
         """,
         list(call_ids),
@@ -80,8 +87,13 @@ async def drop(conn: Conn, call_ids: Collection[UUID]) -> dict[UUID, int]:
     return {row["call_id"]: row["callback_id"] for row in rows}
 
 
-async def weigh(conn: Conn, call_ids: Collection[UUID], *, short_ms: int, days: int) -> list[Due]:
-    """Return those calls that are missed, can be called back, and are in no item."""
+async def weigh(
+    conn: Conn, call_ids: Collection[UUID], *, owed: Collection[UUID], short_ms: int, days: int
+) -> list[Due]:
+    """Return those calls that are missed, can be called back, and are in no item.
+
+    What was owed until now is so at any age; others only for some days.
+    """
     rows = await conn.fetch(
         """
         -- missed.weigh
@@ -89,7 +101,7 @@ async def weigh(conn: Conn, call_ids: Collection[UUID], *, short_ms: int, days: 
           FROM realtime.missed_calls AS m
          WHERE m.call_id = ANY ($1::uuid[])
            AND m.number_e164 IS NOT NULL
-           AND m.started_at > now() - make_interval(days => $3)
+           AND (m.started_at > now() - make_interval(days => $3) OR m.call_id = ANY ($4::uuid[]))
            AND NOT (m.outcome = 'abandoned' AND $2::int >
                     coalesce(m.wait_ms, extract(epoch FROM m.ended_at - m.started_at) * 1000))
            AND NOT EXISTS (SELECT FROM realtime.callback_calls AS k WHERE k.call_id = m.call_id)
@@ -98,22 +110,32 @@ async def weigh(conn: Conn, call_ids: Collection[UUID], *, short_ms: int, days: 
         list(call_ids),
         short_ms,
         days,
+        list(owed),
     )
     return [Due(**row) for row in rows]
 
 
-async def strays(conn: Conn, numbers: Collection[str]) -> dict[int, str]:
-    """Return id → number of items of numbers that no customer had; these have one now."""
+async def hold(
+    conn: Conn, numbers: Collection[str], customer_ids: Collection[int]
+) -> dict[int, str]:
+    """Lock the items of these that are not closed; return id → number of those of no customer.
+
+    Whoever closes one by hand does it before, and it is not among them, or after.
+    """
     rows = await conn.fetch(
         """
-        -- missed.strays
-        SELECT id, number FROM realtime.callbacks
-         WHERE state <> 'closed' AND customer_id IS NULL AND number = ANY ($1::text[])
+        -- missed.hold
+        SELECT id, number, customer_id FROM realtime.callbacks
+         WHERE state <> 'closed'
+           AND (customer_id = ANY ($2::bigint[])
+                OR customer_id IS NULL AND number = ANY ($1::text[]))
          ORDER BY first_missed_at, id
+           FOR UPDATE
         """,
         list(numbers),
+        list(customer_ids),
     )
-    return {row["id"]: row["number"] for row in rows}
+    return {row["id"]: row["number"] for row in rows if row["customer_id"] is None}
 
 
 async def adopt(conn: Conn, callback_id: int, customer_id: int) -> None:
@@ -136,7 +158,7 @@ async def adopt(conn: Conn, callback_id: int, customer_id: int) -> None:
                claimed_at = CASE WHEN NOT other THEN c.claimed_at END,
                claim_until = CASE WHEN NOT other THEN c.claim_until END
           FROM (SELECT EXISTS (SELECT FROM theirs) AS other) AS found
-         WHERE c.id = $1
+         WHERE c.id = $1 AND c.state <> 'closed'
         """,
         callback_id,
         customer_id,

@@ -67,7 +67,7 @@ async def note(conn: Conn, reached: Collection[Reach]) -> None:
 async def close(
     conn: Conn, touched: Collection[int], reached: Collection[Reach]
 ) -> tuple[set[int], list[UUID]]:
-    """Close items whose customer was reached after the first missed call began.
+    """Close items whose customer was reached when a missed call was over: not while it rang.
 
     Looks at the touched ones, and at those of whoever was reached now. Returns the closed items,
     and the calls missed later than that, which are in no item any more.
@@ -78,9 +78,13 @@ async def close(
         WITH told AS (
             SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[])
                           AS t (customer_id, number, at, how)
-        ), item AS (
+        ), item AS MATERIALIZED (
             SELECT c.id, c.customer_id, c.number,
-                   greatest(c.first_missed_at, c.reopened_at) AS after
+                   greatest((SELECT min(m.ended_at)
+                               FROM realtime.callback_calls AS k
+                               JOIN realtime.missed_calls AS m ON m.call_id = k.call_id
+                              WHERE k.callback_id = c.id),
+                            c.reopened_at + interval '1 microsecond') AS since
               FROM realtime.callbacks AS c
              WHERE c.state <> 'closed'
                AND (c.id = ANY ($5::bigint[])
@@ -105,27 +109,31 @@ async def close(
                     CROSS JOIN LATERAL (
                           SELECT s.answered_at FROM realtime.call_sessions AS s
                            WHERE s.number_e164 = theirs.number_e164
-                             AND s.started_at > item.after - interval '1 hour'
-                             AND s.answered_at > item.after
+                             AND s.started_at > item.since - interval '1 hour'
+                             AND s.answered_at >= item.since
                              AND s.direction <> 'internal' AND s.merged_into IS NULL
                            ORDER BY s.started_at
                            LIMIT 1) AS s
                    ) AS r
-             WHERE r.at > item.after
+             WHERE r.at >= item.since
              ORDER BY item.id, r.at
         ), done AS (
             UPDATE realtime.callbacks AS c
                SET state = 'closed', outcome = 'reached', how = reach.how, closed_at = now(),
                    claimed_by = NULL, claimed_at = NULL, claim_until = NULL,
-                   recover_ms = (extract(epoch FROM reach.at - c.first_missed_at) * 1000)::bigint,
+                   recover_ms = (
+                       SELECT (extract(epoch FROM reach.at - min(m.started_at)) * 1000)::bigint
+                         FROM realtime.callback_calls AS k
+                         JOIN realtime.missed_calls AS m ON m.call_id = k.call_id
+                        WHERE k.callback_id = c.id AND m.ended_at <= reach.at),
                    version = c.version + 1, changed_at = now()
               FROM reach
-             WHERE c.id = reach.id
+             WHERE c.id = reach.id AND c.state <> 'closed'
             RETURNING c.id, reach.at
         ), later AS (
             DELETE FROM realtime.callback_calls AS k
              USING done, realtime.missed_calls AS m
-             WHERE k.callback_id = done.id AND m.call_id = k.call_id AND m.started_at >= done.at
+             WHERE k.callback_id = done.id AND m.call_id = k.call_id AND m.ended_at > done.at
             RETURNING k.call_id
         )
         SELECT id, NULL::uuid AS call_id FROM done

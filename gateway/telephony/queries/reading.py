@@ -14,6 +14,7 @@ async def visible(
     """Return the call that this one now is, itself or what it was merged into.
 
     None when there is none, or none of these (source, extension) took part; None is everyone's.
+    A telephone of one PBX goes before one of any, as in lookup.employees.
     """
     found: UUID | None = await conn.fetchval(
         """
@@ -33,6 +34,9 @@ async def visible(
                 SELECT FROM realtime.call_legs AS l
                   JOIN unnest($3::text[], $2::text[]) AS mine (source, extension)
                     ON l.extension = mine.extension AND mine.source IN (way.source, '*')
+                       AND (mine.source <> '*' OR NOT EXISTS (
+                            SELECT FROM crm.extensions AS x
+                             WHERE x.extension = l.extension AND x.source = way.source))
                  WHERE l.call_id = way.id))
         """,
         call_id,
@@ -77,8 +81,7 @@ async def facts(conn: Conn, call_id: UUID, *, limit: int) -> list[CallFact]:
         -- reading.facts
         SELECT e.event_id, e.occurred_at AS at, e.type, e.leg_key AS leg,
                e.peer_leg_key AS peer_leg, e.queue, e.extension,
-               CASE WHEN e.type LIKE 'recording.%' THEN e.attrs - '{url,recording}'::text[]
-                    ELSE e.attrs END AS attrs
+               e.attrs - '{url,recording}'::text[] AS attrs
           FROM realtime.call_sessions AS c
           JOIN realtime.call_events AS e
             ON e.call_id = c.id
