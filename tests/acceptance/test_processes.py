@@ -66,8 +66,12 @@ async def test_a_killed_worker_is_survived() -> None:
             while IRYNA not in gone:
                 event = await petro.next(PresenceChanged, timeout_s=30)
                 gone |= {p.employee_id for p in event.presences if p.status == "offline"}
-            back = await petro.request(PresenceWatch(employee_ids=[OKSANA]))
-            assert back.presences[0].status == "online"
+
+            async def back() -> bool:  # her worker may have taken longer to start than the grace
+                watched = await petro.request(PresenceWatch(employee_ids=[OKSANA]))
+                return bool(watched.presences[0].status == "online")
+
+            await eventually(back)
         again = await eventually(lambda: _worker_of(gateway, 0))
         assert again != doomed
 
