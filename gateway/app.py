@@ -62,6 +62,7 @@ class Gateway:
     node: Node
     presence: RedisPresence
     pipeline: Pipeline
+    lag: LoopLag
 
     @property
     def services(self) -> Services:
@@ -140,8 +141,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
 
         keeps = settings.takes("sockets", "background")
         files = Files(await _storage(stack, settings) if keeps else None, Limits.of(settings))
-        lateness = Histogram()
-        lag = LoopLag(lateness)
+        lag = LoopLag(Histogram())
         lag.start()
         stack.callback(lag.stop)
         sends = Sends(spawn, lag.lived_s)
@@ -151,7 +151,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             pool, publish, presence, sends, settings.database_timeout_s,
             files=files, pressure=pressure, answers=Answers(redis),
         )  # fmt: skip
-        node = Node(settings, services=services, tokens=tokens, redis=redis, lag=lateness)
+        node = Node(settings, services=services, tokens=tokens, redis=redis)
         bus = ClusterBus if dial.cluster else RedisBus
         node.bus = await stack.enter_async_context(
             bus(dial, node=settings.node, deliver=node.deliver, resynced=node.resynced)
@@ -176,7 +176,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         if settings.takes("background"):
             _begin_background(node)
         log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))
-        yield Gateway(settings, pool, node, presence, pipeline)
+        yield Gateway(settings, pool, node, presence, pipeline, lag)
         await node.drain.finish()
 
 
@@ -279,8 +279,9 @@ async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
 
 
 def _pressure(pool: Pool, size: int, now: Callable[[], float]) -> Pressure:
-    full = lambda: pool.get_size() >= size and not pool.get_idle_size()  # noqa: E731
-    return Pressure(size, full=full, now=now)
+    return Pressure(
+        size, full=lambda: pool.get_size() >= size and not pool.get_idle_size(), now=now
+    )
 
 
 def _said(secret: SecretStr | None) -> str | None:

@@ -145,33 +145,34 @@ class Batcher:
         Raises Busy at once when too much waits, Unavailable when the database is away. A caller
         that goes away does not undo anything.
         """
-        size = self._admit(events)
+        sizes = self._admit(events)
         if not events:
             return Receipt(0, 0)
         loop = asyncio.get_running_loop()
         submission, now = Submission(loop.create_future(), len(events)), loop.time()
         self._waiting += [
-            Waiting(event, event.size, submission, index, now) for index, event in enumerate(events)
+            Waiting(event, size, submission, index, now)
+            for index, (event, size) in enumerate(zip(events, sizes, strict=True))
         ]
-        self._waiting_bytes += size
+        self._waiting_bytes += sum(sizes)
         self._metrics.received += len(events)
         self._arrived.set()
         return await submission.done
 
-    def _admit(self, events: Sequence[CallEvent]) -> int:
-        """Return how many bytes they are, if they may wait."""
+    def _admit(self, events: Sequence[CallEvent]) -> list[int]:
+        """Return how many bytes each is, if they may wait."""
         limits = self._settings
         if self._closing:
             raise Closed
         if len(events) > limits.max_submission_events:
             raise TooManyEvents(f"at most {limits.max_submission_events} events at once")
-        size = sum(event.size for event in events)
+        sizes = [event.size for event in events]
         full = len(self._waiting) + len(events) > limits.max_waiting_events
-        too_large = self._waiting_bytes + size > limits.max_waiting_bytes
+        too_large = self._waiting_bytes + sum(sizes) > limits.max_waiting_bytes
         if self._waiting and (full or too_large):
             self._metrics.refused += 1
             raise Busy(self._retry_after())
-        return size
+        return sizes
 
     def _retry_after(self) -> float:
         """Estimate when half of what waits will be gone, at the speed seen so far."""

@@ -18,7 +18,7 @@ from ingest import recordings
 from ingest.channels import gather
 from ingest.events import CallEvent
 from ingest.intervals import total_ms
-from ingest.legs import Leg, judge, leg_state
+from ingest.legs import Leg, ended_reason, judge, leg_state
 from ingest.state import CallState, CallStatus, Direction, Outcome, StintState, ms_between
 from ingest.stints import build
 
@@ -215,7 +215,7 @@ class _Fold:
             return "answered"
         if stints:
             return STINT_OUTCOME.get(stints[-1].outcome or "", "unknown")
-        reasons = {leg_state(leg, self.legs).ended_reason for leg in self.answering}
+        reasons = {ended_reason(leg, self.legs) for leg in self.answering}
         if reasons and reasons <= {"failed"}:
             return "failed"
         if reasons and not (self.direction == "inbound" and reasons <= {"canceled"}):

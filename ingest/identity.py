@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from ingest.conn import Conn
@@ -23,11 +23,11 @@ from ingest.queries.aliases import Key
 class Assigned:
     calls: dict[tuple[str, UUID], UUID | None]
     """Event → call; None for events about no call (an agent's pause)."""
-    merged: dict[UUID, UUID] = field(default_factory=dict)
+    merged: dict[UUID, UUID]
     """Call that is over → call it is a part of."""
-    begun: frozenset[UUID] = frozenset()
+    begun: frozenset[UUID]
     """Calls of which nothing is stored yet."""
-    aliases: dict[Key, UUID] = field(default_factory=dict)
+    aliases: dict[Key, UUID]
     """Every native id that was named → its call."""
 
 
@@ -63,48 +63,43 @@ def keys_of(event: CallEvent) -> list[Key]:
     return [(event.source, key) for key in event.keys]
 
 
-async def assign(
-    conn: Conn, events: Iterable[CallEvent], remembered: Known | None = None
-) -> Assigned:
+async def assign(conn: Conn, events: Iterable[CallEvent], remembered: Known) -> Assigned:
     """Find or make the call of each event, and merge calls that turn out to be one."""
     named = {(event.source, event.event_id): keys_of(event) for event in events}
     joined = Joined()
     for keys in named.values():
         if keys:
             joined.join(keys)
-    sets = joined.sets()
-    known = await _known(conn, [key for keys in sets for key in keys], remembered)
-    chosen, merged = await _choose(conn, sets, known)
+    known = await _known(conn, {key for keys in named.values() for key in keys}, remembered)
+    chosen, merged = await _choose(conn, joined, known)
     new = {key: call for key, call in chosen.items() if key not in known}
     if new:
         await aliases.add(conn, new)
     if merged:
         await aliases.repoint(conn, list(merged), list(merged.values()))
-        if remembered:
-            remembered.drop([*merged, *merged.values()])
+        remembered.drop([*merged, *merged.values()])
     calls = {event: chosen[keys[0]] if keys else None for event, keys in named.items()}
     begun = frozenset(new.values()) - frozenset(known.values())
     return Assigned(calls, merged, begun, chosen)
 
 
-async def _known(conn: Conn, keys: list[Key], remembered: Known | None) -> dict[Key, UUID]:
+async def _known(conn: Conn, keys: set[Key], remembered: Known) -> dict[Key, UUID]:
     """Find the calls of these ids: those that are not remembered in the database."""
-    found = remembered.find(keys) if remembered else {}
+    found = remembered.find(keys)
     if unknown := [key for key in keys if key not in found]:
         found |= await aliases.find(conn, unknown)
     return found
 
 
 async def _choose(
-    conn: Conn, sets: list[list[Key]], known: dict[Key, UUID]
+    conn: Conn, joined: Joined, known: dict[Key, UUID]
 ) -> tuple[dict[Key, UUID], dict[UUID, UUID]]:
     """Give each set of keys one call. Sets that meet in a known call are one set."""
-    meeting = Joined()
-    for keys in sets:
-        meeting.join([*keys, *(("", str(known[key])) for key in keys if key in known)])
+    for key, call in known.items():
+        joined.join([key, ("", str(call))])
     chosen: dict[Key, UUID] = {}
     merged: dict[UUID, UUID] = {}
-    for members in meeting.sets():
+    for members in joined.sets():
         calls = {UUID(key) for source, key in members if not source}
         call = await _first_of(conn, calls) if calls else uuid4()
         chosen |= {key: call for key in members if key[0]}

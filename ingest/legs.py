@@ -274,6 +274,11 @@ def leg_state(leg: Leg, legs: list[Leg]) -> LegState:
     )
 
 
+def leg_of(leg_key: str | None, legs: Iterable[Leg]) -> Leg | None:
+    """Return the leg that this channel is, or is one half of."""
+    return next((leg for leg in legs if leg_key in leg.keys), None)
+
+
 def _told_at(party: Party) -> datetime:
     return party[0]
 

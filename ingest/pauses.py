@@ -22,9 +22,9 @@ from ingest.queries.pauses import AgentMark, Telephone
 EVERYWHERE = ""
 """The queue of a mark that is about a telephone in all queues."""
 
-AGENT_EVENTS = frozenset(("agent.paused", "agent.unpaused", "agent.login", "agent.logoff"))
 RANK = {"agent.logoff": 0, "agent.unpaused": 1, "agent.login": 2, "agent.paused": 3}
 """At one instant, the end of the old is first."""
+AGENT_EVENTS = frozenset(RANK)
 MOST_EVENTS = 100
 TOGETHER = 10
 """Telephones folded in one go: a thousand events, 12 to 17 ms of CPU."""
@@ -144,16 +144,12 @@ async def _refold(conn: Conn, telephones: Mapping[Telephone, int]) -> list[Agent
 
 async def current(conn: Conn, events: Iterable[CallEvent]) -> list[AgentChange]:
     """Return the telephones of a batch as if they had changed: nobody knows whether they did."""
-    known = await queries.load(conn, touched(events))
+    known = await queries.load(conn, sorted(set(_telephones(events))))
     return [_change(telephone, marks.values(), marks) for telephone, marks in known.items()]
 
 
-def touched(events: Iterable[CallEvent]) -> list[Telephone]:
-    """Return the telephones that these events say something of."""
-    return sorted(set(_telephones(events)))
-
-
 def _telephones(events: Iterable[CallEvent]) -> Iterator[Telephone]:
+    """Return the telephones that these events say something of."""
     return ((e.source, e.extension) for e in events if e.extension and e.type in AGENT_EVENTS)
 
 

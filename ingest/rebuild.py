@@ -15,7 +15,6 @@ from uuid import UUID
 from ingest import sessions
 from ingest.conn import Conn, Pool
 from ingest.events import CallEvent
-from ingest.fold import fold
 from ingest.queries import events as event_queries
 from ingest.queries import rebuild as queries
 from ingest.queries import sessions as session_queries
@@ -82,12 +81,8 @@ async def _again(conn: Conn, call_ids: list[UUID], max_call_events: int) -> tupl
     stored = await session_queries.load(conn, call_ids)
     if not stored:
         return 0, 0
-    found = await event_queries.load(
-        conn,
-        sorted(stored),
-        since=min(call.first_event_at for call in stored.values()) - sessions.AROUND,
-        until=max(call.last_event_at for call in stored.values()) + sessions.AROUND,
-        limit=max_call_events + 1,
+    found = await sessions.load_events(
+        conn, stored, stored.values(), max_call_events=max_call_events
     )
     states, folded = [], sessions.Folded()
     for call_id, before in stored.items():
@@ -107,16 +102,9 @@ def _fold(events: list[CallEvent], before: StoredCall, max_call_events: int) -> 
     """None when events are missing: retention has dropped the month in which the call began."""
     if not events or len(events) > max_call_events or before.state.merged_into:
         return None
-    times = [event.occurred_at for event in events]
-    if min(times) > before.first_event_at:
+    if min(event.occurred_at for event in events) > before.first_event_at:
         return None
-    version = before.state.version
-    state = fold(events, call_id=before.state.id, version=version)
-    if state is None:
-        return None
-    if state != before.state:
-        state = replace(state, version=version + 1)
-    return StoredCall(state, min(times), max(times))
+    return sessions.fold_again(before.state.id, events, before)
 
 
 async def _missed(conn: Conn, states: list[CallState]) -> set[UUID]:

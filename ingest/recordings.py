@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ingest.events import CallEvent, derive_id
-from ingest.legs import Leg
+from ingest.legs import Leg, leg_of
 from ingest.state import RecordingState, RecordingStatus, ms_between
 
 STARTED, STOPPED, READY = "recording.started", "recording.stopped", "recording.ready"
@@ -29,7 +29,7 @@ SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
 
 def is_place(text: str) -> bool:
     """Tell whether this may be kept: an http(s) URL, or a plain path that leads nowhere else."""
-    if not 0 < len(text) <= LONGEST_PLACE or not text.isprintable() or not _is_unicode(text):
+    if not 0 < len(text) <= LONGEST_PLACE or not text.isprintable():
         return False
     if SCHEME.match(text):
         return _is_url(text)
@@ -66,7 +66,7 @@ def _recording(
     ended_at: datetime | None,
 ) -> RecordingState:
     leg_key = next((event.leg_key for event in told if event.leg_key), None)
-    leg = next((one for one in legs if leg_key in one.keys), None)
+    leg = leg_of(leg_key, legs)
     stopped_at = _stopped_at(
         told, nameless.get(leg_key or "", []), leg.ended_at if leg else ended_at
     )
@@ -131,11 +131,3 @@ def _is_url(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and named and not re.search(r"[\s\\]", text)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

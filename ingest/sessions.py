@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from ingest.conn import Conn
@@ -47,7 +47,7 @@ class Touched:
 
     events: dict[UUID, list[CallEvent]]
     stored: dict[UUID, StoredCall]
-    assigned: Assigned
+    merged: dict[UUID, UUID]
 
 
 @dataclass(slots=True)
@@ -74,13 +74,11 @@ async def recall(
             by_call.setdefault(call_id, []).append(event)
     held = {call_id: remembered.call(call_id) for call_id in by_call}
     unknown = [one for one, known in held.items() if known is None and one not in assigned.begun]
-    read = await _read(conn, unknown, by_call, assigned, max_call_events)
-    touched = Touched({}, {one: read.stored[one] for one in assigned.merged if one in read.stored},
-                      assigned)  # fmt: skip
+    stored, told = await _read(conn, unknown, by_call, assigned, max_call_events)
+    losers = {call_id: stored[call_id] for call_id in assigned.merged if call_id in stored}
+    touched = Touched({}, losers, assigned.merged)
     for call_id, events in by_call.items():
-        known = held[call_id] or Held(
-            events[0].source, read.events.get(call_id, []), read.stored.get(call_id)
-        )
+        known = held[call_id] or Held(events[0].source, told.get(call_id, []), stored.get(call_id))
         remembered.hold(call_id, known, events)
         touched.events[call_id] = known.events
         if known.stored is not None:
@@ -95,21 +93,38 @@ async def _read(
     by_call: dict[UUID, list[CallEvent]],
     assigned: Assigned,
     max_call_events: int,
-) -> Touched:
+) -> tuple[dict[UUID, StoredCall], dict[UUID, list[CallEvent]]]:
     """Read calls that are not remembered, and those that end as a part of another."""
     if not (unknown or assigned.merged):
-        return Touched({}, {}, assigned)
+        return {}, {}
     stored = await queries.load(conn, [*unknown, *assigned.merged])
-    known = [event.occurred_at for call_id in unknown for event in by_call[call_id]]
-    known += [at for call in stored.values() for at in (call.first_event_at, call.last_event_at)]
-    found = await event_queries.load(
+    if not unknown:
+        return stored, {}
+    times = [event.occurred_at for call_id in unknown for event in by_call[call_id]]
+    told = await load_events(
+        conn, unknown, stored.values(), times=times, max_call_events=max_call_events
+    )
+    return stored, told
+
+
+async def load_events(
+    conn: Conn,
+    call_ids: Iterable[UUID],
+    stored: Iterable[StoredCall],
+    *,
+    times: Iterable[datetime] = (),
+    max_call_events: int,
+) -> dict[UUID, list[CallEvent]]:
+    """Read the events of calls, around all times known of them; at most one more than allowed."""
+    known = [at for call in stored for at in (call.first_event_at, call.last_event_at)]
+    known += times
+    return await event_queries.load(
         conn,
-        sorted(unknown),
+        sorted(call_ids),
         since=min(known) - AROUND,
         until=max(known) + AROUND,
         limit=max_call_events + 1,
-    ) if unknown else {}  # fmt: skip
-    return Touched(found, stored, assigned)
+    )
 
 
 async def refold(
@@ -117,57 +132,40 @@ async def refold(
 ) -> Folded:
     """Fold the calls, and remember what will have been saved of them. Neither reads nor writes."""
     metrics.folded += len(touched.events)
-    changes: list[CallChange] = []
-    rewritten: dict[UUID, StoredCall] = {}
+    folded = Folded()
     calls = list(touched.events.items())
     for first in range(0, len(calls), TOGETHER):
-        some = dict(calls[first : first + TOGETHER])
-        folded = _fold_all(some, touched.stored, max_call_events, metrics)
-        changes += folded[0]
-        rewritten |= folded[1]
+        for call_id, events in calls[first : first + TOGETHER]:
+            if len(events) > max_call_events:
+                metrics.overlong += 1
+                log.warning("call=%s has too many events, left as it is", call_id)
+                remembered.drop([call_id])
+                continue
+            _fold_into(folded, call_id, events, touched.stored.get(call_id))
+            if (held := remembered.call(call_id)) and call_id in folded.rewritten:
+                held.stored = folded.rewritten[call_id]
         await asyncio.sleep(0)  # others have their turn
-    for call_id, events in touched.events.items():
-        if len(events) > max_call_events:
-            remembered.drop([call_id])
-        elif (held := remembered.call(call_id)) and call_id in rewritten:
-            held.stored = rewritten[call_id]
-    changes += _merged(touched.assigned.merged, touched.stored, rewritten)
-    return Folded(changes, rewritten)
+    _end_merged(folded, touched)
+    return folded
 
 
-async def save(conn: Conn, folded: Folded) -> None:
-    """Save what has changed. The caller commits."""
-    await _save(conn, folded.changes, folded.rewritten)
+def _fold_into(
+    folded: Folded, call_id: UUID, events: list[CallEvent], before: StoredCall | None
+) -> None:
+    after = fold_again(call_id, events, before)
+    if after is None:
+        return
+    if before is None or after.state.version != before.state.version:
+        folded.changes.append(CallChange(before.state if before else None, after.state))
+    elif _within(after, before):
+        return
+    folded.rewritten[call_id] = after
 
 
-def _fold_all(
-    found: dict[UUID, list[CallEvent]],
-    stored: dict[UUID, StoredCall],
-    max_call_events: int,
-    metrics: IngestMetrics,
-) -> tuple[list[CallChange], dict[UUID, StoredCall]]:
-    changes: list[CallChange] = []
-    rewritten: dict[UUID, StoredCall] = {}
-    for call_id, events in found.items():
-        if len(events) > max_call_events:
-            metrics.overlong += 1
-            log.warning("call=%s has too many events, left as it is", call_id)
-            continue
-        before = stored.get(call_id)
-        after = _fold_one(call_id, events, before)
-        if after is None:
-            continue
-        rewritten[call_id] = after
-        if before is None or after.state.version != before.state.version:
-            changes.append(CallChange(before.state if before else None, after.state))
-        elif _within(after, before):
-            del rewritten[call_id]
-    return changes, rewritten
-
-
-def _fold_one(
+def fold_again(
     call_id: UUID, events: list[CallEvent], before: StoredCall | None
 ) -> StoredCall | None:
+    """Fold all events of a call; its version rises if it is not as it was before."""
     state = fold(events, call_id=call_id, version=before.state.version if before else 1)
     if state is None:
         return None
@@ -184,13 +182,10 @@ def _within(after: StoredCall, before: StoredCall) -> bool:
     return earliest <= after.first_event_at and after.last_event_at <= latest
 
 
-def _merged(
-    merged: dict[UUID, UUID], stored: dict[UUID, StoredCall], rewritten: dict[UUID, StoredCall]
-) -> list[CallChange]:
+def _end_merged(folded: Folded, touched: Touched) -> None:
     """End the calls that became part of another one: nothing of theirs is left, no missed call."""
-    changes = []
-    for loser, winner in merged.items():
-        call = stored.get(loser)
+    for loser, winner in touched.merged.items():
+        call = touched.stored.get(loser)
         if call is None:
             continue
         after = replace(
@@ -204,14 +199,15 @@ def _merged(
             stints=(),
             recordings=(),
         )
-        rewritten[loser] = replace(call, state=after)
-        changes.append(CallChange(call.state, after))
-    return changes
+        folded.rewritten[loser] = replace(call, state=after)
+        folded.changes.append(CallChange(call.state, after))
 
 
-async def _save(conn: Conn, changes: list[CallChange], rewritten: dict[UUID, StoredCall]) -> None:
-    if rewritten:
-        await queries.save(conn, rewritten.values())
+async def save(conn: Conn, folded: Folded) -> None:
+    """Save what has changed. The caller commits."""
+    changes = folded.changes
+    if folded.rewritten:
+        await queries.save(conn, folded.rewritten.values())
     if not changes:
         return
     await _save_legs(conn, changes)

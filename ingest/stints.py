@@ -8,14 +8,13 @@ connection that explains it, and "abandoned" is also told when it was the queue 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
 
 from ingest.events import CallEvent
-from ingest.legs import Leg
+from ingest.legs import Leg, leg_of
 from ingest.state import StintOutcome, StintState, ms_between
 
 EXPLAINED_WITHIN = timedelta(seconds=2)
@@ -91,7 +90,7 @@ def _elsewhere(event: CallEvent, everywhere: list[Stay]) -> list[Stay]:
 
 def _gone_at(stay: Stay, legs: list[Leg], handed: set[str]) -> datetime | None:
     """When whoever waits was gone: the telephone that entered, or whom it put in its place."""
-    leg = _leg_of(stay.leg_key, legs)
+    leg = leg_of(stay.leg_key, legs)
     if leg is None or stay.leg_key not in handed:
         return leg.ended_at if leg else None
     others = [other.ended_at for other in legs if other.calling and other.key != leg.key]
@@ -209,7 +208,3 @@ def _answered(stay: Stay, legs: list[Leg]) -> datetime | None:
         ),
         default=None,
     )
-
-
-def _leg_of(leg_key: str, legs: Iterable[Leg]) -> Leg | None:
-    return next((leg for leg in legs if leg_key in leg.keys), None)

@@ -97,10 +97,8 @@ class Store:
                 fault = error
                 break
         else:
-            fault = None
-        if fault is not None:
-            return await self._corner(events, fault)
-        raise Unavailable(f"the database did not answer {self._settings.attempts} times")
+            raise Unavailable(f"the database did not answer {self._settings.attempts} times")
+        return await self._corner(events, fault)
 
     async def _transaction(self, events: Sequence[CallEvent], *, again: bool) -> Stored:
         """Store the batch; whatever goes wrong, what is known of its calls is no longer sure."""
@@ -120,9 +118,9 @@ class Store:
         await queries.stage(conn, events)
         fresh = await queries.keep_new(conn)
         new = {
-            (event.source, event.event_id): event
+            key: event
             for event in reversed(events)
-            if (event.source, event.event_id) in fresh
+            if (key := (event.source, event.event_id)) in fresh
         }
         changes = await self._keep(conn, list(new.values())) if new else []
         agents = await pauses.refold(conn, new.values())

@@ -38,23 +38,20 @@ class AmiCall:
         return f"1700000000.{2 * self.number + 1}"
 
     def ringing(self) -> bytes:
-        agent = {f"Dest{name}": value for name, value in self._agent("5").items()}
-        caller = self._caller("4")
         return b"".join(
             [
-                _event("Newchannel", caller),
+                _event("Newchannel", self._caller("4")),
                 _event("Newchannel", self._agent("0")),
-                _event("DialBegin", caller | agent | {"DialString": self.extension}),
+                _event("DialBegin", self._dialling("5") | {"DialString": self.extension}),
                 _event("Newstate", self._agent("5")),
             ]
         )
 
     def answered(self) -> bytes:
-        agent = {f"Dest{name}": value for name, value in self._agent("6").items()}
         return b"".join(
             [
                 _event("Newstate", self._agent("6")),
-                _event("DialEnd", self._caller("4") | agent | {"DialStatus": "ANSWER"}),
+                _event("DialEnd", self._dialling("6") | {"DialStatus": "ANSWER"}),
                 _event("Newstate", self._caller("6")),
                 *(_event("BridgeEnter", one) for one in self._bridged()),
             ]
@@ -62,11 +59,10 @@ class AmiCall:
 
     def given_up(self) -> bytes:
         """Return the end of a call that nobody answers: the caller hangs up."""
-        agent = {f"Dest{name}": value for name, value in self._agent("5").items()}
         cause = {"Cause": "0", "Cause-txt": "Unknown"}
         return b"".join(
             [
-                _event("DialEnd", self._caller("4") | agent | {"DialStatus": "CANCEL"}),
+                _event("DialEnd", self._dialling("5") | {"DialStatus": "CANCEL"}),
                 _event("Hangup", self._agent("5") | cause),
                 _event("Hangup", self._caller("4") | cause | {"Cause": "16"}),
             ]
@@ -90,6 +86,11 @@ class AmiCall:
             self._caller(both[0]) | bridge | {"Application": "Dial"},
             self._agent(both[1]) | bridge | {"Application": "AppDial"},
         ]
+
+    def _dialling(self, state: str) -> dict[str, str]:
+        """Return the caller, and the telephone in this state as whom it dials."""
+        agent = {f"Dest{name}": value for name, value in self._agent(state).items()}
+        return self._caller("4") | agent
 
     def _bridged(self) -> Iterator[dict[str, str]]:
         bridge = {"BridgeUniqueid": f"bridge-{self.number}", "BridgeType": "basic"}

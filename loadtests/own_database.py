@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
@@ -21,18 +20,25 @@ STATEMENT_S = 600.0
 """Building an index of millions of rows takes longer than the product allows anything to take."""
 
 
-@contextmanager
-def own_database() -> Iterator[str]:
-    """Start a server; give the DSN of an empty database; remove everything at the end.
+@asynccontextmanager
+async def own_database() -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Start a server; connect to a database with our schema and people; remove all at the end.
 
     Not durable: what is loaded is thrown away, and nothing here measures a COMMIT.
     """
-    directory = Path(tempfile.mkdtemp(prefix="gateway-bench-"))  # short: sockets live in it
-    try:
-        with start_postgres(directory, durable=False) as server:
-            yield server.dsn()
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with own_directory() as directory, start_postgres(directory, durable=False) as server:
+        async with connected(server.dsn()) as conn:
+            await quiet.no_autovacuum(conn)
+            await db.migrate(conn)
+            await demo.install(conn)
+            yield conn
+
+
+@contextmanager
+def own_directory() -> Iterator[Path]:
+    """Give a directory with a short path: sockets live in it."""
+    with TemporaryDirectory(prefix="gateway-bench-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 @asynccontextmanager
@@ -43,13 +49,6 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record
         yield conn
     finally:
         await conn.close()
-
-
-async def prepare(conn: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Make the schema and the people."""
-    await quiet.no_autovacuum(conn)
-    await db.migrate(conn)
-    await demo.install(conn)
 
 
 @dataclass

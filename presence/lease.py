@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 
+from presence.certainty import Certainty
 from presence.link import Link, milliseconds, text_of
 from presence.settings import PresenceSettings
 from presence.store import Unavailable
@@ -44,19 +44,8 @@ class Lease:
         self._taken = False
         self._given_ms = 0
         """When the lease ends that we were given last, by Redis' clock."""
-        self._certain = (0, 0.0)
-        """The version of whoever Redis does not know, and from when on (monotonic clock)."""
-
-    @property
-    def version_of_unknown(self) -> int:
-        """Return what Redis now gives to whoever it does not know: see _people.lua."""
-        version, since = self._certain
-        return version if time.monotonic() >= since else 0
-
-    @property
-    def certain_in_s(self) -> float:
-        """Return how long it is until that version changes, as far as we know; 0 when it has."""
-        return max(0.0, self._certain[1] - time.monotonic())
+        self.certainty = Certainty()
+        """What Redis gives to whoever it does not know, as far as we know: see _people.lua."""
 
     async def run(self, wait_s: float) -> None:
         """Renew for ever, first after wait_s."""
@@ -99,7 +88,7 @@ class Lease:
         certain, left_ms, given_ms, *dead = rest
         self._given_ms = int(given_ms)
         left_s = (int(left_ms) + 1) / 1000  # rounded up: not before Redis says so
-        self._certain = int(certain), time.monotonic() + left_s
+        self.certainty = Certainty.within(left_s, int(certain))
         if int(lapses_ms) >= 0:
             self._on_lapses(int(lapses_ms) / 1000)
         next_due_s = (int(next_due_ms) + 1) / 1000  # -1, nobody else, becomes 0
@@ -111,10 +100,9 @@ class Lease:
     async def _ask(self, *, take: bool) -> list[bytes]:
         ttl_ms = milliseconds(self._settings.lease_ttl_s)
         was_blind = not (take or self._link.answers.is_set())
+        told = (self._given_ms, self.certainty.version) if self._given_ms else (0, 0)
         answer: list[bytes] = await self._link.run(
-            *("renew", ttl_ms, int(take), int(was_blind)),
-            *(self._given_ms, self._certain[0] if self._given_ms else 0),
-            probing=True,
+            "renew", ttl_ms, int(take), int(was_blind), *told, probing=True
         )
         return answer
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from presence.announcer import Announcer
+from presence.certainty import Certainty
 from presence.model import CHOICES, Choice, OnChange, Presence, never_seen, visible, without_times
 from presence.owned import Owned
 from presence.settings import PresenceSettings
@@ -41,25 +42,24 @@ class MemoryPresence:
         """When a choice ends, on the loop's clock."""
         self._watch: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
-        self._certain = (0, 0.0)
+        self._certainty = Certainty()
 
     async def open(self) -> None:
         """Begin to watch over the grace of those who leave, and the end of choices."""
         self._watch = asyncio.create_task(self._watch_ends(), name="presence-ends")
         # We know nothing of the process before us; who was here then has the grace to return.
         certain_ms = time.time_ns() // 1_000_000 + round(self._grace_s * 1000)
-        self._certain = certain_ms, time.monotonic() + self._grace_s
+        self._certainty = Certainty.within(self._grace_s, certain_ms)
 
     @property
     def version_of_unknown(self) -> int:
         """Return the version of whoever nothing is known of; 0 until that is certain."""
-        version, since = self._certain
-        return version if time.monotonic() >= since else 0
+        return self._certainty.version_of_unknown
 
     @property
     def certain_in_s(self) -> float:
         """Return how long it is until `version_of_unknown` changes; 0 when it is certain."""
-        return max(0.0, self._certain[1] - time.monotonic())
+        return self._certainty.certain_in_s
 
     async def close(self) -> None:
         """Stop; what was known ends with the process."""

@@ -99,12 +99,12 @@ class RedisPresence:
     @property
     def version_of_unknown(self) -> int:
         """Return the version of whoever nothing is known of; 0 until that is certain."""
-        return self._lease.version_of_unknown
+        return self._lease.certainty.version_of_unknown
 
     @property
     def certain_in_s(self) -> float:
         """Return how long it is until `version_of_unknown` changes; 0 when it is certain."""
-        return self._lease.certain_in_s
+        return self._lease.certainty.certain_in_s
 
     async def arrive(self, user_id: int, device: str, *, away: bool = False) -> Presence | None:
         """Count one more connection; return what changed by it."""

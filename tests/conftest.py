@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.servers",
     "tests.cluster",
     "tests.desk",
+    "tests.queues",
     "tests.dev",
 ]
 

@@ -36,6 +36,7 @@ STOP_S = 20.0
 """Drains take 3 s here, and the last of everything a little more."""
 
 OKSANA, PETRO, IRYNA = 1, 2, 3
+DIRECTOR = 19
 
 
 @dataclass
@@ -159,6 +160,13 @@ async def empty_desk(database: str, redis_url: str) -> AsyncIterator[Desk]:
     desk = Desk(database, redis_url)
     yield desk
     await desk.close()
+
+
+@pytest.fixture
+async def small_desk(empty_desk: Desk) -> Desk:
+    """Give a desk with one node."""
+    await empty_desk.start_node()
+    return empty_desk
 
 
 @pytest.fixture

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.asyncio import (
+    Connection,
+    ConnectionPool,
+    Redis,
+    RedisCluster,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -35,7 +43,7 @@ class Dial:
         """Return connections to one server: the URL's, or another one of the same cluster."""
         # The second protocol: there a message is an answer like any other.
         pool = ConnectionPool.from_url(self.url, protocol=2, **self._options())
-        pool.connection_class = _told_of_closed(pool.connection_class)
+        pool.connection_class = _TOLD[pool.connection_class]
         if at is not None:
             pool.connection_kwargs.update(host=at[0], port=at[1])
         return pool
@@ -51,7 +59,7 @@ class Dial:
             return self.server()
         # It does all that presence and limits ask for; redis-py gives the two no common type.
         client = _Cluster.from_url(self.url, protocol=2, **self._options())
-        kind = _told_of_closed(client.connection_kwargs["connection_class"])
+        kind = _TOLD[client.connection_kwargs["connection_class"]]
         client.connection_kwargs["connection_class"] = kind
         for node in client.nodes_manager.startup_nodes.values():
             node.connection_class = kind
@@ -91,7 +99,7 @@ class _Cluster(RedisCluster):
             raise RedisConnectionError(str(error)) from error
 
 
-class _ToldOfClosed:
+class _ToldOfClosed(AbstractConnection):
     """A connection that was lost is an outage, which uvloop calls a RuntimeError.
 
     When it is reset between two of redis-py's own commands, uvloop refuses to write: "unable to
@@ -100,19 +108,24 @@ class _ToldOfClosed:
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         try:
-            await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
+            await super().send_packed_command(*args, **kwargs)
         except RuntimeError as error:
             if "closed" not in str(error):
                 raise
             raise RedisConnectionError(str(error)) from error
 
 
-_kinds: dict[str, Any] = {}
+class _Tcp(_ToldOfClosed, Connection):
+    pass
 
 
-def _told_of_closed(kind: Any) -> Any:
-    """Return this kind of connection (TCP, TLS, unix socket), which reports what was lost."""
-    name = f"Told{kind.__name__}"
-    if name not in _kinds:
-        _kinds[name] = type(name, (_ToldOfClosed, kind), {})
-    return _kinds[name]
+class _Tls(_ToldOfClosed, SSLConnection):
+    pass
+
+
+class _Unix(_ToldOfClosed, UnixDomainSocketConnection):
+    pass
+
+
+_TOLD: dict[Any, Any] = {Connection: _Tcp, SSLConnection: _Tls, UnixDomainSocketConnection: _Unix}
+"""What a URL makes of redis-py's connections → the same, which reports what was lost."""

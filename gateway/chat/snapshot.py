@@ -16,7 +16,16 @@ from gateway.chat.queries.overview import Line
 from gateway.chat.rosters import Roster
 from gateway.chat.views import Asked, View, unread_of
 from gateway.context import Context
-from gateway.protocol import Call, Conversation, Message, Mine, Participant, Presence, Unread
+from gateway.protocol import (
+    AgentState,
+    Call,
+    Conversation,
+    Message,
+    Mine,
+    Participant,
+    Presence,
+    Unread,
+)
 from gateway.protocol.codec import Printed
 
 
@@ -27,9 +36,17 @@ class Seen(NamedTuple):
     printed: Printed
 
 
+class Found(NamedTuple):
+    """What one look at the database says of someone."""
+
+    view: View
+    calls: list[Call]
+    agent: AgentState | None
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One view of someone's chats, ready to be sent, and their calls."""
+    """One view of someone's chats, ready to be sent, and what they do on the telephone."""
 
     conversations: list[Conversation]
     next: str | None
@@ -42,12 +59,14 @@ class Snapshot:
     """conversation → up to which seq its messages are not theirs; only where there are such."""
     calls: list[Call]
     """Those that go on now on this person's telephones."""
+    agent: AgentState | None
+    """None for who has no telephone."""
 
 
 class Sources(Protocol):
     """Where it is read, together with what others ask at the same time."""
 
-    async def view(self, asked: Asked) -> tuple[View, list[Call]]: ...
+    async def view(self, asked: Asked) -> Found: ...
 
     async def rosters(self, lists: Iterable[str | None]) -> list[Roster]:
         """Return the roster of each of these Line.people."""
@@ -61,7 +80,7 @@ async def take(ctx: Context, resume: Mapping[int, int], sources: Sources) -> Sna
 
     Never partial: a conversation is either caught up completely, or named in reload.
     """
-    view, calls = await sources.view(Asked(ctx.user_id, resume))
+    view, calls, agent = await sources.view(Asked(ctx.user_id, resume))
     rosters = await sources.rosters(line.people for line in view.lines)
     seen = await sources.presences({one for roster in rosters for one in roster.employee_ids})
     return Snapshot(
@@ -76,6 +95,7 @@ async def take(ctx: Context, resume: Mapping[int, int], sources: Sources) -> Sna
         reload=view.reload,
         hidden=view.hidden,
         calls=calls,
+        agent=agent,
     )
 
 

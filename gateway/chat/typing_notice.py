@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from gateway import topics
-from gateway.chat.queries import conversations
+from gateway.chat.standing import require_participant
 from gateway.context import Context
-from gateway.errors import ConversationNotFound
 from gateway.protocol import TypingStart, TypingStarted
 
 
@@ -14,8 +13,7 @@ async def start(ctx: Context, command: TypingStart) -> None:
     topic = topics.conversation(command.conversation_id)
     if topic not in ctx.hearing:
         async with ctx.reading() as conn:
-            if not await conversations.is_participant(conn, ctx.user_id, command.conversation_id):
-                raise ConversationNotFound
+            await require_participant(ctx, conn, command.conversation_id)
     if ctx.services.notices.seen(command.conversation_id, ctx.user_id):
         return
     ctx.publish(

@@ -88,7 +88,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _histogram(
         "loop_lag",
         "how late a timer was called that is due every 0.1 s: the event loop was busy so long",
-        lambda g: g.node.lag,
+        lambda g: g.lag.lateness,
     ),
     # in and out
     _counter("connections_opened", "WebSockets accepted", lambda g: g.node.opened),

@@ -20,7 +20,7 @@ class LoopLag:
     """A timer that counts how late it is called."""
 
     def __init__(self, lateness: Histogram) -> None:
-        self._lateness = lateness
+        self.lateness = lateness
         self._due_at = 0.0
         self._handle: asyncio.TimerHandle | None = None
         self._lived_s = 0.0
@@ -46,6 +46,6 @@ class LoopLag:
     def _called(self) -> None:
         # uvloop's clock has 1 ms, and may be that much early.
         late_s = asyncio.get_running_loop().time() - self._due_at
-        self._lateness.observe(max(0.0, late_s))
+        self.lateness.observe(max(0.0, late_s))
         self._lived_s, self._called_at = self.lived_s(), time.monotonic()
         self.start()

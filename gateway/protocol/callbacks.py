@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gateway.protocol.calls import Customer, Outcome
+from gateway.protocol.calls import Customer, Number, Outcome, QueueName
 from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.search import Moment
 
@@ -22,8 +22,6 @@ CallbackOutcome = Literal[
 ]
 Limit = Annotated[int, Field(strict=True, ge=1, le=100)]
 Cursor = Annotated[PlainText, Field(max_length=200)]
-QueueName = Annotated[PlainText, Field(min_length=1, max_length=200)]
-Number = Annotated[PlainText, Field(min_length=1, max_length=64)]
 
 
 @frame

@@ -18,6 +18,9 @@ Outcome = Literal["answered", "abandoned", "missed", "timeout", "left_queue", "f
 LegKind = Literal["external", "agent", "technical"]
 LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 
+QueueName = Annotated[PlainText, Field(min_length=1, max_length=200)]
+Number = Annotated[PlainText, Field(min_length=1, max_length=64)]
+
 
 @frame
 class OpenWork:
@@ -125,9 +128,9 @@ class CallList:
     status: Literal["live", "ended"] | None = None
     outcome: Outcome | None = None
     direction: Direction | None = None
-    queue: Annotated[PlainText, Field(min_length=1, max_length=200)] | None = None
+    queue: QueueName | None = None
     """Calls that were in this queue at any time."""
-    number: Annotated[PlainText, Field(min_length=1, max_length=64)] | None = None
+    number: Number | None = None
     """In E.164, with its plus; or else exactly as the PBX gave it."""
     since: Moment | None = None
     """Calls that began then or later …"""

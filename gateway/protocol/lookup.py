@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.protocol.calls import Customer, LastCall
+from gateway.protocol.calls import Customer, LastCall, Number
 from gateway.protocol.frame import Id, PlainText, frame
 
 MAX_CANDIDATES = 20
@@ -19,7 +19,7 @@ Confidence = Literal["exact", "national", "partial"]
 class NumberSought:
     """Whose number is asked for."""
 
-    number: Annotated[PlainText, Field(min_length=1, max_length=64)]
+    number: Number
     region: Annotated[PlainText, Field(pattern=r"^[A-Z]{2}$")] | None = None
     """Country of a national number, if not GATEWAY_PHONE_REGION."""
 

@@ -13,6 +13,9 @@ MAX_ROWS = 1_000
 """Agents or queues in one answer, the busiest first."""
 MAX_GAPS = 1_000
 
+ZONE = r"^[A-Za-z0-9_+/-]+$"
+"""What names of time zones are made of."""
+
 Method = Literal["sl1", "sl2", "sl3", "sl4", "sl5", "sl6"]
 
 

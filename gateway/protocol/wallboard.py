@@ -9,8 +9,9 @@ from uuid import UUID
 
 from pydantic import Field
 
+from gateway.protocol.calls import QueueName
 from gateway.protocol.frame import Id, PlainText, Position, frame
-from gateway.protocol.stats import ServiceLevel
+from gateway.protocol.stats import ZONE, ServiceLevel
 
 MAX_WATCHED_QUEUES = 200
 MAX_SHOWN_AGENTS = 500
@@ -18,7 +19,6 @@ MAX_SHOWN_AGENTS = 500
 AgentStatus = Literal[
     "offline", "idle", "dialling", "ringing", "talking", "held", "wrap_up", "paused"
 ]
-QueueName = Annotated[PlainText, Field(min_length=1, max_length=200)]
 
 
 @frame
@@ -112,7 +112,7 @@ class QueueWatch:
     """Hear agent.state_changed of their agents; with all queues, of all agents."""
     calls: Annotated[bool, Field(strict=True)] = False
     """Hear of the calls in them: call.offered, call.updated, call.ended, call.revised."""
-    tz: Annotated[PlainText, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] | None = None
+    tz: Annotated[PlainText, Field(max_length=64, pattern=ZONE)] | None = None
     """Whose midnight today began: `Europe/Kyiv`; without it, the gateway's."""
 
 

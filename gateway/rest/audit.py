@@ -9,13 +9,10 @@ from fastapi import APIRouter, Query, Response
 from gateway.chat import audit
 from gateway.chat.queries.audit import Sought
 from gateway.protocol.audit import MAX_RECORDS, AuditPage
-from gateway.protocol.frame import MAX_INT
 from gateway.protocol.search import Moment
-from gateway.rest.depends import Asking, StrictRoute, answer
+from gateway.rest.depends import Asking, IdQuery, StrictRoute, answer
 
 router = APIRouter(prefix="/v1", tags=["audit"], route_class=StrictRoute)
-
-IdQuery = Annotated[int | None, Query(ge=1, le=MAX_INT)]
 
 
 @router.get("/audit", response_model=AuditPage)

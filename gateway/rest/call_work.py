@@ -23,7 +23,7 @@ from gateway.protocol.annotations import (
 )
 from gateway.protocol.frame import frame
 from gateway.protocol.recordings import RecordingLink
-from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
 from gateway.rest.parts import parts_of
 from gateway.telephony import notes, recordings
 from gateway.telephony.recordings import Templates
@@ -61,7 +61,7 @@ class NoteChange:
 async def list_dispositions(
     asking: Asking,
     limit: Annotated[int, Query(ge=1, le=MAX_DISPOSITIONS)] = MAX_DISPOSITIONS,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """List what the operator offers as dispositions, in their order; anyone may."""
     return answer(await notes.catalogue(asking, limit=limit, cursor=cursor))

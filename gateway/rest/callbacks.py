@@ -28,7 +28,7 @@ from gateway.protocol.codec import validate
 from gateway.protocol.frame import PlainText, frame
 from gateway.protocol.lookup import NumberFound, NumberSought
 from gateway.protocol.search import Moment
-from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
 from gateway.rest.parts import parts_of
 from gateway.telephony import lookup, missed
 
@@ -41,7 +41,6 @@ _missed: TypeAdapter[MissedCallList] = TypeAdapter(MissedCallList)
 _sought: TypeAdapter[NumberSought] = TypeAdapter(NumberSought)
 
 Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query(max_length=200)]
 QueueName = Annotated[str | None, Query(max_length=200)]
 
 

@@ -29,10 +29,10 @@ from gateway.protocol import (
     ParticipantPage,
 )
 from gateway.protocol.conversations import MAX_LISTED, History, Role, Title
-from gateway.protocol.frame import MAX_INT, Id, frame
+from gateway.protocol.frame import Id, frame
 from gateway.protocol.members import MAX_ADDED, AvatarUrl
 from gateway.protocol.mine import MutedMoment, Notify
-from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+from gateway.rest.depends import Asking, IdQuery, RowId, StrictRoute, answer
 
 router = APIRouter(
     prefix="/v1/messenger/conversations/{conversation_id}",
@@ -93,7 +93,7 @@ async def participants(
     asking: Asking,
     conversation_id: RowId,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = MAX_LISTED,
-    after: Annotated[int | None, Query(ge=1, le=MAX_INT)] = None,
+    after: IdQuery = None,
 ) -> Response:
     """Everybody who is in it, in order of their numbers."""
     command = ConversationParticipants(conversation_id=conversation_id, limit=limit, after=after)

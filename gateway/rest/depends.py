@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -23,6 +23,8 @@ MAX_BUCKETS = 10_000
 SAFE = {"GET", "HEAD"}
 
 RowId = Annotated[int, Path(ge=1, le=MAX_INT)]
+IdQuery = Annotated[int | None, Query(ge=1, le=MAX_INT)]
+Cursor = Annotated[str | None, Query(max_length=200)]
 
 
 class StrictRequest(Request):

@@ -23,9 +23,9 @@ from gateway.protocol import (
     ScheduledPage,
 )
 from gateway.protocol.drafts import MAX_DRAFTS
-from gateway.protocol.frame import MAX_INT, Id, frame
+from gateway.protocol.frame import Id, frame
 from gateway.protocol.messages import Text
-from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, IdQuery, RowId, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/messenger", tags=["messenger"], route_class=StrictRoute)
 
@@ -62,7 +62,7 @@ class ScheduledChange:
 async def list_drafts(
     asking: Asking,
     limit: Annotated[int, Query(ge=1, le=MAX_DRAFTS)] = MAX_DRAFTS,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """My drafts, the newest first."""
     return answer(await commands.run(asking, DraftList(limit=limit, cursor=cursor)))
@@ -86,7 +86,7 @@ async def clear_draft(asking: Asking, conversation_id: RowId) -> Response:
 @router.get(SCHEDULED, response_model=ScheduledPage)
 async def list_scheduled(
     asking: Asking,
-    conversation_id: Annotated[int | None, Query(ge=1, le=MAX_INT)] = None,
+    conversation_id: IdQuery = None,
 ) -> Response:
     """My scheduled messages, the next one first, and those that could not be sent."""
     return answer(await commands.run(asking, MessageScheduledList(conversation_id=conversation_id)))

@@ -25,12 +25,11 @@ from gateway.protocol.attachments import AttachmentIds
 from gateway.protocol.conversations import MAX_CONVERSATIONS, MAX_PARTICIPANTS, Title
 from gateway.protocol.frame import MAX_INT, Id, PlainText, frame
 from gateway.protocol.messages import MAX_PAGE, MAX_TEXT
-from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/messenger", tags=["messenger"], route_class=StrictRoute)
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-Cursor = Annotated[str | None, Query(max_length=200)]
 SeqQuery = Annotated[int | None, Query(ge=0, le=MAX_INT)]
 
 

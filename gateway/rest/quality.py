@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import field
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from gateway.protocol.frame import MAX_INT, Id, frame
+from gateway.protocol.frame import Id, frame
 from gateway.protocol.reviews import (
     MAX_PAGE,
     Comment,
@@ -26,17 +25,14 @@ from gateway.protocol.reviews import (
     Verdict,
 )
 from gateway.protocol.search import Moment
-from gateway.rest.depends import Asking, RowId, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, IdQuery, RowId, StrictRoute, answer
 from gateway.telephony import reviews, scorecards, stats
 from gateway.telephony.queries.reviews import Sought
-from gateway.telephony.queries.stats import Asked
 
 router = APIRouter(prefix="/v1/telephony/quality", tags=["quality"], route_class=StrictRoute)
 
-IdQuery = Annotated[int | None, Query(ge=1, le=MAX_INT)]
 Score = Annotated[float | None, Query(ge=0, le=100, allow_inf_nan=False)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-Cursor = Annotated[str | None, Query(max_length=200)]
 
 REVIEW = "/reviews/{review_id}"
 
@@ -222,20 +218,8 @@ async def summarise(
 
     Without a time, the seven days up to this minute; at most 366 days.
     """
-    end = until or datetime.now(UTC).replace(second=0, microsecond=0)
-    begin = since or end - timedelta(days=7)
-    stats.check(
-        Asked(
-            since=begin,
-            until=end,
-            tz="UTC",
-            direction=None,
-            queue=None,
-            agent_id=agent_id,
-            threshold_ms=0,
-            short_ms=0,
-        )
-    )
+    begin, end = stats.span(since, until)
+    stats.check_span(begin, end)
     found = await reviews.summary(
         asking, since=begin, until=end, agent_id=agent_id, after=after, limit=limit
     )

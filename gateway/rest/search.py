@@ -12,14 +12,12 @@ from gateway import commands
 from gateway.errors import Invalid
 from gateway.protocol import EmployeeSearch, EmployeesFound, MessageSearch, MessagesFound
 from gateway.protocol.codec import validate
-from gateway.protocol.frame import MAX_INT
 from gateway.protocol.search import MAX_EMPLOYEES, MAX_FOUND, MAX_SOUGHT
-from gateway.rest.depends import Asking, StrictRoute, answer
+from gateway.rest.depends import Asking, IdQuery, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/messenger/search", tags=["messenger"], route_class=StrictRoute)
 
 Cursor = Annotated[str | None, Query(max_length=1_000)]
-IdQuery = Annotated[int | None, Query(ge=1, le=MAX_INT)]
 
 _messages: TypeAdapter[MessageSearch] = TypeAdapter(MessageSearch)
 _employees: TypeAdapter[EmployeeSearch] = TypeAdapter(EmployeeSearch)

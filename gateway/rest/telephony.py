@@ -19,7 +19,7 @@ from gateway.protocol.frame import frame
 from gateway.protocol.search import Moment
 from gateway.protocol.timeline import CallTimeline
 from gateway.rest.call_work import templates_of
-from gateway.rest.depends import Asking, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, StrictRoute, answer
 from gateway.rest.parts import parts_of
 from gateway.telephony import reading, twilio, webhook
 
@@ -63,7 +63,7 @@ async def list_calls(
     since: Moment | None = None,
     until: Moment | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """List the calls I took part in, newest first; everyone's with permission calls.view_all."""
     asked = {

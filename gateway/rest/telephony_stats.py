@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
 
 from gateway.protocol.calls import Direction
-from gateway.protocol.frame import MAX_INT, PlainText
+from gateway.protocol.frame import PlainText
 from gateway.protocol.search import Moment
-from gateway.protocol.stats import Method, StatsAgents, StatsOverview, StatsQueues
-from gateway.rest.depends import Asking, StrictRoute
+from gateway.protocol.stats import ZONE, Method, StatsAgents, StatsOverview, StatsQueues
+from gateway.rest.depends import Asking, IdQuery, StrictRoute
 from gateway.telephony import stats
 from gateway.telephony.queries.stats import Asked
+from gateway.telephony.rates import SHORT_MS, THRESHOLD_MS
 from gateway.telephony.stats import Kind, Wanted
 
 router = APIRouter(prefix="/v1/telephony/stats", tags=["telephony"], route_class=StrictRoute)
@@ -33,19 +33,20 @@ def wanted(
     *,
     since: Moment | None = None,
     until: Moment | None = None,
-    tz: Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] = "UTC",
+    tz: Annotated[str, Query(max_length=64, pattern=ZONE)] = "UTC",
     direction: Direction | None = None,
     queue: Queue | None = None,
-    agent_id: Annotated[int | None, Query(ge=1, le=MAX_INT)] = None,
-    threshold_s: Annotated[float, Query(ge=0, le=86_400, allow_inf_nan=False)] = 20,
-    short_s: Annotated[float, Query(ge=0, le=3_600, allow_inf_nan=False)] = 5,
+    agent_id: IdQuery = None,
+    threshold_s: Annotated[float, Query(ge=0, le=86_400, allow_inf_nan=False)] = THRESHOLD_MS
+    / 1_000,
+    short_s: Annotated[float, Query(ge=0, le=3_600, allow_inf_nan=False)] = SHORT_MS / 1_000,
     sl_method: Method = "sl6",
 ) -> Wanted:
     """Say what is asked for; without a time, the seven days up to this minute."""
-    end = until or datetime.now(UTC).replace(second=0, microsecond=0)
+    begin, end = stats.span(since, until)
     return Wanted(
         Asked(
-            since=since or end - timedelta(days=7),
+            since=begin,
             until=end,
             tz=tz,
             direction=direction,

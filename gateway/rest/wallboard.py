@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from gateway.protocol import AgentPage, QueuePage
 from gateway.protocol.frame import MAX_INT, PlainText
+from gateway.protocol.stats import ZONE
 from gateway.rest.depends import Asking, StrictRoute, answer
 from gateway.rest.parts import parts_of
 from gateway.telephony import agents, wallboard
@@ -22,7 +23,7 @@ async def list_queues(
     asking: Asking,
     request: Request,
     *,
-    tz: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] = None,
+    tz: Annotated[str | None, Query(max_length=64, pattern=ZONE)] = None,
     after: Annotated[PlainText, Query(max_length=200)] = "",
     limit: Limit = 50,
 ) -> Response:

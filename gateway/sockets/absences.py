@@ -6,7 +6,7 @@ return; that they were out, a system message says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from gateway.chat.queries.changes import Change
@@ -27,12 +27,16 @@ def while_in(changes: Iterable[Change], employee_id: int) -> tuple[list[Change],
             out = event.left
         elif not out:
             heard.append(change)
-            out = _takes_out(event, employee_id)
+            out = isinstance(event, MessageCreated) and employee_id in taken_out(
+                event.message.kind, event.message.attrs
+            )
     return heard, out
 
 
-def _takes_out(event: Any, employee_id: int) -> bool:
-    if not isinstance(event, MessageCreated) or event.message.kind != "system":
-        return False
-    said = event.message.attrs or {}
-    return said.get("event") in DEPARTURES and employee_id in said["employee_ids"]
+def taken_out(kind: str, attrs: Mapping[str, Any] | None) -> Collection[int]:
+    """Return of whom a message of this kind says that they are no longer there."""
+    said = attrs or {}
+    if kind != "system" or said.get("event") not in DEPARTURES:
+        return ()
+    people: list[int] = said["employee_ids"]
+    return people

@@ -15,11 +15,10 @@ from gateway.auth.queries import crowd
 from gateway.chat import views
 from gateway.chat.queries import conversations, overview
 from gateway.chat.rosters import Roster, Rosters
-from gateway.chat.snapshot import Seen
-from gateway.chat.views import Asked, View
+from gateway.chat.snapshot import Found, Seen
+from gateway.chat.views import Asked
 from gateway.context import Services
 from gateway.people.presences import to_wire
-from gateway.protocol import AgentState, Call
 from gateway.protocol.codec import encode, printed
 from gateway.sockets.kept import Kept
 from gateway.telephony import agents, callbacks, calls
@@ -50,7 +49,6 @@ class Arrivals:
         self._max_topics = max_topics
         self._newcomers = Together(self._read_newcomers, spawn=spawn, name="hello.newcomers")
         self._views = Together(self._read_views, spawn=spawn, name="hello.views")
-        self._agents = Together(self._read_agents, spawn=spawn, name="hello.agents")
         self._callbacks = Together(self._count_callbacks, spawn=spawn, name="hello.callbacks")
         self._names = Kept(self._read_names, spawn=spawn, name="hello.names", kept_s=NAMES_KEPT_S)
         self._rosters = Rosters(self._names.of, kept_s=NAMES_KEPT_S)
@@ -67,13 +65,9 @@ class Arrivals:
         found, conversation_ids = await self._newcomers.ask(claims.employee_id)
         return Newcomer(auth.admit(found, claims), conversation_ids)
 
-    async def view(self, asked: Asked) -> tuple[View, list[Call]]:
-        """Return someone's chats as of a moment after this was called, and their live calls."""
+    async def view(self, asked: Asked) -> Found:
+        """Return someone's chats and calls, and what they do, as of a moment after this call."""
         return await self._views.ask(asked)
-
-    async def agent(self, employee_id: int) -> AgentState | None:
-        """Return what someone does on the telephone now; None for who has none."""
-        return await self._agents.ask(employee_id)
 
     async def callbacks_open(self, identity: auth.Identity) -> Counted | None:
         """Return how many call-back requests are open; None for who may not handle them."""
@@ -111,18 +105,16 @@ class Arrivals:
                     heard[employee_id] = [member.conversation_id for member in members]
         return [(standing.get(one), heard.get(one, [])) for one in employee_ids]
 
-    async def _read_views(self, asked: Sequence[Asked]) -> list[tuple[View, list[Call]]]:
+    async def _read_views(self, asked: Sequence[Asked]) -> list[Found]:
+        people = {one.employee_id for one in asked}
         async with self._services.connection() as conn:
             found = await views.read(conn, asked, max_topics=self._max_topics)
-            live = await calls.live(conn, {one.employee_id for one in asked})
+            live = await calls.live(conn, people)
+            states = await agents.states(conn, people)
         return [
-            (view, live.get(one.employee_id, [])) for one, view in zip(asked, found, strict=True)
+            Found(view, live.get(one.employee_id, []), states.get(one.employee_id))
+            for one, view in zip(asked, found, strict=True)
         ]
-
-    async def _read_agents(self, employee_ids: Sequence[int]) -> list[AgentState | None]:
-        async with self._services.connection() as conn:
-            found = await agents.states(conn, set(employee_ids))
-        return [found.get(employee_id) for employee_id in employee_ids]
 
     async def _count_callbacks(self, asked: Sequence[int]) -> list[Counted]:
         return [await callbacks.count_open(self._services)] * len(asked)

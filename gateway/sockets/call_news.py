@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+OF_CALLS = ("call.offered", "call.updated", "call.ended", "call.revised")
 LOOK_EACH = 6
 """It is looked after so many upkeeps. While the bus is away, after each."""
 ANNOUNCED_WITHIN = timedelta(seconds=5)
@@ -50,11 +51,11 @@ class CallNews:
         self._passed_by = 0
 
     def register(self) -> None:
-        """Have the hub tell of call-backs; of calls queue_watch does."""
-        for happened in ("missed_call.created", "callback.changed"):
-            self._node.hub.after(happened, self._callback_delivered)
+        """Have the hub tell of calls and call-backs; of watched calls queue_watch does."""
+        for happened in (*OF_CALLS, "missed_call.created", "callback.changed"):
+            self._node.hub.after(happened, self._delivered)
 
-    def _callback_delivered(self, announcement: Announcement, listeners: Any) -> None:
+    def _delivered(self, announcement: Announcement, listeners: Any) -> None:
         if listeners:
             self.told(announcement)
 

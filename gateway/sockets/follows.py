@@ -13,7 +13,7 @@ from gateway import topics
 from gateway.bus import Announcement
 from gateway.chat.queries import members
 from gateway.sockets import welcome
-from gateway.sockets.absences import DEPARTURES
+from gateway.sockets.absences import taken_out
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
@@ -53,11 +53,9 @@ class Follows:
         Of somebody who was let in again since, the database has only that; what was said while they
         were out is not for them, and may come next, when both are read from there.
         """
-        event = orjson.loads(announcement.payload)
-        said = event["message"]["attrs"] or {}
-        if event["message"]["kind"] == "system" and said.get("event") in DEPARTURES:
-            for employee_id in said["employee_ids"]:
-                self._part(announcement.topic, employee_id, listeners)
+        message = orjson.loads(announcement.payload)["message"]
+        for employee_id in taken_out(message["kind"], message["attrs"]):
+            self._part(announcement.topic, employee_id, listeners)
 
     def _receipt_delivered(self, announcement: Announcement, _listeners: Any) -> None:
         event = orjson.loads(announcement.payload)

@@ -6,6 +6,7 @@ which puts them in order and fills gaps.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -65,14 +66,14 @@ class Hub:
         self._rooms: dict[str, Room] = {}
         self._opened = opened
         self._closed = closed
-        self._follow: dict[str, Follow] = {}
+        self._follows: dict[str, list[Follow]] = defaultdict(list)
         self.deliveries = 0
         self.moves = 0
         """How often somebody has joined or left a topic."""
 
     def after(self, event_type: str, follow: Follow) -> None:
         """Call follow after each delivery of this type of event, even to nobody."""
-        self._follow[event_type] = follow
+        self._follows[event_type].append(follow)
 
     def join(self, listener: Listener, topics: Iterable[str]) -> list[str]:
         """Add listener to topics; return those that this node did not hear before."""
@@ -148,8 +149,7 @@ class Hub:
             listeners = [listener for listener in listeners if but not in listener.topics]
         if listeners:
             self._fan_out(announcement, listeners)
-        follow = self._follow.get(announcement.type)
-        if follow is not None:
+        for follow in self._follows.get(announcement.type, ()):
             follow(announcement, listeners)
 
     def _fan_out(self, announcement: Announcement, listeners: Collection[Listener]) -> None:

@@ -58,13 +58,7 @@ class Node(Door):
     """Sessions, topics and deadlines of one worker process."""
 
     def __init__(
-        self,
-        settings: Settings,
-        *,
-        services: Services,
-        tokens: Tokens,
-        redis: Redis | None = None,
-        lag: Histogram | None = None,
+        self, settings: Settings, *, services: Services, tokens: Tokens, redis: Redis | None = None
     ) -> None:
         super().__init__(settings, tokens, redis)
         self.services = services
@@ -97,7 +91,6 @@ class Node(Door):
         self.client_closes: Counter[int] = Counter()
         self.refusals: Counter[str] = Counter()
         self.latency: dict[str, Histogram] = {}
-        self.lag = lag or Histogram()
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to tick, and, where there are clients, to sweep and push; stack ends it."""

@@ -20,10 +20,11 @@ from gateway.bus import Announcement
 from gateway.protocol import AgentState, QueueLive, QueueUnwatched, QueueWatch, QueueWatched
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
+from gateway.sockets.call_news import OF_CALLS
 from gateway.sockets.queue_news import QueueNews
 from gateway.sockets.shared_frame import SharedFrame
 from gateway.sockets.watching import Times, Watching, names_of
-from gateway.telephony import agents, wallboard
+from gateway.telephony import agents, stats, wallboard
 from gateway.telephony.agents import Agent
 from gateway.telephony.wallboard import Day
 
@@ -60,13 +61,12 @@ class QueueWatches:
 
     def register(self) -> None:
         """Have the hub tell of calls: what their agents do is something else then."""
-        for happened in ("call.offered", "call.updated", "call.ended", "call.revised"):
+        for happened in OF_CALLS:
             self._node.hub.after(happened, self._call_delivered)
 
     def _call_delivered(self, announcement: Announcement, listeners: Any) -> None:
         employee_id = topics.user_of(announcement.topic)
         if listeners and employee_id is not None:
-            self._node.upkeep.calls.told(announcement)
             self.touched([employee_id])
 
     # --- watching --------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class QueueWatches:
         assert session.context is not None
         wallboard.require(session.context, command)
         tz = command.tz or self._node.settings.wallboard_tz
-        wallboard.check_zone(tz)
+        stats.check_zone(tz)
         if session.closed or not command.queues:
             self.forget(session)
             return QueueWatched(queues=[], tz=tz)

@@ -23,7 +23,7 @@ from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, GatewayError
 from gateway.files import Files
-from gateway.protocol import AgentState, FileLimits, Hello, UnreadCounts, Welcome
+from gateway.protocol import FileLimits, Hello, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
 from gateway.sockets import lanes
 from gateway.sockets.absences import while_in
@@ -61,16 +61,15 @@ async def serve(
             node.arrivals,
         )
         counted = await node.arrivals.callbacks_open(identity)
-        agent = await node.arrivals.agent(identity.user_id)
         if session.closed:
             return
         for conversation_id, hidden_to in taken.hidden.items():
             hide(node, session, conversation_id, hidden_to)
         node.streams.start_at(taken.positions)
         node.unread.arrived(identity.user_id, taken.unread)
-        if agent is not None:
-            node.queues.arrived(agent)
-        welcome = _welcome(node, session, taken, counted, agent=agent)
+        if taken.agent is not None:
+            node.queues.arrived(taken.agent)
+        welcome = _welcome(node, session, taken, counted)
     except BaseException:
         node.hub.leave(session)
         session.abandon()
@@ -105,12 +104,7 @@ async def serve(
 
 
 def _welcome(
-    node: Node,
-    session: Session,
-    taken: snapshot.Snapshot,
-    counted: Counted | None,
-    *,
-    agent: AgentState | None,
+    node: Node, session: Session, taken: snapshot.Snapshot, counted: Counted | None
 ) -> Welcome:
     assert session.context is not None
     identity = session.context.identity
@@ -127,7 +121,7 @@ def _welcome(
         calls=taken.calls,
         callbacks_open=counted.open if counted else None,
         callbacks_open_as_of=counted.open_as_of if counted else None,
-        agent=agent,
+        agent=taken.agent,
         changes=cast(
             "dict[str, list[dict[str, Any]]]",
             {str(conversation_id): events for conversation_id, events in taken.changes.items()},

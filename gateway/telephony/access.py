@@ -16,15 +16,19 @@ from gateway.telephony.queries import reading as queries
 VIEW_ALL = "calls.view_all"
 
 
+async def telephones(ctx: Context, conn: Conn) -> list[tuple[str, str]] | None:
+    """Return the (source, extension) pairs whose calls somebody sees; None is everyone's."""
+    if VIEW_ALL in ctx.identity.permissions:
+        return None
+    return await lookup.telephones(conn, ctx.user_id)
+
+
 async def require_call(ctx: Context, conn: Conn, call_id: UUID) -> UUID:
     """Return what this call now is, itself or what it was merged into; CallNotFound otherwise.
 
     A call is seen by who took part in it, and with calls.view_all by anybody.
     """
-    telephones = None
-    if VIEW_ALL not in ctx.identity.permissions:
-        telephones = await lookup.telephones(conn, ctx.user_id)
-    found = await queries.visible(conn, call_id, telephones=telephones)
+    found = await queries.visible(conn, call_id, telephones=await telephones(ctx, conn))
     if found is None:
         raise CallNotFound
-    return UUID(int=found.int)  # asyncpg's own kind, which orjson refuses
+    return found

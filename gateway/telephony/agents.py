@@ -15,10 +15,8 @@ from gateway.db import Conn
 from gateway.protocol.wallboard import AgentPage, AgentQueue, AgentState, AgentStatus, QueueAgents
 from gateway.telephony.queries import agents as queries
 from gateway.telephony.queries.agents import OnCall, Person, Told
+from gateway.telephony.queries.stats import WRAP_UP
 from gateway.telephony.stats import VIEW
-
-WRAP_UP = frozenset(("wrapup", "wrap-up", "wrap up", "acw", "after call work"))
-"""Reasons of pauses that are work after a call, as in the statistics; in any case."""
 
 BUSIEST: tuple[AgentStatus, ...] = ("talking", "held", "dialling", "ringing")
 """Of several calls, the one that says what somebody does."""
@@ -85,11 +83,10 @@ async def states(conn: Conn, employee_ids: Collection[int]) -> dict[int, AgentSt
     having = await queries.with_telephone(conn, employee_ids)
     if not having:
         return {}
-    asked = frozenset(having)
     return {
         agent.employee_id: agent.state()
         for agent in await look(conn, having, ())
-        if agent.employee_id in asked
+        if agent.employee_id is not None
     }
 
 
@@ -105,9 +102,8 @@ async def page(ctx: Context, *, after: int, limit: int) -> AgentPage:
 
 def judge(person: Person) -> Agent:
     """Say what somebody does: on the telephone, logged out, paused, or nothing that is known."""
-    ordered = sorted(person.calls, key=lambda call: BUSIEST.index(call.status))
-    if ordered:
-        call = ordered[0]
+    if person.calls:
+        call = min(person.calls, key=lambda one: BUSIEST.index(one.status))
         return Agent(person, call.status, None, call.since, call)  # type: ignore[arg-type]
     present = _present(person)
     if person.told and not present:
@@ -122,9 +118,9 @@ def judge(person: Person) -> Agent:
     return Agent(person, "idle", None, _last([person.quiet_since, *began, *back]), None)
 
 
-def count(agents: Iterable[Agent], queue: str) -> QueueAgents:
+def count(members: Iterable[Agent], queue: str) -> QueueAgents:
     """Count the agents of one queue by what they do."""
-    doing = [agent.doing(queue) for agent in agents if queue in agent.queues]
+    doing = [agent.doing(queue) for agent in members]
     kinds = ("available", "ringing", "talking", "wrap_up", "paused")
     return QueueAgents(total=len(doing), **{kind: doing.count(kind) for kind in kinds})
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway import cursors, topics
+from gateway.auth.queries import employees
 from gateway.bus import Announcement, announce
 from gateway.context import Context, Services
 from gateway.db import Conn
@@ -188,9 +189,9 @@ async def _require_free(ctx: Context, held: Held) -> None:
     standing = held.standing
     if standing.state == "closed":
         raise CallbackClosed
-    if standing.held_by not in {None, ctx.user_id}:
-        assert standing.held_by is not None
-        who = await queries.name(held.conn, standing.held_by) or f"Employee {standing.held_by}"
+    if standing.held_by is not None and standing.held_by != ctx.user_id:
+        found = await employees.find(held.conn, standing.held_by)
+        who = found.employee.name if found else f"Employee {standing.held_by}"
         raise CallbackClaimed(f"{who} has claimed this call-back request.")
 
 

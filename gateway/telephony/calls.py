@@ -11,11 +11,8 @@ from gateway.db import Conn
 from gateway.protocol import Call, CallList, CallPage
 from gateway.telephony import access, notes
 from gateway.telephony.queries import calls as queries
-from gateway.telephony.queries import lookup
 from gateway.telephony.screen_pop import ScreenPop
 from ingest import load_calls
-
-VIEW_ALL = access.VIEW_ALL
 
 
 async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call]]:
@@ -34,12 +31,9 @@ async def list_page(ctx: Context, command: CallList) -> CallPage:
     """Return a page of calls, newest first: mine, or everyone's with calls.view_all."""
     after = cursors.unpack_uuid(command.cursor) if command.cursor else None
     async with ctx.reading() as conn:
-        telephones = None
-        if VIEW_ALL not in ctx.identity.permissions:
-            telephones = await lookup.telephones(conn, ctx.user_id)
         found = await queries.page(
             conn,
-            telephones=telephones,
+            telephones=await access.telephones(ctx, conn),
             sought=command,
             after=after,
             limit=command.limit + 1,

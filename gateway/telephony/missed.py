@@ -32,14 +32,13 @@ from gateway.telephony.queries import missed as queries
 from gateway.telephony.queries import reached as reaches
 from gateway.telephony.queries.missed import News
 from gateway.telephony.queries.reached import Reach
+from gateway.telephony.rates import SHORT_MS
 from ingest import CallChange
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
 AFTER_FAILURE_S = 30.0
-SHORT_MS = 5_000
-"""Who gives up sooner has changed their mind: the `short_s` of statistics."""
 DAYS = 7
 """A call missed longer ago, told of late or replayed, becomes nobody's debt any more."""
 
@@ -115,7 +114,7 @@ async def list_page(ctx: Context, asked: MissedCallList) -> MissedCallPage:
         found = await lookup.customers(conn, numbers) if numbers else {}
     calls = [
         MissedCall(
-            call_id=UUID(int=row["call_id"].int),  # asyncpg's own kind, which orjson refuses
+            call_id=row["call_id"],
             source=row["source"],
             number=row["number_e164"] or row["number_raw"],
             customer=found[row["number_e164"]].customer if row["number_e164"] in found else None,

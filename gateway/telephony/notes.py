@@ -43,7 +43,7 @@ async def set_disposition(ctx: Context, command: CallDispositionSet) -> CallDisp
     """Say how a call went, or take that away; what it already is changes nothing."""
     async with ctx.transaction() as tx:
         call_id = await require_call(ctx, tx.conn, command.call_id)
-        before = (await queries.read(tx.conn, [call_id])).get(call_id, NOTHING)
+        before = await _added(tx.conn, call_id)
         if command.disposition == (before.disposition.code if before.disposition else None):
             return CallDispositionIs(
                 call_id=call_id, version=before.version, disposition=before.disposition
@@ -119,7 +119,7 @@ async def catalogue(ctx: Context, *, limit: int, cursor: str | None) -> Disposit
 
 async def read(conn: Conn, call_id: UUID) -> CallAnnotations:
     """Return all that was added to a call that is not a merged one."""
-    found = (await queries.read(conn, [call_id])).get(call_id, NOTHING)
+    found = await _added(conn, call_id)
     return CallAnnotations(
         call_id=call_id,
         version=found.version,
@@ -132,6 +132,10 @@ async def dispositions_of(conn: Conn, call_ids: Sequence[UUID]) -> dict[str, Cal
     """Return call → disposition, for those that have one; one statement for all."""
     found = await queries.read(conn, call_ids) if call_ids else {}
     return {str(call_id): one.disposition for call_id, one in found.items() if one.disposition}
+
+
+async def _added(conn: Conn, call_id: UUID) -> Annotated:
+    return (await queries.read(conn, [call_id])).get(call_id, NOTHING)
 
 
 async def _own_note(ctx: Context, conn: Conn, call_id: UUID, note_id: int) -> tuple[UUID, CallNote]:
@@ -156,12 +160,12 @@ async def _sent_before(
 
 
 async def _unchanged(conn: Conn, call_id: UUID, note: CallNote) -> CallNoteIs:
-    found = (await queries.read(conn, [call_id])).get(call_id, NOTHING)
+    found = await _added(conn, call_id)
     return CallNoteIs(call_id=call_id, version=found.version, note=note)
 
 
 async def _tell(ctx: Context, tx: Transaction, call_id: UUID, note: CallNote | None) -> Annotated:
-    after = (await queries.read(tx.conn, [call_id])).get(call_id, NOTHING)
+    after = await _added(tx.conn, call_id)
     event = CallAnnotated(
         call_id=call_id, version=after.version, disposition=after.disposition, note=note
     )

@@ -24,6 +24,11 @@ FORMULAS: dict[Method, str] = {
 
 PLACES = 6
 
+THRESHOLD_MS = 20_000
+"""What is answered by then is answered in time, unless asked otherwise."""
+SHORT_MS = 5_000
+"""Who gives up sooner has changed their mind, unless asked otherwise."""
+
 
 def rate(part: float | None, whole: float | None) -> float | None:
     """Divide; None when there is nothing to divide by."""

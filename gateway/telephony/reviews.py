@@ -88,8 +88,8 @@ async def change(
         if review.reviewer_id != ctx.user_id:
             raise Forbidden("Only who began a review may change it.")
         _require(review, "draft")
-        if scorecard_id not in {None, card.scorecard_id}:
-            card = await _active(tx.conn, scorecard_id or 0)
+        if scorecard_id is not None and scorecard_id != card.scorecard_id:
+            card = await _active(tx.conn, scorecard_id)
         changed = await queries.redraft(
             tx.conn,
             review_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -56,8 +56,9 @@ class Wanted:
 async def read(ctx: Context, kind: Kind, wanted: Wanted) -> bytes:
     """Return an answer as it is printed: kept by somebody less than a minute ago, or counted."""
     ctx.identity.require(VIEW)
-    check(wanted.asked)
     asked, answers = wanted.asked, ctx.services.answers
+    check_span(asked.since, asked.until)
+    check_zone(asked.tz)
     services = replace(ctx.services, timeout_s=STATEMENT_S)
 
     async def count() -> bytes:
@@ -69,14 +70,24 @@ async def read(ctx: Context, kind: Kind, wanted: Wanted) -> bytes:
     return await answers.get(_key(kind, wanted), count, since=asked.since, until=asked.until)
 
 
-def check(asked: Asked) -> None:
-    """Refuse a time that is none, is too long, or lies in a zone that nobody knows."""
-    if asked.until <= asked.since:
+def span(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    """Return the time that is asked for; without one, the seven days up to this minute."""
+    end = until or datetime.now(UTC).replace(second=0, microsecond=0)
+    return since or end - timedelta(days=7), end
+
+
+def check_span(since: datetime, until: datetime) -> None:
+    """Refuse a time that is none, or is too long."""
+    if until <= since:
         raise Invalid("until must be after since.", path="until")
-    if asked.until - asked.since > timedelta(days=MAX_DAYS):
+    if until - since > timedelta(days=MAX_DAYS):
         raise Invalid(f"At most {MAX_DAYS} days.", path="until")
+
+
+def check_zone(tz: str) -> None:
+    """Refuse a zone that nobody knows."""
     try:
-        ZoneInfo(asked.tz)
+        ZoneInfo(tz)
     except (OSError, ValueError, LookupError):
         raise _no_zone() from None
 

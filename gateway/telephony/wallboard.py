@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 
 from gateway.context import Context
 from gateway.db import Conn
-from gateway.errors import Invalid
 from gateway.protocol.stats import ServiceLevel
 from gateway.protocol.wallboard import (
     MAX_SHOWN_AGENTS,
@@ -27,16 +26,13 @@ from gateway.protocol.wallboard import (
     QueueWatched,
 )
 from gateway.telephony import agents
+from gateway.telephony.access import VIEW_ALL
 from gateway.telephony.agents import Agent
-from gateway.telephony.calls import VIEW_ALL
 from gateway.telephony.queries import agents as agent_queries
 from gateway.telephony.queries import queues as queries
-from gateway.telephony.rates import rate
-from gateway.telephony.stats import VIEW
+from gateway.telephony.rates import SHORT_MS, THRESHOLD_MS, rate
+from gateway.telephony.stats import VIEW, check_zone
 
-THRESHOLD_MS = 20_000
-SHORT_MS = 5_000
-"""The statistics' own, unless asked otherwise."""
 FORMULA = "answered_in_time / (answered + abandoned - short_abandoned + waiting_late)"
 
 
@@ -54,14 +50,6 @@ class Shown:
 
     queue: QueueLive
     next_late: datetime | None
-
-
-def check_zone(tz: str) -> None:
-    """Refuse a zone that nobody knows."""
-    try:
-        ZoneInfo(tz)
-    except (OSError, ValueError, LookupError):
-        raise Invalid("This time zone is not known: Europe/Kyiv, UTC …", path="tz") from None
 
 
 def today(tz: str, now: datetime | None = None) -> Day:

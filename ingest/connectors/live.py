@@ -16,6 +16,7 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -180,7 +181,7 @@ class Connector:
         """Hand events in, for as long as it takes and the lease is ours."""
         for first in range(0, len(events), TOGETHER):
             some = events[first : first + TOGETHER]
-            await self._patiently(lambda some=some: self._into.submit(some))  # type: ignore[misc]
+            await self._patiently(partial(self._into.submit, some))
 
     async def _catch_up(self, snapshot: Snapshot, before: Held, since: datetime | None) -> None:
         """Make good what was missed, and say since when calls may be incomplete."""

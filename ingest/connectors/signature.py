@@ -52,7 +52,7 @@ def verify(
     expected = [
         sign(body, message_id=message_id, timestamp=sent_at, secret=secret) for secret in secrets
     ]
-    if not _any_equal(expected, offered[:MAX_SIGNATURES]):
+    if not any_equal(expected, offered[:MAX_SIGNATURES]):
         raise SignatureInvalid("no signature matches")
     return message_id
 
@@ -66,7 +66,7 @@ def _fresh(timestamp: str, now: float) -> int:
     return sent_at
 
 
-def _any_equal(expected: list[str], offered: list[str]) -> bool:
+def any_equal(expected: list[str], offered: list[str]) -> bool:
     """Compare all with all, without stopping early: the time taken tells nothing."""
     found = False
     for good in expected:

@@ -75,6 +75,12 @@ def derived(source: str, event_type: EventType, at: datetime, **fields: Any) -> 
     )
 
 
+def in_bridge(source: str, bridge: str, at: datetime, **leg: str | None) -> CallEvent:
+    """Tell that a leg is in a bridge: at this moment only, as it may leave and enter again."""
+    once = f"{bridge}@{at.isoformat()}"
+    return derived(source, "bridge.joined", at, attrs={"bridge": bridge}, once=once, **leg)
+
+
 def catch_up(
     snapshot: Snapshot, *, source: str, before: Held, now: Held, since: datetime | None
 ) -> list[CallEvent]:

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from ingest.connectors.signature import SignatureInvalid
+from ingest.connectors.signature import SignatureInvalid, any_equal
 
 Fields = list[tuple[str, str]]
 
@@ -31,12 +31,9 @@ def verify_twilio(
     url: str, fields: Fields, *, signature: str | None, tokens: Iterable[str]
 ) -> None:
     """Raise SignatureInvalid, unless it is signed with one of the tokens."""
-    good = False
-    for token in tokens:
-        for spelling in _spellings(url):
-            expected = sign_twilio(spelling, fields, token=token).encode()
-            good |= hmac.compare_digest(expected, (signature or "").encode("utf-8", "replace"))
-    if not good:
+    spellings = _spellings(url)
+    expected = [sign_twilio(one, fields, token=token) for token in tokens for one in spellings]
+    if not any_equal(expected, [signature or ""]):
         raise SignatureInvalid("no signature matches")
 
 

@@ -17,24 +17,25 @@ from ingest.normalise.numbers import whole
 
 
 def _pause(reader: Reader, fields: Fields) -> Fact:
-    paused = fields.get("Paused") == "1"
-    return _member(
-        "agent.paused" if paused else "agent.unpaused",
-        reader,
-        fields,
-        reason=cut(fields.get("PausedReason")) if paused else None,
-    )
+    paused, reason = _paused(fields)
+    event_type: EventType = "agent.paused" if paused else "agent.unpaused"
+    return _member(event_type, reader, fields, reason=reason)
 
 
 def _added(reader: Reader, fields: Fields) -> Fact:
     """Join a queue, maybe paused from the beginning; nothing else tells of that pause."""
-    paused = fields.get("Paused") == "1"
-    reason = cut(fields.get("PausedReason")) if paused else None
+    paused, reason = _paused(fields)
     return _member("agent.login", reader, fields, reason=reason, paused=paused or None)
 
 
 def _removed(reader: Reader, fields: Fields) -> Fact:
     return _member("agent.logoff", reader, fields)
+
+
+def _paused(fields: Fields) -> tuple[bool, str | None]:
+    """Read whether a member is paused, and why."""
+    paused = fields.get("Paused") == "1"
+    return paused, cut(fields.get("PausedReason")) if paused else None
 
 
 def _member(
@@ -79,12 +80,12 @@ def member_of(reader: Reader, fields: Fields) -> Member | None:
     extension, queue = _extension(reader, fields), fields.get("Queue", "")
     if not (extension and queue):
         return None
-    paused = fields.get("Paused") == "1"
+    paused, reason = _paused(fields)
     return Member(
         extension=extension,
         queue=queue,
         paused=paused,
-        reason=cut(fields.get("PausedReason")) if paused else None,
+        reason=reason,
         paused_at=_epoch(fields.get("LastPause", "")) if paused else None,
         login_at=_epoch(fields.get("LoginTime", "")),
     )

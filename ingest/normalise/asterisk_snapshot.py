@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ingest.connectors.ami_messages import AmiMessage
-from ingest.connectors.snapshot import Member, Snapshot, Waiting, derived
+from ingest.connectors.snapshot import Member, Snapshot, Waiting, derived, in_bridge
 from ingest.events import CallEvent
 from ingest.normalise.asterisk_agents import member_of
 from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
@@ -106,9 +106,7 @@ class AsteriskSnapshot:
                 pass
         bridge = fields.get("BridgeId")
         if bridge and not fields.get("Application", "").startswith("Park"):
-            # A bridge may be left and entered again: this fact is about this moment only.
-            moment = {"once": f"{bridge}@{taken_at.isoformat()}", "attrs": {"bridge": bridge}}
-            yield derived(self._source, "bridge.joined", taken_at, **named, **moment)
+            yield in_bridge(self._source, bridge, taken_at, **named)
 
     def _waiting(self, taken_at: datetime) -> Iterator[tuple[Waiting, datetime]]:
         for fields in self._entries:

@@ -7,14 +7,14 @@ core's uuid and Event-Sequence, which starts again with the core.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from ingest.connectors.recording import from_epoch
-from ingest.connectors.snapshot import Snapshot, derived
+from ingest.connectors.snapshot import Snapshot, derived, in_bridge
 from ingest.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.normalise.asterisk_dialect import cut, known
 from ingest.normalise.freeswitch_agents import agent_status
@@ -185,11 +185,15 @@ class FreeswitchNormaliser:
 
     def snapshot(self, rows: Sequence[Fields], taken_at: datetime) -> Snapshot:
         """Read the answer to `show channels as json`. Queues are not in it."""
-        talking = Counter(row.get("call_uuid") for row in rows if _talks(row))
+        talking: dict[str, list[Fields]] = defaultdict(list)
+        for row in rows:
+            if _talks(row) and row.get("call_uuid"):
+                talking[row["call_uuid"]].append(row)
         facts = [fact for row in rows for fact in self._standing(row, taken_at)]
-        for call in (call for call, legs in talking.items() if call and legs == 2):
-            one, other = (row["uuid"] for row in rows if _talks(row) and row["call_uuid"] == call)
-            facts += [self._together(leg, pair(one, other), taken_at) for leg in (one, other)]
+        for together in (some for some in talking.values() if len(some) == 2):
+            one, other = legs = [row["uuid"] for row in together]
+            bridge = pair(one, other)
+            facts += [in_bridge(self._source, bridge, taken_at, leg_key=leg) for leg in legs]
         alive = frozenset(row["uuid"] for row in rows if row.get("uuid"))
         return Snapshot(taken_at=taken_at, alive=alive, facts=tuple(facts))
 
@@ -210,11 +214,6 @@ class FreeswitchNormaliser:
             yield derived(self._source, "leg.ringing", taken_at, **named)
         if _talks(row):
             yield derived(self._source, "leg.answered", taken_at, **named)
-
-    def _together(self, leg: str, bridge: str, at: datetime) -> CallEvent:
-        moment = f"{bridge}@{at.isoformat()}"
-        attrs = {"bridge": bridge}
-        return derived(self._source, "bridge.joined", at, leg_key=leg, attrs=attrs, once=moment)
 
     def _extension_of(self, channel: str) -> str | None:
         found = self._extension.match(channel)
@@ -255,10 +254,8 @@ def _originator(fields: Fields) -> str | None:
 
 def _time(fields: Fields, received_at: datetime) -> tuple[datetime, TimeQuality]:
     stamp = whole(fields.get("Event-Date-Timestamp"), 17)
-    at = received_at if stamp is None else from_epoch(stamp / 1_000_000)
-    if stamp is None or not is_likely(at, received_at):
-        return received_at, "received"
-    return at, "pbx"
+    at = None if stamp is None else from_epoch(stamp / 1_000_000)
+    return (at, "pbx") if at and is_likely(at, received_at) else (received_at, "received")
 
 
 def _with_call_id(kind: EventType, more: dict[str, Any], fields: Fields) -> dict[str, Any]:

@@ -28,7 +28,6 @@ def agent_status(fields: Mapping[str, str]) -> Iterator[tuple[EventType, str, di
     status = fields.get("CC-Agent-Status", "")
     if not found or status not in AGENT_STATUS:
         return
-    attrs = {"reason": status} if status == "On Break" else {}
     for kind in AGENT_STATUS[status]:
-        more = attrs if kind == "agent.paused" else {}
-        yield kind, "", {"extension": found[1], "attrs": more}
+        attrs = {"reason": status} if kind == "agent.paused" else {}
+        yield kind, "", {"extension": found[1], "attrs": attrs}

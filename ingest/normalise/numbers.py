@@ -17,6 +17,7 @@ NOT_A_NUMBER = frozenset(
 SHORTEST_DIGITS = 7  # fewer are extensions and short services: nobody abroad can call them
 LONGEST_CHARS = 40
 PAST, FUTURE = timedelta(days=366), timedelta(days=1)
+"""A clock may be wrong, but not by more than a day."""
 
 OLD_TRUNK_PREFIX = {"UA": "8", "BY": "8", "MD": "8", "GE": "8", "KZ": "8"}
 """People still write `8 (044) 123-45-67`: 8 led to a trunk line all over the former USSR."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from ingest.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.normalise.asterisk_dialect import cut
-from ingest.normalise.numbers import e164, whole
+from ingest.normalise.numbers import e164, is_likely, whole
 from ingest.recordings import is_place
 
 EXTENSION = r"^(?:client:|sips?:)([\w.+-]{1,40})(?=@|$)"
@@ -41,7 +41,6 @@ RECORDED: dict[str, EventType] = {
     "failed": "recording.stopped",
 }
 """RecordingStatus → what it means. Absent: there was nothing to keep."""
-KEPT, FUTURE = timedelta(days=366), timedelta(days=1)
 
 
 class NotACallback(Exception):
@@ -58,10 +57,7 @@ class _Callback:
         self._source = source
         self._region = region
         self._extension = re.compile(extension)
-        leg = _sid(fields, "CallSid")
-        if leg is None:
-            raise NotACallback("CallSid is missing")
-        self.leg = leg
+        self.leg = _needed_sid(fields, "CallSid")
         self.parent = _sid(fields, "ParentCallSid")
         self.status = fields.get("CallStatus", "")
         if self.status not in STATUSES:
@@ -72,9 +68,10 @@ class _Callback:
         at, quality = self._time(received_at)
         talked = self._duration()
         began_at = at - (talked or timedelta())
-        yield self._event(self._first_type, began_at, quality, **self._who())
+        who = self._who()
+        yield self._event(self._first_type, began_at, quality, **who)
         if self.dialled:
-            yield self._event("offer.started", began_at, quality, **self._dialled_who())
+            yield self._event("offer.started", began_at, quality, **self._rung(who))
         if self.status == "ringing" and self.dialled:
             yield self._event("leg.ringing", at, quality)
         if self.status == "in-progress":
@@ -105,13 +102,11 @@ class _Callback:
             attrs["sip_call_id"] = call_id
         return {"extension": found[1] if found else None, "attrs": attrs}
 
-    def _dialled_who(self) -> dict[str, Any]:
-        who = self._who()
+    def _rung(self, who: dict[str, Any]) -> dict[str, Any]:
         attrs = {"kind": who["attrs"]["kind"]}
         if number := who["attrs"].get("number_raw"):
             attrs |= {"dialled": number, "dialled_e164": who["attrs"]["number_e164"]}
-        named = {name: value for name, value in attrs.items() if value is not None}
-        return {"extension": who["extension"], "attrs": named, "peer_leg_key": self.parent}
+        return {"extension": who["extension"], "attrs": attrs, "peer_leg_key": self.parent}
 
     def _answered(self, at: datetime, quality: TimeQuality) -> Iterator[CallEvent]:
         yield self._event("leg.answered", at, quality)
@@ -121,8 +116,7 @@ class _Callback:
 
     def _ended(self, at: datetime, quality: TimeQuality) -> Iterator[CallEvent]:
         attrs = {"cause": CAUSES[self.status], "result": ENDS[self.status]}
-        said = {name: value for name, value in attrs.items() if value is not None}
-        yield self._event("leg.ended", at, quality, attrs=said)
+        yield self._event("leg.ended", at, quality, attrs=attrs)
         if self.parent:
             for leg in (self.leg, self.parent):
                 yield self._event("bridge.left", at, quality, leg=leg, attrs={"bridge": self.leg})
@@ -186,6 +180,13 @@ def _sid(fields: Mapping[str, str], name: str) -> str | None:
     return value
 
 
+def _needed_sid(fields: Mapping[str, str], name: str) -> str:
+    value = _sid(fields, name)
+    if value is None:
+        raise NotACallback(f"{name} is missing")
+    return value
+
+
 def _date(fields: Mapping[str, str], name: str, received_at: datetime) -> datetime | None:
     said = fields.get(name)
     if not said:
@@ -195,16 +196,14 @@ def _date(fields: Mapping[str, str], name: str, received_at: datetime) -> dateti
         at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         raise NotACallback(f"{name} is no RFC 2822 date") from None
-    if not received_at - KEPT <= at <= received_at + FUTURE:
+    if not is_likely(at, received_at):
         raise NotACallback(f"{name} is too long ago, or in the future")
     return at
 
 
 def _recorded(fields: Mapping[str, str], source: str, received_at: datetime) -> list[CallEvent]:
     """Translate a recording status callback, which says nothing of the call's own status."""
-    leg, status = _sid(fields, "CallSid"), fields["RecordingStatus"]
-    if leg is None:
-        raise NotACallback("CallSid is missing")
+    leg, status = _needed_sid(fields, "CallSid"), fields["RecordingStatus"]
     if status not in RECORDED:
         raise NotACallback("RecordingStatus is unknown")
     began_at = _date(fields, "RecordingStartTime", received_at)
@@ -219,9 +218,7 @@ def _recorded(fields: Mapping[str, str], source: str, received_at: datetime) -> 
 def _recording(
     fields: Mapping[str, str], source: str, at: datetime, leg: str, status: str
 ) -> CallEvent:
-    sid, url = _sid(fields, "RecordingSid"), fields.get("RecordingUrl", "")
-    if sid is None:
-        raise NotACallback("RecordingSid is missing")
+    sid, url = _needed_sid(fields, "RecordingSid"), fields.get("RecordingUrl", "")
     if status == "completed" and not is_place(url):
         raise NotACallback("RecordingUrl is missing, or is none")
     attrs: dict[str, Any] = {"recording": sid}

@@ -16,7 +16,7 @@ import orjson
 
 from ingest.batch import Rejected
 from ingest.events import EVENT_TYPES, CallEvent, EventType, derive_id
-from ingest.normalise.numbers import e164
+from ingest.normalise.numbers import FUTURE, PAST, e164
 from ingest.recordings import LONGEST_PLACE, READY, is_place
 from ingest.recordings import TYPES as RECORDING_TYPES
 
@@ -60,8 +60,6 @@ LONGEST_KEY = 200
 LONGEST_TEXT = 200
 LONGEST = {"url": LONGEST_PLACE}
 LARGEST_NUMBER = 2**31 - 1
-FUTURE = timedelta(days=1)
-"""A clock may be wrong, but not by more than a day."""
 
 
 @dataclass(slots=True)
@@ -87,7 +85,7 @@ def parse_events(
     source: str,
     region: str | None = None,
     now: datetime | None = None,
-    keep: timedelta = timedelta(days=366),
+    keep: timedelta = PAST,
 ) -> Parsed:
     """Turn decoded JSON into events; `keep` is how far back an event may lie."""
     parsed = Parsed()

@@ -27,7 +27,8 @@ from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.queries import people
 from loadtests.report import Figure, Result
-from tests.fakes.asterisk import SECRET, USER, FakeAsterisk, Line
+from tests.fakes import asterisk
+from tests.fakes.asterisk import FakeAsterisk, Line
 
 AGENTS = 100
 RATE = 200.0
@@ -97,8 +98,7 @@ def run(options: Options) -> Result:
 
 def listening(pbx: FakeAsterisk) -> dict[str, str]:
     """Return the settings with which a gateway listens to it."""
-    there = {"kind": "ami", "host": "127.0.0.1", "port": pbx.port, "user": USER, "secret": SECRET}
-    return {"GATEWAY_PBXS": orjson.dumps({"bench": there}).decode()}
+    return {"GATEWAY_PBXS": orjson.dumps({"bench": asterisk.settings(pbx.port)}).decode()}
 
 
 def measure(

@@ -9,13 +9,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-import shutil
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -35,7 +32,7 @@ from loadtests.call_oracle import Oracle
 from loadtests.made_calls import Maker
 from loadtests.measure import Latencies
 from loadtests.options import Options
-from loadtests.own_database import OneConnection, connected, own_database, prepare
+from loadtests.own_database import OneConnection, own_database, own_directory
 from loadtests.queries import callstats
 from loadtests.report import Result
 
@@ -63,15 +60,13 @@ def run(_options: Options) -> Result:
 
 async def measure(size: Size) -> Result:
     """Ask for all three, uncached and cached, and let Python reckon the same."""
-    with own_database() as dsn:
-        async with connected(dsn) as conn:
-            await prepare(conn)
-            maker = Maker(1, UNTIL - timedelta(days=size.days), size.days, size.calls // 5)
-            for made in maker.batches(size.calls):
-                await callstats.store(conn, made)
-            await callstats.store(conn, maker.pauses(size.calls // 20))
-            await callstats.settle(conn)
-            return await _measure(conn, size)
+    async with own_database() as conn:
+        maker = Maker(1, UNTIL - timedelta(days=size.days), size.days, size.calls // 5)
+        for made in maker.batches(size.calls):
+            await callstats.store(conn, made)
+        await callstats.store(conn, maker.pauses(size.calls // 20))
+        await callstats.settle(conn)
+        return await _measure(conn, size)
 
 
 async def _measure(conn: Conn, size: Size) -> Result:
@@ -159,24 +154,20 @@ def _plain_overview(row: dict[str, Any]) -> dict[str, Any]:
 
 async def _cached(conn: Conn, asked: Asked) -> float:
     """Return the median of asking again for what somebody has asked for."""
-    directory = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
-    try:
-        with start_valkey(directory) as server:
-            async with Redis.from_url(server.url) as redis:
-                services = OneConnection(conn, Answers(redis))
-                person = Employee(id=1, name="Director")
-                identity = Identity(person, frozenset({stats.VIEW}), UTC_MAX)
-                ctx = Context(identity, cast("Services", services))
-                took = Latencies()
-                for kind in KINDS:
+    with own_directory() as directory, start_valkey(directory) as server:
+        async with Redis.from_url(server.url) as redis:
+            services = OneConnection(conn, Answers(redis))
+            person = Employee(id=1, name="Director")
+            identity = Identity(person, frozenset({stats.VIEW}), UTC_MAX)
+            ctx = Context(identity, cast("Services", services))
+            took = Latencies()
+            for kind in KINDS:
+                await stats.read(ctx, kind, Wanted(asked, "sl6"))
+                for _ in range(100):
+                    began = time.perf_counter()
                     await stats.read(ctx, kind, Wanted(asked, "sl6"))
-                    for _ in range(100):
-                        began = time.perf_counter()
-                        await stats.read(ctx, kind, Wanted(asked, "sl6"))
-                        took.add(time.perf_counter() - began)
-                return took.percentile(0.5)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+                    took.add(time.perf_counter() - began)
+            return took.percentile(0.5)
 
 
 async def _timed(work: Callable[[], Awaitable[Any]]) -> float:

@@ -19,7 +19,7 @@ from gateway.db import Conn
 from gateway.protocol import Employee, MessageSearch
 from loadtests.measure import Latencies
 from loadtests.options import Options
-from loadtests.own_database import OneConnection, connected, own_database, prepare
+from loadtests.own_database import OneConnection, own_database
 from loadtests.queries import people, words
 from loadtests.report import Figure, Result
 
@@ -47,18 +47,16 @@ def run(_options: Options) -> Result:
 
 async def measure(size: Size) -> Result:
     """Search for everything that `searches` names."""
-    with own_database() as dsn:
-        async with connected(dsn) as conn:
-            await prepare(conn)
-            staff = await people.hire(conn, STAFF)
-            await words.write(
-                conn,
-                staff,
-                conversations=size.conversations,
-                messages=size.messages,
-                days=size.days,
-            )
-            return await _measure(conn, staff[0], size)
+    async with own_database() as conn:
+        staff = await people.hire(conn, STAFF)
+        await words.write(
+            conn,
+            staff,
+            conversations=size.conversations,
+            messages=size.messages,
+            days=size.days,
+        )
+        return await _measure(conn, staff[0], size)
 
 
 def searches(conversation_id: int, sender_id: int) -> dict[str, MessageSearch]:

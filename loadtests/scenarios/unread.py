@@ -23,7 +23,7 @@ from gateway.chat.receipts import total
 from gateway.db import Conn
 from gateway.protocol.conversations import MAX_CONVERSATIONS
 from loadtests.options import Options
-from loadtests.own_database import connected, own_database, prepare
+from loadtests.own_database import own_database
 from loadtests.queries import archive, people
 from loadtests.report import Figure, Result
 
@@ -74,27 +74,25 @@ def run(_options: Options) -> Result:
 
 async def measure(size: Size) -> Result:
     """Measure with a tenth of the messages, then with all of them."""
-    with own_database() as dsn:
-        async with connected(dsn) as conn:
-            await prepare(conn)
-            staff = await people.hire(conn, STAFF)
-            each = size.messages_each
-            began = time.perf_counter()
-            await archive.open_rooms(
-                conn,
-                staff,
-                conversations=size.conversations,
-                messages_each=each,
-                mine=size.mine,
-            )
-            tenth = each - each // 10
-            await _load(conn, staff, first=tenth + 1, last=each)
-            load_s = time.perf_counter() - began
-            small = await _product_ms(conn, staff[0], size.runs)
-            began = time.perf_counter()
-            await _load(conn, staff, first=1, last=tenth)
-            load_s += time.perf_counter() - began
-            found = await _look(conn, staff[0], size, small)
+    async with own_database() as conn:
+        staff = await people.hire(conn, STAFF)
+        each = size.messages_each
+        began = time.perf_counter()
+        await archive.open_rooms(
+            conn,
+            staff,
+            conversations=size.conversations,
+            messages_each=each,
+            mine=size.mine,
+        )
+        tenth = each - each // 10
+        await _load(conn, staff, first=tenth + 1, last=each)
+        load_s = time.perf_counter() - began
+        small = await _product_ms(conn, staff[0], size.runs)
+        began = time.perf_counter()
+        await _load(conn, staff, first=1, last=tenth)
+        load_s += time.perf_counter() - began
+        found = await _look(conn, staff[0], size, small)
     setting = (
         f"{size.messages:,} messages in {size.conversations:,} conversations, "
         f"one person in {size.mine} of them"

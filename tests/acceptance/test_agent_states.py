@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gateway.client import Connection
 from gateway.protocol import AgentState, AgentStateChanged
-from tests.acceptance.test_wallboard import SALES, SUPPORT, Pbx, brisk, supervisor, watching
 from tests.desk import OKSANA, PETRO, Desk, eventually, nothing_within
+from tests.queues import SALES, SUPPORT, Pbx, supervisor, watching
 
-__all__ = ["brisk"]
+pytestmark = pytest.mark.usefixtures("brisk")
 
 
 async def told(client: Connection, state: str, *, of: int = OKSANA) -> AgentState:

@@ -10,7 +10,7 @@ import pytest
 from gateway.protocol import CallOffered, CallUpdated
 from gateway.telephony import announce, missed
 from ingest import CallChange, load_calls
-from tests.acceptance.test_callbacks import miss, post
+from tests.calls import miss, post
 from tests.desk import PETRO, Desk, nothing_within
 
 

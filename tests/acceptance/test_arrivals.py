@@ -10,7 +10,7 @@ import pytest
 
 from gateway.chat.queries import overview
 from gateway.protocol import CallList, ConversationCreate, PresenceSet
-from tests.acceptance.test_calls import ANSWERED, play, recorded
+from tests.calls import ANSWERED, play, recorded
 from tests.desk import IRYNA, OKSANA, PETRO, Desk, RunningNode, eventually
 from tests.raw import RawSocket, raw
 

@@ -538,14 +538,13 @@ async def test_files_over_http(office: Desk) -> None:
     assert stranger.json()["error"]["code"] == "attachment.not_found"
 
 
-async def test_without_a_place_there_are_no_attachments(empty_desk: Desk) -> None:
+async def test_without_a_place_there_are_no_attachments(small_desk: Desk) -> None:
     """Declaring, sending and reading say so; messages are as they were."""
-    await empty_desk.start_node()
-    oksana = await empty_desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation_id = (await oksana.open(PETRO)).conversation.id
 
     assert await refused(declare(oksana, conversation_id)) == "attachment.off"
     assert await refused(oksana.link(1)) == "attachment.off"
     assert await refused(oksana.send(conversation_id, "", attachments=[1])) == "attachment.off"
-    assert (await empty_desk.http().put("/v1/files/x.y", content=b"x")).status_code == 404
+    assert (await small_desk.http().put("/v1/files/x.y", content=b"x")).status_code == 404
     assert (await oksana.send(conversation_id, "text")).attachments == []

@@ -16,9 +16,7 @@ from gateway.protocol import (
     ConversationUpdate,
 )
 from gateway.protocol.frame import MAX_INT
-from tests.desk import IRYNA, OKSANA, PETRO, Desk, refused
-
-DIRECTOR = 19
+from tests.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, refused
 
 
 async def read(desk: Desk, **asked: Any) -> dict[str, Any]:

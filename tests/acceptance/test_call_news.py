@@ -22,10 +22,10 @@ from gateway.protocol import (
     QueueWatch,
 )
 from gateway.sockets import call_news
-from tests.acceptance.test_callbacks import miss
 from tests.acceptance.test_healing import lose_everything
-from tests.acceptance.test_wallboard import SALES, SUPPORT, Pbx, supervisor
+from tests.calls import miss
 from tests.desk import OKSANA, PETRO, Desk, nothing_within
+from tests.queues import SALES, SUPPORT, Pbx, supervisor
 
 
 async def until(client: Connection, kind: type[Any], right: Callable[[Call], bool]) -> Call:
@@ -44,11 +44,10 @@ async def ring(pbx: Pbx, call: str, leg: str, extension: str) -> None:
     )
 
 
-async def test_a_call_is_offered_whenever_it_rings_anew(empty_desk: Desk) -> None:
+async def test_a_call_is_offered_whenever_it_rings_anew(small_desk: Desk) -> None:
     """After no answer, and when it was over and goes on: revised is what is over and stays so."""
-    await empty_desk.start_node()
-    oksana, petro = await empty_desk.client(OKSANA), await empty_desk.client(PETRO)
-    pbx = Pbx(empty_desk)
+    oksana, petro = await small_desk.client(OKSANA), await small_desk.client(PETRO)
+    pbx = Pbx(small_desk)
     await pbx.enter("c1")
     await pbx.ring("c1")
     first = (await oksana.next(CallOffered)).call
@@ -69,13 +68,12 @@ async def test_a_call_is_offered_whenever_it_rings_anew(empty_desk: Desk) -> Non
 
 
 async def test_watchers_hear_the_end_of_a_call_that_becomes_a_part_of_another(
-    empty_desk: Desk,
+    small_desk: Desk,
 ) -> None:
     """It has neither queues nor telephones then; whoever had it as their own hears it once."""
-    await empty_desk.start_node()
-    watcher = await empty_desk.client(await supervisor(empty_desk))
+    watcher = await small_desk.client(await supervisor(small_desk))
     await watcher.request(QueueWatch(queues=[SALES], calls=True))
-    pbx = Pbx(empty_desk)
+    pbx = Pbx(small_desk)
     await pbx.enter("whole", SUPPORT)
     for call, extension in (("c1", "101"), ("c2", "401")):
         await pbx.enter(call)

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.telephony import stats
 from ingest import shift
-from tests.acceptance.test_calls import ANSWERED, NO_ANSWER_THEN_NEXT, play, recorded
+from tests.calls import ANSWERED, NO_ANSWER_THEN_NEXT, play, recorded
 from tests.desk import OKSANA, PETRO, Desk
 
 PATH = "/v1/telephony/stats"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.protocol import CallList
-from tests.acceptance.test_calls import ANSWERED, play, recorded
+from tests.calls import ANSWERED, play, recorded
 from tests.desk import OKSANA, PETRO, Desk
 
 CALLS = "/v1/telephony/calls"

@@ -18,42 +18,11 @@ from gateway.protocol import (
     CallNoteDelete,
     CallNoteEdit,
 )
-from tests.desk import IRYNA, OKSANA, PETRO, Desk, nothing_within, refused
+from tests.calls import made_call
+from tests.desk import OKSANA, PETRO, Desk, nothing_within, refused
 
 CALLS = "/v1/telephony/calls"
 HEAD = 16
-EXTENSION = {OKSANA: "101", PETRO: "102", IRYNA: "103"}
-
-
-@pytest.fixture
-async def small_desk(empty_desk: Desk) -> Desk:
-    """Give a desk with one node."""
-    await empty_desk.start_node()
-    return empty_desk
-
-
-async def made_call(
-    desk: Desk, *people: int, direction: str = "inbound", into: uuid.UUID | None = None
-) -> uuid.UUID:
-    """Put an ended call into the database in which these people took part."""
-    call_id = uuid.uuid4()
-    await desk.sql(
-        "INSERT INTO realtime.call_sessions (id, source, version, direction, status, outcome,"
-        " started_at, ended_at, first_event_at, last_event_at, merged_into)"
-        " VALUES ($1, 'main', 1, $2, 'ended', 'answered', now(), now(), now(), now(), $3)",
-        call_id,
-        direction,
-        into,
-    )
-    for position, employee_id in enumerate(people):
-        await desk.sql(
-            "INSERT INTO realtime.call_legs (call_id, leg_key, position, extension, kind, status)"
-            " VALUES ($1, $3, $2, $3, 'agent', 'ended')",
-            call_id,
-            position,
-            EXTENSION[employee_id],
-        )
-    return call_id
 
 
 async def merge(desk: Desk, call_id: uuid.UUID, into: uuid.UUID) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -17,44 +16,17 @@ from gateway.protocol import (
     CallbackList,
     CallbackRelease,
     CallbackReopen,
-    CallOffered,
     MissedCallCreated,
 )
 from gateway.telephony import missed
 from gateway.telephony.queries import callbacks as queries
-from ingest import parse_events
-from tests.acceptance.test_calls import ANSWERED, play, recorded
+from tests.calls import ANSWERED, IVAN, miss, play, post, recorded
 from tests.desk import IRYNA, OKSANA, PETRO, Desk, eventually, nothing_within, refused
 
-IVAN = "+380671234567"
 SOLOMIIA = 5
 """A trainee, who may not call back."""
 PATH = "/v1/telephony"
 JSON = {"Content-Type": "application/json"}
-
-
-async def post(desk: Desk, call: str, *events: dict[str, Any]) -> None:
-    """Hand in events of one call, all of this moment, as if they had been posted."""
-    now = datetime.now(UTC).isoformat()
-    items = [{"call_key": call, "occurred_at": now, **event} for event in events]
-    parsed = parse_events(items, source="main", region="UA")
-    receipt = await desk.nodes[0].app.state.gateway.pipeline.submit(parsed.events)
-    assert (receipt.accepted, parsed.rejected) == (len(events), [])
-
-
-async def miss(desk: Desk, *, number: str = IVAN, call: str | None = None) -> str:
-    """Have 102 ring until the caller gives up: nobody took it."""
-    call = call or uuid4().hex
-    await post(
-        desk, call,
-        {"type": "call.started", "leg_key": f"{call}a", "attrs": {"number": number}},
-        {"type": "offer.started", "leg_key": f"{call}b", "peer_leg_key": f"{call}a",
-         "extension": "102"},
-        {"type": "offer.ended", "leg_key": f"{call}b", "extension": "102",
-         "attrs": {"result": "no_answer"}},
-        {"type": "call.ended"},
-    )  # fmt: skip
-    return call
 
 
 async def made(desk: Desk, *, number: str = IVAN) -> int:
@@ -353,59 +325,3 @@ async def test_lists_are_paged_and_narrowed(desk: Desk) -> None:
     assert [call["number"] for call in one["calls"]] == [numbers[1]]
     later = {"since": datetime.now(UTC).isoformat()}
     assert (await http.get(f"{PATH}/missed-calls", params=later)).json()["calls"] == []
-
-
-async def test_a_ringing_telephone_shows_the_last_calls_with_this_customer(desk: Desk) -> None:
-    """Newest first, with who spoke; the welcome shows the same, an update does not."""
-    await play(desk, await recorded(ANSWERED))  # Oksana spoke with Ivan
-    await miss(desk)
-    petro = await desk.client(PETRO)
-    ringing: list[dict[str, Any]] = [
-        {"type": "call.started", "leg_key": "p", "attrs": {"number": IVAN}},
-        {"type": "offer.started", "leg_key": "q", "peer_leg_key": "p", "extension": "102"},
-        {"type": "leg.ringing", "leg_key": "q", "extension": "102"},
-    ]
-
-    await post(desk, "now", *ringing)
-
-    customer = (await petro.next(CallOffered)).call.customer
-    assert customer is not None
-    assert [(one.outcome, one.employee_id) for one in customer.contacts] == [
-        ("missed", None), ("answered", OKSANA),
-    ]  # fmt: skip
-    assert customer.last_spoke == OKSANA
-    (live,) = (await desk.client(PETRO, node=1)).welcome.calls
-    assert live.customer == customer
-
-
-async def test_a_number_is_looked_up_however_it_is_written(empty_desk: Desk) -> None:
-    """What is no number is answered, too; the customer who has open work is first."""
-    await empty_desk.start_node()
-    await empty_desk.sql("UPDATE demo_crm.leads SET client_id = 13 WHERE client_id = 12")
-    await empty_desk.sql("UPDATE demo_crm.work_orders SET client_id = 13 WHERE client_id = 12")
-    await play(empty_desk, await recorded(ANSWERED))  # Oksana spoke with Ivan
-    http = empty_desk.http(SOLOMIIA)
-    cases: list[tuple[dict[str, str], str, list[tuple[int, str]]]] = [
-        ({"number": IVAN}, "number", [(1, "exact")]),
-        ({"number": " 8 (044) 123-45-67 доб. 12"}, "number", [(2, "exact")]),
-        ({"number": "sip:+380671234567@pbx"}, "number", [(1, "exact")]),
-        ({"number": "044 500 00 00"}, "number", [(13, "exact"), (12, "exact")]),
-        ({"number": "0671234567", "region": "US"}, "unreadable", [(1, "national")]),
-        ({"number": "999 0671234567"}, "unreadable", [(1, "partial")]),
-        ({"number": "+380509999999"}, "number", []),
-        ({"number": "101"}, "extension", []),
-        ({"number": "777"}, "unreadable", []),
-        ({"number": "Anonymous"}, "anonymous", []),
-        ({"number": "call me ☎"}, "unreadable", []),
-    ]
-    for asked, kind, found in cases:
-        answer = await http.get(f"{PATH}/lookup", params=asked)
-
-        assert answer.status_code == 200, answer.text
-        said = answer.json()
-        candidates = [(one["customer"]["id"], one["confidence"]) for one in said["candidates"]]
-        assert (said["kind"], candidates) == (kind, found), asked
-        assert said["employee_id"] == (OKSANA if kind == "extension" else None)
-        spoken = asked["number"] in {IVAN, "sip:+380671234567@pbx"}
-        assert said["last_spoke"] == (OKSANA if spoken else None)
-        assert [one["outcome"] for one in said["contacts"]] == ["answered"] * spoken

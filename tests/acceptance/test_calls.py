@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import orjson
 
 from gateway.protocol import CallEnded, CallList, CallOffered, CallUpdated
-from ingest import CallEvent, events_of, shift
-from tests.acceptance.test_rest import signed
+from ingest import shift
+from tests.calls import ANSWERED, NO_ANSWER_THEN_NEXT, RECORDINGS, play, recorded, signed
 from tests.desk import OKSANA, PETRO, Desk, nothing_within
-
-RECORDINGS = Path(__file__).parent.parent / "recordings"
-ANSWERED = RECORDINGS / "l01_answered_caller_hangs_up.jsonl.gz"
-NO_ANSWER_THEN_NEXT = RECORDINGS / "l05_ring_no_answer_then_next.jsonl.gz"
-
-
-async def recorded(path: Path) -> list[CallEvent]:
-    """Return a recording's events, as if it happened now."""
-    events = await events_of(path, source="main")
-    return shift(events, datetime.now(UTC) - min(event.occurred_at for event in events))
-
-
-async def play(desk: Desk, events: list[CallEvent], *, node: int = 0) -> None:
-    """Hand in a recording moment by moment, as a PBX would."""
-    pipeline = desk.nodes[node].app.state.gateway.pipeline
-    for _, moment in itertools.groupby(
-        events, key=lambda event: int(event.occurred_at.timestamp() * 5)
-    ):
-        await pipeline.submit(list(moment))
 
 
 async def test_the_agent_sees_offered_answered_ended_in_order(desk: Desk) -> None:

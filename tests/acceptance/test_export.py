@@ -12,9 +12,7 @@ from gateway import auth
 from gateway.chat import export
 from gateway.context import Context
 from gateway.protocol.frame import MAX_INT
-from tests.desk import OKSANA, PETRO, Desk, eventually
-
-DIRECTOR = 19
+from tests.desk import DIRECTOR, OKSANA, PETRO, Desk, eventually
 
 
 def path(conversation_id: int) -> str:

@@ -16,18 +16,9 @@ from gateway.protocol import CallEnded, CallOffered, CallUpdated, Device
 from gateway.settings import Settings
 from ingest import sign_twilio
 from tests.desk import OKSANA, Desk
-from tests.fakes.asterisk import SECRET, USER, FakeAsterisk, Tape
+from tests.fakes import asterisk
+from tests.fakes.asterisk import FakeAsterisk, Tape
 from tests.tls import Authority
-
-
-def manager(pbx: FakeAsterisk, **more: Any) -> dict[str, Any]:
-    return {
-        "kind": "ami",
-        "host": "127.0.0.1",
-        "port": pbx.port,
-        "user": USER,
-        "secret": SECRET,
-    } | more
 
 
 async def test_a_live_asterisk_rings_at_a_softphone(empty_desk: Desk, tmp_path: Path) -> None:
@@ -37,7 +28,7 @@ async def test_a_live_asterisk_rings_at_a_softphone(empty_desk: Desk, tmp_path: 
     tls.load_cert_chain(own.cert, own.key)
     tape = Tape("l01")
     async with FakeAsterisk(tls=tls) as pbx:
-        there = manager(pbx, tls=True, ca_file=authority.cert)
+        there = asterisk.settings(pbx.port) | {"tls": True, "ca_file": authority.cert}
         await empty_desk.start_node(pbxs={"office": there}, roles=("ingest",))
         await empty_desk.start_node(roles=("sockets",))
         softphone = await empty_desk.client(

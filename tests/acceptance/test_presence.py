@@ -8,7 +8,7 @@ from typing import Any
 from gateway.client import Connection
 from gateway.protocol import Presence, PresenceChanged, PresenceSet, PresenceWatch
 from gateway.telephony import on_call
-from tests.acceptance.test_calls import ANSWERED, play, recorded
+from tests.calls import ANSWERED, play, recorded
 from tests.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
 
 

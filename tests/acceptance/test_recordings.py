@@ -17,16 +17,11 @@ from gateway.pbx_settings import AmiPbx
 from gateway.telephony.recordings import where
 from ingest import CallEvent, RecordingState, group, shift
 from ingest.events import derive_id
-from tests.acceptance.test_call_work import small_desk
-from tests.acceptance.test_calls import ANSWERED, RECORDINGS, play, recorded
-from tests.acceptance.test_rest import signed
-from tests.desk import OKSANA, PETRO, Desk
+from tests.calls import ANSWERED, RECORDINGS, play, recorded, signed
+from tests.desk import DIRECTOR, OKSANA, PETRO, Desk
 from tests.unit.call_truth import calls_of
 
-__all__ = ["small_desk"]
-
 CALLS = "/v1/telephony/calls"
-DIRECTOR = 19
 URL = "https://rec.example.com/1?token=a b".replace(" ", "%20")
 TRANSFER = next(RECORDINGS.glob("s05_sip_attended_transfer*.jsonl.gz"))
 

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import time
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -24,8 +23,8 @@ from gateway.protocol import (
     MessageCreated,
     MessageSearch,
 )
-from ingest import sign
-from tests.desk import IRYNA, OKSANA, PBX_SECRET, PETRO, Desk, refused
+from tests.calls import ringing, signed
+from tests.desk import IRYNA, OKSANA, PETRO, Desk, refused
 
 KEY = "6f1c6f1c-6f1c-4f1c-8f1c-6f1c6f1c6f1c"
 CONVERSATIONS = "/v1/messenger/conversations"
@@ -83,14 +82,13 @@ async def test_every_list_is_bounded_and_paged(desk: Desk) -> None:
     assert sorted(seen) == list(range(1, 20))  # the twentieth is no longer active
 
 
-async def test_a_made_up_cursor_is_refused_by_every_list(empty_desk: Desk) -> None:
+async def test_a_made_up_cursor_is_refused_by_every_list(small_desk: Desk) -> None:
     """Also one that reads well, and whose moment is outside of the calendar."""
-    await empty_desk.start_node()
-    await empty_desk.sql(
+    await small_desk.sql(
         "UPDATE demo_crm.roles SET permissions ="
         " permissions || '{callbacks.handle,calls.review}'::text[]"
     )
-    oksana, http = await empty_desk.client(OKSANA), empty_desk.http(OKSANA)
+    oksana, http = await small_desk.client(OKSANA), small_desk.http(OKSANA)
     moments = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
     numbers = [1], [str(uuid.uuid4())], [1, 1], ["a", 1]
     made_up = [
@@ -237,29 +235,6 @@ async def test_unknown_addresses_and_methods_answer_in_the_same_form(desk: Desk)
     assert refused.json()["error"]["code"] == "method_not_allowed"
     assert "default-src 'self'" in gone.headers["content-security-policy"]
     assert refused.headers["cache-control"] == "no-store"
-
-
-def signed(body: bytes, *, secret: str = PBX_SECRET, at: int | None = None) -> dict[str, str]:
-    """Return the headers of a signed post (Standard Webhooks)."""
-    message_id, timestamp = f"msg_{uuid.uuid4().hex}", at or int(time.time())
-    return {
-        "Content-Type": "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(body, message_id=message_id, timestamp=timestamp, secret=secret),
-    }
-
-
-def ringing(number: int) -> dict[str, Any]:
-    """Return one canonical event."""
-    return {
-        "event_id": f"e{number}",
-        "type": "leg.ringing",
-        "occurred_at": datetime.now(UTC).isoformat(),
-        "call_key": f"c{number}",
-        "leg_key": f"l{number}",
-        "extension": "101",
-    }
 
 
 async def test_a_webhook_is_answered_after_the_commit_and_is_idempotent(desk: Desk) -> None:

@@ -14,13 +14,11 @@ import orjson
 import pytest
 
 from gateway.protocol import ReviewChanged
-from tests.acceptance.test_call_work import made_call, small_desk
-from tests.desk import IRYNA, OKSANA, PETRO, Desk, nothing_within
-
-__all__ = ["small_desk"]
+from tests.calls import made_call
+from tests.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, nothing_within
 
 QUALITY = "/v1/telephony/quality"
-HEAD, OTHER_HEAD, DIRECTOR = 16, 17, 19
+HEAD, OTHER_HEAD = 16, 17
 CRITERIA: list[dict[str, Any]] = [
     {"key": "greeting", "label": "Greeting", "weight": 1, "max": 5},
     {"key": "solved", "label": "Solved", "weight": 3, "max": 10},

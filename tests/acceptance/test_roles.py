@@ -22,7 +22,7 @@ from websockets.exceptions import InvalidStatus
 
 from gateway.protocol import CallOffered, MessageCreated, MessageSchedule
 from gateway.settings import Settings
-from tests.acceptance.test_rest import ringing, signed
+from tests.calls import ringing, signed
 from tests.desk import OKSANA, PETRO, SECRET, Desk, RunningNode, eventually
 from tests.raw import raw
 

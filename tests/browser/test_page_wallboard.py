@@ -12,12 +12,13 @@ import orjson
 import pytest
 from playwright.async_api import expect
 
-from tests.acceptance.test_rest import signed
 from tests.browser.window import DevGateway, Open
+from tests.calls import signed
+from tests.desk import DIRECTOR
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-DIRECTOR, AGENT = 19, 2
+AGENT = 2
 
 
 async def post(gateway: DevGateway, *events: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -162,6 +162,17 @@ class Nodes:
             )
 
         await eventually(none_left)
+
+
+@asynccontextmanager
+async def nodes_at(url: str) -> AsyncIterator[Nodes]:
+    """Give a place to open nodes in."""
+    async with Redis.from_url(url) as redis:
+        nodes = Nodes(redis, url)
+        try:
+            yield nodes
+        finally:
+            await nodes.close()
 
 
 async def _live(url: str, node: str, first: int, end: int) -> None:

@@ -6,26 +6,15 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from redis.asyncio import Redis
 
 from presence import Choice, RedisPresence
 from tests.contract.presence_nodes import FAST, Heard, Nodes, abandon, eventually
 
 ANNA = 1
-
-
-@pytest.fixture
-async def nodes(redis_url: str) -> AsyncIterator[Nodes]:
-    """Give a place to open nodes in."""
-    async with Redis.from_url(redis_url) as redis:
-        nodes = Nodes(redis, redis_url)
-        yield nodes
-        await nodes.close()
 
 
 async def test_a_return_on_another_node_within_the_grace_is_invisible(nodes: Nodes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,34 +18,16 @@ from redis.exceptions import NoScriptError
 from gateway.embedded import start_valkey
 from presence import RedisPresence, Unavailable
 from presence.link import Link
-from tests.contract.presence_nodes import FAST, Heard, Nodes, abandon, eventually
+from tests.contract.presence_nodes import FAST, Heard, Nodes, abandon, eventually, nodes_at
 
 ANNA, BORIS = 1, 2
 LONG_S = FAST.lease_ttl_s + FAST.grace_s + 0.4  # every lease and every grace runs out meanwhile
 
 
 @pytest.fixture
-async def pair(redis_url: str) -> AsyncIterator[tuple[RedisPresence, RedisPresence, Heard]]:
+async def pair(nodes: Nodes) -> tuple[RedisPresence, RedisPresence, Heard]:
     """Give two nodes and what either announces."""
-    heard = Heard()
-    async with AsyncExitStack() as stack:
-        stores = []
-        for name in ("a", "b"):
-            redis = await stack.enter_async_context(Redis.from_url(redis_url))
-            store = RedisPresence(redis, node=name, on_change=heard, settings=FAST)
-            await store.open()
-            stack.push_async_callback(store.close)
-            stores.append(store)
-        yield stores[0], stores[1], heard
-
-
-@pytest.fixture
-async def nodes(redis_url: str) -> AsyncIterator[Nodes]:
-    """Give a place to open nodes in."""
-    async with Redis.from_url(redis_url) as redis:
-        nodes = Nodes(redis, redis_url)
-        yield nodes
-        await nodes.close()
+    return await nodes.open("a"), await nodes.open("b"), nodes.heard
 
 
 @pytest.fixture
@@ -138,18 +120,12 @@ async def test_a_call_during_the_outage_is_told_afterwards(
 
 async def test_redis_back_with_nothing_in_it_hears_everything_again(short_dir: Path) -> None:
     """A killed server that kept nothing on disk: the nodes know whom they hold."""
-    heard = Heard()
     people = range(1, 301)
     server = start_valkey(short_dir)
     async with AsyncExitStack() as stack:
         stack.callback(server.stop)
-        stores = []
-        for name in ("a", "b"):
-            redis = await stack.enter_async_context(Redis.from_url(server.url))
-            store = RedisPresence(redis, node=name, on_change=heard, settings=FAST)
-            await store.open()
-            stack.push_async_callback(store.close)
-            stores.append(store)
+        nodes = await stack.enter_async_context(nodes_at(server.url))
+        stores = [await nodes.open("a"), await nodes.open("b")]
         await asyncio.gather(*(stores[user % 2].arrive(user, "web") for user in people))
         before = await stores[0].look(people)
 
@@ -162,7 +138,7 @@ async def test_redis_back_with_nothing_in_it_hears_everything_again(short_dir: P
             after = await stores[0].look(people)
 
             assert {one.status for one in after.values()} == {"online"}
-            assert heard.count("offline").total() == 0
+            assert nodes.heard.count("offline").total() == 0
             assert all(after[user].version > before[user].version for user in people)
             for store in stores:
                 await store.close()
@@ -170,18 +146,11 @@ async def test_redis_back_with_nothing_in_it_hears_everything_again(short_dir: P
 
 async def test_who_left_while_redis_lost_its_memory_is_offline_in_the_end(short_dir: Path) -> None:
     """Nobody holds them, and no node can announce it: the version says that Redis is certain."""
-    heard = Heard()
     async with AsyncExitStack() as stack:
         server = start_valkey(short_dir)
         stack.callback(server.stop)
-        stores = []
-        for name in ("a", "b"):
-            redis = await stack.enter_async_context(Redis.from_url(server.url))
-            store = RedisPresence(redis, node=name, on_change=heard, settings=FAST)
-            await store.open()
-            stack.push_async_callback(store.close)
-            stores.append(store)
-        first, second = stores
+        nodes = await stack.enter_async_context(nodes_at(server.url))
+        first, second = await nodes.open("a"), await nodes.open("b")
         await first.arrive(ANNA, "web")
         await second.arrive(BORIS, "web")
         before = await second.look([ANNA, BORIS])
@@ -200,7 +169,7 @@ async def test_who_left_while_redis_lost_its_memory_is_offline_in_the_end(short_
         assert after[ANNA].status == "offline"
         assert after[ANNA].version > before[ANNA].version
         assert after[BORIS].status == "online"
-        assert heard.count("offline").total() == 0
+        assert nodes.heard.count("offline").total() == 0
         assert (await first.look([ANNA])) == {ANNA: after[ANNA]}
 
 
@@ -300,18 +269,16 @@ async def test_a_redis_with_older_data_is_told_everything_again(nodes: Nodes) ->
 
 async def test_presence_may_begin_before_redis_does(short_dir: Path) -> None:
     """A node opens degraded and takes part when Redis comes."""
-    heard = Heard()
     with start_valkey(short_dir) as once:
         url = once.url
-    async with Redis.from_url(url) as redis:
-        store = RedisPresence(redis, node="a", on_change=heard, settings=FAST)
-        await store.open()
+    async with nodes_at(url) as nodes:
+        store = await nodes.open("a")
         assert store.degraded
         assert await store.arrive(ANNA, "web") is None
 
         with start_valkey(short_dir) as again:
             assert again.url == url
-            await heard.until((ANNA, "online"))
+            await nodes.heard.until((ANNA, "online"))
             await eventually(lambda: not store.degraded)
             await store.close()
 

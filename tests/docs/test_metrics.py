@@ -16,10 +16,9 @@ def test_the_table_of_metrics_is_current() -> None:
     assert all(f"| `{figure.name}" in OPERATIONS for figure in FIGURES)
 
 
-async def test_a_worker_serves_what_the_table_lists(empty_desk: Desk) -> None:
+async def test_a_worker_serves_what_the_table_lists(small_desk: Desk) -> None:
     """Names and kinds of /metrics are those of the table; Prometheus' own are about the process."""
-    await empty_desk.start_node()
-    served = (await empty_desk.http().get("/metrics")).text
+    served = (await small_desk.http().get("/metrics")).text
 
     families = dict(re.findall(r"^# TYPE (\w+) (\w+)$", served, re.MULTILINE))
     process = {name for name in families if name.startswith("process_")}
@@ -27,11 +26,10 @@ async def test_a_worker_serves_what_the_table_lists(empty_desk: Desk) -> None:
     assert all(families[figure.name] == figure.kind for figure in FIGURES)
 
 
-async def test_every_sample_has_the_labels_that_are_listed(empty_desk: Desk) -> None:
+async def test_every_sample_has_the_labels_that_are_listed(small_desk: Desk) -> None:
     """After a hello and a refusal, labels are those of the table and no others."""
-    await empty_desk.start_node()
-    await empty_desk.client(OKSANA)
-    served = (await empty_desk.http().get("/metrics")).text
+    await small_desk.client(OKSANA)
+    served = (await small_desk.http().get("/metrics")).text
 
     labels = {figure.name: {*figure.labels} for figure in FIGURES}
     samples = re.findall(

@@ -63,10 +63,9 @@ def test_the_limits_name_errors_and_closes_that_exist() -> None:
     assert closes <= {close.code for close in CATALOGUE}
 
 
-async def test_the_health_endpoints_answer_as_described(empty_desk: Desk) -> None:
+async def test_the_health_endpoints_answer_as_described(small_desk: Desk) -> None:
     """/healthz and /readyz answer 200 on a worker that is well."""
-    await empty_desk.start_node()
-    http = empty_desk.http()
+    http = small_desk.http()
 
     assert (await http.get("/healthz")).status_code == 200
     assert (await http.get("/readyz")).json()["checks"].keys() >= {"database", "bus", "draining"}

@@ -32,6 +32,11 @@ ANSWERS = frozenset(
 USER, SECRET = "gateway", "a manager's secret"
 
 
+def settings(port: int) -> dict[str, Any]:
+    """Return what GATEWAY_PBXS says of a fake one on this port."""
+    return {"kind": "ami", "host": "127.0.0.1", "port": port, "user": USER, "secret": SECRET}
+
+
 class Tape:
     """One recorded connection: its events in order, and how things were when it was asked."""
 
@@ -110,7 +115,7 @@ class Line:
             case "Ping":
                 return self._say(asked, Response="Success", Ping="Pong") * self.pbx.answers_pings
             case "CoreShowChannels":
-                return self._list(asked, "CoreShowChannel", self.pbx.channels)
+                return self._list(asked, "CoreShowChannel", self.pbx.live_channels())
             case "QueueStatus":
                 return self._list(asked, "QueueEntry", self.pbx.entries)
             case "Filter" if self.pbx.may_filter:
@@ -157,6 +162,10 @@ class FakeAsterisk(FakePbx[Line]):
         """Who waits in queues."""
         self.answers_pings = True
         self.may_filter = True
+
+    def live_channels(self) -> list[dict[str, str]] | None:
+        """Return what CoreShowChannels answers."""
+        return self.channels
 
     def make_line(self, writer: asyncio.StreamWriter) -> Line:
         return Line(self, writer, challenge=str(len(self.lines) + 100_000))

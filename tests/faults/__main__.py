@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import uvloop
 
 from loadtests.fleet import allow_files
-from tests.faults import namespaces, report
+from tests.faults import command_line, namespaces, report
 from tests.faults.broken import VARIANTS
+from tests.faults.command_line import Findings, say, show
 from tests.faults.laboratory import BOUNDS, Outcome, Plan, run
 from tests.faults.schedule import KINDS, make
 from tests.faults.stage import Set
@@ -27,51 +27,45 @@ from tests.faults.workers import PRODUCT
 CALM_S = 6.0
 """Longer than a delivery may take: what is late in it is late for no excuse."""
 AIMED_S = 30.0
-NOTHING = "-"
 
 
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     allow_files(options.clients * 4)
     if options.all_broken:
-        return _all_broken(options)
-    plan = _plan(options)
+        return command_line.compare(VARIANTS, lambda name: _judge(options, name))
+    plan = _plan(options, options.broken)
     for fault in plan.faults:
-        _say(str(fault))
+        say(str(fault))
     if options.schedule:
         return 0
     outcome = _carry_out(plan, json=options.json)
-    found = any(outcome.findings.values())
-    if options.broken:
-        _say(f"{options.broken} was {'' if found else 'NOT '}found")
-    return int(found != bool(options.broken))
+    return command_line.exit_code(options.broken, outcome.findings)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--seed", type=int, default=1, help="chooses the faults, and when")
-    parser.add_argument("--workers", type=int, default=4)
+    parser = command_line.parser(
+        "python -m tests.faults", __doc__, minutes=10.0, workers=4, variants=VARIANTS
+    )
     parser.add_argument("--clients", type=int, default=500)
     parser.add_argument("--rate", type=float, default=100.0, help="messages a second, of all")
     parser.add_argument("--calm", type=float, default=CALM_S, help="seconds after each fault")
-    parser.add_argument("--only", help="kinds of faults, separated by commas")
-    parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     parser.add_argument("--logs", type=Path, help="keep what workers and servers wrote here")
     parser.add_argument("--schedule", action="store_true", help="print the faults, and end")
-    parser.add_argument("--broken", choices=sorted(VARIANTS), help="run a broken product instead")
-    parser.add_argument(
-        "--all-broken", action="store_true", help="each of them, and beside it the whole product"
-    )
     return parser
 
 
-def _plan(options: Any) -> Plan:
-    variant = VARIANTS.get(options.broken or "")
+def _judge(options: Any, name: str) -> tuple[Findings, Findings]:
+    plan = _plan(options, name)
+    broken = _carry_out(plan, json=options.json)
+    whole = replace(plan, stage=replace(plan.stage, module=PRODUCT))
+    return broken.findings, _carry_out(whole, json=options.json).findings
+
+
+def _plan(options: Any, broken: str | None) -> Plan:
+    variant = VARIANTS.get(broken or "")
     seconds = AIMED_S if variant else options.minutes * 60
-    kinds = set(options.only.split(",") if options.only else variant.kinds if variant else KINDS)
-    if unknown := kinds - KINDS.keys():
-        sys.exit(f"no such faults: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    kinds = command_line.kinds_of(options.only, KINDS, variant.kinds if variant else KINDS)
     inside = _in_namespaces(options.workers, kinds)
     faults = make(
         options.seed,
@@ -82,10 +76,8 @@ def _plan(options: Any) -> Plan:
         in_namespaces=inside,
     )
     stage = Set(options.workers, inside, logs=options.logs)
-    if variant:
-        stage = replace(
-            stage, module=("tests.faults.broken", options.broken), settings=variant.settings
-        )
+    if broken and variant:
+        stage = replace(stage, module=("tests.faults.broken", broken), settings=variant.settings)
     return Plan(stage, faults, options.clients, options.rate, seconds, options.seed, BOUNDS)
 
 
@@ -94,7 +86,7 @@ def _in_namespaces(workers: int, kinds: set[str]) -> tuple[int, ...]:
     wanted = {kind for kind in kinds if KINDS[kind].where == "namespace"}
     why_not = namespaces.why_not() if wanted else None
     if why_not:
-        _say(f"left out: {', '.join(sorted(wanted))}: {why_not}")
+        say(f"left out: {', '.join(sorted(wanted))}: {why_not}")
         kinds -= wanted
         wanted = set()
     return tuple(range(workers)[-2:]) if wanted else ()
@@ -102,45 +94,13 @@ def _in_namespaces(workers: int, kinds: set[str]) -> tuple[int, ...]:
 
 def _carry_out(plan: Plan, *, json: bool) -> Outcome:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        outcome = runner.run(run(plan, _say))
+        outcome = runner.run(run(plan, say))
     said = report.figures(plan, outcome)
     if json:
-        evidence = {name: found for name, found in outcome.findings.items() if found}
-        _print(orjson.dumps({**said, "evidence": evidence}, option=orjson.OPT_INDENT_2).decode())
+        command_line.show_json(said, outcome.findings)
     else:
-        _print(report.text(said, outcome))
+        show(report.text(said, outcome))
     return outcome
-
-
-def _all_broken(options: Any) -> int:
-    """Run each variant, and the whole product under the same faults; print what was found."""
-    rows: list[tuple[str, str, str]] = []
-    for name in VARIANTS:
-        options.broken = name
-        plan = _plan(options)
-        whole = replace(plan, stage=replace(plan.stage, module=PRODUCT))
-        rows.append((name, _verdict(plan, options), _verdict(whole, options)))
-        _say(f"{name}: {rows[-1][1]}; the whole product: {rows[-1][2]}")
-    _print(f"\n{'variant':<14}{'found':<60}the whole product, same faults")
-    for name, broken, sound in rows:
-        _print(f"{name:<14}{broken:<60}{sound}")
-    return int(any(broken == NOTHING or sound != NOTHING for _, broken, sound in rows))
-
-
-def _verdict(plan: Plan, options: Any) -> str:
-    outcome = _carry_out(plan, json=options.json)
-    found = {rule: len(lines) for rule, lines in outcome.findings.items() if lines}
-    return ", ".join(f"{rule} {times}" for rule, times in found.items()) or NOTHING
-
-
-def _print(what: str) -> None:
-    sys.stdout.write(f"{what}\n")
-    sys.stdout.flush()
-
-
-def _say(what: str) -> None:
-    sys.stderr.write(f"{what}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from loadtests.ami_calls import AmiCall
 from loadtests.made_events import Maker
 from loadtests.poster import Poster, make_secret
 from loadtests.process_cost import Process
-from tests.fakes.asterisk import SECRET, USER, FakeAsterisk
+from tests.fakes import asterisk
+from tests.fakes.asterisk import FakeAsterisk
 from tests.faults import telephony_blows, telephony_store
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Set, Stage, open_stage
@@ -83,18 +84,14 @@ class Exchange(FakeAsterisk):
     """An Asterisk with calls in progress, which it knows of when it is asked."""
 
     def __init__(self) -> None:
-        self.live: dict[int, tuple[AmiCall, bool]] = {}
         super().__init__()
+        self.live: dict[int, tuple[AmiCall, bool]] = {}
 
-    @property
-    def channels(self) -> list[dict[str, str]] | None:
+    def live_channels(self) -> list[dict[str, str]] | None:
         """Return the channels of the calls in progress."""
         return [
             one for call, talking in self.live.values() for one in call.channels(talking=talking)
         ]
-
-    @channels.setter
-    def channels(self, _: list[dict[str, str]] | None) -> None: ...
 
     def tell(self, data: bytes) -> None:
         """Say it to everybody who has signed in and is still there."""
@@ -118,12 +115,10 @@ async def run(plan: Plan, say: Say) -> Outcome:
         exchange = await stack.enter_async_context(Exchange())
         way = await stack.enter_async_context(Proxy(exchange.port))
         secret = make_secret()
-        there = {"kind": "ami", "host": "127.0.0.1", "port": way.port, "user": USER,
-                 "secret": SECRET}  # fmt: skip
         wanted = plan.stage or Set(plan.workers)
         settings = {
             **(wanted.settings or {}),
-            "GATEWAY_PBXS": orjson.dumps({OFFICE: there}).decode(),
+            "GATEWAY_PBXS": orjson.dumps({OFFICE: asterisk.settings(way.port)}).decode(),
             "GATEWAY_PBX_SECRETS": orjson.dumps({WEB: [secret]}).decode(),
         }
         stage = await stack.enter_async_context(

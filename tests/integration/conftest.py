@@ -1,4 +1,4 @@
-"""What the tests of the ingest share."""
+"""What the tests over a real database share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.db import Pool, open_pool
+from gateway.db import Conn, Pool, connect, open_pool
 from tests.integration.ingest_tools import Heard
+from tests.integration.office import Office
 
 
 @pytest.fixture
@@ -20,3 +21,18 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 @pytest.fixture
 def heard() -> Heard:
     return Heard()
+
+
+@pytest.fixture
+async def conn(database: str) -> AsyncIterator[Conn]:
+    """Give a connection to a database with the demo CRM."""
+    connection = await connect(database, application_name="test")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def office(conn: Conn) -> Office:
+    """Give an office on a database with the demo CRM."""
+    await conn.execute("SET lock_timeout = '3s'")
+    return Office(conn)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from gateway import db
 from gateway.db import Conn
 from gateway.telephony.queries.stats import Asked
 from loadtests.call_oracle import Oracle
@@ -20,16 +18,6 @@ from loadtests.scenarios.callstats import KINDS, counted
 SPRING = datetime(2026, 3, 27, 22, 10, 30, tzinfo=UTC)
 """Kyiv's clocks go forward on the 29th."""
 AUTUMN = datetime(2025, 10, 23, 21, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-async def conn(database: str) -> AsyncIterator[Conn]:
-    """Give a connection to a database with the demo CRM."""
-    connection = await db.connect(database, application_name="test-stats")
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def asked(since: datetime, **changes: Any) -> Asked:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from gateway import db
 from gateway.db import Conn
 from gateway.protocol.callbacks import MissedCallList
 from gateway.telephony.queries import lookup, missed
@@ -16,10 +13,9 @@ WATCHED = ("call_sessions", "missed_calls", "clients", "client_contacts")
 
 
 @pytest.fixture
-async def conn(database: str) -> AsyncIterator[Conn]:
+async def conn(conn: Conn) -> Conn:
     """Give a connection to a database with 10,000 customers, who called twice."""
-    connection = await db.connect(database, application_name="test-plans")
-    await connection.execute(
+    await conn.execute(
         """
         INSERT INTO demo_crm.clients (id, first_name, last_name)
         SELECT 1000 + n, 'A', n::text FROM generate_series(0, 9999) AS n;
@@ -39,8 +35,7 @@ async def conn(database: str) -> AsyncIterator[Conn]:
         ANALYZE;
         """
     )
-    yield connection
-    await connection.close()
+    return conn
 
 
 async def rows_read_in_order(conn: Conn) -> int:

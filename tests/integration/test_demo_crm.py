@@ -43,13 +43,6 @@ SET enable_seqscan = off;
 
 
 @pytest.fixture
-async def conn(database: str) -> AsyncIterator[Conn]:
-    connection = await connect(database, application_name="test")
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 async def empty(empty_database: str) -> AsyncIterator[Conn]:
     connection = await connect(empty_database, application_name="test")
     yield connection

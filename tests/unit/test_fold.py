@@ -10,12 +10,15 @@ from uuid import UUID
 import orjson
 import pytest
 
+from ingest.connectors import recording
 from ingest.events import CallEvent, EventType, derive_id
 from ingest.fold import fold, group
 from ingest.intervals import paired, total_ms
+from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.state import CallChange, CallState
 from tests.unit.call_truth import (
     CALL_ID,
+    RECORDINGS,
     SHARED,
     call_for,
     calls_of,
@@ -104,6 +107,25 @@ def test_a_recording_folds_to_what_really_happened(name: str) -> None:
 
     assert len(calls) == len(truths)
     assert not any(wrong.values()), wrong
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in names() if name[:3] not in {"l22", "l26", "l34"}]
+)
+def test_a_user_with_few_rights_sees_the_same_calls(name: str) -> None:
+    """read=call,agent: no VarSet, no Newexten; only refusals and queues that empty need them."""
+    normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA"))
+    heard = [
+        event
+        for told in recording.read(RECORDINGS / f"{name}.jsonl.gz")
+        if told.message.event not in {"VarSet", "Newexten", "FullyBooted", "Cdr"}
+        for event in normaliser.events(told.message, told.received_at)
+    ]
+    calls = calls_of(heard)
+
+    for truth in truths_of(name):
+        call = call_for(truth, calls) if "caller" in truth else calls[0]
+        assert not differences(call, truth)
 
 
 def test_what_is_not_claimed_is_still_folded() -> None:

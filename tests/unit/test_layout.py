@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ STATEMENT = re.compile(
     r"|ALTER\s+\w+|WITH\s+\w+\s+AS\s*\()\b",
     re.DOTALL,
 )
+WHOLE = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER)\b")
 NAME_LINE = re.compile(r"\s*-- ([a-z_]+)\.([a-z_]+)\n")
 
 ELSEWHERE = {
@@ -59,6 +61,25 @@ def strings(tree: ast.AST) -> Iterator[str]:
 def statements(tree: ast.AST) -> list[str]:
     """Return the SQL in a function or a module."""
     return [text for text in strings(tree) if NAME_LINE.match(text) or STATEMENT.search(text)]
+
+
+def fragments(tree: ast.Module) -> dict[str, str]:
+    """Return the parts of statements that are constants of a module."""
+    return {
+        target.id: found
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+        for found in statements(node)
+    }
+
+
+def put_in(tree: ast.AST) -> Iterator[str]:
+    """Return the names that stand in f-strings, as often as they do."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FormattedValue) and isinstance(node.value, ast.Name):
+            yield node.value.id
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -102,7 +123,8 @@ def test_the_exceptions_are_still_needed() -> None:
 def test_every_statement_names_itself(path: Path) -> None:
     """The first line of a statement is `-- module.function`, as logs will show it.
 
-    A function's second statement may have a name of its own, which no other function has.
+    A function's second statement may have a name of its own, which no other function has. What
+    several statements share is a constant, which is none by itself.
     """
     tree = tree_of(path)
     functions = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
@@ -115,7 +137,20 @@ def test_every_statement_names_itself(path: Path) -> None:
             assert found[1] == path.stem
             assert found[2] == own or (number and found[2] not in names), found[0].strip()
 
-    assert set(statements(tree)) == {t for one in functions for t in statements(one)}
+    parts = fragments(tree)
+    assert [text for text in parts.values() if WHOLE.match(text)] == []
+    assert set(statements(tree)) == {text for one in functions for text in statements(one)} | set(
+        parts.values()
+    )
+
+
+def test_every_part_of_a_statement_is_shared() -> None:
+    """What only one statement needs stands in it."""
+    used = Counter(name for path in QUERIES for name in put_in(tree_of(path)))
+
+    for path in QUERIES:
+        for name in fragments(tree_of(path)):
+            assert used[name] > 1, f"{relative(path)}: {name}"
 
 
 def test_the_search_for_sql_finds_it() -> None:

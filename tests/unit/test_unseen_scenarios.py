@@ -2,141 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
-from ingest.connectors import recording
-from ingest.connectors.ami_messages import AmiMessage
-from ingest.events import CallEvent
-from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
-from ingest.state import CallState, LegState
-from tests.unit.call_truth import (
-    RECORDINGS,
-    call_for,
-    calls_of,
-    differences,
-    names,
-    truths_of,
-)
-
-T0 = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
-CALLER = "PJSIP/trunk-00000001"
-NUMBER = "+380671234567"
-
-
-class Pbx:
-    """Says what an Asterisk would; a channel's name, told once, is its unique id."""
-
-    def __init__(self) -> None:
-        self._at = 0.0
-        self._linked: dict[str, str] = {}
-        self._bridges: dict[str, str] = {}
-        self._heard: list[CallEvent] = []
-        self._normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA"))
-
-    def at(self, seconds: float) -> None:
-        self._at = seconds
-
-    def say(self, event: str, channel: str = "", dest: str = "", **fields: str) -> None:
-        told = {"Event": event}
-        for prefix, name in (("", channel), ("Dest", dest)):
-            if name:
-                told |= {f"{prefix}Channel": name, f"{prefix}Uniqueid": name}
-                told[f"{prefix}Linkedid"] = self._linked.get(name, name)
-        message = AmiMessage(tuple((told | fields).items()))
-        self._at += 0.001
-        moment = T0 + timedelta(seconds=self._at)
-        self._heard += self._normaliser.events(message, moment)
-
-    def new(self, *channels: str, of: str = CALLER, number: str = "<unknown>") -> None:
-        for channel in channels:
-            self._linked[channel] = self._linked.get(of, of)
-            self.say("Newchannel", channel, CallerIDNum=number, ChannelStateDesc="Down")
-
-    def dial(self, by: str, channel: str) -> None:
-        self.say("DialBegin", by, channel)
-
-    def ring(self, channel: str) -> None:
-        self.say("Newstate", channel, ChannelStateDesc="Ringing")
-
-    def up(self, channel: str, by: str = "") -> None:
-        self.say("Newstate", channel, ChannelStateDesc="Up")
-        self.say("DialEnd", by, channel, DialStatus="ANSWER")
-
-    def enter(self, bridge: str, *channels: str, **fields: str) -> None:
-        for channel in channels:
-            self._bridges[channel] = bridge
-            self.say("BridgeEnter", channel, BridgeUniqueid=bridge, **fields)
-
-    def leave(self, *channels: str) -> None:
-        for channel in channels:
-            self.say("BridgeLeave", channel, BridgeUniqueid=self._bridges.pop(channel))
-
-    def hangup(self, *channels: str, cause: str = "16") -> None:
-        for channel in channels:
-            if channel in self._bridges:
-                self.leave(channel)
-            self.say("Hangup", channel, Cause=cause)
-
-    def call_in(self) -> None:
-        self.new(CALLER, number=NUMBER)
-
-    def into_queue(self) -> None:
-        self.call_in()
-        self.say("Newexten", CALLER, Application="Queue", AppData="sales,t")
-        self.say("QueueCallerJoin", CALLER, Queue="sales")
-
-    def answered(self, agent: str) -> None:
-        """The caller has come out of the queue to this channel, and both are in one bridge."""
-        self.say("QueueCallerLeave", CALLER, Queue="sales")
-        self.say("AgentConnect", CALLER, agent, Queue="sales", MemberName="Alice 301")
-        self.enter("talk", agent, CALLER)
-
-    def queue_to(self, agent: str, after: float = 2) -> None:
-        """A caller in a queue, and the agent who answers him."""
-        self.into_queue()
-        self.new(agent)
-        self.dial(CALLER, agent)
-        self.ring(agent)
-        self.at(after)
-        self.up(agent, CALLER)
-        self.answered(agent)
-
-    def pair(self, name: str, of: str = CALLER) -> tuple[str, str]:
-        one, two = f"Local/{name}-0000000a;1", f"Local/{name}-0000000a;2"
-        self.new(one, two, of=of)
-        return one, two
-
-    @property
-    def calls(self) -> list[CallState]:
-        """The calls so far, the same from the last to the first and with repeats."""
-        found = calls_of(self._heard)
-        assert calls_of([*reversed(self._heard), *self._heard[::3]]) == found
-        return found
-
-    @property
-    def call(self) -> CallState:
-        (call,) = self.calls
-        return call
-
-
-def seconds(milliseconds: int | None) -> int:
-    return round((milliseconds or 0) / 1000)
-
-
-def leg(call: CallState, extension: str) -> LegState:
-    (found,) = (leg for leg in call.legs if leg.extension == extension)
-    return found
-
-
-def talked(call: CallState) -> dict[str, int]:
-    """How many seconds each of our telephones talked."""
-    ours = (leg for leg in call.legs if leg.extension and leg.talk_ms)
-    return {str(leg.extension): seconds(leg.talk_ms) for leg in ours}
-
-
-A, B, C = "PJSIP/301-00000002", "PJSIP/302-00000003", "PJSIP/303-00000004"
+from tests.unit.unseen import CALLER, NUMBER, A, B, C, Pbx, leg, seconds, talked
 
 
 def test_a_redirect_that_the_queue_does_not_notice_ends_the_agents_talk() -> None:
@@ -146,9 +14,7 @@ def test_a_redirect_that_the_queue_does_not_notice_ends_the_agents_talk() -> Non
     pbx.at(5)
     pbx.leave(CALLER)
     pbx.hangup(A)
-    pbx.new(B)
-    pbx.dial(CALLER, B)
-    pbx.ring(B)
+    pbx.rings(B)
     pbx.at(6)
     pbx.up(B, CALLER)
     pbx.enter("second", B, CALLER)
@@ -207,9 +73,7 @@ def test_a_telephone_that_forwards_missed_nothing() -> None:
     pbx.say("DialEnd", CALLER, A, DialStatus="CANCEL", Forward="303")
     pbx.dial(CALLER, one)
     pbx.hangup(A, cause="0")
-    pbx.new(C)
-    pbx.dial(two, C)
-    pbx.ring(C)
+    pbx.rings(C, by=two)
     pbx.at(2)
     pbx.up(C, two)
     pbx.up(one, CALLER)
@@ -232,13 +96,7 @@ def test_an_attended_transfer_by_key_codes_survives_merge_and_optimisation() -> 
     pbx.at(5)
     pbx.say("Hold", A)
     pbx.say("MusicOnHoldStart", CALLER)
-    one, two = pbx.pair("303@internal")
-    pbx.enter("consult", one)
-    pbx.new(C)
-    pbx.dial(two, C)
-    pbx.leave(A)
-    pbx.enter("consult", A)
-    pbx.ring(C)
+    one, two = pbx.consult(A, C)
     pbx.at(7)
     pbx.up(C, two)
     pbx.enter("far", C)
@@ -311,13 +169,7 @@ def test_a_consultation_that_nobody_takes_is_no_missed_call(status: str) -> None
     pbx.queue_to(A)
     pbx.at(5)
     pbx.say("Hold", A)
-    one, two = pbx.pair("303@internal")
-    pbx.enter("consult", one)
-    pbx.new(C)
-    pbx.dial(two, C)
-    pbx.leave(A)
-    pbx.enter("consult", A)
-    pbx.ring(C)
+    one, two = pbx.consult(A, C)
     pbx.at(8)
     pbx.say("DialEnd", two, C, DialStatus=status)
     pbx.hangup(C, two, one, cause="17" if status == "BUSY" else "19")
@@ -335,13 +187,7 @@ def test_an_optimised_inner_leg_is_transferred_like_any_other() -> None:
     """FreePBX without /n: the telephone swaps in, hands on blindly, and AgentComplete misnames."""
     pbx = Pbx()
     pbx.into_queue()
-    one, two = pbx.pair("301@from-queue")
-    pbx.dial(CALLER, one)
-    pbx.new(A)
-    pbx.dial(two, A)
-    pbx.ring(A)
-    pbx.at(2)
-    pbx.up(A, two)
+    one, two = pbx.pick_up_behind("301@from-queue", A)
     pbx.up(one, CALLER)
     pbx.enter("inner", A, two)
     pbx.answered(one)
@@ -356,9 +202,7 @@ def test_an_optimised_inner_leg_is_transferred_like_any_other() -> None:
             TransfereeUniqueid=CALLER, Extension="303", Result="Success")  # fmt: skip
     pbx.say("AgentComplete", CALLER, A, Queue="sales", Reason="transfer")
     pbx.hangup(A)
-    pbx.new(C)
-    pbx.dial(CALLER, C)
-    pbx.ring(C)
+    pbx.rings(C)
     pbx.at(8)
     pbx.up(C, CALLER)
     pbx.enter("after", C, CALLER)
@@ -385,105 +229,12 @@ def test_a_hidden_number_is_kept_as_the_trunk_gave_it() -> None:
     assert trusted.call.missed
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in names() if name[:3] not in {"l22", "l26", "l34"}]
-)
-def test_a_user_with_few_rights_sees_the_same_calls(name: str) -> None:
-    """read=call,agent: no VarSet, no Newexten; only refusals and queues that empty need them."""
-    normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA"))
-    heard = [
-        event
-        for told in recording.read(RECORDINGS / f"{name}.jsonl.gz")
-        if told.message.event not in {"VarSet", "Newexten", "FullyBooted", "Cdr"}
-        for event in normaliser.events(told.message, told.received_at)
-    ]
-    calls = calls_of(heard)
-
-    for truth in truths_of(name):
-        call = call_for(truth, calls) if "caller" in truth else calls[0]
-        assert not differences(call, truth)
-
-
-# --- calls that the PBX places -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", ["BUSY", "NOANSWER", "ANSWER"])
-def test_click_to_call_that_the_agent_refuses_is_no_missed_call(status: str) -> None:
-    """Originate by Local/301@from-internal, with the customer's number as the caller id shown."""
-    pbx = Pbx()
-    one, two = pbx.pair("301@from-internal", of="self")
-    pbx.say("NewCallerid", one, CallerIDNum="0671234567")
-    pbx.dial("", one)
-    pbx.new(A, of=one)
-    pbx.dial(two, A)
-    pbx.ring(A)
-    pbx.at(3)
-    if status != "ANSWER":
-        pbx.say("DialEnd", two, A, DialStatus=status)
-        pbx.hangup(A, two, one, cause="17" if status == "BUSY" else "19")
-        assert (pbx.call.direction, pbx.call.missed) == ("internal", False)
-        assert [leg.extension for leg in pbx.call.legs] == ["301"]
-        return
-    customer = "PJSIP/trunk-00000009"
-    pbx.up(A, two)
-    pbx.up(one)
-    pbx.enter("near", A, two)
-    pbx.new(customer, of=one)
-    pbx.say("DialBegin", one, customer, DialString="0671234567@trunk")
-    pbx.ring(customer)
-    pbx.at(10)
-    pbx.up(customer, one)
-    pbx.enter("far", customer, one)
-    pbx.at(14)
-    pbx.hangup(customer, one, two, A)
-
-    assert (pbx.call.direction, pbx.call.outcome) == ("outbound", "answered")
-    assert (pbx.call.number_raw, pbx.call.answered_extension) == ("0671234567", "301")
-    assert talked(pbx.call) == {"301": 4}
-
-
-def test_a_customer_whom_the_pbx_rings_first_and_does_not_reach_has_not_called() -> None:
-    """A callback placed by Originate to the trunk: outbound, whether or not he answers."""
-    pbx = Pbx()
-    pbx.new(CALLER, number=NUMBER)
-    pbx.say("DialBegin", "", CALLER, DialString="0671234567@trunk")
-    pbx.ring(CALLER)
-    pbx.at(20)
-    pbx.say("DialEnd", "", CALLER, DialStatus="NOANSWER")
-    pbx.hangup(CALLER, cause="19")
-
-    assert (pbx.call.direction, pbx.call.outcome, pbx.call.missed) == ("outbound", "missed", False)
-    assert pbx.call.number_raw == "0671234567"
-
-
-def test_a_local_channel_named_for_whom_it_dials_is_a_way_out() -> None:
-    """Originate by Local/0671234567@out, with the office's line as the caller id: outbound."""
-    pbx = Pbx()
-    one, two = pbx.pair("0671234567@out", of="self")
-    pbx.say("NewCallerid", one, CallerIDNum="0441110001")
-    pbx.dial("", one)
-    near, far = pbx.pair("0671234567@pstn", of=one)
-    pbx.say("DialBegin", two, near, DialString="0671234567@pstn/n")
-    pbx.ring(near)
-    pbx.at(20)
-    pbx.hangup(far, near, two, one, cause="19")
-
-    assert (pbx.call.direction, pbx.call.number_raw) == ("outbound", "0671234567")
-    assert (pbx.call.outcome, pbx.call.missed) == ("missed", False)
-
-
 @pytest.mark.parametrize("accepts", [True, False])
 def test_picking_up_without_accepting_by_key_is_no_answer(accepts: bool) -> None:
     """A ring group that asks `press 1 to accept`: a voicemail that picks up answered nothing."""
     pbx = Pbx()
     pbx.call_in()
-    one, two = pbx.pair("301@confirm")
-    pbx.dial(CALLER, one)
-    pbx.new(A)
-    pbx.dial(two, A)
-    pbx.ring(A)
-    pbx.at(2)
-    pbx.up(A, two)
+    one, two = pbx.pick_up_behind("301@confirm", A)
     pbx.enter("asking", A, two)
     pbx.at(6)
     if accepts:
@@ -501,13 +252,7 @@ def test_a_caller_waits_on_until_somebody_has_accepted() -> None:
     """A queue's member who is asked for a key has picked up; the caller is still in the queue."""
     pbx = Pbx()
     pbx.into_queue()
-    one, two = pbx.pair("301@confirm")
-    pbx.dial(CALLER, one)
-    pbx.new(A)
-    pbx.dial(two, A)
-    pbx.ring(A)
-    pbx.at(2)
-    pbx.up(A, two)
+    one, two = pbx.pick_up_behind("301@confirm", A)
     pbx.enter("asking", A, two)
     asked = pbx.call
     pbx.at(6)
@@ -525,9 +270,7 @@ def test_a_call_forwarded_to_an_outsider_is_answered_by_him_alone(answers: bool)
     pbx = Pbx()
     mobile = "PJSIP/trunk-00000009"
     pbx.call_in()
-    pbx.new(mobile)
-    pbx.dial(CALLER, mobile)
-    pbx.ring(mobile)
+    pbx.rings(mobile)
     pbx.at(3)
     if answers:
         pbx.up(mobile, CALLER)

@@ -26,6 +26,15 @@ class Annotated:
 
 NOTHING = Annotated(0, None)
 
+FAMILY = """family AS (
+            SELECT $1::uuid AS id, 1 AS steps
+             UNION ALL
+            SELECT c.id, family.steps + 1
+              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
+             WHERE family.steps < 20
+        )"""
+"""The call $1, which is not a merged one, and all that became part of it; WITH RECURSIVE."""
+
 
 async def read(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, Annotated]:
     """Return call → what it has, for calls that have something; they are not merged ones.
@@ -59,7 +68,7 @@ async def read(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, Annotated]:
         """,
         list(call_ids),
     )
-    return {UUID(int=row["call_id"].int): _annotated(row) for row in rows}
+    return {row["call_id"]: _annotated(row) for row in rows}
 
 
 def _annotated(row: Any) -> Annotated:
@@ -72,21 +81,15 @@ def _annotated(row: Any) -> Annotated:
 async def notes(conn: Conn, call_id: UUID, *, limit: int) -> list[CallNote]:
     """Return the notes of a call that is not a merged one; of more than limit the last ones."""
     rows = await conn.fetch(
-        """
+        f"""
         -- annotations.notes
-        WITH RECURSIVE family AS (
-            SELECT $1::uuid AS id, 1 AS steps
-             UNION ALL
-            SELECT c.id, family.steps + 1
-              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
-             WHERE family.steps < 20
-        )
+        WITH RECURSIVE {FAMILY}
         SELECT n.id, n.author_id, n.text, n.created_at, n.edited_at, n.deleted_at
           FROM family JOIN realtime.call_notes AS n ON n.call_id = family.id
          WHERE n.deleted_at IS NULL
          ORDER BY n.id DESC
          LIMIT $2
-        """,
+        """,  # noqa: S608 - ours
         call_id,
         limit,
     )
@@ -96,19 +99,13 @@ async def notes(conn: Conn, call_id: UUID, *, limit: int) -> list[CallNote]:
 async def count(conn: Conn, call_id: UUID) -> int:
     """Count the notes of a call that is not a merged one."""
     found: int = await conn.fetchval(
-        """
+        f"""
         -- annotations.count
-        WITH RECURSIVE family AS (
-            SELECT $1::uuid AS id, 1 AS steps
-             UNION ALL
-            SELECT c.id, family.steps + 1
-              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
-             WHERE family.steps < 20
-        )
+        WITH RECURSIVE {FAMILY}
         SELECT count(*)
           FROM family
           JOIN realtime.call_notes AS n ON n.call_id = family.id AND n.deleted_at IS NULL
-        """,
+        """,  # noqa: S608 - ours
         call_id,
     )
     return found
@@ -192,25 +189,19 @@ async def sent_before(conn: Conn, author_id: int, client_key: UUID) -> tuple[UUI
         author_id,
         client_key,
     )
-    return (UUID(int=row["now_of"].int), _note(row)) if row else None
+    return (row["now_of"], _note(row)) if row else None
 
 
 async def find_note(conn: Conn, call_id: UUID, note_id: int) -> CallNote | None:
     """Return a note of a call that is not a merged one, and keep others from changing it."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- annotations.find_note
-        WITH RECURSIVE family AS (
-            SELECT $1::uuid AS id, 1 AS steps
-             UNION ALL
-            SELECT c.id, family.steps + 1
-              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
-             WHERE family.steps < 20
-        )
+        WITH RECURSIVE {FAMILY}
         SELECT * FROM realtime.call_notes
          WHERE id = $2 AND call_id IN (SELECT id FROM family)
            FOR UPDATE
-        """,
+        """,  # noqa: S608 - ours
         call_id,
         note_id,
     )

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
-from uuid import UUID
 
 from gateway.db import Conn
 from gateway.protocol.callbacks import CallbackList
@@ -181,8 +180,7 @@ async def load(conn: Conn, ids: Collection[int]) -> list[dict[str, Any]]:
         """,
         list(ids),
     )
-    # asyncpg's UUID is a subclass of the standard one, which orjson does not take.
-    return [{**row, "last_call_id": UUID(int=row["last_call_id"].int)} for row in rows]
+    return [dict(row) for row in rows]
 
 
 async def changed_since(conn: Conn, since: datetime, until: datetime | None = None) -> list[int]:
@@ -281,15 +279,3 @@ async def count_open(conn: Conn) -> Counted:
     )
     assert row is not None
     return Counted(**row)
-
-
-async def name(conn: Conn, employee_id: int) -> str | None:
-    """Return what somebody who works here is called."""
-    found: str | None = await conn.fetchval(
-        """
-        -- callbacks.name
-        SELECT name FROM crm.employees WHERE id = $1
-        """,
-        employee_id,
-    )
-    return found

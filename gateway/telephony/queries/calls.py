@@ -10,6 +10,13 @@ from uuid import UUID
 from gateway.db import Conn
 from gateway.protocol import CallList
 
+IS_THEIRS = """l.extension = mine.extension AND mine.source IN (c.source, '*')
+                       AND (mine.source <> '*' OR NOT EXISTS (
+                            SELECT FROM crm.extensions AS x
+                             WHERE x.extension = l.extension AND x.source = c.source))"""
+"""Whether l, a leg of the call c, is on mine, one of somebody's telephones: one of one PBX goes
+before one of any, as in lookup.employees."""
+
 
 async def page(
     conn: Conn,
@@ -22,11 +29,11 @@ async def page(
     """Return (id, started_at) of calls, newest first.
 
     telephones restricts to calls in which one of these (source, extension) took part; None is
-    everyone's. A telephone of one PBX goes before one of any, as in lookup.employees.
+    everyone's.
     """
     is_e164 = sought.number is not None and sought.number.startswith("+")  # only these are indexed
     rows = await conn.fetch(
-        """
+        f"""
         -- calls.page
         SELECT c.id, c.started_at
           FROM realtime.call_sessions AS c
@@ -37,10 +44,7 @@ async def page(
            AND ($5::text[] IS NULL OR EXISTS (
                 SELECT FROM realtime.call_legs AS l
                   JOIN unnest($6::text[], $5::text[]) AS mine (source, extension)
-                    ON l.extension = mine.extension AND mine.source IN (c.source, '*')
-                       AND (mine.source <> '*' OR NOT EXISTS (
-                            SELECT FROM crm.extensions AS x
-                             WHERE x.extension = l.extension AND x.source = c.source))
+                    ON {IS_THEIRS}
                  WHERE l.call_id = c.id))
            AND ($8::text IS NULL OR c.direction = $8)
            AND ($9::text IS NULL OR EXISTS (
@@ -52,7 +56,7 @@ async def page(
            AND ($12::timestamptz IS NULL OR c.started_at < $12)
          ORDER BY c.started_at DESC, c.id DESC
          LIMIT $7
-        """,
+        """,  # noqa: S608 - ours
         None if sought.status is None else sought.status == "live",
         sought.outcome,
         after[0] if after else None,
@@ -77,7 +81,7 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUI
     at once: the calls are gone through once for all of them.
     """
     rows = await conn.fetch(
-        """
+        f"""
         -- calls.live
         WITH mine AS MATERIALIZED (
             SELECT employee_id, source, extension
@@ -91,17 +95,14 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUI
                   FROM realtime.call_sessions AS c
                   JOIN realtime.call_legs AS l ON l.call_id = c.id
                   JOIN mine
-                    ON mine.extension = l.extension AND mine.source IN (c.source, '*')
-                       AND (mine.source <> '*' OR NOT EXISTS (
-                            SELECT FROM crm.extensions AS x
-                             WHERE x.extension = l.extension AND x.source = c.source))
+                    ON {IS_THEIRS}
                  WHERE EXISTS (SELECT FROM mine)
                    AND c.ended_at IS NULL AND c.merged_into IS NULL
                    AND c.started_at > now() - interval '12 hours'
                  GROUP BY mine.employee_id, c.id, c.started_at) AS found
          WHERE found.place <= 20
          ORDER BY found.employee_id, found.place
-        """,
+        """,  # noqa: S608 - ours
         list(employee_ids),
     )
     return [(row["employee_id"], row["id"]) for row in rows]

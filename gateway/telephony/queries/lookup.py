@@ -14,13 +14,51 @@ from gateway.protocol.calls import LastCall
 from gateway.protocol.lookup import MAX_CANDIDATES, Candidate, Confidence
 
 SHOWN_WORK = 10
-MOST_CUSTOMERS = 20
-"""Of one number. Without a bound PostgreSQL expects hundreds, and reads all customers for each
-number: of 100,000 customers it took 5.0 ms to find that of one number, and takes 0.2."""
 SHOWN_CALLS = 5
 LOOKED_THROUGH = 50
 """So many of a number's newest calls say who spoke last: a number that calls all day has thousands
 that nobody took."""
+MOST_CUSTOMERS = 20
+"""Of one number. Without a bound PostgreSQL expects hundreds, and reads all customers for each
+number: of 100,000 customers it took 5.0 ms to find that of one number, and takes 0.2."""
+
+OPEN_WORK = f"""(
+               SELECT jsonb_agg(jsonb_build_object(
+                          'kind', w.kind, 'id', w.id, 'title', w.title, 'status', w.status)
+                          ORDER BY w.updated_at DESC) AS open_work
+                 FROM (SELECT * FROM crm.open_work AS w
+                        WHERE w.customer_id = c.id
+                        ORDER BY w.updated_at DESC
+                        LIMIT {SHOWN_WORK}) AS w
+               ) AS work"""  # noqa: S608 - ours
+"""What the CRM has open for c, a customer: to_customer reads it."""
+
+LAST_CALLS = f"""(
+               SELECT jsonb_agg(to_jsonb(c) - 'place' ORDER BY c.place)
+                          FILTER (WHERE c.place <= {SHOWN_CALLS}) AS calls,
+                      (array_agg(c.employee_id ORDER BY c.place)
+                          FILTER (WHERE c.employee_id IS NOT NULL))[1] AS last_spoke
+                 FROM (SELECT s.id AS call_id, s.started_at AS at, s.direction, s.outcome,
+                              s.talk_ms, who.employee_id,
+                              row_number() OVER (ORDER BY s.started_at DESC, s.id DESC) AS place
+                         FROM (SELECT * FROM realtime.call_sessions AS s
+                                WHERE s.number_e164 = asked.e164
+                                ORDER BY s.started_at DESC, s.id DESC
+                                LIMIT {LOOKED_THROUGH}) AS s
+                         LEFT JOIN LATERAL (
+                              SELECT x.employee_id
+                                FROM crm.extensions AS x
+                               WHERE x.extension = s.answered_extension
+                                 AND x.source IN (s.source, '*')
+                               ORDER BY x.source = '*', x.employee_id
+                               LIMIT 1) AS who ON true
+                        WHERE s.ended_at IS NOT NULL AND s.merged_into IS NULL) AS c
+               ) AS last"""  # noqa: S608 - ours
+"""The last calls with asked.e164 that are over, and who talked in them last: to_contacts reads it.
+
+At most 50 rows of call_sessions_number for each number, whatever the number of calls: of 1,000,000
+calls 0.2 ms for one number, 1.2 for 20, 0.4 for one that has called 20,000 times.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,33 +126,24 @@ async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, Match]:
     One number may belong to several customers: one with open work goes first, then the oldest.
     """
     rows = await conn.fetch(
-        """
+        f"""
         -- lookup.customers
-        SELECT asked.e164, best.id, best.name, best.company, best.found, work.open_work
+        SELECT asked.e164, c.id, c.name, c.company, c.found, work.open_work
           FROM unnest($1::text[]) AS asked (e164)
          CROSS JOIN LATERAL (
-               SELECT c.id, c.name, c.company, count(*) OVER () AS found
+               SELECT one.id, one.name, one.company, count(*) OVER () AS found
                  FROM (SELECT DISTINCT customer_id FROM crm.customer_phones
                         WHERE e164 = asked.e164
                         ORDER BY customer_id
-                        LIMIT $3) AS p
-                 JOIN crm.customers AS c ON c.id = p.customer_id
+                        LIMIT $2) AS p
+                 JOIN crm.customers AS one ON one.id = p.customer_id
                 ORDER BY EXISTS (SELECT FROM crm.open_work AS w
-                                  WHERE w.customer_id = c.id) DESC, c.id
+                                  WHERE w.customer_id = one.id) DESC, one.id
                 LIMIT 1
-               ) AS best
-         CROSS JOIN LATERAL (
-               SELECT jsonb_agg(jsonb_build_object(
-                          'kind', w.kind, 'id', w.id, 'title', w.title, 'status', w.status)
-                          ORDER BY w.updated_at DESC) AS open_work
-                 FROM (SELECT * FROM crm.open_work AS w
-                        WHERE w.customer_id = best.id
-                        ORDER BY w.updated_at DESC
-                        LIMIT $2) AS w
-               ) AS work
-        """,
+               ) AS c
+         CROSS JOIN LATERAL {OPEN_WORK}
+        """,  # noqa: S608 - ours
         list(numbers),
-        SHOWN_WORK,
         MOST_CUSTOMERS,
     )
     return {row["e164"]: Match(to_customer(row), row["found"]) for row in rows}
@@ -123,64 +152,29 @@ async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, Match]:
 async def customers_by_id(conn: Conn, ids: Collection[int]) -> dict[int, Customer]:
     """Return customers with what the CRM has open for them."""
     rows = await conn.fetch(
-        """
+        f"""
         -- lookup.customers_by_id
         SELECT c.id, c.name, c.company, work.open_work
           FROM crm.customers AS c
-         CROSS JOIN LATERAL (
-               SELECT jsonb_agg(jsonb_build_object(
-                          'kind', w.kind, 'id', w.id, 'title', w.title, 'status', w.status)
-                          ORDER BY w.updated_at DESC) AS open_work
-                 FROM (SELECT * FROM crm.open_work AS w
-                        WHERE w.customer_id = c.id
-                        ORDER BY w.updated_at DESC
-                        LIMIT $2) AS w
-               ) AS work
+         CROSS JOIN LATERAL {OPEN_WORK}
          WHERE c.id = ANY ($1::bigint[])
-        """,
+        """,  # noqa: S608 - ours
         list(ids),
-        SHOWN_WORK,
     )
     return {row["id"]: to_customer(row) for row in rows}
 
 
 async def contacts(conn: Conn, numbers: Sequence[str]) -> dict[str, Contacts]:
-    """Return E.164 number → the last calls with it that are over, and who talked in them last.
-
-    At most 50 rows of call_sessions_number for each number, whatever the number of calls: of
-    1,000,000 calls 0.2 ms for one number, 1.2 for 20, 0.4 for one that has called 20,000 times.
-    """
+    """Return E.164 number → the last calls with it that are over, and who talked in them last."""
     rows = await conn.fetch(
-        """
+        f"""
         -- lookup.contacts
         SELECT asked.e164, last.*
           FROM unnest($1::text[]) AS asked (e164)
-         CROSS JOIN LATERAL (
-               SELECT jsonb_agg(to_jsonb(c) - 'place' ORDER BY c.place)
-                          FILTER (WHERE c.place <= $2) AS calls,
-                      (array_agg(c.employee_id ORDER BY c.place)
-                          FILTER (WHERE c.employee_id IS NOT NULL))[1] AS last_spoke
-                 FROM (SELECT s.id AS call_id, s.started_at AS at, s.direction, s.outcome,
-                              s.talk_ms, who.employee_id,
-                              row_number() OVER (ORDER BY s.started_at DESC, s.id DESC) AS place
-                         FROM (SELECT * FROM realtime.call_sessions AS s
-                                WHERE s.number_e164 = asked.e164
-                                ORDER BY s.started_at DESC, s.id DESC
-                                LIMIT $3) AS s
-                         LEFT JOIN LATERAL (
-                              SELECT x.employee_id
-                                FROM crm.extensions AS x
-                               WHERE x.extension = s.answered_extension
-                                 AND x.source IN (s.source, '*')
-                               ORDER BY x.source = '*', x.employee_id
-                               LIMIT 1) AS who ON true
-                        WHERE s.ended_at IS NOT NULL AND s.merged_into IS NULL) AS c
-               ) AS last
+         CROSS JOIN LATERAL {LAST_CALLS}
          WHERE last.calls IS NOT NULL
-        """,
+        """,  # noqa: S608 - ours
         list(numbers),
-        SHOWN_CALLS,
-        LOOKED_THROUGH,
     )
     return {row["e164"]: to_contacts(row) for row in rows}
 
@@ -194,68 +188,40 @@ async def look(
     relied on to be quick: with 100,000 of them and 1,000,000 calls 0.8 ms.
     """
     row = await conn.fetchrow(
-        """
+        f"""
         -- lookup.look
-        WITH asked AS MATERIALIZED (
+        WITH readings AS MATERIALIZED (
             SELECT * FROM unnest($1::text[], $2::text[])
-                          WITH ORDINALITY AS a (e164, confidence, place)
+                          WITH ORDINALITY AS r (e164, confidence, place)
         ), candidate AS (
-            SELECT DISTINCT ON (c.id) c.id, c.name, c.company, a.e164, a.confidence, a.place
-              FROM asked AS a
+            SELECT DISTINCT ON (c.id) c.id, c.name, c.company, r.e164, r.confidence, r.place
+              FROM readings AS r
              CROSS JOIN LATERAL (
                    SELECT DISTINCT customer_id FROM crm.customer_phones
-                    WHERE e164 = a.e164
+                    WHERE e164 = r.e164
                     ORDER BY customer_id
                     LIMIT $3) AS p
               JOIN crm.customers AS c ON c.id = p.customer_id
-             ORDER BY c.id, a.place
+             ORDER BY c.id, r.place
         ), worked AS (
             SELECT c.*, work.open_work
               FROM candidate AS c
-             CROSS JOIN LATERAL (
-                   SELECT jsonb_agg(jsonb_build_object(
-                              'kind', w.kind, 'id', w.id, 'title', w.title, 'status', w.status)
-                              ORDER BY w.updated_at DESC) AS open_work
-                     FROM (SELECT * FROM crm.open_work AS w
-                            WHERE w.customer_id = c.id
-                            ORDER BY w.updated_at DESC
-                            LIMIT $4) AS w
-                   ) AS work
+             CROSS JOIN LATERAL {OPEN_WORK}
              ORDER BY c.place, work.open_work IS NULL, c.id
              LIMIT $3
         )
         SELECT (SELECT jsonb_agg(to_jsonb(w) ORDER BY w.place, w.open_work IS NULL, w.id)
                   FROM worked AS w) AS candidates,
                (SELECT min(x.employee_id) FROM crm.extensions AS x
-                 WHERE x.extension = $5) AS employee_id,
+                 WHERE x.extension = $4) AS employee_id,
                last.calls, last.last_spoke
-          FROM (SELECT jsonb_agg(to_jsonb(c) - 'place' ORDER BY c.place)
-                           FILTER (WHERE c.place <= $6) AS calls,
-                       (array_agg(c.employee_id ORDER BY c.place)
-                           FILTER (WHERE c.employee_id IS NOT NULL))[1] AS last_spoke
-                  FROM (SELECT s.id AS call_id, s.started_at AS at, s.direction, s.outcome,
-                               s.talk_ms, who.employee_id,
-                               row_number() OVER (ORDER BY s.started_at DESC, s.id DESC) AS place
-                          FROM (SELECT * FROM realtime.call_sessions AS s
-                                 WHERE s.number_e164 = ($1::text[])[1]
-                                 ORDER BY s.started_at DESC, s.id DESC
-                                 LIMIT $7) AS s
-                          LEFT JOIN LATERAL (
-                               SELECT x.employee_id
-                                 FROM crm.extensions AS x
-                                WHERE x.extension = s.answered_extension
-                                  AND x.source IN (s.source, '*')
-                                ORDER BY x.source = '*', x.employee_id
-                                LIMIT 1) AS who ON true
-                         WHERE s.ended_at IS NOT NULL AND s.merged_into IS NULL) AS c) AS last
-        """,
+          FROM (SELECT ($1::text[])[1] AS e164) AS asked
+         CROSS JOIN LATERAL {LAST_CALLS}
+        """,  # noqa: S608 - ours
         [number for number, _ in readings],
         [confidence for _, confidence in readings],
         MAX_CANDIDATES,
-        SHOWN_WORK,
         extension,
-        SHOWN_CALLS,
-        LOOKED_THROUGH,
     )
     assert row is not None
     candidates = [

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gateway.db import Conn
 from gateway.protocol.timeline import CallFact
+from gateway.telephony.queries.calls import IS_THEIRS
 
 
 async def visible(
@@ -14,10 +15,9 @@ async def visible(
     """Return the call that this one now is, itself or what it was merged into.
 
     None when there is none, or none of these (source, extension) took part; None is everyone's.
-    A telephone of one PBX goes before one of any, as in lookup.employees.
     """
     found: UUID | None = await conn.fetchval(
-        """
+        f"""
         -- reading.visible
         WITH RECURSIVE way AS (
             SELECT id, source, merged_into, 1 AS steps
@@ -27,18 +27,15 @@ async def visible(
               FROM way JOIN realtime.call_sessions AS c ON c.id = way.merged_into
              WHERE way.steps < 20
         )
-        SELECT way.id
-          FROM way
-         WHERE way.merged_into IS NULL
+        SELECT c.id
+          FROM way AS c
+         WHERE c.merged_into IS NULL
            AND ($2::text[] IS NULL OR EXISTS (
                 SELECT FROM realtime.call_legs AS l
                   JOIN unnest($3::text[], $2::text[]) AS mine (source, extension)
-                    ON l.extension = mine.extension AND mine.source IN (way.source, '*')
-                       AND (mine.source <> '*' OR NOT EXISTS (
-                            SELECT FROM crm.extensions AS x
-                             WHERE x.extension = l.extension AND x.source = way.source))
-                 WHERE l.call_id = way.id))
-        """,
+                    ON {IS_THEIRS}
+                 WHERE l.call_id = c.id))
+        """,  # noqa: S608 - ours
         call_id,
         None if telephones is None else [extension for _, extension in telephones],
         None if telephones is None else [source for source, _ in telephones],

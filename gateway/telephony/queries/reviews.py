@@ -10,6 +10,7 @@ from uuid import UUID
 
 from gateway.db import Conn
 from gateway.protocol.reviews import Review, ReviewStatus, Verdict
+from gateway.telephony.queries.annotations import FAMILY
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,6 @@ def to_review(row: Any) -> Review:
     score = fields.pop("score")
     return Review(
         review_id=fields.pop("id"),
-        call_id=UUID(int=fields.pop("call_id").int),  # asyncpg's own kind, which orjson refuses
         score=None if score is None else float(score),
         **fields,
     )
@@ -239,20 +239,14 @@ async def page(
 async def is_about(conn: Conn, call_id: UUID, employee_id: int) -> bool:
     """Say whether a published review of this call, or of one merged into it, is about them."""
     found: bool = await conn.fetchval(
-        """
+        f"""
         -- reviews.is_about
-        WITH RECURSIVE family AS (
-            SELECT $1::uuid AS id, 1 AS steps
-             UNION ALL
-            SELECT c.id, family.steps + 1
-              FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
-             WHERE family.steps < 20
-        )
+        WITH RECURSIVE {FAMILY}
         SELECT EXISTS (
             SELECT FROM family
               JOIN realtime.call_reviews AS r ON r.call_id = family.id
              WHERE r.agent_id = $2 AND r.state <> 'draft')
-        """,
+        """,  # noqa: S608 - ours
         call_id,
         employee_id,
     )

@@ -11,6 +11,9 @@ from typing import Any
 
 from gateway.db import Conn
 
+WRAP_UP = ("wrapup", "wrap-up", "wrap up", "acw", "after call work")
+"""Reasons of pauses that are work after a call, in any case."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -183,7 +186,7 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
                                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered
               FROM spans
              WHERE type = 'agent.paused' AND ended > began
-               AND reason IN ('wrapup', 'wrap-up', 'wrap up', 'acw', 'after call work')
+               AND reason = ANY ($9::text[])
         ), wrapped AS (
             SELECT extract(epoch FROM sum(greatest(
                        ended - greatest(began, covered), interval '0'))) * 1000 AS wrap_ms
@@ -201,6 +204,7 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
         asked.threshold_ms,
         asked.short_ms,
         asked.tz,
+        WRAP_UP,
     )
     assert row is not None
     found = dict(row)

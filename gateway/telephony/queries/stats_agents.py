@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.db import Conn
-from gateway.telephony.queries.stats import Asked
+from gateway.telephony.queries.stats import WRAP_UP, Asked
 
 
 async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
@@ -107,8 +107,7 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
              UNION ALL
             SELECT p.employee_id, p.telephone, greatest(p.began, d.began),
                    least(p.ended, d.ended),
-                   CASE WHEN p.reason IN ('wrapup', 'wrap-up', 'wrap up', 'acw',
-                                          'after call work') THEN 2 ELSE 3 END
+                   CASE WHEN p.reason = ANY ($8::text[]) THEN 2 ELSE 3 END
               FROM pauses AS p
               JOIN worked AS d
                 ON d.employee_id = p.employee_id AND d.telephone = p.telephone
@@ -161,5 +160,6 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
         asked.agent_id,
         asked.tz,
         limit,
+        WRAP_UP,
     )
     return [dict(row) for row in rows]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.db import Conn
-from gateway.telephony.queries.stats import Asked
+from gateway.telephony.queries.stats import WRAP_UP, Asked
 
 
 async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
@@ -118,7 +118,7 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
                    floor(extract(epoch FROM sum(ended - began)) * 1000)::bigint AS wrap_ms
               FROM spans
              WHERE type = 'agent.paused' AND ended > began
-               AND reason IN ('wrapup', 'wrap-up', 'wrap up', 'acw', 'after call work')
+               AND reason = ANY ($9::text[])
              GROUP BY queue
         )
         SELECT *
@@ -138,5 +138,6 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
         asked.threshold_ms,
         asked.short_ms,
         limit,
+        WRAP_UP,
     )
     return [dict(row) for row in rows]

@@ -1,0 +1,72 @@
+"""Calls that the PBX places, and of which no recording is here: none of them is missed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.unseen import CALLER, NUMBER, A, Pbx, talked
+
+
+@pytest.mark.parametrize("status", ["BUSY", "NOANSWER", "ANSWER"])
+def test_click_to_call_that_the_agent_refuses_is_no_missed_call(status: str) -> None:
+    """Originate by Local/301@from-internal, with the customer's number as the caller id shown."""
+    pbx = Pbx()
+    one, two = pbx.pair("301@from-internal", of="self")
+    pbx.say("NewCallerid", one, CallerIDNum="0671234567")
+    pbx.dial("", one)
+    pbx.new(A, of=one)
+    pbx.dial(two, A)
+    pbx.ring(A)
+    pbx.at(3)
+    if status != "ANSWER":
+        pbx.say("DialEnd", two, A, DialStatus=status)
+        pbx.hangup(A, two, one, cause="17" if status == "BUSY" else "19")
+        assert (pbx.call.direction, pbx.call.missed) == ("internal", False)
+        assert [leg.extension for leg in pbx.call.legs] == ["301"]
+        return
+    customer = "PJSIP/trunk-00000009"
+    pbx.up(A, two)
+    pbx.up(one)
+    pbx.enter("near", A, two)
+    pbx.new(customer, of=one)
+    pbx.say("DialBegin", one, customer, DialString="0671234567@trunk")
+    pbx.ring(customer)
+    pbx.at(10)
+    pbx.up(customer, one)
+    pbx.enter("far", customer, one)
+    pbx.at(14)
+    pbx.hangup(customer, one, two, A)
+
+    assert (pbx.call.direction, pbx.call.outcome) == ("outbound", "answered")
+    assert (pbx.call.number_raw, pbx.call.answered_extension) == ("0671234567", "301")
+    assert talked(pbx.call) == {"301": 4}
+
+
+def test_a_customer_whom_the_pbx_rings_first_and_does_not_reach_has_not_called() -> None:
+    """A callback placed by Originate to the trunk: outbound, whether or not he answers."""
+    pbx = Pbx()
+    pbx.new(CALLER, number=NUMBER)
+    pbx.say("DialBegin", "", CALLER, DialString="0671234567@trunk")
+    pbx.ring(CALLER)
+    pbx.at(20)
+    pbx.say("DialEnd", "", CALLER, DialStatus="NOANSWER")
+    pbx.hangup(CALLER, cause="19")
+
+    assert (pbx.call.direction, pbx.call.outcome, pbx.call.missed) == ("outbound", "missed", False)
+    assert pbx.call.number_raw == "0671234567"
+
+
+def test_a_local_channel_named_for_whom_it_dials_is_a_way_out() -> None:
+    """Originate by Local/0671234567@out, with the office's line as the caller id: outbound."""
+    pbx = Pbx()
+    one, two = pbx.pair("0671234567@out", of="self")
+    pbx.say("NewCallerid", one, CallerIDNum="0441110001")
+    pbx.dial("", one)
+    near, far = pbx.pair("0671234567@pstn", of=one)
+    pbx.say("DialBegin", two, near, DialString="0671234567@pstn/n")
+    pbx.ring(near)
+    pbx.at(20)
+    pbx.hangup(far, near, two, one, cause="19")
+
+    assert (pbx.call.direction, pbx.call.number_raw) == ("outbound", "0671234567")
+    assert (pbx.call.outcome, pbx.call.missed) == ("missed", False)
