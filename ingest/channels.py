@@ -1,14 +1,14 @@
-"""A native channel's facts, gathered as sets and minima: the order of the events does not matter.
+"""A native channel's facts, kept as sets and minima: the order of the events does not matter.
 
-fold ─▶ gather ─▶ legs. Nothing is decided here; a channel that only has a caller id, or of which
-only a late echo was heard, bears no leg.
+told ─▶ note ─▶ Channel ─▶ legs. Nothing is decided here; a channel that only has a caller id, or of
+which only a late echo was heard, bears no leg.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -41,8 +41,12 @@ TIMES = {
 }
 """Event type → the set its time belongs to."""
 
-Party = tuple[datetime, Mapping[str, Any]]
-Times = set[datetime]
+Times = AbstractSet[datetime]
+Stays = dict[str, set[datetime]]
+"""Bridge → times."""
+
+NONE: frozenset[Any] = frozenset()
+"""What nothing was said of; most of a channel's sets stay so, and a set has 216 bytes."""
 
 
 @dataclass(slots=True)
@@ -56,52 +60,90 @@ class Channel:
     dialled: str | None = None
     """The number that was dialled to reach it."""
     dialled_e164: str | None = None
-    dialled_by: set[str] = field(default_factory=set)
     linked: bool = False
     """Another channel dialled it, was dialled by it, or shares a bridge with it."""
     queued: bool = False
     """It went into a queue."""
-    onward_at: Times = field(default_factory=set)
+    dialled_by: AbstractSet[str] = NONE
+    onward_at: Times = NONE
     """When it went into a queue, or rang somebody."""
-    seen: Times = field(default_factory=set)
+    seen: Times = NONE
     """When it certainly existed; empty when only echoes of it were heard: then it is no leg."""
-    created: Times = field(default_factory=set)
-    offered: Times = field(default_factory=set)
-    ringing: Times = field(default_factory=set)
-    answered: Times = field(default_factory=set)
-    ended: Times = field(default_factory=set)
-    holds: Times = field(default_factory=set)
-    unholds: Times = field(default_factory=set)
-    music_on: Times = field(default_factory=set)
-    music_off: Times = field(default_factory=set)
-    joins: dict[str, Times] = field(default_factory=lambda: defaultdict(set))
-    leaves: dict[str, Times] = field(default_factory=lambda: defaultdict(set))
-    results: set[str] = field(default_factory=set)
-    causes: list[tuple[datetime, int]] = field(default_factory=list)
-    parties: list[Party] = field(default_factory=list)
-    sip_call_ids: set[tuple[datetime, bytes, str]] = field(default_factory=set)
+    created: Times = NONE
+    offered: Times = NONE
+    ringing: Times = NONE
+    answered: Times = NONE
+    ended: Times = NONE
+    holds: Times = NONE
+    unholds: Times = NONE
+    music_on: Times = NONE
+    music_off: Times = NONE
+    results: AbstractSet[str] = NONE
+    causes: AbstractSet[tuple[datetime, int]] = NONE
+    sip_call_ids: AbstractSet[tuple[datetime, bytes, str]] = NONE
     """Each with when and by which event it was told."""
+    joins: Stays = field(default_factory=dict)
+    leaves: Stays = field(default_factory=dict)
+    parties: Sequence[CallEvent] = ()
+    """Events that say whose it is, as they came."""
 
     @property
     def onward(self) -> bool:
         """Whether anything happens on this side of it."""
         return self.linked or self.queued
 
+    def add(self, name: str, fact: object) -> None:
+        """Put a fact into the set of this name."""
+        known = getattr(self, name)
+        if known is NONE:
+            setattr(self, name, {fact})
+        else:
+            known.add(fact)
 
-def gather(events: Iterable[CallEvent]) -> dict[str, Channel]:
-    """Collect the facts of every channel, by its key."""
-    channels: dict[str, Channel] = {}
-    for event in events:
-        if event.leg_key is None:
-            continue
-        channel = _of(channels, event.leg_key)
-        _note_time(channel, event)
-        _note_rest(channel, event)
-        if event.peer_leg_key and event.type in {"offer.started", "queue.connected"}:
-            peer = _of(channels, event.peer_leg_key)
-            peer.linked = True
-            peer.onward_at.add(event.occurred_at)
-    return channels
+
+SETS = tuple(one.name for one in fields(Channel) if one.default is NONE)
+
+
+def united(halves: list[Channel]) -> Channel:
+    """Return what is known of a telephone: of its channel, or of both halves of a Local pair."""
+    if len(halves) == 1:
+        return halves[0]
+    whole = Channel(halves[0].key, pair=halves[0].pair)
+    for half in halves:
+        whole.extension = _least(whole.extension, half.extension)
+        whole.kind = _least(whole.kind, half.kind)
+        whole.dialled = _least(whole.dialled, half.dialled)
+        whole.dialled_e164 = _least(whole.dialled_e164, half.dialled_e164)
+        whole.parties = [*whole.parties, *half.parties]
+        for name in SETS:
+            setattr(whole, name, getattr(whole, name) | getattr(half, name))
+    return whole
+
+
+def note(channels: dict[str, Channel], event: CallEvent) -> None:
+    """Add what an event says of its channel, and of the one that it names beside it."""
+    if event.leg_key is None:
+        return
+    channel, kind = _of(channels, event.leg_key), event.type
+    at, attrs = event.occurred_at, event.attrs
+    if kind in BEARS_A_LEG:
+        channel.add("seen", at)
+    if name := TIMES.get(kind):
+        channel.add(name, at)
+    if call_id := attrs.get("sip_call_id"):
+        channel.add("sip_call_ids", (at, event.event_id.bytes, str(call_id)))
+    if event.native_type == "webhook" and kind in {"leg.ringing", "leg.answered"}:
+        # A PBX that posts may name the telephone here and nowhere else. Whose telephone rings is
+        # called; Asterisk says so by itself, and lets a caller's own telephone ring, too.
+        channel.extension = _least(channel.extension, event.extension)
+        if kind == "leg.ringing":
+            channel.add("offered", at)
+    if further := FURTHER.get(kind):
+        further(channel, event)
+    if event.peer_leg_key and kind in {"offer.started", "queue.connected"}:
+        peer = _of(channels, event.peer_leg_key)
+        peer.linked = True
+        peer.add("onward_at", at)
 
 
 def _of(channels: dict[str, Channel], key: str) -> Channel:
@@ -112,68 +154,82 @@ def _of(channels: dict[str, Channel], key: str) -> Channel:
     return channel
 
 
-def _note_time(channel: Channel, event: CallEvent) -> None:
-    if event.type in BEARS_A_LEG:
-        channel.seen.add(event.occurred_at)
-    if name := TIMES.get(event.type):
-        times: Times = getattr(channel, name)
-        times.add(event.occurred_at)
+def _began(channel: Channel, event: CallEvent) -> None:
+    _identify(channel, event)
+    _renamed(channel, event)
 
 
-def _note_rest(channel: Channel, event: CallEvent) -> None:
-    at, attrs = event.occurred_at, event.attrs
-    if call_id := attrs.get("sip_call_id"):
-        channel.sip_call_ids.add((at, event.event_id.bytes, str(call_id)))
-    if event.native_type == "webhook" and event.type in {"leg.ringing", "leg.answered"}:
-        # A PBX that posts may name the telephone here and nowhere else. Whose telephone rings is
-        # called; Asterisk says so by itself, and lets a caller's own telephone ring, too.
-        channel.extension = _least(channel.extension, event.extension)
-        if event.type == "leg.ringing":
-            channel.offered.add(at)
-    match event.type:
-        case "leg.created" | "call.started":
-            _identify(channel, event)
-            channel.parties.append((at, attrs))
-        case "party.updated":
-            channel.parties.append((at, attrs))
-        case "offer.started":
-            _identify(channel, event)
-            channel.dialled = _least(channel.dialled, attrs.get("dialled"))
-            channel.dialled_e164 = _least(channel.dialled_e164, attrs.get("dialled_e164"))
-            if event.peer_leg_key:
-                channel.linked = True
-                channel.dialled_by.add(event.peer_leg_key)
-        case "offer.ended" | "leg.ended":
-            _note_end(channel, event)
-        case "bridge.joined":
-            channel.linked = True
-            channel.joins[str(attrs.get("bridge"))].add(at)
-        case "bridge.left":
-            channel.leaves[str(attrs.get("bridge"))].add(at)
-        case "queue.entered" | "queue.requested":
-            channel.queued = True
-            channel.onward_at.add(at)
-        case _:
-            pass
+def _renamed(channel: Channel, event: CallEvent) -> None:
+    if isinstance(channel.parties, list):
+        channel.parties.append(event)
+    else:
+        channel.parties = [event]
 
 
-def _note_end(channel: Channel, event: CallEvent) -> None:
-    if event.type == "leg.ended":
-        channel.causes.append((event.occurred_at, int(event.attrs.get("cause") or 0)))
+def _offered(channel: Channel, event: CallEvent) -> None:
+    _identify(channel, event)
+    channel.dialled = _least(channel.dialled, event.attrs.get("dialled"))
+    channel.dialled_e164 = _least(channel.dialled_e164, event.attrs.get("dialled_e164"))
+    if event.peer_leg_key:
+        channel.linked = True
+        channel.add("dialled_by", event.peer_leg_key)
+
+
+def _offer_ended(channel: Channel, event: CallEvent) -> None:
     result = event.attrs.get("result")
     if result == "answered":
-        channel.answered.add(event.occurred_at)
+        channel.add("answered", event.occurred_at)
     elif result:
-        channel.results.add(str(result))
+        channel.add("results", str(result))
+
+
+def _ended(channel: Channel, event: CallEvent) -> None:
+    channel.add("causes", (event.occurred_at, int(event.attrs.get("cause") or 0)))
+    _offer_ended(channel, event)
+
+
+def _joined(channel: Channel, event: CallEvent) -> None:
+    channel.linked = True
+    _note_stay(channel.joins, event)
+
+
+def _left(channel: Channel, event: CallEvent) -> None:
+    _note_stay(channel.leaves, event)
+
+
+def _queued(channel: Channel, event: CallEvent) -> None:
+    channel.queued = True
+    channel.add("onward_at", event.occurred_at)
+
+
+FURTHER: dict[str, Callable[[Channel, CallEvent], None]] = {
+    "call.started": _began,
+    "leg.created": _began,
+    "party.updated": _renamed,
+    "offer.started": _offered,
+    "offer.ended": _offer_ended,
+    "leg.ended": _ended,
+    "bridge.joined": _joined,
+    "bridge.left": _left,
+    "queue.entered": _queued,
+    "queue.requested": _queued,
+}
+"""Event type → what it says beside its time."""
 
 
 def _identify(channel: Channel, event: CallEvent) -> None:
     """Note who the channel is. Should two events disagree, the lesser text wins, not the later."""
+    attrs = event.attrs
     channel.extension = _least(channel.extension, event.extension)
-    channel.kind = _least(channel.kind, event.attrs.get("kind"))
-    pair = event.attrs.get("pair")
-    if pair and _least(channel.pair, pair) == pair:
-        channel.pair, channel.half = str(pair), int(event.attrs.get("half") or 0)
+    channel.kind = _least(channel.kind, attrs.get("kind"))
+    if pair := attrs.get("pair"):
+        said = str(pair), int(attrs.get("half") or 0)
+        if channel.pair is None or said < (channel.pair, channel.half):
+            channel.pair, channel.half = said
+
+
+def _note_stay(stays: Stays, event: CallEvent) -> None:
+    stays.setdefault(str(event.attrs.get("bridge")), set()).add(event.occurred_at)
 
 
 def _least(known: str | None, said: Any) -> str | None:

@@ -35,6 +35,8 @@ class Company:
         self._bridges: dict[str, list[Stay]] = defaultdict(list)
         self._stays: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
         self._known: dict[str, list[Interval]] = {}
+        if not far:
+            return
         for key in sorted(channels):
             channel = channels[key]
             ended_at = min(channel.ended, default=closed_at)
@@ -46,6 +48,8 @@ class Company:
 
     def since(self, own: frozenset[str], bridge: str, stay: Interval) -> datetime | None:
         """Return when somebody was there in a stay, first; all of it when nothing says who was."""
+        if not self._far:
+            return stay[0]
         present = [
             (key, part)
             for key, theirs in self._bridges[bridge]

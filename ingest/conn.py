@@ -1,6 +1,7 @@
 """What SQL functions take as `conn`: one's own connection, or one lent by a pool.
 
-Nothing here depends on how JSON is decoded on it: `attrs` travels as text both ways.
+Its codec of jsonb takes Python values and makes the binary format, the only one that asyncpg's COPY
+knows, as gateway.db.configure() has it. What is read comes as text, and depends on no codec.
 """
 
 from __future__ import annotations

@@ -1,40 +1,25 @@
 """Events of one call ─▶ what the call is. Pure, and the same for every order and any repetition.
 
-sessions ─▶ fold ─▶ CallState. Events are first made a set in canonical order; everything after that
-is a function of the set, so nothing can depend on what arrived last.
+told ─▶ fold ─▶ CallState. Events are a set in canonical order; everything after that is a function
+of the set, so nothing can depend on what arrived last.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from typing import cast
 from uuid import UUID
 
 from ingest import recordings
-from ingest.channels import gather
 from ingest.events import CallEvent
 from ingest.intervals import total_ms
 from ingest.legs import Leg, ended_reason, judge, leg_state
+from ingest.places import canonical
 from ingest.state import CallState, CallStatus, Direction, Outcome, StintState, ms_between
 from ingest.stints import build
-
-RANK = {
-    name: rank
-    for rank, name in enumerate(
-        (
-            "call.started", "leg.created", "call.linked", "party.updated", "queue.requested",
-            "queue.entered", "offer.started", "leg.ringing", "leg.answered", "offer.ended",
-            "queue.left", "queue.connected", "bridge.joined", "leg.hold_on", "leg.hold_off",
-            "transfer.blind", "transfer.attended", "queue.abandoned", "queue.outcome",
-            "queue.completed", "bridge.left", "leg.ended", "call.ended",
-        )
-    )
-}  # fmt: skip
-"""What comes first among events of one instant: causes before effects."""
+from ingest.told import Told
 
 STINT_OUTCOME: dict[str, Outcome] = {
     "abandoned": "abandoned",
@@ -47,47 +32,42 @@ STINT_OUTCOME: dict[str, Outcome] = {
 }
 
 
-def canonical(events: Iterable[CallEvent]) -> list[CallEvent]:
-    """Return each event once, in an order that depends on nothing but the events."""
-    once = {event.event_id.int: event for event in events}
-    return sorted(
-        once.values(),
-        key=lambda e: (e.occurred_at, RANK.get(e.type, len(RANK)), e.event_id.int),
-    )
-
-
-def fold(events: Iterable[CallEvent], *, call_id: UUID, version: int = 0) -> CallState | None:
+def fold(
+    events: Told | Iterable[CallEvent], *, call_id: UUID, version: int = 0
+) -> CallState | None:
     """Return the call's state; None when its events show no telephone (yet)."""
-    told = canonical(events)
-    ordered = [event for event in told if event.type not in recordings.TYPES]
-    closed_at = min((e.occurred_at for e in ordered if e.type == "call.ended"), default=None)
-    legs = judge(gather(ordered), closed_at)
-    if not legs:
-        return None
-    state = _Fold(ordered, legs).state(call_id, version)
-    recorded = [event for event in told if event.type in recordings.TYPES]
-    if not recorded:
-        return state
-    return replace(state, recordings=recordings.build(recorded, legs, state.ended_at))
+    told = events if isinstance(events, Told) else Told(events)
+    closed_at = next((e.occurred_at for e in told.events if e.type == "call.ended"), None)
+    legs = judge(told.channels, closed_at)
+    return _Fold(told, legs).state(call_id, version) if legs else None
 
 
-@dataclass(frozen=True)
 class _Fold:
     """The questions that are asked of a call's legs; each is answered once."""
 
-    events: list[CallEvent]
-    legs: list[Leg]
+    def __init__(self, told: Told, legs: list[Leg]) -> None:
+        self.told = told
+        self.events = told.events
+        self.legs = legs
+        self.initiator = next((leg for leg in legs if leg.calling), legs[0])
+        """Who began: the first that nobody rang, or the first at all (click-to-call)."""
+        self.others = [leg for leg in legs if leg is not self.initiator]
+        self.direction = self._direction()
+        self.answering = self._answering()
+        self.first_answer = self._first_answer()
+        ends = [leg.ended_at for leg in legs]
+        self.ended_at = None if None in ends else max(end for end in ends if end)
+        """Over when the last leg is; a leg that is still open keeps the call open."""
 
     def state(self, call_id: UUID, version: int) -> CallState:
-        stints = build(self.events, self.legs)
-        direction, ended_at = self.direction, self.ended_at
-        answered = self.first_answer
+        told, stints = self.told, build(self.told, self.legs)
+        answered, ended_at = self.first_answer, self.ended_at
         number_raw, number_e164, name = self.party
         return CallState(
             id=call_id,
             version=version,
             source=self.events[0].source,
-            direction=direction,
+            direction=self.direction,
             status=self.status(stints),
             outcome=self.outcome(stints) if ended_at else None,
             number_raw=number_raw,
@@ -102,19 +82,12 @@ class _Fold:
             answered_extension=self.answered_extension,
             legs=tuple(leg_state(leg, self.legs) for leg in self.legs),
             stints=stints,
+            recordings=recordings.build(told.recorded, self.legs, ended_at)
+            if told.recorded
+            else (),
         )
 
-    @cached_property
-    def initiator(self) -> Leg:
-        """Who began: the first that nobody rang, or the first at all (click-to-call)."""
-        return next((leg for leg in self.legs if leg.calling), self.legs[0])
-
-    @cached_property
-    def others(self) -> list[Leg]:
-        return [leg for leg in self.legs if leg.key != self.initiator.key]
-
-    @cached_property
-    def direction(self) -> Direction:
+    def _direction(self) -> Direction:
         stated = (e.attrs.get("direction") for e in self.events if e.type == "call.started")
         if said := next((value for value in stated if value), None):
             return cast("Direction", said)
@@ -123,8 +96,7 @@ class _Fold:
             return "outbound" if placed else "inbound"
         return "outbound" if any(leg.external for leg in self.legs) else "internal"
 
-    @cached_property
-    def answering(self) -> list[Leg]:
+    def _answering(self) -> list[Leg]:
         """Who had to answer: our people when called, the other side when we call.
 
         Outsiders to whom a call was forwarded, when nobody of ours was called.
@@ -136,8 +108,7 @@ class _Fold:
             return self.legs
         return [leg for leg in self.others if not leg.external] or self.others
 
-    @cached_property
-    def first_answer(self) -> Leg | None:
+    def _first_answer(self) -> Leg | None:
         """Who answered first. An outsider in the place of ours has to be in the conversation."""
         answered = [leg for leg in self.answering if leg.heard]
         if self.direction == "inbound":
@@ -154,12 +125,6 @@ class _Fold:
         if self.direction == "internal":
             ours = [leg for leg in ours if leg in self.answering]
         return min(ours, key=_answered_first).extension if ours else None
-
-    @cached_property
-    def ended_at(self) -> datetime | None:
-        """Over when the last leg is; a leg that is still open keeps the call open."""
-        ends = [leg.ended_at for leg in self.legs]
-        return None if None in ends else max(end for end in ends if end)
 
     @property
     def talk_ms(self) -> int | None:

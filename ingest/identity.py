@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from ingest.conn import Conn
 from ingest.events import CallEvent
+from ingest.ids import uuid7
 from ingest.known import Known
 from ingest.queries import aliases, sessions
 from ingest.queries.aliases import Key
@@ -21,14 +22,14 @@ from ingest.queries.aliases import Key
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    calls: dict[tuple[str, UUID], UUID | None]
-    """Event → call; None for events about no call (an agent's pause)."""
+    calls: list[UUID | None]
+    """The call of each event; None for events about no call (an agent's pause)."""
     merged: dict[UUID, UUID]
     """Call that is over → call it is a part of."""
     begun: frozenset[UUID]
     """Calls of which nothing is stored yet."""
     aliases: dict[Key, UUID]
-    """Every native id that was named → its call."""
+    """Every native id that was looked up → its call."""
 
 
 class Joined:
@@ -64,12 +65,21 @@ def keys_of(event: CallEvent) -> list[Key]:
 
 
 async def assign(conn: Conn, events: Iterable[CallEvent], remembered: Known) -> Assigned:
-    """Find or make the call of each event, and merge calls that turn out to be one."""
-    named = {(event.source, event.event_id): keys_of(event) for event in events}
+    """Find or make the call of each event, and merge calls that turn out to be one.
+
+    Most events name nothing but ids of one call that is remembered: that is all there is to ask.
+    """
+    calls: list[UUID | None] = []
+    named: dict[int, list[Key]] = {}
     joined = Joined()
-    for keys in named.values():
-        if keys:
-            joined.join(keys)
+    for place, event in enumerate(events):
+        keys = event.keys
+        calls.append(remembered.whose(event.source, keys))
+        if keys and calls[place] is None:
+            named[place] = [(event.source, key) for key in keys]
+            joined.join(named[place])
+    if not named:
+        return Assigned(calls, {}, frozenset(), {})
     known = await _known(conn, {key for keys in named.values() for key in keys}, remembered)
     chosen, merged = await _choose(conn, joined, known)
     new = {key: call for key, call in chosen.items() if key not in known}
@@ -78,7 +88,9 @@ async def assign(conn: Conn, events: Iterable[CallEvent], remembered: Known) -> 
     if merged:
         await aliases.repoint(conn, list(merged), list(merged.values()))
         remembered.drop([*merged, *merged.values()])
-    calls = {event: chosen[keys[0]] if keys else None for event, keys in named.items()}
+        calls = [call and merged.get(call, call) for call in calls]
+    for place, ids in named.items():
+        calls[place] = chosen[ids[0]]
     begun = frozenset(new.values()) - frozenset(known.values())
     return Assigned(calls, merged, begun, chosen)
 
@@ -101,7 +113,7 @@ async def _choose(
     merged: dict[UUID, UUID] = {}
     for members in joined.sets():
         calls = {UUID(key) for source, key in members if not source}
-        call = await _first_of(conn, calls) if calls else uuid4()
+        call = await _first_of(conn, calls) if calls else uuid7()
         chosen |= {key: call for key in members if key[0]}
         merged |= {other: call for other in calls if other != call}
     return chosen, merged

@@ -8,7 +8,7 @@ and is forgotten when another node has written, when a transaction failed, or wh
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from ingest.events import CallEvent
 from ingest.queries.aliases import Key
 from ingest.queries.events import Turn
 from ingest.queries.sessions import StoredCall
+from ingest.told import Told
 
 
 @dataclass(slots=True)
@@ -23,7 +24,7 @@ class Held:
     """All events of one call, and what was saved of it; None: no telephone so far."""
 
     source: str
-    events: list[CallEvent]
+    told: Told
     stored: StoredCall | None = None
     keys: list[Key] = field(default_factory=list)
 
@@ -62,6 +63,11 @@ class Known:
         self._calls.clear()
         self._held = 0
 
+    def whose(self, source: str, keys: Sequence[str]) -> UUID | None:
+        """Return the call that all of these native ids are known to be; None when there is none."""
+        found = {self._aliases.get((source, key)) for key in keys}
+        return found.pop() if len(found) == 1 else None
+
     def find(self, keys: Iterable[Key]) -> dict[Key, UUID]:
         """Return the calls of these native ids, of those that are known."""
         aliases = self._aliases
@@ -74,12 +80,12 @@ class Known:
         """Note that these events are the call's, too."""
         if call_id not in self._calls:
             self._calls[call_id] = held
-            self._held += len(held.events)
+            self._held += len(held.told)
         else:
             self._calls.move_to_end(call_id)
-        before = len(held.events)
-        held.events.extend(new)
-        self._held += len(held.events) - before
+        before = len(held.told)
+        held.told.add(new)
+        self._held += len(held.told) - before
 
     def name(self, aliases: Mapping[Key, UUID]) -> None:
         """Note native ids of calls that are held."""
@@ -92,6 +98,6 @@ class Known:
         """Read these from the database when they are asked for again."""
         for call_id in call_ids:
             if held := self._calls.pop(call_id, None):
-                self._held -= len(held.events)
+                self._held -= len(held.told)
                 for key in held.keys:
                     self._aliases.pop(key, None)

@@ -9,13 +9,16 @@ is one leg.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ingest.channels import Channel, Party
+from ingest.channels import Channel, united
 from ingest.company import Company
+from ingest.events import CallEvent
 from ingest.intervals import Interval, paired, total_ms
+from ingest.places import place
 from ingest.plumbing import facing, is_plumbing
 from ingest.state import EndedReason, LegState, LegStatus
 
@@ -26,15 +29,18 @@ ELSEWHERE_WITHIN = timedelta(milliseconds=500)  # the losers of a ring group sto
 BUSY, REJECTED, ELSEWHERE = 17, 21, 26
 NO_ANSWER = frozenset((18, 19))
 FAILED = frozenset((1, 2, 3, 20, 22, 27, 28, 34, 38, 41, 42, 44, 58, 88))
+SILENT = (None, 0)
+"""Of a channel that ended without a cause."""
 STATED: tuple[EndedReason, ...] = ("busy", "rejected", "failed", "no_answer")
 """Reasons an event may state outright, the strongest first."""
 
-NONE = (None, None, None)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Leg:
-    """One telephone: a channel, or the two halves of a Local pair."""
+    """One telephone: a channel, or the two halves of a Local pair.
+
+    Made for one fold and never changed; frozen it would cost 2 µs more, for each leg in each fold.
+    """
 
     key: str
     keys: frozenset[str]
@@ -52,13 +58,14 @@ class Leg:
     joined: bool
     """It was in a bridge, whether or not anybody else was."""
     holds: tuple[Interval, ...]
-    results: frozenset[str]
+    results: AbstractSet[str]
     cause: int
     dialled: str | None
     dialled_e164: str | None
     onward_at: datetime | None
     """When it first went into a queue or rang somebody."""
-    parties: tuple[Party, ...]
+    parties: Sequence[CallEvent]
+    """What was said of whose it is, in canonical order."""
     sip_call_id: str | None
 
     def said(self, *names: str) -> tuple[str | None, ...]:
@@ -66,9 +73,12 @@ class Leg:
 
         Before, the dialplan may still correct it; afterwards, transfers overwrite it.
         """
-        told = [(at, party) for at, party in self.parties if party.get(names[0])]
-        before = [party for at, party in told if self.onward_at is None or at <= self.onward_at]
-        best = before[-1] if before else (told[0][1] if told else {})
+        told = [event for event in self.parties if event.attrs.get(names[0])]
+        if not told:
+            return (None,) * len(names)
+        at = self.onward_at
+        before = [event for event in told if at is None or event.occurred_at <= at]
+        best = (before[-1] if before else told[0]).attrs
         return tuple(best.get(name) for name in names)
 
     @property
@@ -103,11 +113,15 @@ def judge(channels: dict[str, Channel], closed_at: datetime | None) -> list[Leg]
         channel = channels[key]
         if channel.seen:
             pairs[channel.pair or channel.key].append(channel)
-    plumbing = {name: halves for name, halves in pairs.items() if is_plumbing(halves, channels)}
+    plumbing = {
+        name: halves
+        for name, halves in pairs.items()
+        if halves[0].pair and is_plumbing(halves, channels)
+    }
     through = {half.key: halves for halves in plumbing.values() for half in halves}
     company = Company(channels, facing(plumbing.values()), closed_at)
     legs = [
-        _leg(sorted(halves, key=lambda half: half.half), channels, through, company, closed_at)
+        _leg(halves, channels, through, company, closed_at)
         for name, halves in pairs.items()
         if name not in plumbing
     ]
@@ -121,39 +135,43 @@ def _leg(
     company: Company,
     closed_at: datetime | None,
 ) -> Leg:
+    if len(halves) > 1:
+        halves = sorted(halves, key=lambda half: half.half)
+    whole = united(halves)
     calling = _is_calling(halves)
-    ended_at = min((at for half in halves for at in half.ended), default=closed_at)
+    ended_at = min(whole.ended, default=closed_at)
     talks = _talks(halves, company, ended_at)
-    parties = sorted((party for half in halves for party in half.parties), key=_told_at)
-    extension = _least(half.extension for half in halves)
-    if calling and halves[0].pair and extension:
+    parties = sorted(whole.parties, key=place)
+    extension = whole.extension
+    if calling and whole.pair and extension:
         # `Local/102@internal` placed for 105: the name says whom it calls, not who it is.
-        extension = next((str(p["number_raw"]) for _, p in parties if p.get("short")), None)
+        shown = (e.attrs for e in parties)
+        extension = next((str(said["number_raw"]) for said in shown if said.get("short")), None)
     return Leg(
-        key=halves[0].key,
+        key=whole.key,
         keys=frozenset(half.key for half in halves),
         extension=extension,
-        external=(_least(half.kind for half in halves) or _kind(extension)) == "external",
+        external=(whole.kind or _kind(extension)) == "external",
         calling=calling,
-        local=halves[0].pair is not None and not any(half.dialled_by for half in halves),
-        created_at=min(at for half in halves for at in half.seen),
-        ringing_at=None if calling else _first(half.ringing for half in halves),
+        local=whole.pair is not None and not whole.dialled_by,
+        created_at=min(whole.seen),
+        ringing_at=None if calling else min(whole.ringing, default=None),
         answered_at=(
             min((start for start, _ in talks), default=None)
             if calling
-            else _first(half.answered for half in halves)
+            else min(whole.answered, default=None)
         ),
         ended_at=ended_at,
         talks=talks,
         joined=any(half.joins for half in halves),
-        holds=_holds(halves, channels, ended_at),
-        results=_results(halves, through),
-        cause=_cause(halves),
-        dialled=_least(half.dialled for half in halves),
-        dialled_e164=_least(half.dialled_e164 for half in halves),
-        onward_at=_first(half.onward_at for half in halves),
-        parties=tuple(parties),
-        sip_call_id=min((told for half in halves for told in half.sip_call_ids), default=NONE)[2],
+        holds=_holds(whole, halves, channels, ended_at) if whole.holds else (),
+        results=_results(whole, through) if through else whole.results,
+        cause=min((cause for cause in whole.causes if cause[1]), default=SILENT)[1],
+        dialled=whole.dialled,
+        dialled_e164=whole.dialled_e164,
+        onward_at=min(whole.onward_at, default=None),
+        parties=parties,
+        sip_call_id=min(whole.sip_call_ids)[2] if whole.sip_call_ids else None,
     )
 
 
@@ -179,17 +197,19 @@ def _talks(
     if first is None:
         return ()
     found = [(max(start, first), end) for _, (start, end) in stays if end is None or end >= first]
-    return tuple(sorted(found, key=lambda interval: (interval[0], interval[1] or interval[0])))
+    if len(found) > 1:
+        found.sort(key=lambda interval: (interval[0], interval[1] or interval[0]))
+    return tuple(found)
 
 
 def _holds(
-    halves: list[Channel], channels: dict[str, Channel], ended_at: datetime | None
+    whole: Channel,
+    halves: list[Channel],
+    channels: dict[str, Channel],
+    ended_at: datetime | None,
 ) -> tuple[Interval, ...]:
     """Hold until Unhold, or until the other side's music stops: key codes never send Unhold."""
-    starts = {at for half in halves for at in half.holds}
-    if not starts:
-        return ()
-    ends = {at for half in halves for at in half.unholds}
+    starts, ends = whole.holds, set(whole.unholds)
     own = {half.key for half in halves}
     for other in channels.values():
         if other.key in own:
@@ -201,23 +221,16 @@ def _holds(
     return tuple(paired(starts, ends, ended_at))
 
 
-def _results(halves: list[Channel], through: dict[str, list[Channel]]) -> frozenset[str]:
+def _results(whole: Channel, through: dict[str, list[Channel]]) -> AbstractSet[str]:
     """How attempts to reach it ended, also those at the far end of the plumbing in between."""
-    results = {result for half in halves for result in half.results}
-    waiting, visited = {key for half in halves for key in half.dialled_by}, set[str]()
+    results, waiting, visited = set(whole.results), set(whole.dialled_by), set[str]()
     while waiting:
         key = waiting.pop()
         visited.add(key)
         for half in through.get(key, ()):
             results |= half.results
             waiting |= half.dialled_by - visited
-    return frozenset(results)
-
-
-def _cause(halves: list[Channel]) -> int:
-    """Return the earliest cause that says something."""
-    causes = [cause for half in halves for cause in half.causes if cause[1]]
-    return min(causes)[1] if causes else 0
+    return results
 
 
 def ended_reason(leg: Leg, legs: list[Leg]) -> EndedReason | None:
@@ -279,17 +292,5 @@ def leg_of(leg_key: str | None, legs: Iterable[Leg]) -> Leg | None:
     return next((leg for leg in legs if leg_key in leg.keys), None)
 
 
-def _told_at(party: Party) -> datetime:
-    return party[0]
-
-
 def _kind(extension: str | None) -> str:
     return "agent" if extension else "external"
-
-
-def _first(times: Iterable[set[datetime]]) -> datetime | None:
-    return min((at for found in times for at in found), default=None)
-
-
-def _least(values: Iterable[str | None]) -> str | None:
-    return min((value for value in values if value), default=None)

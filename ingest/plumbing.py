@@ -43,7 +43,7 @@ def _is_placed(halves: list[Channel], channels: dict[str, Channel]) -> bool:
     near = any(half.half == 1 and half.offered and not half.dialled_by for half in halves)
     if not near or not any(half.half == 2 and half.linked for half in halves):
         return False
-    if any(party.get("short") for half in halves for _, party in half.parties):
+    if any(said.attrs.get("short") for half in halves for said in half.parties):
         return False
     name = NAMED.match(halves[0].pair or "")
     return name is None or any(

@@ -21,6 +21,7 @@ from ingest.queries import sessions as session_queries
 from ingest.queries.rebuild import Place
 from ingest.queries.sessions import StoredCall
 from ingest.state import CallChange, CallState
+from ingest.told import Told
 
 TOGETHER = 50
 """Calls of one transaction; live ingest of that PBX waits for it. 1,070 recorded calls take 1.3 s
@@ -104,7 +105,7 @@ def _fold(events: list[CallEvent], before: StoredCall, max_call_events: int) -> 
         return None
     if min(event.occurred_at for event in events) > before.first_event_at:
         return None
-    return sessions.fold_again(before.state.id, events, before)
+    return sessions.fold_again(before.state.id, Told(events), before)
 
 
 async def _missed(conn: Conn, states: list[CallState]) -> set[UUID]:

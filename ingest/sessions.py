@@ -24,6 +24,7 @@ from ingest.queries import recordings as recording_queries
 from ingest.queries import sessions as queries
 from ingest.queries.sessions import StoredCall
 from ingest.state import CallChange, CallState
+from ingest.told import Told
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ async def load_calls(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, CallSta
 class Touched:
     """The calls of a batch: all their events, the new ones among them, and what was saved."""
 
-    events: dict[UUID, list[CallEvent]]
+    told: dict[UUID, Told]
     stored: dict[UUID, StoredCall]
     merged: dict[UUID, UUID]
 
@@ -68,8 +69,7 @@ async def recall(
 ) -> Touched:
     """Gather what the calls of new events are made of; read what is not remembered."""
     by_call: dict[UUID, list[CallEvent]] = {}
-    for event in new:
-        call_id = assigned.calls[event.source, event.event_id]
+    for event, call_id in zip(new, assigned.calls, strict=True):
         if call_id is not None:
             by_call.setdefault(call_id, []).append(event)
     held = {call_id: remembered.call(call_id) for call_id in by_call}
@@ -78,9 +78,11 @@ async def recall(
     losers = {call_id: stored[call_id] for call_id in assigned.merged if call_id in stored}
     touched = Touched({}, losers, assigned.merged)
     for call_id, events in by_call.items():
-        known = held[call_id] or Held(events[0].source, told.get(call_id, []), stored.get(call_id))
+        known = held[call_id] or Held(
+            events[0].source, Told(told.get(call_id, ())), stored.get(call_id)
+        )
         remembered.hold(call_id, known, events)
-        touched.events[call_id] = known.events
+        touched.told[call_id] = known.told
         if known.stored is not None:
             touched.stored[call_id] = known.stored
     remembered.name(assigned.aliases)
@@ -131,17 +133,17 @@ async def refold(
     touched: Touched, remembered: Known, *, max_call_events: int, metrics: IngestMetrics
 ) -> Folded:
     """Fold the calls, and remember what will have been saved of them. Neither reads nor writes."""
-    metrics.folded += len(touched.events)
+    metrics.folded += len(touched.told)
     folded = Folded()
-    calls = list(touched.events.items())
+    calls = list(touched.told.items())
     for first in range(0, len(calls), TOGETHER):
-        for call_id, events in calls[first : first + TOGETHER]:
-            if len(events) > max_call_events:
+        for call_id, told in calls[first : first + TOGETHER]:
+            if len(told) > max_call_events:
                 metrics.overlong += 1
                 log.warning("call=%s has too many events, left as it is", call_id)
                 remembered.drop([call_id])
                 continue
-            _fold_into(folded, call_id, events, touched.stored.get(call_id))
+            _fold_into(folded, call_id, told, touched.stored.get(call_id))
             if (held := remembered.call(call_id)) and call_id in folded.rewritten:
                 held.stored = folded.rewritten[call_id]
         await asyncio.sleep(0)  # others have their turn
@@ -149,10 +151,8 @@ async def refold(
     return folded
 
 
-def _fold_into(
-    folded: Folded, call_id: UUID, events: list[CallEvent], before: StoredCall | None
-) -> None:
-    after = fold_again(call_id, events, before)
+def _fold_into(folded: Folded, call_id: UUID, told: Told, before: StoredCall | None) -> None:
+    after = fold_again(call_id, told, before)
     if after is None:
         return
     if before is None or after.state.version != before.state.version:
@@ -162,18 +162,14 @@ def _fold_into(
     folded.rewritten[call_id] = after
 
 
-def fold_again(
-    call_id: UUID, events: list[CallEvent], before: StoredCall | None
-) -> StoredCall | None:
+def fold_again(call_id: UUID, told: Told, before: StoredCall | None) -> StoredCall | None:
     """Fold all events of a call; its version rises if it is not as it was before."""
-    state = fold(events, call_id=call_id, version=before.state.version if before else 1)
+    state = fold(told, call_id=call_id, version=before.state.version + 1 if before else 1)
     if state is None:
         return None
-    if before:
-        same = state == before.state
-        state = before.state if same else replace(state, version=before.state.version + 1)
-    times = [event.occurred_at for event in events]
-    return StoredCall(state, min(times), max(times))
+    if before and state == before.state:
+        state = before.state
+    return StoredCall(state, told.first_at, told.last_at)
 
 
 def _within(after: StoredCall, before: StoredCall) -> bool:

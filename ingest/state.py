@@ -6,10 +6,12 @@ fold ─▶ CallState ─▶ sessions ─▶ CallChange ─▶ announce. Two sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
+
+MS = timedelta(milliseconds=1)
 
 Direction = Literal["inbound", "outbound", "internal"]
 CallStatus = Literal["created", "waiting", "ringing", "talking", "ended"]
@@ -86,7 +88,8 @@ class RecordingState:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallState:
     id: UUID
-    version: int
+    version: int = field(compare=False)
+    """Two states that differ in nothing else are equal: there is nothing to tell."""
     source: str
     direction: Direction
     status: CallStatus
@@ -154,4 +157,4 @@ class CallChange:
 
 def ms_between(start: datetime, end: datetime) -> int:
     """Return whole milliseconds; never negative, whatever two clocks say."""
-    return max(0, (end - start) // timedelta(milliseconds=1))
+    return max(0, (end - start) // MS)

@@ -16,6 +16,7 @@ from typing import cast
 from ingest.events import CallEvent
 from ingest.legs import Leg, leg_of
 from ingest.state import StintOutcome, StintState, ms_between
+from ingest.told import Told
 
 EXPLAINED_WITHIN = timedelta(seconds=2)
 """Leaving is followed by its reason within 4 ms; after 2 s no reason will come any more."""
@@ -38,16 +39,17 @@ class Stay:
     outcomes: set[tuple[datetime, str]] = field(default_factory=set)
 
 
-def build(events: list[CallEvent], legs: list[Leg]) -> tuple[StintState, ...]:
-    """Return the stays in the order of their beginning; events are in canonical order."""
+def build(told: Told, legs: list[Leg]) -> tuple[StintState, ...]:
+    """Return the stays in the order of their beginning."""
     by_leg: dict[str, list[CallEvent]] = defaultdict(list)
-    for event in events:
-        if event.leg_key and event.type.startswith("queue."):
+    for event in told.queued:
+        if event.leg_key:
             by_leg[event.leg_key].append(event)
-    last = events[-1].occurred_at
-    stays = _stays(by_leg)
-    handed = {key for e in events if e.type == "transfer.attended" for key in _named(e)}
-    stints = [_judge(stay, _gone_at(stay, legs, handed), legs, last) for stay in stays]
+    if not by_leg:
+        return ()
+    last = told.events[-1].occurred_at
+    handed = {key for e in told.events if e.type == "transfer.attended" for key in _named(e)}
+    stints = [_judge(one, _gone_at(one, legs, handed), legs, last) for one in _stays(by_leg)]
     return tuple(sorted(stints, key=lambda stint: (stint.entered_at, stint.queue)))
 
 

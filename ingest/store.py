@@ -1,4 +1,4 @@
-"""One batch, one transaction: stage, tell the new from the known, fold, COMMIT.
+"""One batch, one transaction: tell the new from the known, COPY, fold, COMMIT.
 
 batch ─▶ Store ─▶ queries, identity, known, sessions. PostgreSQL stores the new events while we fold
 their calls, and calls that we stored last are not read back. What a thousand events cost, and why
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -115,26 +116,22 @@ class Store:
             return stored
 
     async def _put(self, conn: Conn, events: Sequence[CallEvent], *, again: bool) -> Stored:
-        await queries.stage(conn, events)
-        fresh = await queries.keep_new(conn)
-        new = {
-            key: event
-            for event in reversed(events)
-            if (key := (event.source, event.event_id)) in fresh
-        }
-        changes = await self._keep(conn, list(new.values())) if new else []
-        agents = await pauses.refold(conn, new.values())
+        fates = await _tell_new(conn, events)
+        new = [event for event, fate in zip(events, fates, strict=True) if fate == "accepted"]
+        changes = await self._keep(conn, new) if new else []
+        agents = await pauses.refold(conn, new)
         if again:
             changes += await _current(conn, events, {change.after.id for change in changes})
             agents += await pauses.current(conn, events)
-        return Stored(_fates(events, fresh), changes, agents)
+        return Stored(fates, changes, agents)
 
     async def _keep(self, conn: Conn, new: list[CallEvent]) -> list[CallChange]:
         limit, known = self._settings.max_call_events, self._known
         assigned = await identity.assign(conn, new, known)
         self._metrics.merged += len(assigned.merged)
         touched = await sessions.recall(conn, new, assigned, known, max_call_events=limit)
-        storing = asyncio.create_task(queries.insert(conn, assigned.calls), name="ingest.insert")
+        rows = zip(new, assigned.calls, strict=True)
+        storing = asyncio.create_task(queries.insert(conn, rows), name="ingest.insert")
         try:
             await asyncio.sleep(0)  # it is sent: PostgreSQL stores while we fold
             folded = await sessions.refold(
@@ -195,14 +192,21 @@ def _both(first: Stored, second: Stored) -> Stored:
     )
 
 
-def _fates(events: Sequence[CallEvent], fresh: set[tuple[str, UUID]]) -> list[Fate]:
-    """Within a batch, the first of two equal events is the accepted one."""
-    left = set(fresh)
-    fates: list[Fate] = []
-    for event in events:
-        key = (event.source, event.event_id)
-        fates.append("accepted" if key in left else "duplicate")
-        left.discard(key)
+async def _tell_new(conn: Conn, events: Sequence[CallEvent]) -> list[Fate]:
+    """Remember the events, and say which are new; of two equal ones in a batch the first is."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, event in enumerate(events):
+        places[event.source].append(place)
+    fates: list[Fate] = ["accepted"] * len(events)
+    for source, theirs in sorted(places.items()):
+        fresh = await queries.keep_new(conn, source, [events[one].event_id for one in theirs])
+        if fresh is None:
+            continue
+        for one in theirs:
+            if events[one].event_id in fresh:
+                fresh.discard(events[one].event_id)
+            else:
+                fates[one] = "duplicate"
     return fates
 
 

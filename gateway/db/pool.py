@@ -75,15 +75,22 @@ async def connect(
 
 
 async def configure(conn: Conn) -> None:
-    """Let json and jsonb be Python values, through orjson."""
-    for name in ("json", "jsonb"):
-        await conn.set_type_codec(
-            name, schema="pg_catalog", encoder=_encode, decoder=orjson.loads, format="text"
-        )
+    """Let json and jsonb be Python values, through orjson; in binary, so that COPY takes them."""
+    await conn.set_type_codec(
+        "json", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads, format="binary"
+    )
+    await conn.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_encode, decoder=_decode, format="binary"
+    )
 
 
-def _encode(value: Any) -> str:
-    return orjson.dumps(value).decode()
+def _encode(value: Any) -> bytes:
+    """Print a value as jsonb travels: the version of the format, then text."""
+    return b"\x01" + orjson.dumps(value)
+
+
+def _decode(sent: bytes) -> Any:
+    return orjson.loads(memoryview(sent)[1:])
 
 
 async def _leave_clean(conn: Conn) -> None:

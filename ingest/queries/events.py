@@ -1,8 +1,8 @@
-"""SQL for events: stage, tell the new ones, store, read back."""
+"""SQL for events: tell the new ones, store, read back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -12,11 +12,10 @@ import orjson
 from ingest.conn import Conn
 from ingest.events import CallEvent
 
-STAGED = (
-    "source", "event_id", "type", "occurred_at", "time_quality", "native_type", "call_key",
-    "leg_key", "peer_leg_key", "queue", "extension", "attrs",
+COLUMNS = (
+    "source", "event_id", "type", "occurred_at", "time_quality", "native_type", "call_id",
+    "call_key", "leg_key", "peer_leg_key", "queue", "extension", "attrs",
 )  # fmt: skip
-
 
 LOCK_CLASS = 0x63616C6C
 """Advisory locks of ingest: "call"."""
@@ -60,67 +59,38 @@ async def lock_sources(conn: Conn, sources: Iterable[str]) -> dict[str, Turn]:
     return turns
 
 
-async def stage(conn: Conn, events: Iterable[CallEvent]) -> None:
-    """COPY the events into a table that only this connection sees and the COMMIT empties."""
-    await conn.execute(
-        """
-        -- events.stage
-        CREATE TEMPORARY TABLE IF NOT EXISTS staged_call_events (
-            source text, event_id uuid, type text, occurred_at timestamptz, time_quality text,
-            native_type text, call_key text, leg_key text, peer_leg_key text, queue text,
-            extension text, attrs text
-        ) ON COMMIT DELETE ROWS
-        """
-    )
-    await conn.copy_records_to_table(
-        "staged_call_events",
-        records=[
-            (e.source, e.event_id, e.type, e.occurred_at, e.time_quality, e.native_type, e.call_key,
-             e.leg_key, e.peer_leg_key, e.queue, e.extension, orjson.dumps(e.attrs).decode())
-            for e in events
-        ],
-        columns=list(STAGED),
-    )  # fmt: skip
-
-
-async def keep_new(conn: Conn) -> set[tuple[str, UUID]]:
-    """Remember the staged events; return those that nobody knew before.
-
-    Sorted, so that two transactions meeting the same repeats wait for each other in one direction.
-    """
-    rows = await conn.fetch(
+async def keep_new(conn: Conn, source: str, event_ids: Sequence[UUID]) -> set[UUID] | None:
+    """Remember events of a PBX; return those that nobody knew before, None when that is all."""
+    fresh: list[UUID] | None = await conn.fetchval(
         """
         -- events.keep_new
-        INSERT INTO realtime.call_event_keys (event_id, source)
-        SELECT DISTINCT event_id, source FROM staged_call_events ORDER BY event_id, source
-            ON CONFLICT DO NOTHING
-        RETURNING source, event_id
-        """
-    )
-    return {(row["source"], row["event_id"]) for row in rows}
-
-
-async def insert(conn: Conn, new: Mapping[tuple[str, UUID], UUID | None]) -> None:
-    """Store the new ones among the staged events, each under its call (None: under none)."""
-    keys = list(new)
-    await conn.execute(
-        """
-        -- events.insert
-        INSERT INTO realtime.call_events
-               (source, event_id, type, occurred_at, time_quality, native_type, call_id,
-                call_key, leg_key, peer_leg_key, queue, extension, attrs)
-        SELECT DISTINCT ON (s.source, s.event_id)
-               s.source, s.event_id, s.type, s.occurred_at, s.time_quality, s.native_type,
-               new.call_id, s.call_key, s.leg_key, s.peer_leg_key, s.queue, s.extension,
-               s.attrs::jsonb
-          FROM staged_call_events AS s
-          JOIN unnest($1::text[], $2::uuid[], $3::uuid[]) AS new (source, event_id, call_id)
-         USING (source, event_id)
+        WITH fresh AS (
+            INSERT INTO realtime.call_event_keys (event_id, source)
+            SELECT id, $2 FROM unnest($1::uuid[]) AS given (id) ORDER BY id
+                ON CONFLICT DO NOTHING
+            RETURNING event_id
+        )
+        SELECT CASE WHEN count(*) < cardinality($1) THEN COALESCE(array_agg(event_id), '{}') END
+          FROM fresh
         """,
-        [source for source, _ in keys],
-        [event_id for _, event_id in keys],
-        [new[key] for key in keys],
+        event_ids,
+        source,
     )
+    return None if fresh is None else set(fresh)
+
+
+async def insert(conn: Conn, events: Iterable[tuple[CallEvent, UUID | None]]) -> None:
+    """Store new events by COPY, each under its call (None: under none)."""
+    await conn.copy_records_to_table(
+        "call_events",
+        schema_name="realtime",
+        records=[
+            (e.source, e.event_id, e.type, e.occurred_at, e.time_quality, e.native_type, call_id,
+             e.call_key, e.leg_key, e.peer_leg_key, e.queue, e.extension, e.attrs)
+            for e, call_id in events
+        ],
+        columns=COLUMNS,
+    )  # fmt: skip
 
 
 async def load(

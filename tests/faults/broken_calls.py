@@ -7,7 +7,7 @@ product and serves; `whole` breaks nothing. The product itself has no switch for
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -45,14 +45,7 @@ def early_ack() -> None:
 def no_dedupe() -> None:
     """What comes again is stored again."""
 
-    async def all_new(conn: Conn) -> set[tuple[str, UUID]]:
-        rows = await conn.fetch(
-            """
-            -- broken_calls.all_new
-            SELECT DISTINCT source, event_id FROM staged_call_events
-            """
-        )
-        return {(row["source"], row["event_id"]) for row in rows}
+    async def all_new(conn: Conn, source: str, event_ids: Sequence[UUID]) -> None: ...
 
     events.keep_new = all_new
 

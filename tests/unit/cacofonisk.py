@@ -13,14 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ingest.channels import gather
 from ingest.connectors.ami_messages import AmiMessage
 from ingest.events import CallEvent
-from ingest.fold import canonical
 from ingest.intervals import common
 from ingest.legs import Leg, ended_reason, judge
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.state import CallState
+from ingest.told import Told
 from tests.unit.call_truth import calls_of
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "cacofonisk"
@@ -110,7 +109,7 @@ class Judged:
         self.events = events
         self.calls = calls_of(events)
         self.channels = scenario.channels()
-        self.legs = judge(gather(canonical(events)), None)
+        self.legs = judge(Told(events).channels, None)
         self._by_key = {key: leg for leg in self.legs for key in leg.keys}
 
     @property

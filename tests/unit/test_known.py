@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from ingest.events import CallEvent
 from ingest.known import Held, Known
 from ingest.queries.events import Turn
+from ingest.told import Told
 
 
 def event(key: str, source: str = "pbx") -> CallEvent:
@@ -24,7 +25,7 @@ def remember(known: Known, before: UUID | None, key: str, source: str = "pbx") -
     """Store one event of a new call; return the call, and the mark left behind."""
     call_id, turns = uuid4(), {source: Turn(before, uuid4())}
     known.check(turns)
-    known.hold(call_id, Held(source, []), [event(key, source)])
+    known.hold(call_id, Held(source, Told()), [event(key, source)])
     known.name({(source, key): call_id})
     known.keep(turns)
     return call_id, turns[source].now
@@ -40,7 +41,7 @@ def test_calls_are_known_while_the_mark_is_ours() -> None:
     assert known.find([("pbx", "a"), ("pbx", "b")]) == {("pbx", "a"): call_id}
     held = known.call(call_id)
     assert held is not None
-    assert [one.leg_key for one in held.events] == ["a"]
+    assert [one.leg_key for one in held.told.events] == ["a"]
 
 
 def test_calls_of_a_pbx_that_another_node_wrote_are_forgotten() -> None:

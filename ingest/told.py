@@ -1,0 +1,67 @@
+"""All that was told of one call: each event once, in canonical order, and its channels' facts.
+
+known, sessions ─▶ Told ─▶ fold. Events are added as they come. What they say is kept as sets and
+minima, so that neither order nor repetition leaves a trace, and a call that goes on is not gathered
+from its beginning for every batch.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+from datetime import datetime
+
+from ingest.channels import Channel, note
+from ingest.events import CallEvent
+from ingest.places import place
+
+
+class Told:
+    """The events of one call. The fold reads it, and nothing but `add` changes it."""
+
+    __slots__ = ("_ids", "channels", "events", "queued", "recorded")
+
+    def __init__(self, events: Iterable[CallEvent] = ()) -> None:
+        self._ids: set[int] = set()
+        self.events: list[CallEvent] = []
+        """In canonical order, like the others; all but those of recordings."""
+        self.queued: list[CallEvent] = []
+        """Those of queues."""
+        self.recorded: list[CallEvent] = []
+        """Those of recordings."""
+        self.channels: dict[str, Channel] = {}
+        self.add(events)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, events: Iterable[CallEvent]) -> None:
+        """Take in what is new of these."""
+        ids = self._ids
+        for event in sorted(events, key=place):
+            number = event.event_id.int
+            if number in ids:
+                continue
+            ids.add(number)
+            if event.type.startswith("recording."):
+                _put(self.recorded, event)
+                continue
+            _put(self.events, event)
+            if event.type.startswith("queue."):
+                _put(self.queued, event)
+            note(self.channels, event)
+
+    @property
+    def first_at(self) -> datetime:
+        return min(told[0].occurred_at for told in (self.events, self.recorded) if told)
+
+    @property
+    def last_at(self) -> datetime:
+        return max(told[-1].occurred_at for told in (self.events, self.recorded) if told)
+
+
+def _put(told: list[CallEvent], event: CallEvent) -> None:
+    if not told or told[-1].occurred_at < event.occurred_at:
+        told.append(event)
+    else:
+        insort(told, event, key=place)
