@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from ingest import recordings
+from ingest import recordings, transfers
 from ingest.events import CallEvent
 from ingest.intervals import total_ms
 from ingest.legs import Leg, ended_reason, judge, leg_state
@@ -82,6 +82,7 @@ class _Fold:
             answered_extension=self.answered_extension,
             legs=tuple(leg_state(leg, self.legs) for leg in self.legs),
             stints=stints,
+            transfers=transfers.build(told, self.legs, stints) if told.transferred else (),
             recordings=recordings.build(told.recorded, self.legs, ended_at)
             if told.recorded
             else (),

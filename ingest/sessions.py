@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from ingest.conn import Conn
@@ -22,11 +23,14 @@ from ingest.metrics import IngestMetrics
 from ingest.queries import events as event_queries
 from ingest.queries import recordings as recording_queries
 from ingest.queries import sessions as queries
+from ingest.queries import transfers as transfer_queries
 from ingest.queries.sessions import StoredCall
 from ingest.state import CallChange, CallState
 from ingest.told import Told
 
 log = logging.getLogger(__name__)
+
+Part = TypeVar("Part")
 
 AROUND = timedelta(days=1)
 """Events of a call are looked for this far outside of the times known so far: a call that has not
@@ -193,6 +197,7 @@ def _end_merged(folded: Folded, touched: Touched) -> None:
             merged_into=winner,
             legs=(),
             stints=(),
+            transfers=(),
             recordings=(),
         )
         folded.rewritten[loser] = replace(call, state=after)
@@ -208,6 +213,7 @@ async def save(conn: Conn, folded: Folded) -> None:
         return
     await _save_legs(conn, changes)
     await _save_stints(conn, changes)
+    await _save_transfers(conn, changes)
     await _save_recordings(conn, changes)
     missed = [change.after for change in changes if change.after.missed]
     no_longer = [c.after.id for c in changes if c.before and c.before.missed and not c.after.missed]
@@ -234,19 +240,35 @@ async def _save_legs(conn: Conn, changes: list[CallChange]) -> None:
 
 
 async def _save_stints(conn: Conn, changes: list[CallChange]) -> None:
-    written, beyond = [], []
-    for change in changes:
-        call_id, stints = change.after.id, change.after.stints
-        known = change.before.stints if change.before else ()
-        for position, stint in enumerate(stints):
-            if position >= len(known) or known[position] != stint:
-                written.append((call_id, position, stint))
-        if len(known) > len(stints):
-            beyond.append((call_id, len(stints)))
+    written, beyond = _by_position(changes, lambda state: state.stints)
     if beyond:
         await queries.delete_stints(conn, beyond)
     if written:
         await queries.save_stints(conn, written)
+
+
+async def _save_transfers(conn: Conn, changes: list[CallChange]) -> None:
+    written, beyond = _by_position(changes, lambda state: state.transfers)
+    if beyond:
+        await transfer_queries.delete(conn, beyond)
+    if written:
+        await transfer_queries.save(conn, written)
+
+
+def _by_position(
+    changes: list[CallChange], part: Callable[[CallState], tuple[Part, ...]]
+) -> tuple[list[tuple[UUID, int, Part]], list[tuple[UUID, int]]]:
+    """Return what differs: (call, position, new), and (call, from where on there is none)."""
+    written, beyond = [], []
+    for change in changes:
+        call_id, now = change.after.id, part(change.after)
+        known = part(change.before) if change.before else ()
+        for position, one in enumerate(now):
+            if position >= len(known) or known[position] != one:
+                written.append((call_id, position, one))
+        if len(known) > len(now):
+            beyond.append((call_id, len(now)))
+    return written, beyond
 
 
 async def _save_recordings(conn: Conn, changes: list[CallChange]) -> None:

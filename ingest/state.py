@@ -21,6 +21,8 @@ LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 EndedReason = Literal[
     "completed", "no_answer", "answered_elsewhere", "busy", "rejected", "canceled", "failed", "lost"
 ]
+TransferKind = Literal["blind", "attended", "blonde", "threeway"]
+"""Blonde: asked first, and handed on while the other telephone still rang."""
 RecordingStatus = Literal["recording", "stopped", "ready", "failed"]
 StintOutcome = Literal[
     "connected",
@@ -68,6 +70,26 @@ class StintState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransferState:
+    """One handing-on of a call."""
+
+    kind: TransferKind
+    at: datetime
+    by_leg_key: str | None
+    by_extension: str | None
+    to_number: str | None = None
+    """What was dialled."""
+    to_extension: str | None = None
+    """Of the telephone that took it; of the one that was rung while nobody has."""
+    queue: str | None = None
+    """The queue that it went into."""
+    answered_at: datetime | None = None
+    """When that telephone answered, with a consultation before `at`; None: nobody has."""
+    consult_ms: int | None = None
+    """From that answer to the transfer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingState:
     """One recording of one channel; the sound itself is elsewhere."""
 
@@ -108,6 +130,7 @@ class CallState:
     """This call turned out to be part of another one; it is over, and that one goes on."""
     legs: tuple[LegState, ...] = ()
     stints: tuple[StintState, ...] = ()
+    transfers: tuple[TransferState, ...] = ()
     recordings: tuple[RecordingState, ...] = ()
 
     @property

@@ -48,7 +48,7 @@ def build(told: Told, legs: list[Leg]) -> tuple[StintState, ...]:
     if not by_leg:
         return ()
     last = told.events[-1].occurred_at
-    handed = {key for e in told.events if e.type == "transfer.attended" for key in _named(e)}
+    handed = {key for e in told.transferred if e.type == "transfer.attended" for key in _named(e)}
     stints = [_judge(one, _gone_at(one, legs, handed), legs, last) for one in _stays(by_leg)]
     return tuple(sorted(stints, key=lambda stint: (stint.entered_at, stint.queue)))
 

@@ -19,7 +19,7 @@ from ingest.places import place
 class Told:
     """The events of one call. The fold reads it, and nothing but `add` changes it."""
 
-    __slots__ = ("_ids", "channels", "events", "queued", "recorded")
+    __slots__ = ("_ids", "channels", "events", "queued", "recorded", "transferred")
 
     def __init__(self, events: Iterable[CallEvent] = ()) -> None:
         self._ids: set[int] = set()
@@ -27,6 +27,8 @@ class Told:
         """In canonical order, like the others; all but those of recordings."""
         self.queued: list[CallEvent] = []
         """Those of queues."""
+        self.transferred: list[CallEvent] = []
+        """Those of transfers."""
         self.recorded: list[CallEvent] = []
         """Those of recordings."""
         self.channels: dict[str, Channel] = {}
@@ -49,6 +51,8 @@ class Told:
             _put(self.events, event)
             if event.type.startswith("queue."):
                 _put(self.queued, event)
+            elif event.type.startswith("transfer."):
+                _put(self.transferred, event)
             note(self.channels, event)
 
     @property

@@ -16,6 +16,7 @@ Direction = Literal["inbound", "outbound", "internal"]
 CallStatus = Literal["created", "waiting", "ringing", "talking", "ended"]
 Outcome = Literal["answered", "abandoned", "missed", "timeout", "left_queue", "failed", "unknown"]
 LegKind = Literal["external", "agent", "technical"]
+TransferKind = Literal["blind", "attended", "blonde", "threeway"]
 LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 
 QueueName = Annotated[PlainText, Field(min_length=1, max_length=200)]
@@ -90,6 +91,29 @@ class QueueStint:
 
 
 @frame
+class CallTransfer:
+    """One handing-on of a call."""
+
+    kind: TransferKind
+    """blind; attended, after asking; blonde, while the one asked still rang; threeway."""
+    at: datetime
+    by: int | None = None
+    """The employee who handed it on."""
+    by_extension: str | None = None
+    to: int | None = None
+    """The employee who took it, or whose telephone was rung while nobody has."""
+    to_extension: str | None = None
+    to_number: str | None = None
+    """What was dialled, where the PBX tells it."""
+    queue: str | None = None
+    """The queue that it went into."""
+    answered_at: datetime | None = None
+    """When they answered, before `at` where they were asked first; null: nobody has."""
+    consult_ms: int | None = None
+    """How long they were asked before."""
+
+
+@frame
 class Call:
     """A call's whole state. It travels whole: keep the highest version."""
 
@@ -118,6 +142,7 @@ class Call:
     """The employee who talked first."""
     legs: list[CallLeg] = field(default_factory=list)
     stints: list[QueueStint] = field(default_factory=list)
+    transfers: list[CallTransfer] = field(default_factory=list)
 
 
 @frame

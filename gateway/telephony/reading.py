@@ -1,6 +1,6 @@
 """One call with all that was told of it: whoever may see the call may see that.
 
-rest ─▶ timeline ─▶ queries. What no state is made of, transfers and music, shows only here.
+rest ─▶ timeline ─▶ queries. What no state is made of, music and menus, shows only here.
 """
 
 from __future__ import annotations

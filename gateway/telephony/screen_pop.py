@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.db import Conn
-from gateway.protocol import Call, CallLeg, Customer, QueueStint
+from gateway.protocol import Call, CallLeg, CallTransfer, Customer, QueueStint
 from gateway.telephony.queries import lookup
 from gateway.telephony.queries.lookup import Contacts, Match
 from ingest import CallState
@@ -104,5 +104,20 @@ class ScreenPop:
                     wait_ms=stint.wait_ms,
                 )
                 for stint in state.stints
+            ],
+            transfers=[
+                CallTransfer(
+                    kind=one.kind,
+                    at=one.at,
+                    by=self.employee(state.source, one.by_extension),
+                    by_extension=one.by_extension,
+                    to=self.employee(state.source, one.to_extension),
+                    to_extension=one.to_extension,
+                    to_number=one.to_number,
+                    queue=one.queue,
+                    answered_at=one.answered_at,
+                    consult_ms=one.consult_ms,
+                )
+                for one in state.transfers
             ],
         )

@@ -301,6 +301,7 @@ export function verdict(code) {
  * @property {number | null} answered_by The employee who talked first.
  * @property {CallLeg[]} legs
  * @property {QueueStint[]} stints
+ * @property {CallTransfer[]} transfers
  */
 
 /**
@@ -390,6 +391,21 @@ export function verdict(code) {
  * @typedef {object} CallRevised
  * @property {'call.revised'} type
  * @property {Call} call
+ */
+
+/**
+ * One handing-on of a call.
+ * @typedef {object} CallTransfer
+ * @property {'blind' | 'attended' | 'blonde' | 'threeway'} kind blind; attended, after asking; blonde, while the one asked still rang; threeway.
+ * @property {string} at
+ * @property {number | null} by The employee who handed it on.
+ * @property {string | null} by_extension
+ * @property {number | null} to The employee who took it, or whose telephone was rung while nobody has.
+ * @property {string | null} to_extension
+ * @property {string | null} to_number What was dialled, where the PBX tells it.
+ * @property {string | null} queue The queue that it went into.
+ * @property {string | null} answered_at When they answered, before `at` where they were asked first; null: nobody has.
+ * @property {number | null} consult_ms How long they were asked before.
  */
 
 /**

@@ -185,9 +185,14 @@ def _attended_transfer(_: Reader, fields: Fields) -> Fact | None:
     """Join the consultation, which began as a call of its own, to the call."""
     if fields.get("Result") != "Success":
         return None
-    second = fields.get("SecondTransfererUniqueid", "")
-    dest = cut(fields.get("DestType"))
-    return _fact("transfer.attended", fields, prefix="OrigTransferer", peer=second, dest=dest)
+    return _fact(
+        "transfer.attended",
+        fields,
+        prefix="OrigTransferer",
+        peer=fields.get("SecondTransfererUniqueid", ""),
+        mode="threeway" if fields.get("DestType") == "Threeway" else None,
+        target=cut(fields.get("TransferTargetUniqueid")),
+    )
 
 
 # --- queues ----------------------------------------------------------------------------------

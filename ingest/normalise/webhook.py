@@ -37,6 +37,8 @@ ATTRS: dict[str, type] = {
     "reason": str,
     "member": str,
     "to": str,
+    "target": str,
+    "mode": str,
     "waited_s": int,
     "recording": str,
     "url": str,
@@ -54,6 +56,7 @@ CHOICES = {
     "outcome": frozenset(
         ("timeout", "key", "leave_empty", "join_empty", "full", "withdrawn", "abandoned")
     ),
+    "mode": frozenset(("threeway",)),
 }  # fmt: skip
 NEEDS_QUEUE = frozenset(("queue.entered", "queue.connected"))
 LONGEST_KEY = 200

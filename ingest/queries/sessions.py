@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from ingest.conn import Conn
-from ingest.queries import recordings
+from ingest.queries import recordings, transfers
 from ingest.state import CallState, LegState, StintState
 
 
@@ -24,7 +24,7 @@ class StoredCall:
 
 
 async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
-    """Read the calls with their legs, stints and recordings, exactly as they were saved."""
+    """Read the calls with all that belongs to them, exactly as they were saved."""
     rows = await conn.fetch(
         """
         -- sessions.load
@@ -38,6 +38,7 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
     )
     legs = await _legs(conn, call_ids) if rows else {}
     stints = await _stints(conn, call_ids) if rows else {}
+    moved = await transfers.load(conn, call_ids) if rows else {}
     recorded = await recordings.load(conn, call_ids) if rows else {}
     found = {}
     for row in rows:
@@ -48,6 +49,7 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
             **fields,
             legs=tuple(legs.get(call_id, ())),
             stints=tuple(stints.get(call_id, ())),
+            transfers=tuple(moved.get(call_id, ())),
             recordings=tuple(recorded.get(call_id, ())),
         )
         found[call_id] = StoredCall(state, first, last)

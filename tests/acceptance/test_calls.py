@@ -41,6 +41,21 @@ async def test_the_agent_sees_offered_answered_ended_in_order(desk: Desk) -> Non
     assert abs(ended.talk_ms - 6_020) < 1_000
 
 
+async def test_a_call_says_who_handed_it_on_and_who_took_it(desk: Desk) -> None:
+    """The one it went to sees by whom, live and in the list."""
+    petro = await desk.client(PETRO, node=1)
+    moved = RECORDINGS / "l09_blind_transfer_to_agent.jsonl.gz"
+
+    await play(desk, await recorded(moved))
+
+    ended = (await petro.next(CallEnded)).call
+    (transfer,) = ended.transfers
+    assert (transfer.kind, transfer.by, transfer.to) == ("blind", OKSANA, PETRO)
+    assert transfer.answered_at is not None
+    (listed,) = (await petro.request(CallList())).calls
+    assert listed.transfers == ended.transfers
+
+
 async def test_a_softphone_finds_its_leg_by_its_sip_call_id(desk: Desk) -> None:
     """The PBX told it while the telephone rang: it is on the leg that pops up, and in the list."""
     oksana = await desk.client(OKSANA, node=1)

@@ -220,6 +220,8 @@ def _transfers(judged: Judged) -> Iterator[str]:
             continue
         by = judged.channels[name_of(told["transferer"])]
         facts = [e for e in judged.events if e.type == kinds[event]]
+        kind = event.removeprefix("on_").removesuffix("_transfer")
+        yield _same("handed on", [one.kind for one in judged.call.transfers], [kind])
         yield _same(event, [by in (e.leg_key, e.peer_leg_key) for e in facts], [True])
         caller, last = name_of(told["caller"]), judged.scenario.pairs[-1]
         if caller == last[0] and name_of(told["transferer"]) not in last and facts:

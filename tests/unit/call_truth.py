@@ -34,6 +34,10 @@ OUTCOMES = {
 """How the truth begins → the outcome that says it; everything else was answered."""
 
 
+KINDS = {"attended, completed while ringing": "blonde", "three-way then leave": "threeway"}
+"""How the truth names a transfer → how the fold does, where that is not its first word."""
+
+
 def names() -> list[str]:
     return sorted(path.name.removesuffix(".jsonl.gz") for path in RECORDINGS.glob("*.jsonl.gz"))
 
@@ -82,12 +86,31 @@ def _facts(call: CallState, truth: dict[str, Any]) -> list[str]:
         _same("status", call.status, "ended"),
         _same("number", call.number_raw, number),
         *_rang(call, truth.get("rang", [])),
+        *_handed_on(call, truth.get("transfer") or {}),
     ]
     if "queues" in truth:
         queues = [item["queue"] for item in truth["queues"]]
         found.append(_same("queues", [stint.queue for stint in call.stints], queues))
         found += [_same("exit", s.lower() in str(stints).replace("_", ""), True) for s in exits]
     return found
+
+
+def _handed_on(call: CallState, truth: dict[str, Any]) -> list[str]:
+    """By whom, to whom or into which queue, and how long was asked before."""
+    if len(call.transfers) != 1 or not truth or truth.get("result") == "cancelled":
+        happened = bool(truth) and truth.get("result") != "cancelled"
+        return [_same("handed on", len(call.transfers), int(happened))]
+    (handed,) = call.transfers
+    kind = KINDS.get(truth.get("type", ""), truth.get("type", "blind").partition(" ")[0])
+    to = truth["to"].removeprefix("queue ")
+    known = (handed.queue, handed.to_extension, handed.to_number)
+    consulted = truth.get("consult_s")
+    return [
+        _same("handed on", handed.kind, kind),
+        _same("handed on by", handed.by_extension, truth.get("by", handed.by_extension)),
+        "" if to in known else f"handed on to: {known}, really {to}",
+        _near_ms("consulted", handed.consult_ms, consulted) if consulted else "",
+    ]
 
 
 def expected_outcome(truth: dict[str, Any]) -> str:

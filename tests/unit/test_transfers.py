@@ -1,0 +1,116 @@
+"""Calls handed on: who did it, to whom, and whether anybody took them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from ingest import CallState, parse_events
+from ingest.fold import fold
+
+T0 = datetime(2026, 11, 22, 10, tzinfo=UTC)
+Said = tuple[int, str, dict[str, Any]]
+
+TALK: list[Said] = [
+    (0, "call.started", {"leg_key": "caller", "attrs": {"number": "+380671234567"}}),
+    (1, "offer.started", {"leg_key": "a", "peer_leg_key": "caller", "extension": "101"}),
+    (2, "leg.answered", {"leg_key": "a", "extension": "101"}),
+]
+RING: Said = (11, "offer.started", {"leg_key": "b", "peer_leg_key": "caller", "extension": "102"})
+ASK: Said = (4, "offer.started", {"leg_key": "b", "peer_leg_key": "a", "extension": "102"})
+OVER: list[Said] = [(30, "leg.ended", {"leg_key": "b"}), (30, "call.ended", {})]
+
+
+def folded(*told: Said) -> CallState:
+    items = [
+        {
+            "event_id": f"e{number}",
+            "call_key": "call",
+            "type": event_type,
+            "occurred_at": (T0 + timedelta(seconds=at)).isoformat(),
+            **fields,
+        }
+        for number, (at, event_type, fields) in enumerate(told)
+    ]
+    parsed = parse_events(items, source="main", region="UA", now=T0 + timedelta(minutes=1))
+    assert parsed.rejected == []
+    call = fold(parsed.events, call_id=UUID(int=1))
+    assert call is not None
+    return call
+
+
+def test_a_blind_transfer_names_who_took_it() -> None:
+    """What was dialled is kept, and when the other answered."""
+    call = folded(
+        *TALK,
+        (10, "transfer.blind", {"leg_key": "a", "attrs": {"to": "700"}}),
+        (10, "leg.ended", {"leg_key": "a"}),
+        RING,
+        (14, "leg.answered", {"leg_key": "b", "extension": "102"}),
+        *OVER,
+    )
+
+    (moved,) = call.transfers
+    assert (moved.kind, moved.by_extension, moved.to_number) == ("blind", "101", "700")
+    assert (moved.to_extension, moved.answered_at) == ("102", T0 + timedelta(seconds=14))
+    assert moved.consult_ms is None
+
+
+def test_a_transfer_that_nobody_takes_says_so() -> None:
+    """Sent on, rung, and given up: no answer, and the call stays answered by who had it."""
+    call = folded(
+        *TALK, (10, "transfer.blind", {"leg_key": "a", "attrs": {"to": "102"}}), RING, *OVER
+    )
+
+    (moved,) = call.transfers
+    assert (moved.to_extension, moved.answered_at) == ("102", None)
+    assert (call.outcome, call.answered_extension) == ("answered", "101")
+
+
+@pytest.mark.parametrize(
+    ("answered_s", "kind", "consult_ms"),
+    [(6, "attended", 4_000), (12, "blonde", None), (None, "blonde", None)],
+)
+def test_an_attended_transfer_is_told_from_one_that_did_not_wait(
+    answered_s: int | None, kind: str, consult_ms: int | None
+) -> None:
+    """Whether the one asked had answered when the call was handed on decides."""
+    answer: list[Said] = [(answered_s, "leg.answered", {"leg_key": "b"})] if answered_s else []
+
+    call = folded(*TALK, ASK, *answer, (10, "transfer.attended", {"leg_key": "a"}), *OVER)
+
+    (moved,) = call.transfers
+    assert (moved.kind, moved.consult_ms) == (kind, consult_ms)
+    assert (moved.by_extension, moved.to_extension) == ("101", "102")
+    assert (moved.answered_at is None) == (answered_s is None)
+
+
+def test_a_transfer_into_a_queue_names_the_queue_and_who_answered_there() -> None:
+    """Each of two transfers has what followed it, up to the next."""
+    call = folded(
+        *TALK,
+        (10, "transfer.blind", {"leg_key": "a", "attrs": {"to": "8002"}}),
+        (11, "queue.entered", {"leg_key": "caller", "queue": "support"}),
+        (12, "offer.started", {"leg_key": "b", "peer_leg_key": "caller", "extension": "102"}),
+        (14, "leg.answered", {"leg_key": "b", "extension": "102"}),
+        (20, "transfer.blind", {"leg_key": "b", "attrs": {"to": "103"}}),
+        (21, "offer.started", {"leg_key": "c", "peer_leg_key": "caller", "extension": "103"}),
+        *OVER,
+    )
+
+    first, second = call.transfers
+    assert (first.queue, first.by_extension, first.to_extension) == ("support", "101", "102")
+    assert (second.queue, second.by_extension, second.to_extension) == (None, "102", "103")
+    assert second.answered_at is None
+
+
+def test_a_transfer_told_of_twice_is_one() -> None:
+    """Both lines of the telephone may tell of it."""
+    moved: Said = (10, "transfer.attended", {"leg_key": "a"})
+
+    call = folded(*TALK, ASK, (6, "leg.answered", {"leg_key": "b"}), moved, moved, *OVER)
+
+    assert len(call.transfers) == 1
