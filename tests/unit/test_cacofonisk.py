@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import orjson
@@ -12,8 +11,7 @@ from tests.unit.cacofonisk import FOLDER, Judged, Scenario, differences, scenari
 from tests.unit.call_truth import calls_of
 
 SCENARIOS = scenarios()
-SHUFFLES = int(os.environ.get("SHUFFLES", "20"))
-"""200 and more when asked for."""
+SHUFFLES = 200
 
 pytestmark = pytest.mark.skipif(
     not SCENARIOS, reason=f"{FOLDER.name} is not beside this repository"

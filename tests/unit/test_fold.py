@@ -16,6 +16,7 @@ from ingest.fold import fold, group
 from ingest.intervals import paired, total_ms
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.state import CallChange, CallState
+from ingest.told import Told
 from tests.unit.call_truth import (
     CALL_ID,
     RECORDINGS,
@@ -161,6 +162,40 @@ def test_any_order_and_any_repetition_fold_alike(name: str) -> None:
         shuffled = events + dice.choices(events, k=dice.randrange(len(events)))
         dice.shuffle(shuffled)
         assert orjson.dumps(calls_of(shuffled)) == expected
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_is_added_in_pieces_folds_like_the_whole(name: str) -> None:
+    """As batches bring it: any order, any pieces, with repeats, folded in between or not."""
+    dice = random.Random(name)
+
+    for call in group(events_of_recording(name)):
+        expected = orjson.dumps(fold(call, call_id=CALL_ID))
+        for _ in range(20):
+            shuffled = call + dice.choices(call, k=dice.randrange(len(call)))
+            dice.shuffle(shuffled)
+            told = Told()
+            while shuffled:
+                piece = dice.randrange(1, len(shuffled) + 1)
+                told.add(shuffled[:piece])
+                del shuffled[:piece]
+                if dice.random() < 0.5:
+                    fold(told, call_id=CALL_ID)
+            assert orjson.dumps(fold(told, call_id=CALL_ID)) == expected
+
+
+def test_mixed_calls_fold_alike_in_any_order() -> None:
+    """Each of the 200 busy calls, in five orders with random repeats."""
+    if not (SHARED / f"{MIXED}.jsonl.gz").exists():
+        pytest.skip(f"{MIXED} is not beside this repository")
+    dice = random.Random(MIXED)
+
+    for call in group(events_of_recording(MIXED, SHARED)):
+        expected = orjson.dumps(fold(call, call_id=CALL_ID))
+        for _ in range(5):
+            shuffled = call + dice.choices(call, k=dice.randrange(len(call)))
+            dice.shuffle(shuffled)
+            assert orjson.dumps(fold(shuffled, call_id=CALL_ID)) == expected
 
 
 @pytest.mark.parametrize("name", [name for name in names() if not name.startswith("l31")])
