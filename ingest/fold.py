@@ -15,7 +15,7 @@ from uuid import UUID
 from ingest import recordings, transfers
 from ingest.events import CallEvent
 from ingest.intervals import total_ms
-from ingest.legs import Leg, ended_reason, judge, leg_state
+from ingest.legs import ELSEWHERE_WITHIN, Leg, ended_reason, judge, leg_state
 from ingest.places import canonical
 from ingest.state import CallState, CallStatus, Direction, Outcome, StintState, ms_between
 from ingest.stints import build
@@ -52,6 +52,7 @@ class _Fold:
         self.initiator = next((leg for leg in legs if leg.calling), legs[0])
         """Who began: the first that nobody rang, or the first at all (click-to-call)."""
         self.others = [leg for leg in legs if leg is not self.initiator]
+        self.stints = build(told, legs)
         self.direction = self._direction()
         self.answering = self._answering()
         self.first_answer = self._first_answer()
@@ -60,7 +61,7 @@ class _Fold:
         """Over when the last leg is; a leg that is still open keeps the call open."""
 
     def state(self, call_id: UUID, version: int) -> CallState:
-        told, stints = self.told, build(self.told, self.legs)
+        told, stints = self.told, self.stints
         answered, ended_at = self.first_answer, self.ended_at
         number_raw, number_e164, name = self.party
         return CallState(
@@ -111,21 +112,40 @@ class _Fold:
 
     def _first_answer(self) -> Leg | None:
         """Who answered first. An outsider in the place of ours has to be in the conversation."""
-        answered = [leg for leg in self.answering if leg.heard]
+        answered = self._put_through(self.answering)
         if self.direction == "inbound":
             forwarded = [leg for leg in self.others if leg.external and leg.heard and leg.talks]
             answered = [leg for leg in answered if not leg.external] or forwarded
         return min(answered, key=_answered_first, default=None)
+
+    def _put_through(self, legs: list[Leg]) -> list[Leg]:
+        """Return who picked up, and was put through as far as is known.
+
+        Two may pick up within a millisecond, and a caller may give up while an agent still hears
+        whom the queue has for him.
+        """
+        heard = [leg for leg in legs if leg.heard]
+        at_once = [
+            (leg.answered_at - ELSEWHERE_WITHIN, leg.answered_at + ELSEWHERE_WITHIN)
+            for leg in heard
+            if leg.talks and leg.answered_at
+        ]
+        given_up = [(s.entered_at, s.left_at) for s in self.stints if s.outcome != "connected"]
+        others = (*at_once, *given_up)
+        return [
+            leg
+            for leg in heard
+            if leg.talks or not any(_within(leg.answered_at, *s) for s in others)
+        ]
 
     @property
     def answered_extension(self) -> str | None:
         """Who of ours talked first: the one who answered, or who placed the call."""
         if self.first_answer is None:
             return None
-        ours = [leg for leg in self.legs if leg.extension and leg.answered_at]
-        if self.direction == "internal":
-            ours = [leg for leg in ours if leg in self.answering]
-        return min(ours, key=_answered_first).extension if ours else None
+        ours = self.answering if self.direction == "internal" else self.legs
+        answered = self._put_through([leg for leg in ours if leg.extension])
+        return min(answered, key=_answered_first).extension if answered else None
 
     @property
     def talk_ms(self) -> int | None:
@@ -193,6 +213,10 @@ class _Fold:
 def _answered_first(leg: Leg) -> tuple[datetime, str]:
     assert leg.answered_at is not None
     return leg.answered_at, leg.key
+
+
+def _within(at: datetime | None, start: datetime, end: datetime | None) -> bool:
+    return at is not None and start <= at and (end is None or at <= end)
 
 
 def _wait_ms(stints: tuple[StintState, ...]) -> int | None:

@@ -87,8 +87,9 @@ class Leg:
 
         Who has to accept by key, and does not, was in a bridge with the plumbing only.
         """
-        lost = "lost" in self.results
-        return self.answered_at is not None and (bool(self.talks) or not self.joined or lost)
+        if self.answered_at is None or "dumped" in self.results:
+            return False
+        return bool(self.talks) or not self.joined or "lost" in self.results
 
     @property
     def talking(self) -> bool:
@@ -239,6 +240,8 @@ def ended_reason(leg: Leg, legs: list[Leg]) -> EndedReason | None:
         return None
     if "lost" in leg.results:
         return "lost"
+    if "dumped" in leg.results:
+        return "rejected"
     if leg.answered_at:
         return "completed"
     if leg.calling:

@@ -148,6 +148,11 @@ def _ring_no_answer(_: Reader, fields: Fields) -> Fact:
     return _fact("offer.ended", fields, prefix="Dest", result="no_answer")
 
 
+def _dumped(_: Reader, fields: Fields) -> Fact:
+    """Tell of who picked up, and hung up while the queue announced the caller: no answer."""
+    return _fact("offer.ended", fields, prefix="Dest", result="dumped")
+
+
 # --- bridges, hold, transfer -----------------------------------------------------------------
 
 
@@ -261,6 +266,7 @@ TRANSLATE: dict[str, Callable[[Reader, Fields], Fact | None]] = {
     "VarSet": _variable,
     "AgentCalled": _agent_called,
     "AgentRingNoAnswer": _ring_no_answer,
+    "AgentDump": _dumped,
     "AgentConnect": _connected,
     "AgentComplete": _completed,
     "QueueCallerJoin": _plain("queue.entered"),

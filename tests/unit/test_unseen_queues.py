@@ -1,0 +1,84 @@
+"""Queues of which no recording is here: who was put through, and when a stay in one is over."""
+
+from __future__ import annotations
+
+from tests.unit.unseen import CALLER, A, B, Pbx, leg, seconds, talked
+
+
+def give_up(pbx: Pbx, channel: str = CALLER) -> None:
+    pbx.say("QueueCallerAbandon", channel, Queue="sales")
+    pbx.say("QueueCallerLeave", channel, Queue="sales")
+    pbx.hangup(channel)
+
+
+def dump(pbx: Pbx) -> None:
+    """301 picks up, and hangs up while the queue announces the caller."""
+    pbx.into_queue()
+    pbx.rings(A)
+    pbx.at(2)
+    pbx.up(A, CALLER)
+    pbx.at(3)
+    pbx.say("AgentDump", CALLER, A, Queue="sales")
+    pbx.say("DialEnd", CALLER, A, DialStatus="NOANSWER")
+    pbx.hangup(A)
+
+
+def test_an_agent_who_hangs_up_in_the_announcement_answered_nothing() -> None:
+    """The caller waits on, gives up, and was missed."""
+    pbx = Pbx()
+    dump(pbx)
+    waiting = pbx.call
+    pbx.at(10)
+    give_up(pbx)
+
+    assert (waiting.status, waiting.stints[0].outcome) == ("waiting", None)
+    assert (pbx.call.outcome, pbx.call.missed) == ("abandoned", True)
+    assert leg(pbx.call, "301").ended_reason == "rejected"
+
+
+def test_the_next_agent_answers_whom_the_first_one_refused() -> None:
+    """302 is who answered, after all of the wait."""
+    pbx = Pbx()
+    dump(pbx)
+    pbx.rings(B)
+    pbx.at(8)
+    pbx.up(B, CALLER)
+    pbx.answered(B)
+    pbx.at(12)
+    pbx.hangup(CALLER, B)
+
+    assert (pbx.call.outcome, pbx.call.answered_extension) == ("answered", "302")
+    assert seconds(pbx.call.wait_ms) == 8
+    assert talked(pbx.call) == {"302": 4}
+
+
+def test_a_caller_who_gives_up_during_the_announcement_was_not_answered() -> None:
+    """The agent's telephone is up, but nobody was put through."""
+    pbx = Pbx()
+    pbx.into_queue()
+    pbx.rings(A)
+    pbx.at(2)
+    pbx.up(A, CALLER)
+    pbx.at(4)
+    pbx.hangup(A)
+    give_up(pbx)
+
+    assert (pbx.call.outcome, pbx.call.missed) == ("abandoned", True)
+    assert (pbx.call.answered_extension, pbx.call.talk_ms) == (None, None)
+
+
+def test_of_two_who_pick_up_at_once_the_one_who_talks_answered() -> None:
+    """302 was up a millisecond before 301, and was let go."""
+    pbx = Pbx()
+    pbx.into_queue()
+    pbx.rings(A)
+    pbx.rings(B)
+    pbx.at(2)
+    pbx.say("Newstate", B, ChannelStateDesc="Up")
+    pbx.up(A, CALLER)
+    pbx.answered(A)
+    pbx.hangup(B, cause="26")
+    pbx.at(6)
+    pbx.hangup(CALLER, A)
+
+    assert pbx.call.answered_extension == "301"
