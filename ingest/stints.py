@@ -8,11 +8,13 @@ connection that explains it, and "abandoned" is also told when it was the queue 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
 
+from ingest.channels import Channel
 from ingest.events import CallEvent
 from ingest.legs import Leg, leg_of
 from ingest.state import StintOutcome, StintState, ms_between
@@ -49,7 +51,10 @@ def build(told: Told, legs: list[Leg]) -> tuple[StintState, ...]:
         return ()
     last = told.events[-1].occurred_at
     handed = {key for e in told.transferred if e.type == "transfer.attended" for key in _named(e)}
-    stints = [_judge(one, _gone_at(one, legs, handed), legs, last) for one in _stays(by_leg)]
+    stints = [
+        _judge(stay, _gone_at(stay, legs, handed, told.channels), legs, last)
+        for stay in _stays(by_leg)
+    ]
     return tuple(sorted(stints, key=lambda stint: (stint.entered_at, stint.queue)))
 
 
@@ -90,11 +95,19 @@ def _elsewhere(event: CallEvent, everywhere: list[Stay]) -> list[Stay]:
     return sorted(found, key=lambda stay: (stay.entered_at, stay.leg_key))
 
 
-def _gone_at(stay: Stay, legs: list[Leg], handed: set[str]) -> datetime | None:
-    """When whoever waits was gone: the telephone that entered, or whom it put in its place."""
+def _gone_at(
+    stay: Stay, legs: list[Leg], handed: set[str], channels: Mapping[str, Channel]
+) -> datetime | None:
+    """When whoever waits was gone: the telephone that entered, or whom it put in its place.
+
+    Plumbing that entered for somebody (`Local/8002@queues`) goes with him.
+    """
     leg = leg_of(stay.leg_key, legs)
-    if leg is None or stay.leg_key not in handed:
-        return leg.ended_at if leg else None
+    if leg is None:
+        channel = channels.get(stay.leg_key)
+        return min(channel.ended, default=None) if channel else None
+    if stay.leg_key not in handed:
+        return leg.ended_at
     others = [other.ended_at for other in legs if other.calling and other.key != leg.key]
     return None if None in others else max((at for at in others if at), default=leg.ended_at)
 

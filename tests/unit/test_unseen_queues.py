@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.unseen import CALLER, A, B, Pbx, leg, seconds, talked
 
 
@@ -82,3 +84,35 @@ def test_of_two_who_pick_up_at_once_the_one_who_talks_answered() -> None:
     pbx.hangup(CALLER, A)
 
     assert pbx.call.answered_extension == "301"
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_who_is_put_into_a_queue_through_a_local_channel_leaves_it_in_the_end(
+    answers: bool,
+) -> None:
+    """Dial(Local/8001@queues): it is the channel's far half that waits, and gives up."""
+    pbx = Pbx()
+    pbx.call_in()
+    one, two = pbx.pair("8001@queues")
+    pbx.dial(CALLER, one)
+    pbx.say("QueueCallerJoin", two, Queue="sales")
+    pbx.say("Newstate", two, ChannelStateDesc="Up")
+    pbx.up(one, CALLER)
+    pbx.enter("outer", one, CALLER)
+    pbx.rings(A, by=two)
+    pbx.at(8)
+    if answers:
+        pbx.up(A, two)
+        pbx.say("QueueCallerLeave", two, Queue="sales")
+        pbx.say("AgentConnect", two, A, Queue="sales")
+        pbx.enter("inner", A, two)
+        pbx.at(12)
+        pbx.hangup(CALLER, one, two, A)
+    else:
+        pbx.hangup(CALLER, one, A)
+        give_up(pbx, two)
+
+    (stint,) = pbx.call.stints
+    assert stint.outcome == ("connected" if answers else "abandoned")
+    assert pbx.call.outcome == ("answered" if answers else "abandoned")
+    assert seconds(pbx.call.wait_ms) == 8
