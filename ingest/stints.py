@@ -23,6 +23,10 @@ from ingest.told import Told
 EXPLAINED_WITHIN = timedelta(seconds=2)
 """Leaving is followed by its reason within 4 ms; after 2 s no reason will come any more."""
 
+REPEATED_WITHIN = timedelta(seconds=1)
+"""Nobody enters twice so soon without leaving: the same entry was heard on two connections."""
+
+LEAVING = frozenset(("queue.left", "queue.abandoned", "queue.connected"))
 REFUSED = frozenset(("full", "join_empty"))
 
 
@@ -116,16 +120,24 @@ def _entries(leg_key: str, told: list[CallEvent]) -> list[Stay]:
     """Entering, or being refused at the door: then there is a wish to enter and an outcome."""
     stays: list[Stay] = []
     wish: CallEvent | None = None
+    inside = False
+
+    def enter(queue: str, at: datetime, *, again: bool) -> None:
+        last = stays[-1] if again and stays and stays[-1].queue == queue else None
+        if last is None or at - last.entered_at > REPEATED_WITHIN:
+            stays.append(Stay(leg_key=leg_key, queue=queue, entered_at=at))
+
     for event in told:
         if event.type == "queue.requested":
             wish = event
         elif event.type == "queue.entered" and event.queue:
-            stays.append(Stay(leg_key=leg_key, queue=event.queue, entered_at=event.occurred_at))
-            wish = None
+            enter(event.queue, event.occurred_at, again=inside)
+            wish, inside = None, True
         elif event.type == "queue.outcome" and wish and event.attrs.get("outcome") in REFUSED:
-            queue = wish.queue or event.queue or ""
-            stays.append(Stay(leg_key=leg_key, queue=queue, entered_at=wish.occurred_at))
+            enter(wish.queue or event.queue or "", wish.occurred_at, again=not inside)
             wish = None
+        elif event.type in LEAVING and stays and event.queue == stays[-1].queue:
+            inside = False
     return stays
 
 

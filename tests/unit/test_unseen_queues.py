@@ -116,3 +116,38 @@ def test_who_is_put_into_a_queue_through_a_local_channel_leaves_it_in_the_end(
     assert stint.outcome == ("connected" if answers else "abandoned")
     assert pbx.call.outcome == ("answered" if answers else "abandoned")
     assert seconds(pbx.call.wait_ms) == 8
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_an_entry_heard_on_two_connections_is_one_stay(refused: bool) -> None:
+    """Without `timestampevents` the second has a time of its own, 30 ms later."""
+    pbx = Pbx()
+    pbx.call_in()
+    for at in (1, 1.03):
+        pbx.at(at)
+        pbx.say("Newexten", CALLER, Application="Queue", AppData="sales,t")
+        if refused:
+            pbx.say("VarSet", CALLER, Variable="QUEUESTATUS", Value="FULL")
+        else:
+            pbx.say("QueueCallerJoin", CALLER, Queue="sales")
+    if not refused:
+        pbx.at(9)
+        give_up(pbx)
+    pbx.hangup(CALLER)
+
+    assert [stint.outcome for stint in pbx.call.stints] == ["full" if refused else "abandoned"]
+
+
+def test_who_comes_back_to_a_queue_at_once_stays_in_it_twice() -> None:
+    """A dialplan that goes round when the queue gives up."""
+    pbx = Pbx()
+    pbx.into_queue()
+    pbx.at(0.5)
+    pbx.say("QueueCallerAbandon", CALLER, Queue="sales")
+    pbx.say("QueueCallerLeave", CALLER, Queue="sales")
+    pbx.say("VarSet", CALLER, Variable="QUEUESTATUS", Value="TIMEOUT")
+    pbx.say("QueueCallerJoin", CALLER, Queue="sales")
+    pbx.at(9)
+    give_up(pbx)
+
+    assert [stint.outcome for stint in pbx.call.stints] == ["timeout", "abandoned"]
