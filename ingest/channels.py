@@ -20,7 +20,6 @@ BEARS_A_LEG = frozenset(
         "leg.created",
         "leg.ringing",
         "leg.answered",
-        "leg.ended",
         "bridge.joined",
         "offer.started",
         "queue.entered",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.call_truth import calls_of
 from tests.unit.unseen import CALLER, A, B, Pbx, leg, seconds, talked
 
 
@@ -151,3 +152,16 @@ def test_who_comes_back_to_a_queue_at_once_stays_in_it_twice() -> None:
     give_up(pbx)
 
     assert [stint.outcome for stint in pbx.call.stints] == ["timeout", "abandoned"]
+
+
+def test_a_call_of_which_only_the_end_was_heard_is_none() -> None:
+    """We began to listen in the middle and may not ask for a list: nobody was missed."""
+    pbx = Pbx()
+    pbx.queue_to(A)
+    heard = len(pbx.heard)
+    pbx.at(9)
+    pbx.leave(A, CALLER)
+    pbx.say("AgentComplete", CALLER, A, Queue="sales", TalkTime="7", Reason="caller")
+    pbx.hangup(A, CALLER)
+
+    assert calls_of(pbx.heard[heard:]) == []

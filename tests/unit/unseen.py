@@ -23,7 +23,7 @@ class Pbx:
         self._at = 0.0
         self._linked: dict[str, str] = {}
         self._bridges: dict[str, str] = {}
-        self._heard: list[CallEvent] = []
+        self.heard: list[CallEvent] = []
         self._normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA"))
 
     def at(self, seconds: float) -> None:
@@ -38,7 +38,7 @@ class Pbx:
         message = AmiMessage(tuple((told | fields).items()))
         self._at += 0.001
         moment = T0 + timedelta(seconds=self._at)
-        self._heard += self._normaliser.events(message, moment)
+        self.heard += self._normaliser.events(message, moment)
 
     def new(self, *channels: str, of: str = CALLER, number: str = "<unknown>") -> None:
         for channel in channels:
@@ -126,8 +126,8 @@ class Pbx:
     @property
     def calls(self) -> list[CallState]:
         """The calls so far, the same from the last to the first and with repeats."""
-        found = calls_of(self._heard)
-        assert calls_of([*reversed(self._heard), *self._heard[::3]]) == found
+        found = calls_of(self.heard)
+        assert calls_of([*reversed(self.heard), *self.heard[::3]]) == found
         return found
 
     @property
