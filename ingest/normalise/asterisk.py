@@ -19,9 +19,12 @@ from ingest.normalise.numbers import is_likely
 
 __all__ = ["AsteriskDialect", "AsteriskNormaliser"]
 
-NOBODY = ("AsyncGoto/", "Surrogate/", "Announcer/", "CBAnn/", "CBRec/", "Recorder/", "Snoop/")
-"""Channels that Asterisk makes for itself: to move another one, to play, to record. Whoever is
-moved keeps his own unique id."""
+NOBODY = (
+    "AsyncGoto/", "Surrogate/", "Announcer/", "CBAnn/", "CBRec/", "Recorder/", "Snoop/",
+    "Message/", "OutgoingSpoolFailed",
+)  # fmt: skip
+"""Channels that Asterisk makes for itself: to move another one, to play, to record, to pass a text
+on (it never ends), to say that an Originate failed. Whoever is moved keeps his own unique id."""
 
 
 class AsteriskNormaliser:

@@ -70,3 +70,14 @@ def test_a_local_channel_named_for_whom_it_dials_is_a_way_out() -> None:
 
     assert (pbx.call.direction, pbx.call.number_raw) == ("outbound", "0671234567")
     assert (pbx.call.outcome, pbx.call.missed) == ("missed", False)
+
+
+def test_channels_that_asterisk_makes_for_itself_are_nobodys_call() -> None:
+    """One that passes SIP texts on and never ends, one that says that an Originate failed."""
+    pbx = Pbx()
+    for name in ("Message/ast_msg_queue", "OutgoingSpoolFailed"):
+        pbx.new(name, of=name)
+        pbx.say("Newstate", name, ChannelStateDesc="Up")
+    pbx.hangup("OutgoingSpoolFailed")
+
+    assert pbx.calls == []
