@@ -19,7 +19,7 @@ from ingest.company import Company
 from ingest.events import CallEvent
 from ingest.intervals import Interval, paired, total_ms
 from ingest.places import place
-from ingest.plumbing import facing, is_plumbing
+from ingest.plumbing import facing, is_from_inside, is_plumbing
 from ingest.state import EndedReason, LegState, LegStatus
 
 MUSIC_FOLLOWS = timedelta(milliseconds=200)  # after Hold, the other side's music: 0 to 2 ms later
@@ -144,7 +144,7 @@ def _leg(
     talks = _talks(halves, company, ended_at)
     parties = sorted(whole.parties, key=place)
     extension = whole.extension
-    if calling and whole.pair and extension:
+    if calling and whole.pair and (extension or is_from_inside(halves, channels)):
         # `Local/102@internal` placed for 105: the name says whom it calls, not who it is.
         shown = (e.attrs for e in parties)
         extension = next((str(said["number_raw"]) for said in shown if said.get("short")), None)

@@ -12,10 +12,20 @@ from collections.abc import Iterable
 from ingest.channels import Channel
 
 NAMED = re.compile(r"^Local/\+?(\d+)@")
+FEATURE = re.compile(r"^Local/[*#]")
+"""A code that is dialled inside (`*8` picks up); no line that outsiders call begins like this."""
 
 
 def is_plumbing(halves: list[Channel], channels: dict[str, Channel]) -> bool:
     return _lies_between(halves) or _is_placed(halves, channels)
+
+
+def is_from_inside(halves: list[Channel], channels: dict[str, Channel]) -> bool:
+    """Whether this pair, by which somebody calls, is named for what is dialled, not for a line."""
+    name = halves[0].pair or ""
+    if NAMED.match(name):
+        return _rings_its_namesake(halves, channels)
+    return FEATURE.match(name) is not None
 
 
 def facing(pairs: Iterable[list[Channel]]) -> dict[str, str]:
@@ -45,6 +55,11 @@ def _is_placed(halves: list[Channel], channels: dict[str, Channel]) -> bool:
         return False
     if any(said.attrs.get("short") for half in halves for said in half.parties):
         return False
+    return _rings_its_namesake(halves, channels)
+
+
+def _rings_its_namesake(halves: list[Channel], channels: dict[str, Channel]) -> bool:
+    """Whether it rings the one it is named for; one without a number in its name may."""
     name = NAMED.match(halves[0].pair or "")
     return name is None or any(
         name[1] in {channel.extension, (channel.dialled or "").removeprefix("+")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.unseen import CALLER, NUMBER, A, Pbx, talked
+from tests.unit.unseen import CALLER, NUMBER, A, Pbx, leg, talked
 
 
 @pytest.mark.parametrize("status", ["BUSY", "NOANSWER", "ANSWER"])
@@ -70,6 +70,54 @@ def test_a_local_channel_named_for_whom_it_dials_is_a_way_out() -> None:
 
     assert (pbx.call.direction, pbx.call.number_raw) == ("outbound", "0671234567")
     assert (pbx.call.outcome, pbx.call.missed) == ("missed", False)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_local_channel_that_dials_out_for_a_short_number_is_its_call(answers: bool) -> None:
+    """Local/0671234567@out for 105, by whom it is shown: outbound, and no missed call from 105."""
+    pbx = Pbx()
+    customer = "PJSIP/trunk-00000009"
+    one, two = pbx.pair("0671234567@out", of="self")
+    for half in (one, two):
+        pbx.say("NewCallerid", half, CallerIDNum="105")
+    pbx.dial("", one)
+    pbx.new(customer, of=one)
+    pbx.say("DialBegin", two, customer, DialString="0671234567@trunk")
+    pbx.ring(customer)
+    pbx.at(3)
+    if answers:
+        pbx.up(customer, two)
+        pbx.enter("talk", customer, two)
+        pbx.at(7)
+    pbx.hangup(customer, two, one, cause="16" if answers else "19")
+
+    assert (pbx.call.direction, pbx.call.missed) == ("outbound", False)
+    assert pbx.call.outcome == ("answered" if answers else "missed")
+    assert (pbx.call.number_raw, pbx.call.answered_extension) == (
+        "0671234567",
+        "105" if answers else None,
+    )
+
+
+def test_a_feature_code_through_a_local_channel_is_dialled_by_one_of_ours() -> None:
+    """Local/*8@internal for 303 picks up what rings at 301."""
+    pbx = Pbx()
+    pbx.call_in()
+    pbx.rings(A)
+    pbx.at(2)
+    one, two = pbx.pair("*8@internal", of="self")
+    for half in (one, two):
+        pbx.say("NewCallerid", half, CallerIDNum="303")
+    pbx.dial("", one)
+    pbx.say("Pickup", two, TargetUniqueid=A, TargetLinkedid=CALLER)
+    pbx.hangup(A)
+    pbx.enter("talk", two, CALLER)
+    pbx.at(6)
+    pbx.hangup(CALLER, two, one)
+
+    assert (pbx.call.direction, pbx.call.answered_extension) == ("inbound", "303")
+    assert leg(pbx.call, "301").ended_reason == "answered_elsewhere"
+    assert talked(pbx.call) == {"303": 4}
 
 
 def test_channels_that_asterisk_makes_for_itself_are_nobodys_call() -> None:
