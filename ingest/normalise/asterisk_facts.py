@@ -133,7 +133,8 @@ def _agent_called(reader: Reader, fields: Fields) -> Fact:
 
 
 def _dial_state(_: Reader, fields: Fields) -> Fact | None:
-    if fields.get("DialStatus") != "RINGING":
+    # PROGRESS is SIP's 183: the caller hears the far end's own ringing, as with most trunks.
+    if fields.get("DialStatus") not in {"RINGING", "PROGRESS"}:
         return None
     return _fact("leg.ringing", fields, prefix="Dest")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.unseen import CALLER, NUMBER, A, Pbx, leg, talked
+from tests.unit.unseen import CALLER, NUMBER, A, C, Pbx, leg, talked
 
 
 @pytest.mark.parametrize("status", ["BUSY", "NOANSWER", "ANSWER"])
@@ -129,3 +129,15 @@ def test_channels_that_asterisk_makes_for_itself_are_nobodys_call() -> None:
     pbx.hangup("OutgoingSpoolFailed")
 
     assert pbx.calls == []
+
+
+def test_a_far_end_that_only_sends_its_ringing_tone_rings() -> None:
+    """SIP 183 and never 180, as many trunks answer a call out."""
+    pbx = Pbx()
+    customer = "PJSIP/trunk-00000009"
+    pbx.new(C, of=C, number="303")
+    pbx.new(customer, of=C)
+    pbx.say("DialBegin", C, customer, DialString="0671234567@trunk")
+    pbx.say("DialState", C, customer, DialStatus="PROGRESS")
+
+    assert pbx.call.status == "ringing"
