@@ -246,10 +246,14 @@ def pair(one: str, other: str) -> str:
 
 
 def _originator(fields: Fields) -> str | None:
-    """Who rings this leg; Channel-Call-UUID names the leg itself until they are bridged."""
+    """Who rings this leg; Channel-Call-UUID names the leg itself until they are bridged.
+
+    mod_callcenter rings an agent by itself, and names the caller in a variable only.
+    """
     if fields.get("Other-Type") == "originator" and fields.get("Other-Leg-Unique-ID"):
         return fields["Other-Leg-Unique-ID"]
-    return fields.get("variable_originator") or None
+    named = (fields.get(f"variable_{name}") for name in ("originator", "cc_member_session_uuid"))
+    return next((found for found in named if found), None)
 
 
 def _time(fields: Fields, received_at: datetime) -> tuple[datetime, TimeQuality]:
