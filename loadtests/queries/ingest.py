@@ -245,7 +245,22 @@ async def fill(conn: Conn, events: int) -> None:
 async def settle(conn: Conn) -> None:
     """Tell the planner what there is, and let nothing that was written before cost later."""
     await conn.execute("-- ingest.settle\nVACUUM (ANALYZE)", timeout=600)
+    await checkpoint(conn)
+
+
+async def checkpoint(conn: Conn) -> None:
+    """Write what was changed: whatever is measured next begins alike."""
     await conn.execute("-- ingest.checkpoint\nCHECKPOINT", timeout=600)
+
+
+async def make_database(conn: Conn, name: str) -> None:
+    """Make an empty database beside this one."""
+    await conn.execute(f'-- ingest.make_database\nCREATE DATABASE "{name}" TEMPLATE template0')
+
+
+async def drop_database(conn: Conn, name: str) -> None:
+    """Remove it again, whoever is still connected."""
+    await conn.execute(f'-- ingest.drop_database\nDROP DATABASE "{name}" WITH (FORCE)')
 
 
 async def stored(conn: Conn, source: str) -> tuple[int, int]:

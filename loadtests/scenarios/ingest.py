@@ -3,13 +3,14 @@
 In turns on one PostgreSQL: raw COPY into a table like call_events, the product's store with
 batches of 100, 1,000 and 5,000, signed posts to a gateway, and a transaction of statements for each
 event. Then the memory of the worker over a million posted events, and what an event costs when
-there are five million already.
+there are five million already and when there are none, in turns on two databases.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import statistics
 import time
 from collections import defaultdict
@@ -88,10 +89,10 @@ class Bench:
 
         return way
 
-    def store(self, size: int) -> Way:
+    def store(self, size: int, *, into: db.Pool | None = None) -> Way:
         """Let the product store: known or new, which call, what it is now, COMMIT."""
         maker, source = Maker(next(self._seeds)), f"store{size}"
-        store = Store(self.pool, settings=IngestSettings(), metrics=IngestMetrics())
+        store = Store(into or self.pool, settings=IngestSettings(), metrics=IngestMetrics())
 
         async def way(seconds: float) -> float:
             stored, took = 0, 0.0
@@ -195,20 +196,17 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
 async def _measure(gateway: OwnGateway, options: Options) -> Result:
     rows, seconds = options.rows or ROWS, options.seconds or TURN_S
     async with _bench(gateway) as bench:
-        few = await _cost(bench, seconds)
         rates = await _turns(bench, seconds)
         memory = await _memory(bench, min(REMEMBERED, rows // 5))
         await bench.check()
         there = await _grow(bench, rows)
-        many = await _cost(bench, seconds)
+        async with _empty(gateway.database_url) as empty:
+            us = await _cost(bench, {"at_0": empty, f"at_{there}": bench.pool}, seconds)
         rate = {name: statistics.median(found) for name, found in rates.items()}
         figures: dict[str, Figure | dict[str, Figure]] = {
             "events_per_s": {name: round(value) for name, value in rate.items()},
-            "growth": round(many["store_1000"] / few["store_1000"], 3),
-            "us_per_event": {
-                **{f"{name}_at_0": round(us, 1) for name, us in few.items()},
-                **{f"{name}_at_{there}": round(us, 1) for name, us in many.items()},
-            },
+            "growth": round(us[f"at_{there}"] / us["at_0"], 3),
+            "us_per_event": {name: round(value, 1) for name, value in us.items()},
             "memory": memory,
             "store_1000_per_raw_copy": round(rate["store_1000"] / rate["raw_copy"], 3),
             "webhook_per_query_per_event": round(rate["webhook"] / rate["query_per_event"], 1),
@@ -267,14 +265,36 @@ async def _memory(bench: Bench, events: int) -> dict[str, Figure]:
     }
 
 
-async def _cost(bench: Bench, seconds: float) -> dict[str, float]:
-    """Return microseconds an event, of the store and of COPY alone, as things are now."""
+@asynccontextmanager
+async def _empty(database_url: str) -> AsyncIterator[db.Pool]:
+    """Give a database like the other, on the same server, with nothing in it."""
+    name = "loadtest_empty"
+    plain = await asyncpg.connect(database_url)
+    try:
+        await queries.make_database(plain, name)
+        empty = re.sub(r"/[^/?]*(\?|$)", rf"/{name}\1", database_url, count=1)
+        conn = await asyncpg.connect(empty)
+        try:
+            await db.migrate(conn)
+            await quiet.no_autovacuum(conn)
+        finally:
+            await conn.close()
+        async with await db.open_pool(empty, application_name="loadtests", max_size=1) as pool:
+            yield pool
+        await queries.drop_database(plain, name)
+    finally:
+        await plain.close()
+
+
+async def _cost(bench: Bench, pools: dict[str, db.Pool], seconds: float) -> dict[str, float]:
+    """Return microseconds an event into each of the databases, in turns, as things are now."""
     await queries.settle(bench.plain)
-    ways = {"store_1000": bench.store(1_000), "raw_copy": bench.raw(1_000)}
+    ways = {name: bench.store(1_000, into=pool) for name, pool in pools.items()}
     took: dict[str, list[float]] = defaultdict(list)
     for way in ways.values():
         await way(seconds / 10)
     for _ in range(TURNS):
+        await queries.checkpoint(bench.plain)
         for name, way in ways.items():
             took[name].append(1e6 / await way(seconds))
     return {name: statistics.median(found) for name, found in took.items()}
