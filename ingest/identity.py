@@ -47,10 +47,11 @@ class Joined:
 
     def join(self, keys: Iterable[Key]) -> None:
         """Declare that these keys belong together."""
-        first, *rest = keys
-        self.root(first)
-        for key in rest:
-            self._above[self.root(key)] = self.root(first)
+        first: Key | None = None
+        for key in keys:
+            root = self.root(key)
+            first = first or root
+            self._above[root] = first
 
     def sets(self) -> list[list[Key]]:
         """Return every set, its keys in the order they were seen."""
@@ -107,14 +108,15 @@ async def _choose(
     conn: Conn, joined: Joined, known: dict[Key, UUID]
 ) -> tuple[dict[Key, UUID], dict[UUID, UUID]]:
     """Give each set of keys one call. Sets that meet in a known call are one set."""
+    first_of: dict[UUID, Key] = {}
     for key, call in known.items():
-        joined.join([key, ("", str(call))])
+        joined.join((first_of.setdefault(call, key), key))
     chosen: dict[Key, UUID] = {}
     merged: dict[UUID, UUID] = {}
     for members in joined.sets():
-        calls = {UUID(key) for source, key in members if not source}
+        calls = {known[key] for key in members if key in known}
         call = await _first_of(conn, calls) if calls else uuid7()
-        chosen |= {key: call for key in members if key[0]}
+        chosen |= dict.fromkeys(members, call)
         merged |= {other: call for other in calls if other != call}
     return chosen, merged
 
