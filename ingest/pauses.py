@@ -9,8 +9,8 @@ some at a time, and others have their turn.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -32,12 +32,16 @@ TOGETHER = 10
 
 @dataclass(frozen=True, slots=True)
 class AgentChange:
-    """A committed change of what is known of one telephone."""
+    """Something new was told of one telephone, and is committed."""
 
     source: str
     extension: str
     queues: frozenset[str]
     """The queues that it concerns: those told of, or all that it is known in."""
+    since: datetime | None = None
+    """The earliest time of what is new; None: nobody knows what is."""
+    stands: bool = False
+    """It came late: nothing else stands than before."""
 
 
 @dataclass(slots=True)
@@ -114,29 +118,35 @@ def _reason(event: CallEvent) -> str | None:
 
 async def refold(conn: Conn, new: Iterable[CallEvent]) -> list[AgentChange]:
     """Fold the telephones of new events; save and return those that changed. The caller commits."""
-    fresh = Counter(_telephones(new))
+    fresh: dict[Telephone, list[datetime]] = defaultdict(list)
+    for event in _of_agents(new):
+        fresh[event.source, event.extension or ""].append(event.occurred_at)
     telephones = sorted(fresh)
     changes: list[AgentChange] = []
     for first in range(0, len(telephones), TOGETHER):
-        some = telephones[first : first + TOGETHER]
-        changes += await _refold(conn, {one: MOST_EVENTS + fresh[one] for one in some})
+        changes += await _refold(
+            conn, {one: fresh[one] for one in telephones[first : first + TOGETHER]}
+        )
         await asyncio.sleep(0)  # others have their turn
     return changes
 
 
-async def _refold(conn: Conn, telephones: Mapping[Telephone, int]) -> list[AgentChange]:
-    """Fold these telephones, each from so many of its newest events."""
+async def _refold(
+    conn: Conn, telephones: Mapping[Telephone, Collection[datetime]]
+) -> list[AgentChange]:
+    """Fold these telephones, each from what is new (its times are given) and some before that."""
     known = await queries.load(conn, list(telephones))
-    told = await queries.events(conn, telephones)
+    counts = {telephone: MOST_EVENTS + len(times) for telephone, times in telephones.items()}
+    told = await queries.events(conn, counts)
     changes: list[AgentChange] = []
     written: list[AgentMark] = []
     for telephone in telephones:
         before = known.get(telephone, {})
         after = standing(told.get(telephone, ()), before)
         changed = [mark for queue, mark in after.items() if mark != before.get(queue)]
-        if changed:
-            written += changed
-            changes.append(_change(telephone, changed, after))
+        written += changed
+        # What came late changes nothing that stands, but what was counted of its day.
+        changes.append(_change(telephone, changed, after, min(telephones[telephone])))
     if written:
         await queries.save(conn, written)
     return changes
@@ -144,19 +154,22 @@ async def _refold(conn: Conn, telephones: Mapping[Telephone, int]) -> list[Agent
 
 async def current(conn: Conn, events: Iterable[CallEvent]) -> list[AgentChange]:
     """Return the telephones of a batch as if they had changed: nobody knows whether they did."""
-    known = await queries.load(conn, sorted(set(_telephones(events))))
+    telephones = {(event.source, event.extension or "") for event in _of_agents(events)}
+    known = await queries.load(conn, sorted(telephones))
     return [_change(telephone, marks.values(), marks) for telephone, marks in known.items()]
 
 
-def _telephones(events: Iterable[CallEvent]) -> Iterator[Telephone]:
-    """Return the telephones that these events say something of."""
-    return ((e.source, e.extension) for e in events if e.extension and e.type in AGENT_EVENTS)
+def _of_agents(events: Iterable[CallEvent]) -> Iterator[CallEvent]:
+    return (e for e in events if e.extension and e.type in AGENT_EVENTS)
 
 
 def _change(
-    telephone: Telephone, changed: Iterable[AgentMark], known: Mapping[str, AgentMark]
+    telephone: Telephone,
+    changed: Iterable[AgentMark],
+    known: Mapping[str, AgentMark],
+    since: datetime | None = None,
 ) -> AgentChange:
     queues = {mark.queue for mark in changed}
     if EVERYWHERE in queues:
-        queues = set(known)
-    return AgentChange(*telephone, frozenset(queues - {EVERYWHERE}))
+        queues |= set(known)
+    return AgentChange(*telephone, frozenset(queues - {EVERYWHERE}), since, stands=not queues)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -12,6 +13,9 @@ from gateway.errors import GatewayError, Invalid, Malformed, UnknownCommand
 from gateway.protocol import COMMANDS
 
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+OF_PYDANTIC = re.compile(r"[\[(]")
+"""In a path: the kind of a union that was tried, which is not a field."""
 
 NAMED_BY_US = dict.fromkeys(
     ("unexpected_keyword_argument", "extra_forbidden"), "There is no such field."
@@ -77,7 +81,9 @@ def invalid(error: ValidationError) -> Invalid:
     """Turn pydantic's complaint into ours: the first field that is wrong, and why."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     path = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]
+        f"[{part}]" if isinstance(part, int) else f".{part}"
+        for part in first["loc"]
+        if isinstance(part, int) or not OF_PYDANTIC.search(part)
     ).lstrip(".")
     return Invalid(words(first["type"], first["msg"]), path=path[:200] or None)
 

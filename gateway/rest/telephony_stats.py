@@ -22,6 +22,9 @@ from gateway.telephony.stats import Kind, Wanted
 router = APIRouter(prefix="/v1/telephony/stats", tags=["telephony"], route_class=StrictRoute)
 
 Form = Annotated[Literal["json", "csv"], Query(alias="format")]
+Lines = Annotated[Literal["figures", "hours"], Query()]
+NAMES = {"figures": "overview"}
+"""Table → its file, where that has another name."""
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is run by spreadsheets; names come from a PBX."""
 
@@ -63,37 +66,42 @@ What = Annotated[Wanted, Depends(wanted)]
 
 
 @router.get("/overview", response_model=StatsOverview)
-async def overview(asking: Asking, what: What, form: Form = "json") -> Response:
-    """Count all calls of this time: answered, waited, talked, hours of the week (stats.view)."""
-    return await _answer(asking, "overview", what, form)
+async def overview(
+    asking: Asking, what: What, form: Form = "json", lines: Lines = "figures"
+) -> Response:
+    """Count all calls of this time: answered, waited, talked, hours of the week (stats.view).
+
+    As CSV it is one line of figures, or with `lines=hours` a line for each hour of the week.
+    """
+    return await _answer(asking, "overview", what, form, table=lines)
 
 
 @router.get("/agents", response_model=StatsAgents)
 async def agents(asking: Asking, what: What, form: Form = "json") -> Response:
     """Say what each agent did on the telephone in this time; needs stats.view."""
-    return await _answer(asking, "agents", what, form)
+    return await _answer(asking, "agents", what, form, table="agents")
 
 
 @router.get("/queues", response_model=StatsQueues)
 async def queues(asking: Asking, what: What, form: Form = "json") -> Response:
     """Say how waiting went in each queue in this time; needs stats.view."""
-    return await _answer(asking, "queues", what, form)
+    return await _answer(asking, "queues", what, form, table="queues")
 
 
-async def _answer(asking: Asking, kind: Kind, what: Wanted, form: str) -> Response:
+async def _answer(asking: Asking, kind: Kind, what: Wanted, form: str, *, table: str) -> Response:
     answer = await stats.read(asking, kind, what)
     if form == "json":
         return Response(answer, media_type="application/json")
     return Response(
-        as_csv(kind, orjson.loads(answer)),
+        as_csv(table, orjson.loads(answer)),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{kind}.csv"'},
+        headers={"Content-Disposition": f'attachment; filename="{NAMES.get(table, table)}.csv"'},
     )
 
 
-def as_csv(kind: Kind, answer: dict[str, Any]) -> str:
-    """Print a line for each agent or queue; the overview is one line. What is null is empty."""
-    rows = [answer] if kind == "overview" else answer[kind]
+def as_csv(table: str, answer: dict[str, Any]) -> str:
+    """Print a line for each agent, queue or hour; `figures` are one. What is null is empty."""
+    rows = [answer] if table == "figures" else answer[table]
     printed = io.StringIO()
     lines = [_flat(row) for row in rows]
     if lines:

@@ -21,7 +21,7 @@ from gateway.db import Conn
 from gateway.protocol import Call, CallEnded, CallOffered, CallRevised, CallUpdated
 from gateway.protocol.codec import encode
 from gateway.telephony import missed
-from gateway.telephony.answers import late_calls
+from gateway.telephony.answers import late_days
 from gateway.telephony.queries import agents as agent_queries
 from gateway.telephony.queries import calls as queries
 from gateway.telephony.queries import lookup
@@ -57,12 +57,18 @@ async def calls_changed(services: Services, changes: Sequence[CallChange]) -> No
             await services.presence.set_on_call(employee_id, str(change.after.id), talking)
     if services.answers is not None:
         began = [change.after.started_at for change in changes]
-        await services.answers.late(late_calls(began, datetime.now(UTC)))
+        await services.answers.late(late_days(began, datetime.now(UTC)))
     missed.wake(services, changes)
 
 
 async def agents_changed(services: Services, changes: Sequence[AgentChange]) -> None:
     """Have those told who logged in, paused or came back, and those who watch their queues."""
+    if services.answers is not None:
+        told = [change.since for change in changes if change.since is not None]
+        await services.answers.late(late_days(told, datetime.now(UTC)))
+    changes = [change for change in changes if not change.stands]
+    if not changes:
+        return
     async with services.connection() as conn:
         own = await lookup.employees(conn, {(one.source, one.extension) for one in changes})
     queues = {queue for change in changes for queue in change.queues}

@@ -11,12 +11,15 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
+
+from gateway.errors import Overloaded
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +29,10 @@ LOCK_S = 20
 LOOK_S = 0.05
 AT_ONCE = 2
 """Of one worker: the other connections stay for those who chat."""
+MOST_WAITING = 10
+"""Different questions that wait for their turn; one more is told to come again."""
+TURN_S = 20.0
+"""Whoever has waited so long for a turn is told to come again, too."""
 
 LATE = "{stats}:late"
 """UTC day → when a call of it last changed late, in milliseconds; days of the last TTL_S."""
@@ -33,66 +40,116 @@ LATE = "{stats}:late"
 Count = Callable[[], Awaitable[bytes]]
 
 
+@dataclass(slots=True)
+class _Question:
+    """What is counted, or waits for its turn."""
+
+    task: asyncio.Task[bytes] = field(init=False)
+    asking: int = 0
+    """How many still want to know."""
+    begun: bool = False
+
+
 class Answers:
     """One worker's, on the Redis that all share."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._counting: dict[str, asyncio.Task[bytes]] = {}
+        self._questions: dict[str, _Question] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._warned = False
 
     async def get(self, key: str, count: Count, *, since: datetime, until: datetime) -> bytes:
-        """Return what was kept under this key, or count it; since and until say of which days."""
+        """Return what was kept under this key, or count it; since and until say of which days.
+
+        Overloaded when too much waits to be counted.
+        """
         name = "{stats}:" + hashlib.sha256(key.encode()).hexdigest()
         days = (since.astimezone(UTC).date().isoformat(), until.astimezone(UTC).date().isoformat())
         if (kept := await self._kept(name, days)) is not None:
             return kept
-        task = self._counting.get(name)
-        if task is None:
-            task = asyncio.create_task(self._once(name, days, count), name="stats")
-            self._counting[name] = task
-            task.add_done_callback(lambda done: self._done(name, done))
-        return await asyncio.shield(task)  # whoever leaves does not take it from the others
+        question = self._questions.get(name) or self._ask(name, days, count)
+        question.asking += 1
+        try:
+            return await asyncio.shield(question.task)  # who leaves takes it from nobody
+        finally:
+            question.asking -= 1
+            if not (question.asking or question.begun):
+                self._forget(name, question)  # nobody wants to know any more
+                question.task.cancel()
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for their turn."""
+        return sum(not one.begun for one in self._questions.values())
 
     async def late(self, began: Iterable[datetime]) -> None:
-        """Forget what was kept about the days on which these calls began."""
+        """Forget what was kept about the days on which these calls, or pauses, began."""
         now_ms = _now_ms()
         days: dict[Any, Any] = {at.astimezone(UTC).date().isoformat(): now_ms for at in began}
         if not days:
             return
         try:
-            async with self._redis.pipeline(transaction=True) as pipe:
+            async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.hset(LATE, mapping=days)
-                pipe.expire(LATE, 2 * TTL_S)
+                pipe.pexpire(LATE, 2 * TTL_S * 1_000)
                 await pipe.execute()
         except (RedisError, OSError) as error:
-            log.debug("stats.not_forgotten", error=type(error).__name__)
+            self._failed("not_forgotten", error)
 
-    def _done(self, name: str, task: asyncio.Task[bytes]) -> None:
-        del self._counting[name]
-        if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody may have waited to the end
+    def _ask(self, name: str, days: tuple[str, str], count: Count) -> _Question:
+        if self.waiting >= MOST_WAITING:
+            raise Overloaded("Too many statistics wait to be counted.", retry_after=TURN_S / 2)
+        question = self._questions[name] = _Question()
+        question.task = task = asyncio.create_task(
+            self._answer(question, name, days, count), name="stats"
+        )
+        task.add_done_callback(lambda _: self._forget(name, question))
+        return question
 
-    async def _once(self, name: str, days: tuple[str, str], count: Count) -> bytes:
-        """Count, unless another worker does: then wait for what it keeps."""
-        lock = f"{name}:lock"
-        deadline = time.monotonic() + LOCK_S
-        mine = await self._lock(lock)
-        while mine is False and time.monotonic() < deadline:
+    def _forget(self, name: str, question: _Question) -> None:
+        if self._questions.get(name) is question:
+            del self._questions[name]
+        if question.task.done() and not question.task.cancelled():
+            question.task.exception()  # whoever waited has it; nobody may have waited to the end
+
+    async def _answer(
+        self, question: _Question, name: str, days: tuple[str, str], count: Count
+    ) -> bytes:
+        """Count when it is our turn, unless another worker does: then wait for what it keeps."""
+        patient_until = time.monotonic() + LOCK_S
+        while True:
+            try:
+                await asyncio.wait_for(self._turns.acquire(), TURN_S)
+            except TimeoutError:
+                raise Overloaded(
+                    "Too many statistics wait to be counted.", retry_after=TURN_S / 2
+                ) from None
+            try:
+                # Only now: a lock taken before the turn could run out while we wait for it.
+                locked_at = time.monotonic()
+                mine = await self._lock(f"{name}:lock")
+                if mine is not False or locked_at > patient_until:
+                    question.begun = True
+                    return await self._counted(name, count, locked_at if mine else None)
+            finally:
+                self._turns.release()
             await asyncio.sleep(LOOK_S)
             if (kept := await self._kept(name, days)) is not None:
                 return kept
-            mine = await self._lock(lock)
+
+    async def _counted(self, name: str, count: Count, locked_at: float | None) -> bytes:
+        """Count; keep the answer and give the lock back if it is ours."""
         try:
             began_ms = _now_ms()
-            async with self._turns:
-                answer = await count()
-            if mine:
+            answer = await count()
+            if locked_at is not None:
                 await self._keep(name, began_ms, answer)
             return answer
         finally:
-            if mine:
-                await self._unlock(lock)
+            # Later it has run out, and may be another worker's.
+            if locked_at is not None and time.monotonic() < locked_at + LOCK_S - 1:
+                await self._unlock(f"{name}:lock")
 
     async def _kept(self, name: str, days: tuple[str, str]) -> bytes | None:
         try:
@@ -100,7 +157,8 @@ class Answers:
                 pipe.get(name)
                 pipe.hgetall(LATE)
                 kept, late = await pipe.execute()
-        except (RedisError, OSError):
+        except (RedisError, OSError) as error:
+            self._failed("not_looked_up", error)
             return None
         if kept is None:
             return None
@@ -114,24 +172,32 @@ class Answers:
         try:
             await self._redis.set(name, b"%d\n%s" % (began_ms, answer), ex=TTL_S)
         except (RedisError, OSError) as error:
-            log.debug("stats.not_kept", error=type(error).__name__)
+            self._failed("not_kept", error)
 
     async def _lock(self, lock: str) -> bool | None:
         """Take the turn to count; None when nobody can say."""
         try:
             return bool(await self._redis.set(lock, b"1", nx=True, ex=LOCK_S))
-        except (RedisError, OSError):
+        except (RedisError, OSError) as error:
+            self._failed("not_locked", error)
             return None
 
     async def _unlock(self, lock: str) -> None:
         try:
             await self._redis.delete(lock)
         except (RedisError, OSError) as error:
-            log.debug("stats.not_unlocked", error=type(error).__name__)
+            self._failed("not_unlocked", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """Note it. A user of Redis without the rights for it is an operator's to mend: once."""
+        denied = isinstance(error, NoPermissionError) and not self._warned
+        self._warned |= denied
+        note = log.warning if denied else log.debug
+        note(f"stats.{what}", error=type(error).__name__, reason=str(error))
 
 
-def late_calls(began: Iterable[datetime], now: datetime) -> list[datetime]:
-    """Return those that began on an earlier day: of today, nothing is kept for long anyway."""
+def late_days(began: Iterable[datetime], now: datetime) -> list[datetime]:
+    """Return those of an earlier day: of today, nothing is kept for long anyway."""
     today = now.astimezone(UTC).date()
     return [at for at in began if at.astimezone(UTC).date() < today]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.telephony import stats
-from ingest import shift
+from ingest import parse_events, shift
 from tests.calls import ANSWERED, NO_ANSWER_THEN_NEXT, play, recorded
 from tests.desk import OKSANA, PETRO, Desk
 
@@ -141,6 +141,27 @@ async def test_a_late_event_ends_what_was_kept_of_its_day_and_of_no_other(desk: 
     assert (await ask(desk, "overview", **other))["calls"] == 0, "kept, as nobody told us"
 
 
+async def test_a_late_wrap_up_ends_what_was_kept_of_its_day(desk: Desk) -> None:
+    """It changes nothing that stands now, and still what was counted."""
+    began = (datetime.now(UTC) - timedelta(days=7)).replace(microsecond=0)
+    its: dict[str, Any] = {"since": (began - timedelta(hours=1)).isoformat(),
+                           "until": (began + timedelta(hours=1)).isoformat()}  # fmt: skip
+    pipeline = desk.nodes[1].app.state.gateway.pipeline
+
+    def told(kind: str, at: datetime) -> dict[str, Any]:
+        return {"type": kind, "occurred_at": at.isoformat(), "extension": "101",
+                "attrs": {"reason": "wrapup"}}  # fmt: skip
+
+    now = [told("agent.paused", datetime.now(UTC))]
+    await pipeline.submit(parse_events(now, source="main").events)
+    assert (await ask(desk, "overview", **its))["handling"]["wrap_ms"] == 0
+
+    late = [told("agent.paused", began), told("agent.unpaused", began + timedelta(seconds=30))]
+    await pipeline.submit(parse_events(late, source="main").events)
+
+    assert (await ask(desk, "overview", **its))["handling"]["wrap_ms"] == 30_000
+
+
 async def test_hours_in_which_a_pbx_was_not_heard_are_marked(desk: Desk) -> None:
     """Figures that may be too low say so."""
     await desk.sql(
@@ -175,3 +196,31 @@ async def test_a_spreadsheet_gets_a_line_for_each_and_runs_nothing(desk: Desk) -
             assert row["queue"] == '\'=1+1,"x"'
             assert row["service.answered"] == "1"
             assert row["service.abandonment_rate"] == "0.0"
+    hours = await http.get(f"{PATH}/overview", params={**asked, "lines": "hours"})
+    assert 'filename="hours.csv"' in hours.headers["content-disposition"]
+    cells = list(csv.DictReader(io.StringIO(hours.text)))
+    assert {"weekday", "hour", "calls", "per_hour"} <= cells[0].keys()
+    assert sum(int(cell["calls"]) for cell in cells) == 1
+
+
+@pytest.mark.parametrize("tz", ["localtime", "Factory", "posixrules", "Mars/Olympus", "right/UTC"])
+async def test_only_zones_that_all_machines_know_are_taken(desk: Desk, tz: str) -> None:
+    """What this machine happens to have is none."""
+    http = desk.http(await director(desk))
+
+    answer = await http.get(f"{PATH}/overview", params={"tz": tz})
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["path"] == "tz"
+
+
+async def test_counting_for_too_long_says_what_to_do(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was written that may be stored or not."""
+    monkeypatch.setattr(stats, "STATEMENT_S", 0.0)
+
+    answer = await desk.http(await director(desk)).get(f"{PATH}/agents")
+
+    assert answer.status_code == 503
+    assert answer.json()["error"]["message"] == stats.TOO_LONG

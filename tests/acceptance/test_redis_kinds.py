@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import redis
 
 from gateway.protocol import MessageCreated, PresenceChanged, PresenceSet, PresenceWatch
 from tests.cluster import Cluster
-from tests.desk import OKSANA, PETRO, Desk, eventually
+from tests.desk import DIRECTOR, OKSANA, PETRO, Desk, eventually
 from tests.docs.pages import OPERATIONS
 from tests.tls import Authority, tls_door
 
 PASSWORD = "a-password"
+STATISTICS = "/v1/telephony/stats/overview?since=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z"
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 ACL = re.findall(r"^ACL SETUSER .*$", OPERATIONS, re.MULTILINE)
 """The lines that operators are told to use: of one server, and of a cluster's."""
 
@@ -62,6 +65,12 @@ async def nodes_know_each_other(desk: Desk, **settings: Any) -> None:
     await oksana.request(PresenceSet(status="busy", text=None))
     while (await petro.next(PresenceChanged)).presences[0].status != "busy":
         pass
+
+    for _ in range(2):  # counted, kept, and found
+        asked = await desk.http(DIRECTOR).get(STATISTICS)
+        assert asked.status_code == 200, asked.text
+    assert one.services.answers is not None
+    await one.services.answers.late([LONG_AGO])
 
     assert one.ledger is not None
     await one.ledger.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from gateway.telephony.answers import Answers, late_calls
+from gateway.errors import Overloaded
+from gateway.telephony.answers import AT_ONCE, MOST_WAITING, Answers, late_days
+from tests.desk import eventually
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 UNTIL = SINCE + timedelta(days=1)
@@ -63,6 +66,40 @@ async def test_who_leaves_does_not_take_the_answer_from_the_others(nowhere: Redi
     assert await second == b"counted"
 
 
+async def test_what_nobody_waits_for_any_more_is_not_counted(nowhere: Redis) -> None:
+    """Everybody left before its turn came; who asks next is counted for."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    counted: list[str] = []
+
+    def counting(name: str) -> Callable[[], Awaitable[bytes]]:
+        async def count() -> bytes:
+            counted.append(name)
+            begun.set()
+            await go_on.wait()
+            return name.encode()
+
+        return count
+
+    def ask(name: str) -> asyncio.Task[bytes]:
+        return asyncio.create_task(answers.get(name, counting(name), since=SINCE, until=UNTIL))
+
+    answers = Answers(nowhere)
+    first = [ask(f"first {number}") for number in range(AT_ONCE)]
+    await begun.wait()
+    gone = [ask(f"gone {number}") for number in range(MOST_WAITING)]
+    await eventually(lambda: answers.waiting == MOST_WAITING)
+    with pytest.raises(Overloaded):
+        await answers.get("too much", counting("too much"), since=SINCE, until=UNTIL)
+    for task in gone:
+        task.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    last = ask("last")
+    go_on.set()
+
+    assert [await task for task in (*first, last)] == [b"first 0", b"first 1", b"last"]
+    assert sorted(counted) == ["first 0", "first 1", "last"]
+
+
 async def test_a_count_that_fails_is_not_kept(nowhere: Redis) -> None:
     """Everyone who waited hears of it, and the next one tries again."""
 
@@ -83,4 +120,4 @@ def test_only_calls_of_earlier_days_come_late() -> None:
     """Of today nothing is kept for longer than a minute anyway."""
     now = datetime(2026, 1, 2, 0, 30, tzinfo=UTC)
 
-    assert late_calls([now, now - timedelta(hours=1)], now) == [now - timedelta(hours=1)]
+    assert late_days([now, now - timedelta(hours=1)], now) == [now - timedelta(hours=1)]
