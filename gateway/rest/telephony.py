@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from gateway import commands
 from gateway.errors import Invalid, SignatureInvalid, TooMany
 from gateway.pbx_settings import TwilioPbx
-from gateway.protocol import CallList, CallPage, codec
+from gateway.protocol import CallList, CallPage
 from gateway.protocol.calls import Direction, Outcome
 from gateway.protocol.codec import validate
 from gateway.protocol.frame import frame
@@ -111,7 +111,7 @@ async def take_events(
     ):
         log.warning("webhook.refused", source=source)
         raise SignatureInvalid
-    events = codec.parse(body)
+    events = webhook.read(body)
     if not isinstance(events, list):
         raise Invalid("The body is an array of events.")
     if len(events) > parts.settings.max_webhook_events:

@@ -5,10 +5,12 @@ rest/telephony ─▶ webhook ─▶ ingest's pipeline; the answer comes after t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.errors import DatabaseUnavailable, Draining, IngestBusy, TooMany
+from gateway.errors import DatabaseUnavailable, Draining, IngestBusy, Malformed, TooMany
+from gateway.protocol import codec
 from ingest import (
     Busy,
     CallEvent,
@@ -21,6 +23,11 @@ from ingest import (
     parse_events,
     verify,
 )
+
+DEEPEST = 1_024
+"""Brackets within brackets, as codec.parse bounds them."""
+LONGEST_INT = 19
+"""Digits of a number that is read exactly; none of ours needs more than 10."""
 
 
 def is_signed(
@@ -45,6 +52,47 @@ def is_signed(
         )
     except SignatureInvalid:
         return False
+    return True
+
+
+def read(body: bytes) -> Any:
+    """Read JSON as codec.parse does; a text with half a character, or bad UTF-8, comes as it is.
+
+    So it costs the event that holds it, which parse_events refuses, and not the whole batch.
+    """
+    try:
+        return codec.parse(body)
+    except Malformed:
+        try:
+            text = body.decode("utf-8", "surrogateescape")
+            value = json.loads(text, parse_constant=_refuse, parse_int=_whole)
+        except (ValueError, RecursionError):
+            value = None
+        if value is None or _is_deep(value):
+            raise
+        return value
+
+
+def _refuse(constant: str) -> Any:
+    """Refuse NaN and Infinity, which JSON does not have."""
+    raise ValueError(constant)
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INT else float(digits)
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
     return True
 
 

@@ -1,0 +1,69 @@
+"""What a PBX posts that is not in order: it costs the event that holds it, and no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import orjson
+
+from tests.calls import ringing, signed
+from tests.desk import Desk
+
+EVENTS = "/v1/telephony/events"
+
+
+async def post(desk: Desk, body: bytes) -> httpx2.Response:
+    return await desk.http().post(EVENTS, content=body, headers=signed(body))
+
+
+def array(*items: bytes | dict[str, Any]) -> bytes:
+    """Print a batch; bytes are printed already."""
+    printed = (item if isinstance(item, bytes) else orjson.dumps(item) for item in items)
+    return b"[" + b",".join(printed) + b"]"
+
+
+SPOILT = {
+    "half a character": rb'"\ud83d"',
+    "two halves the wrong way round": rb'"\ude00\ud83d"',
+    "half a character in UTF-8": b'"\xed\xa0\xbd"',
+    "a name in another encoding": b'"' + "Андрій".encode("cp1251") + b'"',
+    "a number beyond all floats": b"1e400",
+    "5,000 digits": b"9" * 5_000,
+}
+
+
+async def test_what_a_strict_parser_refuses_costs_one_event(desk: Desk) -> None:
+    """The event that holds it is refused as invalid; those around it are stored, as they are."""
+    answers = {}
+    for number, (what, name) in enumerate(SPOILT.items()):
+        fine = [{**ringing(n), "attrs": {"name": "Оля 😀"}} for n in (3 * number, 3 * number + 2)]
+        spoilt = orjson.dumps({**ringing(3 * number + 1), "attrs": {"name": "?"}})
+        body = array(fine[0], spoilt.replace(b'"?"', name), fine[1])
+        answers[what] = (await post(desk, body)).json()
+
+    stored = await desk.sql("SELECT attrs->>'name' AS name FROM realtime.call_events")
+    for what, taken in answers.items():
+        assert taken.get("accepted") == 2, (what, taken)
+        refused = [(one["index"], one["code"]) for one in taken["rejected"]]
+        assert refused == [(1, "event.invalid")], what
+    assert [row["name"] for row in stored] == ["Оля 😀"] * 2 * len(SPOILT)
+
+
+NO_JSON = {
+    "NaN": rb'["\ud83d",NaN]',
+    "minus infinity": rb'["\ud83d",-Infinity]',
+    "half a body": rb'["\ud83d",',
+    "UTF-16": '["a"]'.encode("utf-16"),
+    "900 brackets too many": rb'["\ud83d",' + b"[" * 1_900 + b"]" * 1_901,
+    "500,000 brackets": rb'["\ud83d",' + b"[" * 500_000,
+}
+
+
+async def test_what_is_no_json_is_refused_whole(desk: Desk) -> None:
+    """Patience with a text is no patience with a body: nor does depth beyond bounds pass."""
+    answers = {what: await post(desk, body) for what, body in NO_JSON.items()}
+
+    refusals = {what: (one.status_code, one.json()) for what, one in answers.items()}
+    codes = {what: (status, body["error"]["code"]) for what, (status, body) in refusals.items()}
+    assert codes == dict.fromkeys(NO_JSON, (400, "frame.malformed"))
