@@ -42,7 +42,7 @@ async def take(
     except NotACallback as error:
         raise Invalid(f"{error}.") from None
     receipt = await webhook.submit(pipeline, events)
-    return {"accepted": receipt.accepted, "duplicates": receipt.duplicates, "rejected": []}
+    return webhook.answer(receipt, receipt.rejected)
 
 
 def _fields(body: bytes) -> list[tuple[str, str]]:

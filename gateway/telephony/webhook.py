@@ -6,7 +6,8 @@ rest/telephony ─▶ webhook ─▶ ingest's pipeline; the answer comes after t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from gateway.errors import DatabaseUnavailable, Draining, IngestBusy, Malformed, TooMany
@@ -17,6 +18,7 @@ from ingest import (
     Closed,
     Pipeline,
     Receipt,
+    Rejected,
     SignatureInvalid,
     TooManyEvents,
     Unavailable,
@@ -100,15 +102,16 @@ async def take(pipeline: Pipeline, source: str, items: list[Any], *, region: str
     """Store what is valid and say what was not; returns when it is committed."""
     parsed = parse_events(items, source=source, region=region)
     receipt = await submit(pipeline, parsed.events)
-    rejected = [(item.index, item) for item in parsed.rejected]
-    rejected += [(parsed.indexes[item.index], item) for item in receipt.rejected]
+    rejected = [replace(one, index=parsed.indexes[one.index]) for one in receipt.rejected]
+    return answer(receipt, parsed.rejected + rejected)
+
+
+def answer(receipt: Receipt, rejected: Iterable[Rejected]) -> dict[str, Any]:
+    """Say what became of each event that was handed in."""
     return {
         "accepted": receipt.accepted,
         "duplicates": receipt.duplicates,
-        "rejected": [
-            {"index": index, "code": item.code, "message": item.message}
-            for index, item in sorted(rejected, key=lambda pair: pair[0])
-        ],
+        "rejected": [asdict(one) for one in sorted(rejected, key=lambda one: one.index)],
     }
 
 

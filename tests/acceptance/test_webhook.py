@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import httpx2
 import orjson
 
+from ingest import sign_twilio
 from tests.calls import ringing, signed
 from tests.desk import Desk
 
 EVENTS = "/v1/telephony/events"
+TOLD = "https://gateway.example.com/v1/telephony/twilio/cloud"
+TWILIO = {"cloud": {"kind": "twilio", "url": TOLD, "tokens": ["a token"]}}
 
 
 async def post(desk: Desk, body: bytes) -> httpx2.Response:
     return await desk.http().post(EVENTS, content=body, headers=signed(body))
+
+
+async def call_back(desk: Desk, **fields: str) -> httpx2.Response:
+    """Post a status callback of a call that came in, as Twilio does; fields change it."""
+    said = {
+        "CallSid": "CA1", "Direction": "inbound", "From": "+380671234567", "To": "+380441234567",
+        "CallStatus": "ringing", "Timestamp": format_datetime(datetime.now(UTC)),
+        "SequenceNumber": "1",
+    } | fields  # fmt: skip
+    signature = sign_twilio(TOLD, list(said.items()), token="a token")
+    return await desk.http().post(
+        "/v1/telephony/twilio/cloud", data=said, headers={"X-Twilio-Signature": signature}
+    )
 
 
 def array(*items: bytes | dict[str, Any]) -> bytes:
@@ -67,3 +85,22 @@ async def test_what_is_no_json_is_refused_whole(desk: Desk) -> None:
     refusals = {what: (one.status_code, one.json()) for what, one in answers.items()}
     codes = {what: (status, body["error"]["code"]) for what, (status, body) in refusals.items()}
     assert codes == dict.fromkeys(NO_JSON, (400, "frame.malformed"))
+
+
+async def test_a_callback_whose_event_cannot_be_stored_says_so(empty_desk: Desk) -> None:
+    """Each of its events is accepted, a duplicate or rejected; none is neither."""
+    await empty_desk.start_node(pbxs=TWILIO)
+    await empty_desk.sql(
+        "ALTER TABLE realtime.call_events ADD CONSTRAINT odd CHECK (type <> 'leg.answered')"
+    )
+
+    taken = (
+        await call_back(
+            empty_desk, CallSid="CA2", ParentCallSid="CA1", CallStatus="in-progress",
+            Direction="outbound-dial", To="client:101",
+        )
+    ).json()  # fmt: skip
+
+    (rejected,) = taken["rejected"]
+    assert (taken["accepted"], taken["duplicates"]) == (4, 0)
+    assert (rejected["index"], rejected["code"]) == (2, "event.failed")
