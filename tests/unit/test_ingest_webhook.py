@@ -52,6 +52,18 @@ def test_an_event_in_order_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    "time",
+    ["2026-11-22T19:59:00Z", "2026-11-22t19:59:00z", "2026-11-22 19:59:00Z",
+     "2026-11-22T21:59:00+02:00", "2026-11-22T19:59:00-00:00", "2026-11-22T19:59:00.000000999Z"],
+)  # fmt: skip
+def test_every_way_that_rfc_3339_writes_a_time_is_read(time: str) -> None:
+    """Small letters, a space, any number of decimals: microseconds are kept."""
+    (event,) = parse_events([item(occurred_at=time)], source="pbx", now=NOW).events
+
+    assert event.occurred_at == datetime(2026, 11, 22, 19, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
     ("wrong", "code"),
     [
         (None, "event.invalid"),
@@ -64,6 +76,18 @@ def test_an_event_in_order_is_taken_as_it_is() -> None:
         (item(occurred_at="yesterday"), "event.bad_time"),
         (item(occurred_at=1795377152), "event.bad_time"),
         (item(occurred_at="2026-11-22T19:59:00"), "event.bad_time"),
+        (item(occurred_at="2026-W47-7T19:59:00Z"), "event.bad_time"),
+        (item(occurred_at="20261122T195900Z"), "event.bad_time"),
+        (item(occurred_at="2026-11-22T195900Z"), "event.bad_time"),
+        (item(occurred_at="2026-11-22T19:59Z"), "event.bad_time"),
+        (item(occurred_at="2026-11-22T19Z"), "event.bad_time"),
+        (item(occurred_at="2026-11-22T19:59:00,5Z"), "event.bad_time"),
+        (item(occurred_at="2026-11-22T19:59:00.Z"), "event.bad_time"),
+        (item(occurred_at="2026-11-22T19:59:00+0200"), "event.bad_time"),
+        (item(occurred_at="2026-11-22T19:59:00+02:00:30"), "event.bad_time"),
+        (item(occurred_at="2026-11-22x19:59:00Z"), "event.bad_time"),
+        (item(occurred_at="2026-11-22T19:59:00Z\n"), "event.bad_time"),
+        (item(occurred_at="٢026-11-22T19:59:00Z"), "event.bad_time"),
         (item(occurred_at="1970-01-01T00:00:00Z"), "event.bad_time"),
         (item(occurred_at="2027-11-22T00:00:00Z"), "event.bad_time"),
         (item(occurred_at="0001-01-01T00:00:00+23:59"), "event.bad_time"),
