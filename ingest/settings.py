@@ -43,6 +43,7 @@ class IngestSettings:
 
     months_ahead: int = 2
     keep_months: int = 13
-    """Events older than this are dropped by whole partitions and no longer accepted."""
+    """Events older than this are dropped by whole partitions. Posted ones are refused after 366
+    days (normalise.numbers.PAST), so that none comes when its month is gone."""
 
     housekeeping_s: float = 3_600.0

@@ -156,6 +156,13 @@ def test_retention_bounds_how_late_an_event_may_come() -> None:
     assert parsed.indexes == [1]
 
 
+def test_what_is_posted_is_at_most_366_days_old() -> None:
+    """As documented; its month is kept for longer."""
+    old, fresh = (item(occurred_at=(NOW - timedelta(days=n)).isoformat()) for n in (367, 366))
+
+    assert parse_events([old, fresh], source="pbx", now=NOW).indexes == [1]
+
+
 def test_a_whole_call_can_be_posted() -> None:
     """Started, queue, one telephone, answered, ended: by a PBX that is no Asterisk."""
     at = [(NOW - timedelta(seconds=60 - second)).isoformat() for second in range(30)]
