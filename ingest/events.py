@@ -51,6 +51,9 @@ EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
 TimeQuality = Literal["pbx", "received", "derived"]
 """Who looked at the clock: the PBX, we on receipt, or nobody (worked out from something else)."""
 
+WEBHOOK = "webhook"
+"""The native type of what was posted as JSON."""
+
 NAMESPACE = UUID("5c0b6b0e-6a0e-5a6e-9d0f-0f1f6d5f7a11")
 """Under which event ids are derived; changing it would make every repeat look new."""
 
@@ -76,9 +79,14 @@ class CallEvent:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Native ids that this event says belong to one call, leg_key first."""
-        bridge = f"bridge:{self.attrs['bridge']}" if self.attrs.get("bridge") else None
-        named = (self.leg_key, self.call_key, self.peer_leg_key, bridge)
+        """Native ids that this event says belong to one call, leg_key first.
+
+        A posted bridge is none when the call is named: `room1` may be the next call's, too.
+        """
+        named = [self.leg_key, self.call_key, self.peer_leg_key]
+        bridge = self.attrs.get("bridge")
+        if bridge and not (self.call_key and self.native_type == WEBHOOK):
+            named.append(f"bridge:{bridge}")
         return tuple(dict.fromkeys(key for key in named if key))
 
     @property

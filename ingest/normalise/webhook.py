@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 
 from ingest.batch import Rejected
-from ingest.events import EVENT_TYPES, CallEvent, EventType, derive_id
+from ingest.events import EVENT_TYPES, WEBHOOK, CallEvent, EventType, derive_id
 from ingest.normalise.numbers import FUTURE, PAST, e164
 from ingest.recordings import LONGEST_PLACE, READY, is_place
 from ingest.recordings import TYPES as RECORDING_TYPES
@@ -133,7 +133,7 @@ class _Reader:
             source=self.source,
             type=event_type,
             occurred_at=self._time(item),
-            native_type="webhook",
+            native_type=WEBHOOK,
             leg_key=keys["leg_key"] or _leg_of_call(event_type, keys["call_key"]),
             call_key=keys["call_key"],
             peer_leg_key=_text(item, "peer_leg_key", LONGEST_KEY),

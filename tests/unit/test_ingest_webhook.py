@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingest.fold import fold
+from ingest.fold import fold, group
 from ingest.normalise.webhook import parse_events
 from tests.unit.call_truth import CALL_ID
 
@@ -188,3 +188,45 @@ def test_a_whole_call_can_be_posted() -> None:
     assert call is not None
     assert (call.outcome, call.answered_extension, call.queue) == ("answered", "101", "sales")
     assert (call.wait_ms, call.talk_ms, call.number_e164) == (5_000, 10_000, "+380671234567")
+
+
+def conversation(call: str, begun: timedelta, **fields: Any) -> list[dict[str, Any]]:
+    """Make a posted call of 101 with a caller, of 10 s, in a bridge that every call names so."""
+    at = [(NOW - begun + timedelta(seconds=second)).isoformat() for second in range(20)]
+    caller, agent = f"{call}-caller", f"{call}-agent"
+    room = {"attrs": {"bridge": "room1"}}
+    told: list[dict[str, Any]] = [
+        {"type": "call.started", "occurred_at": at[0], "leg_key": caller,
+         "attrs": {"direction": "inbound"}},
+        {"type": "offer.started", "occurred_at": at[1], "leg_key": agent, "peer_leg_key": caller,
+         "extension": "101"},
+        {"type": "leg.answered", "occurred_at": at[5], "leg_key": agent},
+        {"type": "bridge.joined", "occurred_at": at[5], "leg_key": agent, **room},
+        {"type": "bridge.joined", "occurred_at": at[5], "leg_key": caller, **room},
+        {"type": "bridge.left", "occurred_at": at[15], "leg_key": caller, **room},
+        {"type": "bridge.left", "occurred_at": at[15], "leg_key": agent, **room},
+        {"type": "leg.ended", "occurred_at": at[15], "leg_key": agent},
+        {"type": "leg.ended", "occurred_at": at[15], "leg_key": caller},
+    ]  # fmt: skip
+    return [{"call_key": call, **one, **fields} for one in told]
+
+
+def test_calls_with_keys_of_their_own_may_use_one_bridge_after_the_other() -> None:
+    """They are two calls, and in each the two talked for 10 s."""
+    posted = conversation("a", timedelta(minutes=9)) + conversation("b", timedelta(minutes=5))
+    events = parse_events(posted, source="pbx", now=NOW).events
+
+    calls = [fold(one, call_id=CALL_ID) for one in group(events)]
+
+    assert [call and (call.outcome, call.talk_ms) for call in calls] == [("answered", 10_000)] * 2
+
+
+def test_a_bridge_joins_legs_that_name_no_call() -> None:
+    """Without call_key nothing else says that who answered talked with the caller."""
+    posted = conversation("a", timedelta(minutes=9), call_key=None, peer_leg_key=None)
+    events = parse_events(posted, source="pbx", now=NOW).events
+
+    (call,) = (fold(one, call_id=CALL_ID) for one in group(events))
+
+    assert call is not None
+    assert (call.outcome, call.talk_ms) == ("answered", 10_000)
