@@ -1,16 +1,26 @@
-"""What an operator says about each PBX that the gateway connects to, or that posts in its own way.
+"""What an operator says about each PBX that the gateway connects to, or that posts.
 
-gateway.settings (GATEWAY_PBXS, as JSON) ─▶ gateway.telephony.pbxs. One class for each kind.
+gateway.settings (GATEWAY_PBXS and GATEWAY_PBX_SECRETS, as JSON) ─▶ gateway.telephony, gateway.rest.
+One class for each kind.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
+from phonenumbers import SUPPORTED_REGIONS
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
@@ -38,6 +48,39 @@ def _is_template(value: str | None) -> str | None:
     return value
 
 
+def _is_region(value: str) -> str:
+    if value not in SUPPORTED_REGIONS:
+        raise ValueError("is no country with telephone numbers (ISO 3166): UA, PL, GB …")
+    return value
+
+
+Region = Annotated[str, AfterValidator(_is_region)]
+
+
+class PostingPbx(BaseModel):
+    """A PBX that posts events; its secrets alone may stand for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secrets: list[SecretStr]
+    region: Region | None = None
+    """Country of its national numbers, if not GATEWAY_PHONE_REGION."""
+
+    @property
+    def plain(self) -> list[str]:
+        """Its secrets, readable."""
+        return [secret.get_secret_value() for secret in self.secrets]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_name(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return {"secrets": value}
+        if not isinstance(value, dict | PostingPbx):
+            raise ValueError('is no list of secrets, nor {"secrets": […], "region": "PL"}')  # noqa: TRY004 (pydantic's)
+        return value
+
+
 class _Pbx(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,7 +91,7 @@ class _Pbx(BaseModel):
     `https://rec.example.com/{path}`; {name} is the path's last part, {id} what the PBX calls the
     recording."""
 
-    region: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
+    region: Region | None = None
     """Country of its national numbers, if not GATEWAY_PHONE_REGION."""
     extension: Annotated[str | None, Field(max_length=500), AfterValidator(_is_pattern)] = None
     """Regular expression whose group 1 is the extension, in a channel's name (at Twilio: in a

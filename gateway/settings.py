@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from gateway.pbx_settings import Pbxs, Zone
+from gateway.pbx_settings import Pbxs, PostingPbx, Region, Zone
 
 ROLES = ("sockets", "ingest", "background")
 DEVICE_KINDS = frozenset({"web", "mobile", "desktop", "softphone", "bot"})
@@ -85,15 +85,16 @@ class Settings(BaseSettings):
     demo: bool = False
     """Serve the demo's sign-in (anyone becomes anyone): for `gateway dev` only."""
 
-    pbx_secrets: dict[str, list[SecretStr]] = Field(default_factory=dict)
-    """PBX name → secrets that sign its webhooks, as JSON: `{"main": ["whsec_…"]}`. Two secrets
-    while one replaces the other."""
+    pbx_secrets: dict[str, PostingPbx] = Field(default_factory=dict)
+    """PBX name → secrets that sign its webhooks, as JSON: `{"main": ["whsec_…"]}`, or with the
+    country of its numbers `{"main": {"secrets": ["whsec_…"], "region": "PL"}}`. Two secrets while
+    one replaces the other."""
     pbxs: Pbxs = Field(default_factory=dict)
     """PBX name → how to reach it, as JSON; docs/telephony.md has the fields of each kind."""
     wallboard_tz: Zone = "UTC"
     """Whose midnight begins a queue's day, unless its watcher names a zone: `Europe/Kyiv`."""
-    phone_region: str = Field(default="UA", pattern=r"^[A-Z]{2}$")
-    """Country whose national numbers the PBX sends (ISO 3166), to make E.164 of them."""
+    phone_region: Region = "UA"
+    """Country whose national numbers a PBX sends that names none of its own (ISO 3166)."""
 
     database_pool: int = Field(default=10, ge=2, le=200)
     """Connections to PostgreSQL per worker."""

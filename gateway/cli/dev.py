@@ -101,17 +101,18 @@ def _servers(stack: ExitStack, settings: Settings) -> dict[str, str]:
         if settings.token_secret
         else keep_secret(state, "token_secret")
     )
-    pbx = {
-        name: [s.get_secret_value() for s in kept] for name, kept in settings.pbx_secrets.items()
+    pbxs: dict[str, dict[str, Any]] = {
+        name: {"secrets": pbx.plain, "region": pbx.region}
+        for name, pbx in settings.pbx_secrets.items()
     }
-    pbx.setdefault("main", [keep_secret(state, "pbx_secret", prefix="whsec_")])
+    pbxs.setdefault("main", {"secrets": [keep_secret(state, "pbx_secret", prefix="whsec_")]})
     kept = {} if settings.s3_bucket else {"GATEWAY_FILES_DIR": str(_files_dir(settings))}
     return {
         **kept,
         "GATEWAY_DATABASE_URL": database_url,
         "GATEWAY_REDIS_URL": redis_url,
         "GATEWAY_TOKEN_SECRET": secret,
-        "GATEWAY_PBX_SECRETS": orjson.dumps(pbx).decode(),
+        "GATEWAY_PBX_SECRETS": orjson.dumps(pbxs).decode(),
     }
 
 

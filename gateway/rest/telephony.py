@@ -101,13 +101,13 @@ async def take_events(
     """
     parts = parts_of(request)
     body = await request.body()
-    secrets = parts.settings.pbx_secrets.get(source, [])
+    pbx = parts.settings.pbx_secrets.get(source)
     if not webhook.is_signed(
         body,
         message_id=webhook_id,
         timestamp=webhook_timestamp,
         signature=webhook_signature,
-        secrets=[secret.get_secret_value() for secret in secrets],
+        secrets=pbx.plain if pbx else [],
     ):
         log.warning("webhook.refused", source=source)
         raise SignatureInvalid
@@ -116,7 +116,8 @@ async def take_events(
         raise Invalid("The body is an array of events.")
     if len(events) > parts.settings.max_webhook_events:
         raise TooMany(f"At most {parts.settings.max_webhook_events} events in one request.")
-    taken = await webhook.take(parts.pipeline, source, events, region=parts.settings.phone_region)
+    region = (pbx and pbx.region) or parts.settings.phone_region
+    taken = await webhook.take(parts.pipeline, source, events, region=region)
     return answer(taken)
 
 

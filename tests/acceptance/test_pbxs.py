@@ -85,6 +85,43 @@ def test_an_unusable_pbx_stops_the_start(
         Settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "wrong"),
+    [
+        ("GATEWAY_PHONE_REGION", "UK", "GB"),
+        ("GATEWAY_PBX_SECRETS", '{"a": {"secrets": ["whsec_s"], "region": "XX"}}', "no country"),
+        ("GATEWAY_PBX_SECRETS", '{"a": {"secrets": ["whsec_s"], "region": "pl"}}', "no country"),
+        ("GATEWAY_PBX_SECRETS", '{"a": {"secrets": ["whsec_s"], "regoin": "PL"}}', "regoin"),
+        ("GATEWAY_PBX_SECRETS", '{"a": {"region": "PL"}}', "secrets"),
+        ("GATEWAY_PBX_SECRETS", '{"a": "whsec_s"}', "list of secrets"),
+        ("GATEWAY_PBXS", '{"a": {"kind": "esl", "host": "h", "secret": "s", "region": "EU"}}',
+         "no country"),
+    ],
+)  # fmt: skip
+def test_an_unknown_region_stops_the_start(
+    name: str, said: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A region that no number can be read in is named before any call is stored without."""
+    monkeypatch.setenv(name, said)
+
+    with pytest.raises(ValidationError, match=wrong):
+        Settings()
+
+
+def test_a_posting_pbx_is_its_secrets_or_these_and_a_region(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was set before there were regions means what it meant."""
+    monkeypatch.setenv(
+        "GATEWAY_PBX_SECRETS", '{"a": ["x", "y"], "b": {"secrets": ["z"], "region": "PL"}}'
+    )
+
+    pbxs = Settings().pbx_secrets
+
+    assert {name: pbx.region for name, pbx in pbxs.items()} == {"a": None, "b": "PL"}
+    assert pbxs["a"].plain == ["x", "y"]
+
+
 TOLD = "https://gateway.example.com/v1/telephony/twilio/cloud"
 TOKEN = "an account's auth token"
 

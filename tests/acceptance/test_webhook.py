@@ -11,15 +11,17 @@ import orjson
 
 from ingest import sign_twilio
 from tests.calls import ringing, signed
-from tests.desk import Desk
+from tests.desk import PBX_SECRET, Desk
 
 EVENTS = "/v1/telephony/events"
 TOLD = "https://gateway.example.com/v1/telephony/twilio/cloud"
 TWILIO = {"cloud": {"kind": "twilio", "url": TOLD, "tokens": ["a token"]}}
 
 
-async def post(desk: Desk, body: bytes) -> httpx2.Response:
-    return await desk.http().post(EVENTS, content=body, headers=signed(body))
+async def post(desk: Desk, body: bytes, *, source: str = "main") -> httpx2.Response:
+    return await desk.http().post(
+        EVENTS, params={"source": source}, content=body, headers=signed(body)
+    )
 
 
 async def call_back(desk: Desk, **fields: str) -> httpx2.Response:
@@ -104,3 +106,23 @@ async def test_a_callback_whose_event_cannot_be_stored_says_so(empty_desk: Desk)
     (rejected,) = taken["rejected"]
     assert (taken["accepted"], taken["duplicates"]) == (4, 0)
     assert (rejected["index"], rejected["code"]) == (2, "event.failed")
+
+
+async def test_each_pbx_has_its_own_country(empty_desk: Desk) -> None:
+    """A national number is read as the PBX's own, or the gateway's when it has none."""
+    pbxs = {"main": {"secrets": [PBX_SECRET], "region": "PL"}, "home": [PBX_SECRET]}
+    await empty_desk.start_node(pbx_secrets=pbxs)
+    body = array(
+        {**ringing(1), "attrs": {"number": "22 123 45 67"}},
+        {**ringing(2), "attrs": {"number": "067 123 45 67"}},
+    )
+
+    for name in pbxs:
+        await post(empty_desk, body, source=name)
+
+    rows = await empty_desk.sql(
+        "SELECT source, attrs->>'number_e164' AS number FROM realtime.call_events"
+    )
+    assert {(row["source"], row["number"]) for row in rows} == {
+        ("main", "+48221234567"), ("main", None), ("home", None), ("home", "+380671234567"),
+    }  # fmt: skip
