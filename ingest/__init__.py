@@ -24,6 +24,7 @@ from ingest.normalise.webhook import Parsed, parse_events
 from ingest.pauses import AgentChange
 from ingest.pipeline import Pipeline
 from ingest.rebuild import Rebuilt, rebuild
+from ingest.rejects import Refusal
 from ingest.replay import events_of
 from ingest.sessions import load_calls
 from ingest.settings import IngestSettings
@@ -55,6 +56,7 @@ __all__ = [
     "Rebuilt",
     "Receipt",
     "RecordingState",
+    "Refusal",
     "Rejected",
     "SignatureInvalid",
     "StintState",

@@ -24,6 +24,7 @@ from ingest.conn import Pool
 from ingest.events import CallEvent
 from ingest.metrics import IngestMetrics
 from ingest.pauses import AgentChange
+from ingest.rejects import Refusal
 from ingest.settings import IngestSettings
 from ingest.state import CallChange
 from ingest.store import PartlyStored, Store
@@ -90,6 +91,14 @@ class Pipeline:
     async def submit(self, events: Sequence[CallEvent]) -> Receipt:
         """Return when the events are committed. Raises Busy, Unavailable, TooManyEvents, Closed."""
         return await self._batcher.submit(events)
+
+    async def refuse(self, source: str, refusals: Sequence[Refusal]) -> None:
+        """Return when what no event could be made of is counted, and the first 100 are kept.
+
+        Raises Unavailable.
+        """
+        if refusals:
+            await self._store.refuse(source, refusals)
 
     @property
     def waiting_events(self) -> int:

@@ -19,9 +19,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
-import orjson
 
-from ingest import identity, pauses, sessions
+from ingest import identity, pauses, rejects, sessions
 from ingest.batch import Fate, Poison, Unavailable
 from ingest.conn import Conn, Pool
 from ingest.events import CallEvent
@@ -30,6 +29,7 @@ from ingest.metrics import IngestMetrics
 from ingest.pauses import AgentChange
 from ingest.queries import aliases
 from ingest.queries import events as queries
+from ingest.rejects import Refusal
 from ingest.settings import IngestSettings
 from ingest.state import CallChange
 
@@ -70,6 +70,7 @@ class Store:
         self._metrics = metrics
         self._known = Known(settings.remembered_events)
         self._lane = asyncio.Lock()
+        self._refusing = asyncio.Lock()
 
     async def store(self, events: Sequence[CallEvent]) -> Stored:
         """Store a batch. What it returns is committed; Unavailable means: unknown, send again."""
@@ -82,6 +83,17 @@ class Store:
         self._count(stored)
         self._metrics.batch_us += (time.perf_counter_ns() - began) // 1000
         return stored
+
+    async def refuse(self, source: str, refusals: Sequence[Refusal]) -> None:
+        """Keep what no event could be made of; a flood of it takes one connection, and no more."""
+        try:
+            async with asyncio.timeout(self._settings.database_timeout_s):
+                async with self._refusing, self._pool.acquire() as conn:
+                    await rejects.keep(conn, source, refusals)
+        except AWAY as error:
+            raise Unavailable("the database did not keep what was refused") from error
+        self._metrics.received += len(refusals)
+        self._metrics.rejected += len(refusals)
 
     async def _persist(self, events: Sequence[CallEvent]) -> Stored:
         """Try again while the database is away; halve the batch when an event is at fault."""
@@ -162,13 +174,7 @@ class Store:
         log.error("event=%s source=%s %s", event.event_id, event.source, code, exc_info=error)
         message = type(error).__name__
         async with self._pool.acquire() as conn:
-            await queries.reject(
-                conn,
-                source=_storable(event.source),
-                code=code,
-                message=_storable(str(error))[:500],
-                event=_as_text(event),
-            )
+            await rejects.keep(conn, event.source, [Refusal(code, str(error), event)])
         return Poison(code, message)
 
     def _count(self, stored: Stored) -> None:
@@ -223,15 +229,3 @@ async def _current(
     calls = sorted(set(known.values()) - announced)
     states = await sessions.load_calls(conn, calls)
     return [CallChange(None, state, told_again=True) for state in states.values()]
-
-
-def _as_text(event: CallEvent) -> str:
-    try:
-        return _storable(orjson.dumps(event).decode())
-    except (TypeError, ValueError):
-        return _storable(repr(event))
-
-
-def _storable(text: str) -> str:
-    """Replace what PostgreSQL's text cannot hold: NUL, lone surrogates."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

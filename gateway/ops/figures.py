@@ -231,7 +231,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _counter("ingest_duplicates", "those stored before", lambda g: g.pipeline.metrics.duplicates),
     _counter(
         "ingest_rejected",
-        "those that cannot be stored; see `realtime.ingest_rejects`",
+        "those that are no events, or cannot be stored; see `realtime.ingest_rejects`",
         lambda g: g.pipeline.metrics.rejected,
     ),
     _counter(

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from gateway.errors import Invalid, SignatureInvalid
 from gateway.pbx_settings import TwilioPbx
 from gateway.telephony import webhook
-from ingest import NotACallback, Pipeline, twilio_events, verify_twilio
+from ingest import NotACallback, Pipeline, Refusal, twilio_events, verify_twilio
 from ingest import SignatureInvalid as NotSigned
 
 MOST_FIELDS = 200
@@ -40,6 +40,8 @@ async def take(
             **chosen,
         )
     except NotACallback as error:
+        refusal = Refusal("event.invalid", str(error), dict(fields))
+        await webhook.refuse(pipeline, source, [refusal])
         raise Invalid(f"{error}.") from None
     receipt = await webhook.submit(pipeline, events)
     return webhook.answer(receipt, receipt.rejected)

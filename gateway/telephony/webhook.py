@@ -6,7 +6,8 @@ rest/telephony ─▶ webhook ─▶ ingest's pipeline; the answer comes after t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from ingest import (
     Closed,
     Pipeline,
     Receipt,
+    Refusal,
     Rejected,
     SignatureInvalid,
     TooManyEvents,
@@ -102,6 +104,8 @@ async def take(pipeline: Pipeline, source: str, items: list[Any], *, region: str
     """Store what is valid and say what was not; returns when it is committed."""
     parsed = parse_events(items, source=source, region=region)
     receipt = await submit(pipeline, parsed.events)
+    refused = [Refusal(one.code, one.message, items[one.index]) for one in parsed.rejected]
+    await refuse(pipeline, source, refused)
     rejected = [replace(one, index=parsed.indexes[one.index]) for one in receipt.rejected]
     return answer(receipt, parsed.rejected + rejected)
 
@@ -117,8 +121,20 @@ def answer(receipt: Receipt, rejected: Iterable[Rejected]) -> dict[str, Any]:
 
 async def submit(pipeline: Pipeline, events: Sequence[CallEvent]) -> Receipt:
     """Store the events; what hinders that is said in the gateway's own errors."""
-    try:
+    with _in_our_words():
         return await pipeline.submit(events)
+
+
+async def refuse(pipeline: Pipeline, source: str, refusals: Sequence[Refusal]) -> None:
+    """Keep and count what no event could be made of; what hinders that is said likewise."""
+    with _in_our_words():
+        await pipeline.refuse(source, refusals)
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
     except Busy as busy:
         raise IngestBusy(busy.retry_after) from None
     except Unavailable:

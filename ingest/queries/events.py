@@ -125,16 +125,18 @@ async def load(
     return found
 
 
-async def reject(conn: Conn, *, source: str, code: str, message: str, event: str) -> None:
-    """Keep what could not be stored, and why."""
+async def reject(conn: Conn, source: str, rejects: Sequence[tuple[str, str, str]]) -> None:
+    """Keep what could not be stored: code, message and the event as text of each."""
+    codes, messages, events = zip(*rejects, strict=True)
     await conn.execute(
         """
         -- events.reject
         INSERT INTO realtime.ingest_rejects (source, code, message, event)
-        VALUES ($1, $2, $3, $4)
+        SELECT $1, given.code, given.message, given.event
+          FROM unnest($2::text[], $3::text[], $4::text[]) AS given (code, message, event)
         """,
         source,
-        code,
-        message,
-        event,
+        codes,
+        messages,
+        events,
     )

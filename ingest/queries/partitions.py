@@ -119,13 +119,15 @@ async def forget_aliases(conn: Conn, *, before: datetime, limit: int) -> int:
 
 
 async def forget_rejects(conn: Conn, *, before: datetime, limit: int) -> int:
-    """Delete rejected events kept since before then; return how many."""
+    """Delete rejected events kept since before then, and all but the newest 100,000."""
     return await _deleted(
         conn,
         """
         -- partitions.forget_rejects
         DELETE FROM realtime.ingest_rejects WHERE id IN (
-            SELECT id FROM realtime.ingest_rejects WHERE rejected_at < $1
+            SELECT id FROM realtime.ingest_rejects
+             WHERE rejected_at < $1
+                OR id <= (SELECT max(id) - 100000 FROM realtime.ingest_rejects)
              LIMIT $2 FOR UPDATE SKIP LOCKED)
         """,
         before,

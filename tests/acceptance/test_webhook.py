@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import httpx2
 import orjson
 
-from ingest import sign_twilio
+from gateway.db import connect
+from ingest import IngestSettings, sign_twilio
 from tests.calls import ringing, signed
 from tests.desk import PBX_SECRET, Desk
 
@@ -126,3 +128,54 @@ async def test_each_pbx_has_its_own_country(empty_desk: Desk) -> None:
     assert {(row["source"], row["number"]) for row in rows} == {
         ("main", "+48221234567"), ("main", None), ("home", None), ("home", "+380671234567"),
     }  # fmt: skip
+
+
+async def figures(desk: Desk) -> dict[str, float]:
+    """Read what the node counted of ingest."""
+    lines = (await desk.http().get("/metrics")).text.splitlines()
+    pairs = (line.split() for line in lines if line.startswith("gateway_ingest_"))
+    return {name.removeprefix("gateway_ingest_"): float(value) for name, value in pairs}
+
+
+async def test_what_is_refused_is_kept_and_counted(empty_desk: Desk) -> None:
+    """Each with its reason and as it came, before the answer; the figures add up."""
+    await empty_desk.start_node(pbxs=TWILIO)
+    spoilt = orjson.dumps({**ringing(2), "attrs": {"name": "?"}}).replace(b"?", rb"\ud83d")
+    body = array({**ringing(1), "type": "leg.exploded"}, spoilt, b'"text"', ringing(3))
+
+    taken = (await post(empty_desk, body)).json()
+    useless = await call_back(empty_desk, CallStatus="dancing")
+
+    kept = await empty_desk.sql("SELECT * FROM realtime.ingest_rejects ORDER BY id")
+    told = [(one["code"], one["message"]) for one in taken["rejected"]]
+    assert useless.json()["error"] == {
+        "code": "command.invalid", "message": "CallStatus is missing or unknown.",
+    }  # fmt: skip
+    assert [(row["code"], row["message"]) for row in kept] == [
+        *told, ("event.invalid", "CallStatus is missing or unknown"),
+    ]  # fmt: skip
+    assert [row["source"] for row in kept] == ["main"] * 3 + ["cloud"]
+    for row, part in zip(kept, ["leg.exploded", r"\ud83d", '"text"', "dancing"], strict=True):
+        assert part in row["event"]
+    counted = await figures(empty_desk)
+    assert (counted["received_total"], counted["rejected_total"]) == (5, 4)
+    assert (counted["accepted_total"], counted["duplicates_total"]) == (1, 0)
+
+
+async def test_a_refusal_that_cannot_be_kept_is_answered_as_an_event_is(desk: Desk) -> None:
+    """With 503: the same batch is sent again, and its events are duplicates then."""
+    store = desk.nodes[0].app.state.gateway.pipeline._store
+    store._settings = replace(store._settings, database_timeout_s=0.3)
+    body = array(ringing(1), b'"text"')
+    lock = await connect(desk.database, application_name="test-lock")
+    try:
+        async with lock.transaction():
+            await lock.execute("LOCK TABLE realtime.ingest_rejects")
+            away = await post(desk, body)
+    finally:
+        await lock.close()
+    store._settings = IngestSettings()
+    again = (await post(desk, body)).json()
+
+    assert (away.status_code, away.json()["error"]["code"]) == (503, "database.unavailable")
+    assert (again["duplicates"], len(again["rejected"])) == (1, 1)
