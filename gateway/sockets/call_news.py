@@ -85,9 +85,10 @@ class CallNews:
 
     async def _tell_all(self) -> datetime | None:
         services, deliver = self._node.services, self._node.deliver
-        reached = await announce.again(services, deliver, self._all_told_at)
-        await callbacks.again(services, deliver, self._all_told_at)
-        return reached
+        return _first(
+            await announce.again(services, deliver, self._all_told_at),
+            await callbacks.again(services, deliver, self._all_told_at),
+        )
 
     async def _tell_missing(self, until: datetime) -> datetime | None:
         services, looked = self._node.services, dict[UUID, int]()
@@ -107,10 +108,12 @@ class CallNews:
                 self._node.deliver(announcement)
                 late += self._knows(key, version)  # somebody was here to hear it
 
-        reached = await announce.again(
-            services, deliver, self._all_told_at, until=until, hours=HOURS, known=known
+        reached = _first(
+            await announce.again(
+                services, deliver, self._all_told_at, until=until, hours=HOURS, known=known
+            ),
+            await callbacks.again(services, deliver, self._all_told_at, until=until),
         )
-        await callbacks.again(services, deliver, self._all_told_at, until)
         for call_id, version in looked.items():
             self._note(("", call_id), version)
         if late:
@@ -133,6 +136,11 @@ class CallNews:
             if at > long_ago:
                 return
             del self._told[key]
+
+
+def _first(*reached: datetime | None) -> datetime | None:
+    """Return up to when all was told, where not all of it was."""
+    return min((moment for moment in reached if moment), default=None)
 
 
 def _version_of(announcement: Announcement) -> tuple[Key, int]:

@@ -41,6 +41,8 @@ from gateway.telephony.queries import lookup
 from gateway.telephony.queries.callbacks import Counted, Standing
 
 HANDLE = topics.HANDLE_CALLBACKS
+AT_ONCE, PAGES = 500, 10
+"""So many items are read in one go, and so many times in one look."""
 CLAIM_S = 15 * 60
 """Long enough to read up on the customer, dial twice and note what came of it."""
 
@@ -131,17 +133,29 @@ async def again(
     services: Services,
     deliver: Callable[[Announcement], None],
     since: datetime,
+    *,
     until: datetime | None = None,
-) -> None:
-    """Tell people on this node anew of items that changed since then; versions sort it out."""
-    async with services.connection() as conn:
-        changed = await queries.changed_since(conn, since, until)
-        if not changed:
-            return
-        items = await shown(conn, changed)
-        counted = await queries.count_open(conn)
-    for news in _news(items, counted):
-        deliver(news)
+) -> datetime | None:
+    """Tell people on this node anew of items that changed since then; versions sort it out.
+
+    Of too many the first are told; returned is then up to which moment, else None.
+    """
+    after: tuple[datetime, int] | None = None
+    for _ in range(PAGES):
+        async with services.connection() as conn:
+            changed = await queries.changed_since(
+                conn, since, until=until, after=after, limit=AT_ONCE
+            )
+            if not changed:
+                return None
+            items = await shown(conn, [item_id for _, item_id in changed])
+            counted = await queries.count_open(conn)
+        for news in _news(items, counted):
+            deliver(news)
+        if len(changed) < AT_ONCE:
+            return None
+        after = changed[-1]
+    return after[0] if after else None
 
 
 async def tell(

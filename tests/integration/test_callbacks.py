@@ -333,6 +333,32 @@ async def test_after_lost_news_what_has_changed_is_told_again(office: Office) ->
     assert event["callback"]["customer"]["id"] == 2
 
 
+async def test_of_too_many_changes_the_first_are_told_and_the_others_next(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest first, each once, and up to when all were told is said."""
+    monkeypatch.setattr(callbacks, "AT_ONCE", 2)
+    monkeypatch.setattr(callbacks, "PAGES", 2)
+    began = await office.conn.fetchval("SELECT clock_timestamp()")
+    for number in range(7):
+        await office.miss(number, number=f"+38067000000{number}")
+        await office.settle()
+    office.heard.clear()
+
+    rounds: list[datetime] = []
+    reached: datetime | None = began
+    while reached is not None:
+        rounds.append(reached)
+        reached = await callbacks.again(
+            cast("Services", office), lambda one: office.publish([one]), since=reached
+        )
+
+    told = [event["callback"]["number"] for event in office.heard]
+    assert told == [f"+38067000000{number}" for number in range(7)]
+    assert rounds == sorted(rounds)
+    assert len(rounds) == 2
+
+
 async def test_a_claim_ends_by_itself(office: Office) -> None:
     """By the database's clock; told as a change, once, however many nodes look."""
     await office.miss(0)

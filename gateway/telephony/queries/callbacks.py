@@ -183,21 +183,32 @@ async def load(conn: Conn, ids: Collection[int]) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
-async def changed_since(conn: Conn, since: datetime, until: datetime | None = None) -> list[int]:
-    """Return items that changed after since, up to until; at most the 1,000 newest."""
+async def changed_since(
+    conn: Conn,
+    since: datetime,
+    *,
+    until: datetime | None,
+    after: tuple[datetime, int] | None,
+    limit: int,
+) -> list[tuple[datetime, int]]:
+    """Return (changed_at, id) of items that changed after since, up to until, in that order."""
     rows = await conn.fetch(
         """
         -- callbacks.changed_since
-        SELECT id
+        SELECT changed_at, id
           FROM realtime.callbacks
          WHERE changed_at > $1 AND ($2::timestamptz IS NULL OR changed_at <= $2)
-         ORDER BY changed_at DESC
-         LIMIT 1000
+           AND ($3::timestamptz IS NULL OR (changed_at, id) > ($3, $4::bigint))
+         ORDER BY changed_at, id
+         LIMIT $5
         """,
         since,
         until,
+        after[0] if after else None,
+        after[1] if after else None,
+        limit,
     )
-    return [row["id"] for row in rows]
+    return [(row["changed_at"], row["id"]) for row in rows]
 
 
 async def waiting(
