@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ingest.normalise.numbers import whole
+
 HEAD_LIMIT_BYTES = 64 * 1024
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 """`show channels` with 10,000 channels is about 9 MB."""
+LENGTH_DIGITS = 20
+"""FreeSWITCH writes as many as it needs; int() of thousands raises, and more is no length."""
 
 END = b"\n\n"
 
@@ -72,9 +76,10 @@ class EslParser:
 
 
 def _length(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text[:12]) > BODY_LIMIT_BYTES:
+    length = whole(text or "0", LENGTH_DIGITS)
+    if length is None or length > BODY_LIMIT_BYTES:
         raise NotEsl("Content-Length is unusable")
-    return int(text)
+    return length
 
 
 def command(text: str) -> bytes:
