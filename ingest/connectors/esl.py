@@ -15,6 +15,7 @@ import orjson
 
 from ingest.connectors.esl_messages import EslMessage, EslParser, NotEsl, command
 from ingest.connectors.link import Address, Heard, Lost, Refused, Timing, Wire
+from ingest.connectors.snapshot import Snapshot
 from ingest.events import CallEvent
 from ingest.normalise.freeswitch import CHANNEL_EVENTS, QUEUE_EVENTS, FreeswitchNormaliser
 
@@ -72,12 +73,10 @@ class EslLink:
             match message.kind:
                 case "text/event-json":
                     events += self._normaliser.events(_fields(_json(message.body)), at)
-                case "api/response" if self._asked and self._asked.popleft() == CHANNELS:
-                    rows = _rows(message.body)
-                    if rows is None:
-                        log.warning("pbx=%s did not show its channels", self._source)
-                    else:
-                        heard += [events, self._normaliser.snapshot(rows, at)]
+                case "api/response" | "command/reply" if self._asked:
+                    # What may not be asked is refused by a reply, in the place of the answer.
+                    if self._asked.popleft() == CHANNELS:
+                        heard += [events, self._snapshot(message, at)]
                         events = []
                 case _:
                     pass
@@ -85,6 +84,15 @@ class EslLink:
 
     async def close(self) -> None:
         await self._wire.close()
+
+    def _snapshot(self, answer: EslMessage, at: datetime) -> Snapshot:
+        """Read which channels there are; whoever may not know takes none for ended."""
+        rows = _rows(answer.body)
+        if rows is None:
+            log.warning("pbx=%s did not show its channels: %s (see esl-allowed-api)",
+                        self._source, answer.reply or answer.body[:100])  # fmt: skip
+            return Snapshot(taken_at=at)
+        return self._normaliser.snapshot(rows, at)
 
     async def _question(self, text: str) -> None:
         self._asked.append(text)
@@ -124,8 +132,12 @@ def _fields(found: Any) -> dict[str, str]:
 
 
 def _rows(body: bytes) -> list[dict[str, str]] | None:
-    """Return the channels; None when the answer is no list of them."""
+    """Return the channels; None unless all are there: who is not listed is taken for gone."""
     found = _json(body)
-    if not isinstance(found, dict) or "row_count" not in found:
+    if not isinstance(found, dict):
         return None
-    return [_fields(row) for row in found.get("rows", ())]
+    rows = found.get("rows", [])
+    if not isinstance(rows, list) or found.get("row_count") != len(rows):
+        return None
+    channels = [_fields(row) for row in rows]
+    return channels if all(channel.get("uuid") for channel in channels) else None

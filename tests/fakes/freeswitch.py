@@ -101,9 +101,7 @@ class Line:
             case ["event", "json", *_]:
                 return _reply("+OK event listener enabled json")
             case ["api", "show", "channels", "as", "json"]:
-                rows = self.pbx.channels
-                found = {"row_count": len(rows)} | ({"rows": rows} if rows else {})
-                return _api(orjson.dumps(found))
+                return self.pbx.show_channels()
             case ["api", "uptime"]:
                 return _api(b"4711\n") * self.pbx.answers
             case _:
@@ -126,9 +124,18 @@ class FakeFreeswitch(FakePbx[Line]):
     def __init__(self, *, password: str = PASSWORD) -> None:
         super().__init__()
         self.password = password
-        self.channels: list[dict[str, Any]] = []
-        """What `show channels` answers."""
+        self.channels: list[dict[str, Any]] | bytes | None = []
+        """What `show channels` answers; bytes: these; None: permission denied."""
         self.answers = True
+
+    def show_channels(self) -> bytes:
+        """Answer as mod_event_socket does: a refusal is a reply to the command, and no result."""
+        rows = self.channels
+        if rows is None:
+            return _reply("-ERR permission denied")
+        if isinstance(rows, bytes):
+            return _api(rows)
+        return _api(orjson.dumps({"row_count": len(rows)} | ({"rows": rows} if rows else {})))
 
     def make_line(self, writer: asyncio.StreamWriter) -> Line:
         return Line(self, writer)

@@ -11,7 +11,7 @@ from ingest import Address, Connection, EslLink, FreeswitchNormaliser, Timing
 from tests.desk import eventually
 from tests.fakes.freeswitch import PASSWORD, Core, FakeFreeswitch
 from tests.integration.ingest_tools import Heard, count, stored_calls
-from tests.integration.test_ami_connector import IMPATIENT, ended, listening, statuses
+from tests.integration.test_ami_connector import IMPATIENT, ended, gaps, listening, statuses
 
 CALLER, ALICE, BOB = "aaaa-1", "bbbb-2", "cccc-3"
 
@@ -111,6 +111,44 @@ async def test_a_restarted_freeswitch_has_lost_its_calls(pool: Pool, heard: Hear
     assert {leg.ended_reason for leg in lost.legs} == {"lost"}
     assert (found.status, found.number_e164) == ("talking", "+380501112233")
     assert found.answered_extension == "1001"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        b"-ERR show Command not found!\n",
+        b'{"row_count":1,"rows":null}',
+        b'{"row_count":2,"rows":[{"uuid":"aaaa-1"}]}',
+        b'{"row_count":2,"rows":[{"uuid":"aaaa-1"},7]}',
+        b'{"rows":[]}',
+        b"[]",
+    ],
+)
+async def test_who_does_not_see_the_channels_loses_none(
+    answer: bytes | None, pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the right to ask, or a whole answer, nothing is taken for ended; gaps are noted."""
+    core = Core()
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+        pbx.channels = answer
+        line = await pbx.line()
+        await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
+        await eventually(lambda: "ringing" in statuses(heard))
+        line.hang_up()
+        again = await pbx.line()
+        await eventually(lambda: gaps(pool))
+        await again.play(core.hangup(BOB, "NO_ANSWER", 19) + core.hangup(CALLER))
+        (call,) = await ended(pool)
+        rang_at = await pool.fetchval(
+            "SELECT occurred_at FROM realtime.call_events WHERE type = 'leg.ringing'"
+        )
+        gap = await pool.fetchrow("SELECT * FROM realtime.ingest_gaps")
+
+    assert {leg.ended_reason for leg in call.legs} == {"no_answer", "canceled"}
+    assert gap is not None
+    assert rang_at <= gap["began_at"] <= gap["ended_at"]
+    assert "pbx=pbx did not show its channels" in caplog.text
 
 
 async def test_a_wrong_password_is_said_and_tried_again(
