@@ -6,6 +6,7 @@ trusted. Answers to `api` carry no tag but come in the order of the questions.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import deque
 from datetime import datetime
@@ -43,6 +44,7 @@ class EslLink:
         self._early: list[Stamped] = []
         self._asked: deque[str] = deque()
         """Questions whose answers are still to come."""
+        self._unread = 0
 
     async def open(self) -> None:
         """Connect, sign in, and ask for the events we use."""
@@ -72,7 +74,7 @@ class EslLink:
         for message, at in messages:
             match message.kind:
                 case "text/event-json":
-                    events += self._normaliser.events(_fields(_json(message.body)), at)
+                    events += self._told(message, at)
                 case "api/response" | "command/reply" if self._asked:
                     # What may not be asked is refused by a reply, in the place of the answer.
                     if self._asked.popleft() == CHANNELS:
@@ -84,6 +86,17 @@ class EslLink:
 
     async def close(self) -> None:
         await self._wire.close()
+
+    def _told(self, message: EslMessage, at: datetime) -> list[CallEvent]:
+        """Translate an event; the 1st, 2nd, 4th, 8th that cannot be read is told in the log."""
+        found = _json(message.body)
+        if isinstance(found, dict):
+            return self._normaliser.events(_fields(found), at)
+        self._unread += 1
+        if self._unread.bit_count() == 1:
+            log.warning("pbx=%s sent an event that cannot be read: %d so far",
+                        self._source, self._unread)  # fmt: skip
+        return []
 
     def _snapshot(self, answer: EslMessage, at: datetime) -> Snapshot:
         """Read which channels there are; whoever may not know takes none for ended."""
@@ -118,10 +131,20 @@ class EslLink:
 
 
 def _json(body: bytes) -> Any:
-    """Decode a body; FreeSWITCH passes on whatever bytes a telephone put into a name."""
+    """Decode a body; FreeSWITCH passes on whatever a telephone put into a name."""
+    text = body.decode("utf-8", "replace")
     try:
-        return orjson.loads(body.decode("utf-8", "replace"))
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
+        return _loosely(text)
+
+
+def _loosely(text: str) -> Any:
+    """Decode what is not quite JSON, half a character of UTF-16 as U+FFFD; None if it is none."""
+    try:
+        found = json.dumps(json.loads(text, strict=False), ensure_ascii=False)
+        return orjson.loads(found.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except (ValueError, RecursionError):
         return None
 
 

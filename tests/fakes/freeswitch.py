@@ -37,8 +37,7 @@ class Core:
             "Event-Sequence": str(next(self._sequence)),
         }
         told |= {key.replace("_", "-"): value for key, value in fields.items()} | dict(more or {})
-        body = orjson.dumps(told)
-        return b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(body), body)
+        return event(orjson.dumps(told))
 
     def channel(self, name: str, uuid: str, **fields: str) -> bytes:
         return self.event(name, Unique_ID=uuid, **fields)
@@ -73,6 +72,11 @@ class Core:
             "CUSTOM", Event_Subclass="callcenter::info", CC_Action=action, CC_Queue=queue,
             CC_Member_Session_UUID=caller, **fields,
         )  # fmt: skip
+
+
+def event(body: bytes) -> bytes:
+    """Write an event whose body is this, whatever it is."""
+    return b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(body), body)
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 from gateway.db import Pool
 from ingest import Address, Connection, EslLink, FreeswitchNormaliser, Timing
 from tests.desk import eventually
-from tests.fakes.freeswitch import PASSWORD, Core, FakeFreeswitch
+from tests.fakes.freeswitch import PASSWORD, Core, FakeFreeswitch, event
 from tests.integration.ingest_tools import Heard, count, stored_calls
 from tests.integration.test_ami_connector import IMPATIENT, ended, gaps, listening, statuses
 
@@ -89,6 +89,37 @@ async def test_events_that_come_twice_are_stored_once(pool: Pool, heard: Heard) 
         after = await count(pool, "call_events")
 
     assert after == before
+
+
+async def test_half_a_character_loses_no_call(pool: Pool, heard: Heard) -> None:
+    """An emoji cut in two in a caller's name, as JSON or as bytes: it shows as U+FFFD."""
+    core = Core()
+    halved = core.incoming(CALLER, "0671234567").partition(b"\n\n")[2].replace(
+        b'"Ivan"', b'"Iv\\ud83d\\\\ud83d \\ud83d\\ude00\x01"'
+    )  # fmt: skip
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(event(halved))
+        await eventually(lambda: heard.changes)
+        (call,) = await stored_calls(pool)
+
+    assert call.caller_name == "Iv\ufffd\\ud83d \U0001f600\x01"
+    assert call.number_e164 == "+380671234567"
+
+
+async def test_what_cannot_be_read_is_counted_in_the_log(
+    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing disappears without a word, the word does not fill the disk, and the rest arrives."""
+    core, nested = Core(), b"[" * 100_000
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(event(b'{"Event-Name":"CHANNEL') * 9 + event(b"[]") + event(nested))
+        await line.play(core.incoming(CALLER, "0671234567"))
+        await eventually(lambda: heard.changes)
+
+    said = [one.getMessage() for one in caplog.records if "cannot be read" in one.getMessage()]
+    assert said == [f"pbx=pbx sent an event that cannot be read: {n} so far" for n in (1, 2, 4, 8)]
 
 
 async def test_a_restarted_freeswitch_has_lost_its_calls(pool: Pool, heard: Heard) -> None:
