@@ -8,6 +8,7 @@ missing.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from datetime import datetime
@@ -119,15 +120,18 @@ class AmiLink:
         """Send an action and return its answer; what comes in between is kept for receive()."""
         tag = f"do{next(self._tags)}"
         await self._wire.write(encode([*fields, ("ActionID", tag)]))
+        within_s = self._timing.connect_s
         try:
-            while True:
-                messages = self._parse(await self._wire.read(self._timing.connect_s))
-                answers = [message for message, _ in messages if message.get("ActionID") == tag]
-                self._early += [pair for pair in messages if pair[0].get("ActionID") != tag]
-                if answers:
-                    return answers[0]
-                if self._parser.banner is None:
-                    raise Lost("the greeting is not Asterisk's")
+            async with asyncio.timeout(within_s):
+                while True:
+                    messages = self._parse(await self._wire.read(within_s))
+                    answers = [message for message, _ in messages if message.get("ActionID") == tag]
+                    self._early += [pair for pair in messages if pair[0].get("ActionID") != tag]
+                    if answers:
+                        return answers[0]
+                    if self._parser.banner is None:
+                        raise Lost("the greeting is not Asterisk's")
+                    self._wire.check_early(len(self._early))
         except TimeoutError:
             raise Lost(f"no answer to {fields[0][1]}") from None
 

@@ -6,6 +6,7 @@ trusted. Answers to `api` carry no tag but come in the order of the questions.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections import deque
@@ -113,13 +114,16 @@ class EslLink:
 
     async def _next(self, *kinds: str) -> EslMessage:
         """Wait for a message of one of these kinds; keep what comes in between."""
+        within_s = self._timing.connect_s
         try:
-            while True:
-                for index, (message, _) in enumerate(self._early):
-                    if message.kind in kinds:
-                        del self._early[index]
-                        return message
-                self._early += self._parse(await self._wire.read(self._timing.connect_s))
+            async with asyncio.timeout(within_s):
+                while True:
+                    for index, (message, _) in enumerate(self._early):
+                        if message.kind in kinds:
+                            del self._early[index]
+                            return message
+                    self._wire.check_early(len(self._early))
+                    self._early += self._parse(await self._wire.read(within_s))
         except TimeoutError:
             raise Lost(f"no {kinds[0]}") from None
 

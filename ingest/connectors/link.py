@@ -18,6 +18,8 @@ from ingest.connectors.snapshot import Snapshot
 from ingest.events import CallEvent
 
 READ_BYTES = 65_536
+MOST_EARLY, MOST_EARLY_BYTES = 10_000, 16 * 1024 * 1024
+"""Messages that may come while signing in: 5 s of 2,000 events a second, ten times a busy PBX."""
 TICK = timedelta(microseconds=1)
 
 
@@ -45,7 +47,7 @@ class Timing:
     """How patient a connector is."""
 
     connect_s: float = 5.0
-    """For the connection, the greeting and each answer while signing in."""
+    """For the connection, the greeting and each answer while signing in, whatever else is said."""
     quiet_s: float = 15.0
     """Silence after which the PBX is asked whether it is still there …"""
     answer_s: float = 5.0
@@ -89,6 +91,7 @@ class Wire:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._last = datetime.min.replace(tzinfo=UTC)
+        self._received_bytes = 0
 
     async def open(self) -> None:
         """Connect; the certificate is checked against the host's name."""
@@ -113,7 +116,13 @@ class Wire:
             raise Lost(f"reading failed: {error!r}") from error
         if not data:
             raise Lost("the PBX closed the connection")
+        self._received_bytes += len(data)
         return data
+
+    def check_early(self, messages: int) -> None:
+        """Raise Lost when more has come than may be kept until we are signed in."""
+        if messages > MOST_EARLY or self._received_bytes > MOST_EARLY_BYTES:
+            raise Lost("too much is said before we are signed in")
 
     async def listen(self, ping: Callable[[], Awaitable[None]]) -> bytes:
         """Return what comes; ask a silent PBX for a sign of life before giving it up."""

@@ -105,6 +105,9 @@ class Line:
     def answer(self, asked: AmiMessage) -> bytes:
         """Return the whole answer to one action."""
         self.actions.append(asked)
+        if asked.get("Action") == self.pbx.chatters_at:
+            self.pbx.chatter(self)
+            return b""
         match asked.get("Action"):
             case "Challenge":
                 return self._say(asked, Response="Success", Challenge=self.challenge)
@@ -162,6 +165,8 @@ class FakeAsterisk(FakePbx[Line]):
         """Who waits in queues."""
         self.answers_pings = True
         self.may_filter = True
+        self.chatters_at: str | None = None
+        """An action that is never answered: only talk comes, without an end."""
 
     def live_channels(self) -> list[dict[str, str]] | None:
         """Return what CoreShowChannels answers."""

@@ -98,6 +98,9 @@ class Line:
 
     def answer(self, command: str) -> bytes:
         self.commands.append(command)
+        if self.pbx.chatters_at and command.startswith(self.pbx.chatters_at):
+            self.pbx.chatter(self)
+            return b""
         match command.split():
             case ["auth", *words]:
                 good = " ".join(words) == self.pbx.password
@@ -131,6 +134,8 @@ class FakeFreeswitch(FakePbx[Line]):
         self.channels: list[dict[str, Any]] | bytes | None = []
         """What `show channels` answers; bytes: these; None: permission denied."""
         self.answers = True
+        self.chatters_at = ""
+        """How a command begins that is never answered: only talk comes, without an end."""
 
     def show_channels(self) -> bytes:
         """Answer as mod_event_socket does: a refusal is a reply to the command, and no result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
@@ -14,6 +15,8 @@ LONGEST_WAIT_S = 10.0
 
 class AnyLine(Protocol):
     """One connection of a gateway."""
+
+    writer: asyncio.StreamWriter
 
     def hang_up(self) -> None: ...
 
@@ -32,6 +35,8 @@ class FakePbx(ABC, Generic[L]):
         self.lines: list[L] = []
         """All connections there were, whether they signed in or not."""
         self.port = 0
+        self.talk = b""
+        self.talks_every_s = 0.0
         self._tls = tls
         self._ready: asyncio.Queue[L] = asyncio.Queue()
         self._serving: set[asyncio.Task[None]] = set()
@@ -73,6 +78,18 @@ class FakePbx(ABC, Generic[L]):
         for line in self.lines:
             line.hang_up()
         await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def chatter(self, line: L) -> None:
+        """Say the same on a line until it is cut, as fast as it is read or every so often."""
+        task = asyncio.create_task(self._chatter(line), name="chatter")
+        self._serving.add(task)
+
+    async def _chatter(self, line: L) -> None:
+        with contextlib.suppress(OSError):
+            while not line.writer.is_closing():
+                line.writer.write(self.talk)
+                await line.writer.drain()
+                await asyncio.sleep(self.talks_every_s)
 
     async def line(self) -> L:
         """Wait for the next connection that has signed in and asked how things are."""

@@ -228,6 +228,20 @@ async def test_a_half_open_connection_is_noticed(pool: Pool, heard: Heard) -> No
     assert len(pbx.lines) == 2
 
 
+@pytest.mark.parametrize(("every_s", "why"), [(0.02, "no answer to Filter"), (0.0, "too much")])
+async def test_a_talking_asterisk_that_never_answers_is_given_up(
+    every_s: float, why: str, pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The deadline is the answer's, whatever else is said meanwhile; a flood is cut off sooner."""
+    timing = replace(IMPATIENT, connect_s=60.0 if every_s == 0 else 0.5)
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
+        pbx.talk, pbx.talks_every_s = b"Event: FullyBooted\r\n\r\n" * 200, every_s
+        pbx.chatters_at = "Filter"
+        await eventually(lambda: f"lost: {why}" in caplog.text)
+        pbx.chatters_at = None
+        await pbx.line()
+
+
 async def test_a_restarted_asterisk_is_found_again(pool: Pool, heard: Heard) -> None:
     """It refuses connections for a while, comes back empty, and takes calls again."""
     before, after = Tape("l01"), Tape("l02")

@@ -195,6 +195,20 @@ async def test_a_wrong_password_is_said_and_tried_again(
     assert PASSWORD not in caplog.text
 
 
+@pytest.mark.parametrize(("every_s", "why"), [(0.02, "no command/reply"), (0.0, "too much")])
+async def test_a_talking_freeswitch_that_never_answers_is_given_up(
+    every_s: float, why: str, pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The deadline is the answer's, whatever else is said meanwhile; a flood is cut off sooner."""
+    timing = replace(IMPATIENT, connect_s=60.0 if every_s == 0 else 0.5)
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx, timing)):
+        pbx.talk, pbx.talks_every_s = event(b"{}") * 200, every_s
+        pbx.chatters_at = "event json"
+        await eventually(lambda: f"lost: {why}" in caplog.text)
+        pbx.chatters_at = ""
+        await pbx.line()
+
+
 async def test_a_half_open_connection_is_noticed(pool: Pool, heard: Heard) -> None:
     """Nothing is said and nothing is answered: the gateway connects anew, and stays."""
     timing = replace(IMPATIENT, quiet_s=0.05, answer_s=0.5)
