@@ -92,7 +92,11 @@ class CallEvent:
     @property
     def size(self) -> int:
         """Roughly how many bytes it holds in memory: the object, and its strings."""
-        return 400 + sum(len(key) + len(str(value)) for key, value in self.attrs.items())
+        size = 400 + len(self.call_key or "") + len(self.leg_key or "") + len(self.queue or "")
+        size += len(self.peer_leg_key or "") + len(self.extension or "")
+        for key, value in self.attrs.items():
+            size += len(key) + len(value if isinstance(value, str) else str(value))
+        return size
 
 
 def derive_id(source: str, natural_key: str) -> UUID:

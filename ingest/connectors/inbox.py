@@ -1,4 +1,4 @@
-"""What a PBX said and nobody has stored yet: bounded, in order, its end last.
+"""What a PBX said and nobody has stored yet: bounded in events and bytes, in order, its end last.
 
 Link ─▶ Inbox ─▶ pipeline. Whoever puts into a full one waits, so the socket is not read any more
 and TCP holds the PBX back.
@@ -9,32 +9,48 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from ingest.connectors.link import Heard
 from ingest.connectors.snapshot import Snapshot
 from ingest.events import CallEvent
 
-MOST_EVENTS = 10_000
-"""About 10 MB, and more than a minute of a busy PBX."""
+MOST_EVENTS, MOST_BYTES = 10_000, 32 * 1024 * 1024
+"""10,000 are about 10 MB, and more than a minute of a busy PBX; one may have 1 MiB, though."""
 TOGETHER = 500
-"""Handed on at once: a batch of the pipeline."""
+"""Handed on in one submission: the pipeline takes at most 1,000, and makes its own batches."""
+EMPTY_BYTES = 200
+"""What a read without events holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What one read, or a part of it, was about."""
+
+    at: datetime
+    heard: Heard
+    events: int
+    size: int
 
 
 class Inbox:
-    def __init__(self, most_events: int = MOST_EVENTS) -> None:
-        self._most = most_events
-        self._held: deque[tuple[datetime, Heard]] = deque()
-        self._events = 0
+    def __init__(self, most_events: int = MOST_EVENTS, most_bytes: int = MOST_BYTES) -> None:
+        self._most_events, self._most_bytes = most_events, most_bytes
+        self._held: deque[Item] = deque()
+        self._events = self._bytes = 0
         self._changed = asyncio.Condition()
         self._end: Exception | None = None
 
     async def put(self, at: datetime, heard: Sequence[Heard]) -> None:
         """Add what was read at this time; waits while too much is here."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._events < self._most)
-            self._held += [(at, item) for item in heard]
-            self._events += sum(_weight(item) for item in heard)
+            await self._changed.wait_for(self._has_room)
+            for item in map(partial(_weighed, at), heard):
+                self._held.append(item)
+                self._events += item.events
+                self._bytes += item.size
             self._changed.notify_all()
 
     async def end(self, error: Exception) -> None:
@@ -56,15 +72,19 @@ class Inbox:
             self._changed.notify_all()
             return at, heard
 
+    def _has_room(self) -> bool:
+        return self._events < self._most_events and self._bytes < self._most_bytes
+
     def _pop(self) -> tuple[datetime, Heard]:
-        at, heard = self._held.popleft()
-        self._events -= _weight(heard)
-        return at, heard
+        item = self._held.popleft()
+        self._events -= item.events
+        self._bytes -= item.size
+        return item.at, item.heard
 
     def _company(self, at: datetime, events: list[CallEvent]) -> tuple[datetime, list[CallEvent]]:
         """Take along what was read behind these, up to a batch or the next snapshot."""
         while self._held and len(events) < TOGETHER:
-            following = self._held[0][1]
+            following = self._held[0].heard
             if isinstance(following, Snapshot):
                 break
             at, _ = self._pop()
@@ -72,6 +92,8 @@ class Inbox:
         return at, events
 
 
-def _weight(heard: Heard) -> int:
-    """Count what is held; a read without events counts, too."""
-    return max(1, len(heard.facts) if isinstance(heard, Snapshot) else len(heard))
+def _weighed(at: datetime, heard: Heard) -> Item:
+    """Weigh what was read; a read without events counts, too."""
+    events = heard.facts if isinstance(heard, Snapshot) else heard
+    size = sum(event.size for event in events)
+    return Item(at, heard, max(1, len(events)), EMPTY_BYTES + size)

@@ -1,0 +1,85 @@
+"""What a PBX said and nobody has stored yet: bounded, in order, its end last."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from ingest.connectors.inbox import TOGETHER, Inbox
+from ingest.connectors.link import Lost
+from ingest.connectors.snapshot import Snapshot
+from ingest.events import CallEvent
+from ingest.settings import IngestSettings
+
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+MIB = 1024 * 1024
+
+
+def event(said: str = "", leg: str = "a") -> CallEvent:
+    return CallEvent(
+        event_id=uuid4(), source="pbx", type="party.updated", occurred_at=NOW, leg_key=leg,
+        attrs={"name": said},
+    )  # fmt: skip
+
+
+async def fill(inbox: Inbox, *events: CallEvent) -> int:
+    """Put each of these, until one has to wait; return how many went in."""
+    for number, one in enumerate(events):
+        putting = asyncio.ensure_future(inbox.put(NOW, [[one]]))
+        for _ in range(5):  # it waits for nothing but room
+            await asyncio.sleep(0)
+        if not putting.done():
+            putting.cancel()
+            return number
+    return len(events)
+
+
+@pytest.mark.parametrize(
+    "large",
+    [event("x" * MIB), event(leg="x" * MIB), Snapshot(taken_at=NOW, facts=(event("x" * MIB),))],
+)
+async def test_a_few_large_events_fill_it(large: CallEvent | Snapshot) -> None:
+    """It is bounded in bytes, whichever field holds them, and reads on once it is emptier."""
+    inbox = Inbox(most_events=1_000, most_bytes=3 * MIB)
+    heard = large if isinstance(large, Snapshot) else [large]
+    for _ in range(3):
+        await inbox.put(NOW, [heard])
+
+    full = await fill(inbox, event())
+    for _ in range(3 if isinstance(large, Snapshot) else 1):
+        await inbox.take()
+
+    assert (full, await fill(inbox, event())) == (0, 1)
+
+
+async def test_many_small_events_fill_it() -> None:
+    """It is bounded in events, too, and a read of none counts as one."""
+    inbox = Inbox(most_events=10)
+    await inbox.put(NOW, [[]] * 4)
+
+    assert await fill(inbox, *[event() for _ in range(20)]) == 6
+
+
+async def test_what_is_larger_than_the_bound_goes_in_alone() -> None:
+    """An empty inbox takes everything: nothing is too large to be stored."""
+    inbox = Inbox(most_bytes=1_000)
+
+    assert await fill(inbox, event("x" * MIB), event()) == 1
+
+
+async def test_it_is_handed_on_in_order_and_together_and_its_end_is_last() -> None:
+    """Events of several reads go on as one submission, not beyond a snapshot."""
+    inbox, snapshot = Inbox(), Snapshot(taken_at=NOW)
+    first, second, third = event("1"), event("2"), event("3")
+    await inbox.put(NOW, [[first], [second], snapshot, [third]])
+    await inbox.end(Lost("gone"))
+
+    taken = [(await inbox.take())[1] for _ in range(3)]
+
+    assert taken == [[first, second], snapshot, [third]]
+    assert IngestSettings().max_submission_events >= TOGETHER
+    with pytest.raises(Lost):
+        await inbox.take()
