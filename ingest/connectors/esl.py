@@ -153,9 +153,14 @@ def _loosely(text: str) -> Any:
 
 
 def _fields(found: Any) -> dict[str, str]:
+    """Return the texts; a list of them as FreeSWITCH writes it where it has no JSON."""
     if not isinstance(found, dict):
         return {}
-    return {name: value for name, value in found.items() if isinstance(value, str)}
+    fields = {name: value for name, value in found.items() if isinstance(value, str)}
+    lists = ((name, value) for name, value in found.items() if isinstance(value, list))
+    for name, values in lists:
+        fields[name] = "ARRAY::" + "|:".join(text for text in values if isinstance(text, str))
+    return fields
 
 
 def _rows(body: bytes) -> list[dict[str, str]] | None:

@@ -18,6 +18,7 @@ from ingest.connectors.snapshot import Snapshot, derived, in_bridge
 from ingest.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.normalise.asterisk_dialect import cut, known
 from ingest.normalise.freeswitch_agents import agent_status
+from ingest.normalise.freeswitch_transfers import Told, handed_on
 from ingest.normalise.numbers import e164, is_likely, whole
 from ingest.recordings import is_place
 
@@ -56,9 +57,6 @@ PLAIN: dict[str, EventType] = {
     "CHANNEL_UNHOLD": "leg.hold_off",
 }
 
-Told = tuple[EventType, str, dict[str, Any]]
-"""An event's type, its leg, and everything else about it."""
-
 
 class FreeswitchNormaliser:
     """Belongs to one connection: one source, events in their order."""
@@ -79,7 +77,7 @@ class FreeswitchNormaliser:
         at, quality = _time(fields, received_at)
         return [
             CallEvent(
-                event_id=self._id(fields, at, f"{kind}|{leg}"),
+                event_id=self._id(fields, at, kind, leg),
                 source=self._source,
                 type=kind,
                 occurred_at=at,
@@ -92,9 +90,12 @@ class FreeswitchNormaliser:
             if leg or kind.startswith("agent.")
         ]
 
-    def _id(self, fields: Fields, at: datetime, fact: str) -> UUID:
+    def _id(self, fields: Fields, at: datetime, kind: EventType, leg: str) -> UUID:
+        """Name a fact by the event that told it; a transfer by who did it, whatever tells of it."""
+        if kind.startswith("transfer."):
+            return derive_id(self._source, f"{kind}|{leg}")
         sequence = fields.get("Event-Sequence") or at.isoformat()
-        return derive_id(self._source, f"{fields.get('Core-UUID')}|{sequence}|{fact}")
+        return derive_id(self._source, f"{fields.get('Core-UUID')}|{sequence}|{kind}|{leg}")
 
     # --- channels --------------------------------------------------------------------------------
 
@@ -134,6 +135,7 @@ class FreeswitchNormaliser:
         for leg in (one, other):
             attrs = {"bridge": pair(one, other)}
             yield "bridge.joined" if joined else "bridge.left", leg, {"attrs": attrs}
+        yield from handed_on(fields)
 
     def hangup(self, fields: Fields) -> Iterator[Told]:
         cause = whole(fields.get("variable_hangup_cause_q850"), 3) or 0
@@ -141,6 +143,7 @@ class FreeswitchNormaliser:
         if result := RESULTS.get(fields.get("Hangup-Cause", "")):
             attrs["result"] = result
         yield "leg.ended", fields.get("Unique-ID", ""), {"attrs": attrs}
+        yield from handed_on(fields)
 
     def record(self, fields: Fields) -> Iterator[Told]:
         """Tell of a file by its path, which is its name, too; complete once it stops."""

@@ -24,16 +24,32 @@ PASSWORD = "ClueCon's heir"
 class Core:
     """One run of a FreeSWITCH: numbers its events, as mod_event_socket's clients see them."""
 
-    def __init__(self, uuid: str = "720b5579-0000-4000-8000-000000000001") -> None:
+    def __init__(
+        self, uuid: str = "720b5579-0000-4000-8000-000000000001", *, ago_s: float = 0
+    ) -> None:
         self._uuid = uuid
         self._sequence = itertools.count(2_000)
+        self._ago_s = ago_s
+        """How far its clock is behind: what it tells of happened then."""
 
-    def event(self, name: str, more: Mapping[str, str] | None = None, /, **fields: str) -> bytes:
+    def later(self, seconds: float) -> None:
+        """Let time pass until its next event."""
+        self._ago_s -= seconds
+
+    @property
+    def now_us(self) -> int:
+        return time.time_ns() // 1_000 - int(self._ago_s * 1_000_000)
+
+    def source(self, kind: str, target: str) -> str:
+        """Write what a channel's variables say of a transfer that happens now."""
+        return f"{self.now_us // 1_000_000}:9e0c3c2a-profile:{kind}:{target}"
+
+    def event(self, name: str, more: Mapping[str, Any] | None = None, /, **fields: str) -> bytes:
         """Write one event, as it travels; the names of `more` keep their underscores."""
         told = {
             "Event-Name": name,
             "Core-UUID": self._uuid,
-            "Event-Date-Timestamp": str(time.time_ns() // 1_000),
+            "Event-Date-Timestamp": str(self.now_us),
             "Event-Sequence": str(next(self._sequence)),
         }
         told |= {key.replace("_", "-"): value for key, value in fields.items()} | dict(more or {})
@@ -59,11 +75,20 @@ class Core:
             Other_Leg_Unique_ID=caller, **about,
         ) + self.channel("CHANNEL_PROGRESS", uuid, **about)  # fmt: skip
 
-    def bridge(self, name: str, one: str, other: str) -> bytes:
-        return self.channel(name, one, Bridge_A_Unique_ID=one, Bridge_B_Unique_ID=other)
+    def answer(self, uuid: str, *, caller: str) -> bytes:
+        """It is picked up, and talks with who rang it."""
+        return self.channel("CHANNEL_ANSWER", uuid) + self.bridge("CHANNEL_BRIDGE", caller, uuid)
 
-    def hangup(self, uuid: str, cause: str = "NORMAL_CLEARING", q850: int = 16) -> bytes:
-        more = {"variable_hangup_cause_q850": str(q850)}
+    def bridge(self, name: str, one: str, other: str, **variables: Any) -> bytes:
+        more = {f"variable_{key}": value for key, value in variables.items()}
+        more |= {"Bridge-A-Unique-ID": one, "Bridge-B-Unique-ID": other, "Unique-ID": one}
+        return self.event(name, more)
+
+    def hangup(
+        self, uuid: str, cause: str = "NORMAL_CLEARING", q850: int = 16, **variables: str
+    ) -> bytes:
+        more = {f"variable_{key}": value for key, value in variables.items()}
+        more["variable_hangup_cause_q850"] = str(q850)
         return self.event("CHANNEL_HANGUP_COMPLETE", more, Unique_ID=uuid, Hangup_Cause=cause)
 
     def queue(self, action: str, caller: str, queue: str = "sales", **fields: str) -> bytes:

@@ -16,7 +16,13 @@ import pytest
 from ingest.connectors.ami_messages import AmiMessage
 from ingest.events import EVENT_TYPES, CallEvent
 from ingest.fold import fold
-from ingest.normalise import asterisk_agents, asterisk_facts, freeswitch, twilio
+from ingest.normalise import (
+    asterisk_agents,
+    asterisk_facts,
+    freeswitch,
+    freeswitch_transfers,
+    twilio,
+)
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import CHANNEL_EVENTS, FreeswitchNormaliser
 from ingest.normalise.numbers import whole
@@ -76,8 +82,9 @@ def test_no_field_of_freeswitch_can_stop_the_fold(name: str) -> None:
              "CC-Action": "bridge-agent-start", "CC-Member-Session-UUID": "a", "CC-Queue": "q",
              "CC-Member-Joined-Time": "1", "CC-Agent-Answered-Time": "2"}  # fmt: skip
 
-    for field in named_in(freeswitch) - {"Event-Name"}:
-        for text in TEXTS:
+    fields = named_in(freeswitch) | named_in(freeswitch_transfers)
+    for field in fields - {"Event-Name"}:
+        for text in (*TEXTS, "1:x:bl_xfer:a/b/c", "99999999999:x:uuid_br:a", "blind:a", "att:a"):
             assert folds(normaliser.events(usual | {field: text}, NOW))
 
 

@@ -1,0 +1,110 @@
+"""Who handed a call on, as FreeSWITCH tells it: by how a channel ended, or what its partner became.
+
+normalise.freeswitch ─▶ handed_on. Several events may tell of one transfer; a leg hands on once, so
+they are one fact. `transfer_source` alone is none: the dialplan transfers callers, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ingest.events import EventType
+from ingest.normalise.asterisk_dialect import cut
+from ingest.normalise.numbers import whole
+
+SOURCE = re.compile(r"(\d{1,11}):[^:]*:(bl_xfer|att_xfer|uuid_br):(.*)", re.DOTALL)
+"""`1461931135:a uuid:bl_xfer:1002/default/XML`; the uuid is a profile's, not a channel's."""
+CHANNEL = re.compile(r"[\w.-]{1,100}")
+FRESH_S = 3
+"""A bridge begins or ends within a moment of the transfer that is its reason."""
+
+Fields = Mapping[str, str]
+Told = tuple[EventType, str, dict[str, Any]]
+"""An event's type, its leg, and everything else about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a channel's variables say of its latest transfer."""
+
+    epoch: int
+    kind: str
+    target: str
+
+
+def handed_on(fields: Fields) -> Iterator[Told]:
+    """Tell of the transfer that this event is the end of, if it is."""
+    match fields.get("Event-Name"):
+        case "CHANNEL_HANGUP_COMPLETE":
+            yield from _by_who_left(fields)
+        case "CHANNEL_UNBRIDGE":
+            yield from _by_who_was_sent_away(fields)
+        case "CHANNEL_BRIDGE":
+            yield from _by_who_was_put_through(fields)
+        case _:
+            return
+
+
+def _by_who_left(fields: Fields) -> Iterator[Told]:
+    """Read what mod_sofia notes on a channel that leaves: for whom (`blind:`, `att:`), whither."""
+    leg, cause = fields.get("Unique-ID", ""), fields.get("Hangup-Cause", "")
+    disposition = fields.get("variable_endpoint_disposition", "")
+    how, _, other = fields.get("variable_transfer_to", "").partition(":")
+    if "BLIND_TRANSFER" in {cause, disposition}:
+        to = fields.get("variable_transfer_destination", "").removeprefix("blind:")
+        peer = other if other != to else fields.get("variable_last_bridge_to", "")
+        yield "transfer.blind", leg, _more(peer, to=cut(to))
+    elif how == "att":
+        yield "transfer.attended", leg, _more(other, dest="Bridge")
+    elif cause == "ATTENDED_TRANSFER" != disposition:  # the consultation's own end has both
+        yield "transfer.attended", leg, _more("")
+
+
+def _by_who_was_sent_away(fields: Fields) -> Iterator[Told]:
+    """Tell who sent a caller to an extension: the one whose conversation with him ends by it."""
+    source, leg = _latest(fields), fields.get("Unique-ID", "")
+    bridged_us = whole(fields.get("Caller-Channel-Bridged-Time"), 17) or 0
+    during = source is not None and source.epoch > bridged_us // 1_000_000
+    if source and during and source.kind == "bl_xfer" and _fresh(source, fields):
+        extension = source.target.rsplit("/", 2)[0]
+        yield "transfer.blind", _partner(fields), _more(leg, to=cut(extension))
+
+
+def _by_who_was_put_through(fields: Fields) -> Iterator[Told]:
+    """Tell who consulted and handed on: the one who called a leg that is joined with another."""
+    source, leg = _latest(fields), fields.get("Unique-ID", "")
+    consulting = fields.get("variable_originator", "")
+    if source is None or source.kind == "bl_xfer" or not _fresh(source, fields):
+        return
+    if CHANNEL.fullmatch(consulting) and consulting not in {leg, _partner(fields)}:
+        yield "transfer.attended", consulting, _more(leg, dest="Bridge")
+
+
+def _latest(fields: Fields) -> Source | None:
+    """Read the latest transfer; a history of several is `ARRAY::one|:two`."""
+    told = fields.get("variable_transfer_source") or fields.get("variable_transfer_history", "")
+    found = SOURCE.fullmatch(told.removeprefix("ARRAY::").rpartition("|:")[2])
+    return Source(int(found[1]), found[2], found[3]) if found else None
+
+
+def _fresh(source: Source, fields: Fields) -> bool:
+    now_us = whole(fields.get("Event-Date-Timestamp"), 17)
+    return now_us is not None and abs(now_us // 1_000_000 - source.epoch) <= FRESH_S
+
+
+def _partner(fields: Fields) -> str:
+    """Return the other side of the bridge that this event is about."""
+    leg = fields.get("Unique-ID")
+    sides = fields.get("Bridge-A-Unique-ID"), fields.get("Bridge-B-Unique-ID")
+    other = next((side for side in sides if side and side != leg), None)
+    return other or fields.get("Other-Leg-Unique-ID", "")
+
+
+def _more(peer: str, **attrs: str | None) -> dict[str, Any]:
+    return {
+        "peer_leg_key": peer if CHANNEL.fullmatch(peer) else None,
+        "attrs": {name: value for name, value in attrs.items() if value},
+    }
