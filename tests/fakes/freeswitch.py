@@ -75,6 +75,14 @@ class Core:
             Other_Leg_Unique_ID=caller, **about,
         ) + self.channel("CHANNEL_PROGRESS", uuid, **about)  # fmt: skip
 
+    def ring_from_queue(self, uuid: str, extension: str, *, caller: str) -> bytes:
+        """mod_callcenter rings one of ours: nobody's leg is its originator."""
+        about = {"Unique-ID": uuid, "Call-Direction": "outbound", "Channel-Call-UUID": uuid}
+        about["variable_cc_member_session_uuid"] = caller
+        named = {"Channel-Name": f"sofia/internal/{extension}@10.0.0.9",
+                 "Caller-Destination-Number": extension}  # fmt: skip
+        return self.event("CHANNEL_CREATE", about | named) + self.event("CHANNEL_PROGRESS", about)
+
     def answer(self, uuid: str, *, caller: str) -> bytes:
         """It is picked up, and talks with who rang it."""
         return self.channel("CHANNEL_ANSWER", uuid) + self.bridge("CHANNEL_BRIDGE", caller, uuid)

@@ -50,6 +50,26 @@ async def test_a_queue_call_arrives_as_it_happens(pool: Pool, heard: Heard) -> N
     assert call.talk_ms is not None
 
 
+async def test_whom_a_queue_rings_in_vain_is_a_part_of_the_call(pool: Pool, heard: Heard) -> None:
+    """mod_callcenter rings its agents by itself: no call of their own, and nobody else's miss."""
+    core = Core()
+    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+        line = await pbx.line()
+        await line.play(core.incoming(CALLER, "0671234567"))
+        await line.play(core.queue("member-queue-start", CALLER))
+        await line.play(core.ring_from_queue(ALICE, "1001", caller=CALLER))
+        await eventually(lambda: "ringing" in statuses(heard))
+        await line.play(core.hangup(ALICE, "NO_ANSWER", 19))
+        await line.play(core.queue("member-queue-end", CALLER, CC_Cause="Cancel",
+                                   CC_Cancel_Reason="BREAK_OUT") + core.hangup(CALLER))  # fmt: skip
+        (call,) = await ended(pool)
+
+    assert (call.direction, call.outcome) == ("inbound", "abandoned")
+    assert [(leg.extension, leg.ended_reason) for leg in call.legs] == [
+        (None, "canceled"), ("1001", "no_answer"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("cause", "q850", "reason"),
     [
