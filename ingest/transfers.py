@@ -80,9 +80,10 @@ def _rung_after(at: datetime, until: datetime | None, legs: list[Leg]) -> Leg | 
 
 def _consulted(event: CallEvent, by: Leg | None, legs: list[Leg]) -> Leg | None:
     """Return the telephone that was asked first: the one that is named, or whoever it can be."""
-    named = leg_of(_text(event.attrs.get("target")), legs)
-    if named is not None and named is not by:
-        return named
+    for key in (_text(event.attrs.get("target")), event.peer_leg_key):
+        named = leg_of(key, legs)
+        if named and not named.calling and not (by and _is_same(named, by)):
+            return named
     at = event.occurred_at
     there = [
         leg
@@ -94,6 +95,11 @@ def _consulted(event: CallEvent, by: Leg | None, legs: list[Leg]) -> Leg | None:
     ]
     later = [leg for leg in there if by is None or leg.created_at > by.created_at]
     return max(later, key=lambda leg: (leg.heard, leg.created_at, leg.key), default=None)
+
+
+def _is_same(leg: Leg, other: Leg) -> bool:
+    """Whether these are one telephone, maybe two of its lines."""
+    return leg is other or (leg.extension is not None and leg.extension == other.extension)
 
 
 def _answered_at(leg: Leg) -> tuple[datetime, str]:

@@ -58,7 +58,7 @@ def _by_who_left(fields: Fields) -> Iterator[Told]:
         peer = other if other != to else fields.get("variable_last_bridge_to", "")
         yield "transfer.blind", leg, _more(peer, to=cut(to))
     elif how == "att":
-        yield "transfer.attended", leg, _more(other, dest="Bridge")
+        yield "transfer.attended", leg, _more(other)
     elif cause == "ATTENDED_TRANSFER" != disposition:  # the consultation's own end has both
         yield "transfer.attended", leg, _more("")
 
@@ -80,7 +80,7 @@ def _by_who_was_put_through(fields: Fields) -> Iterator[Told]:
     if source is None or source.kind == "bl_xfer" or not _fresh(source, fields):
         return
     if CHANNEL.fullmatch(consulting) and consulting not in {leg, _partner(fields)}:
-        yield "transfer.attended", consulting, _more(leg, dest="Bridge")
+        yield "transfer.attended", consulting, _more(leg)
 
 
 def _latest(fields: Fields) -> Source | None:

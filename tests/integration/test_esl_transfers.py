@@ -82,6 +82,14 @@ async def stored(pool: Pool, heard: Heard, told: bytes) -> tuple[list[CallState]
     return calls, [tuple(row) for row in rows]
 
 
+def handed_on(call: CallState) -> list[tuple[Any, ...]]:
+    """Return how, by whom, to whom or into which queue, and how long was asked before."""
+    return [
+        (t.kind, t.by_extension, t.queue or t.to_extension, round((t.consult_ms or 0) / 1000))
+        for t in call.transfers
+    ]
+
+
 def talked_s(call: CallState) -> dict[str, int]:
     """Return how long each telephone talked, in whole seconds."""
     return {leg.leg_key: round((leg.talk_ms or 0) / 1000) for leg in call.legs}
@@ -94,6 +102,7 @@ async def test_a_blind_transfer_is_one_call(pool: Pool, heard: Heard, core: Core
     (call,), transfers = await stored(pool, heard, told)
 
     assert transfers == [("transfer.blind", ALICE, CALLER, "1002")]
+    assert handed_on(call) == [("blind", "1001", "1002", 0)]
     assert (call.direction, call.outcome, call.answered_extension) == (
         "inbound", "answered", "1001",
     )  # fmt: skip
@@ -115,6 +124,7 @@ async def test_a_blind_transfer_into_a_queue_is_one_call(
     (call,), transfers = await stored(pool, heard, told)
 
     assert transfers == [("transfer.blind", ALICE, CALLER, "5000")]
+    assert handed_on(call) == [("blind", "1001", "sales", 0)]
     assert [(stint.queue, stint.outcome) for stint in call.stints] == [("sales", "connected")]
     assert round((call.stints[0].wait_ms or 0) / 1000) == 5
     assert (call.outcome, talked_s(call)) == ("answered", {CALLER: 50, ALICE: 30, BOB: 20})
@@ -171,6 +181,7 @@ async def test_an_attended_transfer_joins_the_consultation(
     (call,), transfers = await stored(pool, heard, told)
 
     assert transfers == [("transfer.attended", ALICE, BOB, None)]
+    assert handed_on(call) == [("attended", "1001", "1002", 15)]
     assert (call.direction, call.outcome, call.number_e164) == (
         "inbound", "answered", "+380671234567",
     )  # fmt: skip
@@ -195,6 +206,7 @@ async def test_an_attended_transfer_by_keys_is_told_by_the_bridge(
     (call,), transfers = await stored(pool, heard, told)
 
     assert transfers == [("transfer.attended", ALICE, BOB, None)]
+    assert handed_on(call) == [("attended", "1001", "1002", 15)]
     assert (call.outcome, call.answered_extension) == ("answered", "1001")
     assert talked_s(call) == {CALLER: 55, ALICE: 50, BOB: 35}
 
