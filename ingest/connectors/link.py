@@ -52,6 +52,8 @@ class Timing:
     """Silence after which the PBX is asked whether it is still there …"""
     answer_s: float = 5.0
     """… and how long it may take to answer. Nobody else notices a half-open connection."""
+    snapshot_s: float = 30.0
+    """How long it may take to tell how things are, while it talks of what goes on."""
     back_off_s: float = 0.5
     """After a lost connection; doubled with each failure …"""
     back_off_max_s: float = 30.0

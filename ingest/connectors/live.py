@@ -165,15 +165,19 @@ class Connector:
         await _first(self._take(inbox, before, since), _read(link, inbox))
 
     async def _take(self, inbox: Inbox, before: Held, since: datetime | None) -> None:
-        """Store what comes, in its order, until the connection's end."""
-        caught_up = False
+        """Store what comes, in its order, until the connection's end.
+
+        Of a PBX that does not say how things are, though it was asked, only the gap is known.
+        """
+        caught_up, patient_until = False, _now() + self._timing.snapshot_s
         while True:
             read_at, heard = await inbox.take()
-            if isinstance(heard, Snapshot):
-                await self._catch_up(heard, before, since)
-                caught_up = True
-            else:
+            if not isinstance(heard, Snapshot):
                 await self._store(heard)
+            if isinstance(heard, Snapshot) or not (caught_up or _now() < patient_until):
+                told = heard if isinstance(heard, Snapshot) else Snapshot(taken_at=read_at)
+                await self._catch_up(told, before, since)
+                caught_up = True
             if caught_up:  # not before: the gap would be forgotten
                 self._lease.heard_at = read_at
 

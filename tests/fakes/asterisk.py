@@ -105,6 +105,8 @@ class Line:
     def answer(self, asked: AmiMessage) -> bytes:
         """Return the whole answer to one action."""
         self.actions.append(asked)
+        if asked.get("Action") == self.pbx.silent_at:
+            return b""
         if asked.get("Action") == self.pbx.chatters_at:
             self.pbx.chatter(self)
             return b""
@@ -166,6 +168,7 @@ class FakeAsterisk(FakePbx[Line]):
         self.answers_pings = True
         self.may_filter = True
         self.chatters_at: str | None = None
+        self.silent_at: str | None = None
         """An action that is never answered: only talk comes, without an end."""
 
     def live_channels(self) -> list[dict[str, str]] | None:

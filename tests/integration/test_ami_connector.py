@@ -138,6 +138,26 @@ async def test_what_ended_unheard_ends_as_lost(pool: Pool, heard: Heard) -> None
     assert call.ended_at == gap["began_at"]
 
 
+async def test_a_pbx_that_never_says_how_things_are_leaves_a_gap(pool: Pool, heard: Heard) -> None:
+    """It talks on, and is heard; the gap is noted, and nothing is taken for lost."""
+    tape = Tape("l01")
+    timing = replace(IMPATIENT, snapshot_s=0.0)
+    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
+        line = await pbx.line()
+        await line.play(tape.until("AgentConnect"))
+        await eventually(lambda: "talking" in statuses(heard))
+        pbx.silent_at = "CoreShowChannels"
+        line.hang_up()
+        line = await pbx.line()
+        await line.play(tape.rest())
+        await eventually(lambda: "ended" in statuses(heard))
+        await eventually(lambda: gaps(pool))
+        (call,) = await stored_calls(pool)
+
+    assert (call.status, call.outcome) == ("ended", "answered")
+    assert {leg.ended_reason for leg in call.legs} == {"completed"}
+
+
 async def test_what_goes_on_goes_on_after_a_gap(pool: Pool, heard: Heard) -> None:
     """The answer fell into the gap; the snapshot shows it, and the call is not lost."""
     first, second = Tape("l34"), Tape("l34", connection=1)
