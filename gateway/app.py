@@ -40,7 +40,7 @@ from gateway.sockets.server import protocol_class
 from gateway.telephony import missed, on_call, pbxs
 from gateway.telephony.announce import agents_changed, calls_changed
 from gateway.telephony.answers import Answers
-from ingest import IngestSettings, Pipeline
+from ingest import Pipeline
 from presence import Presence, PresenceSettings, RedisPresence
 
 log = structlog.get_logger(__name__)
@@ -164,7 +164,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             pool,
             announce=partial(calls_changed, services),
             announce_agents=partial(agents_changed, services),
-            settings=IngestSettings(),
+            settings=pbxs.ingest_settings(settings),
         )
         if settings.takes("ingest"):
             await stack.enter_async_context(pipeline)

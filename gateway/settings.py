@@ -6,21 +6,17 @@ docs/operations.md lists them; a test keeps that list complete.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import uuid
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.pbx_settings import Pbxs, PostingPbx, Region, Zone
-
-ROLES = ("sockets", "ingest", "background")
-DEVICE_KINDS = frozenset({"web", "mobile", "desktop", "softphone", "bot"})
-"""As clients name themselves in hello."""
+from gateway.setting_lists import ROLES, Kinds, Networks, Roles, Words
 
 
 def default_state_dir() -> Path:
@@ -60,7 +56,7 @@ class Settings(BaseSettings):
     """The one port for sockets, REST, health and the page."""
     workers: int = Field(default=1, ge=1, le=128)
     """Worker processes; about one per core."""
-    roles: Annotated[tuple[str, ...], NoDecode] = ROLES
+    roles: Roles = ROLES
     """What these workers do, separated by commas: `sockets` serves clients, `ingest` takes events
     from PBXs, `background` sends what is due and removes what is old."""
     worker_ports: int = Field(default=0, ge=0, le=65535)
@@ -76,10 +72,10 @@ class Settings(BaseSettings):
     """What `aud` of a token must say."""
     token_leeway_s: int = Field(default=10, ge=0, le=60)
     """How far clocks may differ when a token's times are checked."""
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_origins: Words = ()
     """Web origins that may open sockets and call REST, separated by commas:
     `https://crm.example.com`. The gateway's own origin always may."""
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_proxies: Networks = ()
     """Load balancers whose X-Forwarded-For is believed, as addresses or networks separated by
     commas: `10.0.0.0/8`. Without it every client behind one has the balancer's address."""
     demo: bool = False
@@ -144,7 +140,7 @@ class Settings(BaseSettings):
     """Open connections per worker from one address."""
     connections_per_user: int = Field(default=20, ge=1)
     """Connections of one user, over all nodes; more are told to come back later (4406)."""
-    replaced_kinds: Annotated[tuple[str, ...], NoDecode] = ("softphone",)
+    replaced_kinds: Kinds = ("softphone",)
     """Kinds of device of which a user has one at a time, the newest, separated by commas. The same
     device always replaces its older connection."""
     accepts_per_s: float = Field(default=500.0, gt=0)
@@ -195,6 +191,9 @@ class Settings(BaseSettings):
     message_retention_days: int = Field(default=0, ge=0, le=36_500)
     """Messages older than this are deleted, once everyone in the conversation has read them. 0
     keeps them for ever."""
+    call_event_months: int = Field(default=13, ge=1, le=1_200)
+    """PBX events older than so many whole months are dropped, and no longer taken. Calls, their
+    legs, stays in queues and statistics are kept for ever."""
 
     files_dir: Path | None = None
     """Directory that keeps attached files, the same for all nodes. Unset, and without a bucket:
@@ -222,7 +221,7 @@ class Settings(BaseSettings):
     """Most files of one message."""
     max_pending_file_bytes: int = Field(default=268_435_456, ge=1)
     """What one user may have declared that is in no message yet."""
-    file_types: Annotated[tuple[str, ...], NoDecode] = (
+    file_types: Words = (
         "image/*", "audio/*", "video/*", "text/plain", "text/csv", "text/calendar", "text/vcard",
         "application/pdf", "application/rtf", "application/zip", "application/json",
         "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint",
@@ -255,15 +254,6 @@ class Settings(BaseSettings):
             raise ValueError("has fewer than 32 bytes; make one with: openssl rand -base64 32")
         return value
 
-    @field_validator(
-        "allowed_origins", "trusted_proxies", "replaced_kinds", "file_types", "roles", mode="before"
-    )
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
-        return value
-
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if self.files_dir is not None and self.s3_bucket is not None:
@@ -275,26 +265,3 @@ class Settings(BaseSettings):
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             raise ValueError("s3_access_key and s3_secret_key belong together")
         return self
-
-    @field_validator("roles")
-    @classmethod
-    def _roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := set(value) - set(ROLES):
-            raise ValueError(f"no such role: {', '.join(sorted(unknown))}")
-        if not value:
-            raise ValueError("names no role")
-        return tuple(role for role in ROLES if role in value)
-
-    @field_validator("replaced_kinds")
-    @classmethod
-    def _kinds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := set(value) - DEVICE_KINDS:
-            raise ValueError(f"names no kind of device: {', '.join(sorted(unknown))}")
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for network in value:
-            ipaddress.ip_network(network, strict=False)
-        return value

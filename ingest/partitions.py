@@ -20,6 +20,7 @@ FORGET = (
     queries.forget_keys,
     queries.forget_aliases,
     queries.forget_rejects,
+    queries.forget_gaps,
 )
 
 

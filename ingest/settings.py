@@ -6,6 +6,9 @@ Only the program that embeds ingest reads the environment; it hands these values
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+from ingest.normalise.numbers import PAST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +50,12 @@ class IngestSettings:
     days (normalise.numbers.PAST), so that none comes when its month is gone."""
 
     housekeeping_s: float = 3_600.0
+
+    @property
+    def accepts(self) -> timedelta:
+        """How far back a posted event may lie.
+
+        So many months have 30 days each but for 3 at most (December to February: 90), and an id is
+        forgotten by when it was first seen, up to a day before its event's own time.
+        """
+        return min(PAST, timedelta(days=30 * self.keep_months - 3))

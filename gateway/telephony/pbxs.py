@@ -1,4 +1,4 @@
-"""The PBXs an operator named: settings ─▶ live connections.
+"""The PBXs an operator named: settings ─▶ what ingest keeps, and live connections.
 
 app ─▶ connected ─▶ ingest's Connectors, which feed the pipeline. Every node with the role `ingest`
 has them all, and each PBX is listened to by the one that has its lease.
@@ -20,12 +20,18 @@ from ingest import (
     Connectors,
     EslLink,
     FreeswitchNormaliser,
+    IngestSettings,
     Link,
     Pipeline,
     Timing,
 )
 
 TIMING = Timing()
+
+
+def ingest_settings(settings: Settings) -> IngestSettings:
+    """Return what an operator may say of ingest; the rest of its bounds are its own."""
+    return IngestSettings(keep_months=settings.call_event_months)
 
 
 def connected(settings: Settings, pool: Pool, pipeline: Pipeline) -> Connectors:

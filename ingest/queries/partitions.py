@@ -135,6 +135,21 @@ async def forget_rejects(conn: Conn, *, before: datetime, limit: int) -> int:
     )
 
 
+async def forget_gaps(conn: Conn, *, before: datetime, limit: int) -> int:
+    """Delete gaps that were over by then; return how many."""
+    return await _deleted(
+        conn,
+        """
+        -- partitions.forget_gaps
+        DELETE FROM realtime.ingest_gaps WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM realtime.ingest_gaps WHERE began_at < $1 AND ended_at < $1
+             LIMIT $2 FOR UPDATE SKIP LOCKED))
+        """,
+        before,
+        limit,
+    )
+
+
 async def _deleted(conn: Conn, statement: str, before: datetime, limit: int) -> int:
     status = await conn.execute(statement, before, limit)
     return int(status.rpartition(" ")[2])

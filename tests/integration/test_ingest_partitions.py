@@ -69,6 +69,10 @@ async def test_ids_are_forgotten_with_their_events(
     events = events_of_recording(SOME[0])
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
         await pipeline.submit([*events, odd(queue="\0")])
+    await pool.execute(
+        "INSERT INTO realtime.ingest_gaps VALUES"
+        " ('pbx', now() - interval '9 min', now() - interval '8 min', 'not connected')"
+    )
     keys, aliases = await count(pool, "call_event_keys"), await count(pool, "call_aliases")
     now = datetime.now(UTC)
 
@@ -77,9 +81,24 @@ async def test_ids_are_forgotten_with_their_events(
         forgotten = await partitions.forget(conn, before=now + timedelta(hours=1))
 
     assert too_young == 0
-    assert forgotten >= keys + aliases + 1 > len(events)
-    for table in ("call_event_keys", "call_aliases", "ingest_rejects"):
+    assert forgotten >= keys + aliases + 2 > len(events)
+    for table in ("call_event_keys", "call_aliases", "ingest_rejects", "ingest_gaps"):
         assert await count(pool, table) == 0
+
+
+async def test_a_gap_stays_as_long_as_it_reaches_into_what_is_kept(pool: Pool) -> None:
+    """It began before the bound and ended after it: the hours behind are still incomplete."""
+    now = datetime.now(UTC)
+    await pool.execute(
+        "INSERT INTO realtime.ingest_gaps VALUES ('pbx', $1, $2, 'not connected')",
+        now - timedelta(hours=2),
+        now,
+    )
+
+    async with pool.acquire() as conn:
+        await partitions.forget(conn, before=now - timedelta(hours=1))
+
+    assert await count(pool, "ingest_gaps") == 1
 
 
 async def test_this_month_and_the_next_two_have_partitions(pool: Pool, heard: Heard) -> None:

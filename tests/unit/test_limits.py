@@ -14,7 +14,8 @@ from gateway.limits import Allowance, Bucket, Connections, Rate, Turns
 from gateway.limits.connections import KNOWN_S
 from gateway.limits.turns import LONGEST_S
 from gateway.protocol import COMMANDS, Device
-from gateway.settings import DEVICE_KINDS, Settings
+from gateway.setting_lists import DEVICE_KINDS
+from gateway.settings import Settings
 from gateway.sockets.devices import Claim
 
 NOW = 1_000_000.0

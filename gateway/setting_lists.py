@@ -1,0 +1,48 @@
+"""Settings that are lists of words, separated by commas in the environment.
+
+gateway.settings ─▶ here. One type for each kind of word; what is no such word is refused by name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_settings import NoDecode
+
+ROLES = ("sockets", "ingest", "background")
+DEVICE_KINDS = frozenset({"web", "mobile", "desktop", "softphone", "bot"})
+"""As clients name themselves in hello."""
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+    return value
+
+
+def _are_roles(value: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := set(value) - set(ROLES):
+        raise ValueError(f"no such role: {', '.join(sorted(unknown))}")
+    if not value:
+        raise ValueError("names no role")
+    return tuple(role for role in ROLES if role in value)
+
+
+def _are_kinds(value: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := set(value) - DEVICE_KINDS:
+        raise ValueError(f"names no kind of device: {', '.join(sorted(unknown))}")
+    return value
+
+
+def _are_networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for network in value:
+        ipaddress.ip_network(network, strict=False)
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Roles = Annotated[Words, AfterValidator(_are_roles)]
+Kinds = Annotated[Words, AfterValidator(_are_kinds)]
+Networks = Annotated[Words, AfterValidator(_are_networks)]

@@ -1,0 +1,72 @@
+"""How long call data is kept is the operator's to say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from gateway.settings import Settings
+from ingest import IngestSettings
+from ingest.partitions import Month
+from tests.calls import ringing, signed
+from tests.desk import Desk
+from tests.docs.pages import OPERATIONS
+
+
+def aged(days: float) -> bytes:
+    """Return a post of one event that happened so many days ago."""
+    at = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    return orjson.dumps([{**ringing(int(days)), "occurred_at": at}])
+
+
+async def test_months_of_events_are_kept_as_set(empty_desk: Desk) -> None:
+    """What is older is dropped, and refused when it is posted: its ids are forgotten, too."""
+    await empty_desk.sql(
+        "CREATE TABLE realtime.call_events_2020_01 PARTITION OF realtime.call_events"
+        " FOR VALUES FROM ('2020-01-01Z') TO ('2020-02-01Z')"
+    )
+    node = await empty_desk.start_node(call_event_months=2)
+    http = empty_desk.http()
+
+    async def post(days: float) -> dict[str, object]:
+        body = aged(days)
+        answered = await http.post(
+            "/v1/telephony/events", params={"source": "main"}, content=body, headers=signed(body)
+        )
+        return dict(answered.json())
+
+    young, old = await post(50), await post(70)
+
+    assert young["accepted"] == 1
+    assert [one["code"] for one in old["rejected"]] == ["event.bad_time"]  # type: ignore[attr-defined]
+    assert node.app.state.gateway.pipeline.settings.keep_months == 2
+    (found,) = await empty_desk.sql("SELECT to_regclass('realtime.call_events_2020_01') AS t")
+    assert found["t"] is None
+
+
+@pytest.mark.parametrize("wrong", [{"call_event_months": 0}, {"call_event_months": 1_201}], ids=str)
+def test_what_cannot_be_kept_is_refused_by_name(wrong: dict[str, int]) -> None:
+    """Out of bounds is an error that names the setting, and not a surprise at night."""
+    with pytest.raises(ValidationError) as refused:
+        Settings(**wrong)  # type: ignore[arg-type]
+
+    assert [error["loc"] for error in refused.value.errors()] == [tuple(wrong)]
+
+
+def test_without_a_word_thirteen_months_are_kept() -> None:
+    """As ingest by itself would, and as the page says."""
+    assert Settings().call_event_months == IngestSettings().keep_months == 13
+    assert "| `GATEWAY_CALL_EVENT_MONTHS` | `13` |" in OPERATIONS
+
+
+@pytest.mark.parametrize("months", range(1, 14))
+def test_nothing_is_accepted_whose_id_may_be_forgotten(months: int) -> None:
+    """An event sent again after its id is forgotten would be a second call."""
+    accepts = IngestSettings(keep_months=months).accepts
+    begins = [Month(year, month) for year in (2024, 2025, 2026) for month in range(1, 13)]
+    shortest = min(month.begin - month.plus(-months).begin for month in begins)
+
+    assert accepts + timedelta(days=1) <= shortest
