@@ -76,6 +76,9 @@ class CallEvent:
     extension: str | None = None
     """Of the telephone at leg_key; None when it is not one of ours."""
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    native: bytes | None = field(default=None, compare=False, repr=False)
+    """The message that told of it, as JSON, where that is kept (ingest.native). It says nothing
+    that the event is not, so two that differ in it are equal."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -96,7 +99,7 @@ class CallEvent:
         size += len(self.peer_leg_key or "") + len(self.extension or "")
         for key, value in self.attrs.items():
             size += len(key) + len(value if isinstance(value, str) else str(value))
-        return size
+        return size + len(self.native) if self.native else size
 
 
 def derive_id(source: str, natural_key: str) -> UUID:

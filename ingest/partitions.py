@@ -1,4 +1,4 @@
-"""Monthly partitions of the events: made ahead, dropped beyond retention.
+"""Months of events and days of native messages: made ahead, dropped beyond retention.
 
 pipeline (at the start and every hour) ─▶ keep. Calls, legs and stints are kept for ever: they are
 small, and statistics need them. Should this never run, events go to the default partition and
@@ -7,14 +7,19 @@ nothing is lost; the next run moves them to their month.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, Self
 
 from ingest.conn import Conn
 from ingest.queries import partitions as queries
+from ingest.queries.partitions import EVENTS, PAYLOADS, Table
 
 CHUNK_ROWS = 10_000  # about 50 ms
 CHUNKS = 500
+DAYS_AHEAD = 2
+"""Housekeeping runs every hour; a database that refuses it for two days is noticed otherwise."""
 FORGET = (
     queries.forget_events,
     queries.forget_keys,
@@ -24,6 +29,18 @@ FORGET = (
 )
 
 
+class Span(Protocol):
+    """The time that one partition is of."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def begin(self) -> datetime: ...
+
+    def plus(self, spans: int) -> Self: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Month:
     year: int
@@ -31,7 +48,7 @@ class Month:
 
     @property
     def name(self) -> str:
-        return f"call_events_{self.year:04}_{self.month:02}"
+        return f"{EVENTS.name}_{self.year:04}_{self.month:02}"
 
     @property
     def begin(self) -> datetime:
@@ -43,28 +60,56 @@ class Month:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    begin: datetime
+
+    @property
+    def name(self) -> str:
+        return f"{PAYLOADS.name}_{self.begin:%Y_%m_%d}"
+
+    def plus(self, days: int) -> Day:
+        return Day(self.begin + timedelta(days=days))
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     created: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
 
 
-async def keep(conn: Conn, *, now: datetime, months_ahead: int, keep_months: int) -> Kept:
+async def keep(
+    conn: Conn, *, now: datetime, months_ahead: int, keep_months: int, payload_days: int = 0
+) -> Kept:
     """Make the partitions from last month to months_ahead, drop those older than keep_months.
 
-    Two nodes may call it at once: one works, the other has nothing to do.
+    The same for days of native messages, where they are kept. Two nodes may call it at once: one
+    works, the other has nothing to do.
     """
-    this_month = Month(now.year, now.month)
+    month = Month(now.year, now.month)
+    today = Day(datetime(now.year, now.month, now.day, tzinfo=UTC))
+    months = [month.plus(offset) for offset in range(-1, months_ahead + 1)]
+    days = [today.plus(offset) for offset in range(DAYS_AHEAD + 1)] if payload_days else []
+    oldest, first_day = month.plus(-keep_months), today.plus(-payload_days)
     async with conn.transaction():
         if not await queries.try_lock(conn):
             return Kept()
-        there = await queries.names(conn)
-        created = await _create(conn, this_month, months_ahead, set(there))
-        oldest = this_month.plus(-keep_months)
-        dropped = [name for name in there if name < oldest.name]
-        for name in dropped:
-            await queries.drop(conn, name)
+        events = await _keep(conn, EVENTS, months, oldest=oldest)
+        payloads = await _keep(conn, PAYLOADS, days, oldest=first_day)
     await forget(conn, before=oldest.begin)
-    return Kept(tuple(created), tuple(dropped))
+    await _forget(conn, queries.forget_payloads, before=first_day.begin)
+    return Kept(events.created + payloads.created, events.dropped + payloads.dropped)
+
+
+async def _keep(conn: Conn, table: Table, wanted: Sequence[Span], *, oldest: Span) -> Kept:
+    there = await queries.names(conn, table)
+    missing = [span for span in wanted if span.name not in there]
+    for span in missing:
+        until = span.plus(1).begin
+        await queries.create(conn, table, span.name, since=span.begin, until=until)
+    dropped = [name for name in there if name < oldest.name]
+    for name in dropped:
+        await queries.drop(conn, name)
+    return Kept(tuple(span.name for span in missing), tuple(dropped))
 
 
 async def forget(conn: Conn, *, before: datetime) -> int:
@@ -73,19 +118,14 @@ async def forget(conn: Conn, *, before: datetime) -> int:
     Bounded, so that a month's worth of ids does not hold up the housekeeping: the rest is next
     hour's work. Nodes that do it at once skip each other's rows.
     """
+    return sum([await _forget(conn, delete, before=before) for delete in FORGET])
+
+
+async def _forget(conn: Conn, delete: Callable[..., Awaitable[int]], *, before: datetime) -> int:
     total = 0
-    for delete in FORGET:
-        for _ in range(CHUNKS):
-            deleted = await delete(conn, before=before, limit=CHUNK_ROWS)
-            total += deleted
-            if deleted < CHUNK_ROWS:
-                break
+    for _ in range(CHUNKS):
+        deleted = await delete(conn, before=before, limit=CHUNK_ROWS)
+        total += deleted
+        if deleted < CHUNK_ROWS:
+            break
     return total
-
-
-async def _create(conn: Conn, this_month: Month, ahead: int, there: set[str]) -> list[str]:
-    wanted = [this_month.plus(offset) for offset in range(-1, ahead + 1)]
-    missing = [month for month in wanted if month.name not in there]
-    for month in missing:
-        await queries.create(conn, month.name, since=month.begin, until=month.plus(1).begin)
-    return [month.name for month in missing]

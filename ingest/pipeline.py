@@ -148,6 +148,7 @@ class Pipeline:
                     now=datetime.now(UTC),
                     months_ahead=self.settings.months_ahead,
                     keep_months=self.settings.keep_months,
+                    payload_days=self.settings.payload_days,
                 )
         except Exception:
-            log.exception("partitions of call_events were not kept")
+            log.exception("partitions were not kept")

@@ -49,6 +49,9 @@ class IngestSettings:
     """Events older than this are dropped by whole partitions. Posted ones are refused after 366
     days (normalise.numbers.PAST), so that none comes when its month is gone."""
 
+    payload_days: int = 0
+    """For how many whole days the message that an event came in is kept; 0: not at all."""
+
     housekeeping_s: float = 3_600.0
 
     @property

@@ -14,18 +14,19 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import asyncpg
 
-from ingest import identity, pauses, rejects, sessions
+from ingest import identity, native, pauses, rejects, sessions
 from ingest.batch import Fate, Poison, Unavailable
 from ingest.conn import Conn, Pool
 from ingest.events import CallEvent
 from ingest.known import Known
 from ingest.metrics import IngestMetrics
+from ingest.native import Payload
 from ingest.pauses import AgentChange
 from ingest.queries import aliases
 from ingest.queries import events as queries
@@ -130,20 +131,23 @@ class Store:
     async def _put(self, conn: Conn, events: Sequence[CallEvent], *, again: bool) -> Stored:
         fates = await _tell_new(conn, events)
         new = [event for event, fate in zip(events, fates, strict=True) if fate == "accepted"]
-        changes = await self._keep(conn, new) if new else []
+        new, said = native.apart(new)
+        changes = await self._keep(conn, new, said) if new else []
         agents = await pauses.refold(conn, new)
         if again:
             changes += await _current(conn, events, {change.after.id for change in changes})
             agents += await pauses.current(conn, events)
         return Stored(fates, changes, agents)
 
-    async def _keep(self, conn: Conn, new: list[CallEvent]) -> list[CallChange]:
+    async def _keep(
+        self, conn: Conn, new: list[CallEvent], said: list[Payload]
+    ) -> list[CallChange]:
         limit, known = self._settings.max_call_events, self._known
         assigned = await identity.assign(conn, new, known)
         self._metrics.merged += len(assigned.merged)
         touched = await sessions.recall(conn, new, assigned, known, max_call_events=limit)
         rows = zip(new, assigned.calls, strict=True)
-        storing = asyncio.create_task(queries.insert(conn, rows), name="ingest.insert")
+        storing = asyncio.create_task(_insert(conn, rows, said), name="ingest.insert")
         try:
             await asyncio.sleep(0)  # it is sent: PostgreSQL stores while we fold
             folded = await sessions.refold(
@@ -157,6 +161,8 @@ class Store:
     async def _corner(self, events: Sequence[CallEvent], error: Exception) -> Stored:
         """Store both halves by themselves, until the culprit stands alone."""
         if len(events) == 1:
+            if events[0].native is not None:  # whatever the PBX said, the event is kept
+                return await self._persist([replace(events[0], native=None)])
             return Stored([await self._reject(events[0], error)])
         self._metrics.bisections += 1
         middle = len(events) // 2
@@ -188,6 +194,14 @@ class Store:
                 metrics.accepted += 1
             else:
                 metrics.duplicates += 1
+
+
+async def _insert(
+    conn: Conn, rows: Iterable[tuple[CallEvent, UUID | None]], said: list[Payload]
+) -> None:
+    await queries.insert(conn, rows)
+    if said:
+        await queries.insert_payloads(conn, said)
 
 
 def _both(first: Stored, second: Stored) -> Stored:

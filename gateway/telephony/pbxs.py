@@ -31,20 +31,22 @@ TIMING = Timing()
 
 def ingest_settings(settings: Settings) -> IngestSettings:
     """Return what an operator may say of ingest; the rest of its bounds are its own."""
-    return IngestSettings(keep_months=settings.call_event_months)
+    return IngestSettings(
+        keep_months=settings.call_event_months, payload_days=settings.pbx_payload_days
+    )
 
 
 def connected(settings: Settings, pool: Pool, pipeline: Pipeline) -> Connectors:
     """Return connections to all PBXs that are connected to."""
     connections = [
-        Connection(name, _linker(name, pbx, pbx.region or settings.phone_region), TIMING)
+        Connection(name, _linker(name, pbx, settings), TIMING)
         for name, pbx in settings.pbxs.items()
         if not isinstance(pbx, TwilioPbx)
     ]
     return Connectors(pool, pipeline, connections, holder=settings.node)
 
 
-def _linker(name: str, pbx: AmiPbx | EslPbx, region: str) -> Callable[[], Link]:
+def _linker(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callable[[], Link]:
     address = Address(
         host=pbx.host,
         port=pbx.port,
@@ -52,9 +54,10 @@ def _linker(name: str, pbx: AmiPbx | EslPbx, region: str) -> Callable[[], Link]:
         secret=pbx.secret.get_secret_value(),
         tls=ssl.create_default_context(cafile=pbx.ca_file) if pbx.tls else None,
     )
+    region, keeps = pbx.region or settings.phone_region, settings.pbx_payload_days > 0
     chosen = {} if pbx.extension is None else {"extension": pbx.extension}
     if isinstance(pbx, EslPbx):
-        normaliser = FreeswitchNormaliser(name, region=region, **chosen)
+        normaliser = FreeswitchNormaliser(name, region=region, keeps_native=keeps, **chosen)
         return lambda: EslLink(name, address, TIMING, normaliser)
-    dialect = AsteriskDialect(region=region, **chosen)
+    dialect = AsteriskDialect(region=region, keeps_native=keeps, **chosen)
     return lambda: AmiLink(name, address, TIMING, dialect)

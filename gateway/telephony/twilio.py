@@ -37,6 +37,7 @@ async def take(
             source=source,
             received_at=datetime.now(UTC),
             region=account.region or region,
+            keeps_native=pipeline.settings.payload_days > 0,
             **chosen,
         )
     except NotACallback as error:

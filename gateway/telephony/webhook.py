@@ -102,8 +102,14 @@ def _is_deep(value: Any) -> bool:
 
 async def take(pipeline: Pipeline, source: str, items: list[Any], *, region: str) -> dict[str, Any]:
     """Store what is valid and say what was not; returns when it is committed."""
-    keep = pipeline.settings.accepts
-    parsed = parse_events(items, source=source, region=region, keep=keep)
+    kept = pipeline.settings
+    parsed = parse_events(
+        items,
+        source=source,
+        region=region,
+        keep=kept.accepts,
+        keeps_native=kept.payload_days > 0,
+    )
     receipt = await submit(pipeline, parsed.events)
     refused = [Refusal(one.code, one.message, items[one.index]) for one in parsed.rejected]
     await refuse(pipeline, source, refused)

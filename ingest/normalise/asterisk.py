@@ -13,6 +13,7 @@ from uuid import UUID
 from ingest.connectors.ami_messages import AmiMessage
 from ingest.connectors.recording import from_epoch
 from ingest.events import CallEvent, TimeQuality, derive_id
+from ingest.native import printed
 from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
 from ingest.normalise.asterisk_facts import TRANSLATE
 from ingest.normalise.numbers import is_likely
@@ -62,6 +63,7 @@ class AsteriskNormaliser:
                 queue=fact.queue or None,
                 extension=fact.extension,
                 attrs={key: value for key, value in fact.attrs.items() if value is not None},
+                native=printed(message.fields) if self._reader.dialect.keeps_native else None,
             )
         ]
 

@@ -31,6 +31,8 @@ class AsteriskDialect:
     must not match: `PJSIP/trunk-00000122` and `Local/0441110001@from-trunk` have none."""
     short_number: str = r"^\d{2,6}$"
     """A caller id of this form is an extension of ours, when it calls from inside."""
+    keeps_native: bool = False
+    """Whether events carry the message that told of them."""
 
 
 @dataclass(slots=True, kw_only=True)

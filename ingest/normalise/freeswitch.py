@@ -16,6 +16,7 @@ from uuid import UUID
 from ingest.connectors.recording import from_epoch
 from ingest.connectors.snapshot import Snapshot, derived, in_bridge
 from ingest.events import CallEvent, EventType, TimeQuality, derive_id
+from ingest.native import with_native
 from ingest.normalise.asterisk_dialect import cut, known
 from ingest.normalise.freeswitch_agents import agent_status
 from ingest.normalise.freeswitch_transfers import Told, handed_on
@@ -62,11 +63,17 @@ class FreeswitchNormaliser:
     """Belongs to one connection: one source, events in their order."""
 
     def __init__(
-        self, source: str, *, region: str | None = None, extension: str = EXTENSION
+        self,
+        source: str,
+        *,
+        region: str | None = None,
+        extension: str = EXTENSION,
+        keeps_native: bool = False,
     ) -> None:
         self._source = source
         self._region = region
         self._extension = re.compile(extension)
+        self._keeps_native = keeps_native
 
     def events(self, fields: Fields, received_at: datetime) -> list[CallEvent]:
         """Translate one event; most give nothing."""
@@ -75,7 +82,7 @@ class FreeswitchNormaliser:
         if tell is None:
             return []
         at, quality = _time(fields, received_at)
-        return [
+        events = [
             CallEvent(
                 event_id=self._id(fields, at, kind, leg),
                 source=self._source,
@@ -89,6 +96,7 @@ class FreeswitchNormaliser:
             for kind, leg, more in tell(self, fields)
             if leg or kind.startswith("agent.")
         ]
+        return with_native(events, fields) if self._keeps_native else events
 
     def _id(self, fields: Fields, at: datetime, kind: EventType, leg: str) -> UUID:
         """Name a fact by the event that told it; a transfer by who did it, whatever tells of it."""

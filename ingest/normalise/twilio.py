@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ingest.events import CallEvent, EventType, TimeQuality, derive_id
+from ingest.native import with_native
 from ingest.normalise.asterisk_dialect import cut
 from ingest.normalise.numbers import e164, is_likely, whole
 from ingest.recordings import is_place
@@ -166,11 +167,14 @@ def twilio_events(
     received_at: datetime,
     region: str | None = None,
     extension: str = EXTENSION,
+    keeps_native: bool = False,
 ) -> list[CallEvent]:
     """Translate one callback; raise NotACallback when it is none."""
     if "RecordingStatus" in fields:
-        return _recorded(fields, source, received_at)
-    return list(_Callback(fields, source, region, extension).events(received_at))
+        events = _recorded(fields, source, received_at)
+    else:
+        events = list(_Callback(fields, source, region, extension).events(received_at))
+    return with_native(events, fields) if keeps_native else events
 
 
 def _sid(fields: Mapping[str, str], name: str) -> str | None:

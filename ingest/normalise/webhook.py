@@ -17,6 +17,7 @@ import orjson
 
 from ingest.batch import Rejected
 from ingest.events import EVENT_TYPES, WEBHOOK, CallEvent, EventType, derive_id
+from ingest.native import printed
 from ingest.normalise.numbers import FUTURE, PAST, e164
 from ingest.recordings import LONGEST_PLACE, READY, is_place
 from ingest.recordings import TYPES as RECORDING_TYPES
@@ -94,10 +95,11 @@ def parse_events(
     region: str | None = None,
     now: datetime | None = None,
     keep: timedelta = PAST,
+    keeps_native: bool = False,
 ) -> Parsed:
     """Turn decoded JSON into events; `keep` is how far back an event may lie."""
     parsed = Parsed()
-    reader = _Reader(source, region, now or datetime.now(UTC), keep)
+    reader = _Reader(source, region, now or datetime.now(UTC), keep, keeps_native)
     for index, item in enumerate(items):
         try:
             parsed.events.append(reader.event(item))
@@ -113,6 +115,7 @@ class _Reader:
     region: str | None
     now: datetime
     keep: timedelta
+    keeps_native: bool
 
     def event(self, item: Any) -> CallEvent:
         if not isinstance(item, dict):
@@ -140,6 +143,7 @@ class _Reader:
             queue=queue,
             extension=_text(item, "extension", 40),
             attrs=attrs,
+            native=printed(item.items()) if self.keeps_native else None,
             event_id=self._id(item),  # last: what is not refused by now can be written as JSON
         )
 

@@ -11,6 +11,7 @@ import orjson
 
 from ingest.conn import Conn
 from ingest.events import CallEvent
+from ingest.native import Payload
 
 COLUMNS = (
     "source", "event_id", "type", "occurred_at", "time_quality", "native_type", "call_id",
@@ -91,6 +92,18 @@ async def insert(conn: Conn, events: Iterable[tuple[CallEvent, UUID | None]]) ->
         ],
         columns=COLUMNS,
     )  # fmt: skip
+
+
+async def insert_payloads(conn: Conn, payloads: Iterable[Payload]) -> None:
+    """Store the messages that new events came in, in the transaction that stores those."""
+    await conn.copy_records_to_table(
+        "call_event_payloads",
+        schema_name="realtime",
+        records=[
+            (source, event_id, orjson.Fragment(message)) for source, event_id, message in payloads
+        ],
+        columns=("source", "event_id", "payload"),
+    )
 
 
 async def load(

@@ -1,4 +1,4 @@
-"""SQL for the monthly partitions of realtime.call_events.
+"""SQL for the partitions of realtime.call_events and realtime.call_event_payloads.
 
 Names and bounds are made from dates by us (`call_events_2026_11`), never from what somebody sent:
 DDL takes no parameters.
@@ -6,12 +6,25 @@ DDL takes no parameters.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.conn import Conn
 
 LOCK_KEY = 0x70617274
 """Advisory lock of the housekeeping: "part"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A partitioned table, and the column of the time by which it is."""
+
+    name: str
+    time: str
+
+
+EVENTS = Table("call_events", "occurred_at")
+PAYLOADS = Table("call_event_payloads", "received_at")
 
 
 async def try_lock(conn: Conn) -> bool:
@@ -27,23 +40,24 @@ async def try_lock(conn: Conn) -> bool:
     )
 
 
-async def names(conn: Conn) -> list[str]:
-    """Return the monthly partitions, the oldest first."""
+async def names(conn: Conn, table: Table = EVENTS) -> list[str]:
+    """Return the partitions that are of a time, the oldest first."""
     rows = await conn.fetch(
         """
         -- partitions.names
         SELECT c.relname AS name
           FROM pg_inherits AS i
           JOIN pg_class AS c ON c.oid = i.inhrelid
-         WHERE i.inhparent = 'realtime.call_events'::regclass
-           AND c.relname ~ '^call_events_[0-9]{4}_[0-9]{2}$'
+         WHERE i.inhparent = ('realtime.' || $1)::regclass
+           AND c.relname ~ ('^' || $1 || '_[0-9]{4}(_[0-9]{2}){1,2}$')
          ORDER BY c.relname
-        """
+        """,
+        table.name,
     )
     return [row["name"] for row in rows]
 
 
-async def create(conn: Conn, name: str, *, since: datetime, until: datetime) -> None:
+async def create(conn: Conn, table: Table, name: str, *, since: datetime, until: datetime) -> None:
     """Make a partition, and move into it what the default partition holds of its time.
 
     A partition cannot be attached while the default one has rows that belong into it.
@@ -52,14 +66,14 @@ async def create(conn: Conn, name: str, *, since: datetime, until: datetime) -> 
     await conn.execute(
         f"""
         -- partitions.create
-        CREATE TABLE realtime.{name} (LIKE realtime.call_events INCLUDING ALL);
+        CREATE TABLE realtime.{name} (LIKE realtime.{table.name} INCLUDING ALL);
         WITH moved AS (
-            DELETE FROM realtime.call_events_default
-             WHERE occurred_at >= '{since.isoformat()}' AND occurred_at < '{until.isoformat()}'
+            DELETE FROM realtime.{table.name}_default
+             WHERE {table.time} >= '{since.isoformat()}' AND {table.time} < '{until.isoformat()}'
          RETURNING *
         )
         INSERT INTO realtime.{name} SELECT * FROM moved;
-        ALTER TABLE realtime.call_events ATTACH PARTITION realtime.{name} FOR VALUES {bounds};
+        ALTER TABLE realtime.{table.name} ATTACH PARTITION realtime.{name} FOR VALUES {bounds};
         """  # noqa: S608 (a name and two dates of our own making)
     )
 
@@ -81,6 +95,21 @@ async def forget_events(conn: Conn, *, before: datetime, limit: int) -> int:
         -- partitions.forget_events
         DELETE FROM realtime.call_events_default WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM realtime.call_events_default WHERE occurred_at < $1
+             LIMIT $2 FOR UPDATE SKIP LOCKED))
+        """,
+        before,
+        limit,
+    )
+
+
+async def forget_payloads(conn: Conn, *, before: datetime, limit: int) -> int:
+    """Delete odd messages that no partition takes along; return how many."""
+    return await _deleted(
+        conn,
+        """
+        -- partitions.forget_payloads
+        DELETE FROM realtime.call_event_payloads_default WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM realtime.call_event_payloads_default WHERE received_at < $1
              LIMIT $2 FOR UPDATE SKIP LOCKED))
         """,
         before,

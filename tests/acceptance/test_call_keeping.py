@@ -12,8 +12,10 @@ from gateway.settings import Settings
 from ingest import IngestSettings
 from ingest.partitions import Month
 from tests.calls import ringing, signed
-from tests.desk import Desk
+from tests.desk import OKSANA, Desk, eventually
 from tests.docs.pages import OPERATIONS
+from tests.fakes import asterisk
+from tests.fakes.asterisk import FakeAsterisk, Tape
 
 
 def aged(days: float) -> bytes:
@@ -70,3 +72,33 @@ def test_nothing_is_accepted_whose_id_may_be_forgotten(months: int) -> None:
     shortest = min(month.begin - month.plus(-months).begin for month in begins)
 
     assert accepts + timedelta(days=1) <= shortest
+
+
+async def test_messages_of_a_pbx_are_kept_where_that_is_set(empty_desk: Desk) -> None:
+    """Posted and live ones, as they were sent; who reads the call is not shown them."""
+    tape = Tape("l01")
+    async with FakeAsterisk() as pbx:
+        await empty_desk.start_node(
+            pbx_payload_days=1, pbxs={"office": asterisk.settings(pbx.port)}
+        )
+        body = aged(0)
+        http = empty_desk.http(OKSANA)
+        await http.post("/v1/telephony/events", content=body, headers=signed(body))
+        line = await pbx.line()
+        await line.play(tape.until("AgentCalled"))
+
+        async def kept() -> bool:
+            found = await empty_desk.sql("SELECT source FROM realtime.call_event_payloads")
+            return {row["source"] for row in found} == {"main", "office"}
+
+        await eventually(kept)
+        (mine,) = await empty_desk.sql(
+            "SELECT payload, call_id FROM realtime.call_event_payloads"
+            " JOIN realtime.call_events AS e USING (source, event_id) WHERE source = 'main'"
+        )
+        shown = await http.get(f"/v1/telephony/calls/{mine['call_id']}")
+
+    assert [orjson.loads(mine["payload"])] == orjson.loads(body)
+    assert shown.status_code == 200
+    assert "payload" not in shown.text
+    assert "native" not in shown.text
