@@ -194,6 +194,9 @@ class Settings(BaseSettings):
     call_event_months: int = Field(default=13, ge=1, le=1_200)
     """PBX events older than so many whole months are dropped, and no longer taken. Calls, their
     legs, stays in queues and statistics are kept for ever."""
+    lost_call_hours: int = Field(default=12, ge=1, le=720)
+    """A call that goes on, and of which nothing was heard for so long, has lost its end: it ends
+    as *lost*, when it was last heard of."""
     pbx_payload_days: int = Field(default=0, ge=0, le=366)
     """For so many days what a PBX said is kept word for word, beside the events that were made of
     it (docs/telephony.md). 0: not at all."""

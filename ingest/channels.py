@@ -31,7 +31,6 @@ TIMES = {
     "leg.created": "created",
     "leg.ringing": "ringing",
     "leg.answered": "answered",
-    "leg.ended": "ended",
     "offer.started": "offered",
     "leg.hold_on": "holds",
     "leg.hold_off": "unholds",
@@ -73,6 +72,8 @@ class Channel:
     ringing: Times = NONE
     answered: Times = NONE
     ended: Times = NONE
+    lost: Times = NONE
+    """When its end was derived, since nothing more was heard; what a PBX says of its end counts."""
     holds: Times = NONE
     unholds: Times = NONE
     music_on: Times = NONE
@@ -85,6 +86,10 @@ class Channel:
     leaves: Stays = field(default_factory=dict)
     parties: Sequence[CallEvent] = ()
     """Events that say whose it is, as they came."""
+
+    def ended_at(self, closed_at: datetime | None) -> datetime | None:
+        """Return when it ended: as told, else with its call, else when it was given up for lost."""
+        return min(self.ended or (closed_at and (closed_at,)) or self.lost, default=None)
 
     @property
     def onward(self) -> bool:
@@ -183,6 +188,10 @@ def _offer_ended(channel: Channel, event: CallEvent) -> None:
 
 
 def _ended(channel: Channel, event: CallEvent) -> None:
+    if event.time_quality == "derived" and event.attrs.get("result") == "lost":
+        channel.add("lost", event.occurred_at)
+        return
+    channel.add("ended", event.occurred_at)
     channel.add("causes", (event.occurred_at, int(event.attrs.get("cause") or 0)))
     _offer_ended(channel, event)
 

@@ -39,7 +39,7 @@ class Company:
             return
         for key in sorted(channels):
             channel = channels[key]
-            ended_at = min(channel.ended, default=closed_at)
+            ended_at = channel.ended_at(closed_at)
             for bridge in sorted(channel.joins):
                 left = channel.leaves.get(bridge, ())
                 for interval in paired(channel.joins[bridge], left, ended_at):

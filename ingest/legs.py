@@ -140,7 +140,10 @@ def _leg(
         halves = sorted(halves, key=lambda half: half.half)
     whole = united(halves)
     calling = _is_calling(halves)
-    ended_at = min(whole.ended, default=closed_at)
+    ended_at = whole.ended_at(closed_at)
+    results = _results(whole, through) if through else whole.results
+    if whole.lost and not (whole.ended or closed_at):
+        results = {*results, "lost"}
     talks = _talks(halves, company, ended_at)
     parties = sorted(whole.parties, key=place)
     extension = whole.extension
@@ -166,7 +169,7 @@ def _leg(
         talks=talks,
         joined=any(half.joins for half in halves),
         holds=_holds(whole, halves, channels, ended_at) if whole.holds else (),
-        results=_results(whole, through) if through else whole.results,
+        results=results,
         cause=min((cause for cause in whole.causes if cause[1]), default=SILENT)[1],
         dialled=whole.dialled,
         dialled_e164=whole.dialled_e164,

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from ingest import partitions
+from ingest import partitions, unheard
 from ingest.batch import Batcher, Fate, Receipt
 from ingest.conn import Pool
 from ingest.events import CallEvent
@@ -136,8 +136,24 @@ class Pipeline:
 
     async def _housekeeping(self) -> None:
         while True:
+            await self._end_unheard()
             await asyncio.sleep(self.settings.housekeeping_s)
             await self._keep_partitions()
+
+    async def _end_unheard(self) -> None:
+        """End calls whose end was lost; what fails now is done in an hour."""
+        try:
+            legs = await unheard.end_unheard(
+                self._pool,
+                self.submit,
+                silence=self.settings.lost_after,
+                most_events=self.settings.max_submission_events,
+            )
+        except Exception:
+            log.exception("calls of which nothing is heard were not ended")
+        else:
+            if legs:
+                log.info("ended as lost: legs=%d", legs)
 
     async def _keep_partitions(self) -> None:
         """Keep the partitions; a failure costs nothing now, there is a default partition."""

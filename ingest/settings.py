@@ -49,6 +49,9 @@ class IngestSettings:
     """Events older than this are dropped by whole partitions. Posted ones are refused after 366
     days (normalise.numbers.PAST), so that none comes when its month is gone."""
 
+    lost_after: timedelta = timedelta(hours=12)
+    """A call that goes on, and of which nothing was heard for so long, has lost its end."""
+
     payload_days: int = 0
     """For how many whole days the message that an event came in is kept; 0: not at all."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from datetime import timedelta
 
 from gateway.db import Pool
 from gateway.pbx_settings import AmiPbx, EslPbx, TwilioPbx
@@ -32,7 +33,9 @@ TIMING = Timing()
 def ingest_settings(settings: Settings) -> IngestSettings:
     """Return what an operator may say of ingest; the rest of its bounds are its own."""
     return IngestSettings(
-        keep_months=settings.call_event_months, payload_days=settings.pbx_payload_days
+        keep_months=settings.call_event_months,
+        lost_after=timedelta(hours=settings.lost_call_hours),
+        payload_days=settings.pbx_payload_days,
     )
 
 

@@ -6,7 +6,7 @@ calls that began appear. Facts are never withdrawn, so only what is certain beco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -90,7 +90,7 @@ def catch_up(
     its answer is stored: a leg that came or went in between is told of by its own events.
     """
     gone = (before.open_legs & now.open_legs) - (snapshot.alive or frozenset())
-    events = [] if snapshot.alive is None else _lost(gone, source, since or snapshot.taken_at)
+    events = [] if snapshot.alive is None else lost(gone, source, since or snapshot.taken_at)
     for fact in snapshot.facts:
         leg = fact.leg_key or ""
         if leg not in now.known or (leg in now.open_legs and fact.type in STANDING):
@@ -102,10 +102,10 @@ def catch_up(
     return events
 
 
-def _lost(legs: frozenset[str], source: str, at: datetime) -> list[CallEvent]:
+def lost(legs: Iterable[str], source: str, at: datetime) -> list[CallEvent]:
     """End what is no longer there. When it ended nobody knows: it was there when we last heard."""
-    lost = {"result": "lost"}
-    return [derived(source, "leg.ended", at, leg_key=leg, attrs=lost) for leg in sorted(legs)]
+    said = {"result": "lost"}
+    return [derived(source, "leg.ended", at, leg_key=leg, attrs=said) for leg in sorted(legs)]
 
 
 def _queues(

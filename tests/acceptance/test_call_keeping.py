@@ -8,6 +8,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
+from gateway.protocol import CallEnded, CallOffered
 from gateway.settings import Settings
 from ingest import IngestSettings
 from ingest.partitions import Month
@@ -49,7 +50,17 @@ async def test_months_of_events_are_kept_as_set(empty_desk: Desk) -> None:
     assert found["t"] is None
 
 
-@pytest.mark.parametrize("wrong", [{"call_event_months": 0}, {"call_event_months": 1_201}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"call_event_months": 0},
+        {"call_event_months": 1_201},
+        {"pbx_payload_days": -1},
+        {"pbx_payload_days": 367},
+        {"lost_call_hours": 0},
+    ],
+    ids=str,
+)
 def test_what_cannot_be_kept_is_refused_by_name(wrong: dict[str, int]) -> None:
     """Out of bounds is an error that names the setting, and not a surprise at night."""
     with pytest.raises(ValidationError) as refused:
@@ -102,3 +113,19 @@ async def test_messages_of_a_pbx_are_kept_where_that_is_set(empty_desk: Desk) ->
     assert shown.status_code == 200
     assert "payload" not in shown.text
     assert "native" not in shown.text
+
+
+async def test_a_lost_call_is_told_to_have_ended(empty_desk: Desk) -> None:
+    """Who was shown it for hours sees it end, and it is no live call any more."""
+    node = await empty_desk.start_node(lost_call_hours=1)
+    oksana, http = await empty_desk.client(OKSANA), empty_desk.http(OKSANA)
+    body = aged(0.1)
+    await http.post("/v1/telephony/events", content=body, headers=signed(body))
+    call = (await oksana.next(CallOffered)).call
+    await empty_desk.sql("UPDATE realtime.call_events SET received_at = now() - interval '2 h'")
+    await empty_desk.sql("UPDATE realtime.call_sessions SET updated_at = now() - interval '2 h'")
+
+    await node.app.state.gateway.pipeline._end_unheard()
+
+    assert (await oksana.next(CallEnded)).call.id == call.id
+    assert (await http.get("/v1/telephony/calls?status=live")).json()["calls"] == []
