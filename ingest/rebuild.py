@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from ingest import sessions
+from ingest import restore, sessions
 from ingest.conn import Conn, Pool
 from ingest.events import CallEvent
 from ingest.queries import events as event_queries
@@ -34,6 +34,10 @@ class Rebuilt:
 
     looked_at: int = 0
     changed: int = 0
+    restored: int = 0
+    """Of those that changed: their rows were gone."""
+    telephones: int = 0
+    """Whose logins or pauses were not right."""
     left: int = 0
     """Calls whose events are no longer all there, or are too many: they stay as they are."""
     down_to: datetime | None = None
@@ -47,14 +51,17 @@ async def rebuild(
     source: str | None = None,
     max_call_events: int,
 ) -> AsyncIterator[Rebuilt]:
-    """Fold the calls that began in [since, until) again; each step it tells of is committed."""
+    """Fold the calls that began in [since, until) again; each step it tells of is committed.
+
+    Then those of which only events are left, and what stands of agents, whenever it was told.
+    """
     done = Rebuilt()
     after: Place | None = None
     while True:
         async with pool.acquire() as conn:
             page = await queries.page(conn, since, until, source, after=after, limit=TOGETHER)
             if not page:
-                return
+                break
             for name, call_ids in _by_source(page).items():
                 async with conn.transaction():
                     await event_queries.lock_sources(conn, [name])
@@ -67,6 +74,18 @@ async def rebuild(
                 )
         after = page[-1]
         done = replace(done, down_to=after.started_at)
+        yield done
+    async for back in restore.calls(pool, since, until, source, max_call_events=max_call_events):
+        done = replace(
+            done,
+            looked_at=done.looked_at + back.calls + back.left,
+            changed=done.changed + back.calls,
+            restored=done.restored + back.calls,
+            left=done.left + back.left,
+        )
+        yield done
+    async for telephones in restore.marks(pool, source):
+        done = replace(done, telephones=done.telephones + telephones)
         yield done
 
 

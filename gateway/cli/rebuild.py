@@ -27,7 +27,9 @@ def run(*, since: str | None, until: str | None, source: str | None) -> None:
         raise typer.Exit(1) from None
     typer.echo(
         f"{done.looked_at} calls looked at, {done.changed} changed, "
-        f"{done.left} left alone: their events are no longer all there."
+        f"{done.left} left alone: their events are no longer all there.\n"
+        f"{done.restored} of them were gone and are back; "
+        f"{done.telephones} telephones had wrong logins or pauses."
     )
 
 
@@ -59,7 +61,7 @@ def _database() -> str:
 async def _rebuild(
     dsn: str, since: datetime | None, until: datetime | None, source: str | None
 ) -> Rebuilt:
-    done = Rebuilt()
+    done = told = Rebuilt()
     most = IngestSettings().max_call_events
     async with await db.open_pool(
         dsn, application_name="gateway rebuild", max_size=CONNECTIONS
@@ -67,7 +69,8 @@ async def _rebuild(
         async for done in rebuild(
             pool, since=since, until=until, source=source, max_call_events=most
         ):
-            typer.echo(
-                f"down to {done.down_to}: {done.looked_at} looked at, {done.changed} changed"
-            )
+            if done != told:
+                where = f"down to {done.down_to}" if done.down_to != told.down_to else "from events"
+                typer.echo(f"{where}: {done.looked_at} looked at, {done.changed} changed")
+            told = done
     return done

@@ -102,6 +102,40 @@ async def events(
     return found
 
 
+async def telephones(conn: Conn, *, after: Telephone, limit: int) -> list[Telephone]:
+    """Return the next telephones of which agents' events are stored, by PBX and extension."""
+    rows = await conn.fetch(
+        """
+        -- pauses.telephones
+        WITH RECURSIVE told AS (
+            (SELECT e.source, e.extension, 1 AS place
+               FROM realtime.call_events AS e
+              WHERE (e.source, e.extension) > ($1, $2) AND e.extension IS NOT NULL
+                AND e.type IN ('agent.paused', 'agent.unpaused', 'agent.login', 'agent.logoff')
+              ORDER BY e.source, e.extension
+              LIMIT 1)
+          UNION ALL
+            SELECT next.source, next.extension, told.place + 1
+              FROM told
+             CROSS JOIN LATERAL (
+                   SELECT e.source, e.extension
+                     FROM realtime.call_events AS e
+                    WHERE (e.source, e.extension) > (told.source, told.extension)
+                      AND e.extension IS NOT NULL
+                      AND e.type IN ('agent.paused', 'agent.unpaused', 'agent.login',
+                                     'agent.logoff')
+                    ORDER BY e.source, e.extension
+                    LIMIT 1) AS next
+             WHERE told.place < $3
+        )
+        SELECT source, extension FROM told ORDER BY source, extension
+        """,
+        *after,
+        limit,
+    )
+    return [(row["source"], row["extension"]) for row in rows]
+
+
 async def save(conn: Conn, marks: Iterable[AgentMark]) -> None:
     """Write what stands now."""
     await conn.executemany(

@@ -54,6 +54,76 @@ async def page(
     return [Place(row["id"], row["source"], row["started_at"]) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A call of which there are events and no row."""
+
+    call_id: UUID
+    source: str
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Some calls that events are stored of, in the order of their ids."""
+
+    gone: list[Gone]
+    last: UUID | None
+    """The last of them; None when there are no more."""
+
+
+async def gone(
+    conn: Conn, since: datetime | None, until: datetime | None, *, after: UUID, limit: int
+) -> Looked:
+    """Look at the next so many calls that something was told of in that time; say which are gone.
+
+    From id to id through the index, whatever the number of a call's events. Events of a call that
+    became part of another are that one's: it has none of its own.
+    """
+    rows = await conn.fetch(
+        """
+        -- rebuild.gone
+        WITH RECURSIVE ids AS (
+            (SELECT e.call_id, 1 AS place
+               FROM realtime.call_events AS e
+              WHERE e.call_id > $3
+                AND e.occurred_at >= coalesce($1::timestamptz, '-infinity')
+                AND e.occurred_at < coalesce($2::timestamptz, 'infinity')
+              ORDER BY e.call_id
+              LIMIT 1)
+          UNION ALL
+            SELECT next.call_id, ids.place + 1
+              FROM ids
+             CROSS JOIN LATERAL (
+                   SELECT e.call_id
+                     FROM realtime.call_events AS e
+                    WHERE e.call_id > ids.call_id
+                      AND e.occurred_at >= coalesce($1::timestamptz, '-infinity')
+                      AND e.occurred_at < coalesce($2::timestamptz, 'infinity')
+                    ORDER BY e.call_id
+                    LIMIT 1) AS next
+             WHERE ids.place < $4
+        )
+        SELECT ids.call_id, told.source, told.first_at, told.last_at
+          FROM ids
+          LEFT JOIN realtime.call_sessions AS c ON c.id = ids.call_id
+         CROSS JOIN LATERAL (
+               SELECT min(e.source) AS source, min(e.occurred_at) AS first_at,
+                      max(e.occurred_at) AS last_at
+                 FROM realtime.call_events AS e
+                WHERE c.id IS NULL AND e.call_id = ids.call_id) AS told
+         ORDER BY ids.call_id
+        """,
+        since,
+        until,
+        after,
+        limit,
+    )
+    found = [Gone(*row) for row in rows if row["source"] is not None]
+    return Looked(found, rows[-1]["call_id"] if len(rows) == limit else None)
+
+
 async def missed(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, tuple[Any, ...]]:
     """Return the rows of those of these calls that are listed as missed."""
     rows = await conn.fetch(

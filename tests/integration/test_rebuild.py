@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from gateway.db import Pool
-from ingest import IngestSettings, Pipeline, Rebuilt, rebuild, shift
-from tests.integration.ingest_tools import SETTINGS, Heard, anonymous, held_back, stored_calls
+from ingest import CallEvent, IngestSettings, Pipeline, Rebuilt, rebuild, shift
+from ingest import restore as rebuilding
+from tests.integration.ingest_tools import (
+    SETTINGS,
+    Heard,
+    anonymous,
+    held_back,
+    odd,
+    stored_calls,
+)
 from tests.unit.call_truth import calls_of, events_of_recording
 
 RECORDED = (
@@ -28,7 +39,7 @@ CORRUPTIONS = (
 )
 
 
-async def snapshot(pool: Pool) -> dict[str, list[tuple[object, ...]]]:
+async def snapshot(pool: Pool) -> dict[str, list[tuple[Any, ...]]]:
     """Return every row of the calls, but for their versions and when they were written."""
     tables = {
         "call_sessions": "to_jsonb(t) - 'version' - 'updated_at'",
@@ -55,6 +66,15 @@ async def rebuilt(pool: Pool, **chosen: object) -> Rebuilt:
 async def versions(pool: Pool) -> list[int]:
     rows = await pool.fetch("SELECT version FROM realtime.call_sessions ORDER BY id")
     return [row["version"] for row in rows]
+
+
+async def marks(pool: Pool) -> list[dict[str, Any]]:
+    """Return what stands of agents, but for versions and when it was written."""
+    rows = await pool.fetch(
+        "SELECT to_jsonb(m) - 'version' - 'updated_at' AS mark FROM realtime.agent_marks AS m"
+        " ORDER BY extension, queue"
+    )
+    return [row["mark"] for row in rows]
 
 
 async def corrupt(pool: Pool) -> None:
@@ -135,6 +155,89 @@ async def test_only_the_calls_asked_for_are_looked_at(pool: Pool) -> None:
         await pool.fetchval("SELECT outcome FROM realtime.call_sessions WHERE id = $1", c.id)
         for c in calls[:2]
     ]
+
+
+async def test_a_call_that_is_gone_comes_back_from_its_events(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its legs, stays and missed call, under its own id; what was merged stays merged."""
+    monkeypatch.setattr(rebuilding, "LOOKED_AT", 3)
+    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+        for name in RECORDED:
+            for event in events_of_recording(name):
+                await pipeline.submit([event])
+    before, old = await snapshot(pool), await versions(pool)
+    assert await pool.fetchval("SELECT count(merged_into) FROM realtime.call_sessions") > 0
+    await pool.execute("DELETE FROM realtime.call_sessions WHERE merged_into IS NULL")
+
+    elsewhere = await rebuilt(pool, source="another")
+    later = await rebuilt(pool, since=datetime.now(UTC))
+    first = await rebuilt(pool)
+    after = await snapshot(pool)
+    second = await rebuilt(pool)
+    for (row,) in (*before["call_sessions"], *after["call_sessions"]):
+        del row["last_event_at"]  # live, it lags behind by up to half a day
+
+    assert (elsewhere.changed, later.changed) == (0, 0)
+    assert (first.looked_at, first.changed, first.restored, first.left) == (7, 7, 7, 0)
+    assert after == before
+    assert (second.looked_at, second.changed, second.restored) == (7, 0, 0)
+    assert all(new > were for new, were in zip(await versions(pool), old, strict=True)
+               if new != were)  # fmt: skip
+
+
+async def test_only_what_is_still_gone_comes_back(pool: Pool, database: str) -> None:
+    """Live ingest stored the call while it was waited for: it is not stored over that."""
+    events = events_of_recording(RECORDED[0])
+    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+        await pipeline.submit(events)
+    saved = await pool.fetchrow("SELECT * FROM realtime.call_sessions")
+    assert saved is not None
+    await pool.execute("DELETE FROM realtime.call_sessions")
+
+    async with held_back(database) as waiting:
+        running = asyncio.create_task(rebuilt(pool))
+        await waiting()
+        await pool.execute(
+            "INSERT INTO realtime.call_sessions SELECT * FROM"
+            " jsonb_populate_record(null::realtime.call_sessions, $1)",
+            {name: str(value) for name, value in saved.items() if value is not None},
+        )
+    done = await running
+
+    assert (done.changed, done.restored) == (0, 0)
+
+
+async def test_agents_marks_come_right(pool: Pool) -> None:
+    """Logins and pauses as their events tell; what no event tells of stays; a second run rests."""
+    now = datetime.now(UTC) - timedelta(hours=1)
+
+    def said(what: str, minute: int, extension: str, **more: Any) -> CallEvent:
+        at = now + timedelta(minutes=minute)
+        return odd(type=f"agent.{what}", occurred_at=at, extension=extension, **more)
+
+    events = [said("login", 0, f"1{n:02}", queue="sales") for n in range(25)]
+    events += [said("paused", 1, "101", queue="sales", attrs={"reason": "lunch"})]
+    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+        await pipeline.submit(events)
+    right = await marks(pool)
+    await pool.execute("UPDATE realtime.agent_marks SET paused = NOT paused, reason = 'wrong'"
+                       " WHERE extension = '101'")  # fmt: skip
+    await pool.execute("UPDATE realtime.agent_marks SET logged_in = false WHERE extension > '110'")
+    await pool.execute("DELETE FROM realtime.agent_marks WHERE extension = '102'")
+    await pool.execute("INSERT INTO realtime.agent_marks (source, extension, queue, paused)"
+                       " VALUES ('pbx', '900', 'sales', true)")  # fmt: skip
+
+    elsewhere = await rebuilt(pool, source="another")
+    first = await rebuilt(pool, source="pbx")
+    after = await marks(pool)
+    second = await rebuilt(pool)
+
+    assert elsewhere.telephones == 0
+    assert first.telephones == 2 + 14
+    assert [mark for mark in after if mark["extension"] != "900"] == right
+    assert [mark["paused"] for mark in after if mark["extension"] == "900"] == [True]
+    assert (second.telephones, second.changed) == (0, 0)
 
 
 async def test_it_takes_turns_with_live_ingest(pool: Pool, database: str) -> None:
