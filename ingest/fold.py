@@ -13,9 +13,10 @@ from typing import cast
 from uuid import UUID
 
 from ingest import recordings, transfers
+from ingest.endings import ELSEWHERE_WITHIN, ended_reason, leg_state
 from ingest.events import CallEvent
 from ingest.intervals import total_ms
-from ingest.legs import ELSEWHERE_WITHIN, Leg, ended_reason, judge, leg_state
+from ingest.legs import Leg, judge
 from ingest.places import canonical
 from ingest.state import CallState, CallStatus, Direction, Outcome, StintState, ms_between
 from ingest.stints import build

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ingest.connectors.ami_messages import AmiMessage
+from ingest.endings import ended_reason
 from ingest.events import CallEvent
 from ingest.intervals import common
-from ingest.legs import Leg, ended_reason, judge
+from ingest.legs import Leg, judge
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.state import CallState
 from ingest.told import Told

@@ -45,7 +45,7 @@ class Database:
             deliver(one)
         return self.reached
 
-    async def nothing(self, *_: Any) -> None:
+    async def nothing(self, *_: Any, **_limits: Any) -> None:
         """Tell nothing of call-backs."""
 
 

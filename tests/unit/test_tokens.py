@@ -16,9 +16,10 @@ SECRET = "a secret of thirty-two bytes or so"
 TOKENS = Tokens(SECRET, "crm-gateway", "crm-gateway", 0)
 
 
+# An hour: they are made when tests are collected, long before some of them run.
 def forged(*, secret: str = SECRET, algorithm: str = "HS256", **changes: Any) -> str:
     claims = {
-        "sub": "7", "iss": "crm-gateway", "aud": "crm-gateway", "exp": time.time() + 60,
+        "sub": "7", "iss": "crm-gateway", "aud": "crm-gateway", "exp": time.time() + 3600,
         "jti": "1", **changes,
     }  # fmt: skip
     return jwt.encode({k: v for k, v in claims.items() if v is not None}, secret, algorithm)
