@@ -1,6 +1,6 @@
 """From events to calls that people hear of: the whole route, in order.
 
-    submit ─▶ batch ─▶ store (new?, identity, COPY, fold, COMMIT) ─▶ receipt ─▶ announce
+    submit ─▶ batch ─▶ store (new?, identity, COPY and fold, COMMIT) ─▶ receipt ─▶ announce
 
     async with Pipeline(pool, announce=tell_the_agents) as pipeline:
         receipt = await pipeline.submit(events)
