@@ -115,6 +115,7 @@ async def _again(conn: Conn, call_ids: list[UUID], max_call_events: int) -> tupl
             folded.rewritten[call_id] = after
     await sessions.save(conn, folded)
     wrong = {change.after.id for change in folded.changes} | await _missed(conn, states)
+    wrong.update(await queries.align(conn, list(stored)))
     return len(wrong), len(stored) - len(states)
 
 

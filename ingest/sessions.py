@@ -226,13 +226,13 @@ async def save(conn: Conn, folded: Folded) -> None:
 async def _save_legs(conn: Conn, changes: list[CallChange]) -> None:
     written, gone = [], []
     for change in changes:
-        call_id, legs = change.after.id, change.after.legs
+        call = change.after
         before = enumerate(change.before.legs) if change.before else ()
         known = {leg.leg_key: (position, leg) for position, leg in before}
-        for position, leg in enumerate(legs):
+        for position, leg in enumerate(call.legs):
             if known.pop(leg.leg_key, None) != (position, leg):
-                written.append((call_id, position, leg))
-        gone += [(call_id, leg_key) for leg_key in known]
+                written.append((call, position, leg))
+        gone += [(call.id, leg_key) for leg_key in known]
     if gone:
         await queries.delete_legs(conn, gone)
     if written:
@@ -257,17 +257,17 @@ async def _save_transfers(conn: Conn, changes: list[CallChange]) -> None:
 
 def _by_position(
     changes: list[CallChange], part: Callable[[CallState], tuple[Part, ...]]
-) -> tuple[list[tuple[UUID, int, Part]], list[tuple[UUID, int]]]:
+) -> tuple[list[tuple[CallState, int, Part]], list[tuple[UUID, int]]]:
     """Return what differs: (call, position, new), and (call, from where on there is none)."""
     written, beyond = [], []
     for change in changes:
-        call_id, now = change.after.id, part(change.after)
+        call, now = change.after, part(change.after)
         known = part(change.before) if change.before else ()
         for position, one in enumerate(now):
             if position >= len(known) or known[position] != one:
-                written.append((call_id, position, one))
+                written.append((call, position, one))
         if len(known) > len(now):
-            beyond.append((call_id, len(now)))
+            beyond.append((call.id, len(now)))
     return written, beyond
 
 

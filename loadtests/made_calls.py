@@ -101,8 +101,8 @@ class Maker:
         )  # fmt: skip
         if made.calls[-1]["merged_into"]:  # what is part of another call has nothing of its own
             return
-        made.stints += stints
-        made.legs += legs
+        made.stints += [{**stint, "started_at": at} for stint in stints]
+        made.legs += [{**leg, "source": source, "started_at": at} for leg in legs]
         if answered_at and legs and rnd.random() < 0.06:
             made.events.append(self._transfer(call_id, source, rnd.choice(legs), answered_at))
 

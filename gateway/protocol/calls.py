@@ -183,6 +183,8 @@ class CallPage:
     dispositions: dict[str, CallDisposition] = field(default_factory=dict)
     """call → how it went, for those of which somebody said so."""
     next: str | None = None
+    """Where to go on, null at the end. A page that has one may be short, even empty: what was asked
+    for together is rare, and the rest of the calls has not been gone through yet."""
 
 
 @frame

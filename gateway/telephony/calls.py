@@ -9,7 +9,7 @@ from gateway import cursors
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.protocol import Call, CallList, CallPage
-from gateway.telephony import access, notes
+from gateway.telephony import notes, sought
 from gateway.telephony.queries import calls as queries
 from gateway.telephony.screen_pop import ScreenPop
 from ingest import load_calls
@@ -29,23 +29,15 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call
 
 async def list_page(ctx: Context, command: CallList) -> CallPage:
     """Return a page of calls, newest first: mine, or everyone's with calls.view_all."""
-    after = cursors.unpack_uuid(command.cursor) if command.cursor else None
     async with ctx.reading() as conn:
-        found = await queries.page(
-            conn,
-            telephones=await access.telephones(ctx, conn),
-            sought=command,
-            after=after,
-            limit=command.limit + 1,
-        )
-        shown = found[: command.limit]
-        ids = [call_id for call_id, _ in shown]
+        asked = await sought.understood(ctx, conn, command)
+        if asked is None:
+            return CallPage(calls=[])
+        found, last = await sought.page(conn, asked, limit=command.limit)
+        ids = [call_id for call_id, _ in found]
         calls = await _calls(conn, ids)
         dispositions = await notes.dispositions_of(conn, ids)
-    following = None
-    if len(found) > command.limit:
-        last_id, started_at = shown[-1]
-        following = cursors.pack(started_at, last_id)
+    following = cursors.pack(*last) if last else None
     return CallPage(calls=calls, dispositions=dispositions, next=following)
 
 

@@ -383,7 +383,7 @@ export function verdict(code) {
  * @typedef {object} CallPage
  * @property {Call[]} calls
  * @property {Object<string, CallDisposition>} dispositions call → how it went, for those of which somebody said so.
- * @property {string | null} next
+ * @property {string | null} next Where to go on, null at the end. A page that has one may be short, even empty: what was asked for together is rare, and the rest of the calls has not been gone through yet.
  */
 
 /**

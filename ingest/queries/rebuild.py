@@ -137,3 +137,28 @@ async def missed(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, tuple[Any, 
         call_ids,
     )
     return {row["call_id"]: tuple(row) for row in rows}
+
+
+async def align(conn: Conn, call_ids: Sequence[UUID]) -> list[UUID]:
+    """Make legs and stays say of their calls what these say; return the calls of wrong ones."""
+    rows = await conn.fetch(
+        """
+        -- rebuild.align
+        WITH legs AS (
+            UPDATE realtime.call_legs AS l SET source = c.source, started_at = c.started_at
+              FROM realtime.call_sessions AS c
+             WHERE l.call_id = ANY ($1::uuid[]) AND c.id = l.call_id
+               AND (l.source, l.started_at) IS DISTINCT FROM (c.source, c.started_at)
+         RETURNING l.call_id
+        ), stints AS (
+            UPDATE realtime.queue_stints AS s SET started_at = c.started_at
+              FROM realtime.call_sessions AS c
+             WHERE s.call_id = ANY ($1::uuid[]) AND c.id = s.call_id
+               AND s.started_at <> c.started_at
+         RETURNING s.call_id
+        )
+        SELECT call_id FROM legs UNION SELECT call_id FROM stints
+        """,
+        call_ids,
+    )
+    return [row["call_id"] for row in rows]

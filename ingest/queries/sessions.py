@@ -139,30 +139,32 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
     )  # fmt: skip
 
 
-async def save_legs(conn: Conn, legs: Iterable[tuple[UUID, int, LegState]]) -> None:
+async def save_legs(conn: Conn, legs: Iterable[tuple[CallState, int, LegState]]) -> None:
+    """Write legs of these calls; of one that began otherwise, save has moved the others."""
     await conn.execute(
         """
         -- sessions.save_legs
         INSERT INTO realtime.call_legs
                (call_id, leg_key, position, extension, kind, status, ringing_at, answered_at,
-                ended_at, ended_reason, talk_ms, hold_ms, sip_call_id)
+                ended_at, ended_reason, talk_ms, hold_ms, sip_call_id, source, started_at)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::smallint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]),
                (SELECT $7::timestamptz[]), (SELECT $8::timestamptz[]), (SELECT $9::timestamptz[]),
                (SELECT $10::text[]), (SELECT $11::bigint[]), (SELECT $12::bigint[]),
-               (SELECT $13::text[]))
+               (SELECT $13::text[]), (SELECT $14::text[]), (SELECT $15::timestamptz[]))
             ON CONFLICT (call_id, leg_key) DO UPDATE
            SET position = excluded.position, extension = excluded.extension,
                kind = excluded.kind, status = excluded.status, ringing_at = excluded.ringing_at,
                answered_at = excluded.answered_at, ended_at = excluded.ended_at,
                ended_reason = excluded.ended_reason, talk_ms = excluded.talk_ms,
-               hold_ms = excluded.hold_ms, sip_call_id = excluded.sip_call_id
+               hold_ms = excluded.hold_ms, sip_call_id = excluded.sip_call_id,
+               source = excluded.source, started_at = excluded.started_at
         """,
         *columns(
-            (call_id, leg.leg_key, position, leg.extension, leg.kind, leg.status, leg.ringing_at,
+            (call.id, leg.leg_key, position, leg.extension, leg.kind, leg.status, leg.ringing_at,
              leg.answered_at, leg.ended_at, leg.ended_reason, leg.talk_ms, leg.hold_ms,
-             leg.sip_call_id)
-            for call_id, position, leg in legs
+             leg.sip_call_id, call.source, call.started_at)
+            for call, position, leg in legs
         ),
     )  # fmt: skip
 
@@ -177,24 +179,26 @@ async def delete_legs(conn: Conn, legs: Iterable[tuple[UUID, str]]) -> None:
     )
 
 
-async def save_stints(conn: Conn, stints: Iterable[tuple[UUID, int, StintState]]) -> None:
+async def save_stints(conn: Conn, stints: Iterable[tuple[CallState, int, StintState]]) -> None:
     await conn.execute(
         """
         -- sessions.save_stints
         INSERT INTO realtime.queue_stints
-               (call_id, position, queue, entered_at, answered_at, left_at, outcome, wait_ms)
+               (call_id, position, queue, entered_at, answered_at, left_at, outcome, wait_ms,
+                started_at)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::smallint[]), (SELECT $3::text[]),
                (SELECT $4::timestamptz[]), (SELECT $5::timestamptz[]), (SELECT $6::timestamptz[]),
-               (SELECT $7::text[]), (SELECT $8::bigint[]))
+               (SELECT $7::text[]), (SELECT $8::bigint[]), (SELECT $9::timestamptz[]))
             ON CONFLICT (call_id, position) DO UPDATE
            SET queue = excluded.queue, entered_at = excluded.entered_at,
                answered_at = excluded.answered_at, left_at = excluded.left_at,
-               outcome = excluded.outcome, wait_ms = excluded.wait_ms
+               outcome = excluded.outcome, wait_ms = excluded.wait_ms,
+               started_at = excluded.started_at
         """,
         *columns(
-            (call_id, position, s.queue, s.entered_at, s.answered_at, s.left_at, s.outcome,
-             s.wait_ms)
-            for call_id, position, s in stints
+            (call.id, position, s.queue, s.entered_at, s.answered_at, s.left_at, s.outcome,
+             s.wait_ms, call.started_at)
+            for call, position, s in stints
         ),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from ingest.conn import Conn
-from ingest.state import TransferState
+from ingest.state import CallState, TransferState
 
 
 async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[TransferState]]:
@@ -30,7 +30,7 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[Transfer
     return found
 
 
-async def save(conn: Conn, transfers: Iterable[tuple[UUID, int, TransferState]]) -> None:
+async def save(conn: Conn, transfers: Iterable[tuple[CallState, int, TransferState]]) -> None:
     await conn.executemany(
         """
         -- transfers.save
@@ -45,9 +45,9 @@ async def save(conn: Conn, transfers: Iterable[tuple[UUID, int, TransferState]])
                answered_at = excluded.answered_at, consult_ms = excluded.consult_ms
         """,
         [
-            (call_id, position, t.kind, t.at, t.by_leg_key, t.by_extension, t.to_number,
+            (call.id, position, t.kind, t.at, t.by_leg_key, t.by_extension, t.to_number,
              t.to_extension, t.queue, t.answered_at, t.consult_ms)
-            for call_id, position, t in transfers
+            for call, position, t in transfers
         ],
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""SQL for reading calls: which ones, in what order. What is in them, ingest loads."""
+"""SQL for calls that go on, and for those that changed. What is in them, ingest loads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.db import Conn
-from gateway.protocol import CallList
 
 IS_THEIRS = """l.extension = mine.extension AND mine.source IN (c.source, '*')
                        AND (mine.source <> '*' OR NOT EXISTS (
@@ -16,62 +15,6 @@ IS_THEIRS = """l.extension = mine.extension AND mine.source IN (c.source, '*')
                              WHERE x.extension = l.extension AND x.source = c.source))"""
 """Whether l, a leg of the call c, is on mine, one of somebody's telephones: one of one PBX goes
 before one of any, as in lookup.employees."""
-
-
-async def page(
-    conn: Conn,
-    *,
-    telephones: list[tuple[str, str]] | None,
-    sought: CallList,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
-) -> list[tuple[UUID, datetime]]:
-    """Return (id, started_at) of calls, newest first.
-
-    telephones restricts to calls in which one of these (source, extension) took part; None is
-    everyone's.
-    """
-    is_e164 = sought.number is not None and sought.number.startswith("+")  # only these are indexed
-    rows = await conn.fetch(
-        f"""
-        -- calls.page
-        SELECT c.id, c.started_at
-          FROM realtime.call_sessions AS c
-         WHERE c.merged_into IS NULL
-           AND ($1::boolean IS NULL OR (c.ended_at IS NULL) = $1)
-           AND ($2::text IS NULL OR c.outcome = $2)
-           AND ($3::timestamptz IS NULL OR (c.started_at, c.id) < ($3, $4::uuid))
-           AND ($5::text[] IS NULL OR EXISTS (
-                SELECT FROM realtime.call_legs AS l
-                  JOIN unnest($6::text[], $5::text[]) AS mine (source, extension)
-                    ON {IS_THEIRS}
-                 WHERE l.call_id = c.id))
-           AND ($8::text IS NULL OR c.direction = $8)
-           AND ($9::text IS NULL OR EXISTS (
-                SELECT FROM realtime.queue_stints AS s
-                 WHERE s.call_id = c.id AND s.queue = $9))
-           AND ($10::text IS NULL OR c.number_e164 = $10)
-           AND ($13::text IS NULL OR c.number_raw = $13)
-           AND ($11::timestamptz IS NULL OR c.started_at >= $11)
-           AND ($12::timestamptz IS NULL OR c.started_at < $12)
-         ORDER BY c.started_at DESC, c.id DESC
-         LIMIT $7
-        """,  # noqa: S608 - ours
-        None if sought.status is None else sought.status == "live",
-        sought.outcome,
-        after[0] if after else None,
-        after[1] if after else None,
-        None if telephones is None else [extension for _, extension in telephones],
-        None if telephones is None else [source for source, _ in telephones],
-        limit,
-        sought.direction,
-        sought.queue,
-        sought.number if is_e164 else None,
-        sought.since,
-        sought.until,
-        None if is_e164 else sought.number,
-    )
-    return [(row["id"], row["started_at"]) for row in rows]
 
 
 async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUID]]:

@@ -1,0 +1,250 @@
+"""Lists of calls: the right ones, in order, begun where few are, however many there are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+from uuid import UUID
+
+import pytest
+
+from gateway.db import Conn, Pool
+from gateway.protocol.calls import Direction, Outcome
+from gateway.telephony import sought
+from gateway.telephony.queries import call_list, call_places
+from gateway.telephony.queries.call_places import Sought
+from ingest import Pipeline, parse_events
+from loadtests.made_calls import Made, Maker
+from loadtests.queries import callstats
+from tests.explaining import Explaining
+from tests.integration.ingest_tools import SETTINGS, Heard
+from tests.integration.test_rebuild import rebuilt
+
+LARGE = {"call_sessions", "queue_stints", "call_legs", "call_annotations"}
+CALLS = 4_000
+HERS = [("main", "101"), ("two", "101"), ("main", "102")]
+NUMBER = "+380670000007"
+ASKED: dict[str, list[dict[str, Any]]] = {
+    "telephones": [{}, {"telephones": HERS}],
+    "live": [{}, {"live": True}, {"live": False}],
+    "kind": [{}, {"direction": "internal"}, {"outcome": "failed"},
+             {"direction": "outbound", "outcome": "answered"}],
+    "queue": [{}, {"queue": "sales"}, {"queue": "nowhere"}],
+    "numbers": [{}, {"e164": [NUMBER, "+380670000008"], "raw": [NUMBER]},
+                {"e164": [], "raw": ["anonymous"]}],
+    "disposition": [{}, {"disposition": "sale"}],
+}  # fmt: skip
+
+
+@pytest.fixture
+async def made(conn: Conn) -> list[Made]:
+    """Put calls of four days into the database, some without a number, some disposed of."""
+    batches = list(Maker(5, datetime.now(UTC) - timedelta(days=4), 4, numbers=20).batches(CALLS))
+    for batch in batches:
+        await callstats.store(conn, batch)
+    await conn.execute(
+        """
+        UPDATE realtime.call_sessions SET number_raw = 'anonymous' WHERE number_e164 IS NULL;
+        INSERT INTO realtime.call_annotations (call_id, version, disposition, set_by, set_at)
+        SELECT id, 1, CASE WHEN talk_ms % 2 = 0 THEN 'sale' ELSE 'resolved' END, 1, now()
+          FROM realtime.call_sessions WHERE talk_ms % 3 = 0 AND merged_into IS NULL
+        """
+    )
+    await callstats.settle(conn)
+    return batches
+
+
+def asking(**chosen: Any) -> Sought:
+    """Ask for calls that are so."""
+    directions, outcomes = get_args(Direction), get_args(Outcome)
+    direction, outcome = chosen.get("direction"), chosen.get("outcome")
+    nothing = dict.fromkeys(("live", "outcome", "direction", "queue", "disposition", "telephones"))
+    kinds = {
+        "directions": [direction] if direction else directions,
+        "outcomes": [outcome] if outcome else outcomes,
+    }
+    return Sought(**{
+        **nothing, "before": sought.END, "since": sought.EARLIEST, "e164": None, "raw": (),
+        **(kinds if direction or outcome else {}), **chosen,
+    })  # fmt: skip
+
+
+def fitting(made: list[Made], **chosen: Any) -> list[UUID]:
+    """Go through all calls in Python."""
+    queues = {(s["call_id"], s["queue"]) for batch in made for s in batch.stints}
+    phones = {(leg["call_id"], leg["source"], leg["extension"])
+              for batch in made for leg in batch.legs}  # fmt: skip
+
+    def fits(call: dict[str, Any]) -> bool:
+        id_, talk = call["id"], call["talk_ms"]
+        said = None if talk is None or talk % 3 else "sale" if talk % 2 == 0 else "resolved"
+        numbers = chosen.get("raw", ()) if call["number_e164"] is None else chosen.get("e164", ())
+        return all((
+            call["merged_into"] is None,
+            chosen.get("live") in {None, call["ended_at"] is None},
+            chosen.get("outcome") in {None, call["outcome"]},
+            chosen.get("direction") in {None, call["direction"]},
+            "queue" not in chosen or (id_, chosen["queue"]) in queues,
+            "e164" not in chosen or (call["number_e164"] or "anonymous") in numbers,
+            chosen.get("disposition") in {None, said},
+            "telephones" not in chosen
+            or any((id_, *phone) in phones for phone in chosen["telephones"]),
+        ))  # fmt: skip
+
+    calls = [call for batch in made for call in batch.calls if fits(call)]
+    return [call["id"] for call in sorted(calls, key=lambda c: (c["started_at"], c["id"]))][::-1]
+
+
+def combinations() -> Iterator[dict[str, Any]]:
+    """Return everything that can be asked for together."""
+    for parts in itertools.product(*ASKED.values()):
+        yield {name: value for part in parts for name, value in part.items()}
+
+
+async def listed(conn: Conn, asked: Sought, *, limit: int) -> list[UUID]:
+    """Go from page to page to the end."""
+    found: list[UUID] = []
+    last: tuple[datetime, UUID] | None = asked.before
+    while last is not None:
+        page, last = await sought.page(
+            conn, Sought(**{**_fields(asked), "before": last}), limit=limit
+        )
+        assert len(page) <= limit
+        found += [call_id for call_id, _ in page]
+    return found
+
+
+def _fields(asked: Sought) -> dict[str, Any]:
+    return {name: getattr(asked, name) for name in Sought.__slots__}
+
+
+async def test_every_question_finds_the_calls_that_fit_whatever_it_begins_at(
+    conn: Conn, made: list[Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Page by page, and in stretches too short for a page, exactly what Python finds."""
+    seen = 0
+    for asked in combinations():
+        wanted = fitting(made, **asked)
+        monkeypatch.setattr(sought, "STRETCHES", (100, 400))
+        seen += len(wanted)
+        assert await listed(conn, asking(**asked), limit=2_000) == wanted, asked
+    monkeypatch.undo()
+    for asked in ({}, {"telephones": HERS}, {"telephones": HERS, "queue": "sales"}):
+        assert await listed(conn, asking(**asked), limit=40) == fitting(made, **asked), asked
+    assert seen > CALLS
+
+
+async def test_a_page_ends_where_time_does(conn: Conn, made: list[Made]) -> None:
+    """What began at since is within, at until is not."""
+    times = {call["id"]: call["started_at"] for batch in made for call in batch.calls}
+    wanted = fitting(made, telephones=HERS)
+    first, last = wanted[10], wanted[20]
+
+    asked = asking(telephones=HERS, since=times[last], before=(times[first], UUID(int=0)))
+
+    assert await listed(conn, asked, limit=3) == wanted[11:21]
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_a_list_reads_a_page_and_not_the_history(
+    conn: Conn, made: list[Made], mode: str
+) -> None:
+    """From each place an index is read in the list's order, and no further than the page."""
+    explaining: Any = Explaining(conn, mode)
+    places: dict[str, dict[str, Any]] = {
+        "live": {"live": True},
+        "telephones": {"telephones": HERS},
+        "numbers": {"e164": [NUMBER], "raw": ["anonymous"]},
+        "kind": {"direction": "outbound"},
+        "queue": {"queue": "sales"},
+        "disposition": {"disposition": "sale"},
+    }
+
+    await call_list.newest(explaining, asking(), limit=21)
+    reads = [("newest", *read) for read in explaining.reads()]
+    for place, asked in places.items():
+        await sought.PLACES[place](explaining, asking(**asked), limit=21)  # type: ignore[index]
+        reads += [(place, *read) for read in explaining.reads()]
+        await call_places.weigh(explaining, asking(**asked), most=50)
+        reads += [(f"weigh {place}", *read) for read in explaining.reads()]
+
+    for place, table, how, rows in reads:
+        assert not (table in LARGE and how == "Seq Scan"), (place, table, how)
+        assert rows <= 250, (place, table, how, rows)
+
+
+async def test_telephones_are_found_by_their_pbx(conn: Conn, made: list[Made]) -> None:
+    """One of any PBX is one of every PBX with calls, but for those where it is somebody else's."""
+    await conn.execute("INSERT INTO demo_crm.desk_phones VALUES ('two', '102', 15)")
+
+    found = {who: sorted(await call_places.telephones(conn, who)) for who in (1, 2, 14, 15)}
+
+    assert found == {
+        1: [("main", "101"), ("two", "101")], 2: [("main", "102")], 14: [], 15: [("two", "102")]
+    }  # fmt: skip
+
+
+def told(call: str, at: datetime, **event: Any) -> list[Any]:
+    parsed = parse_events(
+        [{"call_key": call, "occurred_at": at.isoformat(), **event}], source="main", region="UA"
+    )
+    assert not parsed.rejected
+    return parsed.events
+
+
+async def places_of(pool: Pool) -> list[tuple[Any, ...]]:
+    """Return what legs, stays and dispositions say of their calls, and what the calls say."""
+    rows = await pool.fetch(
+        """
+        SELECT c.started_at,
+               (SELECT array_agg(DISTINCT (l.source, l.started_at)::text)
+                  FROM realtime.call_legs AS l WHERE l.call_id = c.id) AS legs,
+               (SELECT array_agg(DISTINCT s.started_at)
+                  FROM realtime.queue_stints AS s WHERE s.call_id = c.id) AS stints,
+               (SELECT array_agg(a.started_at)
+                  FROM realtime.call_annotations AS a WHERE a.shown_with = c.id) AS said,
+               (SELECT DISTINCT (c.source, c.started_at)::text) AS own
+          FROM realtime.call_sessions AS c
+         WHERE c.merged_into IS NULL
+        """
+    )
+    for row in rows:
+        assert set(row["legs"] or [row["own"]]) == {row["own"]}
+        assert set(row["stints"] or [row["started_at"]]) == {row["started_at"]}
+        assert set(row["said"] or [row["started_at"]]) == {row["started_at"]}
+    return [(row["started_at"], len(row["said"] or ())) for row in rows]
+
+
+async def test_a_late_event_moves_a_call_with_all_that_is_listed_by_it(pool: Pool) -> None:
+    """It began earlier than was known, then it is part of another; a rebuild finds that right."""
+    now = datetime.now(UTC) - timedelta(minutes=10)
+    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+        await pipeline.submit([
+            *told("a", now, type="queue.entered", leg_key="a1", queue="sales"),
+            *told("a", now, type="leg.ringing", leg_key="a2", extension="101"),
+            *told("b", now - timedelta(minutes=2), type="leg.ringing", leg_key="b1",
+                  extension="102"),
+        ])  # fmt: skip
+        await pool.execute(
+            "INSERT INTO realtime.call_annotations (call_id, version, disposition, set_at)"
+            " SELECT id, 1, 'sale', now() FROM realtime.call_sessions"
+        )
+        assert len(await places_of(pool)) == 2
+
+        early = now - timedelta(minutes=1)
+        await pipeline.submit(told("a", early, type="call.started", leg_key="a1"))
+        assert (early, 1) in await places_of(pool)
+        await pipeline.submit(told("a", now, type="call.linked", leg_key="a2", peer_leg_key="b1"))
+
+    ((began, said),) = await places_of(pool)
+    assert (began, said) == (now - timedelta(minutes=2), 2)
+    assert (await rebuilt(pool)).changed == 0
+    await pool.execute(
+        "UPDATE realtime.call_legs SET source = 'x', started_at = now();"
+        "UPDATE realtime.queue_stints SET started_at = now()"
+    )
+    assert (await rebuilt(pool)).changed == 1
+    assert await places_of(pool) == [(began, said)]
+    assert (await rebuilt(pool)).changed == 0
