@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gateway.protocol.calls import CallDisposition, Direction
+from gateway.protocol.calls import CallDisposition, Direction, DispositionCode
 from gateway.protocol.frame import Id, PlainText, Position, frame
 
 MAX_NOTES = 100
@@ -17,7 +17,6 @@ MAX_NOTE = 4_000
 MAX_DISPOSITIONS = 100
 
 NoteText = Annotated[PlainText, Field(min_length=1, max_length=MAX_NOTE)]
-DispositionCode = Annotated[PlainText, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
 
 
 @frame

@@ -21,6 +21,7 @@ LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 
 QueueName = Annotated[PlainText, Field(min_length=1, max_length=200)]
 Number = Annotated[PlainText, Field(min_length=1, max_length=64)]
+DispositionCode = Annotated[PlainText, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
 
 
 @frame
@@ -157,6 +158,14 @@ class CallList:
     """Calls that were in this queue at any time."""
     number: Number | None = None
     """In E.164, with its plus; or else exactly as the PBX gave it."""
+    agent_id: Id | None = None
+    """Calls in which a telephone of this employee took part; another than me needs
+    `calls.view_all`, without it permission.denied."""
+    customer_id: Id | None = None
+    """Calls with one of the numbers that the CRM has of this customer, at most 50, in either
+    direction."""
+    disposition: DispositionCode | None = None
+    """Calls that have this one now."""
     since: Moment | None = None
     """Calls that began then or later …"""
     until: Moment | None = None

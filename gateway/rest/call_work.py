@@ -17,10 +17,10 @@ from gateway.protocol.annotations import (
     CallNoteDelete,
     CallNoteEdit,
     CallNoteIs,
-    DispositionCode,
     DispositionPage,
     NoteText,
 )
+from gateway.protocol.calls import DispositionCode
 from gateway.protocol.frame import frame
 from gateway.protocol.recordings import RecordingLink
 from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer

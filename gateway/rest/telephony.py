@@ -19,7 +19,7 @@ from gateway.protocol.frame import frame
 from gateway.protocol.search import Moment
 from gateway.protocol.timeline import CallTimeline
 from gateway.rest.call_work import templates_of
-from gateway.rest.depends import Asking, Cursor, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, IdQuery, StrictRoute, answer
 from gateway.rest.parts import parts_of
 from gateway.telephony import reading, twilio, webhook
 
@@ -60,18 +60,27 @@ async def list_calls(
     direction: Direction | None = None,
     queue: Annotated[str | None, Query(max_length=200)] = None,
     number: Annotated[str | None, Query(max_length=64)] = None,
+    agent_id: IdQuery = None,
+    customer_id: IdQuery = None,
+    disposition: Annotated[str | None, Query(max_length=64)] = None,
     since: Moment | None = None,
     until: Moment | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List the calls I took part in, newest first; everyone's with permission calls.view_all."""
+    """List the calls I took part in, newest first; everyone's with permission calls.view_all.
+
+    Another agent's need that permission, too: without it permission.denied.
+    """
     asked = {
         "status": status,
         "outcome": outcome,
         "direction": direction,
         "queue": queue,
         "number": number,
+        "agent_id": agent_id,
+        "customer_id": customer_id,
+        "disposition": disposition,
         "since": since,
         "until": until,
         "limit": limit,

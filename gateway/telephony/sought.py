@@ -15,11 +15,12 @@ from uuid import UUID
 from gateway import cursors
 from gateway.context import Context
 from gateway.db import Conn
+from gateway.errors import Forbidden
 from gateway.protocol import CallList
 from gateway.protocol.calls import Direction, Outcome
 from gateway.telephony.access import VIEW_ALL
 from gateway.telephony.queries import call_list as queries
-from gateway.telephony.queries import call_places
+from gateway.telephony.queries import call_places, lookup
 from gateway.telephony.queries.call_list import Found
 from gateway.telephony.queries.call_places import Place, Sought, Weight
 
@@ -42,25 +43,38 @@ PLACES: dict[Place, Begin] = {
 }
 
 
+def whose(ctx: Context, agent_id: int | None) -> int | None:
+    """Return whose calls are listed; None is everyone's. Another's need calls.view_all."""
+    if VIEW_ALL in ctx.identity.permissions:
+        return agent_id
+    if agent_id not in {None, ctx.user_id}:
+        raise Forbidden(f"This needs the permission {VIEW_ALL}.")
+    return ctx.user_id
+
+
 async def understood(ctx: Context, conn: Conn, asked: CallList) -> Sought | None:
     """Return what a call has to be; None when there cannot be one."""
+    employee_id, before = whose(ctx, asked.agent_id), _before(asked)
     telephones = None
-    if VIEW_ALL not in ctx.identity.permissions:
-        telephones = await call_places.telephones(conn, ctx.user_id)
+    if employee_id is not None:
+        telephones = await call_places.telephones(conn, employee_id)
         if not telephones:
             return None
+    e164, raw = await _numbers(conn, asked)
+    if e164 == [] and not raw:
+        return None
     kind = asked.direction is not None or asked.outcome is not None
     return Sought(
-        before=_before(asked),
+        before=before,
         since=asked.since or EARLIEST,
         live=None if asked.status is None else asked.status == "live",
         outcome=asked.outcome,
         direction=asked.direction,
         queue=asked.queue,
-        disposition=None,
+        disposition=asked.disposition,
         telephones=telephones,
-        e164=None if asked.number is None else [asked.number],
-        raw=() if asked.number is None else [asked.number],
+        e164=e164,
+        raw=raw,
         directions=_fitting(asked.direction, get_args(Direction)) if kind else (),
         outcomes=_fitting(asked.outcome, get_args(Outcome)) if kind else (),
     )
@@ -123,6 +137,17 @@ def _before(asked: CallList) -> tuple[datetime, UUID]:
     """Return the place in the list before which all calls of the page are."""
     after = cursors.unpack_uuid(asked.cursor) if asked.cursor else END
     return min(after, (asked.until, UUID(int=0))) if asked.until else after
+
+
+async def _numbers(conn: Conn, asked: CallList) -> tuple[list[str] | None, list[str]]:
+    """Return the numbers in E.164, None for any, and what a PBX may have given instead of one."""
+    if asked.number is None and asked.customer_id is None:
+        return None, []
+    e164 = raw = [] if asked.number is None else [asked.number]
+    if asked.customer_id is not None:
+        theirs = await lookup.numbers(conn, asked.customer_id)
+        e164, raw = [one for one in theirs if not e164 or one in e164], []
+    return e164, raw
 
 
 def _fitting(asked: str | None, every: Sequence[str]) -> Sequence[str]:

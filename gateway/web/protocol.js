@@ -1184,6 +1184,9 @@ export function verdict(code) {
  * @property {'inbound' | 'outbound' | 'internal' | null} [direction]
  * @property {string | null} [queue] Calls that were in this queue at any time.
  * @property {string | null} [number] In E.164, with its plus; or else exactly as the PBX gave it.
+ * @property {number | null} [agent_id] Calls in which a telephone of this employee took part; another than me needs `calls.view_all`, without it permission.denied.
+ * @property {number | null} [customer_id] Calls with one of the numbers that the CRM has of this customer, at most 50, in either direction.
+ * @property {string | null} [disposition] Calls that have this one now.
  * @property {string | null} [since] Calls that began then or later …
  * @property {string | null} [until] … and before this.
  * @property {number} [limit]
