@@ -149,7 +149,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         pressure.also(sends.late_s)
         services = Services(
             pool, publish, presence, sends, settings.database_timeout_s,
-            files=files, pressure=pressure, answers=Answers(redis),
+            files=files, pressure=pressure, answers=Answers(redis), regions=pbxs.regions(settings),
         )  # fmt: skip
         node = Node(settings, services=services, tokens=tokens, redis=redis)
         bus = ClusterBus if dial.cluster else RedisBus

@@ -104,6 +104,8 @@ class Services:
     files: Files = field(default_factory=Files)
     pressure: Pressure = field(default_factory=lambda: Pressure(10))
     answers: Answers | None = None
+    regions: tuple[str, ...] = ("UA",)
+    """Countries whose national numbers people mean: ours first, then those of the PBXs."""
     callback_news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this node stored a call that was missed or answered."""
 

@@ -159,6 +159,7 @@ class MissedCallList:
 
     queue: QueueName | None = None
     number: Number | None = None
+    """However it is written, as for the look-up; what is no number, exactly as the PBX gave it."""
     since: Moment | None = None
     until: Moment | None = None
     limit: Limit = 50

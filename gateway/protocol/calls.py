@@ -157,7 +157,8 @@ class CallList:
     queue: QueueName | None = None
     """Calls that were in this queue at any time."""
     number: Number | None = None
-    """In E.164, with its plus; or else exactly as the PBX gave it."""
+    """However it is written, as for the look-up; or, of calls without a number in E.164, exactly
+    as the PBX gave it: an extension, `anonymous`."""
     agent_id: Id | None = None
     """Calls in which a telephone of this employee took part; another than me needs
     `calls.view_all`, without it permission.denied."""

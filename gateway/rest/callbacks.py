@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import Field, TypeAdapter
 
 from gateway import commands
@@ -29,7 +29,6 @@ from gateway.protocol.frame import PlainText, frame
 from gateway.protocol.lookup import NumberFound, NumberSought
 from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
-from gateway.rest.parts import parts_of
 from gateway.telephony import lookup, missed
 
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
@@ -55,16 +54,13 @@ class Closing:
 @router.get("/lookup", response_model=NumberFound)
 async def look_up(
     asking: Asking,
-    request: Request,
     *,
     number: Annotated[str, Query(max_length=64)],
     region: Annotated[str | None, Query(max_length=2)] = None,
 ) -> Response:
     """Who has this number, and the last calls with it."""
     asked = validate(_sought, {"number": number, "region": region})
-    settings = parts_of(request).settings
-    others = {pbx.region for pbx in settings.pbxs.values() if pbx.region}
-    return answer(await lookup.who(asking, asked, home=settings.phone_region, others=others))
+    return answer(await lookup.who(asking, asked))
 
 
 @router.get("/missed-calls", response_model=MissedCallPage)

@@ -26,6 +26,7 @@ from gateway.protocol.callbacks import (
 )
 from gateway.telephony import callbacks
 from gateway.telephony.access import VIEW_ALL
+from gateway.telephony.lookup import meant
 from gateway.telephony.queries import callbacks as items
 from gateway.telephony.queries import lookup
 from gateway.telephony.queries import missed as queries
@@ -107,8 +108,9 @@ async def list_page(ctx: Context, asked: MissedCallList) -> MissedCallPage:
     if not ctx.identity.permissions & {topics.HANDLE_CALLBACKS, VIEW_ALL}:
         raise Forbidden(f"This needs the permission {topics.HANDLE_CALLBACKS} or {VIEW_ALL}.")
     after = cursors.unpack_uuid(asked.cursor) if asked.cursor else None
+    e164 = meant(asked.number.strip(), ctx.services.regions) if asked.number else []
     async with ctx.reading() as conn:
-        rows = await queries.page(conn, asked, after=after, limit=asked.limit + 1)
+        rows = await queries.page(conn, asked, e164=e164, after=after, limit=asked.limit + 1)
         shown = rows[: asked.limit]
         numbers = sorted({row["number_e164"] for row in shown if row["number_e164"]})
         found = await lookup.customers(conn, numbers) if numbers else {}

@@ -28,6 +28,7 @@ from ingest import (
 )
 
 TIMING = Timing()
+CONNECTORS_EVENTS = IngestSettings().max_submission_events
 
 
 def ingest_settings(settings: Settings) -> IngestSettings:
@@ -36,7 +37,15 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         keep_months=settings.call_event_months,
         lost_after=timedelta(hours=settings.lost_call_hours),
         payload_days=settings.pbx_payload_days,
+        max_submission_events=max(settings.max_webhook_events, CONNECTORS_EVENTS),
     )
+
+
+def regions(settings: Settings) -> tuple[str, ...]:
+    """Return the countries as of which a number may be meant, our own first."""
+    pbxs = (*settings.pbxs.values(), *settings.pbx_secrets.values())
+    others = {pbx.region for pbx in pbxs if pbx.region}
+    return (settings.phone_region, *sorted(others - {settings.phone_region}))
 
 
 def connected(settings: Settings, pool: Pool, pipeline: Pipeline) -> Connectors:

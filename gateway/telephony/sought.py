@@ -19,6 +19,7 @@ from gateway.errors import Forbidden
 from gateway.protocol import CallList
 from gateway.protocol.calls import Direction, Outcome
 from gateway.telephony.access import VIEW_ALL
+from gateway.telephony.lookup import meant
 from gateway.telephony.queries import call_list as queries
 from gateway.telephony.queries import call_places, lookup
 from gateway.telephony.queries.call_list import Found
@@ -60,7 +61,7 @@ async def understood(ctx: Context, conn: Conn, asked: CallList) -> Sought | None
         telephones = await call_places.telephones(conn, employee_id)
         if not telephones:
             return None
-    e164, raw = await _numbers(conn, asked)
+    e164, raw = await _numbers(ctx, conn, asked)
     if e164 == [] and not raw:
         return None
     kind = asked.direction is not None or asked.outcome is not None
@@ -139,14 +140,18 @@ def _before(asked: CallList) -> tuple[datetime, UUID]:
     return min(after, (asked.until, UUID(int=0))) if asked.until else after
 
 
-async def _numbers(conn: Conn, asked: CallList) -> tuple[list[str] | None, list[str]]:
+async def _numbers(ctx: Context, conn: Conn, asked: CallList) -> tuple[list[str] | None, list[str]]:
     """Return the numbers in E.164, None for any, and what a PBX may have given instead of one."""
     if asked.number is None and asked.customer_id is None:
         return None, []
-    e164 = raw = [] if asked.number is None else [asked.number]
+    e164: list[str] = []
+    raw: list[str] = []
+    if asked.number is not None:
+        e164 = meant(asked.number.strip(), ctx.services.regions)
+        raw = list({asked.number, asked.number.strip()})
     if asked.customer_id is not None:
         theirs = await lookup.numbers(conn, asked.customer_id)
-        e164, raw = [one for one in theirs if not e164 or one in e164], []
+        e164, raw = [one for one in theirs if asked.number is None or one in e164], []
     return e164, raw
 
 

@@ -1183,7 +1183,7 @@ export function verdict(code) {
  * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} [outcome]
  * @property {'inbound' | 'outbound' | 'internal' | null} [direction]
  * @property {string | null} [queue] Calls that were in this queue at any time.
- * @property {string | null} [number] In E.164, with its plus; or else exactly as the PBX gave it.
+ * @property {string | null} [number] However it is written, as for the look-up; or, of calls without a number in E.164, exactly as the PBX gave it: an extension, `anonymous`.
  * @property {number | null} [agent_id] Calls in which a telephone of this employee took part; another than me needs `calls.view_all`, without it permission.denied.
  * @property {number | null} [customer_id] Calls with one of the numbers that the CRM has of this customer, at most 50, in either direction.
  * @property {string | null} [disposition] Calls that have this one now.

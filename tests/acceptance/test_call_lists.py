@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from gateway.protocol import CallDispositionSet, CallList
-from tests.calls import ANSWERED, IVAN, made_call, play, recorded
+from tests.calls import ANSWERED, IVAN, made_call, miss, play, recorded
 from tests.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, refused
 from tests.raw import raw
 
@@ -120,6 +120,32 @@ async def test_calls_are_listed_by_what_was_said_of_them_last(desk: Desk) -> Non
     assert await found(desk, OKSANA, disposition="sale") == []
     assert await found(desk, OKSANA, disposition="resolved") == [second]
     assert await found(desk, OKSANA, disposition="no-such-word") == []
+
+
+async def test_a_number_is_found_however_it_is_written(desk: Desk) -> None:
+    """As the look-up reads it, in the lists of calls and of missed ones; the rest to the letter."""
+    number = "+380671234567"
+    named = await spoken(desk, OKSANA, number=number)
+    short, hidden = await made_call(desk, OKSANA), await made_call(desk, OKSANA)
+    for call_id, shown in ((short, "102"), (hidden, "anonymous")):
+        await desk.sql(
+            "UPDATE realtime.call_sessions SET number_raw = $2 WHERE id = $1", call_id, shown
+        )
+    await miss(desk, number="0671234567")
+    (missed,) = await desk.sql("SELECT number_e164 FROM realtime.missed_calls")
+    assert missed["number_e164"] == number
+
+    ways = (number, "067 123-45-67", " 380671234567", "8 (067) 123-45-67 доб. 12",
+            "sip:+380671234567@pbx", "38 067 1234567")  # fmt: skip
+    for way in ways:
+        assert await found(desk, OKSANA, number=way) == [named], way
+        answer = await desk.http(DIRECTOR).get("/v1/telephony/missed-calls", params={"number": way})
+        assert [call["number"] for call in answer.json()["calls"]] == [number], way
+    assert await found(desk, OKSANA, number="067 123-45-67", customer_id=1) == [named]
+    assert await found(desk, OKSANA, number="102") == [short]
+    assert await found(desk, OKSANA, number=" anonymous ") == [hidden]
+    for other in ("067 123-45-68", "1234567", "Anonymous", "10", "call me ☎"):
+        assert await found(desk, OKSANA, number=other) == [], other
 
 
 @pytest.mark.parametrize(

@@ -58,11 +58,12 @@ async def test_large_tables_are_read_by_index_only(conn: Conn) -> None:
         assert [len(one.calls) for one in contacts.values()] == [2] * 20
         found = await lookup.look(conn, [(NUMBERS[3], "exact")], extension=None)
         assert (len(found.candidates), len(found.contacts.calls)) == (1, 2)
-        for asked in (
-            MissedCallList(number=NUMBERS[5]),
-            MissedCallList(queue=f"q{NUMBERS[5]}"),
+        for asked, e164 in (
+            (MissedCallList(number="067 000 05 00"), [NUMBERS[5], "+48670000500"]),
+            (MissedCallList(queue=f"q{NUMBERS[5]}"), []),
         ):
-            assert len(await missed.page(conn, asked, after=None, limit=51)) == 2
-        assert len(await missed.page(conn, MissedCallList(), after=None, limit=51)) == 51
+            assert len(await missed.page(conn, asked, e164=e164, after=None, limit=51)) == 2
+        newest = await missed.page(conn, MissedCallList(), e164=[], after=None, limit=51)
+        assert len(newest) == 51
 
     assert await rows_read_in_order(conn) == before

@@ -262,10 +262,14 @@ async def changed_now(conn: Conn) -> list[int]:
 
 
 async def page(
-    conn: Conn, asked: MissedCallList, *, after: tuple[datetime, UUID] | None, limit: int
+    conn: Conn,
+    asked: MissedCallList,
+    *,
+    e164: Sequence[str],
+    after: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> list[asyncpg.Record]:
-    """Return missed calls, newest first."""
-    is_e164 = asked.number is not None and asked.number.startswith("+")  # only these are indexed
+    """Return missed calls, newest first; by number those of e164, else what the PBX gave."""
     return await conn.fetch(
         """
         -- missed.page
@@ -274,7 +278,7 @@ async def page(
           FROM realtime.missed_calls AS m
           LEFT JOIN realtime.callback_calls AS k ON k.call_id = m.call_id
          WHERE ($1::text IS NULL OR m.queue = $1)
-           AND ($2::text IS NULL OR m.number_e164 = $2)
+           AND ($2::text[] IS NULL OR m.number_e164 = ANY ($2))
            AND ($3::text IS NULL OR m.number_raw = $3)
            AND ($4::timestamptz IS NULL OR m.started_at >= $4)
            AND ($5::timestamptz IS NULL OR m.started_at < $5)
@@ -283,8 +287,8 @@ async def page(
          LIMIT $8
         """,
         asked.queue,
-        asked.number if is_e164 else None,
-        None if is_e164 else asked.number,
+        e164 or None,
+        None if e164 else asked.number,
         asked.since,
         asked.until,
         after[0] if after else None,
