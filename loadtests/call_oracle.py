@@ -40,9 +40,8 @@ class Oracle:
             self._stints_of[stint["call_id"]].append(stint)
         self._calls = {call["id"]: call for call in rows["calls"]}
         self._transfers: dict[Any, list[Row]] = defaultdict(list)
-        for event in rows["events"]:
-            if event["type"].startswith("transfer.") and event["occurred_at"] >= asked.since:
-                self._transfers[event["call_id"]].append(event)
+        for transfer in rows["transfers"]:
+            self._transfers[transfer["call_id"]].append(transfer)
 
     # --- the three ---------------------------------------------------------------------------
 
@@ -168,9 +167,9 @@ class Oracle:
             "working_ms": _ms(_length(working)),
             "away_ms": _ms(_length(working + _common(plain, days))),
             "transferred": sum(
-                event["leg_key"] == leg["leg_key"]
+                transfer["by_leg_key"] == leg["leg_key"]
                 for leg in legs
-                for event in self._transfers.get(leg["call_id"], ())
+                for transfer in self._transfers.get(leg["call_id"], ())
             ),
         }  # fmt: skip
 
@@ -272,9 +271,8 @@ class Oracle:
         if stint["outcome"] != "connected":
             return False
         return any(
-            stint["entered_at"] <= event["occurred_at"]
-            and (until is None or event["occurred_at"] < until)
-            for event in self._transfers.get(stint["call_id"], ())
+            stint["entered_at"] <= transfer["at"] and (until is None or transfer["at"] < until)
+            for transfer in self._transfers.get(stint["call_id"], ())
         )
 
     def _repeated(self, counted: set[Any]) -> int:

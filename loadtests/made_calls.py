@@ -34,6 +34,7 @@ class Made:
     calls: list[Row] = field(default_factory=list)
     stints: list[Row] = field(default_factory=list)
     legs: list[Row] = field(default_factory=list)
+    transfers: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
 
 
@@ -104,7 +105,7 @@ class Maker:
         made.stints += [{**stint, "started_at": at} for stint in stints]
         made.legs += [{**leg, "source": source, "started_at": at} for leg in legs]
         if answered_at and legs and rnd.random() < 0.06:
-            made.events.append(self._transfer(call_id, source, rnd.choice(legs), answered_at))
+            made.transfers.append(self._transfer(call_id, rnd.choice(legs), answered_at))
 
     def _stints(self, call_id: UUID, at: datetime) -> list[Row]:
         rnd, stints, entered = self._random, [], at + self._ms(10_000)
@@ -171,10 +172,12 @@ class Maker:
             None if talk is None else 0,
         }  # fmt: skip
 
-    def _transfer(self, call_id: UUID, source: str, leg: Row, at: datetime) -> Row:
-        shape = {"source": source, "queue": None, "extension": None, "leg_key": leg["leg_key"]}
-        type_ = self._random.choice(("transfer.blind", "transfer.attended"))
-        return {**self._event(type_, at + self._ms(30_000), shape), "call_id": call_id}
+    def _transfer(self, call_id: UUID, leg: Row, at: datetime) -> Row:
+        return {
+            "call_id": call_id, "position": 0, "kind": self._random.choice(("blind", "attended")),
+            "at": at + self._ms(30_000), "by_leg_key": leg["leg_key"],
+            "by_extension": leg["extension"],
+        }  # fmt: skip
 
     def _event(self, type_: str, at: datetime, shape: Row) -> Row:
         event_id = UUID(int=self._random.getrandbits(128), version=4)

@@ -12,6 +12,7 @@ TABLES = {
     "calls": "call_sessions",
     "stints": "queue_stints",
     "legs": "call_legs",
+    "transfers": "call_transfers",
 }
 
 
@@ -76,11 +77,10 @@ async def load(conn: Conn, since: datetime, until: datetime) -> dict[str, list[A
         "legs": await conn.fetch(
             """
             -- callstats.load_legs
-            SELECT l.call_id, l.leg_key, l.extension, l.kind, l.ringing_at, l.answered_at,
-                   l.ended_at, l.ended_reason, l.talk_ms, l.hold_ms, c.source, c.started_at
-              FROM realtime.call_legs AS l
-              JOIN realtime.call_sessions AS c ON c.id = l.call_id
-             WHERE c.started_at >= $1 AND c.started_at < $2
+            SELECT call_id, leg_key, extension, kind, ringing_at, answered_at, ended_at,
+                   ended_reason, talk_ms, hold_ms, source
+              FROM realtime.call_legs
+             WHERE started_at >= $1 AND started_at < $2
             """,
             since - day,
             until,
@@ -91,10 +91,19 @@ async def load(conn: Conn, since: datetime, until: datetime) -> dict[str, list[A
             SELECT source, type, occurred_at, event_id, call_id, leg_key, queue, extension, attrs
               FROM realtime.call_events
              WHERE occurred_at >= $1 AND occurred_at < $2
-               AND type IN ('agent.paused', 'agent.unpaused', 'transfer.blind',
-                            'transfer.attended')
+               AND type IN ('agent.paused', 'agent.unpaused')
             """,
             since - day,
+            until + day,
+        ),
+        "transfers": await conn.fetch(
+            """
+            -- callstats.load_transfers
+            SELECT call_id, at, by_leg_key
+              FROM realtime.call_transfers
+             WHERE at >= $1 AND at < $2
+            """,
+            since,
             until + day,
         ),
         "phones": await conn.fetch(

@@ -21,3 +21,5 @@ COMMENT ON TABLE realtime.call_transfers IS
     'answered_at is null where nobody took it; consult_ms is what was talked before.';
 
 CREATE INDEX call_transfers_at ON realtime.call_transfers (at) INCLUDE (call_id, by_leg_key);
+
+DROP INDEX realtime.call_events_transfers;

@@ -35,7 +35,8 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
     Quarters of an hour are counted before they become local hours: 9,000 conversions instead of a
     million, and every zone's offset is a multiple of a quarter.
     """
-    row = await conn.fetchrow(
+    # Not fetchrow: PostgreSQL does without its parallel workers when only one row is asked for.
+    (row,) = await conn.fetch(
         """
         -- stats.overview
         WITH own AS MATERIALIZED (
@@ -49,55 +50,60 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
                AND ($4::text IS NULL OR c.id IN (
                     SELECT s.call_id FROM realtime.queue_stints AS s
                      WHERE s.queue = $4 AND s.entered_at >= $1
-                       AND s.entered_at < $2::timestamptz + interval '1 day'))
+                       AND s.entered_at < $2::timestamptz + interval '24 hours'))
                AND ($5::bigint IS NULL OR c.id IN (
                     SELECT l.call_id
                       FROM own AS x
                       JOIN realtime.call_legs AS l
                         ON l.extension = x.extension AND l.answered_at IS NOT NULL
-                      JOIN realtime.call_sessions AS s
-                        ON s.id = l.call_id AND s.started_at >= $1 AND s.started_at < $2
+                           AND l.started_at >= $1 AND l.started_at < $2
                      WHERE x.employee_id = $5
-                       AND (x.source = s.source OR x.source = '*' AND NOT EXISTS (
+                       AND (x.source = l.source OR x.source = '*' AND NOT EXISTS (
                             SELECT FROM own AS y
-                             WHERE y.source = s.source AND y.extension = l.extension))))
+                             WHERE y.source = l.source AND y.extension = l.extension))))
+        ), kinds AS (
+            SELECT direction, direction = 'inbound' AND queue IS NOT NULL AS queued, outcome,
+                   answered_at IS NOT NULL AS answered, ended_at IS NOT NULL AS over,
+                   wait_ms < $7 AS short, wait_ms <= $6 AS in_time,
+                   count(*)::int AS calls, count(wait_ms)::int AS waits, sum(wait_ms) AS wait_ms,
+                   max(wait_ms) AS wait_max_ms, count(talk_ms)::int AS talked,
+                   sum(talk_ms) AS talk_ms
+              FROM picked GROUP BY 1, 2, 3, 4, 5, 6, 7
         ), counted AS (
-            SELECT count(*) AS calls,
-                   count(*) FILTER (WHERE direction = 'inbound') AS inbound,
-                   count(*) FILTER (WHERE direction = 'outbound') AS outbound,
-                   count(*) FILTER (WHERE direction = 'internal') AS internal,
-                   count(*) FILTER (WHERE ended_at IS NULL) AS live,
-                   count(*) FILTER (WHERE direction = 'inbound' AND answered_at IS NOT NULL)
+            SELECT sum(calls) AS calls,
+                   sum(calls) FILTER (WHERE direction = 'inbound') AS inbound,
+                   sum(calls) FILTER (WHERE direction = 'outbound') AS outbound,
+                   sum(calls) FILTER (WHERE direction = 'internal') AS internal,
+                   sum(calls) FILTER (WHERE NOT over) AS live,
+                   sum(calls) FILTER (WHERE direction = 'inbound' AND answered)
                        AS inbound_answered,
-                   count(*) FILTER (WHERE direction = 'outbound' AND answered_at IS NOT NULL)
+                   sum(calls) FILTER (WHERE direction = 'outbound' AND answered)
                        AS outbound_answered,
-                   count(*) FILTER (WHERE direction = 'inbound' AND answered_at IS NULL
-                                      AND ended_at IS NOT NULL) AS inbound_missed,
-                   count(*) FILTER (WHERE queued) AS offered,
-                   count(*) FILTER (WHERE queued AND answered_at IS NOT NULL) AS answered,
-                   count(*) FILTER (WHERE queued AND outcome = 'abandoned') AS abandoned,
-                   count(*) FILTER (WHERE queued AND outcome = 'abandoned' AND wait_ms < $7)
+                   sum(calls) FILTER (WHERE direction = 'inbound' AND NOT answered AND over)
+                       AS inbound_missed,
+                   sum(calls) FILTER (WHERE queued) AS offered,
+                   sum(calls) FILTER (WHERE queued AND answered) AS answered,
+                   sum(calls) FILTER (WHERE queued AND outcome = 'abandoned') AS abandoned,
+                   sum(calls) FILTER (WHERE queued AND outcome = 'abandoned' AND short)
                        AS short_abandoned,
-                   count(*) FILTER (WHERE queued AND answered_at IS NOT NULL AND wait_ms <= $6)
-                       AS answered_in_time,
-                   count(*) FILTER (WHERE queued AND outcome = 'abandoned' AND wait_ms <= $6)
+                   sum(calls) FILTER (WHERE queued AND answered AND in_time) AS answered_in_time,
+                   sum(calls) FILTER (WHERE queued AND outcome = 'abandoned' AND in_time)
                        AS abandoned_in_time,
-                   count(*) FILTER (WHERE queued AND outcome = 'timeout') AS timeout,
-                   count(*) FILTER (WHERE queued AND outcome = 'left_queue') AS left_queue,
-                   count(*) FILTER (WHERE queued AND outcome = 'failed') AS failed,
-                   sum(wait_ms) FILTER (WHERE queued AND answered_at IS NOT NULL)
-                       AS answered_wait_ms,
-                   count(wait_ms) FILTER (WHERE queued AND answered_at IS NOT NULL)
-                       AS answered_waits,
+                   sum(calls) FILTER (WHERE queued AND outcome = 'timeout') AS timeout,
+                   sum(calls) FILTER (WHERE queued AND outcome = 'left_queue') AS left_queue,
+                   sum(calls) FILTER (WHERE queued AND outcome = 'failed') AS failed,
+                   sum(wait_ms) FILTER (WHERE queued AND answered) AS answered_wait_ms,
+                   sum(waits) FILTER (WHERE queued AND answered) AS answered_waits,
                    sum(wait_ms) FILTER (WHERE queued) AS total_wait_ms,
-                   count(wait_ms) FILTER (WHERE queued) AS waits,
-                   max(wait_ms) FILTER (WHERE queued) AS wait_max_ms,
-                   count(talk_ms) FILTER (WHERE ended_at IS NOT NULL) AS talked,
-                   sum(talk_ms) FILTER (WHERE ended_at IS NOT NULL) AS talk_ms
-              FROM picked
+                   sum(waits) FILTER (WHERE queued) AS waits,
+                   max(wait_max_ms) FILTER (WHERE queued) AS wait_max_ms,
+                   sum(talked) FILTER (WHERE over) AS talked,
+                   sum(talk_ms) FILTER (WHERE over) AS talk_ms
+              FROM kinds
         ), waited AS (
             SELECT percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY wait_ms) AS wait
-              FROM picked WHERE queued AND wait_ms IS NOT NULL
+              FROM picked
+             WHERE direction = 'inbound' AND queue IS NOT NULL AND wait_ms IS NOT NULL
         ), held AS (
             SELECT p.id, p.talk_ms, sum(l.hold_ms) AS hold_ms,
                    bool_or(l.ended_reason = 'lost') AS lost
@@ -115,46 +121,72 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
         ), moved AS (
             SELECT count(*) AS transferred
               FROM picked
-             WHERE id IN (SELECT e.call_id FROM realtime.call_events AS e
-                           WHERE e.type IN ('transfer.blind', 'transfer.attended')
-                             AND e.occurred_at >= $1
-                             AND e.occurred_at < $2::timestamptz + interval '1 day')
+             WHERE id IN (SELECT t.call_id FROM realtime.call_transfers AS t
+                           WHERE t.at >= $1 AND t.at < $2::timestamptz + interval '24 hours')
         ), inbound AS (
             SELECT id, started_at,
                    lag(started_at) OVER (PARTITION BY number_e164 ORDER BY started_at) AS before
               FROM realtime.call_sessions
              WHERE direction = 'inbound' AND merged_into IS NULL AND number_e164 IS NOT NULL
-               AND started_at >= $1::timestamptz - interval '1 day' AND started_at < $2
+               AND started_at >= $1::timestamptz - interval '24 hours' AND started_at < $2
         ), again AS (
             SELECT count(*) AS repeated
               FROM inbound
-             WHERE started_at >= $1 AND before >= started_at - interval '1 day'
+             WHERE started_at >= $1 AND before >= started_at - interval '24 hours'
                AND ($3::text IS NULL OR $3 = 'inbound')
                AND ($4::text IS NULL AND $5::bigint IS NULL
                     OR id IN (SELECT id FROM picked))
+        ), minutes AS MATERIALIZED (
+            SELECT minute, (count(*) FILTER (WHERE step > 0))::int AS begun,
+                   sum(step)::int AS change, sum(sum(step)::int) OVER (ORDER BY minute) AS after
+              FROM (SELECT date_bin('1 minute', started_at, '2000-01-01Z') AS minute, 1 AS step
+                      FROM picked
+                     UNION ALL
+                    SELECT date_bin('1 minute', ended_at, '2000-01-01Z'), -1
+                      FROM picked WHERE ended_at IS NOT NULL) AS steps
+             GROUP BY minute
+        ), busy AS MATERIALIZED (
+            SELECT minute, after - change AS before
+              FROM minutes
+             WHERE after - change + begun > (SELECT max(after) FROM minutes)
         ), busiest AS (
             SELECT max(running) AS peak
-              FROM (SELECT sum(step) OVER (ORDER BY at, step ROWS UNBOUNDED PRECEDING) AS running
-                      FROM (SELECT started_at AS at, 1 AS step FROM picked
-                             UNION ALL
-                            SELECT ended_at, -1 FROM picked WHERE ended_at IS NOT NULL) AS steps
-                   ) AS steps
+              FROM (SELECT max(after) AS running FROM minutes
+                     UNION ALL
+                    SELECT b.before + sum(s.step) OVER (
+                               PARTITION BY b.minute ORDER BY s.at, s.step
+                               ROWS UNBOUNDED PRECEDING)
+                      FROM picked AS p
+                     CROSS JOIN LATERAL (VALUES (p.started_at, 1), (p.ended_at, -1)) AS s (at, step)
+                      JOIN busy AS b ON b.minute = date_bin('1 minute', s.at, '2000-01-01Z')
+                     WHERE date_bin('1 minute', p.started_at, '2000-01-01Z')
+                           IN (SELECT minute FROM busy)
+                        OR date_bin('1 minute', p.ended_at, '2000-01-01Z')
+                           IN (SELECT minute FROM busy)
+                   ) AS running
         ), quarters AS (
-            SELECT date_bin('15 minutes', started_at, '2000-01-01Z') AS at, count(*) AS calls
-              FROM picked GROUP BY 1
+            SELECT date_bin('15 minutes', minute, '2000-01-01Z') AS at, sum(begun) AS calls
+              FROM minutes GROUP BY 1
+        ), unheard AS (
+            SELECT DISTINCT quarter.at
+              FROM realtime.ingest_gaps AS gap
+             CROSS JOIN LATERAL generate_series(
+                   date_bin('15 minutes', greatest(gap.began_at, $1), '2000-01-01Z'),
+                   least(gap.ended_at, $2) - interval '1 microsecond',
+                   interval '15 minutes') AS quarter (at)
+             WHERE gap.began_at < $2 AND gap.ended_at > $1
         ), hours AS (
             SELECT extract(isodow FROM g.at AT TIME ZONE $8)::int AS weekday,
                    extract(hour FROM g.at AT TIME ZONE $8)::int AS hour,
                    COALESCE(sum(q.calls), 0)::bigint AS calls,
                    extract(epoch FROM sum(least(g.at + interval '15 minutes', $2)
                                           - greatest(g.at, $1)))::float8 / 3600 AS hours,
-                   bool_or(EXISTS (SELECT FROM realtime.ingest_gaps AS gap
-                                    WHERE gap.began_at < least(g.at + interval '15 minutes', $2)
-                                      AND gap.ended_at > greatest(g.at, $1))) AS incomplete
+                   bool_or(u.at IS NOT NULL) AS incomplete
               FROM generate_series(date_bin('15 minutes', $1, '2000-01-01Z'),
                                    $2::timestamptz - interval '1 microsecond',
                                    interval '15 minutes') AS g (at)
               LEFT JOIN quarters AS q ON q.at = g.at
+              LEFT JOIN unheard AS u ON u.at = g.at
              GROUP BY 1, 2
         ), matrix AS (
             SELECT jsonb_agg(jsonb_build_object(
@@ -162,30 +194,26 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
                        'incomplete', incomplete) ORDER BY weekday, hour) AS hours
               FROM hours
         ), marks AS (
-            SELECT e.source, e.extension, COALESCE(e.queue, '') AS queue, e.occurred_at, e.type,
-                   e.event_id, lower(e.attrs ->> 'reason') AS reason,
-                   lag(e.type) OVER keyed AS before
+            SELECT e.source, e.extension, e.type, lower(e.attrs ->> 'reason') AS reason,
+                   greatest(e.occurred_at, $1) AS began, lead(e.type) OVER later AS before,
+                   COALESCE(min(e.occurred_at) FILTER (WHERE e.type = 'agent.unpaused') OVER later,
+                            least($2, now())) AS ended
               FROM realtime.call_events AS e
               LEFT JOIN own AS x ON x.source = e.source AND x.extension = e.extension
               LEFT JOIN own AS y ON y.source = '*' AND y.extension = e.extension
              WHERE e.type IN ('agent.paused', 'agent.unpaused') AND e.extension IS NOT NULL
-               AND e.occurred_at >= $1::timestamptz - interval '1 day' AND e.occurred_at < $2
+               AND e.occurred_at >= $1::timestamptz - interval '24 hours' AND e.occurred_at < $2
                AND ($4::text IS NULL OR e.queue = $4)
                AND ($5::bigint IS NULL OR COALESCE(x.employee_id, y.employee_id) = $5)
-            WINDOW keyed AS (PARTITION BY e.source, e.extension, COALESCE(e.queue, '')
-                             ORDER BY e.occurred_at, e.type, e.event_id)
-        ), spans AS (
-            SELECT source, extension, type, reason, greatest(occurred_at, $1) AS began,
-                   COALESCE(lead(occurred_at) OVER (PARTITION BY source, extension, queue
-                                                    ORDER BY occurred_at, type, event_id),
-                            least($2, now())) AS ended
-              FROM marks WHERE type IS DISTINCT FROM before
+            WINDOW later AS (PARTITION BY e.extension, e.source, COALESCE(e.queue, '')
+                             ORDER BY e.occurred_at DESC, e.type DESC, e.event_id DESC
+                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
         ), after AS (
             SELECT began, ended,
-                   max(ended) OVER (PARTITION BY source, extension ORDER BY began, ended
+                   max(ended) OVER (PARTITION BY extension, source ORDER BY began, ended
                                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered
-              FROM spans
-             WHERE type = 'agent.paused' AND ended > began
+              FROM marks
+             WHERE type = 'agent.paused' AND before IS DISTINCT FROM type AND ended > began
                AND reason = ANY ($9::text[])
         ), wrapped AS (
             SELECT extract(epoch FROM sum(greatest(
@@ -206,12 +234,17 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
         asked.tz,
         WRAP_UP,
     )
-    assert row is not None
-    found = dict(row)
+    found = zeroed(row)
     # Lost calls are in the sums: nobody knows how long they talked.
     found["talked"] -= found.pop("lost")
-    found["talk_ms"] = (found["talk_ms"] or 0) - (found.pop("lost_talk_ms") or 0)
+    found["talk_ms"] -= found.pop("lost_talk_ms")
     return found
+
+
+def zeroed(row: Any) -> dict[str, Any]:
+    """Give sums over nothing as 0; the longest wait and its percentiles stay None."""
+    kept = {"wait", "wait_max_ms"}
+    return {name: 0 if value is None and name not in kept else value for name, value in row.items()}
 
 
 async def room_to_sort(conn: Conn) -> None:
@@ -219,7 +252,9 @@ async def room_to_sort(conn: Conn) -> None:
     await conn.execute(
         """
         -- stats.room_to_sort
-        SELECT set_config('work_mem', '64MB', true)
+        SELECT set_config('work_mem', '64MB', true),
+               set_config('plan_cache_mode', 'force_custom_plan', true),
+               set_config('enable_mergejoin', 'off', true)
         """
     )
 

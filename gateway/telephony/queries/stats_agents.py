@@ -24,27 +24,30 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
         WITH own AS MATERIALIZED (
             SELECT source, extension, min(employee_id) AS employee_id
               FROM crm.extensions GROUP BY source, extension
-        ), legs AS MATERIALIZED (
-            SELECT l.call_id, l.leg_key, l.ringing_at, l.answered_at, l.ended_at, l.ended_reason,
-                   l.talk_ms, l.hold_ms,
-                   COALESCE(x.employee_id, y.employee_id, 0) AS employee_id,
-                   CASE WHEN COALESCE(x.employee_id, y.employee_id) IS NULL
-                        THEN c.source || '/' || l.extension ELSE '' END AS telephone,
-                   l.ended_at IS NOT NULL AND COALESCE(l.ended_reason, '') <> 'lost' AS known
-              FROM realtime.call_sessions AS c
-              JOIN realtime.call_legs AS l
-                ON l.call_id = c.id AND l.kind = 'agent' AND l.extension IS NOT NULL
-              LEFT JOIN own AS x ON x.source = c.source AND x.extension = l.extension
-              LEFT JOIN own AS y ON y.source = '*' AND y.extension = l.extension
-             WHERE c.started_at >= $1 AND c.started_at < $2 AND c.merged_into IS NULL
-               AND ($3::text IS NULL OR c.direction = $3)
-               AND ($4::text IS NULL OR c.id IN (
+        ), edges AS (
+            SELECT array_agg(day AT TIME ZONE $6 ORDER BY day) AS days
+              FROM generate_series(date_trunc('day', $1::timestamptz AT TIME ZONE $6),
+                                   $2::timestamptz AT TIME ZONE $6, interval '1 day') AS day
+        ), legs AS NOT MATERIALIZED (
+            SELECT l.call_id, l.leg_key, l.source, l.extension, l.ringing_at, l.answered_at,
+                   l.ended_at, l.ended_reason, l.talk_ms, l.hold_ms,
+                   l.ended_at IS NOT NULL AND COALESCE(l.ended_reason, '') <> 'lost' AS known,
+                   CASE WHEN l.answered_at >= l.ringing_at
+                        THEN l.answered_at - l.ringing_at END AS rung
+              FROM realtime.call_legs AS l
+             WHERE l.started_at >= $1 AND l.started_at < $2
+               AND l.kind = 'agent' AND l.extension IS NOT NULL
+               AND ($3::text IS NULL OR l.call_id IN (
+                    SELECT c.id FROM realtime.call_sessions AS c
+                     WHERE c.direction = $3 AND c.started_at >= $1 AND c.started_at < $2))
+               AND ($4::text IS NULL OR l.call_id IN (
                     SELECT s.call_id FROM realtime.queue_stints AS s
                      WHERE s.queue = $4 AND s.entered_at >= $1
-                       AND s.entered_at < $2::timestamptz + interval '1 day'))
-               AND ($5::bigint IS NULL OR COALESCE(x.employee_id, y.employee_id) = $5)
-        ), counted AS (
-            SELECT employee_id, telephone,
+                       AND s.entered_at < $2::timestamptz + interval '24 hours'))
+               AND ($5::bigint IS NULL OR l.extension IN (
+                    SELECT extension FROM own WHERE employee_id = $5))
+        ), days AS MATERIALIZED (
+            SELECT source, extension, day,
                    count(ringing_at) AS offered,
                    count(answered_at) FILTER (WHERE ringing_at IS NOT NULL) AS answered,
                    count(ringing_at) FILTER (WHERE ended_reason = 'no_answer') AS no_answer,
@@ -55,90 +58,102 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
                    count(*) FILTER (WHERE ringing_at IS NULL AND answered_at IS NOT NULL)
                        AS placed,
                    count(talk_ms) FILTER (WHERE known) AS talked,
-                   (sum(talk_ms) FILTER (WHERE known))::bigint AS talk_ms,
-                   (sum(hold_ms) FILTER (WHERE known AND talk_ms IS NOT NULL))::bigint AS hold_ms,
-                   sum(answered_at - ringing_at) FILTER (WHERE answered_at >= ringing_at) AS rung,
-                   count(*) FILTER (WHERE answered_at >= ringing_at) AS rings
-              FROM legs GROUP BY employee_id, telephone
-        ), edges AS (
-            SELECT array_agg(day AT TIME ZONE $6 ORDER BY day) AS days
-              FROM generate_series(date_trunc('day', $1::timestamptz AT TIME ZONE $6),
-                                   $2::timestamptz AT TIME ZONE $6, interval '1 day') AS day
-        ), worked AS (
-            SELECT employee_id, telephone,
-                   min(COALESCE(ringing_at, answered_at)) AS began, max(ended_at) AS ended
-              FROM legs, edges
-             WHERE COALESCE(ringing_at, answered_at) IS NOT NULL AND known
-             GROUP BY employee_id, telephone,
-                      width_bucket(COALESCE(ringing_at, answered_at), edges.days)
-        ), days AS (
-            SELECT employee_id, telephone, began, ended,
-                   max(ended) OVER (PARTITION BY employee_id, telephone ORDER BY began, ended
+                   sum(talk_ms) FILTER (WHERE known) AS talk_ms,
+                   sum(hold_ms) FILTER (WHERE known AND talk_ms IS NOT NULL) AS hold_ms,
+                   sum(rung) AS rung, count(rung) AS rings,
+                   min(COALESCE(ringing_at, answered_at)) FILTER (WHERE known) AS began,
+                   max(ended_at) FILTER (WHERE known) AS ended
+              FROM (SELECT *, width_bucket(COALESCE(ringing_at, answered_at),
+                                           (SELECT days FROM edges)) AS day
+                      FROM legs LIMIT ALL) AS legs
+             GROUP BY source, extension, day
+        ), phones AS MATERIALIZED (
+            SELECT d.source, d.extension, COALESCE(x.employee_id, y.employee_id) AS employee_id,
+                   CASE WHEN COALESCE(x.employee_id, y.employee_id) IS NULL
+                        THEN d.source || '/' || d.extension END AS telephone,
+                   dense_rank() OVER (ORDER BY COALESCE(x.employee_id, y.employee_id),
+                       CASE WHEN COALESCE(x.employee_id, y.employee_id) IS NULL
+                            THEN d.source || '/' || d.extension END) AS agent
+              FROM (SELECT DISTINCT source, extension FROM days) AS d
+              LEFT JOIN own AS x ON x.source = d.source AND x.extension = d.extension
+              LEFT JOIN own AS y ON y.source = '*' AND y.extension = d.extension
+             WHERE $5::bigint IS NULL OR COALESCE(x.employee_id, y.employee_id) = $5
+        ), counted AS (
+            SELECT p.agent, min(p.employee_id) AS employee_id, min(p.telephone) AS telephone,
+                   sum(d.offered)::bigint AS offered, sum(d.answered)::bigint AS answered,
+                   sum(d.no_answer)::bigint AS no_answer, sum(d.rejected)::bigint AS rejected,
+                   sum(d.answered_elsewhere)::bigint AS answered_elsewhere,
+                   sum(d.placed)::bigint AS placed, sum(d.talked)::bigint AS talked,
+                   sum(d.talk_ms)::bigint AS talk_ms, sum(d.hold_ms)::bigint AS hold_ms,
+                   sum(d.rung) AS rung, sum(d.rings)::bigint AS rings
+              FROM phones AS p
+              JOIN days AS d ON d.source = p.source AND d.extension = p.extension
+             GROUP BY p.agent
+        ), worked AS MATERIALIZED (
+            SELECT p.agent, min(d.began) AS began, max(d.ended) AS ended
+              FROM phones AS p
+              JOIN days AS d ON d.source = p.source AND d.extension = p.extension
+             WHERE d.began IS NOT NULL
+             GROUP BY p.agent, d.day
+        ), spread AS (
+            SELECT agent, began, ended,
+                   max(ended) OVER (PARTITION BY agent ORDER BY began, ended
                                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered
               FROM worked
         ), staffed AS (
-            SELECT employee_id, telephone,
-                   sum(greatest(ended - greatest(began, covered), interval '0')) AS staffed
-              FROM days GROUP BY employee_id, telephone
+            SELECT agent, sum(greatest(ended - greatest(began, covered), interval '0')) AS staffed
+              FROM spread GROUP BY agent
         ), marks AS (
-            SELECT e.source, e.extension, e.queue, e.occurred_at, e.type, e.event_id,
-                   COALESCE(x.employee_id, y.employee_id, 0) AS employee_id,
-                   CASE WHEN COALESCE(x.employee_id, y.employee_id) IS NULL
-                        THEN e.source || '/' || e.extension ELSE '' END AS telephone,
-                   lower(e.attrs ->> 'reason') AS reason, lag(e.type) OVER keyed AS before
-              FROM realtime.call_events AS e
-              LEFT JOIN own AS x ON x.source = e.source AND x.extension = e.extension
-              LEFT JOIN own AS y ON y.source = '*' AND y.extension = e.extension
-             WHERE e.type IN ('agent.paused', 'agent.unpaused') AND e.extension IS NOT NULL
-               AND e.occurred_at >= $1::timestamptz - interval '1 day' AND e.occurred_at < $2
-               AND ($5::bigint IS NULL OR COALESCE(x.employee_id, y.employee_id) = $5)
-            WINDOW keyed AS (PARTITION BY e.source, e.extension, COALESCE(e.queue, '')
-                             ORDER BY e.occurred_at, e.type, e.event_id)
-        ), pauses AS (
-            SELECT employee_id, telephone, type, reason, occurred_at AS began,
-                   COALESCE(lead(occurred_at) OVER (
-                                PARTITION BY source, extension, COALESCE(queue, '')
-                                ORDER BY occurred_at, type, event_id),
+            SELECT e.source, e.extension, e.type, lower(e.attrs ->> 'reason') AS reason,
+                   e.occurred_at AS began, lead(e.type) OVER later AS before,
+                   COALESCE(min(e.occurred_at) FILTER (WHERE e.type = 'agent.unpaused') OVER later,
                             least($2, now())) AS ended
-              FROM marks WHERE type IS DISTINCT FROM before
+              FROM realtime.call_events AS e
+             WHERE e.type IN ('agent.paused', 'agent.unpaused') AND e.extension IS NOT NULL
+               AND e.occurred_at >= $1::timestamptz - interval '24 hours' AND e.occurred_at < $2
+            WINDOW later AS (PARTITION BY e.extension, e.source, COALESCE(e.queue, '')
+                             ORDER BY e.occurred_at DESC, e.type DESC, e.event_id DESC
+                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
         ), spans AS (
-            SELECT employee_id, telephone, answered_at AS began, ended_at AS ended, 1 AS kind
-              FROM legs WHERE known AND answered_at < ended_at
+            SELECT p.agent, l.answered_at AS began, l.ended_at AS ended, 1 AS kind
+              FROM (SELECT * FROM legs WHERE known AND answered_at < ended_at LIMIT ALL) AS l
+              JOIN phones AS p ON p.source = l.source AND p.extension = l.extension
              UNION ALL
-            SELECT p.employee_id, p.telephone, greatest(p.began, d.began),
-                   least(p.ended, d.ended),
-                   CASE WHEN p.reason = ANY ($8::text[]) THEN 2 ELSE 3 END
-              FROM pauses AS p
-              JOIN worked AS d
-                ON d.employee_id = p.employee_id AND d.telephone = p.telephone
-                   AND p.began < d.ended AND p.ended > d.began
-             WHERE p.type = 'agent.paused'
+            SELECT p.agent, greatest(k.began, d.began), least(k.ended, d.ended),
+                   CASE WHEN k.reason = ANY ($8::text[]) THEN 2 ELSE 3 END
+              FROM marks AS k
+              JOIN phones AS p ON p.source = k.source AND p.extension = k.extension
+              JOIN worked AS d ON d.agent = p.agent AND k.began < d.ended AND k.ended > d.began
+             WHERE k.type = 'agent.paused' AND k.before IS DISTINCT FROM k.type
         ), laid AS (
-            SELECT employee_id, telephone, began, ended, kind,
+            SELECT agent, began, ended, kind,
                    max(ended) FILTER (WHERE kind = 1) OVER earlier AS after_talk,
                    max(ended) FILTER (WHERE kind <= 2) OVER earlier AS after_work,
                    max(ended) OVER earlier AS after_all
               FROM spans
-            WINDOW earlier AS (PARTITION BY employee_id, telephone ORDER BY began, ended
+            WINDOW earlier AS (PARTITION BY agent ORDER BY began, ended
                                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
         ), busy AS (
-            SELECT employee_id, telephone,
-                   sum(greatest(ended - greatest(began, after_talk), interval '0'))
-                       FILTER (WHERE kind = 1) AS talking,
-                   sum(greatest(ended - greatest(began, after_work), interval '0'))
-                       FILTER (WHERE kind <= 2) AS working,
-                   sum(greatest(ended - greatest(began, after_all), interval '0')) AS away
-              FROM laid GROUP BY employee_id, telephone
+            SELECT agent,
+                   sum(ended - began) FILTER (WHERE kind = 1)
+                   - COALESCE(sum(least(ended, after_talk) - began)
+                              FILTER (WHERE kind = 1 AND after_talk > began), '0') AS talking,
+                   sum(ended - began) FILTER (WHERE kind <= 2)
+                   - COALESCE(sum(least(ended, after_work) - began)
+                              FILTER (WHERE kind <= 2 AND after_work > began), '0') AS working,
+                   sum(ended - began)
+                   - COALESCE(sum(least(ended, after_all) - began)
+                              FILTER (WHERE after_all > began), '0') AS away
+              FROM laid GROUP BY agent
         ), moved AS (
-            SELECT l.employee_id, l.telephone, count(*) AS transferred
-              FROM realtime.call_events AS e
-              JOIN legs AS l ON l.call_id = e.call_id AND l.leg_key = e.leg_key
-             WHERE e.type IN ('transfer.blind', 'transfer.attended')
-               AND e.occurred_at >= $1 AND e.occurred_at < $2::timestamptz + interval '1 day'
-             GROUP BY l.employee_id, l.telephone
+            SELECT p.agent, count(*) AS transferred
+              FROM realtime.call_transfers AS t
+              JOIN legs AS l ON l.call_id = t.call_id AND l.leg_key = t.by_leg_key
+              JOIN phones AS p ON p.source = l.source AND p.extension = l.extension
+             WHERE t.at >= $1 AND t.at < $2::timestamptz + interval '24 hours'
+             GROUP BY p.agent
         )
-        SELECT NULLIF(employee_id, 0) AS employee_id, NULLIF(telephone, '') AS telephone,
-               c.offered, c.answered, c.no_answer, c.rejected,
+        SELECT c.employee_id, c.telephone, c.offered, c.answered, c.no_answer, c.rejected,
                c.answered_elsewhere, c.placed, c.talked, c.talk_ms, c.hold_ms, c.rings,
                floor(extract(epoch FROM c.rung) * 1000)::bigint AS ring_ms,
                floor(extract(epoch FROM s.staffed) * 1000)::bigint AS staffed_ms,
@@ -147,10 +162,11 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
                floor(extract(epoch FROM b.away) * 1000)::bigint AS away_ms,
                COALESCE(m.transferred, 0) AS transferred
           FROM counted AS c
-          LEFT JOIN staffed AS s USING (employee_id, telephone)
-          LEFT JOIN busy AS b USING (employee_id, telephone)
-          LEFT JOIN moved AS m USING (employee_id, telephone)
-         ORDER BY c.talked DESC, c.offered DESC, c.employee_id, c.telephone COLLATE "C"
+          LEFT JOIN staffed AS s USING (agent)
+          LEFT JOIN busy AS b USING (agent)
+          LEFT JOIN moved AS m USING (agent)
+         ORDER BY c.talked DESC, c.offered DESC, c.employee_id NULLS FIRST,
+                  c.telephone COLLATE "C"
          LIMIT $7
         """,
         asked.since,

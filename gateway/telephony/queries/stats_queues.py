@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.db import Conn
-from gateway.telephony.queries.stats import WRAP_UP, Asked
+from gateway.telephony.queries.stats import WRAP_UP, Asked, zeroed
 
 
 async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
@@ -30,38 +30,41 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
                AND ($3::text IS NULL OR s.call_id IN (
                     SELECT c.id FROM realtime.call_sessions AS c
                      WHERE c.direction = $3 AND c.started_at < $2
-                       AND c.started_at >= $1::timestamptz - interval '1 day'))
+                       AND c.started_at >= $1::timestamptz - interval '24 hours'))
                AND ($5::bigint IS NULL OR s.call_id IN (
                     SELECT l.call_id
                       FROM own AS x
                       JOIN realtime.call_legs AS l
                         ON l.extension = x.extension AND l.answered_at IS NOT NULL
-                      JOIN realtime.call_sessions AS c
-                        ON c.id = l.call_id AND c.started_at < $2
-                           AND c.started_at >= $1::timestamptz - interval '1 day'
+                           AND l.started_at < $2
+                           AND l.started_at >= $1::timestamptz - interval '24 hours'
                      WHERE x.employee_id = $5
-                       AND (x.source = c.source OR x.source = '*' AND NOT EXISTS (
+                       AND (x.source = l.source OR x.source = '*' AND NOT EXISTS (
                             SELECT FROM own AS y
-                             WHERE y.source = c.source AND y.extension = l.extension))))
-        ), counted AS (
-            SELECT queue, count(*) AS offered,
-                   count(*) FILTER (WHERE outcome = 'connected') AS answered,
-                   count(*) FILTER (WHERE outcome = 'abandoned') AS abandoned,
-                   count(*) FILTER (WHERE outcome = 'abandoned' AND wait_ms < $7)
-                       AS short_abandoned,
-                   count(*) FILTER (WHERE outcome = 'connected' AND wait_ms <= $6)
-                       AS answered_in_time,
-                   count(*) FILTER (WHERE outcome = 'abandoned' AND wait_ms <= $6)
-                       AS abandoned_in_time,
-                   count(*) FILTER (WHERE outcome = 'timeout') AS timeout,
-                   count(*) FILTER (WHERE outcome IN ('key', 'leave_empty', 'withdrawn'))
-                       AS left_queue,
-                   count(*) FILTER (WHERE outcome IN ('join_empty', 'full')) AS failed,
-                   sum(wait_ms) FILTER (WHERE outcome = 'connected') AS answered_wait_ms,
-                   count(wait_ms) FILTER (WHERE outcome = 'connected') AS answered_waits,
-                   sum(wait_ms) AS total_wait_ms, count(wait_ms) AS waits,
+                             WHERE y.source = l.source AND y.extension = l.extension))))
+        ), kinds AS (
+            SELECT queue, outcome, wait_ms < $7 AS short, wait_ms <= $6 AS in_time,
+                   count(*)::int AS stays, count(wait_ms)::int AS waits, sum(wait_ms) AS wait_ms,
                    max(wait_ms) AS wait_max_ms
-              FROM picked GROUP BY queue
+              FROM picked GROUP BY queue, outcome, 3, 4
+        ), counted AS (
+            SELECT queue, sum(stays) AS offered,
+                   sum(stays) FILTER (WHERE outcome = 'connected') AS answered,
+                   sum(stays) FILTER (WHERE outcome = 'abandoned') AS abandoned,
+                   sum(stays) FILTER (WHERE outcome = 'abandoned' AND short) AS short_abandoned,
+                   sum(stays) FILTER (WHERE outcome = 'connected' AND in_time)
+                       AS answered_in_time,
+                   sum(stays) FILTER (WHERE outcome = 'abandoned' AND in_time)
+                       AS abandoned_in_time,
+                   sum(stays) FILTER (WHERE outcome = 'timeout') AS timeout,
+                   sum(stays) FILTER (WHERE outcome IN ('key', 'leave_empty', 'withdrawn'))
+                       AS left_queue,
+                   sum(stays) FILTER (WHERE outcome IN ('join_empty', 'full')) AS failed,
+                   sum(wait_ms) FILTER (WHERE outcome = 'connected') AS answered_wait_ms,
+                   sum(waits) FILTER (WHERE outcome = 'connected') AS answered_waits,
+                   sum(wait_ms) AS total_wait_ms, sum(waits) AS waits,
+                   max(wait_max_ms) AS wait_max_ms
+              FROM kinds GROUP BY queue
         ), waited AS (
             SELECT queue,
                    percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY wait_ms) AS wait
@@ -88,36 +91,32 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
               FROM talks GROUP BY queue
         ), moved AS (
             SELECT c.queue, count(DISTINCT (c.call_id, c.position)) AS transferred
-              FROM realtime.call_events AS e
+              FROM realtime.call_transfers AS t
               JOIN connected AS c
-                ON c.call_id = e.call_id AND e.occurred_at >= c.entered_at
-                   AND (c.until IS NULL OR e.occurred_at < c.until)
-             WHERE e.type IN ('transfer.blind', 'transfer.attended')
-               AND e.occurred_at >= $1 AND e.occurred_at < $2::timestamptz + interval '1 day'
+                ON c.call_id = t.call_id AND t.at >= c.entered_at
+                   AND (c.until IS NULL OR t.at < c.until)
+             WHERE t.at >= $1 AND t.at < $2::timestamptz + interval '24 hours'
              GROUP BY c.queue
         ), marks AS (
-            SELECT e.source, e.extension, e.queue, e.occurred_at, e.type, e.event_id,
-                   lower(e.attrs ->> 'reason') AS reason, lag(e.type) OVER keyed AS before
+            SELECT e.queue, e.type, lower(e.attrs ->> 'reason') AS reason,
+                   greatest(e.occurred_at, $1) AS began, lead(e.type) OVER later AS before,
+                   COALESCE(min(e.occurred_at) FILTER (WHERE e.type = 'agent.unpaused') OVER later,
+                            least($2, now())) AS ended
               FROM realtime.call_events AS e
               LEFT JOIN own AS x ON x.source = e.source AND x.extension = e.extension
               LEFT JOIN own AS y ON y.source = '*' AND y.extension = e.extension
              WHERE e.type IN ('agent.paused', 'agent.unpaused') AND e.extension IS NOT NULL
-               AND e.occurred_at >= $1::timestamptz - interval '1 day' AND e.occurred_at < $2
+               AND e.occurred_at >= $1::timestamptz - interval '24 hours' AND e.occurred_at < $2
                AND e.queue IS NOT NULL AND ($4::text IS NULL OR e.queue = $4)
                AND ($5::bigint IS NULL OR COALESCE(x.employee_id, y.employee_id) = $5)
-            WINDOW keyed AS (PARTITION BY e.source, e.extension, e.queue
-                             ORDER BY e.occurred_at, e.type, e.event_id)
-        ), spans AS (
-            SELECT queue, type, reason, greatest(occurred_at, $1) AS began,
-                   COALESCE(lead(occurred_at) OVER (PARTITION BY source, extension, queue
-                                                    ORDER BY occurred_at, type, event_id),
-                            least($2, now())) AS ended
-              FROM marks WHERE type IS DISTINCT FROM before
+            WINDOW later AS (PARTITION BY e.extension, e.source, e.queue
+                             ORDER BY e.occurred_at DESC, e.type DESC, e.event_id DESC
+                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
         ), wrapped AS (
             SELECT queue,
                    floor(extract(epoch FROM sum(ended - began)) * 1000)::bigint AS wrap_ms
-              FROM spans
-             WHERE type = 'agent.paused' AND ended > began
+              FROM marks
+             WHERE type = 'agent.paused' AND before IS DISTINCT FROM type AND ended > began
                AND reason = ANY ($9::text[])
              GROUP BY queue
         )
@@ -140,4 +139,4 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
         limit,
         WRAP_UP,
     )
-    return [dict(row) for row in rows]
+    return [zeroed(row) for row in rows]
