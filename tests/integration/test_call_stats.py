@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.db import Conn
+from gateway.telephony.queries import stats, stats_agents, stats_queues
 from gateway.telephony.queries.stats import Asked
 from loadtests.call_oracle import Oracle
 from loadtests.made_calls import Maker
@@ -60,3 +61,44 @@ async def test_sql_says_what_plain_python_says(conn: Conn, since: datetime, seed
         oracle = Oracle(await callstats.load(conn, what.since, what.until), what)
         for kind in KINDS:
             assert await counted(conn, kind, what) == getattr(oracle, kind)(), (kind, changes)
+
+
+async def test_the_peak_of_a_crowded_hour_is_what_plain_python_says(conn: Conn) -> None:
+    """Where many minutes could hold it, and calls begin and end within one."""
+    maker = Maker(3, SPRING, 1 / 24, numbers=50)
+    for made in maker.batches(1_500):
+        await callstats.store(conn, made)
+    what = asked(SPRING)
+    oracle = Oracle(await callstats.load(conn, what.since, what.until), what)
+
+    found = await counted(conn, "overview", what)
+
+    assert found["peak"] == oracle.overview()["peak"] > 50
+
+
+async def test_nobody_called_is_zero_and_not_nothing(conn: Conn) -> None:
+    """An empty table has counts, too."""
+    what = asked(AUTUMN)
+
+    row = await stats.overview(conn, what)
+
+    assert (row["calls"], row["offered"], row["talked"], row["talk_ms"]) == (0, 0, 0, 0)
+    assert row["wait"] is None
+    assert await stats_queues.read(conn, what, limit=10) == []
+    assert await stats_agents.read(conn, what, limit=10) == []
+
+
+async def test_the_sixth_time_is_planned_for_what_is_asked(conn: Conn) -> None:
+    """PostgreSQL's plan for any filter is 2 to 3 times slower: it is not taken."""
+    async with conn.transaction():
+        await stats.room_to_sort(conn)
+        for _ in range(7):
+            await stats.overview(conn, asked(SPRING))
+        plans = await conn.fetchrow(
+            "SELECT sum(generic_plans) AS any, sum(custom_plans) AS own"
+            " FROM pg_prepared_statements WHERE statement LIKE $1",
+            "%-- stats.overview%",
+        )
+
+    assert plans is not None
+    assert (plans["any"], plans["own"]) == (0, 7)

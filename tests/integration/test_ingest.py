@@ -45,7 +45,10 @@ async def test_a_recording_is_stored_as_it_folds(name: str, pool: Pool, heard: H
 
 @pytest.mark.parametrize("name", SOME)
 async def test_any_order_in_any_batches_stores_the_same(name: str, pool: Pool) -> None:
-    """Shuffled, repeated, in pieces of random size: the same calls as in order and at once."""
+    """Shuffled, repeated, in pieces of random size: the same calls as in order and at once.
+
+    What legs repeat of their call is right, too, whenever its beginning became known.
+    """
     events = events_of_recording(name)
     dice = random.Random(name)
     shuffled = events + dice.choices(events, k=20)
@@ -58,7 +61,13 @@ async def test_any_order_in_any_batches_stores_the_same(name: str, pool: Pool) -
             await pipeline.submit(shuffled[:size])
             del shuffled[:size]
 
+    strayed = await pool.fetchval(
+        "SELECT count(*) FROM realtime.call_legs AS l JOIN realtime.call_sessions AS c"
+        " ON c.id = l.call_id"
+        " WHERE (l.source, l.started_at) IS DISTINCT FROM (c.source, c.started_at)"
+    )
     assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
+    assert strayed == 0
 
 
 async def test_a_replay_stores_and_announces_nothing(pool: Pool, heard: Heard) -> None:

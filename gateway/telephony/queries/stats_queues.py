@@ -139,4 +139,4 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
         limit,
         WRAP_UP,
     )
-    return [zeroed(row) for row in rows]
+    return [zeroed(dict(row)) for row in rows]
