@@ -48,8 +48,8 @@ class Raw:
         said = frame(TEXT, orjson.dumps({"type": "hello", "id": 1, "token": token}))
         async with asyncio.timeout(60):
             self.say(said)
-            while True:
-                answer = orjson.loads(await self._next())
+            while (said_back := await self._next()) is not None:
+                answer = orjson.loads(said_back)
                 if "ok" in answer:
                     return
                 if "error" not in answer:  # a ping passes by
@@ -58,8 +58,11 @@ class Raw:
                 await asyncio.sleep(0.1)
                 self.say(said)
 
-    async def _next(self) -> bytes:
+    async def _next(self) -> bytes | None:
+        """Return what the next frame says; None when it is a goodbye, as a slow machine gives."""
         start = await self.reader.readexactly(2)
+        if start[0] & 0x0F == CLOSE:
+            return None
         size = start[1]
         if size == 126:
             size = int.from_bytes(await self.reader.readexactly(2), "big")

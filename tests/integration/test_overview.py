@@ -80,6 +80,9 @@ async def test_a_welcome_lists_what_conversation_list_does(empty_desk: Desk) -> 
     async with raw(node.socket_url) as petro:
         welcome = (await petro.hello(empty_desk.token(PETRO)))["ok"]
         listed = (await petro.ask({"type": "conversation.list", "id": 2}))["ok"]
+        for one in (*welcome["conversations"], *listed["conversations"]):
+            for presence in one["presences"]:  # it may move between the two
+                presence |= {"since": None, "version": None}
         rest = await petro.ask({"type": "conversation.list", "id": 3, "cursor": welcome["next"]})
         counted = (await petro.ask({"type": "unread.get", "id": 4}))["ok"]
 
