@@ -166,9 +166,10 @@ def replay(
     GATEWAY_DATABASE_URL and GATEWAY_REDIS_URL, or of the `gateway dev` that runs on this machine.
     Playing the same file twice makes its calls once.
 
-    With `--rebuild` nothing is played: calls, legs, stays in queues, recordings and missed calls
-    are made anew from the events that are stored. Rows that are right are not written, calls whose
-    events are gone stay as they are. It may run beside a live gateway, be stopped and run again.
+    With `--rebuild` nothing is played: calls with their legs, stays in queues, transfers,
+    recordings and missed calls are made anew from the events that are stored, also calls whose row
+    is gone, and what stands of agents. Rows that are right are not written, calls whose events are
+    gone stay as they are. It may run beside a live gateway, be stopped and run again.
     """
     if rebuild:
         from gateway.cli import rebuild as rebuilding
