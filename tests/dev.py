@@ -69,7 +69,10 @@ class DevGateway:
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         found = {}
         for child in map(int, listed):
-            command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            try:
+                command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (FileNotFoundError, ProcessLookupError):  # it ended since it was listed
+                continue
             found[child] = command
         return found
 
