@@ -109,7 +109,7 @@ def _gone_at(
     leg = leg_of(stay.leg_key, legs)
     if leg is None:
         channel = channels.get(stay.leg_key)
-        return min(channel.ended, default=None) if channel else None
+        return channel.ended_at(None) if channel else None
     if stay.leg_key not in handed:
         return leg.ended_at
     others = [other.ended_at for other in legs if other.calling and other.key != leg.key]

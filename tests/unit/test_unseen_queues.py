@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ingest.connectors.snapshot import lost
 from tests.unit.call_truth import calls_of
 from tests.unit.unseen import CALLER, A, B, Pbx, leg, seconds, talked
 
@@ -117,6 +118,25 @@ def test_who_is_put_into_a_queue_through_a_local_channel_leaves_it_in_the_end(
     assert stint.outcome == ("connected" if answers else "abandoned")
     assert pbx.call.outcome == ("answered" if answers else "abandoned")
     assert seconds(pbx.call.wait_ms) == 8
+
+
+def test_a_stay_through_a_local_channel_ends_with_a_call_that_was_given_up_for_lost() -> None:
+    """Nobody heard the end: the far half, which waits, is no telephone, and is lost like one."""
+    pbx = Pbx()
+    pbx.call_in()
+    one, two = pbx.pair("8001@queues")
+    pbx.dial(CALLER, one)
+    pbx.say("QueueCallerJoin", two, Queue="sales")
+    pbx.up(one, CALLER)
+    pbx.enter("outer", one, CALLER)
+    pbx.rings(A, by=two)
+    last = pbx.heard[-1]
+    keys = sorted({event.leg_key for event in pbx.heard if event.leg_key})
+
+    pbx.heard += lost(frozenset(keys), last.source, last.occurred_at)
+
+    (stint,) = pbx.call.stints
+    assert (pbx.call.status, stint.outcome) == ("ended", "abandoned")
 
 
 @pytest.mark.parametrize("refused", [True, False])
