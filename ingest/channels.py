@@ -27,8 +27,6 @@ BEARS_A_LEG = frozenset(
     )
 )
 TIMES = {
-    "call.started": "created",
-    "leg.created": "created",
     "leg.ringing": "ringing",
     "leg.answered": "answered",
     "offer.started": "offered",
@@ -67,7 +65,6 @@ class Channel:
     """When it went into a queue, or rang somebody."""
     seen: Times = NONE
     """When it certainly existed; empty when only echoes of it were heard: then it is no leg."""
-    created: Times = NONE
     offered: Times = NONE
     ringing: Times = NONE
     answered: Times = NONE

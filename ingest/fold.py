@@ -70,8 +70,8 @@ class _Fold:
             version=version,
             source=self.events[0].source,
             direction=self.direction,
-            status=self.status(stints),
-            outcome=self.outcome(stints) if ended_at else None,
+            status=self.status,
+            outcome=self.outcome if ended_at else None,
             number_raw=number_raw,
             number_e164=number_e164,
             caller_name=name,
@@ -176,32 +176,35 @@ class _Fold:
         number_raw, number_e164 = called.said("number_raw", "number_e164")
         return number_raw, number_e164, None
 
-    def status(self, stints: tuple[StintState, ...]) -> CallStatus:
+    @property
+    def status(self) -> CallStatus:
         if self.ended_at:
             return "ended"
         ours = [leg for leg in self.others if not leg.external] or self.others
-        if any(leg.talking and leg.heard for leg in ours) or self.handed_over(stints):
+        if any(leg.talking and leg.heard for leg in ours) or self.handed_over:
             return "talking"
         if any(leg.status == "ringing" for leg in self.legs):
             return "ringing"
-        return "waiting" if stints and stints[-1].left_at is None else "created"
+        return "waiting" if self.stints and self.stints[-1].left_at is None else "created"
 
-    def handed_over(self, stints: tuple[StintState, ...]) -> bool:
+    @property
+    def handed_over(self) -> bool:
         """Whether the queue says that somebody talks, and nothing was heard of their telephone."""
-        at = stints[-1].answered_at if stints else None
+        at = self.stints[-1].answered_at if self.stints else None
         if at is None:
             return False
         answers = [leg.answered_at for leg in self.others if leg.heard and leg.answered_at]
         rings = [leg.ringing_at for leg in self.legs if leg.status == "ringing" and leg.ringing_at]
-        known = any(one >= stints[-1].entered_at for one in answers)
+        known = any(one >= self.stints[-1].entered_at for one in answers)
         over = any(e.type == "queue.completed" and e.occurred_at >= at for e in self.events)
         return not (known or over or any(one > at for one in rings))
 
-    def outcome(self, stints: tuple[StintState, ...]) -> Outcome:
-        if self.first_answer or any(stint.outcome == "connected" for stint in stints):
+    @property
+    def outcome(self) -> Outcome:
+        if self.first_answer or any(stint.outcome == "connected" for stint in self.stints):
             return "answered"
-        if stints:
-            return STINT_OUTCOME.get(stints[-1].outcome or "", "unknown")
+        if self.stints:
+            return STINT_OUTCOME.get(self.stints[-1].outcome or "", "unknown")
         reasons = {ended_reason(leg, self.legs) for leg in self.answering}
         if reasons and reasons <= {"failed"}:
             return "failed"
