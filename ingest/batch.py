@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -77,24 +77,47 @@ AfterFlush = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True)
 class Submission:
+    """What one caller handed in, taken in one or more batches, in order."""
+
+    events: Sequence[CallEvent]
+    bytes: int
+    since: float
+    """When it came, by the loop's clock."""
     done: asyncio.Future[Receipt]
-    pending: int
+    taken: int = 0
+    """So many of its events are in a batch, or were."""
+    settled: int = 0
     accepted: int = 0
     duplicates: int = 0
     rejected: list[Rejected] = field(default_factory=list)
 
-    def settle(self, index: int, fate: Fate) -> None:
-        """Count one event in; the last one makes the receipt."""
-        if isinstance(fate, Poison):
-            self.rejected.append(Rejected(index, fate.code, fate.message))
-        elif fate == "accepted":
-            self.accepted += 1
-        else:
-            self.duplicates += 1
-        self.pending -= 1
-        if self.pending == 0 and not self.done.done():
-            rejected = tuple(sorted(self.rejected, key=lambda item: item.index))
-            self.done.set_result(Receipt(self.accepted, self.duplicates, rejected))
+    @property
+    def left(self) -> int:
+        return len(self.events) - self.taken
+
+    def take(self, most: int) -> Sequence[CallEvent]:
+        """Return the next events, at most so many."""
+        if not self.taken and most >= len(self.events):
+            self.taken = len(self.events)
+            return self.events
+        some = self.events[self.taken : self.taken + most]
+        self.taken += len(some)
+        return some
+
+    def settle(self, fates: Sequence[Fate]) -> None:
+        """Count the fates of the next events in; the last one makes the receipt."""
+        accepted, duplicates = fates.count("accepted"), fates.count("duplicate")
+        if accepted + duplicates < len(fates):
+            self.rejected += [
+                Rejected(index, fate.code, fate.message)
+                for index, fate in enumerate(fates, self.settled)
+                if isinstance(fate, Poison)
+            ]
+        self.accepted += accepted
+        self.duplicates += duplicates
+        self.settled += len(fates)
+        if self.settled == len(self.events) and not self.done.done():
+            self.done.set_result(Receipt(self.accepted, self.duplicates, tuple(self.rejected)))
 
     def fail(self, error: Exception) -> None:
         if not self.done.done():
@@ -102,13 +125,11 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    event: CallEvent
-    size: int
+class Part:
+    """Those events of a submission that are in one batch."""
+
     submission: Submission
-    index: int
-    since: float
-    """When it came, by the loop's clock."""
+    events: Sequence[CallEvent]
 
 
 class Batcher:
@@ -126,14 +147,16 @@ class Batcher:
         self._after_flush = after_flush
         self._settings = settings
         self._metrics = metrics
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[Submission] = deque()
+        """Those of which not all events are in a batch yet."""
+        self._waiting_events = 0
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._closing = False
 
     @property
     def waiting_events(self) -> int:
-        return len(self._waiting)
+        return self._waiting_events
 
     @property
     def waiting_bytes(self) -> int:
@@ -145,41 +168,39 @@ class Batcher:
         Raises Busy at once when too much waits, Unavailable when the database is away. A caller
         that goes away does not undo anything.
         """
-        sizes = self._admit(events)
+        size = self._admit(events)
         if not events:
             return Receipt(0, 0)
         loop = asyncio.get_running_loop()
-        submission, now = Submission(loop.create_future(), len(events)), loop.time()
-        self._waiting += [
-            Waiting(event, size, submission, index, now)
-            for index, (event, size) in enumerate(zip(events, sizes, strict=True))
-        ]
-        self._waiting_bytes += sum(sizes)
+        submission = Submission(list(events), size, loop.time(), loop.create_future())
+        self._waiting.append(submission)
+        self._waiting_events += len(events)
+        self._waiting_bytes += size
         self._metrics.received += len(events)
         self._arrived.set()
         return await submission.done
 
-    def _admit(self, events: Sequence[CallEvent]) -> list[int]:
-        """Return how many bytes each is, if they may wait."""
+    def _admit(self, events: Sequence[CallEvent]) -> int:
+        """Return how many bytes they are, if they may wait."""
         limits = self._settings
         if self._closing:
             raise Closed
         if len(events) > limits.max_submission_events:
             raise TooManyEvents(f"at most {limits.max_submission_events} events at once")
-        sizes = [event.size for event in events]
-        full = len(self._waiting) + len(events) > limits.max_waiting_events
-        too_large = self._waiting_bytes + sum(sizes) > limits.max_waiting_bytes
+        size = sum([event.size for event in events])
+        full = self._waiting_events + len(events) > limits.max_waiting_events
+        too_large = self._waiting_bytes + size > limits.max_waiting_bytes
         if self._waiting and (full or too_large):
             self._metrics.refused += 1
             raise Busy(self._retry_after())
-        return sizes
+        return size
 
     def _retry_after(self) -> float:
         """Estimate when half of what waits will be gone, at the speed seen so far."""
         metrics = self._metrics
         stored = metrics.accepted + metrics.duplicates
         each_us = metrics.batch_us / stored if stored else 100
-        return round(min(30.0, max(0.2, len(self._waiting) / 2 * each_us / 1_000_000)), 1)
+        return round(min(30.0, max(0.2, self._waiting_events / 2 * each_us / 1_000_000)), 1)
 
     async def run(self) -> None:
         """Store batches until close() and nothing waits any more."""
@@ -188,7 +209,7 @@ class Batcher:
             if not self._waiting and self._closing:
                 return
             await self._gather_company()
-            await self._store(list(self._take()))
+            await self._store(self._take(self._settings.batch_events))
             if not self._waiting and not self._closing:
                 self._arrived.clear()
 
@@ -199,8 +220,8 @@ class Batcher:
 
     def abandon(self) -> None:
         """Tell everybody still waiting that their events may not be stored."""
-        for waiting in self._take(everything=True):
-            waiting.submission.fail(Unavailable("shutting down"))
+        for part in self._take(self._waiting_events):
+            part.submission.fail(Unavailable("shutting down"))
 
     async def _gather_company(self) -> None:
         """Let the first event have waited some milliseconds for company, unless there is enough.
@@ -210,7 +231,7 @@ class Batcher:
         if not self._waiting:
             return
         deadline = self._waiting[0].since + self._settings.batch_ms / 1000
-        while len(self._waiting) < self._settings.batch_events and not self._closing:
+        while self._waiting_events < self._settings.batch_events and not self._closing:
             self._arrived.clear()
             try:
                 async with asyncio.timeout_at(deadline):
@@ -218,31 +239,40 @@ class Batcher:
             except TimeoutError:
                 return
 
-    def _take(self, *, everything: bool = False) -> Iterator[Waiting]:
-        limit = len(self._waiting) if everything else self._settings.batch_events
-        for _ in range(min(limit, len(self._waiting))):
-            waiting = self._waiting.popleft()
-            self._waiting_bytes -= waiting.size
-            yield waiting
+    def _take(self, most: int) -> list[Part]:
+        """Return what has waited longest, at most so many events."""
+        parts: list[Part] = []
+        while self._waiting and most > 0:
+            submission = self._waiting[0]
+            parts.append(Part(submission, submission.take(most)))
+            most -= len(parts[-1].events)
+            self._waiting_events -= len(parts[-1].events)
+            if not submission.left:
+                self._waiting_bytes -= submission.bytes
+                self._waiting.popleft()
+        return parts
 
-    async def _store(self, batch: list[Waiting]) -> None:
+    async def _store(self, batch: list[Part]) -> None:
         if not batch:
             return
+        events = [event for part in batch for event in part.events]
         try:
-            fates = await self._flush([waiting.event for waiting in batch])
+            fates = await self._flush(events)
         except BaseException as error:
-            self._fail(batch, error)
+            self._fail(batch, len(events), error)
             if not isinstance(error, Exception):
                 raise
         else:
-            for waiting, fate in zip(batch, fates, strict=True):
-                waiting.submission.settle(waiting.index, fate)
+            first = 0
+            for part in batch:
+                part.submission.settle(fates[first : first + len(part.events)])
+                first += len(part.events)
         if self._after_flush is not None:
             await self._after_flush()
 
-    def _fail(self, batch: list[Waiting], error: BaseException) -> None:
+    def _fail(self, batch: list[Part], events: int, error: BaseException) -> None:
         self._metrics.failed_batches += 1
         if not isinstance(error, Unavailable | asyncio.CancelledError):
-            log.error("a batch of %d events was not stored", len(batch), exc_info=error)
-        for waiting in batch:
-            waiting.submission.fail(Unavailable("the database did not take the batch"))
+            log.error("a batch of %d events was not stored", events, exc_info=error)
+        for part in batch:
+            part.submission.fail(Unavailable("the database did not take the batch"))

@@ -7,10 +7,13 @@ follows from the set of its facts, in whatever order and how often they arrived.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
-from uuid import UUID, uuid5
+from uuid import UUID
+
+from ingest.frozen import frozen
+from ingest.ids import uuid5
 
 EventType = Literal[
     "call.started",
@@ -58,7 +61,7 @@ NAMESPACE = UUID("5c0b6b0e-6a0e-5a6e-9d0f-0f1f6d5f7a11")
 """Under which event ids are derived; changing it would make every repeat look new."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CallEvent:
     event_id: UUID
     """The same fact has the same id, however often and through whichever connection it comes."""
@@ -81,24 +84,30 @@ class CallEvent:
     that the event is not, so two that differ in it are equal."""
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def keys(self) -> list[str]:
         """Native ids that this event says belong to one call, leg_key first.
 
         A posted bridge is none when the call is named: `room1` may be the next call's, too.
         """
-        named = [self.leg_key, self.call_key, self.peer_leg_key]
+        keys: list[str] = []
+        for key in (self.leg_key, self.call_key, self.peer_leg_key):
+            if key and key not in keys:
+                keys.append(key)
         bridge = self.attrs.get("bridge")
         if bridge and not (self.call_key and self.native_type == WEBHOOK):
-            named.append(f"bridge:{bridge}")
-        return tuple(dict.fromkeys(key for key in named if key))
+            key = f"bridge:{bridge}"
+            if key not in keys:
+                keys.append(key)
+        return keys
 
     @property
     def size(self) -> int:
-        """Roughly how many bytes it holds in memory: the object, and its strings."""
-        size = 400 + len(self.call_key or "") + len(self.leg_key or "") + len(self.queue or "")
-        size += len(self.peer_leg_key or "") + len(self.extension or "")
-        for key, value in self.attrs.items():
-            size += len(key) + len(value if isinstance(value, str) else str(value))
+        """Roughly how many bytes it holds in memory: the object, and its texts."""
+        size = 700 + len(self.leg_key or "") + len(self.call_key or "")
+        size += len(self.peer_leg_key or "") + len(self.queue or "") + len(self.extension or "")
+        for value in self.attrs.values():
+            if isinstance(value, str):
+                size += len(value)
         return size + len(self.native) if self.native else size
 
 

@@ -65,8 +65,13 @@ class Known:
 
     def whose(self, source: str, keys: Sequence[str]) -> UUID | None:
         """Return the call that all of these native ids are known to be; None when there is none."""
-        found = {self._aliases.get((source, key)) for key in keys}
-        return found.pop() if len(found) == 1 else None
+        found: UUID | None = None
+        for key in keys:
+            call_id = self._aliases.get((source, key))
+            if call_id is None or (found is not None and call_id != found):
+                return None
+            found = call_id
+        return found
 
     def find(self, keys: Iterable[Key]) -> dict[Key, UUID]:
         """Return the calls of these native ids, of those that are known."""

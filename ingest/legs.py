@@ -30,10 +30,7 @@ SILENT = (None, 0)
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Leg:
-    """One telephone: a channel, or the two halves of a Local pair.
-
-    Made for one fold and never changed; frozen it would cost 2 µs more, for each leg in each fold.
-    """
+    """One telephone: a channel, or the two halves of a Local pair. Made for one fold."""
 
     key: str
     keys: frozenset[str]

@@ -5,8 +5,9 @@
     async with Pipeline(pool, announce=tell_the_agents) as pipeline:
         receipt = await pipeline.submit(events)
 
-A receipt means: committed. Announcements come after the receipts, in the order of the commits;
-losing one loses nothing, since the next state of the call carries all of it.
+A receipt means: committed. Announcements come after the receipts, in the order of the commits,
+while the next batch is stored; losing one loses nothing, since the next state of the call carries
+all of it.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Pipeline:
             after_flush=self._tell,
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._telling: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self._keep_partitions()
@@ -87,6 +89,7 @@ class Pipeline:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._batcher.abandon()
+        await self._told_all()
 
     async def submit(self, events: Sequence[CallEvent]) -> Receipt:
         """Return when the events are committed. Raises Busy, Unavailable, TooManyEvents, Closed."""
@@ -118,9 +121,19 @@ class Pipeline:
         return stored.fates
 
     async def _tell(self) -> None:
-        """Announce. What goes wrong there is logged: the calls are stored, and shown when read."""
+        """Announce while the next batch is stored, once the announcement before is done."""
         changes, self._changes = self._changes, []
         agents, self._agents = self._agents, []
+        await self._told_all()
+        self._telling = asyncio.create_task(self._say(changes, agents), name="ingest.announce")
+
+    async def _told_all(self) -> None:
+        """Wait until the last announcement is done; whoever waits does not cancel it."""
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
+
+    async def _say(self, changes: list[CallChange], agents: list[AgentChange]) -> None:
+        """Announce. What goes wrong there is logged: the calls are stored, and shown when read."""
         if changes:
             await self._told(self._announce(changes), f"{len(changes)} calls")
         if agents and self._announce_agents is not None:

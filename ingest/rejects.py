@@ -53,7 +53,7 @@ def as_text(said: Any) -> str:
 
 
 def _as_json(said: Any) -> str:
-    return orjson.dumps(said).decode()
+    return orjson.dumps(said, default=str).decode()
 
 
 def storable(text: str) -> str:

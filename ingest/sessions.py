@@ -36,7 +36,7 @@ AROUND = timedelta(days=1)
 """Events of a call are looked for this far outside of the times known so far: a call that has not
 been stored yet (a caller id came before its channel) is found, and only one partition is read."""
 
-TOGETHER = 20
+TOGETHER = 50
 """Calls folded in one go: about 4 ms in which this process does nothing else."""
 
 

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from ingest.frozen import frozen
+
 MS = timedelta(milliseconds=1)
 
 Direction = Literal["inbound", "outbound", "internal"]
@@ -37,7 +39,7 @@ StintOutcome = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LegState:
     """One telephone's part. Plumbing (a Local channel between two telephones) is no leg."""
 
@@ -56,7 +58,7 @@ class LegState:
     """By which the telephone itself knows its part: the first that the PBX told."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StintState:
     """One stay in one queue: the unit that waiting and losing is counted in."""
 
@@ -69,7 +71,7 @@ class StintState:
     wait_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TransferState:
     """One handing-on of a call."""
 
@@ -89,7 +91,7 @@ class TransferState:
     """From that answer to the transfer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RecordingState:
     """One recording of one channel; the sound itself is elsewhere."""
 
@@ -107,7 +109,7 @@ class RecordingState:
     """http(s), or a path at the PBX."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CallState:
     id: UUID
     version: int = field(compare=False)

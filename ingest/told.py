@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from ingest.channels import Channel, note
 from ingest.events import CallEvent
@@ -22,7 +23,7 @@ class Told:
     __slots__ = ("_ids", "channels", "events", "queued", "recorded", "transferred")
 
     def __init__(self, events: Iterable[CallEvent] = ()) -> None:
-        self._ids: set[int] = set()
+        self._ids: set[UUID] = set()
         self.events: list[CallEvent] = []
         """In canonical order, like the others; all but those of recordings."""
         self.queued: list[CallEvent] = []
@@ -40,18 +41,19 @@ class Told:
     def add(self, events: Iterable[CallEvent]) -> None:
         """Take in what is new of these."""
         ids = self._ids
-        for event in sorted(events, key=place):
-            number = event.event_id.int
-            if number in ids:
+        for event in events:
+            event_id = event.event_id
+            if event_id in ids:
                 continue
-            ids.add(number)
-            if event.type.startswith("recording."):
+            ids.add(event_id)
+            kind = event.type
+            if kind.startswith("recording."):
                 _put(self.recorded, event)
                 continue
             _put(self.events, event)
-            if event.type.startswith("queue."):
+            if kind.startswith("queue."):
                 _put(self.queued, event)
-            elif event.type.startswith("transfer."):
+            elif kind.startswith("transfer."):
                 _put(self.transferred, event)
             note(self.channels, event)
 

@@ -1,7 +1,8 @@
 """What travels between nodes: an event, encoded once, and what a node must know to route it.
 
-On the wire: a one-line JSON array `[type, change, by]`, a newline, then the event's JSON exactly
-as clients receive it.
+On the wire: a one-line JSON array `[type, change, by, bytes]`, a newline, then the event's JSON,
+so many bytes, exactly as clients receive it. What one node says on one topic in one breath follows
+each other in one message.
 """
 
 from __future__ import annotations
@@ -28,21 +29,27 @@ class Announcement:
     """The employee who caused it, where their own devices must not hear it; else 0."""
 
     def to_wire(self) -> bytes:
-        return orjson.dumps((self.type, self.change, self.by)) + b"\n" + self.payload
+        head = orjson.dumps((self.type, self.change, self.by, len(self.payload)))
+        return head + b"\n" + self.payload
 
     @classmethod
-    def from_wire(cls, topic: str, data: bytes) -> Announcement:
-        """Read what to_wire wrote; ValueError when it is anything else."""
-        head, newline, payload = data.partition(b"\n")
-        if not newline:
-            raise ValueError("no head")
-        try:
-            type_, change, by = orjson.loads(head)
-        except (orjson.JSONDecodeError, TypeError) as error:
-            raise ValueError("unreadable head") from error
-        if not (isinstance(type_, str) and isinstance(change, int) and isinstance(by, int)):
-            raise ValueError("unreadable head")  # noqa: TRY004 - one kind of failure for callers
-        return cls(topic, type_, payload, change, by)
+    def from_wire(cls, topic: str, data: bytes) -> list[Announcement]:
+        """Read what to_wire wrote, once or several times; ValueError when it is anything else."""
+        found, at = [], 0
+        while at < len(data):
+            line = data.find(b"\n", at)
+            if line < 0:
+                raise ValueError("no head")
+            try:
+                type_, change, by, size = orjson.loads(data[at:line])
+            except (orjson.JSONDecodeError, TypeError) as error:
+                raise ValueError("unreadable head") from error
+            numbers = isinstance(change, int) and isinstance(by, int) and isinstance(size, int)
+            at = line + 1 + size if numbers else 0
+            if not (isinstance(type_, str) and line < at <= len(data)):
+                raise ValueError("unreadable head")
+            found.append(cls(topic, type_, data[line + 1 : at], change, by))
+        return found
 
 
 def announce(topic: str, event: Any, *, change: int = 0, by: int = 0) -> Announcement:

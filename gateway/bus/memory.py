@@ -33,7 +33,8 @@ class MemoryBus:
                     bus.hear(announcement.topic, announcement.to_wire())
 
     def hear(self, topic: str, data: bytes) -> None:
-        self._deliver(Announcement.from_wire(topic, data))
+        for announcement in Announcement.from_wire(topic, data):
+            self._deliver(announcement)
 
     async def subscribe(self, topics: Collection[str]) -> None:
         for topic in topics:

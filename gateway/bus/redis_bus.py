@@ -183,12 +183,15 @@ class RedisBus:
         if sender == self._node:
             return
         try:
-            announcement = Announcement.from_wire(self._voice.topic(channel), wire)
+            announcements = Announcement.from_wire(self._voice.topic(channel), wire)
         except ValueError:
             log.warning("bus.unreadable", channel=channel.decode(errors="replace"))
             return
-        self.counts.received += 1
-        try:
-            self._deliver(announcement)
-        except Exception:
-            log.exception("bus.deliver_failed", topic=announcement.topic, type=announcement.type)
+        self.counts.received += len(announcements)
+        for announcement in announcements:
+            try:
+                self._deliver(announcement)
+            except Exception:
+                log.exception(
+                    "bus.deliver_failed", topic=announcement.topic, type=announcement.type
+                )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 OUTBOX = 10_000  # announcements; beyond it the oldest are dropped and the sweep heals them
 BATCH = 512  # announcements in one pipeline
+BREATH = 65_536
+"""Bytes said in one PUBLISH, unless one announcement alone has more."""
 PAUSE_S = 0.2
 
 Strays = Callable[[list[Announcement]], None]
@@ -74,10 +76,11 @@ class Speaking:
         return left
 
     async def _publish(self, batch: list[Announcement]) -> None:
+        breaths = list(_breaths(batch))
         pipeline = self._redis.pipeline(transaction=False)
-        for announcement in batch:
-            data = self._node + b"\n" + announcement.to_wire()
-            channel = self._voice.channel(announcement.topic)
+        for said in breaths:
+            data = b"".join([self._node, b"\n", *(one.to_wire() for one in said)])
+            channel = self._voice.channel(said[0].topic)
             pipeline.execute_command(self._voice.publish, channel, data)
         try:
             answers = await pipeline.execute(raise_on_error=False)
@@ -87,16 +90,35 @@ class Speaking:
             log.warning("bus.publish_failed", lost=len(batch), error=type(error).__name__)
             await asyncio.sleep(PAUSE_S)
         else:
-            self._look_at(batch, answers)
+            self._look_at(breaths, answers)
 
-    def _look_at(self, batch: list[Announcement], answers: list[object]) -> None:
-        said = list(zip(batch, answers, strict=True))
-        strays = [one for one, answer in said if isinstance(answer, AskError)]
-        failed = sum(isinstance(answer, Exception) for answer in answers) - len(strays)
-        self._counts.published += len(batch) - failed - len(strays)
+    def _look_at(self, breaths: list[list[Announcement]], answers: list[object]) -> None:
+        strays: list[Announcement] = []
+        failed, errors = 0, []
+        for said, answer in zip(breaths, answers, strict=True):
+            if isinstance(answer, AskError):
+                strays += said
+            elif isinstance(answer, Exception):
+                failed += len(said)
+                errors.append(str(answer))
+            else:
+                self._counts.published += len(said)
         self._counts.dropped += failed
         if failed:
-            error = next(answer for answer in answers if isinstance(answer, Exception))
-            log.warning("bus.publish_refused", lost=failed, error=str(error))
+            log.warning("bus.publish_refused", lost=failed, error=errors[0])
         if strays:
             self._strays(strays)
+
+
+def _breaths(batch: list[Announcement]) -> Iterator[list[Announcement]]:
+    """Put together what follows each other on one topic: an answer of Redis costs 8 µs to read."""
+    said: list[Announcement] = []
+    size = 0
+    for one in batch:
+        if said and (one.topic != said[0].topic or size + len(one.payload) > BREATH):
+            yield said
+            said, size = [], 0
+        said.append(one)
+        size += len(one.payload)
+    if said:
+        yield said

@@ -23,11 +23,15 @@ MAX_INT = 2**63 - 1  # PostgreSQL's bigint
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def frame(cls: type[T]) -> type[T]:
-    """Make cls a frozen, slotted, keyword-only dataclass that pydantic can decode and describe."""
+    """Make cls a slotted, keyword-only dataclass that pydantic can decode and describe.
+
+    Frozen for mypy alone: checked while the program runs, too, one of ten fields would take 1.4 µs
+    to make instead of 0.5.
+    """
     cls.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
     for name, text in _docstrings(cls.__module__).get(cls.__name__, {}).items():
         setattr(cls, name, _described(getattr(cls, name, MISSING), text))
-    made: Any = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    made: Any = dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)
     return made  # type: ignore[no-any-return]
 
 

@@ -7,6 +7,7 @@ whole, with its version. Whoever watches queues hears of their calls, too.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -35,6 +36,9 @@ CallEvent = CallOffered | CallUpdated | CallEnded | CallRevised
 AGENT_TOUCHED = "agent.touched"
 """On someone's own topic, between nodes: what they do may be something else now."""
 
+TOGETHER = 20
+"""Calls told of in one go: some milliseconds in which this process does nothing else."""
+
 AT_ONCE, PAGES = 500, 10
 """So many calls are read in one go, and so many times in one look."""
 
@@ -44,10 +48,14 @@ async def calls_changed(services: Services, changes: Sequence[CallChange]) -> No
     popping = [change.after for change in changes if _newly_rung(change)]
     async with services.connection() as conn:
         pop = await ScreenPop.read(conn, _states(changes), popping=popping)
+    for first in range(0, len(changes), TOGETHER):
+        together = changes[first : first + TOGETHER]
+        said = [item for change in together for item in _news(pop, change)]
+        said.sort(key=lambda item: item.topic == topics.QUEUE_CALLS)  # they go in one message
+        services.publish(said)
+        await asyncio.sleep(0)  # others have their turn
     services.publish(
-        [item for change in changes for item in _announcements(pop, change)]
-        + [item for change in changes for item in _to_watchers(pop, change)]
-        + _touching(
+        _touching(
             {queue for change in changes for queue in _queues(change)},
             {one for change in changes for one in _doing_else(pop, change)},
         )
@@ -155,17 +163,32 @@ def _tell_again(
     for employee_id in sorted(people):
         deliver(announce(topics.user(employee_id), event))
     if queues := {stint.queue for one in (state, whole) for stint in one.stints}:
-        deliver(_for_watchers(event, queues, people))
+        deliver(_for_watchers(event.type, encode(event), queues, people))
 
 
-def _announcements(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:
-    call, rung = pop.call(change.after), _newly_rung(change)
-    for extension in sorted(_extensions(change)):
-        employee_id = pop.employee(change.after.source, extension)
+def _news(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:
+    """Say what happened to those on the call, and to who watches the queues it is or was in.
+
+    It is printed once, and a second time where the last calls with the customer are shown.
+    """
+    state, queues = change.after, _queues(change)
+    on_it = {ext: pop.employee(state.source, ext) for ext in sorted(_extensions(change))}
+    if not (queues or any(one is not None for one in on_it.values())):
+        return
+    call, rung = pop.call(state), _newly_rung(change)
+    plain = [(event.type, encode(event)) for event in _events(change, call, None)]
+    popped = plain
+    if rung:
+        shown = pop.popped(call, state.number_e164)
+        popped = [(event.type, encode(event)) for event in _events(change, call, shown)]
+    for extension, employee_id in on_it.items():
         if employee_id is not None:
-            popped = pop.popped(change.after) if extension in rung else None
-            for event in _events(change, call, popped):
-                yield announce(topics.user(employee_id), event)
+            for kind, printed in popped if extension in rung else plain:
+                yield Announcement(topics.user(employee_id), kind, printed)
+    if queues:
+        people = {one for one in on_it.values() if one is not None}
+        for kind, printed in popped:
+            yield _for_watchers(kind, printed, queues, people)
 
 
 def _events(change: CallChange, call: Call, popped: Call | None) -> Iterator[CallEvent]:
@@ -182,25 +205,15 @@ def _events(change: CallChange, call: Call, popped: Call | None) -> Iterator[Cal
         yield CallUpdated(call=call)
 
 
-def _to_watchers(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:
-    """Say what happened to those who watch the queues that the call is or was in."""
-    if not (queues := _queues(change)):
-        return
-    people = _people(pop, change.after.source, _extensions(change))
-    popped = pop.popped(change.after) if _newly_rung(change) else None
-    for event in _events(change, pop.call(change.after), popped):
-        yield _for_watchers(event, queues, people)
-
-
 def _for_watchers(
-    event: CallEvent, queues: Collection[str], people: Collection[int]
+    kind: str, printed: bytes, queues: Collection[str], people: Collection[int]
 ) -> Announcement:
     """Write before the event whose watchers hear it, and who has heard it as their own.
 
     The call alone does not say: merged, it has neither legs nor stays any more.
     """
     head = orjson.dumps({"queues": sorted(queues), "employees": sorted(people)})
-    return Announcement(topics.QUEUE_CALLS, event.type, head + b"\n" + encode(event))
+    return Announcement(topics.QUEUE_CALLS, kind, head + b"\n" + printed)
 
 
 def _touching(queues: set[str], employee_ids: set[int]) -> list[Announcement]:

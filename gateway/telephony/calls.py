@@ -48,4 +48,5 @@ async def _calls(conn: Conn, call_ids: Sequence[UUID], *, popping: bool = False)
     states = await load_calls(conn, call_ids)
     shown = list(states.values())
     pop = await ScreenPop.read(conn, shown, popping=shown if popping else ())
-    return [pop.popped(states[call_id]) for call_id in call_ids if call_id in states]
+    found = [states[call_id] for call_id in call_ids if call_id in states]
+    return [pop.popped(pop.call(state), state.number_e164) for state in found]

@@ -48,10 +48,9 @@ class ScreenPop:
         """Return whose telephone this is."""
         return self._employees.get((source, extension)) if extension else None
 
-    def popped(self, state: CallState) -> Call:
-        """Make the Call that pops up, with the last calls with its customer."""
-        call = self.call(state)
-        contacts = self._contacts.get(state.number_e164 or "")
+    def popped(self, call: Call, number_e164: str | None) -> Call:
+        """Add the last calls with the customer to the Call that pops up."""
+        contacts = self._contacts.get(number_e164 or "")
         if call.customer is None or contacts is None:
             return call
         known: Customer = replace(

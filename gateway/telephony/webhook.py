@@ -5,6 +5,7 @@ rest/telephony ─▶ webhook ─▶ ingest's pipeline; the answer comes after t
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from ingest import (
     Busy,
     CallEvent,
     Closed,
+    Parsed,
     Pipeline,
     Receipt,
     Refusal,
@@ -32,6 +34,8 @@ DEEPEST = 1_024
 """Brackets within brackets, as codec.parse bounds them."""
 LONGEST_INT = 19
 """Digits of a number that is read exactly; none of ours needs more than 10."""
+TOGETHER = 20
+"""Events validated in one go: less than a millisecond in which this process does nothing else."""
 
 
 def is_signed(
@@ -102,19 +106,29 @@ def _is_deep(value: Any) -> bool:
 
 async def take(pipeline: Pipeline, source: str, items: list[Any], *, region: str) -> dict[str, Any]:
     """Store what is valid and say what was not; returns when it is committed."""
-    kept = pipeline.settings
-    parsed = parse_events(
-        items,
-        source=source,
-        region=region,
-        keep=kept.accepts,
-        keeps_native=kept.payload_days > 0,
-    )
+    parsed = await _parse(pipeline, source, items, region)
     receipt = await submit(pipeline, parsed.events)
     refused = [Refusal(one.code, one.message, items[one.index]) for one in parsed.rejected]
     await refuse(pipeline, source, refused)
     rejected = [replace(one, index=parsed.indexes[one.index]) for one in receipt.rejected]
     return answer(receipt, parsed.rejected + rejected)
+
+
+async def _parse(pipeline: Pipeline, source: str, items: list[Any], region: str) -> Parsed:
+    """Validate the events; in between others have their turn, also batches that are stored."""
+    kept, parsed = pipeline.settings, Parsed()
+    for first in range(0, len(items), TOGETHER):
+        some = parse_events(
+            items[first : first + TOGETHER],
+            source=source,
+            region=region,
+            keep=kept.accepts,
+            keeps_native=kept.payload_days > 0,
+            first=first,
+        )
+        parsed.add(some)
+        await asyncio.sleep(0)
+    return parsed
 
 
 def answer(receipt: Receipt, rejected: Iterable[Rejected]) -> dict[str, Any]:

@@ -22,10 +22,18 @@ from ingest.normalise.numbers import FUTURE, PAST, e164
 from ingest.recordings import LONGEST_PLACE, READY, is_place
 from ingest.recordings import TYPES as RECORDING_TYPES
 
-FIELDS = frozenset(
-    ("event_id", "type", "occurred_at", "call_key", "leg_key", "peer_leg_key", "queue",
-     "extension", "attrs")
-)  # fmt: skip
+LONGEST_KEY = 200
+LONGEST_TEXT = 200
+TEXTS = {
+    "event_id": LONGEST_KEY,
+    "call_key": LONGEST_KEY,
+    "leg_key": LONGEST_KEY,
+    "peer_leg_key": LONGEST_KEY,
+    "queue": LONGEST_TEXT,
+    "extension": 40,
+}
+"""Fields that are texts → how many characters each may have."""
+FIELDS = frozenset((*TEXTS, "type", "occurred_at", "attrs"))
 ATTRS: dict[str, type] = {
     "number": str,
     "name": str,
@@ -61,8 +69,6 @@ CHOICES = {
     "mode": frozenset(("threeway",)),
 }  # fmt: skip
 NEEDS_QUEUE = frozenset(("queue.entered", "queue.connected"))
-LONGEST_KEY = 200
-LONGEST_TEXT = 200
 LONGEST = {"url": LONGEST_PLACE}
 LARGEST_NUMBER = 2**31 - 1
 RFC_3339 = re.compile(
@@ -78,6 +84,12 @@ class Parsed:
     events: list[CallEvent] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+
+    def add(self, following: Parsed) -> None:
+        """Append what came of the items that follow in the same request."""
+        self.events += following.events
+        self.indexes += following.indexes
+        self.rejected += following.rejected
 
 
 class Refused(Exception):
@@ -96,11 +108,15 @@ def parse_events(
     now: datetime | None = None,
     keep: timedelta = PAST,
     keeps_native: bool = False,
+    first: int = 0,
 ) -> Parsed:
-    """Turn decoded JSON into events; `keep` is how far back an event may lie."""
+    """Turn decoded JSON into events; `keep` is how far back an event may lie.
+
+    `first` is the place of the first item in its request.
+    """
     parsed = Parsed()
     reader = _Reader(source, region, now or datetime.now(UTC), keep, keeps_native)
-    for index, item in enumerate(items):
+    for index, item in enumerate(items, first):
         try:
             parsed.events.append(reader.event(item))
             parsed.indexes.append(index)
@@ -109,13 +125,21 @@ def parse_events(
     return parsed
 
 
-@dataclass(frozen=True, slots=True)
 class _Reader:
-    source: str
-    region: str | None
-    now: datetime
-    keep: timedelta
-    keeps_native: bool
+    """Validates the events of one request: what nothing is wrong with takes the short ways."""
+
+    def __init__(
+        self,
+        source: str,
+        region: str | None,
+        now: datetime,
+        keep: timedelta,
+        keeps_native: bool,
+    ) -> None:
+        self._source = source
+        self._region = region
+        self._earliest, self._latest = now - keep, now + FUTURE
+        self._keeps_native = keeps_native
 
     def event(self, item: Any) -> CallEvent:
         if not isinstance(item, dict):
@@ -123,28 +147,30 @@ class _Reader:
         if not item.keys() <= FIELDS:
             unknown = min(set(item) - FIELDS)
             raise Refused("event.unknown_field", f"unknown field {unknown[:50]!r}")
-        event_type = self._type(item)
-        keys = {name: _text(item, name, LONGEST_KEY) for name in ("call_key", "leg_key")}
-        if not event_type.startswith("agent.") and not any(keys.values()):
+        kind = self._type(item)
+        texts = _texts(item)
+        call_key, queue = texts.get("call_key"), texts.get("queue")
+        leg_key = texts.get("leg_key") or _leg_of_call(kind, call_key)
+        if not (call_key or leg_key or kind.startswith("agent.")):
             raise Refused("event.no_call", "call_key or leg_key is missing")
-        queue = _text(item, "queue", LONGEST_TEXT)
-        if event_type in NEEDS_QUEUE and not queue:
-            raise Refused("event.no_queue", f"{event_type} needs a queue")
+        if not queue and kind in NEEDS_QUEUE:
+            raise Refused("event.no_queue", f"{kind} needs a queue")
         attrs = self._attrs(item.get("attrs"))
-        _require_recording(event_type, attrs)
+        _require_recording(kind, attrs)
         return CallEvent(
-            source=self.source,
-            type=event_type,
-            occurred_at=self._time(item),
+            source=self._source,
+            type=kind,
+            occurred_at=self._time(item.get("occurred_at")),
             native_type=WEBHOOK,
-            leg_key=keys["leg_key"] or _leg_of_call(event_type, keys["call_key"]),
-            call_key=keys["call_key"],
-            peer_leg_key=_text(item, "peer_leg_key", LONGEST_KEY),
+            leg_key=leg_key,
+            call_key=call_key,
+            peer_leg_key=texts.get("peer_leg_key"),
             queue=queue,
-            extension=_text(item, "extension", 40),
+            extension=texts.get("extension"),
             attrs=attrs,
-            native=printed(item.items()) if self.keeps_native else None,
-            event_id=self._id(item),  # last: what is not refused by now can be written as JSON
+            native=printed(item.items()) if self._keeps_native else None,
+            # last: what is not refused by now can be written as JSON
+            event_id=self._id(texts.get("event_id"), item),
         )
 
     def _type(self, item: Mapping[str, Any]) -> EventType:
@@ -153,40 +179,41 @@ class _Reader:
             raise Refused("event.unknown_type", "type is missing or not one of ours")
         return cast("EventType", value)
 
-    def _id(self, item: Mapping[str, Any]) -> UUID:
+    def _id(self, given: str | None, item: Mapping[str, Any]) -> UUID:
         """Take the sender's id, or name the event by all that it says."""
-        given = _text(item, "event_id", LONGEST_KEY)
         if given:
-            return derive_id(self.source, f"id:{given}")
-        return derive_id(self.source, orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode())
+            return derive_id(self._source, f"id:{given}")
+        return derive_id(self._source, orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode())
 
-    def _time(self, item: Mapping[str, Any]) -> datetime:
-        occurred_at = _moment(item.get("occurred_at"))
+    def _time(self, value: Any) -> datetime:
+        occurred_at = _moment(value)
         if occurred_at is None:
             raise Refused("event.bad_time", "occurred_at is no RFC 3339 time")
         if occurred_at.tzinfo is None:
             raise Refused("event.bad_time", "occurred_at has no offset from UTC")
-        if not self.now - self.keep <= occurred_at <= self.now + FUTURE:
+        if not self._earliest <= occurred_at <= self._latest:
             raise Refused("event.bad_time", "occurred_at is too long ago, or in the future")
-        return occurred_at.astimezone(UTC)
+        return occurred_at if occurred_at.tzinfo is UTC else occurred_at.astimezone(UTC)
 
     def _attrs(self, value: Any) -> dict[str, Any]:
-        if value is None:
+        if not value and (value is None or isinstance(value, dict)):
             return {}
         if not isinstance(value, dict):
             raise Refused("event.invalid", "attrs is not an object")
-        if unknown := sorted(set(value) - set(ATTRS)):
-            raise Refused("event.unknown_field", f"unknown field attrs.{unknown[0][:50]!r}")
+        if not value.keys() <= ATTRS.keys():
+            unknown = min(value.keys() - ATTRS.keys())
+            raise Refused("event.unknown_field", f"unknown field attrs.{unknown[:50]!r}")
         attrs = {name: _attr(name, found) for name, found in value.items() if found is not None}
-        if attrs.get("url") == "":
-            del attrs["url"]
-        if "url" in attrs and not is_place(attrs["url"]):
-            raise Refused("event.invalid", "attrs.url is neither an http(s) URL nor a path")
-        number = attrs.pop("number", None)
-        if number is not None:
-            attrs |= {"number_raw": number, "number_e164": e164(number, self.region)}
+        if "url" in attrs:
+            if not attrs["url"]:
+                del attrs["url"]
+            elif not is_place(attrs["url"]):
+                raise Refused("event.invalid", "attrs.url is neither an http(s) URL nor a path")
+        if "number" in attrs:
+            number = attrs.pop("number")
+            attrs |= {"number_raw": number, "number_e164": e164(number, self._region)}
         if attrs.get("dialled"):
-            attrs["dialled_e164"] = e164(attrs["dialled"], self.region)
+            attrs["dialled_e164"] = e164(attrs["dialled"], self._region)
         return attrs
 
 
@@ -199,41 +226,47 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-def _require_recording(event_type: EventType, attrs: Mapping[str, Any]) -> None:
+def _require_recording(kind: EventType, attrs: Mapping[str, Any]) -> None:
     """Refuse a recording without a name, one that is ready and nowhere, and one of elsewhere."""
-    if event_type not in RECORDING_TYPES and (misplaced := attrs.keys() & {"recording", "url"}):
-        raise Refused("event.invalid", f"attrs.{min(misplaced)} belongs to recording.* alone")
-    if event_type.startswith("recording.") and not attrs.get("recording"):
-        raise Refused("event.no_recording", f"{event_type} needs attrs.recording")
-    if event_type == READY and not attrs.get("url"):
-        raise Refused("event.no_recording", f"{event_type} needs attrs.url")
+    if kind not in RECORDING_TYPES:
+        for name in ("recording", "url"):
+            if name in attrs:
+                raise Refused("event.invalid", f"attrs.{name} belongs to recording.* alone")
+        return
+    if not attrs.get("recording"):
+        raise Refused("event.no_recording", f"{kind} needs attrs.recording")
+    if kind == READY and not attrs.get("url"):
+        raise Refused("event.no_recording", f"{kind} needs attrs.url")
 
 
-def _leg_of_call(event_type: EventType, call_key: str | None) -> str | None:
+def _leg_of_call(kind: EventType, call_key: str | None) -> str | None:
     """Let the call's key stand for the caller's leg, for a PBX that tells only of calls."""
-    return call_key if event_type.startswith(("queue.", "call.started")) else None
+    return call_key if kind.startswith(("queue.", "call.started")) else None
 
 
-def _text(item: Mapping[str, Any], name: str, limit: int) -> str | None:
-    value = item.get(name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise Refused("event.invalid", f"{name} is not a text")
-    return _storable(value, name, limit)
+def _texts(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of an event, those that say anything."""
+    found = {}
+    for name, limit in TEXTS.items():
+        value = item.get(name)
+        if value is None or value == "":
+            continue
+        if not isinstance(value, str):
+            raise Refused("event.invalid", f"{name} is not a text")
+        found[name] = _storable(value, name, limit)
+    return found
 
 
 def _storable(value: str, name: str, limit: int) -> str:
     if len(value) > limit:
         raise Refused("event.too_long", f"{name} has more than {limit} characters")
-    if "\0" in value or not _is_unicode(value):
+    # What can be printed can be stored; so can most of the rest, like a new line.
+    if not value.isprintable() and ("\0" in value or not _is_unicode(value)):
         raise Refused("event.invalid", f"{name} holds a character that cannot be stored")
     return value
 
 
 def _is_unicode(value: str) -> bool:
-    if value.isascii():
-        return True
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -248,6 +281,6 @@ def _attr(name: str, value: Any) -> Any:
         if not 0 <= value <= LARGEST_NUMBER:
             raise Refused("event.invalid", f"attrs.{name} is out of range")
         return value
-    if value not in CHOICES.get(name, (value,)):
+    if name in CHOICES and value not in CHOICES[name]:
         raise Refused("event.invalid", f"attrs.{name} is not one of the known values")
     return _storable(str(value), f"attrs.{name}", LONGEST.get(name, LONGEST_TEXT))

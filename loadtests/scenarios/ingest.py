@@ -44,7 +44,7 @@ BATCHES = (100, 1_000, 5_000)
 POSTED, AT_ONCE = 1_000, 8
 """Events in a request, and requests at the same time."""
 TURNS = 3
-TURN_S = 2.0
+TURN_S = 4.0
 ROWS = 5_000_000
 REMEMBERED = 1_000_000
 REGION = "UA"

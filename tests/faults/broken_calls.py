@@ -13,7 +13,7 @@ from uuid import UUID
 
 from gateway.cli import worker
 from gateway.telephony import pbxs
-from ingest.batch import Batcher, Waiting
+from ingest.batch import Batcher, Part
 from ingest.conn import Conn
 from ingest.connectors.link import Timing
 from ingest.known import Known
@@ -34,9 +34,9 @@ def early_ack() -> None:
     """Events are acknowledged before the COMMIT, and given up when it fails."""
     store = Batcher._store
 
-    async def hasty(self: Batcher, batch: list[Waiting]) -> None:
-        for waiting in batch:
-            waiting.submission.settle(waiting.index, "accepted")
+    async def hasty(self: Batcher, batch: list[Part]) -> None:
+        for part in batch:
+            part.submission.settle(["accepted"] * len(part.events))
         await store(self, batch)
 
     Batcher._store = hasty  # type: ignore[method-assign]

@@ -75,14 +75,12 @@ async def test_a_replay_stores_and_announces_nothing(pool: Pool, heard: Heard) -
     events = events_of_recording(SOME[1])
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
         await pipeline.submit(shift(events, timedelta(days=-40)))
-        announced = len(heard.changes)
-
         again = await pipeline.submit(events)
         another_day = await pipeline.submit(shift(events, timedelta(days=3)))
 
     assert (again.accepted, again.duplicates) == (0, len(events))
     assert (another_day.accepted, another_day.duplicates) == (0, len(events))
-    assert len(heard.changes) == announced
+    assert [change.before for change in heard.changes] == [None] * len(group(events))
     assert await count(pool, "call_events") == len(events)
 
 
@@ -143,6 +141,25 @@ async def test_a_receipt_and_an_announcement_mean_committed(
         await receipt
 
     assert readable == [change.after for change in heard.changes]
+
+
+async def test_the_next_batch_is_stored_while_one_is_announced(pool: Pool) -> None:
+    """Receipts do not wait for announcements; those stay in order, and none is lost at the end."""
+    events = events_of_recording(SOME[0])
+    told: list[int] = []
+    go_on = asyncio.Event()
+
+    async def announce(changes: list[CallChange]) -> None:
+        await go_on.wait()
+        told.extend(change.after.version for change in changes)
+
+    async with Pipeline(pool, announce=announce, settings=SETTINGS) as pipeline:
+        await pipeline.submit(events[:5])
+        receipt = await pipeline.submit(events[5:])
+        assert (receipt.accepted, told) == (len(events) - 5, [])
+        go_on.set()
+
+    assert told == [1, 2]
 
 
 async def test_versions_rise_by_one_and_only_for_what_can_be_seen(pool: Pool, heard: Heard) -> None:

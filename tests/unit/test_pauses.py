@@ -134,7 +134,7 @@ def test_asterisk_tells_who_joins_a_queue_and_who_signs_in() -> None:
     assert "paused" not in added.attrs
     assert (paused.attrs["paused"], paused.attrs["reason"]) == (True, "late")
     assert (removed.type, removed.extension) == ("agent.logoff", "101")
-    assert (agent.type, agent.extension, agent.keys) == ("agent.login", "102", ())
+    assert (agent.type, agent.extension, agent.keys) == ("agent.login", "102", [])
     assert watched.extension == "103"
 
 
