@@ -33,7 +33,7 @@ from gateway.ops import metrics
 from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
 from gateway.people import presences
-from gateway.settings import Settings
+from gateway.settings import BACKLOG, Settings
 from gateway.sockets.edge import edge_class
 from gateway.sockets.node import Node
 from gateway.sockets.server import protocol_class
@@ -46,7 +46,6 @@ from presence import Presence, PresenceSettings, RedisPresence
 log = structlog.get_logger(__name__)
 
 PULSE_S = 0.5
-BACKLOG = 4_096  # with uvicorn's 2048 a burst of 3,000 handshakes overflowed the listen queue
 
 
 class SettingMissing(Exception):

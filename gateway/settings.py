@@ -25,6 +25,10 @@ def default_state_dir() -> Path:
     return Path(home) / "crm-gateway"
 
 
+BACKLOG = 4_096
+"""Connections that wait to be taken: with uvicorn's 2048 a burst of 3,000 handshakes overflowed."""
+
+
 class Settings(BaseSettings):
     """What an operator can set."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from gateway.app import BACKLOG
+from gateway.settings import BACKLOG
 
 
 def listen(host: str, port: int) -> socket.socket:
