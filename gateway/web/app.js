@@ -50,7 +50,7 @@ async function show() {
   const device = { id: await deviceId(), kind: 'web' };
   const gateway = connect(socketUrl(), { token, device });
   const store = new Store(gateway);
-  const calls = new Calls(gateway, () => store.changed());
+  const calls = new Calls(gateway, store.people, () => store.changed());
   const wallboard = new Wallboard(gateway, store.people, () => store.changed());
   const page = layout(gateway, store, calls, wallboard);
   root.replaceChildren(page.root);

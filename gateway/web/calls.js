@@ -6,6 +6,7 @@ const MAX_ENDED_CARDS = 5;
 
 export class Calls {
   #gateway;
+  #people;
   #changed;
   #byId = new Map();
   #cards = new Set(); // ids in the order in which they rang
@@ -16,10 +17,12 @@ export class Calls {
 
   /**
    * @param {import('./client.js').Gateway} gateway
+   * @param {import('./people.js').People} people
    * @param {() => void} changed
    */
-  constructor(gateway, changed) {
+  constructor(gateway, people, changed) {
     this.#gateway = gateway;
+    this.#people = people;
     this.#changed = changed;
     gateway.on('welcome', (welcome) => this.#welcomed(welcome));
     for (const type of ['call.offered', 'call.updated', 'call.ended', 'call.revised']) {
@@ -86,6 +89,7 @@ export class Calls {
     const known = this.#byId.get(call.id);
     if (!known || known.version < call.version) this.#byId.set(call.id, call);
     if (wanted) this.#cards.add(call.id);
+    this.#people.introduce([call.answered_by, ...call.transfers.flatMap(({ by, to }) => [by, to])]);
     this.#trim();
     this.#changed();
   }

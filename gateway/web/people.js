@@ -2,6 +2,7 @@
 
 const MAX_WATCHED = 500; // the server's limit
 const WATCH_AFTER_MS = 150; // one command for all that come into view together
+const NAMES = 100; // the server's limit
 
 export class People {
   #gateway;
@@ -12,6 +13,7 @@ export class People {
   #watched = '';
   #wanted = [];
   #timer = 0;
+  #introduced = false;
   degraded = false;
   me = null;
   /** Counts up whenever somebody has another name than was known. */
@@ -42,6 +44,17 @@ export class People {
   learn(employee) {
     if (this.#byId.get(employee.id)?.name !== employee.name) this.names += 1;
     this.#byId.set(employee.id, employee);
+  }
+
+  /** Ask for names when some of these have none, once: calls and wallboards bring ids alone. */
+  async introduce(ids) {
+    if (this.#introduced || ids.every((id) => id === null || this.knows(id))) return;
+    this.#introduced = true;
+    const found = await this.#gateway
+      .request('employee.search', { text: '', limit: NAMES }).catch(() => null);
+    for (const employee of found?.employees ?? []) this.learn(employee);
+    if (found) this.#changed();
+    else this.#introduced = false;
   }
 
   knows(id) {

@@ -3,7 +3,6 @@
 // queue.watch ─▶ Wallboard ─▶ view/wallboard.js. Only for whoever may see statistics.
 
 const PERMISSION = 'stats.view';
-const NAMES = 100; // what one search gives at most
 
 export class Wallboard {
   #gateway;
@@ -55,9 +54,6 @@ export class Wallboard {
       return;
     }
     this.#take(shown.queues, shown.agents);
-    const found = await this.#gateway.request('employee.search', { text: '', limit: NAMES }).catch(() => null);
-    for (const employee of found?.employees ?? []) this.#people.learn(employee);
-    this.#changed();
   }
 
   #welcomed(welcome) {
@@ -74,6 +70,7 @@ export class Wallboard {
     if (!this.#wanted) return;
     for (const queue of queues) keep(this.#queues, queue.queue, queue);
     for (const agent of agents) keep(this.#agents, agent.employee_id, agent);
+    this.#people.introduce(agents.map((agent) => agent.employee_id));
     this.#changed();
   }
 

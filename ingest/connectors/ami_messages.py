@@ -47,15 +47,19 @@ class AmiParser:
         self.banner: str | None = None
         self._limit_bytes = limit_bytes
         self._waiting = bytearray()
+        self._searched = 0
+        """So many bytes of what waits hold no end: a peer that sends single ones costs no more."""
 
     def feed(self, data: bytes) -> list[AmiMessage]:
         """Return the messages that these bytes complete."""
         self._waiting += data
         self._take_banner()
-        messages = []
-        while (end := self._waiting.find(END)) >= 0:
-            messages.append(parse(bytes(self._waiting[:end])))
-            del self._waiting[: end + len(END)]
+        messages, begin = [], 0
+        while (end := self._waiting.find(END, max(begin, self._searched))) >= 0:
+            messages.append(parse(bytes(self._waiting[begin:end])))
+            begin = self._searched = end + len(END)
+        del self._waiting[:begin]
+        self._searched = max(0, len(self._waiting) - len(END) + 1)
         if len(self._waiting) > self._limit_bytes:
             raise MessageTooLong(f"more than {self._limit_bytes} bytes without an end")
         return messages
@@ -66,7 +70,7 @@ class AmiParser:
             line, found, rest = self._waiting.partition(b"\r\n")
             if found:
                 self.banner = line.decode("ascii", "replace")
-                self._waiting = rest
+                self._waiting, self._searched = rest, 0
 
 
 def parse(block: bytes) -> AmiMessage:

@@ -18,8 +18,14 @@ from ingest.normalise.asterisk_facts import TRANSLATE
 from ingest.normalise.numbers import whole
 
 CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
+MOST_CHANNELS, MOST_MEMBERS = 20_000, 200_000
+"""No Asterisk has so many channels and callers who wait, or memberships of queues."""
 DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
 """What Asterisk says a channel runs that was rung, and does not run the dialplan."""
+
+
+class TooLong(Exception):
+    """The answer goes on for longer than it can."""
 
 
 class AsteriskSnapshot:
@@ -32,7 +38,7 @@ class AsteriskSnapshot:
         self._waits_for = set(self._asked)
         self._channels: list[Fields] = []
         self._entries: list[Fields] = []
-        self._members: list[Fields] = []
+        self._members: list[Member] = []
         self.refused: dict[str, str] = {}
         """Actions that Asterisk would not do, and why."""
 
@@ -41,7 +47,7 @@ class AsteriskSnapshot:
         return [(("Action", action), ("ActionID", tag)) for tag, action in self._asked.items()]
 
     def take(self, message: AmiMessage) -> bool:
-        """Keep a message that belongs to the answer; False for any other."""
+        """Keep a message that belongs to the answer; False for any other. Raises TooLong."""
         tag = message.get("ActionID")
         action = self._asked.get(tag)
         if action is None:
@@ -55,11 +61,15 @@ class AsteriskSnapshot:
             case "QueueEntry":
                 self._entries.append(message.first())
             case "QueueMember":
-                self._members.append(message.first())
+                if (member := member_of(self._reader, message.first())) is not None:
+                    self._members.append(member)
             case "CoreShowChannelsComplete" | "QueueStatusComplete":
                 self._waits_for.discard(tag)
             case _:
                 pass
+        channels = len(self._channels) + len(self._entries)
+        if channels > MOST_CHANNELS or len(self._members) > MOST_MEMBERS:
+            raise TooLong("an answer to how things are does not end")
         return True
 
     @property
@@ -76,13 +86,8 @@ class AsteriskSnapshot:
             alive=ids - {""} if told else None,
             facts=tuple(facts),
             waiting=None if QUEUES in self.refused else dict(self._waiting(taken_at)),
-            members=None if QUEUES in self.refused else tuple(self._told_of()),
+            members=None if QUEUES in self.refused else tuple(self._members),
         )
-
-    def _told_of(self) -> Iterator[Member]:
-        for fields in self._members:
-            if (member := member_of(self._reader, fields)) is not None:
-                yield member
 
     def _facts(self, fields: Fields, taken_at: datetime) -> Iterator[CallEvent]:
         leg, call = fields.get("Uniqueid"), fields.get("Linkedid")

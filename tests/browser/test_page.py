@@ -14,7 +14,7 @@ from tests.browser.window import DevGateway, Open, Window, pair, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-AGENT_101 = 1  # whose telephone rings in the recording l01
+AGENT_101, AGENT_103 = 1, 3  # whose telephones ring in the recordings l01 and l12
 
 
 async def test_two_windows_on_two_workers_see_one_conversation(window: Open) -> None:
@@ -171,6 +171,23 @@ async def test_a_call_brings_the_customer(window: Open, dev_gateway: DevGateway)
 
     await agent.by("tab-calls").click()
     await expect(agent.by("recent-call").first).to_contain_text("Ivan Petrenko")
+
+
+async def test_a_call_that_was_handed_on_says_to_whom(
+    window: Open, dev_gateway: DevGateway
+) -> None:
+    """The card of whom it was handed to tells who did it, and after how long a question."""
+    agent = await window(AGENT_103)
+
+    await asyncio.to_thread(dev_gateway.replay, "l12")
+    card = agent.by("call-card").first
+
+    await expect(card.get_by_test_id("call-transfers")).to_have_text(
+        "Oksana Kovalenko handed it on to Iryna Bondar, after asking for 0:04", timeout=15_000
+    )
+    await card.get_by_test_id("call-dismiss").click()
+    await agent.by("tab-calls").click()
+    await expect(agent.by("recent-call").first).to_contain_text("handed on to Iryna Bondar")
 
 
 async def test_a_reload_opens_the_same_conversation(window: Open) -> None:

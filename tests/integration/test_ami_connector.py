@@ -16,6 +16,7 @@ from gateway.db import Pool
 from ingest import Address, AmiLink, CallEvent, Connection, Connectors, Pipeline, Timing
 from ingest.connectors.link import Lost
 from ingest.connectors.snapshot import Snapshot
+from ingest.normalise import asterisk_snapshot
 from tests.desk import eventually
 from tests.fakes.asterisk import SECRET, USER, FakeAsterisk, Tape
 from tests.integration.ingest_tools import SETTINGS, Heard, held_back, odd, stored_calls
@@ -260,6 +261,26 @@ async def test_a_talking_asterisk_that_never_answers_is_given_up(
         await eventually(lambda: f"lost: {why}" in caplog.text)
         pbx.chatters_at = None
         await pbx.line()
+
+
+async def test_an_answer_that_does_not_end_is_given_up(
+    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How things are is kept in memory until it is all there; after the next try it is."""
+    monkeypatch.setattr(asterisk_snapshot, "MOST_CHANNELS", 20)
+    async with FakeAsterisk() as pbx:
+        pbx.channels = [
+            {"Event": "CoreShowChannel", "Uniqueid": f"1700000000.{number}", "Channel": "PJSIP/1-1"}
+            for number in range(21)
+        ]
+        async with listening(pool, heard, connection(pbx)):
+            await eventually(
+                lambda: "lost: an answer to how things are does not end" in caplog.text
+            )
+            pbx.channels = []
+            await pbx.line()
+
+    assert await pool.fetchval("SELECT count(*) FROM realtime.call_events") == 0
 
 
 async def test_a_restarted_asterisk_is_found_again(pool: Pool, heard: Heard) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.db import Conn
 from gateway.protocol.callbacks import MissedCallList
 from gateway.telephony.queries import lookup, missed
+from tests.explaining import Explaining
 
 NUMBERS = [f"+38067{place:07d}" for place in range(0, 2_000, 100)]
 WATCHED = ("call_sessions", "missed_calls", "clients", "client_contacts")
@@ -32,6 +35,8 @@ async def conn(conn: Conn) -> Conn:
         INSERT INTO realtime.missed_calls
         SELECT id, source, 'x', number_e164, 'q' || number_e164, 'missed', started_at, ended_at, 9
           FROM realtime.call_sessions;
+        UPDATE realtime.missed_calls SET number_raw = '101', number_e164 = NULL
+         WHERE call_id IN (SELECT call_id FROM realtime.missed_calls ORDER BY started_at LIMIT 2);
         ANALYZE;
         """
     )
@@ -61,9 +66,32 @@ async def test_large_tables_are_read_by_index_only(conn: Conn) -> None:
         for asked, e164 in (
             (MissedCallList(number="067 000 05 00"), [NUMBERS[5], "+48670000500"]),
             (MissedCallList(queue=f"q{NUMBERS[5]}"), []),
+            (MissedCallList(number="101"), []),
         ):
             assert len(await missed.page(conn, asked, e164=e164, after=None, limit=51)) == 2
         newest = await missed.page(conn, MissedCallList(), e164=[], after=None, limit=51)
         assert len(newest) == 51
 
     assert await rows_read_in_order(conn) == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "e164"),
+    [
+        (MissedCallList(), []),
+        (MissedCallList(number="067 000 05 00"), [NUMBERS[5]]),
+        (MissedCallList(queue=f"q{NUMBERS[5]}"), []),
+        (MissedCallList(number="101"), []),
+        (MissedCallList(number="nobody"), []),
+    ],
+)
+async def test_a_page_of_missed_calls_reads_no_more_than_it_shows(
+    conn: Conn, asked: MissedCallList, e164: list[str]
+) -> None:
+    """Whatever is asked for, an index leads to it in the list's order."""
+    explaining: Any = Explaining(conn, "force_custom_plan")
+
+    await missed.page(explaining, asked, e164=e164, after=None, limit=51)
+
+    looked_at = {table: rows for table, _, rows in explaining.reads()}
+    assert looked_at["missed_calls"] <= 51

@@ -269,7 +269,7 @@ async def page(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[asyncpg.Record]:
-    """Return missed calls, newest first; by number those of e164, else what the PBX gave."""
+    """Return missed calls, newest first; of no number in E.164 those that have none, either."""
     return await conn.fetch(
         """
         -- missed.page
@@ -279,7 +279,7 @@ async def page(
           LEFT JOIN realtime.callback_calls AS k ON k.call_id = m.call_id
          WHERE ($1::text IS NULL OR m.queue = $1)
            AND ($2::text[] IS NULL OR m.number_e164 = ANY ($2))
-           AND ($3::text IS NULL OR m.number_raw = $3)
+           AND ($3::text IS NULL OR (m.number_raw = $3 AND m.number_e164 IS NULL))
            AND ($4::timestamptz IS NULL OR m.started_at >= $4)
            AND ($5::timestamptz IS NULL OR m.started_at < $5)
            AND ($6::timestamptz IS NULL OR (m.started_at, m.call_id) < ($6, $7::uuid))

@@ -46,6 +46,9 @@ export function callCards(calls, people) {
       element('ul', {
         class: 'open-work', testid: 'open-work', 'aria-label': 'Open work', 'data-part': 'work',
       }),
+      element('ol', {
+        class: 'transfers', testid: 'call-transfers', 'aria-label': 'Transfers', 'data-part': 'transfers',
+      }),
       element('p', { class: 'call-outcome', testid: 'call-outcome', 'data-part': 'outcome' }));
   }
 
@@ -65,6 +68,9 @@ export function callCards(calls, people) {
     text(part(node, 'more'), others > 0 ? `and ${others} more with this number` : '');
     keyed(part(node, 'work'), call.customer?.open_work ?? [], {
       key: (work) => `${work.kind}-${work.id}`, make: makeWork, update: updateWork,
+    });
+    keyed(part(node, 'transfers'), call.transfers, {
+      key: (one) => one.at, make: makeTransfer, update: (item, one) => text(item, handedOn(one, people)),
     });
     text(part(node, 'outcome'), call.status === 'ended' ? outcome(call) : '');
   }
@@ -141,7 +147,9 @@ export function recentCalls(calls, people) {
     const said = call.status === 'ended' ? OUTCOMES[call.outcome] ?? call.outcome ?? 'Ended' : 'Now';
     const by = call.answered_by ? people.name(call.answered_by) : null;
     const talked = call.talk_ms ? duration(call.talk_ms) : null;
-    return [said, call.queue, by, talked].filter(Boolean).join(' · ');
+    const last = call.transfers.at(-1);
+    const on = last ? `handed on ${target(last, people)}` : null;
+    return [said, call.queue, by, talked, on].filter(Boolean).join(' · ');
   }
 
   return { root, render, load };
@@ -150,6 +158,22 @@ export function recentCalls(calls, people) {
 /** Who calls, as well as is known. */
 export function caller(call) {
   return call.customer?.name ?? call.caller_name ?? call.number ?? 'Unknown caller';
+}
+
+/** What became of a call that somebody handed on. */
+function handedOn(one, people) {
+  const by = one.by ? people.name(one.by) : one.by_extension ?? 'Somebody';
+  const asked = one.consult_ms === null ? '' : `, after asking for ${duration(one.consult_ms)}`;
+  const taken = one.answered_at === null ? ', not taken' : '';
+  return `${by} handed it on ${target(one, people)}${asked}${taken}`;
+}
+
+/** Where to: `into sales`, `to Petro Bondar`, `into sales, to Petro Bondar`. */
+function target(one, people) {
+  const who = one.to ? people.name(one.to) : one.to_extension ?? one.to_number;
+  const into = one.queue ? [`into ${one.queue}`] : [];
+  const taken = one.queue && one.answered_at === null ? null : who; // a queue rings many
+  return [...into, ...(taken ? [`to ${taken}`] : [])].join(', ') || 'to somebody';
 }
 
 /** Talking time while talking, waiting time before. */
@@ -161,6 +185,10 @@ function timer(call) {
 function row(node, name, value) {
   part(node, `${name}-row`).hidden = !value;
   text(part(node, name), value ?? '');
+}
+
+function makeTransfer() {
+  return element('li', {});
 }
 
 function makeWork() {
