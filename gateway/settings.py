@@ -18,15 +18,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gateway.pbx_settings import Pbxs, PostingPbx, Region, Zone
 from gateway.setting_lists import ROLES, Kinds, Networks, Roles, Words
 
+BACKLOG = 4_096
+"""Connections that wait to be taken: with uvicorn's 2048 a burst of 3,000 handshakes overflowed."""
+
 
 def default_state_dir() -> Path:
     """Return where the embedded servers keep their data: $XDG_STATE_HOME/crm-gateway."""
     home = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
     return Path(home) / "crm-gateway"
-
-
-BACKLOG = 4_096
-"""Connections that wait to be taken: with uvicorn's 2048 a burst of 3,000 handshakes overflowed."""
 
 
 class Settings(BaseSettings):

@@ -81,6 +81,7 @@ class Submission:
 
     events: Sequence[CallEvent]
     bytes: int
+    """What those take that still wait."""
     since: float
     """When it came, by the loop's clock."""
     done: asyncio.Future[Receipt]
@@ -103,6 +104,12 @@ class Submission:
         some = self.events[self.taken : self.taken + most]
         self.taken += len(some)
         return some
+
+    def release(self, events: Sequence[CallEvent]) -> int:
+        """Return how many bytes wait no longer, once these events are taken."""
+        freed = sum(event.size for event in events) if self.left else self.bytes
+        self.bytes -= freed
+        return freed
 
     def settle(self, fates: Sequence[Fate]) -> None:
         """Count the fates of the next events in; the last one makes the receipt."""
@@ -133,7 +140,7 @@ class Part:
 
 
 class Batcher:
-    """One worker, so that batches are stored and announced one after the other."""
+    """One worker, so that batches are stored one after the other."""
 
     def __init__(
         self,
@@ -244,11 +251,12 @@ class Batcher:
         parts: list[Part] = []
         while self._waiting and most > 0:
             submission = self._waiting[0]
-            parts.append(Part(submission, submission.take(most)))
-            most -= len(parts[-1].events)
-            self._waiting_events -= len(parts[-1].events)
+            events = submission.take(most)
+            parts.append(Part(submission, events))
+            most -= len(events)
+            self._waiting_events -= len(events)
+            self._waiting_bytes -= submission.release(events)
             if not submission.left:
-                self._waiting_bytes -= submission.bytes
                 self._waiting.popleft()
         return parts
 
@@ -263,6 +271,7 @@ class Batcher:
             if not isinstance(error, Exception):
                 raise
         else:
+            assert len(fates) == len(events)
             first = 0
             for part in batch:
                 part.submission.settle(fates[first : first + len(part.events)])

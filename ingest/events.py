@@ -102,7 +102,7 @@ class CallEvent:
 
     @property
     def size(self) -> int:
-        """Roughly how many bytes it holds in memory: the object, and its texts."""
+        """Roughly how many bytes it holds in memory: 700 for what it is made of, and its texts."""
         size = 700 + len(self.leg_key or "") + len(self.call_key or "")
         size += len(self.peer_leg_key or "") + len(self.queue or "") + len(self.extension or "")
         for value in self.attrs.values():

@@ -36,6 +36,8 @@ Announce = Callable[[list[CallChange]], Awaitable[None]]
 AnnounceAgents = Callable[[list[AgentChange]], Awaitable[None]]
 
 DRAIN_S = 10.0
+LAST_WORDS_S = 3.0
+"""Announcing what was stored last, when everything stops."""
 
 
 class Pipeline:
@@ -64,7 +66,8 @@ class Pipeline:
             after_flush=self._tell,
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._telling: asyncio.Task[None] | None = None
+        self._announcing: list[asyncio.Task[None]] = []
+        """At most two: the second waits for the first."""
 
     async def __aenter__(self) -> Self:
         await self._keep_partitions()
@@ -89,7 +92,7 @@ class Pipeline:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._batcher.abandon()
-        await self._told_all()
+        await self._end_announcing()
 
     async def submit(self, events: Sequence[CallEvent]) -> Receipt:
         """Return when the events are committed. Raises Busy, Unavailable, TooManyEvents, Closed."""
@@ -121,19 +124,37 @@ class Pipeline:
         return stored.fates
 
     async def _tell(self) -> None:
-        """Announce while the next batch is stored, once the announcement before is done."""
+        """Announce while the next batch is stored; the one after that waits for it."""
         changes, self._changes = self._changes, []
         agents, self._agents = self._agents, []
-        await self._told_all()
-        self._telling = asyncio.create_task(self._say(changes, agents), name="ingest.announce")
+        if not (changes or agents):
+            return
+        before = [task for task in self._announcing if not task.done()]
+        announcing = self._say(before, changes, agents)
+        self._announcing = [*before, asyncio.create_task(announcing, name="ingest.announce")]
+        if before:
+            await asyncio.wait(before)
 
-    async def _told_all(self) -> None:
-        """Wait until the last announcement is done; whoever waits does not cancel it."""
-        if self._telling is not None:
-            await asyncio.wait([self._telling])
+    async def _end_announcing(self) -> None:
+        """Let what is committed be announced; give up what takes too long."""
+        try:
+            if self._announcing:
+                await asyncio.wait(self._announcing, timeout=LAST_WORDS_S)
+        finally:
+            late = [task for task in self._announcing if task.cancel()]
+            if late:
+                log.warning("stopped before everything was announced")
+                await asyncio.wait(late)
 
-    async def _say(self, changes: list[CallChange], agents: list[AgentChange]) -> None:
-        """Announce. What goes wrong there is logged: the calls are stored, and shown when read."""
+    async def _say(
+        self,
+        before: list[asyncio.Task[None]],
+        changes: list[CallChange],
+        agents: list[AgentChange],
+    ) -> None:
+        """Announce, in turn. What goes wrong is logged: calls are stored, and shown when read."""
+        if before:
+            await asyncio.wait(before)
         if changes:
             await self._told(self._announce(changes), f"{len(changes)} calls")
         if agents and self._announce_agents is not None:

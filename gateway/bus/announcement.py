@@ -1,8 +1,8 @@
 """What travels between nodes: an event, encoded once, and what a node must know to route it.
 
 On the wire: a one-line JSON array `[type, change, by, bytes]`, a newline, then the event's JSON,
-so many bytes, exactly as clients receive it. What one node says on one topic in one breath follows
-each other in one message.
+so many bytes, exactly as clients receive it. Announcements that follow each other on one topic may
+share a message.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class Announcement:
             if not (isinstance(type_, str) and line < at <= len(data)):
                 raise ValueError("unreadable head")
             found.append(cls(topic, type_, data[line + 1 : at], change, by))
+        if not found:
+            raise ValueError("no head")
         return found
 
 

@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 
 OUTBOX = 10_000  # announcements; beyond it the oldest are dropped and the sweep heals them
 BATCH = 512  # announcements in one pipeline
-BREATH = 65_536
-"""Bytes said in one PUBLISH, unless one announcement alone has more."""
+BREATH_BYTES = 65_536
+"""Said in one PUBLISH, unless one announcement alone has more."""
 PAUSE_S = 0.2
 
 Strays = Callable[[list[Announcement]], None]
@@ -94,18 +94,18 @@ class Speaking:
 
     def _look_at(self, breaths: list[list[Announcement]], answers: list[object]) -> None:
         strays: list[Announcement] = []
-        failed, errors = 0, []
+        failed, error = 0, ""
         for said, answer in zip(breaths, answers, strict=True):
             if isinstance(answer, AskError):
                 strays += said
             elif isinstance(answer, Exception):
                 failed += len(said)
-                errors.append(str(answer))
+                error = str(answer)
             else:
                 self._counts.published += len(said)
         self._counts.dropped += failed
         if failed:
-            log.warning("bus.publish_refused", lost=failed, error=errors[0])
+            log.warning("bus.publish_refused", lost=failed, error=error)
         if strays:
             self._strays(strays)
 
@@ -115,7 +115,7 @@ def _breaths(batch: list[Announcement]) -> Iterator[list[Announcement]]:
     said: list[Announcement] = []
     size = 0
     for one in batch:
-        if said and (one.topic != said[0].topic or size + len(one.payload) > BREATH):
+        if said and (one.topic != said[0].topic or size + len(one.payload) > BREATH_BYTES):
             yield said
             said, size = [], 0
         said.append(one)

@@ -48,25 +48,29 @@ async def calls_changed(services: Services, changes: Sequence[CallChange]) -> No
     popping = [change.after for change in changes if _newly_rung(change)]
     async with services.connection() as conn:
         pop = await ScreenPop.read(conn, _states(changes), popping=popping)
-    for first in range(0, len(changes), TOGETHER):
-        together = changes[first : first + TOGETHER]
-        said = [item for change in together for item in _news(pop, change)]
-        said.sort(key=lambda item: item.topic == topics.QUEUE_CALLS)  # they go in one message
-        services.publish(said)
-        await asyncio.sleep(0)  # others have their turn
-    services.publish(
-        _touching(
-            {queue for change in changes for queue in _queues(change)},
-            {one for change in changes for one in _doing_else(pop, change)},
-        )
-    )
+    try:
+        await _tell(services, pop, changes)
+    finally:  # should that take too long, these see for themselves
+        queues = {queue for change in changes for queue in _queues(change)}
+        people = {one for change in changes for one in _doing_else(pop, change)}
+        services.publish(_touching(queues, people))
+        missed.wake(services, changes)
     for change in changes:
         for employee_id, talking in _talking(pop, change):
             await services.presence.set_on_call(employee_id, str(change.after.id), talking)
     if services.answers is not None:
         began = [change.after.started_at for change in changes]
         await services.answers.late(late_days(began, datetime.now(UTC)))
-    missed.wake(services, changes)
+
+
+async def _tell(services: Services, pop: ScreenPop, changes: Sequence[CallChange]) -> None:
+    """Publish the news of these calls; in between others have their turn."""
+    for first in range(0, len(changes), TOGETHER):
+        together = changes[first : first + TOGETHER]
+        said = [item for change in together for item in _news(pop, change)]
+        said.sort(key=lambda item: item.topic == topics.QUEUE_CALLS)  # they go in one message
+        services.publish(said)
+        await asyncio.sleep(0)
 
 
 async def agents_changed(services: Services, changes: Sequence[AgentChange]) -> None:
@@ -169,26 +173,28 @@ def _tell_again(
 def _news(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:
     """Say what happened to those on the call, and to who watches the queues it is or was in.
 
-    It is printed once, and a second time where the last calls with the customer are shown.
+    Each event is printed once for all who hear it: with the last calls of the customer for those
+    whose telephones ring and for watchers, plain for everybody else.
     """
-    state, queues = change.after, _queues(change)
-    on_it = {ext: pop.employee(state.source, ext) for ext in sorted(_extensions(change))}
-    if not (queues or any(one is not None for one in on_it.values())):
+    state, queues, rung = change.after, _queues(change), _newly_rung(change)
+    found = {ext: pop.employee(state.source, ext) for ext in sorted(_extensions(change))}
+    people = {ext: employee_id for ext, employee_id in found.items() if employee_id is not None}
+    if not (queues or people):
         return
-    call, rung = pop.call(state), _newly_rung(change)
-    plain = [(event.type, encode(event)) for event in _events(change, call, None)]
-    popped = plain
-    if rung:
-        shown = pop.popped(call, state.number_e164)
-        popped = [(event.type, encode(event)) for event in _events(change, call, shown)]
-    for extension, employee_id in on_it.items():
-        if employee_id is not None:
-            for kind, printed in popped if extension in rung else plain:
-                yield Announcement(topics.user(employee_id), kind, printed)
+    call = pop.call(state)
+    shown = pop.popped(call, state.number_e164) if rung else None
+    popping = _printed(change, call, shown)
+    plain = popping if people.keys() <= rung else _printed(change, call, None)
+    for extension, employee_id in people.items():
+        for kind, event in popping if extension in rung else plain:
+            yield Announcement(topics.user(employee_id), kind, event)
     if queues:
-        people = {one for one in on_it.values() if one is not None}
-        for kind, printed in popped:
-            yield _for_watchers(kind, printed, queues, people)
+        for kind, event in popping:
+            yield _for_watchers(kind, event, queues, people.values())
+
+
+def _printed(change: CallChange, call: Call, popped: Call | None) -> list[tuple[str, bytes]]:
+    return [(event.type, encode(event)) for event in _events(change, call, popped)]
 
 
 def _events(change: CallChange, call: Call, popped: Call | None) -> Iterator[CallEvent]:
@@ -206,14 +212,14 @@ def _events(change: CallChange, call: Call, popped: Call | None) -> Iterator[Cal
 
 
 def _for_watchers(
-    kind: str, printed: bytes, queues: Collection[str], people: Collection[int]
+    kind: str, event: bytes, queues: Collection[str], people: Collection[int]
 ) -> Announcement:
     """Write before the event whose watchers hear it, and who has heard it as their own.
 
     The call alone does not say: merged, it has neither legs nor stays any more.
     """
-    head = orjson.dumps({"queues": sorted(queues), "employees": sorted(people)})
-    return Announcement(topics.QUEUE_CALLS, kind, head + b"\n" + printed)
+    head = orjson.dumps({"queues": sorted(queues), "employees": sorted(set(people))})
+    return Announcement(topics.QUEUE_CALLS, kind, head + b"\n" + event)
 
 
 def _touching(queues: set[str], employee_ids: set[int]) -> list[Announcement]:

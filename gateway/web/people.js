@@ -2,7 +2,7 @@
 
 const MAX_WATCHED = 500; // the server's limit
 const WATCH_AFTER_MS = 150; // one command for all that come into view together
-const NAMES = 100; // the server's limit
+const NAMES = 100; // so many people one search names at most
 
 export class People {
   #gateway;
@@ -35,6 +35,7 @@ export class People {
   /** A new connection watches nobody yet. */
   welcomed(me) {
     this.me = me;
+    this.#introduced = false; // somebody may have joined the company since
     this.learn(me);
     this.#watched = '';
     this.watch([]);
@@ -46,7 +47,7 @@ export class People {
     this.#byId.set(employee.id, employee);
   }
 
-  /** Ask for names when some of these have none, once: calls and wallboards bring ids alone. */
+  /** Ask for names when some of these have none, once a connection: calls bring ids alone. */
   async introduce(ids) {
     if (this.#introduced || ids.every((id) => id === null || this.knows(id))) return;
     this.#introduced = true;

@@ -83,7 +83,7 @@ class AmiLink:
         heard: list[Heard] = []
         events: list[CallEvent] = []
         for message, at in messages:
-            if self._asking is not None and self._is_answer(message, self._asking):
+            if self._asking is not None and self._keep(message, self._asking):
                 if self._asking.complete:
                     heard += [events, self._finish(self._asking, at)]
                     events, self._asking = [], None
@@ -94,7 +94,8 @@ class AmiLink:
     async def close(self) -> None:
         await self._wire.close()
 
-    def _is_answer(self, message: AmiMessage, asked: AsteriskSnapshot) -> bool:
+    def _keep(self, message: AmiMessage, asked: AsteriskSnapshot) -> bool:
+        """Keep what belongs to the answer; False for anything else."""
         try:
             return asked.take(message)
         except TooLong as error:

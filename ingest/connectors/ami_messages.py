@@ -14,6 +14,7 @@ MESSAGE_LIMIT_BYTES = 1024 * 1024
 
 END = b"\r\n\r\n"
 BANNER = b"Asterisk Call Manager/"
+LONGEST_BANNER = 200
 
 
 class MessageTooLong(Exception):
@@ -67,10 +68,11 @@ class AmiParser:
     def _take_banner(self) -> None:
         """Take off the greeting: a connection's first line, ended by one line break, not two."""
         if self.banner is None and self._waiting.startswith(BANNER):
-            line, found, rest = self._waiting.partition(b"\r\n")
-            if found:
-                self.banner = line.decode("ascii", "replace")
-                self._waiting, self._searched = rest, 0
+            end = self._waiting.find(b"\r\n", 0, LONGEST_BANNER)
+            if end >= 0:
+                self.banner = self._waiting[:end].decode("ascii", "replace")
+                del self._waiting[: end + 2]
+                self._searched = 0
 
 
 def parse(block: bytes) -> AmiMessage:

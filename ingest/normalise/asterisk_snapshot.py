@@ -18,8 +18,10 @@ from ingest.normalise.asterisk_facts import TRANSLATE
 from ingest.normalise.numbers import whole
 
 CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
-MOST_CHANNELS, MOST_MEMBERS = 20_000, 200_000
-"""No Asterisk has so many channels and callers who wait, or memberships of queues."""
+MOST_CHARACTERS = 32 * 1024 * 1024
+"""Of channels and callers who wait: 20,000 of them, with all that is said of each."""
+MOST_MEMBERS = 200_000
+"""No Asterisk has so many memberships of queues."""
 DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
 """What Asterisk says a channel runs that was rung, and does not run the dialplan."""
 
@@ -39,6 +41,7 @@ class AsteriskSnapshot:
         self._channels: list[Fields] = []
         self._entries: list[Fields] = []
         self._members: list[Member] = []
+        self._characters = 0
         self.refused: dict[str, str] = {}
         """Actions that Asterisk would not do, and why."""
 
@@ -57,9 +60,9 @@ class AsteriskSnapshot:
             self._waits_for.discard(tag)
         match message.event:
             case "CoreShowChannel":
-                self._channels.append(message.first())
+                self._channels.append(self._counted(message))
             case "QueueEntry":
-                self._entries.append(message.first())
+                self._entries.append(self._counted(message))
             case "QueueMember":
                 if (member := member_of(self._reader, message.first())) is not None:
                     self._members.append(member)
@@ -67,10 +70,13 @@ class AsteriskSnapshot:
                 self._waits_for.discard(tag)
             case _:
                 pass
-        channels = len(self._channels) + len(self._entries)
-        if channels > MOST_CHANNELS or len(self._members) > MOST_MEMBERS:
+        if self._characters > MOST_CHARACTERS or len(self._members) > MOST_MEMBERS:
             raise TooLong("an answer to how things are does not end")
         return True
+
+    def _counted(self, message: AmiMessage) -> Fields:
+        self._characters += sum(len(name) + len(value) for name, value in message.fields)
+        return message.first()
 
     @property
     def complete(self) -> bool:

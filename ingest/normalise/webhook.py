@@ -126,7 +126,7 @@ def parse_events(
 
 
 class _Reader:
-    """Validates the events of one request: what nothing is wrong with takes the short ways."""
+    """Validates the events of one request."""
 
     def __init__(
         self,

@@ -267,7 +267,7 @@ async def test_an_answer_that_does_not_end_is_given_up(
     pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How things are is kept in memory until it is all there; after the next try it is."""
-    monkeypatch.setattr(asterisk_snapshot, "MOST_CHANNELS", 20)
+    monkeypatch.setattr(asterisk_snapshot, "MOST_CHARACTERS", 500)
     async with FakeAsterisk() as pbx:
         pbx.channels = [
             {"Event": "CoreShowChannel", "Uniqueid": f"1700000000.{number}", "Channel": "PJSIP/1-1"}

@@ -21,6 +21,7 @@ from ingest import (
     TooManyEvents,
     Unavailable,
 )
+from ingest import pipeline as pipelines
 from ingest.pauses import MOST_EVENTS
 from ingest.queries import pauses as agent_queries
 from tests.integration.ingest_tools import (
@@ -233,6 +234,30 @@ async def test_shutting_down_stores_what_waits(pool: Pool, heard: Heard) -> None
     assert (await receipt).accepted == len(events)
     with pytest.raises(Closed):
         await pipeline.submit(events)
+
+
+async def test_an_announcement_that_hangs_does_not_hold_up_the_end(
+    pool: Pool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was acknowledged is stored; that it was not told is said, and found by the next look."""
+    monkeypatch.setattr(pipelines, "DRAIN_S", 0.2)
+    monkeypatch.setattr(pipelines, "LAST_WORDS_S", 0.1)
+    events = events_of_recording(SOME[0])
+    hung = asyncio.Event()
+
+    async def announce(_changes: list[CallChange]) -> None:
+        hung.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(WAIT_S):
+        async with Pipeline(pool, announce=announce, settings=SETTINGS) as pipeline:
+            first = await pipeline.submit(events[:5])
+            await hung.wait()
+            second = await pipeline.submit(events[5:])
+
+    assert (first.accepted, second.accepted) == (5, len(events) - 5)
+    assert "stopped before everything was announced" in caplog.text
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "ingest.announce"]
 
 
 async def test_a_failing_announcement_harms_nobody(pool: Pool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.bus.announcement import Announcement
-from gateway.bus.speaking import BREATH, _breaths
+from gateway.bus.speaking import BREATH_BYTES, _breaths
 
 TOPIC = "conversation:1"
 
@@ -26,6 +26,7 @@ def test_several_are_read_as_they_were_written() -> None:
 @pytest.mark.parametrize(
     "data",
     [
+        b"",
         b"no head at all",
         b"nonsense\n{}",
         b'["message.created",0,0]\n{}',
@@ -46,7 +47,7 @@ def test_what_is_anything_else_is_refused(data: bytes) -> None:
 def test_what_follows_on_one_topic_is_said_in_one_breath() -> None:
     """In the order in which it was said, and no longer than a breath is."""
     other = said(topic="conversation:2")
-    large = said(b"x" * (BREATH - 3))
+    large = said(b"x" * (BREATH_BYTES - 3))
 
     found = list(_breaths([said(), said(), other, said(), large, said(), said()]))
 
@@ -54,12 +55,12 @@ def test_what_follows_on_one_topic_is_said_in_one_breath() -> None:
         ["1", "1"], ["2"], ["1", "1"], ["1", "1"],
     ]  # fmt: skip
     assert [sum(len(one.payload) for one in breath) for breath in found] == [
-        4, 2, BREATH - 1, 4,
+        4, 2, BREATH_BYTES - 1, 4,
     ]  # fmt: skip
 
 
 def test_an_announcement_longer_than_a_breath_is_said_alone() -> None:
     """It is one message, as it always was."""
-    large = said(b"x" * (BREATH + 1))
+    large = said(b"x" * (BREATH_BYTES + 1))
 
     assert [len(breath) for breath in _breaths([said(), large, large, said()])] == [1, 1, 1, 1]

@@ -269,7 +269,7 @@ async def page(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[asyncpg.Record]:
-    """Return missed calls, newest first; of no number in E.164 those that have none, either."""
+    """Return missed calls, newest first; by a text that is no number, only those without one."""
     return await conn.fetch(
         """
         -- missed.page

@@ -69,8 +69,9 @@ export function callCards(calls, people) {
     keyed(part(node, 'work'), call.customer?.open_work ?? [], {
       key: (work) => `${work.kind}-${work.id}`, make: makeWork, update: updateWork,
     });
-    keyed(part(node, 'transfers'), call.transfers, {
-      key: (one) => one.at, make: makeTransfer, update: (item, one) => text(item, handedOn(one, people)),
+    const handed = call.transfers.map((one, place) => [String(place), handedOn(call, place, people)]);
+    keyed(part(node, 'transfers'), handed, {
+      key: ([place]) => place, make: makeTransfer, update: (item, [, said]) => text(item, said),
     });
     text(part(node, 'outcome'), call.status === 'ended' ? outcome(call) : '');
   }
@@ -160,11 +161,13 @@ export function caller(call) {
   return call.customer?.name ?? call.caller_name ?? call.number ?? 'Unknown caller';
 }
 
-/** What became of a call that somebody handed on. */
-function handedOn(one, people) {
+/** What became of a call that somebody handed on; while it rings there nobody knows. */
+function handedOn(call, place, people) {
+  const one = call.transfers[place];
+  const over = call.status === 'ended' || place < call.transfers.length - 1;
   const by = one.by ? people.name(one.by) : one.by_extension ?? 'Somebody';
   const asked = one.consult_ms === null ? '' : `, after asking for ${duration(one.consult_ms)}`;
-  const taken = one.answered_at === null ? ', not taken' : '';
+  const taken = one.answered_at === null && over ? ', not taken' : '';
   return `${by} handed it on ${target(one, people)}${asked}${taken}`;
 }
 
