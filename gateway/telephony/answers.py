@@ -131,16 +131,23 @@ class Answers:
                 mine = await self._lock(f"{name}:lock")
                 if mine is not False or locked_at > patient_until:
                     question.begun = True
-                    return await self._counted(name, count, locked_at if mine else None)
+                    return await self._counted(name, days, count, locked_at if mine else None)
             finally:
                 self._turns.release()
             await asyncio.sleep(LOOK_S)
             if (kept := await self._kept(name, days)) is not None:
                 return kept
 
-    async def _counted(self, name: str, count: Count, locked_at: float | None) -> bytes:
-        """Count; keep the answer and give the lock back if it is ours."""
+    async def _counted(
+        self, name: str, days: tuple[str, str], count: Count, locked_at: float | None
+    ) -> bytes:
+        """Count; keep the answer and give the lock back if it is ours.
+
+        Whoever had the lock before may have kept an answer since we looked.
+        """
         try:
+            if locked_at is not None and (kept := await self._kept(name, days)) is not None:
+                return kept
             began_ms = _now_ms()
             answer = await count()
             if locked_at is not None:

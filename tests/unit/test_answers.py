@@ -46,6 +46,30 @@ async def test_without_redis_everything_is_counted_anew(nowhere: Redis) -> None:
     assert later == b"2"
 
 
+async def test_what_another_worker_kept_meanwhile_is_not_counted_again(redis_url: str) -> None:
+    """One looked and found nothing, the other kept its answer, and then the turn was free."""
+    counted = 0
+
+    async def count() -> bytes:
+        nonlocal counted
+        counted += 1
+        return b"%d" % counted
+
+    class Late(Answers):
+        """Looks, and then is slow to ask for its turn."""
+
+        async def _lock(self, lock: str) -> bool | None:
+            await other.get("a", count, since=SINCE, until=UNTIL)
+            return await super()._lock(lock)
+
+    async with Redis.from_url(redis_url) as redis:
+        other, late = Answers(redis), Late(redis)
+        answer = await late.get("a", count, since=SINCE, until=UNTIL)
+        locks = await redis.keys("*:lock")
+
+    assert (answer, counted, locks) == (b"1", 1, [])
+
+
 async def test_who_leaves_does_not_take_the_answer_from_the_others(nowhere: Redis) -> None:
     """The first one's connection ends while it is counted; the second still gets the answer."""
     begun, go_on = asyncio.Event(), asyncio.Event()
