@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from gateway.db import Conn
 from gateway.protocol.callbacks import MissedCallList
-from gateway.telephony.queries import lookup, missed
+from gateway.telephony.queries import lookup, missed, reached
+from gateway.telephony.queries.reached import Reach
 from tests.explaining import Explaining
 
 NUMBERS = [f"+38067{place:07d}" for place in range(0, 2_000, 100)]
@@ -95,3 +97,29 @@ async def test_a_page_of_missed_calls_reads_no_more_than_it_shows(
 
     looked_at = {table: rows for table, _, rows in explaining.reads()}
     assert looked_at["missed_calls"] <= 51
+
+
+async def test_closing_looks_at_the_missed_calls_of_its_items_only(conn: Conn) -> None:
+    """Forty items of 4,000, before PostgreSQL has looked at what there is: by index."""
+    await conn.execute(
+        """
+        TRUNCATE realtime.missed_calls;
+        INSERT INTO realtime.missed_calls
+        SELECT id, source, 'x', number_e164, 'q', 'missed', started_at, ended_at, 9
+          FROM realtime.call_sessions ORDER BY started_at LIMIT 4000;
+        INSERT INTO realtime.callbacks
+               (number, first_missed_at, last_missed_at, last_call_id, customer_id)
+        SELECT number_e164, started_at, started_at, call_id, 5000 + row_number() OVER ()
+          FROM realtime.missed_calls;
+        INSERT INTO realtime.callback_calls SELECT last_call_id, id FROM realtime.callbacks;
+        """
+    )
+    rows = await conn.fetch("SELECT id, number FROM realtime.callbacks ORDER BY id LIMIT 40")
+    reach = Reach(5_001, rows[0]["number"], datetime.now(UTC), "call")
+    explaining: Any = Explaining(conn, "force_custom_plan")
+
+    await reached.close(explaining, [row["id"] for row in rows], [reach])
+
+    reads = [read for read in explaining.reads() if read[0] in WATCHED]
+    assert {table for table, _, _ in reads} == {"missed_calls", "call_sessions"}
+    assert all(how != "Seq Scan" and seen <= 4 * len(rows) for _, how, seen in reads), reads

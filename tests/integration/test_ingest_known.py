@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.db import Pool
+from gateway.db import Conn, Pool
 from ingest import CallEvent, Pipeline
+from ingest.queries import aliases
 from ingest.queries import events as queries
+from tests.explaining import Explaining
 from tests.integration.ingest_tools import (
     SETTINGS,
     SOME,
@@ -74,3 +76,19 @@ async def test_a_failed_batch_is_not_remembered(
 
     assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
     assert pipeline.metrics.retries == 1
+
+
+async def test_native_ids_are_looked_up_by_index_however_many_there_are(conn: Conn) -> None:
+    """Told how many are asked for, PostgreSQL would rather read 20,000 than look up 200."""
+    await conn.execute(
+        """
+        INSERT INTO realtime.call_aliases (source, key, call_id)
+        SELECT 'pbx', n::text, gen_random_uuid() FROM generate_series(1, 20000) AS n;
+        ANALYZE realtime.call_aliases
+        """
+    )
+    explaining: Any = Explaining(conn, "force_custom_plan")
+
+    await aliases.find(explaining, [("pbx", f"new {number}") for number in range(200)])
+
+    assert {how for _, how, _ in explaining.reads()} <= {"Index Scan", "Index Only Scan"}

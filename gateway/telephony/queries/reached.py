@@ -70,7 +70,8 @@ async def close(
     """Close items whose customer was reached when a missed call was over: not while it rang.
 
     Looks at the touched ones, and at those of whoever was reached now. Returns the closed items,
-    and the calls missed later than that, which are in no item any more.
+    and the calls missed later than that, which are in no item any more. An item's few missed calls
+    are looked up one by one: joined, PostgreSQL reads all missed calls, for each item.
     """
     rows = await conn.fetch(
         """
@@ -80,9 +81,9 @@ async def close(
                           AS t (customer_id, number, at, how)
         ), item AS MATERIALIZED (
             SELECT c.id, c.customer_id, c.number,
-                   greatest((SELECT min(m.ended_at)
+                   greatest((SELECT min((SELECT ended_at FROM realtime.missed_calls
+                                          WHERE call_id = k.call_id))
                                FROM realtime.callback_calls AS k
-                               JOIN realtime.missed_calls AS m ON m.call_id = k.call_id
                               WHERE k.callback_id = c.id),
                             c.reopened_at + interval '1 microsecond') AS since
               FROM realtime.callbacks AS c
@@ -102,9 +103,9 @@ async def close(
                     WHERE k.customer_id = item.customer_id
                     UNION ALL
                    SELECT s.answered_at, 'call'
-                     FROM (SELECT DISTINCT m.number_e164
+                     FROM (SELECT DISTINCT (SELECT number_e164 FROM realtime.missed_calls
+                                             WHERE call_id = k.call_id)
                              FROM realtime.callback_calls AS k
-                             JOIN realtime.missed_calls AS m ON m.call_id = k.call_id
                             WHERE k.callback_id = item.id) AS theirs
                     CROSS JOIN LATERAL (
                           SELECT s.answered_at FROM realtime.call_sessions AS s
@@ -122,18 +123,21 @@ async def close(
                SET state = 'closed', outcome = 'reached', how = reach.how, closed_at = now(),
                    claimed_by = NULL, claimed_at = NULL, claim_until = NULL,
                    recover_ms = (
-                       SELECT (extract(epoch FROM reach.at - min(m.started_at)) * 1000)::bigint
+                       SELECT (extract(epoch FROM reach.at - min((
+                                  SELECT started_at FROM realtime.missed_calls
+                                   WHERE call_id = k.call_id AND ended_at <= reach.at
+                              ))) * 1000)::bigint
                          FROM realtime.callback_calls AS k
-                         JOIN realtime.missed_calls AS m ON m.call_id = k.call_id
-                        WHERE k.callback_id = c.id AND m.ended_at <= reach.at),
+                        WHERE k.callback_id = c.id),
                    version = c.version + 1, changed_at = now()
               FROM reach
              WHERE c.id = reach.id AND c.state <> 'closed'
             RETURNING c.id, reach.at
         ), later AS (
             DELETE FROM realtime.callback_calls AS k
-             USING done, realtime.missed_calls AS m
-             WHERE k.callback_id = done.id AND m.call_id = k.call_id AND m.ended_at > done.at
+             USING done
+             WHERE k.callback_id = done.id
+               AND done.at < (SELECT ended_at FROM realtime.missed_calls WHERE call_id = k.call_id)
             RETURNING k.call_id
         )
         SELECT id, NULL::uuid AS call_id FROM done
