@@ -187,13 +187,10 @@ class Store:
         metrics = self._metrics
         metrics.batches += 1
         metrics.changed += len(stored.changes)
-        for fate in stored.fates:
-            if isinstance(fate, Poison):
-                metrics.rejected += 1
-            elif fate == "accepted":
-                metrics.accepted += 1
-            else:
-                metrics.duplicates += 1
+        accepted, duplicates = stored.fates.count("accepted"), stored.fates.count("duplicate")
+        metrics.accepted += accepted
+        metrics.duplicates += duplicates
+        metrics.rejected += len(stored.fates) - accepted - duplicates
 
 
 async def _insert(

@@ -155,8 +155,10 @@ class _Reader:
             raise Refused("event.no_call", "call_key or leg_key is missing")
         if not queue and kind in NEEDS_QUEUE:
             raise Refused("event.no_queue", f"{kind} needs a queue")
-        attrs = self._attrs(item.get("attrs"))
-        _require_recording(kind, attrs)
+        given = item.get("attrs")
+        attrs = {} if given is None else self._attrs(given)
+        if attrs or kind in RECORDING_TYPES:
+            _require_recording(kind, attrs)
         return CallEvent(
             source=self._source,
             type=kind,
@@ -196,8 +198,6 @@ class _Reader:
         return occurred_at if occurred_at.tzinfo is UTC else occurred_at.astimezone(UTC)
 
     def _attrs(self, value: Any) -> dict[str, Any]:
-        if not value and (value is None or isinstance(value, dict)):
-            return {}
         if not isinstance(value, dict):
             raise Refused("event.invalid", "attrs is not an object")
         if not value.keys() <= ATTRS.keys():
@@ -249,19 +249,20 @@ def _texts(item: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for name, limit in TEXTS.items():
         value = item.get(name)
-        if value is None or value == "":
-            continue
-        if not isinstance(value, str):
+        if isinstance(value, str):
+            if value:
+                found[name] = _storable(value, name, limit)
+        elif value is not None:
             raise Refused("event.invalid", f"{name} is not a text")
-        found[name] = _storable(value, name, limit)
     return found
 
 
 def _storable(value: str, name: str, limit: int) -> str:
+    if value.isprintable() and len(value) <= limit:
+        return value
     if len(value) > limit:
         raise Refused("event.too_long", f"{name} has more than {limit} characters")
-    # What can be printed can be stored; so can most of the rest, like a new line.
-    if not value.isprintable() and ("\0" in value or not _is_unicode(value)):
+    if "\0" in value or not _is_unicode(value):  # a new line is neither
         raise Refused("event.invalid", f"{name} holds a character that cannot be stored")
     return value
 
