@@ -20,7 +20,7 @@ from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.normalise.numbers import REGIONS, by_tail, e164, is_withheld, without_appendix
 from ingest.normalise.twilio import NotACallback, twilio_events
-from ingest.normalise.webhook import Parsed, parse_events
+from ingest.normalise.webhook import EventReader, Parsed, parse_events
 from ingest.pauses import AgentChange
 from ingest.pipeline import Pipeline
 from ingest.rebuild import Rebuilt, rebuild
@@ -45,6 +45,7 @@ __all__ = [
     "Connection",
     "Connectors",
     "EslLink",
+    "EventReader",
     "FreeswitchNormaliser",
     "IngestMetrics",
     "IngestSettings",

@@ -96,20 +96,13 @@ class Submission:
     def left(self) -> int:
         return len(self.events) - self.taken
 
-    def take(self, most: int) -> Sequence[CallEvent]:
-        """Return the next events, at most so many."""
-        if not self.taken and most >= len(self.events):
-            self.taken = len(self.events)
-            return self.events
-        some = self.events[self.taken : self.taken + most]
-        self.taken += len(some)
-        return some
-
-    def release(self, events: Sequence[CallEvent]) -> int:
-        """Return how many bytes wait no longer, once these events are taken."""
-        freed = sum(event.size for event in events) if self.left else self.bytes
-        self.bytes -= freed
-        return freed
+    def take(self, most: int) -> Part:
+        """Return the next events, at most so many: they wait no longer."""
+        events = self.events[self.taken : self.taken + most]
+        self.taken += len(events)
+        size = sum(event.size for event in events) if self.left else self.bytes
+        self.bytes -= size
+        return Part(self, events, size)
 
     def settle(self, fates: Sequence[Fate]) -> None:
         """Count the fates of the next events in; the last one makes the receipt."""
@@ -137,6 +130,7 @@ class Part:
 
     submission: Submission
     events: Sequence[CallEvent]
+    bytes: int
 
 
 class Batcher:
@@ -251,11 +245,11 @@ class Batcher:
         parts: list[Part] = []
         while self._waiting and most > 0:
             submission = self._waiting[0]
-            events = submission.take(most)
-            parts.append(Part(submission, events))
-            most -= len(events)
-            self._waiting_events -= len(events)
-            self._waiting_bytes -= submission.release(events)
+            part = submission.take(most)
+            parts.append(part)
+            most -= len(part.events)
+            self._waiting_events -= len(part.events)
+            self._waiting_bytes -= part.bytes
             if not submission.left:
                 self._waiting.popleft()
         return parts

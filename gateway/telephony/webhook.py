@@ -18,6 +18,7 @@ from ingest import (
     Busy,
     CallEvent,
     Closed,
+    EventReader,
     Parsed,
     Pipeline,
     Receipt,
@@ -26,7 +27,6 @@ from ingest import (
     SignatureInvalid,
     TooManyEvents,
     Unavailable,
-    parse_events,
     verify,
 )
 
@@ -116,19 +116,14 @@ async def take(pipeline: Pipeline, source: str, items: list[Any], *, region: str
 
 async def _parse(pipeline: Pipeline, source: str, items: list[Any], region: str) -> Parsed:
     """Validate the events; in between others have their turn, also batches that are stored."""
-    kept, parsed = pipeline.settings, Parsed()
+    kept = pipeline.settings
+    reader = EventReader(
+        source, region=region, keep=kept.accepts, keeps_native=kept.payload_days > 0
+    )
     for first in range(0, len(items), TOGETHER):
-        some = parse_events(
-            items[first : first + TOGETHER],
-            source=source,
-            region=region,
-            keep=kept.accepts,
-            keeps_native=kept.payload_days > 0,
-            first=first,
-        )
-        parsed.add(some)
+        reader.read(items[first : first + TOGETHER])
         await asyncio.sleep(0)
-    return parsed
+    return reader.parsed
 
 
 def answer(receipt: Receipt, rejected: Iterable[Rejected]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ingest.connectors.link import Address, Heard, Lost, Refused, Timing, Wire
 from ingest.events import CallEvent
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.asterisk_facts import SIP_CALL_ID, TRANSLATE
-from ingest.normalise.asterisk_snapshot import AsteriskSnapshot, TooLong
+from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,9 @@ class AmiLink:
         heard: list[Heard] = []
         events: list[CallEvent] = []
         for message, at in messages:
-            if self._asking is not None and self._keep(message, self._asking):
+            if self._asking is not None and self._asking.take(message):
+                if self._asking.too_long:
+                    raise Lost("an answer to how things are does not end")
                 if self._asking.complete:
                     heard += [events, self._finish(self._asking, at)]
                     events, self._asking = [], None
@@ -93,13 +95,6 @@ class AmiLink:
 
     async def close(self) -> None:
         await self._wire.close()
-
-    def _keep(self, message: AmiMessage, asked: AsteriskSnapshot) -> bool:
-        """Keep what belongs to the answer; False for anything else."""
-        try:
-            return asked.take(message)
-        except TooLong as error:
-            raise Lost(str(error)) from error
 
     def _finish(self, asked: AsteriskSnapshot, at: datetime) -> Heard:
         for action, why in asked.refused.items():

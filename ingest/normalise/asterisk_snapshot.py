@@ -26,10 +26,6 @@ DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
 """What Asterisk says a channel runs that was rung, and does not run the dialplan."""
 
 
-class TooLong(Exception):
-    """The answer goes on for longer than it can."""
-
-
 class AsteriskSnapshot:
     """Collects one answer; its messages come mixed with live events."""
 
@@ -50,7 +46,7 @@ class AsteriskSnapshot:
         return [(("Action", action), ("ActionID", tag)) for tag, action in self._asked.items()]
 
     def take(self, message: AmiMessage) -> bool:
-        """Keep a message that belongs to the answer; False for any other. Raises TooLong."""
+        """Keep a message that belongs to the answer; False for any other."""
         tag = message.get("ActionID")
         action = self._asked.get(tag)
         if action is None:
@@ -70,8 +66,6 @@ class AsteriskSnapshot:
                 self._waits_for.discard(tag)
             case _:
                 pass
-        if self._characters > MOST_CHARACTERS or len(self._members) > MOST_MEMBERS:
-            raise TooLong("an answer to how things are does not end")
         return True
 
     def _counted(self, message: AmiMessage) -> Fields:
@@ -81,6 +75,10 @@ class AsteriskSnapshot:
     @property
     def complete(self) -> bool:
         return not self._waits_for
+
+    @property
+    def too_long(self) -> bool:
+        return self._characters > MOST_CHARACTERS or len(self._members) > MOST_MEMBERS
 
     def result(self, taken_at: datetime) -> Snapshot:
         """Return what was said."""

@@ -7,7 +7,7 @@ its batch: it comes back with its index, a code and a sentence. docs/telephony.m
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -85,12 +85,6 @@ class Parsed:
     indexes: list[int] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
-    def add(self, following: Parsed) -> None:
-        """Append what came of the items that follow in the same request."""
-        self.events += following.events
-        self.indexes += following.indexes
-        self.rejected += following.rejected
-
 
 class Refused(Exception):
     """This event cannot be taken."""
@@ -108,40 +102,45 @@ def parse_events(
     now: datetime | None = None,
     keep: timedelta = PAST,
     keeps_native: bool = False,
-    first: int = 0,
 ) -> Parsed:
-    """Turn decoded JSON into events; `keep` is how far back an event may lie.
-
-    `first` is the place of the first item in its request.
-    """
-    parsed = Parsed()
-    reader = _Reader(source, region, now or datetime.now(UTC), keep, keeps_native)
-    for index, item in enumerate(items, first):
-        try:
-            parsed.events.append(reader.event(item))
-            parsed.indexes.append(index)
-        except Refused as refused:
-            parsed.rejected.append(Rejected(index, refused.code, str(refused)))
-    return parsed
+    """Turn decoded JSON into events; `keep` is how far back an event may lie."""
+    reader = EventReader(source, region=region, now=now, keep=keep, keeps_native=keeps_native)
+    reader.read(items)
+    return reader.parsed
 
 
-class _Reader:
-    """Validates the events of one request."""
+class EventReader:
+    """Validates the events of one request, some at a time: parsed is what came of them so far."""
 
     def __init__(
         self,
         source: str,
-        region: str | None,
-        now: datetime,
-        keep: timedelta,
-        keeps_native: bool,
+        *,
+        region: str | None = None,
+        now: datetime | None = None,
+        keep: timedelta = PAST,
+        keeps_native: bool = False,
     ) -> None:
         self._source = source
         self._region = region
+        now = now or datetime.now(UTC)
         self._earliest, self._latest = now - keep, now + FUTURE
         self._keeps_native = keeps_native
+        self._seen = 0
+        self.parsed = Parsed()
 
-    def event(self, item: Any) -> CallEvent:
+    def read(self, items: Iterable[Any]) -> None:
+        """Take the next items."""
+        parsed = self.parsed
+        for index, item in enumerate(items, self._seen):
+            try:
+                parsed.events.append(self._event(item))
+                parsed.indexes.append(index)
+            except Refused as refused:
+                parsed.rejected.append(Rejected(index, refused.code, str(refused)))
+            self._seen = index + 1
+
+    def _event(self, item: Any) -> CallEvent:
         if not isinstance(item, dict):
             raise Refused("event.invalid", "an event is a JSON object")
         if not item.keys() <= FIELDS:
@@ -155,10 +154,8 @@ class _Reader:
             raise Refused("event.no_call", "call_key or leg_key is missing")
         if not queue and kind in NEEDS_QUEUE:
             raise Refused("event.no_queue", f"{kind} needs a queue")
-        given = item.get("attrs")
-        attrs = {} if given is None else self._attrs(given)
-        if attrs or kind in RECORDING_TYPES:
-            _require_recording(kind, attrs)
+        attrs = self._attrs(item.get("attrs"))
+        _require_recording(kind, attrs)
         return CallEvent(
             source=self._source,
             type=kind,
@@ -198,6 +195,8 @@ class _Reader:
         return occurred_at if occurred_at.tzinfo is UTC else occurred_at.astimezone(UTC)
 
     def _attrs(self, value: Any) -> dict[str, Any]:
+        if value is None:
+            return {}
         if not isinstance(value, dict):
             raise Refused("event.invalid", "attrs is not an object")
         if not value.keys() <= ATTRS.keys():
@@ -258,11 +257,10 @@ def _texts(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _storable(value: str, name: str, limit: int) -> str:
-    if value.isprintable() and len(value) <= limit:
-        return value
     if len(value) > limit:
         raise Refused("event.too_long", f"{name} has more than {limit} characters")
-    if "\0" in value or not _is_unicode(value):  # a new line is neither
+    # What can be printed can be stored; so can most of the rest, like a new line.
+    if not value.isprintable() and ("\0" in value or not _is_unicode(value)):
         raise Refused("event.invalid", f"{name} holds a character that cannot be stored")
     return value
 

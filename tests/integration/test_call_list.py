@@ -24,7 +24,7 @@ from tests.integration.ingest_tools import SETTINGS, Heard
 from tests.integration.test_rebuild import rebuilt
 
 LARGE = {"call_sessions", "queue_stints", "call_legs", "call_annotations"}
-CALLS = 2_000
+CALLS = 4_000
 HERS = [("main", "101"), ("two", "101"), ("main", "102")]
 NUMBER = "+380670000007"
 ASKED: dict[str, list[dict[str, Any]]] = {

@@ -71,7 +71,7 @@ export function callCards(calls, people) {
     });
     const handed = call.transfers.map((one, place) => [String(place), handedOn(call, place, people)]);
     keyed(part(node, 'transfers'), handed, {
-      key: ([place]) => place, make: makeTransfer, update: (item, [, said]) => text(item, said),
+      key: ([place]) => place, make: () => element('li', {}), update: (item, [, said]) => text(item, said),
     });
     text(part(node, 'outcome'), call.status === 'ended' ? outcome(call) : '');
   }
@@ -188,10 +188,6 @@ function timer(call) {
 function row(node, name, value) {
   part(node, `${name}-row`).hidden = !value;
   text(part(node, name), value ?? '');
-}
-
-function makeTransfer() {
-  return element('li', {});
 }
 
 function makeWork() {
