@@ -2,8 +2,8 @@
 
 BIN := .venv/bin
 READY := .venv/.ready-$(notdir $(PYTHON))
-# Twice as many as there are cores: tests wait, too, for leases, sweeps and goodbyes.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); n=$$((n * 2)); [ $$n -gt 8 ] && echo 8 || echo $$n)
+# Half as many again as there are cores: tests wait, too, for leases, sweeps and goodbyes.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); n=$$((n + n / 2)); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
 # Some hundred processes that the tests start would each compile everything again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -200,30 +200,27 @@ async def test_a_hello_that_would_wait_too_long_is_given_an_appointment(
     gate = Gate(monkeypatch)
     node = await empty_desk.start_node(hellos_at_once=1, hello_wait_s=0.01, hello_s=0.5)
     hello = {"type": "hello", "id": 1, "token": empty_desk.token(OKSANA)}
-    async with (
-        raw(node.socket_url) as served,
-        raw(node.socket_url) as waits,
-        raw(node.socket_url) as late,
-    ):
+    async with raw(node.socket_url) as served, raw(node.socket_url) as waits:
         await served.say(hello)
         await eventually(node.node.bounds.hellos._slots.locked)
         await waits.say(hello)
         await eventually(lambda: node.node.bounds.hellos.waiting == 1)
-        loop = asyncio.get_running_loop()
-        opened_at = loop.time()
-        while loop.time() < opened_at + 0.7:
-            answer = await late.ask(hello)
-            assert answer["error"]["code"] == "overloaded"
-            assert 0 < answer["error"]["retry_after"] < 5
-            await asyncio.sleep(0.2)
+        async with raw(node.socket_url) as late:  # its time for hello begins here
+            loop = asyncio.get_running_loop()
+            opened_at = loop.time()
+            while loop.time() < opened_at + 0.7:
+                answer = await late.ask(hello)
+                assert answer["error"]["code"] == "overloaded"
+                assert 0 < answer["error"]["retry_after"] < 5
+                await asyncio.sleep(0.2)
 
-        gate.open.set()
+            gate.open.set()
 
-        assert "ok" in await served.hear()
-        assert "ok" in await waits.hear()
-        await eventually(lambda: node.node.bounds.hellos.waiting == 0)
-        assert "ok" in await late.ask(hello)
-        assert node.node.refusals["overloaded"] >= 3
+            assert "ok" in await served.hear()
+            assert "ok" in await waits.hear()
+            await eventually(lambda: node.node.bounds.hellos.waiting == 0)
+            assert "ok" in await late.ask(hello)
+            assert node.node.refusals["overloaded"] >= 3
 
 
 async def test_who_is_told_to_come_back_and_does_not_is_closed(
