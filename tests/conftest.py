@@ -9,14 +9,14 @@ import structlog
 import uvloop
 
 pytest_plugins = [
-    "tests.kept_routes",
-    "tests.scratch",
-    "tests.embedded",
-    "tests.servers",
-    "tests.cluster",
-    "tests.desk",
-    "tests.queues",
-    "tests.dev",
+    "tests.support.kept_routes",
+    "tests.support.scratch",
+    "tests.support.embedded",
+    "tests.support.servers",
+    "tests.support.cluster",
+    "tests.support.desk",
+    "tests.support.queues",
+    "tests.support.dev",
 ]
 
 # Structlog's default draws tracebacks with all local values: seconds in which the event loop, and

@@ -28,7 +28,7 @@ GARBAGE = (50_000, 20, 1_000)
 """Python's cyclic garbage collector looks at what is young after 50,000 more objects than were
 freed, and hardly ever at everything. A look at everything stops a worker with 10,000 sessions for
 0.7 s; by default there is one whenever a quarter more has come, so all through a storm: it took
-35 s instead of 14. Sessions that end leave no circles (tests/acceptance/test_leaks.py)."""
+35 s instead of 14. Sessions that end leave no circles (tests/acceptance/sockets/test_leaks.py)."""
 
 
 def main(parent: int, fds: list[int], pulse: int | None = None) -> None:

@@ -13,8 +13,8 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.window import DevGateway, Open
-from tests.calls import signed
-from tests.desk import DIRECTOR
+from tests.support.calls import signed
+from tests.support.desk import DIRECTOR
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

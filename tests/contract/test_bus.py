@@ -22,8 +22,8 @@ from gateway.bus import (
     announce,
 )
 from gateway.protocol import TypingStarted
-from tests.cluster import Cluster
-from tests.desk import eventually
+from tests.support.cluster import Cluster
+from tests.support.desk import eventually
 
 
 @dataclass

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 
 from gateway.bus import ClusterBus
 from gateway.bus.slots import Slots
-from tests.cluster import Cluster
 from tests.contract.test_bus import Ear, cluster_ear, message
-from tests.desk import eventually
+from tests.support.cluster import Cluster
+from tests.support.desk import eventually
 
 TOPICS = [f"conversation:{number}" for number in range(60)]
 """Enough of them for each shard to have some."""

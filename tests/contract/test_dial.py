@@ -10,7 +10,7 @@ import uvloop
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.bus import Dial
-from tests.cluster import Cluster
+from tests.support.cluster import Cluster
 
 
 @pytest.mark.parametrize("many", [False, True], ids=["server", "cluster"])

@@ -43,7 +43,7 @@ from gateway.files import (
 from gateway.files.local import PATH
 from gateway.files.s3 import S3Storage
 
-pytest_plugins = ["tests.buckets"]
+pytest_plugins = ["tests.support.buckets"]
 
 SECRET = "a secret of thirty-two bytes or so"
 DATA = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40

@@ -10,8 +10,8 @@ from redis.crc import key_slot
 
 from gateway.bus import Dial
 from presence import PresenceSettings, RedisPresence
-from tests.cluster import Cluster
 from tests.contract.presence_nodes import FAST, Heard, abandon, eventually
+from tests.support.cluster import Cluster
 
 PREFIX = PresenceSettings().key_prefix
 PEOPLE = range(1, 201)

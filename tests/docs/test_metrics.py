@@ -6,8 +6,8 @@ import re
 
 from gateway.ops import reference
 from gateway.ops.figures import FIGURES
-from tests.desk import OKSANA, Desk
 from tests.docs.pages import OPERATIONS
+from tests.support.desk import OKSANA, Desk
 
 
 def test_the_table_of_metrics_is_current() -> None:

@@ -18,9 +18,9 @@ from typer.core import TyperGroup
 
 from gateway.cli import app
 from gateway.protocol import codec
-from tests.desk import PBX_SECRET, SECRET, Desk, eventually
 from tests.docs.pages import OPERATIONS, PAGES, README, ROOT, blocks, commands
-from tests.raw import raw
+from tests.support.desk import PBX_SECRET, SECRET, Desk, eventually
+from tests.support.raw import raw
 
 DEV = "127.0.0.1:8080"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -11,8 +11,8 @@ from gateway.cli import reference
 from gateway.errors import catalogue
 from gateway.protocol.close_codes import CATALOGUE
 from gateway.settings import Settings
-from tests.desk import Desk
 from tests.docs.pages import OPERATIONS, PAGES, README, ROOT, commands
+from tests.support.desk import Desk
 
 VARIABLES = {reference.variable(name) for name in Settings.model_fields}
 OF_TESTS = {"GATEWAY_TEST_DATABASE_URL", "GATEWAY_TEST_REDIS_URL"}

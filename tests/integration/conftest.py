@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.db import Conn, Pool, connect, open_pool
-from tests.integration.ingest_tools import Heard
-from tests.integration.office import Office
+from tests.support.ingest_tools import Heard
+from tests.support.office import Office
 
 
 @pytest.fixture

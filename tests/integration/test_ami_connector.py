@@ -17,10 +17,10 @@ from ingest import Address, AmiLink, CallEvent, Connection, Connectors, Pipeline
 from ingest.connectors.link import Lost
 from ingest.connectors.snapshot import Snapshot
 from ingest.normalise import asterisk_snapshot
-from tests.desk import eventually
 from tests.fakes.asterisk import SECRET, USER, FakeAsterisk, Tape
-from tests.integration.ingest_tools import SETTINGS, Heard, held_back, odd, stored_calls
-from tests.tls import Authority
+from tests.support.desk import eventually
+from tests.support.ingest_tools import SETTINGS, Heard, held_back, odd, stored_calls
+from tests.support.tls import Authority
 
 IMPATIENT = Timing(
     connect_s=5.0, quiet_s=5.0, answer_s=5.0, back_off_s=0.01, back_off_max_s=0.05, refused_s=0.05,

@@ -19,9 +19,9 @@ from gateway.telephony.queries.call_places import Sought
 from ingest import Pipeline, parse_events
 from loadtests.made_calls import Made, Maker
 from loadtests.queries import callstats
-from tests.explaining import Explaining
-from tests.integration.ingest_tools import SETTINGS, Heard
 from tests.integration.test_rebuild import rebuilt
+from tests.support.ingest_tools import SETTINGS, Heard
+from tests.support.query_plans import Explaining
 
 LARGE = {"call_sessions", "queue_stints", "call_legs", "call_annotations"}
 CALLS = 4_000

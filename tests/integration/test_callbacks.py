@@ -15,7 +15,7 @@ from gateway.context import Services
 from gateway.errors import DatabaseUnavailable
 from gateway.telephony import callbacks, missed
 from gateway.telephony.queries import callbacks as items
-from tests.integration.office import IVAN, MINUTE_MS, NOBODYS, OLENA, SWITCHBOARD, Office
+from tests.support.office import IVAN, MINUTE_MS, NOBODYS, OLENA, SWITCHBOARD, Office
 
 
 async def test_all_missed_calls_of_a_customer_are_one_item(office: Office) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from gateway import db
 from gateway.telephony.queries import missed as queries
-from tests.desk import eventually
-from tests.integration.office import IVAN, NOBODYS, OLENA, SWITCHBOARD, Office
+from tests.support.desk import eventually
+from tests.support.office import IVAN, NOBODYS, OLENA, SWITCHBOARD, Office
 
 
 async def test_nodes_that_settle_at_once_make_one_item(database: str, office: Office) -> None:

@@ -11,7 +11,7 @@ from gateway.db import Conn
 from gateway.protocol.callbacks import MissedCallList
 from gateway.telephony.queries import lookup, missed, reached
 from gateway.telephony.queries.reached import Reach
-from tests.explaining import Explaining
+from tests.support.query_plans import Explaining
 
 NUMBERS = [f"+38067{place:07d}" for place in range(0, 2_000, 100)]
 WATCHED = ("call_sessions", "missed_calls", "clients", "client_contacts")

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from gateway.protocol import MessageCreated, UnreadChanged, UnreadGet
-from tests.desk import IRYNA, OKSANA, PETRO, Desk
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
 
 SEND = "SELECT seq, change FROM realtime.send_message($1, $2, $3, $4)"
 KEY = uuid.UUID("6f1c6f1c-6f1c-4f1c-8f1c-6f1c6f1c6f1c")

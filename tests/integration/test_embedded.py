@@ -18,7 +18,7 @@ from gateway.embedded import (
     start_postgres,
     start_valkey,
 )
-from tests.embedded import ask
+from tests.support.embedded import ask
 
 
 async def test_both_start_and_answer(home: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.embedded import launcher, process, start_postgres, start_valkey, state
 from gateway.embedded.process import Identity
-from tests.embedded import HOLD_BOTH, ROOT, ask, eventually, gone, holder
+from tests.support.embedded import HOLD_BOTH, ROOT, ask, eventually, gone, holder
 
 
 @pytest.mark.parametrize("thread", ["main", "other"])

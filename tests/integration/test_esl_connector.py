@@ -8,10 +8,10 @@ import pytest
 
 from gateway.db import Pool
 from ingest import Address, Connection, EslLink, FreeswitchNormaliser, Timing
-from tests.desk import eventually
 from tests.fakes.freeswitch import PASSWORD, Core, FakeFreeswitch, event
-from tests.integration.ingest_tools import Heard, count, stored_calls
 from tests.integration.test_ami_connector import IMPATIENT, ended, gaps, listening, statuses
+from tests.support.desk import eventually
+from tests.support.ingest_tools import Heard, count, stored_calls
 
 CALLER, ALICE, BOB = "aaaa-1", "bbbb-2", "cccc-3"
 

@@ -8,11 +8,11 @@ import pytest
 
 from gateway.db import Pool
 from ingest.state import CallState
-from tests.desk import eventually
 from tests.fakes.freeswitch import Core, FakeFreeswitch
-from tests.integration.ingest_tools import Heard, count
 from tests.integration.test_ami_connector import ended, listening
 from tests.integration.test_esl_connector import connection
+from tests.support.desk import eventually
+from tests.support.ingest_tools import Heard, count
 
 CALLER, ALICE, BOB, CONSULT = "aaaa-1", "bbbb-2", "cccc-3", "dddd-4"
 

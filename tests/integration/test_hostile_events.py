@@ -9,7 +9,7 @@ from gateway.db import Pool
 from ingest import CallEvent, Pipeline
 from ingest.connectors.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskNormaliser
-from tests.integration.ingest_tools import SETTINGS, Heard, count, odd
+from tests.support.ingest_tools import SETTINGS, Heard, count, odd
 
 LONG = "".join(f"{number:x}" for number in range(4_000))
 """Too long for an index, and not to be compressed."""

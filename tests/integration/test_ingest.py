@@ -18,7 +18,8 @@ from ingest import (
     load_calls,
     shift,
 )
-from tests.integration.ingest_tools import (
+from tests.support.call_truth import calls_of, events_of_recording
+from tests.support.ingest_tools import (
     SETTINGS,
     SOME,
     Heard,
@@ -27,7 +28,6 @@ from tests.integration.ingest_tools import (
     held_back,
     stored_calls,
 )
-from tests.unit.call_truth import calls_of, events_of_recording
 
 
 @pytest.mark.parametrize("name", SOME)

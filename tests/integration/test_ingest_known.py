@@ -12,15 +12,9 @@ from gateway.db import Conn, Pool
 from ingest import CallEvent, Pipeline
 from ingest.queries import aliases
 from ingest.queries import events as queries
-from tests.explaining import Explaining
-from tests.integration.ingest_tools import (
-    SETTINGS,
-    SOME,
-    Heard,
-    anonymous,
-    stored_calls,
-)
-from tests.unit.call_truth import calls_of, events_of_recording
+from tests.support.call_truth import calls_of, events_of_recording
+from tests.support.ingest_tools import SETTINGS, SOME, Heard, anonymous, stored_calls
+from tests.support.query_plans import Explaining
 
 
 async def submit_in_pieces(pipeline: Pipeline, events: list[CallEvent], size: int) -> None:

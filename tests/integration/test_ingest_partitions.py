@@ -14,15 +14,8 @@ from ingest import (
     shift,
 )
 from ingest.queries import partitions as partition_queries
-from tests.integration.ingest_tools import (
-    SETTINGS,
-    SOME,
-    Heard,
-    count,
-    odd,
-    stored_calls,
-)
-from tests.unit.call_truth import events_of_recording
+from tests.support.call_truth import events_of_recording
+from tests.support.ingest_tools import SETTINGS, SOME, Heard, count, odd, stored_calls
 
 
 async def test_events_of_an_odd_time_move_to_their_month(pool: Pool, heard: Heard) -> None:

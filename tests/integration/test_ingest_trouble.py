@@ -24,7 +24,8 @@ from ingest import (
 from ingest import pipeline as pipelines
 from ingest.pauses import MOST_EVENTS
 from ingest.queries import pauses as agent_queries
-from tests.integration.ingest_tools import (
+from tests.support.call_truth import calls_of, events_of_recording
+from tests.support.ingest_tools import (
     SETTINGS,
     SOME,
     WAIT_S,
@@ -35,7 +36,6 @@ from tests.integration.ingest_tools import (
     odd,
     stored_calls,
 )
-from tests.unit.call_truth import calls_of, events_of_recording
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from gateway.chat.queries import overview
 from gateway.chat.views import Asked
 from gateway.db import Conn
 from gateway.db.pool import configure
-from tests.desk import IRYNA, OKSANA, PETRO, Desk
-from tests.explaining import Explaining
-from tests.raw import raw
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
+from tests.support.query_plans import Explaining
+from tests.support.raw import raw
 
 STRANGER = 4_040_404
 """In conversations, but no longer in the CRM."""

@@ -25,8 +25,8 @@ from ingest import (
 )
 from ingest.connectors.ami_messages import AmiMessage
 from ingest.native import LONGEST_BYTES, printed
-from tests.calls import ANSWERED
-from tests.integration.ingest_tools import SETTINGS, Heard, count, odd
+from tests.support.calls import ANSWERED
+from tests.support.ingest_tools import SETTINGS, Heard, count, odd
 
 KEEPING = replace(SETTINGS, payload_days=7)
 TELEPHONY = Path(__file__).parents[2] / "docs" / "telephony.md"

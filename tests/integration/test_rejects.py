@@ -10,7 +10,7 @@ import pytest
 from gateway.db import Pool, connect
 from ingest import Pipeline, Refusal, Unavailable, partitions
 from ingest.rejects import MOST_KEPT
-from tests.integration.ingest_tools import SETTINGS, Heard, count
+from tests.support.ingest_tools import SETTINGS, Heard, count
 
 
 async def test_of_a_flood_the_first_are_kept_and_all_are_counted(pool: Pool, heard: Heard) -> None:

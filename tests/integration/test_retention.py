@@ -9,7 +9,7 @@ import pytest
 
 from gateway.chat import retention
 from gateway.protocol import MessageCreated, MessageHistory, UnreadGet
-from tests.desk import OKSANA, PETRO, Desk, eventually
+from tests.support.desk import OKSANA, PETRO, Desk, eventually
 
 DAYS = 30
 

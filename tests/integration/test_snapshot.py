@@ -8,8 +8,8 @@ import pytest
 
 from gateway.chat.queries import changes
 from gateway.db import Conn
-from tests.desk import OKSANA, PETRO, Desk
-from tests.raw import raw
+from tests.support.desk import OKSANA, PETRO, Desk
+from tests.support.raw import raw
 
 SEEN = 1  # the change that each of these conversations' resume position is at
 

@@ -12,8 +12,8 @@ import pytest
 from gateway.db import Pool
 from ingest import CallEvent, CallState, Pipeline, fold, parse_events
 from ingest.unheard import end_unheard
-from tests.desk import eventually
-from tests.integration.ingest_tools import SETTINGS, Heard, count, stored_calls
+from tests.support.desk import eventually
+from tests.support.ingest_tools import SETTINGS, Heard, count, stored_calls
 
 NOW = datetime.now(UTC)
 BEGAN = NOW - timedelta(hours=13)

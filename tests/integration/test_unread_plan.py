@@ -13,7 +13,7 @@ import pytest
 
 from gateway.chat.queries import receipts
 from gateway.db import Conn
-from tests.explaining import Explaining
+from tests.support.query_plans import Explaining
 
 CONVERSATIONS, MEMBERS, MESSAGES = 20, 200, 600
 STRANGER = 999_999

@@ -14,7 +14,7 @@ from gateway.telephony.queries import calls, queues, stats_queues
 from gateway.telephony.queries.stats import Asked
 from loadtests.made_calls import QUEUES, Maker
 from loadtests.queries import callstats
-from tests.explaining import Explaining
+from tests.support.query_plans import Explaining
 
 LARGE = {"call_sessions", "queue_stints", "call_legs"}
 

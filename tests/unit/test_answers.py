@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 
 from gateway.errors import Overloaded
 from gateway.telephony.answers import AT_ONCE, MOST_WAITING, Answers, late_days
-from tests.desk import eventually
+from tests.support.desk import eventually
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 UNTIL = SINCE + timedelta(days=1)

@@ -16,7 +16,7 @@ from ingest.events import CallEvent, shift
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.numbers import e164
 from ingest.replay import events_of, read_events
-from tests.unit.call_truth import RECORDINGS, events_of_recording, names
+from tests.support.call_truth import RECORDINGS, events_of_recording, names
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 L01 = "l01_answered_caller_hangs_up"

@@ -7,8 +7,8 @@ import random
 import orjson
 import pytest
 
-from tests.unit.cacofonisk import FOLDER, Judged, Scenario, differences, scenarios
-from tests.unit.call_truth import calls_of
+from tests.support.cacofonisk import FOLDER, Judged, Scenario, differences, scenarios
+from tests.support.call_truth import calls_of
 
 SCENARIOS = scenarios()
 SHUFFLES = 200

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from ingest.events import CallEvent
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.state import CallState
-from tests.unit.call_truth import calls_of
-from tests.unit.unseen import NUMBER, leg, seconds, talked
+from tests.support.call_truth import calls_of
+from tests.support.unseen import NUMBER, leg, seconds, talked
 
 T0 = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 CALLER, A, B = "caller", "agent-a", "agent-b"

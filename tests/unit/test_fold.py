@@ -17,7 +17,7 @@ from ingest.intervals import paired, total_ms
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.state import CallChange, CallState
 from ingest.told import Told
-from tests.unit.call_truth import (
+from tests.support.call_truth import (
     CALL_ID,
     RECORDINGS,
     SHARED,

@@ -1,7 +1,7 @@
 """Anything at all on the socket: the product's protocol class against random and hostile bytes.
 
 Without a network (tests/conformance/frames.py), so that thousands of streams take seconds; the
-same class on real sockets is in tests/acceptance/test_socket_endings.py.
+same class on real sockets is in tests/acceptance/sockets/test_socket_endings.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.conformance.frames import (
     frame,
     head,
 )
-from tests.desk import eventually
+from tests.support.desk import eventually
 
 MAX = 4_096
 """Largest message of these tests."""

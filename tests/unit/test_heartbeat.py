@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.sockets.heartbeat import Wheel
-from tests.desk import eventually
+from tests.support.desk import eventually
 
 
 class Alarm:

@@ -10,7 +10,7 @@ import pytest
 
 from ingest.fold import fold, group
 from ingest.normalise.webhook import parse_events
-from tests.unit.call_truth import CALL_ID
+from tests.support.call_truth import CALL_ID
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from gateway.chat.rosters import Roster, Rosters
 from gateway.ops.tasks import Tasks
 from gateway.protocol.codec import encode
 from gateway.sockets.kept import Kept
-from tests.desk import eventually
+from tests.support.desk import eventually
 
 KEPT_S = 0.05
 

@@ -13,7 +13,7 @@ from gateway.limits import Pressure
 from gateway.limits.pressure import CALM_S, SHED_AT
 from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
-from tests.desk import eventually
+from tests.support.desk import eventually
 
 
 class Clock:

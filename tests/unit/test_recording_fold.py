@@ -16,7 +16,7 @@ from ingest.fold import fold
 from ingest.normalise.webhook import parse_events
 from ingest.recordings import is_place
 from ingest.state import RecordingState
-from tests.unit.call_truth import CALL_ID, calls_of, events_of_recording
+from tests.support.call_truth import CALL_ID, calls_of, events_of_recording
 from tests.unit.test_fold import T0, answered, event, folded
 from tests.unit.test_ingest_webhook import NOW, item
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gateway.bus import Announcement
 from gateway.sockets.streams import Streams
-from tests.desk import eventually
+from tests.support.desk import eventually
 
 
 class World:

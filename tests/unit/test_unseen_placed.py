@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.unseen import CALLER, NUMBER, A, C, Pbx, leg, talked
+from tests.support.unseen import CALLER, NUMBER, A, C, Pbx, leg, talked
 
 
 @pytest.mark.parametrize("status", ["BUSY", "NOANSWER", "ANSWER"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ingest.connectors.snapshot import lost
-from tests.unit.call_truth import calls_of
-from tests.unit.unseen import CALLER, A, B, Pbx, leg, seconds, talked
+from tests.support.call_truth import calls_of
+from tests.support.unseen import CALLER, A, B, Pbx, leg, seconds, talked
 
 
 def give_up(pbx: Pbx, channel: str = CALLER) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.unseen import CALLER, NUMBER, A, B, C, Pbx, leg, seconds, talked
+from tests.support.unseen import CALLER, NUMBER, A, B, C, Pbx, leg, seconds, talked
 
 
 def test_a_redirect_that_the_queue_does_not_notice_ends_the_agents_talk() -> None:

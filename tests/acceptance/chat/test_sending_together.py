@@ -1,0 +1,132 @@
+"""What many people send at the same time shares a statement, and nobody's trouble is another's."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from gateway.client import Connection
+from gateway.protocol import ConversationCreate, Message, MessageSend
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
+
+MANY = 12
+
+
+@asynccontextmanager
+async def holding(desk: Desk, statement: str, *arguments: object) -> AsyncIterator[None]:
+    """Keep what this statement locks until the end of the block."""
+    conn = await asyncpg.connect(desk.database)
+    try:
+        async with conn.transaction():
+            await conn.execute(statement, *arguments)
+            yield
+    finally:
+        await conn.close()
+
+
+async def waiting(desk: Desk, count: int) -> None:
+    """Return when so many statements of the gateway wait for a lock."""
+
+    async def they_wait() -> bool:
+        [row] = await desk.sql(
+            "SELECT count(*) AS n FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return bool(row["n"] >= count)
+
+    await eventually(they_wait)
+
+
+async def groups(oksana: Connection, count: int) -> list[int]:
+    made = [
+        await oksana.request(ConversationCreate(title=f"Group {n}", employee_ids=[PETRO]))
+        for n in range(count)
+    ]
+    return [one.conversation.id for one in made]
+
+
+async def test_what_is_sent_at_once_is_stored_together(desk: Desk) -> None:
+    """While two statements are out, others' messages gather and share the next ones; each sender
+    gets their own answer, and a refusal in between is nobody else's.
+    """
+    sender = await desk.client(OKSANA)
+    ids = await groups(sender, MANY)
+    clients = [await desk.client(OKSANA) for _ in ids]
+    key = uuid.uuid4()
+    first = await sender.send(ids[0], "sent before", client_key=key)
+
+    async with holding(desk, "LOCK TABLE realtime.messages IN SHARE MODE"):
+        early = [asyncio.create_task(clients[n].send(ids[n], f"early {n}")) for n in (1, 2)]
+        await waiting(desk, 2)
+        late = [asyncio.create_task(clients[n].send(ids[n], f"late {n}")) for n in range(3, MANY)]
+        again = asyncio.create_task(clients[0].send(ids[0], "sent before", client_key=key))
+        stranger = await desk.client(IRYNA)
+        wrong = asyncio.create_task(refused(stranger.send(ids[1], "let me in")))
+        nowhere = asyncio.create_task(
+            refused(
+                sender.request(
+                    MessageSend(
+                        conversation_id=ids[0],
+                        client_key=uuid.uuid4(),
+                        text="an answer",
+                        reply_to_seq=99,
+                    )
+                )
+            )
+        )
+        await eventually(lambda: desk.nodes[0].node.services.sends.waiting >= MANY - 3)
+
+    stored: list[Message] = await asyncio.gather(*early, *late)
+    assert [(one.conversation_id, one.text) for one in stored] == [
+        (ids[n], f"{'early' if n < 3 else 'late'} {n}") for n in range(1, MANY)
+    ]
+    assert await again == first
+    assert await wrong == "conversation.not_found"
+    assert await nowhere == "message.not_found"
+    [row] = await desk.sql(
+        "SELECT count(DISTINCT xmin::text) AS n FROM realtime.messages WHERE body LIKE 'late%'"
+    )
+    assert row["n"] == 1
+
+
+async def test_who_holds_one_conversation_delays_no_other(desk: Desk) -> None:
+    """A transaction that keeps one conversation's row makes its own senders wait, however many:
+    they share one connection, and everybody else is served at once.
+    """
+    oksana = await desk.client(OKSANA)
+    held, free = await groups(oksana, 2)
+    senders = [await desk.client(PETRO) for _ in range(8)]
+
+    async with holding(desk, "SELECT FROM realtime.conversations WHERE id = $1 FOR UPDATE", held):
+        delayed = [asyncio.create_task(one.send(held, "when it is free")) for one in senders]
+        await waiting(desk, 1)
+        for n in range(3):
+            assert (await oksana.send(free, f"at once {n}")).seq == n + 1
+        assert not any(task.done() for task in delayed)
+
+    assert sorted([(await task).seq for task in delayed]) == list(range(1, 9))
+
+
+async def test_who_is_removed_while_waiting_takes_no_number(desk: Desk) -> None:
+    """A send that waits for the row, and whose sender is out by then, is refused; the next number
+    is the next person's.
+    """
+    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
+    [group] = await groups(oksana, 1)
+
+    async with holding(
+        desk,
+        "WITH held AS (SELECT id FROM realtime.conversations WHERE id = $1 FOR UPDATE)"
+        " UPDATE realtime.conversation_participants SET left_seq = 0"
+        " WHERE conversation_id = (SELECT id FROM held) AND employee_id = 2",
+        group,
+    ):
+        too_late = asyncio.create_task(refused(petro.send(group, "still here?")))
+        await waiting(desk, 1)
+
+    assert await too_late == "conversation.not_found"
+    assert (await oksana.send(group, "next")).seq == 1

@@ -1,0 +1,116 @@
+"""The command line as it answers to mistakes, and what it takes from the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import Invalid
+from gateway.protocol import codec
+from tests.support.dev import DevGateway, in_thread, run_dev
+
+
+def gateway(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end, with no settings but these."""
+    clean = {name: value for name, value in os.environ.items() if "GATEWAY_" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *words],
+        env={**clean, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """Give a port on which somebody else listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+async def test_a_port_in_use_is_named_with_a_way_out(taken: int, tmp_path: Path) -> None:
+    """`gateway dev` takes GATEWAY_PORT, and says what to type when that one is taken."""
+    said = await in_thread(
+        lambda: gateway("dev", GATEWAY_PORT=str(taken), XDG_STATE_HOME=str(tmp_path))
+    )
+
+    assert said.returncode == 1
+    assert f"127.0.0.1:{taken}: it is in use; try: make dev ARGS=" in said.stderr
+    (other,) = re.findall(r'make dev ARGS="--port (\d+)"', said.stderr)
+    assert int(other) != taken
+    assert f"(or gateway dev --port {other})" in said.stderr
+
+
+async def test_dev_takes_its_workers_from_the_environment() -> None:
+    """GATEWAY_WORKERS is heeded; without it there are two."""
+    with run_dev(GATEWAY_WORKERS="1") as dev:
+        assert len(dev.worker_urls) == 1
+
+
+def test_dev_says_nothing_before_its_welcome(dev_gateway: DevGateway) -> None:
+    """The first thing that a newcomer reads is where the gateway is."""
+    said = (dev_gateway.state_home / "output").read_text(encoding="utf-8")
+
+    assert said.lstrip().startswith("The gateway is ready after")
+
+
+async def test_a_second_dev_is_told_how_to_have_a_state_of_its_own(dev_gateway: DevGateway) -> None:
+    """One state directory has one owner; the refusal names the setting."""
+    said = await in_thread(lambda: gateway("dev", XDG_STATE_HOME=str(dev_gateway.state_home)))
+
+    assert said.returncode == 1
+    assert "GATEWAY_STATE_DIR" in said.stderr
+
+
+async def test_a_check_looks_at_the_dev_that_runs(dev_gateway: DevGateway) -> None:
+    """`migrate --check` needs no settings beside a `gateway dev`, and says where it looked."""
+    state = str(dev_gateway.state_home)
+
+    checked = await in_thread(lambda: gateway("migrate", "--check", XDG_STATE_HOME=state))
+
+    assert (checked.returncode, checked.stdout) == (0, "Up to date.\n")
+    assert "gateway dev" in checked.stderr
+
+
+async def test_migrations_are_applied_only_where_they_are_meant(dev_gateway: DevGateway) -> None:
+    """Without GATEWAY_DATABASE_URL, `migrate` does not take another database for it."""
+    state = str(dev_gateway.state_home)
+
+    refused = await in_thread(lambda: gateway("migrate", XDG_STATE_HOME=state))
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "Set GATEWAY_DATABASE_URL.\n"
+
+
+def test_a_check_without_anything_to_check_says_what_to_do(tmp_path: Path) -> None:
+    """Neither a setting nor a `gateway dev`: both are named."""
+    said = gateway("migrate", "--check", XDG_STATE_HOME=str(tmp_path))
+
+    assert said.returncode == 2
+    assert said.stderr == "Set GATEWAY_DATABASE_URL, or start `gateway dev`.\n"
+
+
+def test_the_manual_says_where_dev_keeps_its_state() -> None:
+    """Whoever wants to begin anew finds the place in `gateway dev --help`."""
+    said = gateway("dev", "--help").stdout
+
+    assert "GATEWAY_STATE_DIR" in said
+    assert "crm-gateway" in said
+
+
+def test_an_unknown_field_is_refused_in_words_of_the_wire() -> None:
+    """A client's author reads neither of keywords nor of arguments, and which field it is."""
+    with pytest.raises(Invalid) as refused:
+        codec.command("conversation.open", {"employee_id": 2, "employe": 3})
+
+    assert refused.value.detail == "There is no such field."
+    assert refused.value.path == "employe"

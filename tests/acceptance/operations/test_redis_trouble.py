@@ -1,0 +1,86 @@
+"""Redis stalls, or falls silent: nobody waits for it, and no worker stays deaf."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+
+import pytest
+
+from gateway.bus import hearing, server
+from gateway.client import Connection
+from gateway.protocol import MessageCreated
+from tests.support.desk import OKSANA, PETRO, Desk, eventually
+from tests.support.detours import to_redis
+
+SENDS = 60
+
+
+async def acks_ms(who: Connection, room: int) -> list[float]:
+    """Send one message after the other; return how long each acknowledgement took."""
+    loop, took = asyncio.get_running_loop(), []
+    for number in range(SENDS):
+        began = loop.time()
+        await who.send(room, f"{number}")
+        took.append((loop.time() - began) * 1_000)
+    return took
+
+
+def p99(took: list[float]) -> float:
+    return statistics.quantiles(took, n=100)[98]
+
+
+async def test_a_stalled_redis_delays_no_acknowledgement(empty_desk: Desk) -> None:
+    """After its COMMIT a command waits for nobody: p99 is what it was."""
+    async with to_redis(empty_desk.redis_url) as (proxy, url):
+        await empty_desk.start_node(redis_url=url)
+        oksana, petro = await empty_desk.client(OKSANA), await empty_desk.client(PETRO)
+        room = (await oksana.open(PETRO)).conversation.id
+        well = await acks_ms(oksana, room)
+
+        proxy.set("stall")
+        stalled = await acks_ms(oksana, room)
+        proxy.set("open")
+
+        print(f"p99 of an acknowledgement: {p99(well):.1f} ms; stalled: {p99(stalled):.1f} ms")  # noqa: T201
+        assert p99(stalled) < max(100.0, 3 * p99(well))
+        assert statistics.median(stalled) < max(20.0, 2 * statistics.median(well))
+        heard = [(await petro.next(MessageCreated)).message.seq for _ in range(2 * SENDS)]
+        assert heard == list(range(1, 2 * SENDS + 1))
+
+
+async def test_a_half_open_link_is_noticed_and_replaced(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker says that it is deaf, hangs up by itself, and hears again when it can."""
+    assert hearing.PROBE_S * hearing.PROBES_MISSED <= 6.0
+    monkeypatch.setattr(hearing, "PROBE_S", 0.3)
+    monkeypatch.setattr(server, "PROBE_S", 0.3)
+    monkeypatch.setattr(hearing, "LOOK_S", 0.1)
+    monkeypatch.setattr(hearing, "LONGEST_WAIT_S", 0.2)
+    async with to_redis(empty_desk.redis_url) as (proxy, url):
+        await empty_desk.start_node(redis_url=url)
+        await empty_desk.start_node()
+        http = empty_desk.http()
+        oksana = await empty_desk.client(OKSANA, node=1)
+        petro = await empty_desk.client(PETRO)
+        room = (await oksana.open(PETRO)).conversation.id
+
+        async def bus_is(said: str) -> bool:
+            answer = await http.get("/readyz")
+            assert (answer.status_code == 200) == (answer.json()["checks"]["bus"] == "ok")
+            return bool(answer.json()["checks"]["bus"] == said)
+
+        await eventually(lambda: bus_is("ok"))  # on a busy machine probes may be late, too
+        proxy.set("blackhole")
+        await eventually(lambda: bus_is("deaf"))
+        await oksana.send(room, "told by the sweep")
+        assert (await petro.next(MessageCreated)).message.text == "told by the sweep"
+        proxy.set("open")
+
+        await eventually(lambda: bus_is("ok"))
+        assert empty_desk.nodes[0].node.bus.reconnects >= 1  # type: ignore[attr-defined]
+        received = empty_desk.nodes[0].node.bus.received  # type: ignore[attr-defined]
+        await oksana.send(room, "told by the bus")
+        assert (await petro.next(MessageCreated)).message.text == "told by the bus"
+        await eventually(lambda: empty_desk.nodes[0].node.bus.received > received)  # type: ignore[attr-defined]

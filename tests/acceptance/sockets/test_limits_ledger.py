@@ -1,0 +1,143 @@
+"""What nodes add up in Redis: what users did on all of them, and their connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.limits import Allowance, Connections, Ledger, ledger
+from gateway.limits.ledger import PREFIX
+from tests.support.desk import eventually
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> Any:
+    """Give a client of a Redis in which there is nothing."""
+    client: Redis = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+def ledger_of(
+    redis: Redis, node: str, *, most: int = 3
+) -> tuple[Ledger, Allowance, Connections, list[tuple[int, int]]]:
+    allowance, connections = Allowance(10.0, 5), Connections(most)
+    excess: list[tuple[int, int]] = []
+    made = Ledger(
+        redis,
+        node=node,
+        allowances={"write": allowance},
+        connections=connections,
+        excess=lambda user_id, count: excess.append((user_id, count)),
+    )
+    return made, allowance, connections, excess
+
+
+async def test_what_two_nodes_granted_is_added_up(redis: Redis) -> None:
+    """Both are told for how long there is nothing; the account expires by itself."""
+    left, left_grants, *_ = ledger_of(redis, "left")
+    right, right_grants, *_ = ledger_of(redis, "right")
+    now = asyncio.get_running_loop().time()
+    for _ in range(5):
+        assert left_grants.take(7, now) == 0.0
+        assert right_grants.take(7, now) == 0.0
+        right_grants.take(8, now)
+
+    await left.settle()
+    await right.settle()
+
+    now = asyncio.get_running_loop().time()
+    assert 0.3 < right_grants.take(7, now) <= 0.5, "ten of five, at ten a second"
+    assert right_grants.take(8, now + 0.2) == 0.0
+    assert 0 < await redis.pttl(f"{PREFIX}write:7") <= 1_001
+
+    async def forgotten() -> bool:
+        return not await redis.exists(f"{PREFIX}write:7")
+
+    await eventually(forgotten)
+    assert left.failures == right.failures == 0
+
+
+async def test_nobody_is_barred_for_long(redis: Redis) -> None:
+    """However much a hundred nodes granted at once."""
+    for number in range(100):
+        made, grants, *_ = ledger_of(redis, f"node {number}")
+        now = asyncio.get_running_loop().time()
+        for _ in range(5):
+            grants.take(7, now)
+        await made.settle()
+
+    now = asyncio.get_running_loop().time()
+    assert 5 < grants.take(7, now) <= ledger.BARRED_S
+
+
+async def test_thousands_of_users_are_settled_in_few_calls(redis: Redis) -> None:
+    """Redis sees one call for 500 users, and none at all for those who did nothing."""
+    made, grants, connections, _ = ledger_of(redis, "left")
+    now = asyncio.get_running_loop().time()
+    for user_id in range(2_000):
+        grants.take(user_id, now)
+        connections.arrive(user_id, now)
+    await made.settle()
+    await made.settle()
+    before = await calls_of(redis)
+
+    for user_id in range(1_000):
+        grants.take(user_id, now)
+    await made.settle()
+
+    assert await calls_of(redis) - before == 2
+    await made.settle()
+    assert await calls_of(redis) - before == 2
+
+
+async def calls_of(redis: Redis) -> int:
+    stats = await redis.info("commandstats")
+    return int(stats["cmdstat_evalsha"]["calls"])
+
+
+async def test_connections_of_a_node_that_died_do_not_count(redis: Redis) -> None:
+    """They end with its lease; those of a node that left end at once."""
+    dead, _, at_dead, _ = ledger_of(redis, "dead")
+    gone, _, at_gone, _ = ledger_of(redis, "gone")
+    here, _, connections, excess = ledger_of(redis, "here")
+    for counted, made in ((at_dead, dead), (at_gone, gone)):
+        counted.arrive(7, 0.0)
+        counted.arrive(7, 0.0)
+        await made.settle()
+    connections.arrive(7, 0.0)
+    await here.settle()
+    assert excess == [(7, 1)], "two, two and one are more than three"
+
+    await redis.zadd(f"{PREFIX}nodes", {dead._me: 1})  # long ago
+    await gone.leave()
+    connections.leave(7)
+    assert not connections.arrive(7, 0.0), "as far as is known"
+    await here.settle()
+    assert connections.arrive(7, 0.0)
+    await here.settle()
+
+    assert excess == [(7, 1)]
+    assert await redis.hlen(f"{PREFIX}at:7") == 1
+
+
+async def test_without_redis_each_node_holds_its_own_limits() -> None:
+    """What could not be reported is dropped or kept, both bounded; nothing is raised."""
+    away: Redis = Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=0.2)
+    made, grants, connections, excess = ledger_of(away, "left")
+    now = asyncio.get_running_loop().time()
+    for _ in range(3):
+        grants.take(7, now)
+        connections.arrive(7, now)
+        await made.settle()
+        connections.leave(7)
+
+    assert made.failures == 3
+    assert excess == []
+    assert connections.changed() == {7: 3}
+    assert [bool(grants.take(7, now)) for _ in range(3)] == [False, False, True]
+    await made.leave()
+    await away.aclose()

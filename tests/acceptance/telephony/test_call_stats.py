@@ -1,0 +1,226 @@
+"""Statistics of calls over HTTP: for those who may, once for all who ask, and of the right hour."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gateway.telephony import stats
+from ingest import parse_events, shift
+from tests.support.calls import ANSWERED, NO_ANSWER_THEN_NEXT, play, recorded
+from tests.support.desk import OKSANA, PETRO, Desk
+
+PATH = "/v1/telephony/stats"
+KINDS = ("overview", "agents", "queues")
+
+
+async def director(desk: Desk) -> int:
+    """Return one who may read statistics."""
+    rows = await desk.sql(
+        "SELECT min(employee_id) AS id FROM crm.permissions WHERE permission = 'stats.view'"
+    )
+    found: int = rows[0]["id"]
+    return found
+
+
+async def ask(desk: Desk, kind: str, *, node: int = 0, **asked: Any) -> dict[str, Any]:
+    """Ask for the day up to an hour from now."""
+    now = datetime.now(UTC)
+    times = {
+        "since": (now - timedelta(days=1)).isoformat(),
+        "until": (now + timedelta(hours=1)).isoformat(),
+    }
+    http = desk.http(await director(desk), node=node)
+    answer = await http.get(f"{PATH}/{kind}", params={**times, **asked})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_recorded_calls_are_counted(desk: Desk) -> None:
+    """Two calls through a queue, taken by two agents, one after a colleague did not answer."""
+    for path in (ANSWERED, NO_ANSWER_THEN_NEXT):
+        await play(desk, await recorded(path))
+
+    overview = await ask(desk, "overview", tz="Europe/Kyiv")
+    queues = (await ask(desk, "queues"))["queues"]
+    agents = {row["employee_id"]: row for row in (await ask(desk, "agents"))["agents"]}
+
+    assert (overview["calls"], overview["inbound"], overview["inbound_answered"]) == (2, 2, 2)
+    assert overview["service"]["answer_rate"] == 1.0
+    assert overview["service"]["service_level"]["method"] == "sl6"
+    assert sum(cell["calls"] for cell in overview["hours"]) == 2
+    assert sum(cell["hours"] for cell in overview["hours"]) == pytest.approx(25)
+    assert [(row["queue"], row["service"]["answered"]) for row in queues] == [("sales", 2)]
+    assert queues[0]["handling"]["handled"] == 2
+    assert (agents[OKSANA]["answered"], agents[OKSANA]["no_answer"]) == (1, 1)
+    assert (agents[PETRO]["answered"], agents[PETRO]["answer_rate"]) == (1, 1.0)
+    assert 0 < agents[PETRO]["occupancy"] <= 1
+
+
+async def test_only_those_who_may_read_them(desk: Desk) -> None:
+    """Without stats.view nothing is counted, and without a token neither."""
+    for kind in KINDS:
+        assert (await desk.http(OKSANA).get(f"{PATH}/{kind}")).status_code == 403
+        assert (await desk.http().get(f"{PATH}/{kind}")).status_code == 401
+
+
+async def test_what_cannot_be_counted_is_refused(desk: Desk) -> None:
+    """The refusal names the field."""
+    http = desk.http(await director(desk))
+    refused: list[tuple[dict[str, str], str]] = [
+        ({"tz": "Europe/Kiew"}, "tz"),
+        ({"tz": "../../etc/passwd"}, "tz"),
+        ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "until"),
+        ({"since": "2024-01-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "until"),
+        ({"since": "2026-01-01T00:00:00"}, "since"),
+        ({"direction": "sideways"}, "direction"),
+        ({"queue": "a\0b"}, "queue"),
+        ({"agent_id": "0"}, "agent_id"),
+        ({"threshold_s": "nan"}, "threshold_s"),
+        ({"sl_method": "sl7"}, "sl_method"),
+        ({"format": "xml"}, "format"),
+    ]
+    for asked, path in refused:
+        answer = await http.get(f"{PATH}/overview", params=asked)
+
+        assert answer.status_code == 422, asked
+        assert answer.json()["error"]["code"] == "command.invalid"
+        assert answer.json()["error"]["path"].endswith(path)
+
+
+async def test_many_who_ask_at_once_are_answered_by_one_count(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty on two nodes wait for the same count, and who comes later has it from Redis."""
+    counted = 0
+    compute = stats.compute
+
+    async def counting(*args: Any) -> Any:
+        nonlocal counted
+        counted += 1
+        return await compute(*args)
+
+    monkeypatch.setattr(stats, "compute", counting)
+    day: dict[str, Any] = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
+
+    answers = await asyncio.gather(
+        *(ask(desk, "overview", node=number % 2, **day) for number in range(20))
+    )
+    await ask(desk, "overview", **day)
+
+    assert counted == 1
+    assert all(answer == answers[0] for answer in answers)
+
+
+async def test_a_late_event_ends_what_was_kept_of_its_day_and_of_no_other(desk: Desk) -> None:
+    """A call of last week that comes today is in the next answer about last week."""
+    events = await recorded(ANSWERED)
+    last_week = datetime.now(UTC) - timedelta(days=7)
+    events = shift(events, timedelta(days=-7))
+    its: dict[str, Any] = {"since": (last_week - timedelta(days=1)).isoformat(),
+                           "until": (last_week + timedelta(days=1)).isoformat()}  # fmt: skip
+    other: dict[str, Any] = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
+    assert (await ask(desk, "overview", **its))["calls"] == 0
+    assert (await ask(desk, "overview", **other))["calls"] == 0
+
+    await play(desk, events, node=1)
+    await desk.sql(
+        "INSERT INTO realtime.call_sessions"
+        " (id, source, version, direction, status, started_at, first_event_at, last_event_at)"
+        " VALUES (gen_random_uuid(), 'main', 1, 'inbound', 'ended', '2026-01-01 12:00Z',"
+        " '2026-01-01 12:00Z', '2026-01-01 12:00Z')"
+    )
+
+    assert (await ask(desk, "overview", **its))["calls"] == 1
+    assert (await ask(desk, "overview", **other))["calls"] == 0, "kept, as nobody told us"
+
+
+async def test_a_late_wrap_up_ends_what_was_kept_of_its_day(desk: Desk) -> None:
+    """It changes nothing that stands now, and still what was counted."""
+    began = (datetime.now(UTC) - timedelta(days=7)).replace(microsecond=0)
+    its: dict[str, Any] = {"since": (began - timedelta(hours=1)).isoformat(),
+                           "until": (began + timedelta(hours=1)).isoformat()}  # fmt: skip
+    pipeline = desk.nodes[1].app.state.gateway.pipeline
+
+    def told(kind: str, at: datetime) -> dict[str, Any]:
+        return {"type": kind, "occurred_at": at.isoformat(), "extension": "101",
+                "attrs": {"reason": "wrapup"}}  # fmt: skip
+
+    now = [told("agent.paused", datetime.now(UTC))]
+    await pipeline.submit(parse_events(now, source="main").events)
+    assert (await ask(desk, "overview", **its))["handling"]["wrap_ms"] == 0
+
+    late = [told("agent.paused", began), told("agent.unpaused", began + timedelta(seconds=30))]
+    await pipeline.submit(parse_events(late, source="main").events)
+
+    assert (await ask(desk, "overview", **its))["handling"]["wrap_ms"] == 30_000
+
+
+async def test_hours_in_which_a_pbx_was_not_heard_are_marked(desk: Desk) -> None:
+    """Figures that may be too low say so."""
+    await desk.sql(
+        "INSERT INTO realtime.ingest_gaps VALUES"
+        " ('main', '2026-01-05 10:50Z', '2026-01-05 11:10Z', 'connection lost')"
+    )
+
+    overview = await ask(
+        desk, "overview", since="2026-01-05T00:00:00Z", until="2026-01-06T00:00:00Z"
+    )
+
+    assert overview["incomplete_hours"] == ["2026-01-05T10:00:00Z", "2026-01-05T11:00:00Z"]
+    marked = [cell["hour"] for cell in overview["hours"] if cell["incomplete"]]
+    assert marked == [10, 11]
+    assert overview["hours"][0]["weekday"] == 1
+
+
+async def test_a_spreadsheet_gets_a_line_for_each_and_runs_nothing(desk: Desk) -> None:
+    """CSV has the figures of the JSON; a queue named like a formula is text."""
+    await play(desk, await recorded(ANSWERED))
+    await desk.sql("UPDATE realtime.queue_stints SET queue = '=1+1,\"x\"'")
+    now = datetime.now(UTC)
+    asked = {"since": (now - timedelta(days=1)).isoformat(), "format": "csv",
+             "until": (now + timedelta(hours=1)).isoformat()}  # fmt: skip
+    http = desk.http(await director(desk))
+
+    for kind in KINDS:
+        answer = await http.get(f"{PATH}/{kind}", params=asked)
+        assert answer.headers["content-type"].startswith("text/csv")
+        (row, *_) = csv.DictReader(io.StringIO(answer.text))
+        if kind == "queues":
+            assert row["queue"] == '\'=1+1,"x"'
+            assert row["service.answered"] == "1"
+            assert row["service.abandonment_rate"] == "0.0"
+    hours = await http.get(f"{PATH}/overview", params={**asked, "lines": "hours"})
+    assert 'filename="hours.csv"' in hours.headers["content-disposition"]
+    cells = list(csv.DictReader(io.StringIO(hours.text)))
+    assert {"weekday", "hour", "calls", "per_hour"} <= cells[0].keys()
+    assert sum(int(cell["calls"]) for cell in cells) == 1
+
+
+@pytest.mark.parametrize("tz", ["localtime", "Factory", "posixrules", "Mars/Olympus", "right/UTC"])
+async def test_only_zones_that_all_machines_know_are_taken(desk: Desk, tz: str) -> None:
+    """What this machine happens to have is none."""
+    http = desk.http(await director(desk))
+
+    answer = await http.get(f"{PATH}/overview", params={"tz": tz})
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["path"] == "tz"
+
+
+async def test_counting_for_too_long_says_what_to_do(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was written that may be stored or not."""
+    monkeypatch.setattr(stats, "STATEMENT_S", 0.0)
+
+    answer = await desk.http(await director(desk)).get(f"{PATH}/agents")
+
+    assert answer.status_code == 503
+    assert answer.json()["error"]["message"] == stats.TOO_LONG

@@ -1,0 +1,168 @@
+"""PBXs that are named in the settings: what they say is heard on people's screens."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.protocol import CallEnded, CallOffered, CallUpdated, Device
+from gateway.settings import Settings
+from ingest import sign_twilio
+from tests.fakes import asterisk
+from tests.fakes.asterisk import FakeAsterisk, Tape
+from tests.support.desk import OKSANA, Desk
+from tests.support.tls import Authority
+
+
+async def test_a_live_asterisk_rings_at_a_softphone(empty_desk: Desk, tmp_path: Path) -> None:
+    """From the manager interface, over TLS, to a softphone on another node: three events."""
+    authority = Authority(tmp_path)
+    own, tls = authority.papers(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(own.cert, own.key)
+    tape = Tape("l01")
+    async with FakeAsterisk(tls=tls) as pbx:
+        there = asterisk.settings(pbx.port) | {"tls": True, "ca_file": authority.cert}
+        await empty_desk.start_node(pbxs={"office": there}, roles=("ingest",))
+        await empty_desk.start_node(roles=("sockets",))
+        softphone = await empty_desk.client(
+            OKSANA, node=1, device=Device(id="desk-phone", kind="softphone")
+        )
+        line = await pbx.line()
+
+        await line.play(tape.until("AgentCalled") + tape.until("Newstate"))
+        offered = (await softphone.next(CallOffered)).call
+        await line.play(tape.until("AgentConnect") + tape.until("BridgeEnter"))
+        answered = (await softphone.next(CallUpdated)).call
+        while answered.status != "talking":
+            answered = (await softphone.next(CallUpdated)).call
+        await line.play(tape.rest())
+        ended = (await softphone.next(CallEnded)).call
+
+    assert offered.customer is not None
+    assert offered.customer.name == "Ivan Petrenko"
+    assert offered.id == answered.id == ended.id
+    assert (answered.answered_by, ended.outcome) == (OKSANA, "answered")
+
+
+@pytest.mark.parametrize(
+    ("pbxs", "secrets", "wrong"),
+    [
+        ({"a": {"kind": "pigeon"}}, {}, "kind"),
+        ({"a": {"kind": "ami", "host": "h", "user": "u"}}, {}, "secret"),
+        ({"a": {"kind": "ami", "host": "h", "user": "u", "secret": "s", "prot": 1}}, {}, "prot"),
+        ({"a b": {"kind": "ami", "host": "h", "user": "u", "secret": "s"}}, {}, "pattern"),
+        (
+            {"a": {"kind": "ami", "host": "h", "user": "u", "secret": "s", "extension": "("}}, {},
+            "regular expression",
+        ),
+        (
+            {"a": {"kind": "ami", "host": "h", "user": "u", "secret": "s", "extension": "x"}}, {},
+            "one group",
+        ),
+        ({"a": {"kind": "ami", "host": "h", "user": "u", "secret": "s"}}, {"a": ["x"]}, "collide"),
+        ({"a": {"kind": "esl", "host": "h", "secret": "s", "port": 0}}, {}, "port"),
+        ({"a": {"kind": "twilio", "url": "gateway", "tokens": ["t"]}}, {}, "url"),
+        ({"a": {"kind": "twilio", "url": "https://g/", "tokens": []}}, {}, "tokens"),
+    ],
+    ids=["kind", "no secret", "unknown field", "name", "pattern", "no group", "name taken", "port",
+         "no url", "no token"],
+)  # fmt: skip
+def test_an_unusable_pbx_stops_the_start(
+    pbxs: Any, secrets: Any, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator's mistake is named before anything runs, and no secret is quoted."""
+    monkeypatch.setenv("GATEWAY_PBXS", json.dumps(pbxs))
+    monkeypatch.setenv("GATEWAY_PBX_SECRETS", json.dumps(secrets))
+
+    with pytest.raises(ValidationError, match=wrong):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "wrong"),
+    [
+        ("GATEWAY_PHONE_REGION", "UK", "GB"),
+        ("GATEWAY_PBX_SECRETS", '{"a": {"secrets": ["whsec_s"], "region": "XX"}}', "no country"),
+        ("GATEWAY_PBX_SECRETS", '{"a": {"secrets": ["whsec_s"], "region": "pl"}}', "no country"),
+        ("GATEWAY_PBX_SECRETS", '{"a": {"secrets": ["whsec_s"], "regoin": "PL"}}', "regoin"),
+        ("GATEWAY_PBX_SECRETS", '{"a": {"region": "PL"}}', "secrets"),
+        ("GATEWAY_PBX_SECRETS", '{"a": "whsec_s"}', "list of secrets"),
+        ("GATEWAY_PBXS", '{"a": {"kind": "esl", "host": "h", "secret": "s", "region": "EU"}}',
+         "no country"),
+    ],
+)  # fmt: skip
+def test_an_unknown_region_stops_the_start(
+    name: str, said: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A region that no number can be read in is named before any call is stored without."""
+    monkeypatch.setenv(name, said)
+
+    with pytest.raises(ValidationError, match=wrong):
+        Settings()
+
+
+def test_a_posting_pbx_is_its_secrets_or_these_and_a_region(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was set before there were regions means what it meant."""
+    monkeypatch.setenv(
+        "GATEWAY_PBX_SECRETS", '{"a": ["x", "y"], "b": {"secrets": ["z"], "region": "PL"}}'
+    )
+
+    pbxs = Settings().pbx_secrets
+
+    assert {name: pbx.region for name, pbx in pbxs.items()} == {"a": None, "b": "PL"}
+    assert pbxs["a"].plain == ["x", "y"]
+
+
+TOLD = "https://gateway.example.com/v1/telephony/twilio/cloud"
+TOKEN = "an account's auth token"
+
+
+def said(status: str, number: int, **more: str) -> list[tuple[str, str]]:
+    """Say what happens at Oksana's telephone, which a caller's <Dial> rings."""
+    fields = {
+        "CallSid": "CAchild", "ParentCallSid": "CAparent", "Direction": "outbound-dial",
+        "From": "+380671234567", "To": "client:101", "CallStatus": status,
+        "Timestamp": format_datetime(datetime.now(UTC)), "SequenceNumber": str(number),
+        "CallbackSource": "call-progress-events",
+    }  # fmt: skip
+    return list((fields | more).items())
+
+
+async def test_twilios_callbacks_ring_and_are_taken_once(empty_desk: Desk) -> None:
+    """A signed callback rings; again it is a repeat; with another signature it is nothing."""
+    account = {"kind": "twilio", "url": TOLD, "tokens": [TOKEN]}
+    await empty_desk.start_node(pbxs={"cloud": account})
+    oksana, http = await empty_desk.client(OKSANA), empty_desk.http()
+    ringing = said("ringing", 1)
+    good = {"X-Twilio-Signature": sign_twilio(TOLD, ringing, token=TOKEN)}
+
+    async def post(name: str, fields: list[tuple[str, str]], headers: dict[str, str]) -> Any:
+        return await http.post(f"/v1/telephony/twilio/{name}", data=dict(fields), headers=headers)
+
+    answers = [await post("cloud", ringing, good) for _ in range(2)]
+    refusals = [
+        await post("cloud", ringing, {}),
+        await post("cloud", said("completed", 1), good),
+        await post("main", ringing, good),
+        await post("nobody", ringing, good),
+    ]
+    odd = said("dancing", 2)
+    useless = await post("cloud", odd, {"X-Twilio-Signature": sign_twilio(TOLD, odd, token=TOKEN)})
+
+    assert (await oksana.next(CallOffered)).call.status == "ringing"
+    assert [answer.json()["duplicates"] == 0 for answer in answers] == [True, False]
+    assert answers[1].json()["accepted"] == 0
+    assert {refusal.json()["error"]["code"] for refusal in refusals} == {
+        "webhook.signature_invalid"
+    }
+    assert useless.json()["error"]["code"] == "command.invalid"
+    assert len(await empty_desk.sql("SELECT FROM realtime.call_events")) == 3
