@@ -34,12 +34,14 @@ from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
 from gateway.people import presences
 from gateway.settings import BACKLOG, Settings
-from gateway.sockets.edge import edge_class
+from gateway.sockets.listener.http import edge_class
+from gateway.sockets.listener.websocket import protocol_class
 from gateway.sockets.node import Node
-from gateway.sockets.server import protocol_class
-from gateway.telephony import missed, on_call, pbxs
-from gateway.telephony.announce import agents_changed, calls_changed
-from gateway.telephony.answers import Answers
+from gateway.telephony.agents import on_call
+from gateway.telephony.callbacks import missed
+from gateway.telephony.calls.announce import agents_changed, calls_changed
+from gateway.telephony.pbx import connections
+from gateway.telephony.stats.stats_cache import Answers
 from ingest import Pipeline
 from presence import Presence, PresenceSettings, RedisPresence
 
@@ -148,7 +150,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         pressure.also(sends.late_s)
         services = Services(
             pool, publish, presence, sends, settings.database_timeout_s,
-            files=files, pressure=pressure, answers=Answers(redis), regions=pbxs.regions(settings),
+            files=files, pressure=pressure, answers=Answers(redis),
+            regions=connections.regions(settings),
         )  # fmt: skip
         node = Node(settings, services=services, tokens=tokens, redis=redis)
         bus = ClusterBus if dial.cluster else RedisBus
@@ -163,13 +166,13 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             pool,
             announce=partial(calls_changed, services),
             announce_agents=partial(agents_changed, services),
-            settings=pbxs.ingest_settings(settings),
+            settings=connections.ingest_settings(settings),
         )
         if settings.takes("ingest"):
             await stack.enter_async_context(pipeline)
         await node.start(stack)
         if settings.takes("ingest"):
-            await stack.enter_async_context(pbxs.connected(settings, pool, pipeline))
+            await stack.enter_async_context(connections.connected(settings, pool, pipeline))
             node.spawn(on_call.run(services, every_s=6 * settings.upkeep_s), name="on_call")
             node.spawn(missed.follow(services), name="callbacks.news")
         if settings.takes("background"):

@@ -1,7 +1,7 @@
 """Everything a client can ask for: command → what it costs, and the function that does it.
 
 REST routes call the same functions with a Context of their own: there is one way to send a
-message. What changes the connection itself is served in sockets/session.py.
+message. What changes the connection itself is served in sockets/session/session.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.chat import (
     edits,
     members,
     messages,
-    mine,
+    preferences,
     reactions,
     receipts,
     scheduled,
@@ -93,7 +93,8 @@ from gateway.protocol import (
     UnreadGet,
 )
 from gateway.protocol.frame import type_of
-from gateway.telephony import callbacks, calls, notes
+from gateway.telephony.callbacks import callbacks
+from gateway.telephony.calls import calls, notes
 
 Cost = Literal["session", "write", "read", "passing", "ping"]
 """Which limit a command counts against. Only those that read may overtake one another."""
@@ -132,12 +133,12 @@ HANDLERS: dict[type[Any], Handler] = {
     ConversationUpdate: Handler("write", members.update),
     ConversationClose: Handler("write", members.close),
     ConversationReopen: Handler("write", members.reopen),
-    ConversationArchive: Handler("write", mine.archive),
-    ConversationUnarchive: Handler("write", mine.unarchive),
-    ConversationPin: Handler("write", mine.pin),
-    ConversationUnpin: Handler("write", mine.unpin),
-    ConversationMute: Handler("write", mine.mute),
-    ConversationNotify: Handler("write", mine.notify),
+    ConversationArchive: Handler("write", preferences.archive),
+    ConversationUnarchive: Handler("write", preferences.unarchive),
+    ConversationPin: Handler("write", preferences.pin),
+    ConversationUnpin: Handler("write", preferences.unpin),
+    ConversationMute: Handler("write", preferences.mute),
+    ConversationNotify: Handler("write", preferences.notify),
     MessageSend: Handler("write", messages.send),
     AttachmentCreate: Handler("write", attachments.create),
     AttachmentGet: Handler("read", attachments.get),

@@ -60,7 +60,7 @@ class Sends(Protocol):
 
 
 class Answers(Protocol):
-    """What keeps dear answers for a while: gateway.telephony.answers, which is above this."""
+    """Keep expensive answers for a while: telephony/stats/stats_cache.py, which is above this."""
 
     async def get(
         self, key: str, count: Callable[[], Awaitable[bytes]], *, since: datetime, until: datetime

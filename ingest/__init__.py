@@ -6,29 +6,29 @@
 Knows asyncpg, and nothing of the program that embeds it.
 """
 
-from ingest.batch import Busy, Closed, Receipt, Rejected, TooManyEvents, Unavailable
 from ingest.connectors.ami import AmiLink
 from ingest.connectors.esl import EslLink
 from ingest.connectors.link import Address, Link, Timing
 from ingest.connectors.live import Connection, Connectors
 from ingest.connectors.signature import SignatureInvalid, sign, verify
 from ingest.connectors.twilio_signature import sign_twilio, verify_twilio
-from ingest.events import CallEvent, shift
-from ingest.fold import fold, group
+from ingest.fold.fold import fold, group
 from ingest.metrics import IngestMetrics
+from ingest.model.call_state import CallChange, CallState, LegState, RecordingState, StintState
+from ingest.model.events import CallEvent, shift
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.normalise.numbers import REGIONS, by_tail, e164, is_withheld, without_appendix
 from ingest.normalise.twilio import NotACallback, twilio_events
 from ingest.normalise.webhook import EventReader, Parsed, parse_events
-from ingest.pauses import AgentChange
 from ingest.pipeline import Pipeline
-from ingest.rebuild import Rebuilt, rebuild
-from ingest.rejects import Refusal
-from ingest.replay import events_of
-from ingest.sessions import load_calls
 from ingest.settings import IngestSettings
-from ingest.state import CallChange, CallState, LegState, RecordingState, StintState
+from ingest.storing.agent_pauses import AgentChange
+from ingest.storing.batcher import Busy, Closed, Receipt, Rejected, TooManyEvents, Unavailable
+from ingest.storing.rejects import Refusal
+from ingest.storing.sessions import load_calls
+from ingest.upkeep.rebuild import Rebuilt, rebuild
+from ingest.upkeep.replay import events_of
 
 __all__ = [
     "REGIONS",

@@ -19,16 +19,16 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from ingest import partitions, unheard
-from ingest.batch import Batcher, Fate, Receipt
 from ingest.conn import Pool
-from ingest.events import CallEvent
 from ingest.metrics import IngestMetrics
-from ingest.pauses import AgentChange
-from ingest.rejects import Refusal
+from ingest.model.call_state import CallChange
+from ingest.model.events import CallEvent
 from ingest.settings import IngestSettings
-from ingest.state import CallChange
-from ingest.store import PartlyStored, Store
+from ingest.storing.agent_pauses import AgentChange
+from ingest.storing.batcher import Batcher, Fate, Receipt
+from ingest.storing.rejects import Refusal
+from ingest.storing.store import PartlyStored, Store
+from ingest.upkeep import lost_calls, partitions
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ class Pipeline:
     async def _end_unheard(self) -> None:
         """End calls whose end was lost; what fails now is done in an hour."""
         try:
-            legs = await unheard.end_unheard(
+            legs = await lost_calls.end_unheard(
                 self._pool,
                 self.submit,
                 silence=self.settings.lost_after,

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.telephony.queries.stats import Asked
+from gateway.telephony.stats.queries.stats import Asked
 
 Row = Any
 Interval = tuple[datetime, datetime]

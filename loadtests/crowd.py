@@ -16,9 +16,9 @@ from pathlib import Path
 
 import uvloop
 
-from loadtests import cast, fleet
-from loadtests.cast import Player
+from loadtests import fleet, test_users
 from loadtests.fleet import Member, allow_files
+from loadtests.test_users import Player
 
 ROOT = Path(__file__).parents[1]
 FIRST = 1_000
@@ -36,7 +36,7 @@ class Crowd:
         """Start, and wait until everyone is in; RuntimeError when somebody is not."""
         with tempfile.TemporaryDirectory(prefix="gateway-crowd-") as directory:
             path = Path(directory) / "cast.json"
-            cast.write(path, self._players)
+            test_users.write(path, self._players)
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "loadtests.crowd", str(path)),
                 cwd=ROOT,
@@ -75,7 +75,7 @@ async def main(players: Sequence[Player]) -> None:
 
 
 if __name__ == "__main__":
-    everyone = cast.read(Path(sys.argv[1]))
+    everyone = test_users.read(Path(sys.argv[1]))
     allow_files(len(everyone))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main(everyone))

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from gateway.protocol import SUBPROTOCOL
-from loadtests.cast import Player
 from loadtests.raw_socket import Hear, RawSocket, masked
+from loadtests.test_users import Player
 
 AT_ONCE = 32
 """Clients that connect at the same time: as many hellos as a worker serves at once."""

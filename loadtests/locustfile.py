@@ -24,9 +24,9 @@ import orjson
 from locust import User, between, events, task
 from locust.exception import StopUser
 
-from loadtests import cast
-from loadtests.cast import Player
+from loadtests import test_users
 from loadtests.chat_socket import ChatSocket, Lost, Refused
+from loadtests.test_users import Player
 
 CAST = "LOADTEST_CAST"
 FIGURES = "LOADTEST_FIGURES"
@@ -77,8 +77,8 @@ class Seats:
     @staticmethod
     def _players(host: str | None) -> list[Player]:
         if CAST in os.environ:
-            return cast.read(Path(os.environ[CAST]))
-        return cast.sign_in((host or "http://127.0.0.1:8080").rstrip("/"))
+            return test_users.read(Path(os.environ[CAST]))
+        return test_users.sign_in((host or "http://127.0.0.1:8080").rstrip("/"))
 
 
 seats = Seats()

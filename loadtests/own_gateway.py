@@ -28,9 +28,9 @@ import asyncpg
 from gateway.auth import Tokens
 from gateway.cli.state import find_running, read_secret
 from gateway.embedded.process import Child, start
-from loadtests.cast import Player
 from loadtests.process_cost import Process, workers_below
 from loadtests.queries import crowds, people
+from loadtests.test_users import Player
 
 START_S = 60.0
 """About 3 s on an idle machine; initdb on a busy one takes many times that."""

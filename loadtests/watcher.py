@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from loadtests.cast import Player
 from loadtests.fleet import Member
 from loadtests.raw_socket import masked
+from loadtests.test_users import Player
 
 Told = Callable[[int, str, float], None]
 """Takes an employee, a status, and when that was read."""

@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable
 
-from presence.certainty import Certainty
+from presence.forgetting import Certainty
 from presence.link import Link, milliseconds, text_of
 from presence.settings import PresenceSettings
 from presence.store import Unavailable

@@ -20,8 +20,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from presence.model import Presence, Status, without_times
-from presence.patience import patience
 from presence.settings import PresenceSettings
+from presence.stall_safe_timeout import patience
 from presence.store import Unavailable
 
 log = logging.getLogger(__name__)

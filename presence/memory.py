@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from presence.announcer import Announcer
-from presence.certainty import Certainty
+from presence.forgetting import Certainty
 from presence.model import CHOICES, Choice, OnChange, Presence, never_seen, visible, without_times
-from presence.owned import Owned
+from presence.owned_connections import Owned
 from presence.settings import PresenceSettings
 
 

@@ -17,11 +17,11 @@ from redis.asyncio import Redis
 
 from presence.announcer import Announcer
 from presence.backlog import Backlog, CallReport
-from presence.lapser import Lapser
+from presence.expiry import Lapser
 from presence.lease import Lease
 from presence.link import Link, epoch_ms, text_of
 from presence.model import CHOICES, Choice, OnChange, Presence
-from presence.owned import Owned
+from presence.owned_connections import Owned
 from presence.reaper import Reaper
 from presence.settings import PresenceSettings
 from presence.store import Unavailable

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from presence.announcer import Announcer
 from presence.link import Link, text_of
 from presence.model import Automatic, Presence
-from presence.owned import Owned
+from presence.owned_connections import Owned
 from presence.settings import PresenceSettings
 from presence.store import Unavailable
 

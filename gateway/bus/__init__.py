@@ -8,9 +8,9 @@ from __future__ import annotations
 from gateway.bus.announcement import Announcement, announce
 from gateway.bus.bus import Bus
 from gateway.bus.cluster_bus import ClusterBus
-from gateway.bus.dial import Dial
 from gateway.bus.memory import MemoryBroker, MemoryBus
 from gateway.bus.redis_bus import RedisBus
+from gateway.bus.redis_config import Dial
 
 __all__ = [
     "Announcement",

@@ -13,13 +13,13 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from gateway.bus import slots, voice
+from gateway.bus import pubsub_dialect, slots
 from gateway.bus.announcement import Announcement
-from gateway.bus.dial import TIMEOUT_S
+from gateway.bus.publisher import OUTBOX
 from gateway.bus.redis_bus import RedisBus
+from gateway.bus.redis_config import TIMEOUT_S
 from gateway.bus.server import Server
 from gateway.bus.slots import Slots
-from gateway.bus.speaking import OUTBOX
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class ClusterBus(RedisBus):
 
     def __init__(self, *args: Any, prefix: str = "gateway:", **named: Any) -> None:
         super().__init__(*args, prefix=prefix, **named)
-        self._voice = voice.sharded(prefix)
+        self._voice = pubsub_dialect.sharded(prefix)
         self._slots = Slots([])
         self._look_soon = asyncio.Event()
         self._astray: list[Announcement] = []

@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterable
 
 import structlog
 
-from gateway.bus import voice
+from gateway.bus import pubsub_dialect
 from gateway.bus.announcement import Announcement
 from gateway.bus.bus import Deliver, Resynced
-from gateway.bus.dial import TIMEOUT_S, Address, Dial
+from gateway.bus.publisher import Counts
+from gateway.bus.redis_config import TIMEOUT_S, Address, Dial
 from gateway.bus.server import Server, end
-from gateway.bus.speaking import Counts
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class RedisBus:
         self._node = node.encode()
         self._deliver = deliver
         self._resynced = resynced
-        self._voice = voice.plain(prefix)
+        self._voice = pubsub_dialect.plain(prefix)
         self._wanted: set[str] = set()
         self._leaving: dict[str, float] = {}
         self._servers: dict[Address | None, Server] = {}

@@ -9,9 +9,9 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.bus.hearing import PROBE_S, Hearing, Take, Told
-from gateway.bus.speaking import Counts, Speaking, Strays
-from gateway.bus.voice import Voice
+from gateway.bus.publisher import Counts, Speaking, Strays
+from gateway.bus.pubsub_dialect import Voice
+from gateway.bus.subscriber import PROBE_S, Hearing, Take, Told
 
 
 class Server:

@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
-from gateway.bus.dial import Address
+from gateway.bus.redis_config import Address
 
 SLOTS = 16_384
 

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from gateway.chat.membership import standing_of
 from gateway.chat.queries import attachments as queries
 from gateway.chat.queries.attachments import Row
-from gateway.chat.standing import standing_of
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway import cursors, topics
+from gateway.chat.membership import require_participant
 from gateway.chat.queries import conversations as queries
 from gateway.chat.queries import listing, members
-from gateway.chat.standing import require_participant
 from gateway.context import Context, Transaction
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, EmployeeNotFound, Invalid

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gateway import cursors, topics
+from gateway.chat.membership import require_participant
 from gateway.chat.queries import drafts as queries
-from gateway.chat.standing import require_participant
 from gateway.context import Context, Transaction
 from gateway.errors import MessageNotFound
 from gateway.protocol import (

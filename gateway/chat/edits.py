@@ -7,11 +7,11 @@ announces it after the COMMIT.
 from __future__ import annotations
 
 from gateway.chat import mentions
+from gateway.chat.membership import standing_of
 from gateway.chat.queries import attachments as attachment_queries
 from gateway.chat.queries import audit
 from gateway.chat.queries import edits as queries
 from gateway.chat.queries import messages as message_queries
-from gateway.chat.standing import standing_of
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import ConversationClosed, Forbidden, MessageNotFound

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from gateway.chat import conversations
+from gateway.chat.membership import standing_of
 from gateway.chat.queries import audit, pages
-from gateway.chat.standing import standing_of
 from gateway.context import Context
 from gateway.errors import GatewayError
 from gateway.protocol import Conversation, Message, codec

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway import topics
-from gateway.chat import conversations, mine
+from gateway.chat import conversations, preferences
 from gateway.chat.queries import audit, system
 from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import members as queries
@@ -67,7 +67,7 @@ async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
         for employee_id in joining:
             change.tx.announce(topics.user(employee_id), event)
         for employee_id in returning & set(joining):  # what they had set is gone
-            await mine.announce_now(change.tx, employee_id, change.room.id)
+            await preferences.announce_now(change.tx, employee_id, change.room.id)
     return await _answer(ctx, conversation)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncpg
 
 from gateway.chat import attachments, mentions
+from gateway.chat.membership import standing_of
 from gateway.chat.queries import changes, pages
 from gateway.chat.queries import messages as queries
 from gateway.chat.sends import Ask, store_with_files
-from gateway.chat.standing import standing_of
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import (

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from gateway import topics
-from gateway.chat import mine
+from gateway.chat import preferences
+from gateway.chat.membership import standing_of
 from gateway.chat.queries import delivered as delivered_queries
 from gateway.chat.queries import receipts as queries
-from gateway.chat.standing import standing_of
 from gateway.context import Context, Transaction
 from gateway.errors import ConversationNotFound, MessageNotFound
 from gateway.protocol import (
@@ -51,7 +51,7 @@ async def read(ctx: Context, command: ReceiptRead) -> ReceiptReadDone:
         if position.moved:
             _announce_read(ctx, tx, command.conversation_id, position.last_read_seq)
         if position.unmarked:
-            await mine.announce_now(tx, ctx.user_id, command.conversation_id)
+            await preferences.announce_now(tx, ctx.user_id, command.conversation_id)
     return ReceiptReadDone(
         conversation_id=command.conversation_id, last_read_seq=position.last_read_seq
     )
@@ -68,7 +68,7 @@ async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
             raise MessageNotFound
         last_read_seq, moved = found
         if moved:
-            await mine.announce_now(tx, ctx.user_id, command.conversation_id)
+            await preferences.announce_now(tx, ctx.user_id, command.conversation_id)
     return ReceiptReadDone(conversation_id=command.conversation_id, last_read_seq=last_read_seq)
 
 
@@ -79,7 +79,7 @@ async def read_all(ctx: Context, command: ReceiptReadAll) -> ReceiptReadAllDone:
         for one in done:
             _announce_read(ctx, tx, one.conversation_id, one.last_read_seq)
             if one.unmarked:
-                await mine.announce_now(tx, ctx.user_id, one.conversation_id)
+                await preferences.announce_now(tx, ctx.user_id, one.conversation_id)
     return ReceiptReadAllDone(conversations=len(done), more=len(done) == READ_AT_ONCE)
 
 

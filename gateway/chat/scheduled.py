@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from gateway import topics
+from gateway.chat.membership import require_participant
 from gateway.chat.queries import scheduled as queries
-from gateway.chat.standing import require_participant
 from gateway.context import Context, Transaction
 from gateway.errors import (
     ClientKeyReused,

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.chat import drafts, mine
+from gateway.batch_loader import Spawn, Together
+from gateway.chat import drafts, preferences
 from gateway.chat.queries import attachments as attachment_queries
 from gateway.chat.queries import messages as queries
 from gateway.context import ACQUIRE_S, Context, Transaction
 from gateway.errors import AttachmentTaken
 from gateway.protocol import Attachment, Message, MessageCreated
-from gateway.together import Spawn, Together
 
 MOST = 32
 AT_ONCE = 2
@@ -126,4 +126,4 @@ async def _tell(tx: Transaction, sender_id: int, stored: queries.Stored) -> None
     if stored.draft is not None:
         drafts.announce(tx, sender_id, stored.draft)
     if stored.unmarked:
-        await mine.announce_now(tx, sender_id, message.conversation_id)
+        await preferences.announce_now(tx, sender_id, message.conversation_id)

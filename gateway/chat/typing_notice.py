@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway import topics
-from gateway.chat.standing import require_participant
+from gateway.chat.membership import require_participant
 from gateway.context import Context
 from gateway.protocol import TypingStart, TypingStarted
 

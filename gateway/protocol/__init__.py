@@ -128,17 +128,6 @@ from gateway.protocol.messages import (
     ReactionsAre,
     ThreadPage,
 )
-from gateway.protocol.mine import (
-    ConversationArchive,
-    ConversationMineChanged,
-    ConversationMute,
-    ConversationNotify,
-    ConversationPin,
-    ConversationUnarchive,
-    ConversationUnpin,
-    Mine,
-    MineIs,
-)
 from gateway.protocol.people import (
     Employee,
     Presence,
@@ -151,6 +140,17 @@ from gateway.protocol.people import (
     PresenceWatched,
     TypingStart,
     TypingStarted,
+)
+from gateway.protocol.preferences import (
+    ConversationArchive,
+    ConversationMineChanged,
+    ConversationMute,
+    ConversationNotify,
+    ConversationPin,
+    ConversationUnarchive,
+    ConversationUnpin,
+    Mine,
+    MineIs,
 )
 from gateway.protocol.receipts import (
     Readers,

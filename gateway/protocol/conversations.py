@@ -10,8 +10,8 @@ from pydantic import Field
 
 from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.messages import Message
-from gateway.protocol.mine import Mine
 from gateway.protocol.people import Employee, Presence
+from gateway.protocol.preferences import Mine
 
 MAX_CONVERSATIONS = 50
 MAX_PARTICIPANTS = 1_000

@@ -106,16 +106,6 @@ from gateway.protocol.messages import (
     ReactionsAre,
     ThreadPage,
 )
-from gateway.protocol.mine import (
-    ConversationArchive,
-    ConversationMineChanged,
-    ConversationMute,
-    ConversationNotify,
-    ConversationPin,
-    ConversationUnarchive,
-    ConversationUnpin,
-    MineIs,
-)
 from gateway.protocol.people import (
     PresenceAway,
     PresenceChanged,
@@ -125,6 +115,16 @@ from gateway.protocol.people import (
     PresenceWatched,
     TypingStart,
     TypingStarted,
+)
+from gateway.protocol.preferences import (
+    ConversationArchive,
+    ConversationMineChanged,
+    ConversationMute,
+    ConversationNotify,
+    ConversationPin,
+    ConversationUnarchive,
+    ConversationUnpin,
+    MineIs,
 )
 from gateway.protocol.receipts import (
     Readers,

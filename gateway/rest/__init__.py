@@ -21,10 +21,10 @@ from gateway.rest import (
     callbacks,
     conversations,
     demo,
+    drafts,
     errors,
     export,
     files,
-    later,
     messages,
     messenger,
     ops,
@@ -131,7 +131,7 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         app.include_router(messages.router)
         app.include_router(search.router)
         app.include_router(presence.router)
-        app.include_router(later.router)
+        app.include_router(drafts.router)
         app.include_router(export.router)
         app.include_router(audit.router)
         app.include_router(files.router)

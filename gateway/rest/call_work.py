@@ -24,9 +24,9 @@ from gateway.protocol.calls import DispositionCode
 from gateway.protocol.frame import frame
 from gateway.protocol.recordings import RecordingLink
 from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
-from gateway.rest.parts import parts_of
-from gateway.telephony import notes, recordings
-from gateway.telephony.recordings import Templates
+from gateway.rest.worker import parts_of
+from gateway.telephony.calls import notes, recordings
+from gateway.telephony.calls.recordings import Templates
 
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
 

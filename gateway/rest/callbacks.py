@@ -29,7 +29,8 @@ from gateway.protocol.frame import PlainText, frame
 from gateway.protocol.lookup import NumberFound, NumberSought
 from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
-from gateway.telephony import lookup, missed
+from gateway.telephony.callbacks import missed
+from gateway.telephony.calls import lookup
 
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
 

@@ -31,7 +31,7 @@ from gateway.protocol import (
 from gateway.protocol.conversations import MAX_LISTED, History, Role, Title
 from gateway.protocol.frame import Id, frame
 from gateway.protocol.members import MAX_ADDED, AvatarUrl
-from gateway.protocol.mine import MutedMoment, Notify
+from gateway.protocol.preferences import MutedMoment, Notify
 from gateway.rest.depends import Asking, IdQuery, RowId, StrictRoute, answer
 
 router = APIRouter(

@@ -12,7 +12,7 @@ from gateway.errors import EmployeeNotFound, NotFound
 from gateway.people.queries import directory
 from gateway.protocol.frame import Id, frame
 from gateway.rest.depends import StrictRoute, answer
-from gateway.rest.parts import Parts, parts_of
+from gateway.rest.worker import Parts, parts_of
 
 router = APIRouter(prefix="/v1/demo", route_class=StrictRoute, include_in_schema=False)
 

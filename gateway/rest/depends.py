@@ -16,7 +16,7 @@ from gateway.errors import Malformed, TokenMissing, TooFast
 from gateway.limits import Bucket
 from gateway.protocol import codec
 from gateway.protocol.frame import MAX_INT
-from gateway.rest.parts import parts_of
+from gateway.rest.worker import parts_of
 
 BEARER = HTTPBearer(auto_error=False, description="The same token as the socket's.")
 MAX_BUCKETS = 10_000

@@ -38,7 +38,7 @@ from gateway.protocol.frame import frame
 from gateway.rest.body_limit import pass_over
 from gateway.rest.depends import Asking, RowId, StrictRoute, answer
 from gateway.rest.errors import body as refusal
-from gateway.rest.parts import parts_of
+from gateway.rest.worker import parts_of
 
 router = APIRouter(tags=["messenger"], route_class=StrictRoute)
 

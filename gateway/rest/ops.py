@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from gateway import __version__
 from gateway.ops import metrics
 from gateway.rest.depends import answer
-from gateway.rest.parts import Parts, parts_of
+from gateway.rest.worker import Parts, parts_of
 
 router = APIRouter(tags=["operations"])
 

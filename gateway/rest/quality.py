@@ -26,8 +26,9 @@ from gateway.protocol.reviews import (
 )
 from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, Cursor, IdQuery, RowId, StrictRoute, answer
-from gateway.telephony import reviews, scorecards, stats
-from gateway.telephony.queries.reviews import Sought
+from gateway.telephony.quality import reviews, scorecards
+from gateway.telephony.quality.queries.reviews import Sought
+from gateway.telephony.stats import stats
 
 router = APIRouter(prefix="/v1/telephony/quality", tags=["quality"], route_class=StrictRoute)
 

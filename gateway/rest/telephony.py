@@ -20,8 +20,9 @@ from gateway.protocol.search import Moment
 from gateway.protocol.timeline import CallTimeline
 from gateway.rest.call_work import templates_of
 from gateway.rest.depends import Asking, Cursor, IdQuery, StrictRoute, answer
-from gateway.rest.parts import parts_of
-from gateway.telephony import reading, twilio, webhook
+from gateway.rest.worker import parts_of
+from gateway.telephony.calls import timeline
+from gateway.telephony.pbx import twilio, webhook
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,7 @@ async def list_calls(
 @router.get("/calls/{call_id}", response_model=CallTimeline)
 async def get_call(request: Request, asking: Asking, call_id: UUID) -> Response:
     """Read one call and what happened in it: mine, anybody's with calls.view_all."""
-    return answer(await reading.timeline(asking, call_id, templates_of(request)))
+    return answer(await timeline.timeline(asking, call_id, templates_of(request)))
 
 
 @events.post("/events", response_model=EventsTaken)

@@ -14,10 +14,10 @@ from gateway.protocol.frame import PlainText
 from gateway.protocol.search import Moment
 from gateway.protocol.stats import ZONE, Method, StatsAgents, StatsOverview, StatsQueues
 from gateway.rest.depends import Asking, IdQuery, StrictRoute
-from gateway.telephony import stats
-from gateway.telephony.queries.stats import Asked
-from gateway.telephony.rates import SHORT_MS, THRESHOLD_MS
-from gateway.telephony.stats import Kind, Wanted
+from gateway.telephony.stats import stats
+from gateway.telephony.stats.queries.stats import Asked
+from gateway.telephony.stats.rates import SHORT_MS, THRESHOLD_MS
+from gateway.telephony.stats.stats import Kind, Wanted
 
 router = APIRouter(prefix="/v1/telephony/stats", tags=["telephony"], route_class=StrictRoute)
 

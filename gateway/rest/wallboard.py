@@ -10,8 +10,8 @@ from gateway.protocol import AgentPage, QueuePage
 from gateway.protocol.frame import MAX_INT, PlainText
 from gateway.protocol.stats import ZONE
 from gateway.rest.depends import Asking, StrictRoute, answer
-from gateway.rest.parts import parts_of
-from gateway.telephony import agents, wallboard
+from gateway.rest.worker import parts_of
+from gateway.telephony.agents import agents, wallboard
 
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
 

@@ -21,6 +21,9 @@ from gateway.bus import Announcement, Bus, announce
 from gateway.chat.queries import changes, compare
 from gateway.chat.queries import receipts as receipt_queries
 from gateway.context import Context, Services
+from gateway.delivery.hub import Hub
+from gateway.delivery.streams import PAGE, Streams
+from gateway.hello.reads import Arrivals
 from gateway.ops.histogram import Histogram
 from gateway.ops.tasks import Tasks
 from gateway.people import presences
@@ -30,26 +33,23 @@ from gateway.protocol import (
     Unread,
 )
 from gateway.settings import Settings
-from gateway.sockets import lanes
-from gateway.sockets.arrivals import Arrivals
-from gateway.sockets.departures import Departures
-from gateway.sockets.devices import ARRIVED
-from gateway.sockets.door import Door
-from gateway.sockets.drain import Drain
-from gateway.sockets.follows import PARTED, Follows
-from gateway.sockets.heartbeat import Wheel
-from gateway.sockets.hub import Hub
-from gateway.sockets.presence_watch import PresenceWatch as Watch
-from gateway.sockets.queue_watch import QueueWatches
-from gateway.sockets.sender import Cork
-from gateway.sockets.shared_frame import SharedFrame
-from gateway.sockets.streams import PAGE, Streams
-from gateway.sockets.unread_push import UnreadPush
-from gateway.sockets.upkeep import Upkeep
-from gateway.telephony.announce import AGENT_TOUCHED
+from gateway.sockets.admission.admission import Door
+from gateway.sockets.admission.devices import ARRIVED
+from gateway.sockets.admission.drain import Drain
+from gateway.sockets.listener.disconnect_queue import Departures
+from gateway.sockets.outgoing import lanes
+from gateway.sockets.outgoing.sender import Cork
+from gateway.sockets.outgoing.shared_frame import SharedFrame
+from gateway.sockets.reconcile import Upkeep
+from gateway.sockets.session.timing_wheel import Wheel
+from gateway.sockets.subscriptions.after_delivery import PARTED, Follows
+from gateway.sockets.watch.presence import PresenceWatch as Watch
+from gateway.sockets.watch.queue_watches import QueueWatches
+from gateway.sockets.watch.unread import UnreadPush
+from gateway.telephony.calls.announce import AGENT_TOUCHED
 
 if TYPE_CHECKING:
-    from gateway.sockets.session import Session
+    from gateway.sockets.session.session import Session
 
 log = structlog.get_logger(__name__)
 

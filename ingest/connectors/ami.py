@@ -14,9 +14,9 @@ import logging
 from datetime import datetime
 from itertools import count
 
-from ingest.connectors.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode
 from ingest.connectors.link import Address, Heard, Lost, Refused, Timing, Wire
-from ingest.events import CallEvent
+from ingest.model.events import CallEvent
+from ingest.normalise.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.asterisk_facts import SIP_CALL_ID, TRANSLATE
 from ingest.normalise.asterisk_snapshot import AsteriskSnapshot

@@ -15,10 +15,10 @@ from typing import Any
 
 import orjson
 
-from ingest.connectors.esl_messages import EslMessage, EslParser, NotEsl, command
 from ingest.connectors.link import Address, Heard, Lost, Refused, Timing, Wire
-from ingest.connectors.snapshot import Snapshot
-from ingest.events import CallEvent
+from ingest.model.events import CallEvent
+from ingest.model.snapshot import Snapshot
+from ingest.normalise.esl_messages import EslMessage, EslParser, NotEsl, command
 from ingest.normalise.freeswitch import CHANNEL_EVENTS, QUEUE_EVENTS, FreeswitchNormaliser
 
 log = logging.getLogger(__name__)

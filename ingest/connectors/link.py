@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from ingest.connectors.snapshot import Snapshot
-from ingest.events import CallEvent
+from ingest.model.events import CallEvent
+from ingest.model.snapshot import Snapshot
 
 READ_BYTES = 65_536
 MOST_EARLY, MOST_EARLY_BYTES = 10_000, 16 * 1024 * 1024

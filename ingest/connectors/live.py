@@ -20,17 +20,17 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from ingest.batch import Busy, Receipt, Unavailable
 from ingest.conn import Pool
-from ingest.connectors.inbox import MOST_EVENTS, TOGETHER, Inbox
+from ingest.connectors.event_buffer import MOST_EVENTS, TOGETHER, Inbox
 from ingest.connectors.lease import DATABASE_S, Lease, LeaseLost
 from ingest.connectors.link import Link, Lost, Refused, Timing
-from ingest.connectors.snapshot import Held, Snapshot, catch_up
-from ingest.events import CallEvent
 from ingest.metrics import IngestMetrics
+from ingest.model.events import CallEvent
+from ingest.model.snapshot import Held, Snapshot, catch_up
+from ingest.queries import agent_pauses
 from ingest.queries import connectors as queries
-from ingest.queries import pauses
-from ingest.store import AWAY
+from ingest.storing.batcher import Busy, Receipt, Unavailable
+from ingest.storing.store import AWAY
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ class Connector:
                     waiting=await queries.waiting(conn, self.source),
                     known=await queries.known(conn, self.source, legs),
                     live=await queries.live(conn, self.source, legs),
-                    marks=await pauses.of_source(conn, self.source),
+                    marks=await agent_pauses.of_source(conn, self.source),
                 )
 
         return await self._patiently(read)

@@ -10,13 +10,13 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from ingest.connectors.ami_messages import AmiMessage
-from ingest.connectors.recording import from_epoch
-from ingest.events import CallEvent, TimeQuality, derive_id
-from ingest.native import printed
+from ingest.model.events import CallEvent, TimeQuality, derive_id
+from ingest.model.native_payload import printed
+from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
 from ingest.normalise.asterisk_facts import TRANSLATE
 from ingest.normalise.numbers import is_likely
+from ingest.normalise.recording import from_epoch
 
 __all__ = ["AsteriskDialect", "AsteriskNormaliser"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from ingest.connectors.recording import from_epoch
-from ingest.connectors.snapshot import Member
-from ingest.events import EventType
+from ingest.model.events import EventType
+from ingest.model.snapshot import Member
 from ingest.normalise.asterisk_dialect import Fact, Fields, Reader, cut
 from ingest.normalise.numbers import whole
+from ingest.normalise.recording import from_epoch
 
 
 def _pause(reader: Reader, fields: Fields) -> Fact:

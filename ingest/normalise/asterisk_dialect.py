@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.events import EventType
+from ingest.model.events import EventType
 from ingest.normalise.numbers import e164
 
 Fields = dict[str, str]

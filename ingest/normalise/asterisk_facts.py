@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ingest.events import EventType
+from ingest.fold.recordings import is_place
+from ingest.model.events import EventType
 from ingest.normalise.asterisk_agents import AGENTS
 from ingest.normalise.asterisk_dialect import Fact, Fields, Reader, cut, known
 from ingest.normalise.numbers import e164, whole
-from ingest.recordings import is_place
 
 LOCAL = re.compile(r"^(Local/.+-[0-9a-f]+);([12])$")
 DIALLED = re.compile(r"\+?\d{5,}")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from ingest.connectors.ami_messages import AmiMessage
-from ingest.connectors.snapshot import Member, Snapshot, Waiting, derived, in_bridge
-from ingest.events import CallEvent
+from ingest.model.events import CallEvent
+from ingest.model.snapshot import Member, Snapshot, Waiting, derived, in_bridge
+from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk_agents import member_of
 from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
 from ingest.normalise.asterisk_facts import TRANSLATE

@@ -13,15 +13,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ingest.connectors.recording import from_epoch
-from ingest.connectors.snapshot import Snapshot, derived, in_bridge
-from ingest.events import CallEvent, EventType, TimeQuality, derive_id
-from ingest.native import with_native
+from ingest.fold.recordings import is_place
+from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
+from ingest.model.native_payload import with_native
+from ingest.model.snapshot import Snapshot, derived, in_bridge
 from ingest.normalise.asterisk_dialect import cut, known
 from ingest.normalise.freeswitch_agents import agent_status
 from ingest.normalise.freeswitch_transfers import Told, handed_on
 from ingest.normalise.numbers import e164, is_likely, whole
-from ingest.recordings import is_place
+from ingest.normalise.recording import from_epoch
 
 EXTENSION = r"^(?:sofia/[^/]+|verto\.rtc|user|loopback)/(?:sip:)?(\d{2,6})(?=@|/|-|$)"
 """Group 1 is the extension, in a channel's name: `sofia/internal/1001@10.0.0.5`."""

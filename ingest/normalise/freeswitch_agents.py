@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ingest.events import EventType
+from ingest.model.events import EventType
 
 AGENT = re.compile(r"(\d{2,6})(?=@|$)")
 """mod_callcenter's name of an agent: `1001@default`."""

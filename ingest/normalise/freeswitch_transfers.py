@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.events import EventType
+from ingest.model.events import EventType
 from ingest.normalise.asterisk_dialect import cut
 from ingest.normalise.numbers import whole
 

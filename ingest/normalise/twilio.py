@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ingest.events import CallEvent, EventType, TimeQuality, derive_id
-from ingest.native import with_native
+from ingest.fold.recordings import is_place
+from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
+from ingest.model.native_payload import with_native
 from ingest.normalise.asterisk_dialect import cut
 from ingest.normalise.numbers import e164, is_likely, whole
-from ingest.recordings import is_place
 
 EXTENSION = r"^(?:client:|sips?:)([\w.+-]{1,40})(?=@|$)"
 """Group 1 is the extension: of `client:101` and `sip:101@office.sip.twilio.com`, 101."""

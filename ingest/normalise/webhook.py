@@ -15,12 +15,12 @@ from uuid import UUID
 
 import orjson
 
-from ingest.batch import Rejected
-from ingest.events import EVENT_TYPES, WEBHOOK, CallEvent, EventType, derive_id
-from ingest.native import printed
+from ingest.fold.recordings import LONGEST_PLACE, READY, is_place
+from ingest.fold.recordings import TYPES as RECORDING_TYPES
+from ingest.model.events import EVENT_TYPES, WEBHOOK, CallEvent, EventType, derive_id
+from ingest.model.native_payload import printed
 from ingest.normalise.numbers import FUTURE, PAST, e164
-from ingest.recordings import LONGEST_PLACE, READY, is_place
-from ingest.recordings import TYPES as RECORDING_TYPES
+from ingest.storing.batcher import Rejected
 
 LONGEST_KEY = 200
 LONGEST_TEXT = 200

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import orjson
 
 from ingest.conn import Conn
-from ingest.events import CallEvent
-from ingest.native import Payload
+from ingest.model.events import CallEvent
+from ingest.model.native_payload import Payload
 
 COLUMNS = (
     "source", "event_id", "type", "occurred_at", "time_quality", "native_type", "call_id",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from ingest.conn import Conn
-from ingest.state import RecordingState
+from ingest.model.call_state import RecordingState
 
 
 async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[RecordingState]]:

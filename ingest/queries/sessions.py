@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from ingest.conn import Conn
+from ingest.model.call_state import CallState, LegState, StintState
 from ingest.queries import recordings, transfers
-from ingest.state import CallState, LegState, StintState
 
 
 @dataclass(frozen=True, slots=True)

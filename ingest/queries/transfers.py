@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from ingest.conn import Conn
-from ingest.state import CallState, TransferState
+from ingest.model.call_state import CallState, TransferState
 
 
 async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[TransferState]]:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.protocol import Message
-from loadtests.messenger.deeds import Acknowledged
+from loadtests.messenger.actions import Acknowledged
 from loadtests.messenger.truth import RoomTruth, Truth
 from loadtests.messenger.view import View
 

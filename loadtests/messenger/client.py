@@ -15,10 +15,10 @@ from typing import Any
 
 from gateway.client import Connection, ConnectionEnded, RequestRefused
 from gateway.protocol import ConversationList, Draft, DraftList, Message
-from loadtests.cast import Player
-from loadtests.messenger.deeds import Deeds, Scene
+from loadtests.messenger.actions import Deeds, Scene
 from loadtests.messenger.plan import Action
 from loadtests.messenger.view import RoomView, View
+from loadtests.test_users import Player
 
 EXPECTED = frozenset(
     {

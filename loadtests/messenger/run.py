@@ -15,16 +15,16 @@ import asyncpg
 
 from gateway.client import Connection, connect
 from gateway.protocol import UnreadGet
-from loadtests.cast import Player
 from loadtests.messenger import truth as database
+from loadtests.messenger.actions import Scene
 from loadtests.messenger.check import Report, Witness, check, strays
 from loadtests.messenger.client import Client, archived, client, drafts, history
-from loadtests.messenger.deeds import Scene
 from loadtests.messenger.plan import Plan
 from loadtests.messenger.truth import Truth
 from loadtests.messenger.view import View
 from loadtests.own_database import connected
 from loadtests.queries import messenger as queries
+from loadtests.test_users import Player
 
 QUIET_S = 15.0
 """Reconnects take half a second, sweeps two, pushed counts half of one."""

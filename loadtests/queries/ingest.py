@@ -281,7 +281,7 @@ async def events(conn: Conn) -> int:
     """Return how many events there are."""
     count: int = await conn.fetchval(
         """
-        -- ingest.events
+        -- ingest.model.events
         SELECT count(*) FROM realtime.call_events
         """
     )

@@ -14,10 +14,9 @@ from loadtests.scenarios import (
     fanout,
     idle,
     ingest,
-    leave,
     locust_chat,
+    mass_disconnect,
     messenger,
-    perish,
     presence,
     roundtrip,
     scale,
@@ -26,6 +25,7 @@ from loadtests.scenarios import (
     slow,
     storm,
     unread,
+    worker_crash,
 )
 
 SCENARIOS: dict[str, Callable[[Options], Result]] = {
@@ -45,10 +45,10 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "connect": connect.run,
     "storm": storm.run,
     "slow": slow.run,
-    "leave": leave.run,
+    "leave": mass_disconnect.run,
     "churn": churn.run,
     "presence": presence.run,
-    "perish": perish.run,
+    "perish": worker_crash.run,
 }
 
 LONG = frozenset(

@@ -20,13 +20,13 @@ import uvloop
 
 from loadtests import fleet
 from loadtests.ami_calls import EVENTS, AmiCall
-from loadtests.cast import Player
 from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.queries import people
 from loadtests.report import Figure, Result
+from loadtests.test_users import Player
 from tests.fakes import asterisk
 from tests.fakes.asterisk import FakeAsterisk, Line
 

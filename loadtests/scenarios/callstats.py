@@ -23,12 +23,12 @@ from gateway.context import Context, Services
 from gateway.db import Conn
 from gateway.embedded import start_valkey
 from gateway.protocol import Employee
-from gateway.telephony import stats
-from gateway.telephony.answers import Answers
-from gateway.telephony.queries import stats as queries
-from gateway.telephony.queries import stats_agents, stats_queues
-from gateway.telephony.queries.stats import Asked
-from gateway.telephony.stats import Kind, Wanted
+from gateway.telephony.stats import stats
+from gateway.telephony.stats.queries import stats as queries
+from gateway.telephony.stats.queries import stats_agents, stats_queues
+from gateway.telephony.stats.queries.stats import Asked
+from gateway.telephony.stats.stats import Kind, Wanted
+from gateway.telephony.stats.stats_cache import Answers
 from loadtests.call_oracle import Oracle
 from loadtests.made_calls import Maker
 from loadtests.measure import Latencies

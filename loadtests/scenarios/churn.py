@@ -15,7 +15,6 @@ import orjson
 import uvloop
 
 from loadtests import fleet
-from loadtests.cast import Player
 from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
@@ -23,6 +22,7 @@ from loadtests.process_cost import Process, Spending, require_proc
 from loadtests.raw_socket import OPCODE_CLOSE, OPCODE_TEXT, masked
 from loadtests.report import Figure, Result
 from loadtests.scrape import Scrape, scraping
+from loadtests.test_users import Player
 
 VISITS = 10_000
 PEOPLE = 500

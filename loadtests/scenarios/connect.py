@@ -12,13 +12,13 @@ import time
 import uvloop
 
 from loadtests import fleet
-from loadtests.cast import Player
 from loadtests.fleet import AT_ONCE, NO_LIMITS, Member, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import require_proc
 from loadtests.report import Figure, Result
+from loadtests.test_users import Player
 
 CLIENTS = 2_000
 CONVERSATIONS = 5

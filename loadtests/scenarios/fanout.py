@@ -24,13 +24,13 @@ from gateway.bus import Announcement
 from loadtests import fleet
 from loadtests.baselines import EVENT_BYTES, send_floor
 from loadtests.baselines.doorbell import event_text
+from loadtests.competitor import Rival, rival
 from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import Process, require_proc
 from loadtests.raw_socket import RawSocket, Tally
 from loadtests.report import Result
-from loadtests.rival import Rival, rival
 
 CLIENTS = 1_000
 ROUNDS, ROUND_S = 5, 3.0

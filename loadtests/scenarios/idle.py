@@ -14,7 +14,6 @@ import uvloop
 from redis import Redis
 
 from loadtests import fleet
-from loadtests.cast import Player
 from loadtests.database_watch import database_processes
 from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.options import Options
@@ -22,6 +21,7 @@ from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import Process, cpu_of, require_proc
 from loadtests.redis_watch import asked
 from loadtests.report import Result
+from loadtests.test_users import Player
 
 CLIENTS = 10_000
 FEW = 1_000

@@ -27,7 +27,7 @@ import uvloop
 from gateway import db
 from gateway.cli.worker import GARBAGE
 from ingest import CallEvent, IngestMetrics, IngestSettings, parse_events
-from ingest.store import Store
+from ingest.storing.store import Store
 from loadtests.made_events import Maker
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway

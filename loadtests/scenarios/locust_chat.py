@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from loadtests import cast
+from loadtests import test_users
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
@@ -41,7 +41,7 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
         raise RuntimeError("Locust is not installed: uv sync --group load")
     with tempfile.TemporaryDirectory(prefix="gateway-locust-") as made:
         directory = Path(made)
-        cast.write(directory / "cast.json", gateway.cast(users))
+        test_users.write(directory / "cast.json", gateway.cast(users))
         code = _locust(directory, users, seconds, quiet=options.quiet)
         found = _figures(directory / "figures.json")
     return _result(found, code, f"{users} users in pairs on two workers for {seconds:g} s")

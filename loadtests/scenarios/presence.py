@@ -16,7 +16,6 @@ import uvloop
 from redis import Redis
 
 from loadtests import fleet
-from loadtests.cast import Player
 from loadtests.fleet import NO_LIMITS, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
@@ -24,6 +23,7 @@ from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import require_proc
 from loadtests.redis_watch import Asked, asked
 from loadtests.report import Figure, Result
+from loadtests.test_users import Player
 from loadtests.watcher import Watcher
 
 CLIENTS = 10_000

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 import uvloop
 
-from loadtests.cast import Player
 from loadtests.fleet import NO_LIMITS
 from loadtests.measure import Latencies
 from loadtests.options import Options
@@ -22,6 +21,7 @@ from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.report import Figure, Result
 from loadtests.scenarios.floor import Floor, floor
 from loadtests.talker import Talker, talker
+from loadtests.test_users import Player
 
 SECONDS = 10.0
 RATE = 200.0

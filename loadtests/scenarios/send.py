@@ -22,7 +22,6 @@ import uvloop
 
 from gateway.db import Conn
 from loadtests import fleet
-from loadtests.cast import Player
 from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
@@ -31,6 +30,7 @@ from loadtests.process_cost import require_proc
 from loadtests.queries import floor, statements
 from loadtests.raw_socket import masked
 from loadtests.report import Figure, Result
+from loadtests.test_users import Player
 
 SIZES = (1, 10, 100)
 TURNS = 3

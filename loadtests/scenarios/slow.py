@@ -19,13 +19,13 @@ from redis.asyncio import Redis
 from gateway import topics
 from gateway.bus import Announcement
 from loadtests import fleet
-from loadtests.cast import Player
 from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import require_proc
 from loadtests.report import Result
+from loadtests.test_users import Player
 
 READERS = 1_000
 SECONDS = 4.0

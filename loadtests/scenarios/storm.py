@@ -18,7 +18,6 @@ import orjson
 import uvloop
 
 from loadtests import fleet
-from loadtests.cast import Player
 from loadtests.database_watch import Connections, database_watched
 from loadtests.fleet import NO_LIMITS, Member, allow_files
 from loadtests.measure import Latencies
@@ -27,6 +26,7 @@ from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import Spending, require_proc
 from loadtests.raw_socket import TurnedAway, masked
 from loadtests.report import Figure, Result
+from loadtests.test_users import Player
 
 CLIENTS = 5_000
 ROOM = 50

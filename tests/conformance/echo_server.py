@@ -21,10 +21,10 @@ from gateway.auth import Tokens
 from gateway.cli.listen import listen, port_of
 from gateway.context import Services
 from gateway.settings import Settings
-from gateway.sockets import server as product
+from gateway.sockets.listener import websocket as product
 from gateway.sockets.node import Node
-from gateway.sockets.session import Session
-from gateway.sockets.shared_frame import TEXT, deflated_frame, text_frame
+from gateway.sockets.outgoing.shared_frame import TEXT, deflated_frame, text_frame
+from gateway.sockets.session.session import Session
 
 SECRET = "a secret of thirty-two bytes or so"
 

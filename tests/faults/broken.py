@@ -19,9 +19,9 @@ from gateway.chat import sends
 from gateway.chat.queries import messages as queries
 from gateway.chat.sends import Ask
 from gateway.cli import worker
+from gateway.delivery.streams import Streams
 from gateway.protocol import Message
 from gateway.sockets.node import Node
-from gateway.sockets.streams import Streams
 
 _later: set[asyncio.Task[None]] = set()
 

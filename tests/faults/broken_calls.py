@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from gateway.cli import worker
-from gateway.telephony import pbxs
-from ingest.batch import Batcher, Part
+from gateway.telephony.pbx import connections
 from ingest.conn import Conn
 from ingest.connectors.link import Timing
-from ingest.known import Known
 from ingest.queries import events
 from ingest.queries.events import Turn
+from ingest.storing.batcher import Batcher, Part
+from ingest.storing.call_cache import Known
 
 TIMING = Timing(
     connect_s=2.0, quiet_s=2.0, answer_s=1.0, back_off_s=0.2, back_off_max_s=2.0, lease_s=4.0
@@ -74,7 +74,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def main(name: str, parent: int, fds: list[int]) -> None:
-    pbxs.TIMING = TIMING
+    connections.TIMING = TIMING
     (VARIANTS[name].patch if name in VARIANTS else whole)()
     worker.main(parent, fds)
 

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from ingest import CallState, fold, parse_events
-from ingest.events import CallEvent
+from ingest.model.events import CallEvent
 from loadtests.ami_calls import AmiCall
 
 Findings = dict[str, list[str]]

@@ -15,7 +15,7 @@ import pytest
 from gateway.db import Pool
 from ingest import Address, AmiLink, CallEvent, Connection, Connectors, Pipeline, Timing
 from ingest.connectors.link import Lost
-from ingest.connectors.snapshot import Snapshot
+from ingest.model.snapshot import Snapshot
 from ingest.normalise import asterisk_snapshot
 from tests.fakes.asterisk import SECRET, USER, FakeAsterisk, Tape
 from tests.support.desk import eventually

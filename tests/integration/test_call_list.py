@@ -13,9 +13,9 @@ import pytest
 
 from gateway.db import Conn, Pool
 from gateway.protocol.calls import Direction, Outcome
-from gateway.telephony import sought
-from gateway.telephony.queries import call_list, call_places
-from gateway.telephony.queries.call_places import Sought
+from gateway.telephony.calls import call_filter
+from gateway.telephony.calls.queries import access_paths, call_list
+from gateway.telephony.calls.queries.access_paths import Sought
 from ingest import Pipeline, parse_events
 from loadtests.made_calls import Made, Maker
 from loadtests.queries import callstats
@@ -67,7 +67,8 @@ def asking(**chosen: Any) -> Sought:
         "outcomes": [outcome] if outcome else outcomes,
     }
     return Sought(**{
-        **nothing, "before": sought.END, "since": sought.EARLIEST, "e164": None, "raw": (),
+        **nothing, "before": call_filter.END, "since": call_filter.EARLIEST,
+        "e164": None, "raw": (),
         **(kinds if direction or outcome else {}), **chosen,
     })  # fmt: skip
 
@@ -129,7 +130,7 @@ async def listed(conn: Conn, asked: Sought, *, limit: int) -> list[UUID]:
     found: list[UUID] = []
     last: tuple[datetime, UUID] | None = asked.before
     while last is not None:
-        page, last = await sought.page(
+        page, last = await call_filter.page(
             conn, Sought(**{**_fields(asked), "before": last}), limit=limit
         )
         assert len(page) <= limit
@@ -148,7 +149,7 @@ async def test_every_question_finds_the_calls_that_fit_whatever_it_begins_at(
     seen, calls = 0, known(made)
     for asked in combinations():
         wanted = fitting(calls, **asked)
-        monkeypatch.setattr(sought, "STRETCHES", (100, 400))
+        monkeypatch.setattr(call_filter, "STRETCHES", (100, 400))
         seen += len(wanted)
         assert await listed(conn, asking(**asked), limit=2_000) == wanted, asked
     monkeypatch.undo()
@@ -186,9 +187,9 @@ async def test_a_list_reads_a_page_and_not_the_history(
     await call_list.newest(explaining, asking(), limit=21)
     reads = [("newest", *read) for read in explaining.reads()]
     for place, asked in places.items():
-        await sought.PLACES[place](explaining, asking(**asked), limit=21)  # type: ignore[index]
+        await call_filter.PLACES[place](explaining, asking(**asked), limit=21)  # type: ignore[index]
         reads += [(place, *read) for read in explaining.reads()]
-        await call_places.weigh(explaining, asking(**asked), most=50)
+        await access_paths.weigh(explaining, asking(**asked), most=50)
         reads += [(f"weigh {place}", *read) for read in explaining.reads()]
 
     for place, table, how, rows in reads:
@@ -200,7 +201,7 @@ async def test_telephones_are_found_by_their_pbx(conn: Conn, made: list[Made]) -
     """One of any PBX is one of every PBX with calls, but for those where it is somebody else's."""
     await conn.execute("INSERT INTO demo_crm.desk_phones VALUES ('two', '102', 15)")
 
-    found = {who: sorted(await call_places.telephones(conn, who)) for who in (1, 2, 14, 15)}
+    found = {who: sorted(await access_paths.telephones(conn, who)) for who in (1, 2, 14, 15)}
 
     assert found == {
         1: [("main", "101"), ("two", "101")], 2: [("main", "102")], 14: [], 15: [("two", "102")]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.db import Conn
-from gateway.telephony.queries import stats, stats_agents, stats_queues
-from gateway.telephony.queries.stats import Asked
+from gateway.telephony.stats.queries import stats, stats_agents, stats_queues
+from gateway.telephony.stats.queries.stats import Asked
 from loadtests.call_oracle import Oracle
 from loadtests.made_calls import Maker
 from loadtests.queries import callstats

@@ -13,8 +13,8 @@ import pytest
 
 from gateway.context import Services
 from gateway.errors import DatabaseUnavailable
-from gateway.telephony import callbacks, missed
-from gateway.telephony.queries import callbacks as items
+from gateway.telephony.callbacks import callbacks, missed
+from gateway.telephony.callbacks.queries import callbacks as items
 from tests.support.office import IVAN, MINUTE_MS, NOBODYS, OLENA, SWITCHBOARD, Office
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway import db
-from gateway.telephony.queries import missed as queries
+from gateway.telephony.callbacks.queries import missed as queries
 from tests.support.desk import eventually
 from tests.support.office import IVAN, NOBODYS, OLENA, SWITCHBOARD, Office
 

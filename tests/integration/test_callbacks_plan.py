@@ -9,8 +9,9 @@ import pytest
 
 from gateway.db import Conn
 from gateway.protocol.callbacks import MissedCallList
-from gateway.telephony.queries import lookup, missed, reached
-from gateway.telephony.queries.reached import Reach
+from gateway.telephony.callbacks.queries import missed, reached
+from gateway.telephony.callbacks.queries.reached import Reach
+from gateway.telephony.calls.queries import lookup
 from tests.support.query_plans import Explaining
 
 NUMBERS = [f"+38067{place:07d}" for place in range(0, 2_000, 100)]

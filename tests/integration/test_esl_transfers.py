@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.db import Pool
-from ingest.state import CallState
+from ingest.model.call_state import CallState
 from tests.fakes.freeswitch import Core, FakeFreeswitch
 from tests.integration.test_ami_connector import ended, listening
 from tests.integration.test_esl_connector import connection

@@ -8,12 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.db import Pool
-from ingest import (
-    Pipeline,
-    partitions,
-    shift,
-)
+from ingest import Pipeline, shift
 from ingest.queries import partitions as partition_queries
+from ingest.upkeep import partitions
 from tests.support.call_truth import events_of_recording
 from tests.support.ingest_tools import SETTINGS, SOME, Heard, count, odd, stored_calls
 

@@ -22,8 +22,8 @@ from ingest import (
     Unavailable,
 )
 from ingest import pipeline as pipelines
-from ingest.pauses import MOST_EVENTS
-from ingest.queries import pauses as agent_queries
+from ingest.queries import agent_pauses as agent_queries
+from ingest.storing.agent_pauses import MOST_EVENTS
 from tests.support.call_truth import calls_of, events_of_recording
 from tests.support.ingest_tools import (
     SETTINGS,

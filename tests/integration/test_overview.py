@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from gateway.chat import views
-from gateway.chat.queries import overview
-from gateway.chat.views import Asked
 from gateway.db import Conn
 from gateway.db.pool import configure
+from gateway.hello import views
+from gateway.hello.queries import overview
+from gateway.hello.views import Asked
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
 from tests.support.query_plans import Explaining
 from tests.support.raw import raw

@@ -20,11 +20,11 @@ from ingest import (
     Pipeline,
     events_of,
     parse_events,
-    partitions,
     twilio_events,
 )
-from ingest.connectors.ami_messages import AmiMessage
-from ingest.native import LONGEST_BYTES, printed
+from ingest.model.native_payload import LONGEST_BYTES, printed
+from ingest.normalise.ami_messages import AmiMessage
+from ingest.upkeep import partitions
 from tests.support.calls import ANSWERED
 from tests.support.ingest_tools import SETTINGS, Heard, count, odd
 

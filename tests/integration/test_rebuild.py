@@ -12,7 +12,7 @@ import pytest
 
 from gateway.db import Pool
 from ingest import CallEvent, IngestSettings, Pipeline, Rebuilt, rebuild, shift
-from ingest import restore as rebuilding
+from ingest.upkeep import restore as rebuilding
 from tests.support.call_truth import calls_of, events_of_recording
 from tests.support.ingest_tools import SETTINGS, Heard, anonymous, held_back, odd, stored_calls
 

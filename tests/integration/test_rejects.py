@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.db import Pool, connect
-from ingest import Pipeline, Refusal, Unavailable, partitions
-from ingest.rejects import MOST_KEPT
+from ingest import Pipeline, Refusal, Unavailable
+from ingest.storing.rejects import MOST_KEPT
+from ingest.upkeep import partitions
 from tests.support.ingest_tools import SETTINGS, Heard, count
 
 

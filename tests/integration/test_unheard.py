@@ -11,7 +11,7 @@ import pytest
 
 from gateway.db import Pool
 from ingest import CallEvent, CallState, Pipeline, fold, parse_events
-from ingest.unheard import end_unheard
+from ingest.upkeep.lost_calls import end_unheard
 from tests.support.desk import eventually
 from tests.support.ingest_tools import SETTINGS, Heard, count, stored_calls
 
@@ -152,7 +152,7 @@ async def test_many_lost_calls_end_page_by_page(
     pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them, and one that cannot be ended holds up no other."""
-    monkeypatch.setattr("ingest.unheard.PAGE", 3)
+    monkeypatch.setattr("ingest.upkeep.lost_calls.PAGE", 3)
     calls = [
         {**posted("leg.ringing", f"l{n}", n / 10, extension="101"), "call_key": f"c{n}"}
         for n in range(10)

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from gateway.db import Conn
-from gateway.telephony import agents, rates, wallboard
-from gateway.telephony.queries import agents as agent_queries
-from gateway.telephony.queries import calls, queues, stats_queues
-from gateway.telephony.queries.stats import Asked
+from gateway.telephony.agents import agents, wallboard
+from gateway.telephony.agents.queries import agents as agent_queries
+from gateway.telephony.agents.queries import queues
+from gateway.telephony.calls.queries import calls
+from gateway.telephony.stats import rates
+from gateway.telephony.stats.queries import stats_queues
+from gateway.telephony.stats.queries.stats import Asked
 from loadtests.made_calls import QUEUES, Maker
 from loadtests.queries import callstats
 from tests.support.query_plans import Explaining

@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ingest.connectors.ami_messages import AmiMessage
-from ingest.endings import ended_reason
-from ingest.events import CallEvent
-from ingest.intervals import common
-from ingest.legs import Leg, judge
+from ingest.fold.end_reasons import ended_reason
+from ingest.fold.event_log import Told
+from ingest.fold.intervals import common
+from ingest.fold.legs import Leg, judge
+from ingest.model.call_state import CallState
+from ingest.model.events import CallEvent
+from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
-from ingest.state import CallState
-from ingest.told import Told
 from tests.support.call_truth import calls_of
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "cacofonisk"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ingest.events import CallEvent
-from ingest.fold import fold, group
+from ingest.fold.fold import fold, group
+from ingest.model.call_state import CallState, LegState
+from ingest.model.events import CallEvent
 from ingest.normalise.asterisk import AsteriskDialect
-from ingest.replay import read_events
-from ingest.state import CallState, LegState
+from ingest.upkeep.replay import read_events
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "asterisk"

@@ -13,7 +13,7 @@ import orjson
 
 from gateway.context import Services
 from gateway.db import Conn
-from gateway.telephony import missed
+from gateway.telephony.callbacks import missed
 
 IVAN, OLENA = "+380671234567", "+380441234567"
 """Of the customers 1 and 2."""

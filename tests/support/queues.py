@@ -9,9 +9,9 @@ import pytest
 
 from gateway.client import Connection
 from gateway.protocol import QueueWatch, QueueWatched
-from gateway.sockets import queue_watch
+from gateway.sockets.watch import queue_watches
 from ingest import CallEvent
-from ingest.events import EventType, derive_id
+from ingest.model.events import EventType, derive_id
 from tests.support.desk import Desk
 
 SALES, SUPPORT = "sales", "support"
@@ -20,8 +20,8 @@ SALES, SUPPORT = "sales", "support"
 @pytest.fixture
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let watchers hear after a tenth of the second that they wait otherwise, of what is news."""
-    monkeypatch.setattr(queue_watch, "CONFLATE_S", 0.1)
-    monkeypatch.setattr(queue_watch, "LOOK_EACH", 1_000)
+    monkeypatch.setattr(queue_watches, "CONFLATE_S", 0.1)
+    monkeypatch.setattr(queue_watches, "LOOK_EACH", 1_000)
 
 
 class Pbx:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from ingest.connectors.ami_messages import AmiMessage
-from ingest.events import CallEvent
+from ingest.model.call_state import CallState, LegState
+from ingest.model.events import CallEvent
+from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
-from ingest.state import CallState, LegState
 from tests.support.call_truth import calls_of
 
 T0 = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.chat.queries.changes import Change
 from gateway.protocol import Employee, Message, MessageCreated, Participant, ParticipantChanged
-from gateway.sockets.absences import while_in
+from gateway.sockets.subscriptions.visibility import while_in
 
 PETRO, IRYNA = 19, 20
 

@@ -12,7 +12,7 @@ import pytest
 
 from ingest import AsteriskNormaliser
 from ingest.connectors.ami import FILTER
-from ingest.connectors.ami_messages import AmiParser, encode
+from ingest.normalise.ami_messages import AmiParser, encode
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 PATTERN = re.compile(FILTER.replace("[[:space:]]", r"\s"), re.DOTALL)

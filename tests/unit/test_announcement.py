@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.bus.announcement import Announcement
-from gateway.bus.speaking import BREATH_BYTES, _breaths
+from gateway.bus.publisher import BREATH_BYTES, _breaths
 
 TOPIC = "conversation:1"
 

@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.errors import Overloaded
-from gateway.telephony.answers import AT_ONCE, MOST_WAITING, Answers, late_days
+from gateway.telephony.stats.stats_cache import AT_ONCE, MOST_WAITING, Answers, late_days
 from tests.support.desk import eventually
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ingest.connectors import recording
-from ingest.connectors.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode, parse
-from ingest.events import CallEvent, shift
+from ingest.model.events import CallEvent, shift
+from ingest.normalise import recording
+from ingest.normalise.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode, parse
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.numbers import e164
-from ingest.replay import events_of, read_events
+from ingest.upkeep.replay import events_of, read_events
 from tests.support.call_truth import RECORDINGS, events_of_recording, names
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from ingest.batch import Batcher, Busy, Fate, Poison, Receipt
-from ingest.events import CallEvent
 from ingest.metrics import IngestMetrics
+from ingest.model.events import CallEvent
 from ingest.settings import IngestSettings
+from ingest.storing.batcher import Batcher, Busy, Fate, Poison, Receipt
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -11,9 +11,10 @@ import pytest
 
 from gateway import topics
 from gateway.bus import Announcement
-from gateway.sockets import call_news
-from gateway.sockets.call_news import CallNews
-from gateway.telephony import announce, callbacks
+from gateway.sockets.watch import calls
+from gateway.sockets.watch.calls import CallNews
+from gateway.telephony.callbacks import callbacks
+from gateway.telephony.calls import announce
 
 TOPIC = topics.user(1)
 
@@ -93,7 +94,7 @@ async def test_a_node_looks_now_and_then_and_repeats_nothing(
     database, node = Database(monkeypatch), Fake()
     node.deliver(event(1))
     database.stored = [event(2), event(7, "c2")]
-    for _ in range(call_news.LOOK_EACH * 2):
+    for _ in range(calls.LOOK_EACH * 2):
         await node.calls.look(lost_news=False)
 
     assert len(database.asked) == 2
@@ -101,8 +102,8 @@ async def test_a_node_looks_now_and_then_and_repeats_nothing(
     assert node.heard == [event(1), event(2), event(7, "c2")]
     await node.calls.look(lost_news=True)
     assert node.heard[3:] == database.stored
-    node.clock += call_news.REMEMBERED_S + 1
-    for _ in range(call_news.LOOK_EACH * 2):  # the first forgets
+    node.clock += calls.REMEMBERED_S + 1
+    for _ in range(calls.LOOK_EACH * 2):  # the first forgets
         await node.calls.look(lost_news=False)
     assert node.heard[5:] == database.stored
 
@@ -120,7 +121,7 @@ async def test_too_much_for_one_look_is_told_in_several(monkeypatch: pytest.Monk
 
 def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest is forgotten first, and an older version that comes late changes nothing."""
-    monkeypatch.setattr(call_news, "MOST_REMEMBERED", 2)
+    monkeypatch.setattr(calls, "MOST_REMEMBERED", 2)
     node = Fake()
     for version, call in ((5, "c1"), (4, "c2"), (3, "c1"), (1, "c3")):
         node.deliver(event(version, call))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.protocol.stats import Method
-from gateway.telephony.rates import FORMULAS, handling, service
+from gateway.telephony.stats.rates import FORMULAS, handling, service
 
 ICMI = {
     "offered": 1_060, "answered": 1_000, "abandoned": 60, "answered_in_time": 860,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from ingest.events import CallEvent
+from ingest.model.call_state import CallState
+from ingest.model.events import CallEvent
 from ingest.normalise.freeswitch import FreeswitchNormaliser
-from ingest.state import CallState
 from tests.support.call_truth import calls_of
 from tests.support.unseen import NUMBER, leg, seconds, talked
 

@@ -10,13 +10,13 @@ from uuid import UUID
 import orjson
 import pytest
 
-from ingest.connectors import recording
-from ingest.events import CallEvent, EventType, derive_id
-from ingest.fold import fold, group
-from ingest.intervals import paired, total_ms
+from ingest.fold.event_log import Told
+from ingest.fold.fold import fold, group
+from ingest.fold.intervals import paired, total_ms
+from ingest.model.call_state import CallChange, CallState
+from ingest.model.events import CallEvent, EventType, derive_id
+from ingest.normalise import recording
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
-from ingest.state import CallChange, CallState
-from ingest.told import Told
 from tests.support.call_truth import (
     CALL_ID,
     RECORDINGS,

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.sockets import server as product
+from gateway.sockets.listener import websocket as product
 from gateway.sockets.node import Node
-from gateway.sockets.sender import HIGH_WATER
+from gateway.sockets.outgoing.sender import HIGH_WATER
 from tests.conformance.echo_server import echo_settings, echoing, lone_node
 from tests.conformance.frames import (
     BINARY,

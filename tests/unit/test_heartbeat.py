@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.sockets.heartbeat import Wheel
+from gateway.sockets.session.timing_wheel import Wheel
 from tests.support.desk import eventually
 
 

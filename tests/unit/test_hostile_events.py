@@ -13,9 +13,8 @@ from uuid import UUID
 import orjson
 import pytest
 
-from ingest.connectors.ami_messages import AmiMessage
-from ingest.events import EVENT_TYPES, CallEvent
-from ingest.fold import fold
+from ingest.fold.fold import fold
+from ingest.model.events import EVENT_TYPES, CallEvent
 from ingest.normalise import (
     asterisk_agents,
     asterisk_facts,
@@ -23,6 +22,7 @@ from ingest.normalise import (
     freeswitch_transfers,
     twilio,
 )
+from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import CHANNEL_EVENTS, FreeswitchNormaliser
 from ingest.normalise.numbers import whole

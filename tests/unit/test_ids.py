@@ -8,8 +8,8 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.events import derive_id
-from ingest.ids import uuid5, uuid7
+from ingest.model.events import derive_id
+from ingest.model.ids import uuid5, uuid7
 
 ANY = st.characters(exclude_categories=())
 

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from ingest.connectors.inbox import TOGETHER, Inbox
+from ingest.connectors.event_buffer import TOGETHER, Inbox
 from ingest.connectors.link import Lost
-from ingest.connectors.snapshot import Snapshot
-from ingest.events import CallEvent
+from ingest.model.events import CallEvent
+from ingest.model.snapshot import Snapshot
 from ingest.settings import IngestSettings
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

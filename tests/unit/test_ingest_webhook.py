@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingest.fold import fold, group
+from ingest.fold.fold import fold, group
 from ingest.normalise.webhook import parse_events
 from tests.support.call_truth import CALL_ID
 

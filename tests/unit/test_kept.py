@@ -8,10 +8,10 @@ from collections.abc import Set as AbstractSet
 
 import pytest
 
-from gateway.chat.rosters import Roster, Rosters
+from gateway.hello.rosters import Roster, Rosters
+from gateway.hello.ttl_cache import Kept
 from gateway.ops.tasks import Tasks
 from gateway.protocol.codec import encode
-from gateway.sockets.kept import Kept
 from tests.support.desk import eventually
 
 KEPT_S = 0.05

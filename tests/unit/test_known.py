@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from ingest.events import CallEvent
-from ingest.known import Held, Known
+from ingest.fold.event_log import Told
+from ingest.model.events import CallEvent
 from ingest.queries.events import Turn
-from ingest.told import Told
+from ingest.storing.call_cache import Held, Known
 
 
 def event(key: str, source: str = "pbx") -> CallEvent:

@@ -16,7 +16,7 @@ PACKAGES = ("gateway", "presence", "ingest")
 MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 QUERIES = [path for path in MODULES if path.parent.name == "queries"]
 
-LONGEST = 300
+LONGEST = 400
 
 TOP = {
     "pyproject.toml", "uv.lock", "Makefile", "docker-compose.yml", "README.md", "CHANGELOG.md",
@@ -91,7 +91,7 @@ def relative(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_a_module_fits_three_hundred_lines(path: Path) -> None:
+def test_a_module_fits_four_hundred_lines(path: Path) -> None:
     """What grows beyond that has found a second subject."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
 

@@ -16,7 +16,7 @@ from gateway.limits.turns import LONGEST_S
 from gateway.protocol import COMMANDS, Device
 from gateway.setting_lists import DEVICE_KINDS
 from gateway.settings import Settings
-from gateway.sockets.devices import Claim
+from gateway.sockets.admission.devices import Claim
 
 NOW = 1_000_000.0
 """A machine that has been up for a while: fractions of a second are no longer exact."""

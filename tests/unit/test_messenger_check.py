@@ -23,8 +23,8 @@ from gateway.protocol import (
     UnreadChanged,
     UnreadTotal,
 )
+from loadtests.messenger.actions import Acknowledged
 from loadtests.messenger.check import CHECKS, Report, Witness, check
-from loadtests.messenger.deeds import Acknowledged
 from loadtests.messenger.truth import RoomTruth, Truth
 from loadtests.messenger.view import View
 

@@ -10,14 +10,14 @@ from uuid import uuid4
 
 import pytest
 
-from ingest.connectors.ami_messages import AmiParser
-from ingest.connectors.snapshot import Held, Member, Snapshot, catch_up
-from ingest.events import CallEvent
+from ingest.model.events import CallEvent
+from ingest.model.snapshot import Held, Member, Snapshot, catch_up
+from ingest.normalise.ami_messages import AmiParser
 from ingest.normalise.asterisk import AsteriskNormaliser
 from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
 from ingest.normalise.freeswitch import FreeswitchNormaliser
-from ingest.pauses import standing
-from ingest.queries.pauses import AgentMark
+from ingest.queries.agent_pauses import AgentMark
+from ingest.storing.agent_pauses import standing
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NOTHING = Held()

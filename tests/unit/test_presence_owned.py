@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from presence import PresenceSettings
-from presence.owned import Owned
+from presence.owned_connections import Owned
 
 ANNA, BORIS = 1, 2
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from ingest.events import CallEvent, EventType, derive_id
-from ingest.fold import fold, group
+from ingest.fold.fold import fold, group
+from ingest.model.events import CallEvent, EventType, derive_id
 
 PATH = Path(__file__).parents[3] / "shared" / "data" / "queue-log" / "queue_stats_cases.txt"
 

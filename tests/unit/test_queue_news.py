@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.protocol import QueueAgents, QueueLive, QueueToday, ServiceLevel
-from gateway.sockets.queue_news import QueueNews
-from gateway.sockets.watching import Times, Watching
-from gateway.telephony.agents import judge
-from gateway.telephony.queries.agents import Person, Told
-from gateway.telephony.wallboard import Shown
+from gateway.sockets.watch.queue_changes import QueueNews
+from gateway.sockets.watch.queue_subscription import Times, Watching
+from gateway.telephony.agents.agents import judge
+from gateway.telephony.agents.queries.agents import Person, Told
+from gateway.telephony.agents.wallboard import Shown
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

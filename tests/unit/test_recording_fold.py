@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from ingest import AsteriskNormaliser, FreeswitchNormaliser, NotACallback, group, twilio_events
-from ingest.connectors.ami_messages import AmiParser
-from ingest.events import CallEvent
-from ingest.fold import fold
+from ingest.fold.fold import fold
+from ingest.fold.recordings import is_place
+from ingest.model.call_state import RecordingState
+from ingest.model.events import CallEvent
+from ingest.normalise.ami_messages import AmiParser
 from ingest.normalise.webhook import parse_events
-from ingest.recordings import is_place
-from ingest.state import RecordingState
 from tests.support.call_truth import CALL_ID, calls_of, events_of_recording
 from tests.unit.test_fold import T0, answered, event, folded
 from tests.unit.test_ingest_webhook import NOW, item

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.rejects import LONGEST, as_text
+from ingest.storing.rejects import LONGEST, as_text
 
 DEEP: Any = "bottom"
 for _ in range(1_020):

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.sockets import lanes
-from gateway.sockets.sender import HIGH_WATER, MAX_SUBJECTS, Cork, Sender
+from gateway.sockets.outgoing import lanes
+from gateway.sockets.outgoing.sender import HIGH_WATER, MAX_SUBJECTS, Cork, Sender
 
 
 class FakeTransport:

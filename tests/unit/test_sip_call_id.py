@@ -6,9 +6,9 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from ingest.connectors.ami_messages import AmiMessage
-from ingest.events import CallEvent
-from ingest.fold import fold
+from ingest.fold.fold import fold
+from ingest.model.events import CallEvent
+from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.normalise.twilio import twilio_events

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 
 from gateway.bus import Announcement
-from gateway.sockets.streams import Streams
+from gateway.delivery.streams import Streams
 from tests.support.desk import eventually
 
 

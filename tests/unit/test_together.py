@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from gateway.batch_loader import Together
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.ops.tasks import Tasks
-from gateway.together import Together
 
 
 class Reader:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from ingest import CallState, parse_events
-from ingest.fold import fold
+from ingest.fold.fold import fold
 
 T0 = datetime(2026, 11, 22, 10, tzinfo=UTC)
 Said = tuple[int, str, dict[str, Any]]

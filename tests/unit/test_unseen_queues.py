@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.connectors.snapshot import lost
+from ingest.model.snapshot import lost
 from tests.support.call_truth import calls_of
 from tests.support.unseen import CALLER, A, B, Pbx, leg, seconds, talked
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.protocol import CallOffered, CallUpdated
-from gateway.telephony import announce, missed
+from gateway.telephony.callbacks import missed
+from gateway.telephony.calls import announce
 from ingest import CallChange, load_calls
 from tests.support.calls import miss, post
 from tests.support.desk import PETRO, Desk, nothing_within

@@ -11,8 +11,9 @@ import pytest
 
 from gateway.auth import Claims, Identity
 from gateway.bus import Announcement, RedisBus
-from gateway.chat import snapshot
 from gateway.client import RequestRefused
+from gateway.hello import snapshot
+from gateway.hello.reads import Newcomer
 from gateway.protocol import (
     Conversation,
     ConversationCreate,
@@ -23,8 +24,7 @@ from gateway.protocol import (
     PresenceWatch,
     UnreadChanged,
 )
-from gateway.sockets.arrivals import Newcomer
-from gateway.telephony import calls
+from gateway.telephony.calls import calls
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, RunningNode, eventually, nothing_within
 from tests.support.raw import raw
 
@@ -106,7 +106,7 @@ async def test_a_new_conversation_never_comes_before_the_welcome(
             await oksana.send(conversation.id, "second")
         return found
 
-    monkeypatch.setattr("gateway.telephony.calls.live", slow)
+    monkeypatch.setattr("gateway.telephony.calls.calls.live", slow)
     async with raw(desk.nodes[1].socket_url) as petro:
         await petro.say({"type": "hello", "id": 1, "token": desk.token(PETRO)})
         first = await petro.hear()
@@ -287,7 +287,7 @@ async def test_two_hellos_at_once_lose_nothing_between_their_snapshots(
             await go_on.wait()
         return found
 
-    monkeypatch.setattr("gateway.chat.snapshot.take", slow)
+    monkeypatch.setattr("gateway.hello.snapshot.take", slow)
     monkeypatch.setattr(
         node.streams, "accept", lambda _cid, announcement: late.append(announcement)
     )
@@ -327,7 +327,7 @@ async def test_what_comes_while_a_welcome_is_read_is_counted(
             await eventually(lambda: streams._streams[room].early)
         return found
 
-    monkeypatch.setattr("gateway.chat.snapshot.take", slow)
+    monkeypatch.setattr("gateway.hello.snapshot.take", slow)
     petro = await desk.client(PETRO, node=1)
 
     assert petro.welcome.unread.conversations == []

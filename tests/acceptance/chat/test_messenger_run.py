@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gateway.protocol import MessageReacted
-from loadtests.cast import Player
 from loadtests.messenger import run as running
 from loadtests.messenger.check import CHECKS
 from loadtests.messenger.plan import Plan, make
 from loadtests.messenger.run import Played, Stage, play
 from loadtests.messenger.view import View
+from loadtests.test_users import Player
 from tests.support.desk import Desk
 
 

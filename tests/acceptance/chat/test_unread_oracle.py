@@ -110,7 +110,7 @@ async def test_whatever_happens_sockets_are_told_what_the_oracle_counts(
     desk: Desk, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forty things at random by three people on two nodes; compared after each, on each device."""
-    monkeypatch.setattr("gateway.sockets.unread_push.CONFLATE_S", 0.02)
+    monkeypatch.setattr("gateway.sockets.watch.unread.CONFLATE_S", 0.02)
     dice, far = random.Random(seed), datetime.now(UTC) + timedelta(days=9)
     devices = [
         Told(one, await desk.client(one, node=node))

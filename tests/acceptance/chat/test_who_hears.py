@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.bus import Announcement
-from gateway.chat import snapshot
 from gateway.client import Connection
+from gateway.hello import snapshot
 from gateway.protocol import (
     ConversationAdd,
     ConversationCreate,
@@ -166,7 +166,7 @@ async def test_who_is_taken_out_during_a_hello_hears_nothing_after_it(
             await go_on.wait()
         return found
 
-    monkeypatch.setattr("gateway.chat.snapshot.take", slow)
+    monkeypatch.setattr("gateway.hello.snapshot.take", slow)
     monkeypatch.setattr(node.streams, "accept", lambda _, announcement: late.append(announcement))
     async with raw(desk.nodes[1].socket_url) as petro:
         await petro.say({"type": "hello", "id": 1, "token": desk.token(PETRO)})

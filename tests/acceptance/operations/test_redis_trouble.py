@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from gateway.bus import hearing, server
+from gateway.bus import server, subscriber
 from gateway.client import Connection
 from gateway.protocol import MessageCreated
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
@@ -53,11 +53,11 @@ async def test_a_half_open_link_is_noticed_and_replaced(
     empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker says that it is deaf, hangs up by itself, and hears again when it can."""
-    assert hearing.PROBE_S * hearing.PROBES_MISSED <= 6.0
-    monkeypatch.setattr(hearing, "PROBE_S", 0.3)
+    assert subscriber.PROBE_S * subscriber.PROBES_MISSED <= 6.0
+    monkeypatch.setattr(subscriber, "PROBE_S", 0.3)
     monkeypatch.setattr(server, "PROBE_S", 0.3)
-    monkeypatch.setattr(hearing, "LOOK_S", 0.1)
-    monkeypatch.setattr(hearing, "LONGEST_WAIT_S", 0.2)
+    monkeypatch.setattr(subscriber, "LOOK_S", 0.1)
+    monkeypatch.setattr(subscriber, "LONGEST_WAIT_S", 0.2)
     async with to_redis(empty_desk.redis_url) as (proxy, url):
         await empty_desk.start_node(redis_url=url)
         await empty_desk.start_node()

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.client import Connection
 from gateway.protocol import Presence, PresenceChanged, PresenceSet, PresenceWatch
-from gateway.telephony import on_call
+from gateway.telephony.agents import on_call
 from tests.support.calls import ANSWERED, play, recorded
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
 

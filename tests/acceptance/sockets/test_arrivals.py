@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.chat.queries import overview
+from gateway.hello.queries import overview
 from gateway.protocol import CallList, ConversationCreate, PresenceSet
 from tests.support.calls import ANSWERED, play, recorded
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, RunningNode, eventually

@@ -17,11 +17,11 @@ from websockets.protocol import Protocol
 from gateway import topics
 from gateway.bus import Announcement, RedisBus
 from gateway.protocol import ConversationCreated
-from gateway.sockets.edge import Edge
-from gateway.sockets.handshake import Handshake
-from gateway.sockets.sender import Sender
-from gateway.sockets.server import SocketProtocol
-from gateway.sockets.session import Session
+from gateway.sockets.listener.handshake import Handshake
+from gateway.sockets.listener.http import Edge
+from gateway.sockets.listener.websocket import SocketProtocol
+from gateway.sockets.outgoing.sender import Sender
+from gateway.sockets.session.session import Session
 from tests.acceptance.sockets.test_socket_endings import Raw, upgraded
 from tests.conformance.frames import TEXT, UPGRADE, close_frame, frame, heard
 from tests.support.census import alive, census, grown

@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from gateway.errors import TooManyOfUser
 from gateway.limits import ledger
-from gateway.sockets import welcome
+from gateway.sockets.subscriptions import joining
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
 from tests.support.raw import raw
 
@@ -185,8 +185,8 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = asyncio.Event()
-        self._serve = welcome.serve
-        monkeypatch.setattr(welcome, "serve", self.serve)
+        self._serve = joining.serve
+        monkeypatch.setattr(joining, "serve", self.serve)
 
     async def serve(self, *arguments: Any) -> None:
         await self.open.wait()

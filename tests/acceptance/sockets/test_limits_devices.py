@@ -11,7 +11,7 @@ import pytest
 from gateway.bus import Announcement
 from gateway.client import ConnectionEnded, connect
 from gateway.protocol import Bye, Device, UnreadGet
-from gateway.sockets.devices import ARRIVED
+from gateway.sockets.admission.devices import ARRIVED
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
 from tests.support.raw import RawSocket, raw
 

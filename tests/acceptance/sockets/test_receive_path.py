@@ -14,7 +14,7 @@ from gateway import commands
 from gateway.commands import Handler
 from gateway.context import Context
 from gateway.protocol import MessageHistory, UnreadGet
-from gateway.sockets.session import Session
+from gateway.sockets.session.session import Session
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
 from tests.support.raw import RawSocket, raw
 

@@ -19,8 +19,8 @@ from loadtests.scenarios import (
     connect,
     fanout,
     idle,
-    leave,
     locust_chat,
+    mass_disconnect,
     presence,
     scale,
     slow,
@@ -149,7 +149,7 @@ def test_a_client_that_reads_nothing_is_let_go(gateway: OwnGateway) -> None:
 
 def test_those_who_stay_lose_nothing_when_a_crowd_leaves(gateway: OwnGateway) -> None:
     """Sixty are cut; the others' messages arrive, and the worker holds nothing of the sixty."""
-    found = measured(leave.measure, gateway, Options(users=60, seconds=0.5))
+    found = measured(mass_disconnect.measure, gateway, Options(users=60, seconds=0.5))
 
     assert found["clients"] == 60
     assert found["lost"] == 0

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import orjson
 import pytest
 
-from gateway.sockets.sender import HIGH_WATER
+from gateway.sockets.outgoing.sender import HIGH_WATER
 from tests.conformance.echo_server import echo_settings, serving
 from tests.conformance.frames import (
     BINARY,

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from gateway.protocol import CallEnded, CallOffered
 from gateway.settings import Settings
 from ingest import IngestSettings
-from ingest.partitions import Month
+from ingest.upkeep.partitions import Month
 from tests.docs.pages import OPERATIONS
 from tests.fakes import asterisk
 from tests.fakes.asterisk import FakeAsterisk, Tape

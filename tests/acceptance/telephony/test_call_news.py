@@ -21,7 +21,7 @@ from gateway.protocol import (
     MissedCallCreated,
     QueueWatch,
 )
-from gateway.sockets import call_news
+from gateway.sockets.watch import calls
 from tests.acceptance.chat.test_healing import lose_everything
 from tests.support.calls import miss
 from tests.support.desk import OKSANA, PETRO, Desk, nothing_within
@@ -92,8 +92,8 @@ async def test_what_was_stored_and_not_announced_is_told_all_the_same(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To agents and watchers, also while the bus is away; what was announced is told once."""
-    monkeypatch.setattr(call_news, "LOOK_EACH", 1)
-    monkeypatch.setattr(call_news, "ANNOUNCED_WITHIN", timedelta(0))
+    monkeypatch.setattr(calls, "LOOK_EACH", 1)
+    monkeypatch.setattr(calls, "ANNOUNCED_WITHIN", timedelta(0))
     who = await supervisor(desk)
     oksana, petro = await desk.client(OKSANA, node=1), await desk.client(PETRO, node=1)
     watcher = await desk.client(who, node=1)
@@ -108,7 +108,7 @@ async def test_what_was_stored_and_not_announced_is_told_all_the_same(
 
     for client in (oksana, watcher):
         assert (await until(client, CallUpdated, lambda call: call.status == "talking")).id in ids
-    monkeypatch.setattr(call_news, "LOOK_EACH", 1_000)
+    monkeypatch.setattr(calls, "LOOK_EACH", 1_000)
     monkeypatch.setattr(RedisBus, "healthy", False)
     await pbx.say(("call.started", {"leg_key": "d1", "extension": "101"}))
     await ring(pbx, "d1", "d1-102", "102")
@@ -118,8 +118,8 @@ async def test_what_was_stored_and_not_announced_is_told_all_the_same(
     desk.nodes[1].node.resynced()
     assert (await petro.next(CallEnded)).call.id == asked.id
     end()
-    monkeypatch.setattr(call_news, "LOOK_EACH", 1)
-    monkeypatch.setattr(call_news, "ANNOUNCED_WITHIN", timedelta(0))
+    monkeypatch.setattr(calls, "LOOK_EACH", 1)
+    monkeypatch.setattr(calls, "ANNOUNCED_WITHIN", timedelta(0))
     await miss(desk, number="+380501000000")
     await petro.next(MissedCallCreated)
     await pbx.hang_up("c1", "101")

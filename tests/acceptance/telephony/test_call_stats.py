@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.telephony import stats
+from gateway.telephony.stats import stats
 from ingest import parse_events, shift
 from tests.support.calls import ANSWERED, NO_ANSWER_THEN_NEXT, play, recorded
 from tests.support.desk import OKSANA, PETRO, Desk

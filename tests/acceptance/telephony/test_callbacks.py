@@ -18,8 +18,8 @@ from gateway.protocol import (
     CallbackReopen,
     MissedCallCreated,
 )
-from gateway.telephony import missed
-from gateway.telephony.queries import callbacks as queries
+from gateway.telephony.callbacks import missed
+from gateway.telephony.callbacks.queries import callbacks as queries
 from tests.support.calls import ANSWERED, IVAN, miss, play, post, recorded
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, nothing_within, refused
 

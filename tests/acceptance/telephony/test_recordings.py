@@ -14,9 +14,9 @@ import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from gateway.pbx_settings import AmiPbx
-from gateway.telephony.recordings import where
+from gateway.telephony.calls.recordings import where
 from ingest import CallEvent, RecordingState, group, shift
-from ingest.events import derive_id
+from ingest.model.events import derive_id
 from tests.support.call_truth import calls_of
 from tests.support.calls import ANSWERED, RECORDINGS, play, recorded, signed
 from tests.support.desk import DIRECTOR, OKSANA, PETRO, Desk

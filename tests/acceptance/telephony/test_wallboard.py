@@ -23,8 +23,8 @@ from gateway.protocol import (
     QueueWatched,
     codec,
 )
-from gateway.sockets import queue_watch
-from gateway.telephony import agents, wallboard
+from gateway.sockets.watch import queue_watches
+from gateway.telephony.agents import agents, wallboard
 from tests.support.desk import OKSANA, Desk, eventually, nothing_within, refused
 from tests.support.queues import SALES, SUPPORT, Pbx, supervisor, watching
 
@@ -90,7 +90,7 @@ async def test_changes_come_at_most_once_a_second_and_whole(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty callers within a moment are a frame or two; who watches another queue hears none."""
-    monkeypatch.setattr(queue_watch, "CONFLATE_S", 1.0)
+    monkeypatch.setattr(queue_watches, "CONFLATE_S", 1.0)
     client, _ = await watching(desk, [SALES])
     other, _ = await watching(desk, [SUPPORT], node=0)
     pbx = Pbx(desk)
@@ -239,7 +239,7 @@ async def test_what_was_announced_to_nobody_is_seen_all_the_same(
     small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that died after its COMMIT, a bus that lost news: the node looks itself."""
-    monkeypatch.setattr(queue_watch, "LOOK_EACH", 1)
+    monkeypatch.setattr(queue_watches, "LOOK_EACH", 1)
     client, _ = await watching(small_desk, [SALES])
     pbx = Pbx(small_desk)
     for node in small_desk.nodes:

@@ -1,0 +1,1 @@
+"""SQL for what several people are told on arrival: one function per statement."""

@@ -1,0 +1,151 @@
+"""Everything a fresh client needs, as of one moment, and what a returning one has missed.
+
+hello ─▶ take ─▶ Snapshot: what the database says, with the names and presences of who is in it.
+Wire types, except for people: the same twenty stand in everyone's lists, so they come printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, cast
+
+from gateway.chat.queries.messages import to_attachments, to_reactions
+from gateway.context import Context
+from gateway.hello.queries.overview import Line
+from gateway.hello.rosters import Roster
+from gateway.hello.views import Asked, View, unread_of
+from gateway.protocol import (
+    AgentState,
+    Call,
+    Conversation,
+    Message,
+    Mine,
+    Participant,
+    Presence,
+    Unread,
+)
+from gateway.protocol.codec import Printed
+
+
+class Seen(NamedTuple):
+    """How someone was when last looked at."""
+
+    version: int
+    printed: Printed
+
+
+class Found(NamedTuple):
+    """What one look at the database says of someone."""
+
+    view: View
+    calls: list[Call]
+    agent: AgentState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One view of someone's chats, ready to be sent, and what they do on the telephone."""
+
+    conversations: list[Conversation]
+    next: str | None
+    unread: list[Unread]
+    positions: dict[int, int]
+    """conversation → last_change, of every conversation heard live."""
+    changes: dict[int, list[Printed]]
+    reload: list[int]
+    hidden: dict[int, int]
+    """conversation → up to which seq its messages are not theirs; only where there are such."""
+    calls: list[Call]
+    """Those that go on now on this person's telephones."""
+    agent: AgentState | None
+    """None for who has no telephone."""
+
+
+class Sources(Protocol):
+    """Where it is read, together with what others ask at the same time."""
+
+    async def view(self, asked: Asked) -> Found: ...
+
+    async def rosters(self, lists: Iterable[str | None]) -> list[Roster]:
+        """Return the roster of each of these Line.people."""
+
+    async def presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, Seen]:
+        """Return employee → presence; others may be among them."""
+
+
+async def take(ctx: Context, resume: Mapping[int, int], sources: Sources) -> Snapshot:
+    """Return what this person is told on arrival.
+
+    Never partial: a conversation is either caught up completely, or named in reload.
+    """
+    view, calls, agent = await sources.view(Asked(ctx.user_id, resume))
+    rosters = await sources.rosters(line.people for line in view.lines)
+    seen = await sources.presences({one for roster in rosters for one in roster.employee_ids})
+    return Snapshot(
+        conversations=[
+            _conversation(line, roster, seen)
+            for line, roster in zip(view.lines, rosters, strict=True)
+        ],
+        next=view.next,
+        unread=view.unread,
+        positions=view.positions,
+        changes=view.changes,
+        reload=view.reload,
+        hidden=view.hidden,
+        calls=calls,
+        agent=agent,
+    )
+
+
+def _conversation(line: Line, roster: Roster, seen: Mapping[int, Seen]) -> Conversation:
+    me = line.employee_id
+    presences = [seen[one].printed for one in roster.employee_ids if one != me and one in seen]
+    return Conversation(
+        id=line.id,
+        kind=line.kind,
+        title=line.title,
+        avatar_url=line.avatar_url,
+        closed_at=line.closed_at,
+        history=line.history,
+        participants=cast("list[Participant]", roster.participants),
+        participant_count=line.participant_count,
+        last_seq=line.last_seq,
+        last_change=line.last_change,
+        last_message=_newest(line),
+        last_message_at=line.last_message_at,
+        unread=unread_of(line),
+        mine=Mine(
+            archived=line.archived,
+            pinned_at=line.pinned_at,
+            muted_until=line.muted_until,
+            notify=line.notify,
+            manual_unread=line.manual_unread,
+            version=line.mine_version,
+        ),
+        presences=cast("list[Presence]", presences),
+    )
+
+
+def _newest(line: Line) -> Message | None:
+    if line.seq is None:
+        return None
+    return Message(
+        conversation_id=line.id,
+        seq=line.seq,
+        change=line.change,
+        sender_id=line.sender_id,
+        client_key=line.client_key,
+        text=line.body,
+        created_at=line.created_at or line.last_message_at,
+        kind=line.message_kind,
+        attrs=line.attrs,
+        reply_to_seq=line.reply_to_seq,
+        reply_count=line.reply_count,
+        mention_ids=line.mention_ids or [],
+        mention_all=line.mention_all,
+        reactions=to_reactions(line.reactions),
+        attachments=to_attachments(line.attachments),
+        edited_at=line.edited_at,
+    )

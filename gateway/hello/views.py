@@ -1,0 +1,184 @@
+"""What arrivals are told, as the database says it: several people in one look.
+
+hellos ─▶ read ─▶ a View for each ─▶ snapshot. Five thousand who come back after a cut share most
+of their conversations, and what they missed there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from gateway import cursors
+from gateway.chat.queries import changes as change_queries
+from gateway.chat.queries.receipts import MAX_UNREAD_CONVERSATIONS
+from gateway.db import Conn
+from gateway.hello.queries import overview
+from gateway.hello.queries.overview import Line
+from gateway.protocol import Unread
+from gateway.protocol.codec import Printed, printed
+from gateway.protocol.conversations import MAX_CONVERSATIONS
+
+CHANGES_PER_CONVERSATION = 200
+CHANGES_IN_ALL = 1_000
+
+Missed = Mapping[int, Sequence[tuple[int, int, Printed]]]
+"""conversation → (change, seq of the message or 0, event), in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who says hello, and conversation → the last change they have taken in."""
+
+    employee_id: int
+    resume: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One person's chats as of one moment."""
+
+    lines: list[Line]
+    """The newest conversations: those a welcome shows."""
+    next: str | None
+    unread: list[Unread]
+    positions: dict[int, int]
+    """conversation → last_change, of every conversation heard live."""
+    changes: dict[int, list[Printed]]
+    reload: list[int]
+    hidden: dict[int, int]
+    """conversation → up to which seq its messages are not theirs; only where there are such."""
+
+
+async def read(conn: Conn, asked: Sequence[Asked], *, max_topics: int) -> list[View]:
+    """Read it for all of these in one transaction, so that no change falls between two statements.
+
+    Whoever resumes nothing needs one statement, which is a moment of its own.
+    """
+    async with AsyncExitStack() as stack:
+        if any(one.resume for one in asked):
+            await stack.enter_async_context(
+                conn.transaction(isolation="repeatable_read", readonly=True)
+            )
+        lines: dict[int, list[Line]] = defaultdict(list)
+        for line in await overview.lines(
+            conn,
+            sorted({one.employee_id for one in asked}),
+            detailed=MAX_CONVERSATIONS,
+            limit=max(max_topics, MAX_CONVERSATIONS + 1),
+        ):
+            lines[line.employee_id].append(line)
+        looks = [_Look(one.resume, lines[one.employee_id], max_topics) for one in asked]
+        missed = await _missed(conn, looks)
+    return [look.view(missed) for look in looks]
+
+
+class _Look:
+    """One of them, while what was missed is still to be read."""
+
+    def __init__(self, resume: Mapping[int, int], lines: list[Line], max_topics: int) -> None:
+        self._lines = lines
+        self.positions = {line.id: line.last_change for line in lines if line.place <= max_topics}
+        chosen, reload = _fitting(
+            {
+                conversation_id: self.positions[conversation_id] - change
+                for conversation_id, change in resume.items()
+                if change < self.positions.get(conversation_id, 0)
+            }
+        )
+        self.missing = {conversation_id: resume[conversation_id] for conversation_id in chosen}
+        # A conversation that is not theirs, and a position from the future, which was never ours
+        # to give (a restored backup): start afresh.
+        astray = [c for c, change in resume.items() if change > self.positions.get(c, -1)]
+        self._reload = sorted({*reload, *astray})
+
+    def view(self, missed: Missed) -> View:
+        """Say what this one is told; of what others missed too only what is new to them."""
+        listed = [line for line in self._lines if not line.archived]
+        shown = [line for line in listed if line.place <= MAX_CONVERSATIONS]
+        last = shown[-1] if len(shown) < len(listed) else None
+        hidden = {line.id: line.hidden_to for line in self._lines if line.hidden_to}
+        changes = {
+            conversation_id: [
+                event
+                for change, seq, event in missed.get(conversation_id, ())
+                if change > after and (not seq or seq > hidden.get(conversation_id, 0))
+            ]
+            for conversation_id, after in self.missing.items()
+        }
+        return View(
+            lines=shown,
+            next=cursors.pack(last.last_message_at, last.id) if last else None,
+            unread=[unread_of(line) for line in self._lines if line.unread][
+                :MAX_UNREAD_CONVERSATIONS
+            ],
+            positions=self.positions,
+            changes={cid: events for cid, events in changes.items() if events},
+            reload=self._reload,
+            hidden={cid: seq for cid, seq in hidden.items() if cid in self.positions},
+        )
+
+
+def unread_of(line: Line) -> Unread:
+    """Return the counts that a line of the overview holds."""
+    return Unread(
+        conversation_id=line.id,
+        unread=line.unread,
+        mentions=line.mentions,
+        last_read_seq=line.last_read_seq,
+        version=line.version,
+        muted_until=line.muted_until,
+        archived=line.archived,
+    )
+
+
+async def _missed(conn: Conn, looks: Iterable[_Look]) -> Missed:
+    """Read what any of these missed, from where the one furthest behind needs it.
+
+    Each event is read and printed once, however many are told of it.
+    """
+    behind: dict[int, tuple[int, int]] = {}  # conversation → (after, how many changes)
+    for look in looks:
+        for conversation_id, after in look.missing.items():
+            if conversation_id not in behind or after < behind[conversation_id][0]:
+                behind[conversation_id] = after, look.positions[conversation_id] - after
+    missed: dict[int, list[tuple[int, int, Printed]]] = defaultdict(list)
+    for positions in _portions(behind):
+        for found in await change_queries.after(conn, positions, CHANGES_PER_CONVERSATION):
+            missed[found.conversation_id].append((found.change, found.seq, printed(found.event)))
+    return missed
+
+
+def _portions(behind: Mapping[int, tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Divide (conversation, after) so that no statement returns more rows than one hello may."""
+    portion: list[tuple[int, int]] = []
+    room = CHANGES_IN_ALL
+    for conversation_id, (after, changes) in behind.items():
+        if changes > room:
+            yield portion
+            portion, room = [], CHANGES_IN_ALL
+        portion.append((conversation_id, after))
+        room -= changes
+    if portion:
+        yield portion
+
+
+def _fitting(behind: Mapping[int, int]) -> tuple[list[int], list[int]]:
+    """Choose whole conversations, the least behind first; the others are to be fetched afresh.
+
+    How many changes a conversation is behind is no less than the events that will be read for
+    it, so the choice is made before any is read: 1,000 conversations are read 1,000 rows, not all
+    that was missed.
+    """
+    chosen: list[int] = []
+    reload: list[int] = []
+    room = CHANGES_IN_ALL
+    for conversation_id, changes in sorted(behind.items(), key=lambda item: item[1]):
+        if changes > CHANGES_PER_CONVERSATION or changes > room:
+            reload.append(conversation_id)
+        else:
+            chosen.append(conversation_id)
+            room -= changes
+    return chosen, reload

@@ -1,0 +1,1 @@
+"""Who may connect, how often, and when to come back."""

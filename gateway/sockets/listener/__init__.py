@@ -1,0 +1,1 @@
+"""The one port: HTTP and WebSocket connections, before there is a session."""

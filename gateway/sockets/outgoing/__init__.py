@@ -1,0 +1,1 @@
+"""Frames on their way to one socket: built once, in lanes, bounded."""

@@ -1,0 +1,39 @@
+"""The last words of a connection: a `bye` event before the close frame.
+
+Proxies often turn close codes into 1006 and cut reasons short; the event says it all.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import GatewayError
+from gateway.protocol import Bye, close_codes, codec
+from gateway.protocol.close_codes import CloseCode
+from gateway.sockets.outgoing.shared_frame import text_frame
+
+
+def bye_frame(code: CloseCode, drain_s: float) -> bytes:
+    """Build the `bye` event that goes before a close."""
+    windows: dict[str, tuple[int, int] | None] = {
+        "stop": None,
+        "refresh": (0, 500),
+        "back_off": (1_000, 5_000),
+        "now": (0, int(min(drain_s, 8.0) * 1_000)),
+    }
+    bye = Bye(
+        code=code.code,
+        reason=code.reason,
+        resume=code.verdict != "stop",
+        retry_in=windows[code.verdict],
+    )
+    return text_frame(codec.encode(bye))
+
+
+def close_after(error: GatewayError) -> CloseCode | None:
+    """Return the close that follows a refused hello; None when the client may try again."""
+    return {
+        "token.missing": close_codes.TOKEN_REFUSED,
+        "token.invalid": close_codes.TOKEN_REFUSED,
+        "token.expired": close_codes.TOKEN_EXPIRED,
+        "employee.disabled": close_codes.EMPLOYEE_DISABLED,
+        "limit.user_connections": close_codes.TOO_MANY_CONNECTIONS,
+    }.get(error.code)

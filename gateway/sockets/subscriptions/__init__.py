@@ -1,0 +1,1 @@
+"""Which topics a session hears, and from which position."""

@@ -1,0 +1,1 @@
+"""State that clients watch: unread counts, presence, queues, calls."""

@@ -1,0 +1,151 @@
+"""What this node has told of calls and call-backs, and what it should have.
+
+hub, queue_watch ─▶ told ─ look ─▶ announce.again, callbacks.again ─▶ who is here. A worker may have
+died between COMMIT and announcement, and the bus may lose anything: the database is the truth.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import orjson
+import structlog
+
+from gateway.bus import Announcement
+from gateway.telephony.callbacks import callbacks
+from gateway.telephony.calls import announce
+
+if TYPE_CHECKING:
+    from gateway.sockets.node import Node
+
+log = structlog.get_logger(__name__)
+
+OF_CALLS = ("call.offered", "call.updated", "call.ended", "call.revised")
+LOOK_EACH = 6
+"""It is looked after so many upkeeps. While the bus is away, after each."""
+ANNOUNCED_WITHIN = timedelta(seconds=5)
+"""What is younger is left to whoever stored it."""
+OVERLAP = timedelta(minutes=1)
+"""A change is dated when its transaction began, and clocks differ."""
+HOURS = 2
+"""Calls that began before are looked at while they go on, or after lost news."""
+REMEMBERED_S = 180.0
+MOST_REMEMBERED = 50_000
+
+Key = tuple[str, Any]
+"""(topic, call or item); without a topic: a call that was looked at."""
+
+
+class CallNews:
+    """One node's memory of the versions that it told, and when all had been told last."""
+
+    def __init__(self, node: Node, now: Callable[[], float] = time.monotonic) -> None:
+        self._node = node
+        self._now = now
+        self._told: dict[Key, tuple[int, float]] = {}
+        """→ the highest version, and when; the latest is last."""
+        self._all_told_at = datetime.now(UTC)
+        self._passed_by = 0
+
+    def register(self) -> None:
+        """Have the hub tell of calls and call-backs; of watched calls queue_watch does."""
+        for happened in (*OF_CALLS, "missed_call.created", "callback.changed"):
+            self._node.hub.after(happened, self._delivered)
+
+    def _delivered(self, announcement: Announcement, listeners: Any) -> None:
+        if listeners:
+            self.told(announcement)
+
+    def told(self, announcement: Announcement) -> None:
+        """Take note of what was delivered here."""
+        self._note(*_version_of(announcement))
+
+    async def look(self, *, lost_news: bool) -> None:
+        """Tell people here what they have not been told; after lost news, all that has changed.
+
+        The moment up to which all was told moves on only when all of it was.
+        """
+        self._passed_by += 1
+        due = lost_news or not self._node.bus.healthy or self._passed_by >= LOOK_EACH
+        if not due and self._node.sessions:
+            return
+        began = datetime.now(UTC)
+        reached = None
+        if self._node.sessions:
+            tell = self._tell_all() if lost_news else self._tell_missing(began - ANNOUNCED_WITHIN)
+            reached = await tell
+        if reached:  # others may have changed at that very moment
+            self._all_told_at, self._passed_by = reached - timedelta(milliseconds=1), LOOK_EACH
+        else:
+            self._all_told_at, self._passed_by = began - OVERLAP, 0
+        self._forget()
+
+    async def _tell_all(self) -> datetime | None:
+        services, deliver = self._node.services, self._node.deliver
+        return _first(
+            await announce.again(services, deliver, self._all_told_at),
+            await callbacks.again(services, deliver, self._all_told_at),
+        )
+
+    async def _tell_missing(self, until: datetime) -> datetime | None:
+        services, looked = self._node.services, dict[UUID, int]()
+        late = 0
+
+        def known(call_id: UUID, version: int) -> bool:
+            looked[call_id] = version
+            return self._knows(("", call_id), version)
+
+        def deliver(announcement: Announcement) -> None:
+            nonlocal late
+            if announcement.type == announce.AGENT_TOUCHED:
+                self._node.deliver(announcement)
+                return
+            key, version = _version_of(announcement)
+            if not self._knows(key, version):
+                self._node.deliver(announcement)
+                late += self._knows(key, version)  # somebody was here to hear it
+
+        reached = _first(
+            await announce.again(
+                services, deliver, self._all_told_at, until=until, hours=HOURS, known=known
+            ),
+            await callbacks.again(services, deliver, self._all_told_at, until=until),
+        )
+        for call_id, version in looked.items():
+            self._note(("", call_id), version)
+        if late:
+            log.info("calls.told_late", events=late)
+        return reached
+
+    def _knows(self, key: Key, version: int) -> bool:
+        return key in self._told and self._told[key][0] >= version
+
+    def _note(self, key: Key, version: int) -> None:
+        before, _ = self._told.pop(key, (0, 0.0))
+        self._told[key] = max(before, version), self._now()
+        if len(self._told) > MOST_REMEMBERED:
+            del self._told[next(iter(self._told))]
+
+    def _forget(self) -> None:
+        """Forget what is not looked at any more."""
+        long_ago = self._now() - REMEMBERED_S
+        for key, (_, at) in list(self._told.items()):
+            if at > long_ago:
+                return
+            del self._told[key]
+
+
+def _first(*reached: datetime | None) -> datetime | None:
+    """Return up to when all was told, where not all of it was."""
+    return min((moment for moment in reached if moment), default=None)
+
+
+def _version_of(announcement: Announcement) -> tuple[Key, int]:
+    """Return what an event is about, and its version; watched calls have a head of their own."""
+    said = orjson.loads(announcement.payload.rpartition(b"\n")[2])
+    item = said["call"] if "call" in said else said["callback"]
+    return (announcement.topic, item["id"]), item["version"]

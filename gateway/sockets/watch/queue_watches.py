@@ -1,0 +1,294 @@
+"""Who watches which queues on this node, and what they and the agents here have not been told yet.
+
+bus ─▶ QueueWatch ─▶ two statements for all that changed ─▶ sessions. At most once a second, and
+never more than a twentieth of the time, the node reads whatever changed: queues that somebody
+watches, agents who are connected here or watched. Each hears only what became another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+from gateway import topics
+from gateway.bus import Announcement
+from gateway.protocol import AgentState, QueueLive, QueueUnwatched, QueueWatch, QueueWatched
+from gateway.protocol.codec import encode
+from gateway.sockets.outgoing import lanes
+from gateway.sockets.outgoing.shared_frame import SharedFrame
+from gateway.sockets.watch.calls import OF_CALLS
+from gateway.sockets.watch.queue_changes import QueueNews
+from gateway.sockets.watch.queue_subscription import Times, Watching, names_of
+from gateway.telephony.agents import agents, wallboard
+from gateway.telephony.agents.agents import Agent
+from gateway.telephony.agents.wallboard import Day
+from gateway.telephony.stats import stats
+
+if TYPE_CHECKING:
+    from gateway.sockets.node import Node
+    from gateway.sockets.session.session import Session
+
+log = structlog.get_logger(__name__)
+
+FIRST_S = 0.05  # what comes together is read together
+CONFLATE_S = 1.0
+SHARE = 20
+"""Reading takes at most one part in so many of the time, however long it takes."""
+LOOK_EACH = 6
+"""All that is watched is read anew after so many upkeeps: a worker may have died between COMMIT
+and announcement. While the bus is away, after each."""
+
+
+class QueueWatches:
+    """The watchers of one node, and what they know."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._watchers: dict[Session, Watching] = {}
+        self._queues: set[str] = set()
+        self._people: set[int] = set()
+        self._everything = False
+        """Read all that is watched."""
+        self._said = QueueNews()
+        self._times = Times()
+        self._news: dict[Session, dict[str, bytes]] = {}
+        self._wake = asyncio.Event()
+        self._untidy = False
+
+    def register(self) -> None:
+        """Have the hub tell of calls: what their agents do is something else then."""
+        for happened in OF_CALLS:
+            self._node.hub.after(happened, self._call_delivered)
+
+    def _call_delivered(self, announcement: Announcement, listeners: Any) -> None:
+        employee_id = topics.user_of(announcement.topic)
+        if listeners and employee_id is not None:
+            self.touched([employee_id])
+
+    # --- watching --------------------------------------------------------------------------
+
+    async def watch(self, session: Session, command: QueueWatch) -> QueueWatched:
+        """Have session hear of these queues from now on: subscribe first, then look."""
+        assert session.context is not None
+        wallboard.require(session.context, command)
+        tz = command.tz or self._node.settings.wallboard_tz
+        stats.check_zone(tz)
+        if session.closed or not command.queues:
+            self.forget(session)
+            return QueueWatched(queues=[], tz=tz)
+        before = self._watchers.get(session)
+        named = None if command.queues == "all" else frozenset(command.queues)
+        self._watchers[session] = Watching(named, command.agents, command.calls, tz)
+        self._times.watch(tz)
+        self._wake.set()  # to think of the midnight
+        try:
+            wanted = [topics.QUEUES, *([topics.QUEUE_CALLS] if command.calls else [])]
+            await self._node.bus.subscribe(wanted)
+            shown = await wallboard.snapshot(session.context, command, tz)
+        except BaseException:
+            self._watchers.pop(session, None)
+            if before is not None and not session.closed:
+                self._watchers[session] = before
+                self.review(session)  # it may be no longer allowed
+            self._untidy = True
+            raise
+        if session.closed:
+            self.forget(session)
+        self._queues |= self._said.shown(tz, shown.queues)
+        self.arrived(*shown.agents)
+        return shown
+
+    def arrived(self, *states: AgentState) -> None:
+        """Take note of what somebody was shown of agents; what others were not is told to all."""
+        self._people |= self._said.shown_agents(states)
+        self._wake.set()
+
+    def forget(self, session: Session) -> None:
+        """Let a session watch nothing more."""
+        self._news.pop(session, None)
+        if not self._is_here(session.user_id):
+            self._said.left(session.user_id)
+        if self._watchers.pop(session, None) is not None:
+            self._untidy = True
+            self._wake.set()
+
+    def review(self, session: Session) -> None:
+        """End what a session watches and may no longer see."""
+        watching, context = self._watchers.get(session), session.context
+        if watching and context and not wallboard.allows(context, calls=watching.calls):
+            self.forget(session)
+            session.send(encode(QueueUnwatched()), lanes.RECEIPT)
+
+    def _tidy(self) -> None:
+        """Forget what nobody watches any more: hundreds may have gone at once."""
+        self._untidy = False
+        watching = self._watchers.values()
+        if not any(one.calls for one in watching):
+            self._node.bus.unsubscribe([topics.QUEUE_CALLS])
+        self._times.keep({one.tz for one in watching})
+        if not watching:
+            self._node.bus.unsubscribe([topics.QUEUES])
+        whole = {one.tz for one in watching if one.queues is None}
+        named = {(one.tz, queue) for one in watching for queue in one.queues or ()}
+        agents_watched = any(one.agents for one in watching)
+        self._said.keep(
+            lambda tz, queue: tz in whole or (tz, queue) in named,
+            lambda employee_id: agents_watched or self._is_here(employee_id),
+        )
+
+    # --- news ------------------------------------------------------------------------------
+
+    def heard(self, announcement: Announcement) -> None:
+        """Take note of what has changed somewhere."""
+        if not self._watchers:
+            return
+        said = orjson.loads(announcement.payload)
+        named = set(said["queues"])
+        if any(one.covers(named) for one in self._watchers.values()):
+            self._queues |= named
+        self._people.update(said["employees"])
+        self._wake.set()
+
+    def touched(self, employee_ids: Iterable[int]) -> None:
+        """Have these people, who are connected here, told what they do now."""
+        here = [one for one in employee_ids if self._is_here(one)]
+        if here:
+            self._people.update(here)
+            self._wake.set()
+
+    def look_again(self) -> None:
+        """Read all that is watched: some news may have been lost."""
+        if self._watchers:
+            self._everything = True
+            self._wake.set()
+
+    def called(self, announcement: Announcement) -> None:
+        """Pass an event of a call on to those who watch its queues, unless it is their own call."""
+        watchers = [one for one in self._watchers.items() if one[1].calls]
+        if not watchers:
+            return
+        self._node.upkeep.calls.told(announcement)
+        head, _, event = announcement.payload.partition(b"\n")
+        said = orjson.loads(head)
+        queues, people = set(said["queues"]), set(said["employees"])
+        frame, lane = SharedFrame(event), lanes.lane_of(announcement.type)
+        for session, watching in watchers:
+            if watching.covers(queues) and session.user_id not in people:
+                session.hear("", 0, frame, lane, 0)
+
+    # --- telling ---------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Tell until cancelled; an outage delays, it loses nothing."""
+        loop = asyncio.get_running_loop()
+        looked_at, each_s = loop.time(), self._node.settings.upkeep_s
+        while True:
+            try:
+                async with asyncio.timeout(self._times.left_s(each_s)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            if self._untidy:
+                self._tidy()
+            late, midnight = self._times.passed(datetime.now(UTC))
+            self._queues |= late
+            looks = 1 if not self._node.bus.healthy else LOOK_EACH
+            if midnight or loop.time() - looked_at >= looks * each_s:
+                looked_at = loop.time()
+                self.look_again()
+            if not (self._queues or self._people or self._everything or self._news):
+                continue
+            await asyncio.sleep(FIRST_S)
+            began = loop.time()
+            try:
+                await self._tell()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is read again
+                log.warning("queues.read_failed", error=type(error).__name__)
+            await asyncio.sleep(max(CONFLATE_S, SHARE * (loop.time() - began)))
+
+    async def _tell(self) -> None:
+        queues, self._queues = self._queues, set()
+        people, self._people = self._people, set()
+        everything, self._everything = self._everything, False
+        watched = any(one.agents for one in self._watchers.values())
+        if everything:
+            people |= {one for one in self._said.people if watched or self._is_here(one)}
+        elif not self._watchers:
+            people = {one for one in people if self._is_here(one)}
+        try:
+            found, shown = await self._read(queues, people, everything=everything)
+        except BaseException:
+            self._queues |= queues
+            self._people |= people
+            self._everything = self._everything or everything
+            self._wake.set()
+            raise
+        self._tell_queues(shown)
+        for agent in found:
+            if agent.employee_id is not None and (watched or agent.employee_id in people):
+                self._tell_agent(agent.employee_id, agent)
+
+    async def _read(
+        self, queues: set[str], people: Collection[int], *, everything: bool
+    ) -> tuple[list[Agent], dict[str, list[QueueLive]]]:
+        """Return agents, and zone → queues: what is asked for, and what hangs on it."""
+        watching = list(self._watchers.values())
+        shown: dict[Day, list[QueueLive]] = {}
+        async with self._node.services.connection() as conn:
+            if everything and watching:
+                queues = queues | await names_of(conn, watching) | self._said.names
+            found = await agents.look(conn, people, queues, spread=bool(watching))
+            hanging = {queue for one in found if one.employee_id in people for queue in one.queues}
+            wanted = [one for one in queues | hanging if any(w.covers((one,)) for w in watching)]
+            days = {one.tz: wallboard.today(one.tz) for one in watching}
+            for day in set(days.values()):
+                states = await wallboard.read(conn, wanted, day, found)
+                shown[day] = [one.queue for one in states]
+                self._times.mind(states)
+        return found, {tz: shown[day] for tz, day in days.items()}
+
+    def _tell_queues(self, shown: dict[str, list[QueueLive]]) -> None:
+        news = self._said.of_queues(shown)
+        for session, watching in self._watchers.items():
+            for queue, printed in news.get(watching.tz, {}).items():
+                if watching.covers((queue,)):
+                    self._news.setdefault(session, {})[queue] = printed
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what is new; for who reads slowly it goes on being conflated."""
+        news, self._news = self._news, {}
+        frames: dict[tuple[bytes, ...], SharedFrame] = {}
+        for session, printed in news.items():
+            if session.full:
+                self._news[session] = printed
+                self._wake.set()
+                continue
+            key = tuple(printed.values())
+            if key not in frames:  # most watchers hear the same news
+                payload = b'{"type":"queue.changed","queues":[%b]}' % b",".join(key)
+                frames[key] = SharedFrame(payload)
+            session.hear("", 0, frames[key], lanes.RECEIPT, 0)
+
+    def _tell_agent(self, employee_id: int, agent: Agent) -> None:
+        """Tell the agent, and who watches a queue that they are or were in."""
+        watched = [one for one in self._watchers.items() if one[1].agents]
+        here = self._node.hub.listeners(topics.user(employee_id))
+        news = self._said.of_agent(agent) if watched or here else None
+        if news is None:
+            return
+        frame, queues = SharedFrame(news[0]), news[1]
+        for listener in here:
+            listener.hear("", 0, frame, lanes.RECEIPT, 0)
+        for session, watching in watched:
+            if session.user_id != employee_id and watching.covers(queues):
+                session.hear("", 0, frame, lanes.RECEIPT, 0)
+
+    def _is_here(self, employee_id: int) -> bool:
+        return bool(self._node.hub.listeners(topics.user(employee_id)))

@@ -1,0 +1,172 @@
+"""Queues as they are now, for those with stats.view: a snapshot for sockets and REST.
+
+queries, agents ─▶ read ─▶ QueueLive. Two statements for any number of queues. Live service level
+follows Cisco's rule: a call counts once it is answered, has given up, or has waited longer than
+the threshold, whichever is first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway.context import Context
+from gateway.db import Conn
+from gateway.protocol.stats import ServiceLevel
+from gateway.protocol.wallboard import (
+    MAX_SHOWN_AGENTS,
+    MAX_WATCHED_QUEUES,
+    QueueLive,
+    QueuePage,
+    QueueToday,
+    QueueWatch,
+    QueueWatched,
+)
+from gateway.telephony.agents import agents
+from gateway.telephony.agents.agents import Agent
+from gateway.telephony.agents.queries import agents as agent_queries
+from gateway.telephony.agents.queries import queues as queries
+from gateway.telephony.calls.access import VIEW_ALL
+from gateway.telephony.stats.rates import SHORT_MS, THRESHOLD_MS, rate
+from gateway.telephony.stats.stats import VIEW, check_zone
+
+FORMULA = "answered_in_time / (answered + abandoned - short_abandoned + waiting_late)"
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """From one midnight to the next."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A queue, and when it becomes another one though nothing happens in it."""
+
+    queue: QueueLive
+    next_late: datetime | None
+
+
+def today(tz: str, now: datetime | None = None) -> Day:
+    """Return the day that it is in a zone."""
+    zone = ZoneInfo(tz)
+    date = (now or datetime.now(UTC)).astimezone(zone).date()
+    first, last = (
+        datetime.combine(day, time.min, zone).astimezone(UTC)
+        for day in (date, date + timedelta(days=1))
+    )
+    return Day(first, last)
+
+
+async def read(
+    conn: Conn, names: Collection[str], day: Day, people: Sequence[Agent]
+) -> list[Shown]:
+    """Return these queues; people are at least all of their agents."""
+    if not names:
+        return []
+    rows = await queries.live(
+        conn,
+        names,
+        since=day.since,
+        until=day.until,
+        threshold_ms=THRESHOLD_MS,
+        short_ms=SHORT_MS,
+    )
+    members = by_queue(people)
+    return [
+        Shown(_queue(row, day, members.get(row["queue"], ())), row["next_late"]) for row in rows
+    ]
+
+
+def by_queue(people: Sequence[Agent]) -> dict[str, list[Agent]]:
+    """Return queue → its agents."""
+    members: dict[str, list[Agent]] = {}
+    for agent in people:
+        for queue in agent.queues:
+            members.setdefault(queue, []).append(agent)
+    return members
+
+
+def require(ctx: Context, command: QueueWatch) -> None:
+    """Refuse whoever may not watch queues, or their calls."""
+    ctx.identity.require(VIEW)
+    if command.calls:
+        ctx.identity.require(VIEW_ALL)
+
+
+def allows(ctx: Context, *, calls: bool) -> bool:
+    """Say whether someone may still watch."""
+    held = ctx.identity.permissions
+    return VIEW in held and (not calls or VIEW_ALL in held)
+
+
+async def snapshot(ctx: Context, command: QueueWatch, tz: str) -> QueueWatched:
+    """Return what a watcher is shown first."""
+    async with ctx.reading() as conn:
+        everything = command.queues == "all"
+        names: Sequence[str] = (
+            await queries.names(conn, after="", limit=MAX_WATCHED_QUEUES)
+            if everything
+            else list(dict.fromkeys(command.queues))
+        )
+        asked: list[int] = []
+        if everything and command.agents:
+            asked = await agent_queries.employees(conn, after=0, limit=MAX_SHOWN_AGENTS)
+        people = await agents.look(conn, asked, names) if names or asked else []
+        shown = await read(conn, names, today(tz), people)
+    states = [agent.state() for agent in people if agent.employee_id is not None]
+    return QueueWatched(
+        queues=[one.queue for one in shown],
+        agents=states[:MAX_SHOWN_AGENTS] if command.agents else [],
+        tz=tz,
+    )
+
+
+async def page(ctx: Context, tz: str, *, after: str, limit: int) -> QueuePage:
+    """Return a page of all queues, by name; needs stats.view."""
+    ctx.identity.require(VIEW)
+    check_zone(tz)
+    async with ctx.reading() as conn:
+        names = await queries.names(conn, after=after, limit=limit + 1)
+        shown = names[:limit]
+        people = await agents.look(conn, (), shown) if shown else []
+        queues = await read(conn, shown, today(tz), people)
+    return QueuePage(
+        queues=[one.queue for one in queues],
+        tz=tz,
+        next=shown[-1] if len(names) > limit else None,
+    )
+
+
+def _queue(row: Mapping[str, Any], day: Day, members: Sequence[Agent]) -> QueueLive:
+    return QueueLive(
+        queue=row["queue"],
+        waiting=row["waiting"],
+        longest_since=row["longest_since"],
+        talking=row["talking"],
+        agents=agents.count(members, row["queue"]),
+        today=QueueToday(
+            since=day.since,
+            offered=row["offered"],
+            answered=row["answered"],
+            abandoned=row["abandoned"],
+            short_abandoned=row["short_abandoned"],
+            service_level=_service_level(row),
+        ),
+        version=row["version"],
+    )
+
+
+def _service_level(row: Mapping[str, Any]) -> ServiceLevel:
+    counted = row["answered"] + row["abandoned"] - row["short_abandoned"] + row["late"]
+    return ServiceLevel(
+        method="sl6",
+        formula=FORMULA,
+        threshold_s=THRESHOLD_MS / 1_000,
+        value=rate(row["answered_in_time"], counted),
+    )

@@ -1,0 +1,1 @@
+"""Missed calls, and the customers to call back because of them."""

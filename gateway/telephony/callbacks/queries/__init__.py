@@ -1,0 +1,1 @@
+"""SQL for missed calls and call-backs: one function per statement."""

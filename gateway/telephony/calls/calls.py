@@ -1,0 +1,52 @@
+"""Calls: live ones and history."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from gateway import cursors
+from gateway.context import Context
+from gateway.db import Conn
+from gateway.protocol import Call, CallList, CallPage
+from gateway.telephony.calls import call_filter, notes
+from gateway.telephony.calls.queries import calls as queries
+from gateway.telephony.calls.screen_pop import ScreenPop
+from ingest import load_calls
+
+
+async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call]]:
+    """Return employee → the calls that go on now on their telephones, newest first."""
+    found = await queries.live(conn, employee_ids)
+    ids = list({call_id for _, call_id in found})
+    loaded = {call.id: call for call in await _calls(conn, ids, popping=True)}
+    calls: dict[int, list[Call]] = {}
+    for employee_id, call_id in found:
+        if call_id in loaded:  # else it has been merged into another one just now
+            calls.setdefault(employee_id, []).append(loaded[call_id])
+    return calls
+
+
+async def list_page(ctx: Context, command: CallList) -> CallPage:
+    """Return a page of calls, newest first: mine, or everyone's with calls.view_all."""
+    async with ctx.reading() as conn:
+        asked = await call_filter.understood(ctx, conn, command)
+        if asked is None:
+            return CallPage(calls=[])
+        found, last = await call_filter.page(conn, asked, limit=command.limit)
+        ids = [call_id for call_id, _ in found]
+        calls = await _calls(conn, ids)
+        dispositions = await notes.dispositions_of(conn, ids)
+    following = cursors.pack(*last) if last else None
+    return CallPage(calls=calls, dispositions=dispositions, next=following)
+
+
+async def _calls(conn: Conn, call_ids: Sequence[UUID], *, popping: bool = False) -> list[Call]:
+    """Load these calls, in this order."""
+    if not call_ids:
+        return []
+    states = await load_calls(conn, call_ids)
+    shown = list(states.values())
+    pop = await ScreenPop.read(conn, shown, popping=shown if popping else ())
+    found = [states[call_id] for call_id in call_ids if call_id in states]
+    return [pop.popped(pop.call(state), state.number_e164) for state in found]

@@ -1,0 +1,68 @@
+"""Who has a number: what was shown, dialled or typed ─▶ customers of the CRM, and the last calls.
+
+rest ─▶ who ─▶ queries. Whatever somebody may type is answered; what is no number has nobody.
+sought, missed ─▶ meant: lists of calls read a number in the same way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gateway.context import Context
+from gateway.errors import Invalid
+from gateway.protocol.lookup import Confidence, NumberFound, NumberSought
+from gateway.telephony.calls.queries import lookup as queries
+from ingest import REGIONS, by_tail, e164, is_withheld, without_appendix
+
+EXTENSION = re.compile(r"[0-9*#]{1,6}")
+
+
+async def who(ctx: Context, asked: NumberSought) -> NumberFound:
+    """Return who may have this number: read as of its region, then as of the other PBXs'."""
+    regions = ctx.services.regions
+    region = asked.region or regions[0]
+    if region not in REGIONS:
+        raise Invalid("must be a country of ISO 3166 that has telephone numbers", path="region")
+    text = asked.number.strip()
+    if is_withheld(text):
+        return NumberFound(number=asked.number, kind="anonymous")
+    others = [other for other in regions if other != region]
+    readings = _readings(text, region, others)
+    exact = readings[0][0] if readings and readings[0][1] == "exact" else None
+    extension = text if exact is None and EXTENSION.fullmatch(text) else None
+    async with ctx.reading() as conn:
+        look = await queries.look(conn, readings, extension=extension)
+    return NumberFound(
+        number=asked.number,
+        kind="number" if exact else "extension" if look.employee_id else "unreadable",
+        e164=exact,
+        employee_id=look.employee_id,
+        candidates=look.candidates,
+        contacts=look.contacts.calls if exact else [],
+        last_spoke=look.contacts.last_spoke if exact else None,
+    )
+
+
+def meant(text: str, regions: Sequence[str]) -> list[str]:
+    """Return the E.164 numbers that this is in one of these countries, each once."""
+    readings = (_read(text, region) for region in regions)
+    return list(dict.fromkeys(number for number in readings if number))
+
+
+def _readings(text: str, region: str, others: Sequence[str]) -> list[tuple[str, Confidence]]:
+    """Return the E.164 numbers that this may be, the likeliest first, each once."""
+    found: dict[str, Confidence] = {}
+    if exact := _read(text, region):
+        found[exact] = "exact"
+    for national in meant(text, others):
+        found.setdefault(national, "national")
+    if not found:
+        for any_region in (region, *others):
+            if number := by_tail(text, any_region):
+                found.setdefault(number, "partial")
+    return list(found.items())
+
+
+def _read(text: str, region: str) -> str | None:
+    return e164(text, region) or e164(without_appendix(text), region)

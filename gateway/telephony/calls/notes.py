@@ -1,0 +1,174 @@
+"""Dispositions and notes of calls: set, add, edit, delete; whoever sees a call may.
+
+Each function is one command: in one transaction it checks, writes, raises the version of what was
+added to the call, and tells the call's agents after the COMMIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from gateway import cursors, topics
+from gateway.context import Context, Transaction
+from gateway.db import Conn
+from gateway.errors import (
+    DispositionNotFound,
+    Forbidden,
+    NoteKeyReused,
+    NoteNotFound,
+    TooManyNotes,
+)
+from gateway.protocol.annotations import (
+    MAX_NOTES,
+    CallAnnotated,
+    CallAnnotations,
+    CallDispositionIs,
+    CallDispositionSet,
+    CallNote,
+    CallNoteAdd,
+    CallNoteDelete,
+    CallNoteEdit,
+    CallNoteIs,
+    DispositionPage,
+)
+from gateway.protocol.calls import CallDisposition
+from gateway.telephony.calls.access import require_call
+from gateway.telephony.calls.queries import annotations as queries
+from gateway.telephony.calls.queries import call_members, dispositions
+from gateway.telephony.calls.queries.annotations import NOTHING, Annotated
+
+
+async def set_disposition(ctx: Context, command: CallDispositionSet) -> CallDispositionIs:
+    """Say how a call went, or take that away; what it already is changes nothing."""
+    async with ctx.transaction() as tx:
+        call_id = await require_call(ctx, tx.conn, command.call_id)
+        before = await _added(tx.conn, call_id)
+        if command.disposition == (before.disposition.code if before.disposition else None):
+            return CallDispositionIs(
+                call_id=call_id, version=before.version, disposition=before.disposition
+            )
+        code = command.disposition
+        if code is not None and not await dispositions.may_have(tx.conn, call_id, code):
+            raise DispositionNotFound
+        await queries.touch(tx.conn, call_id)
+        await queries.dispose(tx.conn, call_id, code=code, by=ctx.user_id)
+        after = await _tell(ctx, tx, call_id, None)
+    return CallDispositionIs(call_id=call_id, version=after.version, disposition=after.disposition)
+
+
+async def add_note(ctx: Context, command: CallNoteAdd) -> CallNoteIs:
+    """Write a note; the same client_key again returns the first one and tells nobody."""
+    async with ctx.transaction() as tx:
+        call_id = await require_call(ctx, tx.conn, command.call_id)
+        await queries.take_turns(tx.conn, ctx.user_id)
+        known = await queries.sent_before(tx.conn, ctx.user_id, command.client_key)
+        if known is not None:
+            return await _sent_before(tx.conn, call_id, known, command.text)
+        await queries.touch(tx.conn, call_id)
+        if await queries.count(tx.conn, call_id) >= MAX_NOTES:
+            raise TooManyNotes
+        note = await queries.add_note(
+            tx.conn,
+            call_id,
+            author_id=ctx.user_id,
+            client_key=command.client_key,
+            text=command.text,
+        )
+        after = await _tell(ctx, tx, call_id, note)
+    return CallNoteIs(call_id=call_id, version=after.version, note=note)
+
+
+async def edit_note(ctx: Context, command: CallNoteEdit) -> CallNoteIs:
+    """Give a note of mine another text; the same text changes nothing."""
+    async with ctx.transaction() as tx:
+        call_id, note = await _own_note(ctx, tx.conn, command.call_id, command.note_id)
+        if note.deleted_at is not None:
+            raise NoteNotFound
+        if note.text == command.text:
+            return await _unchanged(tx.conn, call_id, note)
+        await queries.touch(tx.conn, call_id)
+        note = await queries.edit_note(tx.conn, note.note_id, command.text)
+        after = await _tell(ctx, tx, call_id, note)
+    return CallNoteIs(call_id=call_id, version=after.version, note=note)
+
+
+async def delete_note(ctx: Context, command: CallNoteDelete) -> CallNoteIs:
+    """Take a note of mine away; doing it again answers the same."""
+    async with ctx.transaction() as tx:
+        call_id, note = await _own_note(ctx, tx.conn, command.call_id, command.note_id)
+        if note.deleted_at is not None:
+            return await _unchanged(tx.conn, call_id, note)
+        await queries.touch(tx.conn, call_id)
+        note = await queries.delete_note(tx.conn, note.note_id)
+        after = await _tell(ctx, tx, call_id, note)
+    return CallNoteIs(call_id=call_id, version=after.version, note=note)
+
+
+async def catalogue(ctx: Context, *, limit: int, cursor: str | None) -> DispositionPage:
+    """Return a page of the operator's dispositions, active or not, in their order."""
+    after = cursors.unpack_ranked(cursor)[:2] if cursor else None
+    async with ctx.reading() as conn:
+        found = await dispositions.catalogue(conn, after=after, limit=limit + 1)
+    shown, following = found[:limit], None
+    if len(found) > limit:
+        position, last = shown[-1]
+        following = cursors.pack_ranked(position, last.code, 1)
+    return DispositionPage(dispositions=[one for _, one in shown], next=following)
+
+
+async def read(conn: Conn, call_id: UUID) -> CallAnnotations:
+    """Return all that was added to a call that is not a merged one."""
+    found = await _added(conn, call_id)
+    return CallAnnotations(
+        call_id=call_id,
+        version=found.version,
+        disposition=found.disposition,
+        notes=await queries.notes(conn, call_id, limit=MAX_NOTES),
+    )
+
+
+async def dispositions_of(conn: Conn, call_ids: Sequence[UUID]) -> dict[str, CallDisposition]:
+    """Return call → disposition, for those that have one; one statement for all."""
+    found = await queries.read(conn, call_ids) if call_ids else {}
+    return {str(call_id): one.disposition for call_id, one in found.items() if one.disposition}
+
+
+async def _added(conn: Conn, call_id: UUID) -> Annotated:
+    return (await queries.read(conn, [call_id])).get(call_id, NOTHING)
+
+
+async def _own_note(ctx: Context, conn: Conn, call_id: UUID, note_id: int) -> tuple[UUID, CallNote]:
+    now = await require_call(ctx, conn, call_id)
+    note = await queries.find_note(conn, now, note_id)
+    if note is None:
+        raise NoteNotFound
+    if note.author_id != ctx.user_id:
+        raise Forbidden("Only who wrote a note may change it.")
+    return now, note
+
+
+async def _sent_before(
+    conn: Conn, call_id: UUID, known: tuple[UUID, CallNote], text: str
+) -> CallNoteIs:
+    """Answer a retry. Of an edited or deleted note nobody knows any more what it said at first."""
+    of_call, note = known
+    changed = note.edited_at is not None or note.deleted_at is not None
+    if of_call != call_id or (note.text != text and not changed):
+        raise NoteKeyReused
+    return await _unchanged(conn, call_id, note)
+
+
+async def _unchanged(conn: Conn, call_id: UUID, note: CallNote) -> CallNoteIs:
+    found = await _added(conn, call_id)
+    return CallNoteIs(call_id=call_id, version=found.version, note=note)
+
+
+async def _tell(ctx: Context, tx: Transaction, call_id: UUID, note: CallNote | None) -> Annotated:
+    after = await _added(tx.conn, call_id)
+    event = CallAnnotated(
+        call_id=call_id, version=after.version, disposition=after.disposition, note=note
+    )
+    for employee_id in {*await call_members.agents(tx.conn, call_id), ctx.user_id}:
+        tx.announce(topics.user(employee_id), event)
+    return after

@@ -1,0 +1,122 @@
+"""Calls as people see them: extensions become employees, numbers become customers.
+
+ingest's CallState ─▶ Call on the wire. Two statements for any number of calls, and a third where
+the last calls with the customer are shown: when a telephone begins to ring, and in the welcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from gateway.db import Conn
+from gateway.protocol import Call, CallLeg, CallTransfer, Customer, QueueStint
+from gateway.telephony.calls.queries import lookup
+from gateway.telephony.calls.queries.lookup import Contacts, Match
+from ingest import CallState
+
+
+class ScreenPop:
+    """What the CRM knows about a handful of calls."""
+
+    def __init__(
+        self,
+        employees: dict[tuple[str, str], int],
+        customers: dict[str, Match],
+        contacts: Mapping[str, Contacts],
+    ) -> None:
+        self._employees = employees
+        self._customers = customers
+        self._contacts = contacts
+
+    @classmethod
+    async def read(
+        cls, conn: Conn, states: Sequence[CallState], *, popping: Iterable[CallState] = ()
+    ) -> ScreenPop:
+        """Look everyone up; of the calls that are popping up, the last calls, too."""
+        telephones = {(state.source, ext) for state in states for ext in state.extensions}
+        numbers = sorted({state.number_e164 for state in states if state.number_e164})
+        customers = await lookup.customers(conn, numbers) if numbers else {}
+        shown = sorted({one.number_e164 or "" for one in popping} & customers.keys())
+        return cls(
+            await lookup.employees(conn, telephones) if telephones else {},
+            customers,
+            await lookup.contacts(conn, shown) if shown else {},
+        )
+
+    def employee(self, source: str, extension: str | None) -> int | None:
+        """Return whose telephone this is."""
+        return self._employees.get((source, extension)) if extension else None
+
+    def popped(self, call: Call, number_e164: str | None) -> Call:
+        """Add the last calls with the customer to the Call that pops up."""
+        contacts = self._contacts.get(number_e164 or "")
+        if call.customer is None or contacts is None:
+            return call
+        known: Customer = replace(
+            call.customer, contacts=contacts.calls, last_spoke=contacts.last_spoke
+        )
+        return replace(call, customer=known)
+
+    def call(self, state: CallState) -> Call:
+        """Make the Call that clients receive."""
+        match = self._customers.get(state.number_e164) if state.number_e164 else None
+        return Call(
+            id=state.id,
+            version=state.version,
+            source=state.source,
+            direction=state.direction,
+            status=state.status,
+            outcome=state.outcome,
+            number=state.number_e164 or state.number_raw,
+            caller_name=state.caller_name,
+            customer=match.customer if match else None,
+            customers_found=match.found if match else 0,
+            queue=state.queue,
+            started_at=state.started_at,
+            answered_at=state.answered_at,
+            ended_at=state.ended_at,
+            wait_ms=state.wait_ms,
+            talk_ms=state.talk_ms,
+            answered_by=self.employee(state.source, state.answered_extension),
+            legs=[
+                CallLeg(
+                    employee_id=self.employee(state.source, leg.extension),
+                    extension=leg.extension,
+                    kind=leg.kind,
+                    status=leg.status,
+                    ringing_at=leg.ringing_at,
+                    answered_at=leg.answered_at,
+                    ended_at=leg.ended_at,
+                    ended_reason=leg.ended_reason,
+                    sip_call_id=leg.sip_call_id,
+                )
+                for leg in state.legs
+            ],
+            stints=[
+                QueueStint(
+                    queue=stint.queue,
+                    entered_at=stint.entered_at,
+                    answered_at=stint.answered_at,
+                    left_at=stint.left_at,
+                    outcome=stint.outcome,
+                    wait_ms=stint.wait_ms,
+                )
+                for stint in state.stints
+            ],
+            transfers=[
+                CallTransfer(
+                    kind=one.kind,
+                    at=one.at,
+                    by=self.employee(state.source, one.by_extension),
+                    by_extension=one.by_extension,
+                    to=self.employee(state.source, one.to_extension),
+                    to_extension=one.to_extension,
+                    to_number=one.to_number,
+                    queue=one.queue,
+                    answered_at=one.answered_at,
+                    consult_ms=one.consult_ms,
+                )
+                for one in state.transfers
+            ],
+        )

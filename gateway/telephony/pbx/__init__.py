@@ -1,0 +1,1 @@
+"""Where PBXs come in: named connections, signed posts, Twilio's callbacks."""

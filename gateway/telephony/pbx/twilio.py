@@ -1,0 +1,57 @@
+"""The door for Twilio's status callbacks: check the signature, translate, hand to ingest.
+
+rest/telephony ─▶ twilio ─▶ ingest's pipeline; the answer comes after the COMMIT.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from gateway.errors import Invalid, SignatureInvalid
+from gateway.pbx_settings import TwilioPbx
+from gateway.telephony.pbx import webhook
+from ingest import NotACallback, Pipeline, Refusal, twilio_events, verify_twilio
+from ingest import SignatureInvalid as NotSigned
+
+MOST_FIELDS = 200
+"""A callback has 30 to 40."""
+
+
+async def take(
+    pipeline: Pipeline, source: str, account: TwilioPbx, body: bytes, *,
+    signature: str | None, region: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Store what a callback says; returns when it is committed."""
+    fields = _fields(body)
+    tokens = [token.get_secret_value() for token in account.tokens]
+    try:
+        verify_twilio(account.url, fields, signature=signature, tokens=tokens)
+    except NotSigned:
+        raise SignatureInvalid from None
+    chosen = {} if account.extension is None else {"extension": account.extension}
+    try:
+        events = twilio_events(
+            dict(fields),
+            source=source,
+            received_at=datetime.now(UTC),
+            region=account.region or region,
+            keeps_native=pipeline.settings.payload_days > 0,
+            **chosen,
+        )
+    except NotACallback as error:
+        refusal = Refusal("event.invalid", str(error), dict(fields))
+        await webhook.refuse(pipeline, source, [refusal])
+        raise Invalid(f"{error}.") from None
+    receipt = await webhook.submit(pipeline, events)
+    return webhook.answer(receipt, receipt.rejected)
+
+
+def _fields(body: bytes) -> list[tuple[str, str]]:
+    """Decode a form. What is none has no valid signature either, and is told so."""
+    try:
+        text = body.decode("ascii")
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise SignatureInvalid from None

@@ -1,0 +1,1 @@
+"""Quality reviews of calls, and the scorecards they follow."""

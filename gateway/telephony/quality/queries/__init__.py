@@ -1,0 +1,1 @@
+"""SQL for reviews and scorecards: one function per statement."""

@@ -1,0 +1,253 @@
+"""SQL for quality reviews: one function per statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from gateway.db import Conn
+from gateway.protocol.reviews import Review, ReviewStatus, Verdict
+from gateway.telephony.calls.queries.annotations import FAMILY
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which reviews to return; None asks for any."""
+
+    agent_id: int | None = None
+    reviewer_id: int | None = None
+    call_ids: Sequence[UUID] | None = None
+    """A call, and those that are part of it."""
+    state: ReviewStatus | None = None
+    min_score: float | None = None
+    max_score: float | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def to_review(row: Any) -> Review:
+    """Make a review of a row of the table."""
+    fields = dict(row)
+    score = fields.pop("score")
+    return Review(
+        review_id=fields.pop("id"),
+        score=None if score is None else float(score),
+        **fields,
+    )
+
+
+async def insert(
+    conn: Conn,
+    call_id: UUID,
+    *,
+    agent_id: int,
+    reviewer_id: int,
+    scorecard_id: int,
+    points: dict[str, int],
+    comment: str,
+) -> Review | None:
+    """Store a draft; None when this reviewer has one of this agent and call already."""
+    row = await conn.fetchrow(
+        """
+        -- reviews.insert
+        INSERT INTO realtime.call_reviews
+               (call_id, agent_id, reviewer_id, scorecard_id, points, score, comment)
+        SELECT $1, $2, $3, s.id, $5, realtime.review_score(s.criteria, $5), $6
+          FROM realtime.scorecards AS s WHERE s.id = $4
+            ON CONFLICT (call_id, agent_id, reviewer_id) DO NOTHING
+        RETURNING *
+        """,
+        call_id,
+        agent_id,
+        reviewer_id,
+        scorecard_id,
+        points,
+        comment,
+    )
+    return to_review(row) if row else None
+
+
+async def find(conn: Conn, review_id: int) -> Review | None:
+    row = await conn.fetchrow(
+        """
+        -- reviews.find
+        SELECT * FROM realtime.call_reviews WHERE id = $1
+        """,
+        review_id,
+    )
+    return to_review(row) if row else None
+
+
+async def lock(conn: Conn, review_id: int) -> Review | None:
+    """Return a review that nobody else changes until the end of the transaction."""
+    row = await conn.fetchrow(
+        """
+        -- reviews.lock
+        SELECT * FROM realtime.call_reviews WHERE id = $1 FOR UPDATE
+        """,
+        review_id,
+    )
+    return to_review(row) if row else None
+
+
+async def redraft(
+    conn: Conn, review_id: int, *, scorecard_id: int, points: dict[str, int], comment: str
+) -> Review:
+    row = await conn.fetchrow(
+        """
+        -- reviews.redraft
+        UPDATE realtime.call_reviews AS r
+           SET scorecard_id = s.id, points = $3, comment = $4, version = r.version + 1,
+               score = realtime.review_score(s.criteria, $3)
+          FROM realtime.scorecards AS s
+         WHERE r.id = $1 AND s.id = $2
+        RETURNING r.*
+        """,
+        review_id,
+        scorecard_id,
+        points,
+        comment,
+    )
+    return to_review(row)
+
+
+async def publish(conn: Conn, review_id: int) -> Review:
+    row = await conn.fetchrow(
+        """
+        -- reviews.publish
+        UPDATE realtime.call_reviews
+           SET state = 'published', published_at = clock_timestamp(), version = version + 1
+         WHERE id = $1
+        RETURNING *
+        """,
+        review_id,
+    )
+    return to_review(row)
+
+
+async def acknowledge(conn: Conn, review_id: int) -> Review:
+    row = await conn.fetchrow(
+        """
+        -- reviews.acknowledge
+        UPDATE realtime.call_reviews
+           SET state = 'acknowledged', acknowledged_at = clock_timestamp(), version = version + 1
+         WHERE id = $1
+        RETURNING *
+        """,
+        review_id,
+    )
+    return to_review(row)
+
+
+async def dispute(conn: Conn, review_id: int, text: str) -> Review:
+    row = await conn.fetchrow(
+        """
+        -- reviews.dispute
+        UPDATE realtime.call_reviews
+           SET state = 'disputed', dispute = $2, disputed_at = clock_timestamp(),
+               version = version + 1
+         WHERE id = $1
+        RETURNING *
+        """,
+        review_id,
+        text,
+    )
+    return to_review(row)
+
+
+async def resolve(
+    conn: Conn,
+    review_id: int,
+    *,
+    verdict: Verdict,
+    points: dict[str, int],
+    text: str | None,
+    by: int,
+) -> Review:
+    """Decide about a dispute; what the points come to is reckoned anew."""
+    row = await conn.fetchrow(
+        """
+        -- reviews.resolve
+        UPDATE realtime.call_reviews AS r
+           SET state = 'resolved', resolution = $2, points = $3, resolution_text = $4,
+               resolved_by = $5, resolved_at = clock_timestamp(), version = r.version + 1,
+               score = realtime.review_score(s.criteria, $3)
+          FROM realtime.scorecards AS s
+         WHERE r.id = $1 AND s.id = r.scorecard_id
+        RETURNING r.*
+        """,
+        review_id,
+        verdict,
+        points,
+        text,
+        by,
+    )
+    return to_review(row)
+
+
+async def page(
+    conn: Conn,
+    sought: Sought,
+    *,
+    reader_id: int,
+    reviews_others: bool,
+    after: tuple[datetime, int] | None,
+    limit: int,
+) -> list[Review]:
+    """Return reviews, the newest first: those that this employee may see.
+
+    Drafts are their reviewer's; the others are the agent's and of who reviews others' calls.
+    """
+    rows = await conn.fetch(
+        """
+        -- reviews.page
+        SELECT * FROM realtime.call_reviews
+         WHERE ($1::bigint IS NULL OR agent_id = $1)
+           AND ($2::bigint IS NULL OR reviewer_id = $2)
+           AND ($3::text IS NULL OR state = $3)
+           AND ($4::float8 IS NULL OR score >= $4::numeric)
+           AND ($5::float8 IS NULL OR score <= $5::numeric)
+           AND ($6::timestamptz IS NULL OR created_at >= $6)
+           AND ($7::timestamptz IS NULL OR created_at < $7)
+           AND ($8::uuid[] IS NULL OR call_id = ANY ($8))
+           AND CASE WHEN state = 'draft' THEN $10 AND reviewer_id = $9
+                    ELSE $10 OR agent_id = $9 END
+           AND ($11::timestamptz IS NULL OR (created_at, id) < ($11, $12::bigint))
+         ORDER BY created_at DESC, id DESC
+         LIMIT $13
+        """,
+        sought.agent_id,
+        sought.reviewer_id,
+        sought.state,
+        sought.min_score,
+        sought.max_score,
+        sought.since,
+        sought.until,
+        sought.call_ids,
+        reader_id,
+        reviews_others,
+        after[0] if after else None,
+        after[1] if after else None,
+        limit,
+    )
+    return [to_review(row) for row in rows]
+
+
+async def is_about(conn: Conn, call_id: UUID, employee_id: int) -> bool:
+    """Say whether a published review of this call, or of one merged into it, is about them."""
+    found: bool = await conn.fetchval(
+        f"""
+        -- reviews.is_about
+        WITH RECURSIVE {FAMILY}
+        SELECT EXISTS (
+            SELECT FROM family
+              JOIN realtime.call_reviews AS r ON r.call_id = family.id
+             WHERE r.agent_id = $2 AND r.state <> 'draft')
+        """,  # noqa: S608 - ours
+        call_id,
+        employee_id,
+    )
+    return found

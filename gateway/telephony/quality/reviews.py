@@ -1,0 +1,277 @@
+"""Quality reviews: draft, publish, acknowledge or dispute, resolve; and what they come to.
+
+rest ─▶ these ─▶ queries. Each act locks the review, checks who may and in which state, is written
+to the audit in its transaction, and is told to the reviewer, if they still may review, and (unless
+it is a draft) the agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from gateway import cursors, topics
+from gateway.auth.queries import employees
+from gateway.context import Context, Transaction
+from gateway.db import Conn
+from gateway.errors import (
+    Forbidden,
+    Invalid,
+    NotOnThisCall,
+    ReviewExists,
+    ReviewNotFound,
+    ReviewOfOneself,
+    ReviewState,
+    ScorecardNotFound,
+)
+from gateway.protocol.reviews import (
+    QualitySummary,
+    Review,
+    ReviewChanged,
+    ReviewIs,
+    ReviewPage,
+    Scorecard,
+    Verdict,
+)
+from gateway.telephony.calls.access import require_call
+from gateway.telephony.calls.queries import audit, call_members, timeline
+from gateway.telephony.quality.queries import quality
+from gateway.telephony.quality.queries import reviews as queries
+from gateway.telephony.quality.queries import scorecards as scorecard_queries
+from gateway.telephony.quality.queries.reviews import Sought
+from gateway.telephony.quality.scorecards import REVIEW, fitting
+
+Given = Mapping[str, int | None]
+
+
+async def create(
+    ctx: Context, call_id: UUID, *, agent_id: int, scorecard_id: int, points: Given, comment: str
+) -> ReviewIs:
+    """Begin to review an agent's part of a call that I may see; nobody else sees the draft."""
+    ctx.identity.require(REVIEW)
+    if agent_id == ctx.user_id:
+        raise ReviewOfOneself
+    async with ctx.transaction() as tx:
+        now = await require_call(ctx, tx.conn, call_id)
+        if agent_id not in await call_members.agents(tx.conn, now):
+            raise NotOnThisCall
+        card = await _active(tx.conn, scorecard_id)
+        made = await queries.insert(
+            tx.conn,
+            now,
+            agent_id=agent_id,
+            reviewer_id=ctx.user_id,
+            scorecard_id=scorecard_id,
+            points=fitting(card, points),
+            comment=comment,
+        )
+        if made is None:
+            raise ReviewExists
+        await _done(ctx, tx, "review.create", made)
+    return ReviewIs(review=made, scorecard=card)
+
+
+async def change(
+    ctx: Context,
+    review_id: int,
+    *,
+    scorecard_id: int | None,
+    points: Given | None,
+    comment: str | None,
+) -> ReviewIs:
+    """Go on with a draft of mine; the last change counts, None leaves a part as it is."""
+    ctx.identity.require(REVIEW)
+    async with ctx.transaction() as tx:
+        review, card = await _locked(ctx, tx.conn, review_id)
+        if review.reviewer_id != ctx.user_id:
+            raise Forbidden("Only who began a review may change it.")
+        _require(review, "draft")
+        if scorecard_id is not None and scorecard_id != card.scorecard_id:
+            card = await _active(tx.conn, scorecard_id)
+        changed = await queries.redraft(
+            tx.conn,
+            review_id,
+            scorecard_id=card.scorecard_id,
+            points=fitting(card, review.points if points is None else points),
+            comment=review.comment if comment is None else comment,
+        )
+        await _done(ctx, tx, "review.update", changed)
+    return ReviewIs(review=changed, scorecard=card)
+
+
+async def publish(ctx: Context, review_id: int) -> ReviewIs:
+    """Show a draft of mine to the agent; doing it again answers the same."""
+    ctx.identity.require(REVIEW)
+    async with ctx.transaction() as tx:
+        review, card = await _locked(ctx, tx.conn, review_id)
+        if review.reviewer_id != ctx.user_id:
+            raise Forbidden("Only who began a review may publish it.")
+        if review.state == "published":
+            return ReviewIs(review=review, scorecard=card)
+        _require(review, "draft")
+        review = await queries.publish(tx.conn, review_id)
+        await _done(ctx, tx, "review.publish", review)
+    return ReviewIs(review=review, scorecard=card)
+
+
+async def acknowledge(ctx: Context, review_id: int) -> ReviewIs:
+    """Accept a review of me; doing it again answers the same."""
+    async with ctx.transaction() as tx:
+        review, card = await _locked(ctx, tx.conn, review_id)
+        _require_agent(ctx, review)
+        if review.state == "acknowledged":
+            return ReviewIs(review=review, scorecard=card)
+        _require(review, "published")
+        review = await queries.acknowledge(tx.conn, review_id)
+        await _done(ctx, tx, "review.acknowledge", review)
+    return ReviewIs(review=review, scorecard=card)
+
+
+async def dispute(ctx: Context, review_id: int, text: str) -> ReviewIs:
+    """Hold something against a review of me, once; the same text again answers the same."""
+    async with ctx.transaction() as tx:
+        review, card = await _locked(ctx, tx.conn, review_id)
+        _require_agent(ctx, review)
+        if review.state == "disputed" and review.dispute == text:
+            return ReviewIs(review=review, scorecard=card)
+        _require(review, "published")
+        review = await queries.dispute(tx.conn, review_id, text)
+        await _done(ctx, tx, "review.dispute", review)
+    return ReviewIs(review=review, scorecard=card)
+
+
+async def resolve(
+    ctx: Context, review_id: int, *, verdict: Verdict, points: Given | None, text: str | None
+) -> ReviewIs:
+    """Decide about a dispute: it stays as it was, or gets these points instead."""
+    ctx.identity.require(REVIEW)
+    if (verdict == "changed") != (points is not None):
+        raise Invalid("Points are given when, and only when, they are changed.", path="points")
+    async with ctx.transaction() as tx:
+        before, card = await _locked(ctx, tx.conn, review_id)
+        if before.agent_id == ctx.user_id:
+            raise ReviewOfOneself
+        _require(before, "disputed")
+        after = await queries.resolve(
+            tx.conn,
+            review_id,
+            verdict=verdict,
+            points=before.points if points is None else fitting(card, points),
+            text=text,
+            by=ctx.user_id,
+        )
+        changed = {"resolution": verdict, "points": [before.points, after.points]}
+        await _done(ctx, tx, "review.resolve", after, **changed)
+    return ReviewIs(review=after, scorecard=card)
+
+
+async def get(ctx: Context, review_id: int) -> ReviewIs:
+    """Return a review that I made, that is about me, or anybody's with calls.review."""
+    async with ctx.reading() as conn:
+        review = await queries.find(conn, review_id)
+        if review is None or not _sees(ctx, review):
+            raise ReviewNotFound
+        card = await scorecard_queries.find(conn, review.scorecard_id)
+    assert card is not None
+    return ReviewIs(review=review, scorecard=card)
+
+
+async def page(
+    ctx: Context, sought: Sought, call_id: UUID | None, *, limit: int, cursor: str | None
+) -> ReviewPage:
+    """Return a page of the reviews that I may see, the newest first; of one call, or of any."""
+    after = cursors.unpack_int(cursor) if cursor else None
+    async with ctx.reading() as conn:
+        if call_id is not None:
+            sought = replace(sought, call_ids=await timeline.family(conn, call_id))
+        found = await queries.page(
+            conn,
+            sought,
+            reader_id=ctx.user_id,
+            reviews_others=REVIEW in ctx.identity.permissions,
+            after=after,
+            limit=limit + 1,
+        )
+    shown, following = found[:limit], None
+    if len(found) > limit:
+        following = cursors.pack(shown[-1].created_at, shown[-1].review_id)
+    return ReviewPage(reviews=shown, next=following)
+
+
+async def summary(
+    ctx: Context,
+    *,
+    since: datetime,
+    until: datetime,
+    agent_id: int | None,
+    after: int | None,
+    limit: int,
+) -> QualitySummary:
+    """Say what the reviews published in a time come to; without calls.review only my own."""
+    if REVIEW not in ctx.identity.permissions:
+        if agent_id not in {None, ctx.user_id}:
+            raise Forbidden(f"This needs the permission {REVIEW}.")
+        agent_id = ctx.user_id
+    async with ctx.reading() as conn:
+        found = await quality.summary(
+            conn, since=since, until=until, agent_id=agent_id, after=after, limit=limit + 1
+        )
+    shown = found[:limit]
+    following = shown[-1].agent_id if len(found) > limit else None
+    return QualitySummary(since=since, until=until, agents=shown, next=following)
+
+
+def _sees(ctx: Context, review: Review) -> bool:
+    """Say whether they may see it: a draft is its reviewer's alone."""
+    reviews_others = REVIEW in ctx.identity.permissions
+    if review.state == "draft":
+        return reviews_others and review.reviewer_id == ctx.user_id
+    return reviews_others or review.agent_id == ctx.user_id
+
+
+def _require(review: Review, state: str) -> None:
+    if review.state != state:
+        raise ReviewState(f"The review is {review.state}, not {state}.")
+
+
+def _require_agent(ctx: Context, review: Review) -> None:
+    if review.agent_id != ctx.user_id:
+        raise Forbidden("Only whom a review is about may answer it.")
+
+
+async def _active(conn: Conn, scorecard_id: int) -> Scorecard:
+    card = await scorecard_queries.find(conn, scorecard_id)
+    if card is None or not card.active:
+        raise ScorecardNotFound
+    return card
+
+
+async def _locked(ctx: Context, conn: Conn, review_id: int) -> tuple[Review, Scorecard]:
+    """Return a review that I may see, and keep others from changing it meanwhile."""
+    review = await queries.lock(conn, review_id)
+    if review is None or not _sees(ctx, review):
+        raise ReviewNotFound
+    card = await scorecard_queries.find(conn, review.scorecard_id)
+    assert card is not None
+    return review, card
+
+
+async def _done(ctx: Context, tx: Transaction, act: str, review: Review, **more: Any) -> None:
+    """Write down what was done, and tell those whom it concerns."""
+    details = {
+        "review_id": review.review_id,
+        "call_id": str(review.call_id),
+        "agent_id": review.agent_id,
+        **({} if review.state == "draft" else {"score": review.score}),
+        **more,
+    }
+    await audit.record(tx.conn, act, actor_id=ctx.user_id, details=details)
+    concerned = set() if review.state == "draft" else {review.agent_id}
+    reviewer = await employees.find(tx.conn, review.reviewer_id)
+    if reviewer is not None and reviewer.active and REVIEW in reviewer.permissions:
+        concerned.add(review.reviewer_id)
+    for employee_id in concerned:
+        tx.announce(topics.user(employee_id), ReviewChanged(review=review))

@@ -1,0 +1,100 @@
+"""Scorecards: what calls are graded by, for those with calls.review.
+
+rest ─▶ these ─▶ queries. An edited scorecard is a new version; the older ones stay with the reviews
+that were made by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway import cursors
+from gateway.context import Context
+from gateway.errors import Invalid, ScorecardNotFound, ScorecardOutdated
+from gateway.protocol.reviews import Criterion, Scorecard, ScorecardPage
+from gateway.telephony.calls.queries import audit
+from gateway.telephony.quality.queries import scorecards as queries
+
+REVIEW = "calls.review"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A scorecard, and whether it was made just now."""
+
+    scorecard: Scorecard
+    new: bool
+
+
+async def put(ctx: Context, name: str, criteria: Sequence[Criterion]) -> Made:
+    """Make a scorecard, or the next version of it; what it already says makes none."""
+    ctx.identity.require(REVIEW)
+    keys = [one.key for one in criteria]
+    if len(set(keys)) < len(keys):
+        raise Invalid("Two criteria have the same key.", path="criteria")
+    async with ctx.transaction() as tx:
+        await queries.take_turns(tx.conn, name)
+        newest = await queries.newest(tx.conn, name)
+        if newest and newest.active and newest.criteria == list(criteria):
+            return Made(newest, new=False)
+        made = await queries.insert(tx.conn, name, criteria=criteria, by=ctx.user_id)
+        await audit.record(
+            tx.conn,
+            "scorecard.create",
+            actor_id=ctx.user_id,
+            details={"scorecard_id": made.scorecard_id, "name": name, "version": made.version},
+        )
+    return Made(made, new=True)
+
+
+async def activate(ctx: Context, scorecard_id: int, *, active: bool) -> Scorecard:
+    """Let a scorecard be used for new reviews, or no longer; only its newest version is."""
+    ctx.identity.require(REVIEW)
+    async with ctx.transaction() as tx:
+        card = await queries.find(tx.conn, scorecard_id)
+        if card is None:
+            raise ScorecardNotFound
+        await queries.take_turns(tx.conn, card.name)
+        newest = await queries.newest(tx.conn, card.name)
+        found = await queries.find(tx.conn, scorecard_id)
+        assert newest is not None
+        assert found is not None
+        if active and newest.scorecard_id != scorecard_id:
+            raise ScorecardOutdated
+        if found.active == active:
+            return found
+        changed = await queries.activate(tx.conn, scorecard_id, active=active)
+        assert changed is not None
+        await audit.record(
+            tx.conn,
+            "scorecard.update",
+            actor_id=ctx.user_id,
+            details={"scorecard_id": scorecard_id, "active": [found.active, active]},
+        )
+    return changed
+
+
+async def page(
+    ctx: Context, *, active: bool | None, limit: int, cursor: str | None
+) -> ScorecardPage:
+    """Return a page of scorecards, the newest first."""
+    ctx.identity.require(REVIEW)
+    after = cursors.unpack_int(cursor) if cursor else None
+    async with ctx.reading() as conn:
+        found = await queries.page(conn, active=active, after=after, limit=limit + 1)
+    shown, following = found[:limit], None
+    if len(found) > limit:
+        following = cursors.pack(shown[-1].created_at, shown[-1].scorecard_id)
+    return ScorecardPage(scorecards=shown, next=following)
+
+
+def fitting(card: Scorecard, points: Mapping[str, int | None]) -> dict[str, int]:
+    """Return the points that were given; Invalid when the scorecard does not know them."""
+    most = {one.key: one.max for one in card.criteria}
+    for key, given in points.items():
+        if key not in most:
+            raise Invalid("The scorecard has no such criterion.", path=f"points.{key}")
+        if given is not None and given > most[key]:
+            raise Invalid(f"At most {most[key]}.", path=f"points.{key}")
+    return {key: given for key, given in points.items() if given is not None}

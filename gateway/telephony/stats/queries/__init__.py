@@ -1,0 +1,1 @@
+"""SQL for statistics: one function per statement."""

@@ -1,0 +1,187 @@
+"""SQL for the statistics of agents: a row an agent, one statement.
+
+What an agent did on the telephone, in calls that began in this time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.db import Conn
+from gateway.telephony.stats.queries.stats import WRAP_UP, Asked
+
+
+async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
+    """Count each agent's offers, answers and conversations, and the length of their days.
+
+    Two conversations at once are busy once: of each interval counts what no earlier one covers.
+    Telephones are counted by day, and become agents only then: of 11,000 rows instead of 1.7
+    million. A telephone that the CRM gives to nobody is an agent without employee_id. Agents are
+    numbered: conversations are sorted by a number, not by two names.
+
+    A call that became part of another has no legs, so only legs need be read.
+
+    LIMIT ALL limits nothing, but keeps PostgreSQL from looking into what is grouped: it would
+    expect a day for each leg, and leave its parallel workers out.
+    """
+    rows = await conn.fetch(
+        """
+        -- stats_agents.read
+        WITH own AS MATERIALIZED (
+            SELECT source, extension, min(employee_id) AS employee_id
+              FROM crm.extensions GROUP BY source, extension
+        ), edges AS (
+            SELECT array_agg(day AT TIME ZONE $6 ORDER BY day) AS days
+              FROM generate_series(date_trunc('day', $1::timestamptz AT TIME ZONE $6),
+                                   $2::timestamptz AT TIME ZONE $6, interval '1 day') AS day
+        ), legs AS NOT MATERIALIZED (
+            SELECT l.call_id, l.leg_key, l.source, l.extension, l.ringing_at, l.answered_at,
+                   l.ended_at, l.ended_reason, l.talk_ms, l.hold_ms,
+                   l.ended_at IS NOT NULL AND COALESCE(l.ended_reason, '') <> 'lost' AS known,
+                   CASE WHEN l.answered_at >= l.ringing_at
+                        THEN l.answered_at - l.ringing_at END AS rung
+              FROM realtime.call_legs AS l
+             WHERE l.started_at >= $1 AND l.started_at < $2
+               AND l.kind = 'agent' AND l.extension IS NOT NULL
+               AND ($3::text IS NULL OR l.call_id IN (
+                    SELECT c.id FROM realtime.call_sessions AS c
+                     WHERE c.direction = $3 AND c.started_at >= $1 AND c.started_at < $2))
+               AND ($4::text IS NULL OR l.call_id IN (
+                    SELECT s.call_id FROM realtime.queue_stints AS s
+                     WHERE s.queue = $4 AND s.entered_at >= $1
+                       AND s.entered_at < $2::timestamptz + interval '24 hours'))
+               AND ($5::bigint IS NULL OR l.extension IN (
+                    SELECT extension FROM own WHERE employee_id = $5))
+        ), days AS MATERIALIZED (
+            SELECT source, extension, day,
+                   count(ringing_at) AS offered,
+                   count(answered_at) FILTER (WHERE ringing_at IS NOT NULL) AS answered,
+                   count(ringing_at) FILTER (WHERE ended_reason = 'no_answer') AS no_answer,
+                   count(ringing_at) FILTER (WHERE ended_reason IN ('busy', 'rejected'))
+                       AS rejected,
+                   count(ringing_at) FILTER (WHERE ended_reason = 'answered_elsewhere')
+                       AS answered_elsewhere,
+                   count(*) FILTER (WHERE ringing_at IS NULL AND answered_at IS NOT NULL)
+                       AS placed,
+                   count(talk_ms) FILTER (WHERE known) AS talked,
+                   sum(talk_ms) FILTER (WHERE known) AS talk_ms,
+                   sum(hold_ms) FILTER (WHERE known AND talk_ms IS NOT NULL) AS hold_ms,
+                   sum(rung) AS rung, count(rung) AS rings,
+                   min(COALESCE(ringing_at, answered_at)) FILTER (WHERE known) AS began,
+                   max(ended_at) FILTER (WHERE known) AS ended
+              FROM (SELECT *, width_bucket(COALESCE(ringing_at, answered_at),
+                                           (SELECT days FROM edges)) AS day
+                      FROM legs LIMIT ALL) AS legs
+             GROUP BY source, extension, day
+        ), phones AS MATERIALIZED (
+            SELECT d.source, d.extension, COALESCE(x.employee_id, y.employee_id) AS employee_id,
+                   CASE WHEN COALESCE(x.employee_id, y.employee_id) IS NULL
+                        THEN d.source || '/' || d.extension END AS telephone,
+                   dense_rank() OVER (ORDER BY COALESCE(x.employee_id, y.employee_id),
+                       CASE WHEN COALESCE(x.employee_id, y.employee_id) IS NULL
+                            THEN d.source || '/' || d.extension END) AS agent
+              FROM (SELECT DISTINCT source, extension FROM days) AS d
+              LEFT JOIN own AS x ON x.source = d.source AND x.extension = d.extension
+              LEFT JOIN own AS y ON y.source = '*' AND y.extension = d.extension
+             WHERE $5::bigint IS NULL OR COALESCE(x.employee_id, y.employee_id) = $5
+        ), counted AS (
+            SELECT p.agent, min(p.employee_id) AS employee_id, min(p.telephone) AS telephone,
+                   sum(d.offered)::bigint AS offered, sum(d.answered)::bigint AS answered,
+                   sum(d.no_answer)::bigint AS no_answer, sum(d.rejected)::bigint AS rejected,
+                   sum(d.answered_elsewhere)::bigint AS answered_elsewhere,
+                   sum(d.placed)::bigint AS placed, sum(d.talked)::bigint AS talked,
+                   sum(d.talk_ms)::bigint AS talk_ms, sum(d.hold_ms)::bigint AS hold_ms,
+                   sum(d.rung) AS rung, sum(d.rings)::bigint AS rings
+              FROM phones AS p
+              JOIN days AS d ON d.source = p.source AND d.extension = p.extension
+             GROUP BY p.agent
+        ), worked AS MATERIALIZED (
+            SELECT p.agent, min(d.began) AS began, max(d.ended) AS ended
+              FROM phones AS p
+              JOIN days AS d ON d.source = p.source AND d.extension = p.extension
+             WHERE d.began IS NOT NULL
+             GROUP BY p.agent, d.day
+        ), spread AS (
+            SELECT agent, began, ended,
+                   max(ended) OVER (PARTITION BY agent ORDER BY began, ended
+                                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered
+              FROM worked
+        ), staffed AS (
+            SELECT agent, sum(greatest(ended - greatest(began, covered), interval '0')) AS staffed
+              FROM spread GROUP BY agent
+        ), marks AS (
+            SELECT e.source, e.extension, e.type, lower(e.attrs ->> 'reason') AS reason,
+                   e.occurred_at AS began, lead(e.type) OVER later AS before,
+                   COALESCE(min(e.occurred_at) FILTER (WHERE e.type = 'agent.unpaused') OVER later,
+                            least($2, now())) AS ended
+              FROM realtime.call_events AS e
+             WHERE e.type IN ('agent.paused', 'agent.unpaused') AND e.extension IS NOT NULL
+               AND e.occurred_at >= $1::timestamptz - interval '24 hours' AND e.occurred_at < $2
+            WINDOW later AS (PARTITION BY e.extension, e.source, COALESCE(e.queue, '')
+                             ORDER BY e.occurred_at DESC, e.type DESC, e.event_id DESC
+                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+        ), spans AS (
+            SELECT p.agent, l.answered_at AS began, l.ended_at AS ended, 1 AS kind
+              FROM (SELECT * FROM legs WHERE known AND answered_at < ended_at LIMIT ALL) AS l
+              JOIN phones AS p ON p.source = l.source AND p.extension = l.extension
+             UNION ALL
+            SELECT p.agent, greatest(k.began, d.began), least(k.ended, d.ended),
+                   CASE WHEN k.reason = ANY ($8::text[]) THEN 2 ELSE 3 END
+              FROM marks AS k
+              JOIN phones AS p ON p.source = k.source AND p.extension = k.extension
+              JOIN worked AS d ON d.agent = p.agent AND k.began < d.ended AND k.ended > d.began
+             WHERE k.type = 'agent.paused' AND k.before IS DISTINCT FROM k.type
+        ), laid AS (
+            SELECT agent, began, ended, kind,
+                   max(ended) FILTER (WHERE kind = 1) OVER earlier AS after_talk,
+                   max(ended) FILTER (WHERE kind <= 2) OVER earlier AS after_work,
+                   max(ended) OVER earlier AS after_all
+              FROM spans
+            WINDOW earlier AS (PARTITION BY agent ORDER BY began, ended
+                               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+        ), busy AS (
+            SELECT agent,
+                   sum(ended - began) FILTER (WHERE kind = 1)
+                   - COALESCE(sum(least(ended, after_talk) - began)
+                              FILTER (WHERE kind = 1 AND after_talk > began), '0') AS talking,
+                   sum(ended - began) FILTER (WHERE kind <= 2)
+                   - COALESCE(sum(least(ended, after_work) - began)
+                              FILTER (WHERE kind <= 2 AND after_work > began), '0') AS working,
+                   sum(ended - began)
+                   - COALESCE(sum(least(ended, after_all) - began)
+                              FILTER (WHERE after_all > began), '0') AS away
+              FROM laid GROUP BY agent
+        ), moved AS (
+            SELECT p.agent, count(*) AS transferred
+              FROM realtime.call_transfers AS t
+              JOIN legs AS l ON l.call_id = t.call_id AND l.leg_key = t.by_leg_key
+              JOIN phones AS p ON p.source = l.source AND p.extension = l.extension
+             WHERE t.at >= $1 AND t.at < $2::timestamptz + interval '24 hours'
+             GROUP BY p.agent
+        )
+        SELECT c.employee_id, c.telephone, c.offered, c.answered, c.no_answer, c.rejected,
+               c.answered_elsewhere, c.placed, c.talked, c.talk_ms, c.hold_ms, c.rings,
+               floor(extract(epoch FROM c.rung) * 1000)::bigint AS ring_ms,
+               floor(extract(epoch FROM s.staffed) * 1000)::bigint AS staffed_ms,
+               floor(extract(epoch FROM b.talking) * 1000)::bigint AS talking_ms,
+               floor(extract(epoch FROM b.working) * 1000)::bigint AS working_ms,
+               floor(extract(epoch FROM b.away) * 1000)::bigint AS away_ms,
+               COALESCE(m.transferred, 0) AS transferred
+          FROM counted AS c
+          LEFT JOIN staffed AS s USING (agent)
+          LEFT JOIN busy AS b USING (agent)
+          LEFT JOIN moved AS m USING (agent)
+         ORDER BY c.talked DESC, c.offered DESC, c.employee_id NULLS FIRST,
+                  c.telephone COLLATE "C"
+         LIMIT $7
+        """,
+        asked.since,
+        asked.until,
+        asked.direction,
+        asked.queue,
+        asked.agent_id,
+        asked.tz,
+        limit,
+        WRAP_UP,
+    )
+    return [dict(row) for row in rows]

@@ -1,0 +1,77 @@
+"""Why a telephone's part in a call ended, and the form in which a leg is stored and shown.
+
+legs ─▶ ended_reason, leg_state ─▶ fold. Somebody else having answered is nobody's miss.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ingest.fold.intervals import total_ms
+from ingest.fold.legs import Leg
+from ingest.model.call_state import EndedReason, LegState
+
+ELSEWHERE_WITHIN = timedelta(milliseconds=500)  # the losers of a ring group stop 0 to 4 ms later
+
+# Q.850 causes of a channel that was never answered, as Asterisk reports them.
+BUSY, REJECTED, ELSEWHERE = 17, 21, 26
+NO_ANSWER = frozenset((18, 19))
+FAILED = frozenset((1, 2, 3, 20, 22, 27, 28, 34, 38, 41, 42, 44, 58, 88))
+STATED: tuple[EndedReason, ...] = ("busy", "rejected", "failed", "no_answer")
+"""Reasons an event may state outright, the strongest first."""
+
+
+def ended_reason(leg: Leg, legs: list[Leg]) -> EndedReason | None:
+    """Say why it ended. Somebody else having answered is never this one's miss."""
+    if leg.ended_at is None:
+        return None
+    if "lost" in leg.results:
+        return "lost"
+    if "dumped" in leg.results:
+        return "rejected"
+    if leg.answered_at:
+        return "completed"
+    if leg.calling:
+        return "canceled"
+    if leg.cause == ELSEWHERE or "answered_elsewhere" in leg.results:
+        return "answered_elsewhere"
+    if leg.cause == BUSY:
+        return "busy"
+    if leg.cause == REJECTED:
+        return "rejected"
+    stated = next((reason for reason in STATED if reason in leg.results), None)
+    if stated:
+        return stated
+    if leg.cause in FAILED:
+        return "failed"
+    if _answered_elsewhere(leg, legs):
+        return "answered_elsewhere"
+    return "no_answer" if leg.cause in NO_ANSWER else "canceled"
+
+
+def _answered_elsewhere(leg: Leg, legs: list[Leg]) -> bool:
+    return any(
+        other.answered_at is not None
+        and leg.ended_at is not None
+        and other.key != leg.key
+        and not other.external
+        and leg.created_at <= other.answered_at <= leg.ended_at + ELSEWHERE_WITHIN
+        for other in legs
+    )
+
+
+def leg_state(leg: Leg, legs: list[Leg]) -> LegState:
+    """Give the leg the form that is stored and shown."""
+    return LegState(
+        leg_key=leg.key,
+        extension=leg.extension,
+        kind="external" if leg.external else "agent",
+        status=leg.status,
+        ringing_at=leg.ringing_at,
+        answered_at=leg.answered_at,
+        ended_at=leg.ended_at,
+        ended_reason=ended_reason(leg, legs),
+        talk_ms=total_ms(leg.talks) if leg.talks else None,
+        hold_ms=total_ms(leg.holds) if leg.holds else None,
+        sip_call_id=leg.sip_call_id,
+    )

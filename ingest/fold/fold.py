@@ -1,0 +1,264 @@
+"""Events of one call ─▶ what the call is. Pure, and the same for every order and any repetition.
+
+told ─▶ fold ─▶ CallState. Events are a set in canonical order; everything after that is a function
+of the set, so nothing can depend on what arrived last.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from ingest.fold import recordings, transfers
+from ingest.fold.end_reasons import ELSEWHERE_WITHIN, ended_reason, leg_state
+from ingest.fold.event_log import Told
+from ingest.fold.event_order import canonical
+from ingest.fold.intervals import total_ms
+from ingest.fold.legs import Leg, judge
+from ingest.fold.queue_stints import build
+from ingest.model.call_state import (
+    CallState,
+    CallStatus,
+    Direction,
+    Outcome,
+    StintState,
+    ms_between,
+)
+from ingest.model.events import CallEvent
+
+STINT_OUTCOME: dict[str, Outcome] = {
+    "abandoned": "abandoned",
+    "timeout": "timeout",
+    "key": "left_queue",
+    "leave_empty": "left_queue",
+    "withdrawn": "left_queue",
+    "join_empty": "failed",
+    "full": "failed",
+}
+
+
+def fold(
+    events: Told | Iterable[CallEvent], *, call_id: UUID, version: int = 0
+) -> CallState | None:
+    """Return the call's state; None when its events show no telephone (yet)."""
+    told = events if isinstance(events, Told) else Told(events)
+    closed_at = next((e.occurred_at for e in told.events if e.type == "call.ended"), None)
+    legs = judge(told.channels, closed_at)
+    return _Fold(told, legs).state(call_id, version) if legs else None
+
+
+class _Fold:
+    """The questions that are asked of a call's legs; each is answered once."""
+
+    def __init__(self, told: Told, legs: list[Leg]) -> None:
+        self.told = told
+        self.events = told.events
+        self.legs = legs
+        self.initiator = next((leg for leg in legs if leg.calling), legs[0])
+        """Who began: the first that nobody rang, or the first at all (click-to-call)."""
+        self.others = [leg for leg in legs if leg is not self.initiator]
+        self.stints = build(told, legs)
+        self.direction = self._direction()
+        self.answering = self._answering()
+        self.first_answer = self._first_answer()
+        ends = [leg.ended_at for leg in legs]
+        self.ended_at = None if None in ends else max(end for end in ends if end)
+        """Over when the last leg is; a leg that is still open keeps the call open."""
+
+    def state(self, call_id: UUID, version: int) -> CallState:
+        told, stints = self.told, self.stints
+        answered, ended_at = self.first_answer, self.ended_at
+        number_raw, number_e164, name = self.party
+        return CallState(
+            id=call_id,
+            version=version,
+            source=self.events[0].source,
+            direction=self.direction,
+            status=self.status,
+            outcome=self.outcome if ended_at else None,
+            number_raw=number_raw,
+            number_e164=number_e164,
+            caller_name=name,
+            queue=stints[-1].queue if stints else None,
+            started_at=self.events[0].occurred_at,
+            answered_at=answered.answered_at if answered else _connected_at(stints),
+            ended_at=ended_at,
+            wait_ms=_wait_ms(stints),
+            talk_ms=self.talk_ms,
+            answered_extension=self.answered_extension,
+            legs=tuple(leg_state(leg, self.legs) for leg in self.legs),
+            stints=stints,
+            transfers=transfers.build(told, self.legs, stints) if told.transferred else (),
+            recordings=recordings.build(told.recorded, self.legs, ended_at)
+            if told.recorded
+            else (),
+        )
+
+    def _direction(self) -> Direction:
+        stated = (e.attrs.get("direction") for e in self.events if e.type == "call.started")
+        if said := next((value for value in stated if value), None):
+            return cast("Direction", said)
+        if self.initiator.external:
+            placed = not (self.initiator.calling or self.initiator.local)
+            return "outbound" if placed else "inbound"
+        return "outbound" if any(leg.external for leg in self.legs) else "internal"
+
+    def _answering(self) -> list[Leg]:
+        """Who had to answer: our people when called, the other side when we call.
+
+        Outsiders to whom a call was forwarded, when nobody of ours was called.
+        """
+        if self.direction == "outbound":
+            called = self.others if self.initiator.calling else self.legs
+            return [leg for leg in called if leg.external]
+        if not self.others and not (self.initiator.calling or self.initiator.external):
+            return self.legs
+        return [leg for leg in self.others if not leg.external] or self.others
+
+    def _first_answer(self) -> Leg | None:
+        """Who answered first. An outsider in the place of ours has to be in the conversation."""
+        answered = self._put_through(self.answering)
+        if self.direction == "inbound":
+            forwarded = [leg for leg in self.others if leg.external and leg.heard and leg.talks]
+            answered = [leg for leg in answered if not leg.external] or forwarded
+        return min(answered, key=_answered_first, default=None)
+
+    def _put_through(self, legs: list[Leg]) -> list[Leg]:
+        """Return who picked up, and was put through as far as is known.
+
+        Two may pick up within a millisecond, and a caller may give up while an agent still hears
+        whom the queue has for him.
+        """
+        heard = [leg for leg in legs if leg.heard]
+        at_once = [
+            (leg.answered_at - ELSEWHERE_WITHIN, leg.answered_at + ELSEWHERE_WITHIN)
+            for leg in heard
+            if leg.talks and leg.answered_at
+        ]
+        given_up = [(s.entered_at, s.left_at) for s in self.stints if s.outcome != "connected"]
+        others = (*at_once, *given_up)
+        return [
+            leg
+            for leg in heard
+            if leg.talks or not any(_within(leg.answered_at, *s) for s in others)
+        ]
+
+    @property
+    def answered_extension(self) -> str | None:
+        """Who of ours talked first: the one who answered, or who placed the call."""
+        if self.first_answer is None:
+            return None
+        ours = self.answering if self.direction == "internal" else self.legs
+        answered = self._put_through([leg for leg in ours if leg.extension])
+        return min(answered, key=_answered_first).extension if answered else None
+
+    @property
+    def talk_ms(self) -> int | None:
+        """Time in which at least one of ours was in a conversation."""
+        ours = [leg for leg in self.legs if not leg.external] or self.legs
+        talks = [talk for leg in ours for talk in leg.talks]
+        return total_ms(talks) if talks and self.first_answer else None
+
+    @property
+    def party(self) -> tuple[str | None, str | None, str | None]:
+        """The outside party's number, raw and E.164, and the name that the PBX shows."""
+        if self.direction == "outbound":
+            return self._dialled()
+        (name,) = self.initiator.said("name")
+        if self.direction == "internal" and self.initiator.extension:
+            return self.initiator.extension, None, name
+        number_raw, number_e164 = self.initiator.said("number_raw", "number_e164")
+        return number_raw, number_e164, name
+
+    def _dialled(self) -> tuple[str | None, str | None, str | None]:
+        placed = [] if self.initiator.calling else [self.initiator]
+        called = next((leg for leg in (*self.others, *placed) if leg.external), None)
+        if called is None:
+            return None, None, None
+        if called.dialled:
+            return called.dialled, called.dialled_e164, None
+        number_raw, number_e164 = called.said("number_raw", "number_e164")
+        return number_raw, number_e164, None
+
+    @property
+    def status(self) -> CallStatus:
+        if self.ended_at:
+            return "ended"
+        ours = [leg for leg in self.others if not leg.external] or self.others
+        if any(leg.talking and leg.heard for leg in ours) or self.handed_over:
+            return "talking"
+        if any(leg.status == "ringing" for leg in self.legs):
+            return "ringing"
+        return "waiting" if self.stints and self.stints[-1].left_at is None else "created"
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether the queue says that somebody talks, and nothing was heard of their telephone."""
+        at = self.stints[-1].answered_at if self.stints else None
+        if at is None:
+            return False
+        answers = [leg.answered_at for leg in self.others if leg.heard and leg.answered_at]
+        rings = [leg.ringing_at for leg in self.legs if leg.status == "ringing" and leg.ringing_at]
+        known = any(one >= self.stints[-1].entered_at for one in answers)
+        over = any(e.type == "queue.completed" and e.occurred_at >= at for e in self.events)
+        return not (known or over or any(one > at for one in rings))
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.first_answer or any(stint.outcome == "connected" for stint in self.stints):
+            return "answered"
+        if self.stints:
+            return STINT_OUTCOME.get(self.stints[-1].outcome or "", "unknown")
+        reasons = {ended_reason(leg, self.legs) for leg in self.answering}
+        if reasons and reasons <= {"failed"}:
+            return "failed"
+        if reasons and not (self.direction == "inbound" and reasons <= {"canceled"}):
+            return "missed"
+        # The caller gave up: while somebody rang, or in the menu.
+        return "abandoned" if self.direction == "inbound" else "unknown"
+
+
+def _answered_first(leg: Leg) -> tuple[datetime, str]:
+    assert leg.answered_at is not None
+    return leg.answered_at, leg.key
+
+
+def _within(at: datetime | None, start: datetime, end: datetime | None) -> bool:
+    return at is not None and start <= at and (end is None or at <= end)
+
+
+def _wait_ms(stints: tuple[StintState, ...]) -> int | None:
+    """From entering the first queue to the first answer, or to leaving the last."""
+    if not stints:
+        return None
+    until = _connected_at(stints) or stints[-1].left_at
+    return ms_between(stints[0].entered_at, until) if until else None
+
+
+def _connected_at(stints: tuple[StintState, ...]) -> datetime | None:
+    """When a queue first connected its caller with somebody."""
+    return min((stint.answered_at for stint in stints if stint.answered_at), default=None)
+
+
+def group(events: Iterable[CallEvent]) -> list[list[CallEvent]]:
+    """Divide events into calls by the keys they share, transitively; as the database does it."""
+    parent: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(key: tuple[str, str]) -> tuple[str, str]:
+        while (above := parent.setdefault(key, key)) != key:
+            parent[key] = parent[above]
+            key = above
+        return key
+
+    keyed = [event for event in canonical(events) if event.keys]
+    for event in keyed:
+        first = root((event.source, event.keys[0]))
+        for key in event.keys[1:]:
+            parent[root((event.source, key))] = first
+    calls: dict[tuple[str, str], list[CallEvent]] = defaultdict(list)
+    for event in keyed:
+        calls[root((event.source, event.keys[0]))].append(event)
+    return list(calls.values())

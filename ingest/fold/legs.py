@@ -1,0 +1,236 @@
+"""From channels to telephones: which channels are somebody's leg, and what became of it.
+
+channels ─▶ judge ─▶ fold. A Local pair with other channels on both sides is plumbing, and so is one
+by which the PBX itself places a call; with others on one side only, its far half stands for a
+telephone (a member `Local/101@agents`, a caller who came in through a Local channel) and the pair
+is one leg.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ingest.fold.bridged_peers import Company
+from ingest.fold.channels import Channel, united
+from ingest.fold.event_order import place
+from ingest.fold.intervals import Interval, paired
+from ingest.fold.local_channels import facing, is_from_inside, is_plumbing
+from ingest.model.call_state import LegStatus
+from ingest.model.events import CallEvent
+
+MUSIC_FOLLOWS = timedelta(milliseconds=200)  # after Hold, the other side's music: 0 to 2 ms later
+
+SILENT = (None, 0)
+"""Of a channel that ended without a cause."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Leg:
+    """One telephone: a channel, or the two halves of a Local pair. Made for one fold."""
+
+    key: str
+    keys: frozenset[str]
+    extension: str | None
+    external: bool
+    calling: bool
+    """It called in by itself: nobody rang it."""
+    local: bool
+    """A Local channel that nobody dialled: only what it did tells whether it called in."""
+    created_at: datetime
+    ringing_at: datetime | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    talks: tuple[Interval, ...]
+    joined: bool
+    """It was in a bridge, whether or not anybody else was."""
+    holds: tuple[Interval, ...]
+    results: AbstractSet[str]
+    cause: int
+    dialled: str | None
+    dialled_e164: str | None
+    onward_at: datetime | None
+    """When it first went into a queue or rang somebody."""
+    parties: Sequence[CallEvent]
+    """What was said of whose it is, in canonical order."""
+    sip_call_id: str | None
+
+    def said(self, *names: str) -> tuple[str | None, ...]:
+        """Return what was said about it when it went onward: what the people rung then see.
+
+        Before, the dialplan may still correct it; afterwards, transfers overwrite it.
+        """
+        told = [event for event in self.parties if event.attrs.get(names[0])]
+        if not told:
+            return (None,) * len(names)
+        at = self.onward_at
+        before = [event for event in told if at is None or event.occurred_at <= at]
+        best = (before[-1] if before else told[0]).attrs
+        return tuple(best.get(name) for name in names)
+
+    @property
+    def heard(self) -> bool:
+        """It was picked up, and somebody was there, as far as is known.
+
+        Who has to accept by key, and does not, was in a bridge with the plumbing only.
+        """
+        if self.answered_at is None or "dumped" in self.results:
+            return False
+        return bool(self.talks) or not self.joined or "lost" in self.results
+
+    @property
+    def talking(self) -> bool:
+        """In a conversation, or answered and about to be."""
+        if self.ended_at or not self.answered_at:
+            return False
+        return not self.talks or any(end is None for _, end in self.talks)
+
+    @property
+    def status(self) -> LegStatus:
+        if self.ended_at:
+            return "ended"
+        if self.talking:
+            return "held" if any(end is None for _, end in self.holds) else "talking"
+        return "ringing" if self.ringing_at and not self.answered_at else "created"
+
+
+def judge(channels: dict[str, Channel], closed_at: datetime | None) -> list[Leg]:
+    """Turn channels into legs, in the order they appeared; closed_at ends those still open."""
+    pairs: dict[str, list[Channel]] = defaultdict(list)
+    for key in sorted(channels):
+        channel = channels[key]
+        if channel.seen:
+            pairs[channel.pair or channel.key].append(channel)
+    plumbing = {
+        name: halves
+        for name, halves in pairs.items()
+        if halves[0].pair and is_plumbing(halves, channels)
+    }
+    through = {half.key: halves for halves in plumbing.values() for half in halves}
+    company = Company(channels, facing(plumbing.values()), closed_at)
+    legs = [
+        _leg(halves, channels, through, company, closed_at)
+        for name, halves in pairs.items()
+        if name not in plumbing
+    ]
+    return sorted(legs, key=lambda leg: (leg.created_at, leg.key))
+
+
+def _leg(
+    halves: list[Channel],
+    channels: dict[str, Channel],
+    through: dict[str, list[Channel]],
+    company: Company,
+    closed_at: datetime | None,
+) -> Leg:
+    if len(halves) > 1:
+        halves = sorted(halves, key=lambda half: half.half)
+    whole = united(halves)
+    calling = _is_calling(halves)
+    ended_at = whole.ended_at(closed_at)
+    results = _results(whole, through) if through else whole.results
+    if whole.lost and not (whole.ended or closed_at):
+        results = {*results, "lost"}
+    talks = _talks(halves, company, ended_at)
+    parties = sorted(whole.parties, key=place)
+    extension = whole.extension
+    if calling and whole.pair and (extension or is_from_inside(halves, channels)):
+        # `Local/102@internal` placed for 105: the name says whom it calls, not who it is.
+        shown = (e.attrs for e in parties)
+        extension = next((str(said["number_raw"]) for said in shown if said.get("short")), None)
+    return Leg(
+        key=whole.key,
+        keys=frozenset(half.key for half in halves),
+        extension=extension,
+        external=(whole.kind or _kind(extension)) == "external",
+        calling=calling,
+        local=whole.pair is not None and not whole.dialled_by,
+        created_at=min(whole.seen),
+        ringing_at=None if calling else min(whole.ringing, default=None),
+        answered_at=(
+            min((start for start, _ in talks), default=None)
+            if calling
+            else min(whole.answered, default=None)
+        ),
+        ended_at=ended_at,
+        talks=talks,
+        joined=any(half.joins for half in halves),
+        holds=_holds(whole, halves, channels, ended_at) if whole.holds else (),
+        results=results,
+        cause=min((cause for cause in whole.causes if cause[1]), default=SILENT)[1],
+        dialled=whole.dialled,
+        dialled_e164=whole.dialled_e164,
+        onward_at=min(whole.onward_at, default=None),
+        parties=parties,
+        sip_call_id=min(whole.sip_call_ids)[2] if whole.sip_call_ids else None,
+    )
+
+
+def _is_calling(halves: list[Channel]) -> bool:
+    """Of a pair, the far half is the telephone: `;1` calls in, `;2` is called."""
+    if halves[0].pair:
+        return any(half.half == 2 and half.onward for half in halves)
+    return not halves[0].offered
+
+
+def _talks(
+    halves: list[Channel], company: Company, ended_at: datetime | None
+) -> tuple[Interval, ...]:
+    """Return its time in bridges, once somebody was there; waiting for a consultation counts."""
+    own = frozenset(half.key for half in halves)
+    stays = [
+        (bridge, stay)
+        for half in halves
+        for bridge, joins in half.joins.items()
+        for stay in paired(joins, half.leaves.get(bridge, ()), ended_at)
+    ]
+    first = min(filter(None, (company.since(own, *stay) for stay in stays)), default=None)
+    if first is None:
+        return ()
+    found = [(max(start, first), end) for _, (start, end) in stays if end is None or end >= first]
+    if len(found) > 1:
+        found.sort(key=lambda interval: (interval[0], interval[1] or interval[0]))
+    return tuple(found)
+
+
+def _holds(
+    whole: Channel,
+    halves: list[Channel],
+    channels: dict[str, Channel],
+    ended_at: datetime | None,
+) -> tuple[Interval, ...]:
+    """Hold until Unhold, or until the other side's music stops: key codes never send Unhold."""
+    starts, ends = whole.holds, set(whole.unholds)
+    own = {half.key for half in halves}
+    for other in channels.values():
+        if other.key in own:
+            continue
+        for music_on in other.music_on:
+            if any(abs(music_on - start) <= MUSIC_FOLLOWS for start in starts):
+                ends |= {min((at for at in other.music_off if at > music_on), default=music_on)}
+    ends -= {at for other in channels.values() for at in other.music_on}
+    return tuple(paired(starts, ends, ended_at))
+
+
+def _results(whole: Channel, through: dict[str, list[Channel]]) -> AbstractSet[str]:
+    """How attempts to reach it ended, also those at the far end of the plumbing in between."""
+    results, waiting, visited = set(whole.results), set(whole.dialled_by), set[str]()
+    while waiting:
+        key = waiting.pop()
+        visited.add(key)
+        for half in through.get(key, ()):
+            results |= half.results
+            waiting |= half.dialled_by - visited
+    return results
+
+
+def leg_of(leg_key: str | None, legs: Iterable[Leg]) -> Leg | None:
+    """Return the leg that this channel is, or is one half of."""
+    return next((leg for leg in legs if leg_key in leg.keys), None)
+
+
+def _kind(extension: str | None) -> str:
+    return "agent" if extension else "external"

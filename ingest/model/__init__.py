@@ -1,0 +1,1 @@
+"""What ingest speaks of: events, calls, ids. Plain data, without I/O."""

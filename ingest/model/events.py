@@ -1,0 +1,128 @@
+"""CallEvent: one fact about a call, whichever PBX it came from.
+
+normalise ─▶ CallEvent ─▶ store, fold. A fact is never changed or withdrawn; what a call *is*
+follows from the set of its facts, in whatever order and how often they arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+from uuid import UUID
+
+from ingest.model.frozen import frozen
+from ingest.model.ids import uuid5
+
+EventType = Literal[
+    "call.started",
+    "call.linked",
+    "call.ended",
+    "leg.created",
+    "leg.ringing",
+    "leg.answered",
+    "leg.ended",
+    "leg.hold_on",
+    "leg.hold_off",
+    "leg.music_on",
+    "leg.music_off",
+    "party.updated",
+    "bridge.joined",
+    "bridge.left",
+    "offer.started",
+    "offer.ended",
+    "queue.requested",
+    "queue.entered",
+    "queue.left",
+    "queue.connected",
+    "queue.abandoned",
+    "queue.outcome",
+    "queue.completed",
+    "transfer.blind",
+    "transfer.attended",
+    "agent.paused",
+    "agent.unpaused",
+    "agent.login",
+    "agent.logoff",
+    "recording.started",
+    "recording.stopped",
+    "recording.ready",
+]
+EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
+
+TimeQuality = Literal["pbx", "received", "derived"]
+"""Who looked at the clock: the PBX, we on receipt, or nobody (worked out from something else)."""
+
+WEBHOOK = "webhook"
+"""The native type of what was posted as JSON."""
+
+NAMESPACE = UUID("5c0b6b0e-6a0e-5a6e-9d0f-0f1f6d5f7a11")
+"""Under which event ids are derived; changing it would make every repeat look new."""
+
+
+@frozen
+class CallEvent:
+    event_id: UUID
+    """The same fact has the same id, however often and through whichever connection it comes."""
+    source: str
+    """Which PBX or account."""
+    type: EventType
+    occurred_at: datetime
+    time_quality: TimeQuality = "pbx"
+    native_type: str | None = None
+    call_key: str | None = None
+    leg_key: str | None = None
+    peer_leg_key: str | None = None
+    """The other leg this fact is about: who dials, who is transferred, whose place is taken."""
+    queue: str | None = None
+    extension: str | None = None
+    """Of the telephone at leg_key; None when it is not one of ours."""
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    native: bytes | None = field(default=None, compare=False, repr=False)
+    """The PBX's message as JSON, where it is kept (model/native_payload.py). Two events that differ
+    only in it are equal: all that it says is in the other fields."""
+
+    @property
+    def keys(self) -> list[str]:
+        """Native ids that this event says belong to one call, leg_key first.
+
+        A posted bridge is none when the call is named: `room1` may be the next call's, too.
+        """
+        keys: list[str] = []
+        for key in (self.leg_key, self.call_key, self.peer_leg_key):
+            if key and key not in keys:
+                keys.append(key)
+        bridge = self.attrs.get("bridge")
+        if bridge and not (self.call_key and self.native_type == WEBHOOK):
+            key = f"bridge:{bridge}"
+            if key not in keys:
+                keys.append(key)
+        return keys
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes it holds in memory: 700 for what it is made of, and its texts."""
+        size = 700 + len(self.leg_key or "") + len(self.call_key or "")
+        size += len(self.peer_leg_key or "") + len(self.queue or "") + len(self.extension or "")
+        for value in self.attrs.values():
+            if isinstance(value, str):
+                size += len(value)
+        return size + len(self.native) if self.native else size
+
+
+def derive_id(source: str, natural_key: str) -> UUID:
+    """Derive an event id that depends on nothing but what the PBX said.
+
+    The source's length keeps ("a", "b:c") and ("a:b", "c") apart.
+    """
+    name = f"{len(source)}:{source}:{natural_key}"
+    try:
+        return uuid5(NAMESPACE, name)
+    except UnicodeEncodeError:  # half a character; that it cannot be stored is found out later
+        return uuid5(NAMESPACE, name.encode("utf-8", "backslashreplace").decode())
+
+
+def shift(events: Iterable[CallEvent], offset: timedelta) -> list[CallEvent]:
+    """Move events in time; ids and keys stay, so a second replay is still a repeat of the first."""
+    return [replace(event, occurred_at=event.occurred_at + offset) for event in events]

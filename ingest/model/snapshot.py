@@ -1,0 +1,161 @@
+"""How things are at a PBX, asked for after every (re)connection: what went by meanwhile is undone.
+
+link ─▶ Snapshot ─▶ catch_up ─▶ CallEvents. Calls that ended while nobody listened end as lost,
+calls that began appear. Facts are never withdrawn, so only what is certain becomes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ingest.model.events import CallEvent, EventType, derive_id
+from ingest.queries.agent_pauses import AgentMark
+
+STANDING: frozenset[str] = frozenset(("leg.ringing", "leg.answered", "bridge.joined"))
+"""Facts that may be news about a leg we know; said twice they change nothing."""
+
+Waiting = tuple[str, str]
+"""A caller's leg and the queue he waits in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """An agent of a queue, as the PBX lists them."""
+
+    extension: str
+    queue: str
+    paused: bool
+    reason: str | None = None
+    paused_at: datetime | None = None
+    """When the pause began; None when the PBX does not say, or there is none."""
+    login_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    taken_at: datetime
+    alive: frozenset[str] | None = None
+    """Native ids of all legs there are; None when the PBX would not say."""
+    facts: tuple[CallEvent, ...] = ()
+    """What is known of them, as derived events."""
+    waiting: dict[Waiting, datetime] | None = None
+    """Who waits in which queue, and since when; None when the PBX would not say."""
+    members: tuple[Member, ...] | None = None
+    """The agents of all queues; None when the PBX would not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What our database holds of a PBX."""
+
+    open_legs: frozenset[str] = frozenset()
+    waiting: frozenset[Waiting] = frozenset()
+    known: frozenset[str] = frozenset()
+    """Of the legs asked for, those that said anything themselves."""
+    live: frozenset[str] = frozenset()
+    """Of the legs asked for, those whose call goes on."""
+    marks: Mapping[tuple[str, str], AgentMark] = field(default_factory=dict)
+    """(extension, queue) → what is known of an agent."""
+
+
+def derived(source: str, event_type: EventType, at: datetime, **fields: Any) -> CallEvent:
+    """Make an event that nobody sent. It is the same event whichever node derives it."""
+    named = (event_type, fields.get("leg_key"), fields.get("queue"), fields.pop("once", ""))
+    return CallEvent(
+        event_id=derive_id(source, "|".join(["derived", *(str(part or "") for part in named)])),
+        source=source,
+        type=event_type,
+        occurred_at=at,
+        time_quality="derived",
+        native_type="snapshot",
+        **fields,
+    )
+
+
+def in_bridge(source: str, bridge: str, at: datetime, **leg: str | None) -> CallEvent:
+    """Tell that a leg is in a bridge: at this moment only, as it may leave and enter again."""
+    once = f"{bridge}@{at.isoformat()}"
+    return derived(source, "bridge.joined", at, attrs={"bridge": bridge}, once=once, **leg)
+
+
+def catch_up(
+    snapshot: Snapshot, *, source: str, before: Held, now: Held, since: datetime | None
+) -> list[CallEvent]:
+    """Return what must have happened while nobody listened.
+
+    `before` is what was open before the PBX was asked, `now` what is after everything it said up to
+    its answer is stored: a leg that came or went in between is told of by its own events.
+    """
+    gone = (before.open_legs & now.open_legs) - (snapshot.alive or frozenset())
+    events = [] if snapshot.alive is None else lost(gone, source, since or snapshot.taken_at)
+    for fact in snapshot.facts:
+        leg = fact.leg_key or ""
+        if leg not in now.known or (leg in now.open_legs and fact.type in STANDING):
+            events.append(fact)
+    if snapshot.waiting is not None:
+        events += _queues(snapshot.waiting, snapshot.taken_at, source, before=before, now=now)
+    if snapshot.members is not None:
+        events += _agents(snapshot.members, snapshot.taken_at, source, before=before, now=now)
+    return events
+
+
+def lost(legs: Iterable[str], source: str, at: datetime) -> list[CallEvent]:
+    """End what is no longer there. When it ended nobody knows: it was there when we last heard."""
+    said = {"result": "lost"}
+    return [derived(source, "leg.ended", at, leg_key=leg, attrs=said) for leg in sorted(legs)]
+
+
+def _queues(
+    waiting: dict[Waiting, datetime], at: datetime, source: str, *, before: Held, now: Held
+) -> Iterator[CallEvent]:
+    """Callers who entered or left a queue unheard."""
+
+    def move(kind: EventType, who: Waiting, when: datetime) -> CallEvent:
+        return derived(source, kind, when, leg_key=who[0], queue=who[1], once=at.isoformat())
+
+    for who, entered_at in waiting.items():
+        over = who[0] in now.known and who[0] not in now.live
+        if who not in now.waiting and not over:
+            yield move("queue.entered", who, entered_at)
+    for who in sorted(before.waiting & now.waiting):
+        if who not in waiting and who[0] in now.live:
+            yield move("queue.left", who, at)
+
+
+def _agents(
+    members: tuple[Member, ...], at: datetime, source: str, *, before: Held, now: Held
+) -> Iterator[CallEvent]:
+    """Agents who came, went, paused or came back unheard.
+
+    Of whom something was heard since the PBX was asked, that is newer than its answer.
+    """
+
+    def tell(
+        kind: EventType, who: tuple[str, str], when: datetime | None, reason: str | None = None
+    ) -> CallEvent:
+        extension, queue = who
+        known = now.marks.get(who)
+        last = max(filter(None, (known.paused_at, known.login_at) if known else ()), default=None)
+        moment = when if when and when <= at and (last is None or last < when) else at
+        return derived(
+            source, kind, moment, queue=queue, extension=extension,
+            attrs={"reason": reason} if reason else {}, once=f"{extension}@{moment.isoformat()}",
+        )  # fmt: skip
+
+    listed = {(one.extension, one.queue): one for one in members}
+    for who, one in listed.items():
+        known = now.marks.get(who)
+        if known != before.marks.get(who):
+            continue
+        if known is None or not known.logged_in:
+            yield tell("agent.login", who, one.login_at)
+        if one.paused and (known is None or not known.paused or known.reason != one.reason):
+            yield tell("agent.paused", who, one.paused_at, one.reason)
+        elif known is not None and known.paused and not one.paused:
+            yield tell("agent.unpaused", who, None)
+    for who, known in now.marks.items():
+        if who not in listed and known.logged_in and known == before.marks.get(who):
+            yield tell("agent.logoff", who, None)

@@ -1,0 +1,45 @@
+"""A recorded AMI connection: NAME.jsonl.gz ─▶ messages with the time they were received.
+
+One JSON object a line, `{t, kind, raw}`: `t` in epoch seconds, `kind` banner, response, event,
+partial (cut off by a lost connection) or mark (the recorder's own note), `raw` the exact text.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ingest.normalise.ami_messages import AmiMessage, AmiParser
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    received_at: datetime
+    message: AmiMessage
+
+
+def read(path: Path) -> Iterator[Recorded]:
+    """Yield the recording's messages, through the same parser that reads a live connection."""
+    parser = AmiParser()
+    with gzip.open(path, "rb") as lines:
+        for line in lines:
+            # Not orjson: it refuses the lone surrogate that stands for a byte that was no UTF-8.
+            item = json.loads(line)
+            if item["kind"] == "mark":
+                continue
+            if item["kind"] == "banner":
+                parser = AmiParser()
+            received_at = from_epoch(item["t"])
+            for message in parser.feed(item["raw"].encode("utf-8", "surrogateescape")):
+                yield Recorded(received_at, message)
+
+
+def from_epoch(seconds: float) -> datetime:
+    """Turn epoch seconds into UTC, rounded to the microsecond that PostgreSQL keeps."""
+    return EPOCH + timedelta(microseconds=round(seconds * 1_000_000))

@@ -1,0 +1,1 @@
+"""From events to rows: one transaction a batch."""

@@ -1,0 +1,186 @@
+"""Logins and pauses of telephones: what a PBX says of its agents, folded by time.
+
+store ─▶ refold ─▶ AgentChange ─▶ announce. What stands is a function of the set of a telephone's
+events, its newest 100 and what is new, so neither order nor repetition counts; what none of them
+tells of stays as it was. A PBX that starts anew tells of all telephones at once: they are folded
+some at a time, and others have their turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ingest.conn import Conn
+from ingest.model.events import CallEvent
+from ingest.queries import agent_pauses as queries
+from ingest.queries.agent_pauses import AgentMark, Telephone
+
+EVERYWHERE = ""
+"""The queue of a mark that is about a telephone in all queues."""
+
+RANK = {"agent.logoff": 0, "agent.unpaused": 1, "agent.login": 2, "agent.paused": 3}
+"""At one instant, the end of the old is first."""
+AGENT_EVENTS = frozenset(RANK)
+MOST_EVENTS = 100
+MOST_REBUILT = 1_000
+"""Of a telephone's newest events when all are folded again: more than a change of the mark is ever
+folded from, so that a login is found behind many pauses."""
+TOGETHER = 10
+"""Telephones folded in one go: a thousand events, 12 to 17 ms of CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChange:
+    """Something new was told of one telephone, and is committed."""
+
+    source: str
+    extension: str
+    queues: frozenset[str]
+    """The queues that it concerns: those told of, or all that it is known in."""
+    since: datetime | None = None
+    """The earliest time of what is new; None: nobody knows what is."""
+    stands: bool = False
+    """It came late: nothing else stands than before."""
+
+
+@dataclass(slots=True)
+class _Since:
+    """A condition, and since when it is so."""
+
+    on: bool = False
+    at: datetime | None = None
+    reason: str | None = None
+
+    def begin(self, at: datetime, reason: str | None = None) -> None:
+        """Begin; a repetition keeps the first time, another reason begins anew."""
+        if not self.on or (reason and reason != self.reason):
+            self.on, self.at, self.reason = True, at, reason
+
+    def end(self, at: datetime) -> None:
+        if self.on or self.at is None:
+            self.on, self.at, self.reason = False, at, None
+
+
+def standing(
+    events: Iterable[CallEvent], known: Mapping[str, AgentMark] | None = None
+) -> dict[str, AgentMark]:
+    """Return queue → what stands, of one telephone; `known` is what stood so far.
+
+    What is said without a queue holds in all of them.
+    """
+    known = known or {}
+    ordered = sorted(
+        {event.event_id: event for event in events}.values(),
+        key=lambda e: (e.occurred_at, RANK[e.type], e.event_id.bytes),
+    )
+    telephone = next(((e.source, e.extension or "") for e in ordered), None)
+    if telephone is None:
+        return dict(known)
+    queues = sorted({event.queue or EVERYWHERE for event in ordered} | set(known))
+    told: dict[str, list[CallEvent]] = defaultdict(list)
+    for event in ordered:
+        for queue in (event.queue,) if event.queue else queues:
+            told[queue].append(event)
+    return {queue: _mark(telephone, queue, told[queue], known.get(queue)) for queue in queues}
+
+
+def _mark(
+    telephone: Telephone, queue: str, told: list[CallEvent], known: AgentMark | None
+) -> AgentMark:
+    """Fold what concerns one queue."""
+    pause, login = _Since(), _Since()
+    for event in told:
+        match event.type:
+            case "agent.paused":
+                pause.begin(event.occurred_at, _reason(event))
+            case "agent.login":
+                login.begin(event.occurred_at)
+                if event.attrs.get("paused"):
+                    pause.begin(event.occurred_at, _reason(event))
+            case "agent.logoff":
+                login.end(event.occurred_at)
+                pause.end(event.occurred_at)
+            case _:
+                pause.end(event.occurred_at)
+    mark = known or AgentMark(telephone=telephone, queue=queue)
+    if login.at is not None:
+        mark = replace(mark, logged_in=login.on, login_at=login.at)
+    if pause.at is not None:
+        mark = replace(mark, paused=pause.on, paused_at=pause.at, reason=pause.reason)
+    return mark
+
+
+def _reason(event: CallEvent) -> str | None:
+    reason = event.attrs.get("reason")
+    return reason if isinstance(reason, str) and reason else None
+
+
+async def refold(conn: Conn, new: Iterable[CallEvent]) -> list[AgentChange]:
+    """Fold the telephones of new events; save and return those that changed. The caller commits."""
+    fresh: dict[Telephone, list[datetime]] = defaultdict(list)
+    for event in _of_agents(new):
+        fresh[event.source, event.extension or ""].append(event.occurred_at)
+    telephones = sorted(fresh)
+    changes: list[AgentChange] = []
+    for first in range(0, len(telephones), TOGETHER):
+        some = telephones[first : first + TOGETHER]
+        changes += await _refold(
+            conn,
+            {one: MOST_EVENTS + len(fresh[one]) for one in some},
+            since={one: min(fresh[one]) for one in some},
+        )
+        await asyncio.sleep(0)  # others have their turn
+    return changes
+
+
+async def refold_again(conn: Conn, telephones: Iterable[Telephone]) -> list[AgentChange]:
+    """Fold these telephones from what is stored of them; save and return those not right."""
+    found = await _refold(conn, dict.fromkeys(telephones, MOST_REBUILT), since={})
+    return [change for change in found if not change.stands]
+
+
+async def _refold(
+    conn: Conn, telephones: Mapping[Telephone, int], *, since: Mapping[Telephone, datetime]
+) -> list[AgentChange]:
+    """Fold these telephones, each from so many of its newest events."""
+    known = await queries.load(conn, list(telephones))
+    told = await queries.events(conn, telephones)
+    changes: list[AgentChange] = []
+    written: list[AgentMark] = []
+    for telephone in telephones:
+        before = known.get(telephone, {})
+        after = standing(told.get(telephone, ()), before)
+        changed = [mark for queue, mark in after.items() if mark != before.get(queue)]
+        written += changed
+        # What came late changes nothing that stands, but what was counted of its day.
+        changes.append(_change(telephone, changed, after, since.get(telephone)))
+    if written:
+        await queries.save(conn, written)
+    return changes
+
+
+async def current(conn: Conn, events: Iterable[CallEvent]) -> list[AgentChange]:
+    """Return the telephones of a batch as if they had changed: nobody knows whether they did."""
+    telephones = {(event.source, event.extension or "") for event in _of_agents(events)}
+    known = await queries.load(conn, sorted(telephones))
+    return [_change(telephone, marks.values(), marks) for telephone, marks in known.items()]
+
+
+def _of_agents(events: Iterable[CallEvent]) -> Iterator[CallEvent]:
+    return (e for e in events if e.extension and e.type in AGENT_EVENTS)
+
+
+def _change(
+    telephone: Telephone,
+    changed: Iterable[AgentMark],
+    known: Mapping[str, AgentMark],
+    since: datetime | None = None,
+) -> AgentChange:
+    queues = {mark.queue for mark in changed}
+    if EVERYWHERE in queues:
+        queues |= set(known)
+    return AgentChange(*telephone, frozenset(queues - {EVERYWHERE}), since, stands=not queues)

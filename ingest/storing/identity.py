@@ -1,0 +1,130 @@
+"""Which call an event belongs to: native ids joined transitively, under ids of our own.
+
+store ─▶ assign ─▶ sessions. A native id is no identity: a Linkedid changes in the middle of every
+attended transfer, and a consultation begins as a call of its own. Two ids that one event names
+belong together for ever; when that joins two calls, the one that began first goes on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from ingest.conn import Conn
+from ingest.model.events import CallEvent
+from ingest.model.ids import uuid7
+from ingest.queries import aliases, sessions
+from ingest.queries.aliases import Key
+from ingest.storing.call_cache import Known
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    calls: list[UUID | None]
+    """The call of each event; None for events about no call (an agent's pause)."""
+    merged: dict[UUID, UUID]
+    """Call that is over → call it is a part of."""
+    begun: frozenset[UUID]
+    """Calls of which nothing is stored yet."""
+    aliases: dict[Key, UUID]
+    """Every native id that was looked up → its call."""
+
+
+class Joined:
+    """Sets of keys that belong together (union-find)."""
+
+    def __init__(self) -> None:
+        self._above: dict[Key, Key] = {}
+
+    def root(self, key: Key) -> Key:
+        """Return the key that stands for the whole set."""
+        while (above := self._above.setdefault(key, key)) != key:
+            self._above[key] = self._above[above]
+            key = above
+        return key
+
+    def join(self, keys: Iterable[Key]) -> None:
+        """Declare that these keys belong together."""
+        first: Key | None = None
+        for key in keys:
+            root = self.root(key)
+            first = first or root
+            self._above[root] = first
+
+    def sets(self) -> list[list[Key]]:
+        """Return every set, its keys in the order they were seen."""
+        found: dict[Key, list[Key]] = defaultdict(list)
+        for key in self._above:
+            found[self.root(key)].append(key)
+        return list(found.values())
+
+
+def keys_of(event: CallEvent) -> list[Key]:
+    return [(event.source, key) for key in event.keys]
+
+
+async def assign(conn: Conn, events: Iterable[CallEvent], remembered: Known) -> Assigned:
+    """Find or make the call of each event, and merge calls that turn out to be one.
+
+    Most events name nothing but ids of one call that is remembered: that is all there is to ask.
+    """
+    calls: list[UUID | None] = []
+    named: dict[int, list[Key]] = {}
+    joined = Joined()
+    for place, event in enumerate(events):
+        keys = event.keys
+        calls.append(remembered.whose(event.source, keys))
+        if keys and calls[place] is None:
+            named[place] = [(event.source, key) for key in keys]
+            joined.join(named[place])
+    if not named:
+        return Assigned(calls, {}, frozenset(), {})
+    known = await _known(conn, {key for keys in named.values() for key in keys}, remembered)
+    chosen, merged = await _choose(conn, joined, known)
+    new = {key: call for key, call in chosen.items() if key not in known}
+    if new:
+        await aliases.add(conn, new)
+    if merged:
+        await aliases.repoint(conn, list(merged), list(merged.values()))
+        remembered.drop([*merged, *merged.values()])
+        calls = [call and merged.get(call, call) for call in calls]
+    for place, ids in named.items():
+        calls[place] = chosen[ids[0]]
+    begun = frozenset(new.values()) - frozenset(known.values())
+    return Assigned(calls, merged, begun, chosen)
+
+
+async def _known(conn: Conn, keys: set[Key], remembered: Known) -> dict[Key, UUID]:
+    """Find the calls of these ids: those that are not remembered in the database."""
+    found = remembered.find(keys)
+    if unknown := [key for key in keys if key not in found]:
+        found |= await aliases.find(conn, unknown)
+    return found
+
+
+async def _choose(
+    conn: Conn, joined: Joined, known: dict[Key, UUID]
+) -> tuple[dict[Key, UUID], dict[UUID, UUID]]:
+    """Give each set of keys one call. Sets that meet in a known call are one set."""
+    first_of: dict[UUID, Key] = {}
+    for key, call in known.items():
+        joined.join((first_of.setdefault(call, key), key))
+    chosen: dict[Key, UUID] = {}
+    merged: dict[UUID, UUID] = {}
+    for members in joined.sets():
+        calls = {known[key] for key in members if key in known}
+        call = await _first_of(conn, calls) if calls else uuid7()
+        chosen |= dict.fromkeys(members, call)
+        merged |= {other: call for other in calls if other != call}
+    return chosen, merged
+
+
+async def _first_of(conn: Conn, calls: set[UUID]) -> UUID:
+    """Return the call that began first."""
+    if len(calls) == 1:
+        return next(iter(calls))
+    stored = await sessions.load(conn, list(calls))
+    began = [(call.state.started_at, call_id) for call_id, call in stored.items()]
+    return min(began)[1] if began else min(calls)

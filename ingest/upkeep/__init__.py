@@ -1,0 +1,1 @@
+"""What is done beside live events: partitions, lost calls, rebuilding, replay."""

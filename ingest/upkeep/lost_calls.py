@@ -1,0 +1,41 @@
+"""Calls whose end was lost: a PBX that posts tells of it once, and no snapshot can be asked for.
+
+pipeline (at the start and every hour) ─▶ end_unheard ─▶ submit. A call that goes on and of which
+nothing was heard for long ends as lost when it was last heard of, by events like any other. A real
+end that comes later counts instead. Any number of nodes may look: what they derive has one id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from ingest.conn import Pool
+from ingest.model.events import CallEvent
+from ingest.model.snapshot import lost
+from ingest.queries import lost_calls as queries
+from ingest.queries.lost_calls import Quiet
+from ingest.storing.batcher import Receipt
+
+PAGE = 100
+"""Calls read at once, and their legs ended in one go."""
+
+Submit = Callable[[list[CallEvent]], Awaitable[Receipt]]
+
+
+async def end_unheard(pool: Pool, submit: Submit, *, silence: timedelta, most_events: int) -> int:
+    """End the legs of all calls of which nothing was heard for so long; return how many legs."""
+    ended, after = 0, None
+    while True:
+        async with pool.acquire() as conn:
+            page = await queries.page(conn, silence=silence, after=after, limit=PAGE)
+        events = [event for call in page for event in _ends(call)]
+        for first in range(0, len(events), most_events):
+            ended += (await submit(events[first : first + most_events])).accepted
+        if len(page) < PAGE:
+            return ended
+        after = page[-1]
+
+
+def _ends(call: Quiet) -> list[CallEvent]:
+    return [] if call.last_at is None else lost(call.legs, call.source, call.last_at)
