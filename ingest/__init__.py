@@ -6,6 +6,7 @@
 Knows asyncpg, and nothing of the program that embeds it.
 """
 
+from ingest.conn import AWAY_ERRORS
 from ingest.connectors.ami import AmiLink
 from ingest.connectors.esl import EslLink
 from ingest.connectors.link import Address, Link, Timing
@@ -31,6 +32,7 @@ from ingest.upkeep.rebuild import Rebuilt, rebuild
 from ingest.upkeep.replay import events_of
 
 __all__ = [
+    "AWAY_ERRORS",
     "REGIONS",
     "Address",
     "AgentChange",

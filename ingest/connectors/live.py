@@ -20,7 +20,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from ingest.conn import Pool
+from ingest.conn import AWAY_ERRORS, Pool
 from ingest.connectors.event_buffer import MOST_EVENTS, TOGETHER, Inbox
 from ingest.connectors.lease import DATABASE_S, Lease, LeaseLost
 from ingest.connectors.link import Link, Lost, Refused, Timing
@@ -30,7 +30,6 @@ from ingest.model.snapshot import Held, Snapshot, catch_up
 from ingest.queries import agent_pauses
 from ingest.queries import connectors as queries
 from ingest.storing.batcher import Busy, Receipt, Unavailable
-from ingest.storing.store import AWAY
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +226,7 @@ class Connector:
                 return await work()
             except (Busy, Unavailable) as later:
                 await asyncio.sleep(later.retry_after)
-            except AWAY as error:
+            except AWAY_ERRORS as error:
                 log.warning("pbx=%s database: %r", self.source, error)
                 await asyncio.sleep(Unavailable.retry_after)
 

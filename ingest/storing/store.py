@@ -20,7 +20,7 @@ from uuid import UUID
 
 import asyncpg
 
-from ingest.conn import Conn, Pool
+from ingest.conn import AWAY_ERRORS, Conn, Pool
 from ingest.metrics import IngestMetrics
 from ingest.model import native_payload
 from ingest.model.call_state import CallChange
@@ -36,18 +36,6 @@ from ingest.storing.call_cache import Known
 from ingest.storing.rejects import Refusal
 
 log = logging.getLogger(__name__)
-
-AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
-    OSError,
-    TimeoutError,
-)
-"""Not the batch's fault: the same batch may succeed a moment later."""
 
 
 @dataclass(slots=True)
@@ -92,7 +80,7 @@ class Store:
             async with asyncio.timeout(self._settings.database_timeout_s):
                 async with self._refusing, self._pool.acquire() as conn:
                     await rejects.keep(conn, source, refusals)
-        except AWAY as error:
+        except AWAY_ERRORS as error:
             raise Unavailable("the database did not keep what was refused") from error
         self._metrics.received += len(refusals)
         self._metrics.rejected += len(refusals)
@@ -106,7 +94,7 @@ class Store:
             try:
                 async with asyncio.timeout(self._settings.database_timeout_s):
                     return await self._transaction(events, again=attempt > 0)
-            except AWAY as error:
+            except AWAY_ERRORS as error:
                 log.warning("batch events=%d attempt=%d %r", len(events), attempt + 1, error)
             except Exception as error:  # noqa: BLE001 (whatever it is, it is this batch's fault)
                 fault = error
@@ -172,7 +160,7 @@ class Store:
             second = await self._persist(events[middle:])
         except PartlyStored as further:
             raise PartlyStored(_both(first, further.stored)) from further
-        except (Unavailable, *AWAY) as away:
+        except (Unavailable, *AWAY_ERRORS) as away:
             raise PartlyStored(first) from away
         return _both(first, second)
 

@@ -1,0 +1,81 @@
+"""Which database errors mean "away": one list, for ingest and for the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import asyncpg
+import pytest
+
+from ingest import AWAY_ERRORS, CallEvent, IngestMetrics, IngestSettings, Unavailable
+from ingest.conn import Pool
+from ingest.model.events import derive_id
+from ingest.storing.store import Store
+
+ATTEMPTS = 3
+EVENT = CallEvent(
+    event_id=derive_id("pbx", "1"),
+    source="pbx",
+    type="leg.created",
+    occurred_at=datetime(2026, 11, 30, tzinfo=UTC),
+    leg_key="1",
+)
+
+
+class FailingPool:
+    """Lends no connection: every attempt raises."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Any]:
+        raise self.error
+        yield
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError,
+        TimeoutError,
+        asyncpg.AdminShutdownError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.ConnectionDoesNotExistError,
+        asyncpg.CrashShutdownError,
+        asyncpg.DeadlockDetectedError,
+        asyncpg.DiskFullError,
+        asyncpg.IdleInTransactionSessionTimeoutError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        asyncpg.LockNotAvailableError,
+        asyncpg.OutOfMemoryError,
+        asyncpg.QueryCanceledError,
+        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.SerializationError,
+        asyncpg.TooManyConnectionsError,
+    ],
+)
+async def test_a_batch_is_tried_again_while_the_database_is_away(error: type[Exception]) -> None:
+    """No event is suspected: the batch is not divided, and the sender is asked to send it again."""
+    metrics = IngestMetrics()
+    settings = IngestSettings(attempts=ATTEMPTS, retry_s=0.0)
+    store = Store(cast("Pool", FailingPool(error("away"))), settings=settings, metrics=metrics)
+
+    with pytest.raises(Unavailable):
+        await store.store([EVENT, EVENT])
+
+    assert issubclass(error, AWAY_ERRORS)
+    assert (metrics.retries, metrics.bisections) == (ATTEMPTS - 1, 0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [asyncpg.CharacterNotInRepertoireError, asyncpg.DataError, asyncpg.UndefinedColumnError],
+)
+def test_a_bad_value_or_statement_is_no_outage(error: type[Exception]) -> None:
+    """It fails again however often it is tried."""
+    assert not issubclass(error, AWAY_ERRORS)
