@@ -5,18 +5,12 @@ A topic is what a node subscribes to on the bus and what a session joins in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 PRESENCE_SHARDS = 256
 """People are spread over so many presence topics: a node hears only those it watches."""
 
 
 CALLBACKS = "callbacks"
 """Whom to call back, for everyone who may."""
-HANDLE_CALLBACKS = "callbacks.handle"
-
-PERMITTED = {HANDLE_CALLBACKS: CALLBACKS}
-"""permission → the topic that everyone hears who has it."""
 
 _USER = "user:"
 _CONVERSATION = "conversation:"
@@ -46,11 +40,6 @@ QUEUES = "queues"
 
 QUEUE_CALLS = "queues:calls"
 """The calls of all queues: nodes on which a supervisor watches those of some hear it."""
-
-
-def permitted(permissions: Iterable[str]) -> set[str]:
-    """Return the topics that somebody with these permissions hears."""
-    return {PERMITTED[one] for one in permissions if one in PERMITTED}
 
 
 def presence(employee_id: int) -> str:

@@ -5,17 +5,16 @@ rest ─▶ page. What is written, by whom, stands in members.py, edits.py, expo
 
 from __future__ import annotations
 
+from gateway.auth.permissions import AUDIT_READ
 from gateway.chat.queries import audit as queries
 from gateway.chat.queries.audit import Sought
 from gateway.context import Context
 from gateway.protocol.audit import AuditPage
 
-READ = "audit.read"
-
 
 async def page(ctx: Context, sought: Sought, *, before: int | None, limit: int) -> AuditPage:
     """Return a page of acts, the newest first: those before this id."""
-    ctx.identity.require(READ)
+    ctx.identity.require(AUDIT_READ)
     async with ctx.reading() as conn:
         found = await queries.page(conn, sought, before=before, limit=limit + 1)
     more = len(found) > limit

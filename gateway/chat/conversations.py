@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway import cursors, topics
+from gateway.auth.permissions import CONVERSATIONS_CREATE_GROUP
 from gateway.chat.membership import require_participant
 from gateway.chat.queries import conversations as queries
 from gateway.chat.queries import listing, members
@@ -26,8 +27,6 @@ from gateway.protocol import (
     ParticipantPage,
 )
 
-CREATE_GROUP = "conversations.create_group"
-
 
 async def open_direct(ctx: Context, command: ConversationOpen) -> ConversationOpened:
     """Return the direct conversation with this person; make and announce it when there is none."""
@@ -47,7 +46,7 @@ async def open_direct(ctx: Context, command: ConversationOpen) -> ConversationOp
 
 async def create_group(ctx: Context, command: ConversationCreate) -> ConversationOpened:
     """Make a group; every member's devices hear of it."""
-    ctx.identity.require(CREATE_GROUP)
+    ctx.identity.require(CONVERSATIONS_CREATE_GROUP)
     people = {*command.employee_ids, ctx.user_id}
     async with ctx.transaction() as tx:
         missing = people - await queries.active_employees(tx.conn, people)

@@ -6,6 +6,7 @@ announces it after the COMMIT.
 
 from __future__ import annotations
 
+from gateway.auth.permissions import MESSAGES_DELETE_ANY
 from gateway.chat import mentions
 from gateway.chat.membership import standing_of
 from gateway.chat.queries import attachments as attachment_queries
@@ -23,8 +24,6 @@ from gateway.protocol import (
     MessageIs,
     MessageUpdated,
 )
-
-DELETE_ANY = "messages.delete_any"
 
 
 async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
@@ -94,7 +93,7 @@ def _may_delete(ctx: Context, standing: message_queries.Standing, message: Messa
     return (
         message.sender_id == ctx.user_id
         or standing.role in {"owner", "admin"}
-        or DELETE_ANY in ctx.identity.permissions
+        or MESSAGES_DELETE_ANY in ctx.identity.permissions
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
+from gateway.auth.permissions import CONVERSATIONS_EXPORT
 from gateway.chat import conversations
 from gateway.chat.membership import standing_of
 from gateway.chat.queries import audit, pages
@@ -16,7 +17,6 @@ from gateway.context import Context
 from gateway.errors import GatewayError
 from gateway.protocol import Conversation, Message, codec
 
-EXPORT = "conversations.export"
 PAGE = 200
 """Messages in memory at once: at most 8,000 characters each."""
 
@@ -28,7 +28,7 @@ async def begin(ctx: Context, conversation_id: int) -> AsyncGenerator[bytes, Non
     many these were: without this last line an export is not whole. One that cannot go on, because
     its taker was removed or the database is away, ends by saying so.
     """
-    ctx.identity.require(EXPORT)
+    ctx.identity.require(CONVERSATIONS_EXPORT)
     async with ctx.transaction() as tx:
         standing = await standing_of(ctx, tx.conn, conversation_id)
         conversation = await conversations.one(tx.conn, ctx.user_id, conversation_id)

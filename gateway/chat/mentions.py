@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 
+from gateway.auth.permissions import MESSAGES_MENTION_ALL
 from gateway.chat.queries.messages import Mentions
 from gateway.context import Context
 from gateway.protocol.frame import MAX_INT
-
-MENTION_ALL = "messages.mention_all"
 
 TOKEN = re.compile(r"<@(all|[1-9][0-9]{0,18})>")
 
@@ -25,5 +24,5 @@ def named_in(ctx: Context, text: str) -> Mentions:
     return Mentions(
         employee_ids=[int(one) for one in named if one != "all" and int(one) <= MAX_INT],
         all="all" in named,
-        may_all=MENTION_ALL in ctx.identity.permissions,
+        may_all=MESSAGES_MENTION_ALL in ctx.identity.permissions,
     )

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from gateway import auth
+from gateway.auth.permissions import CALLBACKS_HANDLE
 from gateway.auth.queries import employees_batch
 from gateway.batch_loader import Spawn, Together
 from gateway.chat.queries import conversations
@@ -74,7 +75,7 @@ class Arrivals:
 
     async def callbacks_open(self, identity: auth.Identity) -> Counted | None:
         """Return how many call-back requests are open; None for who may not handle them."""
-        if callbacks.HANDLE not in identity.permissions:
+        if CALLBACKS_HANDLE not in identity.permissions:
             return None
         return await self._callbacks.ask(identity.user_id)
 

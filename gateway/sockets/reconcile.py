@@ -15,6 +15,7 @@ import structlog
 
 from gateway import topics
 from gateway.auth import Identity
+from gateway.auth.permissions import topics_for
 from gateway.auth.queries import employee_changes
 from gateway.auth.queries.employee_changes import UNKNOWN
 from gateway.chat.queries import compare, conversations
@@ -172,8 +173,8 @@ class Upkeep:
         """Have a session hear what its permissions allow, and nothing else from this moment on."""
         if session.closed:  # whoever has been forgotten must not be in topics again
             return
-        lost = topics.permitted(before) - topics.permitted(now)
-        if gained := topics.permitted(now) - topics.permitted(before):
+        lost = topics_for(before) - topics_for(now)
+        if gained := topics_for(now) - topics_for(before):
             self._node.hub.join(session, gained)
             self._node.spawn(self._node.bus.subscribe(gained), name="upkeep.subscribe")
         self._node.hub.part(session, lost)

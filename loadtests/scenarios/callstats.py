@@ -19,6 +19,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from gateway.auth import Identity
+from gateway.auth.permissions import STATS_VIEW
 from gateway.context import Context, Services
 from gateway.db import Conn
 from gateway.embedded import start_valkey
@@ -159,7 +160,7 @@ async def _cached(conn: Conn, asked: Asked) -> float:
         async with Redis.from_url(server.url) as redis:
             services = OneConnection(conn, Answers(redis))
             person = Employee(id=1, name="Director")
-            identity = Identity(person, frozenset({stats.VIEW}), UTC_MAX)
+            identity = Identity(person, frozenset({STATS_VIEW}), UTC_MAX)
             ctx = Context(identity, cast("Services", services))
             took = Latencies()
             for kind in KINDS:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from gateway import auth, topics
+from gateway.auth.permissions import topics_for
 from gateway.chat import conversations, receipts
 from gateway.chat.queries import changes, messages
 from gateway.context import Context
@@ -53,7 +54,7 @@ async def serve(
         session.context = ctx
         node.unread.expect(identity.user_id)
         wanted = [topics.user(identity.user_id), *map(topics.conversation, heard_ids)]
-        wanted += topics.permitted(identity.permissions)
+        wanted += topics_for(identity.permissions)
         node.hub.join(session, wanted)
         await node.bus.subscribe(wanted)
         taken = await snapshot.take(

@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.auth.permissions import STATS_VIEW
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.protocol.wallboard import AgentPage, AgentQueue, AgentState, AgentStatus, QueueAgents
 from gateway.telephony.agents.queries import agents as queries
 from gateway.telephony.agents.queries.agents import OnCall, Person, Told
 from gateway.telephony.stats.queries.stats import WRAP_UP
-from gateway.telephony.stats.stats import VIEW
 
 BUSIEST: tuple[AgentStatus, ...] = ("talking", "held", "dialling", "ringing")
 """Of several calls, the one that says what somebody does."""
@@ -92,7 +92,7 @@ async def states(conn: Conn, employee_ids: Collection[int]) -> dict[int, AgentSt
 
 async def page(ctx: Context, *, after: int, limit: int) -> AgentPage:
     """Return a page of all who have a telephone, by their numbers; needs stats.view."""
-    ctx.identity.require(VIEW)
+    ctx.identity.require(STATS_VIEW)
     async with ctx.reading() as conn:
         found = await queries.employees(conn, after=after, limit=limit + 1)
         shown = await states(conn, found[:limit])

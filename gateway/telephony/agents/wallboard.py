@@ -13,6 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from gateway.auth.permissions import CALLS_VIEW_ALL, STATS_VIEW
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.protocol.stats import ServiceLevel
@@ -29,9 +30,8 @@ from gateway.telephony.agents import agents
 from gateway.telephony.agents.agents import Agent
 from gateway.telephony.agents.queries import agents as agent_queries
 from gateway.telephony.agents.queries import queues as queries
-from gateway.telephony.calls.access import VIEW_ALL
 from gateway.telephony.stats.rates import SHORT_MS, THRESHOLD_MS, rate
-from gateway.telephony.stats.stats import VIEW, check_zone
+from gateway.telephony.stats.stats import check_zone
 
 FORMULA = "answered_in_time / (answered + abandoned - short_abandoned + waiting_late)"
 
@@ -94,15 +94,15 @@ def by_queue(people: Sequence[Agent]) -> dict[str, list[Agent]]:
 
 def require(ctx: Context, command: QueueWatch) -> None:
     """Refuse whoever may not watch queues, or their calls."""
-    ctx.identity.require(VIEW)
+    ctx.identity.require(STATS_VIEW)
     if command.calls:
-        ctx.identity.require(VIEW_ALL)
+        ctx.identity.require(CALLS_VIEW_ALL)
 
 
 def allows(ctx: Context, *, calls: bool) -> bool:
     """Say whether someone may still watch."""
     held = ctx.identity.permissions
-    return VIEW in held and (not calls or VIEW_ALL in held)
+    return STATS_VIEW in held and (not calls or CALLS_VIEW_ALL in held)
 
 
 async def snapshot(ctx: Context, command: QueueWatch, tz: str) -> QueueWatched:
@@ -129,7 +129,7 @@ async def snapshot(ctx: Context, command: QueueWatch, tz: str) -> QueueWatched:
 
 async def page(ctx: Context, tz: str, *, after: str, limit: int) -> QueuePage:
     """Return a page of all queues, by name; needs stats.view."""
-    ctx.identity.require(VIEW)
+    ctx.identity.require(STATS_VIEW)
     check_zone(tz)
     async with ctx.reading() as conn:
         names = await queries.names(conn, after=after, limit=limit + 1)

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway import cursors, topics
+from gateway.auth.permissions import CALLBACKS_HANDLE
 from gateway.auth.queries import employees
 from gateway.bus import Announcement, announce
 from gateway.context import Context, Services
@@ -40,7 +41,6 @@ from gateway.telephony.callbacks.queries import callbacks as queries
 from gateway.telephony.callbacks.queries.callbacks import Counted, Standing
 from gateway.telephony.calls.queries import lookup
 
-HANDLE = topics.HANDLE_CALLBACKS
 AT_ONCE, PAGES = 500, 10
 """So many items are read in one go, and so many times in one look."""
 CLAIM_S = 15 * 60
@@ -59,7 +59,7 @@ class Held:
 
 async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
     """Return a page of whom to call back."""
-    ctx.identity.require(HANDLE)
+    ctx.identity.require(CALLBACKS_HANDLE)
     after = cursors.unpack_int(command.cursor) if command.cursor else None
     find = queries.closed if command.state == "closed" else queries.waiting
     async with ctx.reading() as conn:
@@ -185,7 +185,7 @@ async def shown(conn: Conn, ids: Collection[int]) -> list[Callback]:
 @asynccontextmanager
 async def _locked(ctx: Context, callback_id: int, *, turn: bool = False) -> AsyncIterator[Held]:
     """Begin a transaction with the lock of one item, and tell what came of it; CallbackNotFound."""
-    ctx.identity.require(HANDLE)
+    ctx.identity.require(CALLBACKS_HANDLE)
     async with ctx.services.connection() as conn:
         async with conn.transaction():
             if turn:

@@ -15,7 +15,8 @@ from uuid import UUID
 
 import structlog
 
-from gateway import cursors, topics
+from gateway import cursors
+from gateway.auth.permissions import CALLBACKS_HANDLE, CALLS_VIEW_ALL
 from gateway.context import Context, Services
 from gateway.db import Conn
 from gateway.errors import Forbidden, GatewayError
@@ -30,7 +31,6 @@ from gateway.telephony.callbacks.queries import missed as queries
 from gateway.telephony.callbacks.queries import reached as reaches
 from gateway.telephony.callbacks.queries.missed import News
 from gateway.telephony.callbacks.queries.reached import Reach
-from gateway.telephony.calls.access import VIEW_ALL
 from gateway.telephony.calls.lookup import meant
 from gateway.telephony.calls.queries import lookup
 from gateway.telephony.stats.rates import SHORT_MS
@@ -105,8 +105,8 @@ async def give_back(services: Services) -> None:
 
 async def list_page(ctx: Context, asked: MissedCallList) -> MissedCallPage:
     """Return a page of missed calls, newest first; with callbacks.handle or calls.view_all."""
-    if not ctx.identity.permissions & {topics.HANDLE_CALLBACKS, VIEW_ALL}:
-        raise Forbidden(f"This needs the permission {topics.HANDLE_CALLBACKS} or {VIEW_ALL}.")
+    if not ctx.identity.permissions & {CALLBACKS_HANDLE, CALLS_VIEW_ALL}:
+        raise Forbidden(f"This needs the permission {CALLBACKS_HANDLE} or {CALLS_VIEW_ALL}.")
     after = cursors.unpack_uuid(asked.cursor) if asked.cursor else None
     e164 = meant(asked.number.strip(), ctx.services.regions) if asked.number else []
     async with ctx.reading() as conn:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from gateway.auth.permissions import CALLS_VIEW_ALL
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import CallNotFound
 from gateway.telephony.calls.queries import lookup
 from gateway.telephony.calls.queries import timeline as queries
 
-VIEW_ALL = "calls.view_all"
-
 
 async def telephones(ctx: Context, conn: Conn) -> list[tuple[str, str]] | None:
     """Return the (source, extension) pairs whose calls somebody sees; None is everyone's."""
-    if VIEW_ALL in ctx.identity.permissions:
+    if CALLS_VIEW_ALL in ctx.identity.permissions:
         return None
     return await lookup.telephones(conn, ctx.user_id)
 

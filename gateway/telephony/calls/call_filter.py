@@ -13,12 +13,12 @@ from typing import get_args
 from uuid import UUID
 
 from gateway import cursors
+from gateway.auth.permissions import CALLS_VIEW_ALL
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import Forbidden
 from gateway.protocol import CallList
 from gateway.protocol.calls import Direction, Outcome
-from gateway.telephony.calls.access import VIEW_ALL
 from gateway.telephony.calls.lookup import meant
 from gateway.telephony.calls.queries import access_paths, lookup
 from gateway.telephony.calls.queries import call_list as queries
@@ -46,10 +46,10 @@ PLACES: dict[Place, Begin] = {
 
 def whose(ctx: Context, agent_id: int | None) -> int | None:
     """Return whose calls are listed; None is everyone's. Another's need calls.view_all."""
-    if VIEW_ALL in ctx.identity.permissions:
+    if CALLS_VIEW_ALL in ctx.identity.permissions:
         return agent_id
     if agent_id not in {None, ctx.user_id}:
-        raise Forbidden(f"This needs the permission {VIEW_ALL}.")
+        raise Forbidden(f"This needs the permission {CALLS_VIEW_ALL}.")
     return ctx.user_id
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 from uuid import UUID
 
+from gateway.auth.permissions import CALLS_REVIEW, RECORDINGS_LISTEN
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import RecordingNotFound, RecordingNotReady
@@ -20,8 +21,8 @@ from gateway.telephony.calls.queries import audit, lookup
 from gateway.telephony.quality.queries import reviews
 from ingest import CallState, RecordingState, load_calls
 
-LISTEN = frozenset(("recordings.listen", "calls.review"))
-"""Either lets hear the recordings of calls that one may see."""
+MAY_HEAR = frozenset((RECORDINGS_LISTEN, CALLS_REVIEW))
+"""Either one is enough to hear the recordings of calls that one may see."""
 
 Templates = Mapping[str, str]
 """PBX → its setting recordings_url."""
@@ -32,7 +33,7 @@ async def may_hear(ctx: Context, conn: Conn, call_id: UUID) -> bool:
 
     Whoever a published review of this call is about may: they could not dispute it otherwise.
     """
-    if LISTEN & ctx.identity.permissions:
+    if MAY_HEAR & ctx.identity.permissions:
         return True
     return await reviews.is_about(conn, call_id, ctx.user_id)
 

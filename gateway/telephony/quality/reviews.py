@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway import cursors, topics
+from gateway.auth.permissions import CALLS_REVIEW
 from gateway.auth.queries import employees
 from gateway.context import Context, Transaction
 from gateway.db import Conn
@@ -42,7 +43,7 @@ from gateway.telephony.quality.queries import quality
 from gateway.telephony.quality.queries import reviews as queries
 from gateway.telephony.quality.queries import scorecards as scorecard_queries
 from gateway.telephony.quality.queries.reviews import Sought
-from gateway.telephony.quality.scorecards import REVIEW, fitting
+from gateway.telephony.quality.scorecards import fitting
 
 Given = Mapping[str, int | None]
 
@@ -51,7 +52,7 @@ async def create(
     ctx: Context, call_id: UUID, *, agent_id: int, scorecard_id: int, points: Given, comment: str
 ) -> ReviewIs:
     """Begin to review an agent's part of a call that I may see; nobody else sees the draft."""
-    ctx.identity.require(REVIEW)
+    ctx.identity.require(CALLS_REVIEW)
     if agent_id == ctx.user_id:
         raise ReviewOfOneself
     async with ctx.transaction() as tx:
@@ -83,7 +84,7 @@ async def change(
     comment: str | None,
 ) -> ReviewIs:
     """Go on with a draft of mine; the last change counts, None leaves a part as it is."""
-    ctx.identity.require(REVIEW)
+    ctx.identity.require(CALLS_REVIEW)
     async with ctx.transaction() as tx:
         review, card = await _locked(ctx, tx.conn, review_id)
         if review.reviewer_id != ctx.user_id:
@@ -104,7 +105,7 @@ async def change(
 
 async def publish(ctx: Context, review_id: int) -> ReviewIs:
     """Show a draft of mine to the agent; doing it again answers the same."""
-    ctx.identity.require(REVIEW)
+    ctx.identity.require(CALLS_REVIEW)
     async with ctx.transaction() as tx:
         review, card = await _locked(ctx, tx.conn, review_id)
         if review.reviewer_id != ctx.user_id:
@@ -147,7 +148,7 @@ async def resolve(
     ctx: Context, review_id: int, *, verdict: Verdict, points: Given | None, text: str | None
 ) -> ReviewIs:
     """Decide about a dispute: it stays as it was, or gets these points instead."""
-    ctx.identity.require(REVIEW)
+    ctx.identity.require(CALLS_REVIEW)
     if (verdict == "changed") != (points is not None):
         raise Invalid("Points are given when, and only when, they are changed.", path="points")
     async with ctx.transaction() as tx:
@@ -191,7 +192,7 @@ async def page(
             conn,
             sought,
             reader_id=ctx.user_id,
-            reviews_others=REVIEW in ctx.identity.permissions,
+            reviews_others=CALLS_REVIEW in ctx.identity.permissions,
             after=after,
             limit=limit + 1,
         )
@@ -211,9 +212,9 @@ async def summary(
     limit: int,
 ) -> QualitySummary:
     """Say what the reviews published in a time come to; without calls.review only my own."""
-    if REVIEW not in ctx.identity.permissions:
+    if CALLS_REVIEW not in ctx.identity.permissions:
         if agent_id not in {None, ctx.user_id}:
-            raise Forbidden(f"This needs the permission {REVIEW}.")
+            raise Forbidden(f"This needs the permission {CALLS_REVIEW}.")
         agent_id = ctx.user_id
     async with ctx.reading() as conn:
         found = await quality.summary(
@@ -226,7 +227,7 @@ async def summary(
 
 def _sees(ctx: Context, review: Review) -> bool:
     """Say whether they may see it: a draft is its reviewer's alone."""
-    reviews_others = REVIEW in ctx.identity.permissions
+    reviews_others = CALLS_REVIEW in ctx.identity.permissions
     if review.state == "draft":
         return reviews_others and review.reviewer_id == ctx.user_id
     return reviews_others or review.agent_id == ctx.user_id
@@ -271,7 +272,7 @@ async def _done(ctx: Context, tx: Transaction, act: str, review: Review, **more:
     await audit.record(tx.conn, act, actor_id=ctx.user_id, details=details)
     concerned = set() if review.state == "draft" else {review.agent_id}
     reviewer = await employees.find(tx.conn, review.reviewer_id)
-    if reviewer is not None and reviewer.active and REVIEW in reviewer.permissions:
+    if reviewer is not None and reviewer.active and CALLS_REVIEW in reviewer.permissions:
         concerned.add(review.reviewer_id)
     for employee_id in concerned:
         tx.announce(topics.user(employee_id), ReviewChanged(review=review))

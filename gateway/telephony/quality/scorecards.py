@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway import cursors
+from gateway.auth.permissions import CALLS_REVIEW
 from gateway.context import Context
 from gateway.errors import Invalid, ScorecardNotFound, ScorecardOutdated
 from gateway.protocol.reviews import Criterion, Scorecard, ScorecardPage
 from gateway.telephony.calls.queries import audit
 from gateway.telephony.quality.queries import scorecards as queries
-
-REVIEW = "calls.review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Made:
 
 async def put(ctx: Context, name: str, criteria: Sequence[Criterion]) -> Made:
     """Make a scorecard, or the next version of it; what it already says makes none."""
-    ctx.identity.require(REVIEW)
+    ctx.identity.require(CALLS_REVIEW)
     keys = [one.key for one in criteria]
     if len(set(keys)) < len(keys):
         raise Invalid("Two criteria have the same key.", path="criteria")
@@ -50,7 +49,7 @@ async def put(ctx: Context, name: str, criteria: Sequence[Criterion]) -> Made:
 
 async def activate(ctx: Context, scorecard_id: int, *, active: bool) -> Scorecard:
     """Let a scorecard be used for new reviews, or no longer; only its newest version is."""
-    ctx.identity.require(REVIEW)
+    ctx.identity.require(CALLS_REVIEW)
     async with ctx.transaction() as tx:
         card = await queries.find(tx.conn, scorecard_id)
         if card is None:
@@ -79,7 +78,7 @@ async def page(
     ctx: Context, *, active: bool | None, limit: int, cursor: str | None
 ) -> ScorecardPage:
     """Return a page of scorecards, the newest first."""
-    ctx.identity.require(REVIEW)
+    ctx.identity.require(CALLS_REVIEW)
     after = cursors.unpack_int(cursor) if cursor else None
     async with ctx.reading() as conn:
         found = await queries.page(conn, active=active, after=after, limit=limit + 1)

@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 import asyncpg
 import orjson
 
+from gateway.auth.permissions import STATS_VIEW
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import DatabaseUnavailable, Invalid
@@ -38,8 +39,6 @@ from gateway.telephony.stats.queries import stats_agents, stats_queues
 from gateway.telephony.stats.queries.stats import Asked
 from gateway.telephony.stats.rates import handling, rate, service
 
-VIEW = "stats.view"
-
 STATEMENT_S = 15.0
 """A year of calls takes seconds; commands are given up sooner."""
 
@@ -58,7 +57,7 @@ class Wanted:
 
 async def read(ctx: Context, kind: Kind, wanted: Wanted) -> bytes:
     """Return an answer as it is printed: kept by somebody less than a minute ago, or counted."""
-    ctx.identity.require(VIEW)
+    ctx.identity.require(STATS_VIEW)
     asked, answers = wanted.asked, ctx.services.answers
     check_span(asked.since, asked.until)
     check_zone(asked.tz)

@@ -1,0 +1,48 @@
+"""The permissions in docs/crm-contract.md are those that the code checks, and have one home."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from gateway.auth import permissions
+from tests.docs.pages import ROOT
+
+CONTRACT = (ROOT / "docs" / "crm-contract.md").read_text(encoding="utf-8")
+HOME = ROOT / "gateway" / "auth" / "permissions.py"
+
+
+def test_the_table_of_permissions_is_the_list_in_the_code() -> None:
+    """Each row of the table is a name and a text of the list, in its order."""
+    section = CONTRACT.split("### `crm.permissions`")[1].split("\n### ")[0]
+    table = section.split("| permission | allows |\n|---|---|\n")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `(.+?)` \| (.+) \|$", table, re.MULTILINE)
+
+    assert rows == list(permissions.ALLOWS.items())
+    assert len(table.splitlines()) == len(rows)
+
+
+def test_every_permission_of_the_module_is_listed() -> None:
+    """A constant that is added to the module is added to the list, too."""
+    constants = {
+        name: value
+        for name, value in vars(permissions).items()
+        if name.isupper() and isinstance(value, str)
+    }
+    assert set(constants.values()) == set(permissions.ALLOWS)
+    assert all(name == value.replace(".", "_").upper() for name, value in constants.items())
+    assert permissions.TOPICS.keys() <= permissions.ALLOWS.keys()
+
+
+def test_a_permission_is_written_in_no_other_module() -> None:
+    """Whoever checks a permission imports it, so that a search for its name finds every check."""
+    written = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.value}"
+        for path in sorted((ROOT / "gateway").rglob("*.py"))
+        if path != HOME
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value in permissions.ALLOWS
+    ]
+    assert written == []
