@@ -36,220 +36,291 @@ class Settings(BaseSettings):
     )
 
     database_url: str | None = None
-    """PostgreSQL of the CRM: `postgresql://user:password@host/database`. Unset: `gateway dev`
-    starts its own."""
+    """Address of the CRM's PostgreSQL: `postgresql://user:password@host/database`. Required, except
+    by `gateway dev`, which starts its own when it is unset."""
     redis_url: str | None = None
-    """Redis 7 or Valkey: `redis://host:6379/0`, `rediss://…` or `unix:///path`. Unset: `gateway
-    dev` starts its own."""
+    """Address of Redis 7 or Valkey: `redis://host:6379/0`, `rediss://…` or `unix:///path`.
+    Required, except by `gateway dev`, which starts its own when it is unset."""
     redis_cluster: bool = False
-    """GATEWAY_REDIS_URL names one node of a Redis Cluster, best by a name that several have; the
-    others are found through it."""
+    """Set it to true when GATEWAY_REDIS_URL leads to a Redis Cluster; the gateway finds the other
+    nodes through that one. Use a host name that resolves to several nodes, so that one may be down
+    at the start."""
     redis_ca_file: Path | None = None
-    """Whose certificates Redis may show (`rediss://`); unset: those the system trusts."""
+    """PEM file of the certificate authorities that may sign Redis' certificate (`rediss://`).
+    Unset: those that the system trusts. Set it for an authority of your own."""
     redis_cert_file: Path | None = None
-    """Certificate to show to Redis, if it asks for one …"""
+    """PEM file of the client certificate that the gateway shows to Redis. Set it, together with
+    GATEWAY_REDIS_KEY_FILE, when Redis requires one."""
     redis_key_file: Path | None = None
-    """… and its key."""
+    """PEM file of the private key that belongs to GATEWAY_REDIS_CERT_FILE."""
     state_dir: Path = Field(default_factory=default_state_dir)
-    """Where the embedded servers keep their data."""
+    """Directory in which `gateway dev` keeps its servers' data and its secrets. Change it to run a
+    second `gateway dev`."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 for all."""
+    """Address to listen on. Set it to 0.0.0.0 to accept connections from other machines."""
     port: int = Field(default=8080, ge=0, le=65535)
-    """The one port for sockets, REST, health and the page."""
+    """TCP port for WebSockets, REST, health checks and the page. Change it when another program
+    uses it."""
     workers: int = Field(default=1, ge=1, le=128)
-    """Worker processes; about one per core."""
+    """Number of worker processes. Use about one per CPU core."""
     roles: Roles = ROLES
-    """What these workers do, separated by commas: `sockets` serves clients, `ingest` takes events
-    from PBXs, `background` sends what is due and removes what is old."""
+    """Roles of these workers, separated by commas: `sockets` serves clients, `ingest` receives PBX
+    events, `background` sends scheduled messages and deletes what has expired. Change it to run
+    roles on machines of their own."""
     worker_ports: int = Field(default=0, ge=0, le=65535)
-    """If set, worker 1 also listens on this port, worker 2 on the next …: to reach just one."""
+    """Set it to a port, and worker 1 listens there too, worker 2 on the next port, and so on. Use
+    it to reach one particular worker, for example to scrape its metrics. 0: off."""
     node: str = Field(default_factory=lambda: f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}")
-    """This worker's name among all nodes, unique. `gateway serve` adds the worker's number."""
+    """Name of this node, unique among all nodes; `gateway serve` appends the number of the worker.
+    Set it to read the same name in logs after each start."""
 
     token_secret: SecretStr | None = None
-    """Key that signs and checks tokens (HS256), 32 bytes or more; whoever issues them has it."""
+    """Key that signs and verifies tokens (HS256), at least 32 bytes; your login signs with the same
+    key. Required, except by `gateway dev`, which makes one. To replace it, restart all nodes and
+    issue new tokens."""
     token_issuer: str = "crm-gateway"  # noqa: S105
-    """What `iss` of a token must say."""
+    """Value that the claim `iss` of a token must have. Change it when your login writes another
+    one."""
     token_audience: str = "crm-gateway"  # noqa: S105
-    """What `aud` of a token must say."""
+    """Value that the claim `aud` of a token must have. Change it when your login writes another
+    one."""
     token_leeway_s: int = Field(default=10, ge=0, le=60)
-    """How far clocks may differ when a token's times are checked."""
+    """Seconds by which the clocks of your login and the gateway may differ when `exp`, `iat` and
+    `nbf` are checked. Raise it only while a clock cannot be corrected."""
     allowed_origins: Words = ()
-    """Web origins that may open sockets and call REST, separated by commas:
-    `https://crm.example.com`. The gateway's own origin always may."""
+    """Web origins that may open WebSockets and call REST from a browser, separated by commas:
+    `https://crm.example.com`. The gateway's own origin is always allowed. Set it when your pages
+    are served from elsewhere."""
     trusted_proxies: Networks = ()
-    """Load balancers whose X-Forwarded-For is believed, as addresses or networks separated by
-    commas: `10.0.0.0/8`. Without it every client behind one has the balancer's address."""
+    """Addresses or networks of the load balancers whose X-Forwarded-For is trusted, separated by
+    commas: `10.0.0.0/8`. Set it behind a balancer: without it all clients share the balancer's
+    address and its limits."""
     demo: bool = False
-    """Serve the demo's sign-in (anyone becomes anyone): for `gateway dev` only."""
+    """Serves the demo's sign-in, with which anyone may become any employee. `gateway dev` sets it;
+    never set it elsewhere."""
 
     pbx_secrets: dict[str, PostingPbx] = Field(default_factory=dict)
-    """PBX name → secrets that sign its webhooks, as JSON: `{"main": ["whsec_…"]}`, or with the
-    country of its numbers `{"main": {"secrets": ["whsec_…"], "region": "PL"}}`. Two secrets while
-    one replaces the other."""
+    """Secrets that sign the webhooks of each PBX, as JSON: `{"main": ["whsec_…"]}`, or with the
+    country of its national numbers `{"main": {"secrets": ["whsec_…"], "region": "PL"}}`. List two
+    secrets while one replaces the other."""
     pbxs: Pbxs = Field(default_factory=dict)
-    """PBX name → how to reach it, as JSON; docs/telephony.md has the fields of each kind."""
+    """The PBXs to connect to and the Twilio accounts, by name, as JSON; docs/telephony.md describes
+    the fields of each kind. Unset: the gateway connects to none."""
     wallboard_tz: Zone = "UTC"
-    """Whose midnight begins a queue's day, unless its watcher names a zone: `Europe/Kyiv`."""
+    """Time zone whose midnight begins the day of the live queue figures, for clients that name no
+    zone: `Europe/Kyiv`. Set it to the zone in which your call centre works."""
     phone_region: Region = "UA"
-    """Country whose national numbers a PBX sends that names none of its own (ISO 3166)."""
+    """Country (ISO 3166) by whose rules national telephone numbers are read, for PBXs that name no
+    `region`. Set it to the country of your PBX."""
 
     database_pool: int = Field(default=10, ge=2, le=200)
-    """Connections to PostgreSQL per worker."""
+    """Largest number of PostgreSQL connections of one worker. Raise it when `gateway_database_idle`
+    stays at 0; this value times workers times nodes must stay below `max_connections`."""
     database_timeout_s: float = Field(default=5.0, gt=0, le=60)
-    """After this long a statement is given up with `database.unavailable`."""
+    """Seconds after which a statement is cancelled; its command is answered with
+    `database.unavailable`. Raise it only for a slow database whose statements would still
+    succeed."""
 
     max_frame_bytes: int = Field(default=65_536, ge=1_024, le=2**24)
-    """Largest WebSocket message a client may send; beyond it 1009."""
+    """Largest WebSocket message from a client, in bytes; a larger one closes the connection with
+    1009. Raise it for clients that send large arrays of commands."""
     max_batch: int = Field(default=100, ge=1, le=1_000)
-    """Most commands in one array frame."""
+    """Largest number of commands in one array frame; more are refused with `limit.too_many`. Lower
+    it to bound the work of one frame."""
     max_body_bytes: int = Field(default=65_536, ge=1_024, le=2**26)
-    """Largest REST body; beyond it 413."""
+    """Largest body of a REST request, in bytes; a larger one is answered with 413. PBX events and
+    files have limits of their own."""
     max_webhook_bytes: int = Field(default=1_048_576, ge=1_024, le=2**26)
-    """Largest body of POST /v1/telephony/events."""
+    """Largest body of POST /v1/telephony/events, in bytes; a larger one is answered with 413. Raise
+    it together with GATEWAY_MAX_WEBHOOK_EVENTS for a PBX that sends large batches."""
     max_webhook_events: int = Field(default=1_000, ge=1, le=10_000)
-    """Most events in one POST /v1/telephony/events."""
+    """Largest number of events in one POST /v1/telephony/events; more are answered with 413. Raise
+    it for a PBX that sends large batches."""
     commands_per_s: float = Field(default=20.0, gt=0)
-    """Commands one connection may send on average …"""
+    """Commands per second that one connection may send on average. REST requests of one employee
+    have the same limit. Raise it for bots."""
     commands_burst: int = Field(default=60, ge=1)
-    """… and at once."""
+    """Commands that one connection may send at once before GATEWAY_COMMANDS_PER_S applies. Raise it
+    for clients that send many commands when they open."""
     writes_per_s: float = Field(default=20.0, gt=0)
-    """Of them, those that store something, of one user over all connections and nodes …"""
+    """Commands per second that store something, for one user on average, over all connections and
+    nodes. Raise it for bots that send many messages."""
     writes_burst: int = Field(default=100, ge=1)
-    """… and at once."""
+    """Storing commands that one user may send at once before GATEWAY_WRITES_PER_S applies. Raise it
+    when people rightly meet `limit.too_fast` in a burst."""
     reads_per_s: float = Field(default=40.0, gt=0)
-    """Those that read history, lists and counts, of one user …"""
+    """Commands per second that read history, lists and counts, for one user on average, over all
+    connections and nodes. Raise it for clients that export."""
     reads_burst: int = Field(default=200, ge=1)
-    """… and at once."""
+    """Reading commands that one user may send at once before GATEWAY_READS_PER_S applies. Raise it
+    for clients that load much when they open."""
     passing_per_s: float = Field(default=20.0, gt=0)
-    """Typing notices and presence, of one user …"""
+    """Typing notices and presence commands per second, for one user on average, over all
+    connections and nodes. Lower it to save CPU."""
     passing_burst: int = Field(default=100, ge=1)
-    """… and at once."""
+    """Typing notices and presence commands that one user may send at once before
+    GATEWAY_PASSING_PER_S applies."""
     pings_per_s: float = Field(default=2.0, gt=0)
-    """Pings and pongs of one connection, WebSocket's own included …"""
+    """Pings and pongs per second that one connection may send on average, WebSocket's own included.
+    More are not answered and count as errors of GATEWAY_MAX_ERRORS."""
     pings_burst: int = Field(default=20, ge=1)
-    """… and at once."""
+    """Pings and pongs that one connection may send at once before GATEWAY_PINGS_PER_S applies."""
     max_errors: int = Field(default=20, ge=1)
-    """Malformed frames or refusals for speed within a minute before the connection is closed."""
+    """Malformed frames, or refusals for speed, within one minute that close a connection (4004,
+    4402). Raise it while you debug a client."""
     max_pending: int = Field(default=32, ge=1, le=1_000)
-    """Commands of one connection that may wait; beyond it its socket is not read."""
+    """Commands of one connection that may wait for their turn; with more, the gateway stops reading
+    its socket until there are fewer. Lower it to save memory."""
     max_in_flight: int = Field(default=4, ge=1, le=100)
-    """Commands of one connection that run at the same time; one that changes something runs
-    before whatever was sent behind it."""
+    """Commands of one connection that run at the same time. A command that changes something
+    finishes before commands sent after it begin. 1: all run one after another."""
     max_topics: int = Field(default=2_000, ge=10)
-    """Conversations a connection hears live: its newest ones."""
+    """Largest number of conversations, the newest ones, of which one connection receives live
+    events. Lower it to save memory."""
     connections_per_address: int = Field(default=2_000, ge=1)
-    """Open connections per worker from one address."""
+    """Open connections per worker from one client address; more are refused with 429. Raise it when
+    many employees share one address."""
     connections_per_user: int = Field(default=20, ge=1)
-    """Connections of one user, over all nodes; more are told to come back later (4406)."""
+    """Open connections of one user over all nodes; more are refused and closed with 4406. Raise it
+    for service accounts."""
     replaced_kinds: Kinds = ("softphone",)
-    """Kinds of device of which a user has one at a time, the newest, separated by commas. The same
-    device always replaces its older connection."""
+    """Kinds of device of which a user has only one connection, the newest, separated by commas. An
+    older connection of the same device is always replaced. Change it, for example, to allow two
+    softphones."""
     accepts_per_s: float = Field(default=500.0, gt=0)
-    """WebSockets a worker accepts on average …"""
+    """WebSockets per second that a worker accepts on average; more are answered with 503 and
+    Retry-After. Lower it when reconnects of all clients take too much CPU."""
     accepts_burst: int = Field(default=2_000, ge=1)
-    """… and at once; beyond it 503 with Retry-After."""
+    """WebSockets that a worker accepts at once before GATEWAY_ACCEPTS_PER_S applies. Lower it when
+    reconnects of all clients take too much CPU."""
     hellos_at_once: int = Field(default=128, ge=1, le=1_000)
-    """Hellos a worker serves at the same time; the others queue."""
+    """Hellos (sign-ins) that one worker serves at the same time; others wait. Hellos read in shared
+    statements, so a lower value makes a storm of reconnects longer."""
     hello_wait_s: float = Field(default=5.0, ge=0, le=600)
-    """A hello that would queue for longer is told at once when to come back."""
+    """Longest time in seconds that a hello may wait for its turn; one that would wait longer is
+    answered at once with `overloaded` and a `retry_after`. Raise it for clients that cannot repeat
+    a hello."""
     outgoing_bytes: int = Field(default=1_048_576, ge=65_536)
-    """What may wait for a client that reads slowly; beyond it 4401."""
+    """Bytes that may wait for a client that reads slowly; with more, the connection is closed with
+    4401 and the client resumes. Raise it for clients behind bad networks, lower it to save
+    memory."""
 
     deflate: bool = True
-    """Offer permessage-deflate (RFC 7692), which browsers take: less traffic for more CPU."""
+    """Offers permessage-deflate (RFC 7692): less traffic, more CPU. Set it to false when CPU is
+    scarcer than bandwidth."""
     deflate_min_bytes: int = Field(default=256, ge=64)
-    """Frames with less than this leave as they are."""
+    """Frames with fewer bytes are sent uncompressed. Raise it to save CPU."""
     send_buffer_bytes: int = Field(default=65_536, ge=4_096, le=2**24)
-    """What the kernel may hold for one client (SO_SNDBUF; Linux doubles it). Small, so that what
-    waits for a slow reader waits where urgent frames overtake the others."""
+    """Bytes that the kernel may buffer for one client (SO_SNDBUF; Linux doubles it). Small on
+    purpose: frames that wait in the gateway can be overtaken by urgent ones, those in the kernel
+    cannot."""
 
     hello_s: float = Field(default=10.0, gt=0)
-    """A socket that has not said hello by then is closed."""
+    """Seconds within which a new connection must send its hello; otherwise it is closed with 4403.
+    Raise it for clients that fetch a token only after they connect."""
     head_s: float = Field(default=5.0, gt=0)
-    """An HTTP request's head must be complete by then."""
+    """Seconds within which the head of an HTTP request must be complete; otherwise the connection
+    is cut. Raise it for clients on very slow networks."""
     body_s: float = Field(default=10.0, gt=0)
-    """And its body by then, however it trickles; beyond it 408."""
+    """Seconds within which the body of an HTTP request must be complete, and longest pause in an
+    upload; otherwise it is answered with 408. Raise it for slow networks."""
     ping_s: float = Field(default=25.0, gt=0)
-    """Quiet time after which the server pings. 25 s: home routers drop idle TCP after 30."""
+    """Seconds without traffic after which the server pings a client. 25 s because home routers drop
+    an idle TCP connection after 30 s; a proxy's read timeout must be longer."""
     pong_s: float = Field(default=10.0, gt=0)
-    """Silence after a ping that ends the connection."""
+    """Seconds to wait for any frame after a ping before the connection is closed with 4405. Raise
+    it for clients behind bad networks."""
     drain_s: float = Field(default=15.0, gt=0)
-    """How long a stopping worker may take to say goodbye."""
+    """Seconds within which a stopping worker finishes commands and says goodbye to its clients. The
+    service manager must wait 5 s longer before it kills."""
     hang_s: float = Field(default=30.0, ge=0, le=3_600)
-    """A worker whose event loop has stood still for so long is killed and started again; it
-    writes to its log where it stood. 0: never."""
+    """Seconds without a sign of life from its event loop after which a worker is killed and
+    replaced; it logs a stack trace first. 0: never."""
     sweep_s: float = Field(default=2.0, gt=0)
-    """How often each worker compares its positions with the database."""
+    """Seconds between two comparisons of a worker's positions with the database; changes that the
+    bus lost, and messages that the CRM stored, arrive within this time. Raise it to save
+    PostgreSQL's CPU."""
     upkeep_s: float = Field(default=5.0, gt=0)
-    """And how often it looks again who may come in, do what, and is in which conversations."""
+    """Seconds between two checks of the signed-in employees, their permissions and the
+    conversations they take part in. A deactivated employee is disconnected within this time."""
     presence_lease_s: float = Field(default=15.0, gt=0)
-    """A worker that is silent this long is dead, and what it held is taken over."""
+    """Seconds without renewal after which a worker counts as dead and another takes over its
+    connections' presence. Use the same value on all nodes."""
     presence_grace_s: float = Field(default=10.0, ge=0)
-    """How long someone whose last device went stays online: reloads are invisible."""
+    """Seconds for which a person stays online after their last device has disconnected, so that
+    nobody sees a page reload. Use the same value on all nodes."""
     presence_last_seen: bool = True
-    """Whether colleagues see since when somebody is offline. The same for all nodes."""
+    """Shows to colleagues since when somebody is offline. Set it to false, on all nodes, where that
+    must not be shown."""
 
     message_retention_days: int = Field(default=0, ge=0, le=36_500)
-    """Messages older than this are deleted, once everyone in the conversation has read them. 0
-    keeps them for ever."""
+    """Age in days at which messages are deleted, but not before every participant has read them. 0:
+    they are kept for ever."""
     call_event_months: int = Field(default=13, ge=1, le=1_200)
-    """PBX events older than so many whole months are dropped, and no longer taken. Calls, their
-    legs, stays in queues and statistics are kept for ever."""
+    """Age in whole months at which stored PBX events are dropped; older ones are refused. Calls,
+    legs, queue stints and statistics are kept for ever."""
     lost_call_hours: int = Field(default=12, ge=1, le=720)
-    """A call that goes on, and of which nothing was heard for so long, has lost its end: it ends
-    as *lost*, when it was last heard of."""
+    """Hours without any event after which an open call counts as lost: it ends, at the time of its
+    last event, as *lost*. Raise it if your calls last longer."""
     pbx_payload_days: int = Field(default=0, ge=0, le=366)
-    """For so many days what a PBX said is kept word for word, beside the events that were made of
-    it (docs/telephony.md). 0: not at all."""
+    """Days for which the PBX's own words are stored beside the events made of them
+    (docs/telephony.md). Set it while you look for a fault. 0: they are not stored."""
 
     files_dir: Path | None = None
-    """Directory that keeps attached files, the same for all nodes. Unset, and without a bucket:
-    messages have no attachments."""
+    """Directory for attached files, shared by all nodes. Without it and without GATEWAY_S3_BUCKET
+    messages cannot have attachments."""
     s3_bucket: str | None = None
-    """Bucket that keeps attached files instead; needs the extra `s3`."""
+    """S3 bucket for attached files, instead of GATEWAY_FILES_DIR. It needs the extra `s3`."""
     s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/?#]+/?$")
-    """Address of an S3 other than AWS': `https://minio.example.com`. Clients must reach it, too."""
+    """Address of an S3 service other than AWS': `https://minio.example.com`. Clients must be able
+    to reach it, too."""
     s3_region: str | None = None
-    """Its region; many that are not AWS want `us-east-1`."""
+    """Region of the bucket. Many services other than AWS expect `us-east-1`."""
     s3_prefix: str = Field(default="files/", pattern=r"^[A-Za-z0-9/_.-]{0,200}$")
-    """What every key in the bucket begins with."""
+    """Prefix of every key in the bucket. Change it when other programs use the same bucket."""
     s3_path_style: bool = False
-    """Name the bucket in the path instead of the host: for MinIO and its like."""
+    """Puts the bucket's name into the path instead of the host name. Set it to true for MinIO and
+    similar services."""
     s3_access_key: SecretStr | None = None
-    """Access key id. Unset: AWS' usual places are searched (environment, profile, role)."""
+    """Access key id for S3. Unset: botocore looks in the environment, the profile and the machine's
+    role."""
     s3_secret_key: SecretStr | None = None
-    """Secret access key."""
+    """Secret access key for S3, together with GATEWAY_S3_ACCESS_KEY."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^?#]+$")
-    """Where clients reach the gateway: `https://gateway.example.com`. Unset: links to files in
-    GATEWAY_FILES_DIR are paths."""
+    """Address at which clients reach the gateway: `https://gateway.example.com`. Set it when
+    clients on other origins use GATEWAY_FILES_DIR; unset, links to files are paths."""
     max_file_bytes: int = Field(default=26_214_400, ge=1, le=5 * 2**30)
-    """Largest attached file."""
+    """Largest attached file, in bytes; a larger one is refused with `attachment.too_large`. The
+    proxy must allow as much."""
     max_files: int = Field(default=10, ge=1, le=100)
-    """Most files of one message."""
+    """Largest number of files in one message; more are refused with `attachment.too_many`."""
     max_pending_file_bytes: int = Field(default=268_435_456, ge=1)
-    """What one user may have declared that is in no message yet."""
+    """Bytes of files that one user may have declared or uploaded and not sent yet; more are refused
+    with `attachment.too_much_pending`."""
     file_types: Words = (
         "image/*", "audio/*", "video/*", "text/plain", "text/csv", "text/calendar", "text/vcard",
         "application/pdf", "application/rtf", "application/zip", "application/json",
         "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint",
         "application/vnd.openxmlformats-officedocument.*", "application/vnd.oasis.opendocument.*",
     )  # fmt: skip
-    """Content types that may be attached, as patterns separated by commas. `*/*`: all."""
+    """Content types that may be attached, as patterns separated by commas. `*/*` allows all."""
     upload_link_s: int = Field(default=900, ge=10, le=86_400)
-    """How long after it was declared a file can be uploaded."""
+    """Seconds after its declaration within which a file can be uploaded. Raise it for large files
+    on slow networks."""
     download_link_s: int = Field(default=300, ge=10, le=86_400)
-    """How long a link to read a file is good."""
+    """Seconds for which a link to read a file is valid. Anyone who has the link can read the file,
+    so keep it short."""
     unattached_file_s: int = Field(default=86_400, ge=60)
-    """A file that is in no message by then is removed."""
+    """Seconds after which an uploaded file that is in no message is removed."""
     file_sweep_s: float = Field(default=60.0, gt=0)
-    """How often each worker looks for files to remove."""
+    """Seconds between two searches of a worker for files to remove."""
 
     log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
-    """debug, info, warning or error."""
+    """Least important log level that is written: `debug`, `info`, `warning` or `error`. Use `debug`
+    only for a short time."""
     log_format: str = Field(default="text", pattern=r"^(text|json)$")
-    """text for people, json for machines."""
+    """Format of a log line: `text` for people, `json` for a log collector."""
 
     def takes(self, *roles: str) -> bool:
         """Say whether these workers have one of these roles."""

@@ -1,1 +1,1 @@
-"""Seeing what happens: logs, metrics, background tasks."""
+"""What an operator sees of a worker: logs, metrics, and its background tasks."""

@@ -1,7 +1,7 @@
-"""Every figure of /metrics: its name, what it says, and where it is read.
+"""Every metric of /metrics: its name, its meaning, and where its value is read.
 
-docs/operations.md has the table that is made of this one (gateway/ops/reference.py). On the hot
-path all of them are plain integers; what they cost is paid when somebody looks.
+gateway.app.Gateway ─▶ here ─▶ metrics.py (Prometheus text) and reference.py (docs/operations.md).
+On the hot path a metric is a plain integer; formatting costs CPU only during a scrape.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Figure:
     """One row of the table."""
 
     name: str
-    """As it is served: counters end in _total, and what has a unit names it."""
+    """As it is served: counters end in _total, durations in _seconds."""
     kind: Kind
     text: str
     read: Read
@@ -71,89 +71,103 @@ def _hellos(gateway: Any) -> Histogram:
 
 FIGURES: Final[tuple[Figure, ...]] = (
     # who is here
-    _gauge("connections", "open WebSockets", lambda g: len(g.node.sessions)),
-    _gauge("topics", "topics heard by somebody here", lambda g: len(g.node.hub.topics())),
-    _gauge("streams", "conversations heard by somebody here", lambda g: len(g.node.streams)),
+    _gauge("connections", "WebSockets that are open", lambda g: len(g.node.sessions)),
+    _gauge(
+        "topics",
+        "topics to which a connection of this worker is subscribed",
+        lambda g: len(g.node.hub.topics()),
+    ),
+    _gauge(
+        "streams",
+        "conversations whose changes this worker delivers in order",
+        lambda g: len(g.node.streams),
+    ),
     _gauge(
         "presence_watched",
-        "people whose presence is watched here",
+        "people whose presence a client of this worker watches",
         lambda g: len(g.node.watches.watched()),
     ),
     _gauge(
         "deadlines",
-        "entries of the timing wheel: each connection has one or two",
+        "entries of the timing wheel (pings, token ends): one or two per connection",
         lambda g: g.node.deadlines,
     ),
-    _gauge("tasks", "asyncio tasks", lambda _: len(asyncio.all_tasks())),
+    _gauge("tasks", "asyncio tasks of this worker", lambda _: len(asyncio.all_tasks())),
     _histogram(
         "loop_lag",
-        "how late a timer was called that is due every 0.1 s: the event loop was busy so long",
+        "delay of a timer that is due every 0.1 s: the event loop was busy for this long",
         lambda g: g.lag.lateness,
     ),
     # in and out
     _counter("connections_opened", "WebSockets accepted", lambda g: g.node.opened),
     _counter(
         "connections_rejected",
-        "connections turned away before they were WebSockets",
+        "connections refused before the upgrade to a WebSocket, by reason",
         lambda g: _by_key(g.node.rejected),
         "reason",
     ),
     _counter(
         "closes",
-        "WebSockets that ended, by close code and by who began: `server` or `client` (1006: "
-        "it vanished)",
+        "WebSockets that ended, by close code and by who closed: `server` or `client` (1006: "
+        "without a close frame)",
         _closes,
         "code",
         "by",
     ),
     _counter("frames_in", "WebSocket messages received", _frames_in),
     _counter("bytes_in", "bytes received on WebSockets", lambda g: g.node.bytes_in),
-    _counter("deliveries", "events handed to sessions", lambda g: g.node.hub.deliveries),
-    _counter("writes", "writes to sockets", lambda g: g.node.cork.writes),
+    _counter(
+        "deliveries", "events handed to sessions for sending", lambda g: g.node.hub.deliveries
+    ),
+    _counter("writes", "write calls on sockets", lambda g: g.node.cork.writes),
     _counter(
         "frames_out",
-        "frames in those writes; over `gateway_writes_total`: how many leave together",
+        "frames written to sockets; divided by `gateway_writes_total`: frames per write",
         lambda g: g.node.cork.frames,
     ),
-    _counter("bytes_out", "bytes in those writes", lambda g: g.node.cork.bytes_out),
+    _counter("bytes_out", "bytes written to sockets", lambda g: g.node.cork.bytes_out),
     _gauge(
         "slow_readers",
-        "connections whose socket takes nothing just now",
+        "connections whose socket buffer is full, so that frames wait in the gateway",
         lambda g: sum(session.full for session in g.node.sessions),
     ),
     _counter(
         "dropped",
-        "frames replaced by newer ones, or dropped, for slow readers, by lane",
+        "frames of slow readers that were dropped or replaced by newer ones, by lane",
         lambda g: _by_key(g.node.dropped_by_lane),
         "lane",
     ),
     _gauge(
         "departures",
-        "connections that are gone and still to be taken out of everything",
+        "closed connections that are not yet removed from topics, streams and presence",
         lambda g: len(g.node.departures),
     ),
     # hellos and commands
-    _histogram("hello", "hellos, from the frame to the welcome: waiting included", _hellos),
+    _histogram("hello", "time from a hello's frame to its welcome, waiting included", _hellos),
     _gauge(
         "hellos_waiting",
-        "hellos that wait for their turn; who would wait too long is told `overloaded`",
+        "hellos that wait for their turn; one that would wait too long is answered `overloaded`",
         lambda g: g.node.bounds.hellos.waiting,
     ),
-    _histogram("command", "commands, from their turn to the reply", _commands, "command"),
+    _histogram(
+        "command", "time from the start of a command to its reply, by command", _commands, "command"
+    ),
     _counter(
         "refusals",
-        "errors told to clients, by error code",
+        "errors sent to clients, by error code",
         lambda g: _by_key(g.node.refusals),
         "code",
     ),
     # what must arrive
     _counter(
         "healed",
-        "events read back from the database because the bus did not bring them",
+        "events read from the database because the bus did not bring them",
         lambda g: g.node.streams.healed,
     ),
     _counter(
-        "duplicates", "events dropped as already delivered", lambda g: g.node.streams.duplicates
+        "duplicates",
+        "events dropped because they had been delivered already",
+        lambda g: g.node.streams.duplicates,
     ),
     _counter(
         "unread_statements",
@@ -161,26 +175,34 @@ FIGURES: Final[tuple[Figure, ...]] = (
         lambda g: g.node.unread.statements,
     ),
     # Redis and PostgreSQL
-    _gauge("bus_healthy", "1 while this worker hears the others", lambda g: int(g.hears)),
-    _counter(
-        "bus_published", "announcements sent to other workers", lambda g: g.node.bus.published
+    _gauge(
+        "bus_healthy",
+        "1 while this worker receives what other workers publish",
+        lambda g: int(g.hears),
     ),
     _counter(
-        "bus_received", "announcements taken from other workers", lambda g: g.node.bus.received
+        "bus_published", "announcements published for other workers", lambda g: g.node.bus.published
+    ),
+    _counter(
+        "bus_received", "announcements received from other workers", lambda g: g.node.bus.received
     ),
     _counter(
         "bus_dropped",
-        "announcements Redis did not take; the sweep heals them",
+        "announcements that Redis did not accept; the sweep delivers their changes",
         lambda g: g.node.bus.dropped,
     ),
-    _counter("bus_reconnects", "how often the bus came back", lambda g: g.node.bus.reconnects),
+    _counter("bus_reconnects", "reconnections of the bus", lambda g: g.node.bus.reconnects),
     _gauge(
         "presence_degraded",
-        "1 while presence is the last known one",
+        "1 while presence cannot be read and the last known one is shown",
         lambda g: int(g.node.services.presence.degraded),
     ),
     _gauge("database_connections", "open connections to PostgreSQL", lambda g: g.pool.get_size()),
-    _gauge("database_idle", "those that nobody uses just now", lambda g: g.pool.get_idle_size()),
+    _gauge(
+        "database_idle",
+        "open connections to PostgreSQL that are not in use",
+        lambda g: g.pool.get_idle_size(),
+    ),
     _gauge(
         "database_waiting",
         "commands that wait for a connection to PostgreSQL",
@@ -188,19 +210,20 @@ FIGURES: Final[tuple[Figure, ...]] = (
     ),
     _gauge(
         "pressure",
-        "0: PostgreSQL keeps up; refused are from 1 on typing and presence, 2 reads, 3 writes",
+        "level of load shedding. 0: none; 1: typing and presence are refused; 2: reads, too; "
+        "3: writes, too",
         lambda g: g.services.pressure.level,
     ),
     _counter(
         "shed",
-        "commands refused because too much waits for PostgreSQL, by what they cost",
+        "commands refused by load shedding, by cost: `passing`, `read` or `write`",
         lambda g: _by_key(g.services.pressure.shed),
         "cost",
     ),
     # files
     _counter(
         "file_bytes_in",
-        "bytes of uploaded files that this worker stored; those of a bucket do not pass here",
+        "bytes of uploaded files that this worker stored; uploads to a bucket bypass it",
         lambda g: g.services.files.counts.bytes_in,
     ),
     _counter(
@@ -210,41 +233,51 @@ FIGURES: Final[tuple[Figure, ...]] = (
     ),
     _counter(
         "files_removed",
-        "files removed from the storage, or looked for there in vain, and unfinished uploads",
+        "files and unfinished uploads removed from the storage, or already missing there",
         lambda g: g.services.files.counts.removed,
     ),
     _counter(
         "files_refused",
-        "files refused when declared, uploaded, sent or read, by error code",
+        "files refused at declaration, upload, sending or reading, by error code",
         lambda g: _by_key(g.services.files.counts.refused),
         "code",
     ),
     # from the PBX
     _gauge(
         "pbx_connected",
-        "1 while this worker listens to this PBX of `GATEWAY_PBXS`",
+        "1 while this worker is connected to this PBX of `GATEWAY_PBXS`",
         lambda g: _by_key(g.pipeline.metrics.connected),
         "pbx",
     ),
-    _counter("ingest_received", "PBX events received", lambda g: g.pipeline.metrics.received),
-    _counter("ingest_accepted", "those stored", lambda g: g.pipeline.metrics.accepted),
-    _counter("ingest_duplicates", "those stored before", lambda g: g.pipeline.metrics.duplicates),
+    _counter(
+        "ingest_received",
+        "PBX events received, from all sources",
+        lambda g: g.pipeline.metrics.received,
+    ),
+    _counter("ingest_accepted", "PBX events stored", lambda g: g.pipeline.metrics.accepted),
+    _counter(
+        "ingest_duplicates",
+        "PBX events that had been stored before",
+        lambda g: g.pipeline.metrics.duplicates,
+    ),
     _counter(
         "ingest_rejected",
-        "those that are no events, or cannot be stored; see `realtime.ingest_rejects`",
+        "PBX events that are invalid or cannot be stored; see `realtime.ingest_rejects`",
         lambda g: g.pipeline.metrics.rejected,
     ),
     _counter(
         "ingest_refused",
-        "submissions turned away because too much was waiting",
+        "submissions of PBX events refused because too many were waiting",
         lambda g: g.pipeline.metrics.refused,
     ),
     _counter(
-        "ingest_batches", "batches stored in one transaction", lambda g: g.pipeline.metrics.batches
+        "ingest_batches",
+        "batches of PBX events stored, one transaction each",
+        lambda g: g.pipeline.metrics.batches,
     ),
     _counter(
         "ingest_batch_seconds",
-        "time spent in storing them",
+        "seconds spent storing batches of PBX events",
         lambda g: g.pipeline.metrics.batch_us / 1e6,
     ),
 )

@@ -1,7 +1,8 @@
-"""How late the event loop is: what everyone on this worker waits for, whatever they asked.
+"""The delay of the event loop, which every client of this worker waits for.
 
-A timer of its own, ten times a second (5 µs of CPU each): the wheel ticks too seldom to see a
-stall of 50 ms. It is a clock as well, for who must not blame others for such a stall.
+app ─▶ LoopLag ─▶ metrics, and whatever measures another server's silence. It has a timer of its
+own, ten times a second (5 µs of CPU each), because the timing wheel ticks too seldom to see a
+stall of 50 ms.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from gateway.ops.histogram import Histogram
 
 EVERY_S = 0.1
 LONGEST_S = 0.15
-"""The clock goes on by so much at most from one call of the timer to the next."""
+"""The largest advance of lived_s() between two calls of the timer."""
 
 
 class LoopLag:
-    """A timer that counts how late it is called."""
+    """A timer that records the delay of each of its calls."""
 
     def __init__(self, lateness: Histogram) -> None:
         self.lateness = lateness
@@ -27,10 +28,10 @@ class LoopLag:
         self._called_at = time.monotonic()
 
     def lived_s(self) -> float:
-        """Return a time in seconds that stands still while the event loop does.
+        """Return seconds since the start during which the event loop was responsive.
 
-        What waits for an answer by this clock has waited for somebody else: however long the loop
-        was busy with something, it was not the answer that was late.
+        Use it to time another server's answer: a stall of this event loop does not count as that
+        server's delay.
         """
         return self._lived_s + min(time.monotonic() - self._called_at, LONGEST_S)
 

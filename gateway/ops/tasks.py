@@ -1,4 +1,4 @@
-"""Named background tasks with an owner: nothing runs that nobody waits for."""
+"""Named background tasks with an owner, which cancels them when it ends and logs their failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Tasks:
         task.add_done_callback(self._done)
 
     def __iter__(self) -> Iterator[asyncio.Task[Any]]:
-        """Go through the tasks that run now."""
+        """Iterate over the running tasks."""
         return iter(tuple(self._running))
 
     def _done(self, task: asyncio.Task[Any]) -> None:

@@ -82,3 +82,39 @@ def test_make_targets_in_the_documents_exist() -> None:
     }
 
     assert {"dev", "test"} <= asked <= targets
+
+
+def flaws_in(description: str) -> list[str]:
+    """Return what keeps a description from being understood without its neighbours."""
+    first = description.partition(" ")[0]
+    faults = {
+        "does not begin as a sentence": not first[:1].isupper(),
+        "does not end as a sentence": not description.rstrip().endswith("."),
+        "goes on in the next one": "…" in (description[:1], description.rstrip(" .")[-1:]),
+        "leans on the one before": first in {"And", "Its", "Those", "Of", "Beyond", "But"},
+        "is too short to say when to change it": len(description.split()) < 6,
+    }
+    return [fault for fault, found in faults.items() if found]
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_description_stands_alone(name: str) -> None:
+    """A description is whole sentences that do not need another setting's."""
+    description = Settings.model_fields[name].description or ""
+
+    assert flaws_in(description) == []
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "… and its key.",
+        "Commands one connection may send on average …",
+        "And its body by then, however it trickles; beyond it 408.",
+        "Largest attached file.",
+        "how long a link is valid, in seconds; keep it short.",
+    ],
+)
+def test_a_description_that_leans_on_another_is_found(description: str) -> None:
+    """The check above can fail."""
+    assert flaws_in(description) != []
