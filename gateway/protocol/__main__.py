@@ -6,7 +6,7 @@ from gateway.protocol import javascript, reference
 
 
 def main() -> None:
-    """Write web/protocol.js, and the tables of docs/protocol.md where the sources are at hand."""
+    """Write web/sdk/protocol.js, and the tables of docs/protocol.md where there are docs."""
     javascript.PATH.write_text(javascript.render(), encoding="utf-8")
     if reference.PATH.exists():  # an installed package has no docs
         page = reference.PATH.read_text(encoding="utf-8")

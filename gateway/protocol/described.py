@@ -1,6 +1,6 @@
 """The wire types as data: names, fields, types and meanings, read from the declarations.
 
-gateway/protocol ─▶ described ─▶ javascript (web/protocol.js) and reference (docs/protocol.md).
+gateway/protocol ─▶ described ─▶ javascript (web/sdk/protocol.js) and reference (docs/protocol.md).
 """
 
 from __future__ import annotations

@@ -2,27 +2,27 @@
 //
 // session ─▶ client ─▶ Store, Calls ─▶ views; the address says what is open: #/conversations/17.
 
-import { watchAttention } from './attention.js';
-import { Calls } from './calls.js';
-import { connect } from './client.js';
-import { Deeds } from './deeds.js';
-import { forgetMessage, go, place } from './route.js';
-import { deviceId, isSignedIn, signOut, takeTokenFromAddress, token } from './session.js';
-import { Store } from './store.js';
+import { watchIdle } from './state/idle.js';
+import { Calls } from './state/calls.js';
+import { connect } from './sdk/client.js';
+import { Deeds } from './state/actions.js';
+import { forgetMessage, go, place } from './state/route.js';
+import { deviceId, isSignedIn, signOut, takeTokenFromAddress, token } from './state/credentials.js';
+import { Store } from './state/store.js';
 import { callCards, caller, recentCalls } from './view/calls.js';
 import { conversationView } from './view/conversation.js';
 import { conversationList } from './view/conversations.js';
 import { notices, question } from './view/dialog.js';
-import { keepPage } from './view/drop.js';
+import { keepPage } from './view/drop_zone.js';
 import { attribute, element } from './view/elements.js';
 import { count, names } from './view/format.js';
 import { header } from './view/header.js';
 import { popover } from './view/popover.js';
 import { showSignIn } from './view/sign_in.js';
-import { startDialog } from './view/start.js';
+import { startDialog } from './view/new_conversation.js';
 import { tabList } from './view/tabs.js';
 import { wallboardView } from './view/wallboard.js';
-import { Wallboard } from './wallboard.js';
+import { Wallboard } from './state/wallboard.js';
 
 const SOCKET_PATH = 'v1/ws';
 const SIGN_IN_AGAIN = { // what to say after these of CLOSE_CODES in protocol.js
@@ -60,7 +60,7 @@ async function show() {
     signOut();
     showSignIn(root, { notice, done: () => location.reload() });
   });
-  watchAttention((away) => gateway.away(away));
+  watchIdle((away) => gateway.away(away));
   store.subscribe(page.render);
   window.addEventListener('hashchange', page.render);
   setInterval(page.tick, 1_000);

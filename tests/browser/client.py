@@ -1,4 +1,4 @@
-"""web/client.js in a page of its own, and how a test talks to it."""
+"""web/sdk/client.js in a page of its own, and how a test talks to it."""
 
 from __future__ import annotations
 

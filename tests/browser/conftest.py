@@ -44,7 +44,7 @@ async def fake() -> AsyncIterator[FakeGateway]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def client(chromium: Browser, fake: FakeGateway) -> AsyncIterator[Client]:
-    """Give a page with web/client.js, whose clock the test may move; it may report no error."""
+    """Give a page with web/sdk/client.js, whose clock the test may move; it may report no error."""
     context = await chromium.new_context()
     page = await context.new_page()
     made = Client(page)

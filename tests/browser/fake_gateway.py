@@ -1,4 +1,4 @@
-"""A gateway that says what a test tells it to: the other end for web/client.js.
+"""A gateway that says what a test tells it to: the other end for web/sdk/client.js.
 
 It serves the modules of gateway/web and one WebSocket; the test reads each frame and writes each
 answer itself, so that every turn of a conversation can be played.

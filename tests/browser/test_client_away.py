@@ -1,4 +1,4 @@
-"""web/attention.js and web/client.js: whether anybody looks, and how the gateway learns it."""
+"""web/state/idle.js and web/sdk/client.js: an idle or hidden window reports that it is away."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.browser.fake_gateway import FakeGateway
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 ATTEND = """async () => {
-  const { watchAttention } = await import('/web/attention.js');
-  watchAttention((away) => gateway.away(away));
+  const { watchIdle } = await import('/web/state/idle.js');
+  watchIdle((away) => gateway.away(away));
 }"""
 TURN = """(hidden) => {
   Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });

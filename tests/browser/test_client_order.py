@@ -1,4 +1,4 @@
-"""web/client.js in a real browser: events in their order, each once, across reconnects."""
+"""web/sdk/client.js in a real browser: events in their order, each once, across reconnects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""web/client.js in a real browser: how connections end, and when the client comes back."""
+"""web/sdk/client.js in a real browser: how connections end, and when the client comes back."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def test_a_bye_without_resume_is_for_good(client: Client, fake: FakeGatewa
 async def test_back_off_doubles_to_half_a_minute_with_full_jitter(client: Client) -> None:
     """The longest wait doubles from 0.5 s to 30 s; the shortest is none at all."""
     script = """async ([chance, verdict]) => {
-      const { Backoff } = await import('/web/backoff.js');
+      const { Backoff } = await import('/web/sdk/backoff.js');
       Math.random = () => chance;
       const backoff = new Backoff();
       return Array.from({ length: 8 }, () => backoff.next(verdict));

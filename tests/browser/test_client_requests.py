@@ -1,4 +1,4 @@
-"""web/client.js in a real browser: requests, also when the connection breaks."""
+"""web/sdk/client.js in a real browser: requests, also when the connection breaks."""
 
 from __future__ import annotations
 

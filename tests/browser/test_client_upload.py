@@ -23,12 +23,13 @@ UPLOAD = """() => {
   );
 }"""
 DESCRIBE = """async (files) => {
-  const { described, problemOf } = await import('/web/file_kinds.js');
+  const { describeFile } = await import('/web/client.js');
+  const { uploadProblem } = await import('/web/state/file_kinds.js');
   const limits = { max_bytes: 2048, per_message: 2, types: ['image/*', 'text/plain', 'text/csv'] };
   return files.map(([name, type, size]) => {
     const file = new File([new Uint8Array(size)], name, { type });
-    const { name: said, content_type } = described(file);
-    return [said, content_type, problemOf(file, limits)];
+    const { name: said, content_type } = describeFile(file);
+    return [said, content_type, uploadProblem(file, limits)];
   });
 }"""
 FILE = {"name": "note.txt", "content_type": "text/plain", "size": 12}
@@ -135,8 +136,8 @@ async def test_names_and_types_are_made_such_as_the_gateway_takes(
         ["Photo.PNG", "image/png", ""],
         ["oddgnp.txt", "text/plain", ""],
         ["é" * 125 + ".png", "image/png", ""],
-        ["file", "application/octet-stream", "Files like “file” are not taken here."],
-        ["big.png", "image/png", "“big.png” is too large: at most 2 KB are taken."],
+        ["file", "application/octet-stream", "“file”: this type of file is not allowed."],
+        ["big.png", "image/png", "“big.png” is too large. The limit is 2 KB."],
         ["empty.txt", "text/plain", "“empty.txt” is empty."],
-        ["tool.exe", "application/octet-stream", "Files like “tool.exe” are not taken here."],
+        ["tool.exe", "application/octet-stream", "“tool.exe”: this type of file is not allowed."],
     ]

@@ -127,11 +127,11 @@ async def test_what_cannot_be_sent_is_said_before_it_is_uploaded(
     )
     await choose(one, str(large))
     problem = one.by("file-problem")
-    await expect(problem).to_have_text("“film.mp4” is too large: at most 25 MB are taken.")
+    await expect(problem).to_have_text("“film.mp4” is too large. The limit is 25 MB.")
     await choose(one, file("none.txt", "text/plain", b""))
     await expect(problem).to_have_text("“none.txt” is empty.")
     await choose(one, file("setup.exe", "application/x-msdownload", b"MZ"))
-    await expect(problem).to_have_text("Files like “setup.exe” are not taken here.")
+    await expect(problem).to_have_text("“setup.exe”: this type of file is not allowed.")
     assert "PUT" not in asked
 
     many = [file(f"{number}.txt", "text/plain", b"x") for number in range(11)]

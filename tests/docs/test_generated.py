@@ -19,7 +19,7 @@ SAID = [one for one in EXAMPLES if one.get("type") in COMMANDS and "id" in one]
 
 
 def test_the_constants_for_javascript_are_current() -> None:
-    """web/protocol.js is what the generator writes."""
+    """web/sdk/protocol.js is what the generator writes."""
     assert javascript.PATH.read_text(encoding="utf-8") == javascript.render(), REMEDY
 
 

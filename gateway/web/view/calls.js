@@ -7,8 +7,8 @@ const DIRECTIONS = { inbound: '↙', outbound: '↗', internal: '↔' };
 const DIRECTION_NAMES = { inbound: 'Incoming call', outbound: 'Outgoing call', internal: 'Internal call' };
 
 /**
- * @param {import('../calls.js').Calls} calls
- * @param {import('../people.js').People} people
+ * @param {import('../state/calls.js').Calls} calls
+ * @param {import('../state/people.js').People} people
  */
 export function callCards(calls, people) {
   const cards = element('div', { class: 'cards' });
@@ -96,8 +96,8 @@ export function callCards(calls, people) {
 }
 
 /**
- * @param {import('../calls.js').Calls} calls
- * @param {import('../people.js').People} people
+ * @param {import('../state/calls.js').Calls} calls
+ * @param {import('../state/people.js').People} people
  */
 export function recentCalls(calls, people) {
   const items = element('ul', { class: 'recent', testid: 'recent-calls' });

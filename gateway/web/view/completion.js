@@ -8,7 +8,7 @@ const BEGUN = /(^|[\s([{"'«„])@([\p{L}\p{N}'’.\- ]{0,40})$/u;
 let made = 0; // lists on the page, for their ids
 
 /**
- * @param {import('../store.js').Store} store
+ * @param {import('../state/store.js').Store} store
  * @param {HTMLTextAreaElement} input
  * @param {() => any} conversation
  */

@@ -4,13 +4,13 @@
 import { completion } from './completion.js';
 import { attribute, element, text } from './elements.js';
 import { icon } from './icons.js';
-import { fileTray } from './tray.js';
+import { fileTray } from './pending_files.js';
 
 const TYPING_EVERY_MS = 3_000; // as the protocol asks
 const MAX_TEXT = 8_000;
 
 /**
- * @param {import('../store.js').Store} store
+ * @param {import('../state/store.js').Store} store
  * @param {{conversation: () => any, place: () => string, typing: () => void,
  *   send: (text: string, replyTo: number | null, files: any[]) => void,
  *   later?: (text: string) => Promise<boolean>, notices?: any, label?: string, testid?: string,

@@ -1,10 +1,10 @@
 // One conversation: head, messages, who is typing, the composer, and its thread beside it.
 
-import { place } from '../route.js';
+import { place } from '../state/route.js';
 import { composer } from './composer.js';
 import { conversationHead } from './conversation_head.js';
-import { dropZone } from './drop.js';
-import { editor } from './editing.js';
+import { dropZone } from './drop_zone.js';
+import { editor } from './editor.js';
 import { attribute, element, text } from './elements.js';
 import { messageFiles } from './files.js';
 import { names } from './format.js';
@@ -17,9 +17,9 @@ import { threadPanel } from './thread.js';
 const READ_AFTER_MS = 300;
 
 /**
- * @param {import('../client.js').Gateway} gateway
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../sdk/client.js').Gateway} gateway
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {{selected: () => number | null, select: (id: number | null) => void,
  *   open: (seq: number) => void, arrived: () => void}} actions
  * @param {{popover: any, question: any, notices: any}} ui

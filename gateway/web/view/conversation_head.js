@@ -10,8 +10,8 @@ const FOR_GOOD = new Date('2100-01-01T00:00:00Z');
 const LEVELS = { all: 'Notify me of everything', mentions: 'Notify me of mentions', none: 'Notify me of nothing' };
 
 /**
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {{current: () => any, back: () => void, schedule: () => void}} actions
  * @param {{popover: any, question: any, notices: any}} ui
  */

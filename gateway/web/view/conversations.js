@@ -1,13 +1,13 @@
 // The list of conversations: pinned ones first, then the newest; the archive, and the search above it.
 
 import { attribute, avatar, element, keyed, part, portray, text } from './elements.js';
-import { finder } from './find.js';
+import { finder } from './search.js';
 import { STATUSES, brief, count } from './format.js';
 import { showIcons } from './icons.js';
 
 /**
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {{selected: () => number | null, reading: () => number | null,
  *   select: (id: number, seq?: number) => void, start: () => void}} actions
  * @param {{popover: any, notices: any}} ui

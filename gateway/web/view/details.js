@@ -8,8 +8,8 @@ import { peoplePicker } from './people_picker.js';
 const ROLES = { owner: 'Owner', admin: 'Admin', member: 'Member' };
 
 /**
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {() => any} current
  */
 export function conversationDetails(store, deeds, current) {

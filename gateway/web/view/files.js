@@ -1,13 +1,13 @@
 // The files of a message: pictures in place, everything else as a card; a click opens or downloads.
 
-import { isShown, kindOf, sized } from '../file_kinds.js';
+import { isInlineImage, typeLabel, formatSize } from '../state/file_kinds.js';
 import { attribute, element, keyed } from './elements.js';
 import { icon } from './icons.js';
 
 const NEAR = '300px';
 
 /**
- * @param {import('../store.js').Store} store
+ * @param {import('../state/store.js').Store} store
  * @param {{notices: any}} ui
  */
 export function messageFiles(store, { notices }) {
@@ -21,7 +21,7 @@ export function messageFiles(store, { notices }) {
   function show(node, attachments, ready) {
     keyed(node, attachments, {
       key: (one) => `${one.attachment_id}-${ready}`,
-      make: (one) => (ready && isShown(one) ? picture(one) : card(one, ready)),
+      make: (one) => (ready && isInlineImage(one) ? picture(one) : card(one, ready)),
       update: () => {},
     });
     node.hidden = !attachments.length;
@@ -30,7 +30,7 @@ export function messageFiles(store, { notices }) {
   function picture(one) {
     const image = element('img', { alt: one.name, draggable: 'false' });
     const made = element('button', {
-      type: 'button', class: 'picture', testid: 'picture', title: one.name, 'aria-label': `Picture ${one.name}, ${sized(one.size)}`,
+      type: 'button', class: 'picture', testid: 'picture', title: one.name, 'aria-label': `Picture ${one.name}, ${formatSize(one.size)}`,
       onclick: () => open(one),
     }, image);
     image.addEventListener('load', () => attribute(made, 'data-loaded', 'true'));
@@ -68,10 +68,10 @@ export function messageFiles(store, { notices }) {
   function card(one, ready) {
     const made = element('button', {
       type: 'button', class: 'file-card', testid: 'file-card', disabled: !ready || null, title: `Download ${one.name}`,
-      'aria-label': `Download ${one.name}, ${kindOf(one)}, ${sized(one.size)}`, onclick: () => download(one),
+      'aria-label': `Download ${one.name}, ${typeLabel(one)}, ${formatSize(one.size)}`, onclick: () => download(one),
     }, icon('file'), element('span', { class: 'file-text' },
       element('bdi', { class: 'file-name' }, one.name),
-      element('span', { class: 'muted' }, `${kindOf(one)} · ${sized(one.size)}`)), icon('download'));
+      element('span', { class: 'muted' }, `${typeLabel(one)} · ${formatSize(one.size)}`)), icon('download'));
     return made;
   }
 

@@ -6,8 +6,8 @@ import { STATUSES } from './format.js';
 const CHOICES = ['online', 'away', 'busy', 'do_not_disturb', 'offline'];
 
 /**
- * @param {import('../client.js').Gateway} gateway
- * @param {import('../store.js').Store} store
+ * @param {import('../sdk/client.js').Gateway} gateway
+ * @param {import('../state/store.js').Store} store
  * @param {() => void} signOut
  */
 export function header(gateway, store, signOut) {

@@ -4,7 +4,7 @@ import { attribute, avatar, element, keyed, part, text } from './elements.js';
 import { clock, day, full, names } from './format.js';
 
 /**
- * @param {import('../store.js').Store} store
+ * @param {import('../state/store.js').Store} store
  * @param {{conversation: () => any, jump: (seq: number) => void, thread: (seq: number) => void,
  *   react: (line: any, emoji: string) => void, inThread?: boolean,
  *   files: (node: HTMLElement, attachments: any[], ready: boolean) => void}} actions

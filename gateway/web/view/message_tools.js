@@ -1,14 +1,14 @@
 // What can be done with the message under the pointer, or with the focus: a bar beside it, and a menu.
 
-import { permalink } from '../route.js';
+import { permalink } from '../state/route.js';
 import { element } from './elements.js';
 import { names } from './format.js';
 
 const EMOJI = ['👍', '❤️', '😂', '🎉', '😮', '😢', '🙏', '✅', '👀', '🔥', '👏', '🤔'];
 
 /**
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {{lineOf: (node: Element) => any, conversation: () => any, reply: (line: any) => void,
  *   edit: (node: Element, line: any) => void, thread: (seq: number) => void,
  *   react: (line: any, emoji: string) => void}} actions

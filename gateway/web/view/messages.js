@@ -7,7 +7,7 @@ const MORE_FROM_PX = 200;
 const FLASH_MS = 2_500;
 
 /**
- * @param {import('../store.js').Store} store
+ * @param {import('../state/store.js').Store} store
  * @param {ReturnType<typeof import('./message.js').messageLine>} line
  * @param {{seen: () => void}} actions
  */

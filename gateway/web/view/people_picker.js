@@ -6,8 +6,8 @@ import { STATUSES } from './format.js';
 const SEARCH_AFTER_MS = 250;
 
 /**
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {{changed: () => void, without?: () => Set<number>, prefix?: string}} actions
  */
 export function peoplePicker(store, deeds, { changed, without = () => new Set(), prefix = '' }) {

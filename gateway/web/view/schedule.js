@@ -7,7 +7,7 @@ import { moment } from './format.js';
 const MIN_MS = 2 * 60_000; // the server asks for a minute at least
 
 /**
- * @param {import('../store.js').Store} store
+ * @param {import('../state/store.js').Store} store
  * @param {() => any} current
  * @param {{notices: any}} ui
  */

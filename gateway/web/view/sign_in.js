@@ -1,6 +1,6 @@
 // Signing in: choose an employee of the demo, or paste a token.
 
-import { demoEmployees, demoToken, signIn } from '../session.js';
+import { demoEmployees, demoToken, signIn } from '../state/credentials.js';
 import { avatar, element, text } from './elements.js';
 
 /**

@@ -1,15 +1,15 @@
 // The thread beside the conversation: a message, what answers it, and a composer for one more.
 
 import { composer } from './composer.js';
-import { dropZone } from './drop.js';
-import { editor } from './editing.js';
+import { dropZone } from './drop_zone.js';
+import { editor } from './editor.js';
 import { element, keyed, text } from './elements.js';
 import { messageLine } from './message.js';
 import { messageTools } from './message_tools.js';
 
 /**
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {any} actions those of the conversation
  * @param {{popover: any, question: any, notices: any}} ui
  */

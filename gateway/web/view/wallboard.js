@@ -13,8 +13,8 @@ const COUNTED = [
 ];
 
 /**
- * @param {import('../wallboard.js').Wallboard} wallboard
- * @param {import('../people.js').People} people
+ * @param {import('../state/wallboard.js').Wallboard} wallboard
+ * @param {import('../state/people.js').People} people
  */
 export function wallboardView(wallboard, people) {
   const queues = element('ul', { class: 'wall-queues' });

@@ -362,7 +362,7 @@ def test_codes_are_unique() -> None:
     assert len(codes) == len(set(codes))
 
 
-@pytest.mark.parametrize("path", ["/", "/client.js", "/protocol.js"])
+@pytest.mark.parametrize("path", ["/", "/client.js", "/protocol.js", "/sdk/client.js"])
 async def test_the_page_is_served(desk: Desk, path: str) -> None:
     """Its files come from the same port, asked for anew each time."""
     answer = await desk.http().get(path)

@@ -4,14 +4,14 @@ export class Thread {
   #gateway;
   #changed;
   /**
-   * @type {{conversation_id: number, seq: number, root: import('./protocol.js').Message | null,
-   *   messages: Map<number, import('./protocol.js').Message>, hasBefore: boolean, error: string} | null}
+   * @type {{conversation_id: number, seq: number, root: import('../sdk/protocol.js').Message | null,
+   *   messages: Map<number, import('../sdk/protocol.js').Message>, hasBefore: boolean, error: string} | null}
    */
   open = null;
   #touched = false; // something happened while a page was on its way
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {() => void} changed
    */
   constructor(gateway, changed) {
@@ -34,7 +34,7 @@ export class Thread {
     return this.#load({ before: Math.min(...this.open.messages.keys()) });
   }
 
-  /** @returns {import('./protocol.js').Message[]} the answers, in their order */
+  /** @returns {import('../sdk/protocol.js').Message[]} the answers, in their order */
   answers() {
     return [...(this.open?.messages.values() ?? [])].sort((a, b) => a.seq - b.seq);
   }

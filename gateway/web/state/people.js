@@ -20,7 +20,7 @@ export class People {
   names = 0;
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {() => void} changed
    */
   constructor(gateway, changed) {
@@ -41,7 +41,7 @@ export class People {
     this.watch([]);
   }
 
-  /** @param {import('./protocol.js').Employee} employee */
+  /** @param {import('../sdk/protocol.js').Employee} employee */
   learn(employee) {
     if (this.#byId.get(employee.id)?.name !== employee.name) this.names += 1;
     this.#byId.set(employee.id, employee);
@@ -67,7 +67,7 @@ export class People {
     return this.#byId.get(id)?.name ?? `Employee ${id}`;
   }
 
-  /** @returns {import('./protocol.js').Presence | undefined} */
+  /** @returns {import('../sdk/protocol.js').Presence | undefined} */
   presence(id) {
     return this.#presences.get(id);
   }
@@ -76,7 +76,7 @@ export class People {
     return this.#presences.get(id)?.status ?? 'offline';
   }
 
-  /** @param {import('./protocol.js').Presence[]} presences */
+  /** @param {import('../sdk/protocol.js').Presence[]} presences */
   take(presences) {
     for (const presence of presences) {
       const known = this.#presences.get(presence.employee_id);

@@ -8,8 +8,8 @@ const SEARCH_AFTER_MS = 250;
 const MAX_PEOPLE = 5;
 
 /**
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {{select: (id: number, seq?: number) => void}} actions
  * @param {{attempt: (work: () => Promise<any>) => Promise<any>}} notices
  */

@@ -6,8 +6,8 @@ import { attribute, element, part } from './elements.js';
 const MAX_TEXT = 8_000;
 
 /**
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {{conversation: () => any, notices: any, done: () => void}} actions
  */
 export function editor(store, deeds, { conversation, notices, done }) {

@@ -10,7 +10,7 @@ export class Reading {
   #timer = 0;
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {import('./store.js').Store} store
    */
   constructor(gateway, store) {
@@ -66,13 +66,13 @@ export class Reading {
     while ((await this.#gateway.request('receipt.read_all')).more);
   }
 
-  /** @returns {Promise<import('./protocol.js').Readers>} */
+  /** @returns {Promise<import('../sdk/protocol.js').Readers>} */
   readersOf(message) {
     const { conversation_id, seq } = message;
     return this.#gateway.request('receipt.readers', { conversation_id, seq });
   }
 
-  /** @returns {import('./protocol.js').Employee[]} who has read up to it, besides its writer */
+  /** @returns {import('../sdk/protocol.js').Employee[]} who has read up to it, besides its writer */
   readers(conversation, message) {
     return conversation.participants
       .filter((one) => one.employee.id !== message.sender_id && one.last_read_seq >= message.seq)

@@ -1,6 +1,6 @@
 // What is open, as the address says it: #/conversations/7, and #/conversations/7/messages/123.
 
-import { fragment } from './session.js';
+import { fragment } from './credentials.js';
 
 const PLACE = /^#\/conversations\/([1-9]\d{0,15})(?:\/messages\/([1-9]\d{0,15}))?$/;
 

@@ -4,30 +4,30 @@
 // added up, and whole states (unread, presence, mine) are replaced only by higher versions.
 
 import { Drafts } from './drafts.js';
-import { Links } from './links.js';
-import { fromEvent, furthest, merged } from './merge.js';
+import { Links } from './file_links.js';
+import { fromEvent, furthest, merged } from './conversation_state.js';
 import { Outbox } from './outbox.js';
 import { People } from './people.js';
 import { Quotes } from './quotes.js';
-import { Reading } from './reading.js';
+import { Reading } from './receipts.js';
 import { Scheduled } from './scheduled.js';
 import { Thread } from './thread.js';
 import { Timeline } from './timeline.js';
-import { Tray } from './tray.js';
-import { Words } from './words.js';
+import { Tray } from './pending_files.js';
+import { Words } from './message_text.js';
 
 const COUNT_LIMIT = 100;
 const REFRESH_AFTER_MS = 100;
 
 /**
- * @typedef {import('./protocol.js').Conversation & {
- *   messages: Map<number, import('./protocol.js').Message>, rule: 'all' | 'joined',
+ * @typedef {import('../sdk/protocol.js').Conversation & {
+ *   messages: Map<number, import('../sdk/protocol.js').Message>, rule: 'all' | 'joined',
  *   history: 'none' | 'loading' | 'loaded', hasBefore: boolean, hasAfter: boolean,
  *   seen: number, reached: number}} Known
  */
 
 export class Store {
-  /** @type {import('./protocol.js').Employee | null} */
+  /** @type {import('../sdk/protocol.js').Employee | null} */
   me = null;
   /** @type {Set<string>} */
   permissions = new Set();
@@ -43,7 +43,7 @@ export class Store {
   #scheduled = false;
   #refreshing = 0;
 
-  /** @param {import('./client.js').Gateway} gateway */
+  /** @param {import('../sdk/client.js').Gateway} gateway */
   constructor(gateway) {
     this.#gateway = gateway;
     const changed = () => this.changed();

@@ -1,6 +1,6 @@
 // What a message says, in words: names for mentions, links, and what system messages tell of.
 
-import { isShown } from './file_kinds.js';
+import { isInlineImage } from './file_kinds.js';
 
 const TOKEN = /<@(all|[1-9]\d{0,18})>/g;
 const PIECE = /<@(all|[1-9]\d{0,18})>|(https?:\/\/[^\s<>"]+[^\s<>".,:;!?)\]}'»”])/g;
@@ -81,7 +81,7 @@ export class Words {
   /** What a message without words brings. */
   #files(attachments) {
     if (attachments.length > 1) return `${attachments.length} files`;
-    return attachments.map((one) => `${isShown(one) ? 'Picture' : 'File'}: ${one.name}`).join('');
+    return attachments.map((one) => `${isInlineImage(one) ? 'Picture' : 'File'}: ${one.name}`).join('');
   }
 
   #happened({ event, by, employee_ids = [], title, role }) {

@@ -10,7 +10,7 @@ const DEEDS = ['pointermove', 'pointerdown', 'keydown', 'wheel', 'touchstart'];
  * @param {{hiddenMs?: number, idleMs?: number}} [after]
  * @returns {() => void} stops watching
  */
-export function watchAttention(away, { hiddenMs = HIDDEN_MS, idleMs = IDLE_MS } = {}) {
+export function watchIdle(away, { hiddenMs = HIDDEN_MS, idleMs = IDLE_MS } = {}) {
   let timer = 0;
   let lastDeed = Date.now();
   let isAway = false;

@@ -1,6 +1,6 @@
 // Messages on their way: shown at once, sent in order, kept across reloads until they are stored.
 
-import { GatewayError, newKey } from './client.js';
+import { GatewayError, newKey } from '../sdk/client.js';
 
 const STORAGE = 'gateway.outbox';
 const MAX_TRIES = 5;
@@ -16,7 +16,7 @@ const SAID = { // of files, what a person can do
  * @property {number} conversation_id
  * @property {string} text
  * @property {number | null} reply_to_seq
- * @property {import('./protocol.js').Attachment[]} attachments uploaded already
+ * @property {import('../sdk/protocol.js').Attachment[]} attachments uploaded already
  * @property {string} created_at
  * @property {'sending' | 'failed'} state
  * @property {string} error
@@ -31,9 +31,9 @@ export class Outbox {
   #lines = new Map(); // conversation → the promise of its last message: one after the other
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {number} employeeId
-   * @param {{changed: () => void, stored: (message: import('./protocol.js').Message) => void}} hooks
+   * @param {{changed: () => void, stored: (message: import('../sdk/protocol.js').Message) => void}} hooks
    */
   constructor(gateway, employeeId, { changed, stored }) {
     this.#gateway = gateway;
@@ -51,7 +51,7 @@ export class Outbox {
     return [...this.#pending.values()].filter((one) => one.conversation_id === conversationId);
   }
 
-  /** @param {import('./protocol.js').Attachment[]} attachments */
+  /** @param {import('../sdk/protocol.js').Attachment[]} attachments */
   send(conversationId, text, replyTo = null, attachments = []) {
     const pending = {
       client_key: newKey(),

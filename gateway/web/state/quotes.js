@@ -8,7 +8,7 @@ export class Quotes {
   #read = new Map(); // `conversation:seq` → message, or null while it is unknown
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {import('./store.js').Store} store
    */
   constructor(gateway, store) {

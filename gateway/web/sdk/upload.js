@@ -3,7 +3,7 @@
 // client.js ─▶ upload ─▶ attachment.create, then the PUT that its reply describes. XMLHttpRequest,
 // because fetch does not say how far an upload has come.
 
-import { described } from './file_kinds.js';
+import { describeFile } from './file_description.js';
 import { GatewayError } from './requests.js';
 
 const TRIES = 4;
@@ -25,12 +25,12 @@ const EXISTS = 412; // nothing is overwritten
  * @returns {Promise<import('./protocol.js').Attachment>} to be named in message.send
  */
 export async function upload(gateway, base, conversationId, file, { onProgress = () => {}, signal } = {}) {
-  const said = described(file);
+  const said = describeFile(file);
   const fields = { conversation_id: conversationId, ...said };
-  const made = await patiently(() => gateway.request('attachment.create', fields), signal);
+  const made = await withRetries(() => gateway.request('attachment.create', fields), signal);
   const url = new URL(made.upload.url, base);
   let tries = 0;
-  await patiently(async () => {
+  await withRetries(async () => {
     tries += 1;
     try {
       await send(url, made.upload, file, onProgress, signal);
@@ -44,7 +44,7 @@ export async function upload(gateway, base, conversationId, file, { onProgress =
 }
 
 /** Do it again after what passes: a broken connection, a busy gateway. */
-async function patiently(work, signal) {
+async function withRetries(work, signal) {
   for (let tries = 1; ; tries += 1) {
     signal?.throwIfAborted();
     try {

@@ -8,7 +8,7 @@ const NOTHING_MINE = {
 /**
  * Take a conversation as the server describes it; what is loaded of it, and what is newer, stays.
  * @param {import('./store.js').Known | undefined} known
- * @param {import('./protocol.js').Conversation} conversation
+ * @param {import('../sdk/protocol.js').Conversation} conversation
  * @param {boolean} fresh true: as of now, false: it may be older than events that have come
  * @returns {import('./store.js').Known}
  */

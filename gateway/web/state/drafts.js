@@ -9,7 +9,7 @@ export class Drafts {
   #written = new Map(); // conversation → what is not saved yet: {text, reply_to_seq, timer}
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {() => void} changed
    */
   constructor(gateway, changed) {

@@ -4,8 +4,8 @@ import { attribute, element, text } from './elements.js';
 import { peoplePicker } from './people_picker.js';
 
 /**
- * @param {import('../store.js').Store} store
- * @param {import('../deeds.js').Deeds} deeds
+ * @param {import('../state/store.js').Store} store
+ * @param {import('../state/actions.js').Deeds} deeds
  * @param {(conversationId: number) => void} started
  */
 export function startDialog(store, deeds, started) {

@@ -1,6 +1,6 @@
 // Messages to be sent later: mine alone, until their time comes.
 
-import { newKey } from './client.js';
+import { newKey } from '../sdk/client.js';
 
 export class Scheduled {
   #gateway;
@@ -8,7 +8,7 @@ export class Scheduled {
   #byId = new Map();
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {() => void} changed
    */
   constructor(gateway, changed) {
@@ -18,7 +18,7 @@ export class Scheduled {
     gateway.on('message.schedule_changed', ({ scheduled, gone }) => this.#take(scheduled, gone));
   }
 
-  /** @returns {import('./protocol.js').ScheduledMessage[]} the next one first */
+  /** @returns {import('../sdk/protocol.js').ScheduledMessage[]} the next one first */
   of(conversationId) {
     const here = [...this.#byId.values()].filter((one) => one.conversation_id === conversationId);
     return here.sort((a, b) => Date.parse(a.send_at) - Date.parse(b.send_at));

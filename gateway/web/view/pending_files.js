@@ -1,11 +1,11 @@
 // Files that wait to be sent: the paper clip, choosing, dropping and pasting, and how far each has come.
 
-import { sized } from '../file_kinds.js';
+import { formatSize } from '../state/file_kinds.js';
 import { attribute, element, keyed, part, text } from './elements.js';
 import { icon } from './icons.js';
 
 /**
- * @param {import('../store.js').Store} store
+ * @param {import('../state/store.js').Store} store
  * @param {{place: () => string, conversation: () => any, focus: () => void, prefix?: string}} actions
  */
 export function fileTray(store, { place, conversation, focus, prefix = '' }) {
@@ -57,7 +57,7 @@ export function fileTray(store, { place, conversation, focus, prefix = '' }) {
     const { limits } = tray;
     clip.hidden = !limits;
     if (limits) {
-      attribute(clip, 'title', `Attach files: at most ${limits.per_message}, of ${sized(limits.max_bytes)} each`);
+      attribute(clip, 'title', `Attach files: at most ${limits.per_message}, of ${formatSize(limits.max_bytes)} each`);
     }
     const waiting = conversation() ? tray.of(place()) : [];
     if (waiting.every(({ state }) => state === 'ready') && problem.textContent.startsWith('Not sent yet')) text(problem, '');
@@ -81,7 +81,7 @@ export function fileTray(store, { place, conversation, focus, prefix = '' }) {
   }
 
   function update(node, { state, size, sent, error }) {
-    const said = { waiting: 'Waiting', uploading: `${sized(sent)} of ${sized(size)}`, ready: sized(size), failed: error };
+    const said = { waiting: 'Waiting', uploading: `${formatSize(sent)} of ${formatSize(size)}`, ready: formatSize(size), failed: error };
     text(part(node, 'state'), said[state]);
     attribute(node, 'data-state', state);
     part(node, 'retry').hidden = state !== 'failed';

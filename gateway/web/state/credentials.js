@@ -1,6 +1,6 @@
 // Who is signed in, in this window: the token, where new ones come from, and the device's id.
 
-import { newKey } from './client.js';
+import { newKey } from '../sdk/client.js';
 
 const TOKEN = 'gateway.token';
 const EMPLOYEE = 'gateway.employee'; // set when the demo's sign-in gave the token

@@ -5,7 +5,7 @@ export class Deeds {
   #store;
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {import('./store.js').Store} store
    */
   constructor(gateway, store) {
@@ -93,12 +93,12 @@ export class Deeds {
 
   // --- looking for things ----------------------------------------------------------------------
 
-  /** @returns {Promise<import('./protocol.js').MessagesFound>} */
+  /** @returns {Promise<import('../sdk/protocol.js').MessagesFound>} */
   searchMessages(text, cursor = null) {
     return this.#gateway.request('message.search', { text, ...(cursor && { cursor }) });
   }
 
-  /** @returns {Promise<import('./protocol.js').Employee[]>} */
+  /** @returns {Promise<import('../sdk/protocol.js').Employee[]>} */
   async searchPeople(text, limit = 50) {
     const found = await this.#gateway.request('employee.search', { text, limit });
     this.#store.people.take(found.presences);

@@ -16,7 +16,7 @@ export class Calls {
   next = null;
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {import('./people.js').People} people
    * @param {() => void} changed
    */
@@ -30,7 +30,7 @@ export class Calls {
     }
   }
 
-  /** @returns {import('./protocol.js').Call[]} */
+  /** @returns {import('../sdk/protocol.js').Call[]} */
   cards() {
     return [...this.#cards].map((id) => this.#byId.get(id));
   }

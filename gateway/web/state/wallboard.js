@@ -14,7 +14,7 @@ export class Wallboard {
   allowed = false;
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {import('./people.js').People} people
    * @param {() => void} changed
    */
@@ -28,7 +28,7 @@ export class Wallboard {
     gateway.on('queue.unwatched', () => this.#ended());
   }
 
-  /** @returns {import('./protocol.js').QueueLive[]} */
+  /** @returns {import('../sdk/protocol.js').QueueLive[]} */
   queues() {
     return [...this.#queues.values()].sort((a, b) => a.queue.localeCompare(b.queue));
   }

@@ -3,7 +3,8 @@
 // view/tray.js ─▶ Tray ─▶ client.upload. They are uploaded at once, so that sending waits for nothing;
 // what is taken away stops at once, and the gateway removes by itself what no message has.
 
-import { described, isShown, problemOf } from './file_kinds.js';
+import { describeFile } from '../sdk/client.js';
+import { isInlineImage, uploadProblem } from './file_kinds.js';
 
 const AT_ONCE = 3;
 
@@ -20,7 +21,7 @@ const AT_ONCE = 3;
  * @property {string} error
  * @property {string | null} preview a picture of this window's own
  * @property {AbortController} stop
- * @property {import('./protocol.js').Attachment | null} attachment
+ * @property {import('../sdk/protocol.js').Attachment | null} attachment
  */
 
 export class Tray {
@@ -28,11 +29,11 @@ export class Tray {
   #changed;
   #places = new Map(); // place → Chosen[], in the order of choosing
   #lastId = 0;
-  /** @type {import('./protocol.js').FileLimits | null} null: no files here */
+  /** @type {import('../sdk/protocol.js').FileLimits | null} null: no files here */
   limits = null;
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {() => void} changed
    */
   constructor(gateway, changed) {
@@ -56,7 +57,7 @@ export class Tray {
     const problems = [];
     const chosen = [...this.of(place)];
     for (const file of files) {
-      const problem = problemOf(file, this.limits);
+      const problem = uploadProblem(file, this.limits);
       if (problem) problems.push(problem);
       else if (chosen.length < this.limits.per_message) chosen.push(this.#choose(file, conversationId));
       else problems.push(`“${file.name}” is one too many: at most ${this.limits.per_message} in a message.`);
@@ -103,11 +104,11 @@ export class Tray {
   }
 
   #choose(file, conversationId) {
-    const said = described(file);
+    const said = describeFile(file);
     this.#lastId += 1;
     return {
       id: this.#lastId, file, conversationId, ...said, state: 'waiting', sent: 0, error: '',
-      preview: isShown(said) ? URL.createObjectURL(file) : null, stop: new AbortController(), attachment: null,
+      preview: isInlineImage(said) ? URL.createObjectURL(file) : null, stop: new AbortController(), attachment: null,
     };
   }
 

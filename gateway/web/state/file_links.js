@@ -7,12 +7,12 @@ export class Links {
   #gateway;
   #byId = new Map(); // attachment → {link: Promise<AttachmentLink>, until}
 
-  /** @param {import('./client.js').Gateway} gateway */
+  /** @param {import('../sdk/client.js').Gateway} gateway */
   constructor(gateway) {
     this.#gateway = gateway;
   }
 
-  /** @returns {Promise<import('./protocol.js').AttachmentLink>} */
+  /** @returns {Promise<import('../sdk/protocol.js').AttachmentLink>} */
   of(attachmentId) {
     const known = this.#byId.get(attachmentId);
     if (known && known.until > Date.now()) return known.link;

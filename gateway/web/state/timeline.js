@@ -10,7 +10,7 @@ export class Timeline {
   #store;
 
   /**
-   * @param {import('./client.js').Gateway} gateway
+   * @param {import('../sdk/client.js').Gateway} gateway
    * @param {import('./store.js').Store} store
    */
   constructor(gateway, store) {
@@ -23,7 +23,7 @@ export class Timeline {
     gateway.on('reload', ({ conversation_id }) => this.#reload(conversation_id));
   }
 
-  /** @returns {import('./protocol.js').Message[]} */
+  /** @returns {import('../sdk/protocol.js').Message[]} */
   messages(conversation) {
     return [...conversation.messages.values()].sort((a, b) => a.seq - b.seq);
   }

@@ -1,0 +1,345 @@
+// The gateway's JavaScript client: one WebSocket that comes back by itself and misses nothing.
+//
+//   const gateway = connect('wss://crm.example/v1/ws', { token: () => fetchToken() });
+//   gateway.on('message.created', ({ message }) => show(message));
+//   await gateway.request('message.send', { conversation_id: 17, client_key: newKey(), text: 'hi' });
+//
+// Events of a conversation arrive in order, each once, also across reconnects. `reload` says that
+// a conversation has changed more than was replayed: fetch it anew. `welcome` is hello's reply,
+// `state` tells how the connection is. docs/protocol.md describes the wire.
+
+import { Backoff } from './backoff.js';
+import { describeFile } from './file_description.js';
+import { Ordered } from './gaps.js';
+import { Listeners } from './listeners.js';
+import { SUBPROTOCOL, verdict } from './protocol.js';
+import { GatewayError, Requests, closeCodeOf, closedForGood } from './requests.js';
+import { upload } from './upload.js';
+import { Watchdog, onChange } from './watchdog.js';
+
+export { GatewayError, describeFile };
+
+const HELLO_MS = 10_000;
+const PROBE_MS = 5_000;
+const CLOSE_MS = 3_000;
+const SILENCE_SLACK_MS = 10_000;
+
+/**
+ * @typedef {object} Options
+ * @property {(why: {refresh: boolean}) => string | Promise<string>} token refresh: a new one
+ * @property {{id: string, kind: string}} [device] stays the same across reconnects
+ * @property {Record<string, number>} [resume] conversation → last change taken in before
+ */
+
+/**
+ * @typedef {object} State
+ * @property {'connecting' | 'live' | 'waiting' | 'stopped'} name
+ * @property {number} [retryAt] when the next attempt comes, while waiting
+ * @property {number} [code] why the last connection ended
+ * @property {string} [reason]
+ */
+
+/**
+ * Connect, and stay connected until `close()` or until the server says not to come back.
+ * @param {string | URL} url
+ * @param {Options} options
+ */
+export function connect(url, options) {
+  return new Gateway(url, options);
+}
+
+/** A random key for `client_key`; works without a secure context too. */
+export function newKey() {
+  if (globalThis.crypto?.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40; // version 4
+  bytes[8] = (bytes[8] & 0x3f) | 0x80; // RFC 9562's variant
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+export class Gateway {
+  #url;
+  #options;
+  #device;
+  #socket = null;
+  #listeners = new Listeners();
+  #requests = new Requests();
+  #ordered;
+  #backoff = new Backoff();
+  #timer = 0; // the next attempt
+  #watchdog = new Watchdog();
+  #unhook;
+  #liveSince = 0;
+  #helloId = 0;
+  #token = '';
+  #needFresh = false;
+  #bye = null;
+  #refusal = null;
+  #away = false;
+
+  /** @type {State} */
+  state = { name: 'connecting' };
+  /** @type {import('./protocol.js').Welcome | null} */
+  welcome = null;
+
+  constructor(url, options) {
+    this.#url = url;
+    this.#options = options;
+    this.#device = options.device ?? { id: newKey(), kind: 'web' };
+    this.#ordered = new Ordered(
+      options.resume,
+      (/** @type {any} */ event) => this.#listeners.emit(event.type, event),
+      (type, fields) => this.request(type, fields),
+    );
+    this.#unhook = onChange((offline) => this.#hint(offline));
+    queueMicrotask(() => this.#open()); // after the caller has put its listeners
+  }
+
+  /**
+   * Hear of events by type: those of the protocol, `welcome`, `reload`, `state`, `refused`.
+   * @param {string} type
+   * @param {(event: any) => void} listener
+   * @returns {() => void} stops hearing
+   */
+  on(type, listener) {
+    return this.#listeners.add(type, listener);
+  }
+
+  /**
+   * Send a command. Without a connection it waits for one; one whose outcome is unknown when the
+   * connection breaks is sent again if that is harmless, else rejected with `connection.lost`.
+   * @param {string} type
+   * @param {object} [fields]
+   * @param {{timeoutMs?: number}} [options]
+   * @returns {Promise<any>} what the reply carries under `ok`
+   * @throws {GatewayError} code, message, path, retryAfter
+   */
+  async request(type, fields = {}, { timeoutMs } = {}) {
+    if (this.state.name === 'stopped') throw closedForGood();
+    const ok = await this.#requests.add(type, fields, timeoutMs);
+    if (type === 'conversation.list') this.#ordered.adopt(ok.conversations);
+    if (ok?.conversation) this.#ordered.adopt([ok.conversation]);
+    return ok;
+  }
+
+  /** Say whether nobody is looking at this device; hello repeats it on each new connection. */
+  away(away) {
+    if (away === this.#away) return;
+    this.#away = away;
+    this.request('presence.away', { away }).catch(() => {}); // the next hello says it
+  }
+
+  /**
+   * Bring a file, to be named in `attachments` of message.send in this conversation.
+   * @param {number} conversationId
+   * @param {File} file
+   * @param {import('./upload.js').Uploading} [options] onProgress, signal
+   * @returns {Promise<import('./protocol.js').Attachment>}
+   */
+  upload(conversationId, file, options = {}) {
+    return upload(this, this.#origin(), conversationId, file, options);
+  }
+
+  /**
+   * Where a file of a message can be read for some minutes; the URL needs no token.
+   * @param {number} attachmentId
+   * @returns {Promise<import('./protocol.js').AttachmentLink>}
+   */
+  async link(attachmentId) {
+    const link = await this.request('attachment.get', { attachment_id: attachmentId });
+    return { ...link, url: new URL(link.url, this.#origin()).href };
+  }
+
+  /** Come back at once, also after the server said not to. */
+  reconnect() {
+    this.#backoff.reset();
+    if (this.state.name === 'waiting' || this.state.name === 'stopped') this.#open();
+  }
+
+  /** Leave for good. */
+  close() {
+    this.#drop();
+    this.#stop(1000, 'closed by this client');
+    this.#unhook();
+  }
+
+  /** The gateway's address for HTTP. */
+  #origin() {
+    return new URL(this.#url).origin.replace(/^ws/, 'http');
+  }
+
+  async #open() {
+    clearTimeout(this.#timer);
+    this.#bye = null;
+    this.#refusal = null;
+    this.#become({ name: 'connecting' });
+    const state = this.state;
+    const token = await this.#fetchToken();
+    if (this.state !== state || token === null) return; // closed, or called again, meanwhile
+    const socket = new WebSocket(this.#url, [SUBPROTOCOL]);
+    this.#socket = socket;
+    socket.onopen = () => this.#hello(socket);
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code, reason }) => this.#closed(code, reason);
+    this.#watch(HELLO_MS);
+  }
+
+  /** A token to say hello with; null when there is none, and what follows is arranged. */
+  async #fetchToken() {
+    const refused = this.#token;
+    const refresh = this.#needFresh;
+    const state = this.state;
+    try {
+      const token = await this.#options.token({ refresh });
+      if (this.state !== state) return null;
+      if (refresh && token === refused) {
+        this.#stop(4201, 'There is no newer token.');
+        return null;
+      }
+      this.#needFresh = false;
+      this.#token = token;
+      return token;
+    } catch (error) {
+      if (this.state !== state) return null;
+      if (error?.code === 'token.none') this.#stop(4001, error.message);
+      else this.#wait('back_off', null, { reason: `No token: ${error?.message ?? error}` });
+      return null;
+    }
+  }
+
+  #hello(socket) {
+    if (socket !== this.#socket) return;
+    this.#helloId = this.#requests.nextId();
+    const resume = this.#ordered.resume();
+    const who = { token: this.#token, device: this.#device, away: this.#away };
+    socket.send(JSON.stringify({ type: 'hello', id: this.#helloId, ...who, resume }));
+  }
+
+  /** Many say hello at once: the server keeps this connection until it is our turn. */
+  #helloLater(delay) {
+    const socket = this.#socket;
+    this.#timer = setTimeout(() => this.#hello(socket), delay);
+    this.#watch(delay + HELLO_MS);
+  }
+
+  #welcomed(welcome) {
+    this.welcome = welcome;
+    this.#liveSince = Date.now();
+    this.#watch(welcome.ping_s * 1500 + SILENCE_SLACK_MS);
+    this.#listeners.emit('welcome', welcome);
+    this.#ordered.welcome(welcome);
+    this.#become({ name: 'live' });
+    this.#requests.connected((frame) => this.#send(frame));
+  }
+
+  #receive(data) {
+    this.#watchdog.heard();
+    const said = JSON.parse(data);
+    for (const frame of Array.isArray(said) ? said : [said]) this.#take(frame);
+  }
+
+  #take(frame) {
+    if (frame.id === this.#helloId && frame.ok) this.#welcomed(frame.ok);
+    else if (frame.id === this.#helloId && frame.error) this.#refused(frame.error);
+    else if (typeof frame.id === 'number') this.#requests.settle(frame);
+    else if (frame.error) this.#listeners.emit('refused', frame.error);
+    else if (frame.type === 'ping') this.#send({ type: 'pong' });
+    else if (frame.type === 'bye') this.#bye = frame;
+    else if (frame.type === 'token.expiring') this.#renew();
+    else if (typeof frame.change === 'number' && frame.conversation_id) this.#ordered.take(frame);
+    else if (typeof frame.type === 'string') this.#listeners.emit(frame.type, frame);
+  }
+
+  #send(frame) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+  }
+
+  /** Swap the token without a reconnect; if it fails, the expiry closes and the next one is fresh. */
+  async #renew() {
+    try {
+      const token = await this.#options.token({ refresh: true });
+      if (token === this.#token) return;
+      await this.request('token.refresh', { token });
+      this.#token = token;
+    } catch (error) {
+      this.#listeners.emit('refused', { code: error.code ?? 'token.none', message: error.message });
+    }
+  }
+
+  // --- closing and coming back -----------------------------------------------------------------
+
+  /** Hello was refused: for good reasons the server closes; for a passing one we come back. */
+  #refused(error) {
+    this.#listeners.emit('refused', error);
+    if (error.code === 'overloaded') return this.#helloLater(error.retry_after * 1000);
+    this.#refusal = error;
+    if (closeCodeOf(error)) this.#watch(CLOSE_MS);
+    else this.#closed(1006, error.message);
+  }
+
+  #closed(code, reason = '') {
+    this.#drop();
+    const said = this.#bye?.code ?? closeCodeOf(this.#refusal);
+    const why = code < 4000 && said ? said : code; // the close frame may be lost, a bye was read
+    const what = this.#bye?.resume === false ? 'stop' : verdict(why);
+    const text = this.#bye?.reason || reason || this.#refusal?.message || '';
+    if (what === 'stop') return this.#stop(why, text);
+    this.#needFresh ||= what === 'refresh';
+    const after = this.#refusal?.retry_after;
+    const retryIn = this.#bye?.retry_in ?? (after ? [after * 1000, after * 2000] : null);
+    this.#wait(what, retryIn, { code: why, reason: text });
+  }
+
+  /** Forget the socket without waiting for its close handshake, which a dead network never ends. */
+  #drop() {
+    this.#watchdog.stop();
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      if (socket.readyState <= WebSocket.OPEN) socket.close(1000);
+    }
+    if (this.#liveSince) this.#backoff.lived(Date.now() - this.#liveSince);
+    this.#liveSince = 0;
+    this.#requests.disconnected();
+  }
+
+  #wait(what, retryIn, said) {
+    const delay = this.#backoff.next(what, retryIn);
+    this.#become({ name: 'waiting', retryAt: Date.now() + delay, ...said });
+    this.#timer = setTimeout(() => this.#open(), delay);
+  }
+
+  #stop(code, reason) {
+    clearTimeout(this.#timer);
+    this.#requests.stop();
+    this.#become({ name: 'stopped', code, reason });
+  }
+
+  // --- signs of life ---------------------------------------------------------------------------
+
+  #watch(limitMs) {
+    this.#watchdog.watch(limitMs, () => this.#closed(1006, 'nothing was heard'));
+  }
+
+  /** The network or the window changed: look now instead of when the timers say. */
+  #hint(offline) {
+    if (this.state.name === 'live') this.#probe();
+    if (this.state.name !== 'waiting' || offline) return;
+    clearTimeout(this.#timer);
+    this.#backoff.reset();
+    this.#wait('now', null, { reason: this.state.reason });
+  }
+
+  /** Ask, and treat the connection as dead when nothing at all is heard. */
+  #probe() {
+    this.#send({ type: 'ping' });
+    this.#watchdog.expect(PROBE_MS, () => this.#closed(1006, 'nothing was heard'));
+  }
+
+  #become(state) {
+    this.state = state;
+    this.#listeners.emit('state', state);
+  }
+}
