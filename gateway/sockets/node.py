@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from gateway import commands, topics
 from gateway.auth import Tokens
 from gateway.bus import Announcement, Bus, announce
+from gateway.chat import sender_state
 from gateway.chat.queries import changes, compare
 from gateway.chat.queries import receipts as receipt_queries
 from gateway.context import Context, Services
@@ -171,10 +172,16 @@ class Node(Door):
     async def _changes_after(self, asked: Sequence[tuple[int, int]]) -> list[Announcement]:
         async with self.services.connection() as conn:
             found = await changes.after(conn, asked, PAGE)
+            unannounced = await sender_state.unannounced(conn, found, self._is_connected)
+        for announcement in unannounced:
+            self.hub.deliver(announcement)
         return [
             announce(topics.conversation(one.conversation_id), one.event, change=one.change)
             for one in found
         ]
+
+    def _is_connected(self, employee_id: int) -> bool:
+        return bool(self.hub.listeners(topics.user(employee_id)))
 
     async def _total(self, conversation_ids: str) -> int:
         async with self.services.connection() as conn:
