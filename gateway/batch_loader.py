@@ -25,16 +25,16 @@ class Spawn(Protocol):
     def __call__(self, work: Coroutine[Any, Any, Any], *, name: str) -> None: ...
 
 
-class Asked(NamedTuple, Generic[Q, A]):
+class PendingRequest(NamedTuple, Generic[Q, A]):
     """A question, and where its answer goes."""
 
-    question: Q
-    answer: asyncio.Future[A]
+    request: Q
+    result: asyncio.Future[A]
     since: float
     """When nothing stood between it and the next batch."""
 
 
-class Together(Generic[Q, A]):
+class BatchLoader(Generic[Q, A]):
     """Answers questions in batches: `load` takes a batch, and answers in its order.
 
     So many batches of at most `most` questions are out `at_once`. Of questions with the same `key`
@@ -48,47 +48,47 @@ class Together(Generic[Q, A]):
         *,
         spawn: Spawn,
         name: str,
-        most: int = 16,
-        at_once: int = 1,
+        max_batch: int = 16,
+        concurrency: int = 1,
         key: Callable[[Q], Hashable] | None = None,
-        patience_s: float | None = None,
+        timeout_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._load = load
+        self._load_batch = load
         self._spawn = spawn
         self._name = name
-        self._most = most
-        self._free = at_once
+        self._max_batch = max_batch
+        self._free_slots = concurrency
         self._key = key
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._clock = clock
-        self._out: set[asyncio.Future[A]] = set()
+        self._in_flight: set[asyncio.Future[A]] = set()
         """Answers that are being found: what they ask for may have been done already."""
-        self._waiting: deque[Asked[Q, A]] = deque()
-        self._behind: dict[Hashable, deque[Asked[Q, A]]] = {}
+        self._waiting: deque[PendingRequest[Q, A]] = deque()
+        self._behind: dict[Hashable, deque[PendingRequest[Q, A]]] = {}
         """Of each key that is waiting or out, the questions that come after it."""
 
-    async def ask(self, question: Q) -> A:
+    async def load(self, question: Q) -> A:
         """Return the answer, or raise what finding it raised."""
         loop = asyncio.get_running_loop()
-        asked = Asked[Q, A](question, loop.create_future(), self._clock())
+        asked = PendingRequest[Q, A](question, loop.create_future(), self._clock())
         key = self._key_of(asked)
         if (behind := self._behind.get(key)) is not None:
             behind.append(asked)
         else:
             self._behind[key] = deque()
             self._waiting.append(asked)
-            self._go_on()
-        if self._patience_s is None:
-            return await asked.answer
-        timer = loop.call_later(self._patience_s, self._give_up, asked.answer)
+            self._start_batches()
+        if self._timeout_s is None:
+            return await asked.result
+        timer = loop.call_later(self._timeout_s, self._time_out, asked.result)
         try:
-            return await asked.answer
+            return await asked.result
         finally:
             timer.cancel()
 
-    def _give_up(self, answer: asyncio.Future[A]) -> None:
-        if answer not in self._out and not answer.done():
+    def _time_out(self, answer: asyncio.Future[A]) -> None:
+        if answer not in self._in_flight and not answer.done():
             answer.set_exception(Overloaded("Others wait for the same."))
 
     @property
@@ -96,32 +96,32 @@ class Together(Generic[Q, A]):
         """How many questions wait for a batch."""
         return len(self._waiting)
 
-    def late_s(self) -> float:
+    def oldest_wait_s(self) -> float:
         """Return how long the first of them has waited, by `clock`."""
         return self._clock() - self._waiting[0].since if self._waiting else 0.0
 
-    def _go_on(self) -> None:
-        while self._waiting and self._free:
-            if batch := self._take():
-                self._free -= 1
-                self._spawn(self._read(batch), name=self._name)
+    def _start_batches(self) -> None:
+        while self._waiting and self._free_slots:
+            if batch := self._next_batch():
+                self._free_slots -= 1
+                self._spawn(self._run_batch(batch), name=self._name)
 
-    def _take(self) -> list[Asked[Q, A]]:
+    def _next_batch(self) -> list[PendingRequest[Q, A]]:
         """Take the next batch, without those whose asker has gone."""
-        batch: list[Asked[Q, A]] = []
-        while self._waiting and len(batch) < self._most:
+        batch: list[PendingRequest[Q, A]] = []
+        while self._waiting and len(batch) < self._max_batch:
             asked = self._waiting.popleft()
-            if asked.answer.done():
+            if asked.result.done():
                 self._release(asked)
             else:
                 batch.append(asked)
-                self._out.add(asked.answer)
+                self._in_flight.add(asked.result)
         return batch
 
-    def _key_of(self, asked: Asked[Q, A]) -> Hashable:
-        return id(asked) if self._key is None else self._key(asked.question)
+    def _key_of(self, asked: PendingRequest[Q, A]) -> Hashable:
+        return id(asked) if self._key is None else self._key(asked.request)
 
-    def _release(self, asked: Asked[Q, A]) -> None:
+    def _release(self, asked: PendingRequest[Q, A]) -> None:
         """Let the next one of the same key come."""
         key = self._key_of(asked)
         if behind := self._behind[key]:
@@ -129,30 +129,30 @@ class Together(Generic[Q, A]):
         else:
             del self._behind[key]
 
-    async def _read(self, batch: list[Asked[Q, A]]) -> None:
+    async def _run_batch(self, batch: list[PendingRequest[Q, A]]) -> None:
         try:
-            await self._settle(batch)
+            await self._resolve(batch)
         finally:
-            self._free += 1
+            self._free_slots += 1
             for asked in batch:
-                self._out.discard(asked.answer)
-                asked.answer.cancel()  # this task was cancelled: nobody will answer them
+                self._in_flight.discard(asked.result)
+                asked.result.cancel()  # this task was cancelled: nobody will answer them
                 self._release(asked)
-            self._go_on()
+            self._start_batches()
 
-    async def _settle(self, batch: list[Asked[Q, A]]) -> None:
+    async def _resolve(self, batch: list[PendingRequest[Q, A]]) -> None:
         """Answer each of a batch; what one of them trips over must not spoil the others."""
         try:
-            found = await self._load([asked.question for asked in batch])
+            found = await self._load_batch([asked.request for asked in batch])
         except Exception as error:  # noqa: BLE001 - it is raised by whoever asked
             if len(batch) > 1 and not isinstance(error, GatewayError):
                 for one in batch:
-                    await self._settle([one])
+                    await self._resolve([one])
                 return
             for asked in batch:
-                if not asked.answer.done():
-                    asked.answer.set_exception(error)
+                if not asked.result.done():
+                    asked.result.set_exception(error)
             return
         for asked, result in zip(batch, found, strict=True):
-            if not asked.answer.done():
-                asked.answer.set_result(result)
+            if not asked.result.done():
+                asked.result.set_result(result)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.batch_loader import Spawn, Together
+from gateway.batch_loader import BatchLoader, Spawn
 from gateway.chat import drafts, preferences
 from gateway.chat.queries import attachments as attachment_queries
 from gateway.chat.queries import messages as queries
@@ -40,24 +40,24 @@ class Sends:
     """Stores the messages of one node."""
 
     def __init__(self, spawn: Spawn, clock: Callable[[], float] = time.monotonic) -> None:
-        self._quick = Together(
+        self._quick = BatchLoader(
             _store,
             spawn=spawn,
             name="sends",
-            most=MOST,
-            at_once=AT_ONCE,
+            max_batch=MOST,
+            concurrency=AT_ONCE,
             key=_conversation,
-            patience_s=ACQUIRE_S,
+            timeout_s=ACQUIRE_S,
             clock=clock,
         )
-        self._patient = Together(
+        self._patient = BatchLoader(
             _store_waiting,
             spawn=spawn,
             name="sends.patient",
-            most=1,
-            at_once=PATIENT,
+            max_batch=1,
+            concurrency=PATIENT,
             key=_conversation,
-            patience_s=PATIENCE_S,
+            timeout_s=PATIENCE_S,
             clock=clock,
         )
 
@@ -68,7 +68,7 @@ class Sends:
 
     def late_s(self) -> float:
         """Return how long the first of those who wait for a statement has waited."""
-        return max(self._quick.late_s(), self._patient.late_s())
+        return max(self._quick.oldest_wait_s(), self._patient.oldest_wait_s())
 
     async def store(self, ask: Ask) -> Message | None:
         """Store a message and announce it; None and raises as queries.messages.insert.
@@ -76,8 +76,8 @@ class Sends:
         Who finds the conversation's row held by somebody, or is refused, is asked about alone: so
         those who write elsewhere never wait for it.
         """
-        message = await self._quick.ask(ask)
-        return message if message is not None else await self._patient.ask(ask)
+        message = await self._quick.load(ask)
+        return message if message is not None else await self._patient.load(ask)
 
 
 def _conversation(ask: Ask) -> int:

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import orjson
 
 from gateway.bus import Announcement
+from gateway.delivery.lanes import lane_of
+from gateway.delivery.shared_frame import SharedFrame
 from gateway.delivery.small_set import SmallSet
 from gateway.protocol.codec import encode
-from gateway.sockets.outgoing.lanes import lane_of
-from gateway.sockets.outgoing.shared_frame import SharedFrame
 
 
 class Listener(Protocol):
@@ -34,11 +34,11 @@ class Listener(Protocol):
         """Take a frame of this topic."""
 
 
-OF_A_MESSAGE = frozenset({"message.updated", "message.deleted", "message.reacted"})
+MESSAGE_CHANGES = frozenset({"message.updated", "message.deleted", "message.reacted"})
 """What can happen to a message that came before somebody joined."""
 
 
-class Room(SmallSet[Listener]):
+class TopicListeners(SmallSet[Listener]):
     """Who hears one topic. It owns the topic's name, so that its listeners need no copies."""
 
     __slots__ = ("hidden", "topic")
@@ -50,7 +50,7 @@ class Room(SmallSet[Listener]):
         """Up to which seq messages are not for a listener; hardly any room has such listeners."""
 
 
-Follow = Callable[[Announcement, Collection[Listener]], None]
+DeliveryHook = Callable[[Announcement, Collection[Listener]], None]
 """Something to do after an event of one type was delivered here."""
 
 
@@ -63,55 +63,55 @@ class Hub:
         opened: Callable[[str], None],
         closed: Callable[[str], None],
     ) -> None:
-        self._rooms: dict[str, Room] = {}
+        self._topics: dict[str, TopicListeners] = {}
         self._opened = opened
         self._closed = closed
-        self._follows: dict[str, list[Follow]] = defaultdict(list)
+        self._hooks: dict[str, list[DeliveryHook]] = defaultdict(list)
         self.deliveries = 0
-        self.moves = 0
+        self.membership_changes = 0
         """How often somebody has joined or left a topic."""
 
-    def after(self, event_type: str, follow: Follow) -> None:
+    def on_delivered(self, event_type: str, follow: DeliveryHook) -> None:
         """Call follow after each delivery of this type of event, even to nobody."""
-        self._follows[event_type].append(follow)
+        self._hooks[event_type].append(follow)
 
     def join(self, listener: Listener, topics: Iterable[str]) -> list[str]:
         """Add listener to topics; return those that this node did not hear before."""
         new: list[str] = []
         for topic in topics:
-            room = self._rooms.get(topic)
+            room = self._topics.get(topic)
             if room is None:
-                room = self._rooms[topic] = Room(topic)
+                room = self._topics[topic] = TopicListeners(topic)
                 new.append(topic)
                 self._opened(topic)
             room.add(listener)
             if listener.topics.add(room.topic):
-                self.moves += 1
+                self.membership_changes += 1
                 listener.counted(topic, 1)
         return new
 
-    def leave(self, listener: Listener) -> None:
+    def leave_all(self, listener: Listener) -> None:
         """Take listener out of every topic."""
-        self.part(listener, tuple(listener.topics))
+        self.leave(listener, tuple(listener.topics))
 
-    def part(self, listener: Listener, topics: Iterable[str]) -> None:
+    def leave(self, listener: Listener, topics: Iterable[str]) -> None:
         """Take listener out of these topics."""
         for topic in topics:
             if listener.topics.discard(topic):
-                self.moves += 1
+                self.membership_changes += 1
                 listener.counted(topic, -1)
-            room = self._rooms.get(topic)
+            room = self._topics.get(topic)
             if room is None:
                 continue
             if room.hidden is not None:
                 room.hidden.pop(listener, None)
             if room.discard(listener) and not room:
-                del self._rooms[topic]
+                del self._topics[topic]
                 self._closed(topic)
 
-    def hide(self, topic: str, seqs: Mapping[Listener, int]) -> None:
+    def hide_messages(self, topic: str, seqs: Mapping[Listener, int]) -> None:
         """Have these listeners hear nothing of messages up to a seq; 0 hides none."""
-        room = self._rooms.get(topic)
+        room = self._topics.get(topic)
         if room is None:
             return
         hidden = dict(room.hidden or ())
@@ -121,25 +121,25 @@ class Hub:
                 hidden[listener] = seq
         room.hidden = hidden or None
 
-    def hides(self, topic: str, listener: Listener, event: Any) -> bool:
+    def is_hidden(self, topic: str, listener: Listener, event: Any) -> bool:
         """Say whether an event of this topic is one that this listener must not hear."""
-        room = self._rooms.get(topic)
-        if room is None or room.hidden is None or event.type not in OF_A_MESSAGE:
+        room = self._topics.get(topic)
+        if room is None or room.hidden is None or event.type not in MESSAGE_CHANGES:
             return False
         return changed_message(encode(event)) <= room.hidden.get(listener, 0)
 
     def listeners(self, topic: str) -> Collection[Listener]:
         """Return who hears this topic now; do not keep it."""
-        room = self._rooms.get(topic)
+        room = self._topics.get(topic)
         return () if room is None else room.items
 
     def topics(self) -> Collection[str]:
         """Return every topic someone here hears; do not keep it."""
-        return self._rooms.keys()
+        return self._topics.keys()
 
-    def hidden(self, topic: str) -> bool:
+    def hides_messages(self, topic: str) -> bool:
         """Say whether someone who hears this topic must not hear of all messages."""
-        room = self._rooms.get(topic)
+        room = self._topics.get(topic)
         return room is not None and room.hidden is not None
 
     def deliver(self, announcement: Announcement, *, but: str | None = None) -> None:
@@ -149,7 +149,7 @@ class Hub:
             listeners = [listener for listener in listeners if but not in listener.topics]
         if listeners:
             self._fan_out(announcement, listeners)
-        for follow in self._follows.get(announcement.type, ()):
+        for follow in self._hooks.get(announcement.type, ()):
             follow(announcement, listeners)
 
     def _fan_out(self, announcement: Announcement, listeners: Collection[Listener]) -> None:
@@ -167,8 +167,8 @@ class Hub:
 
     def _hidden_from(self, announcement: Announcement) -> Collection[Listener]:
         """Return who must not hear this: they joined after the message that it is about."""
-        room = self._rooms.get(announcement.topic)
-        if room is None or room.hidden is None or announcement.type not in OF_A_MESSAGE:
+        room = self._topics.get(announcement.topic)
+        if room is None or room.hidden is None or announcement.type not in MESSAGE_CHANGES:
             return ()
         seq = changed_message(announcement.payload)
         return {listener for listener, hidden_to in room.hidden.items() if seq <= hidden_to}
@@ -177,7 +177,7 @@ class Hub:
 def changed_message(payload: bytes) -> int:
     """Return the seq of the message that an event tells a change of; 0 when it is another event."""
     event = orjson.loads(payload)
-    if event["type"] not in OF_A_MESSAGE:
+    if event["type"] not in MESSAGE_CHANGES:
         return 0
     seq: int = event["seq"] if "seq" in event else event["message"]["seq"]
     return seq

@@ -66,7 +66,7 @@ class Streams:
         self._changes_after = changes_after
         self._total = total
         self._moved = moved
-        self._printed: list[tuple[list[int], str]] | None = None
+        self._batch_texts: list[tuple[list[int], str]] | None = None
         self._streams: dict[int, Stream] = {}
         self._behind: set[int] = set()
         self._check_all = False
@@ -82,7 +82,7 @@ class Streams:
 
     def close(self, conversation_id: int) -> None:
         self._streams.pop(conversation_id, None)
-        self._printed = None
+        self._batch_texts = None
 
     def start_at(self, positions: dict[int, int]) -> None:
         """Set where new streams begin: positions read after their topics were subscribed."""
@@ -90,7 +90,7 @@ class Streams:
             stream = self._streams.get(conversation_id)
             if stream is not None and stream.position is None:
                 stream.position = change
-                self._printed = None
+                self._batch_texts = None
                 self._drain(conversation_id, stream)
 
     def behind(self, positions: dict[int, int]) -> set[str]:
@@ -186,13 +186,13 @@ class Streams:
 
         Comparing 10,000 quiet conversations every 2 s costs the worker 0.2 ms/s instead of 12.
         """
-        if self._printed is None:
+        if self._batch_texts is None:
             known = [one for one, stream in self._streams.items() if stream.position is not None]
             batches = [
                 known[start : start + SWEEP_BATCH] for start in range(0, len(known), SWEEP_BATCH)
             ]
-            self._printed = [(ids, bigints(ids)) for ids in batches]
-        return self._printed
+            self._batch_texts = [(ids, bigints(ids)) for ids in batches]
+        return self._batch_texts
 
     async def _fill(self) -> None:
         asked = [

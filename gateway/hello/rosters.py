@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gateway.chat.queries.conversations import Seat, seats_of
 from gateway.protocol.codec import Printed, as_printed
 
-MOST = 2_000
+MAX_ROSTERS = 2_000
 """Rosters that are kept, 4.5 KB each when there are twenty in it."""
 
 
@@ -26,27 +26,27 @@ class Roster(NamedTuple):
     """A list of Participant."""
 
 
-NOBODY = Roster((), as_printed("[]"))
+EMPTY_ROSTER = Roster((), as_printed("[]"))
 
 
-class Rosters:
+class RosterCache:
     """Prints rosters, and keeps each for `kept_s`, because the next one who arrives has it too."""
 
     def __init__(
         self,
         names: Callable[[AbstractSet[int]], Awaitable[Mapping[int, str]]],
         *,
-        kept_s: float,
+        ttl_s: float,
     ) -> None:
         self._names = names
-        self._kept_s = kept_s
+        self._ttl_s = ttl_s
         self._rosters: dict[str, Roster] = {}
-        self._armed = False
+        self._expiry_scheduled = False
 
     def __len__(self) -> int:
         return len(self._rosters)
 
-    async def of(self, lists: Iterable[str | None]) -> list[Roster]:
+    async def get_many(self, lists: Iterable[str | None]) -> list[Roster]:
         """Return the roster of each of these Line.people."""
         asked = list(lists)
         known = self._rosters
@@ -54,21 +54,21 @@ class Rosters:
         if unknown:
             known = {people: known[people] for people in asked if people in known}
             known.update(await self._print(unknown))
-        return [known[people] if people else NOBODY for people in asked]
+        return [known[people] if people else EMPTY_ROSTER for people in asked]
 
     async def _print(self, unknown: AbstractSet[str]) -> Mapping[str, Roster]:
         seated = {people: seats_of(people) for people in unknown}
         names = await self._names({seat.employee_id for seats in seated.values() for seat in seats})
         made = {people: _roster(seats, names) for people, seats in seated.items()}
-        if len(self._rosters) + len(made) <= MOST:
+        if len(self._rosters) + len(made) <= MAX_ROSTERS:
             self._rosters.update(made)
-        if not self._armed and self._rosters:
-            self._armed = True
-            asyncio.get_running_loop().call_later(self._kept_s, self._forget)
+        if not self._expiry_scheduled and self._rosters:
+            self._expiry_scheduled = True
+            asyncio.get_running_loop().call_later(self._ttl_s, self._expire)
         return made
 
-    def _forget(self) -> None:
-        self._armed = False
+    def _expire(self) -> None:
+        self._expiry_scheduled = False
         self._rosters = {}  # a new one: who is using the old one keeps it
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol, cast
 
 from gateway.chat.queries.messages import to_attachments, to_reactions
 from gateway.context import Context
-from gateway.hello.queries.overview import Line
+from gateway.hello.queries.overview import OverviewRow
 from gateway.hello.rosters import Roster
-from gateway.hello.views import Asked, View, unread_of
+from gateway.hello.views import ChatView, ViewRequest, unread_of
 from gateway.protocol import (
     AgentState,
     Call,
@@ -29,23 +29,23 @@ from gateway.protocol import (
 from gateway.protocol.codec import Printed
 
 
-class Seen(NamedTuple):
+class PresenceJson(NamedTuple):
     """How someone was when last looked at."""
 
     version: int
     printed: Printed
 
 
-class Found(NamedTuple):
+class EmployeeView(NamedTuple):
     """What one look at the database says of someone."""
 
-    view: View
+    chats: ChatView
     calls: list[Call]
     agent: AgentState | None
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class HelloSnapshot:
     """One view of someone's chats, ready to be sent, and what they do on the telephone."""
 
     conversations: list[Conversation]
@@ -63,27 +63,29 @@ class Snapshot:
     """None for who has no telephone."""
 
 
-class Sources(Protocol):
+class SnapshotSources(Protocol):
     """Where it is read, together with what others ask at the same time."""
 
-    async def view(self, asked: Asked) -> Found: ...
+    async def view(self, asked: ViewRequest) -> EmployeeView: ...
 
     async def rosters(self, lists: Iterable[str | None]) -> list[Roster]:
         """Return the roster of each of these Line.people."""
 
-    async def presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, Seen]:
+    async def presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, PresenceJson]:
         """Return employee → presence; others may be among them."""
 
 
-async def take(ctx: Context, resume: Mapping[int, int], sources: Sources) -> Snapshot:
+async def read_snapshot(
+    ctx: Context, resume: Mapping[int, int], sources: SnapshotSources
+) -> HelloSnapshot:
     """Return what this person is told on arrival.
 
     Never partial: a conversation is either caught up completely, or named in reload.
     """
-    view, calls, agent = await sources.view(Asked(ctx.user_id, resume))
+    view, calls, agent = await sources.view(ViewRequest(ctx.user_id, resume))
     rosters = await sources.rosters(line.people for line in view.lines)
     seen = await sources.presences({one for roster in rosters for one in roster.employee_ids})
-    return Snapshot(
+    return HelloSnapshot(
         conversations=[
             _conversation(line, roster, seen)
             for line, roster in zip(view.lines, rosters, strict=True)
@@ -99,7 +101,9 @@ async def take(ctx: Context, resume: Mapping[int, int], sources: Sources) -> Sna
     )
 
 
-def _conversation(line: Line, roster: Roster, seen: Mapping[int, Seen]) -> Conversation:
+def _conversation(
+    line: OverviewRow, roster: Roster, seen: Mapping[int, PresenceJson]
+) -> Conversation:
     me = line.employee_id
     presences = [seen[one].printed for one in roster.employee_ids if one != me and one in seen]
     return Conversation(
@@ -113,7 +117,7 @@ def _conversation(line: Line, roster: Roster, seen: Mapping[int, Seen]) -> Conve
         participant_count=line.participant_count,
         last_seq=line.last_seq,
         last_change=line.last_change,
-        last_message=_newest(line),
+        last_message=_last_message(line),
         last_message_at=line.last_message_at,
         unread=unread_of(line),
         mine=Mine(
@@ -128,7 +132,7 @@ def _conversation(line: Line, roster: Roster, seen: Mapping[int, Seen]) -> Conve
     )
 
 
-def _newest(line: Line) -> Message | None:
+def _last_message(line: OverviewRow) -> Message | None:
     if line.seq is None:
         return None
     return Message(

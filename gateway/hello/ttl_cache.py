@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
-from gateway.batch_loader import Spawn, Together
+from gateway.batch_loader import BatchLoader, Spawn
 
 V = TypeVar("V")
 
 Load = Callable[[Sequence[int]], Awaitable[Mapping[int, V]]]
 
 
-class Kept(Generic[V]):
+class TtlCache(Generic[V]):
     """Values by number, none older than `kept_s` and the time it took to read it."""
 
     def __init__(
@@ -27,55 +27,55 @@ class Kept(Generic[V]):
         *,
         spawn: Spawn,
         name: str,
-        kept_s: float,
+        ttl_s: float,
         newer: Callable[[V, V], bool] | None = None,
     ) -> None:
         self._load = load
-        self._kept_s = kept_s
+        self._ttl_s = ttl_s
         self._newer = newer
         self._values: dict[int, V] = {}
-        self._armed = False
-        self._together: Together[AbstractSet[int], Mapping[int, V]] = Together(
+        self._expiry_scheduled = False
+        self._loader: BatchLoader[AbstractSet[int], Mapping[int, V]] = BatchLoader(
             self._read, spawn=spawn, name=name
         )
 
     def __len__(self) -> int:
         return len(self._values)
 
-    async def of(self, keys: AbstractSet[int]) -> Mapping[int, V]:
+    async def get_many(self, keys: AbstractSet[int]) -> Mapping[int, V]:
         """Return the values of these; others may be among them, unknown ones are not."""
         values = self._values
         missing = keys - values.keys()
         if not missing:
             return values
-        found = await self._together.ask(missing)
+        found = await self._loader.load(missing)
         return {**{key: values[key] for key in keys if key in values}, **found}
 
-    def learn(self, key: int, value: V) -> None:
+    def put(self, key: int, value: V) -> None:
         """Take a value that was heard of; one that is being read and is older will not undo it."""
-        self._keep(key, value)
-        self._arm()
+        self._store(key, value)
+        self._schedule_expiry()
 
     async def _read(self, asked: Sequence[AbstractSet[int]]) -> Sequence[Mapping[int, V]]:
         """Read everyone whom any of these asks for; all get all of it."""
         found = await self._load(sorted(set().union(*asked)))
-        read = {key: self._keep(key, value) for key, value in found.items()}
-        self._arm()
+        read = {key: self._store(key, value) for key, value in found.items()}
+        self._schedule_expiry()
         return [read] * len(asked)
 
-    def _keep(self, key: int, value: V) -> V:
+    def _store(self, key: int, value: V) -> V:
         known = self._values.get(key)
         if known is not None and self._newer is not None and self._newer(known, value):
             return known
         self._values[key] = value
         return value
 
-    def _arm(self) -> None:
+    def _schedule_expiry(self) -> None:
         """Forget it all in `kept_s`: values are young, so a time for each is not worth its room."""
-        if not self._armed and self._values:
-            self._armed = True
-            asyncio.get_running_loop().call_later(self._kept_s, self._forget)
+        if not self._expiry_scheduled and self._values:
+            self._expiry_scheduled = True
+            asyncio.get_running_loop().call_later(self._ttl_s, self._expire)
 
-    def _forget(self) -> None:
-        self._armed = False
+    def _expire(self) -> None:
+        self._expiry_scheduled = False
         self._values = {}  # a new one: who is using the old one keeps it

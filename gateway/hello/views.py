@@ -16,7 +16,7 @@ from gateway.chat.queries import changes as change_queries
 from gateway.chat.queries.receipts import MAX_UNREAD_CONVERSATIONS
 from gateway.db import Conn
 from gateway.hello.queries import overview
-from gateway.hello.queries.overview import Line
+from gateway.hello.queries.overview import OverviewRow
 from gateway.protocol import Unread
 from gateway.protocol.codec import Printed, printed
 from gateway.protocol.conversations import MAX_CONVERSATIONS
@@ -24,12 +24,12 @@ from gateway.protocol.conversations import MAX_CONVERSATIONS
 CHANGES_PER_CONVERSATION = 200
 CHANGES_IN_ALL = 1_000
 
-Missed = Mapping[int, Sequence[tuple[int, int, Printed]]]
+MissedChanges = Mapping[int, Sequence[tuple[int, int, Printed]]]
 """conversation → (change, seq of the message or 0, event), in order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ViewRequest:
     """Who says hello, and conversation → the last change they have taken in."""
 
     employee_id: int
@@ -37,10 +37,10 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ChatView:
     """One person's chats as of one moment."""
 
-    lines: list[Line]
+    lines: list[OverviewRow]
     """The newest conversations: those a welcome shows."""
     next: str | None
     unread: list[Unread]
@@ -52,7 +52,9 @@ class View:
     """conversation → up to which seq its messages are not theirs; only where there are such."""
 
 
-async def read(conn: Conn, asked: Sequence[Asked], *, max_topics: int) -> list[View]:
+async def read_views(
+    conn: Conn, asked: Sequence[ViewRequest], *, max_topics: int
+) -> list[ChatView]:
     """Read it for all of these in one transaction, so that no change falls between two statements.
 
     Whoever resumes nothing needs one statement, which is a moment of its own.
@@ -62,7 +64,7 @@ async def read(conn: Conn, asked: Sequence[Asked], *, max_topics: int) -> list[V
             await stack.enter_async_context(
                 conn.transaction(isolation="repeatable_read", readonly=True)
             )
-        lines: dict[int, list[Line]] = defaultdict(list)
+        lines: dict[int, list[OverviewRow]] = defaultdict(list)
         for line in await overview.lines(
             conn,
             sorted({one.employee_id for one in asked}),
@@ -70,18 +72,20 @@ async def read(conn: Conn, asked: Sequence[Asked], *, max_topics: int) -> list[V
             limit=max(max_topics, MAX_CONVERSATIONS + 1),
         ):
             lines[line.employee_id].append(line)
-        looks = [_Look(one.resume, lines[one.employee_id], max_topics) for one in asked]
-        missed = await _missed(conn, looks)
-    return [look.view(missed) for look in looks]
+        looks = [_ViewBuilder(one.resume, lines[one.employee_id], max_topics) for one in asked]
+        missed = await _read_missed(conn, looks)
+    return [look.build(missed) for look in looks]
 
 
-class _Look:
+class _ViewBuilder:
     """One of them, while what was missed is still to be read."""
 
-    def __init__(self, resume: Mapping[int, int], lines: list[Line], max_topics: int) -> None:
+    def __init__(
+        self, resume: Mapping[int, int], lines: list[OverviewRow], max_topics: int
+    ) -> None:
         self._lines = lines
         self.positions = {line.id: line.last_change for line in lines if line.place <= max_topics}
-        chosen, reload = _fitting(
+        chosen, reload = _choose_resumable(
             {
                 conversation_id: self.positions[conversation_id] - change
                 for conversation_id, change in resume.items()
@@ -94,7 +98,7 @@ class _Look:
         astray = [c for c, change in resume.items() if change > self.positions.get(c, -1)]
         self._reload = sorted({*reload, *astray})
 
-    def view(self, missed: Missed) -> View:
+    def build(self, missed: MissedChanges) -> ChatView:
         """Say what this one is told; of what others missed too only what is new to them."""
         listed = [line for line in self._lines if not line.archived]
         shown = [line for line in listed if line.place <= MAX_CONVERSATIONS]
@@ -108,7 +112,7 @@ class _Look:
             ]
             for conversation_id, after in self.missing.items()
         }
-        return View(
+        return ChatView(
             lines=shown,
             next=cursors.pack(last.last_message_at, last.id) if last else None,
             unread=[unread_of(line) for line in self._lines if line.unread][
@@ -121,7 +125,7 @@ class _Look:
         )
 
 
-def unread_of(line: Line) -> Unread:
+def unread_of(line: OverviewRow) -> Unread:
     """Return the counts that a line of the overview holds."""
     return Unread(
         conversation_id=line.id,
@@ -134,7 +138,7 @@ def unread_of(line: Line) -> Unread:
     )
 
 
-async def _missed(conn: Conn, looks: Iterable[_Look]) -> Missed:
+async def _read_missed(conn: Conn, looks: Iterable[_ViewBuilder]) -> MissedChanges:
     """Read what any of these missed, from where the one furthest behind needs it.
 
     Each event is read and printed once, however many are told of it.
@@ -165,7 +169,7 @@ def _portions(behind: Mapping[int, tuple[int, int]]) -> Iterator[list[tuple[int,
         yield portion
 
 
-def _fitting(behind: Mapping[int, int]) -> tuple[list[int], list[int]]:
+def _choose_resumable(behind: Mapping[int, int]) -> tuple[list[int], list[int]]:
     """Choose whole conversations, the least behind first; the others are to be fetched afresh.
 
     How many changes a conversation is behind is no less than the events that will be read for

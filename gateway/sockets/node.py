@@ -22,9 +22,11 @@ from gateway.chat import sender_state
 from gateway.chat.queries import changes, compare
 from gateway.chat.queries import receipts as receipt_queries
 from gateway.context import Context, Services
+from gateway.delivery import lanes
 from gateway.delivery.hub import Hub
+from gateway.delivery.shared_frame import SharedFrame
 from gateway.delivery.streams import PAGE, Streams
-from gateway.hello.reads import Arrivals
+from gateway.hello.reads import HelloReads
 from gateway.ops.histogram import Histogram
 from gateway.ops.tasks import Tasks
 from gateway.people import presences
@@ -36,15 +38,13 @@ from gateway.protocol import (
 from gateway.settings import Settings
 from gateway.sockets.admission.admission import Door
 from gateway.sockets.admission.devices import ARRIVED
+from gateway.sockets.admission.disconnect_queue import DisconnectQueue
 from gateway.sockets.admission.drain import Drain
-from gateway.sockets.listener.disconnect_queue import Departures
-from gateway.sockets.outgoing import lanes
 from gateway.sockets.outgoing.sender import Cork
-from gateway.sockets.outgoing.shared_frame import SharedFrame
-from gateway.sockets.reconcile import Upkeep
-from gateway.sockets.session.timing_wheel import Wheel
-from gateway.sockets.subscriptions.after_delivery import PARTED, Follows
-from gateway.sockets.watch.presence import PresenceWatch as Watch
+from gateway.sockets.reconcile import Reconciler
+from gateway.sockets.session.timing_wheel import TimingWheel
+from gateway.sockets.subscriptions.after_delivery import REMOVED, AfterDelivery
+from gateway.sockets.watch.presence import PresenceWatches as Watch
 from gateway.sockets.watch.queue_watches import QueueWatches
 from gateway.sockets.watch.unread import UnreadPush
 from gateway.telephony.calls.announce import AGENT_TOUCHED
@@ -65,8 +65,8 @@ class Node(Door):
         self.services = services
         self.bus: Bus
         self.cork = Cork(deflate_from=settings.deflate_min_bytes)
-        self.departures = Departures()
-        self.wheel = Wheel()
+        self.disconnect_queue = DisconnectQueue()
+        self.wheel = TimingWheel()
         self.tasks = Tasks()
         self.sessions: set[Session] = set()
         self.drain = Drain(self.sessions, within_s=settings.drain_s)
@@ -77,14 +77,16 @@ class Node(Door):
             total=self._total,
             moved=self._moved,
         )
-        self.arrivals = Arrivals(services, max_topics=settings.max_topics, spawn=self.spawn)
-        self.watches = Watch(unheard=self._unheard, learned=self.arrivals.heard)
+        self.hello_reads = HelloReads(services, max_topics=settings.max_topics, spawn=self.spawn)
+        self.presence_watches = Watch(
+            unheard=self._unheard, learned=self.hello_reads.update_presences
+        )
         self.unread = UnreadPush(counts_of=self._counts_of, push=self._push_to_user)
-        self.upkeep = Upkeep(self)
-        self.follows = Follows(self)
-        self.follows.register()
-        self.queues = QueueWatches(self)
-        self.queues.register()
+        self.reconciler = Reconciler(self)
+        self.after_delivery = AfterDelivery(self)
+        self.after_delivery.register()
+        self.queue_watches = QueueWatches(self)
+        self.queue_watches.register()
         self.opened = 0
         self.bytes_in = 0
         self.frames_in = 0
@@ -105,9 +107,9 @@ class Node(Door):
             return
         self.spawn(self.streams.run(self.settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")
-        self.spawn(self.upkeep.run(), name="upkeep")
+        self.spawn(self.reconciler.run(), name="upkeep")
         self.spawn(self.devices.run(), name="devices")
-        self.spawn(self.queues.run(), name="queues")
+        self.spawn(self.queue_watches.run(), name="queues")
         if self.ledger is not None:
             self.spawn(self.ledger.run(), name="ledger")
 
@@ -131,29 +133,29 @@ class Node(Door):
         topic = announcement.topic
         conversation_id = topics.conversation_of(topic) if announcement.change else None
         if announcement.type == ARRIVED:
-            self.devices.heard(announcement)
+            self.devices.session_announced(announcement)
         elif topics.is_presence(topic):
-            self.watches.deliver(announcement)
+            self.presence_watches.deliver(announcement)
         elif topic == topics.QUEUES:
-            self.queues.heard(announcement)
+            self.queue_watches.queues_changed(announcement)
         elif topic == topics.QUEUE_CALLS:
-            self.queues.called(announcement)
+            self.queue_watches.call_changed(announcement)
         elif conversation_id is not None:
             self.streams.accept(conversation_id, announcement)
-        elif announcement.type == PARTED and (user_id := topics.user_of(topic)) is not None:
-            self.follows.parted(announcement, user_id)
+        elif announcement.type == REMOVED and (user_id := topics.user_of(topic)) is not None:
+            self.after_delivery.participant_removed(announcement, user_id)
         elif announcement.type == AGENT_TOUCHED and (user_id := topics.user_of(topic)) is not None:
-            self.queues.touched([user_id])
+            self.queue_watches.agents_changed([user_id])
         else:
             self.hub.deliver(announcement)
 
     def resynced(self) -> None:
         """Take note that the bus may have lost something."""
         self.streams.check_all()
-        self.upkeep.news_lost()
-        self.devices.news_lost()
-        self.queues.look_again()
-        self.bounds.connections.report_again()
+        self.reconciler.check_all()
+        self.devices.announce_all()
+        self.queue_watches.read_all()
+        self.limits.connections.report_again()
 
     def _topic_opened(self, topic: str) -> None:
         if (conversation_id := topics.conversation_of(topic)) is not None:
@@ -217,19 +219,19 @@ class Node(Door):
         assert session.context is not None
         if session.closed:  # it went between its frame and its turn
             return PresenceWatched(presences=[])
-        wanted = self.watches.watch(session, command.employee_ids)
+        wanted = self.presence_watches.watch(session, command.employee_ids)
         await self.bus.subscribe(wanted)
         return await presences.look(session.context, command)
 
-    def forget(self, session: Session, reason: str) -> None:
+    def session_ended(self, session: Session, reason: str) -> None:
         """Take a session that has ended out of everything."""
         self.sessions.discard(session)
         self.no_longer_counted(session)
         self.frames_in += session.frames_in
         user_id = session.user_id
-        self.hub.leave(session)
-        self.watches.forget(session)
-        self.queues.forget(session)
+        self.hub.leave_all(session)
+        self.presence_watches.remove(session)
+        self.queue_watches.remove(session)
         now = asyncio.get_running_loop().time()
         log.info(
             "session.ended",
@@ -241,29 +243,29 @@ class Node(Door):
         )
         if user_id:
             if not self.hub.listeners(topics.user(user_id)):
-                self.unread.left(user_id)
+                self.unread.remove(user_id)
             self.spawn(self.services.presence.leave(user_id, session.id), name="presence.leave")
         if not self.sessions:
             self.drain.ended()
 
     # --- figures ---------------------------------------------------------------------------
 
-    def took(self, command: str, seconds: float) -> None:
+    def count_command(self, command: str, seconds: float) -> None:
         """Count a command that has run, whatever came of it."""
         histogram = self.latency.get(command)
         if histogram is None:
             histogram = self.latency[command] = Histogram()
         histogram.observe(seconds)
 
-    def refused(self, code: str) -> None:
+    def count_refusal(self, code: str) -> None:
         """Count an error that a client was told."""
         self.refusals[code] += 1
 
-    def closed_with(self, code: int) -> None:
+    def count_close(self, code: int) -> None:
         """Count a close of ours."""
         self.closes[code] += 1
 
-    def left_with(self, code: int) -> None:
+    def count_client_close(self, code: int) -> None:
         """Count a close that the client began; 1006 when it vanished without one."""
         self.client_closes[code] += 1
 

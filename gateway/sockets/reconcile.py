@@ -21,13 +21,13 @@ from gateway.auth.queries.employee_changes import UNKNOWN
 from gateway.chat.queries import compare, conversations
 from gateway.chat.queries import members as members_queries
 from gateway.db import bigints
+from gateway.delivery import lanes
 from gateway.errors import GatewayError
 from gateway.people.presences import announcements
 from gateway.protocol import close_codes
 from gateway.protocol.codec import encode
-from gateway.sockets.outgoing import lanes
 from gateway.sockets.subscriptions import joining
-from gateway.sockets.watch.calls import CallNews
+from gateway.sockets.watch.calls import CallReconciler
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class EmployeeGroup:
     """Some people who are here, and what is known of them, printed for the comparison.
 
     Printing takes longer than all else that the worker does for somebody who does nothing.
@@ -58,7 +58,7 @@ class Group:
     sums: str
 
 
-class Upkeep:
+class Reconciler:
     """The checks of one node."""
 
     def __init__(self, node: Node) -> None:
@@ -69,13 +69,13 @@ class Upkeep:
         """What watchers were told may be the last known state, or nothing."""
         self._unknown_as_of = 0
         """The version of those of whom presence knew nothing when its watchers were told last."""
-        self.calls = CallNews(node)
+        self.calls = CallReconciler(node)
         self.calls.register()
-        self._known: list[Group] = []
+        self._known: list[EmployeeGroup] = []
         self._as_of: tuple[int, int, int] | None = None
         """What tells whether anybody came, went, or began to hear something else."""
 
-    def news_lost(self) -> None:
+    def check_all(self) -> None:
         """Have everything compared soon: the bus was away."""
         self._lost_news = True
         self._wake.set()
@@ -84,7 +84,7 @@ class Upkeep:
         """Check until cancelled; an outage delays."""
         while True:
             try:
-                async with asyncio.timeout(self._pause_s()):
+                async with asyncio.timeout(self._interval_s()):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -97,7 +97,7 @@ class Upkeep:
                 self._lost_news = self._lost_news or lost_news
                 await asyncio.sleep(1.0)
 
-    def _pause_s(self) -> float:
+    def _interval_s(self) -> float:
         """Return when to look next: sooner when it will be known by then who is not here."""
         usual, certain = self._node.settings.upkeep_s, self._node.services.presence.certain_in_s
         return min(usual, certain + 0.01) if certain else usual
@@ -105,15 +105,15 @@ class Upkeep:
     async def _check(self, *, lost_news: bool) -> None:
         for group in self._groups():
             await self._compare(group)
-        self._node.unread.expire()
+        self._node.unread.push_expired_mutes()
         await self._check_presence(lost_news=lost_news)
         if lost_news and self._known:
             self._node.unread.check_all()
-        await self.calls.look(lost_news=lost_news)
+        await self.calls.reconcile(lost_news=lost_news)
 
-    def _groups(self) -> list[Group]:
+    def _groups(self) -> list[EmployeeGroup]:
         """Return everybody who is here, in groups: those of the last look, if nobody has moved."""
-        as_of = self._node.opened, len(self._node.sessions), self._node.hub.moves
+        as_of = self._node.opened, len(self._node.sessions), self._node.hub.membership_changes
         if self._as_of != as_of:
             present, waiting = self._present()
             people = list(present.items())
@@ -135,7 +135,7 @@ class Upkeep:
                 waiting = True
         return found, waiting
 
-    async def _compare(self, group: Group) -> None:
+    async def _compare(self, group: EmployeeGroup) -> None:
         async with self._node.services.connection() as conn:
             changed = await employee_changes.changed(conn, group.employee_ids, group.stamps)
             strayed = await compare.strayed(conn, group.employee_ids, group.counts, group.sums)
@@ -146,7 +146,7 @@ class Upkeep:
             sessions = [session for session in group.people[employee_id] if session.live]
             await self.reconcile(employee_id, sessions)
 
-    def _grown(self, group: Group) -> list[int]:
+    def _grown(self, group: EmployeeGroup) -> list[int]:
         """Return who hears more than they may."""
         most = self._node.settings.max_topics
         if group.largest <= most:
@@ -161,12 +161,14 @@ class Upkeep:
         """Let go of who was disabled; give the others the permissions they have now."""
         for session in sessions:
             if now.found is None or not now.found.active:
-                session.end(close_codes.EMPLOYEE_DISABLED)
+                session.close(close_codes.EMPLOYEE_DISABLED)
             elif session.context is not None:
-                session.stamp = now.stamp
+                session.rights_stamp = now.stamp
                 old, found = session.context.identity, now.found
                 if (old.permissions, old.employee) != (found.permissions, found.employee):
-                    session.identify(Identity(found.employee, found.permissions, old.expires_at))
+                    session.update_identity(
+                        Identity(found.employee, found.permissions, old.expires_at)
+                    )
                     self._apply_topics(session, old.permissions, found.permissions)
 
     def _apply_topics(self, session: Session, before: frozenset[str], now: frozenset[str]) -> None:
@@ -177,7 +179,7 @@ class Upkeep:
         if gained := topics_for(now) - topics_for(before):
             self._node.hub.join(session, gained)
             self._node.spawn(self._node.bus.subscribe(gained), name="upkeep.subscribe")
-        self._node.hub.part(session, lost)
+        self._node.hub.leave(session, lost)
 
     async def reconcile(self, employee_id: int, sessions: list[Session]) -> None:
         """Have these sessions hear the conversations this person is in now, and no others."""
@@ -200,15 +202,15 @@ class Upkeep:
             surplus = max(0, len((heard[session] | wanted) - others) - most)
             gone = others | set(sorted(heard[session] - wanted - others)[:surplus])
             still = _conversations(session)  # what streams have parted since, they have told too
-            self._node.hub.part(session, map(topics.conversation, gone & still))
+            self._node.hub.leave(session, map(topics.conversation, gone & still))
             for conversation_id in others & still:
                 for event in partings[conversation_id]:
                     session.send(encode(event), lanes.MESSAGE)
                 self._node.unread.changed([employee_id], conversation_id)
             for conversation_id in wanted - heard[session]:
-                await joining.join_known(self._node, session, conversation_id)
+                await joining.join_existing(self._node, session, conversation_id)
 
-    async def let_in_again(self, employee_id: int, sessions: list[Session]) -> None:
+    async def rejoin(self, employee_id: int, sessions: list[Session]) -> None:
         """Look whether someone who was just taken out of a conversation is in it again."""
         with suppress(GatewayError):  # the next check does what cannot be done now
             await self.reconcile(employee_id, sessions)
@@ -221,21 +223,21 @@ class Upkeep:
         that, it is read.
         """
         presence = self._node.services.presence
-        self._node.watches.mark(degraded=presence.degraded)
+        self._node.presence_watches.set_degraded(degraded=presence.degraded)
         as_of = presence.version_of_unknown
         unsure = lost_news or presence.degraded or as_of > self._unknown_as_of
         self._presence_unsure = self._presence_unsure or unsure
         if self._presence_unsure and not presence.degraded:
-            await self._presence_again()
+            await self._redeliver_presence()
             self._presence_unsure = presence.degraded
             self._unknown_as_of = as_of
 
-    async def _presence_again(self) -> None:
-        watched = self._node.watches.watched()
+    async def _redeliver_presence(self) -> None:
+        watched = self._node.presence_watches.watched()
         for start in range(0, len(watched), PEOPLE_AT_ONCE):
             found = await self._node.services.presence.look(watched[start : start + PEOPLE_AT_ONCE])
             for announcement in announcements(list(found.values())):
-                self._node.watches.deliver(announcement)
+                self._node.presence_watches.deliver(announcement)
 
 
 def _conversations(session: Session) -> set[int]:
@@ -246,10 +248,10 @@ def _conversations(session: Session) -> set[int]:
     }
 
 
-def _group(people: dict[int, list[Session]]) -> Group:
-    stamps = [_agreed([session.stamp for session in of], UNKNOWN) for of in people.values()]
+def _group(people: dict[int, list[Session]]) -> EmployeeGroup:
+    stamps = [_agreed([session.rights_stamp for session in of], UNKNOWN) for of in people.values()]
     prints = [_agreed([session.fingerprint for session in of], STRAY) for of in people.values()]
-    return Group(
+    return EmployeeGroup(
         people=people,
         largest=max(session.fingerprint[0] for of in people.values() for session in of),
         employee_ids=bigints(people),

@@ -20,10 +20,10 @@ from gateway.app import make_server
 from gateway.auth import Tokens
 from gateway.cli.listen import listen, port_of
 from gateway.context import Services
+from gateway.delivery.shared_frame import TEXT, deflated_frame, text_frame
 from gateway.settings import Settings
 from gateway.sockets.listener import websocket as product
 from gateway.sockets.node import Node
-from gateway.sockets.outgoing.shared_frame import TEXT, deflated_frame, text_frame
 from gateway.sockets.session.session import Session
 
 SECRET = "a secret of thirty-two bytes or so"
@@ -37,8 +37,8 @@ class EchoSession(Session):
     __slots__ = ()
 
     def receive(self, data: bytes) -> None:
-        self.heard_at = asyncio.get_running_loop().time()
-        self._sender.say(data)
+        self.received_at = asyncio.get_running_loop().time()
+        self._sender.send_payload(data)
 
 
 class EchoProtocol(product.SocketProtocol):

@@ -12,7 +12,7 @@ from gateway.db import Conn
 from gateway.db.pool import configure
 from gateway.hello import views
 from gateway.hello.queries import overview
-from gateway.hello.views import Asked
+from gateway.hello.views import ViewRequest
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
 from tests.support.query_plans import Explaining
 from tests.support.raw import raw
@@ -195,10 +195,12 @@ async def test_what_to_hear_is_read_from_one_index(company: Conn, mode: str) -> 
 
 async def test_people_read_together_see_what_each_would_alone(company: Conn) -> None:
     """Sixteen in one look, some of them twice and from different positions: the same views."""
-    asked = [Asked(1500 + n // 2, dict.fromkeys(range(480, 520), 3 + n % 9)) for n in range(16)]
+    asked = [
+        ViewRequest(1500 + n // 2, dict.fromkeys(range(480, 520), 3 + n % 9)) for n in range(16)
+    ]
 
-    together = await views.read(company, asked, max_topics=2_000)
-    alone = [(await views.read(company, [one], max_topics=2_000))[0] for one in asked]
+    together = await views.read_views(company, asked, max_topics=2_000)
+    alone = [(await views.read_views(company, [one], max_topics=2_000))[0] for one in asked]
 
     for each, same in zip(together, alone, strict=True):
         assert (each.lines, each.unread, each.positions) == (
@@ -216,7 +218,7 @@ async def test_people_read_together_see_what_each_would_alone(company: Conn) -> 
 
 async def test_more_conversations_than_are_heard_are_still_counted(company: Conn) -> None:
     """Beyond max_topics nothing is heard live, but a welcome's page and unread counts are whole."""
-    [view] = await views.read(company, [Asked(1500, {})], max_topics=10)
+    [view] = await views.read_views(company, [ViewRequest(1500, {})], max_topics=10)
 
     assert len(view.positions) == 10
     assert len(view.lines) == SEATS

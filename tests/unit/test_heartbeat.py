@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.sockets.session.timing_wheel import Wheel
+from gateway.sockets.session.timing_wheel import TimingWheel
 from tests.support.desk import eventually
 
 
@@ -25,7 +25,7 @@ class Alarm:
 
 async def test_nobody_is_asked_early_and_everybody_soon() -> None:
     """Deadlines within the first round, beyond it, and in the past."""
-    wheel = Wheel(tick_s=0.01, slots=8)
+    wheel = TimingWheel(tick_s=0.01, slots=8)
     wheel.start()
     now = asyncio.get_running_loop().time()
     alarms = {wait: Alarm() for wait in (-1.0, 0.0, 0.03, 0.079, 0.081, 0.3)}
@@ -42,7 +42,7 @@ async def test_nobody_is_asked_early_and_everybody_soon() -> None:
 
 async def test_an_entry_may_name_its_next_deadline() -> None:
     """It comes again until it says no more."""
-    wheel = Wheel(tick_s=0.01, slots=4)
+    wheel = TimingWheel(tick_s=0.01, slots=4)
     wheel.start()
     alarm = Alarm(every_s=0.05, times=3)
     wheel.add(asyncio.get_running_loop().time(), alarm)
@@ -61,7 +61,7 @@ async def test_an_entry_that_fails_harms_no_other() -> None:
         def due(self, now: float) -> float | None:
             raise RuntimeError(now)
 
-    wheel = Wheel(tick_s=0.01, slots=4)
+    wheel = TimingWheel(tick_s=0.01, slots=4)
     wheel.start()
     now = asyncio.get_running_loop().time()
     alarm = Alarm()

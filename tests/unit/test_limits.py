@@ -16,7 +16,7 @@ from gateway.limits.turns import LONGEST_S
 from gateway.protocol import COMMANDS, Device
 from gateway.setting_lists import DEVICE_KINDS
 from gateway.settings import Settings
-from gateway.sockets.admission.devices import Claim
+from gateway.sockets.admission.devices import DeviceClaim
 
 NOW = 1_000_000.0
 """A machine that has been up for a while: fractions of a second are no longer exact."""
@@ -210,15 +210,15 @@ def test_appointments_are_spread_and_bounded() -> None:
 
 def test_of_two_rivals_exactly_one_is_older() -> None:
     """Also when they came in the same millisecond."""
-    first = Claim(1_000, "aa", "softphone", "left")
-    second = Claim(1_000, "bb", "softphone", "right")
+    first = DeviceClaim(1_000, "aa", "softphone", "left")
+    second = DeviceClaim(1_000, "bb", "softphone", "right")
 
     assert first.rivals(second, {"softphone"})
     assert second.rivals(first, {"softphone"})
     assert (first < second) != (second < first)
     assert not first.rivals(first, {"softphone"})
     assert not first.rivals(second, set())
-    assert first.rivals(Claim(2_000, "cc", "web", "left"), set()), "the same device"
+    assert first.rivals(DeviceClaim(2_000, "cc", "web", "left"), set()), "the same device"
 
 
 def test_every_command_has_a_class() -> None:

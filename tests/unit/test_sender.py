@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.sockets.outgoing import lanes
+from gateway.delivery import lanes
 from gateway.sockets.outgoing.sender import HIGH_WATER, MAX_SUBJECTS, Cork, Sender
 
 
@@ -126,10 +126,10 @@ async def test_a_backlog_is_written_in_pieces() -> None:
 async def test_pongs_stop_while_the_socket_is_full() -> None:
     """A flood of pings from a client that does not read costs nothing."""
     bench = Bench()
-    assert bench.sender.control(b"pong")
+    assert bench.sender.write_control(b"pong")
     bench.sender.pause()
 
-    assert not any(bench.sender.control(b"pong") for _ in range(1_000))
+    assert not any(bench.sender.write_control(b"pong") for _ in range(1_000))
     assert bench.transport.writes == [b"pong"]
 
 
@@ -141,7 +141,7 @@ async def test_nothing_follows_the_farewell(full: bool) -> None:
     if full:
         bench.sender.pause()
 
-    bench.sender.farewell(b"bye")
+    bench.sender.write_last(b"bye")
     bench.sender.send(b"2")
     bench.sender.resume()
     await turn()

@@ -14,7 +14,7 @@ from gateway.protocol.messages import MessageKind
 from gateway.protocol.preferences import Notify
 
 
-class Line(NamedTuple):
+class OverviewRow(NamedTuple):
     """One conversation of one person; those beyond `detailed` without people and message."""
 
     employee_id: int
@@ -89,7 +89,7 @@ async def heard(conn: Conn, employee_ids: Sequence[int], limit: int) -> dict[int
 
 async def lines(
     conn: Conn, employee_ids: Sequence[int], *, detailed: int, limit: int
-) -> list[Line]:
+) -> list[OverviewRow]:
     """Return these people's conversations, newest first: the first `limit`, and what is unread.
 
     The first `detailed` of each person come with all that a list shows. One statement, so it is
@@ -164,4 +164,4 @@ async def lines(
         UNREAD_CAP,
         SHOWN_PARTICIPANTS,
     )
-    return [Line._make(row) for row in rows]
+    return [OverviewRow._make(row) for row in rows]

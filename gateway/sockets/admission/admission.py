@@ -26,7 +26,7 @@ from gateway.protocol import Device, Hello, close_codes
 from gateway.settings import Settings
 from gateway.sockets.admission.devices import Devices
 from gateway.sockets.admission.drain import Drain
-from gateway.sockets.admission.limits import Bounds
+from gateway.sockets.admission.limits import SocketLimits
 from gateway.sockets.listener.handshake import is_in
 from gateway.sockets.subscriptions import joining
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gateway.sockets.node import Node
     from gateway.sockets.session.session import Session
 
-PATIENCE_S = 120.0
+MAX_HELLO_WAIT_S = 120.0
 """However often a client is told to say hello later, it has done so by then."""
 
 
@@ -47,9 +47,9 @@ class Door:
     def __init__(self, settings: Settings, tokens: Tokens, redis: Redis | None) -> None:
         self.settings = settings
         self.tokens = tokens
-        self.bounds = Bounds(settings)
+        self.limits = SocketLimits(settings)
         self.devices = Devices(cast("Node", self))
-        self.ledger = self.bounds.ledger(redis, settings.node, self._too_many) if redis else None
+        self.ledger = self.limits.ledger(redis, settings.node, self._too_many) if redis else None
         self.rejected: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
         self._http: Counter[str] = Counter()
@@ -66,7 +66,7 @@ class Door:
             return True
         if is_in(address, self.settings.trusted_proxies):
             return True
-        self.rejected_for(TooManyConnections.code)
+        self.count_rejection(TooManyConnections.code)
         return False
 
     def http_closed(self, address: str) -> None:
@@ -74,13 +74,13 @@ class Door:
         if self._http[address] <= 0:
             del self._http[address]
 
-    def turn_away(self, address: str) -> GatewayError | None:
+    def check_connection(self, address: str) -> GatewayError | None:
         """Return why nobody, or nobody from this address, may become a WebSocket just now."""
         if self.drain.begun:
             return Draining()
         if self._addresses[address] >= self.settings.connections_per_address:
             return TooManyConnections()
-        if wait_s := self.bounds.accepts.take():
+        if wait_s := self.limits.accepts.take():
             return TooManyAtOnce(wait_s)
         return None
 
@@ -89,7 +89,7 @@ class Door:
         if self._addresses[address] <= 0:
             del self._addresses[address]
 
-    def rejected_for(self, reason: str) -> None:
+    def count_rejection(self, reason: str) -> None:
         """Count a connection that was turned away before it became a WebSocket."""
         self.rejected[reason] += 1
 
@@ -101,42 +101,42 @@ class Door:
         """Serve a hello, in its turn."""
         claims = self.tokens.verify(command.token or token)
         now = asyncio.get_running_loop().time()
-        if late_s := self.bounds.hellos.late_s(now):
-            patience = session.opened_at + PATIENCE_S
-            session.hello_by = min(now + late_s + self.settings.hello_s, patience)
+        if late_s := self.limits.hellos.late_s(now):
+            patience = session.opened_at + MAX_HELLO_WAIT_S
+            session.hello_deadline = min(now + late_s + self.settings.hello_s, patience)
             raise Overloaded("Many are saying hello.", retry_after=late_s)
-        async with self.bounds.hellos.turn():
+        async with self.limits.hellos.turn():
             if session.closed:
                 return
             self._admit(session, claims.employee_id, command.device)
             try:
-                await joining.serve(cast("Node", self), session, command, claims, request_id)
+                await joining.serve_hello(cast("Node", self), session, command, claims, request_id)
             except BaseException:
                 self.no_longer_counted(session)
                 raise
-        self.devices.arrived(session)
+        self.devices.session_started(session)
 
     def _admit(self, session: Session, user_id: int, device: Device | None) -> None:
         """Count this session as one of the user's; TooManyOfUser when there are enough."""
         claim = self.devices.claim(session.id, device)
         replacing = self.devices.replaces(user_id, claim)
         now = asyncio.get_running_loop().time()
-        if not self.bounds.connections.arrive(user_id, now, replacing=replacing):
+        if not self.limits.connections.arrive(user_id, now, replacing=replacing):
             raise TooManyOfUser
-        session.counted_for = user_id
+        session.counted_user_id = user_id
         session.claim = claim
 
     def no_longer_counted(self, session: Session) -> None:
         """Give up a session's place among its user's."""
-        if session.counted_for:
-            self.bounds.connections.leave(session.counted_for)
-            session.counted_for = 0
+        if session.counted_user_id:
+            self.limits.connections.leave(session.counted_user_id)
+            session.counted_user_id = 0
 
     def _too_many(self, user_id: int, count: int) -> None:
         """Let the newest sessions of a user go: together with other nodes' they are too many."""
         newest = sorted(self.sessions_of(user_id), key=lambda session: session.opened_at)
         for session in newest[-count:]:
-            session.end(close_codes.TOO_MANY_CONNECTIONS)
+            session.close(close_codes.TOO_MANY_CONNECTIONS)
 
     def sessions_of(self, user_id: int) -> list[Session]:
         """Return the sessions of a user that are here."""

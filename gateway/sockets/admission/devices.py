@@ -28,7 +28,7 @@ PAUSE_S = 0.05
 """After an outage everyone says again that they are here: 4,000 a second, beside the traffic."""
 
 
-class Claim(NamedTuple):
+class DeviceClaim(NamedTuple):
     """What a session says of itself; of two rivals the lower one goes."""
 
     at_ms: int
@@ -36,7 +36,7 @@ class Claim(NamedTuple):
     kind: str
     device: str
 
-    def rivals(self, other: Claim, replaced_kinds: Collection[str]) -> bool:
+    def rivals(self, other: DeviceClaim, replaced_kinds: Collection[str]) -> bool:
         """Say whether a user may have only one of these two."""
         if self.session == other.session:
             return False
@@ -51,32 +51,34 @@ class Devices:
         self._node = node
         self._lost_news = asyncio.Event()
 
-    def claim(self, session_id: str, device: Device | None) -> Claim | None:
+    def claim(self, session_id: str, device: Device | None) -> DeviceClaim | None:
         """Return what a session claims that says hello now; None when it names no device."""
         if device is None:
             return None
-        return Claim(int(self._node.time() * 1_000), session_id, device.kind, device.id)
+        return DeviceClaim(int(self._node.time() * 1_000), session_id, device.kind, device.id)
 
-    def replaces(self, user_id: int, claim: Claim | None) -> bool:
+    def replaces(self, user_id: int, claim: DeviceClaim | None) -> bool:
         """Say whether somebody here will have to go for it."""
         return claim is not None and any(True for _ in self._rivals(user_id, claim))
 
-    def arrived(self, session: Session) -> None:
+    def session_started(self, session: Session) -> None:
         """Let go of whom this session replaces, here and on other nodes."""
         if session.claim is None or session.closed:
             return
-        self._settle(session.user_id, session.claim)
+        self._close_rivals(session.user_id, session.claim)
         if not session.closed:
             self._announce([session])
 
-    def heard(self, announcement: Announcement) -> None:
+    def session_announced(self, announcement: Announcement) -> None:
         """Take in who arrived on another node; tell it when somebody here is newer."""
         user_id = topics.user_of(announcement.topic)
         if user_id is None:
             return
-        self._announce(self._settle(user_id, Claim(*orjson.loads(announcement.payload))))
+        self._announce(
+            self._close_rivals(user_id, DeviceClaim(*orjson.loads(announcement.payload)))
+        )
 
-    def news_lost(self) -> None:
+    def announce_all(self) -> None:
         """Have everyone here say again that they are here: others may not have heard it."""
         self._lost_news.set()
 
@@ -90,25 +92,25 @@ class Devices:
                 self._announce(everyone[start : start + AT_ONCE])
                 await asyncio.sleep(PAUSE_S)
 
-    def _rivals(self, user_id: int, claim: Claim) -> Iterable[Session]:
+    def _rivals(self, user_id: int, claim: DeviceClaim) -> Iterable[Session]:
         kinds = self._node.settings.replaced_kinds
         for session in self._node.sessions_of(user_id):
             if session.claim is not None and session.claim.rivals(claim, kinds):
                 yield session
 
-    def _settle(self, user_id: int, claim: Claim) -> list[Session]:
+    def _close_rivals(self, user_id: int, claim: DeviceClaim) -> list[Session]:
         """End everybody here who is older than this claim; return those who are newer."""
         newer = []
         for session in list(self._rivals(user_id, claim)):
             assert session.claim is not None
             if session.claim < claim:
-                session.end(close_codes.REPLACED)
+                session.close(close_codes.REPLACED)
             else:
                 newer.append(session)
         if newer:
             for session in self._node.sessions_of(user_id):
                 if session.claim is claim:
-                    session.end(close_codes.REPLACED)
+                    session.close(close_codes.REPLACED)
         return newer
 
     def _announce(self, sessions: Iterable[Session]) -> None:

@@ -51,7 +51,7 @@ class Drain:
         self.begun = True
         self._gone.clear()
         for session in list(self._sessions):
-            session.end(close_codes.DRAIN)
+            session.close(close_codes.DRAIN)
         if not self._sessions:
             return
         try:

@@ -13,7 +13,7 @@ from gateway.limits.ledger import Excess
 from gateway.settings import Settings
 
 
-class Bounds:
+class SocketLimits:
     """The limits of one worker."""
 
     def __init__(self, settings: Settings) -> None:

@@ -125,7 +125,7 @@ class Edge(HttpToolsProtocol):
             self._reject("head too large")
 
     def _reject(self, why: str) -> None:
-        self._node.rejected_for(why)
+        self._node.count_rejection(why)
         self._cut(why)
 
     def _cut(self, why: str) -> None:

@@ -102,7 +102,7 @@ class SocketProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Close, but in our turn: ten thousand at once took 0.2 s in close(2)."""
         if self._session is not None and self._transport is not None:
-            self._node.departures.add(self._transport.close)
+            self._node.disconnect_queue.add(self._transport.close)
             return True
         self._ws.receive_eof()
         self._write_protocol()
@@ -111,11 +111,11 @@ class SocketProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._server_state.connections.discard(self)
         if self._sender is not None:
-            self._sender.gone()
+            self._sender.detach()
         if self._session is not None:
             self._node.disconnected(self._address)
             why = "" if self._session.closed else self._why_lost(exc)
-            self._node.departures.add(partial(self._session.shut, why))
+            self._node.disconnect_queue.add(partial(self._session.finalize, why))
             self._session = None
         release(self._ws)
         self._transport = None
@@ -123,12 +123,12 @@ class SocketProtocol(asyncio.Protocol):
     def _why_lost(self, exc: Exception | None) -> str:
         received, sent = self._ws.close_rcvd, self._ws.close_sent
         if received is not None:
-            self._node.left_with(received.code)
+            self._node.count_client_close(received.code)
             return f"client closed {received.code}"
         if sent is not None:  # the library's doing: it alone checks the protocol
-            self._node.closed_with(sent.code)
+            self._node.count_close(sent.code)
             return f"{sent.code} {sent.reason}"
-        self._node.left_with(1006)
+        self._node.count_client_close(1006)
         return type(exc).__name__ if exc is not None else "client closed 1006"
 
     def pause_writing(self) -> None:
@@ -188,10 +188,10 @@ class SocketProtocol(asyncio.Protocol):
         elif not origin_allowed(request.headers, self._node.settings.allowed_origins):
             error = OriginRefused()
         else:
-            error = self._node.turn_away(self._address)
+            error = self._node.check_connection(self._address)
         if error is None:
             return None
-        self._node.rejected_for(error.code)
+        self._node.count_rejection(error.code)
         log.info(
             "socket.refused",
             code=error.code,
@@ -220,7 +220,7 @@ class SocketProtocol(asyncio.Protocol):
         elif frame.opcode is Opcode.BINARY:
             self.close(close_codes.BINARY_REFUSED)
         else:  # ping (answered by the library), pong, close: a sign of life
-            self._session.control()
+            self._session.receive_control()
 
     def _message(self, data: bytes) -> None:
         assert self._session is not None
@@ -237,8 +237,8 @@ class SocketProtocol(asyncio.Protocol):
         """Say bye and close with this code; nothing if the client or an error was first."""
         if self._session is None or self._session.closed or self._ws.state is not OPEN:
             return
-        self._node.closed_with(code.code)
-        self._session.shut(f"{code.code} {code.reason}")
+        self._node.count_close(code.code)
+        self._session.finalize(f"{code.code} {code.reason}")
         last = bye_frame(code, self._node.settings.drain_s) if code.code >= 4000 else b""
         self._ws.send_close(code.code, code.reason)
         self._end(last + b"".join(self._ws.data_to_send()))
@@ -247,7 +247,7 @@ class SocketProtocol(asyncio.Protocol):
         """Write the last bytes there will be, and cut the line if they or the client stay."""
         if self._sender is None or self._closing_at:
             return
-        self._sender.farewell(last)
+        self._sender.write_last(last)
         self._closing_at = asyncio.get_running_loop().time() + LINGER_S
         self._node.wheel.add(self._closing_at, self)
 
@@ -278,7 +278,7 @@ class SocketProtocol(asyncio.Protocol):
             self._end(data)
             self._hang_up(self._transport)
         elif data:
-            self._sender.control(data)
+            self._sender.write_control(data)
 
     def _hang_up(self, transport: asyncio.Transport) -> None:
         """Close the TCP connection; only our half of it when the client may still be sending.

@@ -5,10 +5,10 @@ Proxies often turn close codes into 1006 and cut reasons short; the event says i
 
 from __future__ import annotations
 
+from gateway.delivery.shared_frame import text_frame
 from gateway.errors import GatewayError
 from gateway.protocol import Bye, close_codes, codec
 from gateway.protocol.close_codes import CloseCode
-from gateway.sockets.outgoing.shared_frame import text_frame
 
 
 def bye_frame(code: CloseCode, drain_s: float) -> bytes:

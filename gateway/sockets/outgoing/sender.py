@@ -11,8 +11,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
 
-from gateway.sockets.outgoing import lanes
-from gateway.sockets.outgoing.shared_frame import SharedFrame, deflated_frame, text_frame
+from gateway.delivery import lanes
+from gateway.delivery.shared_frame import SharedFrame, deflated_frame, text_frame
 
 HIGH_WATER = 65_536
 """Bytes in the transport above which it is full. Small, so that what waits waits here, where
@@ -34,7 +34,7 @@ class Cork:
         self.bytes_out = 0
         self.dropped = [0] * lanes.COUNT
 
-    def wake(self) -> None:
+    def schedule_flush(self) -> None:
         """Have everything that is collected from now on written at the end of this turn."""
         asyncio.get_running_loop().call_soon(self._flush)
 
@@ -57,7 +57,7 @@ class Cork:
         self.bytes_out += size
 
 
-class Backlog:
+class SlowReaderQueue:
     """What waits for one client that reads slowly; most never need one."""
 
     __slots__ = ("_lanes", "_passing", "waiting_bytes")
@@ -80,7 +80,7 @@ class Backlog:
             lost = True
         return int(lost)
 
-    def take(self, limit: int) -> list[bytes]:
+    def pop_batch(self, limit: int) -> list[bytes]:
         """Remove and return about `limit` bytes of frames, the most urgent lane first."""
         taken: list[bytes] = []
         size = 0
@@ -97,7 +97,7 @@ class Backlog:
         return taken
 
 
-def _nothing(*_: object) -> None:
+def _ignore(*_: object) -> None:
     """Do it."""
 
 
@@ -105,7 +105,7 @@ class Sender:
     """Frames on their way to one socket."""
 
     __slots__ = (
-        "_backlog", "_cork", "_limit", "_on_overflow", "closed", "full", "sent_at", "turn",
+        "_cork", "_limit", "_on_overflow", "_waiting", "closed", "full", "sent_at", "turn",
         "window_bits", "write",
     )  # fmt: skip
 
@@ -121,7 +121,7 @@ class Sender:
         self._cork = cork
         self._limit = limit_bytes
         self._on_overflow: Callable[[], object] = on_overflow
-        self._backlog: Backlog | None = None
+        self._waiting: SlowReaderQueue | None = None
         self.turn: bytes | list[bytes] | None = None
         """What this turn collected: nothing, a frame, or several."""
         self.full = False
@@ -139,16 +139,16 @@ class Sender:
     @property
     def waiting_bytes(self) -> int:
         """Bytes that wait here and may not be dropped."""
-        return self._backlog.waiting_bytes if self._backlog else 0
+        return self._waiting.waiting_bytes if self._waiting else 0
 
-    def say(self, payload: bytes, lane: int = lanes.REPLY) -> None:
+    def send_payload(self, payload: bytes, lane: int = lanes.REPLY) -> None:
         """Queue a frame for this client alone."""
         if self.window_bits and len(payload) >= self._cork.deflate_from:
             self.send(deflated_frame(payload, self.window_bits), lane)
         else:
             self.send(text_frame(payload), lane)
 
-    def share(self, frame: SharedFrame, lane: int, subject: Hashable = None) -> None:
+    def send_shared(self, frame: SharedFrame, lane: int, subject: Hashable = None) -> None:
         """Queue a frame that others get too."""
         if self.window_bits and len(frame.plain) >= self._cork.deflate_from:
             self.send(frame.deflated(self.window_bits), lane, subject)
@@ -160,14 +160,14 @@ class Sender:
         if self.closed:
             return
         if self.full:
-            self._wait(frame, lane, subject)
+            self._enqueue(frame, lane, subject)
             return
         turn = self.turn
         if turn is None:
             self.turn = frame
             dirty = self._cork.dirty
             if not dirty:
-                self._cork.wake()
+                self._cork.schedule_flush()
             dirty.append(self)
         elif type(turn) is list:
             turn.append(frame)
@@ -182,7 +182,7 @@ class Sender:
         frames = turn if isinstance(turn, list) else [turn]
         if self.full:  # filled up since, by a control frame
             for frame in frames:
-                self._wait(frame, lanes.MESSAGE, None)
+                self._enqueue(frame, lanes.MESSAGE, None)
             return
         self._write(frames, now)
 
@@ -194,7 +194,7 @@ class Sender:
         self.sent_at = now
         self.write(data)
 
-    def control(self, data: bytes) -> bool:
+    def write_control(self, data: bytes) -> bool:
         """Write protocol bytes (handshake, pong, close) at once; False when the socket is full.
 
         A client that pings without reading gets no more pongs: unbounded, they grew every
@@ -206,7 +206,7 @@ class Sender:
         self.write(data)
         return True
 
-    def farewell(self, data: bytes) -> None:
+    def write_last(self, data: bytes) -> None:
         """Write the last bytes, whatever waits; nothing is sent after them."""
         if not self.full:
             self.flush(asyncio.get_running_loop().time())
@@ -220,10 +220,10 @@ class Sender:
     def resume(self) -> None:
         """Take note that the transport has room again, and use it."""
         self.full = False
-        while self._backlog and not self.full and not self.closed:
-            frames = self._backlog.take(HIGH_WATER)
+        while self._waiting and not self.full and not self.closed:
+            frames = self._waiting.pop_batch(HIGH_WATER)
             if not frames:
-                self._backlog = None
+                self._waiting = None
                 return
             self._write(frames, asyncio.get_running_loop().time())
 
@@ -231,24 +231,24 @@ class Sender:
         """Forget everything that waits."""
         self.closed = True
         self.turn = None
-        self._backlog = None
+        self._waiting = None
 
-    def gone(self) -> None:
+    def detach(self) -> None:
         """Let go of the socket, so that nothing here refers to each other in a circle.
 
         What does waits for the cyclic garbage collector, which stops a worker with 10,000
         sessions for 0.7 s.
         """
         self.close()
-        self.write = self._on_overflow = _nothing
+        self.write = self._on_overflow = _ignore
 
-    def _wait(self, frame: bytes, lane: int, subject: Hashable) -> None:
+    def _enqueue(self, frame: bytes, lane: int, subject: Hashable) -> None:
         if self.closed:
             return
-        if self._backlog is None:
-            self._backlog = Backlog()
-        self._cork.dropped[lane] += self._backlog.add(frame, lane, subject)
-        if self._backlog.waiting_bytes > self._limit:
+        if self._waiting is None:
+            self._waiting = SlowReaderQueue()
+        self._cork.dropped[lane] += self._waiting.add(frame, lane, subject)
+        if self._waiting.waiting_bytes > self._limit:
             # Not from here: the hub is just going through its listeners, and this one will leave.
             self.close()
             asyncio.get_running_loop().call_soon(self._on_overflow)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.delivery.shared_frame import PING
 from gateway.protocol import TokenExpiring, close_codes, codec
 from gateway.protocol.close_codes import CloseCode
 from gateway.sockets.outgoing.sender import Sender
-from gateway.sockets.outgoing.shared_frame import PING
 from gateway.sockets.session.held_events import Ear
 
 if TYPE_CHECKING:
@@ -32,15 +32,24 @@ class Deadlines(Ear):
     """The half of a session that looks at the clock."""
 
     __slots__ = (
-        "__weakref__", "_armed_at", "_connection", "_node", "_pinged_at", "_reading_paused",
-        "_warned", "_working", "closed", "heard_at", "opened_at",
+        "__weakref__",
+        "_armed_at",
+        "_connection",
+        "_node",
+        "_pinged_at",
+        "_reading_paused",
+        "_warned",
+        "_working",
+        "closed",
+        "opened_at",
+        "received_at",
     )  # fmt: skip
 
     def __init__(self, node: Node, connection: Connection, sender: Sender) -> None:
         super().__init__(sender)
         self._node = node
         self._connection = connection
-        self.opened_at = self.heard_at = asyncio.get_running_loop().time()
+        self.opened_at = self.received_at = asyncio.get_running_loop().time()
         self.closed = False
         self._working = 0
         self._reading_paused = False
@@ -74,18 +83,20 @@ class Deadlines(Ear):
         if expires_in <= WARN_S and not self._warned:
             self._warned = True
             warning = TokenExpiring(expires_at=self.context.identity.expires_at)
-            self._sender.say(codec.encode(warning))
+            self._sender.send_payload(codec.encode(warning))
         return min(self._ping(now), now + expires_in, now + max(expires_in - WARN_S, 1.0))
 
     def _ping(self, now: float) -> float:
         settings = self._node.settings
-        if self._pinged_at > self.heard_at:
+        if self._pinged_at > self.received_at:
             if now >= self._pinged_at + settings.pong_s and not self._reading_paused:
                 self._connection.close(close_codes.NO_PONG)
                 return now + 1.0
             return self._pinged_at + settings.pong_s
         # Quiet in either direction: on a busy topic only its own silence shows a dead client.
-        quiet_since = max(min(self._sender.sent_at, self.heard_at), self._pinged_at, self.opened_at)
+        quiet_since = max(
+            min(self._sender.sent_at, self.received_at), self._pinged_at, self.opened_at
+        )
         if now < quiet_since + settings.ping_s:
             return quiet_since + settings.ping_s
         self._sender.send(PING)

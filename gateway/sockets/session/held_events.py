@@ -11,10 +11,10 @@ from collections.abc import Set as AbstractSet
 
 from gateway import topics
 from gateway.context import Context
+from gateway.delivery.lanes import PASSING
+from gateway.delivery.shared_frame import SharedFrame
 from gateway.delivery.small_set import SmallSet
-from gateway.sockets.outgoing.lanes import PASSING
 from gateway.sockets.outgoing.sender import Sender
-from gateway.sockets.outgoing.shared_frame import SharedFrame
 
 FEW = 100
 
@@ -36,16 +36,16 @@ class Ear:
     """The listening half of a session."""
 
     __slots__ = (
-        "_held", "_sender", "context", "fingerprint", "missed_joins", "stamp", "topics",
+        "_held", "_sender", "context", "fingerprint", "needs_reconcile", "rights_stamp", "topics",
     )  # fmt: skip
 
     def __init__(self, sender: Sender) -> None:
         self.context: Context | None = None
         self.topics: SmallSet[str] = SmallSet()
-        self.missed_joins = False
+        self.needs_reconcile = False
         self.fingerprint = (0, 0)
         """How many conversations it hears, and the sum of their numbers."""
-        self.stamp = 0
+        self.rights_stamp = 0
         """What the upkeep last saw of its employee's standing in the CRM."""
         self._sender = sender
         self._held: Held | None = None
@@ -75,7 +75,7 @@ class Ear:
                 return
             if change and change <= held.floors.get(topic, 0):
                 return
-        self._sender.share(frame, lane, (topic, by) if lane == PASSING else None)
+        self._sender.send_shared(frame, lane, (topic, by) if lane == PASSING else None)
 
     def _keep(self, held: Held, event: tuple[str, int, SharedFrame, int, int]) -> None:
         """Hold an event back, passing ones only a few, and not more than a slow reader may owe."""
@@ -92,7 +92,7 @@ class Ear:
 
     def send(self, payload: bytes, lane: int) -> None:
         """Send what is meant for this session alone."""
-        self._sender.say(payload, lane)
+        self._sender.send_payload(payload, lane)
 
     @property
     def full(self) -> bool:
@@ -135,14 +135,14 @@ class Ear:
         if not held.times and not held.floors:
             self._held = None
 
-    def unhear(self, topic: str, doomed: Callable[[SharedFrame], bool]) -> None:
+    def discard_held(self, topic: str, doomed: Callable[[SharedFrame], bool]) -> None:
         """Drop what is kept back of a topic, but must not be heard."""
         held = self._held
         if held is not None:
             held.events = [one for one in held.events if one[0] != topic or not doomed(one[2])]
             held.bytes = sum(len(one[2].plain) for one in held.events)
 
-    def abandon(self) -> None:
+    def reset(self) -> None:
         """Undo a hello that failed: nothing was heard."""
         self.context = None
         self._held = None

@@ -12,7 +12,7 @@ MAX_REQUEST_ID = 2**53 - 1  # what JavaScript counts exactly
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestEnvelope:
     """One object of a frame."""
 
     id: int | None
@@ -20,7 +20,7 @@ class Asked:
     fields: dict[str, Any]
 
 
-def items(data: bytes, most: int) -> list[Any]:
+def parse_frame(data: bytes, most: int) -> list[Any]:
     """Read a frame: one object, or an array of at most `most`; Malformed, TooMany."""
     said = codec.parse(data)
     if not isinstance(said, list):
@@ -30,21 +30,21 @@ def items(data: bytes, most: int) -> list[Any]:
     return said
 
 
-def id_of(item: Any) -> int | None:
+def request_id_of(item: Any) -> int | None:
     """Return the id a refusal of this item may carry; None when it has no usable one."""
     request_id = item.get("id") if isinstance(item, dict) else None
     return request_id if type(request_id) is int and 0 <= request_id <= MAX_REQUEST_ID else None
 
 
-def read(item: Any) -> Asked:
+def parse_envelope(item: Any) -> RequestEnvelope:
     """Check what stands around a command; Malformed, Invalid."""
     if not isinstance(item, dict):
         raise Malformed("A frame is an object, or an array of objects.")
-    request_id = id_of(item)
+    request_id = request_id_of(item)
     if request_id is None and item.get("id") is not None:
         raise Invalid("An id is an integer from 0 to 2^53 - 1.", path="id")
     type_ = item.get("type")
     if not isinstance(type_, str):
         raise Invalid("Every command has a type.", path="type")
     fields = {name: value for name, value in item.items() if name not in {"id", "type"}}
-    return Asked(request_id, type_, fields)
+    return RequestEnvelope(request_id, type_, fields)

@@ -13,6 +13,7 @@ import structlog
 from gateway import commands
 from gateway.auth import Identity
 from gateway.context import Context
+from gateway.delivery.shared_frame import PONG
 from gateway.errors import (
     Draining,
     GatewayError,
@@ -37,11 +38,10 @@ from gateway.protocol import (
     codec,
 )
 from gateway.protocol.close_codes import CloseCode
-from gateway.sockets.admission.devices import Claim
+from gateway.sockets.admission.devices import DeviceClaim
 from gateway.sockets.node import Node
 from gateway.sockets.outgoing.goodbye import close_after
 from gateway.sockets.outgoing.sender import Sender
-from gateway.sockets.outgoing.shared_frame import PONG
 from gateway.sockets.session import request
 from gateway.sockets.session.command_queue import Job, Line
 from gateway.sockets.session.deadlines import Connection
@@ -49,7 +49,7 @@ from gateway.sockets.session.deadlines import Connection
 log = structlog.get_logger(__name__)
 
 
-ANSWER = b'{"type":"pong"}'
+IDLE_PONG = b'{"type":"pong"}'
 """What idle clients say every 25 s, nearly all of them in these bytes: not worth parsing."""
 
 ABUSE = (TooFast, Malformed, TooMany, UnknownCommand, HelloRequired)
@@ -60,8 +60,8 @@ class Session(Line):
     """A client from its first frame to its last."""
 
     __slots__ = (
-        "_errors", "_pings", "_spent", "_token", "claim", "counted_for", "device", "frames_in",
-        "hello_by", "watched",
+        "_errors", "_pings", "_spent", "_token", "claim", "counted_user_id", "device", "frames_in",
+        "hello_deadline", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -69,12 +69,12 @@ class Session(Line):
     ) -> None:
         super().__init__(node, connection, sender)
         self.device = "web"
-        self.claim: Claim | None = None
-        self.counted_for = 0
+        self.claim: DeviceClaim | None = None
+        self.counted_user_id = 0
         """Whose connections it is one of; 0 before hello."""
         self.watched: frozenset[int] = frozenset()
         self.frames_in = 0
-        self.hello_by = 0.0
+        self.hello_deadline = 0.0
         """When it was told to say hello again."""
         self._token = token
         self._spent = self._pings = self._errors = 0.0
@@ -85,32 +85,32 @@ class Session(Line):
     def receive(self, data: bytes) -> None:
         """Take one text message: an object, or an array of objects."""
         self.frames_in += 1
-        if data == ANSWER:
-            self.control()
+        if data == IDLE_PONG:
+            self.receive_control()
             return
-        self.heard_at = asyncio.get_running_loop().time()
+        self.received_at = asyncio.get_running_loop().time()
         try:
-            items = request.items(data, self._node.settings.max_batch)
+            items = request.parse_frame(data, self._node.settings.max_batch)
         except GatewayError as error:
             self._refuse(None, error)
             return
         for item in items:
-            self._take(item)
+            self._handle_item(item)
 
-    def control(self) -> None:
+    def receive_control(self) -> None:
         """Take a control frame of WebSocket's own: a sign of life, but not any number of them."""
-        self.heard_at = asyncio.get_running_loop().time()
+        self.received_at = asyncio.get_running_loop().time()
         if wait_s := self._spend_ping():
-            self._strike(TooFast(wait_s))
+            self._count_refusal(TooFast(wait_s))
 
-    def _take(self, item: Any) -> None:
+    def _handle_item(self, item: Any) -> None:
         if self.closed:
             return
         try:
-            asked = request.read(item)
+            asked = request.parse_envelope(item)
             handler = commands.handler_of(asked.type)
             if handler.cost == "ping":
-                self._alive(asked)
+                self._handle_ping(asked)
                 return
             if self.draining:
                 raise Draining
@@ -118,31 +118,31 @@ class Session(Line):
             self._node.services.admit(handler.cost)
             command = codec.command(asked.type, asked.fields)
         except GatewayError as error:
-            self._refuse(request.id_of(item), error)
+            self._refuse(request.request_id_of(item), error)
             return
         self.line_up(Job(asked.id, asked.type, command, handler.changes))
 
-    def _alive(self, asked: request.Asked) -> None:
+    def _handle_ping(self, asked: request.RequestEnvelope) -> None:
         """Answer a ping, a pong needs none; those beyond the rate are passed over."""
         if wait_s := self._spend_ping():
             if asked.id is not None:
                 raise TooFast(wait_s)
-            self._strike(TooFast(wait_s))
+            self._count_refusal(TooFast(wait_s))
         elif asked.type == "ping" and asked.id is None:
             self._sender.send(PONG)
         elif asked.type == "ping" and asked.id is not None:
             self._reply(asked.id, Pong())
 
     def _spend_ping(self) -> float:
-        pings = self._node.bounds.pings
-        wait_s = pings.wait_s(self._pings, self.heard_at)
+        pings = self._node.limits.pings
+        wait_s = pings.wait_s(self._pings, self.received_at)
         if not wait_s:
-            self._pings = pings.spend(self._pings, self.heard_at)
+            self._pings = pings.spend(self._pings, self.received_at)
         return wait_s
 
     def _spend(self, cost: commands.Cost) -> None:
         """Take a command off what this connection, and this user, may send; TooFast."""
-        bounds, now = self._node.bounds, self.heard_at
+        bounds, now = self._node.limits, self.received_at
         wait_s = bounds.commands.wait_s(self._spent, now)
         if not wait_s and self.context is not None and cost in bounds.users:
             wait_s = bounds.users[cost].take(self.user_id, now)
@@ -165,7 +165,7 @@ class Session(Line):
         else:
             if job.id is not None and result is not Hello:
                 self._reply(job.id, result if result is not None else {})
-        self._node.took(job.type, loop.time() - started)
+        self._node.count_command(job.type, loop.time() - started)
 
     async def _answer(self, request_id: int | None, command: Any) -> Any:
         if isinstance(command, Hello):
@@ -178,7 +178,7 @@ class Session(Line):
         if isinstance(command, PresenceWatch):
             return await self._node.watch(self, command)
         if isinstance(command, QueueWatch):
-            return await self._node.queues.watch(self, command)
+            return await self._node.queue_watches.watch(self, command)
         if isinstance(command, PresenceAway):
             await self._node.services.presence.set_away(self.user_id, self.id, command.away)
             return None
@@ -187,8 +187,8 @@ class Session(Line):
     # --- hello and tokens ------------------------------------------------------------------
 
     def _look_at_clock(self, now: float) -> float:
-        if self.context is None and now < self.hello_by:
-            return self.hello_by
+        if self.context is None and now < self.hello_deadline:
+            return self.hello_deadline
         return super()._look_at_clock(now)
 
     async def _hello(self, request_id: int | None, command: Hello) -> None:
@@ -205,16 +205,16 @@ class Session(Line):
             raise
         self._token = None
 
-    def welcomed(self, request_id: int | None, welcome: Welcome) -> None:
+    def send_welcome(self, request_id: int | None, welcome: Welcome) -> None:
         """Send the welcome: the first frame of a session."""
         self.arm(asyncio.get_running_loop().time())
         self._reply(request_id if request_id is not None else 0, welcome)
 
-    def identify(self, identity: Identity) -> None:
+    def update_identity(self, identity: Identity) -> None:
         """Go on as this: the same employee, with what they may do from now on."""
         assert self.context is not None
         self.context = Context(identity, self.context.services, self.topics)
-        self._node.queues.review(self)
+        self._node.queue_watches.check_permission(self)
 
     def _refresh(self, command: TokenRefresh) -> TokenRefreshed:
         assert self.context is not None
@@ -222,7 +222,7 @@ class Session(Line):
         if claims.employee_id != self.user_id:
             raise TokenInvalid("A token for somebody else does not refresh this one.")
         old = self.context.identity
-        self.identify(Identity(old.employee, old.permissions, claims.expires_at))
+        self.update_identity(Identity(old.employee, old.permissions, claims.expires_at))
         self._warned = False
         self.arm(asyncio.get_running_loop().time())
         return TokenRefreshed(token_expires_at=claims.expires_at)
@@ -230,21 +230,21 @@ class Session(Line):
     # --- replies ---------------------------------------------------------------------------
 
     def _reply(self, request_id: int, result: Any) -> None:
-        self._sender.say(codec.encode({"id": request_id, "ok": result}))
+        self._sender.send_payload(codec.encode({"id": request_id, "ok": result}))
 
     def _refuse(self, request_id: int | None, error: GatewayError) -> None:
         said: dict[str, Any] = {"error": codec.refusal(error)}
         if request_id is not None:
             said = {"id": request_id, **said}
-        self._sender.say(codec.encode(said))
-        self._strike(error)
+        self._sender.send_payload(codec.encode(said))
+        self._count_refusal(error)
 
-    def _strike(self, error: GatewayError) -> None:
+    def _count_refusal(self, error: GatewayError) -> None:
         """Count a refusal; end a connection that gathers what no honest client does."""
-        self._node.refused(error.code)
+        self._node.count_refusal(error.code)
         if self.closed or not isinstance(error, ABUSE):
             return
-        errors, now = self._node.bounds.errors, asyncio.get_running_loop().time()
+        errors, now = self._node.limits.errors, asyncio.get_running_loop().time()
         if not errors.wait_s(self._errors, now):
             self._errors = errors.spend(self._errors, now)
             return
@@ -254,7 +254,7 @@ class Session(Line):
 
     # --- the end ---------------------------------------------------------------------------
 
-    def end(self, code: CloseCode) -> None:
+    def close(self, code: CloseCode) -> None:
         """Close this session from the server's side."""
         self._connection.close(code)
 
@@ -262,11 +262,11 @@ class Session(Line):
         """Let a client go that reads too slowly."""
         self._connection.close(close_codes.SLOW_CLIENT)
 
-    def shut(self, reason: str) -> None:
+    def finalize(self, reason: str) -> None:
         """End: the socket is gone, or about to be."""
         if self.closed:
             return
         self.closed = True
         self.leave_line()
         self._held = None
-        self._node.forget(self, reason)
+        self._node.session_ended(self, reason)

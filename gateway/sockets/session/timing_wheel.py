@@ -14,19 +14,19 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
-class Entry(Protocol):
+class WheelEntry(Protocol):
     """Something with deadlines."""
 
     def due(self, now: float) -> float | None:
         """Do what is due at now (loop time); return the next deadline, None for none."""
 
 
-class Wheel:
+class TimingWheel:
     """Slots of deadlines, and a hand that moves one slot a tick."""
 
     def __init__(self, *, tick_s: float = 0.25, slots: int = 256) -> None:
         self._tick_s = tick_s
-        self._slots: list[list[tuple[float, Entry]]] = [[] for _ in range(slots)]
+        self._slots: list[list[tuple[float, WheelEntry]]] = [[] for _ in range(slots)]
         self._hand = 0
         self._started_at = 0.0
         self._handle: asyncio.TimerHandle | None = None
@@ -45,7 +45,7 @@ class Wheel:
         if self._handle is not None:
             self._handle.cancel()
 
-    def add(self, when: float, entry: Entry) -> None:
+    def add(self, when: float, entry: WheelEntry) -> None:
         """Ask entry at `when` (loop time), or at the next tick if that has passed."""
         position = max(int((when - self._started_at) / self._tick_s) + 1, self._hand + 1)
         self._slots[position % len(self._slots)].append((when, entry))
@@ -66,7 +66,7 @@ class Wheel:
         following = self._started_at + (self._hand + 1) * self._tick_s
         self._handle = loop.call_at(following, self._tick)
 
-    def _ask(self, entry: Entry, now: float) -> None:
+    def _ask(self, entry: WheelEntry, now: float) -> None:
         try:
             following = entry.due(now)
         except Exception:

@@ -13,17 +13,17 @@ from gateway import topics
 from gateway.bus import Announcement
 from gateway.chat.queries import members
 from gateway.sockets.subscriptions import joining
-from gateway.sockets.subscriptions.visibility import taken_out
+from gateway.sockets.subscriptions.visibility import removed_employees
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
 
-PARTED = "participant.changed"
+REMOVED = "participant.changed"
 """On someone's own topic: they were taken out of a conversation."""
 SYSTEM = b'"kind":"system"'
 
 
-class Follows:
+class AfterDelivery:
     """The consequences of one node's deliveries."""
 
     def __init__(self, node: Node) -> None:
@@ -31,7 +31,7 @@ class Follows:
 
     def register(self) -> None:
         """Have the hub call these."""
-        after = self._node.hub.after
+        after = self._node.hub.on_delivered
         for happened in ("message.created", "message.updated", "message.deleted"):
             after(happened, self._message_delivered)
         after("receipt.read", self._receipt_delivered)
@@ -45,17 +45,17 @@ class Follows:
         assert conversation_id is not None
         self._node.unread.changed({listener.user_id for listener in listeners}, conversation_id)
         if listeners and SYSTEM in announcement.payload:
-            self._told_by_the_system(announcement, listeners)
+            self._system_message_delivered(announcement, listeners)
 
-    def _told_by_the_system(self, announcement: Announcement, listeners: Any) -> None:
+    def _system_message_delivered(self, announcement: Announcement, listeners: Any) -> None:
         """Let who has left hear nothing more, though nothing else may tell of it.
 
         Of somebody who was let in again since, the database has only that; what was said while they
         were out is not for them, and may come next, when both are read from there.
         """
         message = orjson.loads(announcement.payload)["message"]
-        for employee_id in taken_out(message["kind"], message["attrs"]):
-            self._part(announcement.topic, employee_id, listeners)
+        for employee_id in removed_employees(message["kind"], message["attrs"]):
+            self._remove_employee(announcement.topic, employee_id, listeners)
 
     def _receipt_delivered(self, announcement: Announcement, _listeners: Any) -> None:
         event = orjson.loads(announcement.payload)
@@ -71,7 +71,7 @@ class Follows:
                 session.missed_joins = True
                 continue
             self._node.spawn(
-                joining.join_late(self._node, session, conversation_id, change),
+                joining.join_added(self._node, session, conversation_id, change),
                 name="session.join_late",
             )
 
@@ -84,7 +84,7 @@ class Follows:
     def _update_delivered(self, announcement: Announcement, listeners: Any) -> None:
         """Look who may hear of which messages, when that may have become another one."""
         joined = orjson.loads(announcement.payload)["history"] == "joined"
-        if listeners and (joined or self._node.hub.hidden(announcement.topic)):
+        if listeners and (joined or self._node.hub.hides_messages(announcement.topic)):
             self._node.spawn(self._hide(announcement.topic), name="session.hide")
 
     async def _hide(self, topic: str) -> None:
@@ -94,9 +94,9 @@ class Follows:
         async with self._node.services.connection() as conn:
             found = await members.hidden_to(conn, conversation_id, people)
         listeners = self._node.hub.listeners(topic)
-        self._node.hub.hide(topic, {one: found.get(one.user_id, 0) for one in listeners})
+        self._node.hub.hide_messages(topic, {one: found.get(one.user_id, 0) for one in listeners})
 
-    def parted(self, announcement: Announcement, employee_id: int) -> None:
+    def participant_removed(self, announcement: Announcement, employee_id: int) -> None:
         """Tell someone of having been taken out of a conversation of which they hear nothing.
 
         Devices that hear it are told there, in order, behind what was said before.
@@ -111,15 +111,15 @@ class Follows:
         if not event["left"] or topics.user_of(announcement.topic) is not None:
             return
         employee_id = event["participant"]["employee"]["id"]
-        self._part(announcement.topic, employee_id, listeners)
+        self._remove_employee(announcement.topic, employee_id, listeners)
         self._node.unread.changed([employee_id], event["conversation_id"])
 
-    def _part(self, topic: str, employee_id: int, listeners: Any) -> None:
+    def _remove_employee(self, topic: str, employee_id: int, listeners: Any) -> None:
         leaving = [session for session in listeners if session.user_id == employee_id]
         for session in leaving:
-            self._node.hub.part(session, [topic])
+            self._node.hub.leave(session, [topic])
             session.missed_joins = True  # for one whose hello is not through yet
         if live := [session for session in leaving if session.live]:
             self._node.spawn(
-                self._node.upkeep.let_in_again(employee_id, live), name="session.let_in_again"
+                self._node.reconciler.rejoin(employee_id, live), name="session.let_in_again"
             )

@@ -22,6 +22,7 @@ from gateway.chat import conversations, receipts
 from gateway.chat.queries import changes, messages
 from gateway.context import Context
 from gateway.db import Conn
+from gateway.delivery import lanes
 from gateway.delivery.hub import changed_message
 from gateway.delivery.streams import PAGE
 from gateway.errors import ConversationNotFound, GatewayError
@@ -29,8 +30,7 @@ from gateway.files import Files
 from gateway.hello import snapshot
 from gateway.protocol import FileLimits, Hello, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
-from gateway.sockets.outgoing import lanes
-from gateway.sockets.subscriptions.visibility import while_in
+from gateway.sockets.subscriptions.visibility import visible_changes
 from gateway.telephony.callbacks.queries.callbacks import Counted
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-async def serve(
+async def serve_hello(
     node: Node, session: Session, command: Hello, claims: auth.Claims, request_id: int | None
 ) -> None:
     """Find out who it is, catch them up, and let them hear."""
-    identity, listed = await node.arrivals.newcomer(claims)
+    identity, listed = await node.hello_reads.authenticate(claims)
     if session.closed:  # it left while it waited for its turn, or for the database
         return
     ctx = Context(identity, node.services, session.topics)
@@ -52,33 +52,33 @@ async def serve(
     session.hold()
     try:
         session.context = ctx
-        node.unread.expect(identity.user_id)
+        node.unread.expect_welcome(identity.user_id)
         wanted = [topics.user(identity.user_id), *map(topics.conversation, heard_ids)]
         wanted += topics_for(identity.permissions)
         node.hub.join(session, wanted)
         await node.bus.subscribe(wanted)
-        taken = await snapshot.take(
+        taken = await snapshot.read_snapshot(
             ctx,
             {int(conversation_id): change for conversation_id, change in command.resume.items()},
-            node.arrivals,
+            node.hello_reads,
         )
-        counted = await node.arrivals.callbacks_open(identity)
+        counted = await node.hello_reads.count_open_callbacks(identity)
         if session.closed:
             return
         for conversation_id, hidden_to in taken.hidden.items():
             hide(node, session, conversation_id, hidden_to)
         node.streams.start_at(taken.positions)
-        node.unread.arrived(identity.user_id, taken.unread)
+        node.unread.welcomed(identity.user_id, taken.unread)
         if taken.agent is not None:
-            node.queues.arrived(taken.agent)
+            node.queue_watches.agents_shown(taken.agent)
         welcome = _welcome(node, session, taken, counted)
     except BaseException:
-        node.hub.leave(session)
-        session.abandon()
+        node.hub.leave_all(session)
+        session.reset()
         if not node.hub.listeners(topics.user(identity.user_id)):
-            node.unread.left(identity.user_id)
+            node.unread.remove(identity.user_id)
         raise
-    session.welcomed(request_id, welcome)
+    session.send_welcome(request_id, welcome)
     floors = dict(taken.positions)
     try:
         await _catch_up(node, session, floors)
@@ -87,10 +87,10 @@ async def serve(
             {topics.conversation(cid): change for cid, change in floors.items()},
             keep=node.streams.behind(floors),
         )
-    if session.missed_joins or taken.positions.keys() != heard_ids:
+    if session.needs_reconcile or taken.positions.keys() != heard_ids:
         # Let in or taken out between our two looks at the memberships, or while catching up.
         with suppress(GatewayError):  # the next upkeep does what cannot be done now
-            await node.upkeep.reconcile(identity.user_id, [session])
+            await node.reconciler.reconcile(identity.user_id, [session])
     if command.device is not None:
         session.device = command.device.kind
     log.info(
@@ -106,7 +106,7 @@ async def serve(
 
 
 def _welcome(
-    node: Node, session: Session, taken: snapshot.Snapshot, counted: Counted | None
+    node: Node, session: Session, taken: snapshot.HelloSnapshot, counted: Counted | None
 ) -> Welcome:
     assert session.context is not None
     identity = session.context.identity
@@ -162,7 +162,7 @@ async def _catch_up(node: Node, session: Session, floors: dict[int, int]) -> Non
         found = await changes.after(conn, missing, PAGE)
     for cid, changed in groupby(found, key=attrgetter("conversation_id")):
         topic = topics.conversation(cid)
-        visible = [one for one in changed if not node.hub.hides(topic, session, one.event)]
+        visible = [one for one in changed if not node.hub.is_hidden(topic, session, one.event)]
         floors[cid], out = _send_all(session, visible, floor=floors[cid])
         if out:
             _part(node, session, cid)
@@ -173,19 +173,19 @@ async def _catch_up(node: Node, session: Session, floors: dict[int, int]) -> Non
 def _part(node: Node, session: Session, conversation_id: int) -> None:
     """Let a held session hear nothing more; who may be in again is looked for after the hello."""
     topic = topics.conversation(conversation_id)
-    node.hub.part(session, [topic])
-    session.unhear(topic, lambda _frame: True)
-    session.missed_joins = True
+    node.hub.leave(session, [topic])
+    session.discard_held(topic, lambda _frame: True)
+    session.needs_reconcile = True
 
 
 def hide(node: Node, session: Session, conversation_id: int, hidden_to: int) -> None:
     """Let a held session hear nothing of messages from before they joined, if so it is."""
     topic = topics.conversation(conversation_id)
-    node.hub.hide(topic, {session: hidden_to})
-    session.unhear(topic, lambda frame: 0 < changed_message(frame.payload) <= hidden_to)
+    node.hub.hide_messages(topic, {session: hidden_to})
+    session.discard_held(topic, lambda frame: 0 < changed_message(frame.payload) <= hidden_to)
 
 
-async def join_late(node: Node, session: Session, conversation_id: int, change: int) -> None:
+async def join_added(node: Node, session: Session, conversation_id: int, change: int) -> None:
     """Let a live session hear a conversation it was just let into, from after this change.
 
     What stood then it has heard with conversation.created.
@@ -199,7 +199,7 @@ async def join_late(node: Node, session: Session, conversation_id: int, change: 
         joining.floor = None if out else floor
 
 
-async def join_known(node: Node, session: Session, conversation_id: int) -> None:
+async def join_existing(node: Node, session: Session, conversation_id: int) -> None:
     """Let a live session hear a conversation whose making it may not have heard of.
 
     A short one is sent whole, so that who has some of it lacks nothing; of a long one a client
@@ -236,7 +236,7 @@ def _send_all(session: Session, missed: list[changes.Change], *, floor: int) -> 
 
     Return how far the session, which was at floor, then is, and whether it is out after them.
     """
-    heard, out = while_in(missed, session.user_id)
+    heard, out = visible_changes(missed, session.user_id)
     for change in heard:
         session.send(encode(change.event), lanes.MESSAGE)
     return max([floor, *(change.change for change in (heard if out else missed))]), out
@@ -273,7 +273,7 @@ async def _joining(node: Node, session: Session, conversation_id: int) -> AsyncI
     finally:
         if joining.floor is None:
             if not already:
-                node.hub.part(session, [topic])
+                node.hub.leave(session, [topic])
             session.release({})
         else:
             session.release(

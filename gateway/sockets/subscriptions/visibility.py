@@ -12,11 +12,11 @@ from typing import Any
 from gateway.chat.queries.changes import Change
 from gateway.protocol import MessageCreated, ParticipantChanged
 
-DEPARTURES = frozenset({"removed", "left"})
+REMOVAL_EVENTS = frozenset({"removed", "left"})
 """What a system message says of somebody who is no longer there."""
 
 
-def while_in(changes: Iterable[Change], employee_id: int) -> tuple[list[Change], bool]:
+def visible_changes(changes: Iterable[Change], employee_id: int) -> tuple[list[Change], bool]:
     """Return what somebody hears who was in before these, and whether they are out after them."""
     heard: list[Change] = []
     out = False
@@ -27,16 +27,16 @@ def while_in(changes: Iterable[Change], employee_id: int) -> tuple[list[Change],
             out = event.left
         elif not out:
             heard.append(change)
-            out = isinstance(event, MessageCreated) and employee_id in taken_out(
+            out = isinstance(event, MessageCreated) and employee_id in removed_employees(
                 event.message.kind, event.message.attrs
             )
     return heard, out
 
 
-def taken_out(kind: str, attrs: Mapping[str, Any] | None) -> Collection[int]:
+def removed_employees(kind: str, attrs: Mapping[str, Any] | None) -> Collection[int]:
     """Return of whom a message of this kind says that they are no longer there."""
     said = attrs or {}
-    if kind != "system" or said.get("event") not in DEPARTURES:
+    if kind != "system" or said.get("event") not in REMOVAL_EVENTS:
         return ()
     people: list[int] = said["employee_ids"]
     return people

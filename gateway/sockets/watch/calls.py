@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 OF_CALLS = ("call.offered", "call.updated", "call.ended", "call.revised")
-LOOK_EACH = 6
+RECONCILE_EVERY = 6
 """It is looked after so many upkeeps. While the bus is away, after each."""
 ANNOUNCED_WITHIN = timedelta(seconds=5)
 """What is younger is left to whoever stored it."""
@@ -40,64 +40,71 @@ Key = tuple[str, Any]
 """(topic, call or item); without a topic: a call that was looked at."""
 
 
-class CallNews:
+class CallReconciler:
     """One node's memory of the versions that it told, and when all had been told last."""
 
     def __init__(self, node: Node, now: Callable[[], float] = time.monotonic) -> None:
         self._node = node
         self._now = now
-        self._told: dict[Key, tuple[int, float]] = {}
+        self._delivered_versions: dict[Key, tuple[int, float]] = {}
         """→ the highest version, and when; the latest is last."""
-        self._all_told_at = datetime.now(UTC)
-        self._passed_by = 0
+        self._complete_until = datetime.now(UTC)
+        self._rounds_skipped = 0
 
     def register(self) -> None:
         """Have the hub tell of calls and call-backs; of watched calls queue_watch does."""
         for happened in (*OF_CALLS, "missed_call.created", "callback.changed"):
-            self._node.hub.after(happened, self._delivered)
+            self._node.hub.on_delivered(happened, self._delivered)
 
     def _delivered(self, announcement: Announcement, listeners: Any) -> None:
         if listeners:
-            self.told(announcement)
+            self.delivered(announcement)
 
-    def told(self, announcement: Announcement) -> None:
+    def delivered(self, announcement: Announcement) -> None:
         """Take note of what was delivered here."""
-        self._note(*_version_of(announcement))
+        self._record(*_version_of(announcement))
 
-    async def look(self, *, lost_news: bool) -> None:
+    async def reconcile(self, *, lost_news: bool) -> None:
         """Tell people here what they have not been told; after lost news, all that has changed.
 
         The moment up to which all was told moves on only when all of it was.
         """
-        self._passed_by += 1
-        due = lost_news or not self._node.bus.healthy or self._passed_by >= LOOK_EACH
+        self._rounds_skipped += 1
+        due = lost_news or not self._node.bus.healthy or self._rounds_skipped >= RECONCILE_EVERY
         if not due and self._node.sessions:
             return
         began = datetime.now(UTC)
         reached = None
         if self._node.sessions:
-            tell = self._tell_all() if lost_news else self._tell_missing(began - ANNOUNCED_WITHIN)
+            tell = (
+                self._deliver_all()
+                if lost_news
+                else self._deliver_missing(began - ANNOUNCED_WITHIN)
+            )
             reached = await tell
         if reached:  # others may have changed at that very moment
-            self._all_told_at, self._passed_by = reached - timedelta(milliseconds=1), LOOK_EACH
+            self._complete_until, self._rounds_skipped = (
+                reached - timedelta(milliseconds=1),
+                RECONCILE_EVERY,
+            )
         else:
-            self._all_told_at, self._passed_by = began - OVERLAP, 0
-        self._forget()
+            self._complete_until, self._rounds_skipped = began - OVERLAP, 0
+        self._expire()
 
-    async def _tell_all(self) -> datetime | None:
+    async def _deliver_all(self) -> datetime | None:
         services, deliver = self._node.services, self._node.deliver
         return _first(
-            await announce.again(services, deliver, self._all_told_at),
-            await callbacks.again(services, deliver, self._all_told_at),
+            await announce.again(services, deliver, self._complete_until),
+            await callbacks.again(services, deliver, self._complete_until),
         )
 
-    async def _tell_missing(self, until: datetime) -> datetime | None:
+    async def _deliver_missing(self, until: datetime) -> datetime | None:
         services, looked = self._node.services, dict[UUID, int]()
         late = 0
 
         def known(call_id: UUID, version: int) -> bool:
             looked[call_id] = version
-            return self._knows(("", call_id), version)
+            return self._has_delivered(("", call_id), version)
 
         def deliver(announcement: Announcement) -> None:
             nonlocal late
@@ -105,38 +112,38 @@ class CallNews:
                 self._node.deliver(announcement)
                 return
             key, version = _version_of(announcement)
-            if not self._knows(key, version):
+            if not self._has_delivered(key, version):
                 self._node.deliver(announcement)
-                late += self._knows(key, version)  # somebody was here to hear it
+                late += self._has_delivered(key, version)  # somebody was here to hear it
 
         reached = _first(
             await announce.again(
-                services, deliver, self._all_told_at, until=until, hours=HOURS, known=known
+                services, deliver, self._complete_until, until=until, hours=HOURS, known=known
             ),
-            await callbacks.again(services, deliver, self._all_told_at, until=until),
+            await callbacks.again(services, deliver, self._complete_until, until=until),
         )
         for call_id, version in looked.items():
-            self._note(("", call_id), version)
+            self._record(("", call_id), version)
         if late:
             log.info("calls.told_late", events=late)
         return reached
 
-    def _knows(self, key: Key, version: int) -> bool:
-        return key in self._told and self._told[key][0] >= version
+    def _has_delivered(self, key: Key, version: int) -> bool:
+        return key in self._delivered_versions and self._delivered_versions[key][0] >= version
 
-    def _note(self, key: Key, version: int) -> None:
-        before, _ = self._told.pop(key, (0, 0.0))
-        self._told[key] = max(before, version), self._now()
-        if len(self._told) > MOST_REMEMBERED:
-            del self._told[next(iter(self._told))]
+    def _record(self, key: Key, version: int) -> None:
+        before, _ = self._delivered_versions.pop(key, (0, 0.0))
+        self._delivered_versions[key] = max(before, version), self._now()
+        if len(self._delivered_versions) > MOST_REMEMBERED:
+            del self._delivered_versions[next(iter(self._delivered_versions))]
 
-    def _forget(self) -> None:
+    def _expire(self) -> None:
         """Forget what is not looked at any more."""
         long_ago = self._now() - REMEMBERED_S
-        for key, (_, at) in list(self._told.items()):
+        for key, (_, at) in list(self._delivered_versions.items()):
             if at > long_ago:
                 return
-            del self._told[key]
+            del self._delivered_versions[key]
 
 
 def _first(*reached: datetime | None) -> datetime | None:

@@ -14,11 +14,11 @@ import orjson
 
 from gateway import topics
 from gateway.bus import Announcement
+from gateway.delivery import lanes
+from gateway.delivery.shared_frame import SharedFrame
 from gateway.people.presences import from_wire
 from gateway.protocol import PresenceChanged
 from gateway.protocol.codec import encode
-from gateway.sockets.outgoing import lanes
-from gateway.sockets.outgoing.shared_frame import SharedFrame
 from presence import Presence
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONFLATE_S = 0.25
 
 
-class PresenceWatch:
+class PresenceWatches:
     """The reverse of all watch lists of this node's sessions."""
 
     def __init__(
@@ -63,7 +63,7 @@ class PresenceWatch:
         """Return everyone whom someone here watches."""
         return list(self._watchers)
 
-    def mark(self, *, degraded: bool) -> None:
+    def set_degraded(self, *, degraded: bool) -> None:
         """Tell every watcher when presence becomes, or is no longer, the last known state."""
         if degraded == self._degraded:
             return
@@ -72,7 +72,7 @@ class PresenceWatch:
         for session in {s for watchers in self._watchers.values() for s in watchers}:
             session.hear("", 0, frame, lanes.RECEIPT, 0)
 
-    def forget(self, session: Session) -> None:
+    def remove(self, session: Session) -> None:
         """Drop everything this session watches."""
         if session.watched:
             self.watch(session, ())

@@ -18,7 +18,7 @@ State = TypeVar("State", QueueLive, AgentState)
 Key = TypeVar("Key")
 
 
-class QueueNews:
+class PublishedQueues:
     """One node's memory of what it said."""
 
     def __init__(self) -> None:
@@ -51,11 +51,13 @@ class QueueNews:
             one.employee_id for one in states if not _agrees(self._agents, one.employee_id, one)
         }
 
-    def left(self, employee_id: int) -> None:
+    def forget_agent(self, employee_id: int) -> None:
         """Forget an agent to whom nothing is said here any more."""
         self._agents.pop(employee_id, None)
 
-    def of_queues(self, read: Mapping[str, Iterable[QueueLive]]) -> dict[str, dict[str, bytes]]:
+    def changed_queues(
+        self, read: Mapping[str, Iterable[QueueLive]]
+    ) -> dict[str, dict[str, bytes]]:
         """Return zone → queue → its state, printed: those that have become another one."""
         news: dict[str, dict[str, bytes]] = {}
         for tz, states in read.items():
@@ -65,7 +67,7 @@ class QueueNews:
                     news.setdefault(tz, {})[state.queue] = encode(state)
         return news
 
-    def of_agent(self, agent: Agent) -> tuple[bytes, frozenset[str]] | None:
+    def changed_agent(self, agent: Agent) -> tuple[bytes, frozenset[str]] | None:
         """Return what is to be said of an agent, and of which queues; None when it is no news."""
         assert agent.employee_id is not None
         state = agent.state()
@@ -76,7 +78,7 @@ class QueueNews:
         self._placed[agent.employee_id] = agent.queues
         return encode(AgentStateChanged(agent=state)), agent.queues | before
 
-    def keep(self, queues: Callable[[str, str], bool], people: Callable[[int], bool]) -> None:
+    def retain(self, queues: Callable[[str, str], bool], people: Callable[[int], bool]) -> None:
         """Forget the queues, by zone and name, and the agents of whom nobody is told any more."""
         self._queues = {key: state for key, state in self._queues.items() if queues(*key)}
         self._agents = {one: state for one, state in self._agents.items() if people(one)}

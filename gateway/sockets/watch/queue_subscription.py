@@ -17,7 +17,7 @@ from gateway.telephony.agents.wallboard import Shown
 
 
 @dataclass(frozen=True, slots=True)
-class Watching:
+class QueueSubscription:
     """What one session watches."""
 
     queues: frozenset[str] | None
@@ -30,7 +30,7 @@ class Watching:
         return self.queues is None or not self.queues.isdisjoint(queues)
 
 
-class Times:
+class TimedChanges:
     """What is another one at some moment though nothing happens: too long a wait, another day."""
 
     def __init__(self) -> None:
@@ -38,30 +38,30 @@ class Times:
         """queue → when the next who waits there will have waited too long."""
         self._midnights: dict[str, datetime] = {}
 
-    def watch(self, tz: str) -> None:
+    def watch_zone(self, tz: str) -> None:
         """Think of this zone's midnights."""
         self._midnights.setdefault(tz, wallboard.today(tz).until)
 
-    def keep(self, zones: Collection[str]) -> None:
+    def retain_zones(self, zones: Collection[str]) -> None:
         """Think of these zones' midnights only."""
         self._midnights = {tz: at for tz, at in self._midnights.items() if tz in zones}
         if not zones:
             self._late_at.clear()
 
-    def mind(self, states: Iterable[Shown]) -> None:
+    def set_waiting(self, states: Iterable[Shown]) -> None:
         """Take note of who waits in these queues."""
         for one in states:
             self._late_at.pop(one.queue.queue, None)
             if one.next_late is not None:
                 self._late_at[one.queue.queue] = one.next_late
 
-    def left_s(self, most: float) -> float:
+    def next_in_s(self, most: float) -> float:
         """Return for how long nothing changes by itself; at most `most`."""
         times = (*self._late_at.values(), *self._midnights.values())
         left = (min(times) - datetime.now(UTC)).total_seconds() if times else most
         return min(max(left, 0.01), most)
 
-    def passed(self, now: datetime) -> tuple[set[str], bool]:
+    def pop_due(self, now: datetime) -> tuple[set[str], bool]:
         """Return in which queues somebody has waited too long by now, and whether a day began."""
         late = {queue for queue, at in self._late_at.items() if at <= now}
         for queue in late:
@@ -72,7 +72,7 @@ class Times:
         return late, bool(over)
 
 
-async def names_of(conn: Conn, watching: Collection[Watching]) -> set[str]:
+async def names_of(conn: Conn, watching: Collection[QueueSubscription]) -> set[str]:
     """Return the queues that these watch; of all, the first 200 by name."""
     named = {queue for one in watching for queue in one.queues or ()}
     if any(one.queues is None for one in watching):

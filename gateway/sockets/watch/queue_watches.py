@@ -17,13 +17,13 @@ import structlog
 
 from gateway import topics
 from gateway.bus import Announcement
+from gateway.delivery import lanes
+from gateway.delivery.shared_frame import SharedFrame
 from gateway.protocol import AgentState, QueueLive, QueueUnwatched, QueueWatch, QueueWatched
 from gateway.protocol.codec import encode
-from gateway.sockets.outgoing import lanes
-from gateway.sockets.outgoing.shared_frame import SharedFrame
 from gateway.sockets.watch.calls import OF_CALLS
-from gateway.sockets.watch.queue_changes import QueueNews
-from gateway.sockets.watch.queue_subscription import Times, Watching, names_of
+from gateway.sockets.watch.queue_changes import PublishedQueues
+from gateway.sockets.watch.queue_subscription import QueueSubscription, TimedChanges, names_of
 from gateway.telephony.agents import agents, wallboard
 from gateway.telephony.agents.agents import Agent
 from gateway.telephony.agents.wallboard import Day
@@ -39,7 +39,7 @@ FIRST_S = 0.05  # what comes together is read together
 CONFLATE_S = 1.0
 SHARE = 20
 """Reading takes at most one part in so many of the time, however long it takes."""
-LOOK_EACH = 6
+READ_ALL_EVERY = 6
 """All that is watched is read anew after so many upkeeps: a worker may have died between COMMIT
 and announcement. While the bus is away, after each."""
 
@@ -49,26 +49,26 @@ class QueueWatches:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._watchers: dict[Session, Watching] = {}
+        self._watchers: dict[Session, QueueSubscription] = {}
         self._queues: set[str] = set()
         self._people: set[int] = set()
         self._everything = False
         """Read all that is watched."""
-        self._said = QueueNews()
-        self._times = Times()
-        self._news: dict[Session, dict[str, bytes]] = {}
+        self._published = PublishedQueues()
+        self._timed = TimedChanges()
+        self._unsent: dict[Session, dict[str, bytes]] = {}
         self._wake = asyncio.Event()
         self._untidy = False
 
     def register(self) -> None:
         """Have the hub tell of calls: what their agents do is something else then."""
         for happened in OF_CALLS:
-            self._node.hub.after(happened, self._call_delivered)
+            self._node.hub.on_delivered(happened, self._call_delivered)
 
     def _call_delivered(self, announcement: Announcement, listeners: Any) -> None:
         employee_id = topics.user_of(announcement.topic)
         if listeners and employee_id is not None:
-            self.touched([employee_id])
+            self.agents_changed([employee_id])
 
     # --- watching --------------------------------------------------------------------------
 
@@ -79,12 +79,12 @@ class QueueWatches:
         tz = command.tz or self._node.settings.wallboard_tz
         stats.check_zone(tz)
         if session.closed or not command.queues:
-            self.forget(session)
+            self.remove(session)
             return QueueWatched(queues=[], tz=tz)
         before = self._watchers.get(session)
         named = None if command.queues == "all" else frozenset(command.queues)
-        self._watchers[session] = Watching(named, command.agents, command.calls, tz)
-        self._times.watch(tz)
+        self._watchers[session] = QueueSubscription(named, command.agents, command.calls, tz)
+        self._timed.watch_zone(tz)
         self._wake.set()  # to think of the midnight
         try:
             wanted = [topics.QUEUES, *([topics.QUEUE_CALLS] if command.calls else [])]
@@ -94,34 +94,34 @@ class QueueWatches:
             self._watchers.pop(session, None)
             if before is not None and not session.closed:
                 self._watchers[session] = before
-                self.review(session)  # it may be no longer allowed
+                self.check_permission(session)  # it may be no longer allowed
             self._untidy = True
             raise
         if session.closed:
-            self.forget(session)
-        self._queues |= self._said.shown(tz, shown.queues)
-        self.arrived(*shown.agents)
+            self.remove(session)
+        self._queues |= self._published.shown(tz, shown.queues)
+        self.agents_shown(*shown.agents)
         return shown
 
-    def arrived(self, *states: AgentState) -> None:
+    def agents_shown(self, *states: AgentState) -> None:
         """Take note of what somebody was shown of agents; what others were not is told to all."""
-        self._people |= self._said.shown_agents(states)
+        self._people |= self._published.shown_agents(states)
         self._wake.set()
 
-    def forget(self, session: Session) -> None:
+    def remove(self, session: Session) -> None:
         """Let a session watch nothing more."""
-        self._news.pop(session, None)
-        if not self._is_here(session.user_id):
-            self._said.left(session.user_id)
+        self._unsent.pop(session, None)
+        if not self._is_connected(session.user_id):
+            self._published.forget_agent(session.user_id)
         if self._watchers.pop(session, None) is not None:
             self._untidy = True
             self._wake.set()
 
-    def review(self, session: Session) -> None:
+    def check_permission(self, session: Session) -> None:
         """End what a session watches and may no longer see."""
         watching, context = self._watchers.get(session), session.context
         if watching and context and not wallboard.allows(context, calls=watching.calls):
-            self.forget(session)
+            self.remove(session)
             session.send(encode(QueueUnwatched()), lanes.RECEIPT)
 
     def _tidy(self) -> None:
@@ -130,20 +130,20 @@ class QueueWatches:
         watching = self._watchers.values()
         if not any(one.calls for one in watching):
             self._node.bus.unsubscribe([topics.QUEUE_CALLS])
-        self._times.keep({one.tz for one in watching})
+        self._timed.retain_zones({one.tz for one in watching})
         if not watching:
             self._node.bus.unsubscribe([topics.QUEUES])
         whole = {one.tz for one in watching if one.queues is None}
         named = {(one.tz, queue) for one in watching for queue in one.queues or ()}
         agents_watched = any(one.agents for one in watching)
-        self._said.keep(
+        self._published.retain(
             lambda tz, queue: tz in whole or (tz, queue) in named,
-            lambda employee_id: agents_watched or self._is_here(employee_id),
+            lambda employee_id: agents_watched or self._is_connected(employee_id),
         )
 
     # --- news ------------------------------------------------------------------------------
 
-    def heard(self, announcement: Announcement) -> None:
+    def queues_changed(self, announcement: Announcement) -> None:
         """Take note of what has changed somewhere."""
         if not self._watchers:
             return
@@ -154,25 +154,25 @@ class QueueWatches:
         self._people.update(said["employees"])
         self._wake.set()
 
-    def touched(self, employee_ids: Iterable[int]) -> None:
+    def agents_changed(self, employee_ids: Iterable[int]) -> None:
         """Have these people, who are connected here, told what they do now."""
-        here = [one for one in employee_ids if self._is_here(one)]
+        here = [one for one in employee_ids if self._is_connected(one)]
         if here:
             self._people.update(here)
             self._wake.set()
 
-    def look_again(self) -> None:
+    def read_all(self) -> None:
         """Read all that is watched: some news may have been lost."""
         if self._watchers:
             self._everything = True
             self._wake.set()
 
-    def called(self, announcement: Announcement) -> None:
+    def call_changed(self, announcement: Announcement) -> None:
         """Pass an event of a call on to those who watch its queues, unless it is their own call."""
         watchers = [one for one in self._watchers.items() if one[1].calls]
         if not watchers:
             return
-        self._node.upkeep.calls.told(announcement)
+        self._node.reconciler.calls.delivered(announcement)
         head, _, event = announcement.payload.partition(b"\n")
         said = orjson.loads(head)
         queues, people = set(said["queues"]), set(said["employees"])
@@ -189,38 +189,38 @@ class QueueWatches:
         looked_at, each_s = loop.time(), self._node.settings.upkeep_s
         while True:
             try:
-                async with asyncio.timeout(self._times.left_s(each_s)):
+                async with asyncio.timeout(self._timed.next_in_s(each_s)):
                     await self._wake.wait()
             except TimeoutError:
                 pass
             self._wake.clear()
             if self._untidy:
                 self._tidy()
-            late, midnight = self._times.passed(datetime.now(UTC))
+            late, midnight = self._timed.pop_due(datetime.now(UTC))
             self._queues |= late
-            looks = 1 if not self._node.bus.healthy else LOOK_EACH
+            looks = 1 if not self._node.bus.healthy else READ_ALL_EVERY
             if midnight or loop.time() - looked_at >= looks * each_s:
                 looked_at = loop.time()
-                self.look_again()
-            if not (self._queues or self._people or self._everything or self._news):
+                self.read_all()
+            if not (self._queues or self._people or self._everything or self._unsent):
                 continue
             await asyncio.sleep(FIRST_S)
             began = loop.time()
             try:
-                await self._tell()
+                await self._publish_changes()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is read again
                 log.warning("queues.read_failed", error=type(error).__name__)
             await asyncio.sleep(max(CONFLATE_S, SHARE * (loop.time() - began)))
 
-    async def _tell(self) -> None:
+    async def _publish_changes(self) -> None:
         queues, self._queues = self._queues, set()
         people, self._people = self._people, set()
         everything, self._everything = self._everything, False
         watched = any(one.agents for one in self._watchers.values())
         if everything:
-            people |= {one for one in self._said.people if watched or self._is_here(one)}
+            people |= {one for one in self._published.people if watched or self._is_connected(one)}
         elif not self._watchers:
-            people = {one for one in people if self._is_here(one)}
+            people = {one for one in people if self._is_connected(one)}
         try:
             found, shown = await self._read(queues, people, everything=everything)
         except BaseException:
@@ -229,10 +229,10 @@ class QueueWatches:
             self._everything = self._everything or everything
             self._wake.set()
             raise
-        self._tell_queues(shown)
+        self._publish_queues(shown)
         for agent in found:
             if agent.employee_id is not None and (watched or agent.employee_id in people):
-                self._tell_agent(agent.employee_id, agent)
+                self._publish_agent(agent.employee_id, agent)
 
     async def _read(
         self, queues: set[str], people: Collection[int], *, everything: bool
@@ -242,7 +242,7 @@ class QueueWatches:
         shown: dict[Day, list[QueueLive]] = {}
         async with self._node.services.connection() as conn:
             if everything and watching:
-                queues = queues | await names_of(conn, watching) | self._said.names
+                queues = queues | await names_of(conn, watching) | self._published.names
             found = await agents.look(conn, people, queues, spread=bool(watching))
             hanging = {queue for one in found if one.employee_id in people for queue in one.queues}
             wanted = [one for one in queues | hanging if any(w.covers((one,)) for w in watching)]
@@ -250,24 +250,24 @@ class QueueWatches:
             for day in set(days.values()):
                 states = await wallboard.read(conn, wanted, day, found)
                 shown[day] = [one.queue for one in states]
-                self._times.mind(states)
+                self._timed.set_waiting(states)
         return found, {tz: shown[day] for tz, day in days.items()}
 
-    def _tell_queues(self, shown: dict[str, list[QueueLive]]) -> None:
-        news = self._said.of_queues(shown)
+    def _publish_queues(self, shown: dict[str, list[QueueLive]]) -> None:
+        news = self._published.changed_queues(shown)
         for session, watching in self._watchers.items():
             for queue, printed in news.get(watching.tz, {}).items():
                 if watching.covers((queue,)):
-                    self._news.setdefault(session, {})[queue] = printed
+                    self._unsent.setdefault(session, {})[queue] = printed
         self._flush()
 
     def _flush(self) -> None:
         """Send what is new; for who reads slowly it goes on being conflated."""
-        news, self._news = self._news, {}
+        news, self._unsent = self._unsent, {}
         frames: dict[tuple[bytes, ...], SharedFrame] = {}
         for session, printed in news.items():
             if session.full:
-                self._news[session] = printed
+                self._unsent[session] = printed
                 self._wake.set()
                 continue
             key = tuple(printed.values())
@@ -276,11 +276,11 @@ class QueueWatches:
                 frames[key] = SharedFrame(payload)
             session.hear("", 0, frames[key], lanes.RECEIPT, 0)
 
-    def _tell_agent(self, employee_id: int, agent: Agent) -> None:
+    def _publish_agent(self, employee_id: int, agent: Agent) -> None:
         """Tell the agent, and who watches a queue that they are or were in."""
         watched = [one for one in self._watchers.items() if one[1].agents]
         here = self._node.hub.listeners(topics.user(employee_id))
-        news = self._said.of_agent(agent) if watched or here else None
+        news = self._published.changed_agent(agent) if watched or here else None
         if news is None:
             return
         frame, queues = SharedFrame(news[0]), news[1]
@@ -290,5 +290,5 @@ class QueueWatches:
             if session.user_id != employee_id and watching.covers(queues):
                 session.hear("", 0, frame, lanes.RECEIPT, 0)
 
-    def _is_here(self, employee_id: int) -> bool:
+    def _is_connected(self, employee_id: int) -> bool:
         return bool(self._node.hub.listeners(topics.user(employee_id)))

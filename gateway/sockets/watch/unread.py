@@ -34,64 +34,64 @@ class UnreadPush:
     def __init__(self, *, counts_of: CountsOf, push: Push) -> None:
         self._counts_of = counts_of
         self._push = push
-        self._told: dict[int, dict[int, Unread]] = {}
+        self._sent: dict[int, dict[int, Unread]] = {}
         self._dirty: dict[int, set[int]] = {}
         self._pushed_at: dict[int, float] = {}
         self._expected: set[int] = set()
         """Whose first welcome here is being read: what changes meanwhile is told after it."""
-        self._muted: dict[int, datetime] = {}
+        self._mutes_end_at: dict[int, datetime] = {}
         """employee → when the first of their mutes ends."""
         self._wake = asyncio.Event()
         self.statements = 0
 
-    def expect(self, employee_id: int) -> None:
+    def expect_welcome(self, employee_id: int) -> None:
         """Take note of what changes from now on: a welcome is about to be read."""
-        if employee_id not in self._told:
+        if employee_id not in self._sent:
             self._expected.add(employee_id)
 
-    def arrived(self, employee_id: int, counts: Iterable[Unread]) -> None:
+    def welcomed(self, employee_id: int, counts: Iterable[Unread]) -> None:
         """Take note of what a welcome said. What it is the first to say, others are to be told."""
         self._expected.discard(employee_id)
-        known = self._told.get(employee_id)
+        known = self._sent.get(employee_id)
         if known is None:
-            known = self._told[employee_id] = {}
+            known = self._sent[employee_id] = {}
             for unread in counts:
-                self._learn(employee_id, known, unread)
+                self._store_newer(employee_id, known, unread)
             return
         for unread in counts:
             before = known.get(unread.conversation_id)
             if before is None or before.version < unread.version:
                 self.changed([employee_id], unread.conversation_id)
 
-    def left(self, employee_id: int) -> None:
+    def remove(self, employee_id: int) -> None:
         """Forget someone whose last session here has gone."""
-        self._told.pop(employee_id, None)
+        self._sent.pop(employee_id, None)
         self._expected.discard(employee_id)
         self._dirty.pop(employee_id, None)
         self._pushed_at.pop(employee_id, None)
-        self._muted.pop(employee_id, None)
+        self._mutes_end_at.pop(employee_id, None)
 
-    def expire(self) -> None:
+    def push_expired_mutes(self) -> None:
         """Tell those whose mutes have ended: nobody writes anything then."""
         now = datetime.now(UTC)
-        for employee_id in [one for one, until in self._muted.items() if until <= now]:
-            until = self._muted.pop(employee_id)
-            muted = [one for one in self._told[employee_id].values() if one.muted_until]
+        for employee_id in [one for one, until in self._mutes_end_at.items() if until <= now]:
+            until = self._mutes_end_at.pop(employee_id)
+            muted = [one for one in self._sent[employee_id].values() if one.muted_until]
             for unread in muted:
-                self._mind(employee_id, unread, now)
-            self._say(employee_id, [one for one in muted if one.muted_until == until])
+                self._schedule_mute_end(employee_id, unread, now)
+            self._push_counts(employee_id, [one for one in muted if one.muted_until == until])
 
     def changed(self, employee_ids: Iterable[int], conversation_id: int) -> None:
         """Have these people's counts of this conversation read and pushed, soon."""
         for employee_id in employee_ids:
-            if employee_id in self._told or employee_id in self._expected:
+            if employee_id in self._sent or employee_id in self._expected:
                 self._dirty.setdefault(employee_id, set()).add(conversation_id)
         if self._dirty:
             self._wake.set()
 
     def check_all(self) -> None:
         """Have everything that anyone here was told compared with the database."""
-        for employee_id, known in self._told.items():
+        for employee_id, known in self._sent.items():
             self._dirty.setdefault(employee_id, set()).update(known)
         self._wake.set()
 
@@ -105,7 +105,7 @@ class UnreadPush:
             while self._dirty:
                 due, later = self._due(loop.time())
                 if due:
-                    await self._tell(due)
+                    await self._read_and_push(due)
                 elif later:
                     await asyncio.sleep(max(later - loop.time(), 0.01))
 
@@ -123,7 +123,7 @@ class UnreadPush:
                 pairs.extend((employee_id, cid) for cid in self._dirty.pop(employee_id))
         return pairs, later
 
-    async def _tell(self, pairs: list[tuple[int, int]]) -> None:
+    async def _read_and_push(self, pairs: list[tuple[int, int]]) -> None:
         try:
             counts = await self._counts_of(pairs)
             self.statements += 1
@@ -137,33 +137,33 @@ class UnreadPush:
         news: dict[int, list[Unread]] = {}
         found = {(employee_id, unread.conversation_id) for employee_id, unread in counts}
         for employee_id, conversation_id in set(pairs) - found:  # no longer theirs
-            known = self._told.get(employee_id)
+            known = self._sent.get(employee_id)
             if known is not None and known.pop(conversation_id, None) is not None:
                 news.setdefault(employee_id, [])
         for employee_id, unread in counts:
-            known = self._told.get(employee_id)
-            if known is not None and self._learn(employee_id, known, unread):
+            known = self._sent.get(employee_id)
+            if known is not None and self._store_newer(employee_id, known, unread):
                 news.setdefault(employee_id, []).append(unread)
         for employee_id, changed in news.items():
             self._pushed_at[employee_id] = now
-            self._say(employee_id, changed)
+            self._push_counts(employee_id, changed)
 
-    def _say(self, employee_id: int, changed: list[Unread]) -> None:
-        event = UnreadChanged(total=total(self._told[employee_id].values()), conversations=changed)
+    def _push_counts(self, employee_id: int, changed: list[Unread]) -> None:
+        event = UnreadChanged(total=total(self._sent[employee_id].values()), conversations=changed)
         self._push(employee_id, encode(event))
 
-    def _learn(self, employee_id: int, known: dict[int, Unread], unread: Unread) -> bool:
+    def _store_newer(self, employee_id: int, known: dict[int, Unread], unread: Unread) -> bool:
         """Keep the higher version; say whether this was news."""
         before = known.get(unread.conversation_id)
         if before is not None and before.version >= unread.version:
             return False
         known[unread.conversation_id] = unread
         if unread.muted_until is not None:
-            self._mind(employee_id, unread, datetime.now(UTC))
+            self._schedule_mute_end(employee_id, unread, datetime.now(UTC))
         return True
 
-    def _mind(self, employee_id: int, unread: Unread, now: datetime) -> None:
+    def _schedule_mute_end(self, employee_id: int, unread: Unread, now: datetime) -> None:
         """Remember when a mute ends, if it is the first of this person's to do so."""
         until = unread.muted_until
-        if until is not None and now < until < self._muted.get(employee_id, NEVER):
-            self._muted[employee_id] = until
+        if until is not None and now < until < self._mutes_end_at.get(employee_id, NEVER):
+            self._mutes_end_at[employee_id] = until

@@ -13,7 +13,7 @@ from gateway.auth import Claims, Identity
 from gateway.bus import Announcement, RedisBus
 from gateway.client import RequestRefused
 from gateway.hello import snapshot
-from gateway.hello.reads import Newcomer
+from gateway.hello.reads import Authenticated
 from gateway.protocol import (
     Conversation,
     ConversationCreate,
@@ -206,15 +206,15 @@ async def test_a_client_that_leaves_during_its_hello_leaves_nothing(
 ) -> None:
     """Its topics are not joined for somebody who has gone."""
     node = desk.nodes[0].node
-    newcomer, waiting, go_on = node.arrivals.newcomer, asyncio.Event(), asyncio.Event()
+    newcomer, waiting, go_on = node.hello_reads.authenticate, asyncio.Event(), asyncio.Event()
 
-    async def slow(claims: Claims) -> Newcomer:
+    async def slow(claims: Claims) -> Authenticated:
         found = await newcomer(claims)
         waiting.set()
         await go_on.wait()
         return found
 
-    monkeypatch.setattr(node.arrivals, "newcomer", slow)
+    monkeypatch.setattr(node.hello_reads, "authenticate", slow)
     async with raw(desk.nodes[0].socket_url) as client:
         await client.say({"type": "hello", "id": 1, "token": desk.token(PETRO)})
         await waiting.wait()
@@ -224,7 +224,7 @@ async def test_a_client_that_leaves_during_its_hello_leaves_nothing(
 
     await eventually(lambda: not any(t.get_name().startswith("session.") for t in node.tasks))
     assert not node.hub.topics()
-    assert not node.unread._told
+    assert not node.unread._sent
 
 
 async def test_a_token_of_the_handshake_outlives_an_outage(empty_desk: Desk) -> None:
@@ -276,18 +276,18 @@ async def test_two_hellos_at_once_lose_nothing_between_their_snapshots(
     made = await oksana.request(ConversationCreate(title="three", employee_ids=[PETRO, IRYNA]))
     await oksana.send(made.conversation.id, "seen by both")
     node = desk.nodes[1].node
-    take, accept = snapshot.take, node.streams.accept
+    take, accept = snapshot.read_snapshot, node.streams.accept
     taken, go_on = asyncio.Event(), asyncio.Event()
     late: list[Announcement] = []
 
-    async def slow(ctx: Any, *arguments: Any, **options: Any) -> snapshot.Snapshot:
+    async def slow(ctx: Any, *arguments: Any, **options: Any) -> snapshot.HelloSnapshot:
         found = await take(ctx, *arguments, **options)
         if ctx.user_id == PETRO:
             taken.set()
             await go_on.wait()
         return found
 
-    monkeypatch.setattr("gateway.hello.snapshot.take", slow)
+    monkeypatch.setattr("gateway.hello.snapshot.read_snapshot", slow)
     monkeypatch.setattr(
         node.streams, "accept", lambda _cid, announcement: late.append(announcement)
     )
@@ -318,16 +318,16 @@ async def test_what_comes_while_a_welcome_is_read_is_counted(
     oksana = await desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     streams = desk.nodes[1].node.streams
-    take = snapshot.take
+    take = snapshot.read_snapshot
 
-    async def slow(ctx: Any, *arguments: Any, **options: Any) -> snapshot.Snapshot:
+    async def slow(ctx: Any, *arguments: Any, **options: Any) -> snapshot.HelloSnapshot:
         found = await take(ctx, *arguments, **options)
         if ctx.user_id == PETRO:
             await oksana.send(room, "too late for the snapshot")
             await eventually(lambda: streams._streams[room].early)
         return found
 
-    monkeypatch.setattr("gateway.hello.snapshot.take", slow)
+    monkeypatch.setattr("gateway.hello.snapshot.read_snapshot", slow)
     petro = await desk.client(PETRO, node=1)
 
     assert petro.welcome.unread.conversations == []

@@ -87,12 +87,12 @@ async def test_whose_history_it_is_changes_live(desk: Desk) -> None:
 
     await oksana.request(ConversationUpdate(conversation_id=room, history="joined"))
     await iryna.next(ConversationUpdated)
-    await eventually(lambda: node.hub.hidden(f"conversation:{room}"))
+    await eventually(lambda: node.hub.hides_messages(f"conversation:{room}"))
     await stir(oksana, room, first)
     assert await told(iryna) == []
     await oksana.request(ConversationUpdate(conversation_id=room, history="all"))
     await iryna.next(ConversationUpdated)
-    await eventually(lambda: not node.hub.hidden(f"conversation:{room}"))
+    await eventually(lambda: not node.hub.hides_messages(f"conversation:{room}"))
     await stir(oksana, room, second)
 
     assert await told(iryna) == all_of(second)
@@ -106,11 +106,11 @@ async def test_who_leaves_again_is_forgotten(desk: Desk) -> None:
     await desk.client(PETRO, node=1)
     await oksana.request(ConversationUpdate(conversation_id=room, history="joined"))
     await oksana.request(ConversationAdd(conversation_id=room, employee_ids=[IRYNA]))
-    await eventually(lambda: hub.hidden(f"conversation:{room}"))
+    await eventually(lambda: hub.hides_messages(f"conversation:{room}"))
 
     await iryna.request(ConversationLeave(conversation_id=room))
 
-    await eventually(lambda: not hub._rooms[f"conversation:{room}"].hidden)
+    await eventually(lambda: not hub._topics[f"conversation:{room}"].hidden)
 
 
 @pytest.mark.parametrize("leave", [False, True])
@@ -155,18 +155,18 @@ async def test_who_is_taken_out_during_a_hello_hears_nothing_after_it(
     oksana = await desk.client(OKSANA)
     made = await oksana.request(ConversationCreate(title="three", employee_ids=[PETRO, IRYNA]))
     room, node = made.conversation.id, desk.nodes[1].node
-    take, accept = snapshot.take, node.streams.accept
+    take, accept = snapshot.read_snapshot, node.streams.accept
     taken, go_on = asyncio.Event(), asyncio.Event()
     late: list[Announcement] = []
 
-    async def slow(ctx: Any, *arguments: Any, **options: Any) -> snapshot.Snapshot:
+    async def slow(ctx: Any, *arguments: Any, **options: Any) -> snapshot.HelloSnapshot:
         found = await take(ctx, *arguments, **options)
         if ctx.user_id == PETRO:
             taken.set()
             await go_on.wait()
         return found
 
-    monkeypatch.setattr("gateway.hello.snapshot.take", slow)
+    monkeypatch.setattr("gateway.hello.snapshot.read_snapshot", slow)
     monkeypatch.setattr(node.streams, "accept", lambda _, announcement: late.append(announcement))
     async with raw(desk.nodes[1].socket_url) as petro:
         await petro.say({"type": "hello", "id": 1, "token": desk.token(PETRO)})

@@ -25,7 +25,7 @@ async def test_what_was_missed_is_told_once_presence_can_be_read_again(
     await iryna.request(PresenceWatch(employee_ids=[OKSANA]))
     deaf = desk.nodes[1]
     presence: Any = deaf.node.services.presence
-    away, looked, check = asyncio.Event(), asyncio.Event(), deaf.node.upkeep._check
+    away, looked, check = asyncio.Event(), asyncio.Event(), deaf.node.reconciler._check
     evaluate = presence._link._evaluate
 
     async def unreachable(calls: Any) -> Any:
@@ -39,7 +39,7 @@ async def test_what_was_missed_is_told_once_presence_can_be_read_again(
             looked.set()
 
     monkeypatch.setattr(presence._link, "_evaluate", unreachable)
-    monkeypatch.setattr(deaf.node.upkeep, "_check", checked)
+    monkeypatch.setattr(deaf.node.reconciler, "_check", checked)
     away.set()
     presence._link.fail("a test")
     end = lose_everything(desk.nodes[0])

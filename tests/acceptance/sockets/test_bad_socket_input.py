@@ -328,9 +328,9 @@ async def test_sessions_leave_nothing_behind(desk: Desk) -> None:
     await eventually(lambda: not node.sessions)
     assert not node.hub.topics()
     assert len(node.streams) == 0
-    assert not node.watches._watchers
-    assert not node.watches._shards
-    assert not node.unread._told
+    assert not node.presence_watches._watchers
+    assert not node.presence_watches._shards
+    assert not node.unread._sent
     await eventually(lambda: not node._addresses)
 
 

@@ -16,8 +16,8 @@ from websockets.extensions.permessage_deflate import (
 )
 from websockets.frames import Frame, Opcode
 
+from gateway.delivery.shared_frame import SharedFrame, deflated_frame, text_frame
 from gateway.protocol import ConversationCreate
-from gateway.sockets.outgoing.shared_frame import SharedFrame, deflated_frame, text_frame
 from tests.acceptance.sockets.test_socket_endings import resident_bytes
 from tests.conformance.frames import CONT, PING, TEXT, frame
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually

@@ -35,12 +35,12 @@ async def test_a_user_has_so_many_connections(empty_desk: Desk) -> None:
         assert "ok" in await petro.hello(empty_desk.token(PETRO))
 
     await held[0].__aexit__(None, None, None)
-    await eventually(lambda: node.node.bounds.connections.here(OKSANA) == 2)
+    await eventually(lambda: node.node.limits.connections.here(OKSANA) == 2)
     async with raw(node.socket_url) as again:
         assert "ok" in await again.hello(token)
     for one in held[1:]:
         await one.__aexit__(None, None, None)
-    await eventually(lambda: node.node.bounds.connections.here(OKSANA) == 0)
+    await eventually(lambda: node.node.limits.connections.here(OKSANA) == 0)
 
 
 async def test_twenty_hellos_at_once_do_not_slip_past_the_limit(empty_desk: Desk) -> None:
@@ -61,7 +61,7 @@ async def test_twenty_hellos_at_once_do_not_slip_past_the_limit(empty_desk: Desk
     await eventually(lambda: len(node.node.sessions_of(OKSANA)) == 5)
     enough.set()
     assert sorted(set(await asyncio.gather(*visits))) == ["limit.user_connections", "ok"]
-    await eventually(lambda: node.node.bounds.connections.here(OKSANA) == 0)
+    await eventually(lambda: node.node.limits.connections.here(OKSANA) == 0)
 
 
 async def reported(desk: Desk, employee_id: int, count: int) -> bool:
@@ -92,7 +92,7 @@ async def test_connections_on_other_nodes_count_too(
             assert answer["error"]["code"] == "limit.user_connections"
         assert "ok" in await first.ask({"type": "unread.get", "id": 3})
         assert "ok" in await second.ask({"type": "unread.get", "id": 3})
-    await eventually(lambda: not left.node.bounds.connections._changed)
+    await eventually(lambda: not left.node.limits.connections._changed)
 
     async def let_in() -> bool:
         async with raw(right.socket_url) as client:
@@ -133,7 +133,7 @@ async def test_a_session_at_its_limit_goes_with_the_times(empty_desk: Desk) -> N
     def heard() -> set[str]:
         return {topic for topic in session.topics if topic.startswith("conversation:")}
 
-    few.node.upkeep.news_lost()
+    few.node.reconciler.check_all()
     await eventually(lambda: heard() == newest)
     await empty_desk.sql(
         """
@@ -143,7 +143,7 @@ async def test_a_session_at_its_limit_goes_with_the_times(empty_desk: Desk) -> N
         OKSANA,
         made[-1],
     )
-    few.node.upkeep.news_lost()
+    few.node.reconciler.check_all()
     gone = f"conversation:{made[-1]}"
     await eventually(lambda: gone not in heard() and len(heard()) == 10)
 
@@ -185,8 +185,8 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = asyncio.Event()
-        self._serve = joining.serve
-        monkeypatch.setattr(joining, "serve", self.serve)
+        self._serve = joining.serve_hello
+        monkeypatch.setattr(joining, "serve_hello", self.serve)
 
     async def serve(self, *arguments: Any) -> None:
         await self.open.wait()
@@ -202,9 +202,9 @@ async def test_a_hello_that_would_wait_too_long_is_given_an_appointment(
     hello = {"type": "hello", "id": 1, "token": empty_desk.token(OKSANA)}
     async with raw(node.socket_url) as served, raw(node.socket_url) as waits:
         await served.say(hello)
-        await eventually(node.node.bounds.hellos._slots.locked)
+        await eventually(node.node.limits.hellos._slots.locked)
         await waits.say(hello)
-        await eventually(lambda: node.node.bounds.hellos.waiting == 1)
+        await eventually(lambda: node.node.limits.hellos.waiting == 1)
         async with raw(node.socket_url) as late:  # its time for hello begins here
             loop = asyncio.get_running_loop()
             opened_at = loop.time()
@@ -218,7 +218,7 @@ async def test_a_hello_that_would_wait_too_long_is_given_an_appointment(
 
             assert "ok" in await served.hear()
             assert "ok" in await waits.hear()
-            await eventually(lambda: node.node.bounds.hellos.waiting == 0)
+            await eventually(lambda: node.node.limits.hellos.waiting == 0)
             assert "ok" in await late.ask(hello)
             assert node.node.refusals["overloaded"] >= 3
 
@@ -237,7 +237,7 @@ async def test_who_is_told_to_come_back_and_does_not_is_closed(
     ):
         await served.say(hello)
         await waits.say(hello)
-        await eventually(lambda: node.node.bounds.hellos.waiting == 1)
+        await eventually(lambda: node.node.limits.hellos.waiting == 1)
         assert await late.code_of(hello) == "overloaded"
 
         assert await late.closed_with() == 4403
@@ -261,8 +261,8 @@ async def test_a_storm_larger_than_the_queue_gets_in(empty_desk: Desk) -> None:
     await asyncio.gather(*(visit() for _ in range(60)))
 
     assert put_off > 0
-    assert node.node.bounds.hellos.waiting == 0
-    assert not node.node.bounds.hellos._slots.locked()
+    assert node.node.limits.hellos.waiting == 0
+    assert not node.node.limits.hellos._slots.locked()
 
 
 async def test_the_sdk_keeps_its_appointment_on_the_same_socket(
@@ -275,7 +275,7 @@ async def test_the_sdk_keeps_its_appointment_on_the_same_socket(
     async with raw(node.socket_url) as served, raw(node.socket_url) as waits:
         await served.say(hello)
         await waits.say(hello)
-        await eventually(lambda: node.node.bounds.hellos.waiting == 1)
+        await eventually(lambda: node.node.limits.hellos.waiting == 1)
         petro = asyncio.create_task(empty_desk.client(PETRO))
         await eventually(lambda: node.node.refusals["overloaded"] > 0)
 
@@ -312,7 +312,7 @@ async def test_bad_tokens_take_no_place_in_the_queue(
     node = await empty_desk.start_node(hellos_at_once=1)
     async with raw(node.socket_url) as served, raw(node.socket_url) as forged:
         await served.say({"type": "hello", "id": 1, "token": empty_desk.token(OKSANA)})
-        await eventually(node.node.bounds.hellos._slots.locked)
+        await eventually(node.node.limits.hellos._slots.locked)
 
         assert await forged.code_of({"type": "hello", "id": 1, "token": "x.y.z"}) == "token.invalid"
 

@@ -178,7 +178,7 @@ async def test_four_hundred_connections_leave_nothing_behind(empty_desk: Desk) -
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
     assert not node.hub.topics()
     assert len(node.streams) == 0
-    assert not node.watches._watchers
+    assert not node.presence_watches._watchers
     await eventually(lambda: len(node.wheel) == 0, timeout_s=40)
 
 

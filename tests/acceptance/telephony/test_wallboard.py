@@ -172,7 +172,7 @@ async def test_a_watch_that_fails_brings_none_back_that_is_no_longer_allowed(
     less = replace(identity, permissions=identity.permissions - {"calls.view_all"})
 
     async def lose(*_: Any) -> None:
-        session.identify(less)
+        session.update_identity(less)
         raise DatabaseUnavailable
 
     monkeypatch.setattr(wallboard, "snapshot", lose)
@@ -243,7 +243,7 @@ async def test_what_was_announced_to_nobody_is_seen_all_the_same(
     client, _ = await watching(small_desk, [SALES])
     pbx = Pbx(small_desk)
     for node in small_desk.nodes:
-        monkeypatch.setattr(node.node.queues, "heard", lambda _: None)
+        monkeypatch.setattr(node.node.queue_watches, "queues_changed", lambda _: None)
 
     await pbx.enter("c1")
 

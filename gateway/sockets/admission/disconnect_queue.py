@@ -23,7 +23,7 @@ SLICE = 16
 """… and how many of them it takes: closing a socket is quick here, and dear in the next turn."""
 
 
-class Departures:
+class DisconnectQueue:
     """Those whose connection is lost and who are still in topics."""
 
     def __init__(self) -> None:
@@ -35,10 +35,10 @@ class Departures:
     def add(self, leave: Callable[[], None]) -> None:
         """Have `leave` called soon, in the order of coming."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._some)
+            asyncio.get_running_loop().call_soon(self._run_slice)
         self._waiting.append(leave)
 
-    def _some(self) -> None:
+    def _run_slice(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + SLICE_S
         for _ in range(min(SLICE, len(self._waiting))):
@@ -49,4 +49,4 @@ class Departures:
             if loop.time() >= until:
                 break
         if self._waiting:
-            loop.call_soon(self._some)
+            loop.call_soon(self._run_slice)

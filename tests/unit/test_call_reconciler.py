@@ -12,7 +12,7 @@ import pytest
 from gateway import topics
 from gateway.bus import Announcement
 from gateway.sockets.watch import calls
-from gateway.sockets.watch.calls import CallNews
+from gateway.sockets.watch.calls import CallReconciler
 from gateway.telephony.callbacks import callbacks
 from gateway.telephony.calls import announce
 
@@ -59,12 +59,12 @@ class Fake:
         self.services = None
         self.heard: list[Announcement] = []
         self.clock = 0.0
-        self.calls = CallNews(self, now=lambda: self.clock)  # type: ignore[arg-type]
+        self.calls = CallReconciler(self, now=lambda: self.clock)  # type: ignore[arg-type]
 
     def deliver(self, announcement: Announcement) -> None:
         """Deliver, and have it noted as the hub does."""
         self.heard.append(announcement)
-        self.calls.told(announcement)
+        self.calls.delivered(announcement)
 
 
 async def test_the_moment_up_to_which_all_was_told_waits_for_a_look_that_succeeds(
@@ -76,10 +76,10 @@ async def test_the_moment_up_to_which_all_was_told_waits_for_a_look_that_succeed
     database.away = True
     for _ in range(3):
         with pytest.raises(ConnectionError):
-            await node.calls.look(lost_news=False)
+            await node.calls.reconcile(lost_news=False)
     database.away = False
-    await node.calls.look(lost_news=True)
-    await node.calls.look(lost_news=True)
+    await node.calls.reconcile(lost_news=True)
+    await node.calls.reconcile(lost_news=True)
 
     first, *_, back, after = database.asked
     assert len(database.asked) == 5
@@ -94,17 +94,17 @@ async def test_a_node_looks_now_and_then_and_repeats_nothing(
     database, node = Database(monkeypatch), Fake()
     node.deliver(event(1))
     database.stored = [event(2), event(7, "c2")]
-    for _ in range(calls.LOOK_EACH * 2):
-        await node.calls.look(lost_news=False)
+    for _ in range(calls.RECONCILE_EVERY * 2):
+        await node.calls.reconcile(lost_news=False)
 
     assert len(database.asked) == 2
     assert database.asked[1] > database.asked[0] - timedelta(minutes=2)
     assert node.heard == [event(1), event(2), event(7, "c2")]
-    await node.calls.look(lost_news=True)
+    await node.calls.reconcile(lost_news=True)
     assert node.heard[3:] == database.stored
     node.clock += calls.REMEMBERED_S + 1
-    for _ in range(calls.LOOK_EACH * 2):  # the first forgets
-        await node.calls.look(lost_news=False)
+    for _ in range(calls.RECONCILE_EVERY * 2):  # the first forgets
+        await node.calls.reconcile(lost_news=False)
     assert node.heard[5:] == database.stored
 
 
@@ -112,8 +112,8 @@ async def test_too_much_for_one_look_is_told_in_several(monkeypatch: pytest.Monk
     """The next upkeep goes on from where the last one stopped."""
     database, node = Database(monkeypatch), Fake()
     database.reached = datetime(2026, 3, 2, tzinfo=UTC)
-    await node.calls.look(lost_news=True)
-    await node.calls.look(lost_news=False)
+    await node.calls.reconcile(lost_news=True)
+    await node.calls.reconcile(lost_news=False)
 
     assert len(database.asked) == 2
     assert database.asked[1] == database.reached - timedelta(milliseconds=1)
@@ -126,5 +126,5 @@ def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     for version, call in ((5, "c1"), (4, "c2"), (3, "c1"), (1, "c3")):
         node.deliver(event(version, call))
 
-    told = {call: version for (_, call), (version, _) in node.calls._told.items()}
+    told = {call: version for (_, call), (version, _) in node.calls._delivered_versions.items()}
     assert told == {"c1": 5, "c3": 1}

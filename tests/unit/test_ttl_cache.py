@@ -8,8 +8,8 @@ from collections.abc import Set as AbstractSet
 
 import pytest
 
-from gateway.hello.rosters import Roster, Rosters
-from gateway.hello.ttl_cache import Kept
+from gateway.hello.rosters import Roster, RosterCache
+from gateway.hello.ttl_cache import TtlCache
 from gateway.ops.tasks import Tasks
 from gateway.protocol.codec import encode
 from tests.support.desk import eventually
@@ -39,17 +39,17 @@ async def tasks() -> AsyncIterator[Tasks]:
         yield owner
 
 
-def kept(store: Store, tasks: Tasks, *, kept_s: float = 60.0) -> Kept[tuple[int, str]]:
-    return Kept(
+def kept(store: Store, tasks: Tasks, *, kept_s: float = 60.0) -> TtlCache[tuple[int, str]]:
+    return TtlCache(
         store.read,
         spawn=tasks.spawn,
         name="test",
-        kept_s=kept_s,
+        ttl_s=kept_s,
         newer=lambda known, read: known[0] > read[0],
     )
 
 
-async def until_empty(holds: Kept[tuple[int, str]] | Rosters) -> None:
+async def until_empty(holds: TtlCache[tuple[int, str]] | RosterCache) -> None:
     await eventually(lambda: not len(holds))
 
 
@@ -58,9 +58,9 @@ async def test_many_lists_are_one_read(tasks: Tasks) -> None:
     store = Store()
     values = kept(store, tasks)
 
-    first = await values.of({1, 2, 3})
-    again = await values.of({2, 3})
-    more = await values.of({3, 4})
+    first = await values.get_many({1, 2, 3})
+    again = await values.get_many({2, 3})
+    more = await values.get_many({3, 4})
 
     assert store.reads == [[1, 2, 3], [4]]
     assert [first[1], again[2], more[3], more[4]] == [(1, "v1"), (1, "v2"), (1, "v3"), (1, "v4")]
@@ -70,20 +70,20 @@ async def test_what_is_kept_is_forgotten_by_itself(tasks: Tasks) -> None:
     """After its time nothing is left, and the next one who asks gets what is true then."""
     store = Store()
     values = kept(store, tasks, kept_s=KEPT_S)
-    assert (await values.of({1}))[1] == (1, "v1")
+    assert (await values.get_many({1}))[1] == (1, "v1")
     store.rows[1] = (2, "new")
 
     await until_empty(values)
 
-    assert (await values.of({1}))[1] == (2, "new")
+    assert (await values.get_many({1}))[1] == (2, "new")
     assert store.reads == [[1], [1]]
 
 
 async def test_who_holds_an_answer_keeps_it_when_it_is_forgotten(tasks: Tasks) -> None:
     """A welcome in the making does not lose names to the clock."""
     values = kept(Store(), tasks, kept_s=KEPT_S)
-    await values.of({1, 2})
-    held = await values.of({1, 2})
+    await values.get_many({1, 2})
+    held = await values.get_many({1, 2})
 
     await until_empty(values)
 
@@ -95,35 +95,35 @@ async def test_news_are_not_undone_by_a_read_that_began_before(tasks: Tasks) -> 
     store = Store()
     store.go_on.clear()
     values = kept(store, tasks)
-    reading = asyncio.create_task(values.of({1, 2}))
+    reading = asyncio.create_task(values.get_many({1, 2}))
     await eventually(lambda: store.reads)
-    values.learn(1, (5, "just came"))
+    values.put(1, (5, "just came"))
     store.go_on.set()
 
     found = await reading
 
     assert (found[1], found[2]) == ((5, "just came"), (1, "v2"))
-    assert (await values.of({1}))[1] == (5, "just came")
+    assert (await values.get_many({1}))[1] == (5, "just came")
 
 
 async def test_old_news_do_not_undo_what_was_read(tasks: Tasks) -> None:
     """Announcements may arrive late; the higher version stays."""
     values = kept(Store(), tasks)
-    await values.of({1})
+    await values.get_many({1})
 
-    values.learn(1, (0, "long ago"))
+    values.put(1, (0, "long ago"))
 
-    assert (await values.of({1}))[1] == (1, "v1")
+    assert (await values.get_many({1}))[1] == (1, "v1")
 
 
 async def test_who_does_not_exist_is_left_out_and_asked_for_again(tasks: Tasks) -> None:
     """Someone hired a moment ago is found as soon as they are there."""
     store = Store()
     values = kept(store, tasks)
-    assert 500 not in await values.of({500, 1})
+    assert 500 not in await values.get_many({500, 1})
     store.rows[500] = (1, "hired")
 
-    assert (await values.of({500}))[500] == (1, "hired")
+    assert (await values.get_many({500}))[500] == (1, "hired")
 
 
 # --- rosters -----------------------------------------------------------------------------------
@@ -133,14 +133,14 @@ async def names(employee_ids: AbstractSet[int]) -> dict[int, str]:
     return {one: f'{{"id":{one}}}' for one in employee_ids if one != 404}
 
 
-async def printed(rosters: Rosters, people: str | None) -> tuple[tuple[int, ...], str]:
-    roster: Roster = (await rosters.of([people]))[0]
+async def printed(rosters: RosterCache, people: str | None) -> tuple[tuple[int, ...], str]:
+    roster: Roster = (await rosters.get_many([people]))[0]
     return roster.employee_ids, encode(roster.participants).decode()
 
 
 async def test_a_roster_follows_what_the_database_says() -> None:
     """A read position that moved, or someone who left, is another roster at once."""
-    rosters = Rosters(names, kept_s=60)
+    rosters = RosterCache(names, ttl_s=60)
 
     before = await printed(rosters, "7owner3,8member0")
     moved = await printed(rosters, "7owner3,8member9")
@@ -157,7 +157,7 @@ async def test_a_roster_follows_what_the_database_says() -> None:
 
 async def test_a_roster_shows_twenty_and_nobody_who_is_not_there() -> None:
     """The twenty-first, and whom the CRM does not know, are left out; an empty one is a list."""
-    rosters = Rosters(names, kept_s=60)
+    rosters = RosterCache(names, ttl_s=60)
 
     many = await printed(rosters, ",".join(f"{n}member0" for n in range(1, 22)))
     unknown = await printed(rosters, "404member0,5member0")
@@ -169,7 +169,7 @@ async def test_a_roster_shows_twenty_and_nobody_who_is_not_there() -> None:
 
 async def test_rosters_are_forgotten_with_their_names() -> None:
     """Nothing stays when nobody arrives."""
-    rosters = Rosters(names, kept_s=KEPT_S)
+    rosters = RosterCache(names, ttl_s=KEPT_S)
     await printed(rosters, "7owner3")
     assert len(rosters) == 1
 

@@ -27,7 +27,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     lines = overview.lines
 
-    async def counted(conn: Any, employee_ids: Any, **options: Any) -> list[overview.Line]:
+    async def counted(conn: Any, employee_ids: Any, **options: Any) -> list[overview.OverviewRow]:
         counts.append(len(employee_ids))
         return await lines(conn, employee_ids, **options)
 
@@ -248,7 +248,7 @@ async def test_nothing_is_kept_once_nobody_arrives(desk: Desk) -> None:
     """After a storm the memory it took is free again."""
     oksana = await desk.client(OKSANA)
     await oksana.open(PETRO)
-    arrivals = desk.nodes[0].node.arrivals
+    arrivals = desk.nodes[0].node.hello_reads
     await hello(desk, desk.nodes[0], OKSANA)
     assert len(arrivals._rosters) == 1
 

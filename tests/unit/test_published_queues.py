@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.protocol import QueueAgents, QueueLive, QueueToday, ServiceLevel
-from gateway.sockets.watch.queue_changes import QueueNews
-from gateway.sockets.watch.queue_subscription import Times, Watching
+from gateway.sockets.watch.queue_changes import PublishedQueues
+from gateway.sockets.watch.queue_subscription import QueueSubscription, TimedChanges
 from gateway.telephony.agents.agents import judge
 from gateway.telephony.agents.queries.agents import Person, Told
 from gateway.telephony.agents.wallboard import Shown
@@ -34,11 +34,11 @@ def agent(version: int, *, paused: bool = False, queue: str = "sales") -> Person
 
 def test_a_queue_is_told_once_however_often_it_is_read() -> None:
     """A later look at the same is no news, and each zone has watchers of its own."""
-    news = QueueNews()
+    news = PublishedQueues()
 
-    first = news.of_queues({"UTC": [queue(1, 10)], "Asia/Tokyo": [queue(1, 10)]})
-    again = news.of_queues({"UTC": [queue(1, 20)]})
-    changed = news.of_queues({"UTC": [queue(2, 30)]})
+    first = news.changed_queues({"UTC": [queue(1, 10)], "Asia/Tokyo": [queue(1, 10)]})
+    again = news.changed_queues({"UTC": [queue(1, 20)]})
+    changed = news.changed_queues({"UTC": [queue(2, 30)]})
 
     assert first.keys() == {"UTC", "Asia/Tokyo"}
     assert again == {}
@@ -47,22 +47,22 @@ def test_a_queue_is_told_once_however_often_it_is_read() -> None:
 
 def test_what_a_newcomer_was_shown_and_others_were_not_is_told_to_all() -> None:
     """Else whoever was shown one who waits would see him for ever, once he has gone again."""
-    news = QueueNews()
-    news.of_queues({"UTC": [queue(0, 10)]})
+    news = PublishedQueues()
+    news.changed_queues({"UTC": [queue(0, 10)]})
 
     assert news.shown("UTC", [queue(1, 20)]) == {"sales"}
-    assert news.of_queues({"UTC": [queue(0, 30)]}).keys() == {"UTC"}
+    assert news.changed_queues({"UTC": [queue(0, 30)]}).keys() == {"UTC"}
     assert news.shown("UTC", [queue(0, 40)]) == set()
-    assert news.of_queues({"UTC": [queue(0, 50)]}) == {}
+    assert news.changed_queues({"UTC": [queue(0, 50)]}) == {}
 
 
 def test_an_agent_is_told_to_the_queues_that_they_left_too() -> None:
     """Of an unchanged agent there is no news; a moved one concerns the queue of before."""
-    news = QueueNews()
+    news = PublishedQueues()
 
-    first = news.of_agent(judge(agent(1)))
-    same = news.of_agent(judge(agent(2)))
-    moved = news.of_agent(judge(agent(3, queue="support")))
+    first = news.changed_agent(judge(agent(1)))
+    same = news.changed_agent(judge(agent(2)))
+    moved = news.changed_agent(judge(agent(3, queue="support")))
 
     assert first is not None
     assert first[1] == {"sales"}
@@ -75,13 +75,13 @@ def test_an_agent_is_told_to_the_queues_that_they_left_too() -> None:
 
 def test_what_nobody_watches_is_forgotten() -> None:
     """Queues by zone and name, agents by number."""
-    news = QueueNews()
-    news.of_queues({"UTC": [queue(1, 1)], "Asia/Tokyo": [queue(1, 1)]})
-    news.of_agent(judge(agent(1)))
+    news = PublishedQueues()
+    news.changed_queues({"UTC": [queue(1, 1)], "Asia/Tokyo": [queue(1, 1)]})
+    news.changed_agent(judge(agent(1)))
 
-    news.keep(lambda tz, _: tz == "UTC", lambda _: False)
+    news.retain(lambda tz, _: tz == "UTC", lambda _: False)
 
-    assert news.of_queues({"UTC": [queue(1, 2)], "Asia/Tokyo": [queue(1, 2)]}).keys() == {
+    assert news.changed_queues({"UTC": [queue(1, 2)], "Asia/Tokyo": [queue(1, 2)]}).keys() == {
         "Asia/Tokyo"
     }
     assert news.people == []
@@ -89,24 +89,24 @@ def test_what_nobody_watches_is_forgotten() -> None:
 
 def test_time_alone_makes_a_wait_too_long_and_a_new_day() -> None:
     """Each is said once; nothing is waited for that nobody watches."""
-    times, now = Times(), datetime.now(UTC)
-    times.watch("UTC")
+    times, now = TimedChanges(), datetime.now(UTC)
+    times.watch_zone("UTC")
     late = Shown(replace(queue(1, 1)), now + timedelta(seconds=5))
-    times.mind([late])
+    times.set_waiting([late])
 
-    assert 4 < times.left_s(60) <= 5
-    assert times.passed(now) == (set(), False)
-    assert times.passed(now + timedelta(seconds=6)) == ({"sales"}, False)
-    assert times.passed(now + timedelta(days=1)) == (set(), True)
-    assert times.passed(now + timedelta(days=1)) == (set(), False)
-    times.keep(set())
-    assert times.left_s(60) == 60
+    assert 4 < times.next_in_s(60) <= 5
+    assert times.pop_due(now) == (set(), False)
+    assert times.pop_due(now + timedelta(seconds=6)) == ({"sales"}, False)
+    assert times.pop_due(now + timedelta(days=1)) == (set(), True)
+    assert times.pop_due(now + timedelta(days=1)) == (set(), False)
+    times.retain_zones(set())
+    assert times.next_in_s(60) == 60
 
 
 def test_all_queues_cover_any() -> None:
     """And some cover those that are among them."""
-    everything = Watching(None, agents=False, calls=False, tz="UTC")
-    some = Watching(frozenset(("sales",)), agents=False, calls=False, tz="UTC")
+    everything = QueueSubscription(None, agents=False, calls=False, tz="UTC")
+    some = QueueSubscription(frozenset(("sales",)), agents=False, calls=False, tz="UTC")
 
     assert everything.covers(())
     assert some.covers(("support", "sales"))

@@ -1,4 +1,4 @@
-"""Questions that come together are read together, and never with what was read before."""
+"""Questions that come loader are read loader, and never with what was read before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from gateway.batch_loader import Together
+from gateway.batch_loader import BatchLoader
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.ops.tasks import Tasks
 
@@ -45,22 +45,22 @@ async def turns() -> None:
 async def test_an_idle_reader_reads_at_once(tasks: Tasks) -> None:
     """A lone question does not wait for company."""
     reader = Reader()
-    together = Together(reader.read, spawn=tasks.spawn, name="test")
+    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test")
 
-    assert await together.ask(1) == 10
-    assert await together.ask(2) == 20
+    assert await loader.load(1) == 10
+    assert await loader.load(2) == 20
     assert reader.batches == [[1], [2]]
 
 
-async def test_questions_that_meet_a_busy_reader_go_together(tasks: Tasks) -> None:
+async def test_questions_that_meet_a_busy_reader_go_loader(tasks: Tasks) -> None:
     """They are read after it is done, in batches of at most the given size, each answered."""
     reader = Reader()
     reader.go_on.clear()
-    together = Together(reader.read, spawn=tasks.spawn, name="test", most=3)
-    first = asyncio.create_task(together.ask(0))
+    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test", max_batch=3)
+    first = asyncio.create_task(loader.load(0))
     await turns()
 
-    others = [asyncio.create_task(together.ask(n)) for n in range(1, 6)]
+    others = [asyncio.create_task(loader.load(n)) for n in range(1, 6)]
     await turns()
     assert reader.batches == [[0]]  # nobody may be answered with what was read before they asked
     reader.go_on.set()
@@ -75,8 +75,8 @@ async def test_one_bad_question_spoils_no_other(tasks: Tasks) -> None:
     reader = Reader()
     reader.fails[2] = ZeroDivisionError()
     reader.go_on.clear()
-    together = Together(reader.read, spawn=tasks.spawn, name="test")
-    asked = [asyncio.create_task(together.ask(n)) for n in range(4)]
+    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test")
+    asked = [asyncio.create_task(loader.load(n)) for n in range(4)]
     await turns()
     reader.go_on.set()
 
@@ -90,11 +90,11 @@ async def test_an_outage_is_told_to_everyone_at_once(tasks: Tasks) -> None:
     """A database that is away is not asked again for each of a batch; later ones are served."""
     reader = Reader()
     reader.go_on.clear()
-    together = Together(reader.read, spawn=tasks.spawn, name="test")
-    first = asyncio.create_task(together.ask(0))
+    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test")
+    first = asyncio.create_task(loader.load(0))
     await turns()
     reader.fails[1] = DatabaseUnavailable()
-    others = [asyncio.create_task(together.ask(n)) for n in range(1, 5)]
+    others = [asyncio.create_task(loader.load(n)) for n in range(1, 5)]
     await turns()
     reader.go_on.set()
 
@@ -103,17 +103,17 @@ async def test_an_outage_is_told_to_everyone_at_once(tasks: Tasks) -> None:
 
     assert [type(one) for one in found] == [DatabaseUnavailable] * 4
     assert reader.batches == [[0], [1, 2, 3, 4]]
-    assert await together.ask(7) == 70
+    assert await loader.load(7) == 70
 
 
 async def test_nothing_is_read_for_who_has_gone(tasks: Tasks) -> None:
     """A question whose asker was cancelled while it waited is dropped."""
     reader = Reader()
     reader.go_on.clear()
-    together = Together(reader.read, spawn=tasks.spawn, name="test")
-    first = asyncio.create_task(together.ask(0))
+    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test")
+    first = asyncio.create_task(loader.load(0))
     await turns()
-    gone, stays = asyncio.create_task(together.ask(1)), asyncio.create_task(together.ask(2))
+    gone, stays = asyncio.create_task(loader.load(1)), asyncio.create_task(loader.load(2))
     await turns()
     gone.cancel()
     await turns()
@@ -128,8 +128,8 @@ async def test_a_reader_that_is_stopped_leaves_nobody_waiting() -> None:
     reader = Reader()
     reader.go_on.clear()
     async with Tasks() as owner:
-        together = Together(reader.read, spawn=owner.spawn, name="test")
-        asked = asyncio.create_task(together.ask(0))
+        loader = BatchLoader(reader.read, spawn=owner.spawn, name="test")
+        asked = asyncio.create_task(loader.load(0))
         await turns()
 
     with pytest.raises(asyncio.CancelledError):
@@ -140,10 +140,10 @@ async def test_several_batches_may_be_out(tasks: Tasks) -> None:
     """A second reader takes what comes while the first one is busy; then questions wait."""
     reader = Reader()
     reader.go_on.clear()
-    together = Together(reader.read, spawn=tasks.spawn, name="test", at_once=2)
+    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test", concurrency=2)
     asked = []
     for n in range(4):
-        asked.append(asyncio.create_task(together.ask(n)))
+        asked.append(asyncio.create_task(loader.load(n)))
         await turns()
 
     assert reader.batches == [[0], [1]]
@@ -156,12 +156,16 @@ async def test_of_one_key_one_is_out_at_a_time(tasks: Tasks) -> None:
     """What has the key of another goes after it, in order, and holds nobody else up."""
     reader = Reader()
     reader.go_on.clear()
-    together = Together(
-        reader.read, spawn=tasks.spawn, name="test", at_once=2, key=lambda question: question % 10
+    loader = BatchLoader(
+        reader.read,
+        spawn=tasks.spawn,
+        name="test",
+        concurrency=2,
+        key=lambda request: request % 10,
     )
     asked = []
     for n in (1, 11, 21, 2):
-        asked.append(asyncio.create_task(together.ask(n)))
+        asked.append(asyncio.create_task(loader.load(n)))
         await turns()
 
     assert reader.batches == [[1], [2]]
@@ -174,10 +178,10 @@ async def test_a_key_is_free_again_when_its_asker_has_gone(tasks: Tasks) -> None
     """The next one of the key is read although the one before it was never."""
     reader = Reader()
     reader.go_on.clear()
-    together = Together(reader.read, spawn=tasks.spawn, name="test", key=lambda question: question)
-    first = asyncio.create_task(together.ask(0))
+    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test", key=lambda request: request)
+    first = asyncio.create_task(loader.load(0))
     await turns()
-    gone, stays = asyncio.create_task(together.ask(1)), asyncio.create_task(together.ask(1))
+    gone, stays = asyncio.create_task(loader.load(1)), asyncio.create_task(loader.load(1))
     await turns()
     gone.cancel()
     await turns()
@@ -191,16 +195,16 @@ async def test_who_waits_too_long_is_told_and_who_is_being_answered_is_not(tasks
     """What may have been done already is never called undone."""
     reader = Reader()
     reader.go_on.clear()
-    together = Together(reader.read, spawn=tasks.spawn, name="test", most=1, patience_s=0.02)
-    out = asyncio.create_task(together.ask(0))
+    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test", max_batch=1, timeout_s=0.02)
+    out = asyncio.create_task(loader.load(0))
     await turns()
 
     with pytest.raises(Overloaded):
-        await together.ask(1)
-    assert together.late_s() > 0
+        await loader.load(1)
+    assert loader.oldest_wait_s() > 0
     reader.go_on.set()
 
     assert await out == 0
-    assert await together.ask(2) == 20
+    assert await loader.load(2) == 20
     assert reader.batches == [[0], [2]]
-    assert together.waiting == 0
+    assert loader.waiting == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.chat.queries.changes import Change
 from gateway.protocol import Employee, Message, MessageCreated, Participant, ParticipantChanged
-from gateway.sockets.subscriptions.visibility import while_in
+from gateway.sockets.subscriptions.visibility import visible_changes
 
 PETRO, IRYNA = 19, 20
 
@@ -45,7 +45,7 @@ def test_what_was_said_while_one_was_out_is_not_for_who_is_in_again() -> None:
     """Their removal shows in a system message only: their row tells of the return."""
     told = [said(2, "a"), took_out(3, PETRO), said(4, "secret"), changed(5, PETRO, left=False)]
 
-    heard, out = while_in([*told, said(6, "b")], PETRO)
+    heard, out = visible_changes([*told, said(6, "b")], PETRO)
 
     assert (numbers(heard), out) == ([2, 3, 5, 6], False)
 
@@ -58,7 +58,7 @@ def test_who_is_out_in_the_end_hears_of_it_and_nothing_more() -> None:
         ([by_row], [1, 3]),
         ([by_message, by_row], [1, 2, 3]),
     ):
-        heard, out = while_in([said(1, "a"), *told, said(4, "secret")], PETRO)
+        heard, out = visible_changes([said(1, "a"), *told, said(4, "secret")], PETRO)
 
         assert (numbers(heard), out) == (expected, True)
 
@@ -67,4 +67,4 @@ def test_the_absence_of_another_one_hides_nothing() -> None:
     """Everybody has absences of their own."""
     told = [took_out(2, IRYNA), changed(3, IRYNA, left=True), said(4, "c")]
 
-    assert while_in(told, PETRO) == (told, False)
+    assert visible_changes(told, PETRO) == (told, False)
