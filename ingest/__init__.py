@@ -1,7 +1,7 @@
 """From PBX to database: whatever a PBX says becomes calls, exactly once and in any order.
 
     async with Pipeline(pool, announce=tell_the_agents) as pipeline:
-        receipt = await pipeline.submit(await events_of("l01.jsonl.gz", source="pbx"))
+        receipt = await pipeline.submit(await read_recording("l01.jsonl.gz", source="pbx"))
 
 Knows asyncpg, and nothing of the program that embeds it.
 """
@@ -9,27 +9,34 @@ Knows asyncpg, and nothing of the program that embeds it.
 from ingest.conn import AWAY_ERRORS
 from ingest.connectors.ami import AmiLink
 from ingest.connectors.esl import EslLink
-from ingest.connectors.link import Address, Link, Timing
-from ingest.connectors.live import Connection, Connectors
-from ingest.connectors.signature import SignatureInvalid, sign, verify
+from ingest.connectors.link import Address, LinkTiming, PbxLink
+from ingest.connectors.live import Connectors, PbxConnection
+from ingest.connectors.signature import InvalidSignature, sign, verify
 from ingest.connectors.twilio_signature import sign_twilio, verify_twilio
-from ingest.fold.fold import fold, group
+from ingest.fold.fold import fold, group_by_call
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange, CallState, LegState, RecordingState, StintState
 from ingest.model.events import CallEvent, shift
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
-from ingest.normalise.numbers import REGIONS, by_tail, e164, is_withheld, without_appendix
-from ingest.normalise.twilio import NotACallback, twilio_events
-from ingest.normalise.webhook import EventReader, Parsed, parse_events
+from ingest.normalise.numbers import REGIONS, by_last_digits, e164, is_withheld, without_suffix
+from ingest.normalise.twilio import InvalidCallback, twilio_events
+from ingest.normalise.webhook import EventReader, ParsedEvents, parse_events
 from ingest.pipeline import Pipeline
 from ingest.settings import IngestSettings
 from ingest.storing.agent_pauses import AgentChange
-from ingest.storing.batcher import Busy, Closed, Receipt, Rejected, TooManyEvents, Unavailable
-from ingest.storing.rejects import Refusal
+from ingest.storing.batcher import (
+    Busy,
+    Closed,
+    IngestUnavailable,
+    Receipt,
+    RejectedEvent,
+    TooManyEvents,
+)
+from ingest.storing.rejects import RejectedInput
 from ingest.storing.sessions import load_calls
-from ingest.upkeep.rebuild import Rebuilt, rebuild
-from ingest.upkeep.replay import events_of
+from ingest.upkeep.rebuild import RebuildProgress, rebuild
+from ingest.upkeep.replay import read_recording
 
 __all__ = [
     "AWAY_ERRORS",
@@ -44,36 +51,36 @@ __all__ = [
     "CallEvent",
     "CallState",
     "Closed",
-    "Connection",
     "Connectors",
     "EslLink",
     "EventReader",
     "FreeswitchNormaliser",
     "IngestMetrics",
     "IngestSettings",
+    "IngestUnavailable",
+    "InvalidCallback",
+    "InvalidSignature",
     "LegState",
-    "Link",
-    "NotACallback",
-    "Parsed",
+    "LinkTiming",
+    "ParsedEvents",
+    "PbxConnection",
+    "PbxLink",
     "Pipeline",
-    "Rebuilt",
+    "RebuildProgress",
     "Receipt",
     "RecordingState",
-    "Refusal",
-    "Rejected",
-    "SignatureInvalid",
+    "RejectedEvent",
+    "RejectedInput",
     "StintState",
-    "Timing",
     "TooManyEvents",
-    "Unavailable",
-    "by_tail",
+    "by_last_digits",
     "e164",
-    "events_of",
     "fold",
-    "group",
+    "group_by_call",
     "is_withheld",
     "load_calls",
     "parse_events",
+    "read_recording",
     "rebuild",
     "shift",
     "sign",
@@ -81,5 +88,5 @@ __all__ = [
     "twilio_events",
     "verify",
     "verify_twilio",
-    "without_appendix",
+    "without_suffix",
 ]

@@ -25,9 +25,9 @@ from ingest.model.call_state import CallChange
 from ingest.model.events import CallEvent
 from ingest.settings import IngestSettings
 from ingest.storing.agent_pauses import AgentChange
-from ingest.storing.batcher import Batcher, Fate, Receipt
-from ingest.storing.rejects import Refusal
-from ingest.storing.store import PartlyStored, Store
+from ingest.storing.batcher import Batcher, EventOutcome, Receipt
+from ingest.storing.rejects import RejectedInput
+from ingest.storing.store import EventStore, PartlyStored
 from ingest.upkeep import lost_calls, partitions
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ Announce = Callable[[list[CallChange]], Awaitable[None]]
 AnnounceAgents = Callable[[list[AgentChange]], Awaitable[None]]
 
 DRAIN_S = 10.0
-LAST_WORDS_S = 3.0
+FINAL_ANNOUNCE_S = 3.0
 """Announcing what was stored last, when everything stops."""
 
 
@@ -58,19 +58,19 @@ class Pipeline:
         self._announce_agents = announce_agents
         self._changes: list[CallChange] = []
         self._agents: list[AgentChange] = []
-        self._store = Store(pool, settings=self.settings, metrics=self.metrics)
+        self._store = EventStore(pool, settings=self.settings, metrics=self.metrics)
         self._batcher = Batcher(
             self._flush,
             settings=self.settings,
             metrics=self.metrics,
-            after_flush=self._tell,
+            after_flush=self._start_announcing,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._announcing: list[asyncio.Task[None]] = []
         """At most two: the second waits for the first."""
 
     async def __aenter__(self) -> Self:
-        await self._keep_partitions()
+        await self._maintain_partitions()
         self._tasks = [
             asyncio.create_task(self._batcher.run(), name="ingest.batches"),
             asyncio.create_task(self._housekeeping(), name="ingest.housekeeping"),
@@ -98,13 +98,13 @@ class Pipeline:
         """Return when the events are committed. Raises Busy, Unavailable, TooManyEvents, Closed."""
         return await self._batcher.submit(events)
 
-    async def refuse(self, source: str, refusals: Sequence[Refusal]) -> None:
+    async def reject(self, source: str, refusals: Sequence[RejectedInput]) -> None:
         """Return when what no event could be made of is counted, and the first 100 are kept.
 
         Raises Unavailable.
         """
         if refusals:
-            await self._store.refuse(source, refusals)
+            await self._store.reject(source, refusals)
 
     @property
     def waiting_events(self) -> int:
@@ -114,23 +114,23 @@ class Pipeline:
     def waiting_bytes(self) -> int:
         return self._batcher.waiting_bytes
 
-    async def _flush(self, events: list[CallEvent]) -> list[Fate]:
+    async def _flush(self, events: list[CallEvent]) -> list[EventOutcome]:
         try:
             stored = await self._store.store(events)
         except PartlyStored as error:
             self._changes, self._agents = error.stored.changes, error.stored.agents
             raise
         self._changes, self._agents = stored.changes, stored.agents
-        return stored.fates
+        return stored.outcomes
 
-    async def _tell(self) -> None:
+    async def _start_announcing(self) -> None:
         """Announce while the next batch is stored; the one after that waits for it."""
         changes, self._changes = self._changes, []
         agents, self._agents = self._agents, []
         if not (changes or agents):
             return
         before = [task for task in self._announcing if not task.done()]
-        announcing = self._say(before, changes, agents)
+        announcing = self._announce_in_order(before, changes, agents)
         self._announcing = [*before, asyncio.create_task(announcing, name="ingest.announce")]
         if before:
             await asyncio.wait(before)
@@ -139,14 +139,14 @@ class Pipeline:
         """Let what is committed be announced; give up what takes too long."""
         try:
             if self._announcing:
-                await asyncio.wait(self._announcing, timeout=LAST_WORDS_S)
+                await asyncio.wait(self._announcing, timeout=FINAL_ANNOUNCE_S)
         finally:
             late = [task for task in self._announcing if task.cancel()]
             if late:
                 log.warning("stopped before everything was announced")
                 await asyncio.wait(late)
 
-    async def _say(
+    async def _announce_in_order(
         self,
         before: list[asyncio.Task[None]],
         changes: list[CallChange],
@@ -156,11 +156,11 @@ class Pipeline:
         if before:
             await asyncio.wait(before)
         if changes:
-            await self._told(self._announce(changes), f"{len(changes)} calls")
+            await self._announce_safely(self._announce(changes), f"{len(changes)} calls")
         if agents and self._announce_agents is not None:
-            await self._told(self._announce_agents(agents), f"{len(agents)} agents")
+            await self._announce_safely(self._announce_agents(agents), f"{len(agents)} agents")
 
-    async def _told(self, announcing: Awaitable[None], what: str) -> None:
+    async def _announce_safely(self, announcing: Awaitable[None], what: str) -> None:
         try:
             async with asyncio.timeout(self.settings.announce_timeout_s):
                 await announcing
@@ -170,14 +170,14 @@ class Pipeline:
 
     async def _housekeeping(self) -> None:
         while True:
-            await self._end_unheard()
+            await self._end_lost_calls()
             await asyncio.sleep(self.settings.housekeeping_s)
-            await self._keep_partitions()
+            await self._maintain_partitions()
 
-    async def _end_unheard(self) -> None:
+    async def _end_lost_calls(self) -> None:
         """End calls whose end was lost; what fails now is done in an hour."""
         try:
-            legs = await lost_calls.end_unheard(
+            legs = await lost_calls.end_lost_calls(
                 self._pool,
                 self.submit,
                 silence=self.settings.lost_after,
@@ -189,11 +189,11 @@ class Pipeline:
             if legs:
                 log.info("ended as lost: legs=%d", legs)
 
-    async def _keep_partitions(self) -> None:
+    async def _maintain_partitions(self) -> None:
         """Keep the partitions; a failure costs nothing now, there is a default partition."""
         try:
             async with self._pool.acquire() as conn:
-                await partitions.keep(
+                await partitions.maintain(
                     conn,
                     now=datetime.now(UTC),
                     months_ahead=self.settings.months_ahead,

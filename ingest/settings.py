@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ingest.normalise.numbers import PAST
+from ingest.normalise.numbers import MAX_PAST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,4 +64,4 @@ class IngestSettings:
         So many months have 30 days each but for 3 at most (December to February: 90), and an id is
         forgotten by when it was first seen, up to a day before its event's own time.
         """
-        return min(PAST, timedelta(days=30 * self.keep_months - 3))
+        return min(MAX_PAST, timedelta(days=30 * self.keep_months - 3))

@@ -11,7 +11,7 @@ import typer
 from gateway import db
 from gateway.cli.state import find_running
 from gateway.settings import Settings
-from ingest import IngestSettings, Rebuilt, rebuild
+from ingest import IngestSettings, RebuildProgress, rebuild
 
 CONNECTIONS = 1
 
@@ -26,8 +26,8 @@ def run(*, since: str | None, until: str | None, source: str | None) -> None:
         typer.echo(f"Not rebuilt: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(
-        f"{done.looked_at} calls looked at, {done.changed} changed, "
-        f"{done.left} left alone: their events are no longer all there.\n"
+        f"{done.examined} calls looked at, {done.changed} changed, "
+        f"{done.skipped} left alone: their events are no longer all there.\n"
         f"{done.restored} of them were gone and are back; "
         f"{done.telephones} telephones had wrong logins or pauses."
     )
@@ -60,8 +60,8 @@ def _database() -> str:
 
 async def _rebuild(
     dsn: str, since: datetime | None, until: datetime | None, source: str | None
-) -> Rebuilt:
-    done = told = Rebuilt()
+) -> RebuildProgress:
+    done = told = RebuildProgress()
     most = IngestSettings().max_call_events
     async with await db.open_pool(
         dsn, application_name="gateway rebuild", max_size=CONNECTIONS
@@ -71,6 +71,6 @@ async def _rebuild(
         ):
             if done != told:
                 where = f"down to {done.down_to}" if done.down_to != told.down_to else "from events"
-                typer.echo(f"{where}: {done.looked_at} looked at, {done.changed} changed")
+                typer.echo(f"{where}: {done.examined} looked at, {done.changed} changed")
             told = done
     return done

@@ -23,7 +23,7 @@ from gateway.app import Gateway, open_gateway
 from gateway.cli.state import find_running
 from gateway.ops import logs
 from gateway.settings import Settings
-from ingest import AsteriskDialect, CallEvent, events_of, shift
+from ingest import AsteriskDialect, CallEvent, read_recording, shift
 
 SLICE_S = 0.05  # events that fall into one such slice of playing time are handed in together
 LINGER_S = 0.3  # the bus sends on its own time; give it some before leaving
@@ -75,7 +75,7 @@ async def _replay(
     settings: Settings, file: Path, *, speed: float, source: str, moved: bool, again: bool
 ) -> tuple[int, int]:
     dialect = AsteriskDialect(region=settings.phone_region)
-    events = await events_of(file, source=source, dialect=dialect)
+    events = await read_recording(file, source=source, dialect=dialect)
     if not events:
         raise ValueError("it holds no call events")
     if again:

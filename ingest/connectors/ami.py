@@ -14,7 +14,14 @@ import logging
 from datetime import datetime
 from itertools import count
 
-from ingest.connectors.link import Address, Heard, Lost, Refused, Timing, Wire
+from ingest.connectors.link import (
+    Address,
+    ConnectionLost,
+    LinkTiming,
+    PbxSocket,
+    Received,
+    SignInRefused,
+)
 from ingest.model.events import CallEvent
 from ingest.normalise.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
@@ -47,56 +54,62 @@ class AmiLink:
     """One connection to one Asterisk."""
 
     def __init__(
-        self, source: str, address: Address, timing: Timing, dialect: AsteriskDialect | None = None
+        self,
+        source: str,
+        address: Address,
+        timing: LinkTiming,
+        dialect: AsteriskDialect | None = None,
     ) -> None:
         self._source = source
         self._address = address
         self._timing = timing
         self._dialect = dialect
-        self._wire = Wire(address, timing)
+        self._socket = PbxSocket(address, timing)
         self._parser = AmiParser()
         self._normaliser = AsteriskNormaliser(source, dialect)
         self._early: list[Stamped] = []
         self._tags = count(1)
-        self._asking: AsteriskSnapshot | None = None
+        self._snapshot: AsteriskSnapshot | None = None
 
     async def open(self) -> None:
         """Connect, sign in, and ask for nothing but what we use."""
-        await self._wire.open()
+        await self._socket.open()
         await self._sign_in()
-        answer = await self._do(("Action", "Filter"), ("Operation", "Add"), ("Filter", FILTER))
+        answer = await self._request(("Action", "Filter"), ("Operation", "Add"), ("Filter", FILTER))
         if answer.get("Response") != "Success":
             # It needs `write = system`; without, more is read and thrown away.
             log.info("pbx=%s sends all events: %s", self._source, answer.get("Message"))
 
-    async def ask(self) -> None:
+    async def request_snapshot(self) -> None:
         """Ask for all channels and all who wait."""
         tag = f"snapshot{next(self._tags)}"
-        self._asking = AsteriskSnapshot(self._source, tag, self._dialect)
-        await self._wire.write(b"".join(encode(action) for action in self._asking.actions()))
+        self._snapshot = AsteriskSnapshot(self._source, tag, self._dialect)
+        await self._socket.write(b"".join(encode(action) for action in self._snapshot.actions()))
 
-    async def receive(self) -> list[Heard]:
+    async def receive(self) -> list[Received]:
         """Return what came: events in their order, a snapshot where it was complete."""
         messages, self._early = self._early, []
         if not messages:
-            messages = self._parse(await self._wire.listen(lambda: self._wire.write(PING)))
-        heard: list[Heard] = []
+            messages = self._parse(
+                await self._socket.read_or_ping(lambda: self._socket.write(PING))
+            )
+        heard: list[Received] = []
         events: list[CallEvent] = []
         for message, at in messages:
-            if self._asking is not None and self._asking.take(message):
-                if self._asking.too_long:
-                    raise Lost("an answer to how things are does not end")
-                if self._asking.complete:
-                    heard += [events, self._finish(self._asking, at)]
-                    events, self._asking = [], None
+            if self._snapshot is not None and self._snapshot.accept(message):
+                if self._snapshot.too_long:
+                    raise ConnectionLost("an answer to how things are does not end")
+                if self._snapshot.complete:
+                    heard += [events, self._finish_snapshot(self._snapshot, at)]
+                    events, self._snapshot = [], None
             else:
                 events += self._normaliser.events(message, at)
         return [*heard, events] if events else heard
 
     async def close(self) -> None:
-        await self._wire.close()
+        await self._socket.close()
 
-    def _finish(self, asked: AsteriskSnapshot, at: datetime) -> Heard:
+    def _finish_snapshot(self, asked: AsteriskSnapshot, at: datetime) -> Received:
         for action, why in asked.refused.items():
             log.warning("pbx=%s refused %s: %s (see write= in manager.conf)",
                         self._source, action, why)  # fmt: skip
@@ -106,39 +119,39 @@ class AmiLink:
         to = self._address
         login = [("Action", "Login"), ("Username", to.user), ("Events", EVENTS)]
         if to.tls is None:
-            answer = await self._do(("Action", "Challenge"), ("AuthType", "MD5"))
+            answer = await self._request(("Action", "Challenge"), ("AuthType", "MD5"))
             challenge = answer.get("Challenge")
             if not challenge:
-                raise Refused(f"no challenge: {answer.get('Message')}")
+                raise SignInRefused(f"no challenge: {answer.get('Message')}")
             key = hashlib.md5((challenge + to.secret).encode(), usedforsecurity=False).hexdigest()
             login += [("AuthType", "MD5"), ("Key", key)]
         else:
             login += [("Secret", to.secret)]
-        answer = await self._do(*login)
+        answer = await self._request(*login)
         if answer.get("Response") != "Success":
-            raise Refused(f"login of {to.user!r}: {answer.get('Message')}")
+            raise SignInRefused(f"login of {to.user!r}: {answer.get('Message')}")
 
-    async def _do(self, *fields: tuple[str, str]) -> AmiMessage:
+    async def _request(self, *fields: tuple[str, str]) -> AmiMessage:
         """Send an action and return its answer; what comes in between is kept for receive()."""
         tag = f"do{next(self._tags)}"
-        await self._wire.write(encode([*fields, ("ActionID", tag)]))
+        await self._socket.write(encode([*fields, ("ActionID", tag)]))
         within_s = self._timing.connect_s
         try:
             async with asyncio.timeout(within_s):
                 while True:
-                    messages = self._parse(await self._wire.read(within_s))
+                    messages = self._parse(await self._socket.read(within_s))
                     answers = [message for message, _ in messages if message.get("ActionID") == tag]
                     self._early += [pair for pair in messages if pair[0].get("ActionID") != tag]
                     if answers:
                         return answers[0]
                     if self._parser.banner is None:
-                        raise Lost("the greeting is not Asterisk's")
-                    self._wire.check_early(len(self._early))
+                        raise ConnectionLost("the greeting is not Asterisk's")
+                    self._socket.check_early(len(self._early))
         except TimeoutError:
-            raise Lost(f"no answer to {fields[0][1]}") from None
+            raise ConnectionLost(f"no answer to {fields[0][1]}") from None
 
     def _parse(self, data: bytes) -> list[Stamped]:
         try:
-            return [(message, self._wire.stamp()) for message in self._parser.feed(data)]
+            return [(message, self._socket.stamp()) for message in self._parser.feed(data)]
         except MessageTooLong as error:
-            raise Lost(f"it talks no AMI: {error}") from error
+            raise ConnectionLost(f"it talks no AMI: {error}") from error

@@ -15,9 +15,16 @@ from typing import Any
 
 import orjson
 
-from ingest.connectors.link import Address, Heard, Lost, Refused, Timing, Wire
+from ingest.connectors.link import (
+    Address,
+    ConnectionLost,
+    LinkTiming,
+    PbxSocket,
+    Received,
+    SignInRefused,
+)
 from ingest.model.events import CallEvent
-from ingest.model.snapshot import Snapshot
+from ingest.model.snapshot import PbxSnapshot
 from ingest.normalise.esl_messages import EslMessage, EslParser, NotEsl, command
 from ingest.normalise.freeswitch import CHANNEL_EVENTS, QUEUE_EVENTS, FreeswitchNormaliser
 
@@ -34,51 +41,51 @@ class EslLink:
     """One connection to one FreeSWITCH."""
 
     def __init__(
-        self, source: str, address: Address, timing: Timing, normaliser: FreeswitchNormaliser
+        self, source: str, address: Address, timing: LinkTiming, normaliser: FreeswitchNormaliser
     ) -> None:
         self._source = source
         self._address = address
         self._timing = timing
         self._normaliser = normaliser
-        self._wire = Wire(address, timing)
+        self._socket = PbxSocket(address, timing)
         self._parser = EslParser()
         self._early: list[Stamped] = []
-        self._asked: deque[str] = deque()
+        self._pending: deque[str] = deque()
         """Questions whose answers are still to come."""
-        self._unread = 0
+        self._unreadable = 0
 
     async def open(self) -> None:
         """Connect, sign in, and ask for the events we use."""
-        await self._wire.open()
-        greeting = await self._next("auth/request", "text/rude-rejection")
+        await self._socket.open()
+        greeting = await self._wait_for("auth/request", "text/rude-rejection")
         if greeting.kind != "auth/request":
-            raise Refused("its access list does not let us in")
+            raise SignInRefused("its access list does not let us in")
         user, secret = self._address.user, self._address.secret
         word = f"userauth {user}:{secret}" if user else f"auth {secret}"
         for line, what in ((command(word), "login"), (LISTEN, "event")):
-            await self._wire.write(line)
-            answer = await self._next("command/reply")
+            await self._socket.write(line)
+            answer = await self._wait_for("command/reply")
             if not answer.reply.startswith("+OK"):
-                raise Refused(f"{what}: {answer.reply}")
+                raise SignInRefused(f"{what}: {answer.reply}")
 
-    async def ask(self) -> None:
+    async def request_snapshot(self) -> None:
         """Ask for all channels."""
-        await self._question(CHANNELS)
+        await self._send(CHANNELS)
 
-    async def receive(self) -> list[Heard]:
+    async def receive(self) -> list[Received]:
         """Return what came: events in their order, a snapshot where it was told."""
         messages, self._early = self._early, []
         if not messages:
-            messages = self._parse(await self._wire.listen(lambda: self._question(PING)))
-        heard: list[Heard] = []
+            messages = self._parse(await self._socket.read_or_ping(lambda: self._send(PING)))
+        heard: list[Received] = []
         events: list[CallEvent] = []
         for message, at in messages:
             match message.kind:
                 case "text/event-json":
-                    events += self._told(message, at)
-                case "api/response" | "command/reply" if self._asked:
+                    events += self._events(message, at)
+                case "api/response" | "command/reply" if self._pending:
                     # What may not be asked is refused by a reply, in the place of the answer.
-                    if self._asked.popleft() == CHANNELS:
+                    if self._pending.popleft() == CHANNELS:
                         heard += [events, self._snapshot(message, at)]
                         events = []
                 case _:
@@ -86,33 +93,33 @@ class EslLink:
         return [*heard, events] if events else heard
 
     async def close(self) -> None:
-        await self._wire.close()
+        await self._socket.close()
 
-    def _told(self, message: EslMessage, at: datetime) -> list[CallEvent]:
+    def _events(self, message: EslMessage, at: datetime) -> list[CallEvent]:
         """Translate an event; the 1st, 2nd, 4th, 8th that cannot be read is told in the log."""
-        found = _json(message.body)
+        found = _decode(message.body)
         if isinstance(found, dict):
             return self._normaliser.events(_fields(found), at)
-        self._unread += 1
-        if self._unread.bit_count() == 1:
+        self._unreadable += 1
+        if self._unreadable.bit_count() == 1:
             log.warning("pbx=%s sent an event that cannot be read: %d so far",
-                        self._source, self._unread)  # fmt: skip
+                        self._source, self._unreadable)  # fmt: skip
         return []
 
-    def _snapshot(self, answer: EslMessage, at: datetime) -> Snapshot:
+    def _snapshot(self, answer: EslMessage, at: datetime) -> PbxSnapshot:
         """Read which channels there are; whoever may not know takes none for ended."""
         rows = _rows(answer.body)
         if rows is None:
             log.warning("pbx=%s did not show its channels: %s (see esl-allowed-api)",
                         self._source, answer.reply or answer.body[:100])  # fmt: skip
-            return Snapshot(taken_at=at)
+            return PbxSnapshot(taken_at=at)
         return self._normaliser.snapshot(rows, at)
 
-    async def _question(self, text: str) -> None:
-        self._asked.append(text)
-        await self._wire.write(command(text))
+    async def _send(self, text: str) -> None:
+        self._pending.append(text)
+        await self._socket.write(command(text))
 
-    async def _next(self, *kinds: str) -> EslMessage:
+    async def _wait_for(self, *kinds: str) -> EslMessage:
         """Wait for a message of one of these kinds; keep what comes in between."""
         within_s = self._timing.connect_s
         try:
@@ -122,28 +129,28 @@ class EslLink:
                         if message.kind in kinds:
                             del self._early[index]
                             return message
-                    self._wire.check_early(len(self._early))
-                    self._early += self._parse(await self._wire.read(within_s))
+                    self._socket.check_early(len(self._early))
+                    self._early += self._parse(await self._socket.read(within_s))
         except TimeoutError:
-            raise Lost(f"no {kinds[0]}") from None
+            raise ConnectionLost(f"no {kinds[0]}") from None
 
     def _parse(self, data: bytes) -> list[Stamped]:
         try:
-            return [(message, self._wire.stamp()) for message in self._parser.feed(data)]
+            return [(message, self._socket.stamp()) for message in self._parser.feed(data)]
         except NotEsl as error:
-            raise Lost(f"it talks no ESL: {error}") from error
+            raise ConnectionLost(f"it talks no ESL: {error}") from error
 
 
-def _json(body: bytes) -> Any:
+def _decode(body: bytes) -> Any:
     """Decode a body; FreeSWITCH passes on whatever a telephone put into a name."""
     text = body.decode("utf-8", "replace")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return _loosely(text)
+        return _decode_loosely(text)
 
 
-def _loosely(text: str) -> Any:
+def _decode_loosely(text: str) -> Any:
     """Decode what is not quite JSON, half a character of UTF-16 as U+FFFD; None if it is none."""
     try:
         found = json.dumps(json.loads(text, strict=False), ensure_ascii=False)
@@ -165,7 +172,7 @@ def _fields(found: Any) -> dict[str, str]:
 
 def _rows(body: bytes) -> list[dict[str, str]] | None:
     """Return the channels; None unless all are there: who is not listed is taken for gone."""
-    found = _json(body)
+    found = _decode(body)
     if not isinstance(found, dict):
         return None
     rows = found.get("rows", [])

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from ingest.conn import Pool
 from ingest.queries import connectors as queries
-from ingest.queries.connectors import Taken
+from ingest.queries.connectors import AcquiredLease
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class LeaseLost(Exception):
     """Another node may listen now: nothing more of ours may be stored."""
 
 
-class Lease:
+class ConnectorLease:
     """This node's hold on one PBX."""
 
     def __init__(self, pool: Pool, source: str, holder: str, lease_s: float) -> None:
@@ -32,17 +32,17 @@ class Lease:
         self._holder = holder
         self._lease_s = lease_s
         self._until = 0.0
-        self.heard_at: datetime | None = None
+        self.stored_until: datetime | None = None
         """Up to here all is stored; written down with every renewal."""
 
-    async def take(self) -> Taken | None:
+    async def acquire(self) -> AcquiredLease | None:
         """Take it; None while another node has it. Raises what the database raises."""
         asked_at = _now()
         async with asyncio.timeout(DATABASE_S), self._pool.acquire() as conn:
             lease = timedelta(seconds=self._lease_s)
-            taken = await queries.take(conn, self._source, self._holder, lease)
+            taken = await queries.acquire(conn, self._source, self._holder, lease)
         if taken is not None:
-            self._until, self.heard_at = asked_at + self._lease_s, taken.heard_at
+            self._until, self.stored_until = asked_at + self._lease_s, taken.heard_at
         return taken
 
     def check(self) -> None:
@@ -50,7 +50,7 @@ class Lease:
         if _now() >= self._until:
             raise LeaseLost(f"not renewed for {self._lease_s:g} s")
 
-    async def keep(self) -> None:
+    async def keep_renewing(self) -> None:
         """Renew it for as long as that works; a database that is away for a moment is no end."""
         while True:
             await asyncio.sleep(self._lease_s / 3)
@@ -73,7 +73,7 @@ class Lease:
                 self._source,
                 self._holder,
                 lease=timedelta(seconds=self._lease_s),
-                heard_at=self.heard_at,
+                heard_at=self.stored_until,
             )
 
     async def release(self) -> None:
@@ -81,7 +81,7 @@ class Lease:
         self._until = 0.0
         try:
             async with asyncio.timeout(DATABASE_S), self._pool.acquire() as conn:
-                await queries.release(conn, self._source, self._holder, self.heard_at)
+                await queries.release(conn, self._source, self._holder, self.stored_until)
         except Exception as error:  # noqa: BLE001
             log.warning("pbx=%s lease not released: %r", self._source, error)
 

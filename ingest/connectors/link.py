@@ -15,19 +15,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from ingest.model.events import CallEvent
-from ingest.model.snapshot import Snapshot
+from ingest.model.snapshot import PbxSnapshot
 
 READ_BYTES = 65_536
-MOST_EARLY, MOST_EARLY_BYTES = 10_000, 16 * 1024 * 1024
+MAX_EARLY, MAX_EARLY_BYTES = 10_000, 16 * 1024 * 1024
 """Messages that may come while signing in: 5 s of 2,000 events a second, ten times a busy PBX."""
 TICK = timedelta(microseconds=1)
 
 
-class Lost(Exception):
+class ConnectionLost(Exception):
     """The connection is gone, or as good as gone. Connecting again may help."""
 
 
-class Refused(Exception):
+class SignInRefused(Exception):
     """The PBX does not want us: a wrong password, or no right. Somebody must look into it."""
 
 
@@ -43,7 +43,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class LinkTiming:
     """How patient a connector is."""
 
     connect_s: float = 5.0
@@ -64,30 +64,30 @@ class Timing:
     """A node that is silent this long has lost its PBXs to another."""
 
 
-Heard = Sequence[CallEvent] | Snapshot
+Received = Sequence[CallEvent] | PbxSnapshot
 """What a PBX tells: events in their order, and between them, when asked, how things are."""
 
 
-class Link(Protocol):
+class PbxLink(Protocol):
     """One connection, used once: open, listen until Lost, close."""
 
     async def open(self) -> None:
         """Connect and sign in. Raises Lost or Refused."""
 
-    async def ask(self) -> None:
+    async def request_snapshot(self) -> None:
         """Ask how things are; the answer comes among what is received."""
 
-    async def receive(self) -> list[Heard]:
+    async def receive(self) -> list[Received]:
         """Wait for more and return it. Raises Lost, also when the PBX has fallen silent."""
 
     async def close(self) -> None:
         """Let go, whatever state it is in."""
 
 
-class Wire:
+class PbxSocket:
     """A TCP or TLS connection whose every wait has a deadline."""
 
-    def __init__(self, address: Address, timing: Timing) -> None:
+    def __init__(self, address: Address, timing: LinkTiming) -> None:
         self._address = address
         self._timing = timing
         self._reader: asyncio.StreamReader | None = None
@@ -104,7 +104,7 @@ class Wire:
                     to.host, to.port, ssl=to.tls, limit=READ_BYTES
                 )
         except (OSError, TimeoutError) as error:
-            raise Lost(f"no connection to {to.host}:{to.port}: {error!r}") from error
+            raise ConnectionLost(f"no connection to {to.host}:{to.port}: {error!r}") from error
 
     async def read(self, within_s: float) -> bytes:
         """Return what came, at least one byte; TimeoutError when nothing came in time."""
@@ -115,18 +115,18 @@ class Wire:
         except TimeoutError:
             raise
         except OSError as error:
-            raise Lost(f"reading failed: {error!r}") from error
+            raise ConnectionLost(f"reading failed: {error!r}") from error
         if not data:
-            raise Lost("the PBX closed the connection")
+            raise ConnectionLost("the PBX closed the connection")
         self._received_bytes += len(data)
         return data
 
     def check_early(self, messages: int) -> None:
         """Raise Lost when more has come than may be kept until we are signed in."""
-        if messages > MOST_EARLY or self._received_bytes > MOST_EARLY_BYTES:
-            raise Lost("too much is said before we are signed in")
+        if messages > MAX_EARLY or self._received_bytes > MAX_EARLY_BYTES:
+            raise ConnectionLost("too much is said before we are signed in")
 
-    async def listen(self, ping: Callable[[], Awaitable[None]]) -> bytes:
+    async def read_or_ping(self, ping: Callable[[], Awaitable[None]]) -> bytes:
         """Return what comes; ask a silent PBX for a sign of life before giving it up."""
         try:
             return await self.read(self._timing.quiet_s)
@@ -136,7 +136,7 @@ class Wire:
             return await self.read(self._timing.answer_s)
         except TimeoutError:
             silent_s = self._timing.quiet_s + self._timing.answer_s
-            raise Lost(f"silent for {silent_s:g} s") from None
+            raise ConnectionLost(f"silent for {silent_s:g} s") from None
 
     async def write(self, data: bytes) -> None:
         assert self._writer is not None
@@ -145,7 +145,7 @@ class Wire:
             async with asyncio.timeout(self._timing.answer_s):
                 await self._writer.drain()
         except (OSError, TimeoutError, RuntimeError) as error:  # uvloop: the handler is closed
-            raise Lost(f"writing failed: {error!r}") from error
+            raise ConnectionLost(f"writing failed: {error!r}") from error
 
     def stamp(self) -> datetime:
         """Return the time of receipt, each later than the one before: order survives as time."""

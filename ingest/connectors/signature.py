@@ -20,7 +20,7 @@ MAX_SIGNATURES = 10  # a rotation sends two; more is somebody guessing
 MAX_ID_CHARS = 256
 
 
-class SignatureInvalid(Exception):
+class InvalidSignature(Exception):
     """Signature, time or id do not hold. The reason is for the log, never for the sender."""
 
 
@@ -44,25 +44,25 @@ def verify(
     Every secret is tried, so that a new one can be rolled out before the old one is withdrawn.
     """
     if not (message_id and timestamp and signature):
-        raise SignatureInvalid("a webhook header is missing")
+        raise InvalidSignature("a webhook header is missing")
     if "." in message_id or len(message_id) > MAX_ID_CHARS:
-        raise SignatureInvalid("webhook-id is not usable")
+        raise InvalidSignature("webhook-id is not usable")
     sent_at = _fresh(timestamp, time.time() if now is None else now)
     offered = [part for part in signature.split(" ") if part.startswith(f"{VERSION},")]
     expected = [
         sign(body, message_id=message_id, timestamp=sent_at, secret=secret) for secret in secrets
     ]
     if not any_equal(expected, offered[:MAX_SIGNATURES]):
-        raise SignatureInvalid("no signature matches")
+        raise InvalidSignature("no signature matches")
     return message_id
 
 
 def _fresh(timestamp: str, now: float) -> int:
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-        raise SignatureInvalid("webhook-timestamp is not a number of seconds")
+        raise InvalidSignature("webhook-timestamp is not a number of seconds")
     sent_at = int(timestamp)
     if abs(now - sent_at) > TOLERANCE_S:
-        raise SignatureInvalid("webhook-timestamp is more than 5 minutes away")
+        raise InvalidSignature("webhook-timestamp is more than 5 minutes away")
     return sent_at
 
 

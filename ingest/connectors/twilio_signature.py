@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from ingest.connectors.signature import SignatureInvalid, any_equal
+from ingest.connectors.signature import InvalidSignature, any_equal
 
 Fields = list[tuple[str, str]]
 
@@ -34,7 +34,7 @@ def verify_twilio(
     spellings = _spellings(url)
     expected = [sign_twilio(one, fields, token=token) for token in tokens for one in spellings]
     if not any_equal(expected, [signature or ""]):
-        raise SignatureInvalid("no signature matches")
+        raise InvalidSignature("no signature matches")
 
 
 def _spellings(url: str) -> list[str]:

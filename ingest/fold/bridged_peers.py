@@ -11,30 +11,30 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
-from ingest.fold.channels import Channel
-from ingest.fold.intervals import Interval, common, merged, paired
+from ingest.fold.channels import PbxChannel
+from ingest.fold.intervals import Interval, intersection, pair, union
 
-DEEPEST = 50
+MAX_DEPTH = 50
 """Pairs in a row; a PBX makes three."""
 
-Stay = tuple[str, Interval]
+BridgeStay = tuple[str, Interval]
 """A channel's key, and from when to when it was in a bridge."""
 
 
-class Company:
+class BridgedPeers:
     """Answers for all channels of one call; every half of the plumbing is looked at once."""
 
     def __init__(
         self,
-        channels: Mapping[str, Channel],
+        channels: Mapping[str, PbxChannel],
         far: Mapping[str, str],
         closed_at: datetime | None,
     ) -> None:
-        self._far = far
+        self._other_half = far
         """Half of the plumbing → its other half."""
-        self._bridges: dict[str, list[Stay]] = defaultdict(list)
+        self._bridges: dict[str, list[BridgeStay]] = defaultdict(list)
         self._stays: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
-        self._known: dict[str, list[Interval]] = {}
+        self._reached: dict[str, list[Interval]] = {}
         if not far:
             return
         for key in sorted(channels):
@@ -42,45 +42,45 @@ class Company:
             ended_at = channel.ended_at(closed_at)
             for bridge in sorted(channel.joins):
                 left = channel.leaves.get(bridge, ())
-                for interval in paired(channel.joins[bridge], left, ended_at):
+                for interval in pair(channel.joins[bridge], left, ended_at):
                     self._bridges[bridge].append((key, interval))
                     self._stays[key].append((bridge, interval))
 
-    def since(self, own: frozenset[str], bridge: str, stay: Interval) -> datetime | None:
+    def first_at(self, own: frozenset[str], bridge: str, stay: Interval) -> datetime | None:
         """Return when somebody was there in a stay, first; all of it when nothing says who was."""
-        if not self._far:
+        if not self._other_half:
             return stay[0]
         present = [
             (key, part)
             for key, theirs in self._bridges[bridge]
-            if key not in own and (part := common(stay, theirs))
+            if key not in own and (part := intersection(stay, theirs))
         ]
-        if not present or any(key not in self._far for key, _ in present):
+        if not present or any(key not in self._other_half for key, _ in present):
             return stay[0]
         heard = (
-            common(part, reached)
+            intersection(part, reached)
             for key, part in present
-            for reached in self._beyond(self._far[key])
+            for reached in self._peers_behind(self._other_half[key])
         )
         return min((interval[0] for interval in heard if interval), default=None)
 
-    def _beyond(self, key: str, depth: int = 0) -> list[Interval]:
+    def _peers_behind(self, key: str, depth: int = 0) -> list[Interval]:
         """When somebody is on the other side of this half; a ring of plumbing reaches nobody."""
-        if key in self._known:
-            return self._known[key]
-        if depth > DEEPEST:
+        if key in self._reached:
+            return self._reached[key]
+        if depth > MAX_DEPTH:
             return []
-        self._known[key] = []
+        self._reached[key] = []
         reached: list[Interval] = []
         for bridge, stay in self._stays[key]:
             for other, theirs in self._bridges[bridge]:
-                part = common(stay, theirs) if other != key else None
+                part = intersection(stay, theirs) if other != key else None
                 if part is None:
                     continue
-                if other not in self._far:
+                if other not in self._other_half:
                     reached.append(part)
                     continue
-                onward = self._beyond(self._far[other], depth + 1)
-                reached += [both for further in onward if (both := common(part, further))]
-        self._known[key] = merged(reached)
-        return self._known[key]
+                onward = self._peers_behind(self._other_half[other], depth + 1)
+                reached += [both for further in onward if (both := intersection(part, further))]
+        self._reached[key] = union(reached)
+        return self._reached[key]

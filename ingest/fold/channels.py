@@ -38,15 +38,15 @@ TIMES = {
 """Event type → the set its time belongs to."""
 
 Times = AbstractSet[datetime]
-Stays = dict[str, set[datetime]]
+BridgeTimes = dict[str, set[datetime]]
 """Bridge → times."""
 
-NONE: frozenset[Any] = frozenset()
+EMPTY: frozenset[Any] = frozenset()
 """What nothing was said of; most of a channel's sets stay so, and a set has 216 bytes."""
 
 
 @dataclass(slots=True)
-class Channel:
+class PbxChannel:
     key: str
     pair: str | None = None
     """The Local channel it is one half of."""
@@ -60,27 +60,27 @@ class Channel:
     """Another channel dialled it, was dialled by it, or shares a bridge with it."""
     queued: bool = False
     """It went into a queue."""
-    dialled_by: AbstractSet[str] = NONE
-    onward_at: Times = NONE
+    dialled_by: AbstractSet[str] = EMPTY
+    onward_at: Times = EMPTY
     """When it went into a queue, or rang somebody."""
-    seen: Times = NONE
+    seen: Times = EMPTY
     """When it certainly existed; empty when only echoes of it were heard: then it is no leg."""
-    offered: Times = NONE
-    ringing: Times = NONE
-    answered: Times = NONE
-    ended: Times = NONE
-    lost: Times = NONE
+    offered: Times = EMPTY
+    ringing: Times = EMPTY
+    answered: Times = EMPTY
+    ended: Times = EMPTY
+    lost: Times = EMPTY
     """When its end was derived, since nothing more was heard; what a PBX says of its end counts."""
-    holds: Times = NONE
-    unholds: Times = NONE
-    music_on: Times = NONE
-    music_off: Times = NONE
-    results: AbstractSet[str] = NONE
-    causes: AbstractSet[tuple[datetime, int]] = NONE
-    sip_call_ids: AbstractSet[tuple[datetime, bytes, str]] = NONE
+    holds: Times = EMPTY
+    unholds: Times = EMPTY
+    music_on: Times = EMPTY
+    music_off: Times = EMPTY
+    results: AbstractSet[str] = EMPTY
+    causes: AbstractSet[tuple[datetime, int]] = EMPTY
+    sip_call_ids: AbstractSet[tuple[datetime, bytes, str]] = EMPTY
     """Each with when and by which event it was told."""
-    joins: Stays = field(default_factory=dict)
-    leaves: Stays = field(default_factory=dict)
+    joins: BridgeTimes = field(default_factory=dict)
+    leaves: BridgeTimes = field(default_factory=dict)
     parties: Sequence[CallEvent] = ()
     """Events that say whose it is, as they came."""
 
@@ -96,20 +96,20 @@ class Channel:
     def add(self, name: str, fact: object) -> None:
         """Put a fact into the set of this name."""
         known = getattr(self, name)
-        if known is NONE:
+        if known is EMPTY:
             setattr(self, name, {fact})
         else:
             known.add(fact)
 
 
-SETS = tuple(one.name for one in fields(Channel) if one.default is NONE)
+SETS = tuple(one.name for one in fields(PbxChannel) if one.default is EMPTY)
 
 
-def united(halves: list[Channel]) -> Channel:
+def merge_halves(halves: list[PbxChannel]) -> PbxChannel:
     """Return what is known of a telephone: of its channel, or of both halves of a Local pair."""
     if len(halves) == 1:
         return halves[0]
-    whole = Channel(halves[0].key, pair=halves[0].pair)
+    whole = PbxChannel(halves[0].key, pair=halves[0].pair)
     for half in halves:
         whole.extension = _least(whole.extension, half.extension)
         whole.kind = _least(whole.kind, half.kind)
@@ -121,11 +121,11 @@ def united(halves: list[Channel]) -> Channel:
     return whole
 
 
-def note(channels: dict[str, Channel], event: CallEvent) -> None:
+def add_event(channels: dict[str, PbxChannel], event: CallEvent) -> None:
     """Add what an event says of its channel, and of the one that it names beside it."""
     if event.leg_key is None:
         return
-    channel, kind = _of(channels, event.leg_key), event.type
+    channel, kind = _channel(channels, event.leg_key), event.type
     at, attrs = event.occurred_at, event.attrs
     if kind in BEARS_A_LEG:
         channel.add("seen", at)
@@ -139,35 +139,35 @@ def note(channels: dict[str, Channel], event: CallEvent) -> None:
         channel.extension = _least(channel.extension, event.extension)
         if kind == "leg.ringing":
             channel.add("offered", at)
-    if further := FURTHER.get(kind):
+    if further := HANDLERS.get(kind):
         further(channel, event)
     if event.peer_leg_key and kind in {"offer.started", "queue.connected"}:
-        peer = _of(channels, event.peer_leg_key)
+        peer = _channel(channels, event.peer_leg_key)
         peer.linked = True
         peer.add("onward_at", at)
 
 
-def _of(channels: dict[str, Channel], key: str) -> Channel:
+def _channel(channels: dict[str, PbxChannel], key: str) -> PbxChannel:
     """Return the channel; making one for each event instead of each channel costs 5 µs an event."""
     channel = channels.get(key)
     if channel is None:
-        channel = channels[key] = Channel(key)
+        channel = channels[key] = PbxChannel(key)
     return channel
 
 
-def _began(channel: Channel, event: CallEvent) -> None:
+def _began(channel: PbxChannel, event: CallEvent) -> None:
     _identify(channel, event)
     _renamed(channel, event)
 
 
-def _renamed(channel: Channel, event: CallEvent) -> None:
+def _renamed(channel: PbxChannel, event: CallEvent) -> None:
     if isinstance(channel.parties, list):
         channel.parties.append(event)
     else:
         channel.parties = [event]
 
 
-def _offered(channel: Channel, event: CallEvent) -> None:
+def _offered(channel: PbxChannel, event: CallEvent) -> None:
     _identify(channel, event)
     channel.dialled = _least(channel.dialled, event.attrs.get("dialled"))
     channel.dialled_e164 = _least(channel.dialled_e164, event.attrs.get("dialled_e164"))
@@ -176,7 +176,7 @@ def _offered(channel: Channel, event: CallEvent) -> None:
         channel.add("dialled_by", event.peer_leg_key)
 
 
-def _offer_ended(channel: Channel, event: CallEvent) -> None:
+def _offer_ended(channel: PbxChannel, event: CallEvent) -> None:
     result = event.attrs.get("result")
     if result == "answered":
         channel.add("answered", event.occurred_at)
@@ -184,7 +184,7 @@ def _offer_ended(channel: Channel, event: CallEvent) -> None:
         channel.add("results", str(result))
 
 
-def _ended(channel: Channel, event: CallEvent) -> None:
+def _ended(channel: PbxChannel, event: CallEvent) -> None:
     if event.time_quality == "derived" and event.attrs.get("result") == "lost":
         channel.add("lost", event.occurred_at)
         return
@@ -193,21 +193,21 @@ def _ended(channel: Channel, event: CallEvent) -> None:
     _offer_ended(channel, event)
 
 
-def _joined(channel: Channel, event: CallEvent) -> None:
+def _joined(channel: PbxChannel, event: CallEvent) -> None:
     channel.linked = True
-    _note_stay(channel.joins, event)
+    _add_bridge_time(channel.joins, event)
 
 
-def _left(channel: Channel, event: CallEvent) -> None:
-    _note_stay(channel.leaves, event)
+def _left(channel: PbxChannel, event: CallEvent) -> None:
+    _add_bridge_time(channel.leaves, event)
 
 
-def _queued(channel: Channel, event: CallEvent) -> None:
+def _queued(channel: PbxChannel, event: CallEvent) -> None:
     channel.queued = True
     channel.add("onward_at", event.occurred_at)
 
 
-FURTHER: dict[str, Callable[[Channel, CallEvent], None]] = {
+HANDLERS: dict[str, Callable[[PbxChannel, CallEvent], None]] = {
     "call.started": _began,
     "leg.created": _began,
     "party.updated": _renamed,
@@ -222,7 +222,7 @@ FURTHER: dict[str, Callable[[Channel, CallEvent], None]] = {
 """Event type → what it says beside its time."""
 
 
-def _identify(channel: Channel, event: CallEvent) -> None:
+def _identify(channel: PbxChannel, event: CallEvent) -> None:
     """Note who the channel is. Should two events disagree, the lesser text wins, not the later."""
     attrs = event.attrs
     channel.extension = _least(channel.extension, event.extension)
@@ -233,7 +233,7 @@ def _identify(channel: Channel, event: CallEvent) -> None:
             channel.pair, channel.half = said
 
 
-def _note_stay(stays: Stays, event: CallEvent) -> None:
+def _add_bridge_time(stays: BridgeTimes, event: CallEvent) -> None:
     stays.setdefault(str(event.attrs.get("bridge")), set()).add(event.occurred_at)
 
 

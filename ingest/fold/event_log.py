@@ -12,27 +12,34 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from ingest.fold.channels import Channel, note
-from ingest.fold.event_order import place
+from ingest.fold.channels import PbxChannel, add_event
+from ingest.fold.event_order import order_key
 from ingest.model.events import CallEvent
 
 
-class Told:
+class EventLog:
     """The events of one call. The fold reads it, and nothing but `add` changes it."""
 
-    __slots__ = ("_ids", "channels", "events", "queued", "recorded", "transferred")
+    __slots__ = (
+        "_ids",
+        "channels",
+        "events",
+        "queue_events",
+        "recording_events",
+        "transfer_events",
+    )
 
     def __init__(self, events: Iterable[CallEvent] = ()) -> None:
         self._ids: set[UUID] = set()
         self.events: list[CallEvent] = []
         """In canonical order, like the others; all but those of recordings."""
-        self.queued: list[CallEvent] = []
+        self.queue_events: list[CallEvent] = []
         """Those of queues."""
-        self.transferred: list[CallEvent] = []
+        self.transfer_events: list[CallEvent] = []
         """Those of transfers."""
-        self.recorded: list[CallEvent] = []
+        self.recording_events: list[CallEvent] = []
         """Those of recordings."""
-        self.channels: dict[str, Channel] = {}
+        self.channels: dict[str, PbxChannel] = {}
         self.add(events)
 
     def __len__(self) -> int:
@@ -48,26 +55,26 @@ class Told:
             ids.add(event_id)
             kind = event.type
             if kind.startswith("recording."):
-                _put(self.recorded, event)
+                _insert(self.recording_events, event)
                 continue
-            _put(self.events, event)
+            _insert(self.events, event)
             if kind.startswith("queue."):
-                _put(self.queued, event)
+                _insert(self.queue_events, event)
             elif kind.startswith("transfer."):
-                _put(self.transferred, event)
-            note(self.channels, event)
+                _insert(self.transfer_events, event)
+            add_event(self.channels, event)
 
     @property
     def first_at(self) -> datetime:
-        return min(told[0].occurred_at for told in (self.events, self.recorded) if told)
+        return min(told[0].occurred_at for told in (self.events, self.recording_events) if told)
 
     @property
     def last_at(self) -> datetime:
-        return max(told[-1].occurred_at for told in (self.events, self.recorded) if told)
+        return max(told[-1].occurred_at for told in (self.events, self.recording_events) if told)
 
 
-def _put(told: list[CallEvent], event: CallEvent) -> None:
+def _insert(told: list[CallEvent], event: CallEvent) -> None:
     if not told or told[-1].occurred_at < event.occurred_at:
         told.append(event)
     else:
-        insort(told, event, key=place)
+        insort(told, event, key=order_key)

@@ -25,11 +25,11 @@ RANK = {
 """What comes first among events of one instant: causes before effects."""
 
 
-def place(event: CallEvent) -> tuple[datetime, int, int]:
+def order_key(event: CallEvent) -> tuple[datetime, int, int]:
     """Return what events are ordered by: it depends on nothing but the event."""
     return event.occurred_at, RANK.get(event.type, len(RANK)), event.event_id.int
 
 
 def canonical(events: Iterable[CallEvent]) -> list[CallEvent]:
     """Return each event once, in an order that depends on nothing but the events."""
-    return sorted({event.event_id.int: event for event in events}.values(), key=place)
+    return sorted({event.event_id.int: event for event in events}.values(), key=order_key)

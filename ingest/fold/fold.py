@@ -14,11 +14,11 @@ from uuid import UUID
 
 from ingest.fold import recordings, transfers
 from ingest.fold.end_reasons import ELSEWHERE_WITHIN, ended_reason, leg_state
-from ingest.fold.event_log import Told
+from ingest.fold.event_log import EventLog
 from ingest.fold.event_order import canonical
 from ingest.fold.intervals import total_ms
-from ingest.fold.legs import Leg, judge
-from ingest.fold.queue_stints import build
+from ingest.fold.legs import Leg, build_legs
+from ingest.fold.queue_stints import build_stints
 from ingest.model.call_state import (
     CallState,
     CallStatus,
@@ -41,26 +41,26 @@ STINT_OUTCOME: dict[str, Outcome] = {
 
 
 def fold(
-    events: Told | Iterable[CallEvent], *, call_id: UUID, version: int = 0
+    events: EventLog | Iterable[CallEvent], *, call_id: UUID, version: int = 0
 ) -> CallState | None:
     """Return the call's state; None when its events show no telephone (yet)."""
-    told = events if isinstance(events, Told) else Told(events)
+    told = events if isinstance(events, EventLog) else EventLog(events)
     closed_at = next((e.occurred_at for e in told.events if e.type == "call.ended"), None)
-    legs = judge(told.channels, closed_at)
+    legs = build_legs(told.channels, closed_at)
     return _Fold(told, legs).state(call_id, version) if legs else None
 
 
 class _Fold:
     """The questions that are asked of a call's legs; each is answered once."""
 
-    def __init__(self, told: Told, legs: list[Leg]) -> None:
-        self.told = told
-        self.events = told.events
+    def __init__(self, log: EventLog, legs: list[Leg]) -> None:
+        self.told = log
+        self.events = log.events
         self.legs = legs
         self.initiator = next((leg for leg in legs if leg.calling), legs[0])
         """Who began: the first that nobody rang, or the first at all (click-to-call)."""
         self.others = [leg for leg in legs if leg is not self.initiator]
-        self.stints = build(told, legs)
+        self.stints = build_stints(log, legs)
         self.direction = self._direction()
         self.answering = self._answering()
         self.first_answer = self._first_answer()
@@ -91,9 +91,11 @@ class _Fold:
             answered_extension=self.answered_extension,
             legs=tuple(leg_state(leg, self.legs) for leg in self.legs),
             stints=stints,
-            transfers=transfers.build(told, self.legs, stints) if told.transferred else (),
-            recordings=recordings.build(told.recorded, self.legs, ended_at)
-            if told.recorded
+            transfers=transfers.build_transfers(told, self.legs, stints)
+            if told.transfer_events
+            else (),
+            recordings=recordings.build_recordings(told.recording_events, self.legs, ended_at)
+            if told.recording_events
             else (),
         )
 
@@ -122,7 +124,7 @@ class _Fold:
         """Who answered first. An outsider in the place of ours has to be in the conversation."""
         answered = self._put_through(self.answering)
         if self.direction == "inbound":
-            forwarded = [leg for leg in self.others if leg.external and leg.heard and leg.talks]
+            forwarded = [leg for leg in self.others if leg.external and leg.reached and leg.talks]
             answered = [leg for leg in answered if not leg.external] or forwarded
         return min(answered, key=_answered_first, default=None)
 
@@ -132,7 +134,7 @@ class _Fold:
         Two may pick up within a millisecond, and a caller may give up while an agent still hears
         whom the queue has for him.
         """
-        heard = [leg for leg in legs if leg.heard]
+        heard = [leg for leg in legs if leg.reached]
         at_once = [
             (leg.answered_at - ELSEWHERE_WITHIN, leg.answered_at + ELSEWHERE_WITHIN)
             for leg in heard
@@ -167,10 +169,10 @@ class _Fold:
         """The outside party's number, raw and E.164, and the name that the PBX shows."""
         if self.direction == "outbound":
             return self._dialled()
-        (name,) = self.initiator.said("name")
+        (name,) = self.initiator.party_fields("name")
         if self.direction == "internal" and self.initiator.extension:
             return self.initiator.extension, None, name
-        number_raw, number_e164 = self.initiator.said("number_raw", "number_e164")
+        number_raw, number_e164 = self.initiator.party_fields("number_raw", "number_e164")
         return number_raw, number_e164, name
 
     def _dialled(self) -> tuple[str | None, str | None, str | None]:
@@ -180,7 +182,7 @@ class _Fold:
             return None, None, None
         if called.dialled:
             return called.dialled, called.dialled_e164, None
-        number_raw, number_e164 = called.said("number_raw", "number_e164")
+        number_raw, number_e164 = called.party_fields("number_raw", "number_e164")
         return number_raw, number_e164, None
 
     @property
@@ -188,7 +190,7 @@ class _Fold:
         if self.ended_at:
             return "ended"
         ours = [leg for leg in self.others if not leg.external] or self.others
-        if any(leg.talking and leg.heard for leg in ours) or self.handed_over:
+        if any(leg.talking and leg.reached for leg in ours) or self.handed_over:
             return "talking"
         if any(leg.status == "ringing" for leg in self.legs):
             return "ringing"
@@ -200,7 +202,7 @@ class _Fold:
         at = self.stints[-1].answered_at if self.stints else None
         if at is None:
             return False
-        answers = [leg.answered_at for leg in self.others if leg.heard and leg.answered_at]
+        answers = [leg.answered_at for leg in self.others if leg.reached and leg.answered_at]
         rings = [leg.ringing_at for leg in self.legs if leg.status == "ringing" and leg.ringing_at]
         known = any(one >= self.stints[-1].entered_at for one in answers)
         over = any(e.type == "queue.completed" and e.occurred_at >= at for e in self.events)
@@ -243,7 +245,7 @@ def _connected_at(stints: tuple[StintState, ...]) -> datetime | None:
     return min((stint.answered_at for stint in stints if stint.answered_at), default=None)
 
 
-def group(events: Iterable[CallEvent]) -> list[list[CallEvent]]:
+def group_by_call(events: Iterable[CallEvent]) -> list[list[CallEvent]]:
     """Divide events into calls by the keys they share, transitively; as the database does it."""
     parent: dict[tuple[str, str], tuple[str, str]] = {}
 

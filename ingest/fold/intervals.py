@@ -15,7 +15,7 @@ Interval = tuple[datetime, datetime | None]
 """From, until; None while it goes on."""
 
 
-def paired(
+def pair(
     starts: Iterable[datetime], ends: Iterable[datetime], closed_at: datetime | None
 ) -> list[Interval]:
     """Pair each start with the first end after it; at one instant, the end of the old is first."""
@@ -33,7 +33,7 @@ def paired(
     return intervals
 
 
-def common(one: Interval, other: Interval) -> Interval | None:
+def intersection(one: Interval, other: Interval) -> Interval | None:
     """Return what two intervals have in common; None when that is nothing."""
     start = max(one[0], other[0])
     ends = [end for _, end in (one, other) if end]
@@ -41,7 +41,7 @@ def common(one: Interval, other: Interval) -> Interval | None:
     return None if end is not None and end <= start else (start, end)
 
 
-def merged(intervals: Iterable[Interval]) -> list[Interval]:
+def union(intervals: Iterable[Interval]) -> list[Interval]:
     """Return their union: apart from each other, in the order of time."""
     union: list[Interval] = []
     for start, end in sorted(intervals, key=lambda interval: interval[0]):

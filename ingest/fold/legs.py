@@ -14,17 +14,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ingest.fold.bridged_peers import Company
-from ingest.fold.channels import Channel, united
-from ingest.fold.event_order import place
-from ingest.fold.intervals import Interval, paired
-from ingest.fold.local_channels import facing, is_from_inside, is_plumbing
+from ingest.fold.bridged_peers import BridgedPeers
+from ingest.fold.channels import PbxChannel, merge_halves
+from ingest.fold.event_order import order_key
+from ingest.fold.intervals import Interval, pair
+from ingest.fold.local_channels import dials_inside, is_internal_pair, other_halves
 from ingest.model.call_state import LegStatus
 from ingest.model.events import CallEvent
 
 MUSIC_FOLLOWS = timedelta(milliseconds=200)  # after Hold, the other side's music: 0 to 2 ms later
 
-SILENT = (None, 0)
+NO_CAUSE = (None, 0)
 """Of a channel that ended without a cause."""
 
 
@@ -58,7 +58,7 @@ class Leg:
     """What was said of whose it is, in canonical order."""
     sip_call_id: str | None
 
-    def said(self, *names: str) -> tuple[str | None, ...]:
+    def party_fields(self, *names: str) -> tuple[str | None, ...]:
         """Return what was said about it when it went onward: what the people rung then see.
 
         Before, the dialplan may still correct it; afterwards, transfers overwrite it.
@@ -72,7 +72,7 @@ class Leg:
         return tuple(best.get(name) for name in names)
 
     @property
-    def heard(self) -> bool:
+    def reached(self) -> bool:
         """It was picked up, and somebody was there, as far as is known.
 
         Who has to accept by key, and does not, was in a bridge with the plumbing only.
@@ -97,9 +97,9 @@ class Leg:
         return "ringing" if self.ringing_at and not self.answered_at else "created"
 
 
-def judge(channels: dict[str, Channel], closed_at: datetime | None) -> list[Leg]:
+def build_legs(channels: dict[str, PbxChannel], closed_at: datetime | None) -> list[Leg]:
     """Turn channels into legs, in the order they appeared; closed_at ends those still open."""
-    pairs: dict[str, list[Channel]] = defaultdict(list)
+    pairs: dict[str, list[PbxChannel]] = defaultdict(list)
     for key in sorted(channels):
         channel = channels[key]
         if channel.seen:
@@ -107,10 +107,10 @@ def judge(channels: dict[str, Channel], closed_at: datetime | None) -> list[Leg]
     plumbing = {
         name: halves
         for name, halves in pairs.items()
-        if halves[0].pair and is_plumbing(halves, channels)
+        if halves[0].pair and is_internal_pair(halves, channels)
     }
     through = {half.key: halves for halves in plumbing.values() for half in halves}
-    company = Company(channels, facing(plumbing.values()), closed_at)
+    company = BridgedPeers(channels, other_halves(plumbing.values()), closed_at)
     legs = [
         _leg(halves, channels, through, company, closed_at)
         for name, halves in pairs.items()
@@ -120,24 +120,24 @@ def judge(channels: dict[str, Channel], closed_at: datetime | None) -> list[Leg]
 
 
 def _leg(
-    halves: list[Channel],
-    channels: dict[str, Channel],
-    through: dict[str, list[Channel]],
-    company: Company,
+    halves: list[PbxChannel],
+    channels: dict[str, PbxChannel],
+    through: dict[str, list[PbxChannel]],
+    company: BridgedPeers,
     closed_at: datetime | None,
 ) -> Leg:
     if len(halves) > 1:
         halves = sorted(halves, key=lambda half: half.half)
-    whole = united(halves)
+    whole = merge_halves(halves)
     calling = _is_calling(halves)
     ended_at = whole.ended_at(closed_at)
     results = _results(whole, through) if through else whole.results
     if whole.lost and not (whole.ended or closed_at):
         results = {*results, "lost"}
     talks = _talks(halves, company, ended_at)
-    parties = sorted(whole.parties, key=place)
+    parties = sorted(whole.parties, key=order_key)
     extension = whole.extension
-    if calling and whole.pair and (extension or is_from_inside(halves, channels)):
+    if calling and whole.pair and (extension or dials_inside(halves, channels)):
         # `Local/102@internal` placed for 105: the name says whom it calls, not who it is.
         shown = (e.attrs for e in parties)
         extension = next((str(said["number_raw"]) for said in shown if said.get("short")), None)
@@ -160,7 +160,7 @@ def _leg(
         joined=any(half.joins for half in halves),
         holds=_holds(whole, halves, channels, ended_at) if whole.holds else (),
         results=results,
-        cause=min((cause for cause in whole.causes if cause[1]), default=SILENT)[1],
+        cause=min((cause for cause in whole.causes if cause[1]), default=NO_CAUSE)[1],
         dialled=whole.dialled,
         dialled_e164=whole.dialled_e164,
         onward_at=min(whole.onward_at, default=None),
@@ -169,7 +169,7 @@ def _leg(
     )
 
 
-def _is_calling(halves: list[Channel]) -> bool:
+def _is_calling(halves: list[PbxChannel]) -> bool:
     """Of a pair, the far half is the telephone: `;1` calls in, `;2` is called."""
     if halves[0].pair:
         return any(half.half == 2 and half.onward for half in halves)
@@ -177,7 +177,7 @@ def _is_calling(halves: list[Channel]) -> bool:
 
 
 def _talks(
-    halves: list[Channel], company: Company, ended_at: datetime | None
+    halves: list[PbxChannel], company: BridgedPeers, ended_at: datetime | None
 ) -> tuple[Interval, ...]:
     """Return its time in bridges, once somebody was there; waiting for a consultation counts."""
     own = frozenset(half.key for half in halves)
@@ -185,9 +185,9 @@ def _talks(
         (bridge, stay)
         for half in halves
         for bridge, joins in half.joins.items()
-        for stay in paired(joins, half.leaves.get(bridge, ()), ended_at)
+        for stay in pair(joins, half.leaves.get(bridge, ()), ended_at)
     ]
-    first = min(filter(None, (company.since(own, *stay) for stay in stays)), default=None)
+    first = min(filter(None, (company.first_at(own, *stay) for stay in stays)), default=None)
     if first is None:
         return ()
     found = [(max(start, first), end) for _, (start, end) in stays if end is None or end >= first]
@@ -197,9 +197,9 @@ def _talks(
 
 
 def _holds(
-    whole: Channel,
-    halves: list[Channel],
-    channels: dict[str, Channel],
+    whole: PbxChannel,
+    halves: list[PbxChannel],
+    channels: dict[str, PbxChannel],
     ended_at: datetime | None,
 ) -> tuple[Interval, ...]:
     """Hold until Unhold, or until the other side's music stops: key codes never send Unhold."""
@@ -212,10 +212,10 @@ def _holds(
             if any(abs(music_on - start) <= MUSIC_FOLLOWS for start in starts):
                 ends |= {min((at for at in other.music_off if at > music_on), default=music_on)}
     ends -= {at for other in channels.values() for at in other.music_on}
-    return tuple(paired(starts, ends, ended_at))
+    return tuple(pair(starts, ends, ended_at))
 
 
-def _results(whole: Channel, through: dict[str, list[Channel]]) -> AbstractSet[str]:
+def _results(whole: PbxChannel, through: dict[str, list[PbxChannel]]) -> AbstractSet[str]:
     """How attempts to reach it ended, also those at the far end of the plumbing in between."""
     results, waiting, visited = set(whole.results), set(whole.dialled_by), set[str]()
     while waiting:

@@ -9,26 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ingest.fold.channels import Channel
+from ingest.fold.channels import PbxChannel
 
 NAMED = re.compile(r"^Local/\+?(\d+)@")
 FEATURE = re.compile(r"^Local/[*#]")
 """A code that is dialled inside (`*8` picks up); no line that outsiders call begins like this."""
 
 
-def is_plumbing(halves: list[Channel], channels: dict[str, Channel]) -> bool:
-    return _lies_between(halves) or _is_placed(halves, channels)
+def is_internal_pair(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
+    return _is_between_others(halves) or _is_placed_by_pbx(halves, channels)
 
 
-def is_from_inside(halves: list[Channel], channels: dict[str, Channel]) -> bool:
+def dials_inside(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
     """Whether this pair, by which somebody calls, is named for what is dialled, not for a line."""
     name = halves[0].pair or ""
     if NAMED.match(name):
-        return _rings_its_namesake(halves, channels)
+        return _rings_named_number(halves, channels)
     return FEATURE.match(name) is not None
 
 
-def facing(pairs: Iterable[list[Channel]]) -> dict[str, str]:
+def other_halves(pairs: Iterable[list[PbxChannel]]) -> dict[str, str]:
     """Return the other half of each half."""
     return {
         half.key: other.key
@@ -39,12 +39,12 @@ def facing(pairs: Iterable[list[Channel]]) -> dict[str, str]:
     }
 
 
-def _lies_between(halves: list[Channel]) -> bool:
+def _is_between_others(halves: list[PbxChannel]) -> bool:
     onward = {half.half for half in halves if half.onward}
     return len(onward) > 1 and any(half.linked for half in halves)
 
 
-def _is_placed(halves: list[Channel], channels: dict[str, Channel]) -> bool:
+def _is_placed_by_pbx(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
     """Whether the PBX itself made this pair to ring the one it is named for (click-to-call).
 
     Nobody dialled its near half. Who calls in through a Local channel is told by its name, which is
@@ -55,10 +55,10 @@ def _is_placed(halves: list[Channel], channels: dict[str, Channel]) -> bool:
         return False
     if any(said.attrs.get("short") for half in halves for said in half.parties):
         return False
-    return _rings_its_namesake(halves, channels)
+    return _rings_named_number(halves, channels)
 
 
-def _rings_its_namesake(halves: list[Channel], channels: dict[str, Channel]) -> bool:
+def _rings_named_number(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
     """Whether it rings the one it is named for; one without a number in its name may."""
     name = NAMED.match(halves[0].pair or "")
     return name is None or any(
@@ -67,9 +67,9 @@ def _rings_its_namesake(halves: list[Channel], channels: dict[str, Channel]) -> 
     )
 
 
-def _rung(halves: list[Channel], channels: dict[str, Channel]) -> list[Channel]:
+def _rung(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> list[PbxChannel]:
     """Return the channels that this pair rang, also through further pairs."""
-    found: list[Channel] = []
+    found: list[PbxChannel] = []
     reached = {half.key for half in halves}
     new = set(reached)
     while new:

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
 
-from ingest.fold.channels import Channel
-from ingest.fold.event_log import Told
+from ingest.fold.channels import PbxChannel
+from ingest.fold.event_log import EventLog
 from ingest.fold.legs import Leg, leg_of
 from ingest.model.call_state import StintOutcome, StintState, ms_between
 from ingest.model.events import CallEvent
@@ -31,7 +31,7 @@ REFUSED = frozenset(("full", "join_empty"))
 
 
 @dataclass(slots=True, kw_only=True)
-class Stay:
+class Entry:
     """One entry of one channel into one queue, with what was said about it until the next entry."""
 
     leg_key: str
@@ -45,28 +45,30 @@ class Stay:
     outcomes: set[tuple[datetime, str]] = field(default_factory=set)
 
 
-def build(told: Told, legs: list[Leg]) -> tuple[StintState, ...]:
+def build_stints(told: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
     """Return the stays in the order of their beginning."""
     by_leg: dict[str, list[CallEvent]] = defaultdict(list)
-    for event in told.queued:
+    for event in told.queue_events:
         if event.leg_key:
             by_leg[event.leg_key].append(event)
     if not by_leg:
         return ()
     last = told.events[-1].occurred_at
-    handed = {key for e in told.transferred if e.type == "transfer.attended" for key in _named(e)}
+    handed = {
+        key for e in told.transfer_events if e.type == "transfer.attended" for key in _leg_keys(e)
+    }
     stints = [
-        _judge(stay, _gone_at(stay, legs, handed, told.channels), legs, last)
-        for stay in _stays(by_leg)
+        _stint_state(stay, _gone_at(stay, legs, handed, told.channels), legs, last)
+        for stay in _all_entries(by_leg)
     ]
     return tuple(sorted(stints, key=lambda stint: (stint.entered_at, stint.queue)))
 
 
-def _named(event: CallEvent) -> list[str]:
+def _leg_keys(event: CallEvent) -> list[str]:
     return [key for key in (event.leg_key, event.peer_leg_key) if key]
 
 
-def _stays(by_leg: dict[str, list[CallEvent]]) -> list[Stay]:
+def _all_entries(by_leg: dict[str, list[CallEvent]]) -> list[Entry]:
     """Return the stays of all channels, with what was said about each."""
     entered = {leg_key: _entries(leg_key, told) for leg_key, told in by_leg.items()}
     for stays in entered.values():
@@ -74,23 +76,25 @@ def _stays(by_leg: dict[str, list[CallEvent]]) -> list[Stay]:
             stay.until = following.entered_at
     everywhere = [stay for stays in entered.values() for stay in stays]
     for leg_key, told in by_leg.items():
-        if not entered[leg_key] and not any(_elsewhere(event, everywhere) for event in told):
+        if not entered[leg_key] and not any(
+            _entries_of_others(event, everywhere) for event in told
+        ):
             entered[leg_key] = _entry_from_connect(leg_key, told)
         for event in told:
-            if told_of := _stay_of(event, entered[leg_key], everywhere):
-                _note(told_of, event)
+            if told_of := _entry_of(event, entered[leg_key], everywhere):
+                _add_event(told_of, event)
     return [stay for stays in entered.values() for stay in stays]
 
 
-def _stay_of(event: CallEvent, own: list[Stay], everywhere: list[Stay]) -> Stay | None:
+def _entry_of(event: CallEvent, own: list[Entry], everywhere: list[Entry]) -> Entry | None:
     """Return the channel's latest stay; when it was handed on into a queue, that of who did."""
     before = [stay for stay in own if stay.entered_at <= event.occurred_at]
     if event.queue and all(stay.queue != event.queue for stay in before):
-        before = _elsewhere(event, everywhere) or before
+        before = _entries_of_others(event, everywhere) or before
     return before[-1] if before else None
 
 
-def _elsewhere(event: CallEvent, everywhere: list[Stay]) -> list[Stay]:
+def _entries_of_others(event: CallEvent, everywhere: list[Entry]) -> list[Entry]:
     found = [
         stay
         for stay in everywhere
@@ -100,7 +104,7 @@ def _elsewhere(event: CallEvent, everywhere: list[Stay]) -> list[Stay]:
 
 
 def _gone_at(
-    stay: Stay, legs: list[Leg], handed: set[str], channels: Mapping[str, Channel]
+    stay: Entry, legs: list[Leg], handed: set[str], channels: Mapping[str, PbxChannel]
 ) -> datetime | None:
     """When whoever waits was gone: the telephone that entered, or whom it put in its place.
 
@@ -116,16 +120,16 @@ def _gone_at(
     return None if None in others else max((at for at in others if at), default=leg.ended_at)
 
 
-def _entries(leg_key: str, told: list[CallEvent]) -> list[Stay]:
+def _entries(leg_key: str, told: list[CallEvent]) -> list[Entry]:
     """Entering, or being refused at the door: then there is a wish to enter and an outcome."""
-    stays: list[Stay] = []
+    stays: list[Entry] = []
     wish: CallEvent | None = None
     inside = False
 
     def enter(queue: str, at: datetime, *, again: bool) -> None:
         last = stays[-1] if again and stays and stays[-1].queue == queue else None
         if last is None or at - last.entered_at > REPEATED_WITHIN:
-            stays.append(Stay(leg_key=leg_key, queue=queue, entered_at=at))
+            stays.append(Entry(leg_key=leg_key, queue=queue, entered_at=at))
 
     for event in told:
         if event.type == "queue.requested":
@@ -141,17 +145,17 @@ def _entries(leg_key: str, told: list[CallEvent]) -> list[Stay]:
     return stays
 
 
-def _entry_from_connect(leg_key: str, told: list[CallEvent]) -> list[Stay]:
+def _entry_from_connect(leg_key: str, told: list[CallEvent]) -> list[Entry]:
     """We began to listen after the caller had entered: the connection says how long he waited."""
     for event in told:
         if event.type == "queue.connected" and event.queue:
             waited = timedelta(seconds=int(event.attrs.get("waited_s") or 0))
             entered_at = event.occurred_at - waited
-            return [Stay(leg_key=leg_key, queue=event.queue, entered_at=entered_at)]
+            return [Entry(leg_key=leg_key, queue=event.queue, entered_at=entered_at)]
     return []
 
 
-def _note(stay: Stay, event: CallEvent) -> None:
+def _add_event(stay: Entry, event: CallEvent) -> None:
     at = event.occurred_at
     match event.type:
         case "queue.connected":
@@ -166,7 +170,9 @@ def _note(stay: Stay, event: CallEvent) -> None:
             pass
 
 
-def _judge(stay: Stay, gone_at: datetime | None, legs: list[Leg], last: datetime) -> StintState:
+def _stint_state(
+    stay: Entry, gone_at: datetime | None, legs: list[Leg], last: datetime
+) -> StintState:
     outcome, at = _outcome(stay, gone_at, legs, last)
     left_at = min(stay.left | ({at} if at else set()), default=None)
     until = at or left_at
@@ -181,7 +187,7 @@ def _judge(stay: Stay, gone_at: datetime | None, legs: list[Leg], last: datetime
 
 
 def _outcome(
-    stay: Stay, gone_at: datetime | None, legs: list[Leg], last: datetime
+    stay: Entry, gone_at: datetime | None, legs: list[Leg], last: datetime
 ) -> tuple[StintOutcome | None, datetime | None]:
     """Return how the stay ended and when; None while that is not known."""
     if connected := min(stay.connected, default=None):
@@ -210,7 +216,7 @@ def _abandoned(
 
 
 def _unexplained(
-    stay: Stay, left: datetime, gone_at: datetime | None, last: datetime
+    stay: Entry, left: datetime, gone_at: datetime | None, last: datetime
 ) -> tuple[StintOutcome | None, datetime | None]:
     """Left, and neither connected nor abandoned: the way out is a key."""
     if gone_at or stay.until or last - left > EXPLAINED_WITHIN:
@@ -218,13 +224,13 @@ def _unexplained(
     return None, None
 
 
-def _answered(stay: Stay, legs: list[Leg]) -> datetime | None:
+def _answered(stay: Entry, legs: list[Leg]) -> datetime | None:
     """Find an answer given while the caller was in the queue, should the connection be untold."""
     until = min((at for at in (*stay.left, stay.until) if at), default=None)
     answers = (
         leg.answered_at
         for leg in legs
-        if leg.heard and not leg.external and not leg.calling and stay.leg_key not in leg.keys
+        if leg.reached and not leg.external and not leg.calling and stay.leg_key not in leg.keys
     )
     slack = timedelta(milliseconds=500)
     return min(

@@ -20,23 +20,23 @@ from ingest.model.events import CallEvent, derive_id
 
 STARTED, STOPPED, READY = "recording.started", "recording.stopped", "recording.ready"
 TYPES = frozenset((STARTED, STOPPED, READY))
-LONGEST_PLACE = 2_000
+MAX_LOCATION_CHARS = 2_000
 """Signed links to an object store have 500 to 1,900 characters."""
 
 SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
 """One letter and a colon is a drive: `C:/recordings/a.wav` is a path."""
 
 
-def is_place(text: str) -> bool:
+def is_location(text: str) -> bool:
     """Tell whether this may be kept: an http(s) URL, or a plain path that leads nowhere else."""
-    if not 0 < len(text) <= LONGEST_PLACE or not text.isprintable():
+    if not 0 < len(text) <= MAX_LOCATION_CHARS or not text.isprintable():
         return False
     if SCHEME.match(text):
         return _is_url(text)
     return not text.startswith(("//", "\\\\")) and ".." not in re.split(r"[/\\]", text)
 
 
-def build(
+def build_recordings(
     events: Iterable[CallEvent], legs: list[Leg], ended_at: datetime | None
 ) -> tuple[RecordingState, ...]:
     """Return the recordings in the order of their beginning; events are in canonical order."""

@@ -10,15 +10,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
 
-from ingest.fold.event_log import Told
+from ingest.fold.event_log import EventLog
 from ingest.fold.legs import Leg, leg_of
 from ingest.model.call_state import StintState, TransferKind, TransferState, ms_between
 from ingest.model.events import CallEvent
 
 
-def build(told: Told, legs: list[Leg], stints: Iterable[StintState]) -> tuple[TransferState, ...]:
+def build_transfers(
+    told: EventLog, legs: list[Leg], stints: Iterable[StintState]
+) -> tuple[TransferState, ...]:
     """Return the transfers of a call in their order."""
-    events = _each_once(told.transferred)
+    events = _unique(told.transfer_events)
     return tuple(
         _transfer(event, following.occurred_at if following else None, legs, stints)
         for event, following in pairwise((*events, None))
@@ -26,7 +28,7 @@ def build(told: Told, legs: list[Leg], stints: Iterable[StintState]) -> tuple[Tr
     )
 
 
-def _each_once(events: Iterable[CallEvent]) -> list[CallEvent]:
+def _unique(events: Iterable[CallEvent]) -> list[CallEvent]:
     """Return transfers by one telephone at one instant once, however many channels told of it."""
     once: dict[tuple[datetime, str | None], CallEvent] = {}
     for event in events:
@@ -41,7 +43,7 @@ def _transfer(
     by = leg_of(event.leg_key, legs) or leg_of(event.peer_leg_key, legs)
     blind = event.type == "transfer.blind"
     target = _rung_after(at, until, legs) if blind else _consulted(event, by, legs)
-    answered_at = target.answered_at if target and target.heard else None
+    answered_at = target.answered_at if target and target.reached else None
     kind: TransferKind = "blind" if blind else _kind(event, answered_at)
     consulted = kind in {"attended", "threeway"} and answered_at is not None
     stint = next(
@@ -74,7 +76,7 @@ def _rung_after(at: datetime, until: datetime | None, legs: list[Leg]) -> Leg | 
         for leg in legs
         if not leg.calling and leg.created_at >= at and not (until and leg.created_at >= until)
     ]
-    taken = [leg for leg in rung if leg.heard]
+    taken = [leg for leg in rung if leg.reached]
     return min(taken, key=_answered_at) if taken else next(iter(rung), None)
 
 
@@ -94,7 +96,7 @@ def _consulted(event: CallEvent, by: Leg | None, legs: list[Leg]) -> Leg | None:
         and not (leg.ended_at and leg.ended_at < at)
     ]
     later = [leg for leg in there if by is None or leg.created_at > by.created_at]
-    return max(later, key=lambda leg: (leg.heard, leg.created_at, leg.key), default=None)
+    return max(later, key=lambda leg: (leg.reached, leg.created_at, leg.key), default=None)
 
 
 def _is_same(leg: Leg, other: Leg) -> bool:

@@ -160,7 +160,7 @@ class CallChange:
 
     before: CallState | None
     after: CallState
-    told_again: bool = False
+    repeated: bool = False
     """Nobody knows whether it was announced, or when it happened: it rings nobody's telephone."""
 
     @property
@@ -169,7 +169,7 @@ class CallChange:
 
         By extension: one telephone may show as a Local channel first, as its own a moment later.
         """
-        if self.told_again:
+        if self.repeated:
             return frozenset()
         return self.after.ringing - (self.before.ringing if self.before else frozenset())
 

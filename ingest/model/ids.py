@@ -14,7 +14,7 @@ from uuid import UUID
 from asyncpg.pgproto import pgproto
 
 VERSION_5 = 0x5 << 76 | 0b10 << 62
-KEPT = ~(0xF << 76 | 0b11 << 62)
+HASH_BITS = ~(0xF << 76 | 0b11 << 62)
 """All bits but those of version and variant."""
 
 
@@ -24,7 +24,7 @@ def uuid5(namespace: UUID, name: str) -> UUID:
     It is asyncpg's own kind of UUID, which also compares, hashes and travels faster.
     """
     digest = sha1(namespace.bytes + name.encode(), usedforsecurity=False).digest()
-    return _uuid(int.from_bytes(digest[:16]) & KEPT | VERSION_5)
+    return _uuid(int.from_bytes(digest[:16]) & HASH_BITS | VERSION_5)
 
 
 def uuid7() -> UUID:

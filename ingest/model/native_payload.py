@@ -17,7 +17,7 @@ import orjson
 
 from ingest.model.events import CallEvent
 
-LONGEST_BYTES = 65_536
+MAX_BYTES = 65_536
 """The largest of 57,880 recorded AMI messages has 1.3 KiB, a FreeSWITCH hang-up about 12."""
 
 SECRET = re.compile(
@@ -33,7 +33,7 @@ Payload = tuple[str, UUID, bytes]
 """An event's source and id, and the message that told of it."""
 
 
-def printed(fields: Iterable[tuple[str, Any]]) -> bytes | None:
+def message_json(fields: Iterable[tuple[str, Any]]) -> bytes | None:
     """Return a message as JSON; a name that comes again has a list. None when it is too long."""
     said: dict[str, list[Any]] = {}
     for name, value in fields:
@@ -44,15 +44,17 @@ def printed(fields: Iterable[tuple[str, Any]]) -> bytes | None:
         text = _json(message)
     except (TypeError, RecursionError):  # a number beyond 64 bits, nested without an end
         return None
-    return text if len(text) <= LONGEST_BYTES else None
+    return text if len(text) <= MAX_BYTES else None
 
 
 def with_native(events: Sequence[CallEvent], fields: Mapping[str, Any]) -> list[CallEvent]:
     """Give a message to the first of the events that it tells of: it is kept once."""
-    return [replace(event, native=printed(fields.items())) for event in events[:1]] + [*events[1:]]
+    return [replace(event, native=message_json(fields.items())) for event in events[:1]] + [
+        *events[1:]
+    ]
 
 
-def apart(events: list[CallEvent]) -> tuple[list[CallEvent], list[Payload]]:
+def split_payloads(events: list[CallEvent]) -> tuple[list[CallEvent], list[Payload]]:
     """Take the messages off their events: calls that are remembered need not hold them."""
     payloads = [(one.source, one.event_id, one.native) for one in events if one.native]
     if not payloads:

@@ -14,7 +14,7 @@ from typing import Any
 from ingest.model.events import CallEvent, EventType, derive_id
 from ingest.queries.agent_pauses import AgentMark
 
-STANDING: frozenset[str] = frozenset(("leg.ringing", "leg.answered", "bridge.joined"))
+REPEATABLE: frozenset[str] = frozenset(("leg.ringing", "leg.answered", "bridge.joined"))
 """Facts that may be news about a leg we know; said twice they change nothing."""
 
 Waiting = tuple[str, str]
@@ -22,7 +22,7 @@ Waiting = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class QueueMember:
     """An agent of a queue, as the PBX lists them."""
 
     extension: str
@@ -35,7 +35,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class PbxSnapshot:
     taken_at: datetime
     alive: frozenset[str] | None = None
     """Native ids of all legs there are; None when the PBX would not say."""
@@ -43,25 +43,25 @@ class Snapshot:
     """What is known of them, as derived events."""
     waiting: dict[Waiting, datetime] | None = None
     """Who waits in which queue, and since when; None when the PBX would not say."""
-    members: tuple[Member, ...] | None = None
+    members: tuple[QueueMember, ...] | None = None
     """The agents of all queues; None when the PBX would not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class StoredPbxState:
     """What our database holds of a PBX."""
 
     open_legs: frozenset[str] = frozenset()
     waiting: frozenset[Waiting] = frozenset()
-    known: frozenset[str] = frozenset()
+    with_events: frozenset[str] = frozenset()
     """Of the legs asked for, those that said anything themselves."""
-    live: frozenset[str] = frozenset()
+    in_open_calls: frozenset[str] = frozenset()
     """Of the legs asked for, those whose call goes on."""
     marks: Mapping[tuple[str, str], AgentMark] = field(default_factory=dict)
     """(extension, queue) → what is known of an agent."""
 
 
-def derived(source: str, event_type: EventType, at: datetime, **fields: Any) -> CallEvent:
+def derived_event(source: str, event_type: EventType, at: datetime, **fields: Any) -> CallEvent:
     """Make an event that nobody sent. It is the same event whichever node derives it."""
     named = (event_type, fields.get("leg_key"), fields.get("queue"), fields.pop("once", ""))
     return CallEvent(
@@ -75,14 +75,19 @@ def derived(source: str, event_type: EventType, at: datetime, **fields: Any) -> 
     )
 
 
-def in_bridge(source: str, bridge: str, at: datetime, **leg: str | None) -> CallEvent:
+def bridge_joined(source: str, bridge: str, at: datetime, **leg: str | None) -> CallEvent:
     """Tell that a leg is in a bridge: at this moment only, as it may leave and enter again."""
     once = f"{bridge}@{at.isoformat()}"
-    return derived(source, "bridge.joined", at, attrs={"bridge": bridge}, once=once, **leg)
+    return derived_event(source, "bridge.joined", at, attrs={"bridge": bridge}, once=once, **leg)
 
 
 def catch_up(
-    snapshot: Snapshot, *, source: str, before: Held, now: Held, since: datetime | None
+    snapshot: PbxSnapshot,
+    *,
+    source: str,
+    before: StoredPbxState,
+    now: StoredPbxState,
+    since: datetime | None,
 ) -> list[CallEvent]:
     """Return what must have happened while nobody listened.
 
@@ -90,57 +95,67 @@ def catch_up(
     its answer is stored: a leg that came or went in between is told of by its own events.
     """
     gone = (before.open_legs & now.open_legs) - (snapshot.alive or frozenset())
-    events = [] if snapshot.alive is None else lost(gone, source, since or snapshot.taken_at)
+    events = [] if snapshot.alive is None else lost_legs(gone, source, since or snapshot.taken_at)
     for fact in snapshot.facts:
         leg = fact.leg_key or ""
-        if leg not in now.known or (leg in now.open_legs and fact.type in STANDING):
+        if leg not in now.with_events or (leg in now.open_legs and fact.type in REPEATABLE):
             events.append(fact)
     if snapshot.waiting is not None:
-        events += _queues(snapshot.waiting, snapshot.taken_at, source, before=before, now=now)
+        events += _queue_events(snapshot.waiting, snapshot.taken_at, source, before=before, now=now)
     if snapshot.members is not None:
-        events += _agents(snapshot.members, snapshot.taken_at, source, before=before, now=now)
+        events += _agent_events(snapshot.members, snapshot.taken_at, source, before=before, now=now)
     return events
 
 
-def lost(legs: Iterable[str], source: str, at: datetime) -> list[CallEvent]:
+def lost_legs(legs: Iterable[str], source: str, at: datetime) -> list[CallEvent]:
     """End what is no longer there. When it ended nobody knows: it was there when we last heard."""
     said = {"result": "lost"}
-    return [derived(source, "leg.ended", at, leg_key=leg, attrs=said) for leg in sorted(legs)]
+    return [derived_event(source, "leg.ended", at, leg_key=leg, attrs=said) for leg in sorted(legs)]
 
 
-def _queues(
-    waiting: dict[Waiting, datetime], at: datetime, source: str, *, before: Held, now: Held
+def _queue_events(
+    waiting: dict[Waiting, datetime],
+    at: datetime,
+    source: str,
+    *,
+    before: StoredPbxState,
+    now: StoredPbxState,
 ) -> Iterator[CallEvent]:
     """Callers who entered or left a queue unheard."""
 
-    def move(kind: EventType, who: Waiting, when: datetime) -> CallEvent:
-        return derived(source, kind, when, leg_key=who[0], queue=who[1], once=at.isoformat())
+    def queue_event(kind: EventType, who: Waiting, when: datetime) -> CallEvent:
+        return derived_event(source, kind, when, leg_key=who[0], queue=who[1], once=at.isoformat())
 
     for who, entered_at in waiting.items():
-        over = who[0] in now.known and who[0] not in now.live
+        over = who[0] in now.with_events and who[0] not in now.in_open_calls
         if who not in now.waiting and not over:
-            yield move("queue.entered", who, entered_at)
+            yield queue_event("queue.entered", who, entered_at)
     for who in sorted(before.waiting & now.waiting):
-        if who not in waiting and who[0] in now.live:
-            yield move("queue.left", who, at)
+        if who not in waiting and who[0] in now.in_open_calls:
+            yield queue_event("queue.left", who, at)
 
 
-def _agents(
-    members: tuple[Member, ...], at: datetime, source: str, *, before: Held, now: Held
+def _agent_events(
+    members: tuple[QueueMember, ...],
+    at: datetime,
+    source: str,
+    *,
+    before: StoredPbxState,
+    now: StoredPbxState,
 ) -> Iterator[CallEvent]:
     """Agents who came, went, paused or came back unheard.
 
     Of whom something was heard since the PBX was asked, that is newer than its answer.
     """
 
-    def tell(
+    def agent_event(
         kind: EventType, who: tuple[str, str], when: datetime | None, reason: str | None = None
     ) -> CallEvent:
         extension, queue = who
         known = now.marks.get(who)
         last = max(filter(None, (known.paused_at, known.login_at) if known else ()), default=None)
         moment = when if when and when <= at and (last is None or last < when) else at
-        return derived(
+        return derived_event(
             source, kind, moment, queue=queue, extension=extension,
             attrs={"reason": reason} if reason else {}, once=f"{extension}@{moment.isoformat()}",
         )  # fmt: skip
@@ -151,11 +166,11 @@ def _agents(
         if known != before.marks.get(who):
             continue
         if known is None or not known.logged_in:
-            yield tell("agent.login", who, one.login_at)
+            yield agent_event("agent.login", who, one.login_at)
         if one.paused and (known is None or not known.paused or known.reason != one.reason):
-            yield tell("agent.paused", who, one.paused_at, one.reason)
+            yield agent_event("agent.paused", who, one.paused_at, one.reason)
         elif known is not None and known.paused and not one.paused:
-            yield tell("agent.unpaused", who, None)
+            yield agent_event("agent.unpaused", who, None)
     for who, known in now.marks.items():
         if who not in listed and known.logged_in and known == before.marks.get(who):
-            yield tell("agent.logoff", who, None)
+            yield agent_event("agent.logoff", who, None)

@@ -11,16 +11,16 @@ from datetime import datetime
 from uuid import UUID
 
 from ingest.model.events import CallEvent, TimeQuality, derive_id
-from ingest.model.native_payload import printed
+from ingest.model.native_payload import message_json
 from ingest.normalise.ami_messages import AmiMessage
-from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
+from ingest.normalise.asterisk_dialect import AsteriskDialect, DialectReader, Fields
 from ingest.normalise.asterisk_facts import TRANSLATE
-from ingest.normalise.numbers import is_likely
+from ingest.normalise.numbers import is_plausible
 from ingest.normalise.recording import from_epoch
 
 __all__ = ["AsteriskDialect", "AsteriskNormaliser"]
 
-NOBODY = (
+INTERNAL_CHANNELS = (
     "AsyncGoto/", "Surrogate/", "Announcer/", "CBAnn/", "CBRec/", "Recorder/", "Snoop/",
     "Message/", "OutgoingSpoolFailed",
 )  # fmt: skip
@@ -33,7 +33,7 @@ class AsteriskNormaliser:
 
     def __init__(self, source: str, dialect: AsteriskDialect | None = None) -> None:
         self.source = source
-        self._reader = Reader(dialect or AsteriskDialect())
+        self._reader = DialectReader(dialect or AsteriskDialect())
         self._instant: datetime | None = None
         self._seen: dict[tuple[tuple[str, str], ...], int] = {}
 
@@ -43,7 +43,7 @@ class AsteriskNormaliser:
         if translate is None:
             return []
         fields = message.first()
-        if fields.get("Channel", "").startswith(NOBODY):
+        if fields.get("Channel", "").startswith(INTERNAL_CHANNELS):
             return []
         fact = translate(self._reader, fields)
         if fact is None or not (fact.leg_key or fact.type.startswith("agent.")):
@@ -63,7 +63,7 @@ class AsteriskNormaliser:
                 queue=fact.queue or None,
                 extension=fact.extension,
                 attrs={key: value for key, value in fact.attrs.items() if value is not None},
-                native=printed(message.fields) if self._reader.dialect.keeps_native else None,
+                native=message_json(message.fields) if self._reader.dialect.keep_native else None,
             )
         ]
 
@@ -87,4 +87,4 @@ def _time(fields: Fields, received_at: datetime) -> tuple[datetime, TimeQuality]
         at = from_epoch(float(fields["Timestamp"]))
     except (KeyError, ValueError, OverflowError):
         return received_at, "received"
-    return (at, "pbx") if is_likely(at, received_at) else (received_at, "received")
+    return (at, "pbx") if is_plausible(at, received_at) else (received_at, "received")

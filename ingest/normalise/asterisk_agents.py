@@ -10,38 +10,38 @@ from collections.abc import Callable
 from datetime import datetime
 
 from ingest.model.events import EventType
-from ingest.model.snapshot import Member
-from ingest.normalise.asterisk_dialect import Fact, Fields, Reader, cut
-from ingest.normalise.numbers import whole
+from ingest.model.snapshot import QueueMember
+from ingest.normalise.asterisk_dialect import DialectReader, Fact, Fields, shorten
+from ingest.normalise.numbers import parse_int
 from ingest.normalise.recording import from_epoch
 
 
-def _pause(reader: Reader, fields: Fields) -> Fact:
+def _pause(reader: DialectReader, fields: Fields) -> Fact:
     paused, reason = _paused(fields)
     event_type: EventType = "agent.paused" if paused else "agent.unpaused"
     return _member(event_type, reader, fields, reason=reason)
 
 
-def _added(reader: Reader, fields: Fields) -> Fact:
+def _added(reader: DialectReader, fields: Fields) -> Fact:
     """Join a queue, maybe paused from the beginning; nothing else tells of that pause."""
     paused, reason = _paused(fields)
     return _member("agent.login", reader, fields, reason=reason, paused=paused or None)
 
 
-def _removed(reader: Reader, fields: Fields) -> Fact:
+def _removed(reader: DialectReader, fields: Fields) -> Fact:
     return _member("agent.logoff", reader, fields)
 
 
 def _paused(fields: Fields) -> tuple[bool, str | None]:
     """Read whether a member is paused, and why."""
     paused = fields.get("Paused") == "1"
-    return paused, cut(fields.get("PausedReason")) if paused else None
+    return paused, shorten(fields.get("PausedReason")) if paused else None
 
 
 def _member(
-    event_type: EventType, reader: Reader, fields: Fields, **attrs: str | bool | None
+    event_type: EventType, reader: DialectReader, fields: Fields, **attrs: str | bool | None
 ) -> Fact:
-    interface = cut(fields.get("Interface"))
+    interface = shorten(fields.get("Interface"))
     return Fact(
         type=event_type,
         queue=fields.get("Queue", ""),
@@ -50,23 +50,23 @@ def _member(
     )
 
 
-def _extension(reader: Reader, fields: Fields) -> str | None:
+def _extension(reader: DialectReader, fields: Fields) -> str | None:
     """Read what is rung; where that is no telephone, the device that the queue watches."""
     named = (fields.get(name, "") for name in ("Interface", "Location", "StateInterface"))
     return next((found for name in named if (found := reader.extension_of(name))), None)
 
 
-def _pooled(event_type: EventType) -> Callable[[Reader, Fields], Fact | None]:
+def _pooled(event_type: EventType) -> Callable[[DialectReader, Fields], Fact | None]:
     """Tell of an agent of AgentLogin(), who has a number and not always a telephone."""
 
-    def translate(reader: Reader, fields: Fields) -> Fact | None:
+    def translate(reader: DialectReader, fields: Fields) -> Fact | None:
         number = reader.short(fields.get("Agent", ""))
         return Fact(type=event_type, extension=number, attrs={}) if number else None
 
     return translate
 
 
-AGENTS: dict[str, Callable[[Reader, Fields], Fact | None]] = {
+AGENTS: dict[str, Callable[[DialectReader, Fields], Fact | None]] = {
     "QueueMemberPause": _pause,
     "QueueMemberAdded": _added,
     "QueueMemberRemoved": _removed,
@@ -75,13 +75,13 @@ AGENTS: dict[str, Callable[[Reader, Fields], Fact | None]] = {
 }
 
 
-def member_of(reader: Reader, fields: Fields) -> Member | None:
+def member_of(reader: DialectReader, fields: Fields) -> QueueMember | None:
     """Read one member of QueueStatus' answer; None where it is no telephone."""
     extension, queue = _extension(reader, fields), fields.get("Queue", "")
     if not (extension and queue):
         return None
     paused, reason = _paused(fields)
-    return Member(
+    return QueueMember(
         extension=extension,
         queue=queue,
         paused=paused,
@@ -93,5 +93,5 @@ def member_of(reader: Reader, fields: Fields) -> Member | None:
 
 def _epoch(text: str) -> datetime | None:
     """Read whole seconds since 1970; 0 is never."""
-    seconds = whole(text, 11)
+    seconds = parse_int(text, 11)
     return from_epoch(seconds) if seconds else None

@@ -31,7 +31,7 @@ class AsteriskDialect:
     must not match: `PJSIP/trunk-00000122` and `Local/0441110001@from-trunk` have none."""
     short_number: str = r"^\d{2,6}$"
     """A caller id of this form is an extension of ours, when it calls from inside."""
-    keeps_native: bool = False
+    keep_native: bool = False
     """Whether events carry the message that told of them."""
 
 
@@ -48,7 +48,7 @@ class Fact:
     attrs: dict[str, Any]
 
 
-class Reader:
+class DialectReader:
     """Reads channel names and caller ids as one dialect has them."""
 
     def __init__(self, dialect: AsteriskDialect) -> None:
@@ -67,7 +67,7 @@ class Reader:
 
     def party(self, fields: Fields) -> dict[str, Any]:
         """Return who the channel says is calling."""
-        number, name = known(fields.get("CallerIDNum")), known(fields.get("CallerIDName"))
+        number, name = clean(fields.get("CallerIDNum")), clean(fields.get("CallerIDName"))
         return {
             "number_raw": number,
             "number_e164": e164(number, self.dialect.region),
@@ -76,10 +76,10 @@ class Reader:
         }
 
 
-def known(value: str | None) -> str | None:
-    return None if value is None or value in UNKNOWN else cut(value)
+def clean(value: str | None) -> str | None:
+    return None if value is None or value in UNKNOWN else shorten(value)
 
 
-def cut(value: str | None) -> str | None:
+def shorten(value: str | None) -> str | None:
     """Shorten what a stranger may have chosen; NUL, which PostgreSQL cannot store, goes."""
     return value.replace("\0", "")[:TEXT_LIMIT] if value else None

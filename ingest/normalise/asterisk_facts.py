@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ingest.fold.recordings import is_place
+from ingest.fold.recordings import is_location
 from ingest.model.events import EventType
 from ingest.normalise.asterisk_agents import AGENTS
-from ingest.normalise.asterisk_dialect import Fact, Fields, Reader, cut, known
-from ingest.normalise.numbers import e164, whole
+from ingest.normalise.asterisk_dialect import DialectReader, Fact, Fields, clean, shorten
+from ingest.normalise.numbers import e164, parse_int
 
 LOCAL = re.compile(r"^(Local/.+-[0-9a-f]+);([12])$")
 DIALLED = re.compile(r"\+?\d{5,}")
@@ -64,24 +64,24 @@ def _fact(
 # --- channels --------------------------------------------------------------------------------
 
 
-def _created(reader: Reader, fields: Fields) -> Fact:
+def _created(reader: DialectReader, fields: Fields) -> Fact:
     channel = fields.get("Channel", "")
     return _fact(
         "leg.created",
         fields,
         extension=reader.extension_of(channel),
-        exten=known(fields.get("Exten")),
-        **_plumbing(channel),
+        exten=clean(fields.get("Exten")),
+        **_local_half(channel),
         **reader.party(fields),
     )
 
 
-def _caller_id(reader: Reader, fields: Fields) -> Fact | None:
+def _caller_id(reader: DialectReader, fields: Fields) -> Fact | None:
     party = reader.party(fields)
     return _fact("party.updated", fields, **party) if any(party.values()) else None
 
 
-def _state(_: Reader, fields: Fields) -> Fact | None:
+def _state(_: DialectReader, fields: Fields) -> Fact | None:
     match fields.get("ChannelStateDesc"):
         case "Ringing":
             return _fact("leg.ringing", fields)
@@ -91,21 +91,21 @@ def _state(_: Reader, fields: Fields) -> Fact | None:
             return None
 
 
-def _hangup(_: Reader, fields: Fields) -> Fact:
-    return _fact("leg.ended", fields, cause=whole(fields.get("Cause"), 3) or 0)
+def _hangup(_: DialectReader, fields: Fields) -> Fact:
+    return _fact("leg.ended", fields, cause=parse_int(fields.get("Cause"), 3) or 0)
 
 
-def _pickup(_: Reader, fields: Fields) -> Fact:
+def _pickup(_: DialectReader, fields: Fields) -> Fact:
     return _fact("call.linked", fields, peer=fields.get("TargetUniqueid", ""))
 
 
 # --- dialling --------------------------------------------------------------------------------
 
 
-def _dial_begin(reader: Reader, fields: Fields) -> Fact:
+def _dial_begin(reader: DialectReader, fields: Fields) -> Fact:
     channel = fields.get("DestChannel", "")
     found = DIALLED.search(fields.get("DialString", ""))
-    number = cut(found[0]) if found else None
+    number = shorten(found[0]) if found else None
     return _fact(
         "offer.started",
         fields,
@@ -114,11 +114,11 @@ def _dial_begin(reader: Reader, fields: Fields) -> Fact:
         extension=reader.extension_of(channel),
         dialled=number,
         dialled_e164=e164(number, reader.dialect.region),
-        **_plumbing(channel),
+        **_local_half(channel),
     )
 
 
-def _agent_called(reader: Reader, fields: Fields) -> Fact:
+def _agent_called(reader: DialectReader, fields: Fields) -> Fact:
     channel = fields.get("DestChannel", "")
     return _fact(
         "offer.started",
@@ -126,30 +126,30 @@ def _agent_called(reader: Reader, fields: Fields) -> Fact:
         prefix="Dest",
         peer=fields.get("Uniqueid", ""),
         extension=reader.extension_of(channel),
-        interface=cut(fields.get("Interface")),
-        member=cut(fields.get("MemberName")),
-        **_plumbing(channel),
+        interface=shorten(fields.get("Interface")),
+        member=shorten(fields.get("MemberName")),
+        **_local_half(channel),
     )
 
 
-def _dial_state(_: Reader, fields: Fields) -> Fact | None:
+def _dial_state(_: DialectReader, fields: Fields) -> Fact | None:
     # PROGRESS is SIP's 183: the caller hears the far end's own ringing, as with most trunks.
     if fields.get("DialStatus") not in {"RINGING", "PROGRESS"}:
         return None
     return _fact("leg.ringing", fields, prefix="Dest")
 
 
-def _dial_end(_: Reader, fields: Fields) -> Fact:
+def _dial_end(_: DialectReader, fields: Fields) -> Fact:
     result = DIAL_STATUS.get(fields.get("DialStatus", ""))
     return _fact("offer.ended", fields, prefix="Dest", result=result)
 
 
-def _ring_no_answer(_: Reader, fields: Fields) -> Fact:
+def _ring_no_answer(_: DialectReader, fields: Fields) -> Fact:
     """RingTime is in milliseconds here and in seconds in AgentConnect: neither is used."""
     return _fact("offer.ended", fields, prefix="Dest", result="no_answer")
 
 
-def _dumped(_: Reader, fields: Fields) -> Fact:
+def _dumped(_: DialectReader, fields: Fields) -> Fact:
     """Tell of who picked up, and hung up while the queue announced the caller: no answer."""
     return _fact("offer.ended", fields, prefix="Dest", result="dumped")
 
@@ -157,8 +157,8 @@ def _dumped(_: Reader, fields: Fields) -> Fact:
 # --- bridges, hold, transfer -----------------------------------------------------------------
 
 
-def _bridge(event_type: EventType) -> Callable[[Reader, Fields], Fact | None]:
-    def translate(_: Reader, fields: Fields) -> Fact | None:
+def _bridge(event_type: EventType) -> Callable[[DialectReader, Fields], Fact | None]:
+    def translate(_: DialectReader, fields: Fields) -> Fact | None:
         # A holding bridge (parking, ConfBridge's waiting room) is music, not conversation.
         if fields.get("BridgeTechnology") == "holding_bridge":
             return None
@@ -168,14 +168,14 @@ def _bridge(event_type: EventType) -> Callable[[Reader, Fields], Fact | None]:
     return translate
 
 
-def _plain(event_type: EventType) -> Callable[[Reader, Fields], Fact | None]:
-    def translate(_: Reader, fields: Fields) -> Fact | None:
+def _plain(event_type: EventType) -> Callable[[DialectReader, Fields], Fact | None]:
+    def translate(_: DialectReader, fields: Fields) -> Fact | None:
         return _fact(event_type, fields)
 
     return translate
 
 
-def _blind_transfer(_: Reader, fields: Fields) -> Fact | None:
+def _blind_transfer(_: DialectReader, fields: Fields) -> Fact | None:
     if fields.get("Result") != "Success":
         return None
     return _fact(
@@ -183,11 +183,11 @@ def _blind_transfer(_: Reader, fields: Fields) -> Fact | None:
         fields,
         prefix="Transferer",
         peer=fields.get("TransfereeUniqueid", ""),
-        to=cut(fields.get("Extension")),
+        to=shorten(fields.get("Extension")),
     )
 
 
-def _attended_transfer(_: Reader, fields: Fields) -> Fact | None:
+def _attended_transfer(_: DialectReader, fields: Fields) -> Fact | None:
     """Join the consultation, which began as a call of its own, to the call."""
     if fields.get("Result") != "Success":
         return None
@@ -197,14 +197,14 @@ def _attended_transfer(_: Reader, fields: Fields) -> Fact | None:
         prefix="OrigTransferer",
         peer=fields.get("SecondTransfererUniqueid", ""),
         mode="threeway" if fields.get("DestType") == "Threeway" else None,
-        target=cut(fields.get("TransferTargetUniqueid")),
+        target=shorten(fields.get("TransferTargetUniqueid")),
     )
 
 
 # --- queues ----------------------------------------------------------------------------------
 
 
-def _application(_: Reader, fields: Fields) -> Fact | None:
+def _application(_: DialectReader, fields: Fields) -> Fact | None:
     """Note the wish to enter: a refused caller (queue full, empty) gets no other queue event."""
     if fields.get("Application") != "Queue":
         return None
@@ -213,10 +213,10 @@ def _application(_: Reader, fields: Fields) -> Fact | None:
     return fact
 
 
-def _variable(_: Reader, fields: Fields) -> Fact | None:
+def _variable(_: DialectReader, fields: Fields) -> Fact | None:
     """QUEUESTATUS alone tells a queue that gave up from a caller who did."""
     if fields.get("Variable") in SIP_CALL_ID:
-        return _fact("party.updated", fields, sip_call_id=cut(fields.get("Value")))
+        return _fact("party.updated", fields, sip_call_id=shorten(fields.get("Value")))
     if fields.get("Variable") == "MIXMONITOR_FILENAME":
         return _recorded_into(fields)
     if fields.get("Variable") != "QUEUESTATUS":
@@ -228,25 +228,27 @@ def _variable(_: Reader, fields: Fields) -> Fact | None:
 def _recorded_into(fields: Fields) -> Fact | None:
     """Set as MixMonitor begins; MixMonitorStart itself does not say into which file."""
     path = fields.get("Value", "")
-    return _fact("recording.started", fields, recording=path, url=path) if is_place(path) else None
+    return (
+        _fact("recording.started", fields, recording=path, url=path) if is_location(path) else None
+    )
 
 
-def _connected(_: Reader, fields: Fields) -> Fact:
+def _connected(_: DialectReader, fields: Fields) -> Fact:
     """Interface and MemberName say who was rung, not who answered: the leg's channel does."""
     return _fact(
         "queue.connected",
         fields,
         peer=fields.get("DestUniqueid", ""),
-        waited_s=whole(fields.get("HoldTime"), 7),
+        waited_s=parse_int(fields.get("HoldTime"), 7),
     )
 
 
-def _completed(_: Reader, fields: Fields) -> Fact:
-    reason = cut(fields.get("Reason"))
+def _completed(_: DialectReader, fields: Fields) -> Fact:
+    reason = shorten(fields.get("Reason"))
     return _fact("queue.completed", fields, peer=fields.get("DestUniqueid", ""), reason=reason)
 
 
-TRANSLATE: dict[str, Callable[[Reader, Fields], Fact | None]] = {
+TRANSLATE: dict[str, Callable[[DialectReader, Fields], Fact | None]] = {
     "Newchannel": _created,
     "NewCallerid": _caller_id,
     "Newstate": _state,
@@ -280,7 +282,7 @@ TRANSLATE: dict[str, Callable[[Reader, Fields], Fact | None]] = {
 """HangupRequest and SoftHangupRequest are left out: both carry a cause, neither ends a channel."""
 
 
-def _plumbing(channel: str) -> dict[str, Any]:
+def _local_half(channel: str) -> dict[str, Any]:
     """Name the halves of a Local channel; which is a telephone, if any, the fold finds out."""
     local = LOCAL.match(channel)
-    return {"pair": cut(local[1]), "half": int(local[2])} if local else {}
+    return {"pair": shorten(local[1]), "half": int(local[2])} if local else {}

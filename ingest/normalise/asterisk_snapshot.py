@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ingest.model.events import CallEvent
-from ingest.model.snapshot import Member, Snapshot, Waiting, derived, in_bridge
+from ingest.model.snapshot import PbxSnapshot, QueueMember, Waiting, bridge_joined, derived_event
 from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk_agents import member_of
-from ingest.normalise.asterisk_dialect import AsteriskDialect, Fields, Reader
+from ingest.normalise.asterisk_dialect import AsteriskDialect, DialectReader, Fields
 from ingest.normalise.asterisk_facts import TRANSLATE
-from ingest.normalise.numbers import whole
+from ingest.normalise.numbers import parse_int
 
 CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
-MOST_CHARACTERS = 32 * 1024 * 1024
+MAX_CHARACTERS = 32 * 1024 * 1024
 """Of channels and callers who wait: 20,000 of them, with all that is said of each."""
-MOST_MEMBERS = 200_000
+MAX_MEMBERS = 200_000
 """No Asterisk has so many memberships of queues."""
 DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
 """What Asterisk says a channel runs that was rung, and does not run the dialplan."""
@@ -31,29 +31,29 @@ class AsteriskSnapshot:
 
     def __init__(self, source: str, tag: str, dialect: AsteriskDialect | None = None) -> None:
         self._source = source
-        self._asked = {f"{tag}-{action}": action for action in (CHANNELS, QUEUES)}
-        self._reader = Reader(dialect or AsteriskDialect())
-        self._waits_for = set(self._asked)
+        self._requests = {f"{tag}-{action}": action for action in (CHANNELS, QUEUES)}
+        self._reader = DialectReader(dialect or AsteriskDialect())
+        self._pending = set(self._requests)
         self._channels: list[Fields] = []
         self._entries: list[Fields] = []
-        self._members: list[Member] = []
+        self._members: list[QueueMember] = []
         self._characters = 0
         self.refused: dict[str, str] = {}
         """Actions that Asterisk would not do, and why."""
 
     def actions(self) -> list[tuple[tuple[str, str], ...]]:
         """Return what to ask."""
-        return [(("Action", action), ("ActionID", tag)) for tag, action in self._asked.items()]
+        return [(("Action", action), ("ActionID", tag)) for tag, action in self._requests.items()]
 
-    def take(self, message: AmiMessage) -> bool:
+    def accept(self, message: AmiMessage) -> bool:
         """Keep a message that belongs to the answer; False for any other."""
         tag = message.get("ActionID")
-        action = self._asked.get(tag)
+        action = self._requests.get(tag)
         if action is None:
             return False
         if message.get("Response") == "Error":
             self.refused[action] = message.get("Message", "refused")
-            self._waits_for.discard(tag)
+            self._pending.discard(tag)
         match message.event:
             case "CoreShowChannel":
                 self._channels.append(self._counted(message))
@@ -63,7 +63,7 @@ class AsteriskSnapshot:
                 if (member := member_of(self._reader, message.first())) is not None:
                     self._members.append(member)
             case "CoreShowChannelsComplete" | "QueueStatusComplete":
-                self._waits_for.discard(tag)
+                self._pending.discard(tag)
             case _:
                 pass
         return True
@@ -74,18 +74,18 @@ class AsteriskSnapshot:
 
     @property
     def complete(self) -> bool:
-        return not self._waits_for
+        return not self._pending
 
     @property
     def too_long(self) -> bool:
-        return self._characters > MOST_CHARACTERS or len(self._members) > MOST_MEMBERS
+        return self._characters > MAX_CHARACTERS or len(self._members) > MAX_MEMBERS
 
-    def result(self, taken_at: datetime) -> Snapshot:
+    def result(self, taken_at: datetime) -> PbxSnapshot:
         """Return what was said."""
         told = CHANNELS not in self.refused
         ids = frozenset(fields.get("Uniqueid", "") for fields in self._channels)
         facts = (fact for fields in self._channels for fact in self._facts(fields, taken_at))
-        return Snapshot(
+        return PbxSnapshot(
             taken_at=taken_at,
             alive=ids - {""} if told else None,
             facts=tuple(facts),
@@ -103,31 +103,31 @@ class AsteriskSnapshot:
         attrs = {name: value for name, value in created.attrs.items() if value is not None}
         identity = {"extension": created.extension, "attrs": attrs}
         began_at = taken_at - _duration(fields.get("Duration", ""))
-        yield derived(self._source, "leg.created", began_at, **named, **identity)
+        yield derived_event(self._source, "leg.created", began_at, **named, **identity)
         if fields.get("Application") in DIALLED:
-            yield derived(self._source, "offer.started", began_at, **named, **identity)
+            yield derived_event(self._source, "offer.started", began_at, **named, **identity)
         match fields.get("ChannelStateDesc"):
             case "Ringing":
-                yield derived(self._source, "leg.ringing", taken_at, **named)
+                yield derived_event(self._source, "leg.ringing", taken_at, **named)
             case "Up":
-                yield derived(self._source, "leg.answered", taken_at, **named)
+                yield derived_event(self._source, "leg.answered", taken_at, **named)
             case _:
                 pass
         bridge = fields.get("BridgeId")
         if bridge and not fields.get("Application", "").startswith("Park"):
-            yield in_bridge(self._source, bridge, taken_at, **named)
+            yield bridge_joined(self._source, bridge, taken_at, **named)
 
     def _waiting(self, taken_at: datetime) -> Iterator[tuple[Waiting, datetime]]:
         for fields in self._entries:
             leg, queue, wait = (fields.get(name, "") for name in ("Uniqueid", "Queue", "Wait"))
             if leg and queue:
-                waited_s = whole(wait, 6) or 0
+                waited_s = parse_int(wait, 6) or 0
                 yield (leg, queue), taken_at - timedelta(seconds=waited_s)
 
 
 def _duration(text: str) -> timedelta:
     """Read `HH:MM:SS`; hours may have more than two digits."""
-    parts = [whole(part, 5) for part in text.split(":")]
+    parts = [parse_int(part, 5) for part in text.split(":")]
     match parts:
         case [int(hours), int(minutes), int(seconds)]:
             return timedelta(hours=hours, minutes=minutes, seconds=seconds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ingest.normalise.numbers import whole
+from ingest.normalise.numbers import parse_int
 
 HEAD_LIMIT_BYTES = 64 * 1024
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
@@ -76,7 +76,7 @@ class EslParser:
 
 
 def _length(text: str) -> int:
-    length = whole(text or "0", LENGTH_DIGITS)
+    length = parse_int(text or "0", LENGTH_DIGITS)
     if length is None or length > BODY_LIMIT_BYTES:
         raise NotEsl("Content-Length is unusable")
     return length

@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ingest.fold.recordings import is_place
+from ingest.fold.recordings import is_location
 from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.model.native_payload import with_native
-from ingest.model.snapshot import Snapshot, derived, in_bridge
-from ingest.normalise.asterisk_dialect import cut, known
+from ingest.model.snapshot import PbxSnapshot, bridge_joined, derived_event
+from ingest.normalise.asterisk_dialect import clean, shorten
 from ingest.normalise.freeswitch_agents import agent_status
-from ingest.normalise.freeswitch_transfers import Told, handed_on
-from ingest.normalise.numbers import e164, is_likely, whole
+from ingest.normalise.freeswitch_transfers import EventParts, transfers
+from ingest.normalise.numbers import e164, is_plausible, parse_int
 from ingest.normalise.recording import from_epoch
 
 EXTENSION = r"^(?:sofia/[^/]+|verto\.rtc|user|loopback)/(?:sip:)?(\d{2,6})(?=@|/|-|$)"
@@ -51,7 +51,7 @@ CHANNEL_EVENTS = (
 )  # fmt: skip
 QUEUE_EVENTS = "callcenter::info"
 LONGEST_WAIT_S = 7 * 24 * 3600
-TELLS_OF_A_LEG = frozenset(("leg.created", "leg.ringing", "leg.answered"))
+LEG_TYPES = frozenset(("leg.created", "leg.ringing", "leg.answered"))
 PLAIN: dict[str, EventType] = {
     "CHANNEL_ANSWER": "leg.answered",
     "CHANNEL_HOLD": "leg.hold_on",
@@ -78,7 +78,7 @@ class FreeswitchNormaliser:
     def events(self, fields: Fields, received_at: datetime) -> list[CallEvent]:
         """Translate one event; most give nothing."""
         name = fields.get("Event-Name", "")
-        tell = TELL.get(name)
+        tell = TRANSLATE.get(name)
         if tell is None:
             return []
         at, quality = _time(fields, received_at)
@@ -107,13 +107,13 @@ class FreeswitchNormaliser:
 
     # --- channels --------------------------------------------------------------------------------
 
-    def create(self, fields: Fields) -> Iterator[Told]:
+    def create(self, fields: Fields) -> Iterator[EventParts]:
         """Tell of a new leg and, when it is rung, of who rings it."""
         leg, outbound = fields.get("Unique-ID", ""), fields.get("Call-Direction") == "outbound"
         extension = self._extension_of(fields.get("Channel-Name", ""))
-        dialled = known(fields.get("Caller-Destination-Number"))
-        number = dialled if outbound else known(fields.get("Caller-Caller-ID-Number"))
-        name = known(fields.get("Caller-Caller-ID-Name")) if not outbound else None
+        dialled = clean(fields.get("Caller-Destination-Number"))
+        number = dialled if outbound else clean(fields.get("Caller-Caller-ID-Number"))
+        name = clean(fields.get("Caller-Caller-ID-Name")) if not outbound else None
         attrs = self._party(number, name)
         call_key = fields.get("Channel-Call-UUID") or None
         yield "leg.created", leg, {"call_key": call_key, "extension": extension, "attrs": attrs}
@@ -125,15 +125,15 @@ class FreeswitchNormaliser:
                 "attrs": {key: value for key, value in rings.items() if value},
             }  # fmt: skip
 
-    def ringing(self, fields: Fields) -> Iterator[Told]:
+    def ringing(self, fields: Fields) -> Iterator[EventParts]:
         """Only whom we ring: an inbound channel's progress is what its caller hears."""
         if fields.get("Call-Direction") == "outbound":
             yield "leg.ringing", fields.get("Unique-ID", ""), {}
 
-    def plain(self, fields: Fields) -> Iterator[Told]:
+    def plain(self, fields: Fields) -> Iterator[EventParts]:
         yield PLAIN[fields["Event-Name"]], fields.get("Unique-ID", ""), {}
 
-    def bridge(self, fields: Fields) -> Iterator[Told]:
+    def bridge(self, fields: Fields) -> Iterator[EventParts]:
         """Both sides enter, or leave, one bridge; FreeSWITCH gives it no name of its own."""
         one = fields.get("Bridge-A-Unique-ID") or fields.get("Unique-ID", "")
         other = fields.get("Bridge-B-Unique-ID") or fields.get("Other-Leg-Unique-ID", "")
@@ -143,24 +143,24 @@ class FreeswitchNormaliser:
         for leg in (one, other):
             attrs = {"bridge": pair(one, other)}
             yield "bridge.joined" if joined else "bridge.left", leg, {"attrs": attrs}
-        yield from handed_on(fields)
+        yield from transfers(fields)
 
-    def hangup(self, fields: Fields) -> Iterator[Told]:
-        cause = whole(fields.get("variable_hangup_cause_q850"), 3) or 0
+    def hangup(self, fields: Fields) -> Iterator[EventParts]:
+        cause = parse_int(fields.get("variable_hangup_cause_q850"), 3) or 0
         attrs: dict[str, Any] = {"cause": cause}
         if result := RESULTS.get(fields.get("Hangup-Cause", "")):
             attrs["result"] = result
         yield "leg.ended", fields.get("Unique-ID", ""), {"attrs": attrs}
-        yield from handed_on(fields)
+        yield from transfers(fields)
 
-    def record(self, fields: Fields) -> Iterator[Told]:
+    def record(self, fields: Fields) -> Iterator[EventParts]:
         """Tell of a file by its path, which is its name, too; complete once it stops."""
         path = fields.get("Record-File-Path", "")
-        if not is_place(path):
+        if not is_location(path):
             return
         attrs: dict[str, Any] = {"recording": path, "url": path}
         stopped = fields["Event-Name"] == "RECORD_STOP"
-        lasted = whole(fields.get("variable_record_ms"), 9)
+        lasted = parse_int(fields.get("variable_record_ms"), 9)
         if stopped and lasted is not None:
             attrs["duration_ms"] = lasted
         kind: EventType = "recording.stopped" if stopped else "recording.started"
@@ -168,10 +168,10 @@ class FreeswitchNormaliser:
 
     # --- mod_callcenter --------------------------------------------------------------------------
 
-    def queue(self, fields: Fields) -> Iterator[Told]:
+    def queue(self, fields: Fields) -> Iterator[EventParts]:
         if fields.get("Event-Subclass") != QUEUE_EVENTS:
             return
-        caller, queue = fields.get("CC-Member-Session-UUID", ""), cut(fields.get("CC-Queue"))
+        caller, queue = fields.get("CC-Member-Session-UUID", ""), shorten(fields.get("CC-Queue"))
         match fields.get("CC-Action"):
             case "member-queue-start" | "member-queue-resume":
                 yield "queue.entered", caller, {"queue": queue}
@@ -194,37 +194,37 @@ class FreeswitchNormaliser:
 
     # --- how things are --------------------------------------------------------------------------
 
-    def snapshot(self, rows: Sequence[Fields], taken_at: datetime) -> Snapshot:
+    def snapshot(self, rows: Sequence[Fields], taken_at: datetime) -> PbxSnapshot:
         """Read the answer to `show channels as json`. Queues are not in it."""
         talking: dict[str, list[Fields]] = defaultdict(list)
         for row in rows:
-            if _talks(row) and row.get("call_uuid"):
+            if _is_talking(row) and row.get("call_uuid"):
                 talking[row["call_uuid"]].append(row)
-        facts = [fact for row in rows for fact in self._standing(row, taken_at)]
+        facts = [fact for row in rows for fact in self._channel_facts(row, taken_at)]
         for together in (some for some in talking.values() if len(some) == 2):
             one, other = legs = [row["uuid"] for row in together]
             bridge = pair(one, other)
-            facts += [in_bridge(self._source, bridge, taken_at, leg_key=leg) for leg in legs]
+            facts += [bridge_joined(self._source, bridge, taken_at, leg_key=leg) for leg in legs]
         alive = frozenset(row["uuid"] for row in rows if row.get("uuid"))
-        return Snapshot(taken_at=taken_at, alive=alive, facts=tuple(facts))
+        return PbxSnapshot(taken_at=taken_at, alive=alive, facts=tuple(facts))
 
-    def _standing(self, row: Fields, taken_at: datetime) -> Iterator[CallEvent]:
+    def _channel_facts(self, row: Fields, taken_at: datetime) -> Iterator[CallEvent]:
         leg, outbound = row.get("uuid"), row.get("direction") == "outbound"
         if not leg:
             return
-        epoch = whole(row.get("created_epoch"), 11)
+        epoch = parse_int(row.get("created_epoch"), 11)
         began_at = taken_at if epoch is None else min(taken_at, from_epoch(epoch))
-        dialled = known(row.get("dest"))
-        who = self._party(dialled if outbound else known(row.get("cid_num")), None)
+        dialled = clean(row.get("dest"))
+        who = self._party(dialled if outbound else clean(row.get("cid_num")), None)
         identity = {"extension": self._extension_of(row.get("name", "")), "attrs": who}
         named = {"leg_key": leg, "call_key": row.get("call_uuid") or None}
-        yield derived(self._source, "leg.created", began_at, **named, **identity)
+        yield derived_event(self._source, "leg.created", began_at, **named, **identity)
         if outbound:
-            yield derived(self._source, "offer.started", began_at, **named, **identity)
+            yield derived_event(self._source, "offer.started", began_at, **named, **identity)
         if outbound and row.get("callstate") in {"RINGING", "EARLY"}:
-            yield derived(self._source, "leg.ringing", taken_at, **named)
-        if _talks(row):
-            yield derived(self._source, "leg.answered", taken_at, **named)
+            yield derived_event(self._source, "leg.ringing", taken_at, **named)
+        if _is_talking(row):
+            yield derived_event(self._source, "leg.answered", taken_at, **named)
 
     def _extension_of(self, channel: str) -> str | None:
         found = self._extension.match(channel)
@@ -235,7 +235,7 @@ class FreeswitchNormaliser:
         return {key: value for key, value in attrs.items() if value}
 
 
-TELL: dict[str, Callable[[FreeswitchNormaliser, Fields], Iterator[Told]]] = {
+TRANSLATE: dict[str, Callable[[FreeswitchNormaliser, Fields], Iterator[EventParts]]] = {
     "CHANNEL_CREATE": FreeswitchNormaliser.create,
     "CHANNEL_PROGRESS": FreeswitchNormaliser.ringing,
     "CHANNEL_PROGRESS_MEDIA": FreeswitchNormaliser.ringing,
@@ -268,25 +268,25 @@ def _originator(fields: Fields) -> str | None:
 
 
 def _time(fields: Fields, received_at: datetime) -> tuple[datetime, TimeQuality]:
-    stamp = whole(fields.get("Event-Date-Timestamp"), 17)
+    stamp = parse_int(fields.get("Event-Date-Timestamp"), 17)
     at = None if stamp is None else from_epoch(stamp / 1_000_000)
-    return (at, "pbx") if at and is_likely(at, received_at) else (received_at, "received")
+    return (at, "pbx") if at and is_plausible(at, received_at) else (received_at, "received")
 
 
 def _with_call_id(kind: EventType, more: dict[str, Any], fields: Fields) -> dict[str, Any]:
-    call_id = cut(fields.get("variable_sip_call_id"))
-    if not call_id or kind not in TELLS_OF_A_LEG:
+    call_id = shorten(fields.get("variable_sip_call_id"))
+    if not call_id or kind not in LEG_TYPES:
         return more
     return {**more, "attrs": {**more.get("attrs", {}), "sip_call_id": call_id}}
 
 
 def _waited(fields: Fields) -> dict[str, Any]:
-    joined = whole(fields.get("CC-Member-Joined-Time"), 11)
-    answered = whole(fields.get("CC-Agent-Answered-Time"), 11)
+    joined = parse_int(fields.get("CC-Member-Joined-Time"), 11)
+    answered = parse_int(fields.get("CC-Agent-Answered-Time"), 11)
     if joined is None or answered is None or answered - joined > LONGEST_WAIT_S:
         return {}
     return {"waited_s": max(0, answered - joined)}
 
 
-def _talks(row: Fields) -> bool:
+def _is_talking(row: Fields) -> bool:
     return row.get("callstate") in {"ACTIVE", "HELD"}

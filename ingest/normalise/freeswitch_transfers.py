@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.model.events import EventType
-from ingest.normalise.asterisk_dialect import cut
-from ingest.normalise.numbers import whole
+from ingest.normalise.asterisk_dialect import shorten
+from ingest.normalise.numbers import parse_int
 
 SOURCE = re.compile(r"(\d{1,11}):[^:]*:(bl_xfer|att_xfer|uuid_br):(.*)", re.DOTALL)
 """`1461931135:a uuid:bl_xfer:1002/default/XML`; the uuid is a profile's, not a channel's."""
@@ -22,12 +22,12 @@ FRESH_S = 3
 """A bridge begins or ends within a moment of the transfer that is its reason."""
 
 Fields = Mapping[str, str]
-Told = tuple[EventType, str, dict[str, Any]]
+EventParts = tuple[EventType, str, dict[str, Any]]
 """An event's type, its leg, and everything else about it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TransferSource:
     """What a channel's variables say of its latest transfer."""
 
     epoch: int
@@ -35,7 +35,7 @@ class Source:
     target: str
 
 
-def handed_on(fields: Fields) -> Iterator[Told]:
+def transfers(fields: Fields) -> Iterator[EventParts]:
     """Tell of the transfer that this event is the end of, if it is."""
     match fields.get("Event-Name"):
         case "CHANNEL_HANGUP_COMPLETE":
@@ -48,7 +48,7 @@ def handed_on(fields: Fields) -> Iterator[Told]:
             return
 
 
-def _by_who_left(fields: Fields) -> Iterator[Told]:
+def _by_who_left(fields: Fields) -> Iterator[EventParts]:
     """Read what mod_sofia notes on a channel that leaves: for whom (`blind:`, `att:`), whither."""
     leg, cause = fields.get("Unique-ID", ""), fields.get("Hangup-Cause", "")
     disposition = fields.get("variable_endpoint_disposition", "")
@@ -56,24 +56,24 @@ def _by_who_left(fields: Fields) -> Iterator[Told]:
     if "BLIND_TRANSFER" in {cause, disposition}:
         to = fields.get("variable_transfer_destination", "").removeprefix("blind:")
         peer = other if other != to else fields.get("variable_last_bridge_to", "")
-        yield "transfer.blind", leg, _more(peer, to=cut(to))
+        yield "transfer.blind", leg, _more(peer, to=shorten(to))
     elif how == "att":
         yield "transfer.attended", leg, _more(other)
     elif cause == "ATTENDED_TRANSFER" != disposition:  # the consultation's own end has both
         yield "transfer.attended", leg, _more("")
 
 
-def _by_who_was_sent_away(fields: Fields) -> Iterator[Told]:
+def _by_who_was_sent_away(fields: Fields) -> Iterator[EventParts]:
     """Tell who sent a caller to an extension: the one whose conversation with him ends by it."""
     source, leg = _latest(fields), fields.get("Unique-ID", "")
-    bridged_us = whole(fields.get("Caller-Channel-Bridged-Time"), 17) or 0
+    bridged_us = parse_int(fields.get("Caller-Channel-Bridged-Time"), 17) or 0
     during = source is not None and source.epoch > bridged_us // 1_000_000
     if source and during and source.kind == "bl_xfer" and _fresh(source, fields):
         extension = source.target.rsplit("/", 2)[0]
-        yield "transfer.blind", _partner(fields), _more(leg, to=cut(extension))
+        yield "transfer.blind", _partner(fields), _more(leg, to=shorten(extension))
 
 
-def _by_who_was_put_through(fields: Fields) -> Iterator[Told]:
+def _by_who_was_put_through(fields: Fields) -> Iterator[EventParts]:
     """Tell who consulted and handed on: the one who called a leg that is joined with another."""
     source, leg = _latest(fields), fields.get("Unique-ID", "")
     consulting = fields.get("variable_originator", "")
@@ -83,15 +83,15 @@ def _by_who_was_put_through(fields: Fields) -> Iterator[Told]:
         yield "transfer.attended", consulting, _more(leg)
 
 
-def _latest(fields: Fields) -> Source | None:
+def _latest(fields: Fields) -> TransferSource | None:
     """Read the latest transfer; a history of several is `ARRAY::one|:two`."""
     told = fields.get("variable_transfer_source") or fields.get("variable_transfer_history", "")
     found = SOURCE.fullmatch(told.removeprefix("ARRAY::").rpartition("|:")[2])
-    return Source(int(found[1]), found[2], found[3]) if found else None
+    return TransferSource(int(found[1]), found[2], found[3]) if found else None
 
 
-def _fresh(source: Source, fields: Fields) -> bool:
-    now_us = whole(fields.get("Event-Date-Timestamp"), 17)
+def _fresh(source: TransferSource, fields: Fields) -> bool:
+    now_us = parse_int(fields.get("Event-Date-Timestamp"), 17)
     return now_us is not None and abs(now_us // 1_000_000 - source.epoch) <= FRESH_S
 
 

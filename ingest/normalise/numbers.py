@@ -14,32 +14,32 @@ import phonenumbers
 NOT_A_NUMBER = frozenset(
     ("", "anonymous", "restricted", "private", "unknown", "unavailable", "withheld", "<unknown>")
 )
-SHORTEST_DIGITS = 7  # fewer are extensions and short services: nobody abroad can call them
-LONGEST_CHARS = 40
-PAST, FUTURE = timedelta(days=366), timedelta(days=1)
+MIN_DIGITS = 7  # fewer are extensions and short services: nobody abroad can call them
+MAX_CHARS = 40
+MAX_PAST, MAX_FUTURE = timedelta(days=366), timedelta(days=1)
 """A clock may be wrong, but not by more than a day."""
 
 OLD_TRUNK_PREFIX = {"UA": "8", "BY": "8", "MD": "8", "GE": "8", "KZ": "8"}
 """People still write `8 (044) 123-45-67`: 8 led to a trunk line all over the former USSR."""
 
 SEPARATORS = re.compile(r"[\s().\-/]+")
-APPENDIX = re.compile(r"[^\W\d_]|[,;#]")
+SUFFIX = re.compile(r"[^\W\d_]|[,;#]")
 """Where an extension begins: `044 123-45-67 доб. 12`."""
 TAIL_DIGITS = 9
 REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
 SIP_URI = re.compile(r"^(?:sips?|tel):([^@;]+)", re.IGNORECASE)
 
 
-def whole(text: str | None, digits: int) -> int | None:
+def parse_int(text: str | None, digits: int) -> int | None:
     """Return a number of at most so many digits; None for anything else that a PBX may send."""
     if not text or len(text) > digits or not (text.isascii() and text.isdigit()):
         return None
     return int(text)
 
 
-def is_likely(at: datetime, received_at: datetime) -> bool:
+def is_plausible(at: datetime, received_at: datetime) -> bool:
     """Tell whether a PBX can mean this time: at most a year ago, or a day ahead."""
-    return received_at - PAST <= at <= received_at + FUTURE
+    return received_at - MAX_PAST <= at <= received_at + MAX_FUTURE
 
 
 @lru_cache(maxsize=20_000)  # parsing takes 36 µs, and a call repeats its number 20 times
@@ -57,14 +57,14 @@ def is_withheld(raw: str) -> bool:
     return raw.strip().lower() in NOT_A_NUMBER
 
 
-def without_appendix(raw: str) -> str:
+def without_suffix(raw: str) -> str:
     """Return what stands before the first letter, comma, semicolon or #."""
-    return APPENDIX.split(raw, maxsplit=1)[0].strip()
+    return SUFFIX.split(raw, maxsplit=1)[0].strip()
 
 
-def by_tail(raw: str, region: str) -> str | None:
+def by_last_digits(raw: str, region: str) -> str | None:
     """Return the number of this country that ends like something that is no number itself."""
-    digits = re.sub(r"[^0-9]", "", without_appendix(raw))
+    digits = re.sub(r"[^0-9]", "", without_suffix(raw))
     code = phonenumbers.country_code_for_region(region)
     if len(digits) < TAIL_DIGITS or not code:
         return None
@@ -73,13 +73,13 @@ def by_tail(raw: str, region: str) -> str | None:
 
 def _plain(raw: str | None) -> str | None:
     text = (raw or "").strip()
-    if text.lower() in NOT_A_NUMBER or len(text) > LONGEST_CHARS:
+    if text.lower() in NOT_A_NUMBER or len(text) > MAX_CHARS:
         return None
     if uri := SIP_URI.match(text):
         text = uri[1]
     text = SEPARATORS.sub("", text)
     plus, digits = text.startswith("+"), text.removeprefix("+")
-    if not (digits.isascii() and digits.isdigit()) or len(digits) < SHORTEST_DIGITS:
+    if not (digits.isascii() and digits.isdigit()) or len(digits) < MIN_DIGITS:
         return None
     return f"+{digits}" if plus else digits
 

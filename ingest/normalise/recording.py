@@ -19,12 +19,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedMessage:
     received_at: datetime
     message: AmiMessage
 
 
-def read(path: Path) -> Iterator[Recorded]:
+def read_messages(path: Path) -> Iterator[RecordedMessage]:
     """Yield the recording's messages, through the same parser that reads a live connection."""
     parser = AmiParser()
     with gzip.open(path, "rb") as lines:
@@ -37,7 +37,7 @@ def read(path: Path) -> Iterator[Recorded]:
                 parser = AmiParser()
             received_at = from_epoch(item["t"])
             for message in parser.feed(item["raw"].encode("utf-8", "surrogateescape")):
-                yield Recorded(received_at, message)
+                yield RecordedMessage(received_at, message)
 
 
 def from_epoch(seconds: float) -> datetime:

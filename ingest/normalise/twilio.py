@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ingest.fold.recordings import is_place
+from ingest.fold.recordings import is_location
 from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.model.native_payload import with_native
-from ingest.normalise.asterisk_dialect import cut
-from ingest.normalise.numbers import e164, is_likely, whole
+from ingest.normalise.asterisk_dialect import shorten
+from ingest.normalise.numbers import e164, is_plausible, parse_int
 
 EXTENSION = r"^(?:client:|sips?:)([\w.+-]{1,40})(?=@|$)"
 """Group 1 is the extension: of `client:101` and `sip:101@office.sip.twilio.com`, 101."""
@@ -44,7 +44,7 @@ RECORDED: dict[str, EventType] = {
 """RecordingStatus → what it means. Absent: there was nothing to keep."""
 
 
-class NotACallback(Exception):
+class InvalidCallback(Exception):
     """Signed by Twilio, and yet nothing that a voice status callback says."""
 
 
@@ -62,7 +62,7 @@ class _Callback:
         self.parent = _sid(fields, "ParentCallSid")
         self.status = fields.get("CallStatus", "")
         if self.status not in STATUSES:
-            raise NotACallback("CallStatus is missing or unknown")
+            raise InvalidCallback("CallStatus is missing or unknown")
         self.dialled = fields.get("Direction", "").startswith("outbound")
 
     def events(self, received_at: datetime) -> Iterator[CallEvent]:
@@ -94,12 +94,12 @@ class _Callback:
         found = self._extension.match(party)
         attrs: dict[str, Any] = {"kind": "agent" if found else "external"}
         if party and not found:
-            attrs |= {"number_raw": cut(party), "number_e164": e164(party, self._region)}
+            attrs |= {"number_raw": shorten(party), "number_e164": e164(party, self._region)}
         if self.dialled and not self.parent and not found:
             attrs["direction"] = "outbound"  # placed by a program: nobody of ours has a leg yet
-        if name := cut(self._fields.get("CallerName")):
+        if name := shorten(self._fields.get("CallerName")):
             attrs["name"] = name
-        if call_id := cut(self._fields.get("SipCallId")):
+        if call_id := shorten(self._fields.get("SipCallId")):
             attrs["sip_call_id"] = call_id
         return {"extension": found[1] if found else None, "attrs": attrs}
 
@@ -154,7 +154,7 @@ class _Callback:
 
     def _duration(self) -> timedelta | None:
         """How long a completed call was talked in; the default subscription tells only this."""
-        said = whole(self._fields.get("CallDuration"), 7)
+        said = parse_int(self._fields.get("CallDuration"), 7)
         if self.status != "completed" or said is None:
             return None
         return timedelta(seconds=min(said, LONGEST_CALL_S)) or None
@@ -180,14 +180,14 @@ def twilio_events(
 def _sid(fields: Mapping[str, str], name: str) -> str | None:
     value = fields.get(name) or None
     if value is not None and (len(value) > LONGEST_SID or not value.isalnum()):
-        raise NotACallback(f"{name} is not one")
+        raise InvalidCallback(f"{name} is not one")
     return value
 
 
 def _needed_sid(fields: Mapping[str, str], name: str) -> str:
     value = _sid(fields, name)
     if value is None:
-        raise NotACallback(f"{name} is missing")
+        raise InvalidCallback(f"{name} is missing")
     return value
 
 
@@ -199,9 +199,9 @@ def _date(fields: Mapping[str, str], name: str, received_at: datetime) -> dateti
         at = parsedate_to_datetime(said)
         at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise NotACallback(f"{name} is no RFC 2822 date") from None
-    if not is_likely(at, received_at):
-        raise NotACallback(f"{name} is too long ago, or in the future")
+        raise InvalidCallback(f"{name} is no RFC 2822 date") from None
+    if not is_plausible(at, received_at):
+        raise InvalidCallback(f"{name} is too long ago, or in the future")
     return at
 
 
@@ -209,7 +209,7 @@ def _recorded(fields: Mapping[str, str], source: str, received_at: datetime) -> 
     """Translate a recording status callback, which says nothing of the call's own status."""
     leg, status = _needed_sid(fields, "CallSid"), fields["RecordingStatus"]
     if status not in RECORDED:
-        raise NotACallback("RecordingStatus is unknown")
+        raise InvalidCallback("RecordingStatus is unknown")
     began_at = _date(fields, "RecordingStartTime", received_at)
     if status == "in-progress" or began_at is None:
         return [_recording(fields, source, began_at or received_at, leg, status)]
@@ -223,8 +223,8 @@ def _recording(
     fields: Mapping[str, str], source: str, at: datetime, leg: str, status: str
 ) -> CallEvent:
     sid, url = _needed_sid(fields, "RecordingSid"), fields.get("RecordingUrl", "")
-    if status == "completed" and not is_place(url):
-        raise NotACallback("RecordingUrl is missing, or is none")
+    if status == "completed" and not is_location(url):
+        raise InvalidCallback("RecordingUrl is missing, or is none")
     attrs: dict[str, Any] = {"recording": sid}
     if status == "completed":
         attrs["url"] = url
@@ -232,7 +232,7 @@ def _recording(
             ("duration_ms", "RecordingDuration", 1_000),
             ("channels", "RecordingChannels", 1),
         ):
-            said = whole(fields.get(field), 6)
+            said = parse_int(fields.get(field), 6)
             if said is not None:
                 attrs[name] = said * scale
     if status in {"absent", "failed"}:

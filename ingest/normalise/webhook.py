@@ -15,21 +15,21 @@ from uuid import UUID
 
 import orjson
 
-from ingest.fold.recordings import LONGEST_PLACE, READY, is_place
+from ingest.fold.recordings import MAX_LOCATION_CHARS, READY, is_location
 from ingest.fold.recordings import TYPES as RECORDING_TYPES
 from ingest.model.events import EVENT_TYPES, WEBHOOK, CallEvent, EventType, derive_id
-from ingest.model.native_payload import printed
-from ingest.normalise.numbers import FUTURE, PAST, e164
-from ingest.storing.batcher import Rejected
+from ingest.model.native_payload import message_json
+from ingest.normalise.numbers import MAX_FUTURE, MAX_PAST, e164
+from ingest.storing.batcher import RejectedEvent
 
-LONGEST_KEY = 200
-LONGEST_TEXT = 200
+MAX_KEY_CHARS = 200
+MAX_TEXT_CHARS = 200
 TEXTS = {
-    "event_id": LONGEST_KEY,
-    "call_key": LONGEST_KEY,
-    "leg_key": LONGEST_KEY,
-    "peer_leg_key": LONGEST_KEY,
-    "queue": LONGEST_TEXT,
+    "event_id": MAX_KEY_CHARS,
+    "call_key": MAX_KEY_CHARS,
+    "leg_key": MAX_KEY_CHARS,
+    "peer_leg_key": MAX_KEY_CHARS,
+    "queue": MAX_TEXT_CHARS,
     "extension": 40,
 }
 """Fields that are texts → how many characters each may have."""
@@ -69,8 +69,8 @@ CHOICES = {
     "mode": frozenset(("threeway",)),
 }  # fmt: skip
 NEEDS_QUEUE = frozenset(("queue.entered", "queue.connected"))
-LONGEST = {"url": LONGEST_PLACE}
-LARGEST_NUMBER = 2**31 - 1
+LONGEST = {"url": MAX_LOCATION_CHARS}
+MAX_NUMBER = 2**31 - 1
 RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE
 )
@@ -78,15 +78,15 @@ RFC_3339 = re.compile(
 
 
 @dataclass(slots=True)
-class Parsed:
+class ParsedEvents:
     """Events that may be submitted, where each stood in the request, and what was refused."""
 
     events: list[CallEvent] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedEvent] = field(default_factory=list)
 
 
-class Refused(Exception):
+class InvalidEvent(Exception):
     """This event cannot be taken."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -100,9 +100,9 @@ def parse_events(
     source: str,
     region: str | None = None,
     now: datetime | None = None,
-    keep: timedelta = PAST,
+    keep: timedelta = MAX_PAST,
     keeps_native: bool = False,
-) -> Parsed:
+) -> ParsedEvents:
     """Turn decoded JSON into events; `keep` is how far back an event may lie."""
     reader = EventReader(source, region=region, now=now, keep=keep, keeps_native=keeps_native)
     reader.read(items)
@@ -118,16 +118,16 @@ class EventReader:
         *,
         region: str | None = None,
         now: datetime | None = None,
-        keep: timedelta = PAST,
+        keep: timedelta = MAX_PAST,
         keeps_native: bool = False,
     ) -> None:
         self._source = source
         self._region = region
         now = now or datetime.now(UTC)
-        self._earliest, self._latest = now - keep, now + FUTURE
+        self._earliest, self._latest = now - keep, now + MAX_FUTURE
         self._keeps_native = keeps_native
         self._seen = 0
-        self.parsed = Parsed()
+        self.parsed = ParsedEvents()
 
     def read(self, items: Iterable[Any]) -> None:
         """Take the next items."""
@@ -136,24 +136,24 @@ class EventReader:
             try:
                 parsed.events.append(self._event(item))
                 parsed.indexes.append(index)
-            except Refused as refused:
-                parsed.rejected.append(Rejected(index, refused.code, str(refused)))
+            except InvalidEvent as refused:
+                parsed.rejected.append(RejectedEvent(index, refused.code, str(refused)))
             self._seen = index + 1
 
     def _event(self, item: Any) -> CallEvent:
         if not isinstance(item, dict):
-            raise Refused("event.invalid", "an event is a JSON object")
+            raise InvalidEvent("event.invalid", "an event is a JSON object")
         if not item.keys() <= FIELDS:
             unknown = min(set(item) - FIELDS)
-            raise Refused("event.unknown_field", f"unknown field {unknown[:50]!r}")
+            raise InvalidEvent("event.unknown_field", f"unknown field {unknown[:50]!r}")
         kind = self._type(item)
         texts = _texts(item)
         call_key, queue = texts.get("call_key"), texts.get("queue")
         leg_key = texts.get("leg_key") or _leg_of_call(kind, call_key)
         if not (call_key or leg_key or kind.startswith("agent.")):
-            raise Refused("event.no_call", "call_key or leg_key is missing")
+            raise InvalidEvent("event.no_call", "call_key or leg_key is missing")
         if not queue and kind in NEEDS_QUEUE:
-            raise Refused("event.no_queue", f"{kind} needs a queue")
+            raise InvalidEvent("event.no_queue", f"{kind} needs a queue")
         attrs = self._attrs(item.get("attrs"))
         _require_recording(kind, attrs)
         return CallEvent(
@@ -167,7 +167,7 @@ class EventReader:
             queue=queue,
             extension=texts.get("extension"),
             attrs=attrs,
-            native=printed(item.items()) if self._keeps_native else None,
+            native=message_json(item.items()) if self._keeps_native else None,
             # last: what is not refused by now can be written as JSON
             event_id=self._id(texts.get("event_id"), item),
         )
@@ -175,7 +175,7 @@ class EventReader:
     def _type(self, item: Mapping[str, Any]) -> EventType:
         value = item.get("type")
         if not isinstance(value, str) or value not in EVENT_TYPES:
-            raise Refused("event.unknown_type", "type is missing or not one of ours")
+            raise InvalidEvent("event.unknown_type", "type is missing or not one of ours")
         return cast("EventType", value)
 
     def _id(self, given: str | None, item: Mapping[str, Any]) -> UUID:
@@ -187,27 +187,29 @@ class EventReader:
     def _time(self, value: Any) -> datetime:
         occurred_at = _moment(value)
         if occurred_at is None:
-            raise Refused("event.bad_time", "occurred_at is no RFC 3339 time")
+            raise InvalidEvent("event.bad_time", "occurred_at is no RFC 3339 time")
         if occurred_at.tzinfo is None:
-            raise Refused("event.bad_time", "occurred_at has no offset from UTC")
+            raise InvalidEvent("event.bad_time", "occurred_at has no offset from UTC")
         if not self._earliest <= occurred_at <= self._latest:
-            raise Refused("event.bad_time", "occurred_at is too long ago, or in the future")
+            raise InvalidEvent("event.bad_time", "occurred_at is too long ago, or in the future")
         return occurred_at if occurred_at.tzinfo is UTC else occurred_at.astimezone(UTC)
 
     def _attrs(self, value: Any) -> dict[str, Any]:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            raise Refused("event.invalid", "attrs is not an object")
+            raise InvalidEvent("event.invalid", "attrs is not an object")
         if not value.keys() <= ATTRS.keys():
             unknown = min(value.keys() - ATTRS.keys())
-            raise Refused("event.unknown_field", f"unknown field attrs.{unknown[:50]!r}")
+            raise InvalidEvent("event.unknown_field", f"unknown field attrs.{unknown[:50]!r}")
         attrs = {name: _attr(name, found) for name, found in value.items() if found is not None}
         if "url" in attrs:
             if not attrs["url"]:
                 del attrs["url"]
-            elif not is_place(attrs["url"]):
-                raise Refused("event.invalid", "attrs.url is neither an http(s) URL nor a path")
+            elif not is_location(attrs["url"]):
+                raise InvalidEvent(
+                    "event.invalid", "attrs.url is neither an http(s) URL nor a path"
+                )
         if "number" in attrs:
             number = attrs.pop("number")
             attrs |= {"number_raw": number, "number_e164": e164(number, self._region)}
@@ -230,12 +232,12 @@ def _require_recording(kind: EventType, attrs: Mapping[str, Any]) -> None:
     if kind not in RECORDING_TYPES:
         for name in ("recording", "url"):
             if name in attrs:
-                raise Refused("event.invalid", f"attrs.{name} belongs to recording.* alone")
+                raise InvalidEvent("event.invalid", f"attrs.{name} belongs to recording.* alone")
         return
     if not attrs.get("recording"):
-        raise Refused("event.no_recording", f"{kind} needs attrs.recording")
+        raise InvalidEvent("event.no_recording", f"{kind} needs attrs.recording")
     if kind == READY and not attrs.get("url"):
-        raise Refused("event.no_recording", f"{kind} needs attrs.url")
+        raise InvalidEvent("event.no_recording", f"{kind} needs attrs.url")
 
 
 def _leg_of_call(kind: EventType, call_key: str | None) -> str | None:
@@ -252,16 +254,16 @@ def _texts(item: Mapping[str, Any]) -> dict[str, str]:
             if value:
                 found[name] = _storable(value, name, limit)
         elif value is not None:
-            raise Refused("event.invalid", f"{name} is not a text")
+            raise InvalidEvent("event.invalid", f"{name} is not a text")
     return found
 
 
 def _storable(value: str, name: str, limit: int) -> str:
     if len(value) > limit:
-        raise Refused("event.too_long", f"{name} has more than {limit} characters")
+        raise InvalidEvent("event.too_long", f"{name} has more than {limit} characters")
     # What can be printed can be stored; so can most of the rest, like a new line.
     if not value.isprintable() and ("\0" in value or not _is_unicode(value)):
-        raise Refused("event.invalid", f"{name} holds a character that cannot be stored")
+        raise InvalidEvent("event.invalid", f"{name} holds a character that cannot be stored")
     return value
 
 
@@ -275,11 +277,11 @@ def _is_unicode(value: str) -> bool:
 
 def _attr(name: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, ATTRS[name]):
-        raise Refused("event.invalid", f"attrs.{name} is of the wrong type")
+        raise InvalidEvent("event.invalid", f"attrs.{name} is of the wrong type")
     if isinstance(value, int):
-        if not 0 <= value <= LARGEST_NUMBER:
-            raise Refused("event.invalid", f"attrs.{name} is out of range")
+        if not 0 <= value <= MAX_NUMBER:
+            raise InvalidEvent("event.invalid", f"attrs.{name} is out of range")
         return value
     if name in CHOICES and value not in CHOICES[name]:
-        raise Refused("event.invalid", f"attrs.{name} is not one of the known values")
-    return _storable(str(value), f"attrs.{name}", LONGEST.get(name, LONGEST_TEXT))
+        raise InvalidEvent("event.invalid", f"attrs.{name} is not one of the known values")
+    return _storable(str(value), f"attrs.{name}", LONGEST.get(name, MAX_TEXT_CHARS))

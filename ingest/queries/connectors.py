@@ -10,17 +10,17 @@ from ingest.conn import Conn
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AcquiredLease:
     """What whoever takes a PBX over learns."""
 
     heard_at: datetime | None
 
 
-async def take(conn: Conn, source: str, holder: str, lease: timedelta) -> Taken | None:
+async def acquire(conn: Conn, source: str, holder: str, lease: timedelta) -> AcquiredLease | None:
     """Take or renew the lease; None while another node has it."""
     row = await conn.fetchrow(
         """
-        -- connectors.take
+        -- connectors.acquire
         INSERT INTO realtime.pbx_leases AS l (source, holder, lease_until)
         VALUES ($1, $2, now() + $3)
             ON CONFLICT (source) DO UPDATE
@@ -32,7 +32,7 @@ async def take(conn: Conn, source: str, holder: str, lease: timedelta) -> Taken 
         holder,
         lease,
     )
-    return Taken(row["heard_at"]) if row else None
+    return AcquiredLease(row["heard_at"]) if row else None
 
 
 async def renew(
@@ -121,11 +121,11 @@ async def waiting(conn: Conn, source: str) -> frozenset[tuple[str, str]]:
     return frozenset((row["leg_key"], row["queue"]) for row in rows)
 
 
-async def known(conn: Conn, source: str, legs: Collection[str]) -> frozenset[str]:
+async def legs_with_events(conn: Conn, source: str, legs: Collection[str]) -> frozenset[str]:
     """Return those of these legs that said anything themselves, not only were named."""
     rows = await conn.fetch(
         """
-        -- connectors.known
+        -- connectors.legs_with_events
         SELECT DISTINCT a.key
           FROM realtime.call_aliases AS a
           JOIN realtime.call_events AS e ON e.call_id = a.call_id AND e.leg_key = a.key
@@ -137,11 +137,11 @@ async def known(conn: Conn, source: str, legs: Collection[str]) -> frozenset[str
     return frozenset(row["key"] for row in rows)
 
 
-async def live(conn: Conn, source: str, legs: Collection[str]) -> frozenset[str]:
+async def legs_in_open_calls(conn: Conn, source: str, legs: Collection[str]) -> frozenset[str]:
     """Return those of these legs whose call goes on."""
     rows = await conn.fetch(
         """
-        -- connectors.live
+        -- connectors.legs_in_open_calls
         SELECT a.key
           FROM realtime.call_aliases AS a
           JOIN realtime.call_sessions AS c ON c.id = a.call_id AND c.ended_at IS NULL

@@ -23,14 +23,14 @@ LOCK_CLASS = 0x63616C6C
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class SourceTurn:
     """The mark that a transaction leaves on its PBX, and the one that it found."""
 
     before: UUID | None
     now: UUID
 
 
-async def lock_sources(conn: Conn, sources: Iterable[str]) -> dict[str, Turn]:
+async def lock_sources(conn: Conn, sources: Iterable[str]) -> dict[str, SourceTurn]:
     """Let one transaction at a time fold the calls of a source, on whichever node it runs.
 
     Which rows a batch will touch is only known after its aliases are resolved, and resolving may
@@ -56,15 +56,15 @@ async def lock_sources(conn: Conn, sources: Iterable[str]) -> dict[str, Turn]:
             now,
             LOCK_CLASS,
         )
-        turns[source] = Turn(before, now)
+        turns[source] = SourceTurn(before, now)
     return turns
 
 
-async def keep_new(conn: Conn, source: str, event_ids: Sequence[UUID]) -> set[UUID] | None:
+async def add_keys(conn: Conn, source: str, event_ids: Sequence[UUID]) -> set[UUID] | None:
     """Remember events of a PBX; return those that nobody knew before, None when that is all."""
     fresh: list[UUID] | None = await conn.fetchval(
         """
-        -- events.keep_new
+        -- events.add_keys
         WITH fresh AS (
             INSERT INTO realtime.call_event_keys (event_id, source)
             SELECT id, $2 FROM unnest($1::uuid[]) AS given (id) ORDER BY id
@@ -138,12 +138,12 @@ async def load(
     return found
 
 
-async def reject(conn: Conn, source: str, rejects: Sequence[tuple[str, str, str]]) -> None:
+async def insert_rejects(conn: Conn, source: str, rejects: Sequence[tuple[str, str, str]]) -> None:
     """Keep what could not be stored: code, message and the event as text of each."""
     codes, messages, events = zip(*rejects, strict=True)
     await conn.execute(
         """
-        -- events.reject
+        -- events.insert_rejects
         INSERT INTO realtime.ingest_rejects (source, code, message, event)
         SELECT $1, given.code, given.message, given.event
           FROM unnest($2::text[], $3::text[], $4::text[]) AS given (code, message, event)

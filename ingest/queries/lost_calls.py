@@ -10,7 +10,7 @@ from ingest.conn import Conn
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class SilentCall:
     """A call that goes on, of which nothing has changed for long."""
 
     id: UUID
@@ -22,7 +22,9 @@ class Quiet:
     """Those that are open."""
 
 
-async def page(conn: Conn, *, silence: timedelta, after: Quiet | None, limit: int) -> list[Quiet]:
+async def page(
+    conn: Conn, *, silence: timedelta, after: SilentCall | None, limit: int
+) -> list[SilentCall]:
     """Return the next calls that began, and changed last, before the silence; the oldest first.
 
     call_sessions_live has only calls that go on. What is told of a call without changing it, or
@@ -59,4 +61,4 @@ async def page(conn: Conn, *, silence: timedelta, after: Quiet | None, limit: in
         after.id if after else UUID(int=0),
         limit,
     )
-    return [Quiet(**dict(row)) for row in rows]
+    return [SilentCall(**dict(row)) for row in rows]

@@ -16,15 +16,15 @@ LOCK_KEY = 0x70617274
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PartitionedTable:
     """A partitioned table, and the column of the time by which it is."""
 
     name: str
     time: str
 
 
-EVENTS = Table("call_events", "occurred_at")
-PAYLOADS = Table("call_event_payloads", "received_at")
+EVENTS = PartitionedTable("call_events", "occurred_at")
+PAYLOADS = PartitionedTable("call_event_payloads", "received_at")
 
 
 async def try_lock(conn: Conn) -> bool:
@@ -40,7 +40,7 @@ async def try_lock(conn: Conn) -> bool:
     )
 
 
-async def names(conn: Conn, table: Table = EVENTS) -> list[str]:
+async def names(conn: Conn, table: PartitionedTable = EVENTS) -> list[str]:
     """Return the partitions that are of a time, the oldest first."""
     rows = await conn.fetch(
         """
@@ -57,7 +57,9 @@ async def names(conn: Conn, table: Table = EVENTS) -> list[str]:
     return [row["name"] for row in rows]
 
 
-async def create(conn: Conn, table: Table, name: str, *, since: datetime, until: datetime) -> None:
+async def create(
+    conn: Conn, table: PartitionedTable, name: str, *, since: datetime, until: datetime
+) -> None:
     """Make a partition, and move into it what the default partition holds of its time.
 
     A partition cannot be attached while the default one has rows that belong into it.
@@ -87,12 +89,12 @@ async def drop(conn: Conn, name: str) -> None:
     )
 
 
-async def forget_events(conn: Conn, *, before: datetime, limit: int) -> int:
+async def delete_events(conn: Conn, *, before: datetime, limit: int) -> int:
     """Delete odd events that no partition takes along; return how many."""
     return await _deleted(
         conn,
         """
-        -- partitions.forget_events
+        -- partitions.delete_events
         DELETE FROM realtime.call_events_default WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM realtime.call_events_default WHERE occurred_at < $1
              LIMIT $2 FOR UPDATE SKIP LOCKED))
@@ -102,12 +104,12 @@ async def forget_events(conn: Conn, *, before: datetime, limit: int) -> int:
     )
 
 
-async def forget_payloads(conn: Conn, *, before: datetime, limit: int) -> int:
+async def delete_payloads(conn: Conn, *, before: datetime, limit: int) -> int:
     """Delete odd messages that no partition takes along; return how many."""
     return await _deleted(
         conn,
         """
-        -- partitions.forget_payloads
+        -- partitions.delete_payloads
         DELETE FROM realtime.call_event_payloads_default WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM realtime.call_event_payloads_default WHERE received_at < $1
              LIMIT $2 FOR UPDATE SKIP LOCKED))
@@ -117,12 +119,12 @@ async def forget_payloads(conn: Conn, *, before: datetime, limit: int) -> int:
     )
 
 
-async def forget_keys(conn: Conn, *, before: datetime, limit: int) -> int:
+async def delete_keys(conn: Conn, *, before: datetime, limit: int) -> int:
     """Delete ids of events first seen before then; return how many."""
     return await _deleted(
         conn,
         """
-        -- partitions.forget_keys
+        -- partitions.delete_keys
         DELETE FROM realtime.call_event_keys WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM realtime.call_event_keys WHERE first_seen < $1
              LIMIT $2 FOR UPDATE SKIP LOCKED))
@@ -132,12 +134,12 @@ async def forget_keys(conn: Conn, *, before: datetime, limit: int) -> int:
     )
 
 
-async def forget_aliases(conn: Conn, *, before: datetime, limit: int) -> int:
+async def delete_aliases(conn: Conn, *, before: datetime, limit: int) -> int:
     """Delete native ids of calls first seen before then; return how many."""
     return await _deleted(
         conn,
         """
-        -- partitions.forget_aliases
+        -- partitions.delete_aliases
         DELETE FROM realtime.call_aliases WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM realtime.call_aliases WHERE first_seen < $1
              LIMIT $2 FOR UPDATE SKIP LOCKED))
@@ -147,12 +149,12 @@ async def forget_aliases(conn: Conn, *, before: datetime, limit: int) -> int:
     )
 
 
-async def forget_rejects(conn: Conn, *, before: datetime, limit: int) -> int:
+async def delete_rejects(conn: Conn, *, before: datetime, limit: int) -> int:
     """Delete rejected events kept since before then, and all but the newest 100,000."""
     return await _deleted(
         conn,
         """
-        -- partitions.forget_rejects
+        -- partitions.delete_rejects
         DELETE FROM realtime.ingest_rejects WHERE id IN (
             SELECT id FROM realtime.ingest_rejects
              WHERE rejected_at < $1
@@ -164,12 +166,12 @@ async def forget_rejects(conn: Conn, *, before: datetime, limit: int) -> int:
     )
 
 
-async def forget_gaps(conn: Conn, *, before: datetime, limit: int) -> int:
+async def delete_gaps(conn: Conn, *, before: datetime, limit: int) -> int:
     """Delete gaps that were over by then; return how many."""
     return await _deleted(
         conn,
         """
-        -- partitions.forget_gaps
+        -- partitions.delete_gaps
         DELETE FROM realtime.ingest_gaps WHERE ctid = ANY (ARRAY(
             SELECT ctid FROM realtime.ingest_gaps WHERE began_at < $1 AND ended_at < $1
              LIMIT $2 FOR UPDATE SKIP LOCKED))

@@ -12,7 +12,7 @@ from ingest.conn import Conn
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CallPosition:
     """A call, and where it stands in the order of their beginning."""
 
     call_id: UUID
@@ -26,9 +26,9 @@ async def page(
     until: datetime | None,
     source: str | None,
     *,
-    after: Place | None,
+    after: CallPosition | None,
     limit: int,
-) -> list[Place]:
+) -> list[CallPosition]:
     """Return the next calls, the newest first; not those that became part of another."""
     rows = await conn.fetch(
         """
@@ -51,11 +51,11 @@ async def page(
         source,
         limit,
     )
-    return [Place(row["id"], row["source"], row["started_at"]) for row in rows]
+    return [CallPosition(row["id"], row["source"], row["started_at"]) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class MissingCall:
     """A call of which there are events and no row."""
 
     call_id: UUID
@@ -65,17 +65,17 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class MissingCalls:
     """Some calls that events are stored of, in the order of their ids."""
 
-    gone: list[Gone]
+    calls: list[MissingCall]
     last: UUID | None
     """The last of them; None when there are no more."""
 
 
-async def gone(
+async def find_missing(
     conn: Conn, since: datetime | None, until: datetime | None, *, after: UUID, limit: int
-) -> Looked:
+) -> MissingCalls:
     """Look at the next so many calls that something was told of in that time; say which are gone.
 
     From id to id through the index, whatever the number of a call's events. Events of a call that
@@ -83,7 +83,7 @@ async def gone(
     """
     rows = await conn.fetch(
         """
-        -- rebuild.gone
+        -- rebuild.find_missing
         WITH RECURSIVE ids AS (
             (SELECT e.call_id, 1 AS place
                FROM realtime.call_events AS e
@@ -120,15 +120,15 @@ async def gone(
         after,
         limit,
     )
-    found = [Gone(*row) for row in rows if row["source"] is not None]
-    return Looked(found, rows[-1]["call_id"] if len(rows) == limit else None)
+    found = [MissingCall(*row) for row in rows if row["source"] is not None]
+    return MissingCalls(found, rows[-1]["call_id"] if len(rows) == limit else None)
 
 
-async def missed(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, tuple[Any, ...]]:
+async def missed_rows(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, tuple[Any, ...]]:
     """Return the rows of those of these calls that are listed as missed."""
     rows = await conn.fetch(
         """
-        -- rebuild.missed
+        -- rebuild.missed_rows
         SELECT call_id, source, number_raw, number_e164, queue, outcome, started_at, ended_at,
                wait_ms
           FROM realtime.missed_calls
@@ -139,11 +139,11 @@ async def missed(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, tuple[Any, 
     return {row["call_id"]: tuple(row) for row in rows}
 
 
-async def align(conn: Conn, call_ids: Sequence[UUID]) -> list[UUID]:
+async def align_parts(conn: Conn, call_ids: Sequence[UUID]) -> list[UUID]:
     """Make legs and stays say of their calls what these say; return the calls of wrong ones."""
     rows = await conn.fetch(
         """
-        -- rebuild.align
+        -- rebuild.align_parts
         WITH legs AS (
             UPDATE realtime.call_legs AS l SET source = c.source, started_at = c.started_at
               FROM realtime.call_sessions AS c

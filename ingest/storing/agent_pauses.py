@@ -19,17 +19,17 @@ from ingest.model.events import CallEvent
 from ingest.queries import agent_pauses as queries
 from ingest.queries.agent_pauses import AgentMark, Telephone
 
-EVERYWHERE = ""
+ALL_QUEUES = ""
 """The queue of a mark that is about a telephone in all queues."""
 
 RANK = {"agent.logoff": 0, "agent.unpaused": 1, "agent.login": 2, "agent.paused": 3}
 """At one instant, the end of the old is first."""
 AGENT_EVENTS = frozenset(RANK)
-MOST_EVENTS = 100
-MOST_REBUILT = 1_000
+MAX_EVENTS = 100
+MAX_EVENTS_REBUILT = 1_000
 """Of a telephone's newest events when all are folded again: more than a change of the mark is ever
 folded from, so that a login is found behind many pauses."""
-TOGETHER = 10
+TELEPHONES_AT_ONCE = 10
 """Telephones folded in one go: a thousand events, 12 to 17 ms of CPU."""
 
 
@@ -43,12 +43,12 @@ class AgentChange:
     """The queues that it concerns: those told of, or all that it is known in."""
     since: datetime | None = None
     """The earliest time of what is new; None: nobody knows what is."""
-    stands: bool = False
+    unchanged: bool = False
     """It came late: nothing else stands than before."""
 
 
 @dataclass(slots=True)
-class _Since:
+class _Condition:
     """A condition, and since when it is so."""
 
     on: bool = False
@@ -65,7 +65,7 @@ class _Since:
             self.on, self.at, self.reason = False, at, None
 
 
-def standing(
+def current_marks(
     events: Iterable[CallEvent], known: Mapping[str, AgentMark] | None = None
 ) -> dict[str, AgentMark]:
     """Return queue → what stands, of one telephone; `known` is what stood so far.
@@ -80,7 +80,7 @@ def standing(
     telephone = next(((e.source, e.extension or "") for e in ordered), None)
     if telephone is None:
         return dict(known)
-    queues = sorted({event.queue or EVERYWHERE for event in ordered} | set(known))
+    queues = sorted({event.queue or ALL_QUEUES for event in ordered} | set(known))
     told: dict[str, list[CallEvent]] = defaultdict(list)
     for event in ordered:
         for queue in (event.queue,) if event.queue else queues:
@@ -92,7 +92,7 @@ def _mark(
     telephone: Telephone, queue: str, told: list[CallEvent], known: AgentMark | None
 ) -> AgentMark:
     """Fold what concerns one queue."""
-    pause, login = _Since(), _Since()
+    pause, login = _Condition(), _Condition()
     for event in told:
         match event.type:
             case "agent.paused":
@@ -126,21 +126,21 @@ async def refold(conn: Conn, new: Iterable[CallEvent]) -> list[AgentChange]:
         fresh[event.source, event.extension or ""].append(event.occurred_at)
     telephones = sorted(fresh)
     changes: list[AgentChange] = []
-    for first in range(0, len(telephones), TOGETHER):
-        some = telephones[first : first + TOGETHER]
+    for first in range(0, len(telephones), TELEPHONES_AT_ONCE):
+        some = telephones[first : first + TELEPHONES_AT_ONCE]
         changes += await _refold(
             conn,
-            {one: MOST_EVENTS + len(fresh[one]) for one in some},
+            {one: MAX_EVENTS + len(fresh[one]) for one in some},
             since={one: min(fresh[one]) for one in some},
         )
         await asyncio.sleep(0)  # others have their turn
     return changes
 
 
-async def refold_again(conn: Conn, telephones: Iterable[Telephone]) -> list[AgentChange]:
+async def refold_stored(conn: Conn, telephones: Iterable[Telephone]) -> list[AgentChange]:
     """Fold these telephones from what is stored of them; save and return those not right."""
-    found = await _refold(conn, dict.fromkeys(telephones, MOST_REBUILT), since={})
-    return [change for change in found if not change.stands]
+    found = await _refold(conn, dict.fromkeys(telephones, MAX_EVENTS_REBUILT), since={})
+    return [change for change in found if not change.unchanged]
 
 
 async def _refold(
@@ -153,7 +153,7 @@ async def _refold(
     written: list[AgentMark] = []
     for telephone in telephones:
         before = known.get(telephone, {})
-        after = standing(told.get(telephone, ()), before)
+        after = current_marks(told.get(telephone, ()), before)
         changed = [mark for queue, mark in after.items() if mark != before.get(queue)]
         written += changed
         # What came late changes nothing that stands, but what was counted of its day.
@@ -163,7 +163,7 @@ async def _refold(
     return changes
 
 
-async def current(conn: Conn, events: Iterable[CallEvent]) -> list[AgentChange]:
+async def current_changes(conn: Conn, events: Iterable[CallEvent]) -> list[AgentChange]:
     """Return the telephones of a batch as if they had changed: nobody knows whether they did."""
     telephones = {(event.source, event.extension or "") for event in _of_agents(events)}
     known = await queries.load(conn, sorted(telephones))
@@ -181,6 +181,6 @@ def _change(
     since: datetime | None = None,
 ) -> AgentChange:
     queues = {mark.queue for mark in changed}
-    if EVERYWHERE in queues:
+    if ALL_QUEUES in queues:
         queues |= set(known)
-    return AgentChange(*telephone, frozenset(queues - {EVERYWHERE}), since, stands=not queues)
+    return AgentChange(*telephone, frozenset(queues - {ALL_QUEUES}), since, unchanged=not queues)

@@ -29,7 +29,7 @@ class Busy(Exception):
         self.retry_after = retry_after
 
 
-class Unavailable(Exception):
+class IngestUnavailable(Exception):
     """The database did not take the batch. Whether it stored it is unknown: send it again."""
 
     retry_after = 1.0
@@ -44,7 +44,7 @@ class Closed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedEvent:
     index: int
     """Its position in what the caller handed in."""
     code: str
@@ -57,19 +57,19 @@ class Receipt:
 
     accepted: int
     duplicates: int
-    rejected: tuple[Rejected, ...] = ()
+    rejected: tuple[RejectedEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Poison:
+class Rejection:
     """An event that the database cannot take."""
 
     code: str
     message: str
 
 
-Fate = Literal["accepted", "duplicate"] | Poison
-Flush = Callable[[list[CallEvent]], Awaitable[list[Fate]]]
+EventOutcome = Literal["accepted", "duplicate"] | Rejection
+Flush = Callable[[list[CallEvent]], Awaitable[list[EventOutcome]]]
 """Store a batch and say what became of each event, in the same order; raise Unavailable."""
 AfterFlush = Callable[[], Awaitable[None]]
 """Tell what was stored, also when that is a part of a batch that failed."""
@@ -85,33 +85,33 @@ class Submission:
     since: float
     """When it came, by the loop's clock."""
     done: asyncio.Future[Receipt]
-    taken: int = 0
+    batched: int = 0
     """So many of its events are in a batch, or were."""
     settled: int = 0
     accepted: int = 0
     duplicates: int = 0
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedEvent] = field(default_factory=list)
 
     @property
-    def left(self) -> int:
-        return len(self.events) - self.taken
+    def remaining(self) -> int:
+        return len(self.events) - self.batched
 
-    def take(self, most: int) -> Part:
+    def next_part(self, most: int) -> Part:
         """Return the next events, at most so many: they wait no longer."""
-        events = self.events[self.taken : self.taken + most]
-        self.taken += len(events)
-        size = sum(event.size for event in events) if self.left else self.bytes
+        events = self.events[self.batched : self.batched + most]
+        self.batched += len(events)
+        size = sum(event.size for event in events) if self.remaining else self.bytes
         self.bytes -= size
         return Part(self, events, size)
 
-    def settle(self, fates: Sequence[Fate]) -> None:
+    def settle(self, fates: Sequence[EventOutcome]) -> None:
         """Count the fates of the next events in; the last one makes the receipt."""
         accepted, duplicates = fates.count("accepted"), fates.count("duplicate")
         if accepted + duplicates < len(fates):
             self.rejected += [
-                Rejected(index, fate.code, fate.message)
+                RejectedEvent(index, fate.code, fate.message)
                 for index, fate in enumerate(fates, self.settled)
-                if isinstance(fate, Poison)
+                if isinstance(fate, Rejection)
             ]
         self.accepted += accepted
         self.duplicates += duplicates
@@ -209,8 +209,8 @@ class Batcher:
             await self._arrived.wait()
             if not self._waiting and self._closing:
                 return
-            await self._gather_company()
-            await self._store(self._take(self._settings.batch_events))
+            await self._wait_for_more()
+            await self._store(self._next_batch(self._settings.batch_events))
             if not self._waiting and not self._closing:
                 self._arrived.clear()
 
@@ -221,10 +221,10 @@ class Batcher:
 
     def abandon(self) -> None:
         """Tell everybody still waiting that their events may not be stored."""
-        for part in self._take(self._waiting_events):
-            part.submission.fail(Unavailable("shutting down"))
+        for part in self._next_batch(self._waiting_events):
+            part.submission.fail(IngestUnavailable("shutting down"))
 
-    async def _gather_company(self) -> None:
+    async def _wait_for_more(self) -> None:
         """Let the first event have waited some milliseconds for company, unless there is enough.
 
         What came while the batch before was stored has waited already.
@@ -240,17 +240,17 @@ class Batcher:
             except TimeoutError:
                 return
 
-    def _take(self, most: int) -> list[Part]:
+    def _next_batch(self, most: int) -> list[Part]:
         """Return what has waited longest, at most so many events."""
         parts: list[Part] = []
         while self._waiting and most > 0:
             submission = self._waiting[0]
-            part = submission.take(most)
+            part = submission.next_part(most)
             parts.append(part)
             most -= len(part.events)
             self._waiting_events -= len(part.events)
             self._waiting_bytes -= part.bytes
-            if not submission.left:
+            if not submission.remaining:
                 self._waiting.popleft()
         return parts
 
@@ -275,7 +275,7 @@ class Batcher:
 
     def _fail(self, batch: list[Part], events: int, error: BaseException) -> None:
         self._metrics.failed_batches += 1
-        if not isinstance(error, Unavailable | asyncio.CancelledError):
+        if not isinstance(error, IngestUnavailable | asyncio.CancelledError):
             log.error("a batch of %d events was not stored", events, exc_info=error)
         for part in batch:
-            part.submission.fail(Unavailable("the database did not take the batch"))
+            part.submission.fail(IngestUnavailable("the database did not take the batch"))

@@ -17,22 +17,22 @@ from ingest.model.events import CallEvent
 from ingest.model.ids import uuid7
 from ingest.queries import aliases, sessions
 from ingest.queries.aliases import Key
-from ingest.storing.call_cache import Known
+from ingest.storing.call_cache import CallCache
 
 
 @dataclass(frozen=True, slots=True)
-class Assigned:
+class Assignment:
     calls: list[UUID | None]
     """The call of each event; None for events about no call (an agent's pause)."""
     merged: dict[UUID, UUID]
     """Call that is over → call it is a part of."""
-    begun: frozenset[UUID]
+    new_calls: frozenset[UUID]
     """Calls of which nothing is stored yet."""
     aliases: dict[Key, UUID]
     """Every native id that was looked up → its call."""
 
 
-class Joined:
+class UnionFind:
     """Sets of keys that belong together (union-find)."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Joined:
             key = above
         return key
 
-    def join(self, keys: Iterable[Key]) -> None:
+    def union(self, keys: Iterable[Key]) -> None:
         """Declare that these keys belong together."""
         first: Key | None = None
         for key in keys:
@@ -65,38 +65,38 @@ def keys_of(event: CallEvent) -> list[Key]:
     return [(event.source, key) for key in event.keys]
 
 
-async def assign(conn: Conn, events: Iterable[CallEvent], remembered: Known) -> Assigned:
+async def assign(conn: Conn, events: Iterable[CallEvent], remembered: CallCache) -> Assignment:
     """Find or make the call of each event, and merge calls that turn out to be one.
 
     Most events name nothing but ids of one call that is remembered: that is all there is to ask.
     """
     calls: list[UUID | None] = []
     named: dict[int, list[Key]] = {}
-    joined = Joined()
+    joined = UnionFind()
     for place, event in enumerate(events):
         keys = event.keys
-        calls.append(remembered.whose(event.source, keys))
+        calls.append(remembered.call_of(event.source, keys))
         if keys and calls[place] is None:
             named[place] = [(event.source, key) for key in keys]
-            joined.join(named[place])
+            joined.union(named[place])
     if not named:
-        return Assigned(calls, {}, frozenset(), {})
-    known = await _known(conn, {key for keys in named.values() for key in keys}, remembered)
+        return Assignment(calls, {}, frozenset(), {})
+    known = await _find_calls(conn, {key for keys in named.values() for key in keys}, remembered)
     chosen, merged = await _choose(conn, joined, known)
     new = {key: call for key, call in chosen.items() if key not in known}
     if new:
         await aliases.add(conn, new)
     if merged:
         await aliases.repoint(conn, list(merged), list(merged.values()))
-        remembered.drop([*merged, *merged.values()])
+        remembered.evict([*merged, *merged.values()])
         calls = [call and merged.get(call, call) for call in calls]
     for place, ids in named.items():
         calls[place] = chosen[ids[0]]
     begun = frozenset(new.values()) - frozenset(known.values())
-    return Assigned(calls, merged, begun, chosen)
+    return Assignment(calls, merged, begun, chosen)
 
 
-async def _known(conn: Conn, keys: set[Key], remembered: Known) -> dict[Key, UUID]:
+async def _find_calls(conn: Conn, keys: set[Key], remembered: CallCache) -> dict[Key, UUID]:
     """Find the calls of these ids: those that are not remembered in the database."""
     found = remembered.find(keys)
     if unknown := [key for key in keys if key not in found]:
@@ -105,12 +105,12 @@ async def _known(conn: Conn, keys: set[Key], remembered: Known) -> dict[Key, UUI
 
 
 async def _choose(
-    conn: Conn, joined: Joined, known: dict[Key, UUID]
+    conn: Conn, joined: UnionFind, known: dict[Key, UUID]
 ) -> tuple[dict[Key, UUID], dict[UUID, UUID]]:
     """Give each set of keys one call. Sets that meet in a known call are one set."""
     first_of: dict[UUID, Key] = {}
     for key, call in known.items():
-        joined.join((first_of.setdefault(call, key), key))
+        joined.union((first_of.setdefault(call, key), key))
     chosen: dict[Key, UUID] = {}
     merged: dict[UUID, UUID] = {}
     for members in joined.sets():

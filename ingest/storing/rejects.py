@@ -15,29 +15,29 @@ import orjson
 from ingest.conn import Conn
 from ingest.queries import events as queries
 
-MOST_KEPT = 100
+MAX_SAVED = 100
 """Of one submission: a PBX that sends nothing else shows by these what is wrong."""
-LONGEST = 4_000
-LONGEST_MESSAGE = 500
+MAX_CHARS = 4_000
+MAX_MESSAGE_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectedInput:
     """Why this is not taken, and what it is."""
 
     code: str
     message: str
-    said: Any
+    content: Any
 
 
-async def keep(conn: Conn, source: str, refusals: Sequence[Refusal]) -> None:
+async def save(conn: Conn, source: str, refusals: Sequence[RejectedInput]) -> None:
     """Keep the first of these for whoever looks for the mistake."""
-    await queries.reject(
+    await queries.insert_rejects(
         conn,
         storable(source),
         [
-            (one.code, storable(one.message)[:LONGEST_MESSAGE], as_text(one.said))
-            for one in refusals[:MOST_KEPT]
+            (one.code, storable(one.message)[:MAX_MESSAGE_CHARS], as_text(one.content))
+            for one in refusals[:MAX_SAVED]
         ],
     )
 
@@ -46,10 +46,10 @@ def as_text(said: Any) -> str:
     """Print what was said, as JSON where that can say it, and cut it."""
     for printed in (_as_json, repr):
         try:
-            return storable(printed(said)[:LONGEST])
+            return storable(printed(said)[:MAX_CHARS])
         except (TypeError, ValueError, RecursionError):
             continue
-    return storable(reprlib.repr(said)[:LONGEST])  # too deep: the outermost levels
+    return storable(reprlib.repr(said)[:MAX_CHARS])  # too deep: the outermost levels
 
 
 def _as_json(said: Any) -> str:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from ingest.conn import Conn
-from ingest.fold.event_log import Told
+from ingest.fold.event_log import EventLog
 from ingest.fold.fold import fold
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange, CallState
@@ -25,18 +25,18 @@ from ingest.queries import recordings as recording_queries
 from ingest.queries import sessions as queries
 from ingest.queries import transfers as transfer_queries
 from ingest.queries.sessions import StoredCall
-from ingest.storing.call_cache import Held, Known
-from ingest.storing.identity import Assigned
+from ingest.storing.call_cache import CachedCall, CallCache
+from ingest.storing.identity import Assignment
 
 log = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
 
-AROUND = timedelta(days=1)
+SEARCH_MARGIN = timedelta(days=1)
 """Events of a call are looked for this far outside of the times known so far: a call that has not
 been stored yet (a caller id came before its channel) is found, and only one partition is read."""
 
-TOGETHER = 50
+CALLS_AT_ONCE = 50
 """Calls folded in one go: 3 to 5 ms in which this process does nothing else."""
 
 
@@ -47,49 +47,51 @@ async def load_calls(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, CallSta
 
 
 @dataclass(slots=True)
-class Touched:
+class TouchedCalls:
     """The calls of a batch: all their events, the new ones among them, and what was saved."""
 
-    told: dict[UUID, Told]
+    logs: dict[UUID, EventLog]
     stored: dict[UUID, StoredCall]
     merged: dict[UUID, UUID]
 
 
 @dataclass(slots=True)
-class Folded:
+class FoldedCalls:
     """What is to be saved of a batch, and told."""
 
     changes: list[CallChange] = field(default_factory=list)
     rewritten: dict[UUID, StoredCall] = field(default_factory=dict)
 
 
-async def recall(
+async def load_touched(
     conn: Conn,
     new: Iterable[CallEvent],
-    assigned: Assigned,
-    remembered: Known,
+    assigned: Assignment,
+    remembered: CallCache,
     *,
     max_call_events: int,
-) -> Touched:
+) -> TouchedCalls:
     """Gather what the calls of new events are made of; read what is not remembered."""
     by_call: dict[UUID, list[CallEvent]] = {}
     for event, call_id in zip(new, assigned.calls, strict=True):
         if call_id is not None:
             by_call.setdefault(call_id, []).append(event)
-    held = {call_id: remembered.call(call_id) for call_id in by_call}
-    unknown = [one for one, known in held.items() if known is None and one not in assigned.begun]
+    held = {call_id: remembered.get(call_id) for call_id in by_call}
+    unknown = [
+        one for one, known in held.items() if known is None and one not in assigned.new_calls
+    ]
     stored, told = await _read(conn, unknown, by_call, assigned, max_call_events)
     losers = {call_id: stored[call_id] for call_id in assigned.merged if call_id in stored}
-    touched = Touched({}, losers, assigned.merged)
+    touched = TouchedCalls({}, losers, assigned.merged)
     for call_id, events in by_call.items():
-        known = held[call_id] or Held(
-            events[0].source, Told(told.get(call_id, ())), stored.get(call_id)
+        known = held[call_id] or CachedCall(
+            events[0].source, EventLog(told.get(call_id, ())), stored.get(call_id)
         )
-        remembered.hold(call_id, known, events)
-        touched.told[call_id] = known.told
+        remembered.add(call_id, known, events)
+        touched.logs[call_id] = known.log
         if known.stored is not None:
             touched.stored[call_id] = known.stored
-    remembered.name(assigned.aliases)
+    remembered.add_aliases(assigned.aliases)
     return touched
 
 
@@ -97,7 +99,7 @@ async def _read(
     conn: Conn,
     unknown: list[UUID],
     by_call: dict[UUID, list[CallEvent]],
-    assigned: Assigned,
+    assigned: Assignment,
     max_call_events: int,
 ) -> tuple[dict[UUID, StoredCall], dict[UUID, list[CallEvent]]]:
     """Read calls that are not remembered, and those that end as a part of another."""
@@ -127,36 +129,38 @@ async def load_events(
     return await event_queries.load(
         conn,
         sorted(call_ids),
-        since=min(known) - AROUND,
-        until=max(known) + AROUND,
+        since=min(known) - SEARCH_MARGIN,
+        until=max(known) + SEARCH_MARGIN,
         limit=max_call_events + 1,
     )
 
 
-async def refold(
-    touched: Touched, remembered: Known, *, max_call_events: int, metrics: IngestMetrics
-) -> Folded:
+async def refold_touched(
+    touched: TouchedCalls, remembered: CallCache, *, max_call_events: int, metrics: IngestMetrics
+) -> FoldedCalls:
     """Fold the calls, and remember what will have been saved of them. Neither reads nor writes."""
-    metrics.folded += len(touched.told)
-    folded = Folded()
-    calls = list(touched.told.items())
-    for first in range(0, len(calls), TOGETHER):
-        for call_id, told in calls[first : first + TOGETHER]:
+    metrics.folded += len(touched.logs)
+    folded = FoldedCalls()
+    calls = list(touched.logs.items())
+    for first in range(0, len(calls), CALLS_AT_ONCE):
+        for call_id, told in calls[first : first + CALLS_AT_ONCE]:
             if len(told) > max_call_events:
                 metrics.overlong += 1
                 log.warning("call=%s has too many events, left as it is", call_id)
-                remembered.drop([call_id])
+                remembered.evict([call_id])
                 continue
             _fold_into(folded, call_id, told, touched.stored.get(call_id))
-            if (held := remembered.call(call_id)) and call_id in folded.rewritten:
+            if (held := remembered.get(call_id)) and call_id in folded.rewritten:
                 held.stored = folded.rewritten[call_id]
         await asyncio.sleep(0)  # others have their turn
     _end_merged(folded, touched)
     return folded
 
 
-def _fold_into(folded: Folded, call_id: UUID, told: Told, before: StoredCall | None) -> None:
-    after = fold_again(call_id, told, before)
+def _fold_into(
+    folded: FoldedCalls, call_id: UUID, told: EventLog, before: StoredCall | None
+) -> None:
+    after = refold_call(call_id, told, before)
     if after is None:
         return
     if before is None or after.state.version != before.state.version:
@@ -166,7 +170,7 @@ def _fold_into(folded: Folded, call_id: UUID, told: Told, before: StoredCall | N
     folded.rewritten[call_id] = after
 
 
-def fold_again(call_id: UUID, told: Told, before: StoredCall | None) -> StoredCall | None:
+def refold_call(call_id: UUID, told: EventLog, before: StoredCall | None) -> StoredCall | None:
     """Fold all events of a call; its version rises if it is not as it was before."""
     state = fold(told, call_id=call_id, version=before.state.version + 1 if before else 1)
     if state is None:
@@ -178,11 +182,14 @@ def fold_again(call_id: UUID, told: Told, before: StoredCall | None) -> StoredCa
 
 def _within(after: StoredCall, before: StoredCall) -> bool:
     """Whether the times known so far still lead to all events: then nothing need be written."""
-    earliest, latest = before.first_event_at - AROUND / 2, before.last_event_at + AROUND / 2
+    earliest, latest = (
+        before.first_event_at - SEARCH_MARGIN / 2,
+        before.last_event_at + SEARCH_MARGIN / 2,
+    )
     return earliest <= after.first_event_at and after.last_event_at <= latest
 
 
-def _end_merged(folded: Folded, touched: Touched) -> None:
+def _end_merged(folded: FoldedCalls, touched: TouchedCalls) -> None:
     """End the calls that became part of another one: nothing of theirs is left, no missed call."""
     for loser, winner in touched.merged.items():
         call = touched.stored.get(loser)
@@ -204,7 +211,7 @@ def _end_merged(folded: Folded, touched: Touched) -> None:
         folded.changes.append(CallChange(call.state, after))
 
 
-async def save(conn: Conn, folded: Folded) -> None:
+async def save(conn: Conn, folded: FoldedCalls) -> None:
     """Save what has changed. The caller commits."""
     changes = folded.changes
     if folded.rewritten:

@@ -12,30 +12,32 @@ from datetime import timedelta
 
 from ingest.conn import Pool
 from ingest.model.events import CallEvent
-from ingest.model.snapshot import lost
+from ingest.model.snapshot import lost_legs
 from ingest.queries import lost_calls as queries
-from ingest.queries.lost_calls import Quiet
+from ingest.queries.lost_calls import SilentCall
 from ingest.storing.batcher import Receipt
 
-PAGE = 100
+PAGE_CALLS = 100
 """Calls read at once, and their legs ended in one go."""
 
 Submit = Callable[[list[CallEvent]], Awaitable[Receipt]]
 
 
-async def end_unheard(pool: Pool, submit: Submit, *, silence: timedelta, most_events: int) -> int:
+async def end_lost_calls(
+    pool: Pool, submit: Submit, *, silence: timedelta, most_events: int
+) -> int:
     """End the legs of all calls of which nothing was heard for so long; return how many legs."""
     ended, after = 0, None
     while True:
         async with pool.acquire() as conn:
-            page = await queries.page(conn, silence=silence, after=after, limit=PAGE)
-        events = [event for call in page for event in _ends(call)]
+            page = await queries.page(conn, silence=silence, after=after, limit=PAGE_CALLS)
+        events = [event for call in page for event in _end_events(call)]
         for first in range(0, len(events), most_events):
             ended += (await submit(events[first : first + most_events])).accepted
-        if len(page) < PAGE:
+        if len(page) < PAGE_CALLS:
             return ended
         after = page[-1]
 
 
-def _ends(call: Quiet) -> list[CallEvent]:
-    return [] if call.last_at is None else lost(call.legs, call.source, call.last_at)
+def _end_events(call: SilentCall) -> list[CallEvent]:
+    return [] if call.last_at is None else lost_legs(call.legs, call.source, call.last_at)

@@ -14,22 +14,22 @@ from typing import Protocol, Self
 
 from ingest.conn import Conn
 from ingest.queries import partitions as queries
-from ingest.queries.partitions import EVENTS, PAYLOADS, Table
+from ingest.queries.partitions import EVENTS, PAYLOADS, PartitionedTable
 
 CHUNK_ROWS = 10_000  # about 50 ms
-CHUNKS = 500
+MAX_CHUNKS = 500
 DAYS_AHEAD = 2
 """Housekeeping runs every hour; a database that refuses it for two days is noticed otherwise."""
-FORGET = (
-    queries.forget_events,
-    queries.forget_keys,
-    queries.forget_aliases,
-    queries.forget_rejects,
-    queries.forget_gaps,
+DELETES = (
+    queries.delete_events,
+    queries.delete_keys,
+    queries.delete_aliases,
+    queries.delete_rejects,
+    queries.delete_gaps,
 )
 
 
-class Span(Protocol):
+class Period(Protocol):
     """The time that one partition is of."""
 
     @property
@@ -42,7 +42,7 @@ class Span(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Month:
+class PartitionMonth:
     year: int
     month: int
 
@@ -54,53 +54,55 @@ class Month:
     def begin(self) -> datetime:
         return datetime(self.year, self.month, 1, tzinfo=UTC)
 
-    def plus(self, months: int) -> Month:
+    def plus(self, months: int) -> PartitionMonth:
         index = self.year * 12 + self.month - 1 + months
-        return Month(index // 12, index % 12 + 1)
+        return PartitionMonth(index // 12, index % 12 + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class PartitionDay:
     begin: datetime
 
     @property
     def name(self) -> str:
         return f"{PAYLOADS.name}_{self.begin:%Y_%m_%d}"
 
-    def plus(self, days: int) -> Day:
-        return Day(self.begin + timedelta(days=days))
+    def plus(self, days: int) -> PartitionDay:
+        return PartitionDay(self.begin + timedelta(days=days))
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class MaintenanceResult:
     created: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
 
 
-async def keep(
+async def maintain(
     conn: Conn, *, now: datetime, months_ahead: int, keep_months: int, payload_days: int = 0
-) -> Kept:
+) -> MaintenanceResult:
     """Make the partitions from last month to months_ahead, drop those older than keep_months.
 
     The same for days of native messages, where they are kept. Two nodes may call it at once: one
     works, the other has nothing to do.
     """
-    month = Month(now.year, now.month)
-    today = Day(datetime(now.year, now.month, now.day, tzinfo=UTC))
+    month = PartitionMonth(now.year, now.month)
+    today = PartitionDay(datetime(now.year, now.month, now.day, tzinfo=UTC))
     months = [month.plus(offset) for offset in range(-1, months_ahead + 1)]
     days = [today.plus(offset) for offset in range(DAYS_AHEAD + 1)] if payload_days else []
     oldest, first_day = month.plus(-keep_months), today.plus(-payload_days)
     async with conn.transaction():
         if not await queries.try_lock(conn):
-            return Kept()
-        events = await _keep(conn, EVENTS, months, oldest=oldest)
-        payloads = await _keep(conn, PAYLOADS, days, oldest=first_day)
-    await forget(conn, before=oldest.begin)
-    await _forget(conn, queries.forget_payloads, before=first_day.begin)
-    return Kept(events.created + payloads.created, events.dropped + payloads.dropped)
+            return MaintenanceResult()
+        events = await _maintain_table(conn, EVENTS, months, oldest=oldest)
+        payloads = await _maintain_table(conn, PAYLOADS, days, oldest=first_day)
+    await delete_old_rows(conn, before=oldest.begin)
+    await _delete_in_chunks(conn, queries.delete_payloads, before=first_day.begin)
+    return MaintenanceResult(events.created + payloads.created, events.dropped + payloads.dropped)
 
 
-async def _keep(conn: Conn, table: Table, wanted: Sequence[Span], *, oldest: Span) -> Kept:
+async def _maintain_table(
+    conn: Conn, table: PartitionedTable, wanted: Sequence[Period], *, oldest: Period
+) -> MaintenanceResult:
     there = await queries.names(conn, table)
     missing = [span for span in wanted if span.name not in there]
     for span in missing:
@@ -109,21 +111,23 @@ async def _keep(conn: Conn, table: Table, wanted: Sequence[Span], *, oldest: Spa
     dropped = [name for name in there if name < oldest.name]
     for name in dropped:
         await queries.drop(conn, name)
-    return Kept(tuple(span.name for span in missing), tuple(dropped))
+    return MaintenanceResult(tuple(span.name for span in missing), tuple(dropped))
 
 
-async def forget(conn: Conn, *, before: datetime) -> int:
+async def delete_old_rows(conn: Conn, *, before: datetime) -> int:
     """Delete what lies outside of the partitions, in small transactions; return how many rows.
 
     Bounded, so that a month's worth of ids does not hold up the housekeeping: the rest is next
     hour's work. Nodes that do it at once skip each other's rows.
     """
-    return sum([await _forget(conn, delete, before=before) for delete in FORGET])
+    return sum([await _delete_in_chunks(conn, delete, before=before) for delete in DELETES])
 
 
-async def _forget(conn: Conn, delete: Callable[..., Awaitable[int]], *, before: datetime) -> int:
+async def _delete_in_chunks(
+    conn: Conn, delete: Callable[..., Awaitable[int]], *, before: datetime
+) -> int:
     total = 0
-    for _ in range(CHUNKS):
+    for _ in range(MAX_CHUNKS):
         deleted = await delete(conn, before=before, limit=CHUNK_ROWS)
         total += deleted
         if deleted < CHUNK_ROWS:

@@ -13,23 +13,23 @@ from ingest.model.events import CallEvent, shift
 from ingest.normalise import recording
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 
-__all__ = ["events_of", "read_events", "shift"]
+__all__ = ["read_recording", "read_recording_sync", "shift"]
 
 
-async def events_of(
+async def read_recording(
     path: Path | str, *, source: str, dialect: AsteriskDialect | None = None
 ) -> list[CallEvent]:
     """Read a recording without holding up the event loop: 33,000 messages take about 2 s."""
-    return await asyncio.to_thread(read_events, path, source=source, dialect=dialect)
+    return await asyncio.to_thread(read_recording_sync, path, source=source, dialect=dialect)
 
 
-def read_events(
+def read_recording_sync(
     path: Path | str, *, source: str, dialect: AsteriskDialect | None = None
 ) -> list[CallEvent]:
     """Read a recording and translate it."""
     normaliser = AsteriskNormaliser(source, dialect)
     return [
         event
-        for recorded in recording.read(Path(path))
+        for recorded in recording.read_messages(Path(path))
         for event in normaliser.events(recorded.message, recorded.received_at)
     ]

@@ -28,7 +28,7 @@ from loadtests.queries import people
 from loadtests.report import Figure, Result
 from loadtests.test_users import Player
 from tests.fakes import asterisk
-from tests.fakes.asterisk import FakeAsterisk, Line
+from tests.fakes.asterisk import AsteriskConnection, FakeAsterisk
 
 AGENTS = 100
 RATE = 200.0
@@ -156,7 +156,12 @@ async def _measure(
 
 
 async def _play(
-    line: Line, agents: Sequence[Agent], findings: Findings, *, rate: float, seconds: float
+    line: AsteriskConnection,
+    agents: Sequence[Agent],
+    findings: Findings,
+    *,
+    rate: float,
+    seconds: float,
 ) -> None:
     per_s = rate / sum(EVENTS.values())
     began = time.perf_counter()
@@ -174,7 +179,7 @@ async def _play(
             await findings.nothing_due.wait()
 
 
-async def _call(line: Line, call: AmiCall, findings: Findings) -> None:
+async def _call(line: AsteriskConnection, call: AmiCall, findings: Findings) -> None:
     for part in EVENTS:
         findings.left(call, part)
         await line.play(getattr(call, part)())

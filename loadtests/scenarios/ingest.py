@@ -27,7 +27,7 @@ import uvloop
 from gateway import db
 from gateway.cli.worker import GARBAGE
 from ingest import CallEvent, IngestMetrics, IngestSettings, parse_events
-from ingest.storing.store import Store
+from ingest.storing.store import EventStore
 from loadtests.made_events import Maker
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
@@ -92,7 +92,7 @@ class Bench:
     def store(self, size: int, *, into: db.Pool | None = None) -> Way:
         """Let the product store: known or new, which call, what it is now, COMMIT."""
         maker, source = Maker(next(self._seeds)), f"store{size}"
-        store = Store(into or self.pool, settings=IngestSettings(), metrics=IngestMetrics())
+        store = EventStore(into or self.pool, settings=IngestSettings(), metrics=IngestMetrics())
 
         async def way(seconds: float) -> float:
             stored, took = 0, 0.0
@@ -101,7 +101,7 @@ class Bench:
                 began = time.perf_counter()
                 answer = await store.store(events)
                 took += time.perf_counter() - began
-                if answer.fates != ["accepted"] * size:
+                if answer.outcomes != ["accepted"] * size:
                     self.failures.append(f"{source}: not every event was accepted")
                 stored += size
             return stored / took

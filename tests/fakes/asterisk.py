@@ -86,7 +86,7 @@ def _bytes(item: dict[str, Any]) -> bytes:
 
 
 @dataclass
-class Line:
+class AsteriskConnection:
     """One connection of a gateway."""
 
     pbx: FakeAsterisk
@@ -152,7 +152,7 @@ class Line:
         return encode(head + [pair for pair in fields.items() if pair[0] != "ActionID"])
 
 
-class FakeAsterisk(FakePbx[Line]):
+class FakeAsterisk(FakePbx[AsteriskConnection]):
     """An Asterisk; what it says of itself may be changed at any time."""
 
     def __init__(
@@ -175,8 +175,8 @@ class FakeAsterisk(FakePbx[Line]):
         """Return what CoreShowChannels answers."""
         return self.channels
 
-    def make_line(self, writer: asyncio.StreamWriter) -> Line:
-        return Line(self, writer, challenge=str(len(self.lines) + 100_000))
+    def make_line(self, writer: asyncio.StreamWriter) -> AsteriskConnection:
+        return AsteriskConnection(self, writer, challenge=str(len(self.lines) + 100_000))
 
     async def questions(self, reader: asyncio.StreamReader) -> AsyncIterator[AmiMessage]:
         parser = AmiParser()

@@ -21,7 +21,7 @@ from tests.fakes.pbx import FakePbx
 PASSWORD = "ClueCon's heir"
 
 
-class Core:
+class FakeCore:
     """One run of a FreeSWITCH: numbers its events, as mod_event_socket's clients see them."""
 
     def __init__(
@@ -113,7 +113,7 @@ def event(body: bytes) -> bytes:
 
 
 @dataclass
-class Line:
+class FreeswitchConnection:
     """One connection of a gateway."""
 
     pbx: FakeFreeswitch
@@ -156,7 +156,7 @@ def _api(body: bytes) -> bytes:
     return b"Content-Type: api/response\nContent-Length: %d\n\n%b" % (len(body), body)
 
 
-class FakeFreeswitch(FakePbx[Line]):
+class FakeFreeswitch(FakePbx[FreeswitchConnection]):
     """A FreeSWITCH; what it says of itself may be changed at any time."""
 
     greeting = b"Content-Type: auth/request\n\n"
@@ -179,8 +179,8 @@ class FakeFreeswitch(FakePbx[Line]):
             return _api(rows)
         return _api(orjson.dumps({"row_count": len(rows)} | ({"rows": rows} if rows else {})))
 
-    def make_line(self, writer: asyncio.StreamWriter) -> Line:
-        return Line(self, writer)
+    def make_line(self, writer: asyncio.StreamWriter) -> FreeswitchConnection:
+        return FreeswitchConnection(self, writer)
 
     async def questions(self, reader: asyncio.StreamReader) -> AsyncIterator[str]:
         while True:

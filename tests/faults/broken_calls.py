@@ -14,13 +14,13 @@ from uuid import UUID
 from gateway.cli import worker
 from gateway.telephony.pbx import connections
 from ingest.conn import Conn
-from ingest.connectors.link import Timing
+from ingest.connectors.link import LinkTiming
 from ingest.queries import events
-from ingest.queries.events import Turn
+from ingest.queries.events import SourceTurn
 from ingest.storing.batcher import Batcher, Part
-from ingest.storing.call_cache import Known
+from ingest.storing.call_cache import CallCache
 
-TIMING = Timing(
+TIMING = LinkTiming(
     connect_s=2.0, quiet_s=2.0, answer_s=1.0, back_off_s=0.2, back_off_max_s=2.0, lease_s=4.0
 )
 """Shorter than in production, in much the same proportions."""
@@ -47,15 +47,15 @@ def no_dedupe() -> None:
 
     async def all_new(conn: Conn, source: str, event_ids: Sequence[UUID]) -> None: ...
 
-    events.keep_new = all_new
+    events.add_keys = all_new
 
 
 def stale_calls() -> None:
     """A node goes on with what it knows of a call, whatever others have stored of it since."""
 
-    def trust(self: Known, turns: Mapping[str, Turn]) -> None: ...
+    def trust(self: CallCache, turns: Mapping[str, SourceTurn]) -> None: ...
 
-    Known.check = trust  # type: ignore[method-assign]
+    CallCache.validate = trust  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.db import Conn, Pool, connect, open_pool
-from tests.support.ingest_tools import Heard
+from tests.support.ingest_tools import RecordedAnnouncements
 from tests.support.office import Office
 
 
@@ -19,8 +19,8 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def heard() -> RecordedAnnouncements:
+    return RecordedAnnouncements()
 
 
 @pytest.fixture

@@ -13,16 +13,22 @@ from typing import Any
 import pytest
 
 from gateway.db import Pool
-from ingest import Address, AmiLink, CallEvent, Connection, Connectors, Pipeline, Timing
-from ingest.connectors.link import Lost
-from ingest.model.snapshot import Snapshot
+from ingest import Address, AmiLink, CallEvent, Connectors, LinkTiming, PbxConnection, Pipeline
+from ingest.connectors.link import ConnectionLost
+from ingest.model.snapshot import PbxSnapshot
 from ingest.normalise import asterisk_snapshot
 from tests.fakes.asterisk import SECRET, USER, FakeAsterisk, Tape
 from tests.support.desk import eventually
-from tests.support.ingest_tools import SETTINGS, Heard, held_back, odd, stored_calls
+from tests.support.ingest_tools import (
+    SETTINGS,
+    RecordedAnnouncements,
+    delayed_commit,
+    pause_event,
+    stored_calls,
+)
 from tests.support.tls import Authority
 
-IMPATIENT = Timing(
+IMPATIENT = LinkTiming(
     connect_s=5.0, quiet_s=5.0, answer_s=5.0, back_off_s=0.01, back_off_max_s=0.05, refused_s=0.05,
     lease_s=15.0,
 )  # fmt: skip
@@ -30,19 +36,19 @@ IMPATIENT = Timing(
 
 def connection(
     pbx: FakeAsterisk,
-    timing: Timing = IMPATIENT,
+    timing: LinkTiming = IMPATIENT,
     *,
     source: str = "pbx",
     tls: ssl.SSLContext | None = None,
-) -> Connection:
+) -> PbxConnection:
     """Say how to reach the PBX."""
     address = Address(host="127.0.0.1", port=pbx.port, user=USER, secret=SECRET, tls=tls)
-    return Connection(source, lambda: AmiLink(source, address, timing), timing)
+    return PbxConnection(source, lambda: AmiLink(source, address, timing), timing)
 
 
 @asynccontextmanager
 async def listening(
-    pool: Pool, heard: Heard, *connections: Connection, holder: str = "n1"
+    pool: Pool, heard: RecordedAnnouncements, *connections: PbxConnection, holder: str = "n1"
 ) -> AsyncIterator[Pipeline]:
     """Open a pipeline with live connections."""
     async with (
@@ -74,11 +80,11 @@ async def _holder(pool: Pool) -> int:
     )
 
 
-def statuses(heard: Heard) -> list[str]:
+def statuses(heard: RecordedAnnouncements) -> list[str]:
     return list(dict.fromkeys(change.after.status for change in heard.changes))
 
 
-async def test_a_call_arrives_as_it_happens(pool: Pool, heard: Heard) -> None:
+async def test_a_call_arrives_as_it_happens(pool: Pool, heard: RecordedAnnouncements) -> None:
     """Ringing, talking, ended: each is announced when Asterisk says so."""
     tape = Tape("l01")
     async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
@@ -97,7 +103,9 @@ async def test_a_call_arrives_as_it_happens(pool: Pool, heard: Heard) -> None:
     assert await gaps(pool) == 0
 
 
-async def test_the_secret_never_travels_in_the_clear(pool: Pool, heard: Heard) -> None:
+async def test_the_secret_never_travels_in_the_clear(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Without TLS the login answers a challenge."""
     async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
         line = await pbx.line()
@@ -108,7 +116,7 @@ async def test_the_secret_never_travels_in_the_clear(pool: Pool, heard: Heard) -
 
 
 async def test_a_wrong_password_is_said_and_tried_again(
-    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+    pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An operator reads why; once the password is right, the connection comes by itself."""
     async with FakeAsterisk(secret="another") as pbx, listening(pool, heard, connection(pbx)):
@@ -121,7 +129,7 @@ async def test_a_wrong_password_is_said_and_tried_again(
     assert SECRET not in caplog.text
 
 
-async def test_what_ended_unheard_ends_as_lost(pool: Pool, heard: Heard) -> None:
+async def test_what_ended_unheard_ends_as_lost(pool: Pool, heard: RecordedAnnouncements) -> None:
     """The connection breaks in mid-call; after it, no channel is left."""
     tape = Tape("l01")
     async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
@@ -139,7 +147,9 @@ async def test_what_ended_unheard_ends_as_lost(pool: Pool, heard: Heard) -> None
     assert call.ended_at == gap["began_at"]
 
 
-async def test_a_pbx_that_never_says_how_things_are_leaves_a_gap(pool: Pool, heard: Heard) -> None:
+async def test_a_pbx_that_never_says_how_things_are_leaves_a_gap(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """It talks on, and is heard; the gap is noted, and nothing is taken for lost."""
     tape = Tape("l01")
     timing = replace(IMPATIENT, snapshot_s=0.0)
@@ -159,7 +169,7 @@ async def test_a_pbx_that_never_says_how_things_are_leaves_a_gap(pool: Pool, hea
     assert {leg.ended_reason for leg in call.legs} == {"completed"}
 
 
-async def test_what_goes_on_goes_on_after_a_gap(pool: Pool, heard: Heard) -> None:
+async def test_what_goes_on_goes_on_after_a_gap(pool: Pool, heard: RecordedAnnouncements) -> None:
     """The answer fell into the gap; the snapshot shows it, and the call is not lost."""
     first, second = Tape("l34"), Tape("l34", connection=1)
     async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
@@ -177,7 +187,7 @@ async def test_what_goes_on_goes_on_after_a_gap(pool: Pool, heard: Heard) -> Non
     assert [stint.outcome for stint in call.stints] == ["connected"]
 
 
-async def test_calls_that_began_unheard_are_found(pool: Pool, heard: Heard) -> None:
+async def test_calls_that_began_unheard_are_found(pool: Pool, heard: RecordedAnnouncements) -> None:
     """A first connection in the middle of calls: those talking and those waiting appear."""
     tape = Tape("l33")
     async with FakeAsterisk() as pbx:
@@ -194,7 +204,7 @@ async def test_calls_that_began_unheard_are_found(pool: Pool, heard: Heard) -> N
 
 
 async def test_who_may_not_see_channels_loses_none(
-    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+    pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without the right to ask, nothing is taken for ended; the log says what is missing."""
     tape = Tape("l01")
@@ -213,7 +223,7 @@ async def test_who_may_not_see_channels_loses_none(
 
 
 async def test_a_stranger_with_no_certificate_hears_no_secret(
-    pool: Pool, heard: Heard, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    pool: Pool, heard: RecordedAnnouncements, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever answers in the PBX's place without a certificate we trust is not signed in to."""
     own, tls = Authority(tmp_path).papers(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -227,7 +237,7 @@ async def test_a_stranger_with_no_certificate_hears_no_secret(
 
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\xff\0" * 1_000_000])
 async def test_what_is_no_asterisk_is_left_alone(
-    greeting: bytes, pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+    greeting: bytes, pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another service on the port, or noise without an end: let go, and tried again."""
     async with FakeAsterisk(banner=greeting) as pbx, listening(pool, heard, connection(pbx)):
@@ -236,7 +246,7 @@ async def test_what_is_no_asterisk_is_left_alone(
     assert "lost: the greeting is not Asterisk's" in caplog.text or "talks no AMI" in caplog.text
 
 
-async def test_a_half_open_connection_is_noticed(pool: Pool, heard: Heard) -> None:
+async def test_a_half_open_connection_is_noticed(pool: Pool, heard: RecordedAnnouncements) -> None:
     """Nothing is said and no ping is answered: the gateway connects anew, and stays."""
     timing = replace(IMPATIENT, quiet_s=0.05, answer_s=0.5)
     async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
@@ -251,7 +261,11 @@ async def test_a_half_open_connection_is_noticed(pool: Pool, heard: Heard) -> No
 
 @pytest.mark.parametrize(("every_s", "why"), [(0.02, "no answer to Filter"), (0.0, "too much")])
 async def test_a_talking_asterisk_that_never_answers_is_given_up(
-    every_s: float, why: str, pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+    every_s: float,
+    why: str,
+    pool: Pool,
+    heard: RecordedAnnouncements,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The deadline is the answer's, whatever else is said meanwhile; a flood is cut off sooner."""
     timing = replace(IMPATIENT, connect_s=60.0 if every_s == 0 else 0.5)
@@ -264,10 +278,13 @@ async def test_a_talking_asterisk_that_never_answers_is_given_up(
 
 
 async def test_an_answer_that_does_not_end_is_given_up(
-    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    pool: Pool,
+    heard: RecordedAnnouncements,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """How things are is kept in memory until it is all there; after the next try it is."""
-    monkeypatch.setattr(asterisk_snapshot, "MOST_CHARACTERS", 500)
+    monkeypatch.setattr(asterisk_snapshot, "MAX_CHARACTERS", 500)
     async with FakeAsterisk() as pbx:
         pbx.channels = [
             {"Event": "CoreShowChannel", "Uniqueid": f"1700000000.{number}", "Channel": "PJSIP/1-1"}
@@ -283,7 +300,9 @@ async def test_an_answer_that_does_not_end_is_given_up(
     assert await pool.fetchval("SELECT count(*) FROM realtime.call_events") == 0
 
 
-async def test_a_restarted_asterisk_is_found_again(pool: Pool, heard: Heard) -> None:
+async def test_a_restarted_asterisk_is_found_again(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """It refuses connections for a while, comes back empty, and takes calls again."""
     before, after = Tape("l01"), Tape("l02")
     async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
@@ -301,7 +320,7 @@ async def test_a_restarted_asterisk_is_found_again(pool: Pool, heard: Heard) -> 
     assert [call.legs[0].ended_reason for call in calls] == ["lost", "completed"]
 
 
-async def test_two_nodes_never_listen_at_once(pool: Pool, heard: Heard) -> None:
+async def test_two_nodes_never_listen_at_once(pool: Pool, heard: RecordedAnnouncements) -> None:
     """One has the lease; when it goes, the other takes over and no event is stored twice."""
     tape = Tape("l01")
     timing = replace(IMPATIENT, lease_s=1.5)
@@ -325,7 +344,7 @@ async def test_two_nodes_never_listen_at_once(pool: Pool, heard: Heard) -> None:
     assert (alone, len(pbx.lines), holder) == (1, 2, "n2")
 
 
-async def test_a_dead_nodes_lease_runs_out(pool: Pool, heard: Heard) -> None:
+async def test_a_dead_nodes_lease_runs_out(pool: Pool, heard: RecordedAnnouncements) -> None:
     """A node that died without a word is replaced after its lease, not before."""
     timing = replace(IMPATIENT, lease_s=1.5)
     await pool.execute(
@@ -340,7 +359,7 @@ async def test_a_dead_nodes_lease_runs_out(pool: Pool, heard: Heard) -> None:
     assert left["holder"] == "n1"
 
 
-async def test_a_node_whose_lease_was_taken_stops(pool: Pool, heard: Heard) -> None:
+async def test_a_node_whose_lease_was_taken_stops(pool: Pool, heard: RecordedAnnouncements) -> None:
     """It hangs up, stores nothing more, and waits for its turn."""
     timing = replace(IMPATIENT, lease_s=1.5)
     async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)) as pipeline:
@@ -355,7 +374,9 @@ async def test_a_node_whose_lease_was_taken_stops(pool: Pool, heard: Heard) -> N
     assert len(pbx.lines) == 1
 
 
-async def test_several_pbxs_are_listened_to_at_once(pool: Pool, heard: Heard) -> None:
+async def test_several_pbxs_are_listened_to_at_once(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Each under its own name; ids that both use are two calls."""
     tape = Tape("l01")
     async with FakeAsterisk() as kyiv, FakeAsterisk() as lviv:
@@ -379,22 +400,24 @@ class Flood:
 
     async def open(self) -> None: ...
 
-    async def ask(self) -> None: ...
+    async def request_snapshot(self) -> None: ...
 
     async def close(self) -> None: ...
 
-    async def receive(self) -> list[Sequence[CallEvent] | Snapshot]:
+    async def receive(self) -> list[Sequence[CallEvent] | PbxSnapshot]:
         if self.left == 0:
-            raise Lost("enough")
+            raise ConnectionLost("enough")
         self.left -= 1
-        return [[odd() for _ in range(100)]]
+        return [[pause_event() for _ in range(100)]]
 
 
-async def test_a_flood_waits_in_the_pbx(pool: Pool, heard: Heard, database: str) -> None:
+async def test_a_flood_waits_in_the_pbx(
+    pool: Pool, heard: RecordedAnnouncements, database: str
+) -> None:
     """While nothing can be stored the PBX is not read on; afterwards nothing is missing."""
     flood = Flood(reads=60)
-    there = Connection("pbx", lambda: flood, IMPATIENT, most_events=1_000)
-    async with held_back(database) as waiting, listening(pool, heard, there) as pipeline:
+    there = PbxConnection("pbx", lambda: flood, IMPATIENT, max_buffered_events=1_000)
+    async with delayed_commit(database) as waiting, listening(pool, heard, there) as pipeline:
         await waiting()
         for _ in range(200):
             await asyncio.sleep(0)

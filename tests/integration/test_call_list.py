@@ -20,7 +20,7 @@ from ingest import Pipeline, parse_events
 from loadtests.made_calls import Made, Maker
 from loadtests.queries import callstats
 from tests.integration.test_rebuild import rebuilt
-from tests.support.ingest_tools import SETTINGS, Heard
+from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements
 from tests.support.query_plans import Explaining
 
 LARGE = {"call_sessions", "queue_stints", "call_legs", "call_annotations"}
@@ -242,7 +242,7 @@ async def places_of(pool: Pool) -> list[tuple[Any, ...]]:
 async def test_a_late_event_moves_a_call_with_all_that_is_listed_by_it(pool: Pool) -> None:
     """It began earlier than was known, then it is part of another; a rebuild finds that right."""
     now = datetime.now(UTC) - timedelta(minutes=10)
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await pipeline.submit([
             *told("a", now, type="queue.entered", leg_key="a1", queue="sales"),
             *told("a", now, type="leg.ringing", leg_key="a2", extension="101"),

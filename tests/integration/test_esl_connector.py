@@ -7,25 +7,25 @@ from dataclasses import replace
 import pytest
 
 from gateway.db import Pool
-from ingest import Address, Connection, EslLink, FreeswitchNormaliser, Timing
-from tests.fakes.freeswitch import PASSWORD, Core, FakeFreeswitch, event
+from ingest import Address, EslLink, FreeswitchNormaliser, LinkTiming, PbxConnection
+from tests.fakes.freeswitch import PASSWORD, FakeCore, FakeFreeswitch, event
 from tests.integration.test_ami_connector import IMPATIENT, ended, gaps, listening, statuses
 from tests.support.desk import eventually
-from tests.support.ingest_tools import Heard, count, stored_calls
+from tests.support.ingest_tools import RecordedAnnouncements, count, stored_calls
 
 CALLER, ALICE, BOB = "aaaa-1", "bbbb-2", "cccc-3"
 
 
-def connection(pbx: FakeFreeswitch, timing: Timing = IMPATIENT) -> Connection:
+def connection(pbx: FakeFreeswitch, timing: LinkTiming = IMPATIENT) -> PbxConnection:
     """Say how to reach the PBX."""
     address = Address(host="127.0.0.1", port=pbx.port, secret=PASSWORD)
     reads = FreeswitchNormaliser("pbx", region="UA")
-    return Connection("pbx", lambda: EslLink("pbx", address, timing, reads), timing)
+    return PbxConnection("pbx", lambda: EslLink("pbx", address, timing, reads), timing)
 
 
-async def test_a_queue_call_arrives_as_it_happens(pool: Pool, heard: Heard) -> None:
+async def test_a_queue_call_arrives_as_it_happens(pool: Pool, heard: RecordedAnnouncements) -> None:
     """Waiting, ringing, talking, held, ended; cut anywhere, in the middle of a letter, too."""
-    core = Core()
+    core = FakeCore()
     async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
         line = await pbx.line()
         await line.play(core.incoming(CALLER, "0671234567"))
@@ -50,9 +50,11 @@ async def test_a_queue_call_arrives_as_it_happens(pool: Pool, heard: Heard) -> N
     assert call.talk_ms is not None
 
 
-async def test_whom_a_queue_rings_in_vain_is_a_part_of_the_call(pool: Pool, heard: Heard) -> None:
+async def test_whom_a_queue_rings_in_vain_is_a_part_of_the_call(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """mod_callcenter rings its agents by itself: no call of their own, and nobody else's miss."""
-    core = Core()
+    core = FakeCore()
     async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
         line = await pbx.line()
         await line.play(core.incoming(CALLER, "0671234567"))
@@ -81,10 +83,10 @@ async def test_whom_a_queue_rings_in_vain_is_a_part_of_the_call(pool: Pool, hear
     ],
 )
 async def test_why_a_telephone_stopped_ringing_is_told(
-    cause: str, q850: int, reason: str, pool: Pool, heard: Heard
+    cause: str, q850: int, reason: str, pool: Pool, heard: RecordedAnnouncements
 ) -> None:
     """Busy, not answered, rejected, withdrawn, or taken by a colleague."""
-    core = Core()
+    core = FakeCore()
     async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
         line = await pbx.line()
         await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
@@ -95,9 +97,11 @@ async def test_why_a_telephone_stopped_ringing_is_told(
     assert bob.ended_reason == reason
 
 
-async def test_events_that_come_twice_are_stored_once(pool: Pool, heard: Heard) -> None:
+async def test_events_that_come_twice_are_stored_once(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Core-UUID and Event-Sequence name an event, through whichever connection it comes."""
-    core = Core()
+    core = FakeCore()
     told = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
     async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)) as pipeline:
         line = await pbx.line()
@@ -111,9 +115,9 @@ async def test_events_that_come_twice_are_stored_once(pool: Pool, heard: Heard) 
     assert after == before
 
 
-async def test_half_a_character_loses_no_call(pool: Pool, heard: Heard) -> None:
+async def test_half_a_character_loses_no_call(pool: Pool, heard: RecordedAnnouncements) -> None:
     """An emoji cut in two in a caller's name, as JSON or as bytes: it shows as U+FFFD."""
-    core = Core()
+    core = FakeCore()
     halved = core.incoming(CALLER, "0671234567").partition(b"\n\n")[2].replace(
         b'"Ivan"', b'"Iv\\ud83d\\\\ud83d \\ud83d\\ude00\x01"'
     )  # fmt: skip
@@ -128,10 +132,10 @@ async def test_half_a_character_loses_no_call(pool: Pool, heard: Heard) -> None:
 
 
 async def test_what_cannot_be_read_is_counted_in_the_log(
-    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+    pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing disappears without a word, the word does not fill the disk, and the rest arrives."""
-    core, nested = Core(), b"[" * 100_000
+    core, nested = FakeCore(), b"[" * 100_000
     async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
         line = await pbx.line()
         await line.play(event(b'{"Event-Name":"CHANNEL') * 9 + event(b"[]") + event(nested))
@@ -142,9 +146,11 @@ async def test_what_cannot_be_read_is_counted_in_the_log(
     assert said == [f"pbx=pbx sent an event that cannot be read: {n} so far" for n in (1, 2, 4, 8)]
 
 
-async def test_a_restarted_freeswitch_has_lost_its_calls(pool: Pool, heard: Heard) -> None:
+async def test_a_restarted_freeswitch_has_lost_its_calls(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """What it no longer shows has ended; what began unheard is found, talking."""
-    core, row = Core(), {"direction": "inbound", "callstate": "ACTIVE", "call_uuid": "new-1"}
+    core, row = FakeCore(), {"direction": "inbound", "callstate": "ACTIVE", "call_uuid": "new-1"}
     async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
         line = await pbx.line()
         await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
@@ -177,10 +183,10 @@ async def test_a_restarted_freeswitch_has_lost_its_calls(pool: Pool, heard: Hear
     ],
 )
 async def test_who_does_not_see_the_channels_loses_none(
-    answer: bytes | None, pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+    answer: bytes | None, pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without the right to ask, or a whole answer, nothing is taken for ended; gaps are noted."""
-    core = Core()
+    core = FakeCore()
     async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
         pbx.channels = answer
         line = await pbx.line()
@@ -203,7 +209,7 @@ async def test_who_does_not_see_the_channels_loses_none(
 
 
 async def test_a_wrong_password_is_said_and_tried_again(
-    pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+    pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An operator reads why; once the password is right, the connection comes by itself."""
     async with FakeFreeswitch(password="no") as pbx, listening(pool, heard, connection(pbx)):
@@ -217,7 +223,11 @@ async def test_a_wrong_password_is_said_and_tried_again(
 
 @pytest.mark.parametrize(("every_s", "why"), [(0.02, "no command/reply"), (0.0, "too much")])
 async def test_a_talking_freeswitch_that_never_answers_is_given_up(
-    every_s: float, why: str, pool: Pool, heard: Heard, caplog: pytest.LogCaptureFixture
+    every_s: float,
+    why: str,
+    pool: Pool,
+    heard: RecordedAnnouncements,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The deadline is the answer's, whatever else is said meanwhile; a flood is cut off sooner."""
     timing = replace(IMPATIENT, connect_s=60.0 if every_s == 0 else 0.5)
@@ -229,7 +239,7 @@ async def test_a_talking_freeswitch_that_never_answers_is_given_up(
         await pbx.line()
 
 
-async def test_a_half_open_connection_is_noticed(pool: Pool, heard: Heard) -> None:
+async def test_a_half_open_connection_is_noticed(pool: Pool, heard: RecordedAnnouncements) -> None:
     """Nothing is said and nothing is answered: the gateway connects anew, and stays."""
     timing = replace(IMPATIENT, quiet_s=0.05, answer_s=0.5)
     async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx, timing)):

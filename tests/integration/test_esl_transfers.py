@@ -8,21 +8,21 @@ import pytest
 
 from gateway.db import Pool
 from ingest.model.call_state import CallState
-from tests.fakes.freeswitch import Core, FakeFreeswitch
+from tests.fakes.freeswitch import FakeCore, FakeFreeswitch
 from tests.integration.test_ami_connector import ended, listening
 from tests.integration.test_esl_connector import connection
 from tests.support.desk import eventually
-from tests.support.ingest_tools import Heard, count
+from tests.support.ingest_tools import RecordedAnnouncements, count
 
 CALLER, ALICE, BOB, CONSULT = "aaaa-1", "bbbb-2", "cccc-3", "dddd-4"
 
 
 @pytest.fixture
-def core() -> Core:
-    return Core(ago_s=600)
+def core() -> FakeCore:
+    return FakeCore(ago_s=600)
 
 
-def talking(core: Core) -> bytes:
+def talking(core: FakeCore) -> bytes:
     """A customer rings 1001, who answers after 5 s and talks for 30."""
     told = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
     core.later(5)
@@ -31,7 +31,7 @@ def talking(core: Core) -> bytes:
     return told
 
 
-def sent_to(core: Core, extension: str) -> bytes:
+def sent_to(core: FakeCore, extension: str) -> bytes:
     """1001's telephone refers the customer there (REFER), and is let go."""
     source = core.source("bl_xfer", f"{extension}/default/XML")
     return core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE, transfer_source=source) + core.hangup(
@@ -40,20 +40,20 @@ def sent_to(core: Core, extension: str) -> bytes:
     )  # fmt: skip
 
 
-def with_bob(core: Core) -> bytes:
+def with_bob(core: FakeCore) -> bytes:
     """1002 rings for 5 s, and talks with the customer for 20, till the end."""
     told = core.ring(BOB, "1002", caller=CALLER)
     core.later(5)
     return told + core.answer(BOB, caller=CALLER) + to_the_end(core, BOB)
 
 
-def to_the_end(core: Core, leg: str) -> bytes:
+def to_the_end(core: FakeCore, leg: str) -> bytes:
     core.later(20)
     over = core.bridge("CHANNEL_UNBRIDGE", CALLER, leg)
     return over + core.hangup(leg) + core.hangup(CALLER)
 
 
-def consulting(core: Core) -> bytes:
+def consulting(core: FakeCore) -> bytes:
     """1001 puts the customer on hold, rings 1002 by another channel, and they talk for 15 s."""
     told = core.channel("CHANNEL_HOLD", ALICE) + core.channel(
         "CHANNEL_CREATE", CONSULT, Call_Direction="inbound", Channel_Call_UUID=CONSULT,
@@ -66,7 +66,9 @@ def consulting(core: Core) -> bytes:
     return told
 
 
-async def stored(pool: Pool, heard: Heard, told: bytes) -> tuple[list[CallState], list[Any]]:
+async def stored(
+    pool: Pool, heard: RecordedAnnouncements, told: bytes
+) -> tuple[list[CallState], list[Any]]:
     """Play it twice, as a second connection would; return the calls and the transfers."""
     async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)) as pipeline:
         line = await pbx.line()
@@ -95,7 +97,9 @@ def talked_s(call: CallState) -> dict[str, int]:
     return {leg.leg_key: round((leg.talk_ms or 0) / 1000) for leg in call.legs}
 
 
-async def test_a_blind_transfer_is_one_call(pool: Pool, heard: Heard, core: Core) -> None:
+async def test_a_blind_transfer_is_one_call(
+    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
+) -> None:
     """Two agents talked, one after the other; who handed on, and whither, is told once."""
     told = talking(core) + sent_to(core, "1002") + with_bob(core)
 
@@ -112,7 +116,7 @@ async def test_a_blind_transfer_is_one_call(pool: Pool, heard: Heard, core: Core
 
 
 async def test_a_blind_transfer_into_a_queue_is_one_call(
-    pool: Pool, heard: Heard, core: Core
+    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """The customer waits after he has talked: a stay of its own, connected after 5 s."""
     told = talking(core) + sent_to(core, "5000") + core.queue("member-queue-start", CALLER)
@@ -131,7 +135,7 @@ async def test_a_blind_transfer_into_a_queue_is_one_call(
 
 
 async def test_who_is_moved_by_the_crm_was_handed_on_by_his_partner(
-    pool: Pool, heard: Heard, core: Core
+    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """`uuid_transfer` leaves no more than why the partner ended, and where the caller went."""
     told = talking(core)
@@ -146,7 +150,7 @@ async def test_who_is_moved_by_the_crm_was_handed_on_by_his_partner(
 
 
 async def test_the_dialplan_sending_a_caller_on_is_no_transfer(
-    pool: Pool, heard: Heard, core: Core
+    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """A menu, or `transfer 1001 XML default`, sets the same variable before anybody talks."""
     source = core.source("bl_xfer", "1001/default/XML")
@@ -166,7 +170,7 @@ async def test_the_dialplan_sending_a_caller_on_is_no_transfer(
 
 
 async def test_an_attended_transfer_joins_the_consultation(
-    pool: Pool, heard: Heard, core: Core
+    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """Once 1001's telephone has put them together there is one call, in which three talked."""
     told = talking(core) + consulting(core)
@@ -190,7 +194,7 @@ async def test_an_attended_transfer_joins_the_consultation(
 
 
 async def test_an_attended_transfer_by_keys_is_told_by_the_bridge(
-    pool: Pool, heard: Heard, core: Core
+    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """`att_xfer` leaves no note on who hung up: whom 1001 rang is joined with the customer."""
     told = talking(core) + core.ring(BOB, "1002", caller=ALICE)
@@ -212,7 +216,7 @@ async def test_an_attended_transfer_by_keys_is_told_by_the_bridge(
 
 
 async def test_an_attended_transfer_that_is_given_up_is_none(
-    pool: Pool, heard: Heard, core: Core
+    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """1001 takes the customer back; the consultation was a call between the two, no missed one."""
     told = talking(core) + consulting(core) + core.bridge("CHANNEL_UNBRIDGE", CONSULT, BOB)
@@ -227,7 +231,7 @@ async def test_an_attended_transfer_that_is_given_up_is_none(
 
 
 async def test_a_consultation_that_nobody_answers_is_no_missed_call(
-    pool: Pool, heard: Heard, core: Core
+    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """1001 rings 1002 by keys, in the customer's call, and takes the customer back."""
     told = talking(core) + core.ring(BOB, "1002", caller=ALICE)

@@ -9,7 +9,7 @@ from gateway.db import Pool
 from ingest import CallEvent, Pipeline
 from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskNormaliser
-from tests.support.ingest_tools import SETTINGS, Heard, count, odd
+from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements, count, pause_event
 
 LONG = "".join(f"{number:x}" for number in range(4_000))
 """Too long for an index, and not to be compressed."""
@@ -32,7 +32,7 @@ def told(name: str, **fields: str) -> CallEvent:
 async def test_one_poisonous_event_never_spoils_its_batch(pool: Pool) -> None:
     """Each is in ingest_rejects, all others are stored, and their calls are folded."""
     poison = [told("QueueCallerJoin", **{"Queue": "q"} | fields) for fields in HOSTILE.values()]
-    poison.append(replace(odd(), type="leg.created", leg_key="x", attrs={"name": "\0"}))
+    poison.append(replace(pause_event(), type="leg.created", leg_key="x", attrs={"name": "\0"}))
     good = [
         told("Newchannel", Uniqueid=f"2.{number}", Linkedid=f"2.{number}", CallerIDNum="9" * 5_000)
         for number in range(20)
@@ -40,7 +40,7 @@ async def test_one_poisonous_event_never_spoils_its_batch(pool: Pool) -> None:
     ends = [told("Hangup", Uniqueid=f"2.{number}", Cause="9" * 5_000) for number in range(20)]
     mixed = [*good[:7], *poison, *good[7:], *ends]
 
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         receipt = await pipeline.submit(mixed)
 
     assert (receipt.accepted, len(receipt.rejected)) == (40, len(poison))

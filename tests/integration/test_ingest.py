@@ -14,7 +14,7 @@ from ingest import (
     CallChange,
     CallState,
     Pipeline,
-    group,
+    group_by_call,
     load_calls,
     shift,
 )
@@ -22,16 +22,18 @@ from tests.support.call_truth import calls_of, events_of_recording
 from tests.support.ingest_tools import (
     SETTINGS,
     SOME,
-    Heard,
+    RecordedAnnouncements,
     anonymous,
     count,
-    held_back,
+    delayed_commit,
     stored_calls,
 )
 
 
 @pytest.mark.parametrize("name", SOME)
-async def test_a_recording_is_stored_as_it_folds(name: str, pool: Pool, heard: Heard) -> None:
+async def test_a_recording_is_stored_as_it_folds(
+    name: str, pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Calls, legs and stints in the tables equal the fold of the events."""
     events = events_of_recording(name)
 
@@ -55,7 +57,7 @@ async def test_any_order_in_any_batches_stores_the_same(name: str, pool: Pool) -
     dice.shuffle(shuffled)
     settings = replace(SETTINGS, batch_events=7)
 
-    async with Pipeline(pool, announce=Heard(), settings=settings) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=settings) as pipeline:
         while shuffled:
             size = dice.randrange(1, 12)
             await pipeline.submit(shuffled[:size])
@@ -70,7 +72,9 @@ async def test_any_order_in_any_batches_stores_the_same(name: str, pool: Pool) -
     assert strayed == 0
 
 
-async def test_a_replay_stores_and_announces_nothing(pool: Pool, heard: Heard) -> None:
+async def test_a_replay_stores_and_announces_nothing(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Every event is a duplicate, also when the replay is moved to another day."""
     events = events_of_recording(SOME[1])
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
@@ -80,7 +84,7 @@ async def test_a_replay_stores_and_announces_nothing(pool: Pool, heard: Heard) -
 
     assert (again.accepted, again.duplicates) == (0, len(events))
     assert (another_day.accepted, another_day.duplicates) == (0, len(events))
-    assert [change.before for change in heard.changes] == [None] * len(group(events))
+    assert [change.before for change in heard.changes] == [None] * len(group_by_call(events))
     assert await count(pool, "call_events") == len(events)
 
 
@@ -90,8 +94,8 @@ async def test_two_nodes_share_a_call(name: str, pool: Pool) -> None:
     events = events_of_recording(name)
     settings = replace(SETTINGS, batch_events=3)
     async with (
-        Pipeline(pool, announce=Heard(), settings=settings) as one,
-        Pipeline(pool, announce=Heard(), settings=settings) as other,
+        Pipeline(pool, announce=RecordedAnnouncements(), settings=settings) as one,
+        Pipeline(pool, announce=RecordedAnnouncements(), settings=settings) as other,
     ):
         receipts = await asyncio.gather(one.submit(events[::2]), other.submit(events[1::2]))
 
@@ -103,7 +107,7 @@ async def test_two_nodes_given_the_same_events_store_them_once(pool: Pool) -> No
     """Both get a receipt; together they accepted each event once, and versions never repeat."""
     events = events_of_recording(SOME[1])
     settings = replace(SETTINGS, batch_events=5)
-    first, second = Heard(), Heard()
+    first, second = RecordedAnnouncements(), RecordedAnnouncements()
     async with (
         Pipeline(pool, announce=first, settings=settings) as one,
         Pipeline(pool, announce=second, settings=settings) as other,
@@ -120,7 +124,7 @@ async def test_two_nodes_given_the_same_events_store_them_once(pool: Pool) -> No
 
 
 async def test_a_receipt_and_an_announcement_mean_committed(
-    pool: Pool, database: str, heard: Heard
+    pool: Pool, database: str, heard: RecordedAnnouncements
 ) -> None:
     """Before the COMMIT there is neither; afterwards both, and what is told can be read."""
     events = events_of_recording(SOME[0])
@@ -133,7 +137,7 @@ async def test_a_receipt_and_an_announcement_mean_committed(
         await heard(changes)
 
     async with Pipeline(pool, announce=announce, settings=SETTINGS) as pipeline:
-        async with held_back(database) as waiting:
+        async with delayed_commit(database) as waiting:
             receipt = asyncio.create_task(pipeline.submit(events))
             await waiting()
             assert not receipt.done()
@@ -162,7 +166,9 @@ async def test_the_next_batch_is_stored_while_one_is_announced(pool: Pool) -> No
     assert told == [1, 2]
 
 
-async def test_versions_rise_by_one_and_only_for_what_can_be_seen(pool: Pool, heard: Heard) -> None:
+async def test_versions_rise_by_one_and_only_for_what_can_be_seen(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Each event by itself: every announced version is the next one, and the last one is stored."""
     events = events_of_recording(SOME[0])
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
@@ -177,7 +183,9 @@ async def test_versions_rise_by_one_and_only_for_what_can_be_seen(pool: Pool, he
     assert [change.after.version for change in heard.changes if change.ended] == [call.version]
 
 
-async def test_a_consultation_becomes_part_of_the_call(pool: Pool, heard: Heard) -> None:
+async def test_a_consultation_becomes_part_of_the_call(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Two calls until the transfer; then the younger is over and names the one that goes on."""
     events = events_of_recording("s05_sip_attended_transfer")
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
@@ -194,7 +202,9 @@ async def test_a_consultation_becomes_part_of_the_call(pool: Pool, heard: Heard)
     assert anonymous([call]) == anonymous(calls_of(events))
 
 
-async def test_a_missed_call_is_one_row_and_is_taken_back(pool: Pool, heard: Heard) -> None:
+async def test_a_missed_call_is_one_row_and_is_taken_back(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """A late answer turns a missed call into an answered one; the version rises."""
     events = events_of_recording("l01_answered_caller_hangs_up")
     proof = {"leg.answered", "queue.connected", "bridge.joined", "bridge.left", "offer.ended"}
@@ -215,7 +225,7 @@ async def test_a_missed_call_is_one_row_and_is_taken_back(pool: Pool, heard: Hea
 
 
 async def test_an_abandoned_call_is_missed_and_an_answered_one_is_not(
-    pool: Pool, heard: Heard
+    pool: Pool, heard: RecordedAnnouncements
 ) -> None:
     """Of l01 (answered) and l03 (abandoned while ringing), one row."""
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
@@ -228,12 +238,14 @@ async def test_an_abandoned_call_is_missed_and_an_answered_one_is_not(
     assert abs(missed["wait_ms"] - 4_000) < 1_000
 
 
-async def test_the_pure_grouping_and_the_database_agree(pool: Pool, heard: Heard) -> None:
+async def test_the_pure_grouping_and_the_database_agree(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Several recordings at once, shuffled together: as many calls as the pure grouping finds."""
     events = [event for name in SOME for event in events_of_recording(name)]
     random.Random(7).shuffle(events)
     async with Pipeline(pool, announce=heard, settings=replace(SETTINGS, batch_events=50)) as pipe:
         await pipe.submit(events)
 
-    assert len(await stored_calls(pool)) == len(group(events))
+    assert len(await stored_calls(pool)) == len(group_by_call(events))
     assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))

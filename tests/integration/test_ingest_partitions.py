@@ -12,10 +12,19 @@ from ingest import Pipeline, shift
 from ingest.queries import partitions as partition_queries
 from ingest.upkeep import partitions
 from tests.support.call_truth import events_of_recording
-from tests.support.ingest_tools import SETTINGS, SOME, Heard, count, odd, stored_calls
+from tests.support.ingest_tools import (
+    SETTINGS,
+    SOME,
+    RecordedAnnouncements,
+    count,
+    pause_event,
+    stored_calls,
+)
 
 
-async def test_events_of_an_odd_time_move_to_their_month(pool: Pool, heard: Heard) -> None:
+async def test_events_of_an_odd_time_move_to_their_month(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """They go to the default partition, and to their month's as soon as there is one."""
     events = events_of_recording(SOME[0])
     long_ago = datetime(2020, 3, 5, tzinfo=UTC)
@@ -24,7 +33,7 @@ async def test_events_of_an_odd_time_move_to_their_month(pool: Pool, heard: Hear
     default = await count(pool, "call_events_default")
 
     async with pool.acquire() as conn:
-        kept = await partitions.keep(conn, now=long_ago, months_ahead=0, keep_months=12)
+        kept = await partitions.maintain(conn, now=long_ago, months_ahead=0, keep_months=12)
 
     assert default == len(events)
     assert kept.created == ("call_events_2020_02", "call_events_2020_03")
@@ -32,17 +41,19 @@ async def test_events_of_an_odd_time_move_to_their_month(pool: Pool, heard: Hear
     assert await count(pool, "call_events_2020_03") == len(events)
 
 
-async def test_months_beyond_retention_are_dropped_and_calls_stay(pool: Pool, heard: Heard) -> None:
+async def test_months_beyond_retention_are_dropped_and_calls_stay(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Events older than the bound go with their partition; the call keeps its row."""
     events = events_of_recording(SOME[0])
     then = datetime(2020, 3, 5, tzinfo=UTC)
     async with pool.acquire() as conn:
-        await partitions.keep(conn, now=then, months_ahead=0, keep_months=12)
+        await partitions.maintain(conn, now=then, months_ahead=0, keep_months=12)
     async with Pipeline(pool, announce=heard, settings=replace(SETTINGS, keep_months=1200)) as pipe:
         await pipe.submit(shift(events, then - events[0].occurred_at))
 
     async with pool.acquire() as conn:
-        kept = await partitions.keep(
+        kept = await partitions.maintain(
             conn, now=datetime(2021, 4, 1, tzinfo=UTC), months_ahead=0, keep_months=12
         )
 
@@ -52,13 +63,13 @@ async def test_months_beyond_retention_are_dropped_and_calls_stay(pool: Pool, he
 
 
 async def test_ids_are_forgotten_with_their_events(
-    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In chunks, until none is older; what is younger stays."""
     monkeypatch.setattr(partitions, "CHUNK_ROWS", 10)
     events = events_of_recording(SOME[0])
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
-        await pipeline.submit([*events, odd(queue="\0")])
+        await pipeline.submit([*events, pause_event(queue="\0")])
     await pool.execute(
         "INSERT INTO realtime.ingest_gaps VALUES"
         " ('pbx', now() - interval '9 min', now() - interval '8 min', 'not connected')"
@@ -67,8 +78,8 @@ async def test_ids_are_forgotten_with_their_events(
     now = datetime.now(UTC)
 
     async with pool.acquire() as conn:
-        too_young = await partitions.forget(conn, before=now - timedelta(hours=1))
-        forgotten = await partitions.forget(conn, before=now + timedelta(hours=1))
+        too_young = await partitions.delete_old_rows(conn, before=now - timedelta(hours=1))
+        forgotten = await partitions.delete_old_rows(conn, before=now + timedelta(hours=1))
 
     assert too_young == 0
     assert forgotten >= keys + aliases + 2 > len(events)
@@ -86,15 +97,17 @@ async def test_a_gap_stays_as_long_as_it_reaches_into_what_is_kept(pool: Pool) -
     )
 
     async with pool.acquire() as conn:
-        await partitions.forget(conn, before=now - timedelta(hours=1))
+        await partitions.delete_old_rows(conn, before=now - timedelta(hours=1))
 
     assert await count(pool, "ingest_gaps") == 1
 
 
-async def test_this_month_and_the_next_two_have_partitions(pool: Pool, heard: Heard) -> None:
+async def test_this_month_and_the_next_two_have_partitions(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """A pipeline makes them when it starts; a second one finds nothing to do."""
     now = datetime.now(UTC)
-    month = partitions.Month(now.year, now.month)
+    month = partitions.PartitionMonth(now.year, now.month)
     async with (
         Pipeline(pool, announce=heard, settings=SETTINGS),
         Pipeline(pool, announce=heard, settings=SETTINGS),

@@ -17,23 +17,23 @@ from ingest import (
     CallChange,
     CallEvent,
     Closed,
+    IngestUnavailable,
     Pipeline,
     TooManyEvents,
-    Unavailable,
 )
 from ingest import pipeline as pipelines
 from ingest.queries import agent_pauses as agent_queries
-from ingest.storing.agent_pauses import MOST_EVENTS
+from ingest.storing.agent_pauses import MAX_EVENTS
 from tests.support.call_truth import calls_of, events_of_recording
 from tests.support.ingest_tools import (
     SETTINGS,
     SOME,
     WAIT_S,
-    Heard,
+    RecordedAnnouncements,
     anonymous,
     count,
-    held_back,
-    odd,
+    delayed_commit,
+    pause_event,
     stored_calls,
 )
 
@@ -41,15 +41,15 @@ from tests.support.ingest_tools import (
 @pytest.mark.parametrize(
     "poison",
     [
-        odd(attrs={"reason": "a\0b"}),
-        odd(queue="nul\0"),
-        odd(extension="\ud800"),
-        odd(occurred_at="not a time"),
+        pause_event(attrs={"reason": "a\0b"}),
+        pause_event(queue="nul\0"),
+        pause_event(extension="\ud800"),
+        pause_event(occurred_at="not a time"),
     ],
     ids=["nul in attrs", "nul", "surrogate", "no time"],
 )
 async def test_a_poisonous_event_does_not_spoil_its_batch(
-    poison: CallEvent, pool: Pool, heard: Heard
+    poison: CallEvent, pool: Pool, heard: RecordedAnnouncements
 ) -> None:
     """All others are stored; the culprit is named, and kept with the reason."""
     events = events_of_recording(SOME[0])
@@ -66,10 +66,10 @@ async def test_a_poisonous_event_does_not_spoil_its_batch(
     assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
 
 
-async def test_events_about_no_call_are_kept(pool: Pool, heard: Heard) -> None:
+async def test_events_about_no_call_are_kept(pool: Pool, heard: RecordedAnnouncements) -> None:
     """An agent's pause is a fact without a call, and nobody is told of a call."""
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
-        receipt = await pipeline.submit([odd(extension="101", attrs={"reason": "Обід"})])
+        receipt = await pipeline.submit([pause_event(extension="101", attrs={"reason": "Обід"})])
 
     row = await pool.fetchrow("SELECT * FROM realtime.call_events")
     assert row is not None
@@ -78,18 +78,20 @@ async def test_events_about_no_call_are_kept(pool: Pool, heard: Heard) -> None:
 
 
 async def test_a_full_pipeline_says_when_to_come_back(
-    pool: Pool, database: str, heard: Heard
+    pool: Pool, database: str, heard: RecordedAnnouncements
 ) -> None:
     """What was admitted is stored; what was refused is not, and may be sent again."""
     settings = replace(SETTINGS, batch_events=1, max_waiting_events=3)
     async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
-        async with held_back(database) as waiting:
-            first = asyncio.create_task(pipeline.submit([odd()]))
+        async with delayed_commit(database) as waiting:
+            first = asyncio.create_task(pipeline.submit([pause_event()]))
             await waiting()
-            more = asyncio.create_task(pipeline.submit([odd(), odd(), odd()]))
+            more = asyncio.create_task(
+                pipeline.submit([pause_event(), pause_event(), pause_event()])
+            )
             await asyncio.sleep(0)
             with pytest.raises(Busy) as busy:
-                await pipeline.submit([refused := odd()])
+                await pipeline.submit([refused := pause_event()])
         receipts = await asyncio.gather(first, more)
         again = await pipeline.submit([refused])
 
@@ -100,39 +102,45 @@ async def test_a_full_pipeline_says_when_to_come_back(
     assert await count(pool, "call_events") == 5
 
 
-async def test_bytes_are_bounded_too(pool: Pool, database: str, heard: Heard) -> None:
+async def test_bytes_are_bounded_too(
+    pool: Pool, database: str, heard: RecordedAnnouncements
+) -> None:
     """Three large events are too much where three small ones are not."""
     settings = replace(SETTINGS, batch_events=1, max_waiting_bytes=5_000)
     large = {"member": "x" * 2_000}
     async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
-        async with held_back(database) as waiting:
-            tasks = [asyncio.create_task(pipeline.submit([odd()]))]
+        async with delayed_commit(database) as waiting:
+            tasks = [asyncio.create_task(pipeline.submit([pause_event()]))]
             await waiting()
-            tasks.append(asyncio.create_task(pipeline.submit([odd(attrs=large)])))
+            tasks.append(asyncio.create_task(pipeline.submit([pause_event(attrs=large)])))
             await asyncio.sleep(0)
             with pytest.raises(Busy):
-                await pipeline.submit([odd(attrs=large), odd(attrs=large)])
+                await pipeline.submit([pause_event(attrs=large), pause_event(attrs=large)])
         await asyncio.gather(*tasks)
 
     assert (pipeline.waiting_events, pipeline.waiting_bytes) == (0, 0)
 
 
-async def test_too_many_events_at_once_are_refused(pool: Pool, heard: Heard) -> None:
+async def test_too_many_events_at_once_are_refused(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """The bound is exact, and nothing of a refused submission is stored."""
     settings = replace(SETTINGS, max_submission_events=3)
     async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
         with pytest.raises(TooManyEvents):
-            await pipeline.submit([odd() for _ in range(4)])
-        receipt = await pipeline.submit([odd() for _ in range(3)])
+            await pipeline.submit([pause_event() for _ in range(4)])
+        receipt = await pipeline.submit([pause_event() for _ in range(3)])
 
     assert receipt.accepted == await count(pool, "call_events") == 3
 
 
-async def test_a_lost_connection_is_survived(pool: Pool, database: str, heard: Heard) -> None:
+async def test_a_lost_connection_is_survived(
+    pool: Pool, database: str, heard: RecordedAnnouncements
+) -> None:
     """The backend is killed in the middle of a batch; the batch is stored by the next attempt."""
     events = events_of_recording(SOME[0])
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
-        async with held_back(database) as waiting:
+        async with delayed_commit(database) as waiting:
             receipt = asyncio.create_task(pipeline.submit(events))
             killed = await waiting()
             await pool.execute("SELECT pg_terminate_backend($1)", killed)
@@ -147,7 +155,7 @@ async def test_a_lost_connection_is_survived(pool: Pool, database: str, heard: H
 
 
 async def test_a_commit_whose_answer_was_lost_is_announced_all_the_same(
-    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first attempt commits and loses its connection; the second tells what there is."""
     events = events_of_recording(SOME[0])
@@ -171,11 +179,11 @@ async def test_a_commit_whose_answer_was_lost_is_announced_all_the_same(
     (change,) = heard.changes
     assert receipt.duplicates == len(events)
     assert (change.before, change.after.outcome) == (None, "answered")
-    assert change.told_again
+    assert change.repeated
 
 
 async def test_what_is_stored_of_a_batch_that_fails_is_announced(
-    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Poison splits the batch and the database goes away between the halves; sent again, all is."""
     first, second = events_of_recording(SOME[0]), events_of_recording(SOME[1])
@@ -195,8 +203,8 @@ async def test_what_is_stored_of_a_batch_that_fails_is_announced(
             broken.setattr(
                 type(pipeline._store), "_transaction", lambda _, b, again: once(b, again=again)
             )
-            with pytest.raises(Unavailable):
-                await pipeline.submit([*first, odd(queue="\0"), *second])
+            with pytest.raises(IngestUnavailable):
+                await pipeline.submit([*first, pause_event(queue="\0"), *second])
         receipt = await pipeline.submit([*first, *second])
 
     calls = {change.after.id for change in heard.changes}
@@ -204,18 +212,18 @@ async def test_what_is_stored_of_a_batch_that_fails_is_announced(
     assert pipeline.metrics.accepted == len(first + second)
     assert receipt.duplicates > 0
     assert {told[0] for told in heard.versions.values()} == {1}
-    assert not any(change.told_again for change in heard.changes)
+    assert not any(change.repeated for change in heard.changes)
 
 
 async def test_a_database_that_stays_away_is_told_to_the_sender(
-    pool: Pool, database: str, heard: Heard
+    pool: Pool, database: str, heard: RecordedAnnouncements
 ) -> None:
     """After its attempts the batch is given up with a temporary error; a later one succeeds."""
     settings = replace(SETTINGS, attempts=2, database_timeout_s=0.2)
     events = events_of_recording(SOME[0])
     async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
-        async with held_back(database):
-            with pytest.raises(Unavailable):
+        async with delayed_commit(database):
+            with pytest.raises(IngestUnavailable):
                 await pipeline.submit(events)
         receipt = await pipeline.submit(events)
 
@@ -223,7 +231,7 @@ async def test_a_database_that_stays_away_is_told_to_the_sender(
     assert pipeline.metrics.failed_batches == 1
 
 
-async def test_shutting_down_stores_what_waits(pool: Pool, heard: Heard) -> None:
+async def test_shutting_down_stores_what_waits(pool: Pool, heard: RecordedAnnouncements) -> None:
     """Everything submitted before the end has its receipt; afterwards nothing is taken."""
     events = events_of_recording(SOME[0])
     settings = replace(SETTINGS, batch_ms=60_000)
@@ -241,7 +249,7 @@ async def test_an_announcement_that_hangs_does_not_hold_up_the_end(
 ) -> None:
     """What was acknowledged is stored; that it was not told is said, and found by the next look."""
     monkeypatch.setattr(pipelines, "DRAIN_S", 0.2)
-    monkeypatch.setattr(pipelines, "LAST_WORDS_S", 0.1)
+    monkeypatch.setattr(pipelines, "FINAL_ANNOUNCE_S", 0.1)
     events = events_of_recording(SOME[0])
     hung = asyncio.Event()
 
@@ -293,24 +301,26 @@ async def test_calls_that_cannot_be_announced_do_not_silence_agents(pool: Pool) 
     async with Pipeline(
         pool, announce=never, announce_agents=agents, settings=settings
     ) as pipeline:
-        await pipeline.submit([*events_of_recording(SOME[0]), odd(extension="199", queue="q")])
+        await pipeline.submit(
+            [*events_of_recording(SOME[0]), pause_event(extension="199", queue="q")]
+        )
 
     assert [one.queues for one in heard if one.extension == "199"] == [frozenset({"q"})]
     assert pipeline.metrics.announce_failures == 1
 
 
 async def test_a_pbx_that_starts_anew_is_folded_some_telephones_at_a_time(
-    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All log off at once; one of more queues than events are read of is off in all of them."""
     told: list[AgentChange] = []
     read: list[int] = []
     events = agent_queries.events
-    queues = [f"q{place:03}" for place in range(MOST_EVENTS + 20)]
-    log_in = [odd(type="agent.login", extension="7", queue=queue) for queue in queues]
-    log_in += [odd(type="agent.login", extension=f"1{n:02}", queue="q") for n in range(60)]
+    queues = [f"q{place:03}" for place in range(MAX_EVENTS + 20)]
+    log_in = [pause_event(type="agent.login", extension="7", queue=queue) for queue in queues]
+    log_in += [pause_event(type="agent.login", extension=f"1{n:02}", queue="q") for n in range(60)]
     log_off = [
-        replace(odd(), type="agent.logoff", extension=one.extension, queue=one.queue)
+        replace(pause_event(), type="agent.logoff", extension=one.extension, queue=one.queue)
         for one in log_in
     ]
 
@@ -334,12 +344,19 @@ async def test_a_pbx_that_starts_anew_is_folded_some_telephones_at_a_time(
     assert max(read) < 1_500
 
 
-async def test_a_key_used_without_end_does_not_slow_everybody(pool: Pool, heard: Heard) -> None:
+async def test_a_key_used_without_end_does_not_slow_everybody(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """A call beyond its bound of events stays as it is; its events are stored."""
     settings = replace(SETTINGS, max_call_events=40)
     start = datetime.now(UTC)
     made = [
-        replace(odd(), type="leg.ringing", leg_key="leg", occurred_at=start + timedelta(seconds=n))
+        replace(
+            pause_event(),
+            type="leg.ringing",
+            leg_key="leg",
+            occurred_at=start + timedelta(seconds=n),
+        )
         for n in range(60)
     ]
     async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
@@ -352,12 +369,12 @@ async def test_a_key_used_without_end_does_not_slow_everybody(pool: Pool, heard:
 
 
 async def test_received_equals_accepted_plus_duplicates_plus_rejected(
-    pool: Pool, heard: Heard
+    pool: Pool, heard: RecordedAnnouncements
 ) -> None:
     """The books balance."""
     events = events_of_recording(SOME[0])
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
-        await pipeline.submit([*events, odd(queue="\0"), *events[:5]])
+        await pipeline.submit([*events, pause_event(queue="\0"), *events[:5]])
         await pipeline.submit(events)
 
     metrics = pipeline.metrics

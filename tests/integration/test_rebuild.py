@@ -11,10 +11,17 @@ from typing import Any
 import pytest
 
 from gateway.db import Pool
-from ingest import CallEvent, IngestSettings, Pipeline, Rebuilt, rebuild, shift
+from ingest import CallEvent, IngestSettings, Pipeline, RebuildProgress, rebuild, shift
 from ingest.upkeep import restore as rebuilding
 from tests.support.call_truth import calls_of, events_of_recording
-from tests.support.ingest_tools import SETTINGS, Heard, anonymous, held_back, odd, stored_calls
+from tests.support.ingest_tools import (
+    SETTINGS,
+    RecordedAnnouncements,
+    anonymous,
+    delayed_commit,
+    pause_event,
+    stored_calls,
+)
 
 RECORDED = (
     "l03_abandon_while_ringing",
@@ -49,11 +56,11 @@ async def snapshot(pool: Pool) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-async def rebuilt(pool: Pool, **chosen: object) -> Rebuilt:
+async def rebuilt(pool: Pool, **chosen: object) -> RebuildProgress:
     """Rebuild to the end, and return what was said last."""
     most = IngestSettings().max_call_events
     steps = rebuild(pool, max_call_events=most, **chosen)  # type: ignore[arg-type]
-    return ([Rebuilt()] + [step async for step in steps])[-1]
+    return ([RebuildProgress()] + [step async for step in steps])[-1]
 
 
 async def versions(pool: Pool) -> list[int]:
@@ -76,7 +83,7 @@ async def corrupt(pool: Pool) -> None:
 
 
 async def filled(pool: Pool) -> None:
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         for name in RECORDED:
             await pipeline.submit(events_of_recording(name))
 
@@ -93,11 +100,11 @@ async def test_wrong_rows_come_right_and_right_ones_are_not_written(pool: Pool) 
     after, raised = await snapshot(pool), await versions(pool)
     second = await rebuilt(pool)
 
-    assert (idle.looked_at, idle.changed, idle.left) == (7, 0, 0)
-    assert (first.looked_at, first.changed, first.left) == (7, 7, 0)
+    assert (idle.examined, idle.changed, idle.skipped) == (7, 0, 0)
+    assert (first.examined, first.changed, first.skipped) == (7, 7, 0)
     assert after == before
     assert raised != old
-    assert (second.looked_at, second.changed) == (7, 0)
+    assert (second.examined, second.changed) == (7, 0)
     assert await versions(pool) == raised
     wanted = [call for name in RECORDED for call in calls_of(events_of_recording(name))]
     wanted.sort(key=lambda call: call.started_at)
@@ -137,13 +144,13 @@ async def test_only_the_calls_asked_for_are_looked_at(pool: Pool) -> None:
     gone = [await pool.fetchval("SELECT outcome FROM realtime.call_sessions WHERE id = $1", c.id)
             for c in calls[:2]]  # fmt: skip
 
-    assert (await rebuilt(pool, source="another")).looked_at == 0
-    assert (await rebuilt(pool, since=began[-1] + timedelta(seconds=1))).looked_at == 0
+    assert (await rebuilt(pool, source="another")).examined == 0
+    assert (await rebuilt(pool, since=began[-1] + timedelta(seconds=1))).examined == 0
     last = await rebuilt(pool, since=began[-1])
     rest = await rebuilt(pool, until=began[-1])
 
-    assert (last.looked_at, last.changed, last.left) == (1, 1, 0)
-    assert (rest.looked_at, rest.changed, rest.left) == (len(calls) - 1, len(calls) - 3, 2)
+    assert (last.examined, last.changed, last.skipped) == (1, 1, 0)
+    assert (rest.examined, rest.changed, rest.skipped) == (len(calls) - 1, len(calls) - 3, 2)
     assert gone == [
         await pool.fetchval("SELECT outcome FROM realtime.call_sessions WHERE id = $1", c.id)
         for c in calls[:2]
@@ -154,8 +161,8 @@ async def test_a_call_that_is_gone_comes_back_from_its_events(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its legs, stays and missed call, under its own id; what was merged stays merged."""
-    monkeypatch.setattr(rebuilding, "LOOKED_AT", 3)
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    monkeypatch.setattr(rebuilding, "SEARCHED_CALLS", 3)
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         for name in RECORDED:
             for event in events_of_recording(name):
                 await pipeline.submit([event])
@@ -172,9 +179,9 @@ async def test_a_call_that_is_gone_comes_back_from_its_events(
         del row["last_event_at"]  # live, it lags behind by up to half a day
 
     assert (elsewhere.changed, later.changed) == (0, 0)
-    assert (first.looked_at, first.changed, first.restored, first.left) == (7, 7, 7, 0)
+    assert (first.examined, first.changed, first.restored, first.skipped) == (7, 7, 7, 0)
     assert after == before
-    assert (second.looked_at, second.changed, second.restored) == (7, 0, 0)
+    assert (second.examined, second.changed, second.restored) == (7, 0, 0)
     assert all(new > were for new, were in zip(await versions(pool), old, strict=True)
                if new != were)  # fmt: skip
 
@@ -182,13 +189,13 @@ async def test_a_call_that_is_gone_comes_back_from_its_events(
 async def test_only_what_is_still_gone_comes_back(pool: Pool, database: str) -> None:
     """Live ingest stored the call while it was waited for: it is not stored over that."""
     events = events_of_recording(RECORDED[0])
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await pipeline.submit(events)
     saved = await pool.fetchrow("SELECT * FROM realtime.call_sessions")
     assert saved is not None
     await pool.execute("DELETE FROM realtime.call_sessions")
 
-    async with held_back(database) as waiting:
+    async with delayed_commit(database) as waiting:
         running = asyncio.create_task(rebuilt(pool))
         await waiting()
         await pool.execute(
@@ -207,11 +214,11 @@ async def test_agents_marks_come_right(pool: Pool) -> None:
 
     def said(what: str, minute: int, extension: str, **more: Any) -> CallEvent:
         at = now + timedelta(minutes=minute)
-        return odd(type=f"agent.{what}", occurred_at=at, extension=extension, **more)
+        return pause_event(type=f"agent.{what}", occurred_at=at, extension=extension, **more)
 
     events = [said("login", 0, f"1{n:02}", queue="sales") for n in range(25)]
     events += [said("paused", 1, "101", queue="sales", attrs={"reason": "lunch"})]
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await pipeline.submit(events)
     right = await marks(pool)
     await pool.execute("UPDATE realtime.agent_marks SET paused = NOT paused, reason = 'wrong'"
@@ -236,11 +243,11 @@ async def test_agents_marks_come_right(pool: Pool) -> None:
 async def test_it_takes_turns_with_live_ingest(pool: Pool, database: str) -> None:
     """It waits for a batch that is being stored, and the next batch folds on top of it."""
     events = events_of_recording(RECORDED[1])
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await pipeline.submit(events[: len(events) // 2])
         await pool.execute("UPDATE realtime.call_sessions SET queue = 'wrong'")
 
-        async with held_back(database) as waiting:
+        async with delayed_commit(database) as waiting:
             rebuilding = asyncio.create_task(rebuilt(pool))
             await waiting()
             assert await pool.fetchval("SELECT queue FROM realtime.call_sessions") == "wrong"
@@ -253,7 +260,7 @@ async def test_it_takes_turns_with_live_ingest(pool: Pool, database: str) -> Non
 
 async def test_the_command_tells_what_it_did(pool: Pool, database: str) -> None:
     """`gateway replay --rebuild`: how many were looked at and changed; or what is wrong."""
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await pipeline.submit(shift(events_of_recording(RECORDED[0]), timedelta(days=-1)))
     await pool.execute("UPDATE realtime.call_sessions SET outcome = 'failed'")
 

@@ -8,42 +8,44 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.db import Pool, connect
-from ingest import Pipeline, Refusal, Unavailable
-from ingest.storing.rejects import MOST_KEPT
+from ingest import IngestUnavailable, Pipeline, RejectedInput
+from ingest.storing.rejects import MAX_SAVED
 from ingest.upkeep import partitions
-from tests.support.ingest_tools import SETTINGS, Heard, count
+from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements, count
 
 
-async def test_of_a_flood_the_first_are_kept_and_all_are_counted(pool: Pool, heard: Heard) -> None:
+async def test_of_a_flood_the_first_are_kept_and_all_are_counted(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """In the order in which they stood."""
-    refusals = [Refusal("event.invalid", "no", {"n": n}) for n in range(MOST_KEPT + 50)]
+    refusals = [RejectedInput("event.invalid", "no", {"n": n}) for n in range(MAX_SAVED + 50)]
 
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
-        await pipeline.refuse("p\0bx", refusals)
+        await pipeline.reject("p\0bx", refusals)
 
     kept = await pool.fetch("SELECT * FROM realtime.ingest_rejects ORDER BY id")
-    assert [row["event"] for row in kept] == [f'{{"n":{n}}}' for n in range(MOST_KEPT)]
+    assert [row["event"] for row in kept] == [f'{{"n":{n}}}' for n in range(MAX_SAVED)]
     assert {row["source"] for row in kept} == {"p\ufffdbx"}
     assert pipeline.metrics.received == pipeline.metrics.rejected == len(refusals)
 
 
 async def test_what_could_not_be_kept_is_to_be_sent_again(
-    pool: Pool, database: str, heard: Heard
+    pool: Pool, database: str, heard: RecordedAnnouncements
 ) -> None:
     """Nothing is counted that was not kept."""
     settings = replace(SETTINGS, database_timeout_s=0.2)
-    refusals = [Refusal("event.invalid", "no", {})]
+    refusals = [RejectedInput("event.invalid", "no", {})]
     async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
         conn = await connect(database, application_name="test-lock")
         try:
             async with conn.transaction():
                 await conn.execute("LOCK TABLE realtime.ingest_rejects")
-                with pytest.raises(Unavailable):
-                    await pipeline.refuse("pbx", refusals)
+                with pytest.raises(IngestUnavailable):
+                    await pipeline.reject("pbx", refusals)
         finally:
             await conn.close()
         before = (pipeline.metrics.received, pipeline.metrics.rejected)
-        await pipeline.refuse("pbx", refusals)
+        await pipeline.reject("pbx", refusals)
 
     assert before == (0, 0)
     assert await count(pool, "ingest_rejects") == pipeline.metrics.rejected == 1
@@ -57,7 +59,7 @@ async def test_the_newest_100000_are_kept(pool: Pool) -> None:
     )
 
     async with pool.acquire() as conn:
-        await partitions.forget(conn, before=datetime.now(UTC) - timedelta(days=1))
+        await partitions.delete_old_rows(conn, before=datetime.now(UTC) - timedelta(days=1))
 
     assert await count(pool, "ingest_rejects") == 100_000
     assert await pool.fetchval("SELECT min(event::int) FROM realtime.ingest_rejects") == 51

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ingest.fold.end_reasons import ended_reason
-from ingest.fold.event_log import Told
-from ingest.fold.intervals import common
-from ingest.fold.legs import Leg, judge
+from ingest.fold.event_log import EventLog
+from ingest.fold.intervals import intersection
+from ingest.fold.legs import Leg, build_legs
 from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
 from ingest.normalise.ami_messages import AmiMessage
@@ -60,19 +60,19 @@ class Scenario:
         made = (f for f in self._messages() if f.get("Event") == "Newchannel")
         return {fields["Channel"]: fields["Uniqueid"] for fields in made}
 
-    def said(self, *events: str) -> Iterator[dict[str, Any]]:
+    def events_named(self, *events: str) -> Iterator[dict[str, Any]]:
         """Return what was expected under these names."""
         return (told for event, told in self.expected if event in events)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Who was expected to talk with whom, in this order."""
-        ups = self.said("on_up", "on_attended_transfer")
+        ups = self.events_named("on_up", "on_attended_transfer")
         return [(name_of(told["caller"]), name_of(told["target"])) for told in ups]
 
     @property
     def dialled(self) -> set[str]:
-        told = self.said("on_b_dial", "on_blind_transfer", "on_blonde_transfer")
+        told = self.events_named("on_b_dial", "on_blind_transfer", "on_blonde_transfer")
         return {name_of(target) for item in told for target in item["targets"]}
 
     def _messages(self) -> list[dict[str, str]]:
@@ -102,7 +102,7 @@ def is_outside(channel: str) -> bool:
     return "siproute" in channel
 
 
-class Judged:
+class FoldedScenario:
     """One scenario, folded, with its telephones by the names of their channels."""
 
     def __init__(self, scenario: Scenario, events: list[CallEvent]) -> None:
@@ -110,7 +110,7 @@ class Judged:
         self.events = events
         self.calls = calls_of(events)
         self.channels = scenario.channels()
-        self.legs = judge(Told(events).channels, None)
+        self.legs = build_legs(EventLog(events).channels, None)
         self._by_key = {key: leg for leg in self.legs for key in leg.keys}
 
     @property
@@ -134,31 +134,31 @@ class Judged:
             shared
             for ours in self.leg(one).talks
             for theirs in self.leg(other).talks
-            if (shared := common(ours, theirs))
+            if (shared := intersection(ours, theirs))
         ]
         return max((start for start, _ in both), default=None)
 
 
-def differences(judged: Judged) -> list[str]:
+def differences(judged: FoldedScenario) -> list[str]:
     """Say in which points the call is not what was expected."""
     found = (*_telephones(judged), *_conversations(judged), *_call(judged), *_transfers(judged))
     return [text for text in found if text]
 
 
-def _telephones(judged: Judged) -> Iterator[str]:
+def _telephones(judged: FoldedScenario) -> Iterator[str]:
     """Who rang; a telephone that the PBX rang to place a call for it was no target there."""
     scenario = judged.scenario
     callers = {name_of(told["caller"]) for _, told in scenario.expected}
     targets = scenario.dialled
     if scenario.expected:
         yield _same("rang", judged.rang() - (callers - targets), targets)
-    for told in scenario.said("on_b_dial_end"):
+    for told in scenario.events_named("on_b_dial_end"):
         for target in map(name_of, told["targets"]):
             ended, wanted = judged.reason(target), ENDS[told["reason"]]
             yield "" if ended in wanted else f"{target} ended {ended}, not {wanted}"
 
 
-def _conversations(judged: Judged) -> Iterator[str]:
+def _conversations(judged: FoldedScenario) -> Iterator[str]:
     pairs = judged.scenario.pairs
     for one, other in pairs:
         yield "" if judged.talked(one, other) else f"{one} did not talk with {other}"
@@ -167,7 +167,7 @@ def _conversations(judged: Judged) -> Iterator[str]:
         yield _same(f"{target} talked", judged.leg(target).talks, ())
 
 
-def _call(judged: Judged) -> Iterator[str]:
+def _call(judged: FoldedScenario) -> Iterator[str]:
     scenario, call = judged.scenario, judged.call
     pairs, direction = scenario.pairs, _direction(scenario)
     yield _same("direction", call.direction, direction)
@@ -178,7 +178,7 @@ def _call(judged: Judged) -> Iterator[str]:
         who = pairs[0][0 if direction == "outbound" else 1]
         yield _same("answered by", call.answered_extension, None if is_outside(who) else _ext(who))
         yield _same("talk", bool(call.talk_ms), True)
-    for told in scenario.said("on_hangup"):
+    for told in scenario.events_named("on_hangup"):
         dialled = [judged.reason(channel) for channel in _called(judged)]
         if told["reason"] == "busy":
             yield _same("busy", bool(set(dialled) & ENDS["busy"]), True)
@@ -187,7 +187,7 @@ def _call(judged: Judged) -> Iterator[str]:
     yield from _number(scenario, call)
 
 
-def _called(judged: Judged) -> list[str]:
+def _called(judged: FoldedScenario) -> list[str]:
     names = {key: name for name, key in judged.channels.items()}
     return [names[leg.key] for leg in judged.legs if not leg.calling]
 
@@ -212,7 +212,7 @@ def _number(scenario: Scenario, call: CallState) -> Iterator[str]:
         yield _same("e164", call.number_e164, outsider["caller_id"]["num"])
 
 
-def _transfers(judged: Judged) -> Iterator[str]:
+def _transfers(judged: FoldedScenario) -> Iterator[str]:
     """A transfer is told by whom it was, and those whom it joined talk after it."""
     kinds = {"on_blind_transfer": "transfer.blind", "on_attended_transfer": "transfer.attended",
              "on_blonde_transfer": "transfer.attended"}  # fmt: skip

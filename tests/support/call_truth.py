@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ingest.fold.fold import fold, group
+from ingest.fold.fold import fold, group_by_call
 from ingest.model.call_state import CallState, LegState
 from ingest.model.events import CallEvent
 from ingest.normalise.asterisk import AsteriskDialect
-from ingest.upkeep.replay import read_events
+from ingest.upkeep.replay import read_recording_sync
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "asterisk"
@@ -44,7 +44,7 @@ def names() -> list[str]:
 
 def events_of_recording(name: str, folder: Path = RECORDINGS) -> list[CallEvent]:
     dialect = AsteriskDialect(region="UA")
-    return read_events(folder / f"{name}.jsonl.gz", source="pbx", dialect=dialect)
+    return read_recording_sync(folder / f"{name}.jsonl.gz", source="pbx", dialect=dialect)
 
 
 def truths_of(name: str, folder: Path = RECORDINGS) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def truths_of(name: str, folder: Path = RECORDINGS) -> list[dict[str, Any]]:
 
 
 def calls_of(events: list[CallEvent]) -> list[CallState]:
-    folded = (fold(events, call_id=CALL_ID, version=1) for events in group(events))
+    folded = (fold(events, call_id=CALL_ID, version=1) for events in group_by_call(events))
     return sorted((call for call in folded if call), key=lambda call: call.started_at)
 
 

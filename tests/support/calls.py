@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ingest import CallEvent, events_of, parse_events, shift, sign
+from ingest import CallEvent, parse_events, read_recording, shift, sign
 from tests.support.desk import IRYNA, OKSANA, PBX_SECRET, PETRO, Desk
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
@@ -22,7 +22,7 @@ IVAN = "+380671234567"
 
 async def recorded(path: Path) -> list[CallEvent]:
     """Return a recording's events, as if it happened now."""
-    events = await events_of(path, source="main")
+    events = await read_recording(path, source="main")
     return shift(events, datetime.now(UTC) - min(event.occurred_at for event in events))
 
 

@@ -35,7 +35,7 @@ SOME = (
 )
 
 
-class Heard:
+class RecordedAnnouncements:
     """Remembers what was announced."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Heard:
 
 
 @asynccontextmanager
-async def held_back(
+async def delayed_commit(
     database: str, source: str = "pbx"
 ) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     """Hold the source's lock: nothing of it is committed inside. Yields who waits for it."""
@@ -93,7 +93,7 @@ async def count(pool: Pool, table: str) -> int:
     return int(await pool.fetchval(f"SELECT count(*) FROM realtime.{table}"))
 
 
-def odd(**fields: Any) -> CallEvent:
+def pause_event(**fields: Any) -> CallEvent:
     """Make an event about no call."""
     made = CallEvent(
         event_id=uuid4(), source="pbx", type="agent.paused", occurred_at=datetime.now(UTC)

@@ -15,7 +15,7 @@ from ingest.normalise import recording
 from ingest.normalise.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode, parse
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.numbers import e164
-from ingest.upkeep.replay import events_of, read_events
+from ingest.upkeep.replay import read_recording, read_recording_sync
 from tests.support.call_truth import RECORDINGS, events_of_recording, names
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -98,7 +98,7 @@ def test_an_action_cannot_smuggle_a_second_one() -> None:
 def test_a_recording_yields_every_message_with_its_time() -> None:
     """As many events as its truth counts, in the order and at the times of the recording."""
     truth = json.loads((RECORDINGS / f"{L01}.truth.json").read_text())
-    recorded = list(recording.read(RECORDINGS / f"{L01}.jsonl.gz"))
+    recorded = list(recording.read_messages(RECORDINGS / f"{L01}.jsonl.gz"))
     events = [item for item in recorded if item.message.event]
 
     assert len(events) == truth["events"]
@@ -114,7 +114,7 @@ def test_ids_are_unique_and_the_same_at_every_reading(name: str) -> None:
     """A second reading is a repeat of the first; another source is not."""
     events = events_of_recording(name)
     ids = [event.event_id for event in events]
-    elsewhere = read_events(RECORDINGS / f"{name}.jsonl.gz", source="other")
+    elsewhere = read_recording_sync(RECORDINGS / f"{name}.jsonl.gz", source="other")
 
     assert ids == [event.event_id for event in events_of_recording(name)]
     assert len(set(ids)) == len(ids)
@@ -156,7 +156,7 @@ def test_a_broken_timestamp_is_no_timestamp(stamp: str) -> None:
 
 async def test_shifting_moves_times_and_nothing_else() -> None:
     """So that a replay at another time is still a repeat."""
-    events = await events_of(RECORDINGS / f"{L01}.jsonl.gz", source="pbx")
+    events = await read_recording(RECORDINGS / f"{L01}.jsonl.gz", source="pbx")
     moved = shift(events, timedelta(days=9))
 
     assert [event.event_id for event in moved] == [event.event_id for event in events]
@@ -313,4 +313,4 @@ def test_without_a_region_only_international_numbers_are_read() -> None:
 def test_missing_recordings_are_an_error_and_not_an_empty_day(tmp_path: Path) -> None:
     """A wrong name does not look like a PBX that said nothing."""
     with pytest.raises(FileNotFoundError):
-        read_events(tmp_path / "none.jsonl.gz", source="pbx")
+        read_recording_sync(tmp_path / "none.jsonl.gz", source="pbx")

@@ -10,10 +10,10 @@ from typing import Any, cast
 import asyncpg
 import pytest
 
-from ingest import AWAY_ERRORS, CallEvent, IngestMetrics, IngestSettings, Unavailable
+from ingest import AWAY_ERRORS, CallEvent, IngestMetrics, IngestSettings, IngestUnavailable
 from ingest.conn import Pool
 from ingest.model.events import derive_id
-from ingest.storing.store import Store
+from ingest.storing.store import EventStore
 
 ATTEMPTS = 3
 EVENT = CallEvent(
@@ -63,9 +63,9 @@ async def test_a_batch_is_tried_again_while_the_database_is_away(error: type[Exc
     """No event is suspected: the batch is not divided, and the sender is asked to send it again."""
     metrics = IngestMetrics()
     settings = IngestSettings(attempts=ATTEMPTS, retry_s=0.0)
-    store = Store(cast("Pool", FailingPool(error("away"))), settings=settings, metrics=metrics)
+    store = EventStore(cast("Pool", FailingPool(error("away"))), settings=settings, metrics=metrics)
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(IngestUnavailable):
         await store.store([EVENT, EVENT])
 
     assert issubclass(error, AWAY_ERRORS)

@@ -7,7 +7,7 @@ import random
 import orjson
 import pytest
 
-from tests.support.cacofonisk import FOLDER, Judged, Scenario, differences, scenarios
+from tests.support.cacofonisk import FOLDER, FoldedScenario, Scenario, differences, scenarios
 from tests.support.call_truth import calls_of
 
 SCENARIOS = scenarios()
@@ -24,7 +24,7 @@ def test_a_stream_from_elsewhere_folds_to_what_was_expected(
     scenario: Scenario, by_clock: bool
 ) -> None:
     """One call; who rang, answered and talked with whom, transfers, and no false missed call."""
-    judged = Judged(scenario, scenario.events(by_clock=by_clock))
+    judged = FoldedScenario(scenario, scenario.events(by_clock=by_clock))
 
     assert len(judged.calls) == 1
     assert not differences(judged)

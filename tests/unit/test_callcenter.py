@@ -8,7 +8,7 @@ from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from tests.support.call_truth import calls_of
-from tests.support.unseen import NUMBER, leg, seconds, talked
+from tests.support.scripted_pbx import NUMBER, leg_of_extension, seconds, talk_seconds
 
 T0 = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 CALLER, A, B = "caller", "agent-a", "agent-b"
@@ -75,8 +75,8 @@ def test_agents_who_are_rung_for_a_caller_ring_in_his_call() -> None:
     assert (ringing.status, ringing.number_raw) == ("ringing", NUMBER)
     assert ringing.ringing == {"1001"}
     assert (core.call.outcome, core.call.answered_extension) == ("answered", "1002")
-    assert leg(core.call, "1001").ended_reason == "no_answer"
-    assert talked(core.call) == {"1002": 6}
+    assert leg_of_extension(core.call, "1001").ended_reason == "no_answer"
+    assert talk_seconds(core.call) == {"1002": 6}
     assert seconds(core.call.wait_ms) == 9
 
 
@@ -89,4 +89,4 @@ def test_an_agent_who_still_rings_as_the_caller_gives_up_missed_nothing_of_his_o
     core.hangup(6, CALLER)
 
     assert (core.call.outcome, core.call.missed) == ("abandoned", True)
-    assert leg(core.call, "1001").ended_reason == "canceled"
+    assert leg_of_extension(core.call, "1001").ended_reason == "canceled"

@@ -10,9 +10,9 @@ from uuid import UUID
 import orjson
 import pytest
 
-from ingest.fold.event_log import Told
-from ingest.fold.fold import fold, group
-from ingest.fold.intervals import paired, total_ms
+from ingest.fold.event_log import EventLog
+from ingest.fold.fold import fold, group_by_call
+from ingest.fold.intervals import pair, total_ms
 from ingest.model.call_state import CallChange, CallState
 from ingest.model.events import CallEvent, EventType, derive_id
 from ingest.normalise import recording
@@ -119,7 +119,7 @@ def test_a_user_with_few_rights_sees_the_same_calls(name: str) -> None:
     normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA"))
     heard = [
         event
-        for told in recording.read(RECORDINGS / f"{name}.jsonl.gz")
+        for told in recording.read_messages(RECORDINGS / f"{name}.jsonl.gz")
         if told.message.event not in {"VarSet", "Newexten", "FullyBooted", "Cdr"}
         for event in normaliser.events(told.message, told.received_at)
     ]
@@ -169,12 +169,12 @@ def test_what_is_added_in_pieces_folds_like_the_whole(name: str) -> None:
     """As batches bring it: any order, any pieces, with repeats, folded in between or not."""
     dice = random.Random(name)
 
-    for call in group(events_of_recording(name)):
+    for call in group_by_call(events_of_recording(name)):
         expected = orjson.dumps(fold(call, call_id=CALL_ID))
         for _ in range(20):
             shuffled = call + dice.choices(call, k=dice.randrange(len(call)))
             dice.shuffle(shuffled)
-            told = Told()
+            told = EventLog()
             while shuffled:
                 piece = dice.randrange(1, len(shuffled) + 1)
                 told.add(shuffled[:piece])
@@ -190,7 +190,7 @@ def test_mixed_calls_fold_alike_in_any_order() -> None:
         pytest.skip(f"{MIXED} is not beside this repository")
     dice = random.Random(MIXED)
 
-    for call in group(events_of_recording(MIXED, SHARED)):
+    for call in group_by_call(events_of_recording(MIXED, SHARED)):
         expected = orjson.dumps(fold(call, call_id=CALL_ID))
         for _ in range(5):
             shuffled = call + dice.choices(call, k=dice.randrange(len(call)))
@@ -207,7 +207,7 @@ def test_a_telephone_is_offered_a_call_once_for_each_time_it_rings(name: str) ->
     reopened: list[UUID] = []
 
     for heard in range(1, len(events) + 1):
-        for part in group(events[:heard]):
+        for part in group_by_call(events[:heard]):
             if after := fold(part, call_id=part[0].event_id):
                 change = CallChange(known.get(after.id), after)
                 offered += change.offered
@@ -345,7 +345,7 @@ def test_who_is_offered_a_call_is_told_by_extension() -> None:
 
     assert CallChange(None, ringing).offered == {"101"}
     assert CallChange(ringing, twice).offered == frozenset()
-    assert CallChange(None, ringing, told_again=True).offered == frozenset()
+    assert CallChange(None, ringing, repeated=True).offered == frozenset()
 
 
 def test_events_without_a_telephone_are_no_call() -> None:
@@ -362,15 +362,15 @@ def test_keys_join_transitively() -> None:
     joining = event("call.linked", 2, "b", call_key=None, peer_leg_key="d")
     elsewhere = replace(first, source="other", event_id=UUID(int=7))
 
-    assert len(group([first, second])) == 2
-    assert len(group([joining, second, first])) == 1
-    assert len(group([first, elsewhere])) == 2
+    assert len(group_by_call([first, second])) == 2
+    assert len(group_by_call([joining, second, first])) == 1
+    assert len(group_by_call([first, elsewhere])) == 2
 
 
 def test_intervals_pair_by_time() -> None:
     """Boundaries need no order; overlaps are counted once; what is open is not counted."""
     at = [T0 + timedelta(seconds=second) for second in range(10)]
 
-    assert paired([at[5], at[1], at[2]], [at[3], at[4]], None) == [(at[1], at[3]), (at[5], None)]
-    assert paired([at[5]], [], at[7]) == [(at[5], at[7])]
+    assert pair([at[5], at[1], at[2]], [at[3], at[4]], None) == [(at[1], at[3]), (at[5], None)]
+    assert pair([at[5]], [], at[7]) == [(at[5], at[7])]
     assert total_ms([(at[1], at[4]), (at[3], at[5]), (at[6], None)]) == 4_000

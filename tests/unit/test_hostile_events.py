@@ -25,8 +25,8 @@ from ingest.normalise import (
 from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import CHANNEL_EVENTS, FreeswitchNormaliser
-from ingest.normalise.numbers import whole
-from ingest.normalise.twilio import STATUSES, NotACallback, twilio_events
+from ingest.normalise.numbers import parse_int
+from ingest.normalise.twilio import STATUSES, InvalidCallback, twilio_events
 from ingest.normalise.webhook import ATTRS, FIELDS, parse_events
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -100,7 +100,7 @@ def test_no_field_of_twilio_can_stop_the_fold() -> None:
                 told = usual | {"CallStatus": status, field: text}
                 try:
                     assert folds(twilio_events(told, source="pbx", received_at=NOW))
-                except NotACallback:
+                except InvalidCallback:
                     refused += 1
 
     assert refused
@@ -138,8 +138,8 @@ def test_a_posted_event_is_taken_or_refused_by_itself() -> None:
 
 def test_a_whole_number_has_so_many_digits_and_no_others() -> None:
     """One way to read a count, of a cause up to a time."""
-    assert [whole(text, 3) for text in ("0", "016", "999", "1000")] == [0, 16, 999, None]
-    assert {whole(text, 17) for text in (*TEXTS, None)} == {None, 99999999999, 253402300799}
+    assert [parse_int(text, 3) for text in ("0", "016", "999", "1000")] == [0, 16, 999, None]
+    assert {parse_int(text, 17) for text in (*TEXTS, None)} == {None, 99999999999, 253402300799}
 
 
 def test_a_time_that_no_pbx_can_mean_is_not_taken() -> None:

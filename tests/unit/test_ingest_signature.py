@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.connectors.signature import TOLERANCE_S, SignatureInvalid, sign, verify
+from ingest.connectors.signature import TOLERANCE_S, InvalidSignature, sign, verify
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_" + "QUFB" * 8
@@ -43,7 +43,7 @@ def test_five_minutes_either_way_are_fresh(away: int) -> None:
 
 @pytest.mark.parametrize("away", [-TOLERANCE_S - 1, TOLERANCE_S + 1])
 def test_a_copy_is_worthless_after_five_minutes(away: int) -> None:
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(InvalidSignature):
         checked(now=AT + away)
 
 
@@ -51,21 +51,21 @@ def test_every_byte_counts() -> None:
     """One flipped bit anywhere in body, id, time or signature, and nothing passes."""
     for at in range(len(BODY)):
         flipped = BODY[:at] + bytes([BODY[at] ^ 1]) + BODY[at + 1 :]
-        with pytest.raises(SignatureInvalid):
+        with pytest.raises(InvalidSignature):
             checked(body=flipped)
     for at in range(3, len(SIGNATURE)):
         other = "B" if SIGNATURE[at] == "A" else "A"
-        with pytest.raises(SignatureInvalid):
+        with pytest.raises(InvalidSignature):
             checked(signature=SIGNATURE[:at] + other + SIGNATURE[at + 1 :])
     for changes in ({"message_id": ID + "x"}, {"timestamp": str(AT + 1)}):
-        with pytest.raises(SignatureInvalid):
+        with pytest.raises(InvalidSignature):
             checked(**changes)
 
 
 @pytest.mark.parametrize("missing", ["message_id", "timestamp", "signature"])
 @pytest.mark.parametrize("value", [None, ""])
 def test_all_three_headers_are_needed(missing: str, value: str | None) -> None:
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(InvalidSignature):
         checked(**{missing: value})
 
 
@@ -75,9 +75,9 @@ def test_secrets_can_be_changed_without_a_gap() -> None:
 
     assert checked(secrets=[OTHER, SECRET]) == ID
     assert checked(signature=f"{new} {SIGNATURE}") == ID
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(InvalidSignature):
         checked(secrets=[OTHER])
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(InvalidSignature):
         checked(secrets=[])
 
 
@@ -98,7 +98,7 @@ def test_secrets_can_be_changed_without_a_gap() -> None:
 )
 def test_what_is_not_of_the_format_is_refused(changes: dict[str, str]) -> None:
     """Other versions, other digits, ids that could shift the border to the timestamp."""
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(InvalidSignature):
         checked(**changes)
 
 
@@ -106,7 +106,7 @@ def test_a_dot_in_the_id_is_refused_even_when_it_is_signed() -> None:
     """`a` at time 1 with body `x` and `a.1`… would otherwise sign the same text."""
     signature = sign(BODY, message_id="a.b", timestamp=AT, secret=SECRET)
 
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(InvalidSignature):
         checked(message_id="a.b", signature=signature)
 
 

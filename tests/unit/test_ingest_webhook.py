@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingest.fold.fold import fold, group
+from ingest.fold.fold import fold, group_by_call
 from ingest.normalise.webhook import parse_events
 from tests.support.call_truth import CALL_ID
 
@@ -216,7 +216,7 @@ def test_calls_with_keys_of_their_own_may_use_one_bridge_after_the_other() -> No
     posted = conversation("a", timedelta(minutes=9)) + conversation("b", timedelta(minutes=5))
     events = parse_events(posted, source="pbx", now=NOW).events
 
-    calls = [fold(one, call_id=CALL_ID) for one in group(events)]
+    calls = [fold(one, call_id=CALL_ID) for one in group_by_call(events)]
 
     assert [call and (call.outcome, call.talk_ms) for call in calls] == [("answered", 10_000)] * 2
 
@@ -226,7 +226,7 @@ def test_a_bridge_joins_legs_that_name_no_call() -> None:
     posted = conversation("a", timedelta(minutes=9), call_key=None, peer_leg_key=None)
     events = parse_events(posted, source="pbx", now=NOW).events
 
-    (call,) = (fold(one, call_id=CALL_ID) for one in group(events))
+    (call,) = (fold(one, call_id=CALL_ID) for one in group_by_call(events))
 
     assert call is not None
     assert (call.outcome, call.talk_ms) == ("answered", 10_000)

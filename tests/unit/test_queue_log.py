@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from ingest.fold.fold import fold, group
+from ingest.fold.fold import fold, group_by_call
 from ingest.model.events import CallEvent, EventType, derive_id
 
 PATH = Path(__file__).parents[3] / "shared" / "data" / "queue-log" / "queue_stats_cases.txt"
@@ -61,7 +61,7 @@ def events_of(section: str) -> list[CallEvent]:
 def test_stays_are_counted_in_the_hour_and_queue_that_was_entered(section: str) -> None:
     """One call in two queues is two stays; each belongs to the hour in which it began."""
     found: dict[tuple[str, int], Counter[str]] = {}
-    for events in group(events_of(section)):
+    for events in group_by_call(events_of(section)):
         call = fold(events, call_id=UUID(int=1))
         assert call is not None
         for stint in call.stints:

@@ -9,9 +9,15 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest import AsteriskNormaliser, FreeswitchNormaliser, NotACallback, group, twilio_events
+from ingest import (
+    AsteriskNormaliser,
+    FreeswitchNormaliser,
+    InvalidCallback,
+    group_by_call,
+    twilio_events,
+)
 from ingest.fold.fold import fold
-from ingest.fold.recordings import is_place
+from ingest.fold.recordings import is_location
 from ingest.model.call_state import RecordingState
 from ingest.model.events import CallEvent
 from ingest.normalise.ami_messages import AmiParser
@@ -131,7 +137,7 @@ def test_the_recordings_of_a_transfer_stay_with_the_call_in_any_order() -> None:
     dice = random.Random(5)
 
     (call,) = calls_of(events)
-    assert len(group(events)) == 1
+    assert len(group_by_call(events)) == 1
     assert sorted(one.url or "" for one in call.recordings) == [
         f"{number}.wav" for number in range(len(legs))
     ]
@@ -217,7 +223,7 @@ def test_twilio_posts_a_link_when_a_recording_is_completed() -> None:
 )  # fmt: skip
 def test_a_recording_callback_that_is_none_is_refused(fields: dict[str, str]) -> None:
     """Signed or not."""
-    with pytest.raises(NotACallback):
+    with pytest.raises(InvalidCallback):
         twilio(**fields)
 
 
@@ -251,7 +257,10 @@ def test_a_posted_recording_that_leads_nowhere_is_refused(attrs: dict[str, Any],
 
 def test_what_is_a_place_and_what_is_none() -> None:
     """Windows has drives, and a URL has no credentials of others to hide behind a backslash."""
-    assert all(map(is_place, (FILE, "C:/rec/a b.wav", "http://[::1]:80/a", "2026/a.wav")))
+    assert all(map(is_location, (FILE, "C:/rec/a b.wav", "http://[::1]:80/a", "2026/a.wav")))
     assert not any(
-        map(is_place, ("", "https:/a", "http://[::1", "https://a\\@b/", "ftp://a/b", "\\\\host\\a"))
+        map(
+            is_location,
+            ("", "https:/a", "http://[::1", "https://a\\@b/", "ftp://a/b", "\\\\host\\a"),
+        )
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.storing.rejects import LONGEST, as_text
+from ingest.storing.rejects import MAX_CHARS, as_text
 
 DEEP: Any = "bottom"
 for _ in range(1_020):
@@ -35,5 +35,5 @@ def test_neither_depth_nor_length_is_too_much(said: Any) -> None:
     """What cannot be printed whole is cut; it is text that PostgreSQL takes."""
     text = as_text(said)
 
-    assert 0 < len(text) <= LONGEST
+    assert 0 < len(text) <= MAX_CHARS
     assert text.encode()

@@ -11,8 +11,8 @@ import pytest
 
 from ingest import (
     CallState,
-    NotACallback,
-    SignatureInvalid,
+    InvalidCallback,
+    InvalidSignature,
     fold,
     sign_twilio,
     twilio_events,
@@ -82,7 +82,7 @@ def test_whatever_is_changed_is_noticed(changes: dict[str, Any]) -> None:
     }
     given |= changes
 
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(InvalidSignature):
         verify_twilio(given.pop("url"), given.pop("fields"), **given)
 
 
@@ -181,7 +181,7 @@ def test_the_default_subscription_is_enough_for_the_record() -> None:
 )
 def test_what_is_no_callback_is_refused(changes: dict[str, str]) -> None:
     """Signed, and yet of no use."""
-    with pytest.raises(NotACallback):
+    with pytest.raises(InvalidCallback):
         twilio_events(callback("completed", 0) | changes, source="tw", received_at=AT)
 
 

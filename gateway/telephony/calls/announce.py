@@ -78,7 +78,7 @@ async def agents_changed(services: Services, changes: Sequence[AgentChange]) -> 
     if services.answers is not None:
         told = [change.since for change in changes if change.since is not None]
         await services.answers.late(late_days(told, datetime.now(UTC)))
-    changes = [change for change in changes if not change.stands]
+    changes = [change for change in changes if not change.unchanged]
     if not changes:
         return
     async with services.connection() as conn:
@@ -272,7 +272,7 @@ def _newly_rung(change: CallChange) -> frozenset[str]:
 
     None when it is told again, maybe minutes later.
     """
-    if change.told_again:
+    if change.repeated:
         return frozenset()
     return change.offered | (_rung(change.after) - _rung(change.before))
 

@@ -13,7 +13,7 @@ from gateway.context import Context
 from gateway.errors import Invalid
 from gateway.protocol.lookup import Confidence, NumberFound, NumberSought
 from gateway.telephony.calls.queries import lookup as queries
-from ingest import REGIONS, by_tail, e164, is_withheld, without_appendix
+from ingest import REGIONS, by_last_digits, e164, is_withheld, without_suffix
 
 EXTENSION = re.compile(r"[0-9*#]{1,6}")
 
@@ -59,10 +59,10 @@ def _readings(text: str, region: str, others: Sequence[str]) -> list[tuple[str, 
         found.setdefault(national, "national")
     if not found:
         for any_region in (region, *others):
-            if number := by_tail(text, any_region):
+            if number := by_last_digits(text, any_region):
                 found.setdefault(number, "partial")
     return list(found.items())
 
 
 def _read(text: str, region: str) -> str | None:
-    return e164(text, region) or e164(without_appendix(text), region)
+    return e164(text, region) or e164(without_suffix(text), region)

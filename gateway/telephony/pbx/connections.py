@@ -17,17 +17,17 @@ from ingest import (
     Address,
     AmiLink,
     AsteriskDialect,
-    Connection,
     Connectors,
     EslLink,
     FreeswitchNormaliser,
     IngestSettings,
-    Link,
+    LinkTiming,
+    PbxConnection,
+    PbxLink,
     Pipeline,
-    Timing,
 )
 
-TIMING = Timing()
+TIMING = LinkTiming()
 CONNECTORS_EVENTS = IngestSettings().max_submission_events
 
 
@@ -51,14 +51,14 @@ def regions(settings: Settings) -> tuple[str, ...]:
 def connected(settings: Settings, pool: Pool, pipeline: Pipeline) -> Connectors:
     """Return connections to all PBXs that are connected to."""
     connections = [
-        Connection(name, _linker(name, pbx, settings), TIMING)
+        PbxConnection(name, _linker(name, pbx, settings), TIMING)
         for name, pbx in settings.pbxs.items()
         if not isinstance(pbx, TwilioPbx)
     ]
     return Connectors(pool, pipeline, connections, holder=settings.node)
 
 
-def _linker(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callable[[], Link]:
+def _linker(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callable[[], PbxLink]:
     address = Address(
         host=pbx.host,
         port=pbx.port,
@@ -71,5 +71,5 @@ def _linker(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callable[[],
     if isinstance(pbx, EslPbx):
         normaliser = FreeswitchNormaliser(name, region=region, keeps_native=keeps, **chosen)
         return lambda: EslLink(name, address, TIMING, normaliser)
-    dialect = AsteriskDialect(region=region, keeps_native=keeps, **chosen)
+    dialect = AsteriskDialect(region=region, keep_native=keeps, **chosen)
     return lambda: AmiLink(name, address, TIMING, dialect)

@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 from gateway.errors import Invalid, SignatureInvalid
 from gateway.pbx_settings import TwilioPbx
 from gateway.telephony.pbx import webhook
-from ingest import NotACallback, Pipeline, Refusal, twilio_events, verify_twilio
-from ingest import SignatureInvalid as NotSigned
+from ingest import InvalidCallback, Pipeline, RejectedInput, twilio_events, verify_twilio
+from ingest import InvalidSignature as NotSigned
 
 MOST_FIELDS = 200
 """A callback has 30 to 40."""
@@ -40,8 +40,8 @@ async def take(
             keeps_native=pipeline.settings.payload_days > 0,
             **chosen,
         )
-    except NotACallback as error:
-        refusal = Refusal("event.invalid", str(error), dict(fields))
+    except InvalidCallback as error:
+        refusal = RejectedInput("event.invalid", str(error), dict(fields))
         await webhook.refuse(pipeline, source, [refusal])
         raise Invalid(f"{error}.") from None
     receipt = await webhook.submit(pipeline, events)

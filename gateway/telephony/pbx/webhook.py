@@ -19,14 +19,14 @@ from ingest import (
     CallEvent,
     Closed,
     EventReader,
-    Parsed,
+    IngestUnavailable,
+    InvalidSignature,
+    ParsedEvents,
     Pipeline,
     Receipt,
-    Refusal,
-    Rejected,
-    SignatureInvalid,
+    RejectedEvent,
+    RejectedInput,
     TooManyEvents,
-    Unavailable,
     verify,
 )
 
@@ -58,7 +58,7 @@ def is_signed(
             signature=signature,
             secrets=secrets,
         )
-    except SignatureInvalid:
+    except InvalidSignature:
         return False
     return True
 
@@ -108,13 +108,13 @@ async def take(pipeline: Pipeline, source: str, items: list[Any], *, region: str
     """Store what is valid and say what was not; returns when it is committed."""
     parsed = await _parse(pipeline, source, items, region)
     receipt = await submit(pipeline, parsed.events)
-    refused = [Refusal(one.code, one.message, items[one.index]) for one in parsed.rejected]
+    refused = [RejectedInput(one.code, one.message, items[one.index]) for one in parsed.rejected]
     await refuse(pipeline, source, refused)
     rejected = [replace(one, index=parsed.indexes[one.index]) for one in receipt.rejected]
     return answer(receipt, parsed.rejected + rejected)
 
 
-async def _parse(pipeline: Pipeline, source: str, items: list[Any], region: str) -> Parsed:
+async def _parse(pipeline: Pipeline, source: str, items: list[Any], region: str) -> ParsedEvents:
     """Validate the events; in between others have their turn, also batches that are stored."""
     kept = pipeline.settings
     reader = EventReader(
@@ -126,7 +126,7 @@ async def _parse(pipeline: Pipeline, source: str, items: list[Any], region: str)
     return reader.parsed
 
 
-def answer(receipt: Receipt, rejected: Iterable[Rejected]) -> dict[str, Any]:
+def answer(receipt: Receipt, rejected: Iterable[RejectedEvent]) -> dict[str, Any]:
     """Say what became of each event that was handed in."""
     return {
         "accepted": receipt.accepted,
@@ -141,10 +141,10 @@ async def submit(pipeline: Pipeline, events: Sequence[CallEvent]) -> Receipt:
         return await pipeline.submit(events)
 
 
-async def refuse(pipeline: Pipeline, source: str, refusals: Sequence[Refusal]) -> None:
+async def refuse(pipeline: Pipeline, source: str, refusals: Sequence[RejectedInput]) -> None:
     """Keep and count what no event could be made of; what hinders that is said likewise."""
     with _in_our_words():
-        await pipeline.refuse(source, refusals)
+        await pipeline.reject(source, refusals)
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def _in_our_words() -> Iterator[None]:
         yield
     except Busy as busy:
         raise IngestBusy(busy.retry_after) from None
-    except Unavailable:
+    except IngestUnavailable:
         raise DatabaseUnavailable from None
     except Closed:
         raise Draining from None

@@ -54,7 +54,7 @@ async def test_a_call_told_again_is_not_offered_again(desk: Desk) -> None:
     async with gateway.pool.acquire() as conn:
         states = await load_calls(conn, [first.id])
 
-    again = CallChange(None, states[first.id], told_again=True)
+    again = CallChange(None, states[first.id], repeated=True)
     await announce.calls_changed(gateway.node.services, [again])
 
     assert (await petro.next(CallUpdated)).call.version == first.version

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from gateway.protocol import CallEnded, CallOffered
 from gateway.settings import Settings
 from ingest import IngestSettings
-from ingest.upkeep.partitions import Month
+from ingest.upkeep.partitions import PartitionMonth
 from tests.docs.pages import OPERATIONS
 from tests.fakes import asterisk
 from tests.fakes.asterisk import FakeAsterisk, Tape
@@ -79,7 +79,7 @@ def test_without_a_word_thirteen_months_are_kept() -> None:
 def test_nothing_is_accepted_whose_id_may_be_forgotten(months: int) -> None:
     """An event sent again after its id is forgotten would be a second call."""
     accepts = IngestSettings(keep_months=months).accepts
-    begins = [Month(year, month) for year in (2024, 2025, 2026) for month in range(1, 13)]
+    begins = [PartitionMonth(year, month) for year in (2024, 2025, 2026) for month in range(1, 13)]
     shortest = min(month.begin - month.plus(-months).begin for month in begins)
 
     assert accepts + timedelta(days=1) <= shortest

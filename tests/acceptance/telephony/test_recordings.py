@@ -15,7 +15,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from gateway.pbx_settings import AmiPbx
 from gateway.telephony.calls.recordings import where
-from ingest import CallEvent, RecordingState, group, shift
+from ingest import CallEvent, RecordingState, group_by_call, shift
 from ingest.model.events import derive_id
 from tests.support.call_truth import calls_of
 from tests.support.calls import ANSWERED, RECORDINGS, play, recorded, signed
@@ -172,7 +172,7 @@ async def test_no_recording_is_lost_in_an_attended_transfer(desk: Desk) -> None:
                 )
             )  # fmt: skip
     everything = sorted(events + told, key=lambda one: one.occurred_at)
-    apart = next(n for n in range(len(everything), 0, -1) if len(group(everything[:n])) > 1)
+    apart = next(n for n in range(len(everything), 0, -1) if len(group_by_call(everything[:n])) > 1)
     dice = random.Random(11)
     halves = everything[:apart], everything[apart:] + dice.choices(everything, k=30)
     pipelines = [node.app.state.gateway.pipeline for node in desk.nodes]

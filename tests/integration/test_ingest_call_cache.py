@@ -13,7 +13,13 @@ from ingest import CallEvent, Pipeline
 from ingest.queries import aliases
 from ingest.queries import events as queries
 from tests.support.call_truth import calls_of, events_of_recording
-from tests.support.ingest_tools import SETTINGS, SOME, Heard, anonymous, stored_calls
+from tests.support.ingest_tools import (
+    SETTINGS,
+    SOME,
+    RecordedAnnouncements,
+    anonymous,
+    stored_calls,
+)
 from tests.support.query_plans import Explaining
 
 
@@ -31,7 +37,7 @@ async def test_a_call_in_progress_is_not_read_back(
     async def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError("events were read back")
 
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         with monkeypatch.context() as patched:
             patched.setattr(queries, "load", refuse)
             await submit_in_pieces(pipeline, events, 5)
@@ -46,7 +52,7 @@ async def test_little_memory_changes_nothing(remembered: int, pool: Pool) -> Non
     random.Random(1).shuffle(events)
     settings = replace(SETTINGS, remembered_events=remembered)
 
-    async with Pipeline(pool, announce=Heard(), settings=settings) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=settings) as pipeline:
         await submit_in_pieces(pipeline, events, 7)
 
     assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
@@ -65,7 +71,7 @@ async def test_a_failed_batch_is_not_remembered(
             raise TimeoutError
 
     monkeypatch.setattr(queries, "insert", fragile)
-    async with Pipeline(pool, announce=Heard(), settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await submit_in_pieces(pipeline, events, 10)
 
     assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from ingest.connectors.event_buffer import TOGETHER, Inbox
-from ingest.connectors.link import Lost
+from ingest.connectors.event_buffer import SUBMISSION_EVENTS, EventBuffer
+from ingest.connectors.link import ConnectionLost
 from ingest.model.events import CallEvent
-from ingest.model.snapshot import Snapshot
+from ingest.model.snapshot import PbxSnapshot
 from ingest.settings import IngestSettings
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -25,7 +25,7 @@ def event(said: str = "", leg: str = "a") -> CallEvent:
     )  # fmt: skip
 
 
-async def fill(inbox: Inbox, *events: CallEvent) -> int:
+async def fill(inbox: EventBuffer, *events: CallEvent) -> int:
     """Put each of these, until one has to wait; return how many went in."""
     for number, one in enumerate(events):
         putting = asyncio.ensure_future(inbox.put(NOW, [[one]]))
@@ -39,25 +39,25 @@ async def fill(inbox: Inbox, *events: CallEvent) -> int:
 
 @pytest.mark.parametrize(
     "large",
-    [event("x" * MIB), event(leg="x" * MIB), Snapshot(taken_at=NOW, facts=(event("x" * MIB),))],
+    [event("x" * MIB), event(leg="x" * MIB), PbxSnapshot(taken_at=NOW, facts=(event("x" * MIB),))],
 )
-async def test_a_few_large_events_fill_it(large: CallEvent | Snapshot) -> None:
+async def test_a_few_large_events_fill_it(large: CallEvent | PbxSnapshot) -> None:
     """It is bounded in bytes, whichever field holds them, and reads on once it is emptier."""
-    inbox = Inbox(most_events=1_000, most_bytes=3 * MIB)
-    heard = large if isinstance(large, Snapshot) else [large]
+    inbox = EventBuffer(most_events=1_000, most_bytes=3 * MIB)
+    heard = large if isinstance(large, PbxSnapshot) else [large]
     for _ in range(3):
         await inbox.put(NOW, [heard])
 
     full = await fill(inbox, event())
-    for _ in range(3 if isinstance(large, Snapshot) else 1):
-        await inbox.take()
+    for _ in range(3 if isinstance(large, PbxSnapshot) else 1):
+        await inbox.get()
 
     assert (full, await fill(inbox, event())) == (0, 1)
 
 
 async def test_many_small_events_fill_it() -> None:
     """It is bounded in events, too, and a read of none counts as one."""
-    inbox = Inbox(most_events=10)
+    inbox = EventBuffer(most_events=10)
     await inbox.put(NOW, [[]] * 4)
 
     assert await fill(inbox, *[event() for _ in range(20)]) == 6
@@ -65,21 +65,21 @@ async def test_many_small_events_fill_it() -> None:
 
 async def test_what_is_larger_than_the_bound_goes_in_alone() -> None:
     """An empty inbox takes everything: nothing is too large to be stored."""
-    inbox = Inbox(most_bytes=1_000)
+    inbox = EventBuffer(most_bytes=1_000)
 
     assert await fill(inbox, event("x" * MIB), event()) == 1
 
 
 async def test_it_is_handed_on_in_order_and_together_and_its_end_is_last() -> None:
     """Events of several reads go on as one submission, not beyond a snapshot."""
-    inbox, snapshot = Inbox(), Snapshot(taken_at=NOW)
+    inbox, snapshot = EventBuffer(), PbxSnapshot(taken_at=NOW)
     first, second, third = event("1"), event("2"), event("3")
     await inbox.put(NOW, [[first], [second], snapshot, [third]])
-    await inbox.end(Lost("gone"))
+    await inbox.close(ConnectionLost("gone"))
 
-    taken = [(await inbox.take())[1] for _ in range(3)]
+    taken = [(await inbox.get())[1] for _ in range(3)]
 
     assert taken == [[first, second], snapshot, [third]]
-    assert IngestSettings().max_submission_events >= TOGETHER
-    with pytest.raises(Lost):
-        await inbox.take()
+    assert IngestSettings().max_submission_events >= SUBMISSION_EVENTS
+    with pytest.raises(ConnectionLost):
+        await inbox.get()

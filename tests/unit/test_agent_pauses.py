@@ -11,16 +11,16 @@ from uuid import uuid4
 import pytest
 
 from ingest.model.events import CallEvent
-from ingest.model.snapshot import Held, Member, Snapshot, catch_up
+from ingest.model.snapshot import PbxSnapshot, QueueMember, StoredPbxState, catch_up
 from ingest.normalise.ami_messages import AmiParser
 from ingest.normalise.asterisk import AsteriskNormaliser
 from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.queries.agent_pauses import AgentMark
-from ingest.storing.agent_pauses import standing
+from ingest.storing.agent_pauses import current_marks
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-NOTHING = Held()
+NOTHING = StoredPbxState()
 
 
 def at(minute: float) -> datetime:
@@ -92,10 +92,10 @@ def test_what_stands_does_not_depend_on_the_order(story: str) -> None:
     events, expected = STORIES[story]
 
     for order in itertools.permutations(events):
-        assert standing([*order, random.choice(events)]) == expected
+        assert current_marks([*order, random.choice(events)]) == expected
         known: dict[str, AgentMark] = {}
         for count in range(1, len(order) + 1):
-            known = standing(order[:count], known)
+            known = current_marks(order[:count], known)
         assert known == expected
 
 
@@ -103,7 +103,7 @@ def test_what_is_not_told_of_stays() -> None:
     """Of a login too old to be read again the row still knows."""
     known = {"sales": mark(logged_in=True, login_at=at(-9_000)), "other": mark("other")}
 
-    found = standing([said("paused", 1)], known)
+    found = current_marks([said("paused", 1)], known)
 
     assert found["sales"].logged_in
     assert found["sales"].paused
@@ -159,11 +159,13 @@ def test_freeswitch_tells_an_agents_status() -> None:
     assert types(**{"CC-Agent-Status": "Dancing"}) == []
 
 
-def snapshot(*members: Member) -> Snapshot:
-    return Snapshot(taken_at=at(10), members=members)
+def snapshot(*members: QueueMember) -> PbxSnapshot:
+    return PbxSnapshot(taken_at=at(10), members=members)
 
 
-def caught(taken: Snapshot, before: Held, now: Held) -> list[tuple[str, str, datetime]]:
+def caught(
+    taken: PbxSnapshot, before: StoredPbxState, now: StoredPbxState
+) -> list[tuple[str, str, datetime]]:
     """Return (type, extension, time) of what a snapshot tells."""
     events = catch_up(taken, source="pbx", before=before, now=now, since=None)
     again = catch_up(taken, source="pbx", before=before, now=now, since=None)
@@ -180,12 +182,12 @@ def test_a_snapshot_tells_what_changed_unheard() -> None:
         ("103", "sales"): mark(logged_in=True),
         ("104", "sales"): mark(logged_in=True, paused=True, paused_at=at(2)),
     }
-    held = Held(marks=marks)
+    held = StoredPbxState(marks=marks)
     taken = snapshot(
-        Member(extension="101", queue="sales", paused=True, reason="lunch", paused_at=at(4)),
-        Member(extension="102", queue="sales", paused=False),
-        Member(extension="104", queue="sales", paused=True, paused_at=at(2)),
-        Member(extension="105", queue="sales", paused=False, login_at=at(5)),
+        QueueMember(extension="101", queue="sales", paused=True, reason="lunch", paused_at=at(4)),
+        QueueMember(extension="102", queue="sales", paused=False),
+        QueueMember(extension="104", queue="sales", paused=True, paused_at=at(2)),
+        QueueMember(extension="105", queue="sales", paused=False, login_at=at(5)),
     )
 
     assert caught(taken, held, held) == [
@@ -194,15 +196,20 @@ def test_a_snapshot_tells_what_changed_unheard() -> None:
         ("agent.login", "105", at(5)),
         ("agent.logoff", "103", at(10)),
     ]
-    assert caught(Snapshot(taken_at=at(10)), held, held) == []
+    assert caught(PbxSnapshot(taken_at=at(10)), held, held) == []
 
 
 def test_what_was_heard_meanwhile_is_newer_than_the_answer() -> None:
     """An agent who paused between question and answer is not called back by the answer."""
-    before = Held(marks={("101", "sales"): mark(logged_in=True)})
-    now = Held(marks={("101", "sales"): mark(logged_in=True, paused=True, paused_at=at(9))})
+    before = StoredPbxState(marks={("101", "sales"): mark(logged_in=True)})
+    now = StoredPbxState(
+        marks={("101", "sales"): mark(logged_in=True, paused=True, paused_at=at(9))}
+    )
 
-    assert caught(snapshot(Member(extension="101", queue="sales", paused=False)), before, now) == []
+    assert (
+        caught(snapshot(QueueMember(extension="101", queue="sales", paused=False)), before, now)
+        == []
+    )
 
 
 def test_asterisks_list_of_members_is_read() -> None:
@@ -219,7 +226,7 @@ def test_asterisks_list_of_members_is_read() -> None:
             f"Location: PJSIP/{extension}\r\n{more}\r\n\r\n"
         )
         (message,) = AmiParser().feed(raw.encode())
-        assert asking.take(message)
+        assert asking.accept(message)
 
     first, second = asking.result(NOON).members or ()
 

@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.model.snapshot import lost
+from ingest.model.snapshot import lost_legs
 from tests.support.call_truth import calls_of
-from tests.support.unseen import CALLER, A, B, Pbx, leg, seconds, talked
+from tests.support.scripted_pbx import (
+    CALLER,
+    A,
+    B,
+    ScriptedPbx,
+    leg_of_extension,
+    seconds,
+    talk_seconds,
+)
 
 
-def give_up(pbx: Pbx, channel: str = CALLER) -> None:
-    pbx.say("QueueCallerAbandon", channel, Queue="sales")
-    pbx.say("QueueCallerLeave", channel, Queue="sales")
+def give_up(pbx: ScriptedPbx, channel: str = CALLER) -> None:
+    pbx.send("QueueCallerAbandon", channel, Queue="sales")
+    pbx.send("QueueCallerLeave", channel, Queue="sales")
     pbx.hangup(channel)
 
 
-def dump(pbx: Pbx) -> None:
+def dump(pbx: ScriptedPbx) -> None:
     """301 picks up, and hangs up while the queue announces the caller."""
     pbx.into_queue()
     pbx.rings(A)
     pbx.at(2)
     pbx.up(A, CALLER)
     pbx.at(3)
-    pbx.say("AgentDump", CALLER, A, Queue="sales")
-    pbx.say("DialEnd", CALLER, A, DialStatus="NOANSWER")
+    pbx.send("AgentDump", CALLER, A, Queue="sales")
+    pbx.send("DialEnd", CALLER, A, DialStatus="NOANSWER")
     pbx.hangup(A)
 
 
 def test_an_agent_who_hangs_up_in_the_announcement_answered_nothing() -> None:
     """The caller waits on, gives up, and was missed."""
-    pbx = Pbx()
+    pbx = ScriptedPbx()
     dump(pbx)
     waiting = pbx.call
     pbx.at(10)
@@ -37,12 +45,12 @@ def test_an_agent_who_hangs_up_in_the_announcement_answered_nothing() -> None:
 
     assert (waiting.status, waiting.stints[0].outcome) == ("waiting", None)
     assert (pbx.call.outcome, pbx.call.missed) == ("abandoned", True)
-    assert leg(pbx.call, "301").ended_reason == "rejected"
+    assert leg_of_extension(pbx.call, "301").ended_reason == "rejected"
 
 
 def test_the_next_agent_answers_whom_the_first_one_refused() -> None:
     """302 is who answered, after all of the wait."""
-    pbx = Pbx()
+    pbx = ScriptedPbx()
     dump(pbx)
     pbx.rings(B)
     pbx.at(8)
@@ -53,12 +61,12 @@ def test_the_next_agent_answers_whom_the_first_one_refused() -> None:
 
     assert (pbx.call.outcome, pbx.call.answered_extension) == ("answered", "302")
     assert seconds(pbx.call.wait_ms) == 8
-    assert talked(pbx.call) == {"302": 4}
+    assert talk_seconds(pbx.call) == {"302": 4}
 
 
 def test_a_caller_who_gives_up_during_the_announcement_was_not_answered() -> None:
     """The agent's telephone is up, but nobody was put through."""
-    pbx = Pbx()
+    pbx = ScriptedPbx()
     pbx.into_queue()
     pbx.rings(A)
     pbx.at(2)
@@ -73,12 +81,12 @@ def test_a_caller_who_gives_up_during_the_announcement_was_not_answered() -> Non
 
 def test_of_two_who_pick_up_at_once_the_one_who_talks_answered() -> None:
     """302 was up a millisecond before 301, and was let go."""
-    pbx = Pbx()
+    pbx = ScriptedPbx()
     pbx.into_queue()
     pbx.rings(A)
     pbx.rings(B)
     pbx.at(2)
-    pbx.say("Newstate", B, ChannelStateDesc="Up")
+    pbx.send("Newstate", B, ChannelStateDesc="Up")
     pbx.up(A, CALLER)
     pbx.answered(A)
     pbx.hangup(B, cause="26")
@@ -93,20 +101,20 @@ def test_who_is_put_into_a_queue_through_a_local_channel_leaves_it_in_the_end(
     answers: bool,
 ) -> None:
     """Dial(Local/8001@queues): it is the channel's far half that waits, and gives up."""
-    pbx = Pbx()
+    pbx = ScriptedPbx()
     pbx.call_in()
     one, two = pbx.pair("8001@queues")
     pbx.dial(CALLER, one)
-    pbx.say("QueueCallerJoin", two, Queue="sales")
-    pbx.say("Newstate", two, ChannelStateDesc="Up")
+    pbx.send("QueueCallerJoin", two, Queue="sales")
+    pbx.send("Newstate", two, ChannelStateDesc="Up")
     pbx.up(one, CALLER)
     pbx.enter("outer", one, CALLER)
     pbx.rings(A, by=two)
     pbx.at(8)
     if answers:
         pbx.up(A, two)
-        pbx.say("QueueCallerLeave", two, Queue="sales")
-        pbx.say("AgentConnect", two, A, Queue="sales")
+        pbx.send("QueueCallerLeave", two, Queue="sales")
+        pbx.send("AgentConnect", two, A, Queue="sales")
         pbx.enter("inner", A, two)
         pbx.at(12)
         pbx.hangup(CALLER, one, two, A)
@@ -122,18 +130,18 @@ def test_who_is_put_into_a_queue_through_a_local_channel_leaves_it_in_the_end(
 
 def test_a_stay_through_a_local_channel_ends_with_a_call_that_was_given_up_for_lost() -> None:
     """Nobody heard the end: the far half, which waits, is no telephone, and is lost like one."""
-    pbx = Pbx()
+    pbx = ScriptedPbx()
     pbx.call_in()
     one, two = pbx.pair("8001@queues")
     pbx.dial(CALLER, one)
-    pbx.say("QueueCallerJoin", two, Queue="sales")
+    pbx.send("QueueCallerJoin", two, Queue="sales")
     pbx.up(one, CALLER)
     pbx.enter("outer", one, CALLER)
     pbx.rings(A, by=two)
     last = pbx.heard[-1]
     keys = sorted({event.leg_key for event in pbx.heard if event.leg_key})
 
-    pbx.heard += lost(frozenset(keys), last.source, last.occurred_at)
+    pbx.heard += lost_legs(frozenset(keys), last.source, last.occurred_at)
 
     (stint,) = pbx.call.stints
     assert (pbx.call.status, stint.outcome) == ("ended", "abandoned")
@@ -142,15 +150,15 @@ def test_a_stay_through_a_local_channel_ends_with_a_call_that_was_given_up_for_l
 @pytest.mark.parametrize("refused", [True, False])
 def test_an_entry_heard_on_two_connections_is_one_stay(refused: bool) -> None:
     """Without `timestampevents` the second has a time of its own, 30 ms later."""
-    pbx = Pbx()
+    pbx = ScriptedPbx()
     pbx.call_in()
     for at in (1, 1.03):
         pbx.at(at)
-        pbx.say("Newexten", CALLER, Application="Queue", AppData="sales,t")
+        pbx.send("Newexten", CALLER, Application="Queue", AppData="sales,t")
         if refused:
-            pbx.say("VarSet", CALLER, Variable="QUEUESTATUS", Value="FULL")
+            pbx.send("VarSet", CALLER, Variable="QUEUESTATUS", Value="FULL")
         else:
-            pbx.say("QueueCallerJoin", CALLER, Queue="sales")
+            pbx.send("QueueCallerJoin", CALLER, Queue="sales")
     if not refused:
         pbx.at(9)
         give_up(pbx)
@@ -161,13 +169,13 @@ def test_an_entry_heard_on_two_connections_is_one_stay(refused: bool) -> None:
 
 def test_who_comes_back_to_a_queue_at_once_stays_in_it_twice() -> None:
     """A dialplan that goes round when the queue gives up."""
-    pbx = Pbx()
+    pbx = ScriptedPbx()
     pbx.into_queue()
     pbx.at(0.5)
-    pbx.say("QueueCallerAbandon", CALLER, Queue="sales")
-    pbx.say("QueueCallerLeave", CALLER, Queue="sales")
-    pbx.say("VarSet", CALLER, Variable="QUEUESTATUS", Value="TIMEOUT")
-    pbx.say("QueueCallerJoin", CALLER, Queue="sales")
+    pbx.send("QueueCallerAbandon", CALLER, Queue="sales")
+    pbx.send("QueueCallerLeave", CALLER, Queue="sales")
+    pbx.send("VarSet", CALLER, Variable="QUEUESTATUS", Value="TIMEOUT")
+    pbx.send("QueueCallerJoin", CALLER, Queue="sales")
     pbx.at(9)
     give_up(pbx)
 
@@ -176,12 +184,12 @@ def test_who_comes_back_to_a_queue_at_once_stays_in_it_twice() -> None:
 
 def test_a_call_of_which_only_the_end_was_heard_is_none() -> None:
     """We began to listen in the middle and may not ask for a list: nobody was missed."""
-    pbx = Pbx()
+    pbx = ScriptedPbx()
     pbx.queue_to(A)
     heard = len(pbx.heard)
     pbx.at(9)
     pbx.leave(A, CALLER)
-    pbx.say("AgentComplete", CALLER, A, Queue="sales", TalkTime="7", Reason="caller")
+    pbx.send("AgentComplete", CALLER, A, Queue="sales", TalkTime="7", Reason="caller")
     pbx.hangup(A, CALLER)
 
     assert calls_of(pbx.heard[heard:]) == []

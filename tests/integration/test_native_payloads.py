@@ -18,15 +18,15 @@ from ingest import (
     CallEvent,
     FreeswitchNormaliser,
     Pipeline,
-    events_of,
     parse_events,
+    read_recording,
     twilio_events,
 )
-from ingest.model.native_payload import LONGEST_BYTES, printed
+from ingest.model.native_payload import MAX_BYTES, message_json
 from ingest.normalise.ami_messages import AmiMessage
 from ingest.upkeep import partitions
 from tests.support.calls import ANSWERED
-from tests.support.ingest_tools import SETTINGS, Heard, count, odd
+from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements, count, pause_event
 
 KEEPING = replace(SETTINGS, payload_days=7)
 TELEPHONY = Path(__file__).parents[2] / "docs" / "telephony.md"
@@ -50,7 +50,7 @@ def ami(*fields: tuple[str, str]) -> list[CallEvent]:
         ("Event", "Newchannel"), ("Channel", "PJSIP/101-00000001"), ("Uniqueid", "1.1"),
         ("Linkedid", "1.1"), ("Timestamp", str(NOW.timestamp())),
     )  # fmt: skip
-    normaliser = AsteriskNormaliser("pbx", AsteriskDialect(keeps_native=True))
+    normaliser = AsteriskNormaliser("pbx", AsteriskDialect(keep_native=True))
     return normaliser.events(AmiMessage((*about, *fields)), NOW)
 
 
@@ -61,7 +61,9 @@ async def payloads(pool: Pool) -> list[Any]:
     return [row["payload"] for row in rows]
 
 
-async def test_a_message_is_stored_once_however_often_it_comes(pool: Pool, heard: Heard) -> None:
+async def test_a_message_is_stored_once_however_often_it_comes(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """With its event and not with a repeat, in the same batch or a later one."""
     one, two = posted(1), posted(2)
     async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
@@ -72,30 +74,38 @@ async def test_a_message_is_stored_once_however_often_it_comes(pool: Pool, heard
     assert await payloads(pool) == [one, two]
 
 
-async def test_nothing_is_kept_unless_it_is_asked_for(pool: Pool, heard: Heard) -> None:
+async def test_nothing_is_kept_unless_it_is_asked_for(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """By default no event carries its message, and there is no partition for any."""
     events = parse_events([posted()], source="pbx").events
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
         await pipeline.submit(events)
 
     assert SETTINGS.payload_days == 0
-    assert {event.native for event in [*events, *await events_of(ANSWERED, source="x")]} == {None}
+    assert {event.native for event in [*events, *await read_recording(ANSWERED, source="x")]} == {
+        None
+    }
     assert await payloads(pool) == []
     assert await pool.fetch("SELECT 1 FROM pg_class WHERE relname ~ 'payloads_[0-9]'") == []
 
 
-async def test_messages_go_before_their_events(pool: Pool, heard: Heard) -> None:
+async def test_messages_go_before_their_events(pool: Pool, heard: RecordedAnnouncements) -> None:
     """Whole days are dropped; turned off, all of them are gone the day after."""
     async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
         await pipeline.submit(parsed(posted()))
     months = {"months_ahead": 0, "keep_months": 13}
 
     async with pool.acquire() as conn:
-        early = await partitions.keep(conn, now=NOW + timedelta(days=7), payload_days=7, **months)
+        early = await partitions.maintain(
+            conn, now=NOW + timedelta(days=7), payload_days=7, **months
+        )
         left = await payloads(pool)
-        late = await partitions.keep(conn, now=NOW + timedelta(days=8), payload_days=7, **months)
+        late = await partitions.maintain(
+            conn, now=NOW + timedelta(days=8), payload_days=7, **months
+        )
         gone = await payloads(pool)
-        await partitions.keep(conn, now=NOW + timedelta(days=20), payload_days=0, **months)
+        await partitions.maintain(conn, now=NOW + timedelta(days=20), payload_days=0, **months)
 
     assert (len(left), gone) == (1, [])
     assert f"call_event_payloads_{NOW:%Y_%m_%d}" not in early.dropped
@@ -104,7 +114,9 @@ async def test_messages_go_before_their_events(pool: Pool, heard: Heard) -> None
     assert await pool.fetch("SELECT 1 FROM pg_class WHERE relname ~ 'payloads_[0-9]'") == []
 
 
-async def test_a_message_without_a_day_is_kept_as_long_as_others(pool: Pool, heard: Heard) -> None:
+async def test_a_message_without_a_day_is_kept_as_long_as_others(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Housekeeping that never ran refuses nothing; when it runs, the message moves to its day."""
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(posted()))
@@ -112,23 +124,23 @@ async def test_a_message_without_a_day_is_kept_as_long_as_others(pool: Pool, hea
     months = {"months_ahead": 0, "keep_months": 13}
 
     async with pool.acquire() as conn:
-        await partitions.keep(conn, now=NOW, payload_days=7, **months)
+        await partitions.maintain(conn, now=NOW, payload_days=7, **months)
         moved = await count(pool, f"call_event_payloads_{NOW:%Y_%m_%d}")
         await pool.execute(
             "INSERT INTO realtime.call_event_payloads VALUES"
             " ('pbx', gen_random_uuid(), '{}', now() - interval '9 days')"
         )
-        await partitions.keep(conn, now=NOW, payload_days=7, **months)
+        await partitions.maintain(conn, now=NOW, payload_days=7, **months)
 
     assert (odd_ones, moved) == (1, 1)
     assert await count(pool, "call_event_payloads_default") == 0
 
 
-async def test_a_hostile_message_costs_no_event(pool: Pool, heard: Heard) -> None:
+async def test_a_hostile_message_costs_no_event(pool: Pool, heard: RecordedAnnouncements) -> None:
     """NUL and half characters are replaced, what is too long is left out, secrets are not kept."""
     hostile = [
         *ami(("CallerIDName", "a\0b\ud800"), ("Note\0", "\\u0000")),
-        *ami(("AccountCode", "x" * LONGEST_BYTES)),
+        *ami(("AccountCode", "x" * MAX_BYTES)),
         *ami(("Secret", "hunter2"), ("ChanVariable", "PIN_CODE=4711"), ("ChanVariable", "a=1"),
              ("ChanVariable", "b=2")),
     ]  # fmt: skip
@@ -148,10 +160,10 @@ async def test_a_hostile_message_costs_no_event(pool: Pool, heard: Heard) -> Non
 
 
 async def test_a_message_that_cannot_be_stored_is_dropped_and_not_its_event(
-    pool: Pool, heard: Heard
+    pool: Pool, heard: RecordedAnnouncements
 ) -> None:
     """Whatever slipped through: the event and its whole batch are stored without it."""
-    broken = replace(odd(), native=rb'{"a": "\u0000"}')
+    broken = replace(pause_event(), native=rb'{"a": "\u0000"}')
     async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
         receipt = await pipeline.submit([*parsed(posted(1)), broken, *parsed(posted(2))])
 
@@ -159,7 +171,9 @@ async def test_a_message_that_cannot_be_stored_is_dropped_and_not_its_event(
     assert await payloads(pool) == [posted(1), posted(2)]
 
 
-async def test_a_callback_of_several_events_is_kept_once(pool: Pool, heard: Heard) -> None:
+async def test_a_callback_of_several_events_is_kept_once(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Twilio's form, and FreeSWITCH's event, belong to the first of the events they make."""
     form = {
         "CallSid": "CA1", "ParentCallSid": "CA2", "Direction": "outbound-dial",
@@ -182,7 +196,9 @@ async def test_a_callback_of_several_events_is_kept_once(pool: Pool, heard: Hear
     assert sorted(await payloads(pool), key=len) == [form, fields]
 
 
-async def test_the_page_tells_how_to_see_what_was_said_of_a_call(pool: Pool, heard: Heard) -> None:
+async def test_the_page_tells_how_to_see_what_was_said_of_a_call(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """The statement of docs/telephony.md finds a call's messages, in their order."""
     (statement,) = re.findall(
         r"```sql\n(SELECT[^`]*call_event_payloads[^`]*)```", TELEPHONY.read_text(encoding="utf-8")
@@ -198,7 +214,9 @@ async def test_the_page_tells_how_to_see_what_was_said_of_a_call(pool: Pool, hea
     assert [row["payload"] for row in found] == [posted(1), later]
 
 
-async def test_what_waits_is_bounded_with_its_messages(pool: Pool, heard: Heard) -> None:
+async def test_what_waits_is_bounded_with_its_messages(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """Bytes of messages count, and a call that is remembered does not hold them."""
     (kept,), (bare,) = parsed(posted()), parsed(posted(), keeps_native=False)
     assert kept == bare
@@ -208,14 +226,14 @@ async def test_what_waits_is_bounded_with_its_messages(pool: Pool, heard: Heard)
 
     async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
         await pipeline.submit([kept])
-        held = list(pipeline._store._known._calls.values())
+        held = list(pipeline._store._cache._calls.values())
 
-    assert [event.native for one in held for event in one.told.events] == [None]
+    assert [event.native for one in held for event in one.log.events] == [None]
 
 
 @pytest.mark.parametrize("value", [2**70, float("nan"), {"a": [[["x"]]]}, "\ud800"], ids=repr)
 def test_whatever_was_posted_can_be_written_down(value: object) -> None:
     """Or is left out; it never raises."""
-    found = printed({"value": value}.items())
+    found = message_json({"value": value}.items())
 
     assert found is None or orjson.loads(found)

@@ -12,7 +12,7 @@ import pytest
 from ingest.metrics import IngestMetrics
 from ingest.model.events import CallEvent
 from ingest.settings import IngestSettings
-from ingest.storing.batcher import Batcher, Busy, Fate, Poison, Receipt
+from ingest.storing.batcher import Batcher, Busy, EventOutcome, Receipt, Rejection
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -23,16 +23,16 @@ def event(number: int) -> CallEvent:
     )
 
 
-class Store:
+class RecordingStore:
     """Stores one batch for each time that it is allowed to."""
 
-    def __init__(self, fates: dict[int, Fate] | None = None) -> None:
+    def __init__(self, fates: dict[int, EventOutcome] | None = None) -> None:
         self.fates = fates or {}
         self.batches: list[list[int]] = []
         self.may = asyncio.Semaphore(0)
         self.busy = asyncio.Event()
 
-    async def __call__(self, events: Sequence[CallEvent]) -> list[Fate]:
+    async def __call__(self, events: Sequence[CallEvent]) -> list[EventOutcome]:
         self.batches.append([one.event_id.int for one in events])
         self.busy.set()
         await self.may.acquire()
@@ -46,7 +46,9 @@ def settings() -> IngestSettings:
 
 async def test_a_submission_in_two_batches_has_one_receipt(settings: IngestSettings) -> None:
     """Its events stay in order, and what is refused is named by its place in the whole."""
-    store = Store({3: Poison("event.unstorable", "no"), 5: "duplicate", 6: Poison("x", "y")})
+    store = RecordingStore(
+        {3: Rejection("event.unstorable", "no"), 5: "duplicate", 6: Rejection("x", "y")}
+    )
     batcher = Batcher(store, settings=settings, metrics=IngestMetrics())
     running = asyncio.create_task(batcher.run())
     store.may.release()
@@ -66,7 +68,7 @@ async def test_a_submission_in_two_batches_has_one_receipt(settings: IngestSetti
 
 async def test_what_is_being_stored_waits_no_longer(settings: IngestSettings) -> None:
     """Of a submission that is taken in part the rest alone counts, in events and in bytes."""
-    store = Store()
+    store = RecordingStore()
     batcher = Batcher(store, settings=settings, metrics=IngestMetrics())
     running = asyncio.create_task(batcher.run())
     first = asyncio.create_task(batcher.submit([event(number) for number in range(10)]))

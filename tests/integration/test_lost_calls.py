@@ -11,9 +11,9 @@ import pytest
 
 from gateway.db import Pool
 from ingest import CallEvent, CallState, Pipeline, fold, parse_events
-from ingest.upkeep.lost_calls import end_unheard
+from ingest.upkeep.lost_calls import end_lost_calls
 from tests.support.desk import eventually
-from tests.support.ingest_tools import SETTINGS, Heard, count, stored_calls
+from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements, count, stored_calls
 
 NOW = datetime.now(UTC)
 BEGAN = NOW - timedelta(hours=13)
@@ -50,10 +50,14 @@ async def age(pool: Pool, hours: float) -> None:
 
 
 async def ended_by(pipeline: Pipeline, pool: Pool) -> int:
-    return await end_unheard(pool, pipeline.submit, silence=SETTINGS.lost_after, most_events=1_000)
+    return await end_lost_calls(
+        pool, pipeline.submit, silence=SETTINGS.lost_after, most_events=1_000
+    )
 
 
-async def test_a_call_of_which_nothing_is_heard_ends_as_lost(pool: Pool, heard: Heard) -> None:
+async def test_a_call_of_which_nothing_is_heard_ends_as_lost(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """When it was last heard of, with a missed call, told like any other end; only once."""
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))
@@ -74,7 +78,7 @@ async def test_a_call_of_which_nothing_is_heard_ends_as_lost(pool: Pool, heard: 
     assert change.after.id == call.id
 
 
-async def test_a_call_that_is_heard_of_goes_on(pool: Pool, heard: Heard) -> None:
+async def test_a_call_that_is_heard_of_goes_on(pool: Pool, heard: RecordedAnnouncements) -> None:
     """However long ago it began; and so does one whose events were sent late, just now."""
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))
@@ -87,7 +91,7 @@ async def test_a_call_that_is_heard_of_goes_on(pool: Pool, heard: Heard) -> None
     assert [call.status for call in await stored_calls(pool)] == ["talking"]
 
 
-async def test_a_late_end_revises_a_lost_one(pool: Pool, heard: Heard) -> None:
+async def test_a_late_end_revises_a_lost_one(pool: Pool, heard: RecordedAnnouncements) -> None:
     """What the PBX says counts, whenever it comes: answered, and ended when it says."""
     late = (
         posted("leg.answered", "b", 2),
@@ -107,7 +111,9 @@ async def test_a_late_end_revises_a_lost_one(pool: Pool, heard: Heard) -> None:
     assert await count(pool, "missed_calls") == 0
 
 
-async def test_a_late_end_of_the_call_revises_it_too(pool: Pool, heard: Heard) -> None:
+async def test_a_late_end_of_the_call_revises_it_too(
+    pool: Pool, heard: RecordedAnnouncements
+) -> None:
     """A PBX that tells only of calls ends all legs by that."""
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))
@@ -121,7 +127,7 @@ async def test_a_late_end_of_the_call_revises_it_too(pool: Pool, heard: Heard) -
 
 
 async def test_the_order_in_which_a_lost_and_a_real_end_come_does_not_matter(
-    pool: Pool, heard: Heard
+    pool: Pool, heard: RecordedAnnouncements
 ) -> None:
     """The call is a function of the set of its events, as ever."""
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
@@ -149,10 +155,10 @@ async def test_the_order_in_which_a_lost_and_a_real_end_come_does_not_matter(
 
 
 async def test_many_lost_calls_end_page_by_page(
-    pool: Pool, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them, and one that cannot be ended holds up no other."""
-    monkeypatch.setattr("ingest.upkeep.lost_calls.PAGE", 3)
+    monkeypatch.setattr("ingest.upkeep.lost_calls.PAGE_CALLS", 3)
     calls = [
         {**posted("leg.ringing", f"l{n}", n / 10, extension="101"), "call_key": f"c{n}"}
         for n in range(10)
@@ -170,7 +176,7 @@ async def test_many_lost_calls_end_page_by_page(
     assert [call.status for call in await stored_calls(pool)].count("ended") == 9
 
 
-async def test_housekeeping_ends_them(pool: Pool, heard: Heard) -> None:
+async def test_housekeeping_ends_them(pool: Pool, heard: RecordedAnnouncements) -> None:
     """A pipeline looks when it starts, and every hour."""
     async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))

@@ -16,7 +16,7 @@ NUMBER = "+380671234567"
 A, B, C = "PJSIP/301-00000002", "PJSIP/302-00000003", "PJSIP/303-00000004"
 
 
-class Pbx:
+class ScriptedPbx:
     """Says what an Asterisk would; a channel's name, told once, is its unique id."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Pbx:
     def at(self, seconds: float) -> None:
         self._at = seconds
 
-    def say(self, event: str, channel: str = "", dest: str = "", **fields: str) -> None:
+    def send(self, event: str, channel: str = "", dest: str = "", **fields: str) -> None:
         told = {"Event": event}
         for prefix, name in (("", channel), ("Dest", dest)):
             if name:
@@ -43,45 +43,45 @@ class Pbx:
     def new(self, *channels: str, of: str = CALLER, number: str = "<unknown>") -> None:
         for channel in channels:
             self._linked[channel] = self._linked.get(of, of)
-            self.say("Newchannel", channel, CallerIDNum=number, ChannelStateDesc="Down")
+            self.send("Newchannel", channel, CallerIDNum=number, ChannelStateDesc="Down")
 
     def dial(self, by: str, channel: str) -> None:
-        self.say("DialBegin", by, channel)
+        self.send("DialBegin", by, channel)
 
     def ring(self, channel: str) -> None:
-        self.say("Newstate", channel, ChannelStateDesc="Ringing")
+        self.send("Newstate", channel, ChannelStateDesc="Ringing")
 
     def up(self, channel: str, by: str = "") -> None:
-        self.say("Newstate", channel, ChannelStateDesc="Up")
-        self.say("DialEnd", by, channel, DialStatus="ANSWER")
+        self.send("Newstate", channel, ChannelStateDesc="Up")
+        self.send("DialEnd", by, channel, DialStatus="ANSWER")
 
     def enter(self, bridge: str, *channels: str, **fields: str) -> None:
         for channel in channels:
             self._bridges[channel] = bridge
-            self.say("BridgeEnter", channel, BridgeUniqueid=bridge, **fields)
+            self.send("BridgeEnter", channel, BridgeUniqueid=bridge, **fields)
 
     def leave(self, *channels: str) -> None:
         for channel in channels:
-            self.say("BridgeLeave", channel, BridgeUniqueid=self._bridges.pop(channel))
+            self.send("BridgeLeave", channel, BridgeUniqueid=self._bridges.pop(channel))
 
     def hangup(self, *channels: str, cause: str = "16") -> None:
         for channel in channels:
             if channel in self._bridges:
                 self.leave(channel)
-            self.say("Hangup", channel, Cause=cause)
+            self.send("Hangup", channel, Cause=cause)
 
     def call_in(self) -> None:
         self.new(CALLER, number=NUMBER)
 
     def into_queue(self) -> None:
         self.call_in()
-        self.say("Newexten", CALLER, Application="Queue", AppData="sales,t")
-        self.say("QueueCallerJoin", CALLER, Queue="sales")
+        self.send("Newexten", CALLER, Application="Queue", AppData="sales,t")
+        self.send("QueueCallerJoin", CALLER, Queue="sales")
 
     def answered(self, agent: str) -> None:
         """The caller has come out of the queue to this channel, and both are in one bridge."""
-        self.say("QueueCallerLeave", CALLER, Queue="sales")
-        self.say("AgentConnect", CALLER, agent, Queue="sales", MemberName="Alice 301")
+        self.send("QueueCallerLeave", CALLER, Queue="sales")
+        self.send("AgentConnect", CALLER, agent, Queue="sales", MemberName="Alice 301")
         self.enter("talk", agent, CALLER)
 
     def rings(self, channel: str, by: str = CALLER) -> None:
@@ -140,12 +140,12 @@ def seconds(milliseconds: int | None) -> int:
     return round((milliseconds or 0) / 1000)
 
 
-def leg(call: CallState, extension: str) -> LegState:
+def leg_of_extension(call: CallState, extension: str) -> LegState:
     (found,) = (leg for leg in call.legs if leg.extension == extension)
     return found
 
 
-def talked(call: CallState) -> dict[str, int]:
+def talk_seconds(call: CallState) -> dict[str, int]:
     """How many seconds each of our telephones talked."""
     ours = (leg for leg in call.legs if leg.extension and leg.talk_ms)
     return {str(leg.extension): seconds(leg.talk_ms) for leg in ours}
