@@ -1,192 +1,39 @@
-"""Everything a client can ask for: command → what it costs, and the function that does it.
+"""Everything a client can ask for: collects the functions that serve commands, and runs them.
 
-REST routes call the same functions with a Context of their own: there is one way to send a
-message. What changes the connection itself is served in sockets/session/session.py.
+Packages of use cases are imported here, so that each `@serves` in them enters HANDLERS. REST
+routes call run() with a Context of their own: there is one way to send a message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import Any
 
-from gateway.chat import (
-    attachments,
-    conversations,
-    drafts,
-    edits,
-    members,
-    messages,
-    preferences,
-    reactions,
-    receipts,
-    scheduled,
-    search,
-    typing_notice,
-)
+import gateway.chat
+import gateway.people
+import gateway.telephony
 from gateway.context import Context
 from gateway.errors import UnknownCommand
-from gateway.people import presences
-from gateway.people import search as people_search
-from gateway.protocol import (
-    AttachmentCreate,
-    AttachmentGet,
-    CallbackClaim,
-    CallbackClose,
-    CallbackList,
-    CallbackRelease,
-    CallbackReopen,
-    CallDispositionSet,
-    CallList,
-    CallNoteAdd,
-    CallNoteDelete,
-    CallNoteEdit,
-    ConversationAdd,
-    ConversationArchive,
-    ConversationClose,
-    ConversationCreate,
-    ConversationGet,
-    ConversationLeave,
-    ConversationList,
-    ConversationMute,
-    ConversationNotify,
-    ConversationOpen,
-    ConversationParticipants,
-    ConversationPin,
-    ConversationRemove,
-    ConversationReopen,
-    ConversationSetRole,
-    ConversationUnarchive,
-    ConversationUnpin,
-    ConversationUpdate,
-    DraftClear,
-    DraftList,
-    DraftSet,
-    EmployeeSearch,
-    Hello,
-    MessageChanges,
-    MessageDelete,
-    MessageEdit,
-    MessageHistory,
-    MessageReschedule,
-    MessageSchedule,
-    MessageScheduledList,
-    MessageSearch,
-    MessageSend,
-    MessageThread,
-    MessageUnschedule,
-    Ping,
-    Pong,
-    PresenceAway,
-    PresenceSet,
-    PresenceWatch,
-    QueueWatch,
-    ReactionAdd,
-    ReactionRemove,
-    ReceiptDelivered,
-    ReceiptRead,
-    ReceiptReadAll,
-    ReceiptReaders,
-    ReceiptUnread,
-    TokenRefresh,
-    TypingStart,
-    UnreadGet,
-)
-from gateway.protocol.frame import type_of
-from gateway.telephony.callbacks import callbacks
-from gateway.telephony.calls import calls, notes
+from gateway.protocol.declaration import COMMAND_DECLARATIONS, Cost, WrongDeclaration
+from gateway.serving import HANDLERS, Handler
 
-Cost = Literal["session", "write", "read", "passing", "ping"]
-"""Which limit a command counts against. Only those that read may overtake one another."""
+__all__ = ["HANDLERS", "Cost", "Handler", "handler_of", "run"]
 
-Serve = Callable[[Context, Any], Awaitable[Any]]
+PACKAGES = (gateway.chat, gateway.people, gateway.telephony)
 
-
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """How one command is treated."""
-
-    cost: Cost
-    serve: Serve | None = None
-    """None: the session does it."""
-
-    @property
-    def changes(self) -> bool:
-        """Whether commands sent behind it wait until it is done."""
-        return self.cost != "read"
-
-
-HANDLERS: dict[type[Any], Handler] = {
-    Hello: Handler("session"),
-    TokenRefresh: Handler("session"),
-    Ping: Handler("ping"),
-    Pong: Handler("ping"),
-    ConversationOpen: Handler("write", conversations.open_direct),
-    ConversationCreate: Handler("write", conversations.create_group),
-    ConversationList: Handler("read", conversations.list_page),
-    ConversationGet: Handler("read", conversations.get),
-    ConversationParticipants: Handler("read", conversations.participants),
-    ConversationAdd: Handler("write", members.add),
-    ConversationRemove: Handler("write", members.remove),
-    ConversationLeave: Handler("write", members.leave),
-    ConversationSetRole: Handler("write", members.set_role),
-    ConversationUpdate: Handler("write", members.update),
-    ConversationClose: Handler("write", members.close),
-    ConversationReopen: Handler("write", members.reopen),
-    ConversationArchive: Handler("write", preferences.archive),
-    ConversationUnarchive: Handler("write", preferences.unarchive),
-    ConversationPin: Handler("write", preferences.pin),
-    ConversationUnpin: Handler("write", preferences.unpin),
-    ConversationMute: Handler("write", preferences.mute),
-    ConversationNotify: Handler("write", preferences.notify),
-    MessageSend: Handler("write", messages.send),
-    AttachmentCreate: Handler("write", attachments.create),
-    AttachmentGet: Handler("read", attachments.get),
-    MessageEdit: Handler("write", edits.edit),
-    MessageDelete: Handler("write", edits.delete),
-    MessageHistory: Handler("read", messages.history),
-    MessageThread: Handler("read", messages.thread),
-    MessageChanges: Handler("read", messages.changed),
-    MessageSearch: Handler("read", search.messages),
-    MessageSchedule: Handler("write", scheduled.schedule),
-    MessageReschedule: Handler("write", scheduled.reschedule),
-    MessageUnschedule: Handler("write", scheduled.unschedule),
-    MessageScheduledList: Handler("read", scheduled.list_all),
-    DraftSet: Handler("write", drafts.put),
-    DraftClear: Handler("write", drafts.clear),
-    DraftList: Handler("read", drafts.list_page),
-    ReactionAdd: Handler("write", reactions.add),
-    ReactionRemove: Handler("write", reactions.remove),
-    ReceiptRead: Handler("write", receipts.read),
-    ReceiptUnread: Handler("write", receipts.mark_unread),
-    ReceiptReadAll: Handler("write", receipts.read_all),
-    ReceiptDelivered: Handler("write", receipts.delivered),
-    ReceiptReaders: Handler("read", receipts.readers),
-    EmployeeSearch: Handler("read", people_search.employees),
-    TypingStart: Handler("passing", typing_notice.start),
-    UnreadGet: Handler("read", receipts.unread),
-    PresenceWatch: Handler("passing"),
-    PresenceSet: Handler("passing", presences.choose),
-    PresenceAway: Handler("passing"),
-    CallList: Handler("read", calls.list_page),
-    QueueWatch: Handler("passing"),
-    CallDispositionSet: Handler("write", notes.set_disposition),
-    CallNoteAdd: Handler("write", notes.add_note),
-    CallNoteEdit: Handler("write", notes.edit_note),
-    CallNoteDelete: Handler("write", notes.delete_note),
-    CallbackList: Handler("read", callbacks.list_page),
-    CallbackClaim: Handler("write", callbacks.claim),
-    CallbackRelease: Handler("write", callbacks.release),
-    CallbackClose: Handler("write", callbacks.close),
-    CallbackReopen: Handler("write", callbacks.reopen),
-}
-
-_named = {type_of(command): handler for command, handler in HANDLERS.items()}
+OF_THE_CONNECTION = frozenset(
+    {
+        "hello", "token.refresh", "ping", "pong", "presence.watch", "presence.away", "queue.watch",
+    }
+)  # fmt: skip
+"""Commands that change the connection itself: gateway/sockets serves them."""
 
 
 def handler_of(type_: str) -> Handler:
     """Return how a command of this type is treated; UnknownCommand when there is none."""
-    handler = _named.get(type_)
+    handler = HANDLERS.get(type_)
     if handler is None:
         raise UnknownCommand
     return handler
@@ -194,6 +41,25 @@ def handler_of(type_: str) -> Handler:
 
 async def run(ctx: Context, command: Any) -> Any:
     """Do what the command asks; return what its reply carries."""
-    serve = HANDLERS[type(command)].serve
+    serve = HANDLERS[command.type].serve
     assert serve is not None
     return await serve(ctx, command)
+
+
+def _import_all(package: ModuleType) -> None:
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if ".queries" not in module.name:
+            importlib.import_module(module.name)
+
+
+def _collect() -> None:
+    """Fill HANDLERS; WrongDeclaration when a command that is declared is served by nobody."""
+    for package in PACKAGES:
+        _import_all(package)
+    for name in OF_THE_CONNECTION:
+        HANDLERS.setdefault(name, Handler(COMMAND_DECLARATIONS[name].cost))
+    if unserved := sorted(COMMAND_DECLARATIONS.keys() - HANDLERS.keys()):
+        raise WrongDeclaration(f"nothing serves {', '.join(unserved)}: write @serves above it")
+
+
+_collect()

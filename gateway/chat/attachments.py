@@ -36,6 +36,7 @@ from gateway.protocol import (
     MessageSend,
     Upload,
 )
+from gateway.serving import serves
 
 MAX_PENDING = 200
 """Files of one person that were declared and are in no message."""
@@ -43,6 +44,7 @@ LOOKING_S = 20.0
 """All files of a message must have been looked at by then."""
 
 
+@serves(AttachmentCreate)
 async def create(ctx: Context, command: AttachmentCreate) -> AttachmentCreated:
     """Note a file that is about to be uploaded; return how."""
     with _counted(ctx):
@@ -77,6 +79,7 @@ async def create(ctx: Context, command: AttachmentCreate) -> AttachmentCreated:
     return AttachmentCreated(attachment_id=made, upload=upload)
 
 
+@serves(AttachmentGet)
 async def get(ctx: Context, command: AttachmentGet) -> AttachmentLink:
     """Return where a file of a message that I may read can be read."""
     files = ctx.services.files

@@ -26,8 +26,10 @@ from gateway.protocol import (
     ConversationParticipants,
     ParticipantPage,
 )
+from gateway.serving import serves
 
 
+@serves(ConversationOpen)
 async def open_direct(ctx: Context, command: ConversationOpen) -> ConversationOpened:
     """Return the direct conversation with this person; make and announce it when there is none."""
     if command.employee_id == ctx.user_id:
@@ -44,6 +46,7 @@ async def open_direct(ctx: Context, command: ConversationOpen) -> ConversationOp
     return ConversationOpened(conversation=await with_presence(ctx, conversation), created=created)
 
 
+@serves(ConversationCreate)
 async def create_group(ctx: Context, command: ConversationCreate) -> ConversationOpened:
     """Make a group; every member's devices hear of it."""
     ctx.identity.require(CONVERSATIONS_CREATE_GROUP)
@@ -60,6 +63,7 @@ async def create_group(ctx: Context, command: ConversationCreate) -> Conversatio
     return ConversationOpened(conversation=await with_presence(ctx, conversation), created=True)
 
 
+@serves(ConversationList)
 async def list_page(ctx: Context, command: ConversationList) -> ConversationPage:
     """Return a page of my conversations, the most recently active first."""
     async with ctx.reading() as conn:
@@ -76,6 +80,7 @@ async def list_page(ctx: Context, command: ConversationList) -> ConversationPage
     )
 
 
+@serves(ConversationGet)
 async def get(ctx: Context, command: ConversationGet) -> ConversationIs:
     """Return one conversation of mine."""
     async with ctx.reading() as conn:
@@ -83,6 +88,7 @@ async def get(ctx: Context, command: ConversationGet) -> ConversationIs:
     return ConversationIs(conversation=await with_presence(ctx, conversation))
 
 
+@serves(ConversationParticipants)
 async def participants(ctx: Context, command: ConversationParticipants) -> ParticipantPage:
     """Return a page of everybody who is in a conversation of mine."""
     conversation_id, limit = command.conversation_id, command.limit

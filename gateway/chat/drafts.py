@@ -22,10 +22,12 @@ from gateway.protocol import (
     DraftPage,
     DraftSet,
 )
+from gateway.serving import serves
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@serves(DraftSet)
 async def put(ctx: Context, command: DraftSet) -> DraftIs:
     """Store my draft and tell my devices."""
     async with ctx.statement() as tx:
@@ -43,6 +45,7 @@ async def put(ctx: Context, command: DraftSet) -> DraftIs:
     return DraftIs(draft=draft)
 
 
+@serves(DraftClear)
 async def clear(ctx: Context, command: DraftClear) -> DraftIs:
     """Empty my draft and tell my devices; nothing happens when there is none."""
     async with ctx.transaction() as tx:
@@ -56,6 +59,7 @@ async def clear(ctx: Context, command: DraftClear) -> DraftIs:
     return DraftIs(draft=draft or nothing)
 
 
+@serves(DraftList)
 async def list_page(ctx: Context, command: DraftList) -> DraftPage:
     """Return a page of my drafts, the newest first."""
     after = cursors.unpack_int(command.cursor) if command.cursor else None

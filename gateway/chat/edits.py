@@ -24,8 +24,10 @@ from gateway.protocol import (
     MessageIs,
     MessageUpdated,
 )
+from gateway.serving import serves
 
 
+@serves(MessageEdit)
 async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
     """Give a message of mine another text; the same text changes nothing."""
     async with ctx.transaction() as tx:
@@ -54,6 +56,7 @@ async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
     return MessageIs(message=message)
 
 
+@serves(MessageDelete)
 async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
     """Leave of a message only its place; doing it again answers the same."""
     released = False

@@ -42,8 +42,10 @@ from gateway.protocol import (
     MessageCreated,
 )
 from gateway.protocol.conversations import MAX_PARTICIPANTS
+from gateway.serving import serves
 
 
+@serves(ConversationAdd)
 async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
     """Let people join; who is in it already stays as they are."""
     async with _changing(ctx, command.conversation_id) as change:
@@ -71,6 +73,7 @@ async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
     return await _answer(ctx, conversation)
 
 
+@serves(ConversationRemove)
 async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
     """Take someone out; again for who is out already changes nothing."""
     async with _changing(ctx, command.conversation_id) as change:
@@ -88,6 +91,7 @@ async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
     return await _answer(ctx, conversation)
 
 
+@serves(ConversationLeave)
 async def leave(ctx: Context, command: ConversationLeave) -> None:
     """Take me out; when I was its last owner, who is there longest becomes it."""
     async with _changing(ctx, command.conversation_id) as change:
@@ -100,6 +104,7 @@ async def leave(ctx: Context, command: ConversationLeave) -> None:
         await change.take_out(me)
 
 
+@serves(ConversationSetRole)
 async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs:
     """Give someone a role."""
     async with _changing(ctx, command.conversation_id) as change:
@@ -121,6 +126,7 @@ async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs
     return await _answer(ctx, conversation)
 
 
+@serves(ConversationUpdate)
 async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
     """Change title, picture or history; what is not given stays."""
     given = (command.title, command.avatar_url, command.history)
@@ -145,11 +151,13 @@ async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
     return await _answer(ctx, conversation)
 
 
+@serves(ConversationClose)
 async def close(ctx: Context, command: ConversationClose) -> ConversationIs:
     """Take no more messages."""
     return await _set_closed(ctx, command, closed=True)
 
 
+@serves(ConversationReopen)
 async def reopen(ctx: Context, command: ConversationReopen) -> ConversationIs:
     """Take messages again."""
     return await _set_closed(ctx, command, closed=False)

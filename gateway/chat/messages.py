@@ -39,11 +39,13 @@ from gateway.protocol import (
     ThreadPage,
 )
 from gateway.protocol.frame import MAX_INT
+from gateway.serving import serves
 
 UNUSABLE = (AttachmentNotFound, AttachmentNotUploaded, AttachmentMismatch, AttachmentTaken)
 """What a file may be to a message; but one that was sent already has its files."""
 
 
+@serves(MessageSend)
 async def send(ctx: Context, command: MessageSend, *, from_draft: bool = True) -> MessageSent:
     """Store the message and announce it to the conversation.
 
@@ -104,6 +106,7 @@ async def _sent_before(ctx: Context, command: MessageSend, refusal: GatewayError
     return message
 
 
+@serves(MessageHistory)
 async def history(ctx: Context, command: MessageHistory) -> MessagePage:
     """Return a page of a conversation: the newest, or those before, after or around a seq."""
     if sum(one is not None for one in (command.before, command.after, command.around)) > 1:
@@ -142,6 +145,7 @@ async def _around(conn: Conn, command: MessageHistory, seq: int, floor: int) -> 
     )
 
 
+@serves(MessageThread)
 async def thread(ctx: Context, command: MessageThread) -> ThreadPage:
     """Return a message and a page of what answers it."""
     if command.before is not None and command.after is not None:
@@ -181,6 +185,7 @@ async def _answers_before(conn: Conn, root: Message, before: int | None, limit: 
     )
 
 
+@serves(MessageChanges)
 async def changed(ctx: Context, command: MessageChanges) -> ChangesPage:
     """Return what has happened in a conversation after a change, oldest first."""
     async with ctx.reading() as conn:

@@ -25,10 +25,12 @@ from gateway.protocol import (
     MineIs,
 )
 from gateway.protocol.preferences import MAX_PINNED
+from gateway.serving import serves
 
 Write = Callable[[Conn], Awaitable[Mine | None]]
 
 
+@serves(ConversationArchive)
 async def archive(ctx: Context, command: ConversationArchive) -> MineIs:
     """Put it away until the next message."""
     return await _write(
@@ -38,6 +40,7 @@ async def archive(ctx: Context, command: ConversationArchive) -> MineIs:
     )
 
 
+@serves(ConversationUnarchive)
 async def unarchive(ctx: Context, command: ConversationUnarchive) -> MineIs:
     """Bring it back."""
     return await _write(
@@ -47,16 +50,19 @@ async def unarchive(ctx: Context, command: ConversationUnarchive) -> MineIs:
     )
 
 
+@serves(ConversationPin)
 async def pin(ctx: Context, command: ConversationPin) -> MineIs:
     """Pin it; what is pinned already stays where it is."""
     return await _pin(ctx, command.conversation_id, on=True)
 
 
+@serves(ConversationUnpin)
 async def unpin(ctx: Context, command: ConversationUnpin) -> MineIs:
     """Take the pin away."""
     return await _pin(ctx, command.conversation_id, on=False)
 
 
+@serves(ConversationMute)
 async def mute(ctx: Context, command: ConversationMute) -> MineIs:
     """Leave its messages out of my badge for a while."""
     return await _write(
@@ -66,6 +72,7 @@ async def mute(ctx: Context, command: ConversationMute) -> MineIs:
     )
 
 
+@serves(ConversationNotify)
 async def notify(ctx: Context, command: ConversationNotify) -> MineIs:
     """Choose what to be notified of."""
     return await _write(

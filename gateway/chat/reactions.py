@@ -8,16 +8,19 @@ from gateway.chat.queries import reactions as queries
 from gateway.context import Context
 from gateway.errors import ConversationClosed, MessageNotFound, TooManyReactions
 from gateway.protocol import Message, MessageReacted, ReactionAdd, ReactionRemove, ReactionsAre
+from gateway.serving import serves
 
 MAX_DIFFERENT = 20
 MAX_OF_ONE = 10
 
 
+@serves(ReactionAdd)
 async def add(ctx: Context, command: ReactionAdd) -> ReactionsAre:
     """Put an emoji below a message."""
     return await _put(ctx, command, there=True)
 
 
+@serves(ReactionRemove)
 async def remove(ctx: Context, command: ReactionRemove) -> ReactionsAre:
     """Take my emoji back."""
     return await _put(ctx, command, there=False)

@@ -30,12 +30,14 @@ from gateway.protocol import (
     UnreadTotal,
 )
 from gateway.protocol.receipts import MAX_READERS
+from gateway.serving import serves
 
 READ_AT_ONCE = 1_000
 SENDERS_LOOKED_AT = 100
 """Messages whose senders hear that they were delivered; of more only the newest ones' do."""
 
 
+@serves(ReceiptRead)
 async def read(ctx: Context, command: ReceiptRead) -> ReceiptReadDone:
     """Move my read position forward; the conversation hears how far I have read."""
     async with ctx.statement() as tx:
@@ -57,6 +59,7 @@ async def read(ctx: Context, command: ReceiptRead) -> ReceiptReadDone:
     )
 
 
+@serves(ReceiptUnread)
 async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
     """Move my read position back; nobody but my devices hears of it."""
     async with ctx.statement() as tx:
@@ -72,6 +75,7 @@ async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
     return ReceiptReadDone(conversation_id=command.conversation_id, last_read_seq=last_read_seq)
 
 
+@serves(ReceiptReadAll)
 async def read_all(ctx: Context, command: ReceiptReadAll) -> ReceiptReadAllDone:  # noqa: ARG001 - no fields
     """Read everything to its end, at most 1,000 conversations at once."""
     async with ctx.transaction() as tx:
@@ -83,6 +87,7 @@ async def read_all(ctx: Context, command: ReceiptReadAll) -> ReceiptReadAllDone:
     return ReceiptReadAllDone(conversations=len(done), more=len(done) == READ_AT_ONCE)
 
 
+@serves(ReceiptDelivered)
 async def delivered(ctx: Context, command: ReceiptDelivered) -> ReceiptDeliveredDone:
     """Move my delivery position forward; who wrote what came to me now hears of it.
 
@@ -107,6 +112,7 @@ async def delivered(ctx: Context, command: ReceiptDelivered) -> ReceiptDelivered
     )
 
 
+@serves(ReceiptReaders)
 async def readers(ctx: Context, command: ReceiptReaders) -> Readers:
     """Return who has read this message."""
     async with ctx.reading() as conn:
@@ -121,6 +127,7 @@ async def readers(ctx: Context, command: ReceiptReaders) -> Readers:
     return found
 
 
+@serves(UnreadGet)
 async def unread(ctx: Context, command: UnreadGet) -> UnreadCounts:  # noqa: ARG001 - no fields
     """Return my unread counts and their total."""
     async with ctx.reading() as conn:

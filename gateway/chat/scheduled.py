@@ -27,12 +27,14 @@ from gateway.protocol import (
     ScheduledPage,
 )
 from gateway.protocol.scheduled import MAX_SCHEDULED
+from gateway.serving import serves
 
 SOONEST = timedelta(minutes=1)
 LATEST = timedelta(days=366)
 LISTED = 200
 
 
+@serves(MessageSchedule)
 async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
     """Keep a message until its time; the same client_key again returns the first one."""
     async with ctx.transaction() as tx:
@@ -62,6 +64,7 @@ async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
     return MessageScheduled(scheduled=made)
 
 
+@serves(MessageReschedule)
 async def reschedule(ctx: Context, command: MessageReschedule) -> MessageScheduled:
     """Give a message another time, and another text; one that failed waits again."""
     _require_soon(command.send_at)
@@ -81,6 +84,7 @@ async def reschedule(ctx: Context, command: MessageReschedule) -> MessageSchedul
     return MessageScheduled(scheduled=moved)
 
 
+@serves(MessageUnschedule)
 async def unschedule(ctx: Context, command: MessageUnschedule) -> MessageScheduled:
     """Take a message back before it is sent."""
     async with ctx.transaction() as tx:
@@ -91,6 +95,7 @@ async def unschedule(ctx: Context, command: MessageUnschedule) -> MessageSchedul
     return MessageScheduled(scheduled=removed)
 
 
+@serves(MessageScheduledList)
 async def list_all(ctx: Context, command: MessageScheduledList) -> ScheduledPage:
     """Return what waits and what failed, of all conversations or of one."""
     async with ctx.reading() as conn:

@@ -19,6 +19,7 @@ from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, Invalid
 from gateway.protocol import FoundMessage, Message, MessageSearch, MessagesFound
+from gateway.serving import serves
 
 PREFIX_FROM = 3
 """Letters. What begins with two is nearly everything: 15 ms instead of 3 in 500,000 messages."""
@@ -39,6 +40,7 @@ class Window:
     last: int
 
 
+@serves(MessageSearch)
 async def messages(ctx: Context, command: MessageSearch) -> MessagesFound:
     """Return a page of messages that have all the words, with the place of each in the text."""
     place = Place(*cursors.unpack_place(command.cursor)) if command.cursor else None

@@ -6,8 +6,10 @@ from gateway import topics
 from gateway.chat.membership import require_participant
 from gateway.context import Context
 from gateway.protocol import TypingStart, TypingStarted
+from gateway.serving import serves
 
 
+@serves(TypingStart)
 async def start(ctx: Context, command: TypingStart) -> None:
     """Tell the other participants, once in 2 s at most; my own devices do not hear it."""
     topic = topics.conversation(command.conversation_id)

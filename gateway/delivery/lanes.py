@@ -6,7 +6,9 @@ order is kept; clients place messages by number and states by version, so lanes 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
+
+from gateway.protocol.declaration import EVENT_DECLARATIONS, Lane
 
 CALL: Final = 0
 REPLY: Final = 1
@@ -15,34 +17,12 @@ RECEIPT: Final = 3
 PASSING: Final = 4
 """May be replaced by a newer one of its subject, or dropped."""
 
-COUNT: Final = 5
-NAMES: Final = ("call", "reply", "message", "receipt", "passing")
+NAMES: Final = get_args(Lane)
+COUNT: Final = len(NAMES)
 
-_LANES = {
-    "call.offered": CALL,
-    "call.updated": CALL,
-    "call.ended": CALL,
-    "call.revised": CALL,
-    "message.created": MESSAGE,
-    "message.updated": MESSAGE,
-    "message.deleted": MESSAGE,
-    "message.reacted": MESSAGE,
-    "conversation.created": MESSAGE,
-    "message.schedule_failed": MESSAGE,
-    "conversation.updated": MESSAGE,
-    "participant.changed": MESSAGE,
-    "conversation.mine_changed": RECEIPT,
-    "receipt.delivered": RECEIPT,
-    "receipt.read": RECEIPT,
-    "unread.changed": RECEIPT,
-    "draft.changed": RECEIPT,
-    "queue.changed": RECEIPT,
-    "agent.state_changed": RECEIPT,
-    "presence.changed": PASSING,
-    "typing.started": PASSING,
-}
+_LANES = {name: NAMES.index(event.lane) for name, event in EVENT_DECLARATIONS.items()}
 
 
 def lane_of(event_type: str) -> int:
-    """Return the lane of an event; one that is not listed counts as a message: never dropped."""
+    """Return the lane that an event is declared with; one of a newer node counts as a message."""
     return _LANES.get(event_type, MESSAGE)

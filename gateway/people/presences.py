@@ -21,6 +21,7 @@ from gateway.protocol import (
     PresenceWatched,
 )
 from gateway.protocol.people import MAX_WATCHED
+from gateway.serving import serves
 from presence import Presence as StoredPresence
 from presence import Unavailable
 
@@ -41,6 +42,7 @@ async def look(ctx: Context, command: PresenceWatch) -> PresenceWatched:
     return PresenceWatched(presences=found, degraded=ctx.presence.degraded)
 
 
+@serves(PresenceSet)
 async def choose(ctx: Context, command: PresenceSet) -> PresenceIs:
     """Choose my status and text; watchers hear of it."""
     if command.until is not None:

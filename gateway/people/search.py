@@ -8,8 +8,10 @@ from gateway.people.presences import presences_of
 from gateway.people.queries import search as queries
 from gateway.people.queries.search import Place
 from gateway.protocol import EmployeeSearch, EmployeesFound
+from gateway.serving import serves
 
 
+@serves(EmployeeSearch)
 async def employees(ctx: Context, command: EmployeeSearch) -> EmployeesFound:
     """Return a page of active employees, and how reachable they are."""
     after = Place(*cursors.unpack_ranked(command.cursor)) if command.cursor else None

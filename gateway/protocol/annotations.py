@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from gateway.protocol.calls import CallDisposition, Direction, DispositionCode
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 
 MAX_NOTES = 100
@@ -66,16 +67,6 @@ class CallAnnotations:
 
 
 @frame
-class CallDispositionSet:
-    """Client → server: this is how the call went; the last one to be set counts."""
-
-    type: Literal["call.disposition_set"] = "call.disposition_set"
-    call_id: UUID
-    disposition: DispositionCode | None = None
-    """Null takes it away: no call needs one."""
-
-
-@frame
 class CallDispositionIs:
     """Reply to call.disposition_set."""
 
@@ -84,34 +75,14 @@ class CallDispositionIs:
     disposition: CallDisposition | None
 
 
-@frame
-class CallNoteAdd:
-    """Client → server: write a note to a call I took part in."""
+@command(reply=CallDispositionIs, cost="write", repeatable=True)
+class CallDispositionSet:
+    """Client → server: this is how the call went; the last one to be set counts."""
 
-    type: Literal["call.note_add"] = "call.note_add"
+    type: Literal["call.disposition_set"] = "call.disposition_set"
     call_id: UUID
-    client_key: UUID
-    """Chosen by the client; adding twice with one key stores one note."""
-    text: NoteText
-
-
-@frame
-class CallNoteEdit:
-    """Client → server: give a note of mine another text."""
-
-    type: Literal["call.note_edit"] = "call.note_edit"
-    call_id: UUID
-    note_id: Id
-    text: NoteText
-
-
-@frame
-class CallNoteDelete:
-    """Client → server: take a note of mine away; doing it again changes nothing."""
-
-    type: Literal["call.note_delete"] = "call.note_delete"
-    call_id: UUID
-    note_id: Id
+    disposition: DispositionCode | None = None
+    """Null takes it away: no call needs one."""
 
 
 @frame
@@ -123,7 +94,37 @@ class CallNoteIs:
     note: CallNote
 
 
-@frame
+@command(reply=CallNoteIs, cost="write", repeatable=True)
+class CallNoteAdd:
+    """Client → server: write a note to a call I took part in."""
+
+    type: Literal["call.note_add"] = "call.note_add"
+    call_id: UUID
+    client_key: UUID
+    """Chosen by the client; adding twice with one key stores one note."""
+    text: NoteText
+
+
+@command(reply=CallNoteIs, cost="write", repeatable=True)
+class CallNoteEdit:
+    """Client → server: give a note of mine another text."""
+
+    type: Literal["call.note_edit"] = "call.note_edit"
+    call_id: UUID
+    note_id: Id
+    text: NoteText
+
+
+@command(reply=CallNoteIs, cost="write", repeatable=True)
+class CallNoteDelete:
+    """Client → server: take a note of mine away; doing it again changes nothing."""
+
+    type: Literal["call.note_delete"] = "call.note_delete"
+    call_id: UUID
+    note_id: Id
+
+
+@event(lane="message")
 class CallAnnotated:
     """Server → the call's agents, and whoever did it: a disposition or a note has changed."""
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from gateway.protocol.declaration import command
 from gateway.protocol.frame import MAX_INT, Id, frame
 
 MAX_NAME = 255
@@ -68,6 +69,14 @@ class FileLimits:
 
 
 @frame
+class AttachmentCreated:
+    """Reply to attachment.create: upload it, then name it in message.send."""
+
+    attachment_id: Id
+    upload: Upload
+
+
+@command(reply=AttachmentCreated, cost="write", repeatable=False)
 class AttachmentCreate:
     """Client → server: I am about to upload this file, for a message here."""
 
@@ -95,22 +104,6 @@ class Upload:
 
 
 @frame
-class AttachmentCreated:
-    """Reply to attachment.create: upload it, then name it in message.send."""
-
-    attachment_id: Id
-    upload: Upload
-
-
-@frame
-class AttachmentGet:
-    """Client → server: say where I can read this file."""
-
-    type: Literal["attachment.get"] = "attachment.get"
-    attachment_id: Id
-
-
-@frame
 class AttachmentLink:
     """Reply to attachment.get: a link for a short time, which needs no token."""
 
@@ -121,3 +114,11 @@ class AttachmentLink:
     url: str
     """A path is on the gateway's own address. Whoever has it can read the file."""
     expires_at: datetime
+
+
+@command(reply=AttachmentLink, cost="read")
+class AttachmentGet:
+    """Client → server: say where I can read this file."""
+
+    type: Literal["attachment.get"] = "attachment.get"
+    attachment_id: Id

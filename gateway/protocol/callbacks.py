@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from gateway.protocol.calls import Customer, Number, Outcome, QueueName
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.search import Moment
 
@@ -62,6 +63,18 @@ class Callback:
 
 
 @frame
+class CallbackPage:
+    """Reply to callback.list."""
+
+    callbacks: list[Callback]
+    open: int
+    """How many are open and claimed by nobody, at most 1,000."""
+    open_as_of: int
+    """When that was counted, in microseconds by the database's clock: keep the latest count."""
+    next: str | None = None
+
+
+@command(reply=CallbackPage, cost="read")
 class CallbackList:
     """Client → server: whom to call back; needs `callbacks.handle`."""
 
@@ -77,18 +90,13 @@ class CallbackList:
 
 
 @frame
-class CallbackPage:
-    """Reply to callback.list."""
+class CallbackIs:
+    """Reply to what changes a callback: as it now is."""
 
-    callbacks: list[Callback]
-    open: int
-    """How many are open and claimed by nobody, at most 1,000."""
-    open_as_of: int
-    """When that was counted, in microseconds by the database's clock: keep the latest count."""
-    next: str | None = None
+    callback: Callback
 
 
-@frame
+@command(reply=CallbackIs, cost="write", repeatable=True)
 class CallbackClaim:
     """Client → server: I call them back. Again before it ends: for another 15 minutes."""
 
@@ -96,7 +104,7 @@ class CallbackClaim:
     callback_id: Id
 
 
-@frame
+@command(reply=CallbackIs, cost="write", repeatable=True)
 class CallbackRelease:
     """Client → server: somebody else may call them back."""
 
@@ -104,7 +112,7 @@ class CallbackRelease:
     callback_id: Id
 
 
-@frame
+@command(reply=CallbackIs, cost="write", repeatable=True)
 class CallbackClose:
     """Client → server: done, one's own or one that nobody has claimed."""
 
@@ -114,7 +122,7 @@ class CallbackClose:
     note: Annotated[PlainText, Field(min_length=1, max_length=MAX_NOTE)] | None = None
 
 
-@frame
+@command(reply=CallbackIs, cost="write", repeatable=True)
 class CallbackReopen:
     """Client → server: it was not done after all."""
 
@@ -122,14 +130,7 @@ class CallbackReopen:
     callback_id: Id
 
 
-@frame
-class CallbackIs:
-    """Reply to what changes a callback: as it now is."""
-
-    callback: Callback
-
-
-@frame
+@event(lane="message")
 class MissedCallCreated:
     """Server → whoever may handle callbacks: a call was missed, and they are to be called back."""
 
@@ -141,7 +142,7 @@ class MissedCallCreated:
     """When that was counted, in microseconds by the database's clock: keep the latest count."""
 
 
-@frame
+@event(lane="message")
 class CallbackChanged:
     """Server → whoever may handle callbacks: claimed, given back, closed, opened again."""
 

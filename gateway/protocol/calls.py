@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.search import Moment
 
@@ -147,6 +148,18 @@ class Call:
 
 
 @frame
+class CallPage:
+    """Calls, newest first."""
+
+    calls: list[Call]
+    dispositions: dict[str, CallDisposition] = field(default_factory=dict)
+    """call → how it went, for those of which somebody said so."""
+    next: str | None = None
+    """Where to go on, null at the end. A page that has one may be short, even empty: what was asked
+    for together is rare, and the rest of the calls has not been gone through yet."""
+
+
+@command(reply=CallPage, cost="read")
 class CallList:
     """Client → server: calls I took part in (everyone's with permission `calls.view_all`)."""
 
@@ -185,19 +198,7 @@ class CallDisposition:
     set_at: datetime
 
 
-@frame
-class CallPage:
-    """Calls, newest first."""
-
-    calls: list[Call]
-    dispositions: dict[str, CallDisposition] = field(default_factory=dict)
-    """call → how it went, for those of which somebody said so."""
-    next: str | None = None
-    """Where to go on, null at the end. A page that has one may be short, even empty: what was asked
-    for together is rare, and the rest of the calls has not been gone through yet."""
-
-
-@frame
+@event(lane="call")
 class CallOffered:
     """Server → an agent: your telephone rings."""
 
@@ -205,7 +206,7 @@ class CallOffered:
     call: Call
 
 
-@frame
+@event(lane="call")
 class CallUpdated:
     """Server → the call's agents: answered, held, transferred, or no longer ringing for you."""
 
@@ -213,7 +214,7 @@ class CallUpdated:
     call: Call
 
 
-@frame
+@event(lane="call")
 class CallEnded:
     """Server → the call's agents: it is over; call.outcome says how."""
 
@@ -221,7 +222,7 @@ class CallEnded:
     call: Call
 
 
-@frame
+@event(lane="call")
 class CallRevised:
     """Server → the call's agents: it was over and has become another one, by a late event."""
 

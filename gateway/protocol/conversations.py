@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.messages import Message
 from gateway.protocol.people import Employee, Presence
@@ -94,6 +95,14 @@ class Conversation:
 
 
 @frame
+class ConversationOpened:
+    """Reply to conversation.open and conversation.create."""
+
+    conversation: Conversation
+    created: bool
+
+
+@command(reply=ConversationOpened, cost="write", repeatable=True)
 class ConversationOpen:
     """Client → server: the direct conversation with this person, made when there is none."""
 
@@ -101,7 +110,7 @@ class ConversationOpen:
     employee_id: Id
 
 
-@frame
+@command(reply=ConversationOpened, cost="write", repeatable=False)
 class ConversationCreate:
     """Client → server: make a group of these people and me."""
 
@@ -111,14 +120,15 @@ class ConversationCreate:
 
 
 @frame
-class ConversationOpened:
-    """Reply to conversation.open and conversation.create."""
+class ConversationPage:
+    """One page of conversations."""
 
-    conversation: Conversation
-    created: bool
+    conversations: list[Conversation]
+    next: str | None = None
+    """Cursor of the next page; null when this is the last."""
 
 
-@frame
+@command(reply=ConversationPage, cost="read")
 class ConversationList:
     """Client → server: my conversations, newest first."""
 
@@ -131,31 +141,18 @@ class ConversationList:
 
 
 @frame
-class ConversationPage:
-    """One page of conversations."""
+class ConversationIs:
+    """Reply to commands that change a conversation: how it now is."""
 
-    conversations: list[Conversation]
-    next: str | None = None
-    """Cursor of the next page; null when this is the last."""
+    conversation: Conversation
 
 
-@frame
+@command(reply=ConversationIs, cost="read")
 class ConversationGet:
     """Client → server: one conversation of mine, as a list shows it."""
 
     type: Literal["conversation.get"] = "conversation.get"
     conversation_id: Id
-
-
-@frame
-class ConversationParticipants:
-    """Client → server: everybody who is in it, in order of their numbers."""
-
-    type: Literal["conversation.participants"] = "conversation.participants"
-    conversation_id: Id
-    limit: Annotated[int, Field(strict=True, ge=1, le=MAX_LISTED)] = MAX_LISTED
-    after: Id | None = None
-    """The `next` of the page before: an employee."""
 
 
 @frame
@@ -171,7 +168,18 @@ class ParticipantPage:
     """What to ask for the next page with; null when this is the last."""
 
 
-@frame
+@command(reply=ParticipantPage, cost="read")
+class ConversationParticipants:
+    """Client → server: everybody who is in it, in order of their numbers."""
+
+    type: Literal["conversation.participants"] = "conversation.participants"
+    conversation_id: Id
+    limit: Annotated[int, Field(strict=True, ge=1, le=MAX_LISTED)] = MAX_LISTED
+    after: Id | None = None
+    """The `next` of the page before: an employee."""
+
+
+@event(lane="message")
 class ConversationCreated:
     """Server → participants: you are in this conversation, new or joined."""
 
@@ -189,7 +197,7 @@ class ConversationCreated:
     last_message_at: datetime
 
 
-@frame
+@event(lane="message")
 class ParticipantChanged:
     """Server → participants: someone joined, left, was removed, or has another role."""
 
@@ -201,7 +209,7 @@ class ParticipantChanged:
     """True: no longer in the conversation. Who it names hears nothing of it after this."""
 
 
-@frame
+@event(lane="message")
 class ConversationUpdated:
     """Server → participants: the conversation's title, picture, closing and history are now so."""
 
@@ -215,13 +223,6 @@ class ConversationUpdated:
 
 
 @frame
-class UnreadGet:
-    """Client → server: my unread counts."""
-
-    type: Literal["unread.get"] = "unread.get"
-
-
-@frame
 class UnreadCounts:
     """Reply to unread.get: conversations with something unread, at most 1,000, and the total."""
 
@@ -229,7 +230,14 @@ class UnreadCounts:
     conversations: list[Unread]
 
 
-@frame
+@command(reply=UnreadCounts, cost="read")
+class UnreadGet:
+    """Client → server: my unread counts."""
+
+    type: Literal["unread.get"] = "unread.get"
+
+
+@event(lane="receipt")
 class UnreadChanged:
     """Server → one employee's devices: these counts are now so."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.messages import Text
 
@@ -28,6 +29,13 @@ class Draft:
 
 
 @frame
+class DraftIs:
+    """Reply to draft.set and draft.clear: the draft as it now is."""
+
+    draft: Draft
+
+
+@command(reply=DraftIs, cost="write", repeatable=True)
 class DraftSet:
     """Client → server: this is my draft here now; send it when typing pauses, not every key."""
 
@@ -37,7 +45,7 @@ class DraftSet:
     reply_to_seq: Id | None = None
 
 
-@frame
+@command(reply=DraftIs, cost="write", repeatable=True)
 class DraftClear:
     """Client → server: I have no draft here any more."""
 
@@ -45,29 +53,12 @@ class DraftClear:
     conversation_id: Id
 
 
-@frame
-class DraftIs:
-    """Reply to draft.set and draft.clear: the draft as it now is."""
-
-    draft: Draft
-
-
-@frame
+@event(lane="receipt")
 class DraftChanged:
     """Server → my devices: my draft in a conversation is now so."""
 
     type: Literal["draft.changed"] = "draft.changed"
     draft: Draft
-
-
-@frame
-class DraftList:
-    """Client → server: my drafts, the newest first."""
-
-    type: Literal["draft.list"] = "draft.list"
-    limit: Annotated[int, Field(strict=True, ge=1, le=MAX_DRAFTS)] = MAX_DRAFTS
-    cursor: Annotated[PlainText, Field(max_length=200)] | None = None
-    """The `next` of the page before."""
 
 
 @frame
@@ -77,3 +68,13 @@ class DraftPage:
     drafts: list[Draft]
     next: str | None = None
     """Cursor of the next page; null when this is the last."""
+
+
+@command(reply=DraftPage, cost="read")
+class DraftList:
+    """Client → server: my drafts, the newest first."""
+
+    type: Literal["draft.list"] = "draft.list"
+    limit: Annotated[int, Field(strict=True, ge=1, le=MAX_DRAFTS)] = MAX_DRAFTS
+    cursor: Annotated[PlainText, Field(max_length=200)] | None = None
+    """The `next` of the page before."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from gateway.protocol.attachments import FileLimits
 from gateway.protocol.calls import Call
 from gateway.protocol.conversations import Conversation, UnreadCounts
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import PlainText, Position, frame
 from gateway.protocol.people import Employee
 from gateway.protocol.wallboard import AgentState
@@ -28,22 +29,6 @@ class Device:
 
     id: DeviceId
     kind: Literal["web", "mobile", "desktop", "softphone", "bot"] = "web"
-
-
-@frame
-class Hello:
-    """Client → server, first: who I am and what I have already seen."""
-
-    type: Literal["hello"] = "hello"
-    token: Annotated[PlainText, Field(max_length=8_192)] | None = None
-    """May be left out when it came in the Authorization header or as subprotocol."""
-    device: Device | None = None
-    resume: Annotated[dict[ResumeKey, Position], Field(max_length=MAX_RESUME)] = field(
-        default_factory=dict
-    )
-    """conversation → the last change taken in."""
-    away: bool = False
-    """Nobody is looking at this device; presence.away changes it."""
 
 
 @frame
@@ -81,12 +66,20 @@ class Welcome:
     """null: this gateway keeps no files, so hide the paper clip."""
 
 
-@frame
-class TokenRefresh:
-    """Client → server: go on with this token. It must be for the same employee."""
+@command(reply=Welcome, cost="session")
+class Hello:
+    """Client → server, first: who I am and what I have already seen."""
 
-    type: Literal["token.refresh"] = "token.refresh"
-    token: Annotated[PlainText, Field(max_length=8_192)]
+    type: Literal["hello"] = "hello"
+    token: Annotated[PlainText, Field(max_length=8_192)] | None = None
+    """May be left out when it came in the Authorization header or as subprotocol."""
+    device: Device | None = None
+    resume: Annotated[dict[ResumeKey, Position], Field(max_length=MAX_RESUME)] = field(
+        default_factory=dict
+    )
+    """conversation → the last change taken in."""
+    away: bool = False
+    """Nobody is looking at this device; presence.away changes it."""
 
 
 @frame
@@ -96,21 +89,30 @@ class TokenRefreshed:
     token_expires_at: datetime
 
 
-@frame
-class Ping:
-    """Either way: answer, so that I know you are there."""
+@command(reply=TokenRefreshed, cost="session")
+class TokenRefresh:
+    """Client → server: go on with this token. It must be for the same employee."""
 
-    type: Literal["ping"] = "ping"
+    type: Literal["token.refresh"] = "token.refresh"
+    token: Annotated[PlainText, Field(max_length=8_192)]
 
 
-@frame
+@command(reply=None, cost="ping")
 class Pong:
     """Either way: I am. Any other frame says so too."""
 
     type: Literal["pong"] = "pong"
 
 
-@frame
+@event(lane="reply")
+@command(reply=Pong, cost="ping")
+class Ping:
+    """Either way: answer, so that I know you are there."""
+
+    type: Literal["ping"] = "ping"
+
+
+@event(lane="reply")
 class TokenExpiring:
     """Server → client: refresh the token, or this connection closes when it expires."""
 
@@ -118,7 +120,7 @@ class TokenExpiring:
     expires_at: datetime
 
 
-@frame
+@event(lane="reply")
 class Bye:
     """Server → client, before a close: why, and when to come back."""
 

@@ -6,15 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.protocol.conversations import Conversation, History, Role, Title
-from gateway.protocol.frame import Id, PlainText, frame
+from gateway.protocol.conversations import ConversationIs, History, Role, Title
+from gateway.protocol.declaration import command
+from gateway.protocol.frame import Id, PlainText
 
 MAX_ADDED = 100
 
 AvatarUrl = Annotated[PlainText, Field(max_length=2_000, pattern=r"^(https?://[^\s]+)?$")]
 
 
-@frame
+@command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationAdd:
     """Client → server: let these people join; owners and admins may."""
 
@@ -23,7 +24,7 @@ class ConversationAdd:
     employee_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_ADDED)]
 
 
-@frame
+@command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationRemove:
     """Client → server: take someone out; admins may not take out an owner."""
 
@@ -32,7 +33,7 @@ class ConversationRemove:
     employee_id: Id
 
 
-@frame
+@command(reply=None, cost="write", repeatable=False)
 class ConversationLeave:
     """Client → server: take me out. When the last owner leaves, another one becomes it."""
 
@@ -40,7 +41,7 @@ class ConversationLeave:
     conversation_id: Id
 
 
-@frame
+@command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationSetRole:
     """Client → server: give someone a role; owners may. The last owner keeps theirs."""
 
@@ -50,7 +51,7 @@ class ConversationSetRole:
     role: Role
 
 
-@frame
+@command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationUpdate:
     """Client → server: change what is given; owners and admins may."""
 
@@ -63,7 +64,7 @@ class ConversationUpdate:
     """Counts for everybody in it at once, by when they joined."""
 
 
-@frame
+@command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationClose:
     """Client → server: take no more messages here; owners and admins may."""
 
@@ -71,16 +72,9 @@ class ConversationClose:
     conversation_id: Id
 
 
-@frame
+@command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationReopen:
     """Client → server: take messages here again."""
 
     type: Literal["conversation.reopen"] = "conversation.reopen"
     conversation_id: Id
-
-
-@frame
-class ConversationIs:
-    """Reply to commands that change a conversation: how it now is."""
-
-    conversation: Conversation

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from gateway.protocol.attachments import Attachment, AttachmentIds
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 
 MAX_TEXT = 8_000
@@ -84,6 +85,13 @@ class Message:
 
 
 @frame
+class MessageSent:
+    """Reply to message.send: the stored message; the same again for a retry."""
+
+    message: Message
+
+
+@command(reply=MessageSent, cost="write", repeatable=True)
 class MessageSend:
     """Client → server: put a message into a conversation."""
 
@@ -99,14 +107,7 @@ class MessageSend:
     """Files that I declared for this conversation and have uploaded."""
 
 
-@frame
-class MessageSent:
-    """Reply to message.send: the stored message; the same again for a retry."""
-
-    message: Message
-
-
-@frame
+@event(lane="message")
 class MessageCreated:
     """Server → participants: a message has been stored."""
 
@@ -117,6 +118,13 @@ class MessageCreated:
 
 
 @frame
+class MessageIs:
+    """Reply to message.edit and message.delete: the message as it now is."""
+
+    message: Message
+
+
+@command(reply=MessageIs, cost="write", repeatable=True)
 class MessageEdit:
     """Client → server: give a message of mine another text."""
 
@@ -126,7 +134,7 @@ class MessageEdit:
     text: Text
 
 
-@frame
+@command(reply=MessageIs, cost="write", repeatable=True)
 class MessageDelete:
     """Client → server: delete a message of mine, or anyone's as an owner or admin."""
 
@@ -135,14 +143,7 @@ class MessageDelete:
     seq: Id
 
 
-@frame
-class MessageIs:
-    """Reply to message.edit and message.delete: the message as it now is."""
-
-    message: Message
-
-
-@frame
+@event(lane="message")
 class MessageUpdated:
     """Server → participants: a message has another text; place it by its seq, known or not."""
 
@@ -152,7 +153,7 @@ class MessageUpdated:
     message: Message
 
 
-@frame
+@event(lane="message")
 class MessageDeleted:
     """Server → participants: a message was deleted; this is what is left in its place."""
 
@@ -160,26 +161,6 @@ class MessageDeleted:
     conversation_id: Id
     change: Position
     message: Message
-
-
-@frame
-class ReactionAdd:
-    """Client → server: put an emoji below a message."""
-
-    type: Literal["reaction.add"] = "reaction.add"
-    conversation_id: Id
-    seq: Id
-    emoji: Emoji
-
-
-@frame
-class ReactionRemove:
-    """Client → server: take my emoji back."""
-
-    type: Literal["reaction.remove"] = "reaction.remove"
-    conversation_id: Id
-    seq: Id
-    emoji: Emoji
 
 
 @frame
@@ -191,7 +172,27 @@ class ReactionsAre:
     reactions: list[Reaction]
 
 
-@frame
+@command(reply=ReactionsAre, cost="write", repeatable=True)
+class ReactionAdd:
+    """Client → server: put an emoji below a message."""
+
+    type: Literal["reaction.add"] = "reaction.add"
+    conversation_id: Id
+    seq: Id
+    emoji: Emoji
+
+
+@command(reply=ReactionsAre, cost="write", repeatable=True)
+class ReactionRemove:
+    """Client → server: take my emoji back."""
+
+    type: Literal["reaction.remove"] = "reaction.remove"
+    conversation_id: Id
+    seq: Id
+    emoji: Emoji
+
+
+@event(lane="message")
 class MessageReacted:
     """Server → participants: these are now all reactions of this message."""
 
@@ -200,19 +201,6 @@ class MessageReacted:
     change: Position
     seq: Position
     reactions: list[Reaction]
-
-
-@frame
-class MessageHistory:
-    """Client → server: messages before, after or around a seq; without any, the newest."""
-
-    type: Literal["message.history"] = "message.history"
-    conversation_id: Id
-    before: Position | None = None
-    after: Position | None = None
-    around: Position | None = None
-    """This one in the middle, for a jump to it."""
-    limit: PageLimit = 50
 
 
 @frame
@@ -226,15 +214,16 @@ class MessagePage:
     """True when there are newer messages than the last one here."""
 
 
-@frame
-class MessageThread:
-    """Client → server: a message and its answers; without before or after, the newest ones."""
+@command(reply=MessagePage, cost="read")
+class MessageHistory:
+    """Client → server: messages before, after or around a seq; without any, the newest."""
 
-    type: Literal["message.thread"] = "message.thread"
+    type: Literal["message.history"] = "message.history"
     conversation_id: Id
-    seq: Id
     before: Position | None = None
     after: Position | None = None
+    around: Position | None = None
+    """This one in the middle, for a jump to it."""
     limit: PageLimit = 50
 
 
@@ -251,15 +240,16 @@ class ThreadPage:
     """True when there are newer answers than the last one here."""
 
 
-@frame
-class MessageChanges:
-    """Client → server: what has happened in a conversation since a change, to fill a gap."""
+@command(reply=ThreadPage, cost="read")
+class MessageThread:
+    """Client → server: a message and its answers; without before or after, the newest ones."""
 
-    type: Literal["message.changes"] = "message.changes"
+    type: Literal["message.thread"] = "message.thread"
     conversation_id: Id
-    after: Position
-    """The last change taken in."""
-    limit: PageLimit = MAX_PAGE
+    seq: Id
+    before: Position | None = None
+    after: Position | None = None
+    limit: PageLimit = 50
 
 
 @frame
@@ -269,3 +259,14 @@ class ChangesPage:
     events: list[dict[str, Any]]
     more: bool
     """True when there are others: ask again after the last one's change."""
+
+
+@command(reply=ChangesPage, cost="read")
+class MessageChanges:
+    """Client → server: what has happened in a conversation since a change, to fill a gap."""
+
+    type: Literal["message.changes"] = "message.changes"
+    conversation_id: Id
+    after: Position
+    """The last change taken in."""
+    limit: PageLimit = MAX_PAGE

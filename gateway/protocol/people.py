@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 
 Status = Literal["offline", "away", "online", "busy", "on_call", "do_not_disturb"]
@@ -45,14 +46,6 @@ class Presence:
 
 
 @frame
-class PresenceWatch:
-    """Client → server: hear of these people from now on; replaces the previous list."""
-
-    type: Literal["presence.watch"] = "presence.watch"
-    employee_ids: Annotated[list[Id], Field(max_length=MAX_WATCHED)]
-
-
-@frame
 class PresenceWatched:
     """Reply to presence.watch: a snapshot, deltas follow as presence.changed."""
 
@@ -61,7 +54,22 @@ class PresenceWatched:
     """True while presence cannot be read: what is shown is the last known state."""
 
 
+@command(reply=PresenceWatched, cost="passing", repeatable=True)
+class PresenceWatch:
+    """Client → server: hear of these people from now on; replaces the previous list."""
+
+    type: Literal["presence.watch"] = "presence.watch"
+    employee_ids: Annotated[list[Id], Field(max_length=MAX_WATCHED)]
+
+
 @frame
+class PresenceIs:
+    """Reply to presence.set: what others now see."""
+
+    presence: Presence
+
+
+@command(reply=PresenceIs, cost="passing", repeatable=True)
 class PresenceSet:
     """Client → server: choose a status and a text; status null returns to the automatic one.
 
@@ -75,14 +83,7 @@ class PresenceSet:
     """When both end by themselves, at most a year from now; null: they stay."""
 
 
-@frame
-class PresenceIs:
-    """Reply to presence.set: what others now see."""
-
-    presence: Presence
-
-
-@frame
+@command(reply=None, cost="passing", repeatable=True)
 class PresenceAway:
     """Client → server: whether nobody is looking at this device; with `hello`, from the start.
 
@@ -104,7 +105,7 @@ class PresencePage:
     """Give it as `after` for the rest of a department; null when that is all."""
 
 
-@frame
+@event(lane="passing")
 class PresenceChanged:
     """Server → watchers: how these people now are."""
 
@@ -114,7 +115,7 @@ class PresenceChanged:
     """True while presence cannot be read: what is shown is the last known state."""
 
 
-@frame
+@command(reply=None, cost="passing")
 class TypingStart:
     """Client → server: I am writing here; repeat every 3 s while it lasts."""
 
@@ -122,7 +123,7 @@ class TypingStart:
     conversation_id: Id
 
 
-@frame
+@event(lane="passing")
 class TypingStarted:
     """Server → the other participants: show it for expires_ms, or until a message comes."""
 

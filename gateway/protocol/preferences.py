@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime
 
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, Position, frame
 from gateway.protocol.search import FIRST_MOMENT
 
@@ -46,6 +47,14 @@ class Mine:
 
 
 @frame
+class MineIs:
+    """Reply to archive, pin, mute, notify and their opposites: how it now is for me."""
+
+    conversation_id: Id
+    mine: Mine
+
+
+@command(reply=MineIs, cost="write", repeatable=True)
 class ConversationArchive:
     """Client → server: put it out of my list until the next message."""
 
@@ -53,7 +62,7 @@ class ConversationArchive:
     conversation_id: Id
 
 
-@frame
+@command(reply=MineIs, cost="write", repeatable=True)
 class ConversationUnarchive:
     """Client → server: bring it back into my list."""
 
@@ -61,7 +70,7 @@ class ConversationUnarchive:
     conversation_id: Id
 
 
-@frame
+@command(reply=MineIs, cost="write", repeatable=True)
 class ConversationPin:
     """Client → server: keep it on top of my list; at most 20 can be."""
 
@@ -69,7 +78,7 @@ class ConversationPin:
     conversation_id: Id
 
 
-@frame
+@command(reply=MineIs, cost="write", repeatable=True)
 class ConversationUnpin:
     """Client → server: no longer keep it on top."""
 
@@ -77,7 +86,7 @@ class ConversationUnpin:
     conversation_id: Id
 
 
-@frame
+@command(reply=MineIs, cost="write", repeatable=True)
 class ConversationMute:
     """Client → server: leave its messages out of my badge until then; without a time, no more."""
 
@@ -86,7 +95,7 @@ class ConversationMute:
     until: MutedMoment | None = None
 
 
-@frame
+@command(reply=MineIs, cost="write", repeatable=True)
 class ConversationNotify:
     """Client → server: what to notify me of when I am not looking."""
 
@@ -95,15 +104,7 @@ class ConversationNotify:
     level: Notify
 
 
-@frame
-class MineIs:
-    """Reply to archive, pin, mute, notify and their opposites: how it now is for me."""
-
-    conversation_id: Id
-    mine: Mine
-
-
-@frame
+@event(lane="receipt")
 class ConversationMineChanged:
     """Server → my devices: what only I see of this conversation is now so."""
 

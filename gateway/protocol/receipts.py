@@ -6,23 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, Position, frame
 
 MAX_READERS = 100
 
 Seq = Annotated[Position, Field(ge=1)]
 Explicit = Annotated[bool, Field(strict=True)]
-
-
-@frame
-class ReceiptRead:
-    """Client → server: I have read this conversation up to seq. Moves forward only."""
-
-    type: Literal["receipt.read"] = "receipt.read"
-    conversation_id: Id
-    seq: Position
-    explicit: Explicit = False
-    """I said so myself, not merely an open window: ends a manual mark as unread."""
 
 
 @frame
@@ -33,7 +23,18 @@ class ReceiptReadDone:
     last_read_seq: Position
 
 
-@frame
+@command(reply=ReceiptReadDone, cost="write", repeatable=True)
+class ReceiptRead:
+    """Client → server: I have read this conversation up to seq. Moves forward only."""
+
+    type: Literal["receipt.read"] = "receipt.read"
+    conversation_id: Id
+    seq: Position
+    explicit: Explicit = False
+    """I said so myself, not merely an open window: ends a manual mark as unread."""
+
+
+@event(lane="receipt")
 class ReceiptWasRead:
     """Server → participants: this person has read up to seq."""
 
@@ -43,20 +44,13 @@ class ReceiptWasRead:
     seq: Position
 
 
-@frame
+@command(reply=ReceiptReadDone, cost="write", repeatable=False)
 class ReceiptUnread:
     """Client → server: mark the conversation unread from this message on."""
 
     type: Literal["receipt.unread"] = "receipt.unread"
     conversation_id: Id
     seq: Seq
-
-
-@frame
-class ReceiptReadAll:
-    """Client → server: I have read everything; up to 1,000 conversations at once."""
-
-    type: Literal["receipt.read_all"] = "receipt.read_all"
 
 
 @frame
@@ -69,13 +63,11 @@ class ReceiptReadAllDone:
     """True: there are others still; ask again."""
 
 
-@frame
-class ReceiptDelivered:
-    """Client → server: my device has everything up to seq. Moves forward only."""
+@command(reply=ReceiptReadAllDone, cost="write", repeatable=False)
+class ReceiptReadAll:
+    """Client → server: I have read everything; up to 1,000 conversations at once."""
 
-    type: Literal["receipt.delivered"] = "receipt.delivered"
-    conversation_id: Id
-    seq: Position
+    type: Literal["receipt.read_all"] = "receipt.read_all"
 
 
 @frame
@@ -86,7 +78,16 @@ class ReceiptDeliveredDone:
     last_delivered_seq: Position
 
 
-@frame
+@command(reply=ReceiptDeliveredDone, cost="write", repeatable=True)
+class ReceiptDelivered:
+    """Client → server: my device has everything up to seq. Moves forward only."""
+
+    type: Literal["receipt.delivered"] = "receipt.delivered"
+    conversation_id: Id
+    seq: Position
+
+
+@event(lane="receipt")
 class ReceiptWasDelivered:
     """Server → who sent those messages: this person's device has everything up to seq."""
 
@@ -94,15 +95,6 @@ class ReceiptWasDelivered:
     conversation_id: Id
     employee_id: Id
     seq: Position
-
-
-@frame
-class ReceiptReaders:
-    """Client → server: tell me who has read this message."""
-
-    type: Literal["receipt.readers"] = "receipt.readers"
-    conversation_id: Id
-    seq: Seq
 
 
 @frame
@@ -118,3 +110,12 @@ class Readers:
     """How many have it on a device, whether read or not."""
     participant_count: int
     """Of how many: everybody in the conversation but its sender."""
+
+
+@command(reply=Readers, cost="read")
+class ReceiptReaders:
+    """Client → server: tell me who has read this message."""
+
+    type: Literal["receipt.readers"] = "receipt.readers"
+    conversation_id: Id
+    seq: Seq

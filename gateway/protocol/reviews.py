@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from gateway.protocol.declaration import event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 
 MAX_CRITERIA = 50
@@ -109,7 +110,7 @@ class ReviewPage:
     next: str | None = None
 
 
-@frame
+@event(lane="message")
 class ReviewChanged:
     """Server → the reviewer, and the agent unless it is a draft: a review is now so."""
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, frame
 from gateway.protocol.messages import Text
 
@@ -32,6 +33,13 @@ class ScheduledMessage:
 
 
 @frame
+class MessageScheduled:
+    """Reply to message.schedule, reschedule and unschedule: the message as it is, or was."""
+
+    scheduled: ScheduledMessage
+
+
+@command(reply=MessageScheduled, cost="write", repeatable=True)
 class MessageSchedule:
     """Client → server: send this later, at least a minute and at most a year from now."""
 
@@ -43,7 +51,7 @@ class MessageSchedule:
     send_at: AwareDatetime
 
 
-@frame
+@command(reply=MessageScheduled, cost="write", repeatable=True)
 class MessageReschedule:
     """Client → server: send it at another time, or with another text; a failed one once more."""
 
@@ -54,28 +62,12 @@ class MessageReschedule:
     """Null leaves the text as it is."""
 
 
-@frame
+@command(reply=MessageScheduled, cost="write", repeatable=False)
 class MessageUnschedule:
     """Client → server: do not send it; a failed one is forgotten."""
 
     type: Literal["message.unschedule"] = "message.unschedule"
     scheduled_id: Id
-
-
-@frame
-class MessageScheduled:
-    """Reply to message.schedule, reschedule and unschedule: the message as it is, or was."""
-
-    scheduled: ScheduledMessage
-
-
-@frame
-class MessageScheduledList:
-    """Client → server: what I have scheduled and what could not be sent, the next one first."""
-
-    type: Literal["message.scheduled_list"] = "message.scheduled_list"
-    conversation_id: Id | None = None
-    """Only for this one."""
 
 
 @frame
@@ -85,7 +77,16 @@ class ScheduledPage:
     scheduled: list[ScheduledMessage]
 
 
-@frame
+@command(reply=ScheduledPage, cost="read")
+class MessageScheduledList:
+    """Client → server: what I have scheduled and what could not be sent, the next one first."""
+
+    type: Literal["message.scheduled_list"] = "message.scheduled_list"
+    conversation_id: Id | None = None
+    """Only for this one."""
+
+
+@event(lane="message")
 class MessageScheduleChanged:
     """Server → my devices: a scheduled message is now so."""
 
@@ -95,7 +96,7 @@ class MessageScheduleChanged:
     """True: it was sent or taken back, and is in no list any more."""
 
 
-@frame
+@event(lane="message")
 class MessageScheduleFailed:
     """Server → my devices: a scheduled message could not be sent."""
 

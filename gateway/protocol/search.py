@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from gateway.protocol.declaration import command
 from gateway.protocol.frame import Id, PlainText, frame
 from gateway.protocol.messages import Message
 from gateway.protocol.people import Employee, Presence
@@ -32,6 +33,15 @@ FoundCursor = Annotated[PlainText, Field(max_length=1_000)]
 
 
 @frame
+class MessagesFound:
+    """Reply to message.search."""
+
+    messages: list[FoundMessage]
+    next: str | None = None
+    """Cursor of the next page; null when this is the last."""
+
+
+@command(reply=MessagesFound, cost="read")
 class MessageSearch:
     """Client → server: messages in my conversations that contain all these words, newest first."""
 
@@ -73,15 +83,17 @@ class FoundMessage:
 
 
 @frame
-class MessagesFound:
-    """Reply to message.search."""
+class EmployeesFound:
+    """Reply to employee.search: those whose name begins so first, then by name."""
 
-    messages: list[FoundMessage]
+    employees: list[Employee]
+    presences: list[Presence]
+    """How reachable they are."""
     next: str | None = None
     """Cursor of the next page; null when this is the last."""
 
 
-@frame
+@command(reply=EmployeesFound, cost="read")
 class EmployeeSearch:
     """Client → server: active colleagues whose name, position or department has all these words."""
 
@@ -91,14 +103,3 @@ class EmployeeSearch:
     limit: Annotated[int, Field(strict=True, ge=1, le=MAX_EMPLOYEES)] = 20
     cursor: FoundCursor | None = None
     """The `next` of the page before."""
-
-
-@frame
-class EmployeesFound:
-    """Reply to employee.search: those whose name begins so first, then by name."""
-
-    employees: list[Employee]
-    presences: list[Presence]
-    """How reachable they are."""
-    next: str | None = None
-    """Cursor of the next page; null when this is the last."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from gateway.protocol.calls import QueueName
+from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.stats import ZONE, ServiceLevel
 
@@ -99,6 +100,17 @@ class QueueLive:
 
 
 @frame
+class QueueWatched:
+    """Reply to queue.watch: a snapshot, changes follow at most once a second."""
+
+    queues: list[QueueLive]
+    """With all: the first 200 by name; GET /v1/telephony/queues has the others."""
+    agents: list[AgentState] = field(default_factory=list)
+    """The first 500 by their numbers; GET /v1/telephony/agents has the others."""
+    tz: str
+
+
+@command(reply=QueueWatched, cost="passing", repeatable=True)
 class QueueWatch:
     """Client → server: hear of these queues from now on; replaces what was watched, [] ends it.
 
@@ -114,17 +126,6 @@ class QueueWatch:
     """Hear of the calls in them: call.offered, call.updated, call.ended, call.revised."""
     tz: Annotated[PlainText, Field(max_length=64, pattern=ZONE)] | None = None
     """Whose midnight today began: `Europe/Kyiv`; without it, the gateway's."""
-
-
-@frame
-class QueueWatched:
-    """Reply to queue.watch: a snapshot, changes follow at most once a second."""
-
-    queues: list[QueueLive]
-    """With all: the first 200 by name; GET /v1/telephony/queues has the others."""
-    agents: list[AgentState] = field(default_factory=list)
-    """The first 500 by their numbers; GET /v1/telephony/agents has the others."""
-    tz: str
 
 
 @frame
@@ -146,7 +147,7 @@ class AgentPage:
     """Give it as `after` for those that follow; null when that is all."""
 
 
-@frame
+@event(lane="receipt")
 class QueueChanged:
     """Server → watchers: how these queues now are."""
 
@@ -154,14 +155,14 @@ class QueueChanged:
     queues: list[QueueLive]
 
 
-@frame
+@event(lane="receipt")
 class QueueUnwatched:
     """Server → a watcher: you may no longer watch queues, or not their calls; watch anew."""
 
     type: Literal["queue.unwatched"] = "queue.unwatched"
 
 
-@frame
+@event(lane="receipt")
 class AgentStateChanged:
     """Server → the agent, and watchers of their queues: what the agent does now."""
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from gateway.errors import GatewayError, catalogue
-from gateway.protocol import COMMANDS, EVENTS, codec, javascript, reference
+from gateway.protocol import COMMANDS, EVENTS, codec, exports, javascript, reference
 from gateway.protocol.close_codes import CATALOGUE, verdict
 from gateway.protocol.described import errors, limits, wire_types
 
@@ -16,6 +16,11 @@ REMEDY = "run `python -m gateway.protocol` and look at what changed"
 PAGE = reference.PATH.read_text(encoding="utf-8")
 EXAMPLES = [json.loads(found) for found in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 SAID = [one for one in EXAMPLES if one.get("type") in COMMANDS and "id" in one]
+
+
+def test_the_package_exports_every_type_that_its_modules_declare() -> None:
+    """gateway/protocol/__init__.py is what the generator writes."""
+    assert exports.PATH.read_text(encoding="utf-8") == exports.render(), REMEDY
 
 
 def test_the_constants_for_javascript_are_current() -> None:

@@ -223,7 +223,7 @@ def test_of_two_rivals_exactly_one_is_older() -> None:
 
 def test_every_command_has_a_class() -> None:
     """And exactly what only reads may be overtaken."""
-    assert set(commands.HANDLERS) == set(COMMANDS.values())
+    assert set(commands.HANDLERS) == set(COMMANDS)
     assert {name for name in COMMANDS if not commands.handler_of(name).changes} == {
         "attachment.get", "message.history", "message.thread", "message.changes", "message.search",
         "message.scheduled_list", "employee.search", "draft.list", "receipt.readers",

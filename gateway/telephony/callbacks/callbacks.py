@@ -37,6 +37,7 @@ from gateway.protocol.callbacks import (
     CallbackReopen,
     MissedCallCreated,
 )
+from gateway.serving import serves
 from gateway.telephony.callbacks.queries import callbacks as queries
 from gateway.telephony.callbacks.queries.callbacks import Counted, Standing
 from gateway.telephony.calls.queries import lookup
@@ -57,6 +58,7 @@ class Held:
     changed: list[Callback] = field(default_factory=list)
 
 
+@serves(CallbackList)
 async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
     """Return a page of whom to call back."""
     ctx.identity.require(CALLBACKS_HANDLE)
@@ -81,6 +83,7 @@ async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
     )
 
 
+@serves(CallbackClaim)
 async def claim(ctx: Context, command: CallbackClaim) -> CallbackIs:
     """Take one; of two who do at once one gets it, and the other is told who."""
     async with _locked(ctx, command.callback_id) as held:
@@ -89,6 +92,7 @@ async def claim(ctx: Context, command: CallbackClaim) -> CallbackIs:
         return await _changed(held)
 
 
+@serves(CallbackRelease)
 async def release(ctx: Context, command: CallbackRelease) -> CallbackIs:
     """Give one's own back; one that nobody has stays as it is."""
     async with _locked(ctx, command.callback_id) as held:
@@ -99,6 +103,7 @@ async def release(ctx: Context, command: CallbackRelease) -> CallbackIs:
         return await _changed(held)
 
 
+@serves(CallbackClose)
 async def close(ctx: Context, command: CallbackClose) -> CallbackIs:
     """Close one's own, or one that nobody has; the same again changes nothing."""
     async with _locked(ctx, command.callback_id) as held:
@@ -111,6 +116,7 @@ async def close(ctx: Context, command: CallbackClose) -> CallbackIs:
         return await _changed(held)
 
 
+@serves(CallbackReopen)
 async def reopen(ctx: Context, command: CallbackReopen) -> CallbackIs:
     """Open a closed one again, unless the same customer is to be called back for newer calls."""
     async with _locked(ctx, command.callback_id, turn=True) as held:

@@ -9,6 +9,7 @@ from gateway import cursors
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.protocol import Call, CallList, CallPage
+from gateway.serving import serves
 from gateway.telephony.calls import call_filter, notes
 from gateway.telephony.calls.queries import calls as queries
 from gateway.telephony.calls.screen_pop import ScreenPop
@@ -27,6 +28,7 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call
     return calls
 
 
+@serves(CallList)
 async def list_page(ctx: Context, command: CallList) -> CallPage:
     """Return a page of calls, newest first: mine, or everyone's with calls.view_all."""
     async with ctx.reading() as conn:

@@ -33,12 +33,14 @@ from gateway.protocol.annotations import (
     DispositionPage,
 )
 from gateway.protocol.calls import CallDisposition
+from gateway.serving import serves
 from gateway.telephony.calls.access import require_call
 from gateway.telephony.calls.queries import annotations as queries
 from gateway.telephony.calls.queries import call_members, dispositions
 from gateway.telephony.calls.queries.annotations import NOTHING, Annotated
 
 
+@serves(CallDispositionSet)
 async def set_disposition(ctx: Context, command: CallDispositionSet) -> CallDispositionIs:
     """Say how a call went, or take that away; what it already is changes nothing."""
     async with ctx.transaction() as tx:
@@ -57,6 +59,7 @@ async def set_disposition(ctx: Context, command: CallDispositionSet) -> CallDisp
     return CallDispositionIs(call_id=call_id, version=after.version, disposition=after.disposition)
 
 
+@serves(CallNoteAdd)
 async def add_note(ctx: Context, command: CallNoteAdd) -> CallNoteIs:
     """Write a note; the same client_key again returns the first one and tells nobody."""
     async with ctx.transaction() as tx:
@@ -79,6 +82,7 @@ async def add_note(ctx: Context, command: CallNoteAdd) -> CallNoteIs:
     return CallNoteIs(call_id=call_id, version=after.version, note=note)
 
 
+@serves(CallNoteEdit)
 async def edit_note(ctx: Context, command: CallNoteEdit) -> CallNoteIs:
     """Give a note of mine another text; the same text changes nothing."""
     async with ctx.transaction() as tx:
@@ -93,6 +97,7 @@ async def edit_note(ctx: Context, command: CallNoteEdit) -> CallNoteIs:
     return CallNoteIs(call_id=call_id, version=after.version, note=note)
 
 
+@serves(CallNoteDelete)
 async def delete_note(ctx: Context, command: CallNoteDelete) -> CallNoteIs:
     """Take a note of mine away; doing it again answers the same."""
     async with ctx.transaction() as tx:

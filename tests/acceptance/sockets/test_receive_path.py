@@ -13,7 +13,6 @@ import pytest
 from gateway import commands
 from gateway.commands import Handler
 from gateway.context import Context
-from gateway.protocol import MessageHistory, UnreadGet
 from gateway.sockets.session.session import Session
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
 from tests.support.raw import RawSocket, raw
@@ -40,7 +39,7 @@ class Slow:
 def history(monkeypatch: pytest.MonkeyPatch) -> Slow:
     """Make message.history slow, on every node of this process."""
     slow = Slow()
-    monkeypatch.setitem(commands.HANDLERS, MessageHistory, Handler("read", slow.serve))
+    monkeypatch.setitem(commands.HANDLERS, "message.history", Handler("read", slow.serve))
     return slow
 
 
@@ -160,12 +159,12 @@ async def test_a_command_that_fails_frees_its_place(
         raise asyncio.CancelledError
 
     async with oksana_at(empty_desk) as (client, session, conversation_id):
-        monkeypatch.setitem(commands.HANDLERS, UnreadGet, Handler("read", fails))
+        monkeypatch.setitem(commands.HANDLERS, "unread.get", Handler("read", fails))
         answer = await client.ask([{"type": "unread.get", "id": 10}, send(11, conversation_id)])
         assert answer["error"]["code"] == "internal"
         assert "ok" in (await replies(client, 1))[0]
 
-        monkeypatch.setitem(commands.HANDLERS, UnreadGet, Handler("read", is_cancelled))
+        monkeypatch.setitem(commands.HANDLERS, "unread.get", Handler("read", is_cancelled))
         many = [{"type": "unread.get", "id": number} for number in range(20, 30)]
         await client.say([*many, send(30, conversation_id)])
         assert (await replies(client, 1))[0]["id"] == 30
