@@ -196,20 +196,6 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
-def test_files_named_in_the_documents_exist() -> None:
-    """A path of ours written as code on a page is there."""
-    missing = [
-        (page.name, path)
-        for page in PAGES
-        for path in re.findall(
-            r"`((?:gateway|ingest|presence|docs)/[\w./]+)`", page.read_text(encoding="utf-8")
-        )
-        if "NNNN" not in path and not (ROOT / path).exists()
-    ]
-
-    assert missing == []
-
-
 def test_the_picture_is_small() -> None:
     """The page's picture loads quickly from a README."""
     assert 10_000 < (ROOT / "docs" / "page.png").stat().st_size < 200_000
