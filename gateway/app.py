@@ -21,14 +21,14 @@ from pydantic import SecretStr
 
 from gateway import rest
 from gateway.auth import Tokens
-from gateway.bus import Announcement, ClusterBus, Dial, RedisBus
+from gateway.bus import Announcement, ClusterBus, RedisBus, RedisConfig
 from gateway.chat import file_sweeper, retention
 from gateway.chat.schedule_worker import ScheduleWorker
 from gateway.chat.sends import Sends
 from gateway.context import Services
 from gateway.db import Pool, open_pool, pending
 from gateway.files import CannotKeepFiles, Files, Limits, Storage, open_storage
-from gateway.limits import Pressure
+from gateway.limits import LoadShedder
 from gateway.ops import metrics
 from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
@@ -43,7 +43,7 @@ from gateway.telephony.calls.announce import agents_changed, calls_changed
 from gateway.telephony.pbx import connections
 from gateway.telephony.stats.stats_cache import Answers
 from ingest import Pipeline
-from presence import Presence, PresenceSettings, RedisPresence
+from presence import PresenceSettings, PresenceState, RedisPresence
 
 log = structlog.get_logger(__name__)
 
@@ -115,11 +115,11 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         )
         stack.push_async_callback(pool.close)
 
-        async def presence_changed(changed: Sequence[Presence]) -> None:
+        async def presence_changed(changed: Sequence[PresenceState]) -> None:
             node.publish(presences.announcements(changed))
 
         dial = _dial(settings)
-        redis = dial.keys()
+        redis = dial.key_client()
         stack.push_async_callback(redis.aclose)
         presence = RedisPresence(
             redis,
@@ -147,10 +147,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         stack.callback(lag.stop)
         sends = Sends(spawn, lag.lived_s)
         pressure = _pressure(pool, settings.database_pool, lag.lived_s)
-        pressure.also(sends.late_s)
+        pressure.add_source(sends.late_s)
         services = Services(
             pool, publish, presence, sends, settings.database_timeout_s,
-            files=files, pressure=pressure, answers=Answers(redis),
+            files=files, shedder=pressure, answers=Answers(redis),
             regions=connections.regions(settings),
         )  # fmt: skip
         node = Node(settings, services=services, tokens=tokens, redis=redis)
@@ -280,8 +280,8 @@ async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
         raise SettingMissing(str(error)) from error
 
 
-def _pressure(pool: Pool, size: int, now: Callable[[], float]) -> Pressure:
-    return Pressure(
+def _pressure(pool: Pool, size: int, now: Callable[[], float]) -> LoadShedder:
+    return LoadShedder(
         size, full=lambda: pool.get_size() >= size and not pool.get_idle_size(), now=now
     )
 
@@ -290,9 +290,9 @@ def _said(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def _dial(settings: Settings) -> Dial:
+def _dial(settings: Settings) -> RedisConfig:
     assert settings.redis_url is not None
-    return Dial(
+    return RedisConfig(
         settings.redis_url,
         cluster=settings.redis_cluster,
         ca_file=settings.redis_ca_file,

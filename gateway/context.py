@@ -19,7 +19,7 @@ from gateway.bus import Announcement, announce
 from gateway.db import Conn, Pool
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.files import Files
-from gateway.limits import Pressure
+from gateway.limits import LoadShedder
 from presence import PresenceStore
 
 NOTICE_S = 2.0
@@ -102,7 +102,7 @@ class Services:
     timeout_s: float = 5.0
     notices: Notices = field(default_factory=Notices)
     files: Files = field(default_factory=Files)
-    pressure: Pressure = field(default_factory=lambda: Pressure(10))
+    shedder: LoadShedder = field(default_factory=lambda: LoadShedder(10))
     answers: Answers | None = None
     regions: tuple[str, ...] = ("UA",)
     """Countries whose national numbers people mean: ours first, then those of the PBXs."""
@@ -113,13 +113,13 @@ class Services:
     async def connection(self) -> AsyncIterator[Conn]:
         """Lend a connection; DatabaseUnavailable or Overloaded when there is none."""
         try:
-            with self.pressure.wait():
+            with self.shedder.wait():
                 conn = await self.pool.acquire(timeout=ACQUIRE_S)
         except TimeoutError:
             raise Overloaded("Every database connection of this node is busy.") from None
         except OUTAGES:
             raise DatabaseUnavailable from None
-        with self.pressure.use():
+        with self.shedder.use():
             try:
                 async with asyncio.timeout(self.timeout_s):
                     yield conn
@@ -132,7 +132,7 @@ class Services:
 
     def admit(self, cost: str) -> None:
         """Let a command of this cost in; Overloaded when too much waits for the database."""
-        if retry_s := self.pressure.refuses(cost):
+        if retry_s := self.shedder.retry_after_s(cost):
             raise Overloaded("The database is slow at this moment.", retry_after=retry_s)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable
 
-from presence.model import OnChange, Presence, never_seen
+from presence.model import OnChange, PresenceState, never_seen
 from presence.settings import PresenceSettings
 
 log = logging.getLogger(__name__)
@@ -19,36 +19,36 @@ class Announcer:
         self._on_change = on_change
         self._timeout_s = settings.announce_timeout_s
         self._limit = settings.known_limit
-        self._known: dict[int, Presence] = {}
+        self._known: dict[int, PresenceState] = {}
 
-    async def announce(self, changes: list[Presence]) -> None:
+    async def announce(self, changes: list[PresenceState]) -> None:
         """Tell of these changes, once."""
         if not changes:
             return
-        self.heard(changes)
+        self.merge(changes)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._on_change(changes)
         except Exception:  # the listener's failure must not end the store's loops
             log.exception("presence: on_change failed people=%d", len(changes))
 
-    def heard(self, presences: Iterable[Presence]) -> None:
+    def merge(self, presences: Iterable[PresenceState]) -> None:
         """Keep what is newer than what is known."""
         for one in presences:
             known = self._known.get(one.user_id)
             if known is None or known.version < one.version:
-                self._keep(one)
+                self._cache(one)
 
-    def read(self, presences: Iterable[Presence]) -> None:
+    def replace(self, presences: Iterable[PresenceState]) -> None:
         """Keep what the store says, even when it lost what it once knew."""
         for one in presences:
-            self._keep(one)
+            self._cache(one)
 
-    def last_known(self, user_ids: Collection[int]) -> dict[int, Presence]:
+    def last_known(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
         """Return everyone asked for, as last heard of."""
         return {one: self._known.get(one) or never_seen(one) for one in user_ids}
 
-    def _keep(self, one: Presence) -> None:
+    def _cache(self, one: PresenceState) -> None:
         self._known[one.user_id] = one
         if len(self._known) > self._limit:
             del self._known[next(iter(self._known))]

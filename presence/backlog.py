@@ -11,10 +11,10 @@ import asyncio
 from dataclasses import dataclass
 
 from presence.announcer import Announcer
-from presence.link import Link
-from presence.model import Presence
+from presence.link import RedisLink
+from presence.model import PresenceState
 from presence.settings import PresenceSettings
-from presence.store import Unavailable
+from presence.store import StoreUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +26,19 @@ class CallReport:
     nonce: str
 
 
-class Backlog:
+class PresenceBacklog:
     """Tells Redis of calls, late if need be, and announces choices whose fate is unknown."""
 
-    def __init__(self, link: Link, announcer: Announcer, settings: PresenceSettings) -> None:
+    def __init__(self, link: RedisLink, announcer: Announcer, settings: PresenceSettings) -> None:
         self._link = link
         self._announcer = announcer
         self._limit = settings.pending_limit
-        self._look_batch = settings.reap_batch
+        self._recheck_batch = settings.reap_batch
         self._calls: dict[tuple[int, str], CallReport] = {}
-        self._unsure: dict[int, None] = {}
+        self._recheck: dict[int, None] = {}
         self._work = asyncio.Event()
 
-    async def report(self, call: CallReport) -> Presence | None:
+    async def report_call(self, call: CallReport) -> PresenceState | None:
         """Tell Redis of a call, and everybody of what changed by it; keep it when that fails."""
         try:
             row = await self._link.run(
@@ -49,52 +49,52 @@ class Backlog:
                 call.at_ms,
                 nonce=call.nonce,
             )
-        except Unavailable:
-            self._keep(call)
+        except StoreUnavailable:
+            self._hold(call)
             return None
         if not row:
             return None
-        presence = self._link.presence(row)
+        presence = self._link.parse_row(row)
         await self._announcer.announce([presence])
         return presence
 
-    def unsure(self, user_id: int) -> None:
+    def recheck(self, user_id: int) -> None:
         """Remember to find out how this person is."""
-        self._unsure[user_id] = None
-        if len(self._unsure) > self._limit:
-            del self._unsure[next(iter(self._unsure))]
+        self._recheck[user_id] = None
+        if len(self._recheck) > self._limit:
+            del self._recheck[next(iter(self._recheck))]
 
-    def begin(self) -> None:
+    def resume(self) -> None:
         """Redis answers again."""
-        if self._calls or self._unsure:
+        if self._calls or self._recheck:
             self._work.set()
 
     async def run(self) -> None:
         """Work off for ever what gathers."""
         while True:
             await self._work.wait()
-            await self._link.answers.wait()
+            await self._link.ready.wait()
             self._work.clear()
             try:
-                await self._tell_calls()
-                await self._find_out()
-            except Unavailable:
+                await self._send_calls()
+                await self._recheck_people()
+            except StoreUnavailable:
                 self._work.set()
 
-    async def _tell_calls(self) -> None:
-        while self._calls and self._link.answers.is_set():
+    async def _send_calls(self) -> None:
+        while self._calls and self._link.ready.is_set():
             key = next(iter(self._calls))
-            await self.report(self._calls.pop(key))  # a failure puts it back
+            await self.report_call(self._calls.pop(key))  # a failure puts it back
 
-    async def _find_out(self) -> None:
-        while self._unsure:
-            some = list(self._unsure)[: self._look_batch]
+    async def _recheck_people(self) -> None:
+        while self._recheck:
+            some = list(self._recheck)[: self._recheck_batch]
             [rows] = await self._link.run_many("look", [some])
             for user_id in some:
-                del self._unsure[user_id]
-            await self._announcer.announce(self._link.presences(rows))
+                del self._recheck[user_id]
+            await self._announcer.announce(self._link.parse_rows(rows))
 
-    def _keep(self, call: CallReport) -> None:
+    def _hold(self, call: CallReport) -> None:
         """Keep the newest report of each call."""
         key = (call.user_id, call.call_id)
         known = self._calls.get(key)

@@ -11,22 +11,22 @@ import logging
 import random
 from collections.abc import Callable
 
-from presence.forgetting import Certainty
-from presence.link import Link, milliseconds, text_of
+from presence.link import RedisLink, milliseconds, text_of
+from presence.recovery import RecoveryWindow
 from presence.settings import PresenceSettings
-from presence.store import Unavailable
+from presence.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 0.1
 
 
-class Lease:
+class NodeLease:
     """Renews, notices a lost lease, and finds the nodes that died."""
 
     def __init__(
         self,
-        link: Link,
+        link: RedisLink,
         settings: PresenceSettings,
         *,
         on_new_life: Callable[[], None],
@@ -36,15 +36,15 @@ class Lease:
     ) -> None:
         self._link = link
         self._settings = settings
-        self._on_new_life = on_new_life
-        self._on_dead = on_dead
-        self._on_return = on_return
-        self._on_lapses = on_lapses
+        self._on_lease_lost = on_new_life
+        self._on_dead_nodes = on_dead
+        self._on_reconnected = on_return
+        self._on_next_expiry = on_lapses
         self._failures = 0
-        self._taken = False
-        self._given_ms = 0
+        self._acquired = False
+        self._granted_until_ms = 0
         """When the lease ends that we were given last, by Redis' clock."""
-        self.certainty = Certainty()
+        self.recovery = RecoveryWindow()
         """What Redis gives to whoever it does not know, as far as we know: see _people.lua."""
 
     async def run(self, wait_s: float) -> None:
@@ -52,55 +52,55 @@ class Lease:
         while True:
             try:
                 async with asyncio.timeout(wait_s):
-                    await self._link.trouble.wait()
+                    await self._link.failed.wait()
             except TimeoutError:
                 pass
-            wait_s = await self.beat()
+            wait_s = await self.renew()
 
-    async def beat(self) -> float:
+    async def renew(self) -> float:
         """Renew once; return when to renew next."""
-        self._link.trouble.clear()
+        self._link.failed.clear()
         try:
-            next_due_s, dead = await self._renew()
-        except Unavailable:
+            next_due_s, dead = await self._renew_or_reacquire()
+        except StoreUnavailable:
             self._failures += 1
-            self._link.trouble.clear()  # our own: waiting is what helps now
+            self._link.failed.clear()  # our own: waiting is what helps now
             return self._back_off()
         self._failures = 0
         if dead:
-            self._on_dead(dead)
-        if not self._link.answers.is_set():
-            log.info("presence: live node=%s", self._link.me)
-            self._link.answers.set()
-            self._on_return()
+            self._on_dead_nodes(dead)
+        if not self._link.ready.is_set():
+            log.info("presence: live node=%s", self._link.incarnation)
+            self._link.ready.set()
+            self._on_reconnected()
         return min(self._settings.renew_s, next_due_s)
 
-    async def _renew(self) -> tuple[float, list[str]]:
-        state, next_due_ms, lapses_ms, *rest = await self._ask(take=not self._taken)
+    async def _renew_or_reacquire(self) -> tuple[float, list[str]]:
+        state, next_due_ms, lapses_ms, *rest = await self._send_renewal(take=not self._acquired)
         if text_of(state) == "lost":
-            log.warning("presence: lease lost node=%s", self._link.me)
-            self._link.answers.clear()
-            self._link.begin_life()
-            self._given_ms = 0
-            self._on_new_life()
-            state, next_due_ms, lapses_ms, *rest = await self._ask(take=True)
-        self._taken = True
+            log.warning("presence: lease lost node=%s", self._link.incarnation)
+            self._link.ready.clear()
+            self._link.begin_incarnation()
+            self._granted_until_ms = 0
+            self._on_lease_lost()
+            state, next_due_ms, lapses_ms, *rest = await self._send_renewal(take=True)
+        self._acquired = True
         certain, left_ms, given_ms, *dead = rest
-        self._given_ms = int(given_ms)
+        self._granted_until_ms = int(given_ms)
         left_s = (int(left_ms) + 1) / 1000  # rounded up: not before Redis says so
-        self.certainty = Certainty.within(left_s, int(certain))
+        self.recovery = RecoveryWindow.within(left_s, int(certain))
         if int(lapses_ms) >= 0:
-            self._on_lapses(int(lapses_ms) / 1000)
+            self._on_next_expiry(int(lapses_ms) / 1000)
         next_due_s = (int(next_due_ms) + 1) / 1000  # -1, nobody else, becomes 0
         return (
             next_due_s if next_due_s > 0 else self._settings.renew_s,
             [text_of(node) for node in dead],
         )
 
-    async def _ask(self, *, take: bool) -> list[bytes]:
+    async def _send_renewal(self, *, take: bool) -> list[bytes]:
         ttl_ms = milliseconds(self._settings.lease_ttl_s)
-        was_blind = not (take or self._link.answers.is_set())
-        told = (self._given_ms, self.certainty.version) if self._given_ms else (0, 0)
+        was_blind = not (take or self._link.ready.is_set())
+        told = (self._granted_until_ms, self.recovery.version) if self._granted_until_ms else (0, 0)
         answer: list[bytes] = await self._link.run(
             "renew", ttl_ms, int(take), int(was_blind), *told, probing=True
         )

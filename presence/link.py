@@ -19,21 +19,21 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from presence.model import Presence, Status, without_times
+from presence.model import PresenceState, Status, without_times
 from presence.settings import PresenceSettings
-from presence.stall_safe_timeout import patience
-from presence.store import Unavailable
+from presence.stall_safe_timeout import stall_safe_timeout
+from presence.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 Arg = str | int
 
-AT_ONCE = 16
+MAX_CONCURRENT = 16
 """Round trips at a time. The client opens a connection for each and has 100 at most: a hundred and
 one people who choose a status at once would otherwise look like a Redis that is away."""
 
 
-class Link:
+class RedisLink:
     """Redis as this node reaches it, under the name of its present life."""
 
     def __init__(self, redis: Redis, node: str, settings: PresenceSettings) -> None:
@@ -41,57 +41,59 @@ class Link:
         self._settings = settings
         self._node = node
         self._nonces = count(1)
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self.me = ""
-        self.answers = asyncio.Event()
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
+        self.incarnation = ""
+        self.ready = asyncio.Event()
         """Set while Redis answers and our lease is held."""
-        self.trouble = asyncio.Event()
+        self.failed = asyncio.Event()
         """Set when the lease loop should look at once."""
-        self.begin_life()
+        self.begin_incarnation()
 
-    def begin_life(self) -> None:
+    def begin_incarnation(self) -> None:
         """Take a new name; what was owned under the old one is given up."""
-        self.me = f"{self._node}:{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+        self.incarnation = f"{self._node}:{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
 
     def nonce(self) -> str:
         """Name one change, so that repeating it is recognised."""
-        return f"{self.me}/{next(self._nonces)}"
+        return f"{self.incarnation}/{next(self._nonces)}"
 
     def fail(self, why: str) -> None:
         """Refuse everybody until the lease loop says otherwise."""
-        if self.answers.is_set():
-            log.warning("presence: frozen node=%s why=%s", self.me, why)
-        self.answers.clear()
-        self.trouble.set()
+        if self.ready.is_set():
+            log.warning("presence: frozen node=%s why=%s", self.incarnation, why)
+        self.ready.clear()
+        self.failed.set()
 
     async def run(
         self, script: str, *args: Arg, nonce: str = "", me: str = "", probing: bool = False
     ) -> Any:
         """Run one script; raises Unavailable."""
-        if not (probing or self.answers.is_set()):
-            raise Unavailable
-        call = self._call(script, nonce, me or self.me, args)
+        if not (probing or self.ready.is_set()):
+            raise StoreUnavailable
+        call = self._call(script, nonce, me or self.incarnation, args)
         if probing:  # nobody's queue may cost us the lease
             return (await self._bounded([call]))[0]
-        return (await self._in_turn([call]))[0]
+        return (await self._run_queued([call]))[0]
 
     async def run_many(self, script: str, calls: Iterable[Sequence[Arg]]) -> list[Any]:
         """Run one script several times in one round trip; raises Unavailable."""
-        if not self.answers.is_set():
-            raise Unavailable
-        return await self._in_turn([self._call(script, "", self.me, args) for args in calls])
+        if not self.ready.is_set():
+            raise StoreUnavailable
+        return await self._run_queued(
+            [self._call(script, "", self.incarnation, args) for args in calls]
+        )
 
-    async def _in_turn(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
+    async def _run_queued(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
         """Wait for a connection; those who wait are refused with the first who gets no answer."""
-        async with self._turns:
-            if not self.answers.is_set():
-                raise Unavailable
+        async with self._slots:
+            if not self.ready.is_set():
+                raise StoreUnavailable
             return await self._bounded(calls)
 
-    def presence(self, row: Any) -> Presence:
+    def parse_row(self, row: Any) -> PresenceState:
         """Read one row of a script's answer."""
         user_id, status, since, version, until, seen, text = text_of(row).split("\x1f", 6)
-        found = Presence(
+        found = PresenceState(
             user_id=int(user_id),
             status=cast("Status", status),
             since=_moment(since),
@@ -102,9 +104,9 @@ class Link:
         )
         return found if self._settings.show_last_seen else without_times(found)
 
-    def presences(self, rows: Sequence[Any]) -> list[Presence]:
+    def parse_rows(self, rows: Sequence[Any]) -> list[PresenceState]:
         """Read all rows of a script's answer."""
-        return [self.presence(row) for row in rows]
+        return [self.parse_row(row) for row in rows]
 
     def _call(self, script: str, nonce: str, me: str, args: Sequence[Arg]) -> tuple[Arg, ...]:
         own = self._settings
@@ -124,11 +126,11 @@ class Link:
     async def _bounded(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
         cancelled_before = _cancellations()
         try:
-            async with patience(self._settings.command_timeout_s):
+            async with stall_safe_timeout(self._settings.command_timeout_s):
                 answers = await self._evaluate(calls)
         except (RedisError, OSError, TimeoutError) as error:
             self.fail(repr(error))
-            raise Unavailable(str(error)) from error
+            raise StoreUnavailable(str(error)) from error
         if _cancellations() > cancelled_before:
             # Python 3.11's wait_for, in which redis-py writes, swallows a cancellation that meets
             # the end of its work (github.com/python/cpython/issues/86296); the count remembers it.

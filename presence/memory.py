@@ -9,15 +9,23 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from presence.announcer import Announcer
-from presence.forgetting import Certainty
-from presence.model import CHOICES, Choice, OnChange, Presence, never_seen, visible, without_times
-from presence.owned_connections import Owned
+from presence.model import (
+    CHOICES,
+    Choice,
+    OnChange,
+    PresenceState,
+    never_seen,
+    visible_status,
+    without_times,
+)
+from presence.owned_connections import OwnedConnections
+from presence.recovery import RecoveryWindow
 from presence.settings import PresenceSettings
 
 
 @dataclass(slots=True)
-class Person:
-    shown: Presence
+class PersonRecord:
+    shown: PresenceState
     choice: Choice | None = None
     text: str | None = None
     until: datetime | None = None
@@ -33,41 +41,43 @@ class MemoryPresence:
     def __init__(self, *, on_change: OnChange, settings: PresenceSettings | None = None) -> None:
         own = settings or PresenceSettings()
         self._call_max_s = own.call_max_s
-        self._owned = Owned(own.grace_s)
+        self._owned = OwnedConnections(own.grace_s)
         self._announcer = Announcer(on_change, own)
-        self._people: dict[int, Person] = {}
+        self._people: dict[int, PersonRecord] = {}
         self._grace_s = own.grace_s
         self._show_last_seen = own.show_last_seen
-        self._lapses: dict[int, float] = {}
+        self._choice_ends: dict[int, float] = {}
         """When a choice ends, on the loop's clock."""
-        self._watch: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
-        self._certainty = Certainty()
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._recovery = RecoveryWindow()
 
     async def open(self) -> None:
         """Begin to watch over the grace of those who leave, and the end of choices."""
-        self._watch = asyncio.create_task(self._watch_ends(), name="presence-ends")
+        self._task = asyncio.create_task(self._run(), name="presence-ends")
         # We know nothing of the process before us; who was here then has the grace to return.
         certain_ms = time.time_ns() // 1_000_000 + round(self._grace_s * 1000)
-        self._certainty = Certainty.within(self._grace_s, certain_ms)
+        self._recovery = RecoveryWindow.within(self._grace_s, certain_ms)
 
     @property
-    def version_of_unknown(self) -> int:
+    def default_version(self) -> int:
         """Return the version of whoever nothing is known of; 0 until that is certain."""
-        return self._certainty.version_of_unknown
+        return self._recovery.default_version
 
     @property
-    def certain_in_s(self) -> float:
-        """Return how long it is until `version_of_unknown` changes; 0 when it is certain."""
-        return self._certainty.certain_in_s
+    def recovery_remaining_s(self) -> float:
+        """Return how long it is until `default_version` changes; 0 when it is certain."""
+        return self._recovery.remaining_s
 
     async def close(self) -> None:
         """Stop; what was known ends with the process."""
-        if self._watch:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-    async def arrive(self, user_id: int, device: str, *, away: bool = False) -> Presence | None:
+    async def arrive(
+        self, user_id: int, device: str, *, away: bool = False
+    ) -> PresenceState | None:
         """Count one more connection; return what changed by it."""
         self._owned.arrive(user_id, device, away=away)
         return await self._settle(user_id)
@@ -75,10 +85,10 @@ class MemoryPresence:
     async def leave(self, user_id: int, device: str) -> None:
         """Count one connection less; the rest happens when the grace is over."""
         self._owned.leave(user_id, device, asyncio.get_running_loop().time())
-        self._news.set()
+        self._changed.set()
         await self._settle(user_id)
 
-    async def set_away(self, user_id: int, device: str, away: bool) -> Presence | None:
+    async def set_away(self, user_id: int, device: str, away: bool) -> PresenceState | None:
         """Note whether a device is being looked at; return what changed by it."""
         self._owned.set_away(user_id, device, away=away)
         return await self._settle(user_id)
@@ -89,24 +99,24 @@ class MemoryPresence:
         status: Choice | None,
         text: str | None,
         until: datetime | None = None,
-    ) -> Presence:
+    ) -> PresenceState:
         """Store a person's choice."""
         if status is not None and status not in CHOICES:
             raise ValueError(f"{status} is not a status one can choose")
         person = self._person(user_id)
         left_s = (until - datetime.now(UTC)).total_seconds() if until else 0.0
-        self._lapses.pop(user_id, None)
+        self._choice_ends.pop(user_id, None)
         if until and left_s <= 0:
             status = text = until = None
         elif until:
             # A moment later: the loop's clock and the one that people read go at their own pace.
-            self._lapses[user_id] = asyncio.get_running_loop().time() + left_s + 0.002
-            self._news.set()
+            self._choice_ends[user_id] = asyncio.get_running_loop().time() + left_s + 0.002
+            self._changed.set()
         person.choice, person.text, person.until = status, text or None, until
         await self._settle(user_id)
         return person.shown
 
-    async def set_on_call(self, user_id: int, call_id: str, talking: bool) -> Presence | None:
+    async def set_on_call(self, user_id: int, call_id: str, talking: bool) -> PresenceState | None:
         """Note that a call of this person began or ended; return what changed by it."""
         calls = self._person(user_id).calls
         if talking:
@@ -130,65 +140,67 @@ class MemoryPresence:
                 corrected += 1
         return corrected
 
-    async def look(self, user_ids: Collection[int]) -> dict[int, Presence]:
+    async def fetch(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
         """Return how these people are."""
-        return {one: self._seen(one) for one in user_ids}
+        return {one: self._read(one) for one in user_ids}
 
-    def heard(self, presences: Iterable[Presence]) -> None:
+    def merge_remote(self, presences: Iterable[PresenceState]) -> None:
         """Ignore it: there is no other node."""
 
-    def _seen(self, user_id: int) -> Presence:
+    def _read(self, user_id: int) -> PresenceState:
         person = self._people.get(user_id)
         shown = person.shown if person else never_seen(user_id)
-        return shown if shown.version else replace(shown, version=self.version_of_unknown)
+        return shown if shown.version else replace(shown, version=self.default_version)
 
-    async def _settle(self, user_id: int) -> Presence | None:
-        self._owned.tell(user_id, self._owned.wanted(user_id))
+    async def _settle(self, user_id: int) -> PresenceState | None:
+        self._owned.mark_stored(user_id, self._owned.desired(user_id))
         person = self._person(user_id)
-        status = visible(self._owned.told(user_id), person.choice, talking=self._is_talking(person))
+        status = visible_status(
+            self._owned.stored(user_id), person.choice, talking=self._is_talking(person)
+        )
         shown = person.shown
         until = person.until if status in {person.choice or status} - {"offline"} else None
         if (status, person.text, until) == (shown.status, shown.text, shown.until):
             return None
         now = datetime.now(UTC)
-        known = shown.version or self.version_of_unknown
+        known = shown.version or self.default_version
         version = max(known + 1, time.time_ns() // 1_000_000)
         since, seen = shown.since, shown.last_seen
         if status != shown.status:
-            gone = self._owned.told(user_id) == "offline"
+            gone = self._owned.stored(user_id) == "offline"
             since, seen = now, now - timedelta(seconds=self._grace_s) if gone else now
         last_seen = seen if status == "offline" else None
-        found = Presence(user_id, status, since or now, person.text, version, until, last_seen)
+        found = PresenceState(user_id, status, since or now, person.text, version, until, last_seen)
         person.shown = found if self._show_last_seen else without_times(found)
         await self._announcer.announce([person.shown])
         return person.shown
 
-    def _person(self, user_id: int) -> Person:
+    def _person(self, user_id: int) -> PersonRecord:
         person = self._people.get(user_id)
         if person is None:
-            person = self._people[user_id] = Person(never_seen(user_id))
+            person = self._people[user_id] = PersonRecord(never_seen(user_id))
         return person
 
-    def _is_talking(self, person: Person) -> bool:
+    def _is_talking(self, person: PersonRecord) -> bool:
         oldest = datetime.now(UTC) - timedelta(seconds=self._call_max_s)
         return any(reported > oldest for reported in person.calls.values())
 
-    async def _watch_ends(self) -> None:
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._news.clear()
+            self._changed.clear()
             try:
                 async with asyncio.timeout_at(self._next_end()):
-                    await self._news.wait()
+                    await self._changed.wait()
             except TimeoutError:
                 pass
             now = loop.time()
-            for user_id in self._owned.gone(now):
+            for user_id in self._owned.pop_expired(now):
                 await self._settle(user_id)
-            for user_id in [one for one, end in self._lapses.items() if end <= now]:
+            for user_id in [one for one, end in self._choice_ends.items() if end <= now]:
                 await self.choose(user_id, None, None)
 
     def _next_end(self) -> float | None:
-        gone = self._owned.next_gone()
-        ends = [*self._lapses.values(), *([] if gone is None else [gone])]
+        gone = self._owned.next_expiry()
+        ends = [*self._choice_ends.values(), *([] if gone is None else [gone])]
         return min(ends, default=None)

@@ -15,14 +15,14 @@ Status = Literal["offline", "away", "online", "busy", "on_call", "do_not_disturb
 Choice = Literal["offline", "away", "online", "busy", "do_not_disturb"]
 """What a person may choose; being on a call is a fact, not a choice."""
 
-Automatic = Literal["offline", "away", "online"]
+DeviceStatus = Literal["offline", "away", "online"]
 """What the devices alone say: the most present of them."""
 
 CHOICES: frozenset[str] = frozenset({"offline", "away", "online", "busy", "do_not_disturb"})
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class PresenceState:
     """How reachable one person is, across all devices and nodes."""
 
     user_id: int
@@ -39,23 +39,23 @@ class Presence:
     """When someone offline was last here, as others could see it."""
 
 
-OnChange = Callable[[list[Presence]], Awaitable[None]]
+OnChange = Callable[[list[PresenceState]], Awaitable[None]]
 """Hears every visible change that this node made, in batches."""
 
 
-def never_seen(user_id: int) -> Presence:
+def never_seen(user_id: int) -> PresenceState:
     """Describe someone of whom nothing is known."""
-    return Presence(user_id, "offline", None, None, 0)
+    return PresenceState(user_id, "offline", None, None, 0)
 
 
-def without_times(presence: Presence) -> Presence:
+def without_times(presence: PresenceState) -> PresenceState:
     """Take away from someone offline what tells when they were last here."""
     if presence.status != "offline":
         return presence
     return replace(presence, since=None, last_seen=None)
 
 
-def visible(automatic: Automatic, choice: Choice | None, *, talking: bool) -> Status:
+def visible_status(automatic: DeviceStatus, choice: Choice | None, *, talking: bool) -> Status:
     """Decide the one value that others see.
 
     No device, or the wish to be invisible, beats everything; do-not-disturb beats a call, since

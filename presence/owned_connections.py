@@ -7,25 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from presence.model import Automatic
+from presence.model import DeviceStatus
 
 
-class Owned:
+class OwnedConnections:
     """This node's part of the truth; everything the store knows of us can be rebuilt from here."""
 
     def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
         self._devices: dict[int, dict[str, int]] = {}  # connections of each device
         self._away: dict[int, set[str]] = {}
-        self._leaving: dict[int, tuple[float, Automatic]] = {}
+        self._grace: dict[int, tuple[float, DeviceStatus]] = {}
         """When the grace ends and what is shown until then; in order, the grace is a constant."""
-        self._told: dict[int, Automatic] = {}
+        self._stored: dict[int, DeviceStatus] = {}
 
     def arrive(self, user_id: int, device: str, *, away: bool = False) -> None:
         """Count one more connection; a reload opens the new one before the old one is closed."""
         devices = self._devices.setdefault(user_id, {})
         devices[device] = devices.get(device, 0) + 1
-        self._leaving.pop(user_id, None)
+        self._grace.pop(user_id, None)
         self.set_away(user_id, device, away=away)
 
     def leave(self, user_id: int, device: str, now: float) -> None:
@@ -37,7 +37,7 @@ class Owned:
         if devices[device]:
             return
         if len(devices) == 1:  # the last device: keep saying what it said, until the grace is over
-            self._leaving[user_id] = (now + self._grace_s, self.wanted(user_id))
+            self._grace[user_id] = (now + self._grace_s, self.desired(user_id))
             del self._devices[user_id]
             self._away.pop(user_id, None)
             return
@@ -51,47 +51,47 @@ class Owned:
         elif device in self._devices.get(user_id, ()):
             self._away.setdefault(user_id, set()).add(device)
 
-    def wanted(self, user_id: int) -> Automatic:
+    def desired(self, user_id: int) -> DeviceStatus:
         """Say what the store should show for our devices of this person."""
         devices = self._devices.get(user_id)
         if devices is None:
-            return self._leaving.get(user_id, (0.0, "offline"))[1]
+            return self._grace.get(user_id, (0.0, "offline"))[1]
         return "away" if len(self._away.get(user_id, ())) == len(devices) else "online"
 
-    def told(self, user_id: int) -> Automatic:
+    def stored(self, user_id: int) -> DeviceStatus:
         """Say what the store shows for our devices of this person."""
-        return self._told.get(user_id, "offline")
+        return self._stored.get(user_id, "offline")
 
-    def tell(self, user_id: int, value: Automatic) -> None:
+    def mark_stored(self, user_id: int, value: DeviceStatus) -> None:
         """Note that the store has been told."""
         if value == "offline":
-            self._told.pop(user_id, None)
+            self._stored.pop(user_id, None)
         else:
-            self._told[user_id] = value
+            self._stored[user_id] = value
 
-    def forget_told(self) -> list[int]:
+    def reset_stored(self) -> list[int]:
         """Begin anew with a store that knows nothing of us; return everyone it must hear of."""
-        self._told.clear()
-        return [*self._devices, *self._leaving]
+        self._stored.clear()
+        return [*self._devices, *self._grace]
 
-    def gone(self, now: float) -> list[int]:
+    def pop_expired(self, now: float) -> list[int]:
         """Take out and return those whose grace is over."""
         over: list[int] = []
-        for user_id, (deadline, _shown) in self._leaving.items():
+        for user_id, (deadline, _shown) in self._grace.items():
             if deadline > now:
                 break
             over.append(user_id)
         for user_id in over:
-            del self._leaving[user_id]
+            del self._grace[user_id]
         return over
 
-    def next_gone(self) -> float | None:
+    def next_expiry(self) -> float | None:
         """Return when the next grace ends."""
-        return next((deadline for deadline, _shown in self._leaving.values()), None)
+        return next((deadline for deadline, _shown in self._grace.values()), None)
 
-    def unsettled(self, user_ids: Iterable[int]) -> list[int]:
+    def out_of_date(self, user_ids: Iterable[int]) -> list[int]:
         """Return those of whom the store knows something else than it should."""
-        return [one for one in user_ids if self.wanted(one) != self.told(one)]
+        return [one for one in user_ids if self.desired(one) != self.stored(one)]
 
     def _not_away(self, user_id: int, device: str) -> None:
         if away := self._away.get(user_id):

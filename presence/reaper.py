@@ -9,9 +9,9 @@ import asyncio
 import logging
 
 from presence.announcer import Announcer
-from presence.link import Link, milliseconds, text_of
+from presence.link import RedisLink, milliseconds, text_of
 from presence.settings import PresenceSettings
-from presence.store import Unavailable
+from presence.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 class Reaper:
     """One survivor's part in burying the dead."""
 
-    def __init__(self, link: Link, announcer: Announcer, settings: PresenceSettings) -> None:
+    def __init__(self, link: RedisLink, announcer: Announcer, settings: PresenceSettings) -> None:
         self._link = link
         self._announcer = announcer
         self._settings = settings
         self._dead: list[str] = []
         self._work = asyncio.Event()
 
-    def bury(self, nodes: list[str]) -> None:
+    def reap(self, nodes: list[str]) -> None:
         """Begin with these soon; they are named again until they are gone."""
         self._dead = nodes
         self._work.set()
@@ -39,7 +39,7 @@ class Reaper:
             for node in self._dead:
                 try:
                     await self._reap(node)
-                except Unavailable:
+                except StoreUnavailable:
                     break  # the next renewal that succeeds names them again
 
     async def _reap(self, node: str) -> None:
@@ -56,7 +56,7 @@ class Reaper:
             )
             if text_of(state) != "more":
                 break
-            await self._announcer.announce(self._link.presences(rows))
+            await self._announcer.announce(self._link.parse_rows(rows))
             done = [text_of(one) for one in ids]
             taken += len(done)
             await asyncio.sleep(self._settings.reap_pause_s)

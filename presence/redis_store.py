@@ -16,20 +16,20 @@ from datetime import datetime
 from redis.asyncio import Redis
 
 from presence.announcer import Announcer
-from presence.backlog import Backlog, CallReport
-from presence.expiry import Lapser
-from presence.lease import Lease
-from presence.link import Link, epoch_ms, text_of
-from presence.model import CHOICES, Choice, OnChange, Presence
-from presence.owned_connections import Owned
+from presence.backlog import CallReport, PresenceBacklog
+from presence.expiry import ChoiceExpiry
+from presence.lease import NodeLease
+from presence.link import RedisLink, epoch_ms, text_of
+from presence.model import CHOICES, Choice, OnChange, PresenceState
+from presence.owned_connections import OwnedConnections
 from presence.reaper import Reaper
 from presence.settings import PresenceSettings
-from presence.store import Unavailable
-from presence.writer import Writer
+from presence.store import StoreUnavailable
+from presence.writer import PresenceWriter
 
 log = logging.getLogger(__name__)
 
-LOOK_CHUNK = 100  # people per script: just under 1 ms during which Redis serves nobody else
+FETCH_CHUNK = 100  # people per script: just under 1 ms during which Redis serves nobody else
 
 
 class RedisPresence:
@@ -44,36 +44,36 @@ class RedisPresence:
         settings: PresenceSettings | None = None,
     ) -> None:
         own = settings or PresenceSettings()
-        self._owned = Owned(own.grace_s)
+        self._owned = OwnedConnections(own.grace_s)
         self._announcer = Announcer(on_change, own)
-        self._link = Link(redis, node, own)
-        self._writer = Writer(self._link, self._owned, self._announcer, own)
+        self._link = RedisLink(redis, node, own)
+        self._writer = PresenceWriter(self._link, self._owned, self._announcer, own)
         self._reaper = Reaper(self._link, self._announcer, own)
-        self._backlog = Backlog(self._link, self._announcer, own)
-        self._lapser = Lapser(self._link, self._announcer, own)
-        self._lease = Lease(
+        self._backlog = PresenceBacklog(self._link, self._announcer, own)
+        self._expiry = ChoiceExpiry(self._link, self._announcer, own)
+        self._lease = NodeLease(
             self._link,
             own,
-            on_new_life=self._writer.begin_anew,
-            on_dead=self._reaper.bury,
-            on_return=self._backlog.begin,
-            on_lapses=self._lapser.due,
+            on_new_life=self._writer.rewrite_all,
+            on_dead=self._reaper.reap,
+            on_return=self._backlog.resume,
+            on_lapses=self._expiry.schedule,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._grace: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         """Take the lease; without Redis begin degraded, and take it when it comes."""
-        first_wait_s = await self._lease.beat()
+        first_wait_s = await self._lease.renew()
         loops = {
             "lease": lambda: self._lease.run(first_wait_s),
             "writer": self._writer.run,
             "reaper": self._reaper.run,
             "backlog": self._backlog.run,
-            "lapser": self._lapser.run,
+            "lapser": self._expiry.run,
         }
         for name, run in loops.items():
-            task = asyncio.create_task(_for_ever(name, run), name=f"presence-{name}")
+            task = asyncio.create_task(_run_forever(name, run), name=f"presence-{name}")
             self._tasks.append(task)
 
     async def close(self) -> None:
@@ -84,43 +84,45 @@ class RedisPresence:
         self._tasks.clear()
         if self._grace:
             self._grace.cancel()
-        self._lapser.stop()
-        self._writer.let_go()
+        self._expiry.stop()
+        self._writer.release_waiters()
         try:
             await self._link.run("goodbye")
-        except Unavailable:
+        except StoreUnavailable:
             log.warning("presence: no goodbye, the lease runs out by itself")
 
     @property
     def degraded(self) -> bool:
         """Tell whether what `look` returns may be out of date."""
-        return not self._link.answers.is_set() or self._writer.restoring
+        return not self._link.ready.is_set() or self._writer.restoring
 
     @property
-    def version_of_unknown(self) -> int:
+    def default_version(self) -> int:
         """Return the version of whoever nothing is known of; 0 until that is certain."""
-        return self._lease.certainty.version_of_unknown
+        return self._lease.recovery.default_version
 
     @property
-    def certain_in_s(self) -> float:
-        """Return how long it is until `version_of_unknown` changes; 0 when it is certain."""
-        return self._lease.certainty.certain_in_s
+    def recovery_remaining_s(self) -> float:
+        """Return how long it is until `default_version` changes; 0 when it is certain."""
+        return self._lease.recovery.remaining_s
 
-    async def arrive(self, user_id: int, device: str, *, away: bool = False) -> Presence | None:
+    async def arrive(
+        self, user_id: int, device: str, *, away: bool = False
+    ) -> PresenceState | None:
         """Count one more connection; return what changed by it."""
         self._owned.arrive(user_id, device, away=away)
-        return await self._writer.settle(user_id)
+        return await self._writer.write_now(user_id)
 
     async def leave(self, user_id: int, device: str) -> None:
         """Count one connection less; the rest happens when the grace is over."""
         self._owned.leave(user_id, device, asyncio.get_running_loop().time())
-        self._writer.mark([user_id])  # the device that was more present may be the one that left
-        self._arm()
+        self._writer.enqueue([user_id])  # the device that was more present may be the one that left
+        self._schedule_grace()
 
-    async def set_away(self, user_id: int, device: str, away: bool) -> Presence | None:
+    async def set_away(self, user_id: int, device: str, away: bool) -> PresenceState | None:
         """Note whether a device is being looked at; return what changed by it."""
         self._owned.set_away(user_id, device, away=away)
-        return await self._writer.settle(user_id)
+        return await self._writer.write_now(user_id)
 
     async def choose(
         self,
@@ -128,7 +130,7 @@ class RedisPresence:
         status: Choice | None,
         text: str | None,
         until: datetime | None = None,
-    ) -> Presence:
+    ) -> PresenceState:
         """Store a person's choice; raises Unavailable when that cannot be done now."""
         if status is not None and status not in CHOICES:
             raise ValueError(f"{status} is not a status one can choose")
@@ -141,20 +143,20 @@ class RedisPresence:
                 epoch_ms(until) if until else "",
                 nonce=self._link.nonce(),
             )
-        except Unavailable:
-            self._backlog.unsure(user_id)
+        except StoreUnavailable:
+            self._backlog.recheck(user_id)
             raise
         if int(lapses_ms) >= 0:
-            self._lapser.due(int(lapses_ms) / 1000)
-        presence = self._link.presence(row)
+            self._expiry.schedule(int(lapses_ms) / 1000)
+        presence = self._link.parse_row(row)
         if int(changed):
             await self._announcer.announce([presence])
         return presence
 
-    async def set_on_call(self, user_id: int, call_id: str, talking: bool) -> Presence | None:
+    async def set_on_call(self, user_id: int, call_id: str, talking: bool) -> PresenceState | None:
         """Report that a call of this person began or ended; return what changed by it."""
         at_ms = time.time_ns() // 1_000_000
-        return await self._backlog.report(
+        return await self._backlog.report_call(
             CallReport(user_id, call_id, talking, at_ms, self._link.nonce())
         )
 
@@ -168,45 +170,45 @@ class RedisPresence:
             if known.get(name, 0.0) < at_ms:  # else it was reported since
                 user_id, _, call_id = name.partition(":")
                 report = (int(user_id), call_id, name in true, at_ms, self._link.nonce())
-                await self._backlog.report(CallReport(*report))
+                await self._backlog.report_call(CallReport(*report))
                 corrected += 1
         return corrected
 
-    async def look(self, user_ids: Collection[int]) -> dict[int, Presence]:
+    async def fetch(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
         """Return how these people are: one round trip, or the last known state while degraded."""
         ids = list(dict.fromkeys(user_ids))
         if ids and not self.degraded:
             try:
-                answers = await self._link.run_many("look", _chunks(ids, LOOK_CHUNK))
-            except Unavailable:
+                answers = await self._link.run_many("look", _chunks(ids, FETCH_CHUNK))
+            except StoreUnavailable:
                 pass  # and degraded from now on
             else:
-                people = self._link.presences(list(itertools.chain.from_iterable(answers)))
-                self._announcer.read(people)
+                people = self._link.parse_rows(list(itertools.chain.from_iterable(answers)))
+                self._announcer.replace(people)
                 return {one.user_id: one for one in people}
         return self._announcer.last_known(ids)
 
-    def heard(self, presences: Iterable[Presence]) -> None:
+    def merge_remote(self, presences: Iterable[PresenceState]) -> None:
         """Take note of what other nodes announced, as the last known state."""
-        self._announcer.heard(presences)
+        self._announcer.merge(presences)
 
-    def _arm(self) -> None:
+    def _schedule_grace(self) -> None:
         """Have one timer for the whole node, at the end of the first grace."""
-        deadline = self._owned.next_gone()
+        deadline = self._owned.next_expiry()
         if deadline is not None and self._grace is None:
-            self._grace = asyncio.get_running_loop().call_at(deadline, self._grace_over)
+            self._grace = asyncio.get_running_loop().call_at(deadline, self._expire_grace)
 
-    def _grace_over(self) -> None:
+    def _expire_grace(self) -> None:
         self._grace = None
-        self._writer.mark(self._owned.gone(asyncio.get_running_loop().time()))
-        self._arm()
+        self._writer.enqueue(self._owned.pop_expired(asyncio.get_running_loop().time()))
+        self._schedule_grace()
 
 
 def _chunks(ids: list[int], size: int) -> Iterable[list[int]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-async def _for_ever(name: str, run: Callable[[], Awaitable[None]]) -> None:
+async def _run_forever(name: str, run: Callable[[], Awaitable[None]]) -> None:
     """Keep a loop going: a mistake in one turn must not end presence on this node."""
     while True:
         try:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def patience(seconds: float) -> AsyncIterator[None]:
+async def stall_safe_timeout(seconds: float) -> AsyncIterator[None]:
     """Raise TimeoutError when what is inside takes longer than `seconds`.
 
     After a stall of the loop (a long computation, a paused machine) its timers are due at once,

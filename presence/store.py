@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Protocol
 
-from presence.model import Choice, Presence
+from presence.model import Choice, PresenceState
 
 
-class Unavailable(Exception):
+class StoreUnavailable(Exception):
     """Presence cannot be changed at this moment; trying again in a few seconds makes sense."""
 
 
@@ -31,7 +31,9 @@ class PresenceStore(Protocol):
     async def close(self) -> None:
         """Say goodbye; our people stay as they are for the grace, so a drain is invisible."""
 
-    async def arrive(self, user_id: int, device: str, *, away: bool = False) -> Presence | None:
+    async def arrive(
+        self, user_id: int, device: str, *, away: bool = False
+    ) -> PresenceState | None:
         """Count one more connection of a device here; None when nothing visible changed.
 
         A device at which nobody looks may say so at once, so that its return is not news.
@@ -42,7 +44,7 @@ class PresenceStore(Protocol):
     async def leave(self, user_id: int, device: str) -> None:
         """Count one connection less; offline only when the grace passes without a return."""
 
-    async def set_away(self, user_id: int, device: str, away: bool) -> Presence | None:
+    async def set_away(self, user_id: int, device: str, away: bool) -> PresenceState | None:
         """Note that a connected device is not being looked at; the most present device wins."""
 
     async def choose(
@@ -51,7 +53,7 @@ class PresenceStore(Protocol):
         status: Choice | None,
         text: str | None,
         until: datetime | None = None,
-    ) -> Presence:
+    ) -> PresenceState:
         """Set status and text by one's own choice; None returns each to nothing chosen.
 
         Both end by themselves at `until`, which is announced once, whoever is running then.
@@ -59,7 +61,7 @@ class PresenceStore(Protocol):
         kept for later, where it could overwrite a newer one made on another node.
         """
 
-    async def set_on_call(self, user_id: int, call_id: str, talking: bool) -> Presence | None:
+    async def set_on_call(self, user_id: int, call_id: str, talking: bool) -> PresenceState | None:
         """Add or remove one call; on a call while any remains. Late and repeated reports are fine.
 
         Never raises for an unreachable Redis: it is told once it is back.
@@ -71,10 +73,10 @@ class PresenceStore(Protocol):
         What was reported after that moment stands. Raises Unavailable.
         """
 
-    async def look(self, user_ids: Collection[int]) -> dict[int, Presence]:
+    async def fetch(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
         """Return everyone asked for, in one round trip; the last known state while degraded."""
 
-    def heard(self, presences: Iterable[Presence]) -> None:
+    def merge_remote(self, presences: Iterable[PresenceState]) -> None:
         """Take note of what other nodes announced, as the last known state."""
 
     @property
@@ -82,7 +84,7 @@ class PresenceStore(Protocol):
         """Tell whether what `look` returns may be out of date."""
 
     @property
-    def version_of_unknown(self) -> int:
+    def default_version(self) -> int:
         """Return the version of whoever nothing is known of: they are offline, as `look` says.
 
         It is 0, which everybody ignores who knows more, until each node had the time to tell a
@@ -91,5 +93,5 @@ class PresenceStore(Protocol):
         """
 
     @property
-    def certain_in_s(self) -> float:
-        """Return how long it is until `version_of_unknown` changes; 0 when it is certain."""
+    def recovery_remaining_s(self) -> float:
+        """Return how long it is until `default_version` changes; 0 when it is certain."""

@@ -13,23 +13,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from presence.announcer import Announcer
-from presence.link import Link, text_of
-from presence.model import Automatic, Presence
-from presence.owned_connections import Owned
+from presence.link import RedisLink, text_of
+from presence.model import DeviceStatus, PresenceState
+from presence.owned_connections import OwnedConnections
 from presence.settings import PresenceSettings
-from presence.store import Unavailable
+from presence.store import StoreUnavailable
 
-Waiter = asyncio.Future[Presence | None]
+Waiter = asyncio.Future[PresenceState | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    life: str
+class WriteBatch:
+    incarnation: str
     nonce: str
-    values: dict[int, Automatic]
+    values: dict[int, DeviceStatus]
     waiters: dict[int, Waiter]
 
-    def answer(self, changes: Iterable[Presence] = ()) -> None:
+    def resolve(self, changes: Iterable[PresenceState] = ()) -> None:
         """Let those go who wait, with what changed for their person."""
         changed = {one.user_id: one for one in changes}
         for user_id, waiter in self.waiters.items():
@@ -38,36 +38,40 @@ class Batch:
         self.waiters.clear()
 
 
-class Writer:
+class PresenceWriter:
     """Brings what Redis was told in line with what is owned."""
 
     def __init__(
-        self, link: Link, owned: Owned, announcer: Announcer, settings: PresenceSettings
+        self,
+        link: RedisLink,
+        owned: OwnedConnections,
+        announcer: Announcer,
+        settings: PresenceSettings,
     ) -> None:
         self._link = link
         self._owned = owned
         self._announcer = announcer
         self._settings = settings
-        self._marked: dict[int, None] = {}  # in order of arrival
-        self._anew: deque[int] = deque()  # everyone, after the lease was lost
+        self._queued: dict[int, None] = {}  # in order of arrival
+        self._rewrite_queue: deque[int] = deque()  # everyone, after the lease was lost
         self._waiters: dict[int, Waiter] = {}
         self._work = asyncio.Event()
 
     @property
     def restoring(self) -> bool:
         """Tell whether Redis has yet to hear of people whom it knew before."""
-        return bool(self._anew)
+        return bool(self._rewrite_queue)
 
-    def mark(self, user_ids: Iterable[int]) -> None:
+    def enqueue(self, user_ids: Iterable[int]) -> None:
         """Tell Redis of these people soon."""
-        self._marked.update(dict.fromkeys(self._owned.unsettled(user_ids)))
-        if self._marked:
+        self._queued.update(dict.fromkeys(self._owned.out_of_date(user_ids)))
+        if self._queued:
             self._work.set()
 
-    async def settle(self, user_id: int) -> Presence | None:
+    async def write_now(self, user_id: int) -> PresenceState | None:
         """Tell Redis of one person now; return what changed, None when nothing did or is known."""
-        self.mark([user_id])
-        if user_id not in self._marked or not self._link.answers.is_set():
+        self.enqueue([user_id])
+        if user_id not in self._queued or not self._link.ready.is_set():
             return None
         waiter = self._waiters.get(user_id)
         if waiter is None:
@@ -75,69 +79,69 @@ class Writer:
         await asyncio.wait([waiter], timeout=self._settings.command_timeout_s)
         return waiter.result() if waiter.done() else None
 
-    def begin_anew(self) -> None:
+    def rewrite_all(self) -> None:
         """Tell Redis of everyone: it knows nothing of our new life."""
-        self._marked.clear()
-        self._anew = deque(self._owned.forget_told())
+        self._queued.clear()
+        self._rewrite_queue = deque(self._owned.reset_stored())
         self._work.set()
 
-    def let_go(self) -> None:
+    def release_waiters(self) -> None:
         """Let everybody go who waits."""
-        Batch("", "", {}, self._waiters).answer()
+        WriteBatch("", "", {}, self._waiters).resolve()
 
     async def run(self) -> None:
         """Write for ever."""
         while True:
             await self._work.wait()
-            await self._link.answers.wait()
+            await self._link.ready.wait()
             batch, pause_s = self._next()
             if batch.values:
                 await self._write(batch)
                 await asyncio.sleep(pause_s)
-            batch.answer()
+            batch.resolve()
 
-    def _next(self) -> tuple[Batch, float]:
+    def _next(self) -> tuple[WriteBatch, float]:
         """Take the next batch: those who are here now go before those being told again."""
         pause_s = 0.0
-        chosen = list(self._marked)[: self._settings.reap_batch]
+        chosen = list(self._queued)[: self._settings.reap_batch]
         for user_id in chosen:
-            del self._marked[user_id]
+            del self._queued[user_id]
         if not chosen:
-            amount = min(len(self._anew), self._settings.reap_batch)
-            chosen = [self._anew.popleft() for _ in range(amount)]
+            amount = min(len(self._rewrite_queue), self._settings.reap_batch)
+            chosen = [self._rewrite_queue.popleft() for _ in range(amount)]
             pause_s = self._settings.reap_pause_s
-        if not (self._marked or self._anew):
+        if not (self._queued or self._rewrite_queue):
             self._work.clear()
         waiters = {one: self._waiters.pop(one) for one in chosen if one in self._waiters}
-        values = {one: self._owned.wanted(one) for one in self._owned.unsettled(chosen)}
-        return Batch(self._link.me, self._link.nonce(), values, waiters), pause_s
+        values = {one: self._owned.desired(one) for one in self._owned.out_of_date(chosen)}
+        return WriteBatch(self._link.incarnation, self._link.nonce(), values, waiters), pause_s
 
-    async def _write(self, batch: Batch) -> None:
+    async def _write(self, batch: WriteBatch) -> None:
         """Repeat until the answer is known, or a new life makes the batch meaningless."""
-        while batch.life == self._link.me:
+        while batch.incarnation == self._link.incarnation:
             try:
                 if await self._attempt(batch):
                     return
-            except Unavailable:
-                batch.answer()
-                self.let_go()
-            await self._link.answers.wait()
+            except StoreUnavailable:
+                batch.resolve()
+                self.release_waiters()
+            await self._link.ready.wait()
 
-    async def _attempt(self, batch: Batch) -> bool:
+    async def _attempt(self, batch: WriteBatch) -> bool:
         pairs = (
             part
             for user_id, value in batch.values.items()
             for part in (user_id, "" if value == "offline" else value)
         )
-        answer = await self._link.run("own", *pairs, nonce=batch.nonce, me=batch.life)
+        answer = await self._link.run("own", *pairs, nonce=batch.nonce, me=batch.incarnation)
         if not isinstance(answer, list):
             self._link.fail(text_of(answer))  # the lease is lost: the lease loop takes a new one
             return False
-        if batch.life != self._link.me:
+        if batch.incarnation != self._link.incarnation:
             return False  # the lease was lost while we waited; everyone is told again
         for user_id, value in batch.values.items():
-            self._owned.tell(user_id, value)
-        changes = self._link.presences(answer)
+            self._owned.mark_stored(user_id, value)
+        changes = self._link.parse_rows(answer)
         await self._announcer.announce(changes)
-        batch.answer(changes)
+        batch.resolve(changes)
         return True

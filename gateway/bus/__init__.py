@@ -10,15 +10,15 @@ from gateway.bus.bus import Bus
 from gateway.bus.cluster_bus import ClusterBus
 from gateway.bus.memory import MemoryBroker, MemoryBus
 from gateway.bus.redis_bus import RedisBus
-from gateway.bus.redis_config import Dial
+from gateway.bus.redis_config import RedisConfig
 
 __all__ = [
     "Announcement",
     "Bus",
     "ClusterBus",
-    "Dial",
     "MemoryBroker",
     "MemoryBus",
     "RedisBus",
+    "RedisConfig",
     "announce",
 ]

@@ -18,7 +18,7 @@ from gateway.bus.announcement import Announcement
 from gateway.bus.publisher import OUTBOX
 from gateway.bus.redis_bus import RedisBus
 from gateway.bus.redis_config import TIMEOUT_S
-from gateway.bus.server import Server
+from gateway.bus.redis_server import RedisServer
 from gateway.bus.slots import Slots
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class ClusterBus(RedisBus):
         """False while this node may be deaf on any shard, or a slot is nobody's."""
         return self._slots.complete and super().healthy
 
-    def _server_of(self, topic: str) -> Server | None:
+    def _server_of(self, topic: str) -> RedisServer | None:
         at = self._slots.master_of(self._voice.channel(topic))
         return None if at is None else self._servers.get(at)
 
@@ -90,10 +90,10 @@ class ClusterBus(RedisBus):
 
     async def _read(self) -> Slots | None:
         """Ask the servers that are well, then the URL's, then those that are not."""
-        well = [at for at, server in self._servers.items() if server.hearing.healthy]
-        ill = [at for at, server in self._servers.items() if not server.hearing.healthy]
+        well = [at for at, server in self._servers.items() if server.subscriber.healthy]
+        ill = [at for at, server in self._servers.items() if not server.subscriber.healthy]
         for at in (*well, None, *ill):
-            redis = self.dial.server(at)
+            redis = self.dial.server_client(at)
             try:
                 async with asyncio.timeout(TIMEOUT_S):
                     found = await slots.read(redis)
@@ -113,7 +113,9 @@ class ClusterBus(RedisBus):
         self._slots = found
         self._close_those_gone()
         for at in found.masters - self._servers.keys():
-            probe = found.first_on(at, slots.names(f"{self._voice.before}node:{self._name}:", "}"))
+            probe = found.first_on(
+                at, slots.names(f"{self._voice.channel_prefix}node:{self._name}:", "}")
+            )
             self._open(at, probe)
         moved = []
         for topic, server in before.items():
@@ -121,10 +123,10 @@ class ClusterBus(RedisBus):
             if now is not server:
                 moved.append(topic)
                 if server is not None and server in self._servers.values():
-                    server.hearing.forget([self._voice.channel(topic)])
+                    server.subscriber.unsubscribe([self._voice.channel(topic)])
         waits = self._hear(moved)
         for server in self._servers.values():
-            server.hearing.ask_again()
+            server.subscriber.resubscribe_revoked()
         strays, self._astray = self._astray, []
         self.publish(strays)
         if moved and waits:
@@ -139,7 +141,7 @@ class ClusterBus(RedisBus):
         for at in gone:
             server = self._servers.pop(at)
             self._connected_before.discard(server)
-            self._astray = [*server.speaking.leave(), *self._astray]
+            self._astray = [*server.publisher.drain(), *self._astray]
             closing = asyncio.create_task(server.close(), name="bus.close")
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

@@ -15,22 +15,22 @@ from redis.asyncio import Redis
 from redis.exceptions import AskError
 
 from gateway.bus.announcement import Announcement
-from gateway.bus.pubsub_dialect import Voice
+from gateway.bus.pubsub_dialect import PubSubDialect
 
 log = structlog.get_logger(__name__)
 
 OUTBOX = 10_000  # announcements; beyond it the oldest are dropped and the sweep heals them
 BATCH = 512  # announcements in one pipeline
-BREATH_BYTES = 65_536
+MESSAGE_BYTES = 65_536
 """Said in one PUBLISH, unless one announcement alone has more."""
 PAUSE_S = 0.2
 
-Strays = Callable[[list[Announcement]], None]
+OnMisrouted = Callable[[list[Announcement]], None]
 """Told what belongs to another server of the cluster."""
 
 
 @dataclass(slots=True)
-class Counts:
+class BusCounters:
     """What went over the bus, and what did not."""
 
     published: int = 0
@@ -39,21 +39,27 @@ class Counts:
     reconnects: int = 0
 
 
-class Speaking:
+class Publisher:
     """The outbox of one server."""
 
     def __init__(
-        self, redis: Redis, *, node: bytes, voice: Voice, counts: Counts, strays: Strays
+        self,
+        redis: Redis,
+        *,
+        node: bytes,
+        voice: PubSubDialect,
+        counts: BusCounters,
+        strays: OnMisrouted,
     ) -> None:
         self._redis = redis
         self._node = node
-        self._voice = voice
+        self._dialect = voice
         self._counts = counts
-        self._strays = strays
+        self._on_misrouted = strays
         self._outbox: deque[Announcement] = deque()
         self._filled = asyncio.Event()
 
-    def say(self, announcements: Iterable[Announcement]) -> None:
+    def enqueue(self, announcements: Iterable[Announcement]) -> None:
         self._outbox.extend(announcements)
         while len(self._outbox) > OUTBOX:
             self._outbox.popleft()
@@ -69,19 +75,19 @@ class Speaking:
                 batch = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
                 await self._publish(batch)
 
-    def leave(self) -> list[Announcement]:
+    def drain(self) -> list[Announcement]:
         """Return what was not said: another server is to say it."""
         left = list(self._outbox)
         self._outbox.clear()
         return left
 
     async def _publish(self, batch: list[Announcement]) -> None:
-        breaths = list(_breaths(batch))
+        breaths = list(_coalesce(batch))
         pipeline = self._redis.pipeline(transaction=False)
         for said in breaths:
             data = b"".join([self._node, b"\n", *(one.to_wire() for one in said)])
-            channel = self._voice.channel(said[0].topic)
-            pipeline.execute_command(self._voice.publish, channel, data)
+            channel = self._dialect.channel(said[0].topic)
+            pipeline.execute_command(self._dialect.publish, channel, data)
         try:
             answers = await pipeline.execute(raise_on_error=False)
         except Exception as error:  # noqa: BLE001 - this loop must outlive any of them
@@ -90,9 +96,9 @@ class Speaking:
             log.warning("bus.publish_failed", lost=len(batch), error=type(error).__name__)
             await asyncio.sleep(PAUSE_S)
         else:
-            self._look_at(breaths, answers)
+            self._check_replies(breaths, answers)
 
-    def _look_at(self, breaths: list[list[Announcement]], answers: list[object]) -> None:
+    def _check_replies(self, breaths: list[list[Announcement]], answers: list[object]) -> None:
         strays: list[Announcement] = []
         failed, error = 0, ""
         for said, answer in zip(breaths, answers, strict=True):
@@ -107,15 +113,15 @@ class Speaking:
         if failed:
             log.warning("bus.publish_refused", lost=failed, error=error)
         if strays:
-            self._strays(strays)
+            self._on_misrouted(strays)
 
 
-def _breaths(batch: list[Announcement]) -> Iterator[list[Announcement]]:
+def _coalesce(batch: list[Announcement]) -> Iterator[list[Announcement]]:
     """Put together what follows each other on one topic: an answer of Redis costs 8 µs to read."""
     said: list[Announcement] = []
     size = 0
     for one in batch:
-        if said and (one.topic != said[0].topic or size + len(one.payload) > BREATH_BYTES):
+        if said and (one.topic != said[0].topic or size + len(one.payload) > MESSAGE_BYTES):
             yield said
             said, size = [], 0
         said.append(one)

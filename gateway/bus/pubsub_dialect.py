@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class PubSubDialect:
     """What is said, and what is heard."""
 
     subscribe: str
@@ -19,30 +19,30 @@ class Voice:
     message: bytes
     subscribed: bytes
     unsubscribed: bytes
-    before: str
-    after: str
+    channel_prefix: str
+    channel_suffix: str
     """What stands on both sides of the topic in a channel's name."""
-    at_once: int
+    channels_per_command: int
     """Channels that one command may name: those of a cluster are seldom of the same slot."""
 
     def channel(self, topic: str) -> bytes:
-        return f"{self.before}{topic}{self.after}".encode()
+        return f"{self.channel_prefix}{topic}{self.channel_suffix}".encode()
 
     def topic(self, channel: bytes) -> str:
-        return channel.decode()[len(self.before) : len(channel) - len(self.after)]
+        return channel.decode()[len(self.channel_prefix) : len(channel) - len(self.channel_suffix)]
 
 
-def plain(prefix: str) -> Voice:
+def plain(prefix: str) -> PubSubDialect:
     """Return the words of one server."""
-    return Voice(
+    return PubSubDialect(
         "SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH", b"message", b"subscribe", b"unsubscribe",
         prefix, "", 512,
     )  # fmt: skip
 
 
-def sharded(prefix: str) -> Voice:
+def sharded(prefix: str) -> PubSubDialect:
     """Return the words of a cluster."""
-    return Voice(
+    return PubSubDialect(
         "SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH", b"smessage", b"ssubscribe", b"sunsubscribe",
         prefix + "{", "}", 1,
     )  # fmt: skip

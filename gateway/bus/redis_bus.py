@@ -15,9 +15,9 @@ import structlog
 from gateway.bus import pubsub_dialect
 from gateway.bus.announcement import Announcement
 from gateway.bus.bus import Deliver, Resynced
-from gateway.bus.publisher import Counts
-from gateway.bus.redis_config import TIMEOUT_S, Address, Dial
-from gateway.bus.server import Server, end
+from gateway.bus.publisher import BusCounters
+from gateway.bus.redis_config import TIMEOUT_S, Address, RedisConfig
+from gateway.bus.redis_server import RedisServer, cancel_all
 
 log = structlog.get_logger(__name__)
 
@@ -29,14 +29,14 @@ class RedisBus:
 
     def __init__(
         self,
-        dial: Dial | str,
+        dial: RedisConfig | str,
         *,
         node: str,
         prefix: str = "gateway:",
         deliver: Deliver,
         resynced: Resynced,
     ) -> None:
-        self.dial = Dial(dial) if isinstance(dial, str) else dial
+        self.dial = RedisConfig(dial) if isinstance(dial, str) else dial
         self._name = node
         self._node = node.encode()
         self._deliver = deliver
@@ -44,10 +44,10 @@ class RedisBus:
         self._voice = pubsub_dialect.plain(prefix)
         self._wanted: set[str] = set()
         self._leaving: dict[str, float] = {}
-        self._servers: dict[Address | None, Server] = {}
-        self._connected_before: set[Server] = set()
+        self._servers: dict[Address | None, RedisServer] = {}
+        self._connected_before: set[RedisServer] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self.counts = Counts()
+        self.counts = BusCounters()
 
     # --- life ------------------------------------------------------------------------------
 
@@ -57,20 +57,20 @@ class RedisBus:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await end(self._tasks)
+        await cancel_all(self._tasks)
         await asyncio.gather(*(server.close() for server in self._servers.values()))
 
     def _open_servers(self) -> None:
         self._open(None, self._voice.channel(f"node:{self._name}"))
 
-    def _open(self, at: Address | None, probe: bytes) -> Server:
+    def _open(self, at: Address | None, probe: bytes) -> RedisServer:
         """Begin to use one server."""
 
         def back() -> None:
             self._back(server)
 
-        server = Server(
-            self.dial.server(at),
+        server = RedisServer(
+            self.dial.server_client(at),
             node=self._node,
             probe=probe,
             voice=self._voice,
@@ -88,12 +88,12 @@ class RedisBus:
     def healthy(self) -> bool:
         """False while this node may be deaf on any server."""
         servers = self._servers.values()
-        return bool(servers) and all(server.hearing.healthy for server in servers)
+        return bool(servers) and all(server.subscriber.healthy for server in servers)
 
     @property
     def settled(self) -> bool:
         """Whether all that is wanted has been asked for."""
-        return all(server.hearing.settled for server in self._servers.values())
+        return all(server.subscriber.settled for server in self._servers.values())
 
     @property
     def published(self) -> int:
@@ -113,19 +113,19 @@ class RedisBus:
 
     # --- publishing and subscribing --------------------------------------------------------
 
-    def _server_of(self, _topic: str) -> Server | None:
+    def _server_of(self, _topic: str) -> RedisServer | None:
         """Return the server that a topic is on; None while that is not known."""
         return self._servers[None]
 
     def publish(self, announcements: Collection[Announcement]) -> None:
-        by_server: dict[Server | None, list[Announcement]] = defaultdict(list)
+        by_server: dict[RedisServer | None, list[Announcement]] = defaultdict(list)
         for announcement in announcements:
             by_server[self._server_of(announcement.topic)].append(announcement)
         for server, some in by_server.items():
             if server is None:
                 self.counts.dropped += len(some)
             else:
-                server.speaking.say(some)
+                server.publisher.enqueue(some)
 
     async def subscribe(self, topics: Collection[str]) -> None:
         for topic in topics:
@@ -141,9 +141,9 @@ class RedisBus:
             server = self._server_of(topic)
             if server is None:
                 continue
-            confirmed = server.hearing.want(self._voice.channel(topic))
+            confirmed = server.subscriber.subscribe(self._voice.channel(topic))
             # While Redis is away nobody waits for it: positions are compared when it is back.
-            if confirmed is not None and server.hearing.connected:
+            if confirmed is not None and server.subscriber.connected:
                 waits.append(confirmed)
         return waits
 
@@ -160,11 +160,11 @@ class RedisBus:
                 del self._leaving[topic]
                 self._wanted.discard(topic)
                 if (server := self._server_of(topic)) is not None:
-                    server.hearing.forget([self._voice.channel(topic)])
+                    server.subscriber.unsubscribe([self._voice.channel(topic)])
 
     # --- what a server tells ---------------------------------------------------------------
 
-    def _back(self, server: Server) -> None:
+    def _back(self, server: RedisServer) -> None:
         if server in self._connected_before:
             self.counts.reconnects += 1
             log.info("bus.back", topics=len(self._wanted))

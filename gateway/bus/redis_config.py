@@ -29,7 +29,7 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Dial:
+class RedisConfig:
     """Where Redis is, and how to speak to it."""
 
     url: str
@@ -43,23 +43,23 @@ class Dial:
         """Return connections to one server: the URL's, or another one of the same cluster."""
         # The second protocol: there a message is an answer like any other.
         pool = ConnectionPool.from_url(self.url, protocol=2, **self._options())
-        pool.connection_class = _TOLD[pool.connection_class]
+        pool.connection_class = _REPORTING[pool.connection_class]
         if at is not None:
             pool.connection_kwargs.update(host=at[0], port=at[1])
         return pool
 
-    def server(self, at: Address | None = None) -> Redis:
+    def server_client(self, at: Address | None = None) -> Redis:
         """Return a client of one server; who takes it closes it."""
         client: Redis = Redis.from_pool(self.pool(at))
         return client
 
-    def keys(self) -> Redis:
+    def key_client(self) -> Redis:
         """Return a client for keys and scripts, which finds the right server by itself."""
         if not self.cluster:
-            return self.server()
+            return self.server_client()
         # It does all that presence and limits ask for; redis-py gives the two no common type.
         client = _Cluster.from_url(self.url, protocol=2, **self._options())
-        kind = _TOLD[client.connection_kwargs["connection_class"]]
+        kind = _REPORTING[client.connection_kwargs["connection_class"]]
         client.connection_kwargs["connection_class"] = kind
         for node in client.nodes_manager.startup_nodes.values():
             node.connection_class = kind
@@ -99,7 +99,7 @@ class _Cluster(RedisCluster):
             raise RedisConnectionError(str(error)) from error
 
 
-class _ToldOfClosed(AbstractConnection):
+class _ReportsClosed(AbstractConnection):
     """A connection that was lost is an outage, which uvloop calls a RuntimeError.
 
     When it is reset between two of redis-py's own commands, uvloop refuses to write: "unable to
@@ -115,17 +115,21 @@ class _ToldOfClosed(AbstractConnection):
             raise RedisConnectionError(str(error)) from error
 
 
-class _Tcp(_ToldOfClosed, Connection):
+class _Tcp(_ReportsClosed, Connection):
     pass
 
 
-class _Tls(_ToldOfClosed, SSLConnection):
+class _Tls(_ReportsClosed, SSLConnection):
     pass
 
 
-class _Unix(_ToldOfClosed, UnixDomainSocketConnection):
+class _Unix(_ReportsClosed, UnixDomainSocketConnection):
     pass
 
 
-_TOLD: dict[Any, Any] = {Connection: _Tcp, SSLConnection: _Tls, UnixDomainSocketConnection: _Unix}
+_REPORTING: dict[Any, Any] = {
+    Connection: _Tcp,
+    SSLConnection: _Tls,
+    UnixDomainSocketConnection: _Unix,
+}
 """What a URL makes of redis-py's connections → the same, which reports what was lost."""

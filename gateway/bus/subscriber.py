@@ -18,7 +18,7 @@ import structlog
 from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import RedisError
 
-from gateway.bus.pubsub_dialect import Voice
+from gateway.bus.pubsub_dialect import PubSubDialect
 
 log = structlog.get_logger(__name__)
 
@@ -27,43 +27,43 @@ PROBES_MISSED = 3  # three late probes, 6 s: longer than a Redis failover's paus
 BATCH = 512  # channels in one write
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0
-LOOK_S = 1.0
+HEALTH_CHECK_S = 1.0
 
-Take = Callable[[bytes, bytes], None]
-Told = Callable[[], None]
+OnMessage = Callable[[bytes, bytes], None]
+Notify = Callable[[], None]
 
 
-class Hearing:
+class Subscriber:
     """One connection, and the channels heard on it."""
 
     def __init__(
         self,
         pool: ConnectionPool,
         *,
-        voice: Voice,
+        voice: PubSubDialect,
         probe: bytes,
-        take: Take,
-        back: Told,
-        lost: Told,
+        take: OnMessage,
+        back: Notify,
+        lost: Notify,
     ) -> None:
         self._pool = pool
-        self._voice = voice
+        self._dialect = voice
         self._probe = probe
-        self._take = take
-        self._back = back
-        self._lost = lost
+        self._on_message = take
+        self._on_connected = back
+        self._on_lost = lost
         self._connection: Connection | None = None
         self._wanted: set[bytes] = set()
         self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
         """Channels that were asked for and are not confirmed, and who waits for each."""
-        self._to_say: dict[bytes, bool] = {}
+        self._queued: dict[bytes, bool] = {}
         """Channels to subscribe to, or (False) to unsubscribe from."""
-        self._to_say_soon = asyncio.Event()
+        self._commands_pending = asyncio.Event()
         self._unconfirmed: set[bytes] = set()
         """What this connection asked for when it began."""
-        self._taken_away: set[bytes] = set()
+        self._revoked: set[bytes] = set()
         self._broken = False
-        self._heard_probe_at = time.monotonic()
+        self._last_probe_at = time.monotonic()
         self.connected = False
 
     @property
@@ -74,52 +74,52 @@ class Hearing:
     @property
     def settled(self) -> bool:
         """Whether all that is wanted has been asked for."""
-        return self.connected and not self._to_say
+        return self.connected and not self._queued
 
     @property
     def _silent(self) -> bool:
-        return time.monotonic() - self._heard_probe_at >= PROBE_S * PROBES_MISSED
+        return time.monotonic() - self._last_probe_at >= PROBE_S * PROBES_MISSED
 
     # --- what to hear ----------------------------------------------------------------------
 
-    def want(self, channel: bytes) -> asyncio.Future[None] | None:
+    def subscribe(self, channel: bytes) -> asyncio.Future[None] | None:
         """Hear this channel; return what is done once it is, None when it is already."""
         if channel in self._wanted and channel not in self._waiting:
             return None
         if channel not in self._wanted:
             self._wanted.add(channel)
-            self._say(channel, wanted=True)
+            self._enqueue(channel, wanted=True)
         confirmed = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(channel, []).append(confirmed)
         return confirmed
 
-    def forget(self, channels: Iterable[bytes]) -> None:
+    def unsubscribe(self, channels: Iterable[bytes]) -> None:
         """Stop hearing these."""
         for channel in channels:
             self._wanted.discard(channel)
-            self._taken_away.discard(channel)
+            self._revoked.discard(channel)
             self._confirm(channel)
-            self._say(channel, wanted=False)
+            self._enqueue(channel, wanted=False)
 
-    def ask_again(self) -> None:
+    def resubscribe_revoked(self) -> None:
         """Ask anew for what the server took away, as it is this server's after all."""
-        for channel in self._taken_away:
-            self._say(channel, wanted=True)
-        self._taken_away.clear()
+        for channel in self._revoked:
+            self._enqueue(channel, wanted=True)
+        self._revoked.clear()
 
-    def _say(self, channel: bytes, *, wanted: bool) -> None:
-        self._to_say[channel] = wanted
-        self._to_say_soon.set()
+    def _enqueue(self, channel: bytes, *, wanted: bool) -> None:
+        self._queued[channel] = wanted
+        self._commands_pending.set()
 
-    async def speak(self) -> None:
+    async def send_commands(self) -> None:
         """Ask for channels, and give them up, until cancelled."""
         while True:
-            await self._to_say_soon.wait()
-            self._to_say_soon.clear()
-            while self._to_say and self._connection is not None and self.connected:
-                some = [self._to_say.popitem() for _ in range(min(BATCH, len(self._to_say)))]
+            await self._commands_pending.wait()
+            self._commands_pending.clear()
+            while self._queued and self._connection is not None and self.connected:
+                some = [self._queued.popitem() for _ in range(min(BATCH, len(self._queued)))]
                 try:
-                    await self._ask(
+                    await self._send(
                         self._connection,
                         [channel for channel, wanted in some if wanted],
                         [channel for channel, wanted in some if not wanted],
@@ -128,19 +128,19 @@ class Hearing:
                     self._broken = True  # the listener starts over, with everything wanted
                     break
 
-    async def _ask(
+    async def _send(
         self, connection: Connection, these: Collection[bytes], not_these: Collection[bytes] = ()
     ) -> None:
         if not connection.is_connected:  # redis-py would connect it, without subscriptions
             raise ConnectionError("the connection has ended")
         commands = [
-            *self._commands(self._voice.unsubscribe, list(not_these)),
-            *self._commands(self._voice.subscribe, list(these)),
+            *self._commands(self._dialect.unsubscribe, list(not_these)),
+            *self._commands(self._dialect.subscribe, list(these)),
         ]
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
 
     def _commands(self, verb: str, channels: list[bytes]) -> list[tuple[str | bytes, ...]]:
-        step = self._voice.at_once
+        step = self._dialect.channels_per_command
         return [(verb, *channels[at : at + step]) for at in range(0, len(channels), step)]
 
     # --- hearing ---------------------------------------------------------------------------
@@ -153,24 +153,24 @@ class Hearing:
                 connection = await self._connect()
                 while True:
                     answer = await connection.read_response(
-                        timeout=LOOK_S, disconnect_on_error=False
+                        timeout=HEALTH_CHECK_S, disconnect_on_error=False
                     )
                     if answer is None:
-                        self._look()
+                        self._check_health()
                     else:
-                        self._hear(answer)
+                        self._handle(answer)
                         wait_s = FIRST_WAIT_S if self.connected else wait_s
             except Exception as error:  # noqa: BLE001 - whatever it is, a deaf node starts over
                 log.warning("bus.lost", error=type(error).__name__, retry_s=round(wait_s, 2))
             self.connected = False
             for channel in list(self._waiting):
                 self._confirm(channel)
-            await self.hang_up()
-            self._lost()
+            await self.disconnect()
+            self._on_lost()
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
-    async def hang_up(self) -> None:
+    async def disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(RedisError, OSError):
@@ -178,46 +178,46 @@ class Hearing:
 
     async def _connect(self) -> Connection:
         self._broken = False
-        self._heard_probe_at = time.monotonic()
+        self._last_probe_at = time.monotonic()
         connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         self._connection = connection
         await connection.connect()  # type: ignore[no-untyped-call]
         self._unconfirmed = {self._probe, *self._wanted}
-        self._to_say.clear()  # what is wanted from now on waits until this is confirmed
-        self._taken_away.clear()
+        self._queued.clear()  # what is wanted from now on waits until this is confirmed
+        self._revoked.clear()
         asked = list(self._unconfirmed)
         for start in range(0, len(asked), BATCH):
-            await self._ask(connection, asked[start : start + BATCH])
+            await self._send(connection, asked[start : start + BATCH])
         return connection
 
-    def _look(self) -> None:
+    def _check_health(self) -> None:
         if self._silent:
             raise ConnectionError("probes are late" if self.connected else "no answer")
         if self._broken:
             raise ConnectionError("subscribing failed")
 
-    def _hear(self, answer: list[Any]) -> None:
+    def _handle(self, answer: list[Any]) -> None:
         kind, channel = answer[0], answer[1]
-        if kind == self._voice.message:
+        if kind == self._dialect.message:
             if channel == self._probe:
-                self._heard_probe_at = time.monotonic()
+                self._last_probe_at = time.monotonic()
             else:
-                self._take(channel, answer[2])
-        elif kind == self._voice.subscribed:
+                self._on_message(channel, answer[2])
+        elif kind == self._dialect.subscribed:
             self._confirm(channel)
             self._unconfirmed.discard(channel)
             if not self._unconfirmed and not self.connected:
-                self._now_connected()
-        elif kind == self._voice.unsubscribed and (
+                self._set_connected()
+        elif kind == self._dialect.unsubscribed and (
             channel == self._probe or channel in self._wanted
         ):
-            self._taken_away.add(channel)  # its slot went to another server of the cluster
-            self._lost()
+            self._revoked.add(channel)  # its slot went to another server of the cluster
+            self._on_lost()
 
-    def _now_connected(self) -> None:
+    def _set_connected(self) -> None:
         self.connected = True
-        self._to_say_soon.set()
-        self._back()
+        self._commands_pending.set()
+        self._on_connected()
 
     def _confirm(self, channel: bytes) -> None:
         for confirmed in self._waiting.pop(channel, ()):

@@ -28,7 +28,7 @@ from gateway.telephony.agents import agents
 from gateway.telephony.callbacks import callbacks
 from gateway.telephony.callbacks.queries.callbacks import Counted
 from gateway.telephony.calls import calls
-from presence import Presence
+from presence import PresenceState
 
 NAMES_TTL_S = 1.0
 """How long names, photos and departments are kept, and again what is printed with them."""
@@ -87,10 +87,10 @@ class HelloReads:
         """Return employee → presence, at most PRESENCES_KEPT_S old; others may be among them."""
         return await self._presences.get_many(employee_ids)
 
-    def update_presences(self, changed: Iterable[Presence]) -> None:
+    def update_presences(self, changed: Iterable[PresenceState]) -> None:
         """Take note of presences that were announced, here or by another node."""
         known = list(changed)
-        self._services.presence.heard(known)
+        self._services.presence.merge_remote(known)
         for one in known:
             self._presences.put(one.user_id, _presence_json(one))
 
@@ -129,9 +129,9 @@ class HelloReads:
         return {employee.id: encode(employee).decode() for employee in found}
 
     async def _read_presences(self, employee_ids: Sequence[int]) -> Mapping[int, PresenceJson]:
-        found = await self._services.presence.look(employee_ids)
+        found = await self._services.presence.fetch(employee_ids)
         return {employee_id: _presence_json(one) for employee_id, one in found.items()}
 
 
-def _presence_json(presence: Presence) -> PresenceJson:
+def _presence_json(presence: PresenceState) -> PresenceJson:
     return PresenceJson(presence.version, printed(to_wire(presence)))

@@ -7,11 +7,19 @@ cannot take.
 
 from __future__ import annotations
 
-from gateway.limits.allowance import Allowance
-from gateway.limits.connections import Connections
-from gateway.limits.ledger import Ledger
-from gateway.limits.pressure import Pressure
+from gateway.limits.admission_queue import AdmissionQueue
+from gateway.limits.cluster_limits import ClusterLimits
+from gateway.limits.connections import UserConnections
+from gateway.limits.load_shedding import LoadShedder
 from gateway.limits.rate import Bucket, Rate
-from gateway.limits.turns import Turns
+from gateway.limits.user_rate import UserRate
 
-__all__ = ["Allowance", "Bucket", "Connections", "Ledger", "Pressure", "Rate", "Turns"]
+__all__ = [
+    "AdmissionQueue",
+    "Bucket",
+    "ClusterLimits",
+    "LoadShedder",
+    "Rate",
+    "UserConnections",
+    "UserRate",
+]

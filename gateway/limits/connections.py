@@ -7,25 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-KNOWN_S = 10.0
+ELSEWHERE_TTL_S = 10.0
 """What other nodes hold is believed this long: they do not tell when it becomes less."""
 
 
-class Connections:
+class UserConnections:
     """Counts users' connections against the most that one may have."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, limit: int) -> None:
+        self.most = limit
         self._here: dict[int, int] = {}
         self._elsewhere: dict[int, tuple[int, float]] = {}
         self._changed: dict[int, int] = {}
         """user → how many came since the last report."""
 
-    def here(self, user_id: int) -> int:
+    def held_here(self, user_id: int) -> int:
         """Return how many this node holds."""
         return self._here.get(user_id, 0)
 
-    def arrive(self, user_id: int, now: float, *, replacing: bool = False) -> bool:
+    def acquire(self, user_id: int, now: float, *, replacing: bool = False) -> bool:
         """Count one more; False, and not counted, when there are too many.
 
         One that replaces another, which is about to go, is always let in.
@@ -33,22 +33,22 @@ class Connections:
         arrived = self._changed.setdefault(user_id, 0)
         elsewhere, known_until = self._elsewhere.get(user_id, (0, 0.0))
         others = elsewhere if known_until > now else 0
-        if self.here(user_id) + others >= self.most and not replacing:
+        if self.held_here(user_id) + others >= self.most and not replacing:
             return False
-        self._here[user_id] = self.here(user_id) + 1
+        self._here[user_id] = self.held_here(user_id) + 1
         self._changed[user_id] = arrived + 1
         return True
 
-    def leave(self, user_id: int) -> None:
+    def release(self, user_id: int) -> None:
         """Count one less."""
         self._changed.setdefault(user_id, 0)
-        left = self.here(user_id) - 1
+        left = self.held_here(user_id) - 1
         if left > 0:
             self._here[user_id] = left
         else:
             self._here.pop(user_id, None)
 
-    def changed(self) -> dict[int, int]:
+    def pop_changed(self) -> dict[int, int]:
         """Return who came or went since the last call, and how many came."""
         changed, self._changed = self._changed, {}
         return changed
@@ -59,15 +59,15 @@ class Connections:
         for user_id, arrived in again.items():
             self._changed[user_id] = self._changed.get(user_id, 0) + arrived
 
-    def learn(self, user_id: int, elsewhere: int, now: float) -> int:
+    def update_elsewhere(self, user_id: int, elsewhere: int, now: float) -> int:
         """Take note of what other nodes hold; return by how many it is now too many."""
         if elsewhere:
-            self._elsewhere[user_id] = (elsewhere, now + KNOWN_S)
+            self._elsewhere[user_id] = (elsewhere, now + ELSEWHERE_TTL_S)
         else:
             self._elsewhere.pop(user_id, None)
-        return max(0, self.here(user_id) + elsewhere - self.most)
+        return max(0, self.held_here(user_id) + elsewhere - self.most)
 
-    def tidy(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Forget what is no longer believed."""
         old = [user_id for user_id, (_, until) in self._elsewhere.items() if until <= now]
         for user_id in old:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-CRUMB_S = 1e-6
+ROUNDING_S = 1e-6
 """Sums of fractions of a second are off by less than this: not worth a refusal."""
 
 
@@ -24,7 +24,7 @@ class Rate:
     def wait_s(self, spent_until: float, now: float) -> float:
         """Return 0.0 when one more may pass now, else the seconds until it may."""
         wait_s = spent_until - now - self.slack_s
-        return wait_s if wait_s > CRUMB_S else 0.0
+        return wait_s if wait_s > ROUNDING_S else 0.0
 
     def spend(self, spent_until: float, now: float) -> float:
         """Take one; return until when its due is spent from now on."""
@@ -40,7 +40,7 @@ class Bucket:
         self._rate = Rate(per_s, burst)
         self._spent_until = 0.0
 
-    def take(self) -> float:
+    def acquire(self) -> float:
         """Take one; return 0.0 when there was one, else the seconds until there is."""
         now = time.monotonic()
         wait_s = self._rate.wait_s(self._spent_until, now)

@@ -22,8 +22,7 @@ from gateway.protocol import (
 )
 from gateway.protocol.people import MAX_WATCHED
 from gateway.serving import serves
-from presence import Presence as StoredPresence
-from presence import Unavailable
+from presence import PresenceState, StoreUnavailable
 
 LATEST = timedelta(days=366)
 
@@ -32,7 +31,7 @@ async def presences_of(ctx: Context, employee_ids: Collection[int]) -> list[Pres
     """Return how reachable these people are, in one read."""
     if not employee_ids:
         return []
-    found = await ctx.presence.look(employee_ids)
+    found = await ctx.presence.fetch(employee_ids)
     return [to_wire(found[employee_id]) for employee_id in employee_ids if employee_id in found]
 
 
@@ -51,7 +50,7 @@ async def choose(ctx: Context, command: PresenceSet) -> PresenceIs:
         presence = await ctx.presence.choose(
             ctx.user_id, command.status, command.text, command.until
         )
-    except Unavailable:
+    except StoreUnavailable:
         raise PresenceUnavailable from None
     return PresenceIs(presence=to_wire(presence))
 
@@ -78,7 +77,7 @@ def _require_sense(command: PresenceSet, until: datetime) -> None:
         raise Invalid("must be later than now and at most a year from now", path="until")
 
 
-def to_wire(presence: StoredPresence) -> Presence:
+def to_wire(presence: PresenceState) -> Presence:
     return Presence(
         employee_id=presence.user_id,
         status=presence.status,
@@ -90,9 +89,9 @@ def to_wire(presence: StoredPresence) -> Presence:
     )
 
 
-def from_wire(said: dict[str, Any]) -> StoredPresence:
+def from_wire(said: dict[str, Any]) -> PresenceState:
     """Read one presence of a presence.changed that another node published."""
-    return StoredPresence(
+    return PresenceState(
         user_id=said["employee_id"],
         status=said["status"],
         since=_moment(said["since"]),
@@ -107,7 +106,7 @@ def _moment(said: str | None) -> datetime | None:
     return datetime.fromisoformat(said) if said else None
 
 
-def announcements(changed: Collection[StoredPresence]) -> list[Announcement]:
+def announcements(changed: Collection[PresenceState]) -> list[Announcement]:
     """Make one announcement a shard: it goes only to nodes on which somebody watches it."""
     shards: dict[str, list[Presence]] = {}
     for item in changed:

@@ -91,7 +91,7 @@ class Throttle:
         self._buckets[employee_id] = bucket  # moved to the end: the oldest are forgotten first
         if len(self._buckets) > MAX_BUCKETS:
             del self._buckets[next(iter(self._buckets))]
-        if wait_s := bucket.take():
+        if wait_s := bucket.acquire():
             raise TooFast(wait_s)
 
 

@@ -98,8 +98,8 @@ class Node(Door):
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to tick, and, where there are clients, to sweep and push; stack ends it."""
         serves = self.settings.takes("sockets")
-        if self.ledger is not None and serves:
-            stack.push_async_callback(self.ledger.leave)
+        if self.cluster_limits is not None and serves:
+            stack.push_async_callback(self.cluster_limits.release)
         await stack.enter_async_context(self.tasks)
         self.wheel.start()
         stack.callback(self.wheel.stop)
@@ -110,8 +110,8 @@ class Node(Door):
         self.spawn(self.reconciler.run(), name="upkeep")
         self.spawn(self.devices.run(), name="devices")
         self.spawn(self.queue_watches.run(), name="queues")
-        if self.ledger is not None:
-            self.spawn(self.ledger.run(), name="ledger")
+        if self.cluster_limits is not None:
+            self.spawn(self.cluster_limits.run(), name="ledger")
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
         self.tasks.spawn(work, name=name)

@@ -99,7 +99,10 @@ class Reconciler:
 
     def _interval_s(self) -> float:
         """Return when to look next: sooner when it will be known by then who is not here."""
-        usual, certain = self._node.settings.upkeep_s, self._node.services.presence.certain_in_s
+        usual, certain = (
+            self._node.settings.upkeep_s,
+            self._node.services.presence.recovery_remaining_s,
+        )
         return min(usual, certain + 0.01) if certain else usual
 
     async def _check(self, *, lost_news: bool) -> None:
@@ -224,7 +227,7 @@ class Reconciler:
         """
         presence = self._node.services.presence
         self._node.presence_watches.set_degraded(degraded=presence.degraded)
-        as_of = presence.version_of_unknown
+        as_of = presence.default_version
         unsure = lost_news or presence.degraded or as_of > self._unknown_as_of
         self._presence_unsure = self._presence_unsure or unsure
         if self._presence_unsure and not presence.degraded:
@@ -235,7 +238,9 @@ class Reconciler:
     async def _redeliver_presence(self) -> None:
         watched = self._node.presence_watches.watched()
         for start in range(0, len(watched), PEOPLE_AT_ONCE):
-            found = await self._node.services.presence.look(watched[start : start + PEOPLE_AT_ONCE])
+            found = await self._node.services.presence.fetch(
+                watched[start : start + PEOPLE_AT_ONCE]
+            )
             for announcement in announcements(list(found.values())):
                 self._node.presence_watches.deliver(announcement)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from presence import Presence, PresenceSettings, RedisPresence
+from presence import PresenceSettings, PresenceState, RedisPresence
 
 FAST = PresenceSettings(
     lease_ttl_s=0.8,
@@ -33,10 +33,10 @@ class Heard:
     """Everything announced, in order, and a way to wait for it."""
 
     def __init__(self) -> None:
-        self.changes: list[Presence] = []
+        self.changes: list[PresenceState] = []
         self._more = asyncio.Condition()
 
-    async def __call__(self, changes: list[Presence]) -> None:
+    async def __call__(self, changes: list[PresenceState]) -> None:
         async with self._more:
             self.changes.extend(changes)
             self._more.notify_all()
@@ -176,7 +176,7 @@ async def nodes_at(url: str) -> AsyncIterator[Nodes]:
 
 
 async def _live(url: str, node: str, first: int, end: int) -> None:
-    async def say(changes: list[Presence]) -> None:
+    async def say(changes: list[PresenceState]) -> None:
         for one in changes:
             print(one.user_id, one.status, flush=True)  # noqa: T201 - read by Process.says
 

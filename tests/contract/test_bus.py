@@ -15,10 +15,10 @@ from gateway.bus import (
     Announcement,
     Bus,
     ClusterBus,
-    Dial,
     MemoryBroker,
     MemoryBus,
     RedisBus,
+    RedisConfig,
     announce,
 )
 from gateway.protocol import TypingStarted
@@ -61,13 +61,13 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[MakeEar]:
 
 
 async def cluster_ear(cluster: Cluster, name: str, stack: AsyncExitStack) -> Ear:
-    return await redis_ear(Dial(cluster.url, cluster=True), name, stack)
+    return await redis_ear(RedisConfig(cluster.url, cluster=True), name, stack)
 
 
-async def redis_ear(dial: Dial | str, name: str, stack: AsyncExitStack) -> Ear:
+async def redis_ear(dial: RedisConfig | str, name: str, stack: AsyncExitStack) -> Ear:
     heard: list[Announcement] = []
     resyncs: list[None] = []
-    kind = ClusterBus if isinstance(dial, Dial) and dial.cluster else RedisBus
+    kind = ClusterBus if isinstance(dial, RedisConfig) and dial.cluster else RedisBus
     bus = kind(dial, node=name, deliver=heard.append, resynced=lambda: resyncs.append(None))
     await stack.enter_async_context(bus)
     await eventually(lambda: bus.healthy)

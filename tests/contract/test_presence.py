@@ -19,7 +19,7 @@ from presence import (
     PresenceStore,
     RedisPresence,
 )
-from presence.model import CHOICES, Automatic, visible
+from presence.model import CHOICES, DeviceStatus, visible_status
 from tests.contract.presence_nodes import FAST, Heard, eventually
 
 ANNA, BORIS, NOBODY = 1, 2, 999
@@ -112,12 +112,12 @@ async def test_offline_is_announced_only_after_the_grace(world: World) -> None:
     left_at = datetime.now(UTC)
     await world.store.leave(ANNA, "web")
 
-    assert (await world.store.look([ANNA]))[ANNA] == arrived
+    assert (await world.store.fetch([ANNA]))[ANNA] == arrived
     assert world.heard.of(ANNA) == ["online"]
 
     await world.heard.until((ANNA, "offline"))
 
-    gone = (await world.store.look([ANNA]))[ANNA]
+    gone = (await world.store.fetch([ANNA]))[ANNA]
     assert gone == world.heard.changes[-1]
     assert gone.since is not None
     assert gone.since - left_at > timedelta(seconds=FAST.grace_s * 0.9)
@@ -186,7 +186,7 @@ async def test_any_text_comes_back_as_it_was_written(world: World, text: str) ->
     """Separators and other alphabets are nothing special."""
     await world.store.choose(ANNA, None, text)
 
-    assert (await world.store.look([ANNA]))[ANNA].text == text
+    assert (await world.store.fetch([ANNA]))[ANNA].text == text
 
 
 async def test_being_on_a_call_cannot_be_chosen(world: World) -> None:
@@ -241,7 +241,7 @@ async def test_the_most_present_device_wins(world: World) -> None:
     assert world.heard.of(ANNA) == ["online", "away", "online", "away"]
 
 
-DEVICES: list[Automatic] = ["offline", "away", "online"]
+DEVICES: list[DeviceStatus] = ["offline", "away", "online"]
 CASES = list(itertools.product(DEVICES, [None, *sorted(CHOICES)], [False, True]))
 
 
@@ -254,45 +254,45 @@ async def test_both_stores_follow_one_rule(world: World) -> None:
         await world.store.choose(user, cast("Choice | None", choice), None)
         await world.store.set_on_call(user, "c1", talking)
 
-    people = await world.store.look(range(10, 10 + len(CASES)))
+    people = await world.store.fetch(range(10, 10 + len(CASES)))
 
     assert [people[user].status for user in people] == [
-        visible(devices, cast("Choice | None", choice), talking=talking)
+        visible_status(devices, cast("Choice | None", choice), talking=talking)
         for devices, choice, talking in CASES
     ]
 
 
 def test_the_rule_ranks_what_is_known() -> None:
     """No device or invisible, then do-not-disturb, then a call, then the choice, then devices."""
-    assert visible("offline", "busy", talking=True) == "offline"
-    assert visible("online", "offline", talking=True) == "offline"
-    assert visible("online", "do_not_disturb", talking=True) == "do_not_disturb"
-    assert visible("online", "busy", talking=True) == "on_call"
-    assert visible("away", "online", talking=False) == "online"
-    assert visible("away", None, talking=False) == "away"
+    assert visible_status("offline", "busy", talking=True) == "offline"
+    assert visible_status("online", "offline", talking=True) == "offline"
+    assert visible_status("online", "do_not_disturb", talking=True) == "do_not_disturb"
+    assert visible_status("online", "busy", talking=True) == "on_call"
+    assert visible_status("away", "online", talking=False) == "online"
+    assert visible_status("away", None, talking=False) == "away"
 
 
 async def test_someone_never_seen_is_offline_since_nobody_knows_when(world: World) -> None:
     """Asking about strangers is no error."""
-    stranger = (await world.store.look([NOBODY, NOBODY]))[NOBODY]
+    stranger = (await world.store.fetch([NOBODY, NOBODY]))[NOBODY]
 
     assert (stranger.status, stranger.since) == ("offline", None)
-    assert await world.store.look([]) == {}
+    assert await world.store.fetch([]) == {}
 
 
 async def test_who_is_not_here_is_certain_after_a_while(world: World) -> None:
     """Until then nobody is contradicted who knows more; what happens later has a higher version."""
-    early = (await world.store.look([NOBODY]))[NOBODY]
-    await eventually(lambda: world.store.version_of_unknown > 0)
-    certain = world.store.version_of_unknown
-    stranger = (await world.store.look([NOBODY]))[NOBODY]
+    early = (await world.store.fetch([NOBODY]))[NOBODY]
+    await eventually(lambda: world.store.default_version > 0)
+    certain = world.store.default_version
+    stranger = (await world.store.fetch([NOBODY]))[NOBODY]
     came = await world.store.arrive(NOBODY, "web")
 
     assert early.version in {0, certain}
     assert (stranger.status, stranger.version) == ("offline", certain)
     assert came is not None
     assert came.version > certain
-    assert world.store.version_of_unknown == certain
+    assert world.store.default_version == certain
 
 
 async def test_leaving_without_having_come_is_harmless(world: World) -> None:
@@ -318,7 +318,7 @@ async def test_a_listener_that_fails_does_not_stop_presence(
     await world.store.arrive(BORIS, "web")
 
     assert "on_change failed" in caplog.text
-    assert {one.status for one in (await world.store.look([ANNA, BORIS])).values()} == {"online"}
+    assert {one.status for one in (await world.store.fetch([ANNA, BORIS])).values()} == {"online"}
     assert world.heard.of(BORIS) == ["online"]
 
 
@@ -344,7 +344,7 @@ async def test_a_choice_with_an_end_is_over_by_itself(world: World) -> None:
     assert timedelta() <= over.since - until < timedelta(seconds=1)
     await world.pass_grace()
     assert world.heard.of(ANNA) == ["online", "do_not_disturb", "online"]
-    assert (await world.store.look([ANNA]))[ANNA] == over
+    assert (await world.store.fetch([ANNA]))[ANNA] == over
 
 
 async def test_a_text_alone_may_end_too(world: World) -> None:
@@ -368,7 +368,7 @@ async def test_a_new_choice_takes_the_end_of_the_old_one_away(world: World) -> N
     await world.heard.told(BORIS, 2)
 
     assert lasting.until is None
-    assert (await world.store.look([ANNA]))[ANNA] == lasting
+    assert (await world.store.fetch([ANNA]))[ANNA] == lasting
 
 
 async def test_another_end_for_the_same_choice_is_told(world: World) -> None:
@@ -408,7 +408,7 @@ async def test_whoever_is_offline_was_last_seen_when_they_left(world: World) -> 
     left_at = datetime.now(UTC)
     await world.store.leave(ANNA, "web")
     await world.heard.until((ANNA, "offline"))
-    gone = (await world.store.look([ANNA]))[ANNA]
+    gone = (await world.store.fetch([ANNA]))[ANNA]
     back = await world.store.arrive(ANNA, "web")
 
     assert arrived is not None
@@ -417,7 +417,7 @@ async def test_whoever_is_offline_was_last_seen_when_they_left(world: World) -> 
     assert abs(gone.last_seen - left_at) < timedelta(seconds=FAST.grace_s * 0.9)
     assert back is not None
     assert back.last_seen is None
-    assert (await world.store.look([NOBODY]))[NOBODY].last_seen is None
+    assert (await world.store.fetch([NOBODY]))[NOBODY].last_seen is None
 
 
 async def test_the_invisible_were_last_seen_when_they_became_so(world: World) -> None:
@@ -431,7 +431,7 @@ async def test_the_invisible_were_last_seen_when_they_became_so(world: World) ->
     await world.pass_grace()
 
     assert hidden.last_seen is not None
-    assert (await world.store.look([ANNA]))[ANNA] == hidden
+    assert (await world.store.fetch([ANNA]))[ANNA] == hidden
 
 
 async def test_nobody_learns_when_people_left_where_that_is_private(discreet: World) -> None:
@@ -440,7 +440,7 @@ async def test_nobody_learns_when_people_left_where_that_is_private(discreet: Wo
     await discreet.store.leave(ANNA, "web")
     await discreet.heard.until((ANNA, "offline"))
 
-    gone = (await discreet.store.look([ANNA]))[ANNA]
+    gone = (await discreet.store.fetch([ANNA]))[ANNA]
     assert gone == discreet.heard.changes[-1]
     assert (gone.status, gone.since, gone.last_seen) == ("offline", None, None)
 
@@ -458,6 +458,6 @@ async def test_calls_are_corrected_by_what_the_database_says(world: World) -> No
     assert await world.store.correct_calls([(BORIS, "missed")], as_of) == 2
     assert await world.store.correct_calls([(BORIS, "missed")], as_of) == 0
 
-    seen = await world.store.look([ANNA, BORIS, 3])
+    seen = await world.store.fetch([ANNA, BORIS, 3])
     assert [seen[one].status for one in (ANNA, BORIS, 3)] == ["online", "on_call", "on_call"]
     assert world.heard.of(ANNA) == ["online", "on_call", "online"]

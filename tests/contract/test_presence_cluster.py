@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from redis.crc import key_slot
 
-from gateway.bus import Dial
+from gateway.bus import RedisConfig
 from presence import PresenceSettings, RedisPresence
 from tests.contract.presence_nodes import FAST, Heard, abandon, eventually
 from tests.support.cluster import Cluster
@@ -24,7 +24,7 @@ async def test_people_come_choose_talk_and_are_reaped(cluster: Cluster, cluster_
         stores = [await _open(cluster_url, name, heard, stack) for name in ("a", "b")]
         here, there = stores
         await asyncio.gather(*(here.arrive(one, "web") for one in PEOPLE))
-        assert {one.status for one in (await there.look(PEOPLE)).values()} == {"online"}
+        assert {one.status for one in (await there.fetch(PEOPLE)).values()} == {"online"}
 
         await there.choose(1, "busy", "soon over", datetime.now(UTC) + timedelta(seconds=0.2))
         await there.set_on_call(2, "c1", talking=True)
@@ -40,7 +40,7 @@ async def test_people_come_choose_talk_and_are_reaped(cluster: Cluster, cluster_
 
 
 async def _open(url: str, name: str, heard: Heard, stack: AsyncExitStack) -> RedisPresence:
-    redis = Dial(url, cluster=True).keys()
+    redis = RedisConfig(url, cluster=True).key_client()
     stack.push_async_callback(redis.aclose)
     store = RedisPresence(redis, node=name, on_change=heard, settings=FAST)
     await store.open()

@@ -41,7 +41,7 @@ async def test_a_choice_made_on_one_node_is_seen_on_all(nodes: Nodes) -> None:
     chosen = await second.choose(ANNA, "do_not_disturb", "focus")
     await first.set_on_call(ANNA, "c1", talking=True)
 
-    assert await first.look([ANNA]) == await second.look([ANNA]) == {ANNA: chosen}
+    assert await first.fetch([ANNA]) == await second.fetch([ANNA]) == {ANNA: chosen}
 
 
 async def test_a_killed_nodes_people_are_reaped_and_announced_once(nodes: Nodes) -> None:
@@ -60,7 +60,7 @@ async def test_a_killed_nodes_people_are_reaped_and_announced_once(nodes: Nodes)
 
     gone = hears_b.count("offline") + hears_c.count("offline")
     assert gone == Counter(set(users) - set(moved))
-    seen = await survivor.look(users)
+    seen = await survivor.fetch(users)
     assert {user for user in users if seen[user].status == "online"} == set(moved)
 
 
@@ -70,7 +70,7 @@ async def test_a_batch_whose_reaper_died_is_announced_by_the_next(nodes: Nodes) 
     victim = await nodes.open("a", Heard())
     await victim.arrive(ANNA, "web")
     await abandon(victim)
-    dead = victim._link.me
+    dead = victim._link.incarnation
     await nodes.redis.zrem("{presence}:nodes", dead)  # given up, and not yet in its grave
 
     reap = ("reap", dead, 1000, 50)
@@ -92,7 +92,7 @@ async def test_a_paused_node_comes_back_with_its_people(nodes: Nodes) -> None:
     sleeper.resume()
     await sleeper.says("2 online")
 
-    seen = await survivor.look([1, 2])
+    seen = await survivor.fetch([1, 2])
     assert [one.status for one in seen.values()] == ["online", "online"]
     assert all(one.version > nodes.heard.versions(user)[-1] for user, one in seen.items())
 
@@ -105,7 +105,7 @@ async def test_whoever_was_given_up_for_a_moment_is_announced_with_a_new_version
     await store.arrive(ANNA, "web")
     future_ms = time.time() * 1000 + 60_000
     await nodes.redis.set("{presence}:reaper", "elsewhere", px=60_000)
-    await nodes.redis.zadd("{presence}:nodes", {store._link.me: 0, "b:1": future_ms})
+    await nodes.redis.zadd("{presence}:nodes", {store._link.incarnation: 0, "b:1": future_ms})
 
     await store.arrive(2, "web")
     await nodes.heard.until((2, "online"))
@@ -114,7 +114,7 @@ async def test_whoever_was_given_up_for_a_moment_is_announced_with_a_new_version
     first, second = (one for one in nodes.heard.changes if one.user_id == ANNA)
     assert (second.status, second.since) == (first.status, first.since)
     assert second.version > first.version
-    assert (await store.look([ANNA]))[ANNA] == second
+    assert (await store.fetch([ANNA]))[ANNA] == second
 
 
 async def test_a_node_without_a_lease_can_own_nobody(nodes: Nodes) -> None:
@@ -132,7 +132,7 @@ async def test_a_drain_is_invisible_to_those_who_move(nodes: Nodes) -> None:
         await leaving.arrive(user, "web")
 
     await leaving.close()
-    assert {one.status for one in (await staying.look([1, 2])).values()} == {"online"}
+    assert {one.status for one in (await staying.fetch([1, 2])).values()} == {"online"}
     assert await staying.arrive(1, "web") is None
     await nodes.heard.until((2, "offline"))
     await nodes.dead_are_buried()
@@ -148,7 +148,7 @@ async def test_a_restart_under_the_same_name_is_invisible_too(nodes: Nodes) -> N
     await before.close()
     after = await nodes.open("a")
 
-    assert (await after.look([ANNA]))[ANNA].status == "online"
+    assert (await after.fetch([ANNA]))[ANNA].status == "online"
     assert await after.arrive(ANNA, "web") is None
 
     async def alone() -> bool:
@@ -186,7 +186,7 @@ async def test_whoever_applies_all_changes_knows_what_a_look_returns(nodes: Node
     await stores[1].leave(98, "web")
     await nodes.heard.until((98, "offline"))
 
-    seen = await stores[0].look(people)
+    seen = await stores[0].fetch(people)
     for user in people:
         versions = nodes.heard.versions(user)
         assert len(versions) == len(set(versions)) > 1
@@ -203,7 +203,7 @@ async def test_the_end_of_a_choice_is_announced_once_by_many_nodes(nodes: Nodes)
     until = datetime.now(UTC) + timedelta(seconds=1.5)  # all have chosen before
     await asyncio.gather(*(chooser.choose(one, "busy", None, until) for one in people))
     await abandon(chooser)
-    chooser._lapser.stop()
+    chooser._expiry.stop()
 
     await asyncio.gather(*(nodes.heard.told(one, 2) for one in people))
     await survivors[0].arrive(999, "web")
@@ -229,7 +229,7 @@ async def test_a_choice_that_ended_while_nobody_ran_is_announced_at_the_next_sta
     await nodes.heard.told(ANNA, 3)
 
     assert nodes.heard.of(ANNA) == ["online", "busy", "online"]
-    assert (await after.look([ANNA]))[ANNA] == nodes.heard.changes[-1]
+    assert (await after.fetch([ANNA]))[ANNA] == nodes.heard.changes[-1]
 
 
 async def test_a_batch_of_ended_choices_whose_node_died_is_announced_by_the_next(
@@ -262,7 +262,7 @@ async def test_a_late_report_of_a_calls_beginning_does_not_revive_it(nodes: Node
     await store._link.run("call", ANNA, "c1", 0, now_ms, nonce="later")
     await store._link.run("call", ANNA, "c1", 1, now_ms - 1_000, nonce="earlier")
 
-    assert (await store.look([ANNA]))[ANNA].status == "online"
+    assert (await store.fetch([ANNA]))[ANNA].status == "online"
 
 
 async def test_a_node_closes_at_any_moment(nodes: Nodes) -> None:
@@ -283,12 +283,12 @@ async def test_looking_at_500_people_is_one_round_trip(nodes: Nodes) -> None:
     store = await nodes.open("a")
     people = range(1, 501)
     await asyncio.gather(*(store.arrive(user, "web") for user in people))
-    await store.look([1])  # the script is loaded now
+    await store.fetch([1])  # the script is loaded now
     for task in store._tasks:
         task.cancel()  # renewals would be counted too
 
     before = (await nodes.redis.info("stats"))["total_reads_processed"]
-    seen = await store.look(people)
+    seen = await store.fetch(people)
     after = (await nodes.redis.info("stats"))["total_reads_processed"]
 
     assert {one.status for one in seen.values()} == {"online"}

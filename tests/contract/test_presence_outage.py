@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from gateway.embedded import start_valkey
-from presence import RedisPresence, Unavailable
-from presence.link import Link
+from presence import RedisPresence, StoreUnavailable
+from presence.link import RedisLink
 from tests.contract.presence_nodes import FAST, Heard, Nodes, abandon, eventually, nodes_at
 
 ANNA, BORIS = 1, 2
@@ -49,11 +49,11 @@ async def test_a_paused_redis_freezes_presence_and_sends_nobody_offline(
     first, second, heard = pair
     await first.arrive(ANNA, "web")
     await second.arrive(BORIS, "web")
-    before = await first.look([ANNA, BORIS])
+    before = await first.fetch([ANNA, BORIS])
 
     await _pause(redis_url, LONG_S)
     started = time.monotonic()
-    frozen = await first.look([ANNA, BORIS])
+    frozen = await first.fetch([ANNA, BORIS])
     assert time.monotonic() - started < FAST.command_timeout_s + 0.3
     assert frozen == before
     assert first.degraded
@@ -63,7 +63,7 @@ async def test_a_paused_redis_freezes_presence_and_sends_nobody_offline(
 
     await heard.until((3, "online"))
     await eventually(lambda: not (first.degraded or second.degraded))
-    assert (await second.look([ANNA, BORIS])) == before
+    assert (await second.fetch([ANNA, BORIS])) == before
     assert heard.count("offline").total() == 0
     assert heard.of(3) == ["online"]
 
@@ -93,11 +93,11 @@ async def test_a_choice_during_the_outage_is_refused(
     await first.arrive(ANNA, "web")
     await _pause(redis_url, 2 * FAST.command_timeout_s)
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(StoreUnavailable):
         await first.choose(ANNA, "busy", None)
 
     await eventually(lambda: not first.degraded)
-    seen = (await first.look([ANNA]))[ANNA]
+    seen = (await first.fetch([ANNA]))[ANNA]
     if seen.status == "busy":  # Redis had it in its buffer before we gave up
         await heard.until((ANNA, "busy"))
     assert (await first.choose(ANNA, "away", None)).status == "away"
@@ -127,15 +127,15 @@ async def test_redis_back_with_nothing_in_it_hears_everything_again(short_dir: P
         nodes = await stack.enter_async_context(nodes_at(server.url))
         stores = [await nodes.open("a"), await nodes.open("b")]
         await asyncio.gather(*(stores[user % 2].arrive(user, "web") for user in people))
-        before = await stores[0].look(people)
+        before = await stores[0].fetch(people)
 
         server.stop()
         await eventually(lambda: all(store.degraded for store in stores))
-        assert await stores[0].look(people) == before
+        assert await stores[0].fetch(people) == before
         with start_valkey(short_dir) as again:
             assert again.url == server.url
             await eventually(lambda: not any(store.degraded for store in stores))
-            after = await stores[0].look(people)
+            after = await stores[0].fetch(people)
 
             assert {one.status for one in after.values()} == {"online"}
             assert nodes.heard.count("offline").total() == 0
@@ -153,24 +153,24 @@ async def test_who_left_while_redis_lost_its_memory_is_offline_in_the_end(short_
         first, second = await nodes.open("a"), await nodes.open("b")
         await first.arrive(ANNA, "web")
         await second.arrive(BORIS, "web")
-        before = await second.look([ANNA, BORIS])
+        before = await second.fetch([ANNA, BORIS])
 
         server.stop()
         await eventually(lambda: first.degraded and second.degraded)
         await first.leave(ANNA, "web")
-        await eventually(lambda: first._owned.next_gone() is None)
+        await eventually(lambda: first._owned.next_expiry() is None)
         stack.enter_context(start_valkey(short_dir))
         await eventually(lambda: not (first.degraded or second.degraded))
-        meanwhile = await second.look([ANNA, BORIS])
-        await eventually(lambda: second.version_of_unknown > before[ANNA].version)
-        after = await second.look([ANNA, BORIS])
+        meanwhile = await second.fetch([ANNA, BORIS])
+        await eventually(lambda: second.default_version > before[ANNA].version)
+        after = await second.fetch([ANNA, BORIS])
 
         assert meanwhile[ANNA].version in {0, after[ANNA].version}  # nobody is contradicted early
         assert after[ANNA].status == "offline"
         assert after[ANNA].version > before[ANNA].version
         assert after[BORIS].status == "online"
         assert nodes.heard.count("offline").total() == 0
-        assert (await first.look([ANNA])) == {ANNA: after[ANNA]}
+        assert (await first.fetch([ANNA])) == {ANNA: after[ANNA]}
 
 
 async def test_a_loop_that_stood_still_is_no_slow_redis(
@@ -181,10 +181,10 @@ async def test_a_loop_that_stood_still_is_no_slow_redis(
     """The answer came while nobody could read it, and so did the end of the waiting."""
     first, _, _ = pair
     failures: list[str] = []
-    monkeypatch.setattr(Link, "fail", lambda _, why: failures.append(why))
+    monkeypatch.setattr(RedisLink, "fail", lambda _, why: failures.append(why))
     await first.arrive(ANNA, "web")
     await _pause(redis_url, 0.2)
-    looking = asyncio.create_task(first.look([ANNA]))
+    looking = asyncio.create_task(first.fetch([ANNA]))
     await asyncio.sleep(0.02)  # the question is on its way, and its answer comes in the stall
 
     time.sleep(FAST.command_timeout_s + 0.1)  # noqa: ASYNC251 - this is the stall
@@ -200,7 +200,7 @@ async def test_whoever_had_no_answer_does_not_give_up_the_others(nodes: Nodes) -
     survivor, other = await nodes.open("a", settings=calm), await nodes.open("b", settings=calm)
     await other.arrive(BORIS, "web")
     await abandon(other)
-    name, leases = other._link.me, "{presence}:nodes"
+    name, leases = other._link.incarnation, "{presence}:nodes"
     full_s = calm.lease_ttl_s - 0.01  # Redis counts whole milliseconds
 
     async def left_s_after_return(overdue_s: float) -> float | None:
@@ -213,10 +213,10 @@ async def test_whoever_had_no_answer_does_not_give_up_the_others(nodes: Nodes) -
         return None if ends_ms is None else (ends_ms - now_ms) / 1000
 
     assert (await left_s_after_return(0.1) or 0) >= full_s
-    await other._lease.beat()
+    await other._lease.renew()
     assert (await left_s_after_return(0.1) or 0) >= full_s
     assert (await left_s_after_return(0.1) or 0) < 0  # it has not renewed since
-    assert (await survivor.look([BORIS]))[BORIS].status == "online"
+    assert (await survivor.fetch([BORIS]))[BORIS].status == "online"
     assert nodes.heard.of(BORIS) == ["online"]
 
     assert await left_s_after_return(calm.grace_s) is None
@@ -243,26 +243,28 @@ async def test_a_redis_with_older_data_is_told_everything_again(nodes: Nodes) ->
     carol, dan = 3, 4
     for user in (ANNA, BORIS, carol):
         await first.arrive(user, "web")
-    lives = first._link.me, second._link.me
-    await eventually(lambda: first.version_of_unknown > 0)
+    lives = first._link.incarnation, second._link.incarnation
+    await eventually(lambda: first.default_version > 0)
     snapshot = await _remember(nodes.redis)
     await first.leave(ANNA, "web")
     await nodes.heard.until((ANNA, "offline"))
     await first.choose(BORIS, "do_not_disturb", "focus")
     await second.arrive(dan, "web")
-    before = await second.look([ANNA, BORIS, carol, dan])
+    before = await second.fetch([ANNA, BORIS, carol, dan])
 
     await _go_back_to(nodes.redis, snapshot)
-    await eventually(lambda: lives[0] != first._link.me and lives[1] != second._link.me)
-    await eventually(lambda: second.version_of_unknown > before[dan].version)
+    await eventually(
+        lambda: lives[0] != first._link.incarnation and lives[1] != second._link.incarnation
+    )
+    await eventually(lambda: second.default_version > before[dan].version)
     await eventually(lambda: not (first.degraded or second.degraded))
 
     async def is_right() -> bool:
-        after = await first.look(before)
+        after = await first.fetch(before)
         newer = all(after[user].version > one.version for user, one in before.items())
         shown = [after[user].status for user in before]
         right = newer and shown == ["offline", "online", "online", "online"]
-        return right and after == await second.look(before)
+        return right and after == await second.fetch(before)
 
     await eventually(is_right)  # the choice is lost, and everybody learns it
 
@@ -295,7 +297,7 @@ async def test_a_lost_answer_loses_no_announcement(
     await eventually(lambda: not first.degraded)
 
     assert heard.of(ANNA) == ["online"]
-    assert (await first.look([ANNA]))[ANNA] == heard.changes[0]
+    assert (await first.fetch([ANNA]))[ANNA] == heard.changes[0]
 
 
 async def test_a_choice_whose_answer_was_lost_is_announced_all_the_same(
@@ -306,23 +308,23 @@ async def test_a_choice_whose_answer_was_lost_is_announced_all_the_same(
     await first.arrive(ANNA, "web")
 
     _lose_one_answer(monkeypatch, "choose")
-    with pytest.raises(Unavailable):
+    with pytest.raises(StoreUnavailable):
         await first.choose(ANNA, "busy", None)
 
     await heard.until((ANNA, "busy"))
 
 
 def _lose_one_answer(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    pipeline = Link._pipeline
+    pipeline = RedisLink._pipeline
 
-    async def loses_one(self: Link, calls: list[tuple[Any, ...]]) -> list[Any]:
+    async def loses_one(self: RedisLink, calls: list[tuple[Any, ...]]) -> list[Any]:
         answers = await pipeline(self, calls)
         if calls[0][0] == script and not isinstance(answers[0], NoScriptError):
-            monkeypatch.setattr(Link, "_pipeline", pipeline)
+            monkeypatch.setattr(RedisLink, "_pipeline", pipeline)
             raise ConnectionResetError
         return answers
 
-    monkeypatch.setattr(Link, "_pipeline", loses_one)
+    monkeypatch.setattr(RedisLink, "_pipeline", loses_one)
 
 
 async def test_what_other_nodes_announce_is_shown_while_redis_is_away(
@@ -333,9 +335,9 @@ async def test_what_other_nodes_announce_is_shown_while_redis_is_away(
     await second.arrive(BORIS, "web")
     await second.choose(BORIS, "busy", None)
     online, busy = heard.changes
-    first.heard([busy])
-    first.heard([online])
+    first.merge_remote([busy])
+    first.merge_remote([online])
     await _pause(redis_url, 2 * FAST.command_timeout_s)
 
-    assert await first.look([BORIS]) == {BORIS: busy}
+    assert await first.fetch([BORIS]) == {BORIS: busy}
     await eventually(lambda: not (first.degraded or second.degraded))

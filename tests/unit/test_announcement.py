@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.bus.announcement import Announcement
-from gateway.bus.publisher import BREATH_BYTES, _breaths
+from gateway.bus.publisher import MESSAGE_BYTES, _coalesce
 
 TOPIC = "conversation:1"
 
@@ -47,20 +47,20 @@ def test_what_is_anything_else_is_refused(data: bytes) -> None:
 def test_what_follows_on_one_topic_is_said_in_one_breath() -> None:
     """In the order in which it was said, and no longer than a breath is."""
     other = said(topic="conversation:2")
-    large = said(b"x" * (BREATH_BYTES - 3))
+    large = said(b"x" * (MESSAGE_BYTES - 3))
 
-    found = list(_breaths([said(), said(), other, said(), large, said(), said()]))
+    found = list(_coalesce([said(), said(), other, said(), large, said(), said()]))
 
     assert [[one.topic[-1] for one in breath] for breath in found] == [
         ["1", "1"], ["2"], ["1", "1"], ["1", "1"],
     ]  # fmt: skip
     assert [sum(len(one.payload) for one in breath) for breath in found] == [
-        4, 2, BREATH_BYTES - 1, 4,
+        4, 2, MESSAGE_BYTES - 1, 4,
     ]  # fmt: skip
 
 
 def test_an_announcement_longer_than_a_breath_is_said_alone() -> None:
     """It is one message, as it always was."""
-    large = said(b"x" * (BREATH_BYTES + 1))
+    large = said(b"x" * (MESSAGE_BYTES + 1))
 
-    assert [len(breath) for breath in _breaths([said(), large, large, said()])] == [1, 1, 1, 1]
+    assert [len(breath) for breath in _coalesce([said(), large, large, said()])] == [1, 1, 1, 1]

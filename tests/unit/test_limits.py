@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from gateway import commands
-from gateway.limits import Allowance, Bucket, Connections, Rate, Turns
-from gateway.limits.connections import KNOWN_S
-from gateway.limits.turns import LONGEST_S
+from gateway.limits import AdmissionQueue, Bucket, Rate, UserConnections, UserRate
+from gateway.limits.admission_queue import MAX_RETRY_S
+from gateway.limits.connections import ELSEWHERE_TTL_S
 from gateway.protocol import COMMANDS, Device
 from gateway.setting_lists import DEVICE_KINDS
 from gateway.settings import Settings
@@ -59,101 +59,101 @@ def test_a_bucket_begins_full() -> None:
     """The burst is there at once; then there is a wait."""
     bucket = Bucket(0.001, 3)
 
-    assert [bucket.take() for _ in range(3)] == [0.0, 0.0, 0.0]
-    assert 900 < bucket.take() <= 1_000
+    assert [bucket.acquire() for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert 900 < bucket.acquire() <= 1_000
 
 
 def test_users_have_allowances_of_their_own_and_are_forgotten() -> None:
     """One user's use costs no other; what has nothing to remember is dropped."""
-    allowance = Allowance(10.0, 2)
-    assert [allowance.take(1, NOW) for _ in range(2)] == [0.0, 0.0]
-    assert allowance.take(1, NOW) > 0
-    assert allowance.take(2, NOW) == 0.0
+    allowance = UserRate(10.0, 2)
+    assert [allowance.acquire(1, NOW) for _ in range(2)] == [0.0, 0.0]
+    assert allowance.acquire(1, NOW) > 0
+    assert allowance.acquire(2, NOW) == 0.0
 
-    assert allowance.unreported() == {1: 2, 2: 1}
-    assert allowance.unreported() == {}
-    allowance.tidy(NOW + 0.15)
+    assert allowance.pop_unreported() == {1: 2, 2: 1}
+    assert allowance.pop_unreported() == {}
+    allowance.expire(NOW + 0.15)
     assert len(allowance) == 1, "who would have less than everything is remembered"
-    allowance.tidy(NOW + 0.25)
+    allowance.expire(NOW + 0.25)
     assert len(allowance) == 0
 
 
 def test_use_that_was_not_reported_is_not_forgotten() -> None:
     """However long ago: other nodes are yet to hear of it."""
-    allowance = Allowance(10.0, 2)
-    allowance.take(1, NOW)
-    allowance.tidy(NOW + 100)
+    allowance = UserRate(10.0, 2)
+    allowance.acquire(1, NOW)
+    allowance.expire(NOW + 100)
 
-    assert allowance.unreported() == {1: 1}
+    assert allowance.pop_unreported() == {1: 1}
 
 
 def test_who_used_it_up_elsewhere_waits_here() -> None:
     """And only until then, whatever comes in an earlier answer."""
-    allowance = Allowance(10.0, 2)
-    allowance.bar({1: NOW + 3.0})
-    allowance.bar({1: NOW + 2.0})
+    allowance = UserRate(10.0, 2)
+    allowance.block({1: NOW + 3.0})
+    allowance.block({1: NOW + 2.0})
 
-    assert allowance.take(1, NOW) == pytest.approx(3.0)
-    assert allowance.take(1, NOW + 3.0) == 0.0
-    allowance.unreported()
-    allowance.tidy(NOW + 4.0)
+    assert allowance.acquire(1, NOW) == pytest.approx(3.0)
+    assert allowance.acquire(1, NOW + 3.0) == 0.0
+    allowance.pop_unreported()
+    allowance.expire(NOW + 4.0)
     assert len(allowance) == 0
 
 
 def test_connections_are_counted_here_and_believed_elsewhere() -> None:
     """What other nodes hold counts while it is fresh."""
-    connections = Connections(3)
-    assert [connections.arrive(1, NOW) for _ in range(4)] == [True, True, True, False]
-    connections.leave(1)
-    assert connections.changed() == {1: 3}
+    connections = UserConnections(3)
+    assert [connections.acquire(1, NOW) for _ in range(4)] == [True, True, True, False]
+    connections.release(1)
+    assert connections.pop_changed() == {1: 3}
 
-    assert connections.learn(1, 2, NOW) == 1, "by so many it is too many"
-    assert not connections.arrive(1, NOW)
-    assert connections.changed() == {1: 0}, "a refusal has it asked again"
-    assert connections.arrive(1, NOW + KNOWN_S), "others may have left"
-    connections.tidy(NOW + KNOWN_S)
-    assert connections.learn(1, 0, NOW) == 0
+    assert connections.update_elsewhere(1, 2, NOW) == 1, "by so many it is too many"
+    assert not connections.acquire(1, NOW)
+    assert connections.pop_changed() == {1: 0}, "a refusal has it asked again"
+    assert connections.acquire(1, NOW + ELSEWHERE_TTL_S), "others may have left"
+    connections.expire(NOW + ELSEWHERE_TTL_S)
+    assert connections.update_elsewhere(1, 0, NOW) == 0
     for _ in range(3):
-        connections.leave(1)
-    assert connections.here(1) == 0
+        connections.release(1)
+    assert connections.held_here(1) == 0
 
 
 def test_a_replacing_connection_is_let_in() -> None:
     """A device that reconnects is not in its own way."""
-    connections = Connections(1)
-    assert connections.arrive(1, NOW)
-    assert not connections.arrive(1, NOW)
-    assert connections.arrive(1, NOW, replacing=True)
-    connections.leave(1)
-    assert connections.here(1) == 1
+    connections = UserConnections(1)
+    assert connections.acquire(1, NOW)
+    assert not connections.acquire(1, NOW)
+    assert connections.acquire(1, NOW, replacing=True)
+    connections.release(1)
+    assert connections.held_here(1) == 1
 
 
 def test_a_report_that_failed_is_made_again() -> None:
     """With whoever came and went since."""
-    connections = Connections(9)
-    connections.arrive(1, NOW)
-    connections.arrive(2, NOW)
-    failed = connections.changed()
-    connections.arrive(1, NOW)
+    connections = UserConnections(9)
+    connections.acquire(1, NOW)
+    connections.acquire(2, NOW)
+    failed = connections.pop_changed()
+    connections.acquire(1, NOW)
 
     connections.report_again(failed)
 
-    assert connections.changed() == {1: 2, 2: 1}
+    assert connections.pop_changed() == {1: 2, 2: 1}
     connections.report_again({})
-    assert connections.changed() == {}
+    assert connections.pop_changed() == {}
     connections.report_again()
-    assert connections.changed() == {1: 0, 2: 0}
+    assert connections.pop_changed() == {1: 0, 2: 0}
 
 
 async def test_turns_come_in_order_and_so_many_at_once() -> None:
     """First come, first served; a failed turn frees its place."""
-    turns = Turns(2, 5.0)
+    turns = AdmissionQueue(2, 5.0)
     order: list[int] = []
     inside = most = 0
 
     async def take(number: int) -> None:
         nonlocal inside, most
-        async with turns.turn():
+        async with turns.slot():
             order.append(number)
             inside += 1
             most = max(most, inside)
@@ -171,41 +171,41 @@ async def test_turns_come_in_order_and_so_many_at_once() -> None:
 
 async def test_who_gives_up_waiting_holds_no_place() -> None:
     """A cancelled wait leaves queue and slots as they were."""
-    turns = Turns(1, 5.0)
-    async with turns.turn():
+    turns = AdmissionQueue(1, 5.0)
+    async with turns.slot():
         waits = asyncio.create_task(anext(aiter(_turn(turns))))
         await asyncio.sleep(0)
         assert turns.waiting == 1
         waits.cancel()
         await asyncio.gather(waits, return_exceptions=True)
         assert turns.waiting == 0
-    async with asyncio.timeout(5), turns.turn():
+    async with asyncio.timeout(5), turns.slot():
         pass
 
 
-async def _turn(turns: Turns):  # type: ignore[no-untyped-def]
-    async with turns.turn():
+async def _turn(turns: AdmissionQueue):  # type: ignore[no-untyped-def]
+    async with turns.slot():
         yield
 
 
 def test_appointments_are_spread_and_bounded() -> None:
     """Everyone beyond the queue gets a time of their own, none too far away."""
-    turns = Turns(10, 1.0)
+    turns = AdmissionQueue(10, 1.0)
     turns._each_s = 0.1
     turns.waiting = 100
-    assert turns.late_s(NOW) == 0.0, "1.0 s is not too long"
+    assert turns.retry_after_s(NOW) == 0.0, "1.0 s is not too long"
     turns.waiting = 101
 
-    times = [turns.late_s(NOW) for _ in range(2_000)]
+    times = [turns.retry_after_s(NOW) for _ in range(2_000)]
 
     assert 0.9 < times[0] < 1.2
     assert 5.0 < times[500] < 7.5, "500 of them, 10 at once, 0.1 s each"
-    assert max(times) <= LONGEST_S
+    assert max(times) <= MAX_RETRY_S
     far = times[-500:]
-    assert min(far) >= LONGEST_S / 2
-    assert max(far) - min(far) > LONGEST_S / 4
+    assert min(far) >= MAX_RETRY_S / 2
+    assert max(far) - min(far) > MAX_RETRY_S / 4
     turns.waiting = 0
-    assert turns.late_s(NOW) == 0.0
+    assert turns.retry_after_s(NOW) == 0.0
 
 
 def test_of_two_rivals_exactly_one_is_older() -> None:

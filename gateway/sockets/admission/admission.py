@@ -49,7 +49,9 @@ class Door:
         self.tokens = tokens
         self.limits = SocketLimits(settings)
         self.devices = Devices(cast("Node", self))
-        self.ledger = self.limits.ledger(redis, settings.node, self._too_many) if redis else None
+        self.cluster_limits = (
+            self.limits.ledger(redis, settings.node, self._too_many) if redis else None
+        )
         self.rejected: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
         self._http: Counter[str] = Counter()
@@ -80,7 +82,7 @@ class Door:
             return Draining()
         if self._addresses[address] >= self.settings.connections_per_address:
             return TooManyConnections()
-        if wait_s := self.limits.accepts.take():
+        if wait_s := self.limits.accepts.acquire():
             return TooManyAtOnce(wait_s)
         return None
 
@@ -101,11 +103,11 @@ class Door:
         """Serve a hello, in its turn."""
         claims = self.tokens.verify(command.token or token)
         now = asyncio.get_running_loop().time()
-        if late_s := self.limits.hellos.late_s(now):
+        if late_s := self.limits.hellos.retry_after_s(now):
             patience = session.opened_at + MAX_HELLO_WAIT_S
             session.hello_deadline = min(now + late_s + self.settings.hello_s, patience)
             raise Overloaded("Many are saying hello.", retry_after=late_s)
-        async with self.limits.hellos.turn():
+        async with self.limits.hellos.slot():
             if session.closed:
                 return
             self._admit(session, claims.employee_id, command.device)
@@ -121,7 +123,7 @@ class Door:
         claim = self.devices.claim(session.id, device)
         replacing = self.devices.replaces(user_id, claim)
         now = asyncio.get_running_loop().time()
-        if not self.limits.connections.arrive(user_id, now, replacing=replacing):
+        if not self.limits.connections.acquire(user_id, now, replacing=replacing):
             raise TooManyOfUser
         session.counted_user_id = user_id
         session.claim = claim
@@ -129,7 +131,7 @@ class Door:
     def no_longer_counted(self, session: Session) -> None:
         """Give up a session's place among its user's."""
         if session.counted_user_id:
-            self.limits.connections.leave(session.counted_user_id)
+            self.limits.connections.release(session.counted_user_id)
             session.counted_user_id = 0
 
     def _too_many(self, user_id: int, count: int) -> None:

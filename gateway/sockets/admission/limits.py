@@ -8,8 +8,8 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from gateway.commands import Cost
-from gateway.limits import Allowance, Bucket, Connections, Ledger, Rate, Turns
-from gateway.limits.ledger import Excess
+from gateway.limits import AdmissionQueue, Bucket, ClusterLimits, Rate, UserConnections, UserRate
+from gateway.limits.cluster_limits import OnExcess
 from gateway.settings import Settings
 
 
@@ -21,19 +21,19 @@ class SocketLimits:
         """Of one connection."""
         self.pings = Rate(settings.pings_per_s, settings.pings_burst)
         self.errors = Rate(settings.max_errors / 60, settings.max_errors)
-        self.users: dict[Cost, Allowance] = {
-            "write": Allowance(settings.writes_per_s, settings.writes_burst),
-            "read": Allowance(settings.reads_per_s, settings.reads_burst),
-            "passing": Allowance(settings.passing_per_s, settings.passing_burst),
+        self.users: dict[Cost, UserRate] = {
+            "write": UserRate(settings.writes_per_s, settings.writes_burst),
+            "read": UserRate(settings.reads_per_s, settings.reads_burst),
+            "passing": UserRate(settings.passing_per_s, settings.passing_burst),
         }
         """Of one user, by what a command costs."""
-        self.connections = Connections(settings.connections_per_user)
+        self.connections = UserConnections(settings.connections_per_user)
         self.accepts = Bucket(settings.accepts_per_s, settings.accepts_burst)
-        self.hellos = Turns(settings.hellos_at_once, settings.hello_wait_s)
+        self.hellos = AdmissionQueue(settings.hellos_at_once, settings.hello_wait_s)
 
-    def ledger(self, redis: Redis, node: str, excess: Excess) -> Ledger:
+    def ledger(self, redis: Redis, node: str, excess: OnExcess) -> ClusterLimits:
         """Return what adds users' limits up with other nodes."""
         allowances = {str(cost): allowance for cost, allowance in self.users.items()}
-        return Ledger(
+        return ClusterLimits(
             redis, node=node, allowances=allowances, connections=self.connections, excess=excess
         )

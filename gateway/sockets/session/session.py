@@ -145,7 +145,7 @@ class Session(Line):
         bounds, now = self._node.limits, self.received_at
         wait_s = bounds.commands.wait_s(self._spent, now)
         if not wait_s and self.context is not None and cost in bounds.users:
-            wait_s = bounds.users[cost].take(self.user_id, now)
+            wait_s = bounds.users[cost].acquire(self.user_id, now)
         if wait_s:
             raise TooFast(wait_s)
         self._spent = bounds.commands.spend(self._spent, now)

@@ -19,7 +19,7 @@ from gateway.delivery.shared_frame import SharedFrame
 from gateway.people.presences import from_wire
 from gateway.protocol import PresenceChanged
 from gateway.protocol.codec import encode
-from presence import Presence
+from presence import PresenceState
 
 if TYPE_CHECKING:
     from gateway.sockets.session.session import Session
@@ -34,7 +34,7 @@ class PresenceWatches:
         self,
         *,
         unheard: Callable[[str], None],
-        learned: Callable[[list[Presence]], None],
+        learned: Callable[[list[PresenceState]], None],
     ) -> None:
         self._watchers: dict[int, set[Session]] = {}
         self._shards: dict[str, int] = {}

@@ -14,7 +14,7 @@ import structlog
 from gateway.context import Services
 from gateway.errors import GatewayError
 from gateway.telephony.calls.queries import calls as queries
-from presence import Unavailable
+from presence import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ async def run(services: Services, *, every_s: float) -> None:
     while True:
         try:
             await correct(services)
-        except (GatewayError, Unavailable) as error:
+        except (GatewayError, StoreUnavailable) as error:
             log.debug("on_call.delayed", error=type(error).__name__)
         except Exception:
             log.exception("on_call.failed")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.limits.pressure import SHED_AT
+from gateway.limits.load_shedding import SHED_AT
 from tests.faults.proxy import Proxy
 from tests.support.desk import OKSANA, PETRO, Desk, RunningNode, eventually
 from tests.support.detours import to_database
@@ -100,9 +100,9 @@ async def test_while_the_database_stalls_the_light_goes_first(
     empty_desk: Desk, detour: tuple[Proxy, RunningNode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Presence, then reads, then writes are refused, at once, and all come back with it."""
-    monkeypatch.setattr("gateway.limits.pressure.CALM_S", 0.2)
+    monkeypatch.setattr("gateway.limits.load_shedding.CALM_S", 0.2)
     proxy, node = detour
-    pressure = node.node.services.pressure
+    pressure = node.node.services.shedder
     async with sockets(empty_desk, node, 8) as [*writers, asking]:
         room = await room_of(asking)
         proxy.set("stall")
@@ -152,7 +152,7 @@ async def test_a_stalled_database_holds_a_command_for_a_bounded_time(
         assert {each["error"]["code"] for each in answers} <= {
             "database.unavailable", "overloaded",
         }  # fmt: skip
-        assert node.node.services.pressure.waiting <= 6
+        assert node.node.services.shedder.waiting <= 6
         proxy.set("open")
 
         async def works() -> bool:

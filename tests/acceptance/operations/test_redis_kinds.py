@@ -72,9 +72,9 @@ async def nodes_know_each_other(desk: Desk, **settings: Any) -> None:
     assert one.services.answers is not None
     await one.services.answers.late([LONG_AGO])
 
-    assert one.ledger is not None
-    await one.ledger.settle()
-    assert one.ledger.failures == 0
+    assert one.cluster_limits is not None
+    await one.cluster_limits.sync()
+    assert one.cluster_limits.failures == 0
     assert not one.services.presence.degraded
     assert (await desk.http().get("/readyz")).status_code == 200
 

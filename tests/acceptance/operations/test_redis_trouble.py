@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from gateway.bus import server, subscriber
+from gateway.bus import redis_server, subscriber
 from gateway.client import Connection
 from gateway.protocol import MessageCreated
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
@@ -55,8 +55,8 @@ async def test_a_half_open_link_is_noticed_and_replaced(
     """The worker says that it is deaf, hangs up by itself, and hears again when it can."""
     assert subscriber.PROBE_S * subscriber.PROBES_MISSED <= 6.0
     monkeypatch.setattr(subscriber, "PROBE_S", 0.3)
-    monkeypatch.setattr(server, "PROBE_S", 0.3)
-    monkeypatch.setattr(subscriber, "LOOK_S", 0.1)
+    monkeypatch.setattr(redis_server, "PROBE_S", 0.3)
+    monkeypatch.setattr(subscriber, "HEALTH_CHECK_S", 0.1)
     monkeypatch.setattr(subscriber, "LONGEST_WAIT_S", 0.2)
     async with to_redis(empty_desk.redis_url) as (proxy, url):
         await empty_desk.start_node(redis_url=url)

@@ -246,5 +246,5 @@ def ids(count: int) -> str:
 
 
 async def is_online(desk: Desk, employee_id: int) -> bool:
-    found = await desk.nodes[0].node.services.presence.look([employee_id])
+    found = await desk.nodes[0].node.services.presence.fetch([employee_id])
     return found[employee_id].status == "online"

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisAway
 
 from gateway.protocol import PresenceChanged, PresenceSet, PresenceWatch
-from presence.link import Link
+from presence.link import RedisLink
 from tests.acceptance.chat.test_healing import lose_everything
 from tests.acceptance.presence.test_presence import until_status
 from tests.support.desk import IRYNA, OKSANA, Desk, eventually
@@ -66,20 +66,20 @@ async def test_who_leaves_while_redis_loses_its_memory_is_shown_offline(
     found = await iryna.request(PresenceWatch(employee_ids=[OKSANA, IRYNA]))
     before = {one.employee_id: one.version for one in found.presences}
     stores: list[Any] = [node.node.services.presence for node in desk.nodes]
-    evaluate = Link._evaluate
+    evaluate = RedisLink._evaluate
 
-    async def unreachable(self: Link, calls: Any) -> Any:
+    async def unreachable(self: RedisLink, calls: Any) -> Any:
         raise RedisAway("away")
 
-    monkeypatch.setattr(Link, "_evaluate", unreachable)
+    monkeypatch.setattr(RedisLink, "_evaluate", unreachable)
     for store in stores:
         store._link.fail("a test")
     async with Redis.from_url(desk.redis_url) as redis:
         await redis.flushall()
     await oksana.close()
     holder = stores[0]._owned
-    await eventually(lambda: holder.wanted(OKSANA) == "offline")
-    monkeypatch.setattr(Link, "_evaluate", evaluate)
+    await eventually(lambda: holder.desired(OKSANA) == "offline")
+    monkeypatch.setattr(RedisLink, "_evaluate", evaluate)
 
     gone = await until_status(iryna, OKSANA, "offline")
     while gone.version == 0:  # told again when Redis came back, and not to be believed

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from websockets.exceptions import InvalidStatus
 
 from gateway.errors import TooManyOfUser
-from gateway.limits import ledger
+from gateway.limits import cluster_limits
 from gateway.sockets.subscriptions import joining
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
 from tests.support.raw import raw
@@ -35,12 +35,12 @@ async def test_a_user_has_so_many_connections(empty_desk: Desk) -> None:
         assert "ok" in await petro.hello(empty_desk.token(PETRO))
 
     await held[0].__aexit__(None, None, None)
-    await eventually(lambda: node.node.limits.connections.here(OKSANA) == 2)
+    await eventually(lambda: node.node.limits.connections.held_here(OKSANA) == 2)
     async with raw(node.socket_url) as again:
         assert "ok" in await again.hello(token)
     for one in held[1:]:
         await one.__aexit__(None, None, None)
-    await eventually(lambda: node.node.limits.connections.here(OKSANA) == 0)
+    await eventually(lambda: node.node.limits.connections.held_here(OKSANA) == 0)
 
 
 async def test_twenty_hellos_at_once_do_not_slip_past_the_limit(empty_desk: Desk) -> None:
@@ -61,13 +61,13 @@ async def test_twenty_hellos_at_once_do_not_slip_past_the_limit(empty_desk: Desk
     await eventually(lambda: len(node.node.sessions_of(OKSANA)) == 5)
     enough.set()
     assert sorted(set(await asyncio.gather(*visits))) == ["limit.user_connections", "ok"]
-    await eventually(lambda: node.node.limits.connections.here(OKSANA) == 0)
+    await eventually(lambda: node.node.limits.connections.held_here(OKSANA) == 0)
 
 
 async def reported(desk: Desk, employee_id: int, count: int) -> bool:
     """Tell whether some node has told the others that it holds so many of this employee."""
     async with Redis.from_url(desk.redis_url) as redis:
-        held = await redis.hvals(f"{ledger.PREFIX}at:{employee_id}")
+        held = await redis.hvals(f"{cluster_limits.PREFIX}at:{employee_id}")
     return [int(number) for number in held] == [count]
 
 
@@ -76,7 +76,7 @@ async def test_connections_on_other_nodes_count_too(
 ) -> None:
     """The newest is closed by the next report; another is refused by its hello, then let in."""
     left = await empty_desk.start_node(connections_per_user=2)
-    monkeypatch.setattr(ledger, "EVERY_S", 2.0)  # the third one's hello is answered before
+    monkeypatch.setattr(cluster_limits, "EVERY_S", 2.0)  # the third one's hello is answered before
     right = await empty_desk.start_node(connections_per_user=2)
     monkeypatch.undo()
     token = empty_desk.token(OKSANA)

@@ -83,7 +83,7 @@ async def test_a_device_at_the_limit_may_come_back(empty_desk: Desk) -> None:
         assert "ok" in await new.hello(token, **window("mine"))
         assert await old.closed_with() == 4011
         assert await is_served(new)
-        await eventually(lambda: node.node.limits.connections.here(OKSANA) == 1)
+        await eventually(lambda: node.node.limits.connections.held_here(OKSANA) == 1)
 
 
 async def test_which_kinds_are_replaced_is_a_setting(empty_desk: Desk) -> None:

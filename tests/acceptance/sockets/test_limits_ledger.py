@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from gateway.limits import Allowance, Connections, Ledger, ledger
-from gateway.limits.ledger import PREFIX
+from gateway.limits import ClusterLimits, UserConnections, UserRate, cluster_limits
+from gateway.limits.cluster_limits import PREFIX
 from tests.support.desk import eventually
 
 
@@ -23,10 +23,10 @@ async def redis(redis_url: str) -> Any:
 
 def ledger_of(
     redis: Redis, node: str, *, most: int = 3
-) -> tuple[Ledger, Allowance, Connections, list[tuple[int, int]]]:
-    allowance, connections = Allowance(10.0, 5), Connections(most)
+) -> tuple[ClusterLimits, UserRate, UserConnections, list[tuple[int, int]]]:
+    allowance, connections = UserRate(10.0, 5), UserConnections(most)
     excess: list[tuple[int, int]] = []
-    made = Ledger(
+    made = ClusterLimits(
         redis,
         node=node,
         allowances={"write": allowance},
@@ -42,16 +42,16 @@ async def test_what_two_nodes_granted_is_added_up(redis: Redis) -> None:
     right, right_grants, *_ = ledger_of(redis, "right")
     now = asyncio.get_running_loop().time()
     for _ in range(5):
-        assert left_grants.take(7, now) == 0.0
-        assert right_grants.take(7, now) == 0.0
-        right_grants.take(8, now)
+        assert left_grants.acquire(7, now) == 0.0
+        assert right_grants.acquire(7, now) == 0.0
+        right_grants.acquire(8, now)
 
-    await left.settle()
-    await right.settle()
+    await left.sync()
+    await right.sync()
 
     now = asyncio.get_running_loop().time()
-    assert 0.3 < right_grants.take(7, now) <= 0.5, "ten of five, at ten a second"
-    assert right_grants.take(8, now + 0.2) == 0.0
+    assert 0.3 < right_grants.acquire(7, now) <= 0.5, "ten of five, at ten a second"
+    assert right_grants.acquire(8, now + 0.2) == 0.0
     assert 0 < await redis.pttl(f"{PREFIX}write:7") <= 1_001
 
     async def forgotten() -> bool:
@@ -67,11 +67,11 @@ async def test_nobody_is_barred_for_long(redis: Redis) -> None:
         made, grants, *_ = ledger_of(redis, f"node {number}")
         now = asyncio.get_running_loop().time()
         for _ in range(5):
-            grants.take(7, now)
-        await made.settle()
+            grants.acquire(7, now)
+        await made.sync()
 
     now = asyncio.get_running_loop().time()
-    assert 5 < grants.take(7, now) <= ledger.BARRED_S
+    assert 5 < grants.acquire(7, now) <= cluster_limits.MAX_BLOCK_S
 
 
 async def test_thousands_of_users_are_settled_in_few_calls(redis: Redis) -> None:
@@ -79,18 +79,18 @@ async def test_thousands_of_users_are_settled_in_few_calls(redis: Redis) -> None
     made, grants, connections, _ = ledger_of(redis, "left")
     now = asyncio.get_running_loop().time()
     for user_id in range(2_000):
-        grants.take(user_id, now)
-        connections.arrive(user_id, now)
-    await made.settle()
-    await made.settle()
+        grants.acquire(user_id, now)
+        connections.acquire(user_id, now)
+    await made.sync()
+    await made.sync()
     before = await calls_of(redis)
 
     for user_id in range(1_000):
-        grants.take(user_id, now)
-    await made.settle()
+        grants.acquire(user_id, now)
+    await made.sync()
 
     assert await calls_of(redis) - before == 2
-    await made.settle()
+    await made.sync()
     assert await calls_of(redis) - before == 2
 
 
@@ -105,20 +105,20 @@ async def test_connections_of_a_node_that_died_do_not_count(redis: Redis) -> Non
     gone, _, at_gone, _ = ledger_of(redis, "gone")
     here, _, connections, excess = ledger_of(redis, "here")
     for counted, made in ((at_dead, dead), (at_gone, gone)):
-        counted.arrive(7, 0.0)
-        counted.arrive(7, 0.0)
-        await made.settle()
-    connections.arrive(7, 0.0)
-    await here.settle()
+        counted.acquire(7, 0.0)
+        counted.acquire(7, 0.0)
+        await made.sync()
+    connections.acquire(7, 0.0)
+    await here.sync()
     assert excess == [(7, 1)], "two, two and one are more than three"
 
     await redis.zadd(f"{PREFIX}nodes", {dead._me: 1})  # long ago
-    await gone.leave()
-    connections.leave(7)
-    assert not connections.arrive(7, 0.0), "as far as is known"
-    await here.settle()
-    assert connections.arrive(7, 0.0)
-    await here.settle()
+    await gone.release()
+    connections.release(7)
+    assert not connections.acquire(7, 0.0), "as far as is known"
+    await here.sync()
+    assert connections.acquire(7, 0.0)
+    await here.sync()
 
     assert excess == [(7, 1)]
     assert await redis.hlen(f"{PREFIX}at:7") == 1
@@ -130,14 +130,14 @@ async def test_without_redis_each_node_holds_its_own_limits() -> None:
     made, grants, connections, excess = ledger_of(away, "left")
     now = asyncio.get_running_loop().time()
     for _ in range(3):
-        grants.take(7, now)
-        connections.arrive(7, now)
-        await made.settle()
-        connections.leave(7)
+        grants.acquire(7, now)
+        connections.acquire(7, now)
+        await made.sync()
+        connections.release(7)
 
     assert made.failures == 3
     assert excess == []
-    assert connections.changed() == {7: 3}
-    assert [bool(grants.take(7, now)) for _ in range(3)] == [False, False, True]
-    await made.leave()
+    assert connections.pop_changed() == {7: 3}
+    assert [bool(grants.acquire(7, now)) for _ in range(3)] == [False, False, True]
+    await made.release()
     await away.aclose()

@@ -189,7 +189,7 @@ async def test_a_client_that_leaves_amid_commands_leaves_no_count(
 
     await eventually(lambda: session._working == 0)
     assert history.most == 4
-    assert node.node.limits.connections.here(OKSANA) == 0
+    assert node.node.limits.connections.held_here(OKSANA) == 0
 
 
 async def test_commands_may_come_with_the_hello(empty_desk: Desk) -> None:

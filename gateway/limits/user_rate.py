@@ -10,44 +10,44 @@ from collections.abc import Mapping
 from gateway.limits.rate import Rate
 
 
-class _Spent:
+class _Usage:
     """One user's use of one allowance, until it has been forgotten."""
 
-    __slots__ = ("barred_until", "unreported", "until")
+    __slots__ = ("blocked_until", "unreported", "until")
 
     def __init__(self) -> None:
         self.until = 0.0
-        self.barred_until = 0.0
+        self.blocked_until = 0.0
         self.unreported = 0
 
 
-class Allowance:
+class UserRate:
     """One rate, granted to every user."""
 
     def __init__(self, per_s: float, burst: float) -> None:
         self.per_s = per_s
         self.burst = burst
         self._rate = Rate(per_s, burst)
-        self._spent: dict[int, _Spent] = {}
+        self._spent: dict[int, _Usage] = {}
 
     def __len__(self) -> int:
         """How many users have something to wait for, or to report."""
         return len(self._spent)
 
-    def take(self, user_id: int, now: float) -> float:
+    def acquire(self, user_id: int, now: float) -> float:
         """Take one; return 0.0 when it was granted, else the seconds until it would be."""
         spent = self._spent.get(user_id)
         if spent is None:
-            spent = self._spent[user_id] = _Spent()
-        if spent.barred_until > now:
-            return spent.barred_until - now
+            spent = self._spent[user_id] = _Usage()
+        if spent.blocked_until > now:
+            return spent.blocked_until - now
         wait_s = self._rate.wait_s(spent.until, now)
         if not wait_s:
             spent.until = self._rate.spend(spent.until, now)
             spent.unreported += 1
         return wait_s
 
-    def unreported(self) -> dict[int, int]:
+    def pop_unreported(self) -> dict[int, int]:
         """Return what was granted since the last call, by user."""
         found = {}
         for user_id, spent in self._spent.items():
@@ -55,15 +55,15 @@ class Allowance:
                 found[user_id], spent.unreported = spent.unreported, 0
         return found
 
-    def bar(self, until: Mapping[int, float]) -> None:
+    def block(self, until: Mapping[int, float]) -> None:
         """Grant these users nothing until then: they have used it up on other nodes."""
         for user_id, when in until.items():
             spent = self._spent.get(user_id)
             if spent is None:
-                spent = self._spent[user_id] = _Spent()
-            spent.barred_until = max(spent.barred_until, when)
+                spent = self._spent[user_id] = _Usage()
+            spent.blocked_until = max(spent.blocked_until, when)
 
-    def tidy(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Forget users who have everything to spend again.
 
         Not with their last connection: a new one would begin with a full allowance.
@@ -71,7 +71,7 @@ class Allowance:
         idle = [
             user_id
             for user_id, spent in self._spent.items()
-            if spent.until <= now and spent.barred_until <= now and not spent.unreported
+            if spent.until <= now and spent.blocked_until <= now and not spent.unreported
         ]
         for user_id in idle:
             del self._spent[user_id]

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.bus import Dial
+from gateway.bus import RedisConfig
 from tests.support.cluster import Cluster
 
 
@@ -20,12 +20,12 @@ def test_a_connection_lost_under_a_command_is_an_outage(
     """To uvloop writing to it is a RuntimeError, which nobody who bounds Redis would catch."""
     if many:
         servers: Cluster = request.getfixturevalue("cluster")
-        dial = Dial(servers.url, cluster=True)
+        dial = RedisConfig(servers.url, cluster=True)
     else:
-        dial = Dial(request.getfixturevalue("redis_url"))
+        dial = RedisConfig(request.getfixturevalue("redis_url"))
 
     async def cut_and_ask() -> None:
-        async with dial.keys() as redis:
+        async with dial.key_client() as redis:
             await redis.ping()
             pools = redis.get_nodes() if many else [redis.connection_pool]  # type: ignore[attr-defined]
             connection = next(one for pool in pools for one in _free(pool))

@@ -1,6 +1,6 @@
 """From when on a store that may have forgotten can say who is not here.
 
-lease, memory ─▶ Certainty ─▶ version_of_unknown and certain_in_s of a PresenceStore.
+lease, memory ─▶ RecoveryWindow ─▶ default_version and recovery_remaining_s of a PresenceStore.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
-class Certainty:
+class RecoveryWindow:
     """The version of whoever nothing is known of, once it is certain."""
 
     version: int = 0
@@ -24,9 +24,9 @@ class Certainty:
         return cls(version, time.monotonic() + wait_s)
 
     @property
-    def version_of_unknown(self) -> int:
+    def default_version(self) -> int:
         return self.version if time.monotonic() >= self.since else 0
 
     @property
-    def certain_in_s(self) -> float:
+    def remaining_s(self) -> float:
         return max(0.0, self.since - time.monotonic())

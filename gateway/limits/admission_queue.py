@@ -11,7 +11,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-LONGEST_S = 10.0
+MAX_RETRY_S = 10.0
 """Appointments further away are spread over the second half of this time, and whoever comes too
 early gets another. While a crowd connects, turns take several times longer than afterwards:
 with 30 s here, 4,000 clients were back in 44 s instead of 18."""
@@ -21,7 +21,7 @@ WEIGHT = 0.05
 """How much the newest turn counts in how long turns are said to take."""
 
 
-class Turns:
+class AdmissionQueue:
     """Lets `at_once` work at the same time, and others wait for up to about `wait_s`."""
 
     def __init__(self, at_once: int, wait_s: float) -> None:
@@ -37,7 +37,7 @@ class Turns:
         """How long whoever comes now would wait."""
         return self.waiting * self._each_s / self._at_once
 
-    def late_s(self, now: float) -> float:
+    def retry_after_s(self, now: float) -> float:
         """Return 0.0 when a turn comes soon enough, else in how many seconds to ask again."""
         expected_s = self.expected_s
         if expected_s <= self._wait_s:
@@ -45,12 +45,12 @@ class Turns:
         self._booked_until = max(self._booked_until, now + expected_s)
         self._booked_until += self._each_s / self._at_once
         away_s = self._booked_until - now
-        if away_s > LONGEST_S:
-            return random.uniform(LONGEST_S / 2, LONGEST_S)  # noqa: S311 - jitter
-        return min(away_s * random.uniform(0.9, 1.1), LONGEST_S)  # noqa: S311
+        if away_s > MAX_RETRY_S:
+            return random.uniform(MAX_RETRY_S / 2, MAX_RETRY_S)  # noqa: S311 - jitter
+        return min(away_s * random.uniform(0.9, 1.1), MAX_RETRY_S)  # noqa: S311
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncIterator[None]:
         """Wait for a turn, first come, first served; it ends with the context."""
         self.waiting += 1
         try:

@@ -18,8 +18,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.limits.allowance import Allowance
-from gateway.limits.connections import Connections
+from gateway.limits.connections import UserConnections
+from gateway.limits.user_rate import UserRate
 
 log = structlog.get_logger(__name__)
 
@@ -31,18 +31,18 @@ LEASE_S = 15.0
 BATCH = 500
 """Users in one call: about 1 ms of Redis' time."""
 
-BARRED_S = 10.0
+MAX_BLOCK_S = 10.0
 """Nobody is barred for longer, however much several nodes granted at once."""
 
 FORGET_S = 7 * 24 * 3_600.0
 PREFIX = "gateway:{limits}:"
 """All keys are of one slot, so that a call may name many."""
 
-Excess = Callable[[int, int], None]
+OnExcess = Callable[[int, int], None]
 """Told a user, and how many of the newest connections here are too many."""
 
 
-class Ledger:
+class ClusterLimits:
     """One node's share in the common account."""
 
     def __init__(
@@ -50,19 +50,19 @@ class Ledger:
         redis: Redis,
         *,
         node: str,
-        allowances: Mapping[str, Allowance],
-        connections: Connections,
-        excess: Excess,
+        allowances: Mapping[str, UserRate],
+        connections: UserConnections,
+        excess: OnExcess,
     ) -> None:
         self._me = f"{node}:{secrets.token_hex(4)}"
-        self._allowances = allowances
+        self._rates = allowances
         self._connections = connections
-        self._excess = excess
+        self._on_excess = excess
         self._spend = redis.register_script(_script("spend"))
         self._count = redis.register_script(_script("connections"))
         self._redis = redis
         self._renewed_at = float("-inf")
-        self._alone = False
+        self._isolated = False
         self.failures = 0
 
     async def run(self) -> None:
@@ -70,15 +70,15 @@ class Ledger:
         while True:
             await asyncio.sleep(EVERY_S)
             try:
-                await self.settle()
+                await self.sync()
             except Exception:  # this loop must outlive any of them
                 log.exception("limits.failed")
 
-    async def settle(self) -> None:
+    async def sync(self) -> None:
         """Report what was done since the last time, and take in what that makes."""
         now = asyncio.get_running_loop().time()
-        used = {name: allowance.unreported() for name, allowance in self._allowances.items()}
-        changed = self._connections.changed()
+        used = {name: allowance.pop_unreported() for name, allowance in self._rates.items()}
+        changed = self._connections.pop_changed()
         try:
             for name, by_user in used.items():
                 await self._report_use(name, by_user)
@@ -87,12 +87,12 @@ class Ledger:
             self._failed(error)
             self._connections.report_again(changed)
         else:
-            self._alone = False
-        for allowance in self._allowances.values():
-            allowance.tidy(now)
-        self._connections.tidy(now)
+            self._isolated = False
+        for allowance in self._rates.values():
+            allowance.expire(now)
+        self._connections.expire(now)
 
-    async def leave(self) -> None:
+    async def release(self) -> None:
         """Give up the lease: what this node held is gone."""
         try:
             await self._redis.zrem(f"{PREFIX}nodes", self._me)
@@ -101,21 +101,21 @@ class Ledger:
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
-        if not self._alone:  # said once, not twice a second
+        if not self._isolated:  # said once, not twice a second
             log.warning("limits.alone", error=type(error).__name__)
-        self._alone = True
+        self._isolated = True
 
     async def _report_use(self, name: str, by_user: Mapping[int, int]) -> None:
-        allowance = self._allowances[name]
+        allowance = self._rates[name]
         each_us = 1e6 / allowance.per_s
-        terms = [round(each_us), round(each_us * allowance.burst), round(BARRED_S * 1e6)]
+        terms = [round(each_us), round(each_us * allowance.burst), round(MAX_BLOCK_S * 1e6)]
         for some in _batches(by_user):
             barred_ms: list[int] = await self._spend(
                 keys=[f"{PREFIX}{name}:{user_id}" for user_id in some],
                 args=[*terms, *some.values()],
             )
             now = asyncio.get_running_loop().time()
-            allowance.bar(
+            allowance.block(
                 {
                     user_id: now + ms / 1_000
                     for user_id, ms in zip(some, barred_ms, strict=True)
@@ -134,18 +134,18 @@ class Ledger:
                     self._me,
                     round(LEASE_S * 1_000),
                     round(FORGET_S * 1_000),
-                    *(self._connections.here(user_id) for user_id in some),
+                    *(self._connections.held_here(user_id) for user_id in some),
                 ],
             )
-            self._learn(some, elsewhere)
+            self._apply(some, elsewhere)
         self._renewed_at = now
 
-    def _learn(self, arrived: Mapping[int, int], elsewhere: list[int]) -> None:
+    def _apply(self, arrived: Mapping[int, int], elsewhere: list[int]) -> None:
         now = asyncio.get_running_loop().time()
         for (user_id, came), others in zip(arrived.items(), elsewhere, strict=True):
-            too_many = min(came, self._connections.learn(user_id, others, now))
+            too_many = min(came, self._connections.update_elsewhere(user_id, others, now))
             if too_many:  # only who came just now: those before were within the limit
-                self._excess(user_id, too_many)
+                self._on_excess(user_id, too_many)
 
 
 def _batches(by_user: Mapping[int, int]) -> Iterator[dict[int, int]]:

@@ -9,12 +9,12 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.bus.publisher import Counts, Speaking, Strays
-from gateway.bus.pubsub_dialect import Voice
-from gateway.bus.subscriber import PROBE_S, Hearing, Take, Told
+from gateway.bus.publisher import BusCounters, OnMisrouted, Publisher
+from gateway.bus.pubsub_dialect import PubSubDialect
+from gateway.bus.subscriber import PROBE_S, Notify, OnMessage, Subscriber
 
 
-class Server:
+class RedisServer:
     """Both ways to one server."""
 
     def __init__(
@@ -23,37 +23,37 @@ class Server:
         *,
         node: bytes,
         probe: bytes,
-        voice: Voice,
-        counts: Counts,
-        take: Take,
-        back: Told,
-        lost: Told,
-        strays: Strays,
+        voice: PubSubDialect,
+        counts: BusCounters,
+        take: OnMessage,
+        back: Notify,
+        lost: Notify,
+        strays: OnMisrouted,
     ) -> None:
         self._redis = redis
         self._publish = voice.publish
         self.probe = probe
-        self.hearing = Hearing(
+        self.subscriber = Subscriber(
             redis.connection_pool, voice=voice, probe=probe, take=take, back=back, lost=lost
         )
-        self.speaking = Speaking(redis, node=node, voice=voice, counts=counts, strays=strays)
+        self.publisher = Publisher(redis, node=node, voice=voice, counts=counts, strays=strays)
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         """Begin to hear and to publish."""
         loop = asyncio.get_running_loop()
         for name, work in (
-            ("bus.listen", self.hearing.listen()),
-            ("bus.subscribe", self.hearing.speak()),
-            ("bus.publish", self.speaking.run()),
+            ("bus.listen", self.subscriber.listen()),
+            ("bus.subscribe", self.subscriber.send_commands()),
+            ("bus.publish", self.publisher.run()),
             ("bus.probe", self._probe()),
         ):
             self._tasks.append(loop.create_task(work, name=name))
 
     async def close(self) -> None:
         """End both connections."""
-        await end(self._tasks)
-        await self.hearing.hang_up()
+        await cancel_all(self._tasks)
+        await self.subscriber.disconnect()
         with contextlib.suppress(RedisError, OSError):
             await self._redis.aclose()
 
@@ -61,16 +61,16 @@ class Server:
         """Ring at ourselves: if we do not hear it, we hear nobody."""
         while True:
             with contextlib.suppress(RedisError, OSError):
-                await said(self._redis, self._publish, self.probe, b"")
+                await execute(self._redis, self._publish, self.probe, b"")
             await asyncio.sleep(PROBE_S)
 
 
-async def said(redis: Redis, *command: str | bytes) -> Any:
+async def execute(redis: Redis, *command: str | bytes) -> Any:
     """Have a server do something; return its answer."""
     return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
-async def end(tasks: list[asyncio.Task[None]]) -> None:
+async def cancel_all(tasks: list[asyncio.Task[None]]) -> None:
     """Cancel these until they have ended."""
     running = set(tasks)
     while running:

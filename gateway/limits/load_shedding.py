@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-LATE_S = (0.25, 0.5, 1.0)
+LEVEL_WAIT_S = (0.25, 0.5, 1.0)
 """Somebody has waited so long: the first, the second, the third level. A command gives up after
 2 s, so that those who are let in at the last level are still served."""
-OPENING_S = 1.0
+CONNECT_S = 1.0
 """While the pool may still grow, whoever waits is having a connection opened for them: that may
 take so long on a busy machine, and refusing others would not make it faster."""
-KEPT = 0.5
+HOLD_SHARE = 0.5
 """A level is kept while somebody waits for this share of what brought it about …"""
 CALM_S = 1.0
 """… and for so long afterwards; then the next lower one is tried."""
@@ -30,7 +30,7 @@ SHED_AT: Mapping[str, int] = {"passing": 1, "read": 2, "write": 3}
 RETRY_S = (1.0, 3.0)
 
 
-class Pressure:
+class LoadShedder:
     """One node's, over all that waits for its pool of `size` connections; `full`: all are open.
 
     `now` should stand still while the event loop does (ops/loop_lag.py): that is no sign of a slow
@@ -51,7 +51,7 @@ class Pressure:
         """Who waits for a connection, and since when: the first has waited longest."""
         self._lent = 0
         self._moved_at = now()
-        self._others: list[Callable[[], float]] = []
+        self._sources: list[Callable[[], float]] = []
         self._level = 0
         self._kept_at = 0.0
         self.shed: Counter[str] = Counter()
@@ -84,17 +84,17 @@ class Pressure:
             self._lent -= 1
             self._moved_at = self._now()
 
-    def also(self, late_s: Callable[[], float]) -> None:
+    def add_source(self, late_s: Callable[[], float]) -> None:
         """Heed what waits elsewhere: how long the first there has waited."""
-        self._others.append(late_s)
+        self._sources.append(late_s)
 
-    def late_s(self) -> float:
+    def longest_wait_s(self) -> float:
         """Return how long somebody has waited; or would, as no connection comes back at all."""
         now = self._now()
-        late = [late_s() for late_s in self._others]
+        late = [late_s() for late_s in self._sources]
         if self._waiting:
             longest = now - next(iter(self._waiting.values()))
-            late.append(longest if self._full() else longest - OPENING_S)
+            late.append(longest if self._full() else longest - CONNECT_S)
         if self._lent >= self._size:
             late.append(now - self._moved_at)
         return max(late, default=0.0)
@@ -104,18 +104,18 @@ class Pressure:
     @property
     def level(self) -> int:
         """From 0, nobody, to 3: everything that needs the database."""
-        now, late_s = self._now(), self.late_s()
-        reached = sum(late_s >= limit for limit in LATE_S)
+        now, late_s = self._now(), self.longest_wait_s()
+        reached = sum(late_s >= limit for limit in LEVEL_WAIT_S)
         if reached >= self._level:
             self._level, self._kept_at = reached, now
-        elif late_s >= LATE_S[self._level - 1] * KEPT:
+        elif late_s >= LEVEL_WAIT_S[self._level - 1] * HOLD_SHARE:
             self._kept_at = now
         while self._level and now - self._kept_at >= CALM_S:
             self._level -= 1
             self._kept_at += CALM_S
         return self._level
 
-    def refuses(self, cost: str) -> float:
+    def retry_after_s(self, cost: str) -> float:
         """Return 0.0 when a command of this cost may come in, else when to try again."""
         if cost not in SHED_AT or self.level < SHED_AT[cost]:
             return 0.0
