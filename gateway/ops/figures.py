@@ -206,18 +206,18 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _gauge(
         "database_waiting",
         "commands that wait for a connection to PostgreSQL",
-        lambda g: g.services.pressure.waiting,
+        lambda g: g.services.shedder.waiting,
     ),
     _gauge(
         "pressure",
         "level of load shedding. 0: none; 1: typing and presence are refused; 2: reads, too; "
         "3: writes, too",
-        lambda g: g.services.pressure.level,
+        lambda g: g.services.shedder.level,
     ),
     _counter(
         "shed",
         "commands refused by load shedding, by cost: `passing`, `read` or `write`",
-        lambda g: _by_key(g.services.pressure.shed),
+        lambda g: _by_key(g.services.shedder.shed),
         "cost",
     ),
     # files
