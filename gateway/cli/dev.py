@@ -34,7 +34,7 @@ WORKERS = 2  # so that a message crosses from one process to another
 def run(*, host: str | None, port: int | None, workers: int | None) -> None:
     """Start servers, database, demo, workers; say where; stop all of it on Ctrl-C."""
     settings = _settings(host=host, port=port, workers=workers)
-    logs.configure(level="warning", json=False)
+    logs.configure(level=settings.log_level, json=False)
     began = time.monotonic()
     with ExitStack() as stack:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,8 @@ from gateway.protocol import (
     PresenceChanged,
     PresenceWatch,
 )
+from tests.fakes import asterisk
+from tests.fakes.asterisk import FakeAsterisk
 from tests.support.desk import IRYNA, OKSANA, PETRO, eventually
 from tests.support.dev import DevGateway, in_thread, run_dev
 
@@ -139,3 +142,25 @@ async def test_the_demo_offers_a_sign_in_and_a_page(dev_gateway: DevGateway) -> 
     assert len(people) == 19
     assert signed_in.json()["token"]
     assert "<html" in page.text
+
+
+async def test_each_package_logs_at_level_info() -> None:
+    """A migration, a connected PBX and the lease of a node: of the gateway, ingest and presence."""
+    async with FakeAsterisk() as pbx:
+        with run_dev(
+            "--workers", "1",
+            GATEWAY_LOG_LEVEL="info",
+            GATEWAY_PBXS=json.dumps({"fake": asterisk.settings(pbx.port)}),
+        ) as gateway:  # fmt: skip
+            output = gateway.state_home / "output"
+
+            def logged(logger: str, event: str) -> bool:
+                return any(
+                    "level=info" in line and f"logger={logger}" in line and event in line
+                    for line in output.read_text(encoding="utf-8").splitlines()
+                )
+
+            await eventually(lambda: logged("gateway.app", "gateway.ready"))
+            await eventually(lambda: logged("gateway.db.migrate", "0001_realtime.sql"))
+            await eventually(lambda: logged("ingest.connectors.live", "connected"))
+            await eventually(lambda: logged("presence.lease", "live node="))
