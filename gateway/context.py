@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-import asyncpg
-
 from gateway import topics
 from gateway.auth import Identity
 from gateway.bus import Announcement, announce
-from gateway.db import Conn, Pool
+from gateway.db import AWAY_ERRORS, Conn, Pool
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.files import Files
 from gateway.limits import LoadShedder
@@ -29,25 +27,6 @@ Publish = Callable[[Collection[Announcement]], None]
 
 ACQUIRE_S = 2.0
 """A command waits this long for a database connection, then is told to come back."""
-
-OUTAGES = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.CrashShutdownError,
-    asyncpg.QueryCanceledError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DiskFullError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
-"""What asyncpg raises when the database, not the statement, is at fault. A connection that is
-lost shows as ConnectionDoesNotExistError or as an InterfaceError without a code."""
 
 
 class Sends(Protocol):
@@ -117,17 +96,17 @@ class Services:
                 conn = await self.pool.acquire(timeout=ACQUIRE_S)
         except TimeoutError:
             raise Overloaded("Every database connection of this node is busy.") from None
-        except OUTAGES:
+        except AWAY_ERRORS:
             raise DatabaseUnavailable from None
         with self.shedder.use():
             try:
                 async with asyncio.timeout(self.timeout_s):
                     yield conn
-            except (TimeoutError, *OUTAGES) as error:
+            except AWAY_ERRORS as error:
                 raise DatabaseUnavailable from error
             finally:
                 # What fails here has ended the connection already; it must not hide the cause.
-                with contextlib.suppress(TimeoutError, *OUTAGES):
+                with contextlib.suppress(*AWAY_ERRORS):
                     await self.pool.release(conn, timeout=ACQUIRE_S)
 
     def admit(self, cost: str) -> None:

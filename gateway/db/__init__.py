@@ -9,8 +9,10 @@ from gateway.db.arrays import bigints
 from gateway.db.conn import Conn
 from gateway.db.migrate import MIGRATIONS, MigrationError, migrate, pending
 from gateway.db.pool import Pool, configure, connect, open_pool
+from ingest import AWAY_ERRORS
 
 __all__ = [
+    "AWAY_ERRORS",
     "MIGRATIONS",
     "Conn",
     "MigrationError",
