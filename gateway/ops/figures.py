@@ -85,7 +85,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _gauge(
         "presence_watched",
         "people whose presence a client of this worker watches",
-        lambda g: len(g.node.watches.watched()),
+        lambda g: len(g.node.presence_watches.watched()),
     ),
     _gauge(
         "deadlines",
@@ -140,14 +140,14 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _gauge(
         "departures",
         "closed connections that are not yet removed from topics, streams and presence",
-        lambda g: len(g.node.departures),
+        lambda g: len(g.node.disconnect_queue),
     ),
     # hellos and commands
     _histogram("hello", "time from a hello's frame to its welcome, waiting included", _hellos),
     _gauge(
         "hellos_waiting",
         "hellos that wait for their turn; one that would wait too long is answered `overloaded`",
-        lambda g: g.node.bounds.hellos.waiting,
+        lambda g: g.node.limits.hellos.waiting,
     ),
     _histogram(
         "command", "time from the start of a command to its reply, by command", _commands, "command"
