@@ -41,7 +41,7 @@ from gateway.telephony.agents import on_call
 from gateway.telephony.callbacks import missed
 from gateway.telephony.calls.announce import agents_changed, calls_changed
 from gateway.telephony.pbx import connections
-from gateway.telephony.stats.stats_cache import Answers
+from gateway.telephony.stats.stats_cache import RedisStatsCache
 from ingest import Pipeline
 from presence import PresenceSettings, PresenceState, RedisPresence
 
@@ -150,7 +150,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         pressure.add_source(sends.late_s)
         services = Services(
             pool, publish, presence, sends, settings.database_timeout_s,
-            files=files, shedder=pressure, answers=Answers(redis),
+            files=files, shedder=pressure, stats_cache=RedisStatsCache(redis),
             regions=connections.regions(settings),
         )  # fmt: skip
         node = Node(settings, services=services, tokens=tokens, redis=redis)
@@ -172,7 +172,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             await stack.enter_async_context(pipeline)
         await node.start(stack)
         if settings.takes("ingest"):
-            await stack.enter_async_context(connections.connected(settings, pool, pipeline))
+            await stack.enter_async_context(connections.build_connectors(settings, pool, pipeline))
             node.spawn(on_call.run(services, every_s=6 * settings.upkeep_s), name="on_call")
             node.spawn(missed.follow(services), name="callbacks.news")
         if settings.takes("background"):

@@ -38,14 +38,14 @@ class Sends(Protocol):
     async def store(self, ask: Any) -> Any: ...
 
 
-class Answers(Protocol):
+class StatsCache(Protocol):
     """Keep expensive answers for a while: telephony/stats/stats_cache.py, which is above this."""
 
     async def get(
         self, key: str, count: Callable[[], Awaitable[bytes]], *, since: datetime, until: datetime
     ) -> bytes: ...
 
-    async def late(self, began: Iterable[datetime]) -> None: ...
+    async def invalidate_days(self, began: Iterable[datetime]) -> None: ...
 
 
 class Notices:
@@ -82,7 +82,7 @@ class Services:
     notices: Notices = field(default_factory=Notices)
     files: Files = field(default_factory=Files)
     shedder: LoadShedder = field(default_factory=lambda: LoadShedder(10))
-    answers: Answers | None = None
+    stats_cache: StatsCache | None = None
     regions: tuple[str, ...] = ("UA",)
     """Countries whose national numbers people mean: ours first, then those of the PBXs."""
     callback_news: asyncio.Event = field(default_factory=asyncio.Event)

@@ -67,7 +67,7 @@ class PostingPbx(BaseModel):
     """Country of its national numbers, if not GATEWAY_PHONE_REGION."""
 
     @property
-    def plain(self) -> list[str]:
+    def plain_secrets(self) -> list[str]:
         """Its secrets, readable."""
         return [secret.get_secret_value() for secret in self.secrets]
 

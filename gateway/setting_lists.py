@@ -42,7 +42,7 @@ def _are_networks(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Roles = Annotated[Words, AfterValidator(_are_roles)]
-Kinds = Annotated[Words, AfterValidator(_are_kinds)]
-Networks = Annotated[Words, AfterValidator(_are_networks)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Roles = Annotated[CommaSeparated, AfterValidator(_are_roles)]
+DeviceKinds = Annotated[CommaSeparated, AfterValidator(_are_kinds)]
+Networks = Annotated[CommaSeparated, AfterValidator(_are_networks)]

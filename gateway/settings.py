@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.pbx_settings import Pbxs, PostingPbx, Region, Zone
-from gateway.setting_lists import ROLES, Kinds, Networks, Roles, Words
+from gateway.setting_lists import ROLES, CommaSeparated, DeviceKinds, Networks, Roles
 
 BACKLOG = 4_096
 """Connections that wait to be taken: with uvicorn's 2048 a burst of 3,000 handshakes overflowed."""
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     token_leeway_s: int = Field(default=10, ge=0, le=60)
     """Seconds by which the clocks of your login and the gateway may differ when `exp`, `iat` and
     `nbf` are checked. Raise it only while a clock cannot be corrected."""
-    allowed_origins: Words = ()
+    allowed_origins: CommaSeparated = ()
     """Web origins that may open WebSockets and call REST from a browser, separated by commas:
     `https://crm.example.com`. The gateway's own origin is always allowed. Set it when your pages
     are served from elsewhere."""
@@ -184,7 +184,7 @@ class Settings(BaseSettings):
     connections_per_user: int = Field(default=20, ge=1)
     """Open connections of one user over all nodes; more are refused and closed with 4406. Raise it
     for service accounts."""
-    replaced_kinds: Kinds = ("softphone",)
+    replaced_kinds: DeviceKinds = ("softphone",)
     """Kinds of device of which a user has only one connection, the newest, separated by commas. An
     older connection of the same device is always replaced. Change it, for example, to allow two
     softphones."""
@@ -298,7 +298,7 @@ class Settings(BaseSettings):
     max_pending_file_bytes: int = Field(default=268_435_456, ge=1)
     """Bytes of files that one user may have declared or uploaded and not sent yet; more are refused
     with `attachment.too_much_pending`."""
-    file_types: Words = (
+    file_types: CommaSeparated = (
         "image/*", "audio/*", "video/*", "text/plain", "text/csv", "text/calendar", "text/vcard",
         "application/pdf", "application/rtf", "application/zip", "application/json",
         "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint",

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.telephony.stats.queries.stats import Asked
+from gateway.telephony.stats.queries.stats import StatsFilter
 
 Row = Any
 Interval = tuple[datetime, datetime]
@@ -27,7 +27,7 @@ LEFT = {"key", "leave_empty", "withdrawn"}
 class Oracle:
     """All rows of a time, and what follows from them."""
 
-    def __init__(self, rows: dict[str, list[Row]], asked: Asked) -> None:
+    def __init__(self, rows: dict[str, list[Row]], asked: StatsFilter) -> None:
         self._asked, self._rows = asked, rows
         self._phones = {
             (row["source"], row["extension"]): row["employee_id"] for row in rows["phones"]
@@ -367,7 +367,7 @@ def _percentile(ordered: list[int], share: float) -> float:
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-def _cut(intervals: Iterable[Interval], asked: Asked) -> list[Interval]:
+def _cut(intervals: Iterable[Interval], asked: StatsFilter) -> list[Interval]:
     return [
         (max(began, asked.since), ended)
         for began, ended in intervals

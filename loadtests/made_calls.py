@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Made:
+class GeneratedRows:
     """Rows of each table."""
 
     calls: list[Row] = field(default_factory=list)
@@ -38,24 +38,24 @@ class Made:
     events: list[Row] = field(default_factory=list)
 
 
-class Maker:
+class CallGenerator:
     """Makes calls that begin within `days` after `since`."""
 
     def __init__(self, seed: int, since: datetime, days: float, numbers: int) -> None:
         self._random = random.Random(seed)
         self._since, self._days, self._numbers = since, days, max(1, numbers)
 
-    def batches(self, calls: int, *, size: int = 20_000) -> Iterator[Made]:
+    def batches(self, calls: int, *, size: int = 20_000) -> Iterator[GeneratedRows]:
         """Make the calls, so many at a time, in the order of their beginning."""
         for first in range(0, calls, size):
-            made = Made()
+            made = GeneratedRows()
             for place in range(first, min(calls, first + size)):
                 self._call(made, self._since + timedelta(days=self._days) * (place / calls))
             yield made
 
-    def pauses(self, count: int) -> Made:
+    def pauses(self, count: int) -> GeneratedRows:
         """Make telephones pause and come back, now and then without the one or the other."""
-        made, rnd = Made(), self._random
+        made, rnd = GeneratedRows(), self._random
         for _ in range(count):
             at, extension = self._since + timedelta(days=self._days * rnd.random()), self._phone()
             queue = rnd.choice((*QUEUES[:2], None))
@@ -68,7 +68,7 @@ class Maker:
                 made.events.append(self._event("agent.unpaused", back, shape))
         return made
 
-    def _call(self, made: Made, at: datetime) -> None:
+    def _call(self, made: GeneratedRows, at: datetime) -> None:
         rnd = self._random
         at += self._ms(60_000)
         call_id = UUID(int=rnd.getrandbits(128), version=4)

@@ -102,7 +102,7 @@ def _servers(stack: ExitStack, settings: Settings) -> dict[str, str]:
         else keep_secret(state, "token_secret")
     )
     pbxs: dict[str, dict[str, Any]] = {
-        name: {"secrets": pbx.plain, "region": pbx.region}
+        name: {"secrets": pbx.plain_secrets, "region": pbx.region}
         for name, pbx in settings.pbx_secrets.items()
     }
     pbxs.setdefault("main", {"secrets": [keep_secret(state, "pbx_secret", prefix="whsec_")]})

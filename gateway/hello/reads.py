@@ -26,7 +26,7 @@ from gateway.people.presences import to_wire
 from gateway.protocol.codec import encode, printed
 from gateway.telephony.agents import agents
 from gateway.telephony.callbacks import callbacks
-from gateway.telephony.callbacks.queries.callbacks import Counted
+from gateway.telephony.callbacks.queries.callbacks import OpenCount
 from gateway.telephony.calls import calls
 from presence import PresenceState
 
@@ -73,7 +73,7 @@ class HelloReads:
         """Return someone's chats and calls, and what they do, as of a moment after this call."""
         return await self._views.load(asked)
 
-    async def count_open_callbacks(self, identity: auth.Identity) -> Counted | None:
+    async def count_open_callbacks(self, identity: auth.Identity) -> OpenCount | None:
         """Return how many call-back requests are open; None for who may not handle them."""
         if CALLBACKS_HANDLE not in identity.permissions:
             return None
@@ -120,7 +120,7 @@ class HelloReads:
             for one, view in zip(asked, found, strict=True)
         ]
 
-    async def _count_callbacks(self, asked: Sequence[int]) -> list[Counted]:
+    async def _count_callbacks(self, asked: Sequence[int]) -> list[OpenCount]:
         return [await callbacks.count_open(self._services)] * len(asked)
 
     async def _read_names(self, employee_ids: Sequence[int]) -> Mapping[int, str]:

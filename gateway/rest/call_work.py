@@ -31,7 +31,7 @@ from gateway.telephony.calls.recordings import Templates
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
 
 NOTES = "/calls/{call_id}/notes"
-IN_A_HEADER = ":/?#[]@!$&'()*+,;=%~"
+SAFE_IN_HEADER = ":/?#[]@!$&'()*+,;=%~"
 """What stays as it is when a URL is put into a header; letters beyond ASCII do not."""
 
 
@@ -64,7 +64,7 @@ async def list_dispositions(
     cursor: Cursor = None,
 ) -> Response:
     """List what the operator offers as dispositions, in their order; anyone may."""
-    return answer(await notes.catalogue(asking, limit=limit, cursor=cursor))
+    return answer(await notes.list_dispositions(asking, limit=limit, cursor=cursor))
 
 
 @router.put("/calls/{call_id}/disposition", response_model=CallDispositionIs)
@@ -106,9 +106,9 @@ async def get_recording(
 
     Needs recordings.listen or calls.review, or a published review of this call about oneself.
     """
-    found = await recordings.hand_out(asking, call_id, recording_id, templates_of(request))
+    found = await recordings.issue_link(asking, call_id, recording_id, templates_of(request))
     if redirect:
-        location = quote(found.url, safe=IN_A_HEADER)
+        location = quote(found.url, safe=SAFE_IN_HEADER)
         return Response(status_code=302, headers={"Location": location})
     return answer(found)
 

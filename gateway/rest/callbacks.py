@@ -61,7 +61,7 @@ async def look_up(
 ) -> Response:
     """Who has this number, and the last calls with it."""
     asked = validate(_sought, {"number": number, "region": region})
-    return answer(await lookup.who(asking, asked))
+    return answer(await lookup.resolve(asking, asked))
 
 
 @router.get("/missed-calls", response_model=MissedCallPage)

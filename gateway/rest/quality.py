@@ -27,7 +27,7 @@ from gateway.protocol.reviews import (
 from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, Cursor, IdQuery, RowId, StrictRoute, answer
 from gateway.telephony.quality import reviews, scorecards
-from gateway.telephony.quality.queries.reviews import Sought
+from gateway.telephony.quality.queries.reviews import ReviewFilter
 from gateway.telephony.stats import stats
 
 router = APIRouter(prefix="/v1/telephony/quality", tags=["quality"], route_class=StrictRoute)
@@ -104,8 +104,8 @@ async def put_scorecard(asking: Asking, body: ScorecardNew) -> Response:
 
     What its newest version already says makes none, and is answered with 200.
     """
-    made = await scorecards.put(asking, body.name, body.criteria)
-    return answer(made.scorecard, 201 if made.new else 200)
+    made = await scorecards.save(asking, body.name, body.criteria)
+    return answer(made.scorecard, 201 if made.created else 200)
 
 
 @router.patch("/scorecards/{scorecard_id}", response_model=Scorecard)
@@ -133,7 +133,7 @@ async def list_reviews(
 
     Drafts are listed to their reviewer alone. `since` and `until` are about their beginning.
     """
-    sought = Sought(
+    criteria = ReviewFilter(
         agent_id=agent_id,
         reviewer_id=reviewer_id,
         state=state,
@@ -142,7 +142,7 @@ async def list_reviews(
         since=since,
         until=until,
     )
-    return answer(await reviews.page(asking, sought, call_id, limit=limit, cursor=cursor))
+    return answer(await reviews.page(asking, criteria, call_id, limit=limit, cursor=cursor))
 
 
 @router.post("/reviews", response_model=ReviewIs, status_code=201)
@@ -219,8 +219,8 @@ async def summarise(
 
     Without a time, the seven days up to this minute; at most 366 days.
     """
-    begin, end = stats.span(since, until)
-    stats.check_span(begin, end)
+    begin, end = stats.period(since, until)
+    stats.check_period(begin, end)
     found = await reviews.summary(
         asking, since=begin, until=end, agent_id=agent_id, after=after, limit=limit
     )

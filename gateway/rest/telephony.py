@@ -93,7 +93,7 @@ async def list_calls(
 @router.get("/calls/{call_id}", response_model=CallTimeline)
 async def get_call(request: Request, asking: Asking, call_id: UUID) -> Response:
     """Read one call and what happened in it: mine, anybody's with calls.view_all."""
-    return answer(await timeline.timeline(asking, call_id, templates_of(request)))
+    return answer(await timeline.read(asking, call_id, templates_of(request)))
 
 
 @events.post("/events", response_model=EventsTaken)
@@ -117,17 +117,17 @@ async def take_events(
         message_id=webhook_id,
         timestamp=webhook_timestamp,
         signature=webhook_signature,
-        secrets=pbx.plain if pbx else [],
+        secrets=pbx.plain_secrets if pbx else [],
     ):
         log.warning("webhook.refused", source=source)
         raise SignatureInvalid
-    events = webhook.read(body)
+    events = webhook.parse(body)
     if not isinstance(events, list):
         raise Invalid("The body is an array of events.")
     if len(events) > parts.settings.max_webhook_events:
         raise TooMany(f"At most {parts.settings.max_webhook_events} events in one request.")
     region = (pbx and pbx.region) or parts.settings.phone_region
-    taken = await webhook.take(parts.pipeline, source, events, region=region)
+    taken = await webhook.receive(parts.pipeline, source, events, region=region)
     return answer(taken)
 
 
@@ -148,7 +148,7 @@ async def take_twilio_callback(
         raise SignatureInvalid
     body, region = await request.body(), parts.settings.phone_region
     try:
-        taken = await twilio.take(
+        taken = await twilio.receive(
             parts.pipeline, name, account, body, signature=x_twilio_signature, region=region
         )
     except SignatureInvalid:

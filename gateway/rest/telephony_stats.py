@@ -15,24 +15,24 @@ from gateway.protocol.search import Moment
 from gateway.protocol.stats import ZONE, Method, StatsAgents, StatsOverview, StatsQueues
 from gateway.rest.depends import Asking, IdQuery, StrictRoute
 from gateway.telephony.stats import stats
-from gateway.telephony.stats.queries.stats import Asked
+from gateway.telephony.stats.queries.stats import StatsFilter
 from gateway.telephony.stats.rates import SHORT_MS, THRESHOLD_MS
-from gateway.telephony.stats.stats import Kind, Wanted
+from gateway.telephony.stats.stats import Kind, StatsRequest
 
 router = APIRouter(prefix="/v1/telephony/stats", tags=["telephony"], route_class=StrictRoute)
 
 Form = Annotated[Literal["json", "csv"], Query(alias="format")]
 Lines = Annotated[Literal["figures", "hours"], Query()]
-NAMES = {"figures": "overview"}
+FILE_NAMES = {"figures": "overview"}
 """Table → its file, where that has another name."""
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is run by spreadsheets; names come from a PBX."""
 
 
 Queue = Annotated[PlainText, Query(min_length=1, max_length=200)]
 
 
-def wanted(
+def stats_request(
     *,
     since: Moment | None = None,
     until: Moment | None = None,
@@ -44,11 +44,11 @@ def wanted(
     / 1_000,
     short_s: Annotated[float, Query(ge=0, le=3_600, allow_inf_nan=False)] = SHORT_MS / 1_000,
     sl_method: Method = "sl6",
-) -> Wanted:
+) -> StatsRequest:
     """Say what is asked for; without a time, the seven days up to this minute."""
-    begin, end = stats.span(since, until)
-    return Wanted(
-        Asked(
+    begin, end = stats.period(since, until)
+    return StatsRequest(
+        StatsFilter(
             since=begin,
             until=end,
             tz=tz,
@@ -62,12 +62,12 @@ def wanted(
     )
 
 
-What = Annotated[Wanted, Depends(wanted)]
+Requested = Annotated[StatsRequest, Depends(stats_request)]
 
 
 @router.get("/overview", response_model=StatsOverview)
 async def overview(
-    asking: Asking, what: What, form: Form = "json", lines: Lines = "figures"
+    asking: Asking, what: Requested, form: Form = "json", lines: Lines = "figures"
 ) -> Response:
     """Count all calls of this time: answered, waited, talked, hours of the week (stats.view).
 
@@ -77,25 +77,29 @@ async def overview(
 
 
 @router.get("/agents", response_model=StatsAgents)
-async def agents(asking: Asking, what: What, form: Form = "json") -> Response:
+async def agents(asking: Asking, what: Requested, form: Form = "json") -> Response:
     """Say what each agent did on the telephone in this time; needs stats.view."""
     return await _answer(asking, "agents", what, form, table="agents")
 
 
 @router.get("/queues", response_model=StatsQueues)
-async def queues(asking: Asking, what: What, form: Form = "json") -> Response:
+async def queues(asking: Asking, what: Requested, form: Form = "json") -> Response:
     """Say how waiting went in each queue in this time; needs stats.view."""
     return await _answer(asking, "queues", what, form, table="queues")
 
 
-async def _answer(asking: Asking, kind: Kind, what: Wanted, form: str, *, table: str) -> Response:
+async def _answer(
+    asking: Asking, kind: Kind, what: StatsRequest, form: str, *, table: str
+) -> Response:
     answer = await stats.read(asking, kind, what)
     if form == "json":
         return Response(answer, media_type="application/json")
     return Response(
         as_csv(table, orjson.loads(answer)),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{NAMES.get(table, table)}.csv"'},
+        headers={
+            "Content-Disposition": f'attachment; filename="{FILE_NAMES.get(table, table)}.csv"'
+        },
     )
 
 
@@ -123,4 +127,4 @@ def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else value

@@ -47,7 +47,7 @@ from gateway.sockets.subscriptions.after_delivery import REMOVED, AfterDelivery
 from gateway.sockets.watch.presence import PresenceWatches as Watch
 from gateway.sockets.watch.queue_watches import QueueWatches
 from gateway.sockets.watch.unread import UnreadPush
-from gateway.telephony.calls.announce import AGENT_TOUCHED
+from gateway.telephony.calls.announce import AGENT_RECHECK
 
 if TYPE_CHECKING:
     from gateway.sockets.session.session import Session
@@ -144,7 +144,7 @@ class Node(Door):
             self.streams.accept(conversation_id, announcement)
         elif announcement.type == REMOVED and (user_id := topics.user_of(topic)) is not None:
             self.after_delivery.participant_removed(announcement, user_id)
-        elif announcement.type == AGENT_TOUCHED and (user_id := topics.user_of(topic)) is not None:
+        elif announcement.type == AGENT_RECHECK and (user_id := topics.user_of(topic)) is not None:
             self.queue_watches.agents_changed([user_id])
         else:
             self.hub.deliver(announcement)

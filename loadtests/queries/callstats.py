@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.db import Conn
-from loadtests.made_calls import Made
+from loadtests.made_calls import GeneratedRows
 
 TABLES = {
     "calls": "call_sessions",
@@ -16,7 +16,7 @@ TABLES = {
 }
 
 
-async def store(conn: Conn, made: Made) -> None:
+async def store(conn: Conn, made: GeneratedRows) -> None:
     """Copy the rows into their tables."""
     for name, table in TABLES.items():
         rows = getattr(made, name)

@@ -27,11 +27,11 @@ from gateway.protocol import Employee
 from gateway.telephony.stats import stats
 from gateway.telephony.stats.queries import stats as queries
 from gateway.telephony.stats.queries import stats_agents, stats_queues
-from gateway.telephony.stats.queries.stats import Asked
-from gateway.telephony.stats.stats import Kind, Wanted
-from gateway.telephony.stats.stats_cache import Answers
+from gateway.telephony.stats.queries.stats import StatsFilter
+from gateway.telephony.stats.stats import Kind, StatsRequest
+from gateway.telephony.stats.stats_cache import RedisStatsCache
 from loadtests.call_oracle import Oracle
-from loadtests.made_calls import Maker
+from loadtests.made_calls import CallGenerator
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_database import OneConnection, own_database, own_directory
@@ -47,7 +47,7 @@ CACHED_MS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class CallVolume:
     """How much there is."""
 
     calls: int = 1_000_000
@@ -57,13 +57,13 @@ class Size:
 
 def run(_options: Options) -> Result:
     """Load a database, measure, remove it."""
-    return asyncio.run(measure(Size()))
+    return asyncio.run(measure(CallVolume()))
 
 
-async def measure(size: Size) -> Result:
+async def measure(size: CallVolume) -> Result:
     """Ask for all three, uncached and cached, and let Python reckon the same."""
     async with own_database() as conn:
-        maker = Maker(1, UNTIL - timedelta(days=size.days), size.days, size.calls // 5)
+        maker = CallGenerator(1, UNTIL - timedelta(days=size.days), size.days, size.calls // 5)
         for made in maker.batches(size.calls):
             await callstats.store(conn, made)
         await callstats.store(conn, maker.pauses(size.calls // 20))
@@ -71,14 +71,14 @@ async def measure(size: Size) -> Result:
         return await _measure(conn, size)
 
 
-async def _measure(conn: Conn, size: Size) -> Result:
-    asked = Asked(
+async def _measure(conn: Conn, size: CallVolume) -> Result:
+    asked = StatsFilter(
         since=UNTIL - timedelta(days=size.days), until=UNTIL, tz="Europe/Kyiv", direction=None,
         queue=None, agent_id=None, threshold_ms=20_000, short_ms=5_000,
     )  # fmt: skip
     before_kib = _peak_kib()
     for kind in KINDS:  # warm, and what it costs this process before rows are loaded into it
-        await stats.compute(conn, kind, Wanted(asked, "sl6"))
+        await stats.compute(conn, kind, StatsRequest(asked, "sl6"))
     counted_kib = _peak_kib() - before_kib
     cached = await _cached(conn, asked)
     ms, failures = await _compared(conn, asked, size.runs)
@@ -104,11 +104,13 @@ async def _measure(conn: Conn, size: Size) -> Result:
     )
 
 
-async def _compared(conn: Conn, asked: Asked, runs: int) -> tuple[dict[str, float], list[str]]:
+async def _compared(
+    conn: Conn, asked: StatsFilter, runs: int
+) -> tuple[dict[str, float], list[str]]:
     """Take the best of each: SQL and Python by turns, as a machine has better and worse minutes."""
     best: dict[str, float] = {}
     failures: list[str] = []
-    wanted = Wanted(asked, "sl6")
+    wanted = StatsRequest(asked, "sl6")
     for _ in range(runs):
         began = time.perf_counter()
         rows = await callstats.load(conn, asked.since, asked.until)
@@ -126,10 +128,10 @@ async def _compared(conn: Conn, asked: Asked, runs: int) -> tuple[dict[str, floa
     return best, failures
 
 
-async def counted(conn: Conn, kind: Kind, asked: Asked) -> dict[Any, Any]:
+async def counted(conn: Conn, kind: Kind, asked: StatsFilter) -> dict[Any, Any]:
     """Return what SQL says, shaped as the oracle's."""
     async with conn.transaction():
-        await queries.room_to_sort(conn)
+        await queries.tune_planner(conn)
         if kind == "overview":
             return _plain_overview(await queries.overview(conn, asked))
         if kind == "queues":
@@ -154,20 +156,20 @@ def _plain_overview(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-async def _cached(conn: Conn, asked: Asked) -> float:
+async def _cached(conn: Conn, asked: StatsFilter) -> float:
     """Return the median of asking again for what somebody has asked for."""
     with own_directory() as directory, start_valkey(directory) as server:
         async with Redis.from_url(server.url) as redis:
-            services = OneConnection(conn, Answers(redis))
+            services = OneConnection(conn, RedisStatsCache(redis))
             person = Employee(id=1, name="Director")
             identity = Identity(person, frozenset({STATS_VIEW}), UTC_MAX)
             ctx = Context(identity, cast("Services", services))
             took = Latencies()
             for kind in KINDS:
-                await stats.read(ctx, kind, Wanted(asked, "sl6"))
+                await stats.read(ctx, kind, StatsRequest(asked, "sl6"))
                 for _ in range(100):
                     began = time.perf_counter()
-                    await stats.read(ctx, kind, Wanted(asked, "sl6"))
+                    await stats.read(ctx, kind, StatsRequest(asked, "sl6"))
                     took.add(time.perf_counter() - began)
             return took.percentile(0.5)
 

@@ -15,9 +15,9 @@ from gateway.db import Conn, Pool
 from gateway.protocol.calls import Direction, Outcome
 from gateway.telephony.calls import call_filter
 from gateway.telephony.calls.queries import access_paths, call_list
-from gateway.telephony.calls.queries.access_paths import Sought
+from gateway.telephony.calls.queries.access_paths import CallFilter
 from ingest import Pipeline, parse_events
-from loadtests.made_calls import Made, Maker
+from loadtests.made_calls import CallGenerator, GeneratedRows
 from loadtests.queries import callstats
 from tests.integration.test_rebuild import rebuilt
 from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements
@@ -40,9 +40,11 @@ ASKED: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.fixture
-async def made(conn: Conn) -> list[Made]:
+async def made(conn: Conn) -> list[GeneratedRows]:
     """Put calls of four days into the database, some without a number, some disposed of."""
-    batches = list(Maker(5, datetime.now(UTC) - timedelta(days=4), 4, numbers=20).batches(CALLS))
+    batches = list(
+        CallGenerator(5, datetime.now(UTC) - timedelta(days=4), 4, numbers=20).batches(CALLS)
+    )
     for batch in batches:
         await callstats.store(conn, batch)
     await conn.execute(
@@ -57,7 +59,7 @@ async def made(conn: Conn) -> list[Made]:
     return batches
 
 
-def asking(**chosen: Any) -> Sought:
+def criteria(**chosen: Any) -> CallFilter:
     """Ask for calls that are so."""
     directions, outcomes = get_args(Direction), get_args(Outcome)
     direction, outcome = chosen.get("direction"), chosen.get("outcome")
@@ -66,7 +68,7 @@ def asking(**chosen: Any) -> Sought:
         "directions": [direction] if direction else directions,
         "outcomes": [outcome] if outcome else outcomes,
     }
-    return Sought(**{
+    return CallFilter(**{
         **nothing, "before": call_filter.END, "since": call_filter.EARLIEST,
         "e164": None, "raw": (),
         **(kinds if direction or outcome else {}), **chosen,
@@ -74,7 +76,7 @@ def asking(**chosen: Any) -> Sought:
 
 
 @dataclass(slots=True)
-class Known:
+class ListedCall:
     """A call, and what the lists ask about it."""
 
     call: dict[str, Any]
@@ -96,13 +98,13 @@ class Known:
         )
 
 
-def known(made: list[Made]) -> list[Known]:
+def listed_calls(made: list[GeneratedRows]) -> list[ListedCall]:
     """Return all calls that a list may show, newest first."""
     found = {}
     for call in (call for batch in made for call in batch.calls if call["merged_into"] is None):
         talk = call["talk_ms"]
         said = None if talk is None or talk % 3 else "sale" if talk % 2 == 0 else "resolved"
-        found[call["id"]] = Known(call, said)
+        found[call["id"]] = ListedCall(call, said)
     for batch in made:
         for stint in batch.stints:
             if stint["call_id"] in found:
@@ -114,7 +116,7 @@ def known(made: list[Made]) -> list[Known]:
     return newest[::-1]
 
 
-def fitting(calls: list[Known], **asked: Any) -> list[UUID]:
+def matching(calls: list[ListedCall], **asked: Any) -> list[UUID]:
     """Go through all calls in Python."""
     return [one.call["id"] for one in calls if one.fits(asked)]
 
@@ -125,57 +127,57 @@ def combinations() -> Iterator[dict[str, Any]]:
         yield {name: value for part in parts for name, value in part.items()}
 
 
-async def listed(conn: Conn, asked: Sought, *, limit: int) -> list[UUID]:
+async def listed(conn: Conn, asked: CallFilter, *, limit: int) -> list[UUID]:
     """Go from page to page to the end."""
     found: list[UUID] = []
     last: tuple[datetime, UUID] | None = asked.before
     while last is not None:
         page, last = await call_filter.page(
-            conn, Sought(**{**_fields(asked), "before": last}), limit=limit
+            conn, CallFilter(**{**_fields(asked), "before": last}), limit=limit
         )
         assert len(page) <= limit
         found += [call_id for call_id, _ in page]
     return found
 
 
-def _fields(asked: Sought) -> dict[str, Any]:
-    return {name: getattr(asked, name) for name in Sought.__slots__}
+def _fields(asked: CallFilter) -> dict[str, Any]:
+    return {name: getattr(asked, name) for name in CallFilter.__slots__}
 
 
 async def test_every_question_finds_the_calls_that_fit_whatever_it_begins_at(
-    conn: Conn, made: list[Made], monkeypatch: pytest.MonkeyPatch
+    conn: Conn, made: list[GeneratedRows], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Page by page, and in stretches too short for a page, exactly what Python finds."""
-    seen, calls = 0, known(made)
+    seen, calls = 0, listed_calls(made)
     for asked in combinations():
-        wanted = fitting(calls, **asked)
-        monkeypatch.setattr(call_filter, "STRETCHES", (100, 400))
+        wanted = matching(calls, **asked)
+        monkeypatch.setattr(call_filter, "SCAN_LIMITS", (100, 400))
         seen += len(wanted)
-        assert await listed(conn, asking(**asked), limit=2_000) == wanted, asked
+        assert await listed(conn, criteria(**asked), limit=2_000) == wanted, asked
     monkeypatch.undo()
     for asked in ({}, {"telephones": HERS}, {"telephones": HERS, "queue": "sales"}):
-        assert await listed(conn, asking(**asked), limit=40) == fitting(calls, **asked), asked
+        assert await listed(conn, criteria(**asked), limit=40) == matching(calls, **asked), asked
     assert seen > CALLS
 
 
-async def test_a_page_ends_where_time_does(conn: Conn, made: list[Made]) -> None:
+async def test_a_page_ends_where_time_does(conn: Conn, made: list[GeneratedRows]) -> None:
     """What began at since is within, at until is not."""
     times = {call["id"]: call["started_at"] for batch in made for call in batch.calls}
-    wanted = fitting(known(made), telephones=HERS)
+    wanted = matching(listed_calls(made), telephones=HERS)
     first, last = wanted[10], wanted[20]
 
-    asked = asking(telephones=HERS, since=times[last], before=(times[first], UUID(int=0)))
+    asked = criteria(telephones=HERS, since=times[last], before=(times[first], UUID(int=0)))
 
     assert await listed(conn, asked, limit=3) == wanted[11:21]
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 async def test_a_list_reads_a_page_and_not_the_history(
-    conn: Conn, made: list[Made], mode: str
+    conn: Conn, made: list[GeneratedRows], mode: str
 ) -> None:
     """From each place an index is read in the list's order, and no further than the page."""
     explaining: Any = Explaining(conn, mode)
-    places: dict[str, dict[str, Any]] = {
+    paths: dict[str, dict[str, Any]] = {
         "live": {"live": True},
         "telephones": {"telephones": HERS},
         "numbers": {"e164": [NUMBER], "raw": ["anonymous"]},
@@ -184,20 +186,20 @@ async def test_a_list_reads_a_page_and_not_the_history(
         "disposition": {"disposition": "sale"},
     }
 
-    await call_list.newest(explaining, asking(), limit=21)
+    await call_list.newest(explaining, criteria(), limit=21)
     reads = [("newest", *read) for read in explaining.reads()]
-    for place, asked in places.items():
-        await call_filter.PLACES[place](explaining, asking(**asked), limit=21)  # type: ignore[index]
-        reads += [(place, *read) for read in explaining.reads()]
-        await access_paths.weigh(explaining, asking(**asked), most=50)
-        reads += [(f"weigh {place}", *read) for read in explaining.reads()]
+    for path, asked in paths.items():
+        await call_filter.LISTINGS[path](explaining, criteria(**asked), limit=21)  # type: ignore[index]
+        reads += [(path, *read) for read in explaining.reads()]
+        await access_paths.estimate(explaining, criteria(**asked), most=50)
+        reads += [(f"estimate {path}", *read) for read in explaining.reads()]
 
-    for place, table, how, rows in reads:
-        assert not (table in LARGE and how == "Seq Scan"), (place, table, how)
-        assert rows <= 250, (place, table, how, rows)
+    for path, table, how, rows in reads:
+        assert not (table in LARGE and how == "Seq Scan"), (path, table, how)
+        assert rows <= 250, (path, table, how, rows)
 
 
-async def test_telephones_are_found_by_their_pbx(conn: Conn, made: list[Made]) -> None:
+async def test_telephones_are_found_by_their_pbx(conn: Conn, made: list[GeneratedRows]) -> None:
     """One of any PBX is one of every PBX with calls, but for those where it is somebody else's."""
     await conn.execute("INSERT INTO demo_crm.desk_phones VALUES ('two', '102', 15)")
 
@@ -208,15 +210,15 @@ async def test_telephones_are_found_by_their_pbx(conn: Conn, made: list[Made]) -
     }  # fmt: skip
 
 
-def told(call: str, at: datetime, **event: Any) -> list[Any]:
+def event(call: str, at: datetime, **fields: Any) -> list[Any]:
     parsed = parse_events(
-        [{"call_key": call, "occurred_at": at.isoformat(), **event}], source="main", region="UA"
+        [{"call_key": call, "occurred_at": at.isoformat(), **fields}], source="main", region="UA"
     )
     assert not parsed.rejected
     return parsed.events
 
 
-async def places_of(pool: Pool) -> list[tuple[Any, ...]]:
+async def keys_of(pool: Pool) -> list[tuple[Any, ...]]:
     """Return what legs, stays and dispositions say of their calls, and what the calls say."""
     rows = await pool.fetch(
         """
@@ -244,23 +246,23 @@ async def test_a_late_event_moves_a_call_with_all_that_is_listed_by_it(pool: Poo
     now = datetime.now(UTC) - timedelta(minutes=10)
     async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await pipeline.submit([
-            *told("a", now, type="queue.entered", leg_key="a1", queue="sales"),
-            *told("a", now, type="leg.ringing", leg_key="a2", extension="101"),
-            *told("b", now - timedelta(minutes=2), type="leg.ringing", leg_key="b1",
+            *event("a", now, type="queue.entered", leg_key="a1", queue="sales"),
+            *event("a", now, type="leg.ringing", leg_key="a2", extension="101"),
+            *event("b", now - timedelta(minutes=2), type="leg.ringing", leg_key="b1",
                   extension="102"),
         ])  # fmt: skip
         await pool.execute(
             "INSERT INTO realtime.call_annotations (call_id, version, disposition, set_at)"
             " SELECT id, 1, 'sale', now() FROM realtime.call_sessions"
         )
-        assert len(await places_of(pool)) == 2
+        assert len(await keys_of(pool)) == 2
 
         early = now - timedelta(minutes=1)
-        await pipeline.submit(told("a", early, type="call.started", leg_key="a1"))
-        assert (early, 1) in await places_of(pool)
-        await pipeline.submit(told("a", now, type="call.linked", leg_key="a2", peer_leg_key="b1"))
+        await pipeline.submit(event("a", early, type="call.started", leg_key="a1"))
+        assert (early, 1) in await keys_of(pool)
+        await pipeline.submit(event("a", now, type="call.linked", leg_key="a2", peer_leg_key="b1"))
 
-    ((began, said),) = await places_of(pool)
+    ((began, said),) = await keys_of(pool)
     assert (began, said) == (now - timedelta(minutes=2), 2)
     assert (await rebuilt(pool)).changed == 0
     await pool.execute(
@@ -268,5 +270,5 @@ async def test_a_late_event_moves_a_call_with_all_that_is_listed_by_it(pool: Poo
         "UPDATE realtime.queue_stints SET started_at = now()"
     )
     assert (await rebuilt(pool)).changed == 1
-    assert await places_of(pool) == [(began, said)]
+    assert await keys_of(pool) == [(began, said)]
     assert (await rebuilt(pool)).changed == 0

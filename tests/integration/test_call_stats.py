@@ -10,9 +10,9 @@ import pytest
 
 from gateway.db import Conn
 from gateway.telephony.stats.queries import stats, stats_agents, stats_queues
-from gateway.telephony.stats.queries.stats import Asked
+from gateway.telephony.stats.queries.stats import StatsFilter
 from loadtests.call_oracle import Oracle
-from loadtests.made_calls import Maker
+from loadtests.made_calls import CallGenerator
 from loadtests.queries import callstats
 from loadtests.scenarios.callstats import KINDS, counted
 
@@ -21,9 +21,9 @@ SPRING = datetime(2026, 3, 27, 22, 10, 30, tzinfo=UTC)
 AUTUMN = datetime(2025, 10, 23, 21, 0, tzinfo=UTC)
 
 
-def asked(since: datetime, **changes: Any) -> Asked:
+def asked(since: datetime, **changes: Any) -> StatsFilter:
     """Return what is asked for about five days."""
-    plain = Asked(
+    plain = StatsFilter(
         since=since, until=since + timedelta(days=5), tz="Europe/Kyiv", direction=None, queue=None,
         agent_id=None, threshold_ms=20_000, short_ms=5_000,
     )  # fmt: skip
@@ -32,7 +32,7 @@ def asked(since: datetime, **changes: Any) -> Asked:
 
 async def fill(conn: Conn, since: datetime, seed: int, calls: int = 500) -> None:
     """Make calls of seven days, from a day before."""
-    maker = Maker(seed, since - timedelta(days=1), 7, numbers=calls // 5)
+    maker = CallGenerator(seed, since - timedelta(days=1), 7, numbers=calls // 5)
     for made in maker.batches(calls):
         await callstats.store(conn, made)
     await callstats.store(conn, maker.pauses(calls // 3))
@@ -65,7 +65,7 @@ async def test_sql_says_what_plain_python_says(conn: Conn, since: datetime, seed
 
 async def test_the_peak_of_a_crowded_hour_is_what_plain_python_says(conn: Conn) -> None:
     """Where many minutes could hold it, and calls begin and end within one."""
-    maker = Maker(3, SPRING, 1 / 24, numbers=50)
+    maker = CallGenerator(3, SPRING, 1 / 24, numbers=50)
     for made in maker.batches(1_500):
         await callstats.store(conn, made)
     what = asked(SPRING)
@@ -91,7 +91,7 @@ async def test_nobody_called_is_zero_and_not_nothing(conn: Conn) -> None:
 async def test_the_sixth_time_is_planned_for_what_is_asked(conn: Conn) -> None:
     """PostgreSQL's plan for any filter is 2 to 3 times slower: it is not taken."""
     async with conn.transaction():
-        await stats.room_to_sort(conn)
+        await stats.tune_planner(conn)
         for _ in range(7):
             await stats.overview(conn, asked(SPRING))
         plans = await conn.fetchrow(

@@ -25,13 +25,13 @@ async def test_all_missed_calls_of_a_customer_are_one_item(office: Office) -> No
         " VALUES (1, 'phone', '050 777 66 55')"
     )
     await office.miss(0)
-    assert await office.settle() == ["missed_call.created"]
+    assert await office.process() == ["missed_call.created"]
     last = await office.miss(20, number="+380507776655", queue="support")
     await office.miss(10, queue=None, outcome="missed", wait_ms=None)
 
-    assert await office.settle() == ["missed_call.created"]
+    assert await office.process() == ["missed_call.created"]
 
-    (event,) = office.heard
+    (event,) = office.published
     told = event["callback"]
     assert (told["calls"], told["queues"]) == (3, ["sales", "support"])
     assert (told["last_call_id"], told["number"]) == (str(last), "+380507776655")
@@ -40,7 +40,7 @@ async def test_all_missed_calls_of_a_customer_are_one_item(office: Office) -> No
     assert event["open"] == 1
     (item,) = await office.items()
     assert (office.minute(item), office.minute(item, "last_missed_at")) == (0, 20)
-    assert await office.settle() == []
+    assert await office.process() == []
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])
@@ -54,18 +54,18 @@ async def test_an_answered_call_by_any_of_their_numbers_closes_it(
     )
     await office.miss(0)
     await office.miss(5, number=OLENA)
-    await office.settle()
+    await office.process()
     await office.call(7, number="+380507776655", direction=direction)  # nobody answered
     await office.call(8, number="+380507776655", direction="internal", answered=True)
-    assert await office.settle() == []
+    assert await office.process() == []
 
     await office.call(12, number="+380507776655", direction=direction, answered=True)
 
-    assert await office.settle() == ["callback.changed"]
-    told = office.heard[0]["callback"]
+    assert await office.process() == ["callback.changed"]
+    told = office.published[0]["callback"]
     assert (told["state"], told["outcome"], told["how"]) == ("closed", "reached", "call")
     assert (told["recover_ms"], told["closed_by"]) == (12 * MINUTE_MS, None)
-    assert office.heard[0]["open"] == 1
+    assert office.published[0]["open"] == 1
     assert [row["customer_id"] for row in await office.items(state="open")] == [2]
 
 
@@ -91,8 +91,8 @@ async def test_the_order_in_which_calls_become_known_makes_no_difference(
             else:
                 await office.miss(minute, number=number)
             if not at_once:
-                await office.settle()
-        await office.settle()
+                await office.process()
+        await office.process()
 
         paid, due = await office.items(customer_id=customer_id)
         assert (paid["outcome"], paid["calls"], office.minute(paid)) == ("reached", 1, 0), order
@@ -127,8 +127,8 @@ async def test_exactly_what_was_missed_since_the_last_answer_is_due(
             )
             del misses[taken_back]
         if rnd.random() < 0.3:
-            await office.settle()
-    await office.settle()
+            await office.process()
+    await office.process()
 
     for customer_id, answered in answers.items():
         due = sorted(
@@ -149,26 +149,26 @@ async def test_what_cannot_or_need_not_be_called_back_makes_no_item(office: Offi
     await office.miss(0, number=None)
     await office.miss(0, wait_ms=4_999)
     await office.miss(0, at=datetime.now(UTC) - timedelta(days=7, minutes=1))
-    assert await office.settle() == []
+    assert await office.process() == []
 
     await office.miss(0, number=OLENA, outcome="timeout", wait_ms=1_000)
     await office.miss(0, wait_ms=5_000)
 
-    assert await office.settle() == ["missed_call.created"] * 2
+    assert await office.process() == ["missed_call.created"] * 2
 
 
 async def test_a_missed_call_that_was_answered_after_all_is_taken_back(office: Office) -> None:
     """The item shrinks; with its last call it is closed as mistaken, and no later look differs."""
     first, second = await office.miss(0), await office.miss(10, queue="support")
-    await office.settle()
+    await office.process()
 
     await office.conn.execute("DELETE FROM realtime.missed_calls WHERE call_id = $1", first)
-    assert await office.settle() == ["callback.changed"]
+    assert await office.process() == ["callback.changed"]
     (item,) = await office.items()
     assert (item["calls"], item["queues"], office.minute(item)) == (1, ["support"], 10)
 
     await office.conn.execute("DELETE FROM realtime.missed_calls WHERE call_id = $1", second)
-    assert await office.settle() == ["callback.changed"]
+    assert await office.process() == ["callback.changed"]
     (item,) = await office.items()
     assert (item["state"], item["outcome"], item["recover_ms"]) == ("closed", "mistaken", None)
 
@@ -176,19 +176,19 @@ async def test_a_missed_call_that_was_answered_after_all_is_taken_back(office: O
 async def test_a_late_change_of_a_missed_call_is_no_new_one(office: Office) -> None:
     """Another queue is told as a change, another wait is not, and who has it keeps it."""
     call_id = await office.miss(0)
-    await office.settle()
+    await office.process()
     await office.conn.execute(
         "UPDATE realtime.callbacks SET state = 'claimed', claimed_by = 2, claimed_at = now(),"
         " claim_until = now() + interval '1 hour'"
     )
 
     await office.conn.execute("UPDATE realtime.missed_calls SET wait_ms = 31000")
-    assert await office.settle() == []
+    assert await office.process() == []
     await office.conn.execute(
         "UPDATE realtime.missed_calls SET queue = 'support' WHERE call_id = $1", call_id
     )
 
-    assert await office.settle() == ["callback.changed"]
+    assert await office.process() == ["callback.changed"]
     (item,) = await office.items()
     assert (item["queues"], item["claimed_by"], item["calls"]) == (["support"], 2, 1)
 
@@ -196,18 +196,18 @@ async def test_a_late_change_of_a_missed_call_is_no_new_one(office: Office) -> N
 async def test_a_debt_that_has_grown_old_stays_one(office: Office) -> None:
     """A late change of a call missed over a week ago, or an answer before another of them."""
     old, recent = await office.miss(0), await office.miss(20)
-    await office.settle()
+    await office.process()
     await office.conn.execute(
         "UPDATE realtime.missed_calls SET started_at = started_at - interval '8 days',"
         " ended_at = ended_at - interval '8 days'"
     )
 
-    assert await office.settle() == ["callback.changed"]
+    assert await office.process() == ["callback.changed"]
 
     (item,) = await office.items()
     assert (item["state"], item["calls"], item["last_call_id"]) == ("open", 2, recent)
     await office.call(10, answered=True, at=office.began - timedelta(days=8))
-    await office.settle()
+    await office.process()
     paid, due = await office.items()
     assert (paid["outcome"], paid["last_call_id"]) == ("reached", old)
     assert (due["state"], due["last_call_id"]) == ("open", recent)
@@ -224,12 +224,12 @@ async def test_an_answer_while_a_call_still_waits_does_not_pay_for_it(office: Of
         "UPDATE realtime.missed_calls SET ended_at = ended_at + interval '9 minutes'"
     )
     await office.call(0.5, number="+380507776655", answered=True)
-    await office.settle()
+    await office.process()
     assert [row["state"] for row in await office.items()] == ["open"]
 
     short = await office.miss(1)
     await office.call(5, number="+380507776655", answered=True)
-    await office.settle()
+    await office.process()
 
     due, paid = await office.items()
     assert (due["state"], due["calls"], due["last_call_id"]) == ("open", 1, long)
@@ -243,7 +243,7 @@ async def test_a_number_of_nobody_is_called_back_too_and_follows_who_gets_it(
     """One item for each number; once customers have them, one item for each customer."""
     await office.miss(0, number=NOBODYS)
     await office.miss(1, number="+380501000002")
-    await office.settle()
+    await office.process()
     assert [row["customer_id"] for row in await office.items()] == [None, None]
     await office.conn.execute(
         "INSERT INTO demo_crm.client_contacts (client_id, kind, value)"
@@ -253,32 +253,32 @@ async def test_a_number_of_nobody_is_called_back_too_and_follows_who_gets_it(
 
     await office.miss(2, number=NOBODYS)
     await office.miss(3, number="+380501000002")
-    await office.settle()
+    await office.process()
 
     kept, merged = await office.items()
     assert (kept["customer_id"], kept["calls"], kept["state"]) == (7, 4, "open")
     assert (merged["state"], merged["outcome"]) == ("closed", "merged")
     await office.call(9, number="+380501000002", answered=True)
-    assert await office.settle() == ["callback.changed"]
+    assert await office.process() == ["callback.changed"]
 
 
 async def test_of_two_customers_with_one_number_the_best_is_called_back(office: Office) -> None:
     """As in the screen-pop; a call with that number reaches both."""
     await office.miss(0, number=SWITCHBOARD)
-    await office.settle()
-    best = office.heard[0]["callback"]["customer"]["id"]
+    await office.process()
+    best = office.published[0]["callback"]["customer"]["id"]
     assert best in {12, 13}
     await office.conn.execute("UPDATE realtime.callbacks SET customer_id = 25 - customer_id")
 
     await office.call(2, number=SWITCHBOARD, direction="outbound", answered=True)
 
-    assert await office.settle() == ["callback.changed"]
+    assert await office.process() == ["callback.changed"]
 
 
 async def test_the_crm_says_that_a_customer_was_reached(office: Office) -> None:
     """In its own transaction, as its own role; also before the missed call is told of."""
     await office.miss(0)
-    await office.settle()
+    await office.process()
     await office.conn.execute("CREATE ROLE crm_backend")
     try:
         await office.conn.execute("GRANT USAGE ON SCHEMA realtime TO crm_backend")
@@ -300,10 +300,10 @@ async def test_the_crm_says_that_a_customer_was_reached(office: Office) -> None:
             with pytest.raises(asyncpg.PostgresError) as refused:
                 await office.conn.execute(f"SELECT realtime.customer_reached({arguments})")
             assert (refused.value.sqlstate, refused.value.hint) == ("RT004", wrong)
-        assert await office.settle_as_owner() == []
+        assert await office.process_as_owner() == []
         await office.conn.execute("SET ROLE crm_backend")
         await office.conn.execute("SELECT realtime.customer_reached(1, 'chat')")
-        assert await office.settle_as_owner() == ["callback.changed"]
+        assert await office.process_as_owner() == ["callback.changed"]
     finally:
         await office.conn.execute("RESET ROLE; DROP OWNED BY crm_backend; DROP ROLE crm_backend")
 
@@ -311,24 +311,24 @@ async def test_the_crm_says_that_a_customer_was_reached(office: Office) -> None:
     assert (item["outcome"], item["how"]) == ("reached", "chat")
     assert abs(item["recover_ms"] - 5 * 60 * MINUTE_MS) < MINUTE_MS
     await office.miss(1)  # told of late: they were reached since
-    assert await office.settle() == ["callback.changed"]
+    assert await office.process() == ["callback.changed"]
     assert await office.items(state="open") == []
 
 
 async def test_after_lost_news_what_has_changed_is_told_again(office: Office) -> None:
     """Only what has changed since, as it is now."""
     await office.miss(0)
-    await office.settle()
+    await office.process()
     between = await office.conn.fetchval("SELECT clock_timestamp()")
     await office.miss(1, number=OLENA)
-    await office.settle()
-    office.heard.clear()
+    await office.process()
+    office.published.clear()
 
-    await callbacks.again(
+    await callbacks.redeliver(
         cast("Services", office), lambda one: office.publish([one]), since=between
     )
 
-    (event,) = office.heard
+    (event,) = office.published
     assert (event["type"], event["open"]) == ("callback.changed", 2)
     assert event["callback"]["customer"]["id"] == 2
 
@@ -337,23 +337,23 @@ async def test_of_too_many_changes_the_first_are_told_and_the_others_next(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest first, each once, and up to when all were told is said."""
-    monkeypatch.setattr(callbacks, "AT_ONCE", 2)
-    monkeypatch.setattr(callbacks, "PAGES", 2)
+    monkeypatch.setattr(callbacks, "READ_BATCH", 2)
+    monkeypatch.setattr(callbacks, "MAX_BATCHES", 2)
     began = await office.conn.fetchval("SELECT clock_timestamp()")
     for number in range(7):
         await office.miss(number, number=f"+38067000000{number}")
-        await office.settle()
-    office.heard.clear()
+        await office.process()
+    office.published.clear()
 
     rounds: list[datetime] = []
     reached: datetime | None = began
     while reached is not None:
         rounds.append(reached)
-        reached = await callbacks.again(
+        reached = await callbacks.redeliver(
             cast("Services", office), lambda one: office.publish([one]), since=reached
         )
 
-    told = [event["callback"]["number"] for event in office.heard]
+    told = [event["callback"]["number"] for event in office.published]
     assert told == [f"+38067000000{number}" for number in range(7)]
     assert rounds == sorted(rounds)
     assert len(rounds) == 2
@@ -362,17 +362,17 @@ async def test_of_too_many_changes_the_first_are_told_and_the_others_next(
 async def test_a_claim_ends_by_itself(office: Office) -> None:
     """By the database's clock; told as a change, once, however many nodes look."""
     await office.miss(0)
-    await office.settle()
+    await office.process()
     await office.conn.execute(
         "UPDATE realtime.callbacks SET state = 'claimed', claimed_by = 2, claimed_at = now(),"
         " claim_until = now()"
     )
-    office.heard.clear()
+    office.published.clear()
 
     for _ in range(2):
-        await missed.give_back(cast("Services", office))
+        await missed.release_expired_claims(cast("Services", office))
 
-    (event,) = office.heard
+    (event,) = office.published
     assert (event["type"], event["callback"]["state"]) == ("callback.changed", "open")
     assert (event["callback"]["claimed_by"], event["open"]) == (None, 1)
 
@@ -388,8 +388,8 @@ async def test_what_is_committed_is_told_though_it_cannot_be_counted(
     monkeypatch.setattr(items, "count_open", gone)
     await office.miss(0)
     with pytest.raises(DatabaseUnavailable):
-        await office.settle()
+        await office.process()
 
-    (event,) = office.heard
+    (event,) = office.published
     assert (event["type"], event["callback"]["calls"]) == ("missed_call.created", 1)
     assert (event["open"], event["open_as_of"]) == (None, None)

@@ -23,13 +23,13 @@ async def test_nodes_that_settle_at_once_make_one_item(database: str, office: Of
     others = [await db.connect(database, application_name="test-node") for _ in range(6)]
     nodes = [Office(conn) for conn in others]
     try:
-        await asyncio.gather(*(node.settle() for node in nodes))
+        await asyncio.gather(*(node.process() for node in nodes))
     finally:
         for conn in others:
             await conn.close()
 
     assert [row["calls"] for row in await office.items()] == [10] * 4
-    told = [event["callback"]["id"] for node in nodes for event in node.heard]
+    told = [event["callback"]["id"] for node in nodes for event in node.published]
     assert len(told) == len(set(told)) == 4
 
 
@@ -66,18 +66,18 @@ async def test_what_somebody_closes_while_a_node_settles_stays_closed(
 ) -> None:
     """Reaching them changes it no more, and a call missed meanwhile is a debt of its own."""
     await office.miss(0)
-    await office.settle()
+    await office.process()
     await office.call(5, answered=True)
     async with _closing(database, office):
-        await office.settle()
+        await office.process()
     (closed,) = await office.items()
     assert (closed["outcome"], closed["closed_by"], closed["how"]) == ("no_answer", 1, None)
 
     await office.miss(10)
-    await office.settle()
+    await office.process()
     later = await office.miss(11)
     async with _closing(database, office):
-        await office.settle()
+        await office.process()
     _, closed, opened = await office.items()
     assert (closed["state"], closed["calls"]) == ("closed", 1)
     assert (opened["state"], opened["calls"], opened["last_call_id"]) == ("open", 1, later)
@@ -91,7 +91,7 @@ async def test_a_number_that_becomes_a_customers_while_its_item_is_closed_stops_
         if minute:  # now the customer has one, by their other number
             await office.miss(minute, number="+380501000010")
         await office.miss(minute + 1, number=number)
-        await office.settle()
+        await office.process()
         before = await office.items(state="open")
         await office.conn.execute(
             "INSERT INTO demo_crm.client_contacts (client_id, kind, value) VALUES (7, 'phone', $1)",
@@ -101,7 +101,7 @@ async def test_a_number_that_becomes_a_customers_while_its_item_is_closed_stops_
         await office.miss(minute + 2, number=NOBODYS)
 
         async with _closing(database, office):
-            await office.settle()
+            await office.process()
 
         assert [row["outcome"] for row in await office.items(state="closed")][-len(before) :] == [
             "no_answer"
@@ -122,23 +122,23 @@ async def test_a_call_told_of_anew_does_not_open_what_is_closed_meanwhile(
 ) -> None:
     """Between taking a call out of its item and putting it back, nobody closes that."""
     call_id = await office.miss(0)
-    await office.settle()
+    await office.process()
     await office.conn.execute("UPDATE realtime.missed_calls SET wait_ms = 40000")
     conn = await db.connect(database, application_name="test-hand")
-    weigh, hands = queries.weigh, list[asyncio.Task[Any]]()
+    find_due, hands = queries.find_due, list[asyncio.Task[Any]]()
 
-    async def close_and_weigh(*args: Any, **fields: Any) -> Any:
+    async def close_and_find(*args: Any, **fields: Any) -> Any:
         closing = conn.execute(
             "UPDATE realtime.callbacks SET state = 'closed', outcome = 'no_answer'"
             " WHERE state <> 'closed'"
         )
         hands.append(asyncio.create_task(closing))
         await asyncio.wait(hands, timeout=0.2)
-        return await weigh(*args, **fields)
+        return await find_due(*args, **fields)
 
-    monkeypatch.setattr(queries, "weigh", close_and_weigh)
+    monkeypatch.setattr(queries, "find_due", close_and_find)
     try:
-        await office.settle()
+        await office.process()
         await hands[0]
     finally:
         await conn.close()

@@ -10,7 +10,7 @@ import pytest
 from gateway.db import Conn
 from gateway.protocol.callbacks import MissedCallList
 from gateway.telephony.callbacks.queries import missed, reached
-from gateway.telephony.callbacks.queries.reached import Reach
+from gateway.telephony.callbacks.queries.reached import CustomerReached
 from gateway.telephony.calls.queries import lookup
 from tests.support.query_plans import Explaining
 
@@ -64,7 +64,7 @@ async def test_large_tables_are_read_by_index_only(conn: Conn) -> None:
         assert len(await lookup.customers(conn, NUMBERS)) == 20
         contacts = await lookup.contacts(conn, NUMBERS)
         assert [len(one.calls) for one in contacts.values()] == [2] * 20
-        found = await lookup.look(conn, [(NUMBERS[3], "exact")], extension=None)
+        found = await lookup.find(conn, [(NUMBERS[3], "exact")], extension=None)
         assert (len(found.candidates), len(found.contacts.calls)) == (1, 2)
         for asked, e164 in (
             (MissedCallList(number="067 000 05 00"), [NUMBERS[5], "+48670000500"]),
@@ -116,10 +116,10 @@ async def test_closing_looks_at_the_missed_calls_of_its_items_only(conn: Conn) -
         """
     )
     rows = await conn.fetch("SELECT id, number FROM realtime.callbacks ORDER BY id LIMIT 40")
-    reach = Reach(5_001, rows[0]["number"], datetime.now(UTC), "call")
+    reach = CustomerReached(5_001, rows[0]["number"], datetime.now(UTC), "call")
     explaining: Any = Explaining(conn, "force_custom_plan")
 
-    await reached.close(explaining, [row["id"] for row in rows], [reach])
+    await reached.close_reached(explaining, [row["id"] for row in rows], [reach])
 
     reads = [read for read in explaining.reads() if read[0] in WATCHED]
     assert {table for table, _, _ in reads} == {"missed_calls", "call_sessions"}

@@ -14,8 +14,8 @@ from gateway.telephony.agents.queries import queues
 from gateway.telephony.calls.queries import calls
 from gateway.telephony.stats import rates
 from gateway.telephony.stats.queries import stats_queues
-from gateway.telephony.stats.queries.stats import Asked
-from loadtests.made_calls import QUEUES, Maker
+from gateway.telephony.stats.queries.stats import StatsFilter
+from loadtests.made_calls import QUEUES, CallGenerator
 from loadtests.queries import callstats
 from tests.support.query_plans import Explaining
 
@@ -25,7 +25,7 @@ LARGE = {"call_sessions", "queue_stints", "call_legs"}
 @pytest.fixture
 async def conn(conn: Conn) -> Conn:
     """Give a connection to a database with 4,000 calls of four days, up to now."""
-    maker = Maker(3, datetime.now(UTC) - timedelta(days=4), 4, numbers=500)
+    maker = CallGenerator(3, datetime.now(UTC) - timedelta(days=4), 4, numbers=500)
     for made in maker.batches(4_000):
         await callstats.store(conn, made)
     await conn.execute(
@@ -57,7 +57,7 @@ async def test_only_todays_stays_and_what_goes_on_are_read(conn: Conn, mode: str
 
     await queues.live(explaining, list(QUEUES), **day(datetime.now(UTC)))
     counted = list(explaining.reads())
-    await agent_queries.read(explaining, [1, 2], list(QUEUES), spread=True)
+    await agent_queries.read(explaining, [1, 2], list(QUEUES), with_their_queues=True)
     looked = list(explaining.reads())
     ago = datetime.now(UTC) - timedelta(seconds=90)
     newest: Any = Explaining(conn, "auto")  # PostgreSQL keeps no plan of it: hours decide
@@ -75,7 +75,7 @@ async def test_a_day_counts_what_the_statistics_of_that_day_count(conn: Conn) ->
     """Two statements that were written apart say the same of each queue."""
     now = datetime.now(UTC)
     what = day(now)
-    asked = Asked(**what, tz="UTC", direction=None, queue=None, agent_id=None)
+    asked = StatsFilter(**what, tz="UTC", direction=None, queue=None, agent_id=None)
     names = ("offered", "answered", "abandoned", "short_abandoned", "answered_in_time")
 
     live = await queues.live(conn, [*QUEUES, "nobody's"], **what)
@@ -90,8 +90,8 @@ async def test_a_day_counts_what_the_statistics_of_that_day_count(conn: Conn) ->
 
 async def test_agents_are_counted_by_telephone_where_nobody_has_it(conn: Conn) -> None:
     """Employees stand once with all their telephones; a telephone of nobody is an agent, too."""
-    found = await agents.look(conn, [], ["sales"])
-    members = [agent for agent in found if "sales" in {told.queue for told in agent.person.told}]
+    found = await agents.read(conn, [], ["sales"])
+    members = [agent for agent in found if "sales" in {told.queue for told in agent.record.marks}]
     counted = agents.count(found, "sales")
 
     assert len(members) == 9

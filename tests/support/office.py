@@ -1,4 +1,4 @@
-"""An office that settles whom to call back, and calls of it as ingest writes them."""
+"""An office whose call-backs are kept up to date, and its calls as ingest stores them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MINUTE_MS = 60_000
 
 
 class Office:
-    """As much of a gateway as settles; what it tells is kept."""
+    """The part of Services that call-backs need; what is published is kept."""
 
     def __init__(self, conn: Conn) -> None:
         self.conn = conn
-        self.heard: list[dict[str, Any]] = []
+        self.published: list[dict[str, Any]] = []
         self.began = datetime.now(UTC) - timedelta(hours=5)
 
     @asynccontextmanager
@@ -36,18 +36,18 @@ class Office:
         yield self.conn
 
     def publish(self, announcements: Any) -> None:
-        self.heard += [orjson.loads(one.payload) for one in announcements]
+        self.published += [orjson.loads(one.payload) for one in announcements]
 
-    async def settle(self) -> list[str]:
-        """Settle; return what kinds of event were told."""
-        self.heard.clear()
-        await missed.settle(cast("Services", self))
-        return [event["type"] for event in self.heard]
+    async def process(self) -> list[str]:
+        """Process the news; return the types of the events that were published."""
+        self.published.clear()
+        await missed.process_news(cast("Services", self))
+        return [event["type"] for event in self.published]
 
-    async def settle_as_owner(self) -> list[str]:
-        """Settle, whatever role the connection has taken."""
+    async def process_as_owner(self) -> list[str]:
+        """Process the news, whatever role the connection has taken."""
         await self.conn.execute("RESET ROLE")
-        return await self.settle()
+        return await self.process()
 
     async def call(
         self,

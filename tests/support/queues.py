@@ -24,7 +24,7 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_watches, "LOOK_EACH", 1_000)
 
 
-class Pbx:
+class QueuePbx:
     """Tells one node what happens in calls that begin now."""
 
     def __init__(self, desk: Desk, *, node: int = 0) -> None:
@@ -32,7 +32,7 @@ class Pbx:
         self._told = 0
         self.now = datetime.now(UTC) - timedelta(seconds=5)
 
-    async def say(self, *events: tuple[EventType, dict[str, Any]]) -> None:
+    async def submit(self, *events: tuple[EventType, dict[str, Any]]) -> None:
         """Say things that happen a millisecond apart."""
         await self._pipeline.submit([self._event(kind, fields) for kind, fields in events])
 
@@ -47,18 +47,18 @@ class Pbx:
     async def enter(self, call: str, queue: str = SALES, **more: Any) -> None:
         """Let a caller come in and wait."""
         number = {"number_raw": "+380671234567", "number_e164": "+380671234567"}
-        await self.say(
+        await self.submit(
             ("call.started", {"leg_key": call, "attrs": number, **more}),
             ("queue.entered", {"leg_key": call, "queue": queue, **more}),
         )
 
     async def ring(self, call: str, extension: str = "101") -> None:
         leg = {"leg_key": f"{call}-{extension}", "extension": extension}
-        await self.say(("offer.started", {**leg, "peer_leg_key": call}), ("leg.ringing", leg))
+        await self.submit(("offer.started", {**leg, "peer_leg_key": call}), ("leg.ringing", leg))
 
     async def answer(self, call: str, extension: str = "101", queue: str = SALES) -> None:
         leg, bridge = f"{call}-{extension}", {"attrs": {"bridge": f"b-{call}"}}
-        await self.say(
+        await self.submit(
             ("leg.answered", {"leg_key": leg, "extension": extension}),
             ("queue.connected", {"leg_key": call, "peer_leg_key": leg, "queue": queue}),
             ("bridge.joined", {"leg_key": call, **bridge}),
@@ -66,14 +66,14 @@ class Pbx:
         )
 
     async def hang_up(self, call: str, *extensions: str) -> None:
-        await self.say(
+        await self.submit(
             *(("leg.ended", {"leg_key": f"{call}-{one}"}) for one in extensions),
             ("leg.ended", {"leg_key": call}),
         )
 
     async def agent(self, what: str, extension: str = "101", **more: Any) -> None:
         kind = cast("EventType", f"agent.{what}")
-        await self.say((kind, {"extension": extension, "queue": SALES, **more}))
+        await self.submit((kind, {"extension": extension, "queue": SALES, **more}))
 
 
 async def supervisor(desk: Desk) -> int:

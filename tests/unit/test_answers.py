@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.errors import Overloaded
-from gateway.telephony.stats.stats_cache import AT_ONCE, MOST_WAITING, Answers, late_days
+from gateway.telephony.stats.stats_cache import MAX_RUNNING, MAX_WAITING, RedisStatsCache, late_days
 from tests.support.desk import eventually
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,12 +35,12 @@ async def test_without_redis_everything_is_counted_anew(nowhere: Redis) -> None:
         await asyncio.sleep(0)
         return b"%d" % counted
 
-    answers = Answers(nowhere)
+    answers = RedisStatsCache(nowhere)
     together = await asyncio.gather(
         *(answers.get("a", count, since=SINCE, until=UNTIL) for _ in range(5))
     )
     later = await answers.get("a", count, since=SINCE, until=UNTIL)
-    await answers.late([SINCE])
+    await answers.invalidate_days([SINCE])
 
     assert together == [b"1"] * 5
     assert later == b"2"
@@ -55,7 +55,7 @@ async def test_what_another_worker_kept_meanwhile_is_not_counted_again(redis_url
         counted += 1
         return b"%d" % counted
 
-    class Late(Answers):
+    class Late(RedisStatsCache):
         """Looks, and then is slow to ask for its turn."""
 
         async def _lock(self, lock: str) -> bool | None:
@@ -63,7 +63,7 @@ async def test_what_another_worker_kept_meanwhile_is_not_counted_again(redis_url
             return await super()._lock(lock)
 
     async with Redis.from_url(redis_url) as redis:
-        other, late = Answers(redis), Late(redis)
+        other, late = RedisStatsCache(redis), Late(redis)
         answer = await late.get("a", count, since=SINCE, until=UNTIL)
         locks = await redis.keys("*:lock")
 
@@ -79,7 +79,7 @@ async def test_who_leaves_does_not_take_the_answer_from_the_others(nowhere: Redi
         await go_on.wait()
         return b"counted"
 
-    answers = Answers(nowhere)
+    answers = RedisStatsCache(nowhere)
     first = asyncio.create_task(answers.get("a", count, since=SINCE, until=UNTIL))
     await begun.wait()
     second = asyncio.create_task(answers.get("a", count, since=SINCE, until=UNTIL))
@@ -107,11 +107,11 @@ async def test_what_nobody_waits_for_any_more_is_not_counted(nowhere: Redis) -> 
     def ask(name: str) -> asyncio.Task[bytes]:
         return asyncio.create_task(answers.get(name, counting(name), since=SINCE, until=UNTIL))
 
-    answers = Answers(nowhere)
-    first = [ask(f"first {number}") for number in range(AT_ONCE)]
+    answers = RedisStatsCache(nowhere)
+    first = [ask(f"first {number}") for number in range(MAX_RUNNING)]
     await begun.wait()
-    gone = [ask(f"gone {number}") for number in range(MOST_WAITING)]
-    await eventually(lambda: answers.waiting == MOST_WAITING)
+    gone = [ask(f"gone {number}") for number in range(MAX_WAITING)]
+    await eventually(lambda: answers.waiting == MAX_WAITING)
     with pytest.raises(Overloaded):
         await answers.get("too much", counting("too much"), since=SINCE, until=UNTIL)
     for task in gone:
@@ -133,7 +133,7 @@ async def test_a_count_that_fails_is_not_kept(nowhere: Redis) -> None:
     async def count() -> bytes:
         return b"counted"
 
-    answers = Answers(nowhere)
+    answers = RedisStatsCache(nowhere)
     with pytest.raises(ConnectionError):
         await answers.get("a", fail, since=SINCE, until=UNTIL)
 

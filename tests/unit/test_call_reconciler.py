@@ -34,10 +34,12 @@ class Database:
         self.away = False
         self.reached: datetime | None = None
         """Up to which moment it was told, when that was too much for once."""
-        monkeypatch.setattr(announce, "again", self.again)
-        monkeypatch.setattr(callbacks, "again", self.nothing)
+        monkeypatch.setattr(announce, "redeliver", self.redeliver)
+        monkeypatch.setattr(callbacks, "redeliver", self.nothing)
 
-    async def again(self, _: Any, deliver: Any, since: datetime, **_limits: Any) -> datetime | None:
+    async def redeliver(
+        self, _: Any, deliver: Any, since: datetime, **_limits: Any
+    ) -> datetime | None:
         """Tell what is stored."""
         self.asked.append(since)
         if self.away:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from gateway.protocol import QueueAgents, QueueLive, QueueToday, ServiceLevel
 from gateway.sockets.watch.queue_changes import PublishedQueues
 from gateway.sockets.watch.queue_subscription import QueueSubscription, TimedChanges
-from gateway.telephony.agents.agents import judge
-from gateway.telephony.agents.queries.agents import Person, Told
-from gateway.telephony.agents.wallboard import Shown
+from gateway.telephony.agents.agents import derive
+from gateway.telephony.agents.queries.agents import AgentRecord, QueueMark
+from gateway.telephony.agents.wallboard import QueueSnapshot
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -26,10 +26,12 @@ def queue(waiting: int, version: int) -> QueueLive:
     )  # fmt: skip
 
 
-def agent(version: int, *, paused: bool = False, queue: str = "sales") -> Person:
-    told = Told(queue=queue, logged_in=True, login_at=NOON, paused=paused, reason=None,
+def agent(version: int, *, paused: bool = False, queue: str = "sales") -> AgentRecord:
+    told = QueueMark(queue=queue, logged_in=True, login_at=NOON, paused=paused, reason=None,
                 paused_at=NOON)  # fmt: skip
-    return Person(employee_id=1, calls=(), told=(told,), quiet_since=None, version=version)
+    return AgentRecord(
+        employee_id=1, calls=(), marks=(told,), last_call_ended_at=None, version=version
+    )
 
 
 def test_a_queue_is_told_once_however_often_it_is_read() -> None:
@@ -60,16 +62,16 @@ def test_an_agent_is_told_to_the_queues_that_they_left_too() -> None:
     """Of an unchanged agent there is no news; a moved one concerns the queue of before."""
     news = PublishedQueues()
 
-    first = news.changed_agent(judge(agent(1)))
-    same = news.changed_agent(judge(agent(2)))
-    moved = news.changed_agent(judge(agent(3, queue="support")))
+    first = news.changed_agent(derive(agent(1)))
+    same = news.changed_agent(derive(agent(2)))
+    moved = news.changed_agent(derive(agent(3, queue="support")))
 
     assert first is not None
     assert first[1] == {"sales"}
     assert same is None
     assert moved is not None
     assert moved[1] == {"sales", "support"}
-    assert news.shown_agents([judge(agent(4)).state()]) == {1}
+    assert news.shown_agents([derive(agent(4)).to_wire()]) == {1}
     assert news.people == []
 
 
@@ -77,7 +79,7 @@ def test_what_nobody_watches_is_forgotten() -> None:
     """Queues by zone and name, agents by number."""
     news = PublishedQueues()
     news.changed_queues({"UTC": [queue(1, 1)], "Asia/Tokyo": [queue(1, 1)]})
-    news.changed_agent(judge(agent(1)))
+    news.changed_agent(derive(agent(1)))
 
     news.retain(lambda tz, _: tz == "UTC", lambda _: False)
 
@@ -91,7 +93,7 @@ def test_time_alone_makes_a_wait_too_long_and_a_new_day() -> None:
     """Each is said once; nothing is waited for that nobody watches."""
     times, now = TimedChanges(), datetime.now(UTC)
     times.watch_zone("UTC")
-    late = Shown(replace(queue(1, 1)), now + timedelta(seconds=5))
+    late = QueueSnapshot(replace(queue(1, 1)), now + timedelta(seconds=5))
     times.set_waiting([late])
 
     assert 4 < times.next_in_s(60) <= 5

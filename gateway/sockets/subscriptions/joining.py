@@ -31,7 +31,7 @@ from gateway.hello import snapshot
 from gateway.protocol import FileLimits, Hello, UnreadCounts, Welcome
 from gateway.protocol.codec import encode
 from gateway.sockets.subscriptions.visibility import visible_changes
-from gateway.telephony.callbacks.queries.callbacks import Counted
+from gateway.telephony.callbacks.queries.callbacks import OpenCount
 
 if TYPE_CHECKING:
     from gateway.sockets.node import Node
@@ -106,7 +106,7 @@ async def serve_hello(
 
 
 def _welcome(
-    node: Node, session: Session, taken: snapshot.HelloSnapshot, counted: Counted | None
+    node: Node, session: Session, taken: snapshot.HelloSnapshot, counted: OpenCount | None
 ) -> Welcome:
     assert session.context is not None
     identity = session.context.identity

@@ -1,6 +1,6 @@
 """What this node has told of calls and call-backs, and what it should have.
 
-hub, queue_watch ─▶ told ─ look ─▶ announce.again, callbacks.again ─▶ who is here. A worker may have
+hub, queue_watch ─▶ told ─ look ─▶ announce, callbacks ─▶ who is here. A worker may have
 died between COMMIT and announcement, and the bus may lose anything: the database is the truth.
 """
 
@@ -94,8 +94,8 @@ class CallReconciler:
     async def _deliver_all(self) -> datetime | None:
         services, deliver = self._node.services, self._node.deliver
         return _first(
-            await announce.again(services, deliver, self._complete_until),
-            await callbacks.again(services, deliver, self._complete_until),
+            await announce.redeliver(services, deliver, self._complete_until),
+            await callbacks.redeliver(services, deliver, self._complete_until),
         )
 
     async def _deliver_missing(self, until: datetime) -> datetime | None:
@@ -108,7 +108,7 @@ class CallReconciler:
 
         def deliver(announcement: Announcement) -> None:
             nonlocal late
-            if announcement.type == announce.AGENT_TOUCHED:
+            if announcement.type == announce.AGENT_RECHECK:
                 self._node.deliver(announcement)
                 return
             key, version = _version_of(announcement)
@@ -117,10 +117,10 @@ class CallReconciler:
                 late += self._has_delivered(key, version)  # somebody was here to hear it
 
         reached = _first(
-            await announce.again(
-                services, deliver, self._complete_until, until=until, hours=HOURS, known=known
+            await announce.redeliver(
+                services, deliver, self._complete_until, until=until, hours=HOURS, is_current=known
             ),
-            await callbacks.again(services, deliver, self._complete_until, until=until),
+            await callbacks.redeliver(services, deliver, self._complete_until, until=until),
         )
         for call_id, version in looked.items():
             self._record(("", call_id), version)

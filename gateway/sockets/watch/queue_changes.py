@@ -70,7 +70,7 @@ class PublishedQueues:
     def changed_agent(self, agent: Agent) -> tuple[bytes, frozenset[str]] | None:
         """Return what is to be said of an agent, and of which queues; None when it is no news."""
         assert agent.employee_id is not None
-        state = agent.state()
+        state = agent.to_wire()
         if _same(self._agents.get(agent.employee_id), state):
             return None
         before = self._placed.get(agent.employee_id, frozenset())

@@ -13,7 +13,7 @@ from gateway.db import Conn
 from gateway.protocol.wallboard import MAX_WATCHED_QUEUES
 from gateway.telephony.agents import wallboard
 from gateway.telephony.agents.queries import queues as queries
-from gateway.telephony.agents.wallboard import Shown
+from gateway.telephony.agents.wallboard import QueueSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,12 @@ class TimedChanges:
         if not zones:
             self._late_at.clear()
 
-    def set_waiting(self, states: Iterable[Shown]) -> None:
+    def set_waiting(self, states: Iterable[QueueSnapshot]) -> None:
         """Take note of who waits in these queues."""
         for one in states:
             self._late_at.pop(one.queue.queue, None)
-            if one.next_late is not None:
-                self._late_at[one.queue.queue] = one.next_late
+            if one.changes_at is not None:
+                self._late_at[one.queue.queue] = one.changes_at
 
     def next_in_s(self, most: float) -> float:
         """Return for how long nothing changes by itself; at most `most`."""

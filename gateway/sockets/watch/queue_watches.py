@@ -26,7 +26,7 @@ from gateway.sockets.watch.queue_changes import PublishedQueues
 from gateway.sockets.watch.queue_subscription import QueueSubscription, TimedChanges, names_of
 from gateway.telephony.agents import agents, wallboard
 from gateway.telephony.agents.agents import Agent
-from gateway.telephony.agents.wallboard import Day
+from gateway.telephony.agents.wallboard import LocalDay
 from gateway.telephony.stats import stats
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class QueueWatches:
     async def watch(self, session: Session, command: QueueWatch) -> QueueWatched:
         """Have session hear of these queues from now on: subscribe first, then look."""
         assert session.context is not None
-        wallboard.require(session.context, command)
+        wallboard.require_watch(session.context, command)
         tz = command.tz or self._node.settings.wallboard_tz
         stats.check_zone(tz)
         if session.closed or not command.queues:
@@ -120,7 +120,7 @@ class QueueWatches:
     def check_permission(self, session: Session) -> None:
         """End what a session watches and may no longer see."""
         watching, context = self._watchers.get(session), session.context
-        if watching and context and not wallboard.allows(context, calls=watching.calls):
+        if watching and context and not wallboard.may_watch(context, calls=watching.calls):
             self.remove(session)
             session.send(encode(QueueUnwatched()), lanes.RECEIPT)
 
@@ -239,11 +239,11 @@ class QueueWatches:
     ) -> tuple[list[Agent], dict[str, list[QueueLive]]]:
         """Return agents, and zone → queues: what is asked for, and what hangs on it."""
         watching = list(self._watchers.values())
-        shown: dict[Day, list[QueueLive]] = {}
+        shown: dict[LocalDay, list[QueueLive]] = {}
         async with self._node.services.connection() as conn:
             if everything and watching:
                 queues = queues | await names_of(conn, watching) | self._published.names
-            found = await agents.look(conn, people, queues, spread=bool(watching))
+            found = await agents.read(conn, people, queues, with_their_queues=bool(watching))
             hanging = {queue for one in found if one.employee_id in people for queue in one.queues}
             wanted = [one for one in queues | hanging if any(w.covers((one,)) for w in watching)]
             days = {one.tz: wallboard.today(one.tz) for one in watching}

@@ -37,7 +37,7 @@ FORMULA = "answered_in_time / (answered + abandoned - short_abandoned + waiting_
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class LocalDay:
     """From one midnight to the next."""
 
     since: datetime
@@ -45,14 +45,14 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class QueueSnapshot:
     """A queue, and when it becomes another one though nothing happens in it."""
 
     queue: QueueLive
-    next_late: datetime | None
+    changes_at: datetime | None
 
 
-def today(tz: str, now: datetime | None = None) -> Day:
+def today(tz: str, now: datetime | None = None) -> LocalDay:
     """Return the day that it is in a zone."""
     zone = ZoneInfo(tz)
     date = (now or datetime.now(UTC)).astimezone(zone).date()
@@ -60,12 +60,12 @@ def today(tz: str, now: datetime | None = None) -> Day:
         datetime.combine(day, time.min, zone).astimezone(UTC)
         for day in (date, date + timedelta(days=1))
     )
-    return Day(first, last)
+    return LocalDay(first, last)
 
 
 async def read(
-    conn: Conn, names: Collection[str], day: Day, people: Sequence[Agent]
-) -> list[Shown]:
+    conn: Conn, names: Collection[str], day: LocalDay, people: Sequence[Agent]
+) -> list[QueueSnapshot]:
     """Return these queues; people are at least all of their agents."""
     if not names:
         return []
@@ -79,7 +79,8 @@ async def read(
     )
     members = by_queue(people)
     return [
-        Shown(_queue(row, day, members.get(row["queue"], ())), row["next_late"]) for row in rows
+        QueueSnapshot(_to_wire(row, day, members.get(row["queue"], ())), row["next_late"])
+        for row in rows
     ]
 
 
@@ -92,14 +93,14 @@ def by_queue(people: Sequence[Agent]) -> dict[str, list[Agent]]:
     return members
 
 
-def require(ctx: Context, command: QueueWatch) -> None:
+def require_watch(ctx: Context, command: QueueWatch) -> None:
     """Refuse whoever may not watch queues, or their calls."""
     ctx.identity.require(STATS_VIEW)
     if command.calls:
         ctx.identity.require(CALLS_VIEW_ALL)
 
 
-def allows(ctx: Context, *, calls: bool) -> bool:
+def may_watch(ctx: Context, *, calls: bool) -> bool:
     """Say whether someone may still watch."""
     held = ctx.identity.permissions
     return STATS_VIEW in held and (not calls or CALLS_VIEW_ALL in held)
@@ -117,9 +118,9 @@ async def snapshot(ctx: Context, command: QueueWatch, tz: str) -> QueueWatched:
         asked: list[int] = []
         if everything and command.agents:
             asked = await agent_queries.employees(conn, after=0, limit=MAX_SHOWN_AGENTS)
-        people = await agents.look(conn, asked, names) if names or asked else []
+        people = await agents.read(conn, asked, names) if names or asked else []
         shown = await read(conn, names, today(tz), people)
-    states = [agent.state() for agent in people if agent.employee_id is not None]
+    states = [agent.to_wire() for agent in people if agent.employee_id is not None]
     return QueueWatched(
         queues=[one.queue for one in shown],
         agents=states[:MAX_SHOWN_AGENTS] if command.agents else [],
@@ -134,7 +135,7 @@ async def page(ctx: Context, tz: str, *, after: str, limit: int) -> QueuePage:
     async with ctx.reading() as conn:
         names = await queries.names(conn, after=after, limit=limit + 1)
         shown = names[:limit]
-        people = await agents.look(conn, (), shown) if shown else []
+        people = await agents.read(conn, (), shown) if shown else []
         queues = await read(conn, shown, today(tz), people)
     return QueuePage(
         queues=[one.queue for one in queues],
@@ -143,7 +144,7 @@ async def page(ctx: Context, tz: str, *, after: str, limit: int) -> QueuePage:
     )
 
 
-def _queue(row: Mapping[str, Any], day: Day, members: Sequence[Agent]) -> QueueLive:
+def _to_wire(row: Mapping[str, Any], day: LocalDay, members: Sequence[Agent]) -> QueueLive:
     return QueueLive(
         queue=row["queue"],
         waiting=row["waiting"],

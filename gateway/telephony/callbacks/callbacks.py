@@ -39,22 +39,22 @@ from gateway.protocol.callbacks import (
 )
 from gateway.serving import serves
 from gateway.telephony.callbacks.queries import callbacks as queries
-from gateway.telephony.callbacks.queries.callbacks import Counted, Standing
+from gateway.telephony.callbacks.queries.callbacks import CallbackStatus, OpenCount
 from gateway.telephony.calls.queries import lookup
 
-AT_ONCE, PAGES = 500, 10
+READ_BATCH, MAX_BATCHES = 500, 10
 """So many items are read in one go, and so many times in one look."""
 CLAIM_S = 15 * 60
 """Long enough to read up on the customer, dial twice and note what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockedCallback:
     """An item under its lock, and what is to be told of it after the COMMIT."""
 
     id: int
     conn: Conn
-    standing: Standing
+    status: CallbackStatus
     changed: list[Callback] = field(default_factory=list)
 
 
@@ -63,7 +63,7 @@ async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
     """Return a page of whom to call back."""
     ctx.identity.require(CALLBACKS_HANDLE)
     after = cursors.unpack_int(command.cursor) if command.cursor else None
-    find = queries.closed if command.state == "closed" else queries.waiting
+    find = queries.page_closed if command.state == "closed" else queries.page_waiting
     async with ctx.reading() as conn:
         found = await find(
             conn,
@@ -73,7 +73,9 @@ async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
             limit=command.limit + 1,
         )
         page = found[: command.limit]
-        by_id = {one.id: one for one in await shown(conn, [callback_id for _, callback_id in page])}
+        by_id = {
+            one.id: one for one in await load_items(conn, [callback_id for _, callback_id in page])
+        }
         counted = await queries.count_open(conn)
     return CallbackPage(
         callbacks=[by_id[callback_id] for _, callback_id in page if callback_id in by_id],
@@ -87,55 +89,55 @@ async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
 async def claim(ctx: Context, command: CallbackClaim) -> CallbackIs:
     """Take one; of two who do at once one gets it, and the other is told who."""
     async with _locked(ctx, command.callback_id) as held:
-        await _require_free(ctx, held)
+        await _require_claimable(ctx, held)
         await queries.claim(held.conn, held.id, ctx.user_id, for_s=CLAIM_S)
-        return await _changed(held)
+        return await _record_change(held)
 
 
 @serves(CallbackRelease)
 async def release(ctx: Context, command: CallbackRelease) -> CallbackIs:
     """Give one's own back; one that nobody has stays as it is."""
     async with _locked(ctx, command.callback_id) as held:
-        await _require_free(ctx, held)
-        if held.standing.state == "open":
-            return await _unchanged(held)
+        await _require_claimable(ctx, held)
+        if held.status.state == "open":
+            return await _answer(held)
         await queries.release(held.conn, held.id)
-        return await _changed(held)
+        return await _record_change(held)
 
 
 @serves(CallbackClose)
 async def close(ctx: Context, command: CallbackClose) -> CallbackIs:
     """Close one's own, or one that nobody has; the same again changes nothing."""
     async with _locked(ctx, command.callback_id) as held:
-        if (held.standing.closed_by, held.standing.outcome) == (ctx.user_id, command.outcome):
-            return await _unchanged(held)
-        await _require_free(ctx, held)
+        if (held.status.closed_by, held.status.outcome) == (ctx.user_id, command.outcome):
+            return await _answer(held)
+        await _require_claimable(ctx, held)
         await queries.close(
             held.conn, held.id, ctx.user_id, outcome=command.outcome, note=command.note
         )
-        return await _changed(held)
+        return await _record_change(held)
 
 
 @serves(CallbackReopen)
 async def reopen(ctx: Context, command: CallbackReopen) -> CallbackIs:
     """Open a closed one again, unless the same customer is to be called back for newer calls."""
     async with _locked(ctx, command.callback_id, turn=True) as held:
-        if held.standing.state != "closed":
-            return await _unchanged(held)
-        if held.standing.outcome in {"mistaken", "merged"}:
+        if held.status.state != "closed":
+            return await _answer(held)
+        if held.status.outcome in {"mistaken", "merged"}:
             raise CallbackClosed("Nothing was missed: there is nobody to call back.")
         if not await queries.reopen(held.conn, held.id):
             raise CallbackAnotherOpen
-        return await _changed(held)
+        return await _record_change(held)
 
 
-async def count_open(services: Services) -> Counted:
+async def count_open(services: Services) -> OpenCount:
     """Return how many are open and claimed by nobody."""
     async with services.connection() as conn:
         return await queries.count_open(conn)
 
 
-async def again(
+async def redeliver(
     services: Services,
     deliver: Callable[[Announcement], None],
     since: datetime,
@@ -147,24 +149,24 @@ async def again(
     Of too many the first are told; returned is then up to which moment, else None.
     """
     after: tuple[datetime, int] | None = None
-    for _ in range(PAGES):
+    for _ in range(MAX_BATCHES):
         async with services.connection() as conn:
             changed = await queries.changed_since(
-                conn, since, until=until, after=after, limit=AT_ONCE
+                conn, since, until=until, after=after, limit=READ_BATCH
             )
             if not changed:
                 return None
-            items = await shown(conn, [item_id for _, item_id in changed])
+            items = await load_items(conn, [item_id for _, item_id in changed])
             counted = await queries.count_open(conn)
-        for news in _news(items, counted):
+        for news in _announcements(items, counted):
             deliver(news)
-        if len(changed) < AT_ONCE:
+        if len(changed) < READ_BATCH:
             return None
         after = changed[-1]
     return after[0] if after else None
 
 
-async def tell(
+async def publish_changes(
     services: Services, conn: Conn, items: Collection[Callback], *, missed: Collection[int] = ()
 ) -> None:
     """Tell people of items that changed, after the COMMIT; of missed ones that they have grown.
@@ -177,10 +179,10 @@ async def tell(
     try:
         counted = await queries.count_open(conn)
     finally:  # what is committed is told, whatever becomes of the count
-        services.publish(_news(items, counted, missed))
+        services.publish(_announcements(items, counted, missed))
 
 
-async def shown(conn: Conn, ids: Collection[int]) -> list[Callback]:
+async def load_items(conn: Conn, ids: Collection[int]) -> list[Callback]:
     """Return items as clients see them, with the customer and what the CRM has open for them."""
     rows = await queries.load(conn, ids)
     asked = {row["customer_id"] for row in rows if row["customer_id"] is not None}
@@ -189,24 +191,26 @@ async def shown(conn: Conn, ids: Collection[int]) -> list[Callback]:
 
 
 @asynccontextmanager
-async def _locked(ctx: Context, callback_id: int, *, turn: bool = False) -> AsyncIterator[Held]:
+async def _locked(
+    ctx: Context, callback_id: int, *, turn: bool = False
+) -> AsyncIterator[LockedCallback]:
     """Begin a transaction with the lock of one item, and tell what came of it; CallbackNotFound."""
     ctx.identity.require(CALLBACKS_HANDLE)
     async with ctx.services.connection() as conn:
         async with conn.transaction():
             if turn:
-                await queries.turn(conn)
+                await queries.serialise(conn)
             standing = await queries.lock(conn, callback_id)
             if standing is None:
                 raise CallbackNotFound
-            held = Held(callback_id, conn, standing)
+            held = LockedCallback(callback_id, conn, standing)
             yield held
-        await tell(ctx.services, conn, held.changed)
+        await publish_changes(ctx.services, conn, held.changed)
 
 
-async def _require_free(ctx: Context, held: Held) -> None:
+async def _require_claimable(ctx: Context, held: LockedCallback) -> None:
     """Raise when it is closed, or somebody else's."""
-    standing = held.standing
+    standing = held.status
     if standing.state == "closed":
         raise CallbackClosed
     if standing.held_by is not None and standing.held_by != ctx.user_id:
@@ -215,19 +219,19 @@ async def _require_free(ctx: Context, held: Held) -> None:
         raise CallbackClaimed(f"{who} has claimed this call-back request.")
 
 
-async def _changed(held: Held) -> CallbackIs:
-    changed = await _unchanged(held)
+async def _record_change(held: LockedCallback) -> CallbackIs:
+    changed = await _answer(held)
     held.changed.append(changed.callback)
     return changed
 
 
-async def _unchanged(held: Held) -> CallbackIs:
-    (item,) = await shown(held.conn, [held.id])
+async def _answer(held: LockedCallback) -> CallbackIs:
+    (item,) = await load_items(held.conn, [held.id])
     return CallbackIs(callback=item)
 
 
-def _news(
-    items: Collection[Callback], counted: Counted | None, missed: Collection[int] = ()
+def _announcements(
+    items: Collection[Callback], counted: OpenCount | None, missed: Collection[int] = ()
 ) -> list[Announcement]:
     count: dict[str, Any] = asdict(counted) if counted else {"open": None, "open_as_of": None}
     return [

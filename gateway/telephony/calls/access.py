@@ -15,7 +15,7 @@ from gateway.telephony.calls.queries import lookup
 from gateway.telephony.calls.queries import timeline as queries
 
 
-async def telephones(ctx: Context, conn: Conn) -> list[tuple[str, str]] | None:
+async def visible_telephones(ctx: Context, conn: Conn) -> list[tuple[str, str]] | None:
     """Return the (source, extension) pairs whose calls somebody sees; None is everyone's."""
     if CALLS_VIEW_ALL in ctx.identity.permissions:
         return None
@@ -27,7 +27,9 @@ async def require_call(ctx: Context, conn: Conn, call_id: UUID) -> UUID:
 
     A call is seen by who took part in it, and with calls.view_all by anybody.
     """
-    found = await queries.visible(conn, call_id, telephones=await telephones(ctx, conn))
+    found = await queries.find_visible(
+        conn, call_id, telephones=await visible_telephones(ctx, conn)
+    )
     if found is None:
         raise CallNotFound
     return found

@@ -19,22 +19,22 @@ from gateway.db import Conn
 from gateway.errors import Forbidden
 from gateway.protocol import CallList
 from gateway.protocol.calls import Direction, Outcome
-from gateway.telephony.calls.lookup import meant
+from gateway.telephony.calls.lookup import numbers_for
 from gateway.telephony.calls.queries import access_paths, lookup
 from gateway.telephony.calls.queries import call_list as queries
-from gateway.telephony.calls.queries.access_paths import Place, Sought, Weight
-from gateway.telephony.calls.queries.call_list import Found
+from gateway.telephony.calls.queries.access_paths import AccessPath, CallFilter, Estimate
+from gateway.telephony.calls.queries.call_list import CallPositions
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1)
-STRETCHES = (1_000, 10_000)
+SCAN_LIMITS = (1_000, 10_000)
 """So many calls are gone through for one page, in two stretches: the first nearly always holds a
 page, both take at most 0.3 s. Where two things are asked for that never meet, whoever asks has to
 ask again for what lies behind."""
 
-Begin = Callable[..., Awaitable[Found]]
+Listing = Callable[..., Awaitable[CallPositions]]
 
-PLACES: dict[Place, Begin] = {
+LISTINGS: dict[AccessPath, Listing] = {
     "live": queries.live,
     "numbers": queries.by_numbers,
     "telephones": queries.by_telephones,
@@ -44,7 +44,7 @@ PLACES: dict[Place, Begin] = {
 }
 
 
-def whose(ctx: Context, agent_id: int | None) -> int | None:
+def agent_scope(ctx: Context, agent_id: int | None) -> int | None:
     """Return whose calls are listed; None is everyone's. Another's need calls.view_all."""
     if CALLS_VIEW_ALL in ctx.identity.permissions:
         return agent_id
@@ -53,62 +53,62 @@ def whose(ctx: Context, agent_id: int | None) -> int | None:
     return ctx.user_id
 
 
-async def understood(ctx: Context, conn: Conn, asked: CallList) -> Sought | None:
+async def parse(ctx: Context, conn: Conn, command: CallList) -> CallFilter | None:
     """Return what a call has to be; None when there cannot be one."""
-    employee_id, before = whose(ctx, asked.agent_id), _before(asked)
+    employee_id, before = agent_scope(ctx, command.agent_id), _start(command)
     telephones = None
     if employee_id is not None:
         telephones = await access_paths.telephones(conn, employee_id)
         if not telephones:
             return None
-    e164, raw = await _numbers(ctx, conn, asked)
+    e164, raw = await _numbers(ctx, conn, command)
     if e164 == [] and not raw:
         return None
-    kind = asked.direction is not None or asked.outcome is not None
-    return Sought(
+    kind = command.direction is not None or command.outcome is not None
+    return CallFilter(
         before=before,
-        since=asked.since or EARLIEST,
-        live=None if asked.status is None else asked.status == "live",
-        outcome=asked.outcome,
-        direction=asked.direction,
-        queue=asked.queue,
-        disposition=asked.disposition,
+        since=command.since or EARLIEST,
+        live=None if command.status is None else command.status == "live",
+        outcome=command.outcome,
+        direction=command.direction,
+        queue=command.queue,
+        disposition=command.disposition,
         telephones=telephones,
         e164=e164,
         raw=raw,
-        directions=_fitting(asked.direction, get_args(Direction)) if kind else (),
-        outcomes=_fitting(asked.outcome, get_args(Outcome)) if kind else (),
+        directions=_choices(command.direction, get_args(Direction)) if kind else (),
+        outcomes=_choices(command.outcome, get_args(Outcome)) if kind else (),
     )
 
 
 async def page(
-    conn: Conn, sought: Sought, *, limit: int
-) -> tuple[Found, tuple[datetime, UUID] | None]:
+    conn: Conn, criteria: CallFilter, *, limit: int
+) -> tuple[CallPositions, tuple[datetime, UUID] | None]:
     """Return (id, started_at) of calls, newest first, and behind which place there may be more.
 
     With one thing asked for all that is gone through fits. With several the list begins, in each
     stretch anew, where the fewest calls are.
     """
-    places = _places(sought)
+    places = _access_paths(criteria)
     if len(places) < 2:
-        begin = PLACES[places[0]] if places else queries.newest
-        return _cut(await begin(conn, sought, limit=limit + 1), limit, None)
-    found: Found = []
-    for most in STRETCHES:
-        weights = await access_paths.weigh(conn, sought, most=most)
-        best = min(places, key=lambda place: _sparse(weights[place]))
+        begin = LISTINGS[places[0]] if places else queries.newest
+        return _page(await begin(conn, criteria, limit=limit + 1), limit, None)
+    found: CallPositions = []
+    for most in SCAN_LIMITS:
+        weights = await access_paths.estimate(conn, criteria, most=most)
+        best = min(places, key=lambda place: _cost(weights[place]))
         end = weights[best].back_to if weights[best].calls == most else None
-        stretch = replace(sought, since=end or sought.since)
-        found += await PLACES[best](conn, stretch, limit=limit + 1 - len(found))
+        stretch = replace(criteria, since=end or criteria.since)
+        found += await LISTINGS[best](conn, stretch, limit=limit + 1 - len(found))
         if len(found) > limit or end is None:
-            return _cut(found, limit, None)
-        sought = replace(sought, before=(end, UUID(int=0)))
-    return _cut(found, limit, sought.before)
+            return _page(found, limit, None)
+        criteria = replace(criteria, before=(end, UUID(int=0)))
+    return _page(found, limit, criteria.before)
 
 
-def _cut(
-    found: Found, limit: int, rest: tuple[datetime, UUID] | None
-) -> tuple[Found, tuple[datetime, UUID] | None]:
+def _page(
+    found: CallPositions, limit: int, rest: tuple[datetime, UUID] | None
+) -> tuple[CallPositions, tuple[datetime, UUID] | None]:
     """Return a page, and its last call when there is one more, or else where the rest begins."""
     if len(found) <= limit:
         return found, rest
@@ -116,44 +116,46 @@ def _cut(
     return found[:limit], (started_at, last_id)
 
 
-def _places(sought: Sought) -> list[Place]:
+def _access_paths(criteria: CallFilter) -> list[AccessPath]:
     """Return where this list may begin, at equal weights the first of them."""
-    asked: dict[Place, bool] = {
-        "live": bool(sought.live),
-        "numbers": sought.e164 is not None,
-        "telephones": sought.telephones is not None,
-        "kind": bool(sought.directions),
-        "queue": sought.queue is not None,
-        "disposition": sought.disposition is not None,
+    asked: dict[AccessPath, bool] = {
+        "live": bool(criteria.live),
+        "numbers": criteria.e164 is not None,
+        "telephones": criteria.telephones is not None,
+        "kind": bool(criteria.directions),
+        "queue": criteria.queue is not None,
+        "disposition": criteria.disposition is not None,
     }
-    return [place for place in PLACES if asked[place]]
+    return [place for place in LISTINGS if asked[place]]
 
 
-def _sparse(weight: Weight) -> tuple[int, datetime]:
+def _cost(weight: Estimate) -> tuple[int, datetime]:
     """Few calls go before many, and of many those that go back furthest."""
     return weight.calls, weight.back_to or EARLIEST
 
 
-def _before(asked: CallList) -> tuple[datetime, UUID]:
+def _start(command: CallList) -> tuple[datetime, UUID]:
     """Return the place in the list before which all calls of the page are."""
-    after = cursors.unpack_uuid(asked.cursor) if asked.cursor else END
-    return min(after, (asked.until, UUID(int=0))) if asked.until else after
+    after = cursors.unpack_uuid(command.cursor) if command.cursor else END
+    return min(after, (command.until, UUID(int=0))) if command.until else after
 
 
-async def _numbers(ctx: Context, conn: Conn, asked: CallList) -> tuple[list[str] | None, list[str]]:
+async def _numbers(
+    ctx: Context, conn: Conn, command: CallList
+) -> tuple[list[str] | None, list[str]]:
     """Return the numbers in E.164, None for any, and what a PBX may have given instead of one."""
-    if asked.number is None and asked.customer_id is None:
+    if command.number is None and command.customer_id is None:
         return None, []
     e164: list[str] = []
     raw: list[str] = []
-    if asked.number is not None:
-        e164 = meant(asked.number.strip(), ctx.services.regions)
-        raw = list({asked.number, asked.number.strip()})
-    if asked.customer_id is not None:
-        theirs = await lookup.numbers(conn, asked.customer_id)
-        e164, raw = [one for one in theirs if asked.number is None or one in e164], []
+    if command.number is not None:
+        e164 = numbers_for(command.number.strip(), ctx.services.regions)
+        raw = list({command.number, command.number.strip()})
+    if command.customer_id is not None:
+        theirs = await lookup.numbers(conn, command.customer_id)
+        e164, raw = [one for one in theirs if command.number is None or one in e164], []
     return e164, raw
 
 
-def _fitting(asked: str | None, every: Sequence[str]) -> Sequence[str]:
+def _choices(asked: str | None, every: Sequence[str]) -> Sequence[str]:
     return every if asked is None else (asked,)

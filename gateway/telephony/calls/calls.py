@@ -32,10 +32,10 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call
 async def list_page(ctx: Context, command: CallList) -> CallPage:
     """Return a page of calls, newest first: mine, or everyone's with calls.view_all."""
     async with ctx.reading() as conn:
-        asked = await call_filter.understood(ctx, conn, command)
-        if asked is None:
+        criteria = await call_filter.parse(ctx, conn, command)
+        if criteria is None:
             return CallPage(calls=[])
-        found, last = await call_filter.page(conn, asked, limit=command.limit)
+        found, last = await call_filter.page(conn, criteria, limit=command.limit)
         ids = [call_id for call_id, _ in found]
         calls = await _calls(conn, ids)
         dispositions = await notes.dispositions_of(conn, ids)
@@ -51,4 +51,4 @@ async def _calls(conn: Conn, call_ids: Sequence[UUID], *, popping: bool = False)
     shown = list(states.values())
     pop = await ScreenPop.read(conn, shown, popping=shown if popping else ())
     found = [states[call_id] for call_id in call_ids if call_id in states]
-    return [pop.popped(pop.call(state), state.number_e164) for state in found]
+    return [pop.with_contacts(pop.to_call(state), state.number_e164) for state in found]

@@ -18,7 +18,7 @@ from ingest import REGIONS, by_last_digits, e164, is_withheld, without_suffix
 EXTENSION = re.compile(r"[0-9*#]{1,6}")
 
 
-async def who(ctx: Context, asked: NumberSought) -> NumberFound:
+async def resolve(ctx: Context, asked: NumberSought) -> NumberFound:
     """Return who may have this number: read as of its region, then as of the other PBXs'."""
     regions = ctx.services.regions
     region = asked.region or regions[0]
@@ -28,11 +28,11 @@ async def who(ctx: Context, asked: NumberSought) -> NumberFound:
     if is_withheld(text):
         return NumberFound(number=asked.number, kind="anonymous")
     others = [other for other in regions if other != region]
-    readings = _readings(text, region, others)
+    readings = _interpretations(text, region, others)
     exact = readings[0][0] if readings and readings[0][1] == "exact" else None
     extension = text if exact is None and EXTENSION.fullmatch(text) else None
     async with ctx.reading() as conn:
-        look = await queries.look(conn, readings, extension=extension)
+        look = await queries.find(conn, readings, extension=extension)
     return NumberFound(
         number=asked.number,
         kind="number" if exact else "extension" if look.employee_id else "unreadable",
@@ -44,18 +44,18 @@ async def who(ctx: Context, asked: NumberSought) -> NumberFound:
     )
 
 
-def meant(text: str, regions: Sequence[str]) -> list[str]:
+def numbers_for(text: str, regions: Sequence[str]) -> list[str]:
     """Return the E.164 numbers that this is in one of these countries, each once."""
-    readings = (_read(text, region) for region in regions)
+    readings = (_to_e164(text, region) for region in regions)
     return list(dict.fromkeys(number for number in readings if number))
 
 
-def _readings(text: str, region: str, others: Sequence[str]) -> list[tuple[str, Confidence]]:
+def _interpretations(text: str, region: str, others: Sequence[str]) -> list[tuple[str, Confidence]]:
     """Return the E.164 numbers that this may be, the likeliest first, each once."""
     found: dict[str, Confidence] = {}
-    if exact := _read(text, region):
+    if exact := _to_e164(text, region):
         found[exact] = "exact"
-    for national in meant(text, others):
+    for national in numbers_for(text, others):
         found.setdefault(national, "national")
     if not found:
         for any_region in (region, *others):
@@ -64,5 +64,5 @@ def _readings(text: str, region: str, others: Sequence[str]) -> list[tuple[str, 
     return list(found.items())
 
 
-def _read(text: str, region: str) -> str | None:
+def _to_e164(text: str, region: str) -> str | None:
     return e164(text, region) or e164(without_suffix(text), region)

@@ -37,7 +37,7 @@ from gateway.serving import serves
 from gateway.telephony.calls.access import require_call
 from gateway.telephony.calls.queries import annotations as queries
 from gateway.telephony.calls.queries import call_members, dispositions
-from gateway.telephony.calls.queries.annotations import NOTHING, Annotated
+from gateway.telephony.calls.queries.annotations import UNANNOTATED, AnnotationState
 
 
 @serves(CallDispositionSet)
@@ -45,17 +45,17 @@ async def set_disposition(ctx: Context, command: CallDispositionSet) -> CallDisp
     """Say how a call went, or take that away; what it already is changes nothing."""
     async with ctx.transaction() as tx:
         call_id = await require_call(ctx, tx.conn, command.call_id)
-        before = await _added(tx.conn, call_id)
+        before = await _annotation(tx.conn, call_id)
         if command.disposition == (before.disposition.code if before.disposition else None):
             return CallDispositionIs(
                 call_id=call_id, version=before.version, disposition=before.disposition
             )
         code = command.disposition
-        if code is not None and not await dispositions.may_have(tx.conn, call_id, code):
+        if code is not None and not await dispositions.is_allowed(tx.conn, call_id, code):
             raise DispositionNotFound
-        await queries.touch(tx.conn, call_id)
-        await queries.dispose(tx.conn, call_id, code=code, by=ctx.user_id)
-        after = await _tell(ctx, tx, call_id, None)
+        await queries.raise_version(tx.conn, call_id)
+        await queries.set_disposition(tx.conn, call_id, code=code, by=ctx.user_id)
+        after = await _announce(ctx, tx, call_id, None)
     return CallDispositionIs(call_id=call_id, version=after.version, disposition=after.disposition)
 
 
@@ -64,11 +64,11 @@ async def add_note(ctx: Context, command: CallNoteAdd) -> CallNoteIs:
     """Write a note; the same client_key again returns the first one and tells nobody."""
     async with ctx.transaction() as tx:
         call_id = await require_call(ctx, tx.conn, command.call_id)
-        await queries.take_turns(tx.conn, ctx.user_id)
-        known = await queries.sent_before(tx.conn, ctx.user_id, command.client_key)
+        await queries.lock_author(tx.conn, ctx.user_id)
+        known = await queries.find_by_client_key(tx.conn, ctx.user_id, command.client_key)
         if known is not None:
-            return await _sent_before(tx.conn, call_id, known, command.text)
-        await queries.touch(tx.conn, call_id)
+            return await _answer_retry(tx.conn, call_id, known, command.text)
+        await queries.raise_version(tx.conn, call_id)
         if await queries.count(tx.conn, call_id) >= MAX_NOTES:
             raise TooManyNotes
         note = await queries.add_note(
@@ -78,7 +78,7 @@ async def add_note(ctx: Context, command: CallNoteAdd) -> CallNoteIs:
             client_key=command.client_key,
             text=command.text,
         )
-        after = await _tell(ctx, tx, call_id, note)
+        after = await _announce(ctx, tx, call_id, note)
     return CallNoteIs(call_id=call_id, version=after.version, note=note)
 
 
@@ -90,10 +90,10 @@ async def edit_note(ctx: Context, command: CallNoteEdit) -> CallNoteIs:
         if note.deleted_at is not None:
             raise NoteNotFound
         if note.text == command.text:
-            return await _unchanged(tx.conn, call_id, note)
-        await queries.touch(tx.conn, call_id)
+            return await _answer_unchanged(tx.conn, call_id, note)
+        await queries.raise_version(tx.conn, call_id)
         note = await queries.edit_note(tx.conn, note.note_id, command.text)
-        after = await _tell(ctx, tx, call_id, note)
+        after = await _announce(ctx, tx, call_id, note)
     return CallNoteIs(call_id=call_id, version=after.version, note=note)
 
 
@@ -103,18 +103,18 @@ async def delete_note(ctx: Context, command: CallNoteDelete) -> CallNoteIs:
     async with ctx.transaction() as tx:
         call_id, note = await _own_note(ctx, tx.conn, command.call_id, command.note_id)
         if note.deleted_at is not None:
-            return await _unchanged(tx.conn, call_id, note)
-        await queries.touch(tx.conn, call_id)
+            return await _answer_unchanged(tx.conn, call_id, note)
+        await queries.raise_version(tx.conn, call_id)
         note = await queries.delete_note(tx.conn, note.note_id)
-        after = await _tell(ctx, tx, call_id, note)
+        after = await _announce(ctx, tx, call_id, note)
     return CallNoteIs(call_id=call_id, version=after.version, note=note)
 
 
-async def catalogue(ctx: Context, *, limit: int, cursor: str | None) -> DispositionPage:
+async def list_dispositions(ctx: Context, *, limit: int, cursor: str | None) -> DispositionPage:
     """Return a page of the operator's dispositions, active or not, in their order."""
     after = cursors.unpack_ranked(cursor)[:2] if cursor else None
     async with ctx.reading() as conn:
-        found = await dispositions.catalogue(conn, after=after, limit=limit + 1)
+        found = await dispositions.page(conn, after=after, limit=limit + 1)
     shown, following = found[:limit], None
     if len(found) > limit:
         position, last = shown[-1]
@@ -124,7 +124,7 @@ async def catalogue(ctx: Context, *, limit: int, cursor: str | None) -> Disposit
 
 async def read(conn: Conn, call_id: UUID) -> CallAnnotations:
     """Return all that was added to a call that is not a merged one."""
-    found = await _added(conn, call_id)
+    found = await _annotation(conn, call_id)
     return CallAnnotations(
         call_id=call_id,
         version=found.version,
@@ -139,13 +139,13 @@ async def dispositions_of(conn: Conn, call_ids: Sequence[UUID]) -> dict[str, Cal
     return {str(call_id): one.disposition for call_id, one in found.items() if one.disposition}
 
 
-async def _added(conn: Conn, call_id: UUID) -> Annotated:
-    return (await queries.read(conn, [call_id])).get(call_id, NOTHING)
+async def _annotation(conn: Conn, call_id: UUID) -> AnnotationState:
+    return (await queries.read(conn, [call_id])).get(call_id, UNANNOTATED)
 
 
 async def _own_note(ctx: Context, conn: Conn, call_id: UUID, note_id: int) -> tuple[UUID, CallNote]:
     now = await require_call(ctx, conn, call_id)
-    note = await queries.find_note(conn, now, note_id)
+    note = await queries.lock_note(conn, now, note_id)
     if note is None:
         raise NoteNotFound
     if note.author_id != ctx.user_id:
@@ -153,7 +153,7 @@ async def _own_note(ctx: Context, conn: Conn, call_id: UUID, note_id: int) -> tu
     return now, note
 
 
-async def _sent_before(
+async def _answer_retry(
     conn: Conn, call_id: UUID, known: tuple[UUID, CallNote], text: str
 ) -> CallNoteIs:
     """Answer a retry. Of an edited or deleted note nobody knows any more what it said at first."""
@@ -161,16 +161,18 @@ async def _sent_before(
     changed = note.edited_at is not None or note.deleted_at is not None
     if of_call != call_id or (note.text != text and not changed):
         raise NoteKeyReused
-    return await _unchanged(conn, call_id, note)
+    return await _answer_unchanged(conn, call_id, note)
 
 
-async def _unchanged(conn: Conn, call_id: UUID, note: CallNote) -> CallNoteIs:
-    found = await _added(conn, call_id)
+async def _answer_unchanged(conn: Conn, call_id: UUID, note: CallNote) -> CallNoteIs:
+    found = await _annotation(conn, call_id)
     return CallNoteIs(call_id=call_id, version=found.version, note=note)
 
 
-async def _tell(ctx: Context, tx: Transaction, call_id: UUID, note: CallNote | None) -> Annotated:
-    after = await _added(tx.conn, call_id)
+async def _announce(
+    ctx: Context, tx: Transaction, call_id: UUID, note: CallNote | None
+) -> AnnotationState:
+    after = await _annotation(tx.conn, call_id)
     event = CallAnnotated(
         call_id=call_id, version=after.version, disposition=after.disposition, note=note
     )

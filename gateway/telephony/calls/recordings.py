@@ -21,33 +21,33 @@ from gateway.telephony.calls.queries import audit, lookup
 from gateway.telephony.quality.queries import reviews
 from ingest import CallState, RecordingState, load_calls
 
-MAY_HEAR = frozenset((RECORDINGS_LISTEN, CALLS_REVIEW))
+LISTENERS = frozenset((RECORDINGS_LISTEN, CALLS_REVIEW))
 """Either one is enough to hear the recordings of calls that one may see."""
 
 Templates = Mapping[str, str]
 """PBX → its setting recordings_url."""
 
 
-async def may_hear(ctx: Context, conn: Conn, call_id: UUID) -> bool:
+async def may_listen(ctx: Context, conn: Conn, call_id: UUID) -> bool:
     """Say whether recordings of a call that was seen may be heard, too.
 
     Whoever a published review of this call is about may: they could not dispute it otherwise.
     """
-    if MAY_HEAR & ctx.identity.permissions:
+    if LISTENERS & ctx.identity.permissions:
         return True
     return await reviews.is_about(conn, call_id, ctx.user_id)
 
 
-async def listed(
+async def list_recordings(
     ctx: Context, conn: Conn, call: CallState, templates: Templates
 ) -> list[CallRecording]:
     """Return the recordings of a call that was seen; none to those who may not hear them."""
-    if not call.recordings or not await may_hear(ctx, conn, call.id):
+    if not call.recordings or not await may_listen(ctx, conn, call.id):
         return []
-    return await _shown(conn, call, call.recordings, templates)
+    return await _to_wire(conn, call, call.recordings, templates)
 
 
-async def hand_out(
+async def issue_link(
     ctx: Context, call_id: UUID, recording_id: UUID, templates: Templates
 ) -> RecordingLink:
     """Say where a recording is, and note who asked."""
@@ -55,12 +55,12 @@ async def hand_out(
         now = await require_call(ctx, tx.conn, call_id)
         call = (await load_calls(tx.conn, [now])).get(now)
         found = next((r for r in call.recordings if r.id == recording_id), None) if call else None
-        if call is None or found is None or not await may_hear(ctx, tx.conn, now):
+        if call is None or found is None or not await may_listen(ctx, tx.conn, now):
             raise RecordingNotFound
-        url = where(found, templates.get(call.source))
+        url = recording_url(found, templates.get(call.source))
         if url is None:
             raise RecordingNotReady
-        (shown,) = await _shown(tx.conn, call, [found], templates)
+        (shown,) = await _to_wire(tx.conn, call, [found], templates)
         await audit.record(
             tx.conn,
             "recording.listen",
@@ -70,7 +70,7 @@ async def hand_out(
     return RecordingLink(recording=shown, url=url)
 
 
-def where(recording: RecordingState, template: str | None) -> str | None:
+def recording_url(recording: RecordingState, template: str | None) -> str | None:
     """Return the URL of a recording; of one with a path, by the template of its PBX."""
     place = recording.url
     if recording.state != "ready" or place is None:
@@ -88,7 +88,7 @@ def where(recording: RecordingState, template: str | None) -> str | None:
     return re.sub(r"\{(path|name|id)\}", lambda found: parts[found[1]], template)
 
 
-async def _shown(
+async def _to_wire(
     conn: Conn, call: CallState, found: Sequence[RecordingState], templates: Templates
 ) -> list[CallRecording]:
     telephones = {(call.source, one.extension) for one in found if one.extension}
@@ -104,7 +104,7 @@ async def _shown(
             duration_ms=one.duration_ms,
             channels=one.channels,
             link=f"/v1/telephony/calls/{call.id}/recordings/{one.id}"
-            if where(one, template)
+            if recording_url(one, template)
             else None,
         )
         for one in found

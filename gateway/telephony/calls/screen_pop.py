@@ -12,7 +12,7 @@ from dataclasses import replace
 from gateway.db import Conn
 from gateway.protocol import Call, CallLeg, CallTransfer, Customer, QueueStint
 from gateway.telephony.calls.queries import lookup
-from gateway.telephony.calls.queries.lookup import Contacts, Match
+from gateway.telephony.calls.queries.lookup import Contacts, CustomerMatch
 from ingest import CallState
 
 
@@ -22,7 +22,7 @@ class ScreenPop:
     def __init__(
         self,
         employees: dict[tuple[str, str], int],
-        customers: dict[str, Match],
+        customers: dict[str, CustomerMatch],
         contacts: Mapping[str, Contacts],
     ) -> None:
         self._employees = employees
@@ -48,7 +48,7 @@ class ScreenPop:
         """Return whose telephone this is."""
         return self._employees.get((source, extension)) if extension else None
 
-    def popped(self, call: Call, number_e164: str | None) -> Call:
+    def with_contacts(self, call: Call, number_e164: str | None) -> Call:
         """Add the last calls with the customer to the Call that pops up."""
         contacts = self._contacts.get(number_e164 or "")
         if call.customer is None or contacts is None:
@@ -58,7 +58,7 @@ class ScreenPop:
         )
         return replace(call, customer=known)
 
-    def call(self, state: CallState) -> Call:
+    def to_call(self, state: CallState) -> Call:
         """Make the Call that clients receive."""
         match = self._customers.get(state.number_e164) if state.number_e164 else None
         return Call(

@@ -18,7 +18,7 @@ from gateway.telephony.calls.screen_pop import ScreenPop
 from ingest import load_calls
 
 
-async def timeline(ctx: Context, call_id: UUID, templates: Templates) -> CallTimeline:
+async def read(ctx: Context, call_id: UUID, templates: Templates) -> CallTimeline:
     """Return a call of mine, anybody's with calls.view_all; of a merged one, what it became."""
     async with ctx.reading() as conn:
         found = await require_call(ctx, conn, call_id)
@@ -27,10 +27,10 @@ async def timeline(ctx: Context, call_id: UUID, templates: Templates) -> CallTim
             raise CallNotFound
         pop = await ScreenPop.read(conn, list(states.values()))
         added = await notes.read(conn, found)
-        recorded = await recordings.listed(ctx, conn, states[found], templates)
+        recorded = await recordings.list_recordings(ctx, conn, states[found], templates)
         facts = await queries.facts(conn, found, limit=MAX_FACTS + 1)
     return CallTimeline(
-        call=pop.call(states[found]),
+        call=pop.to_call(states[found]),
         annotations=added,
         recordings=recorded,
         timeline=facts[:MAX_FACTS],

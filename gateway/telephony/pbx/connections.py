@@ -28,7 +28,7 @@ from ingest import (
 )
 
 TIMING = LinkTiming()
-CONNECTORS_EVENTS = IngestSettings().max_submission_events
+MAX_CONNECTOR_EVENTS = IngestSettings().max_submission_events
 
 
 def ingest_settings(settings: Settings) -> IngestSettings:
@@ -37,7 +37,7 @@ def ingest_settings(settings: Settings) -> IngestSettings:
         keep_months=settings.call_event_months,
         lost_after=timedelta(hours=settings.lost_call_hours),
         payload_days=settings.pbx_payload_days,
-        max_submission_events=max(settings.max_webhook_events, CONNECTORS_EVENTS),
+        max_submission_events=max(settings.max_webhook_events, MAX_CONNECTOR_EVENTS),
     )
 
 
@@ -48,17 +48,17 @@ def regions(settings: Settings) -> tuple[str, ...]:
     return (settings.phone_region, *sorted(others - {settings.phone_region}))
 
 
-def connected(settings: Settings, pool: Pool, pipeline: Pipeline) -> Connectors:
+def build_connectors(settings: Settings, pool: Pool, pipeline: Pipeline) -> Connectors:
     """Return connections to all PBXs that are connected to."""
     connections = [
-        PbxConnection(name, _linker(name, pbx, settings), TIMING)
+        PbxConnection(name, _link_factory(name, pbx, settings), TIMING)
         for name, pbx in settings.pbxs.items()
         if not isinstance(pbx, TwilioPbx)
     ]
     return Connectors(pool, pipeline, connections, holder=settings.node)
 
 
-def _linker(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callable[[], PbxLink]:
+def _link_factory(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callable[[], PbxLink]:
     address = Address(
         host=pbx.host,
         port=pbx.port,

@@ -15,11 +15,11 @@ from gateway.telephony.pbx import webhook
 from ingest import InvalidCallback, Pipeline, RejectedInput, twilio_events, verify_twilio
 from ingest import InvalidSignature as NotSigned
 
-MOST_FIELDS = 200
+MAX_FIELDS = 200
 """A callback has 30 to 40."""
 
 
-async def take(
+async def receive(
     pipeline: Pipeline, source: str, account: TwilioPbx, body: bytes, *,
     signature: str | None, region: str,
 ) -> dict[str, Any]:  # fmt: skip
@@ -41,17 +41,17 @@ async def take(
             **chosen,
         )
     except InvalidCallback as error:
-        refusal = RejectedInput("event.invalid", str(error), dict(fields))
-        await webhook.refuse(pipeline, source, [refusal])
+        rejected = RejectedInput("event.invalid", str(error), dict(fields))
+        await webhook.record_rejects(pipeline, source, [rejected])
         raise Invalid(f"{error}.") from None
     receipt = await webhook.submit(pipeline, events)
-    return webhook.answer(receipt, receipt.rejected)
+    return webhook.response(receipt, receipt.rejected)
 
 
 def _fields(body: bytes) -> list[tuple[str, str]]:
     """Decode a form. What is none has no valid signature either, and is told so."""
     try:
         text = body.decode("ascii")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
         raise SignatureInvalid from None

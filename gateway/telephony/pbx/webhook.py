@@ -30,11 +30,11 @@ from ingest import (
     verify,
 )
 
-DEEPEST = 1_024
+MAX_DEPTH = 1_024
 """Brackets within brackets, as codec.parse bounds them."""
-LONGEST_INT = 19
+MAX_INT_DIGITS = 19
 """Digits of a number that is read exactly; none of ours needs more than 10."""
-TOGETHER = 20
+VALIDATE_BATCH = 20
 """Events validated in one go: less than a millisecond in which this process does nothing else."""
 
 
@@ -63,7 +63,7 @@ def is_signed(
     return True
 
 
-def read(body: bytes) -> Any:
+def parse(body: bytes) -> Any:
     """Read JSON as codec.parse does; a text with half a character, or bad UTF-8, comes as it is.
 
     So it costs the event that holds it, which parse_events refuses, and not the whole batch.
@@ -73,7 +73,7 @@ def read(body: bytes) -> Any:
     except Malformed:
         try:
             text = body.decode("utf-8", "surrogateescape")
-            value = json.loads(text, parse_constant=_refuse, parse_int=_whole)
+            value = json.loads(text, parse_constant=_reject_constant, parse_int=_to_number)
         except (ValueError, RecursionError):
             value = None
         if value is None or _is_deep(value):
@@ -81,18 +81,18 @@ def read(body: bytes) -> Any:
         return value
 
 
-def _refuse(constant: str) -> Any:
+def _reject_constant(constant: str) -> Any:
     """Refuse NaN and Infinity, which JSON does not have."""
     raise ValueError(constant)
 
 
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= LONGEST_INT else float(digits)
+def _to_number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MAX_INT_DIGITS else float(digits)
 
 
 def _is_deep(value: Any) -> bool:
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         level = [
             inner
             for outer in level
@@ -104,29 +104,31 @@ def _is_deep(value: Any) -> bool:
     return True
 
 
-async def take(pipeline: Pipeline, source: str, items: list[Any], *, region: str) -> dict[str, Any]:
+async def receive(
+    pipeline: Pipeline, source: str, items: list[Any], *, region: str
+) -> dict[str, Any]:
     """Store what is valid and say what was not; returns when it is committed."""
-    parsed = await _parse(pipeline, source, items, region)
+    parsed = await _validate(pipeline, source, items, region)
     receipt = await submit(pipeline, parsed.events)
     refused = [RejectedInput(one.code, one.message, items[one.index]) for one in parsed.rejected]
-    await refuse(pipeline, source, refused)
+    await record_rejects(pipeline, source, refused)
     rejected = [replace(one, index=parsed.indexes[one.index]) for one in receipt.rejected]
-    return answer(receipt, parsed.rejected + rejected)
+    return response(receipt, parsed.rejected + rejected)
 
 
-async def _parse(pipeline: Pipeline, source: str, items: list[Any], region: str) -> ParsedEvents:
+async def _validate(pipeline: Pipeline, source: str, items: list[Any], region: str) -> ParsedEvents:
     """Validate the events; in between others have their turn, also batches that are stored."""
     kept = pipeline.settings
     reader = EventReader(
         source, region=region, keep=kept.accepts, keeps_native=kept.payload_days > 0
     )
-    for first in range(0, len(items), TOGETHER):
-        reader.read(items[first : first + TOGETHER])
+    for first in range(0, len(items), VALIDATE_BATCH):
+        reader.read(items[first : first + VALIDATE_BATCH])
         await asyncio.sleep(0)
     return reader.parsed
 
 
-def answer(receipt: Receipt, rejected: Iterable[RejectedEvent]) -> dict[str, Any]:
+def response(receipt: Receipt, rejected: Iterable[RejectedEvent]) -> dict[str, Any]:
     """Say what became of each event that was handed in."""
     return {
         "accepted": receipt.accepted,
@@ -137,18 +139,18 @@ def answer(receipt: Receipt, rejected: Iterable[RejectedEvent]) -> dict[str, Any
 
 async def submit(pipeline: Pipeline, events: Sequence[CallEvent]) -> Receipt:
     """Store the events; what hinders that is said in the gateway's own errors."""
-    with _in_our_words():
+    with _translated_errors():
         return await pipeline.submit(events)
 
 
-async def refuse(pipeline: Pipeline, source: str, refusals: Sequence[RejectedInput]) -> None:
+async def record_rejects(pipeline: Pipeline, source: str, rejects: Sequence[RejectedInput]) -> None:
     """Keep and count what no event could be made of; what hinders that is said likewise."""
-    with _in_our_words():
-        await pipeline.reject(source, refusals)
+    with _translated_errors():
+        await pipeline.reject(source, rejects)
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except Busy as busy:

@@ -42,14 +42,14 @@ from gateway.telephony.calls.queries import audit, call_members, timeline
 from gateway.telephony.quality.queries import quality
 from gateway.telephony.quality.queries import reviews as queries
 from gateway.telephony.quality.queries import scorecards as scorecard_queries
-from gateway.telephony.quality.queries.reviews import Sought
-from gateway.telephony.quality.scorecards import fitting
+from gateway.telephony.quality.queries.reviews import ReviewFilter
+from gateway.telephony.quality.scorecards import validate_points
 
-Given = Mapping[str, int | None]
+Points = Mapping[str, int | None]
 
 
 async def create(
-    ctx: Context, call_id: UUID, *, agent_id: int, scorecard_id: int, points: Given, comment: str
+    ctx: Context, call_id: UUID, *, agent_id: int, scorecard_id: int, points: Points, comment: str
 ) -> ReviewIs:
     """Begin to review an agent's part of a call that I may see; nobody else sees the draft."""
     ctx.identity.require(CALLS_REVIEW)
@@ -59,19 +59,19 @@ async def create(
         now = await require_call(ctx, tx.conn, call_id)
         if agent_id not in await call_members.agents(tx.conn, now):
             raise NotOnThisCall
-        card = await _active(tx.conn, scorecard_id)
+        card = await _active_scorecard(tx.conn, scorecard_id)
         made = await queries.insert(
             tx.conn,
             now,
             agent_id=agent_id,
             reviewer_id=ctx.user_id,
             scorecard_id=scorecard_id,
-            points=fitting(card, points),
+            points=validate_points(card, points),
             comment=comment,
         )
         if made is None:
             raise ReviewExists
-        await _done(ctx, tx, "review.create", made)
+        await _record_action(ctx, tx, "review.create", made)
     return ReviewIs(review=made, scorecard=card)
 
 
@@ -80,7 +80,7 @@ async def change(
     review_id: int,
     *,
     scorecard_id: int | None,
-    points: Given | None,
+    points: Points | None,
     comment: str | None,
 ) -> ReviewIs:
     """Go on with a draft of mine; the last change counts, None leaves a part as it is."""
@@ -89,17 +89,17 @@ async def change(
         review, card = await _locked(ctx, tx.conn, review_id)
         if review.reviewer_id != ctx.user_id:
             raise Forbidden("Only who began a review may change it.")
-        _require(review, "draft")
+        _require_state(review, "draft")
         if scorecard_id is not None and scorecard_id != card.scorecard_id:
-            card = await _active(tx.conn, scorecard_id)
-        changed = await queries.redraft(
+            card = await _active_scorecard(tx.conn, scorecard_id)
+        changed = await queries.update_draft(
             tx.conn,
             review_id,
             scorecard_id=card.scorecard_id,
-            points=fitting(card, review.points if points is None else points),
+            points=validate_points(card, review.points if points is None else points),
             comment=review.comment if comment is None else comment,
         )
-        await _done(ctx, tx, "review.update", changed)
+        await _record_action(ctx, tx, "review.update", changed)
     return ReviewIs(review=changed, scorecard=card)
 
 
@@ -112,9 +112,9 @@ async def publish(ctx: Context, review_id: int) -> ReviewIs:
             raise Forbidden("Only who began a review may publish it.")
         if review.state == "published":
             return ReviewIs(review=review, scorecard=card)
-        _require(review, "draft")
+        _require_state(review, "draft")
         review = await queries.publish(tx.conn, review_id)
-        await _done(ctx, tx, "review.publish", review)
+        await _record_action(ctx, tx, "review.publish", review)
     return ReviewIs(review=review, scorecard=card)
 
 
@@ -125,9 +125,9 @@ async def acknowledge(ctx: Context, review_id: int) -> ReviewIs:
         _require_agent(ctx, review)
         if review.state == "acknowledged":
             return ReviewIs(review=review, scorecard=card)
-        _require(review, "published")
+        _require_state(review, "published")
         review = await queries.acknowledge(tx.conn, review_id)
-        await _done(ctx, tx, "review.acknowledge", review)
+        await _record_action(ctx, tx, "review.acknowledge", review)
     return ReviewIs(review=review, scorecard=card)
 
 
@@ -138,14 +138,14 @@ async def dispute(ctx: Context, review_id: int, text: str) -> ReviewIs:
         _require_agent(ctx, review)
         if review.state == "disputed" and review.dispute == text:
             return ReviewIs(review=review, scorecard=card)
-        _require(review, "published")
+        _require_state(review, "published")
         review = await queries.dispute(tx.conn, review_id, text)
-        await _done(ctx, tx, "review.dispute", review)
+        await _record_action(ctx, tx, "review.dispute", review)
     return ReviewIs(review=review, scorecard=card)
 
 
 async def resolve(
-    ctx: Context, review_id: int, *, verdict: Verdict, points: Given | None, text: str | None
+    ctx: Context, review_id: int, *, verdict: Verdict, points: Points | None, text: str | None
 ) -> ReviewIs:
     """Decide about a dispute: it stays as it was, or gets these points instead."""
     ctx.identity.require(CALLS_REVIEW)
@@ -155,17 +155,17 @@ async def resolve(
         before, card = await _locked(ctx, tx.conn, review_id)
         if before.agent_id == ctx.user_id:
             raise ReviewOfOneself
-        _require(before, "disputed")
+        _require_state(before, "disputed")
         after = await queries.resolve(
             tx.conn,
             review_id,
             verdict=verdict,
-            points=before.points if points is None else fitting(card, points),
+            points=before.points if points is None else validate_points(card, points),
             text=text,
             by=ctx.user_id,
         )
         changed = {"resolution": verdict, "points": [before.points, after.points]}
-        await _done(ctx, tx, "review.resolve", after, **changed)
+        await _record_action(ctx, tx, "review.resolve", after, **changed)
     return ReviewIs(review=after, scorecard=card)
 
 
@@ -173,7 +173,7 @@ async def get(ctx: Context, review_id: int) -> ReviewIs:
     """Return a review that I made, that is about me, or anybody's with calls.review."""
     async with ctx.reading() as conn:
         review = await queries.find(conn, review_id)
-        if review is None or not _sees(ctx, review):
+        if review is None or not _may_see(ctx, review):
             raise ReviewNotFound
         card = await scorecard_queries.find(conn, review.scorecard_id)
     assert card is not None
@@ -181,16 +181,16 @@ async def get(ctx: Context, review_id: int) -> ReviewIs:
 
 
 async def page(
-    ctx: Context, sought: Sought, call_id: UUID | None, *, limit: int, cursor: str | None
+    ctx: Context, criteria: ReviewFilter, call_id: UUID | None, *, limit: int, cursor: str | None
 ) -> ReviewPage:
     """Return a page of the reviews that I may see, the newest first; of one call, or of any."""
     after = cursors.unpack_int(cursor) if cursor else None
     async with ctx.reading() as conn:
         if call_id is not None:
-            sought = replace(sought, call_ids=await timeline.family(conn, call_id))
+            criteria = replace(criteria, call_ids=await timeline.family(conn, call_id))
         found = await queries.page(
             conn,
-            sought,
+            criteria,
             reader_id=ctx.user_id,
             reviews_others=CALLS_REVIEW in ctx.identity.permissions,
             after=after,
@@ -225,7 +225,7 @@ async def summary(
     return QualitySummary(since=since, until=until, agents=shown, next=following)
 
 
-def _sees(ctx: Context, review: Review) -> bool:
+def _may_see(ctx: Context, review: Review) -> bool:
     """Say whether they may see it: a draft is its reviewer's alone."""
     reviews_others = CALLS_REVIEW in ctx.identity.permissions
     if review.state == "draft":
@@ -233,7 +233,7 @@ def _sees(ctx: Context, review: Review) -> bool:
     return reviews_others or review.agent_id == ctx.user_id
 
 
-def _require(review: Review, state: str) -> None:
+def _require_state(review: Review, state: str) -> None:
     if review.state != state:
         raise ReviewState(f"The review is {review.state}, not {state}.")
 
@@ -243,7 +243,7 @@ def _require_agent(ctx: Context, review: Review) -> None:
         raise Forbidden("Only whom a review is about may answer it.")
 
 
-async def _active(conn: Conn, scorecard_id: int) -> Scorecard:
+async def _active_scorecard(conn: Conn, scorecard_id: int) -> Scorecard:
     card = await scorecard_queries.find(conn, scorecard_id)
     if card is None or not card.active:
         raise ScorecardNotFound
@@ -253,14 +253,16 @@ async def _active(conn: Conn, scorecard_id: int) -> Scorecard:
 async def _locked(ctx: Context, conn: Conn, review_id: int) -> tuple[Review, Scorecard]:
     """Return a review that I may see, and keep others from changing it meanwhile."""
     review = await queries.lock(conn, review_id)
-    if review is None or not _sees(ctx, review):
+    if review is None or not _may_see(ctx, review):
         raise ReviewNotFound
     card = await scorecard_queries.find(conn, review.scorecard_id)
     assert card is not None
     return review, card
 
 
-async def _done(ctx: Context, tx: Transaction, act: str, review: Review, **more: Any) -> None:
+async def _record_action(
+    ctx: Context, tx: Transaction, act: str, review: Review, **more: Any
+) -> None:
     """Write down what was done, and tell those whom it concerns."""
     details = {
         "review_id": review.review_id,

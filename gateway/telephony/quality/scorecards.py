@@ -19,24 +19,24 @@ from gateway.telephony.quality.queries import scorecards as queries
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class SavedScorecard:
     """A scorecard, and whether it was made just now."""
 
     scorecard: Scorecard
-    new: bool
+    created: bool
 
 
-async def put(ctx: Context, name: str, criteria: Sequence[Criterion]) -> Made:
+async def save(ctx: Context, name: str, criteria: Sequence[Criterion]) -> SavedScorecard:
     """Make a scorecard, or the next version of it; what it already says makes none."""
     ctx.identity.require(CALLS_REVIEW)
     keys = [one.key for one in criteria]
     if len(set(keys)) < len(keys):
         raise Invalid("Two criteria have the same key.", path="criteria")
     async with ctx.transaction() as tx:
-        await queries.take_turns(tx.conn, name)
+        await queries.lock_name(tx.conn, name)
         newest = await queries.newest(tx.conn, name)
         if newest and newest.active and newest.criteria == list(criteria):
-            return Made(newest, new=False)
+            return SavedScorecard(newest, created=False)
         made = await queries.insert(tx.conn, name, criteria=criteria, by=ctx.user_id)
         await audit.record(
             tx.conn,
@@ -44,7 +44,7 @@ async def put(ctx: Context, name: str, criteria: Sequence[Criterion]) -> Made:
             actor_id=ctx.user_id,
             details={"scorecard_id": made.scorecard_id, "name": name, "version": made.version},
         )
-    return Made(made, new=True)
+    return SavedScorecard(made, created=True)
 
 
 async def activate(ctx: Context, scorecard_id: int, *, active: bool) -> Scorecard:
@@ -54,7 +54,7 @@ async def activate(ctx: Context, scorecard_id: int, *, active: bool) -> Scorecar
         card = await queries.find(tx.conn, scorecard_id)
         if card is None:
             raise ScorecardNotFound
-        await queries.take_turns(tx.conn, card.name)
+        await queries.lock_name(tx.conn, card.name)
         newest = await queries.newest(tx.conn, card.name)
         found = await queries.find(tx.conn, scorecard_id)
         assert newest is not None
@@ -88,7 +88,7 @@ async def page(
     return ScorecardPage(scorecards=shown, next=following)
 
 
-def fitting(card: Scorecard, points: Mapping[str, int | None]) -> dict[str, int]:
+def validate_points(card: Scorecard, points: Mapping[str, int | None]) -> dict[str, int]:
     """Return the points that were given; Invalid when the scorecard does not know them."""
     most = {one.key: one.max for one in card.criteria}
     for key, given in points.items():

@@ -22,7 +22,7 @@ FORMULAS: dict[Method, str] = {
     "sl6": "answered_in_time / (answered + abandoned - short_abandoned)",
 }
 
-PLACES = 6
+DECIMALS = 6
 
 THRESHOLD_MS = 20_000
 """What is answered by then is answered in time, unless asked otherwise."""
@@ -32,7 +32,7 @@ SHORT_MS = 5_000
 
 def rate(part: float | None, whole: float | None) -> float | None:
     """Divide; None when there is nothing to divide by."""
-    return round(float(part or 0) / float(whole), PLACES) if whole else None
+    return round(float(part or 0) / float(whole), DECIMALS) if whole else None
 
 
 def service_level(row: Mapping[str, Any], method: Method, threshold_ms: int) -> ServiceLevel:

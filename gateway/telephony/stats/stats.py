@@ -36,7 +36,7 @@ from gateway.protocol.stats import (
 )
 from gateway.telephony.stats.queries import stats as queries
 from gateway.telephony.stats.queries import stats_agents, stats_queues
-from gateway.telephony.stats.queries.stats import Asked
+from gateway.telephony.stats.queries.stats import StatsFilter
 from gateway.telephony.stats.rates import handling, rate, service
 
 STATEMENT_S = 15.0
@@ -48,25 +48,25 @@ Kind = Literal["overview", "agents", "queues"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class StatsRequest:
     """What is asked for, and how service levels are reckoned."""
 
-    asked: Asked
+    filter: StatsFilter
     method: Method
 
 
-async def read(ctx: Context, kind: Kind, wanted: Wanted) -> bytes:
+async def read(ctx: Context, kind: Kind, request: StatsRequest) -> bytes:
     """Return an answer as it is printed: kept by somebody less than a minute ago, or counted."""
     ctx.identity.require(STATS_VIEW)
-    asked, answers = wanted.asked, ctx.services.answers
-    check_span(asked.since, asked.until)
-    check_zone(asked.tz)
+    criteria, answers = request.filter, ctx.services.stats_cache
+    check_period(criteria.since, criteria.until)
+    check_zone(criteria.tz)
     services = replace(ctx.services, timeout_s=STATEMENT_S)
 
     async def count() -> bytes:
         try:
             async with services.connection() as conn:
-                return codec.encode(await compute(conn, kind, wanted))
+                return codec.encode(await compute(conn, kind, request))
         except DatabaseUnavailable as error:
             if isinstance(error.__cause__, TimeoutError | asyncpg.QueryCanceledError):
                 raise DatabaseUnavailable(TOO_LONG) from error
@@ -74,16 +74,16 @@ async def read(ctx: Context, kind: Kind, wanted: Wanted) -> bytes:
 
     if answers is None:
         return await count()
-    return await answers.get(_key(kind, wanted), count, since=asked.since, until=asked.until)
+    return await answers.get(_key(kind, request), count, since=criteria.since, until=criteria.until)
 
 
-def span(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+def period(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
     """Return the time that is asked for; without one, the seven days up to this minute."""
     end = until or datetime.now(UTC).replace(second=0, microsecond=0)
     return since or end - timedelta(days=7), end
 
 
-def check_span(since: datetime, until: datetime) -> None:
+def check_period(since: datetime, until: datetime) -> None:
     """Refuse a time that is none, or is too long."""
     if until <= since:
         raise Invalid("until must be after since.", path="until")
@@ -98,74 +98,74 @@ def check_zone(tz: str) -> None:
 
 
 async def compute(
-    conn: Conn, kind: Kind, wanted: Wanted
+    conn: Conn, kind: Kind, request: StatsRequest
 ) -> StatsOverview | StatsAgents | StatsQueues:
     """Count now."""
-    count: Callable[[Conn, Wanted], Awaitable[Any]] = {
+    count: Callable[[Conn, StatsRequest], Awaitable[Any]] = {
         "overview": _overview,
         "agents": _agents,
         "queues": _queues,
     }[kind]
     try:
         async with conn.transaction(readonly=True, isolation="repeatable_read"):
-            await queries.room_to_sort(conn)
-            return await count(conn, wanted)  # type: ignore[no-any-return]
+            await queries.tune_planner(conn)
+            return await count(conn, request)  # type: ignore[no-any-return]
     except asyncpg.InvalidParameterValueError:  # a zone that PostgreSQL's list has not
         raise _no_zone() from None
 
 
-async def _overview(conn: Conn, wanted: Wanted) -> StatsOverview:
-    asked = wanted.asked
-    row = await queries.overview(conn, asked)
+async def _overview(conn: Conn, request: StatsRequest) -> StatsOverview:
+    criteria = request.filter
+    row = await queries.overview(conn, criteria)
     counts = ("calls", "inbound", "outbound", "internal", "live", "inbound_answered",
               "inbound_missed", "outbound_answered", "repeated")  # fmt: skip
     return StatsOverview(
-        asked=_shown(asked),
+        asked=_to_wire(criteria),
         **{name: row[name] for name in counts},
         inbound_answer_rate=rate(row["inbound_answered"], row["inbound"]),
         outbound_answer_rate=rate(row["outbound_answered"], row["outbound"]),
         repeat_rate=rate(row["repeated"], row["inbound"]),
         peak=row["peak"] or 0,
-        service=service(row, wanted.method, asked.threshold_ms),
-        handling=handling(row, wrap_ms=None if asked.direction else row["wrap_ms"] or 0),
+        service=service(row, request.method, criteria.threshold_ms),
+        handling=handling(row, wrap_ms=None if criteria.direction else row["wrap_ms"] or 0),
         hours=[
             WeekHour(**cell, per_hour=round(cell["calls"] / cell["hours"], 6))
             for cell in row["hours"]
         ],
-        incomplete_hours=await queries.gaps(conn, asked, limit=MAX_GAPS),
+        incomplete_hours=await queries.gaps(conn, criteria, limit=MAX_GAPS),
     )
 
 
-async def _queues(conn: Conn, wanted: Wanted) -> StatsQueues:
-    asked = wanted.asked
-    rows = await stats_queues.read(conn, asked, limit=MAX_ROWS)
+async def _queues(conn: Conn, request: StatsRequest) -> StatsQueues:
+    criteria = request.filter
+    rows = await stats_queues.read(conn, criteria, limit=MAX_ROWS)
     return StatsQueues(
-        asked=_shown(asked),
+        asked=_to_wire(criteria),
         queues=[
             QueueStats(
                 queue=row["queue"],
-                service=service(row, wanted.method, asked.threshold_ms),
+                service=service(row, request.method, criteria.threshold_ms),
                 handling=handling(
                     row,
-                    wrap_ms=None if asked.direction else row["wrap_ms"] or 0,
+                    wrap_ms=None if criteria.direction else row["wrap_ms"] or 0,
                     answered=row["answered"],
                 ),
             )
             for row in rows
         ],
-        incomplete_hours=await queries.gaps(conn, asked, limit=MAX_GAPS),
+        incomplete_hours=await queries.gaps(conn, criteria, limit=MAX_GAPS),
     )
 
 
-async def _agents(conn: Conn, wanted: Wanted) -> StatsAgents:
-    asked = wanted.asked
-    rows = await stats_agents.read(conn, asked, limit=MAX_ROWS)
+async def _agents(conn: Conn, request: StatsRequest) -> StatsAgents:
+    criteria = request.filter
+    rows = await stats_agents.read(conn, criteria, limit=MAX_ROWS)
     # Of some of the calls nobody can say how much of a day they filled.
-    whole = asked.direction is None and asked.queue is None
+    whole = criteria.direction is None and criteria.queue is None
     return StatsAgents(
-        asked=_shown(asked),
+        asked=_to_wire(criteria),
         agents=[_agent(row, whole=whole) for row in rows],
-        incomplete_hours=await queries.gaps(conn, asked, limit=MAX_GAPS),
+        incomplete_hours=await queries.gaps(conn, criteria, limit=MAX_GAPS),
     )
 
 
@@ -185,20 +185,20 @@ def _agent(row: dict[str, Any], *, whole: bool) -> AgentStats:
     )
 
 
-def _shown(asked: Asked) -> StatsAsked:
+def _to_wire(criteria: StatsFilter) -> StatsAsked:
     return StatsAsked(
-        since=asked.since,
-        until=asked.until,
-        tz=asked.tz,
-        direction=asked.direction,  # type: ignore[arg-type]  # checked by the route
-        queue=asked.queue,
-        agent_id=asked.agent_id,
-        short_s=asked.short_ms / 1_000,
+        since=criteria.since,
+        until=criteria.until,
+        tz=criteria.tz,
+        direction=criteria.direction,  # type: ignore[arg-type]  # checked by the route
+        queue=criteria.queue,
+        agent_id=criteria.agent_id,
+        short_s=criteria.short_ms / 1_000,
     )
 
 
-def _key(kind: Kind, wanted: Wanted) -> str:
-    return f"{kind}:{orjson.dumps(wanted).decode()}"
+def _key(kind: Kind, request: StatsRequest) -> str:
+    return f"{kind}:{orjson.dumps(request).decode()}"
 
 
 @cache

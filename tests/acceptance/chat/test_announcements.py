@@ -36,7 +36,7 @@ async def test_a_call_rings_while_callbacks_have_a_backlog(
         begun.set()
         await go.wait()
 
-    monkeypatch.setattr(missed, "settle", slow)
+    monkeypatch.setattr(missed, "process_news", slow)
     await miss(desk)
     await begun.wait()
 

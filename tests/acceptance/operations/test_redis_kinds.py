@@ -69,8 +69,8 @@ async def nodes_know_each_other(desk: Desk, **settings: Any) -> None:
     for _ in range(2):  # counted, kept, and found
         asked = await desk.http(DIRECTOR).get(STATISTICS)
         assert asked.status_code == 200, asked.text
-    assert one.services.answers is not None
-    await one.services.answers.late([LONG_AGO])
+    assert one.services.stats_cache is not None
+    await one.services.stats_cache.invalidate_days([LONG_AGO])
 
     assert one.cluster_limits is not None
     await one.cluster_limits.sync()

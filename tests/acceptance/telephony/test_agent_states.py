@@ -9,7 +9,7 @@ import pytest
 from gateway.client import Connection
 from gateway.protocol import AgentState, AgentStateChanged
 from tests.support.desk import OKSANA, PETRO, Desk, eventually, nothing_within
-from tests.support.queues import SALES, SUPPORT, Pbx, supervisor, watching
+from tests.support.queues import SALES, SUPPORT, QueuePbx, supervisor, watching
 
 pytestmark = pytest.mark.usefixtures("brisk")
 
@@ -29,7 +29,7 @@ async def told(client: Connection, state: str, *, of: int = OKSANA) -> AgentStat
 
 async def test_an_agent_hears_of_their_own_telephone(desk: Desk) -> None:
     """Ringing, talking, holding, talking, idle: since when, and which call it is about."""
-    oksana, pbx = await desk.client(OKSANA, node=1), Pbx(desk)
+    oksana, pbx = await desk.client(OKSANA, node=1), QueuePbx(desk)
     welcomed = oksana.welcome.agent
     assert welcomed is not None
     assert (welcomed.state, welcomed.since) == ("idle", None)
@@ -40,9 +40,9 @@ async def test_an_agent_hears_of_their_own_telephone(desk: Desk) -> None:
     await pbx.answer("c1")
     talking = await told(oksana, "talking")
     again = await desk.client(OKSANA)
-    await pbx.say(("leg.hold_on", {"leg_key": "c1-101"}))
+    await pbx.submit(("leg.hold_on", {"leg_key": "c1-101"}))
     held = await told(oksana, "held")
-    await pbx.say(("leg.hold_off", {"leg_key": "c1-101"}))
+    await pbx.submit(("leg.hold_off", {"leg_key": "c1-101"}))
     await told(oksana, "talking")
     await pbx.hang_up("c1", "101")
     idle = await told(oksana, "idle")
@@ -59,7 +59,7 @@ async def test_an_agent_hears_of_their_own_telephone(desk: Desk) -> None:
 
 async def test_a_pause_is_told_in_whatever_order_it_comes(desk: Desk) -> None:
     """Wrap-up is told from a break, one queue from all; colleagues hear nothing of it."""
-    pbx = Pbx(desk)
+    pbx = QueuePbx(desk)
     for queue in (SALES, SUPPORT):
         await pbx.agent("login", queue=queue)
     oksana, petro = await desk.client(OKSANA, node=1), await desk.client(PETRO, node=1)
@@ -106,7 +106,7 @@ async def test_what_the_bus_lost_is_told_once_it_is_back(desk: Desk) -> None:
     oksana, node = await desk.client(OKSANA, node=1), desk.nodes[1].node
     deliver = node.deliver
     node.bus._deliver = lambda _announcement: None  # type: ignore[attr-defined]
-    await Pbx(desk).agent("paused")
+    await QueuePbx(desk).agent("paused")
     await eventually(lambda: desk.sql("SELECT FROM realtime.agent_marks WHERE paused"))
     node.bus._deliver = deliver  # type: ignore[attr-defined]
 

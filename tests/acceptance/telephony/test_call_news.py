@@ -25,7 +25,7 @@ from gateway.sockets.watch import calls
 from tests.acceptance.chat.test_healing import lose_everything
 from tests.support.calls import miss
 from tests.support.desk import OKSANA, PETRO, Desk, nothing_within
-from tests.support.queues import SALES, SUPPORT, Pbx, supervisor
+from tests.support.queues import SALES, SUPPORT, QueuePbx, supervisor
 
 
 async def until(client: Connection, kind: type[Any], right: Callable[[Call], bool]) -> Call:
@@ -36,9 +36,9 @@ async def until(client: Connection, kind: type[Any], right: Callable[[Call], boo
             return call
 
 
-async def ring(pbx: Pbx, call: str, leg: str, extension: str) -> None:
+async def ring(pbx: QueuePbx, call: str, leg: str, extension: str) -> None:
     """Let a telephone ring on a leg of its own."""
-    await pbx.say(
+    await pbx.submit(
         ("offer.started", {"leg_key": leg, "peer_leg_key": call, "extension": extension}),
         ("leg.ringing", {"leg_key": leg, "extension": extension}),
     )
@@ -47,15 +47,15 @@ async def ring(pbx: Pbx, call: str, leg: str, extension: str) -> None:
 async def test_a_call_is_offered_whenever_it_rings_anew(small_desk: Desk) -> None:
     """After no answer, and when it was over and goes on: revised is what is over and stays so."""
     oksana, petro = await small_desk.client(OKSANA), await small_desk.client(PETRO)
-    pbx = Pbx(small_desk)
+    pbx = QueuePbx(small_desk)
     await pbx.enter("c1")
     await pbx.ring("c1")
     first = (await oksana.next(CallOffered)).call
 
-    await pbx.say(("leg.ended", {"leg_key": "c1-101"}))
+    await pbx.submit(("leg.ended", {"leg_key": "c1-101"}))
     await ring(pbx, "c1", "again", "101")
     second = (await oksana.next(CallOffered)).call
-    await pbx.say(("leg.ended", {"leg_key": "again"}), ("leg.ended", {"leg_key": "c1"}))
+    await pbx.submit(("leg.ended", {"leg_key": "again"}), ("leg.ended", {"leg_key": "c1"}))
     ended = (await oksana.next(CallEnded)).call
     await ring(pbx, "c1", "on", "102")
     third = (await petro.next(CallOffered)).call
@@ -73,15 +73,15 @@ async def test_watchers_hear_the_end_of_a_call_that_becomes_a_part_of_another(
     """It has neither queues nor telephones then; whoever had it as their own hears it once."""
     watcher = await small_desk.client(await supervisor(small_desk))
     await watcher.request(QueueWatch(queues=[SALES], calls=True))
-    pbx = Pbx(small_desk)
+    pbx = QueuePbx(small_desk)
     await pbx.enter("whole", SUPPORT)
     for call, extension in (("c1", "101"), ("c2", "401")):
         await pbx.enter(call)
-        await pbx.say(("queue.entered", {"leg_key": call, "queue": SUPPORT}))
+        await pbx.submit(("queue.entered", {"leg_key": call, "queue": SUPPORT}))
         await pbx.ring(call, extension)
         offered = (await watcher.next(CallOffered)).call
 
-        await pbx.say(("transfer.attended", {"leg_key": "whole", "peer_leg_key": call}))
+        await pbx.submit(("transfer.attended", {"leg_key": "whole", "peer_leg_key": call}))
 
         ended = (await watcher.next(CallEnded)).call
         assert (ended.id, ended.legs, ended.stints) == (offered.id, [], [])
@@ -98,7 +98,7 @@ async def test_what_was_stored_and_not_announced_is_told_all_the_same(
     oksana, petro = await desk.client(OKSANA, node=1), await desk.client(PETRO, node=1)
     watcher = await desk.client(who, node=1)
     await watcher.request(QueueWatch(queues=[SALES], calls=True))
-    pbx = Pbx(desk)
+    pbx = QueuePbx(desk)
     await pbx.enter("c1")
     await pbx.ring("c1")
     ids = {(await client.next(CallOffered)).call.id for client in (oksana, watcher)}
@@ -110,11 +110,11 @@ async def test_what_was_stored_and_not_announced_is_told_all_the_same(
         assert (await until(client, CallUpdated, lambda call: call.status == "talking")).id in ids
     monkeypatch.setattr(calls, "LOOK_EACH", 1_000)
     monkeypatch.setattr(RedisBus, "healthy", False)
-    await pbx.say(("call.started", {"leg_key": "d1", "extension": "101"}))
+    await pbx.submit(("call.started", {"leg_key": "d1", "extension": "101"}))
     await ring(pbx, "d1", "d1-102", "102")
     asked = await until(petro, CallUpdated, lambda call: call.status == "ringing")
     monkeypatch.undo()
-    await pbx.say(("transfer.attended", {"leg_key": "c1", "peer_leg_key": "d1"}))
+    await pbx.submit(("transfer.attended", {"leg_key": "c1", "peer_leg_key": "d1"}))
     desk.nodes[1].node.resynced()
     assert (await petro.next(CallEnded)).call.id == asked.id
     end()
@@ -123,7 +123,7 @@ async def test_what_was_stored_and_not_announced_is_told_all_the_same(
     await miss(desk, number="+380501000000")
     await petro.next(MissedCallCreated)
     await pbx.hang_up("c1", "101")
-    await pbx.say(("leg.ended", {"leg_key": "d1"}), ("leg.ended", {"leg_key": "d1-102"}))
+    await pbx.submit(("leg.ended", {"leg_key": "d1"}), ("leg.ended", {"leg_key": "d1-102"}))
     assert (await until(petro, CallEnded, lambda call: call.id in ids)).outcome == "answered"
     await asyncio.gather(
         nothing_within(until(petro, CallEnded, lambda call: call.id in ids), 1.2),

@@ -119,7 +119,7 @@ def test_a_posting_pbx_is_its_secrets_or_these_and_a_region(
     pbxs = Settings().pbx_secrets
 
     assert {name: pbx.region for name, pbx in pbxs.items()} == {"a": None, "b": "PL"}
-    assert pbxs["a"].plain == ["x", "y"]
+    assert pbxs["a"].plain_secrets == ["x", "y"]
 
 
 TOLD = "https://gateway.example.com/v1/telephony/twilio/cloud"

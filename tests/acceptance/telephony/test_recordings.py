@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from gateway.pbx_settings import AmiPbx
-from gateway.telephony.calls.recordings import where
+from gateway.telephony.calls.recordings import recording_url
 from ingest import CallEvent, RecordingState, group_by_call, shift
 from ingest.model.events import derive_id
 from tests.support.call_truth import calls_of
@@ -239,8 +239,8 @@ def test_a_path_becomes_a_url_by_the_template(
         started_at=datetime.now(UTC), url=place,
     )  # fmt: skip
 
-    assert where(one, template) == found
-    assert where(replace(one, state="recording"), template) is None
+    assert recording_url(one, template) == found
+    assert recording_url(replace(one, state="recording"), template) is None
 
 
 @pytest.mark.parametrize(

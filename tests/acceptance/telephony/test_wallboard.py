@@ -26,7 +26,7 @@ from gateway.protocol import (
 from gateway.sockets.watch import queue_watches
 from gateway.telephony.agents import agents, wallboard
 from tests.support.desk import OKSANA, Desk, eventually, nothing_within, refused
-from tests.support.queues import SALES, SUPPORT, Pbx, supervisor, watching
+from tests.support.queues import SALES, SUPPORT, QueuePbx, supervisor, watching
 
 pytestmark = pytest.mark.usefixtures("brisk")
 
@@ -52,7 +52,7 @@ def plain(queue: QueueLive) -> dict[str, Any]:
 
 async def test_a_watcher_sees_calls_come_wait_and_be_answered(desk: Desk) -> None:
     """From waiting to talking to over, at the other node; at each end as a fresh look shows it."""
-    pbx = Pbx(desk)
+    pbx = QueuePbx(desk)
     await pbx.agent("login")
     await pbx.agent("login", "102")
     await pbx.agent("paused", "102", attrs={"reason": "ACW"})
@@ -93,7 +93,7 @@ async def test_changes_come_at_most_once_a_second_and_whole(
     monkeypatch.setattr(queue_watches, "CONFLATE_S", 1.0)
     client, _ = await watching(desk, [SALES])
     other, _ = await watching(desk, [SUPPORT], node=0)
-    pbx = Pbx(desk)
+    pbx = QueuePbx(desk)
 
     for number in range(20):
         await pbx.enter(f"c{number}")
@@ -110,7 +110,7 @@ async def test_whoever_may_see_all_calls_hears_those_of_the_watched_queues(desk:
     """Offered, updated, ended, and revised by what comes late; nothing of other queues' calls."""
     client, _ = await watching(desk, [SALES], calls=True)
     oksana = await desk.client(OKSANA, node=1)
-    pbx = Pbx(desk)
+    pbx = QueuePbx(desk)
 
     await pbx.enter("c0", SUPPORT)
     await pbx.enter("c1")
@@ -124,7 +124,7 @@ async def test_whoever_may_see_all_calls_hears_those_of_the_watched_queues(desk:
     assert (ended.id, ended.outcome) == (offered.id, "answered")
     assert (await oksana.next(CallEnded)).call == ended
     pbx.now -= timedelta(minutes=1)
-    await pbx.say(("queue.entered", {"leg_key": "c1", "queue": SUPPORT}))
+    await pbx.submit(("queue.entered", {"leg_key": "c1", "queue": SUPPORT}))
     revised = (await client.next(CallRevised)).call
     assert revised.version > ended.version
     assert [stint.queue for stint in revised.stints] == [SUPPORT, SALES]
@@ -155,7 +155,7 @@ async def test_only_those_who_may_watch_and_only_as_long_as_they_may(small_desk:
     )
     await client.next(QueueUnwatched)
 
-    await Pbx(small_desk).enter("c1")
+    await QueuePbx(small_desk).enter("c1")
     await nothing_within(client.next(QueueChanged), 0.4)
     assert (await small_desk.http(who).get("/v1/telephony/queues")).status_code == 403
 
@@ -203,18 +203,18 @@ async def test_what_cannot_be_watched_is_refused_and_changes_nothing(small_desk:
     for path in ("queues?tz=Mars", "queues?limit=101", "queues?after=%00", "agents?after=-1"):
         assert (await http.get(f"/v1/telephony/{path}")).status_code == 422, path
 
-    await Pbx(small_desk).enter("c1")
+    await QueuePbx(small_desk).enter("c1")
 
     assert (await until(client, lambda queue: queue.waiting == 1)).queue == SALES
     ended: QueueWatched = await client.request(QueueWatch(queues=[]))
     assert ended.queues == []
-    await Pbx(small_desk).enter("c2", SALES)
+    await QueuePbx(small_desk).enter("c2", SALES)
     await nothing_within(client.next(QueueChanged), 0.4)
 
 
 async def test_lists_are_paged_and_each_queue_and_agent_stands_once(small_desk: Desk) -> None:
     """By name and by number, with cursors."""
-    pbx = Pbx(small_desk)
+    pbx = QueuePbx(small_desk)
     for queue in ("zulu", "alpha", "Kyiv", "київ"):
         await pbx.agent("login", queue=queue)
     http = small_desk.http(await supervisor(small_desk))
@@ -238,10 +238,10 @@ async def test_lists_are_paged_and_each_queue_and_agent_stands_once(small_desk: 
 async def test_what_was_announced_to_nobody_is_seen_all_the_same(
     small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that died after its COMMIT, a bus that lost news: the node looks itself."""
+    """A worker that died after its COMMIT, a bus that lost news: the node reads itself."""
     monkeypatch.setattr(queue_watches, "LOOK_EACH", 1)
     client, _ = await watching(small_desk, [SALES])
-    pbx = Pbx(small_desk)
+    pbx = QueuePbx(small_desk)
     for node in small_desk.nodes:
         monkeypatch.setattr(node.node.queue_watches, "queues_changed", lambda _: None)
 
@@ -256,7 +256,7 @@ async def test_waiting_too_long_counts_as_soon_as_it_is_too_long(
     """The service level falls when the threshold passes, though nothing happens then."""
     monkeypatch.setattr(wallboard, "THRESHOLD_MS", 1_500)
     client, _ = await watching(small_desk, [SALES], tz="Asia/Kathmandu")
-    pbx = Pbx(small_desk)
+    pbx = QueuePbx(small_desk)
 
     await pbx.enter("c1", at=datetime.now(UTC))
 
@@ -272,15 +272,15 @@ async def test_nobody_who_watches_costs_nothing(
     small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the last watcher has gone, calls of queues are looked at by nobody."""
-    looks: list[Any] = []
+    reads: list[Any] = []
     client, _ = await watching(small_desk, agents=True, calls=True)
     await client.close()
     await eventually(lambda: not small_desk.nodes[0].node.sessions)
-    monkeypatch.setattr(agents, "look", lambda *asked, **_: looks.append(asked))
-    pbx = Pbx(small_desk)
+    monkeypatch.setattr(agents, "read", lambda *asked, **_: reads.append(asked))
+    pbx = QueuePbx(small_desk)
 
     await pbx.enter("c1")
     await pbx.ring("c1")
 
-    await nothing_within(eventually(lambda: looks), 0.3)
+    await nothing_within(eventually(lambda: reads), 0.3)
     assert await small_desk.sql("SELECT FROM realtime.queue_stints WHERE queue = $1", SALES)

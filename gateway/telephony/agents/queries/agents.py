@@ -22,7 +22,7 @@ class OnCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class QueueMark:
     """What the PBX said last of a telephone in a queue; in all where queue is ''."""
 
     queue: str
@@ -34,21 +34,25 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class AgentRecord:
     """An employee with all their telephones, or a telephone that is nobody's."""
 
     employee_id: int | None
     calls: tuple[OnCall, ...]
-    told: tuple[Told, ...]
-    quiet_since: datetime | None
+    marks: tuple[QueueMark, ...]
+    last_call_ended_at: datetime | None
     """When the last call on their telephones ended, within 12 hours."""
     version: int
     """The database's clock when it was read: the highest one saw all that the others saw."""
 
 
 async def read(
-    conn: Conn, employee_ids: Collection[int], queues: Collection[str], *, spread: bool = False
-) -> list[Person]:
+    conn: Conn,
+    employee_ids: Collection[int],
+    queues: Collection[str],
+    *,
+    with_their_queues: bool = False,
+) -> list[AgentRecord]:
     """Return these employees, and all who are members, or have a call, of these queues.
 
     With spread, of the queues in which these employees are members, too. A call older than 12
@@ -156,14 +160,14 @@ async def read(
         """,
         list(employee_ids),
         list(queues),
-        spread,
+        with_their_queues,
     )
     return [
-        Person(
+        AgentRecord(
             employee_id=row["employee_id"],
             calls=tuple(_on_call(item) for item in row["calls"] or ()),
-            told=tuple(_told(item) for item in row["told"] or ()),
-            quiet_since=row["quiet_since"],
+            marks=tuple(_mark(item) for item in row["told"] or ()),
+            last_call_ended_at=row["quiet_since"],
             version=row["version"],
         )
         for row in rows
@@ -222,8 +226,8 @@ def _on_call(item: dict[str, Any]) -> OnCall:
     )
 
 
-def _told(item: dict[str, Any]) -> Told:
-    return Told(
+def _mark(item: dict[str, Any]) -> QueueMark:
+    return QueueMark(
         queue=item["queue"],
         logged_in=item["logged_in"],
         login_at=_moment(item["login_at"]),

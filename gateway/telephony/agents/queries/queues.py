@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.db import Conn
 
-LIVED_DAYS = 30
+RECENT_DAYS = 30
 
 
 async def live(
@@ -107,6 +107,6 @@ async def names(conn: Conn, *, after: str, limit: int) -> list[str]:
         """,
         after,
         limit,
-        LIVED_DAYS,
+        RECENT_DAYS,
     )
     return [row["queue"] for row in rows]

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from gateway.db import Conn
 from gateway.protocol.callbacks import CallbackList
 
-MOST_COUNTED = 1_000
+MAX_COUNTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class OpenCount:
     """How many items were open, and when: of two counts the later one is right."""
 
     open: int
@@ -22,7 +22,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CallbackStatus:
     """Whether an item may be worked on, and by whom, read under its lock."""
 
     state: Literal["open", "claimed", "closed"]
@@ -34,17 +34,17 @@ class Standing:
     outcome: str | None
 
 
-async def turn(conn: Conn) -> None:
+async def serialise(conn: Conn) -> None:
     """Take turns with all who make, gather and close items, until the end of the transaction."""
     await conn.execute(
         """
-        -- callbacks.turn
+        -- callbacks.serialise
         SELECT pg_advisory_xact_lock(hashtextextended('callbacks', 0))
         """
     )
 
 
-async def lock(conn: Conn, callback_id: int) -> Standing | None:
+async def lock(conn: Conn, callback_id: int) -> CallbackStatus | None:
     """Lock one item until the end of the transaction; None when there is none."""
     row = await conn.fetchrow(
         """
@@ -57,7 +57,7 @@ async def lock(conn: Conn, callback_id: int) -> Standing | None:
         """,
         callback_id,
     )
-    return Standing(**row) if row else None
+    return CallbackStatus(**row) if row else None
 
 
 async def claim(conn: Conn, callback_id: int, employee_id: int, *, for_s: int) -> None:
@@ -140,11 +140,11 @@ async def reopen(conn: Conn, callback_id: int) -> bool:
     return reopened is not None
 
 
-async def any_ended(conn: Conn) -> bool:
+async def any_expired(conn: Conn) -> bool:
     """Say whether a claim has ended and was not given back."""
     found: bool = await conn.fetchval(
         """
-        -- callbacks.any_ended
+        -- callbacks.any_expired
         SELECT EXISTS (SELECT FROM realtime.callbacks
                         WHERE state = 'claimed' AND claim_until <= clock_timestamp())
         """
@@ -152,11 +152,11 @@ async def any_ended(conn: Conn) -> bool:
     return found
 
 
-async def give_back(conn: Conn) -> list[int]:
+async def release_expired(conn: Conn) -> list[int]:
     """Open items whose claim has ended; return them."""
     rows = await conn.fetch(
         """
-        -- callbacks.give_back
+        -- callbacks.release_expired
         UPDATE realtime.callbacks
            SET state = 'open', claimed_by = NULL, claimed_at = NULL, claim_until = NULL,
                version = version + 1, changed_at = now()
@@ -211,7 +211,7 @@ async def changed_since(
     return [(row["changed_at"], row["id"]) for row in rows]
 
 
-async def waiting(
+async def page_waiting(
     conn: Conn,
     asked: CallbackList,
     *,
@@ -222,7 +222,7 @@ async def waiting(
     """Return (first_missed_at, id) of what is not closed, who has waited longest first."""
     rows = await conn.fetch(
         """
-        -- callbacks.waiting
+        -- callbacks.page_waiting
         SELECT first_missed_at AS at, id
           FROM realtime.callbacks
          WHERE state <> 'closed'
@@ -243,7 +243,7 @@ async def waiting(
     return [(row["at"], row["id"]) for row in rows]
 
 
-async def closed(
+async def page_closed(
     conn: Conn,
     asked: CallbackList,
     *,
@@ -254,7 +254,7 @@ async def closed(
     """Return (closed_at, id) of what is closed, the newest first."""
     rows = await conn.fetch(
         """
-        -- callbacks.closed
+        -- callbacks.page_closed
         SELECT closed_at AS at, id
           FROM realtime.callbacks
          WHERE state = 'closed'
@@ -273,7 +273,7 @@ async def closed(
     return [(row["at"], row["id"]) for row in rows]
 
 
-async def count_open(conn: Conn) -> Counted:
+async def count_open(conn: Conn) -> OpenCount:
     """Return how many are open and claimed by nobody, at most MOST_COUNTED; not in a transaction.
 
     now() is then a moment before the snapshot: whatever was committed by then is in the count.
@@ -286,7 +286,7 @@ async def count_open(conn: Conn) -> Counted:
                  WHERE state <> 'closed' AND state = 'open'
                  LIMIT $1) AS counted
         """,
-        MOST_COUNTED,
+        MAX_COUNTED,
     )
     assert row is not None
-    return Counted(**row)
+    return OpenCount(**row)

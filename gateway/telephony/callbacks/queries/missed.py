@@ -17,11 +17,11 @@ import asyncpg
 from gateway.db import Conn
 from gateway.protocol.callbacks import MissedCallList
 
-MOST_QUEUES = 20
+MAX_QUEUES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class CallbackNews:
     """A call that was missed, taken back or answered, or a customer who was reached otherwise."""
 
     call_id: UUID | None
@@ -31,7 +31,7 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueCall:
     """A missed call that is to be called back, and whose it is."""
 
     call_id: UUID
@@ -51,25 +51,25 @@ async def any_news(conn: Conn) -> bool:
     return found
 
 
-async def take(conn: Conn, *, limit: int) -> list[News]:
+async def dequeue(conn: Conn, *, limit: int) -> list[CallbackNews]:
     """Take the oldest news away; a rollback brings them back."""
     rows = await conn.fetch(
         """
-        -- missed.take
+        -- missed.dequeue
         DELETE FROM realtime.callback_news
          WHERE id IN (SELECT id FROM realtime.callback_news ORDER BY id LIMIT $1)
         RETURNING call_id, customer_id, how, at
         """,
         limit,
     )
-    return [News(**row) for row in rows]
+    return [CallbackNews(**row) for row in rows]
 
 
-async def drop(conn: Conn, call_ids: Collection[UUID]) -> dict[UUID, int]:
+async def detach(conn: Conn, call_ids: Collection[UUID]) -> dict[UUID, int]:
     """Take calls out of items that are not closed; return call → item."""
     rows = await conn.fetch(
         """
-        -- missed.drop
+        -- missed.detach
         WITH held AS MATERIALIZED (
             SELECT c.id
               FROM realtime.callback_calls AS k
@@ -87,16 +87,16 @@ async def drop(conn: Conn, call_ids: Collection[UUID]) -> dict[UUID, int]:
     return {row["call_id"]: row["callback_id"] for row in rows}
 
 
-async def weigh(
+async def find_due(
     conn: Conn, call_ids: Collection[UUID], *, owed: Collection[UUID], short_ms: int, days: int
-) -> list[Due]:
+) -> list[DueCall]:
     """Return those calls that are missed, can be called back, and are in no item.
 
     What was owed until now is so at any age; others only for some days.
     """
     rows = await conn.fetch(
         """
-        -- missed.weigh
+        -- missed.find_due
         SELECT m.call_id, m.number_e164 AS number, m.started_at
           FROM realtime.missed_calls AS m
          WHERE m.call_id = ANY ($1::uuid[])
@@ -112,10 +112,10 @@ async def weigh(
         days,
         list(owed),
     )
-    return [Due(**row) for row in rows]
+    return [DueCall(**row) for row in rows]
 
 
-async def hold(
+async def lock_items(
     conn: Conn, numbers: Collection[str], customer_ids: Collection[int]
 ) -> dict[int, str]:
     """Lock the items of these that are not closed; return id → number of those of no customer.
@@ -124,7 +124,7 @@ async def hold(
     """
     rows = await conn.fetch(
         """
-        -- missed.hold
+        -- missed.lock_items
         SELECT id, number, customer_id FROM realtime.callbacks
          WHERE state <> 'closed'
            AND (customer_id = ANY ($2::bigint[])
@@ -138,11 +138,11 @@ async def hold(
     return {row["id"]: row["number"] for row in rows if row["customer_id"] is None}
 
 
-async def adopt(conn: Conn, callback_id: int, customer_id: int) -> None:
+async def assign_customer(conn: Conn, callback_id: int, customer_id: int) -> None:
     """Make a number's item a customer's; if they have one, its calls go there and it is closed."""
     await conn.execute(
         """
-        -- missed.adopt
+        -- missed.assign_customer
         WITH theirs AS (
             SELECT id FROM realtime.callbacks WHERE state <> 'closed' AND customer_id = $2
         ), moved AS (
@@ -165,14 +165,14 @@ async def adopt(conn: Conn, callback_id: int, customer_id: int) -> None:
     )
 
 
-async def place(conn: Conn, due: Sequence[Due]) -> dict[UUID, int]:
+async def attach(conn: Conn, due: Sequence[DueCall]) -> dict[UUID, int]:
     """Put calls into the items of their customers or numbers, made where there is none.
 
     Returns call → item.
     """
     rows = await conn.fetch(
         """
-        -- missed.place
+        -- missed.attach
         WITH due AS (
             SELECT *, coalesce(customer_id::text, number) AS whose
               FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[])
@@ -207,11 +207,11 @@ async def place(conn: Conn, due: Sequence[Due]) -> dict[UUID, int]:
     return {row["call_id"]: row["callback_id"] for row in rows}
 
 
-async def recount(conn: Conn, ids: Collection[int]) -> None:
+async def refresh_totals(conn: Conn, ids: Collection[int]) -> None:
     """Make items say what their calls say; one without calls is closed: it was a mistake."""
     await conn.execute(
         """
-        -- missed.recount
+        -- missed.refresh_totals
         WITH made AS (
             SELECT c.id, count(m.call_id)::int AS calls, min(m.started_at) AS first_missed_at,
                    max(m.started_at) AS last_missed_at,
@@ -246,15 +246,15 @@ async def recount(conn: Conn, ids: Collection[int]) -> None:
                                  made.last_call_id, made.queues)
         """,
         list(ids),
-        MOST_QUEUES,
+        MAX_QUEUES,
     )
 
 
-async def changed_now(conn: Conn) -> list[int]:
+async def changed_in_transaction(conn: Conn) -> list[int]:
     """Return the items that this transaction has changed."""
     rows = await conn.fetch(
         """
-        -- missed.changed_now
+        -- missed.changed_in_transaction
         SELECT id FROM realtime.callbacks WHERE changed_at = now()
         """
     )

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from gateway.db import Conn
 
-MOST_CUSTOMERS = 100
+MAX_CUSTOMERS = 100
 """Of one number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class CustomerReached:
     """When somebody was reached, by what; a customer, or a number that no customer has."""
 
     customer_id: int | None
@@ -23,7 +23,7 @@ class Reach:
     how: str
 
 
-async def by_calls(conn: Conn, call_ids: Collection[UUID]) -> list[Reach]:
+async def by_calls(conn: Conn, call_ids: Collection[UUID]) -> list[CustomerReached]:
     """Return whom these calls reached: each number, and each customer who has it."""
     rows = await conn.fetch(
         """
@@ -39,17 +39,17 @@ async def by_calls(conn: Conn, call_ids: Collection[UUID]) -> list[Reach]:
            AND c.number_e164 IS NOT NULL AND c.direction <> 'internal' AND c.merged_into IS NULL
         """,
         list(call_ids),
-        MOST_CUSTOMERS,
+        MAX_CUSTOMERS,
     )
-    return [Reach(row["customer_id"], row["number"], row["at"], "call") for row in rows]
+    return [CustomerReached(row["customer_id"], row["number"], row["at"], "call") for row in rows]
 
 
-async def note(conn: Conn, reached: Collection[Reach]) -> None:
+async def record(conn: Conn, reached: Collection[CustomerReached]) -> None:
     """Remember when customers were reached last."""
     theirs = [reach for reach in reached if reach.customer_id is not None]
     await conn.execute(
         """
-        -- reached.note
+        -- reached.record
         INSERT INTO realtime.customers_reached AS r (customer_id, reached_at, how)
         SELECT DISTINCT ON (customer_id) customer_id, at, how
           FROM unnest($1::bigint[], $2::timestamptz[], $3::text[]) AS t (customer_id, at, how)
@@ -64,8 +64,8 @@ async def note(conn: Conn, reached: Collection[Reach]) -> None:
     )
 
 
-async def close(
-    conn: Conn, touched: Collection[int], reached: Collection[Reach]
+async def close_reached(
+    conn: Conn, touched: Collection[int], reached: Collection[CustomerReached]
 ) -> tuple[set[int], list[UUID]]:
     """Close items whose customer was reached when a missed call was over: not while it rang.
 
@@ -75,7 +75,7 @@ async def close(
     """
     rows = await conn.fetch(
         """
-        -- reached.close
+        -- reached.close_reached
         WITH told AS (
             SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[])
                           AS t (customer_id, number, at, how)

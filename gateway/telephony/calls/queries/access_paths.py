@@ -1,6 +1,6 @@
 """SQL for where a list of calls may begin, and how much would have to be gone through from there.
 
-sought ─▶ weigh ─▶ the statement of call_list that begins at the best place. All of them take the
+criteria ─▶ weigh ─▶ the statement of call_list that begins at the best place. All of them take the
 same arguments, and look up call by call what they do not begin at.
 """
 
@@ -14,9 +14,9 @@ from uuid import UUID
 
 from gateway.db import Conn
 
-Place = Literal["live", "numbers", "telephones", "kind", "queue", "disposition"]
+AccessPath = Literal["live", "numbers", "telephones", "kind", "queue", "disposition"]
 
-WITHIN = """(k.started_at, k.id) < ($1::timestamptz, $2::uuid)
+IN_RANGE = """(k.started_at, k.id) < ($1::timestamptz, $2::uuid)
                AND k.started_at >= $3::timestamptz"""
 """Where in the list a call k stands."""
 
@@ -26,7 +26,7 @@ CALL = """LATERAL (
 """All of the call k, looked up. OFFSET 0, here and below: else PostgreSQL may take another way
 than the index in the order of the list, and gather and sort what a page never shows."""
 
-PLAIN = """c.merged_into IS NULL
+MATCHES_CALL = """c.merged_into IS NULL
                AND ($5::boolean IS NULL OR (c.ended_at IS NULL) = $5)
                AND ($6::text IS NULL OR c.outcome = $6)
                AND ($7::text IS NULL OR c.direction = $7)
@@ -34,32 +34,32 @@ PLAIN = """c.merged_into IS NULL
                     OR c.number_e164 IS NULL AND c.number_raw = ANY ($13::text[]))"""
 """What c, a call, says itself."""
 
-QUEUED = """($8::text IS NULL OR EXISTS (
+MATCHES_QUEUE = """($8::text IS NULL OR EXISTS (
                     SELECT FROM realtime.queue_stints AS s
                      WHERE s.call_id = c.id AND s.queue = $8
                     OFFSET 0))"""
-DISPOSED = """($9::text IS NULL OR $9 = (
+MATCHES_DISPOSITION = """($9::text IS NULL OR $9 = (
                     SELECT a.disposition FROM realtime.call_annotations AS a
                      WHERE a.shown_with = c.id
                      ORDER BY a.set_at DESC NULLS LAST, a.call_id
                      LIMIT 1))"""
 """The one that was set last counts, as in annotations.read."""
 
-THEIRS = """($10::text[] IS NULL OR EXISTS (
+MATCHES_TELEPHONES = """($10::text[] IS NULL OR EXISTS (
                     SELECT FROM realtime.call_legs AS l
                       JOIN unnest($10, $11::text[]) AS mine (source, extension)
                            USING (source, extension)
                      WHERE l.call_id = c.id
                     OFFSET 0))"""
 
-FITS = f"""{PLAIN}
-               AND {QUEUED}
-               AND {DISPOSED}
-               AND {THEIRS}"""
+MATCHES_ALL = f"""{MATCHES_CALL}
+               AND {MATCHES_QUEUE}
+               AND {MATCHES_DISPOSITION}
+               AND {MATCHES_TELEPHONES}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class CallFilter:
     """What a call in a list has to be; None is anything."""
 
     before: tuple[datetime, UUID]
@@ -126,22 +126,22 @@ async def telephones(conn: Conn, employee_id: int) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class Estimate:
     """How many calls there are from a place on, up to so many, and how far back these go."""
 
     calls: int
     back_to: datetime | None
 
 
-async def weigh(conn: Conn, sought: Sought, *, most: int) -> dict[str, Weight]:
+async def estimate(conn: Conn, criteria: CallFilter, *, most: int) -> dict[str, Estimate]:
     """Look ahead from every place that is asked for: 1,000 entries of an index take 0.3 ms."""
-    arguments = sought.arguments(most)
+    arguments = criteria.arguments(most)
     rows = await conn.fetch(
         f"""
-        -- access_paths.weigh
+        -- access_paths.estimate
         SELECT 'live' AS place, count(*) AS calls, min(started_at) AS back_to
           FROM (SELECT k.started_at FROM realtime.call_sessions AS k
-                 WHERE $5::boolean AND k.ended_at IS NULL AND {WITHIN}
+                 WHERE $5::boolean AND k.ended_at IS NULL AND {IN_RANGE}
                  ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS found
          UNION ALL
         SELECT 'telephones', count(*), min(started_at)
@@ -161,12 +161,12 @@ async def weigh(conn: Conn, sought: Sought, *, most: int) -> dict[str, Weight]:
                         SELECT number, false FROM unnest($13::text[]) AS number) AS asked
                  CROSS JOIN LATERAL (
                       (SELECT k.started_at FROM realtime.call_sessions AS k
-                        WHERE asked.whole AND k.number_e164 = asked.number AND {WITHIN}
+                        WHERE asked.whole AND k.number_e164 = asked.number AND {IN_RANGE}
                         ORDER BY k.started_at DESC, k.id DESC LIMIT $4)
                         UNION ALL
                       (SELECT k.started_at FROM realtime.call_sessions AS k
                         WHERE NOT asked.whole AND k.number_raw = asked.number
-                          AND k.number_e164 IS NULL AND {WITHIN}
+                          AND k.number_e164 IS NULL AND {IN_RANGE}
                         ORDER BY k.started_at DESC, k.id DESC LIMIT $4)) AS one
                  ORDER BY one.started_at DESC LIMIT $4) AS found
          UNION ALL
@@ -189,13 +189,13 @@ async def weigh(conn: Conn, sought: Sought, *, most: int) -> dict[str, Weight]:
                  CROSS JOIN LATERAL (
                        SELECT k.started_at FROM realtime.call_sessions AS k
                         WHERE k.direction = direction.direction AND k.outcome = outcome.outcome
-                          AND {WITHIN}
+                          AND {IN_RANGE}
                         ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS one
                  ORDER BY one.started_at DESC LIMIT $4) AS found
         """,  # noqa: S608 - ours
         *arguments[:5],
-        sought.directions,
-        sought.outcomes,
+        criteria.directions,
+        criteria.outcomes,
         *arguments[7:],
     )
-    return {row["place"]: Weight(row["calls"], row["back_to"]) for row in rows}
+    return {row["place"]: Estimate(row["calls"], row["back_to"]) for row in rows}

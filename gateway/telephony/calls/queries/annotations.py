@@ -17,14 +17,14 @@ from gateway.protocol.calls import CallDisposition
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
+class AnnotationState:
     """The disposition of a call, and the version of all that was added to it."""
 
     version: int
     disposition: CallDisposition | None
 
 
-NOTHING = Annotated(0, None)
+UNANNOTATED = AnnotationState(0, None)
 
 FAMILY = """family AS (
             SELECT $1::uuid AS id, 1 AS steps
@@ -36,7 +36,7 @@ FAMILY = """family AS (
 """The call $1, which is not a merged one, and all that became part of it; WITH RECURSIVE."""
 
 
-async def read(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, Annotated]:
+async def read(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, AnnotationState]:
     """Return call → what it has, for calls that have something; they are not merged ones.
 
     The last disposition that was set counts, and taking it away is setting none. For 100 of
@@ -68,14 +68,14 @@ async def read(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, Annotated]:
         """,
         list(call_ids),
     )
-    return {row["call_id"]: _annotated(row) for row in rows}
+    return {row["call_id"]: _to_state(row) for row in rows}
 
 
-def _annotated(row: Any) -> Annotated:
+def _to_state(row: Any) -> AnnotationState:
     if row["code"] is None:
-        return Annotated(row["version"], None)
+        return AnnotationState(row["version"], None)
     given = {name: row[name] for name in ("code", "label", "set_by", "set_at")}
-    return Annotated(row["version"], CallDisposition(**given))
+    return AnnotationState(row["version"], CallDisposition(**given))
 
 
 async def notes(conn: Conn, call_id: UUID, *, limit: int) -> list[CallNote]:
@@ -111,11 +111,11 @@ async def count(conn: Conn, call_id: UUID) -> int:
     return found
 
 
-async def touch(conn: Conn, call_id: UUID) -> None:
+async def raise_version(conn: Conn, call_id: UUID) -> None:
     """Raise the version; until the COMMIT nobody else adds anything to this call."""
     await conn.execute(
         """
-        -- annotations.touch
+        -- annotations.raise_version
         INSERT INTO realtime.call_annotations AS a (call_id, version) VALUES ($1, 1)
             ON CONFLICT (call_id) DO UPDATE SET version = a.version + 1
         """,
@@ -123,11 +123,11 @@ async def touch(conn: Conn, call_id: UUID) -> None:
     )
 
 
-async def dispose(conn: Conn, call_id: UUID, *, code: str | None, by: int) -> None:
+async def set_disposition(conn: Conn, call_id: UUID, *, code: str | None, by: int) -> None:
     """Set the disposition of a call that was touched; None takes it away."""
     await conn.execute(
         """
-        -- annotations.dispose
+        -- annotations.set_disposition
         UPDATE realtime.call_annotations
            SET disposition = $2, set_by = $3, set_at = clock_timestamp()
          WHERE call_id = $1
@@ -156,22 +156,24 @@ async def add_note(
     return _note(row)
 
 
-async def take_turns(conn: Conn, employee_id: int) -> None:
+async def lock_author(conn: Conn, employee_id: int) -> None:
     """Make this person's notes take turns until the end of the transaction."""
     await conn.execute(
         """
-        -- annotations.take_turns
+        -- annotations.lock_author
         SELECT pg_advisory_xact_lock(hashtextextended('call_notes:' || $1::text, 0))
         """,
         str(employee_id),
     )
 
 
-async def sent_before(conn: Conn, author_id: int, client_key: UUID) -> tuple[UUID, CallNote] | None:
+async def find_by_client_key(
+    conn: Conn, author_id: int, client_key: UUID
+) -> tuple[UUID, CallNote] | None:
     """Return what this person wrote with this key, and to which call, as it now is."""
     row = await conn.fetchrow(
         """
-        -- annotations.sent_before
+        -- annotations.find_by_client_key
         WITH RECURSIVE way AS (
             SELECT n.id AS note_id, c.id, c.merged_into, 1 AS steps
               FROM realtime.call_notes AS n
@@ -192,11 +194,11 @@ async def sent_before(conn: Conn, author_id: int, client_key: UUID) -> tuple[UUI
     return (row["now_of"], _note(row)) if row else None
 
 
-async def find_note(conn: Conn, call_id: UUID, note_id: int) -> CallNote | None:
+async def lock_note(conn: Conn, call_id: UUID, note_id: int) -> CallNote | None:
     """Return a note of a call that is not a merged one, and keep others from changing it."""
     row = await conn.fetchrow(
         f"""
-        -- annotations.find_note
+        -- annotations.lock_note
         WITH RECURSIVE {FAMILY}
         SELECT * FROM realtime.call_notes
          WHERE id = $2 AND call_id IN (SELECT id FROM family)

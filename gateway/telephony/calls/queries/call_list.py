@@ -1,10 +1,11 @@
-"""SQL for lists of calls, newest first: one statement for each place where a list may begin.
+"""SQL for lists of calls, newest first: one statement for each access path.
 
-sought ─▶ call_places.weigh ─▶ the statement that begins where the fewest calls are. Each reads an
-index in the order of the list and stops at a page; what else is asked is looked up call by call.
+call_filter ─▶ one of these, chosen by access_paths.estimate. Each reads an index in the order of
+the list and stops when the page is full; the other criteria are checked call by call.
 
 1,000,000 calls of a year, 2,700,000 legs of 60 telephones, six queues, 400,000 dispositions; two
-cores with as much else to do; ms for a page of 50 with weighing, before that in brackets:
+cores with as much else to do; ms for a page of 50 with its estimate, without access paths in
+brackets:
 
                        20 calls        45,000 calls     everyone's
     nothing            1.0 (7,880)     0.9 (10)         1.1 (0.6)
@@ -16,8 +17,9 @@ cores with as much else to do; ms for a page of 50 with weighing, before that in
     "anonymous"        3.8 (1,044)     58 (34)          0.9 (0.7)
     a disposition      4.6             13               1.4
 
-Of all 5,760 combinations of such values 95 % take less than 35 ms; the worst, of things that hardly
-meet, go through the 11,000 calls that a page may and take 0.1 to 0.5 s, 1.3 s from a cold cache.
+Of all 5,760 combinations of such values 95 % take less than 35 ms. The worst are of criteria that
+few calls meet together: they read the 11,000 calls that one page may read, in 0.1 to 0.5 s, 1.3 s
+from a cold cache.
 """
 
 from __future__ import annotations
@@ -30,19 +32,19 @@ from uuid import UUID
 from gateway.db import Conn
 from gateway.telephony.calls.queries.access_paths import (
     CALL,
-    DISPOSED,
-    FITS,
-    PLAIN,
-    QUEUED,
-    THEIRS,
-    WITHIN,
-    Sought,
+    IN_RANGE,
+    MATCHES_ALL,
+    MATCHES_CALL,
+    MATCHES_DISPOSITION,
+    MATCHES_QUEUE,
+    MATCHES_TELEPHONES,
+    CallFilter,
 )
 
-Found = list[tuple[UUID, datetime]]
+CallPositions = list[tuple[UUID, datetime]]
 
 
-async def newest(conn: Conn, sought: Sought, *, limit: int) -> Found:
+async def newest(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Begin at the newest of all calls."""
     rows = await conn.fetch(
         f"""
@@ -50,16 +52,16 @@ async def newest(conn: Conn, sought: Sought, *, limit: int) -> Found:
         SELECT k.id, k.started_at
           FROM realtime.call_sessions AS k
          CROSS JOIN {CALL}
-         WHERE {WITHIN} AND {FITS}
+         WHERE {IN_RANGE} AND {MATCHES_ALL}
          ORDER BY k.started_at DESC, k.id DESC
          LIMIT $4
         """,  # noqa: S608 - ours
-        *sought.arguments(limit),
+        *criteria.arguments(limit),
     )
-    return _found(rows)
+    return _positions(rows)
 
 
-async def live(conn: Conn, sought: Sought, *, limit: int) -> Found:
+async def live(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Begin at the calls that go on."""
     rows = await conn.fetch(
         f"""
@@ -67,16 +69,16 @@ async def live(conn: Conn, sought: Sought, *, limit: int) -> Found:
         SELECT k.id, k.started_at
           FROM realtime.call_sessions AS k
          CROSS JOIN {CALL}
-         WHERE k.ended_at IS NULL AND {WITHIN} AND {FITS}
+         WHERE k.ended_at IS NULL AND {IN_RANGE} AND {MATCHES_ALL}
          ORDER BY k.started_at DESC, k.id DESC
          LIMIT $4
         """,  # noqa: S608 - ours
-        *sought.arguments(limit),
+        *criteria.arguments(limit),
     )
-    return _found(rows)
+    return _positions(rows)
 
 
-async def by_telephones(conn: Conn, sought: Sought, *, limit: int) -> Found:
+async def by_telephones(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Begin at somebody's telephones: a page of each, then the newest of them."""
     rows = await conn.fetch(
         f"""
@@ -89,18 +91,18 @@ async def by_telephones(conn: Conn, sought: Sought, *, limit: int) -> Found:
                          FROM realtime.call_legs) AS k
                 CROSS JOIN {CALL}
                 WHERE k.extension = mine.extension AND k.source = mine.source
-                  AND {WITHIN} AND {PLAIN} AND {QUEUED} AND {DISPOSED}
+                  AND {IN_RANGE} AND {MATCHES_CALL} AND {MATCHES_QUEUE} AND {MATCHES_DISPOSITION}
                 ORDER BY k.started_at DESC, k.id DESC
                 LIMIT $4) AS found
          ORDER BY found.started_at DESC, found.id DESC
          LIMIT $4
         """,  # noqa: S608 - ours
-        *sought.arguments(limit),
+        *criteria.arguments(limit),
     )
-    return _found(rows)
+    return _positions(rows)
 
 
-async def by_numbers(conn: Conn, sought: Sought, *, limit: int) -> Found:
+async def by_numbers(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Begin at the numbers: a page of each, then the newest of them."""
     rows = await conn.fetch(
         f"""
@@ -112,7 +114,7 @@ async def by_numbers(conn: Conn, sought: Sought, *, limit: int) -> Found:
                        SELECT k.id, k.started_at
                          FROM realtime.call_sessions AS k
                         CROSS JOIN {CALL}
-                        WHERE k.number_e164 = asked.number AND {WITHIN} AND {FITS}
+                        WHERE k.number_e164 = asked.number AND {IN_RANGE} AND {MATCHES_ALL}
                         ORDER BY k.started_at DESC, k.id DESC
                         LIMIT $4) AS one
                  UNION ALL
@@ -123,18 +125,18 @@ async def by_numbers(conn: Conn, sought: Sought, *, limit: int) -> Found:
                          FROM realtime.call_sessions AS k
                         CROSS JOIN {CALL}
                         WHERE k.number_raw = asked.number AND k.number_e164 IS NULL
-                          AND {WITHIN} AND {FITS}
+                          AND {IN_RANGE} AND {MATCHES_ALL}
                         ORDER BY k.started_at DESC, k.id DESC
                         LIMIT $4) AS one) AS found
          ORDER BY found.started_at DESC, found.id DESC
          LIMIT $4
         """,  # noqa: S608 - ours
-        *sought.arguments(limit),
+        *criteria.arguments(limit),
     )
-    return _found(rows)
+    return _positions(rows)
 
 
-async def by_disposition(conn: Conn, sought: Sought, *, limit: int) -> Found:
+async def by_disposition(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Begin at what somebody said of calls; one that was merged counts with what it became."""
     rows = await conn.fetch(
         f"""
@@ -143,16 +145,16 @@ async def by_disposition(conn: Conn, sought: Sought, *, limit: int) -> Found:
           FROM (SELECT disposition, started_at, shown_with AS id
                   FROM realtime.call_annotations) AS k
          CROSS JOIN {CALL}
-         WHERE k.disposition = $9 AND {WITHIN} AND {FITS}
+         WHERE k.disposition = $9 AND {IN_RANGE} AND {MATCHES_ALL}
          ORDER BY k.started_at DESC, k.id DESC
          LIMIT $4
         """,  # noqa: S608 - ours
-        *sought.arguments(limit),
+        *criteria.arguments(limit),
     )
-    return _found(rows)
+    return _positions(rows)
 
 
-async def by_queue(conn: Conn, sought: Sought, *, limit: int) -> Found:
+async def by_queue(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Begin at the stays in a queue."""
     rows = await conn.fetch(
         f"""
@@ -160,16 +162,17 @@ async def by_queue(conn: Conn, sought: Sought, *, limit: int) -> Found:
         SELECT DISTINCT ON (k.started_at, k.id) k.id, k.started_at
           FROM (SELECT queue, started_at, call_id AS id FROM realtime.queue_stints) AS k
          CROSS JOIN {CALL}
-         WHERE k.queue = $8 AND {WITHIN} AND {PLAIN} AND {DISPOSED} AND {THEIRS}
+         WHERE k.queue = $8 AND {IN_RANGE} AND {MATCHES_CALL} AND {MATCHES_DISPOSITION}
+           AND {MATCHES_TELEPHONES}
          ORDER BY k.started_at DESC, k.id DESC
          LIMIT $4
         """,  # noqa: S608 - ours
-        *sought.arguments(limit),
+        *criteria.arguments(limit),
     )
-    return _found(rows)
+    return _positions(rows)
 
 
-async def by_kind(conn: Conn, sought: Sought, *, limit: int) -> Found:
+async def by_kind(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Begin at a direction, an outcome or both; calls that go on have no outcome yet."""
     rows = await conn.fetch(
         f"""
@@ -183,7 +186,7 @@ async def by_kind(conn: Conn, sought: Sought, *, limit: int) -> Found:
                          FROM realtime.call_sessions AS k
                         CROSS JOIN {CALL}
                         WHERE k.direction = direction.direction AND k.outcome = outcome.outcome
-                          AND {WITHIN} AND {FITS}
+                          AND {IN_RANGE} AND {MATCHES_ALL}
                         ORDER BY k.started_at DESC, k.id DESC
                         LIMIT $4) AS one
                  UNION ALL
@@ -191,18 +194,18 @@ async def by_kind(conn: Conn, sought: Sought, *, limit: int) -> Found:
                    FROM realtime.call_sessions AS k
                   CROSS JOIN {CALL}
                   WHERE $6::text IS NULL AND k.ended_at IS NULL AND k.outcome IS NULL
-                    AND {WITHIN} AND {FITS}
+                    AND {IN_RANGE} AND {MATCHES_ALL}
                   ORDER BY k.started_at DESC, k.id DESC
                   LIMIT $4)) AS found
          ORDER BY found.started_at DESC, found.id DESC
          LIMIT $4
         """,  # noqa: S608 - ours
-        *sought.arguments(limit),
-        sought.directions,
-        sought.outcomes,
+        *criteria.arguments(limit),
+        criteria.directions,
+        criteria.outcomes,
     )
-    return _found(rows)
+    return _positions(rows)
 
 
-def _found(rows: Sequence[Any]) -> Found:
+def _positions(rows: Sequence[Any]) -> CallPositions:
     return [(row["id"], row["started_at"]) for row in rows]

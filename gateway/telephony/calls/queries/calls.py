@@ -9,7 +9,7 @@ from uuid import UUID
 
 from gateway.db import Conn
 
-IS_THEIRS = """l.extension = mine.extension AND mine.source IN (c.source, '*')
+LEG_ON_TELEPHONE = """l.extension = mine.extension AND mine.source IN (c.source, '*')
                        AND (mine.source <> '*' OR NOT EXISTS (
                             SELECT FROM crm.extensions AS x
                              WHERE x.extension = l.extension AND x.source = c.source))"""
@@ -38,7 +38,7 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUI
                   FROM realtime.call_sessions AS c
                   JOIN realtime.call_legs AS l ON l.call_id = c.id
                   JOIN mine
-                    ON {IS_THEIRS}
+                    ON {LEG_ON_TELEPHONE}
                  WHERE EXISTS (SELECT FROM mine)
                    AND c.ended_at IS NULL AND c.merged_into IS NULL
                    AND c.started_at > now() - interval '12 hours'
@@ -52,7 +52,7 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUI
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ChangedCall:
     """A call that has changed, and when."""
 
     id: UUID
@@ -66,9 +66,9 @@ async def changed_since(
     *,
     until: datetime | None = None,
     hours: int = 12,
-    after: Changed | None = None,
+    after: ChangedCall | None = None,
     limit: int,
-) -> list[Changed]:
+) -> list[ChangedCall]:
     """Return calls that changed after since, up to until, in the order in which they did.
 
     Of the last so many hours, and of the last 12 those that go on: an index of updated_at would
@@ -95,7 +95,7 @@ async def changed_since(
         after.id if after else None,
         limit,
     )
-    return [Changed(row["id"], row["version"], row["updated_at"]) for row in rows]
+    return [ChangedCall(row["id"], row["version"], row["updated_at"]) for row in rows]
 
 
 async def talking(conn: Conn) -> list[tuple[int, UUID]]:

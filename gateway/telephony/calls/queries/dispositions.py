@@ -8,11 +8,11 @@ from gateway.db import Conn
 from gateway.protocol.annotations import Disposition
 
 
-async def may_have(conn: Conn, call_id: UUID, code: str) -> bool:
+async def is_allowed(conn: Conn, call_id: UUID, code: str) -> bool:
     """Say whether this disposition is active and for calls of this direction."""
     found: bool = await conn.fetchval(
         """
-        -- dispositions.may_have
+        -- dispositions.is_allowed
         SELECT EXISTS (
             SELECT FROM realtime.dispositions AS d
               JOIN realtime.call_sessions AS c ON c.id = $1
@@ -25,13 +25,13 @@ async def may_have(conn: Conn, call_id: UUID, code: str) -> bool:
     return found
 
 
-async def catalogue(
+async def page(
     conn: Conn, *, after: tuple[int, str] | None, limit: int
 ) -> list[tuple[int, Disposition]]:
     """Return dispositions with their positions, in that order."""
     rows = await conn.fetch(
         """
-        -- dispositions.catalogue
+        -- dispositions.page
         SELECT position, code, label, direction, active
           FROM realtime.dispositions
          WHERE $1::int IS NULL OR (position, code) > ($1, $2::text)

@@ -13,15 +13,15 @@ from gateway.protocol import Customer, OpenWork
 from gateway.protocol.calls import LastCall
 from gateway.protocol.lookup import MAX_CANDIDATES, Candidate, Confidence
 
-SHOWN_WORK = 10
-SHOWN_CALLS = 5
-LOOKED_THROUGH = 50
+MAX_OPEN_WORK = 10
+MAX_LAST_CALLS = 5
+MAX_CALLS_READ = 50
 """So many of a number's newest calls say who spoke last: a number that calls all day has thousands
 that nobody took."""
-MOST_CUSTOMERS = 20
+MAX_CUSTOMERS = 20
 """Of one number. Without a bound PostgreSQL expects hundreds, and reads all customers for each
 number: of 100,000 customers it took 5.0 ms to find that of one number, and takes 0.2."""
-MOST_NUMBERS = 50
+MAX_NUMBERS = 50
 """Of one customer."""
 
 OPEN_WORK = f"""(
@@ -31,13 +31,13 @@ OPEN_WORK = f"""(
                  FROM (SELECT * FROM crm.open_work AS w
                         WHERE w.customer_id = c.id
                         ORDER BY w.updated_at DESC
-                        LIMIT {SHOWN_WORK}) AS w
+                        LIMIT {MAX_OPEN_WORK}) AS w
                ) AS work"""  # noqa: S608 - ours
 """What the CRM has open for c, a customer: to_customer reads it."""
 
 LAST_CALLS = f"""(
                SELECT jsonb_agg(to_jsonb(c) - 'place' ORDER BY c.place)
-                          FILTER (WHERE c.place <= {SHOWN_CALLS}) AS calls,
+                          FILTER (WHERE c.place <= {MAX_LAST_CALLS}) AS calls,
                       (array_agg(c.employee_id ORDER BY c.place)
                           FILTER (WHERE c.employee_id IS NOT NULL))[1] AS last_spoke
                  FROM (SELECT s.id AS call_id, s.started_at AS at, s.direction, s.outcome,
@@ -46,7 +46,7 @@ LAST_CALLS = f"""(
                          FROM (SELECT * FROM realtime.call_sessions AS s
                                 WHERE s.number_e164 = asked.e164
                                 ORDER BY s.started_at DESC, s.id DESC
-                                LIMIT {LOOKED_THROUGH}) AS s
+                                LIMIT {MAX_CALLS_READ}) AS s
                          LEFT JOIN LATERAL (
                               SELECT x.employee_id
                                 FROM crm.extensions AS x
@@ -64,7 +64,7 @@ calls 0.2 ms for one number, 1.2 for 20, 0.4 for one that has called 20,000 time
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class CustomerMatch:
     """The best customer for a number, and how many have it."""
 
     customer: Customer
@@ -80,7 +80,7 @@ class Contacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class NumberLookup:
     """What one statement says about something that was dialled or shown."""
 
     candidates: list[Candidate]
@@ -122,7 +122,7 @@ async def telephones(conn: Conn, employee_id: int) -> list[tuple[str, str]]:
     return [(row["source"], row["extension"]) for row in rows]
 
 
-async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, Match]:
+async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, CustomerMatch]:
     """Return E.164 number → its customer, with what the CRM has open for them.
 
     One number may belong to several customers: one with open work goes first, then the oldest.
@@ -146,9 +146,9 @@ async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, Match]:
          CROSS JOIN LATERAL {OPEN_WORK}
         """,  # noqa: S608 - ours
         list(numbers),
-        MOST_CUSTOMERS,
+        MAX_CUSTOMERS,
     )
-    return {row["e164"]: Match(to_customer(row), row["found"]) for row in rows}
+    return {row["e164"]: CustomerMatch(to_customer(row), row["found"]) for row in rows}
 
 
 async def customers_by_id(conn: Conn, ids: Collection[int]) -> dict[int, Customer]:
@@ -178,7 +178,7 @@ async def numbers(conn: Conn, customer_id: int) -> list[str]:
          LIMIT $2
         """,
         customer_id,
-        MOST_NUMBERS,
+        MAX_NUMBERS,
     )
     return [row["e164"] for row in rows]
 
@@ -198,9 +198,9 @@ async def contacts(conn: Conn, numbers: Sequence[str]) -> dict[str, Contacts]:
     return {row["e164"]: to_contacts(row) for row in rows}
 
 
-async def look(
-    conn: Conn, readings: Sequence[tuple[str, Confidence]], *, extension: str | None
-) -> Look:
+async def find(
+    conn: Conn, interpretations: Sequence[tuple[str, Confidence]], *, extension: str | None
+) -> NumberLookup:
     """Return who may be meant by these E.164 numbers, the likeliest first, in one round trip.
 
     The calls are those with the first of them. Only `e164 = …` of the CRM's telephone numbers is
@@ -208,7 +208,7 @@ async def look(
     """
     row = await conn.fetchrow(
         f"""
-        -- lookup.look
+        -- lookup.find
         WITH readings AS MATERIALIZED (
             SELECT * FROM unnest($1::text[], $2::text[])
                           WITH ORDINALITY AS r (e164, confidence, place)
@@ -237,8 +237,8 @@ async def look(
           FROM (SELECT ($1::text[])[1] AS e164) AS asked
          CROSS JOIN LATERAL {LAST_CALLS}
         """,  # noqa: S608 - ours
-        [number for number, _ in readings],
-        [confidence for _, confidence in readings],
+        [number for number, _ in interpretations],
+        [confidence for _, confidence in interpretations],
         MAX_CANDIDATES,
         extension,
     )
@@ -247,7 +247,7 @@ async def look(
         Candidate(customer=to_customer(one), number=one["e164"], confidence=one["confidence"])
         for one in row["candidates"] or ()
     ]
-    return Look(candidates, to_contacts(row), row["employee_id"])
+    return NumberLookup(candidates, to_contacts(row), row["employee_id"])
 
 
 def to_contacts(row: Any) -> Contacts:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from gateway.db import Conn
 from gateway.protocol.timeline import CallFact
-from gateway.telephony.calls.queries.calls import IS_THEIRS
+from gateway.telephony.calls.queries.calls import LEG_ON_TELEPHONE
 
 
-async def visible(
+async def find_visible(
     conn: Conn, call_id: UUID, *, telephones: list[tuple[str, str]] | None
 ) -> UUID | None:
     """Return the call that this one now is, itself or what it was merged into.
@@ -18,7 +18,7 @@ async def visible(
     """
     found: UUID | None = await conn.fetchval(
         f"""
-        -- timeline.visible
+        -- timeline.find_visible
         WITH RECURSIVE way AS (
             SELECT id, source, merged_into, 1 AS steps
               FROM realtime.call_sessions WHERE id = $1
@@ -33,7 +33,7 @@ async def visible(
            AND ($2::text[] IS NULL OR EXISTS (
                 SELECT FROM realtime.call_legs AS l
                   JOIN unnest($3::text[], $2::text[]) AS mine (source, extension)
-                    ON {IS_THEIRS}
+                    ON {LEG_ON_TELEPHONE}
                  WHERE l.call_id = c.id))
         """,  # noqa: S608 - ours
         call_id,

@@ -14,7 +14,7 @@ from gateway.telephony.calls.queries.annotations import FAMILY
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class ReviewFilter:
     """Which reviews to return; None asks for any."""
 
     agent_id: int | None = None
@@ -93,12 +93,12 @@ async def lock(conn: Conn, review_id: int) -> Review | None:
     return to_review(row) if row else None
 
 
-async def redraft(
+async def update_draft(
     conn: Conn, review_id: int, *, scorecard_id: int, points: dict[str, int], comment: str
 ) -> Review:
     row = await conn.fetchrow(
         """
-        -- reviews.redraft
+        -- reviews.update_draft
         UPDATE realtime.call_reviews AS r
            SET scorecard_id = s.id, points = $3, comment = $4, version = r.version + 1,
                score = realtime.review_score(s.criteria, $3)
@@ -190,7 +190,7 @@ async def resolve(
 
 async def page(
     conn: Conn,
-    sought: Sought,
+    criteria: ReviewFilter,
     *,
     reader_id: int,
     reviews_others: bool,
@@ -219,14 +219,14 @@ async def page(
          ORDER BY created_at DESC, id DESC
          LIMIT $13
         """,
-        sought.agent_id,
-        sought.reviewer_id,
-        sought.state,
-        sought.min_score,
-        sought.max_score,
-        sought.since,
-        sought.until,
-        sought.call_ids,
+        criteria.agent_id,
+        criteria.reviewer_id,
+        criteria.state,
+        criteria.min_score,
+        criteria.max_score,
+        criteria.since,
+        criteria.until,
+        criteria.call_ids,
         reader_id,
         reviews_others,
         after[0] if after else None,

@@ -23,11 +23,11 @@ def to_scorecard(row: Any) -> Scorecard:
     )
 
 
-async def take_turns(conn: Conn, name: str) -> None:
+async def lock_name(conn: Conn, name: str) -> None:
     """Make those who edit one scorecard take turns until the end of the transaction."""
     await conn.execute(
         """
-        -- scorecards.take_turns
+        -- scorecards.lock_name
         SELECT pg_advisory_xact_lock(hashtextextended('scorecard:' || $1::text, 0))
         """,
         name,

@@ -16,7 +16,7 @@ WRAP_UP = ("wrapup", "wrap-up", "wrap up", "acw", "after call work")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class StatsFilter:
     """What is counted: half-open in time; None is everything."""
 
     since: datetime
@@ -29,7 +29,7 @@ class Asked:
     short_ms: int
 
 
-async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
+async def overview(conn: Conn, criteria: StatsFilter) -> dict[str, Any]:
     """Count calls, waiting, talking, callers who came back, and the hours of the week.
 
     Quarters of an hour are counted before they become local hours: 9,000 conversions instead of a
@@ -38,7 +38,7 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
     The peak is looked for in the minutes that could hold it, where what went on before and all that
     began is more than at the end of any minute: 33 of 130,000, so two million times need no sort.
     """
-    # Not fetchrow: PostgreSQL does without its parallel workers when only one row is asked for.
+    # Not fetchrow: PostgreSQL does without its parallel workers when only one row is wanted.
     (row,) = await conn.fetch(
         """
         -- stats.overview
@@ -227,14 +227,14 @@ async def overview(conn: Conn, asked: Asked) -> dict[str, Any]:
                floor(wrapped.wrap_ms)::bigint AS wrap_ms
           FROM counted, waited, odd, moved, again, busiest, matrix, wrapped
         """,
-        asked.since,
-        asked.until,
-        asked.direction,
-        asked.queue,
-        asked.agent_id,
-        asked.threshold_ms,
-        asked.short_ms,
-        asked.tz,
+        criteria.since,
+        criteria.until,
+        criteria.direction,
+        criteria.queue,
+        criteria.agent_id,
+        criteria.threshold_ms,
+        criteria.short_ms,
+        criteria.tz,
         WRAP_UP,
     )
     found = zeroed(dict(row))
@@ -250,16 +250,17 @@ def zeroed(row: dict[str, Any]) -> dict[str, Any]:
     return {name: 0 if value is None and name not in kept else value for name, value in row.items()}
 
 
-async def room_to_sort(conn: Conn) -> None:
+async def tune_planner(conn: Conn) -> None:
     """Let this transaction's sorts and hashes stay in memory: a million calls need it.
 
-    And plan for what is asked: after five times PostgreSQL takes one plan for any time and filter,
-    which is two to three times slower for 90 days. What is joined here is small on one side, of a
-    size that PostgreSQL overrates: to merge it would sort the large one.
+    And have each statement planned for its own arguments: after five runs PostgreSQL keeps one
+    plan for any period and filter, which takes two to three times as long for 90 days. Merge joins
+    are off: one side of each join here is small, but PostgreSQL overestimates it, and would sort
+    the large side for a merge.
     """
     await conn.execute(
         """
-        -- stats.room_to_sort
+        -- stats.tune_planner
         SELECT set_config('work_mem', '64MB', true),
                set_config('plan_cache_mode', 'force_custom_plan', true),
                set_config('enable_mergejoin', 'off', true)
@@ -267,7 +268,7 @@ async def room_to_sort(conn: Conn) -> None:
     )
 
 
-async def gaps(conn: Conn, asked: Asked, *, limit: int) -> list[datetime]:
+async def gaps(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[datetime]:
     """Return the hours of this time in which a PBX was not heard, the first of them."""
     rows = await conn.fetch(
         """
@@ -281,8 +282,8 @@ async def gaps(conn: Conn, asked: Asked, *, limit: int) -> list[datetime]:
          ORDER BY g.at
          LIMIT $3
         """,
-        asked.since,
-        asked.until,
+        criteria.since,
+        criteria.until,
         limit,
     )
     return [row["at"] for row in rows]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.db import Conn
-from gateway.telephony.stats.queries.stats import WRAP_UP, Asked
+from gateway.telephony.stats.queries.stats import WRAP_UP, StatsFilter
 
 
-async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
+async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[dict[str, Any]]:
     """Count each agent's offers, answers and conversations, and the length of their days.
 
     Two conversations at once are busy once: of each interval counts what no earlier one covers.
@@ -175,12 +175,12 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
                   c.telephone COLLATE "C"
          LIMIT $7
         """,
-        asked.since,
-        asked.until,
-        asked.direction,
-        asked.queue,
-        asked.agent_id,
-        asked.tz,
+        criteria.since,
+        criteria.until,
+        criteria.direction,
+        criteria.queue,
+        criteria.agent_id,
+        criteria.tz,
         limit,
         WRAP_UP,
     )

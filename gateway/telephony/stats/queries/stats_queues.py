@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.db import Conn
-from gateway.telephony.stats.queries.stats import WRAP_UP, Asked, zeroed
+from gateway.telephony.stats.queries.stats import WRAP_UP, StatsFilter, zeroed
 
 
-async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
+async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[dict[str, Any]]:
     """Count stays by queue, and what was talked after them.
 
     A conversation belongs to the stay that it was answered from: until the call's next stay.
@@ -129,13 +129,13 @@ async def read(conn: Conn, asked: Asked, *, limit: int) -> list[dict[str, Any]]:
          ORDER BY offered DESC, queue COLLATE "C"
          LIMIT $8
         """,
-        asked.since,
-        asked.until,
-        asked.direction,
-        asked.queue,
-        asked.agent_id,
-        asked.threshold_ms,
-        asked.short_ms,
+        criteria.since,
+        criteria.until,
+        criteria.direction,
+        criteria.queue,
+        criteria.agent_id,
+        criteria.threshold_ms,
+        criteria.short_ms,
         limit,
         WRAP_UP,
     )
