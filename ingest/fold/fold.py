@@ -19,6 +19,7 @@ from ingest.fold.event_order import canonical
 from ingest.fold.intervals import total_ms
 from ingest.fold.legs import Leg, build_legs
 from ingest.fold.queue_stints import build_stints
+from ingest.fold.union_find import UnionFind
 from ingest.model.call_state import (
     CallState,
     CallStatus,
@@ -246,21 +247,12 @@ def _connected_at(stints: tuple[StintState, ...]) -> datetime | None:
 
 
 def group_by_call(events: Iterable[CallEvent]) -> list[list[CallEvent]]:
-    """Divide events into calls by the keys they share, transitively; as the database does it."""
-    parent: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def root(key: tuple[str, str]) -> tuple[str, str]:
-        while (above := parent.setdefault(key, key)) != key:
-            parent[key] = parent[above]
-            key = above
-        return key
-
+    """Divide events into calls by the keys they share, transitively, as storing.identity does."""
     keyed = [event for event in canonical(events) if event.keys]
+    joined: UnionFind[tuple[str, str]] = UnionFind()
     for event in keyed:
-        first = root((event.source, event.keys[0]))
-        for key in event.keys[1:]:
-            parent[root((event.source, key))] = first
+        joined.union([(event.source, key) for key in event.keys])
     calls: dict[tuple[str, str], list[CallEvent]] = defaultdict(list)
     for event in keyed:
-        calls[root((event.source, event.keys[0]))].append(event)
+        calls[joined.root((event.source, event.keys[0]))].append(event)
     return list(calls.values())

@@ -7,12 +7,12 @@ belong together for ever; when that joins two calls, the one that began first go
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 from ingest.conn import Conn
+from ingest.fold.union_find import UnionFind
 from ingest.model.events import CallEvent
 from ingest.model.ids import uuid7
 from ingest.queries import aliases, sessions
@@ -32,35 +32,6 @@ class Assignment:
     """Every native id that was looked up → its call."""
 
 
-class UnionFind:
-    """Sets of keys that belong together (union-find)."""
-
-    def __init__(self) -> None:
-        self._above: dict[Key, Key] = {}
-
-    def root(self, key: Key) -> Key:
-        """Return the key that stands for the whole set."""
-        while (above := self._above.setdefault(key, key)) != key:
-            self._above[key] = self._above[above]
-            key = above
-        return key
-
-    def union(self, keys: Iterable[Key]) -> None:
-        """Declare that these keys belong together."""
-        first: Key | None = None
-        for key in keys:
-            root = self.root(key)
-            first = first or root
-            self._above[root] = first
-
-    def sets(self) -> list[list[Key]]:
-        """Return every set, its keys in the order they were seen."""
-        found: dict[Key, list[Key]] = defaultdict(list)
-        for key in self._above:
-            found[self.root(key)].append(key)
-        return list(found.values())
-
-
 def keys_of(event: CallEvent) -> list[Key]:
     return [(event.source, key) for key in event.keys]
 
@@ -72,7 +43,7 @@ async def assign(conn: Conn, events: Iterable[CallEvent], remembered: CallCache)
     """
     calls: list[UUID | None] = []
     named: dict[int, list[Key]] = {}
-    joined = UnionFind()
+    joined: UnionFind[Key] = UnionFind()
     for place, event in enumerate(events):
         keys = event.keys
         calls.append(remembered.call_of(event.source, keys))
@@ -105,7 +76,7 @@ async def _find_calls(conn: Conn, keys: set[Key], remembered: CallCache) -> dict
 
 
 async def _choose(
-    conn: Conn, joined: UnionFind, known: dict[Key, UUID]
+    conn: Conn, joined: UnionFind[Key], known: dict[Key, UUID]
 ) -> tuple[dict[Key, UUID], dict[UUID, UUID]]:
     """Give each set of keys one call. Sets that meet in a known call are one set."""
     first_of: dict[UUID, Key] = {}
