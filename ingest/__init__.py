@@ -17,6 +17,7 @@ from ingest.fold.fold import fold, group_by_call
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange, CallState, LegState, RecordingState, StintState
 from ingest.model.events import CallEvent, shift
+from ingest.model.receipt import Receipt, RejectedEvent
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.normalise.numbers import REGIONS, by_last_digits, e164, is_withheld, without_suffix
@@ -25,14 +26,7 @@ from ingest.normalise.webhook import EventReader, ParsedEvents, parse_events
 from ingest.pipeline import Pipeline
 from ingest.settings import IngestSettings
 from ingest.storing.agent_pauses import AgentChange
-from ingest.storing.batcher import (
-    Busy,
-    Closed,
-    IngestUnavailable,
-    Receipt,
-    RejectedEvent,
-    TooManyEvents,
-)
+from ingest.storing.batcher import Busy, Closed, IngestUnavailable, TooManyEvents
 from ingest.storing.rejects import RejectedInput
 from ingest.storing.sessions import load_calls
 from ingest.upkeep.rebuild import RebuildProgress, rebuild

@@ -23,9 +23,10 @@ from ingest.conn import Pool
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange
 from ingest.model.events import CallEvent
+from ingest.model.receipt import Receipt
 from ingest.settings import IngestSettings
 from ingest.storing.agent_pauses import AgentChange
-from ingest.storing.batcher import Batcher, EventOutcome, Receipt
+from ingest.storing.batcher import Batcher, EventOutcome
 from ingest.storing.rejects import RejectedInput
 from ingest.storing.store import EventStore, PartlyStored
 from ingest.upkeep import lost_calls, partitions

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ingest.normalise.numbers import MAX_PAST
+from ingest.model.clock import MAX_PAST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingest.normalise.ami_messages import encode
+from ingest.framing.ami_messages import encode
 
 EVENTS = {"ringing": 4, "answered": 5, "ended": 4}
 """How many each part is."""

@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import count
+from typing import Protocol
 
 from ingest.connectors.link import (
     Address,
@@ -22,60 +24,76 @@ from ingest.connectors.link import (
     Received,
     SignInRefused,
 )
+from ingest.framing.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode
 from ingest.model.events import CallEvent
-from ingest.normalise.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode
-from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
-from ingest.normalise.asterisk_facts import SIP_CALL_ID, TRANSLATE
-from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
+from ingest.model.snapshot import PbxSnapshot
 
 log = logging.getLogger(__name__)
 
 EVENTS = "system,call,agent,dialplan"
 """Classes asked for at login; what the user's `read=` does not allow stays unheard."""
-IN_PART = {
-    "Newexten": "Application: Queue",
-    "VarSet": f"Variable: ({'|'.join(sorted(SIP_CALL_ID))}|QUEUESTATUS|MIXMONITOR_FILENAME)",
-}
-"""Of these, only those that hold this line."""
-FILTER = "|".join(
-    [
-        f"^Event: ({'|'.join(sorted(set(TRANSLATE) - set(IN_PART)))})[[:space:]]",
-        *(f"^Event: {name}[[:space:]].*{line}[[:space:]]" for name, line in IN_PART.items()),
-    ]
-)
-"""A POSIX expression over an event's text. It lets through 9,634 of 43,848 recorded events, and
-all of the 9,616 that say something about calls."""
 PING = encode([("Action", "Ping")])
 
 Stamped = tuple[AmiMessage, datetime]
+
+
+class AmiSnapshot(Protocol):
+    """Collects Asterisk's answers to one request for a snapshot."""
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Actions that Asterisk refused → why."""
+
+    @property
+    def complete(self) -> bool: ...
+
+    @property
+    def too_long(self) -> bool: ...
+
+    def actions(self) -> Sequence[Sequence[tuple[str, str]]]:
+        """Return the actions to send."""
+
+    def accept(self, message: AmiMessage) -> bool:
+        """Collect a message that belongs to the answer; return False for any other."""
+
+    def result(self, taken_at: datetime) -> PbxSnapshot: ...
+
+
+class AmiNormaliser(Protocol):
+    """Translates the messages of one connection, in their order."""
+
+    @property
+    def event_filter(self) -> str:
+        """A POSIX expression over an event's text: what Asterisk is to send."""
+
+    def events(self, message: AmiMessage, received_at: datetime) -> list[CallEvent]: ...
+
+    def new_snapshot(self, tag: str) -> AmiSnapshot:
+        """Begin a snapshot whose actions and answers carry this tag."""
 
 
 class AmiLink:
     """One connection to one Asterisk."""
 
     def __init__(
-        self,
-        source: str,
-        address: Address,
-        timing: LinkTiming,
-        dialect: AsteriskDialect | None = None,
+        self, source: str, address: Address, timing: LinkTiming, normaliser: AmiNormaliser
     ) -> None:
         self._source = source
         self._address = address
         self._timing = timing
-        self._dialect = dialect
         self._socket = PbxSocket(address, timing)
         self._parser = AmiParser()
-        self._normaliser = AsteriskNormaliser(source, dialect)
+        self._normaliser = normaliser
         self._early: list[Stamped] = []
         self._tags = count(1)
-        self._snapshot: AsteriskSnapshot | None = None
+        self._snapshot: AmiSnapshot | None = None
 
     async def open(self) -> None:
         """Connect, sign in, and ask for nothing but what we use."""
         await self._socket.open()
         await self._sign_in()
-        answer = await self._request(("Action", "Filter"), ("Operation", "Add"), ("Filter", FILTER))
+        wanted = self._normaliser.event_filter
+        answer = await self._request(("Action", "Filter"), ("Operation", "Add"), ("Filter", wanted))
         if answer.get("Response") != "Success":
             # It needs `write = system`; without, more is read and thrown away.
             log.info("pbx=%s sends all events: %s", self._source, answer.get("Message"))
@@ -83,7 +101,7 @@ class AmiLink:
     async def request_snapshot(self) -> None:
         """Ask for all channels and all who wait."""
         tag = f"snapshot{next(self._tags)}"
-        self._snapshot = AsteriskSnapshot(self._source, tag, self._dialect)
+        self._snapshot = self._normaliser.new_snapshot(tag)
         await self._socket.write(b"".join(encode(action) for action in self._snapshot.actions()))
 
     async def receive(self) -> list[Received]:
@@ -109,7 +127,7 @@ class AmiLink:
     async def close(self) -> None:
         await self._socket.close()
 
-    def _finish_snapshot(self, asked: AsteriskSnapshot, at: datetime) -> Received:
+    def _finish_snapshot(self, asked: AmiSnapshot, at: datetime) -> Received:
         for action, why in asked.refused.items():
             log.warning("pbx=%s refused %s: %s (see write= in manager.conf)",
                         self._source, action, why)  # fmt: skip

@@ -10,8 +10,9 @@ import asyncio
 import json
 import logging
 from collections import deque
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -23,25 +24,36 @@ from ingest.connectors.link import (
     Received,
     SignInRefused,
 )
+from ingest.framing.esl_messages import EslMessage, EslParser, NotEsl, command
 from ingest.model.events import CallEvent
 from ingest.model.snapshot import PbxSnapshot
-from ingest.normalise.esl_messages import EslMessage, EslParser, NotEsl, command
-from ingest.normalise.freeswitch import CHANNEL_EVENTS, QUEUE_EVENTS, FreeswitchNormaliser
 
 log = logging.getLogger(__name__)
 
-LISTEN = command(f"event json {' '.join(CHANNEL_EVENTS)} CUSTOM {QUEUE_EVENTS}")
 CHANNELS = "api show channels as json"
 PING = "api uptime"
 
 Stamped = tuple[EslMessage, datetime]
 
 
+class EslNormaliser(Protocol):
+    """Translates the events of one connection, in their order."""
+
+    @property
+    def event_names(self) -> Sequence[str]:
+        """The events to subscribe to, as the command `event json` takes them."""
+
+    def events(self, fields: Mapping[str, str], received_at: datetime) -> list[CallEvent]: ...
+
+    def snapshot(self, rows: Sequence[Mapping[str, str]], taken_at: datetime) -> PbxSnapshot:
+        """Read the answer to `show channels as json`."""
+
+
 class EslLink:
     """One connection to one FreeSWITCH."""
 
     def __init__(
-        self, source: str, address: Address, timing: LinkTiming, normaliser: FreeswitchNormaliser
+        self, source: str, address: Address, timing: LinkTiming, normaliser: EslNormaliser
     ) -> None:
         self._source = source
         self._address = address
@@ -62,7 +74,8 @@ class EslLink:
             raise SignInRefused("its access list does not let us in")
         user, secret = self._address.user, self._address.secret
         word = f"userauth {user}:{secret}" if user else f"auth {secret}"
-        for line, what in ((command(word), "login"), (LISTEN, "event")):
+        subscribe = command(f"event json {' '.join(self._normaliser.event_names)}")
+        for line, what in ((command(word), "login"), (subscribe, "event")):
             await self._socket.write(line)
             answer = await self._wait_for("command/reply")
             if not answer.reply.startswith("+OK"):

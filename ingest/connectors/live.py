@@ -26,10 +26,11 @@ from ingest.connectors.lease import DATABASE_S, ConnectorLease, LeaseLost
 from ingest.connectors.link import ConnectionLost, LinkTiming, PbxLink, SignInRefused
 from ingest.metrics import IngestMetrics
 from ingest.model.events import CallEvent
+from ingest.model.receipt import Receipt
 from ingest.model.snapshot import PbxSnapshot, StoredPbxState, catch_up
 from ingest.queries import agent_pauses
 from ingest.queries import connectors as queries
-from ingest.storing.batcher import Busy, IngestUnavailable, Receipt
+from ingest.storing.batcher import Busy, IngestUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -7,33 +7,15 @@ week later all give the same in any order. A recording stays with its leg, and s
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from ingest.fold.legs import Leg, leg_of
 from ingest.model.call_state import RecordingState, RecordingStatus, ms_between
 from ingest.model.events import CallEvent, derive_id
-
-STARTED, STOPPED, READY = "recording.started", "recording.stopped", "recording.ready"
-TYPES = frozenset((STARTED, STOPPED, READY))
-MAX_LOCATION_CHARS = 2_000
-"""Signed links to an object store have 500 to 1,900 characters."""
-
-SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
-"""One letter and a colon is a drive: `C:/recordings/a.wav` is a path."""
-
-
-def is_location(text: str) -> bool:
-    """Tell whether this may be kept: an http(s) URL, or a plain path that leads nowhere else."""
-    if not 0 < len(text) <= MAX_LOCATION_CHARS or not text.isprintable():
-        return False
-    if SCHEME.match(text):
-        return _is_url(text)
-    return not text.startswith(("//", "\\\\")) and ".." not in re.split(r"[/\\]", text)
+from ingest.model.recording_events import READY, STARTED, STOPPED
 
 
 def build_recordings(
@@ -122,12 +104,3 @@ def _last(told: list[CallEvent], attr: str) -> Any:
     """Return what was said last: a file may be moved, and a length be corrected."""
     said = [event.attrs[attr] for event in told if event.attrs.get(attr) is not None]
     return said[-1] if said else None
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        named = bool(parts.hostname)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and named and not re.search(r"[\s\\]", text)

@@ -10,12 +10,11 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from ingest.normalise.ami_messages import AmiMessage, AmiParser
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from ingest.framing.ami_messages import AmiMessage, AmiParser
+from ingest.model.clock import from_epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,3 @@ def read_messages(path: Path) -> Iterator[RecordedMessage]:
             received_at = from_epoch(item["t"])
             for message in parser.feed(item["raw"].encode("utf-8", "surrogateescape")):
                 yield RecordedMessage(received_at, message)
-
-
-def from_epoch(seconds: float) -> datetime:
-    """Turn epoch seconds into UTC, rounded to the microsecond that PostgreSQL keeps."""
-    return EPOCH + timedelta(microseconds=round(seconds * 1_000_000))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ingest.normalise.numbers import parse_int
+from ingest.framing.digits import parse_int
 
 HEAD_LIMIT_BYTES = 64 * 1024
 BODY_LIMIT_BYTES = 32 * 1024 * 1024

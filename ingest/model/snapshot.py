@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ingest.model.agent_mark import AgentMark
 from ingest.model.events import CallEvent, EventType, derive_id
-from ingest.queries.agent_pauses import AgentMark
 
 REPEATABLE: frozenset[str] = frozenset(("leg.ringing", "leg.answered", "bridge.joined"))
 """Facts that may be news about a leg we know; said twice they change nothing."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from ingest.framing.ami_messages import AmiMessage
+from ingest.model.clock import from_epoch, is_plausible
 from ingest.model.events import CallEvent, TimeQuality, derive_id
 from ingest.model.native_payload import message_json
-from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk_dialect import AsteriskDialect, DialectReader, Fields
 from ingest.normalise.asterisk_facts import TRANSLATE
-from ingest.normalise.numbers import is_plausible
-from ingest.normalise.recording import from_epoch
+from ingest.normalise.asterisk_filter import EVENT_FILTER
+from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
 
 __all__ = ["AsteriskDialect", "AsteriskNormaliser"]
 
@@ -36,6 +37,12 @@ class AsteriskNormaliser:
         self._reader = DialectReader(dialect or AsteriskDialect())
         self._instant: datetime | None = None
         self._seen: dict[tuple[tuple[str, str], ...], int] = {}
+
+    event_filter = EVENT_FILTER
+
+    def new_snapshot(self, tag: str) -> AsteriskSnapshot:
+        """Begin a snapshot whose actions and answers carry this tag."""
+        return AsteriskSnapshot(self.source, tag, self._reader.dialect)
 
     def events(self, message: AmiMessage, received_at: datetime) -> list[CallEvent]:
         """Translate one message; most of what AMI says is not about calls and gives nothing."""

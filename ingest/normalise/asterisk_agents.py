@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from ingest.framing.digits import parse_int
+from ingest.model.clock import from_epoch
 from ingest.model.events import EventType
 from ingest.model.snapshot import QueueMember
 from ingest.normalise.asterisk_dialect import DialectReader, Fact, Fields, shorten
-from ingest.normalise.numbers import parse_int
-from ingest.normalise.recording import from_epoch
 
 
 def _pause(reader: DialectReader, fields: Fields) -> Fact:

@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ingest.fold.recordings import is_location
+from ingest.framing.digits import parse_int
 from ingest.model.events import EventType
+from ingest.model.recording_events import is_location
 from ingest.normalise.asterisk_agents import AGENTS
 from ingest.normalise.asterisk_dialect import DialectReader, Fact, Fields, clean, shorten
-from ingest.normalise.numbers import e164, parse_int
+from ingest.normalise.numbers import e164
 
 LOCAL = re.compile(r"^(Local/.+-[0-9a-f]+);([12])$")
 DIALLED = re.compile(r"\+?\d{5,}")

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from ingest.framing.ami_messages import AmiMessage
+from ingest.framing.digits import parse_int
 from ingest.model.events import CallEvent
 from ingest.model.snapshot import PbxSnapshot, QueueMember, Waiting, bridge_joined, derived_event
-from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk_agents import member_of
 from ingest.normalise.asterisk_dialect import AsteriskDialect, DialectReader, Fields
 from ingest.normalise.asterisk_facts import TRANSLATE
-from ingest.normalise.numbers import parse_int
 
 CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
 MAX_CHARACTERS = 32 * 1024 * 1024

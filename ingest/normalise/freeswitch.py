@@ -13,15 +13,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ingest.fold.recordings import is_location
+from ingest.framing.digits import parse_int
+from ingest.model.clock import from_epoch, is_plausible
 from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.model.native_payload import with_native
+from ingest.model.recording_events import is_location
 from ingest.model.snapshot import PbxSnapshot, bridge_joined, derived_event
 from ingest.normalise.asterisk_dialect import clean, shorten
 from ingest.normalise.freeswitch_agents import agent_status
 from ingest.normalise.freeswitch_transfers import EventParts, transfers
-from ingest.normalise.numbers import e164, is_plausible, parse_int
-from ingest.normalise.recording import from_epoch
+from ingest.normalise.numbers import e164
 
 EXTENSION = r"^(?:sofia/[^/]+|verto\.rtc|user|loopback)/(?:sip:)?(\d{2,6})(?=@|/|-|$)"
 """Group 1 is the extension, in a channel's name: `sofia/internal/1001@10.0.0.5`."""
@@ -74,6 +75,9 @@ class FreeswitchNormaliser:
         self._region = region
         self._extension = re.compile(extension)
         self._keeps_native = keeps_native
+
+    event_names = (*CHANNEL_EVENTS, "CUSTOM", QUEUE_EVENTS)
+    """What FreeSWITCH is asked to send."""
 
     def events(self, fields: Fields, received_at: datetime) -> list[CallEvent]:
         """Translate one event; most give nothing."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ingest.framing.digits import parse_int
 from ingest.model.events import EventType
 from ingest.normalise.asterisk_dialect import shorten
-from ingest.normalise.numbers import parse_int
 
 SOURCE = re.compile(r"(\d{1,11}):[^:]*:(bl_xfer|att_xfer|uuid_br):(.*)", re.DOTALL)
 """`1461931135:a uuid:bl_xfer:1002/default/XML`; the uuid is a profile's, not a channel's."""

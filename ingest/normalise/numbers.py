@@ -6,7 +6,6 @@ The normalisers ─▶ e164, whole. What the PBX sent is always kept beside it.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
 from functools import lru_cache
 
 import phonenumbers
@@ -16,9 +15,6 @@ NOT_A_NUMBER = frozenset(
 )
 MIN_DIGITS = 7  # fewer are extensions and short services: nobody abroad can call them
 MAX_CHARS = 40
-MAX_PAST, MAX_FUTURE = timedelta(days=366), timedelta(days=1)
-"""A clock may be wrong, but not by more than a day."""
-
 OLD_TRUNK_PREFIX = {"UA": "8", "BY": "8", "MD": "8", "GE": "8", "KZ": "8"}
 """People still write `8 (044) 123-45-67`: 8 led to a trunk line all over the former USSR."""
 
@@ -28,18 +24,6 @@ SUFFIX = re.compile(r"[^\W\d_]|[,;#]")
 TAIL_DIGITS = 9
 REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
 SIP_URI = re.compile(r"^(?:sips?|tel):([^@;]+)", re.IGNORECASE)
-
-
-def parse_int(text: str | None, digits: int) -> int | None:
-    """Return a number of at most so many digits; None for anything else that a PBX may send."""
-    if not text or len(text) > digits or not (text.isascii() and text.isdigit()):
-        return None
-    return int(text)
-
-
-def is_plausible(at: datetime, received_at: datetime) -> bool:
-    """Tell whether a PBX can mean this time: at most a year ago, or a day ahead."""
-    return received_at - MAX_PAST <= at <= received_at + MAX_FUTURE
 
 
 @lru_cache(maxsize=20_000)  # parsing takes 36 µs, and a call repeats its number 20 times

@@ -14,11 +14,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ingest.fold.recordings import is_location
+from ingest.framing.digits import parse_int
+from ingest.model.clock import is_plausible
 from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.model.native_payload import with_native
+from ingest.model.recording_events import is_location
 from ingest.normalise.asterisk_dialect import shorten
-from ingest.normalise.numbers import e164, is_plausible, parse_int
+from ingest.normalise.numbers import e164
 
 EXTENSION = r"^(?:client:|sips?:)([\w.+-]{1,40})(?=@|$)"
 """Group 1 is the extension: of `client:101` and `sip:101@office.sip.twilio.com`, 101."""

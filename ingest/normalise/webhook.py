@@ -15,12 +15,12 @@ from uuid import UUID
 
 import orjson
 
-from ingest.fold.recordings import MAX_LOCATION_CHARS, READY, is_location
-from ingest.fold.recordings import TYPES as RECORDING_TYPES
+from ingest.model.clock import MAX_FUTURE, MAX_PAST
 from ingest.model.events import EVENT_TYPES, WEBHOOK, CallEvent, EventType, derive_id
 from ingest.model.native_payload import message_json
-from ingest.normalise.numbers import MAX_FUTURE, MAX_PAST, e164
-from ingest.storing.batcher import RejectedEvent
+from ingest.model.receipt import RejectedEvent
+from ingest.model.recording_events import MAX_LOCATION_CHARS, READY, RECORDING_TYPES, is_location
+from ingest.normalise.numbers import e164
 
 MAX_KEY_CHARS = 200
 MAX_TEXT_CHARS = 200

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import orjson
 
 from ingest.conn import Conn
+from ingest.model.agent_mark import AgentMark, Telephone
 from ingest.model.events import CallEvent
-
-Telephone = tuple[str, str]
-"""(source, extension)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentMark:
-    """What a PBX said last of one telephone in one queue; in all where queue is ''."""
-
-    telephone: Telephone
-    queue: str
-    logged_in: bool | None = None
-    """None: nothing was said of it."""
-    login_at: datetime | None = None
-    paused: bool = False
-    reason: str | None = None
-    paused_at: datetime | None = None
 
 
 async def load(

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ingest.conn import Conn
+from ingest.model.agent_mark import AgentMark, Telephone
 from ingest.model.events import CallEvent
 from ingest.queries import agent_pauses as queries
-from ingest.queries.agent_pauses import AgentMark, Telephone
 
 ALL_QUEUES = ""
 """The queue of a mark that is about a telephone in all queues."""

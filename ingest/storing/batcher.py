@@ -16,6 +16,7 @@ from typing import Literal
 
 from ingest.metrics import IngestMetrics
 from ingest.model.events import CallEvent
+from ingest.model.receipt import Receipt, RejectedEvent
 from ingest.settings import IngestSettings
 
 log = logging.getLogger(__name__)
@@ -41,23 +42,6 @@ class TooManyEvents(Exception):
 
 class Closed(Exception):
     """The pipeline is shutting down."""
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedEvent:
-    index: int
-    """Its position in what the caller handed in."""
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a submission; it is committed."""
-
-    accepted: int
-    duplicates: int
-    rejected: tuple[RejectedEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from datetime import timedelta
 
 from ingest.conn import Pool
 from ingest.model.events import CallEvent
+from ingest.model.receipt import Receipt
 from ingest.model.snapshot import lost_legs
 from ingest.queries import lost_calls as queries
 from ingest.queries.lost_calls import SilentCall
-from ingest.storing.batcher import Receipt
 
 PAGE_CALLS = 100
 """Calls read at once, and their legs ended in one go."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from ingest.framing import ami_recording
 from ingest.model.events import CallEvent, shift
-from ingest.normalise import recording
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 
 __all__ = ["read_recording", "read_recording_sync", "shift"]
@@ -30,6 +30,6 @@ def read_recording_sync(
     normaliser = AsteriskNormaliser(source, dialect)
     return [
         event
-        for recorded in recording.read_messages(Path(path))
+        for recorded in ami_recording.read_messages(Path(path))
         for event in normaliser.events(recorded.message, recorded.received_at)
     ]

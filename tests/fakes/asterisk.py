@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ingest.normalise.ami_messages import AmiMessage, AmiParser, encode
+from ingest.framing.ami_messages import AmiMessage, AmiParser, encode
 from tests.fakes.pbx import FakePbx
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"

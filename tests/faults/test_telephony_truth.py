@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from ingest import AsteriskNormaliser, CallEvent, fold, parse_events
-from ingest.normalise.ami_messages import AmiParser
+from ingest.framing.ami_messages import AmiParser
 from loadtests.ami_calls import AmiCall
 from loadtests.made_events import Maker
 from tests.faults import telephony_truth as truth

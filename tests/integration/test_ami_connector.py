@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from gateway.db import Pool
-from ingest import Address, AmiLink, CallEvent, Connectors, LinkTiming, PbxConnection, Pipeline
+from ingest import (
+    Address,
+    AmiLink,
+    AsteriskNormaliser,
+    CallEvent,
+    Connectors,
+    LinkTiming,
+    PbxConnection,
+    Pipeline,
+)
 from ingest.connectors.link import ConnectionLost
 from ingest.model.snapshot import PbxSnapshot
 from ingest.normalise import asterisk_snapshot
@@ -43,7 +52,9 @@ def connection(
 ) -> PbxConnection:
     """Say how to reach the PBX."""
     address = Address(host="127.0.0.1", port=pbx.port, user=USER, secret=SECRET, tls=tls)
-    return PbxConnection(source, lambda: AmiLink(source, address, timing), timing)
+    return PbxConnection(
+        source, lambda: AmiLink(source, address, timing, AsteriskNormaliser(source)), timing
+    )
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from gateway.db import Pool
 from ingest import CallEvent, Pipeline
-from ingest.normalise.ami_messages import AmiMessage
+from ingest.framing.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskNormaliser
 from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements, count, pause_event
 

@@ -22,8 +22,8 @@ from ingest import (
     read_recording,
     twilio_events,
 )
+from ingest.framing.ami_messages import AmiMessage
 from ingest.model.native_payload import MAX_BYTES, message_json
-from ingest.normalise.ami_messages import AmiMessage
 from ingest.upkeep import partitions
 from tests.support.calls import ANSWERED
 from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements, count, pause_event

@@ -17,9 +17,9 @@ from ingest.fold.end_reasons import ended_reason
 from ingest.fold.event_log import EventLog
 from ingest.fold.intervals import intersection
 from ingest.fold.legs import Leg, build_legs
+from ingest.framing.ami_messages import AmiMessage
 from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
-from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from tests.support.call_truth import calls_of
 

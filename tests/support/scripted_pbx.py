@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from ingest.framing.ami_messages import AmiMessage
 from ingest.model.call_state import CallState, LegState
 from ingest.model.events import CallEvent
-from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from tests.support.call_truth import calls_of
 

@@ -10,13 +10,13 @@ from uuid import uuid4
 
 import pytest
 
+from ingest.framing.ami_messages import AmiParser
+from ingest.model.agent_mark import AgentMark
 from ingest.model.events import CallEvent
 from ingest.model.snapshot import PbxSnapshot, QueueMember, StoredPbxState, catch_up
-from ingest.normalise.ami_messages import AmiParser
 from ingest.normalise.asterisk import AsteriskNormaliser
 from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
 from ingest.normalise.freeswitch import FreeswitchNormaliser
-from ingest.queries.agent_pauses import AgentMark
 from ingest.storing.agent_pauses import current_marks
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

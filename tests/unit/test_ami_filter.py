@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from ingest import AsteriskNormaliser
-from ingest.connectors.ami import FILTER
-from ingest.normalise.ami_messages import AmiParser, encode
+from ingest.framing.ami_messages import AmiParser, encode
+from ingest.normalise.asterisk_filter import EVENT_FILTER
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
-PATTERN = re.compile(FILTER.replace("[[:space:]]", r"\s"), re.DOTALL)
+PATTERN = re.compile(EVENT_FILTER.replace("[[:space:]]", r"\s"), re.DOTALL)
 """As POSIX reads it: there, a dot is also a line break."""
 
 
@@ -51,4 +51,4 @@ def test_of_a_channels_variables_those_pass_that_are_used(name: str) -> None:
 
 def test_the_filter_fits_into_a_line() -> None:
     """Asterisk reads lines of up to 1,024 bytes."""
-    assert len(encode([("Filter", FILTER)])) < 1_000
+    assert len(encode([("Filter", EVENT_FILTER)])) < 1_000

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest.framing import ami_recording
+from ingest.framing.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode, parse
 from ingest.model.events import CallEvent, shift
-from ingest.normalise import recording
-from ingest.normalise.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode, parse
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.numbers import e164
 from ingest.upkeep.replay import read_recording, read_recording_sync
@@ -98,7 +98,7 @@ def test_an_action_cannot_smuggle_a_second_one() -> None:
 def test_a_recording_yields_every_message_with_its_time() -> None:
     """As many events as its truth counts, in the order and at the times of the recording."""
     truth = json.loads((RECORDINGS / f"{L01}.truth.json").read_text())
-    recorded = list(recording.read_messages(RECORDINGS / f"{L01}.jsonl.gz"))
+    recorded = list(ami_recording.read_messages(RECORDINGS / f"{L01}.jsonl.gz"))
     events = [item for item in recorded if item.message.event]
 
     assert len(events) == truth["events"]

@@ -11,8 +11,9 @@ import pytest
 
 from ingest.metrics import IngestMetrics
 from ingest.model.events import CallEvent
+from ingest.model.receipt import Receipt
 from ingest.settings import IngestSettings
-from ingest.storing.batcher import Batcher, Busy, EventOutcome, Receipt, Rejection
+from ingest.storing.batcher import Batcher, Busy, EventOutcome, Rejection
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.normalise.esl_messages import BODY_LIMIT_BYTES, HEAD_LIMIT_BYTES, EslParser, NotEsl
+from ingest.framing.esl_messages import BODY_LIMIT_BYTES, HEAD_LIMIT_BYTES, EslParser, NotEsl
 
 
 def message(length: str, body: bytes = b"") -> bytes:

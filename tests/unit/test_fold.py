@@ -13,9 +13,9 @@ import pytest
 from ingest.fold.event_log import EventLog
 from ingest.fold.fold import fold, group_by_call
 from ingest.fold.intervals import pair, total_ms
+from ingest.framing import ami_recording
 from ingest.model.call_state import CallChange, CallState
 from ingest.model.events import CallEvent, EventType, derive_id
-from ingest.normalise import recording
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from tests.support.call_truth import (
     CALL_ID,
@@ -119,7 +119,7 @@ def test_a_user_with_few_rights_sees_the_same_calls(name: str) -> None:
     normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA"))
     heard = [
         event
-        for told in recording.read_messages(RECORDINGS / f"{name}.jsonl.gz")
+        for told in ami_recording.read_messages(RECORDINGS / f"{name}.jsonl.gz")
         if told.message.event not in {"VarSet", "Newexten", "FullyBooted", "Cdr"}
         for event in normaliser.events(told.message, told.received_at)
     ]

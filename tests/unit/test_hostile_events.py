@@ -14,6 +14,8 @@ import orjson
 import pytest
 
 from ingest.fold.fold import fold
+from ingest.framing.ami_messages import AmiMessage
+from ingest.framing.digits import parse_int
 from ingest.model.events import EVENT_TYPES, CallEvent
 from ingest.normalise import (
     asterisk_agents,
@@ -22,10 +24,8 @@ from ingest.normalise import (
     freeswitch_transfers,
     twilio,
 )
-from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import CHANNEL_EVENTS, FreeswitchNormaliser
-from ingest.normalise.numbers import parse_int
 from ingest.normalise.twilio import STATUSES, InvalidCallback, twilio_events
 from ingest.normalise.webhook import ATTRS, FIELDS, parse_events
 

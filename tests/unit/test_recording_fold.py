@@ -17,10 +17,10 @@ from ingest import (
     twilio_events,
 )
 from ingest.fold.fold import fold
-from ingest.fold.recordings import is_location
+from ingest.framing.ami_messages import AmiParser
 from ingest.model.call_state import RecordingState
 from ingest.model.events import CallEvent
-from ingest.normalise.ami_messages import AmiParser
+from ingest.model.recording_events import is_location
 from ingest.normalise.webhook import parse_events
 from tests.support.call_truth import CALL_ID, calls_of, events_of_recording
 from tests.unit.test_fold import T0, answered, event, folded

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from ingest.fold.fold import fold
+from ingest.framing.ami_messages import AmiMessage
 from ingest.model.events import CallEvent
-from ingest.normalise.ami_messages import AmiMessage
 from ingest.normalise.asterisk import AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.normalise.twilio import twilio_events

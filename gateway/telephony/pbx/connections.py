@@ -17,6 +17,7 @@ from ingest import (
     Address,
     AmiLink,
     AsteriskDialect,
+    AsteriskNormaliser,
     Connectors,
     EslLink,
     FreeswitchNormaliser,
@@ -72,4 +73,4 @@ def _link_factory(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callab
         normaliser = FreeswitchNormaliser(name, region=region, keeps_native=keeps, **chosen)
         return lambda: EslLink(name, address, TIMING, normaliser)
     dialect = AsteriskDialect(region=region, keep_native=keeps, **chosen)
-    return lambda: AmiLink(name, address, TIMING, dialect)
+    return lambda: AmiLink(name, address, TIMING, AsteriskNormaliser(name, dialect))
