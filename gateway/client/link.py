@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 from gateway.client.errors import ConnectionEnded, RequestRefused, close_code, refusal
 from gateway.client.events import Events
 from gateway.protocol import (
+    REPEATABLE,
     REPLIES,
     SUBPROTOCOL,
     Device,
@@ -45,17 +46,6 @@ _replies: dict[type[Any], TypeAdapter[Any]] = {
     command: TypeAdapter(reply) for command, reply in REPLIES.items() if reply is not None
 }
 _welcome: TypeAdapter[Welcome] = TypeAdapter(Welcome)  # 40 ms: once, not with each connection
-REPEATABLE = frozenset(
-    {
-        "message.send", "message.edit", "message.delete", "message.history", "message.thread",
-        "message.changes", "reaction.add", "reaction.remove", "receipt.read", "unread.get",
-        "message.search", "message.schedule", "message.reschedule", "message.scheduled_list",
-        "employee.search", "draft.set", "draft.clear", "draft.list", "conversation.open",
-        "conversation.list", "presence.watch", "presence.set", "presence.away", "call.list",
-        "attachment.get",
-    }
-)  # fmt: skip
-"""Commands that may be sent again when their answer was lost: twice does what once does."""
 
 
 class Link:

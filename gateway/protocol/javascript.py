@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.protocol import COMMANDS, EVENTS, REPLIES, SUBPROTOCOL
+from gateway.protocol import COMMANDS, EVENTS, REPEATABLE, REPLIES, SUBPROTOCOL
 from gateway.protocol.close_codes import CATALOGUE, Verdict, verdict
 from gateway.protocol.described import TypeDescription, errors, one_line, wire_types
 
@@ -54,6 +54,14 @@ def _constants() -> Iterator[str]:
         "EVENTS",
         "event → its type.",
         {name: event.__name__ for name, event in EVENTS.items()},
+    )
+    yield "\n".join(
+        [
+            "/** Commands that may be sent again when it is unknown whether the first arrived. */",
+            "export const REPEATABLE = new Set([",
+            *(f"  {json.dumps(name)}," for name in sorted(REPEATABLE)),
+            "]);\n",
+        ]
     )
 
 

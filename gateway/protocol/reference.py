@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gateway.protocol import COMMANDS, EVENTS, REPLIES
+from gateway.protocol import COMMANDS, EVENTS, REPEATABLE, REPLIES
 from gateway.protocol import described as wire
 from gateway.protocol.close_codes import CATALOGUE
 from gateway.protocol.described import FieldDescription, TypeDescription, one_line, wire_types
@@ -42,8 +42,9 @@ def commands() -> str:
         answer = _link(reply.__name__) if reply else "`{}`"
         if reply in REPLIES:  # pong: a frame of its own
             answer = f"the frame `{type_of(reply)}`"
-        rows.append((f"`{name}`", _sentence(what.meaning), _fields(what), answer))
-    return _table(("command", "what it does", "fields", "reply (`ok`)"), rows)
+        again = "yes" if name in REPEATABLE else ""
+        rows.append((f"`{name}`", _sentence(what.meaning), _fields(what), answer, again))
+    return _table(("command", "what it does", "fields", "reply (`ok`)", "repeatable"), rows)
 
 
 def events() -> str:

@@ -53,6 +53,23 @@ async def test_what_may_not_be_repeated_is_reported_lost(client: Client, fake: F
     assert (await client.answer())["code"] == "connection.lost"
 
 
+async def test_what_only_reads_is_sent_again(client: Client, fake: FakeGateway) -> None:
+    """Whatever was lost with the connection, reading twice does no harm."""
+    reads = ("conversation.get", "receipt.readers", "callback.list", "attachment.get")
+    visit = await arrive(client, fake)
+    for name in reads:
+        await client.request(name)
+        await visit.heard(name)
+    await visit.close(1011)
+
+    visit = await fake.visit()
+    await visit.welcome()
+    for name in reads:
+        again = await visit.heard(name)
+        await visit.say({"id": again["id"], "ok": {"name": name}})
+        assert (await client.answer())["ok"] == {"name": name}
+
+
 async def test_requests_made_while_away_wait_for_the_connection(
     client: Client, fake: FakeGateway
 ) -> None:

@@ -1,20 +1,6 @@
 // Requests on their way: each waits for its reply, also across a reconnect when that is safe.
 
-/** Commands that may be sent again when it is unknown whether the first one arrived. */
-const REPEATABLE = new Set([
-  'conversation.list', 'conversation.get', 'conversation.participants', 'conversation.open',
-  'conversation.add', 'conversation.remove', 'conversation.set_role', 'conversation.update',
-  'conversation.close', 'conversation.reopen', 'conversation.archive', 'conversation.unarchive',
-  'conversation.pin', 'conversation.unpin', 'conversation.mute', 'conversation.notify',
-  'message.edit', 'message.delete', 'message.history', 'message.thread', 'message.changes',
-  'message.search', 'message.reschedule', 'message.scheduled_list', 'draft.set', 'draft.clear',
-  'draft.list', 'reaction.add', 'reaction.remove', 'receipt.read', 'receipt.delivered',
-  'receipt.readers', 'employee.search', 'unread.get', 'presence.watch', 'presence.set', 'presence.away',
-  'queue.watch', 'call.list',
-]);
-
-/** Those that are stored once for one `client_key`. */
-const KEYED = new Set(['message.send', 'message.schedule']);
+import { REPEATABLE } from './protocol.js';
 
 /** Commands that mean nothing a moment later: they never wait for a connection. */
 const FLEETING = new Set(['typing.start', 'token.refresh']);
@@ -130,7 +116,7 @@ export function closeCodeOf(refusal) {
 }
 
 function repeatable(frame) {
-  return REPEATABLE.has(frame.type) || (KEYED.has(frame.type) && Boolean(frame.client_key));
+  return REPEATABLE.has(frame.type);
 }
 
 function finish(request, settle, value) {
