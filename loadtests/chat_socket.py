@@ -23,11 +23,11 @@ REPLY_S = 10.0
 Hear = Callable[[dict[str, Any]], None]
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """The gateway answered with an error."""
 
 
-class Lost(Exception):
+class SocketLost(Exception):
     """The connection ended, or an answer did not come."""
 
 
@@ -55,17 +55,17 @@ class ChatSocket:
         self._answers[number] = answer
         try:
             if self.lost is not None:
-                raise Lost(self.lost)
-            self._say({"type": type_, "id": number, **fields})
+                raise SocketLost(self.lost)
+            self._send_command({"type": type_, "id": number, **fields})
             said = answer.get(timeout=REPLY_S)
         except queue.Empty:
-            raise Lost(f"no answer to {type_} within {REPLY_S:.0f} s") from None
+            raise SocketLost(f"no answer to {type_} within {REPLY_S:.0f} s") from None
         finally:
             del self._answers[number]
         if said is None:
-            raise Lost(self.lost or "closed")
+            raise SocketLost(self.lost or "closed")
         if "error" in said:
-            raise Refused(f"{said['error']['code']}: {said['error']['message']}")
+            raise CommandRefused(f"{said['error']['code']}: {said['error']['message']}")
         ok: dict[str, Any] = said["ok"]
         return ok
 
@@ -77,11 +77,11 @@ class ChatSocket:
         self._reader.join(timeout=2.0)
         self._socket.shutdown()  # type: ignore[no-untyped-call]
 
-    def _say(self, said: dict[str, Any]) -> None:
+    def _send_command(self, said: dict[str, Any]) -> None:
         try:
             self._socket.send_text(orjson.dumps(said).decode())
         except (websocket.WebSocketException, OSError) as error:
-            raise Lost(f"{type(error).__name__}: {error}") from None
+            raise SocketLost(f"{type(error).__name__}: {error}") from None
 
     def _read(self) -> None:
         try:
@@ -92,18 +92,18 @@ class ChatSocket:
                     return
                 said = orjson.loads(data)
                 for item in said if isinstance(said, list) else [said]:
-                    self._take(item)
-        except (websocket.WebSocketException, OSError, Lost) as error:
+                    self._handle(item)
+        except (websocket.WebSocketException, OSError, SocketLost) as error:
             self._ended(f"{type(error).__name__}: {error}")
 
-    def _take(self, said: dict[str, Any]) -> None:
+    def _handle(self, said: dict[str, Any]) -> None:
         number = said.get("id")
         if number is not None:
             answer = self._answers.get(number)
             if answer is not None:
                 answer.put(said)
         elif said["type"] == "ping":
-            self._say({"type": "pong"})
+            self._send_command({"type": "pong"})
         else:
             self._hear(said)
 

@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests import fleet
-from loadtests.process_cost import Process
-from loadtests.raw_socket import RawSocket, masked
+from loadtests.process_cost import MeasuredProcess
+from loadtests.raw_socket import LeanSocket, masked
 
 ROOT = Path(__file__).parents[1]
 STOP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class Competitor:
     """A running baseline (loadtests/baselines/)."""
 
-    process: Process
+    process: MeasuredProcess
     url: str
     greeting: bytes
     opening: bytes
     """What a client must say to be greeted."""
     _bell: subprocess.Popen[bytes]
 
-    async def connect(self, clients: int) -> list[RawSocket]:
+    async def connect(self, clients: int) -> list[LeanSocket]:
         """Bring in a crowd that has been greeted."""
-        sockets = [RawSocket(greeting=self.greeting) for _ in range(clients)]
+        sockets = [LeanSocket(greeting=self.greeting) for _ in range(clients)]
 
         async def arrive(index: int) -> None:
             await fleet.dial(sockets[index], self.url, index)
@@ -38,10 +38,10 @@ class Rival:
                 sockets[index].write(masked(self.opening))
             await sockets[index].served
 
-        await fleet.in_turn(clients, arrive)
+        await fleet.run_limited(clients, arrive)
         return sockets
 
-    def ring(self, events: int) -> None:
+    def send_events(self, events: int) -> None:
         """Have it send so many events to everyone."""
         assert self._bell.stdin is not None
         self._bell.stdin.write(b"\n" * events)
@@ -49,13 +49,13 @@ class Rival:
 
 
 @contextmanager
-def rival(
+def competitor_process(
     module: str,
     *arguments: str,
     url: str = "ws://127.0.0.1:{port}/",
     greeting: bytes = b"hi",
     opening: bytes = b"",
-) -> Iterator[Rival]:
+) -> Iterator[Competitor]:
     """Start `python -m loadtests.baselines.MODULE`; it ends with our end of its standard input."""
     command: Sequence[str] = [sys.executable, "-m", f"loadtests.baselines.{module}", *arguments]
     with subprocess.Popen(
@@ -67,7 +67,9 @@ def rival(
             port = process.stdout.readline().decode().strip()
             if not port:
                 raise RuntimeError(f"{module} did not start")
-            yield Rival(Process(process.pid), url.format(port=port), greeting, opening, process)
+            yield Competitor(
+                MeasuredProcess(process.pid), url.format(port=port), greeting, opening, process
+            )
         finally:
             process.stdin.close()
             try:

@@ -9,25 +9,25 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from loadtests.process_cost import Process
+from loadtests.process_cost import MeasuredProcess
 from loadtests.queries import activity
 
 EVERY_S = 0.1
 
 
 @dataclass(slots=True)
-class Connections:
+class DatabaseConnections:
     """The most there were at any look."""
 
     open: int = 0
     busy: int = 0
-    looks: int = 0
+    samples: int = 0
 
 
 @asynccontextmanager
-async def database_watched(database_url: str) -> AsyncIterator[Connections]:
+async def database_watched(database_url: str) -> AsyncIterator[DatabaseConnections]:
     """Look until the context ends."""
-    found = Connections()
+    found = DatabaseConnections()
     conn = await asyncpg.connect(database_url)
     watching = asyncio.create_task(_watch(conn, found), name="database_watch")
     try:
@@ -38,18 +38,18 @@ async def database_watched(database_url: str) -> AsyncIterator[Connections]:
         await conn.close()
 
 
-async def database_processes(database_url: str) -> list[Process]:
+async def database_processes(database_url: str) -> list[MeasuredProcess]:
     """Return PostgreSQL's processes that work for the gateway just now: one for each connection."""
     conn = await asyncpg.connect(database_url)
     try:
-        return [Process(pid) for pid in await activity.gateway_backends(conn)]
+        return [MeasuredProcess(pid) for pid in await activity.gateway_backends(conn)]
     finally:
         await conn.close()
 
 
-async def _watch(conn: asyncpg.Connection[asyncpg.Record], found: Connections) -> None:
+async def _watch(conn: asyncpg.Connection[asyncpg.Record], found: DatabaseConnections) -> None:
     while True:
         opened, busy = await activity.gateway_connections(conn)
         found.open, found.busy = max(found.open, opened), max(found.busy, busy)
-        found.looks += 1
+        found.samples += 1
         await asyncio.sleep(EVERY_S)

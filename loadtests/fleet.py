@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from gateway.protocol import SUBPROTOCOL
-from loadtests.raw_socket import Hear, RawSocket, masked
-from loadtests.test_users import Player
+from loadtests.raw_socket import LeanSocket, OnText, masked
+from loadtests.test_users import SignedInUser
 
 AT_ONCE = 32
 """Clients that connect at the same time: as many hellos as a worker serves at once."""
@@ -52,12 +52,12 @@ def allow_files(sockets: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-class Member(RawSocket):
+class FleetClient(LeanSocket):
     """A client of the gateway, signed in once it is served."""
 
     __slots__ = ("hello_s", "player", "put_off")
 
-    def __init__(self, player: Player, hear: Hear | None = None) -> None:
+    def __init__(self, player: SignedInUser, hear: OnText | None = None) -> None:
         super().__init__(greeting=ANSWERED, hear=hear)
         self.player = player
         self.hello_s = 0.0
@@ -79,7 +79,7 @@ class Member(RawSocket):
             if wait_s is None:
                 raise RuntimeError(answer.decode())
             self.put_off += 1
-            self.wait_again()
+            self.await_greeting_again()
             await asyncio.sleep(wait_s)
             self.write(hello)
         self.hello_s = time.perf_counter() - began
@@ -95,7 +95,7 @@ class Member(RawSocket):
         return masked(orjson.dumps(said))
 
 
-async def dial(socket: RawSocket, url: str, index: int, *headers: str) -> None:
+async def dial(socket: LeanSocket, url: str, index: int, *headers: str) -> None:
     """Connect and upgrade, from the address that the index-th client has; tcp:// is only TCP."""
     parts = urlsplit(url)
     port = parts.port or 80
@@ -110,20 +110,20 @@ async def dial(socket: RawSocket, url: str, index: int, *headers: str) -> None:
     await socket.open
 
 
-async def in_turn(
+async def run_limited(
     count: int, do: Callable[[int], Awaitable[object]], *, at_once: int = AT_ONCE
 ) -> None:
     """Do it for 0 … count - 1, so many at once; RuntimeError when it takes far too long."""
     numbers = iter(range(count))
 
-    async def steward() -> None:
+    async def worker() -> None:
         for number in numbers:
             await do(number)
 
     try:
         async with asyncio.timeout(START_S + count * EACH_S), asyncio.TaskGroup() as group:
             for number in range(min(at_once, count)):
-                group.create_task(steward(), name=f"steward.{number}")
+                group.create_task(worker(), name=f"steward.{number}")
     except TimeoutError:
         raise RuntimeError(
             f"{count} clients did not get in; {next(numbers, count)} tried"
@@ -132,12 +132,12 @@ async def in_turn(
         raise RuntimeError(f"a client did not get in: {failed.exceptions[0]}") from failed
 
 
-async def arrive(members: Sequence[Member]) -> None:
+async def arrive(members: Sequence[FleetClient]) -> None:
     """Connect them all."""
-    await in_turn(len(members), lambda index: members[index].arrive(index))
+    await run_limited(len(members), lambda index: members[index].arrive(index))
 
 
-async def dismiss(sockets: Iterable[RawSocket]) -> None:
+async def dismiss(sockets: Iterable[LeanSocket]) -> None:
     """Cut every connection and wait until all are gone."""
     gone = [socket.lost for socket in sockets if socket.abort()]
     if gone:

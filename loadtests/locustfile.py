@@ -25,8 +25,8 @@ from locust import User, between, events, task
 from locust.exception import StopUser
 
 from loadtests import test_users
-from loadtests.chat_socket import ChatSocket, Lost, Refused
-from loadtests.test_users import Player
+from loadtests.chat_socket import ChatSocket, CommandRefused, SocketLost
+from loadtests.test_users import SignedInUser
 
 CAST = "LOADTEST_CAST"
 FIGURES = "LOADTEST_FIGURES"
@@ -38,7 +38,7 @@ LATE_S = 5.0
 class Pair:
     """Two people, and the messages between them that are under way."""
 
-    players: tuple[Player, Player]
+    players: tuple[SignedInUser, SignedInUser]
     conversation_id: int = 0
     hearing: set[int] = field(default_factory=set)
     """Employees who are connected and not about to leave."""
@@ -75,7 +75,7 @@ class Seats:
         self._pairs = None
 
     @staticmethod
-    def _players(host: str | None) -> list[Player]:
+    def _players(host: str | None) -> list[SignedInUser]:
         if CAST in os.environ:
             return test_users.read(Path(os.environ[CAST]))
         return test_users.sign_in((host or "http://127.0.0.1:8080").rstrip("/"))
@@ -100,7 +100,7 @@ class ChatUser(User):  # type: ignore[misc]  # Locust is not checked
         try:
             self.socket = ChatSocket(self.me.url, self._hear)
             self.socket.request("hello", token=self.me.token)
-        except (Refused, Lost, OSError) as error:
+        except (CommandRefused, SocketLost, OSError) as error:
             self._report("hello", began, error)
             raise StopUser from error
         self._report("hello", began)
@@ -146,7 +146,7 @@ class ChatUser(User):  # type: ignore[misc]  # Locust is not checked
         began = time.perf_counter()
         try:
             answer = self.socket.request(command, **fields)
-        except (Refused, Lost) as error:
+        except (CommandRefused, SocketLost) as error:
             self._report(command, began, error)
             return None
         self._report(command, began)
@@ -167,7 +167,7 @@ class ChatUser(User):  # type: ignore[misc]  # Locust is not checked
         for key, began in list(self.pair.sent.items()):
             if began < long_ago:
                 del self.pair.sent[key]
-                self._report("deliver", began, Lost(f"not delivered within {LATE_S:.0f} s"))
+                self._report("deliver", began, SocketLost(f"not delivered within {LATE_S:.0f} s"))
 
     def _report(self, name: str, began: float, error: Exception | None = None) -> None:
         self.environment.events.request.fire(

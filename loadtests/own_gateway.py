@@ -28,9 +28,9 @@ import asyncpg
 from gateway.auth import Tokens
 from gateway.cli.state import find_running, read_secret
 from gateway.embedded.process import Child, start
-from loadtests.process_cost import Process, workers_below
+from loadtests.process_cost import MeasuredProcess, workers_below
 from loadtests.queries import crowds, people
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
 START_S = 60.0
 """About 3 s on an idle machine; initdb on a busy one takes many times that."""
@@ -47,19 +47,19 @@ class OwnGateway:
     database_url: str
     redis_url: str
     worker_ports: tuple[int, ...]
-    workers: tuple[Process, ...] = ()
+    workers: tuple[MeasuredProcess, ...] = ()
     """To be measured from outside; none where there is no /proc."""
 
     def socket_url(self, worker: int) -> str:
         return f"ws://127.0.0.1:{self.worker_ports[worker % len(self.worker_ports)]}/v1/ws"
 
-    def cast(self, count: int, *, worker: int | None = None) -> list[Player]:
+    def cast(self, count: int, *, worker: int | None = None) -> list[SignedInUser]:
         """Hire so many employees and seat them on this worker, or on all workers in turn."""
         secret = read_secret(self.directory, "token_secret")
         assert secret is not None
         tokens = Tokens(secret, "crm-gateway", "crm-gateway")
         return [
-            Player(
+            SignedInUser(
                 employee_id,
                 tokens.issue(employee_id),
                 self.socket_url(index if worker is None else worker),
@@ -67,11 +67,11 @@ class OwnGateway:
             for index, employee_id in enumerate(asyncio.run(self._hire(count)))
         ]
 
-    def rooms(self, players: Sequence[Player], size: int) -> list[int]:
+    def rooms(self, players: Sequence[SignedInUser], size: int) -> list[int]:
         """Put them into group conversations of this size; return these."""
         return asyncio.run(self._seat(crowds.seat_in_rooms, players, size))
 
-    def circles(self, players: Sequence[Player], size: int) -> list[int]:
+    def circles(self, players: Sequence[SignedInUser], size: int) -> list[int]:
         """Put each of them into this many group conversations of this size; return these."""
         return asyncio.run(self._seat(crowds.seat_in_circles, players, size))
 
@@ -79,7 +79,7 @@ class OwnGateway:
         async with self._connection() as conn:
             return await people.hire(conn, count)
 
-    async def _seat(self, seat: Seat, players: Sequence[Player], size: int) -> list[int]:
+    async def _seat(self, seat: Seat, players: Sequence[SignedInUser], size: int) -> list[int]:
         async with self._connection() as conn:
             return await seat(conn, [player.employee_id for player in players], size)
 

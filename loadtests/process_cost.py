@@ -13,7 +13,7 @@ WORKER = b"gateway.cli.worker"
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class MeasuredProcess:
     """A process that is measured from outside."""
 
     pid: int
@@ -38,10 +38,10 @@ class Process:
         return sum(1 for _ in (PROC / str(self.pid) / "fd").iterdir())
 
 
-class Spending:
+class CpuMeter:
     """CPU time of a process, and of this one, from now until stop()."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: MeasuredProcess) -> None:
         self._process = process
         self._process_s, self._own_s = -process.cpu_s(), -time.process_time()
 
@@ -63,17 +63,17 @@ def require_proc() -> None:
         raise RuntimeError("This scenario reads CPU time and memory from /proc: it needs Linux.")
 
 
-def workers_below(pid: int) -> list[Process]:
+def workers_below(pid: int) -> list[MeasuredProcess]:
     """Return the gateway's workers among the descendants of a process, by their numbers."""
     found = [
         (_node_name(child), child)
         for child in _descendants(pid, _parents())
         if WORKER in _read(child, "cmdline")
     ]
-    return [Process(worker) for _, worker in sorted(found)]
+    return [MeasuredProcess(worker) for _, worker in sorted(found)]
 
 
-def cpu_of(processes: Iterable[Process]) -> dict[int, float]:
+def cpu_of(processes: Iterable[MeasuredProcess]) -> dict[int, float]:
     """Return process → its CPU time, of those that have not ended."""
     found = {}
     for process in processes:

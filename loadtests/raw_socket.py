@@ -14,15 +14,15 @@ from collections.abc import Callable
 from typing import Any, cast
 
 PING = b'{"type":"ping"}'
-LOOK_S = 0.004
+POLL_S = 0.004
 RETRY_AFTER = re.compile(r"^Retry-After: *(\d+)\r?$", re.IGNORECASE | re.MULTILINE)
 OPCODE_TEXT, OPCODE_CLOSE, OPCODE_PING, OPCODE_PONG = 1, 8, 9, 10
 
-Hear = Callable[[bytes], None]
+OnText = Callable[[bytes], None]
 """Takes the payload of a text frame."""
 
 
-class TurnedAway(ConnectionError):
+class UpgradeRefused(ConnectionError):
     """The server answered the upgrade with something else than a WebSocket."""
 
     def __init__(self, status: str, retry_after_s: float) -> None:
@@ -46,7 +46,7 @@ def masked(payload: bytes, opcode: int = OPCODE_TEXT) -> bytes:
 PONG = masked(b'{"type":"pong"}')
 
 
-class Tally:
+class ByteCounter:
     """Bytes that a crowd has received."""
 
     def __init__(self) -> None:
@@ -62,11 +62,11 @@ class Tally:
         while self.received < wanted:
             if time.monotonic() > deadline:
                 raise TimeoutError
-            time.sleep(LOOK_S)  # noqa: ASYNC251 - nothing else is to run
+            time.sleep(POLL_S)  # noqa: ASYNC251 - nothing else is to run
             await asyncio.sleep(0)
 
 
-class RawSocket(asyncio.Protocol):
+class LeanSocket(asyncio.Protocol):
     """One connection. `greeting` is how the text begins that says it is served."""
 
     __slots__ = (
@@ -74,7 +74,7 @@ class RawSocket(asyncio.Protocol):
         "counted", "lost", "open", "served",
     )  # fmt: skip
 
-    def __init__(self, *, greeting: bytes = b"", hear: Hear | None = None) -> None:
+    def __init__(self, *, greeting: bytes = b"", hear: OnText | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.open: asyncio.Future[None] = loop.create_future()
         """Done when the server has answered the upgrade."""
@@ -87,7 +87,7 @@ class RawSocket(asyncio.Protocol):
         self._greeting = greeting
         self._hear = hear
         self._buffer = bytearray()
-        self._tally: Tally | None = None
+        self._tally: ByteCounter | None = None
         self._transport: asyncio.Transport | None = None
         self._upgraded = False
 
@@ -108,33 +108,33 @@ class RawSocket(asyncio.Protocol):
         self.open.set_result(None)
         self._split()  # some may have come already
 
-    def wait_again(self) -> None:
+    def await_greeting_again(self) -> None:
         """Take what comes next that begins like the greeting as one: the last one was a no."""
         self.served = asyncio.get_running_loop().create_future()
         if self._transport is None:
-            self._give_up(self.served, ConnectionError("closed"))
+            self._fail(self.served, ConnectionError("closed"))
 
     def write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
 
-    def count_for(self, tally: Tally) -> None:
+    def count_for(self, tally: ByteCounter) -> None:
         """From now on only add up bytes; what is half here does not count."""
         self._tally = tally
         self._buffer.clear()
 
-    def take_little(self, size: int) -> None:
+    def limit_receive_buffer(self, size: int) -> None:
         """Have the kernel hold only so much that has not been read."""
         if self._transport is not None:
             end = self._transport.get_extra_info("socket")
             end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
-    def stall(self) -> None:
+    def pause_reading(self) -> None:
         """Stop reading."""
         if self._transport is not None:
             self._transport.pause_reading()
 
-    def go_on(self) -> None:
+    def resume_reading(self) -> None:
         """Read again."""
         if self._transport is not None:
             self._transport.resume_reading()
@@ -163,12 +163,12 @@ class RawSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         ended = exc or ConnectionError(f"closed by the server ({self.close_code or 1006})")
-        self._give_up(self.open, ended)
-        self._give_up(self.served, ended)
+        self._fail(self.open, ended)
+        self._fail(self.served, ended)
         self.lost.set_result(None)
 
     @staticmethod
-    def _give_up(waiting: asyncio.Future[Any], why: Exception) -> None:
+    def _fail(waiting: asyncio.Future[Any], why: Exception) -> None:
         if not waiting.done():
             waiting.set_exception(why)
             waiting.exception()  # whoever awaits it hears; nobody must
@@ -188,7 +188,7 @@ class RawSocket(asyncio.Protocol):
         else:
             found = RETRY_AFTER.search(head)
             status = head.partition("\r\n")[0]
-            self.open.set_exception(TurnedAway(status, float(found[1]) if found else 0.0))
+            self.open.set_exception(UpgradeRefused(status, float(found[1]) if found else 0.0))
             self.abort()
         return self._upgraded
 
@@ -198,10 +198,10 @@ class RawSocket(asyncio.Protocol):
         while (found := _frame_at(self._buffer, at)) is not None:
             start, end = found
             opcode, at = self._buffer[at] & 0x0F, end
-            self._take(opcode, bytes(self._buffer[start:end]))
+            self._handle_frame(opcode, bytes(self._buffer[start:end]))
         del self._buffer[:at]
 
-    def _take(self, opcode: int, payload: bytes) -> None:
+    def _handle_frame(self, opcode: int, payload: bytes) -> None:
         if opcode == OPCODE_TEXT:
             if payload == PING:
                 self.write(PONG)

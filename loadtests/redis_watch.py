@@ -23,7 +23,7 @@ OURS = frozenset({"info", "config|resetstat"})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CommandCounts:
     """How much Redis has done, up to a moment or between two."""
 
     commands: int
@@ -31,8 +31,8 @@ class Asked:
     """What scripts did, too."""
     at: float
 
-    def __sub__(self, before: Asked) -> Asked:
-        return Asked(
+    def __sub__(self, before: CommandCounts) -> CommandCounts:
+        return CommandCounts(
             self.commands - before.commands, self.steps - before.steps, self.at - before.at
         )
 
@@ -41,7 +41,7 @@ class Asked:
         return self.commands / self.at
 
 
-def asked(redis: Redis) -> Asked:
+def command_counts(redis: Redis) -> CommandCounts:
     """Return what Redis has been asked so far, without these questions."""
     commands = steps = 0
     for name, stat in redis.info("commandstats").items():
@@ -50,4 +50,4 @@ def asked(redis: Redis) -> Asked:
             steps += int(stat["calls"])
         elif command not in OURS:
             commands += int(stat["calls"])
-    return Asked(commands, steps + commands, time.perf_counter())
+    return CommandCounts(commands, steps + commands, time.perf_counter())

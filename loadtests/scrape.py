@@ -16,20 +16,20 @@ class Scrape:
     def __init__(self, connection: HTTPConnection) -> None:
         self._connection = connection
 
-    async def look(self) -> dict[str, float]:
+    async def fetch(self) -> dict[str, float]:
         """Return `name{labels}` → value."""
-        return await asyncio.get_running_loop().run_in_executor(None, self._look)
+        return await asyncio.get_running_loop().run_in_executor(None, self._fetch)
 
-    def _look(self) -> dict[str, float]:
+    def _fetch(self) -> dict[str, float]:
         try:
-            lines = self._ask()
+            lines = self._request()
         except ConnectionError:  # the worker ends a connection that is quiet for 5 s
             self._connection.close()
-            lines = self._ask()
+            lines = self._request()
         samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
 
-    def _ask(self) -> list[str]:
+    def _request(self) -> list[str]:
         self._connection.request("GET", "/metrics")
         return self._connection.getresponse().read().decode().splitlines()
 

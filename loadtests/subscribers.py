@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
-from loadtests.raw_socket import Tally
+from loadtests.raw_socket import ByteCounter
 
 PREFIX = "gateway:"
 START_S = 20.0
 
 
-class Wait(Tally):
+class AwaitedByteCounter(ByteCounter):
     """A tally that says when it is reached, at that moment."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Wait(Tally):
         self._reached = asyncio.get_running_loop().create_future()
         return self._reached
 
-    def look(self) -> None:
+    def check(self) -> None:
         if self._reached is not None and self.received >= self._wanted:
             self._reached.set_result(time.perf_counter())
             self._reached = None
@@ -41,7 +41,7 @@ class Wait(Tally):
 class Subscriber(asyncio.Protocol):
     """One node's connection for hearing."""
 
-    def __init__(self, topics: Sequence[str], tally: Wait) -> None:
+    def __init__(self, topics: Sequence[str], tally: AwaitedByteCounter) -> None:
         self.confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.counted = 0
         self._channels = [f"{PREFIX}{topic}".encode() for topic in topics]
@@ -61,7 +61,7 @@ class Subscriber(asyncio.Protocol):
             return
         self.counted += len(data)
         self._tally.received += len(data)
-        self._tally.look()
+        self._tally.check()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -73,7 +73,9 @@ class Subscriber(asyncio.Protocol):
             self._transport.abort()
 
 
-async def subscribe(url: str, count: int, topics: Sequence[str], tally: Wait) -> list[Subscriber]:
+async def subscribe(
+    url: str, count: int, topics: Sequence[str], tally: AwaitedByteCounter
+) -> list[Subscriber]:
     """Connect so many, and wait until Redis has confirmed every topic of each."""
     loop = asyncio.get_running_loop()
     made = [Subscriber(topics, tally) for _ in range(count)]

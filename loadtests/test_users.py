@@ -16,7 +16,7 @@ import orjson
 
 
 @dataclass(frozen=True, slots=True)
-class Player:
+class SignedInUser:
     """One employee, able to connect."""
 
     employee_id: int
@@ -25,22 +25,22 @@ class Player:
     """ws://… of the worker to connect to."""
 
 
-def write(path: Path, players: Sequence[Player]) -> None:
+def write(path: Path, players: Sequence[SignedInUser]) -> None:
     """Leave the cast for another process; the file holds tokens, so it is only ours."""
     path.touch(mode=0o600)
     path.write_bytes(orjson.dumps([asdict(player) for player in players]))
 
 
-def read(path: Path) -> list[Player]:
-    return [Player(**fields) for fields in orjson.loads(path.read_bytes())]
+def read(path: Path) -> list[SignedInUser]:
+    return [SignedInUser(**fields) for fields in orjson.loads(path.read_bytes())]
 
 
-def sign_in(base_url: str) -> list[Player]:
+def sign_in(base_url: str) -> list[SignedInUser]:
     """Become everyone in the demo of a `gateway dev` that runs already."""
     found = _ask(f"{base_url}/v1/demo/employees")["employees"]
     url = base_url.replace("http", "ws", 1) + "/v1/ws"
     return [
-        Player(
+        SignedInUser(
             person["id"], _ask(f"{base_url}/v1/demo/token", employee_id=person["id"])["token"], url
         )
         for person in found

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from loadtests.fleet import Member
+from loadtests.fleet import FleetClient
 from loadtests.raw_socket import masked
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
-Told = Callable[[int, str, float], None]
+OnStatus = Callable[[int, str, float], None]
 """Takes an employee, a status, and when that was read."""
 
 CHANGED = b'{"type":"presence.changed"'
@@ -24,7 +24,7 @@ CHANGED = b'{"type":"presence.changed"'
 class Watcher:
     """One client that watches some people."""
 
-    def __init__(self, player: Player, watched: Sequence[int], told: Told) -> None:
+    def __init__(self, player: SignedInUser, watched: Sequence[int], told: OnStatus) -> None:
         self.player = player
         self.watched = watched
         self.frames = 0
@@ -33,18 +33,18 @@ class Watcher:
         self.known: dict[int, tuple[int, str]] = {}
         """Whom it watches → version and status, as far as it was told."""
         self._told = told
-        self.member: Member | None = None
+        self.member: FleetClient | None = None
 
     async def arrive(self, index: int) -> float:
         """Connect and watch; return when it was welcome."""
-        self.member = Member(self.player, self._hear)
+        self.member = FleetClient(self.player, self._hear)
         await self.member.arrive(index)
         at = time.perf_counter()
         if self.watched:
-            self.ask({"type": "presence.watch", "id": 2, "employee_ids": list(self.watched)})
+            self.watch({"type": "presence.watch", "id": 2, "employee_ids": list(self.watched)})
         return at
 
-    def ask(self, said: dict[str, object]) -> None:
+    def watch(self, said: dict[str, object]) -> None:
         """Send a command without waiting for the answer."""
         assert self.member is not None
         self.member.write(masked(orjson.dumps(said)))
@@ -52,13 +52,13 @@ class Watcher:
     def _hear(self, payload: bytes) -> None:
         if payload.startswith(CHANGED):
             self.frames += 1
-            self._take(orjson.loads(payload)["presences"], time.perf_counter())
+            self._handle(orjson.loads(payload)["presences"], time.perf_counter())
         elif payload.startswith(b'{"id":2,"ok":{"presences"'):
-            self._take(orjson.loads(payload)["ok"]["presences"], 0.0)
+            self._handle(orjson.loads(payload)["ok"]["presences"], 0.0)
         elif b'"error"' in payload:
             self.refused += 1
 
-    def _take(self, presences: list[dict[str, object]], at: float) -> None:
+    def _handle(self, presences: list[dict[str, object]], at: float) -> None:
         for said in presences:
             employee_id, version = said["employee_id"], said["version"]
             assert isinstance(employee_id, int)

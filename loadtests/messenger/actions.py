@@ -35,7 +35,7 @@ from gateway.protocol import (
     ReceiptUnread,
 )
 from loadtests.messenger.plan import Action
-from loadtests.messenger.view import View
+from loadtests.messenger.view import ClientView
 
 STUBBORN = 0.2
 """How often something is tried where one is not: it must answer as if it did not exist."""
@@ -54,7 +54,7 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ActionTargets:
     """The plan's numbers, as they are in the database."""
 
     people: Sequence[int]
@@ -63,16 +63,16 @@ class Scene:
     """Conversation, in the plan's order → the employees it concerns; the first owns it."""
 
 
-class Deeds:
+class ActionRunner:
     """One device's hands."""
 
-    def __init__(self, connection: Connection, view: View, scene: Scene) -> None:
+    def __init__(self, connection: Connection, view: ClientView, scene: ActionTargets) -> None:
         self.connection = connection
         self.view = view
         self.acknowledged: list[Acknowledged] = []
         self._scene = scene
         self._rooms = list(scene.pools)
-        self._deeds: dict[str, Callable[[Action, int], Awaitable[object]]] = {
+        self._handlers: dict[str, Callable[[Action, int], Awaitable[object]]] = {
             "send": self._send, "reply": self._reply, "mention": self._mention,
             "again": self._again, "twice": self._twice, "edit": self._edit,
             "delete": self._delete, "react": self._react, "unreact": self._unreact,
@@ -84,9 +84,9 @@ class Deeds:
     async def do(self, action: Action) -> None:
         """Do it; RequestRefused and TimeoutError are for whoever asked."""
         room = self._where(action)
-        deed = self._deeds.get(action.kind)
-        if deed is not None:
-            await deed(action, room)
+        handler = self._handlers.get(action.kind)
+        if handler is not None:
+            await handler(action, room)
         else:
             await self.connection.request(self._plain(action, room))
 

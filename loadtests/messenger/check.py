@@ -14,7 +14,7 @@ from uuid import UUID
 from gateway.protocol import Message
 from loadtests.messenger.actions import Acknowledged
 from loadtests.messenger.truth import RoomTruth, Truth
-from loadtests.messenger.view import View
+from loadtests.messenger.view import ClientView
 
 CHECKS = {
     "gaps": "numbers of messages or changes are missing, or there twice",
@@ -38,19 +38,19 @@ Show = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class ObservedClient:
     """One device, and what it was promised."""
 
     name: str
     employee_id: int
-    view: View
+    view: ClientView
     acknowledged: Sequence[Acknowledged]
 
 
 def check(
     truth: Truth,
-    witnesses: Sequence[Witness],
-    fresh: Mapping[int, View],
+    witnesses: Sequence[ObservedClient],
+    fresh: Mapping[int, ClientView],
     founders: Mapping[int, Iterable[int]],
 ) -> Report:
     """Return check → its violations; `fresh` is employee → what a new session was given."""
@@ -80,7 +80,7 @@ def check(
     return report
 
 
-def strays(witness: Witness, fresh: View, truth: Truth) -> Iterator[tuple[str, str]]:
+def strays(witness: ObservedClient, fresh: ClientView, truth: Truth) -> Iterator[tuple[str, str]]:
     """Yield what a device shows that is not so, which may only be not so yet."""
     for problem in _differences(shown(witness.view, truth), shown(fresh, truth)):
         yield "views_differ", problem
@@ -114,7 +114,7 @@ def twice(room: RoomTruth) -> Iterator[str]:
 
 
 def _promises(
-    witness: Witness, rows: Mapping[tuple[int, int], Message]
+    witness: ObservedClient, rows: Mapping[tuple[int, int], Message]
 ) -> Iterator[tuple[str, str]]:
     answered: dict[tuple[int, UUID], int] = {}
     for one in witness.acknowledged:
@@ -129,7 +129,7 @@ def _promises(
 
 
 def _hearing(
-    witness: Witness, rows: Mapping[tuple[int, int], Message]
+    witness: ObservedClient, rows: Mapping[tuple[int, int], Message]
 ) -> Iterator[tuple[str, str]]:
     last: dict[int, int] = defaultdict(int)
     for one in witness.view.heard:
@@ -156,7 +156,7 @@ def _origin(message: Message) -> tuple[Any, ...]:
 
 
 def _trespasses(
-    witness: Witness, truth: Truth, founders: Mapping[int, Iterable[int]]
+    witness: ObservedClient, truth: Truth, founders: Mapping[int, Iterable[int]]
 ) -> Iterator[str]:
     away = {
         cid: list(absences(room, witness.employee_id, witness.employee_id in founders[cid]))
@@ -189,12 +189,12 @@ def absences(room: RoomTruth, employee_id: int, inside: bool) -> Iterator[tuple[
 # --- what is shown -------------------------------------------------------------------------
 
 
-def shown(view: View, truth: Truth) -> dict[int, Show]:
+def shown(view: ClientView, truth: Truth) -> dict[int, Show]:
     """Return conversation → everything that this device shows of it."""
     return {cid: _shown(view, cid, truth.rooms[cid]) for cid in view.rooms if cid in truth.rooms}
 
 
-def _shown(view: View, cid: int, room: RoomTruth) -> Show:
+def _shown(view: ClientView, cid: int, room: RoomTruth) -> Show:
     seen, count, draft = view.rooms[cid], view.counts.get(cid), view.drafts.get(cid)
     hidden_to = room.hidden_to(view.employee_id)  # what was seen before need not be forgotten
     return {
@@ -266,7 +266,7 @@ def _apart(seen: Any, wanted: Any) -> str:
     )
 
 
-def miscounts(view: View, truth: Truth) -> Iterator[str]:
+def miscounts(view: ClientView, truth: Truth) -> Iterator[str]:
     """Yield which unread counts of a device are not what one plain statement counts."""
     seen = {
         cid: (one.unread, one.mentions)

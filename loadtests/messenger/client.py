@@ -15,10 +15,10 @@ from typing import Any
 
 from gateway.client import Connection, ConnectionEnded, RequestRefused
 from gateway.protocol import ConversationList, Draft, DraftList, Message
-from loadtests.messenger.actions import Deeds, Scene
+from loadtests.messenger.actions import ActionRunner, ActionTargets
 from loadtests.messenger.plan import Action
-from loadtests.messenger.view import RoomView, View
-from loadtests.test_users import Player
+from loadtests.messenger.view import ClientView, RoomView
+from loadtests.test_users import SignedInUser
 
 EXPECTED = frozenset(
     {
@@ -32,7 +32,7 @@ EXPECTED = frozenset(
 PAGE = 100
 
 
-class Roaming(Connection):
+class RoamingConnection(Connection):
     """A connection that comes back to another worker each time."""
 
     def __init__(self, urls: Sequence[str], token: str) -> None:
@@ -44,13 +44,13 @@ class Roaming(Connection):
         await super()._connect()
 
 
-class Client:
+class MessengerClient:
     """One device of one person."""
 
-    def __init__(self, employee_id: int, connection: Connection, scene: Scene) -> None:
+    def __init__(self, employee_id: int, connection: Connection, scene: ActionTargets) -> None:
         self.connection = connection
-        self.view = View(employee_id)
-        self.deeds = Deeds(connection, self.view, scene)
+        self.view = ClientView(employee_id)
+        self.actions = ActionRunner(connection, self.view, scene)
         self.refusals: Counter[str] = Counter()
         self.cuts = 0
         self._welcome: Any = None
@@ -124,7 +124,7 @@ class Client:
             await asyncio.sleep(action.pause_s)
             cutting = self._cut_soon(action.cut_s)
             try:
-                await self.deeds.do(action)
+                await self.actions.do(action)
             except RequestRefused as refused:
                 self.refusals[refused.code] += 1
                 if refused.code not in EXPECTED:
@@ -170,10 +170,12 @@ async def drafts(connection: Connection) -> list[Draft]:
 
 
 @asynccontextmanager
-async def client(player: Player, urls: Sequence[str], scene: Scene) -> AsyncIterator[Client]:
+async def client(
+    player: SignedInUser, urls: Sequence[str], scene: ActionTargets
+) -> AsyncIterator[MessengerClient]:
     """Connect a device that listens."""
-    connection = Roaming(urls, player.token)
-    made = Client(player.employee_id, connection, scene)
+    connection = RoamingConnection(urls, player.token)
+    made = MessengerClient(player.employee_id, connection, scene)
     tasks = [asyncio.create_task(connection.run(), name="messenger.connection")]
     try:
         await connection.until_ready()

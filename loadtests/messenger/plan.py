@@ -55,7 +55,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MessengerPlan:
     """Everything that is going to be tried."""
 
     people: int
@@ -69,7 +69,7 @@ class Plan:
     """Client → what it does, in order."""
 
 
-def make(seed: int, *, clients: int, seconds: float, pause_s: float = PAUSE_S) -> Plan:
+def make(seed: int, *, clients: int, seconds: float, pause_s: float = PAUSE_S) -> MessengerPlan:
     """Choose; every fifth client is somebody's second device."""
     dice = random.Random(seed)
     people = max(2, clients - clients // 5)
@@ -84,7 +84,7 @@ def make(seed: int, *, clients: int, seconds: float, pause_s: float = PAUSE_S) -
         tuple(_actions(dice, client, persons[client], pools, seconds=seconds, pause_s=pause_s))
         for client in range(clients)
     ]
-    return Plan(people, persons, tuple(pools), tuple(founders), tuple(actions))
+    return MessengerPlan(people, persons, tuple(pools), tuple(founders), tuple(actions))
 
 
 def _actions(

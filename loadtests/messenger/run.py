@@ -16,15 +16,15 @@ import asyncpg
 from gateway.client import Connection, connect
 from gateway.protocol import UnreadGet
 from loadtests.messenger import truth as database
-from loadtests.messenger.actions import Scene
-from loadtests.messenger.check import Report, Witness, check, strays
-from loadtests.messenger.client import Client, archived, client, drafts, history
-from loadtests.messenger.plan import Plan
+from loadtests.messenger.actions import ActionTargets
+from loadtests.messenger.check import ObservedClient, Report, check, strays
+from loadtests.messenger.client import MessengerClient, archived, client, drafts, history
+from loadtests.messenger.plan import MessengerPlan
 from loadtests.messenger.truth import Truth
-from loadtests.messenger.view import View
+from loadtests.messenger.view import ClientView
 from loadtests.own_database import connected
 from loadtests.queries import messenger as queries
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
 QUIET_S = 15.0
 """Reconnects take half a second, sweeps two, pushed counts half of one."""
@@ -33,24 +33,24 @@ AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class MessengerSetup:
     """Running workers, and the people who are to play."""
 
     database_url: str
     urls: Sequence[str]
     """Of the workers' sockets: who comes back comes to the next one."""
-    players: Sequence[Player]
+    players: Sequence[SignedInUser]
     """Person of the plan → employee; their `url` is not used."""
 
 
 @dataclass(slots=True)
-class Played:
+class MessengerRun:
     """What came of it."""
 
     report: Report
     truth: Truth
-    witnesses: list[Witness]
-    fresh: dict[int, View]
+    witnesses: list[ObservedClient]
+    fresh: dict[int, ClientView]
     founders: dict[int, list[int]]
     refusals: Counter[str] = field(default_factory=Counter)
     cuts: int = 0
@@ -58,7 +58,7 @@ class Played:
     events: int = 0
 
 
-async def play(stage: Stage, plan: Plan) -> Played:
+async def play(stage: MessengerSetup, plan: MessengerPlan) -> MessengerRun:
     """Have everyone do their part at once."""
     async with connected(stage.database_url) as conn:
         founders = await _seat(conn, stage, plan)
@@ -77,7 +77,7 @@ async def play(stage: Stage, plan: Plan) -> Played:
 
 
 async def _seat(
-    conn: asyncpg.Connection[asyncpg.Record], stage: Stage, plan: Plan
+    conn: asyncpg.Connection[asyncpg.Record], stage: MessengerSetup, plan: MessengerPlan
 ) -> dict[int, list[int]]:
     """Make the conversations; return each one's first participants."""
     seated: dict[int, list[int]] = {}
@@ -87,9 +87,9 @@ async def _seat(
     return seated
 
 
-def _scene(stage: Stage, plan: Plan, rooms: Sequence[int]) -> Scene:
+def _scene(stage: MessengerSetup, plan: MessengerPlan, rooms: Sequence[int]) -> ActionTargets:
     people = [player.employee_id for player in stage.players]
-    return Scene(
+    return ActionTargets(
         people,
         {room: [people[one] for one in pool] for room, pool in zip(rooms, plan.pools, strict=True)},
     )
@@ -102,14 +102,14 @@ def _turned(urls: Sequence[str], index: int) -> Sequence[str]:
 
 
 async def _judge(
-    stage: Stage,
+    stage: MessengerSetup,
     conn: asyncpg.Connection[asyncpg.Record],
-    clients: Sequence[Client],
+    clients: Sequence[MessengerClient],
     founders: dict[int, list[int]],
-) -> Played:
+) -> MessengerRun:
     people = [player.employee_id for player in stage.players]
     witnesses = [
-        Witness(f"client {index}", one.view.employee_id, one.view, one.deeds.acknowledged)
+        ObservedClient(f"client {index}", one.view.employee_id, one.view, one.actions.acknowledged)
         for index, one in enumerate(clients)
     ]
     while True:
@@ -120,7 +120,7 @@ async def _judge(
         again = await database.read(conn, list(founders), people)
         if again == truth:  # else a command whose connection was cut had still been at work
             break
-    return Played(
+    return MessengerRun(
         check(truth, witnesses, fresh, founders),
         truth,
         witnesses,
@@ -134,10 +134,10 @@ async def _judge(
 
 
 async def _quiet(
-    clients: Sequence[Client],
+    clients: Sequence[MessengerClient],
     truth: Truth,
-    witnesses: Sequence[Witness],
-    fresh: Mapping[int, View],
+    witnesses: Sequence[ObservedClient],
+    fresh: Mapping[int, ClientView],
 ) -> bool:
     """Wait until every device shows what it should; False when one never does."""
     loop = asyncio.get_running_loop()
@@ -156,12 +156,12 @@ async def _quiet(
     return not waiting
 
 
-async def _fresh(stage: Stage) -> dict[int, View]:
+async def _fresh(stage: MessengerSetup) -> dict[int, ClientView]:
     """Have everybody sign in once more, and fetch everything."""
-    views: dict[int, View] = {}
+    views: dict[int, ClientView] = {}
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def fetch(player: Player) -> None:
+    async def fetch(player: SignedInUser) -> None:
         async with turns, connect(stage.urls[0], player.token) as gateway:
             views[player.employee_id] = await fetch_all(player.employee_id, gateway)
 
@@ -171,9 +171,9 @@ async def _fresh(stage: Stage) -> dict[int, View]:
     return views
 
 
-async def fetch_all(employee_id: int, gateway: Connection) -> View:
+async def fetch_all(employee_id: int, gateway: Connection) -> ClientView:
     """Return what a new session is given: the welcome, lists, and whole histories."""
-    view = View(employee_id)
+    view = ClientView(employee_id)
     view.welcomed(gateway.welcome)
     for conversation in await archived(gateway):
         view.listed(conversation)

@@ -43,7 +43,7 @@ NOTHING = UnreadTotal(messages=0, conversations=0, mentions=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedMessage:
     """A message that was announced to this device."""
 
     conversation_id: int
@@ -79,7 +79,7 @@ class RoomView:
     """Events since the fetch began."""
 
 
-class View:
+class ClientView:
     """One device's idea of everything."""
 
     def __init__(self, employee_id: int) -> None:
@@ -88,7 +88,7 @@ class View:
         self.counts: dict[int, Unread] = {}
         self.total = NOTHING
         self.drafts: dict[int, Draft] = {}
-        self.heard: list[Heard] = []
+        self.heard: list[ReceivedMessage] = []
         self.out: dict[int, int] = {}
         """conversation → the change by which its owner was taken out, until let in again."""
         self.problems: dict[str, list[str]] = {}
@@ -192,7 +192,7 @@ class View:
         self._last[cid] = event.change
         room = self.rooms.get(cid)
         if isinstance(event, MessageCreated):
-            self.heard.append(Heard(cid, event.message, room.admitted if room else 0))
+            self.heard.append(ReceivedMessage(cid, event.message, room.admitted if room else 0))
         if room is None:
             return
         if room.fetching:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.db import Conn
-from loadtests.made_calls import GeneratedRows
+from loadtests.generated_calls import GeneratedRows
 
 TABLES = {
     "calls": "call_sessions",

@@ -20,7 +20,7 @@ COLUMNS = (
     "call_key", "leg_key", "peer_leg_key", "queue", "extension", "attrs",
 )  # fmt: skip
 PER_CALL = 15
-"""Events of a made call; see loadtests/made_events.py."""
+"""Events of a made call; see loadtests/generated_events.py."""
 
 Conn: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 """A plain one: without codecs of ours, so that jsonb is copied as text."""

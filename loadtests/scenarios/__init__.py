@@ -45,18 +45,21 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "connect": connect.run,
     "storm": storm.run,
     "slow": slow.run,
-    "leave": mass_disconnect.run,
+    "mass_disconnect": mass_disconnect.run,
     "churn": churn.run,
     "presence": presence.run,
-    "perish": worker_crash.run,
+    "worker_crash": worker_crash.run,
 }
 
 LONG = frozenset(
     {
-        "callstats", "idle", "ingest", "leave", "messenger", "perish", "presence", "search",
-        "spread", "unread",
+        "callstats", "idle", "ingest", "mass_disconnect", "messenger", "presence", "search",
+        "spread", "unread", "worker_crash",
     }
 )  # fmt: skip
-"""More than a minute: run only by name."""
+"""Scenarios that take more than a minute: they run only by name."""
 
-__all__ = ["LONG", "SCENARIOS"]
+ALIASES = {"leave": "mass_disconnect", "perish": "worker_crash"}
+"""Former names, still accepted on the command line → scenario."""
+
+__all__ = ["ALIASES", "LONG", "SCENARIOS"]

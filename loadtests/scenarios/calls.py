@@ -20,13 +20,13 @@ import uvloop
 
 from loadtests import fleet
 from loadtests.ami_calls import EVENTS, AmiCall
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.queries import people
 from loadtests.report import Figure, Result
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 from tests.fakes import asterisk
 from tests.fakes.asterisk import AsteriskConnection, FakeAsterisk
 
@@ -74,12 +74,12 @@ class Findings:
             self.nothing_due.set()
 
 
-class Agent(Member):
+class Agent(FleetClient):
     """Somebody whose telephone rings."""
 
     __slots__ = ("extension",)
 
-    def __init__(self, player: Player, extension: str, hear: Callable[[bytes], None]) -> None:
+    def __init__(self, player: SignedInUser, extension: str, hear: Callable[[bytes], None]) -> None:
         super().__init__(player, hear=hear)
         self.extension = extension
 
@@ -131,7 +131,7 @@ def measure(
 async def _measure(
     gateway: OwnGateway,
     pbx: FakeAsterisk,
-    players: Sequence[Player],
+    players: Sequence[SignedInUser],
     findings: Findings,
     *,
     rate: float,

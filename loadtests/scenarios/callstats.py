@@ -31,7 +31,7 @@ from gateway.telephony.stats.queries.stats import StatsFilter
 from gateway.telephony.stats.stats import Kind, StatsRequest
 from gateway.telephony.stats.stats_cache import RedisStatsCache
 from loadtests.call_oracle import Oracle
-from loadtests.made_calls import CallGenerator
+from loadtests.generated_calls import CallGenerator
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_database import OneConnection, own_database, own_directory

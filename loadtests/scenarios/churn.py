@@ -15,14 +15,14 @@ import orjson
 import uvloop
 
 from loadtests import fleet
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
-from loadtests.process_cost import Process, Spending, require_proc
+from loadtests.process_cost import CpuMeter, MeasuredProcess, require_proc
 from loadtests.raw_socket import OPCODE_CLOSE, OPCODE_TEXT, masked
 from loadtests.report import Figure, Result
 from loadtests.scrape import Scrape, scraping
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
 VISITS = 10_000
 PEOPLE = 500
@@ -46,7 +46,7 @@ HELD = (
 REFUSED_S = 10.0
 
 
-async def say_goodbye(member: Member) -> None:
+async def say_goodbye(member: FleetClient) -> None:
     """Say hello, close with a close frame, wait for the server's."""
     member.write(member.hello())
     await member.served
@@ -54,22 +54,22 @@ async def say_goodbye(member: Member) -> None:
     await asyncio.wait_for(member.lost, REFUSED_S)
 
 
-async def vanish(member: Member) -> None:
+async def vanish(member: FleetClient) -> None:
     """Say hello, and go without a word."""
     member.write(member.hello())
     await member.served
 
 
-async def vanish_amid_hello(member: Member) -> None:
+async def vanish_amid_hello(member: FleetClient) -> None:
     """Go before the answer to the hello has come."""
     member.write(member.hello())
 
 
-async def vanish_unknown(member: Member) -> None:
+async def vanish_unknown(member: FleetClient) -> None:
     """Go without having said who it is."""
 
 
-async def vanish_amid_a_command(member: Member) -> None:
+async def vanish_amid_a_command(member: FleetClient) -> None:
     """Watch some people, ask for a list, and go before it comes."""
     member.write(member.hello())
     await member.served
@@ -81,7 +81,7 @@ async def vanish_amid_a_command(member: Member) -> None:
         member.write(masked(orjson.dumps(said)))
 
 
-async def break_the_protocol(member: Member) -> None:
+async def break_the_protocol(member: FleetClient) -> None:
     """Say hello, then a frame without a mask: the server ends it."""
     member.write(member.hello())
     await member.served
@@ -89,7 +89,7 @@ async def break_the_protocol(member: Member) -> None:
     await asyncio.wait_for(member.lost, REFUSED_S)
 
 
-MANNERS: Sequence[Callable[[Member], Awaitable[None]]] = (
+MANNERS: Sequence[Callable[[FleetClient], Awaitable[None]]] = (
     say_goodbye, vanish, vanish_amid_hello, vanish_unknown, vanish_amid_a_command,
     break_the_protocol,
 )  # fmt: skip
@@ -116,13 +116,13 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
 
 
 async def _measure(
-    scrape: Scrape, worker: Process, players: Sequence[Player], visits: int
+    scrape: Scrape, worker: MeasuredProcess, players: Sequence[SignedInUser], visits: int
 ) -> Result:
     alone = await _held(scrape, worker)
     await _visit(players, max(1, visits // WARM_SHARE))
     before, left = await _quiet(scrape, worker, alone)
     kib = worker.rss_kib()
-    began, cost = time.perf_counter(), Spending(worker)
+    began, cost = time.perf_counter(), CpuMeter(worker)
     if not left:
         await _visit(players, visits)
     cost.stop()
@@ -151,26 +151,26 @@ async def _measure(
     return Result("churn", setting, figures, failures)
 
 
-async def _visit(players: Sequence[Player], visits: int) -> None:
+async def _visit(players: Sequence[SignedInUser], visits: int) -> None:
     async def visit(index: int) -> None:
-        member = Member(players[index % len(players)])
+        member = FleetClient(players[index % len(players)])
         try:
             await member.connect(index % (AT_ONCE * 10))
             await MANNERS[index % len(MANNERS)](member)
         finally:
             await fleet.dismiss([member])
 
-    await fleet.in_turn(visits, visit, at_once=AT_ONCE)
+    await fleet.run_limited(visits, visit, at_once=AT_ONCE)
 
 
-async def _held(scrape: Scrape, worker: Process) -> dict[str, float]:
+async def _held(scrape: Scrape, worker: MeasuredProcess) -> dict[str, float]:
     """Return what the worker holds just now."""
-    found = await scrape.look()
+    found = await scrape.fetch()
     return {**{name: found[name] for name in HELD}, "open_files": worker.open_files()}
 
 
 async def _quiet(
-    scrape: Scrape, worker: Process, wanted: Mapping[str, float]
+    scrape: Scrape, worker: MeasuredProcess, wanted: Mapping[str, float]
 ) -> tuple[dict[str, float], list[str]]:
     """Wait until the worker holds no more than this; return what it holds, and what is too much."""
     until = time.perf_counter() + QUIET_S

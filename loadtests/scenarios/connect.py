@@ -12,13 +12,13 @@ import time
 import uvloop
 
 from loadtests import fleet
-from loadtests.fleet import AT_ONCE, NO_LIMITS, Member, allow_files
+from loadtests.fleet import AT_ONCE, NO_LIMITS, FleetClient, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import require_proc
 from loadtests.report import Figure, Result
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
 CLIENTS = 2_000
 CONVERSATIONS = 5
@@ -49,9 +49,11 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
     )
 
 
-async def _measure(gateway: OwnGateway, players: list[Player], warm: int) -> dict[str, Figure]:
+async def _measure(
+    gateway: OwnGateway, players: list[SignedInUser], warm: int
+) -> dict[str, Figure]:
     worker = gateway.workers[0]
-    members = [Member(player) for player in players]
+    members = [FleetClient(player) for player in players]
     early, others = members[:warm], members[warm:]
     welcomes = 0
 
@@ -63,7 +65,7 @@ async def _measure(gateway: OwnGateway, players: list[Player], warm: int) -> dic
     try:
         await fleet.arrive(early)  # not measured: statements are prepared
         cpu, own, began = worker.cpu_s(), time.process_time(), time.perf_counter()
-        await fleet.in_turn(len(others), arrive)
+        await fleet.run_limited(len(others), arrive)
         took, cpu = time.perf_counter() - began, worker.cpu_s() - cpu
         own = time.process_time() - own
     finally:

@@ -24,12 +24,12 @@ from gateway.bus import Announcement
 from loadtests import fleet
 from loadtests.baselines import EVENT_BYTES, send_floor
 from loadtests.baselines.doorbell import event_text
-from loadtests.competitor import Rival, rival
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.competitor import Competitor, competitor_process
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
-from loadtests.process_cost import Process, require_proc
-from loadtests.raw_socket import RawSocket, Tally
+from loadtests.process_cost import MeasuredProcess, require_proc
+from loadtests.raw_socket import ByteCounter, LeanSocket
 from loadtests.report import Result
 
 CLIENTS = 1_000
@@ -48,11 +48,11 @@ SOCKETIO_URL = "ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
 
 
 @dataclass(slots=True)
-class Crowd:
+class ContestClients:
     """The clients of one server."""
 
-    sockets: Sequence[RawSocket]
-    tally: Tally = field(default_factory=Tally)
+    sockets: Sequence[LeanSocket]
+    tally: ByteCounter = field(default_factory=ByteCounter)
     events: int = 0
     """Sent to each of them so far."""
 
@@ -60,10 +60,10 @@ class Crowd:
         for socket in self.sockets:
             socket.count_for(self.tally)
 
-    async def hear(self, events: int, ring: Callable[[int], None]) -> None:
+    async def hear(self, events: int, send_events: Callable[[int], None]) -> None:
         """Have events sent and wait until everyone has them."""
         self.events += events
-        ring(events)
+        send_events(events)
         await self.tally.reach(self.events * FRAME_BYTES * len(self.sockets), ARRIVE_S)
 
     @property
@@ -77,9 +77,9 @@ class Contestant:
     """One server, and how events reach it."""
 
     name: str
-    process: Process
-    crowd: Crowd
-    ring: Callable[[int], None]
+    process: MeasuredProcess
+    crowd: ContestClients
+    send_events: Callable[[int], None]
     burst: int = 1
     us_per_delivery: list[float] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ class Contestant:
         before = self.process.cpu_s()
         bursts = FEW_EVENTS.get(self.name, EVENTS) // self.burst
         for _ in range(bursts):
-            await self.crowd.hear(self.burst, self.ring)
+            await self.crowd.hear(self.burst, self.send_events)
         deliveries = bursts * self.burst * len(self.crowd.sockets)
         self.us_per_delivery.append((self.process.cpu_s() - before) * 1e6 / deliveries)
 
@@ -106,7 +106,7 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
     rounds = max(1, round((options.seconds or ROUNDS * ROUND_S) / ROUND_S))
     allow_files(clients * 5)
     with ExitStack() as stack:
-        rivals = _rivals(stack, clients)
+        rivals = _competitors(stack, clients)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             contestants = runner.run(_contest(stack, gateway, rivals, clients, rounds))
     deprived = {each.name: each.crowd.deprived for each in contestants}
@@ -140,30 +140,32 @@ def _ratios(costs: dict[str, float]) -> dict[str, float]:
     }
 
 
-def _rivals(stack: ExitStack, clients: int) -> dict[str, Rival]:
+def _competitors(stack: ExitStack, clients: int) -> dict[str, Competitor]:
     found = {
-        "websockets": stack.enter_context(rival("websockets_server")),
-        "fastapi": stack.enter_context(rival("fastapi_server")),
+        "websockets": stack.enter_context(competitor_process("websockets_server")),
+        "fastapi": stack.enter_context(competitor_process("fastapi_server")),
     }
     if importlib.util.find_spec("socketio") is not None:
         found["socketio"] = stack.enter_context(
-            rival("socketio_server", url=SOCKETIO_URL, greeting=b'40{"sid"', opening=b"40")
+            competitor_process(
+                "socketio_server", url=SOCKETIO_URL, greeting=b'40{"sid"', opening=b"40"
+            )
         )
     if send_floor.compiler() is None:
         print("No C compiler: the floor is a loop in Python.", file=sys.stderr)
     found["send_floor"] = stack.enter_context(
-        rival("send_floor", str(clients), url="tcp://127.0.0.1:{port}")
+        competitor_process("send_floor", str(clients), url="tcp://127.0.0.1:{port}")
     )
     return found
 
 
 async def _contest(
-    stack: ExitStack, gateway: OwnGateway, rivals: dict[str, Rival], clients: int, rounds: int
+    stack: ExitStack, gateway: OwnGateway, rivals: dict[str, Competitor], clients: int, rounds: int
 ) -> list[Contestant]:
     contestants = await _gateway(stack, gateway, clients)
     for name, server in rivals.items():
-        crowd = Crowd(await server.connect(clients))
-        contestants.append(Contestant(name, server.process, crowd, server.ring))
+        crowd = ContestClients(await server.connect(clients))
+        contestants.append(Contestant(name, server.process, crowd, server.send_events))
     try:
         for each in contestants:  # not measured: buffers grow, code paths warm up
             await each.run()
@@ -184,19 +186,20 @@ async def _gateway(stack: ExitStack, gateway: OwnGateway, clients: int) -> list[
     players = await loop.run_in_executor(None, partial(gateway.cast, clients, worker=0))
     rooms = await loop.run_in_executor(None, gateway.rooms, players, clients)
     topic = topics.conversation(rooms[0])
-    members = [Member(player) for player in players]
+    members = [FleetClient(player) for player in players]
     await fleet.arrive(members)
     # Neither a change, which would be looked up in the database, nor of a kind that is dropped.
     event = Announcement(topic, "benchmark.event", event_text().encode())
     redis = stack.enter_context(Redis.from_url(gateway.redis_url))
 
-    def ring(events: int) -> None:
+    def send_events(events: int) -> None:
         pipeline = redis.pipeline(transaction=False)  # one write, read in one turn
         for _ in range(events):
             pipeline.publish(f"gateway:{topic}", b"benchmark\n" + event.to_wire())
         pipeline.execute()
 
-    crowd = Crowd(members)
+    crowd = ContestClients(members)
     return [
-        Contestant(f"gateway_{burst}", gateway.workers[0], crowd, ring, burst) for burst in BURSTS
+        Contestant(f"gateway_{burst}", gateway.workers[0], crowd, send_events, burst)
+        for burst in BURSTS
     ]

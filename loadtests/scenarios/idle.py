@@ -15,13 +15,13 @@ from redis import Redis
 
 from loadtests import fleet
 from loadtests.database_watch import database_processes
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
-from loadtests.process_cost import Process, cpu_of, require_proc
-from loadtests.redis_watch import asked
+from loadtests.process_cost import MeasuredProcess, cpu_of, require_proc
+from loadtests.redis_watch import command_counts
 from loadtests.report import Result
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
 CLIENTS = 10_000
 FEW = 1_000
@@ -36,7 +36,7 @@ SETTLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
+class IdleCost:
     """Some seconds in a worker's life."""
 
     cpu_us_per_s: float
@@ -82,10 +82,10 @@ def measure(gateway: OwnGateway, options: Options, *, every: int = 1) -> Result:
 
 
 async def _measure(
-    gateway: OwnGateway, players: list[Player], first: int, seconds: float
+    gateway: OwnGateway, players: list[SignedInUser], first: int, seconds: float
 ) -> tuple[dict[str, float], int]:
     worker = gateway.workers[0]
-    members = [Member(player) for player in players]
+    members = [FleetClient(player) for player in players]
     early, others = members[:first], members[first:]
     try:
         with Redis.from_url(gateway.redis_url) as redis:
@@ -119,19 +119,19 @@ async def _measure(
     }, lost
 
 
-async def _spell(gateway: OwnGateway, redis: Redis, seconds: float) -> Spell:
+async def _spell(gateway: OwnGateway, redis: Redis, seconds: float) -> IdleCost:
     """Watch a worker for so long."""
-    worker: Process = gateway.workers[0]
+    worker: MeasuredProcess = gateway.workers[0]
     database = await database_processes(gateway.database_url)
     busy = cpu_of(database)
     cpu, own = worker.cpu_s(), time.process_time()
-    before, began = asked(redis), time.perf_counter()
+    before, began = command_counts(redis), time.perf_counter()
     await asyncio.sleep(seconds)
     took = time.perf_counter() - began
     busier = cpu_of(database)
-    return Spell(
+    return IdleCost(
         (worker.cpu_s() - cpu) * 1e6 / took,
         sum(spent - busy[pid] for pid, spent in busier.items()) * 1e6 / took,
         (time.process_time() - own) * 1e6 / took,
-        (asked(redis) - before).steps / took,
+        (command_counts(redis) - before).steps / took,
     )

@@ -28,7 +28,7 @@ from gateway import db
 from gateway.cli.worker import GARBAGE
 from ingest import CallEvent, IngestMetrics, IngestSettings, parse_events
 from ingest.storing.store import EventStore
-from loadtests.made_events import Maker
+from loadtests.generated_events import EventGenerator
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.poster import Poster, make_secret
@@ -54,7 +54,7 @@ Way = Callable[[float], Awaitable[float]]
 
 
 @dataclass(slots=True)
-class Bench:
+class IngestBench:
     """What all ways of storing use."""
 
     gateway: OwnGateway
@@ -63,11 +63,13 @@ class Bench:
     """A connection without codecs: jsonb is copied as text."""
     failures: list[str] = field(default_factory=list)
     _seeds: Iterator[int] = field(default_factory=lambda: count(1_000))
-    posted: dict[str, Maker] = field(
-        default_factory=lambda: {name: Maker(seed) for seed, name in enumerate(SOURCES, 100)}
+    posted: dict[str, EventGenerator] = field(
+        default_factory=lambda: {
+            name: EventGenerator(seed) for seed, name in enumerate(SOURCES, 100)
+        }
     )
 
-    def events_of(self, maker: Maker, count: int, source: str) -> list[CallEvent]:
+    def events_of(self, maker: EventGenerator, count: int, source: str) -> list[CallEvent]:
         """Make events as a webhook would."""
         parsed = parse_events(maker.take(count), source=source, region=REGION)
         if parsed.rejected:
@@ -75,7 +77,7 @@ class Bench:
         return parsed.events
 
     def raw(self, size: int) -> Way:
-        maker, call_id = Maker(1), uuid4()
+        maker, call_id = EventGenerator(1), uuid4()
 
         async def way(seconds: float) -> float:
             stored, took = 0, 0.0
@@ -91,7 +93,7 @@ class Bench:
 
     def store(self, size: int, *, into: db.Pool | None = None) -> Way:
         """Let the product store: known or new, which call, what it is now, COMMIT."""
-        maker, source = Maker(next(self._seeds)), f"store{size}"
+        maker, source = EventGenerator(next(self._seeds)), f"store{size}"
         store = EventStore(into or self.pool, settings=IngestSettings(), metrics=IngestMetrics())
 
         async def way(seconds: float) -> float:
@@ -144,7 +146,7 @@ class Bench:
         poster.close()
 
     def one_by_one(self) -> Way:
-        maker = Maker(3)
+        maker = EventGenerator(3)
 
         async def way(seconds: float) -> float:
             events = self.events_of(maker, round(5_000 * seconds), "query")
@@ -170,7 +172,7 @@ class Bench:
                 )
 
 
-def _bodies(maker: Maker, times: int) -> Iterator[bytes]:
+def _bodies(maker: EventGenerator, times: int) -> Iterator[bytes]:
     for _ in range(times):
         yield orjson.dumps(maker.take(POSTED))
 
@@ -221,19 +223,19 @@ async def _measure(gateway: OwnGateway, options: Options) -> Result:
 
 
 @asynccontextmanager
-async def _bench(gateway: OwnGateway) -> AsyncIterator[Bench]:
+async def _bench(gateway: OwnGateway) -> AsyncIterator[IngestBench]:
     plain = await asyncpg.connect(gateway.database_url)
     pool = await db.open_pool(gateway.database_url, application_name="loadtests", max_size=2)
     try:
         await quiet.no_autovacuum(plain)
         await queries.make_tables(plain)
-        yield Bench(gateway, pool, plain)
+        yield IngestBench(gateway, pool, plain)
     finally:
         await pool.close()
         await plain.close()
 
 
-async def _turns(bench: Bench, seconds: float) -> dict[str, list[float]]:
+async def _turns(bench: IngestBench, seconds: float) -> dict[str, list[float]]:
     ways: dict[str, Way] = {
         "raw_copy": bench.raw(1_000),
         **{f"store_{size}": bench.store(size) for size in BATCHES},
@@ -250,7 +252,7 @@ async def _turns(bench: Bench, seconds: float) -> dict[str, list[float]]:
     return rates
 
 
-async def _memory(bench: Bench, events: int) -> dict[str, Figure]:
+async def _memory(bench: IngestBench, events: int) -> dict[str, Figure]:
     """Post that many events to one worker; it is warm already."""
     worker = bench.gateway.workers[0]
     before = worker.rss_kib()
@@ -286,7 +288,7 @@ async def _empty(database_url: str) -> AsyncIterator[db.Pool]:
         await plain.close()
 
 
-async def _cost(bench: Bench, pools: dict[str, db.Pool], seconds: float) -> dict[str, float]:
+async def _cost(bench: IngestBench, pools: dict[str, db.Pool], seconds: float) -> dict[str, float]:
     """Return microseconds an event into each of the databases, in turns, as things are now."""
     await queries.settle(bench.plain)
     ways = {name: bench.store(1_000, into=pool) for name, pool in pools.items()}
@@ -300,7 +302,7 @@ async def _cost(bench: Bench, pools: dict[str, db.Pool], seconds: float) -> dict
     return {name: statistics.median(found) for name, found in took.items()}
 
 
-async def _grow(bench: Bench, rows: int) -> int:
+async def _grow(bench: IngestBench, rows: int) -> int:
     """Fill up to so many events; return how many there are."""
     missing = rows - await queries.events(bench.plain)
     if missing > 0:

@@ -19,8 +19,8 @@ import orjson
 import uvloop
 
 from loadtests import fleet
-from loadtests.crowd import Crowd
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.client_process import ClientProcess
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
@@ -28,7 +28,7 @@ from loadtests.process_cost import require_proc
 from loadtests.raw_socket import masked
 from loadtests.report import Figure, Result
 from loadtests.scrape import Scrape, scraping
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
 CLIENTS = 10_000
 CONVERSATIONS = 20
@@ -45,7 +45,7 @@ TEXT = "Чи можемо передзвонити клієнту сьогодн
 
 
 @dataclass(slots=True)
-class Spell:
+class BystanderTimes:
     """What was delivered to the others in some seconds."""
 
     latencies: Latencies = field(default_factory=Latencies)
@@ -59,13 +59,13 @@ class Spell:
 
 
 @dataclass(slots=True)
-class Others:
+class Bystanders:
     """Pairs who write to each other all the time."""
 
-    members: list[Member] = field(default_factory=list)
+    members: list[FleetClient] = field(default_factory=list)
     rooms: list[int] = field(default_factory=list)
     sent: dict[str, float] = field(default_factory=dict)
-    spell: Spell = field(default_factory=Spell)
+    spell: BystanderTimes = field(default_factory=BystanderTimes)
     refused: int = 0
 
     def hear(self, payload: bytes) -> None:
@@ -128,19 +128,19 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
 
 async def _measure(
     scrape: Scrape,
-    crowd: Sequence[Player],
-    players: Sequence[Player],
+    crowd: Sequence[SignedInUser],
+    players: Sequence[SignedInUser],
     rooms: list[int],
     seconds: float,
 ) -> Result:
-    others = Others(rooms=rooms)
-    others.members = [Member(player, others.hear) for player in players]
+    others = Bystanders(rooms=rooms)
+    others.members = [FleetClient(player, others.hear) for player in players]
     done = asyncio.Event()
     try:
         await fleet.arrive(others.members)
-        baseline = await scrape.look()
+        baseline = await scrape.fetch()
         began = time.perf_counter()
-        async with Crowd(crowd) as there:
+        async with ClientProcess(crowd) as there:
             arrived_s = time.perf_counter() - began
             async with asyncio.TaskGroup() as group:
                 group.create_task(others.write(done), name="write")
@@ -148,7 +148,7 @@ async def _measure(
                 before, worker_before = await _spell(scrape, others, seconds)
                 during, worker_during, gone_s = await _cut(scrape, others, there, baseline, seconds)
                 done.set()
-        after = await scrape.look()
+        after = await scrape.fetch()
         await _all_heard(others)
     finally:
         await fleet.dismiss(others.members)
@@ -168,36 +168,38 @@ async def _measure(
     if others.sent or others.refused:
         left.append(f"{len(others.sent)} messages were lost, {others.refused} refused")
     setting = f"{len(crowd)} clients cut at once, {MESSAGES_PER_S:g} messages/s between"
-    return Result("leave", f"{setting} {len(players)} others", figures, left)
+    return Result("mass_disconnect", f"{setting} {len(players)} others", figures, left)
 
 
-async def _spell(scrape: Scrape, others: Others, seconds: float) -> tuple[Spell, dict[str, Figure]]:
+async def _spell(
+    scrape: Scrape, others: Bystanders, seconds: float
+) -> tuple[BystanderTimes, dict[str, Figure]]:
     """Listen for so long."""
-    held = await scrape.look()
-    others.spell = spell = Spell()
+    held = await scrape.fetch()
+    others.spell = spell = BystanderTimes()
     await asyncio.sleep(seconds)
-    return spell, _worker(held, await scrape.look())
+    return spell, _worker(held, await scrape.fetch())
 
 
 async def _cut(
     scrape: Scrape,
-    others: Others,
-    crowd: Crowd,
+    others: Bystanders,
+    crowd: ClientProcess,
     baseline: dict[str, float],
     seconds: float,
-) -> tuple[Spell, dict[str, Figure], float]:
+) -> tuple[BystanderTimes, dict[str, Figure], float]:
     """Cut the crowd, and listen until the worker has forgotten it."""
-    held = await scrape.look()
-    others.spell = spell = Spell()
+    held = await scrape.fetch()
+    others.spell = spell = BystanderTimes()
     began = time.perf_counter()
     await crowd.cut()
-    while not _forgotten(await scrape.look(), baseline):
+    while not _forgotten(await scrape.fetch(), baseline):
         if time.perf_counter() - began > GONE_S:
             break  # what is left is a failure of the result
         await asyncio.sleep(LOOK_S)
     gone_s = time.perf_counter() - began
     await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
-    return spell, _worker(held, await scrape.look()), gone_s
+    return spell, _worker(held, await scrape.fetch()), gone_s
 
 
 def _forgotten(now: dict[str, float], baseline: dict[str, float]) -> bool:
@@ -229,7 +231,7 @@ def _bound(sample: str) -> float | None:
     return float(sample[len(start) : -2]) if sample.startswith(start) else None
 
 
-def _figures(name: str, spell: Spell, worker: dict[str, Figure]) -> dict[str, Figure]:
+def _figures(name: str, spell: BystanderTimes, worker: dict[str, Figure]) -> dict[str, Figure]:
     return {
         f"{name}delivered": len(spell.latencies),
         **spell.latencies.figures(name),
@@ -238,7 +240,7 @@ def _figures(name: str, spell: Spell, worker: dict[str, Figure]) -> dict[str, Fi
     }
 
 
-async def _all_heard(others: Others) -> None:
+async def _all_heard(others: Bystanders) -> None:
     """Wait until every message has arrived, but not for ever."""
     until = time.perf_counter() + LATE_S
     while others.sent:

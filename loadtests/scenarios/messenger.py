@@ -12,8 +12,8 @@ import uvloop
 
 from loadtests.fleet import NO_LIMITS
 from loadtests.messenger.check import CHECKS
-from loadtests.messenger.plan import Plan, make
-from loadtests.messenger.run import Played, Stage, play
+from loadtests.messenger.plan import MessengerPlan, make
+from loadtests.messenger.run import MessengerRun, MessengerSetup, play
 from loadtests.options import Options
 from loadtests.own_gateway import own_gateway
 from loadtests.report import Figure, Result
@@ -31,7 +31,7 @@ def run(options: Options) -> Result:
     plan = make(seed, clients=clients, seconds=seconds)
     with own_gateway(settings=NO_LIMITS) as gateway:
         urls = [gateway.socket_url(worker) for worker in range(len(gateway.worker_ports))]
-        stage = Stage(gateway.database_url, urls, gateway.cast(plan.people))
+        stage = MessengerSetup(gateway.database_url, urls, gateway.cast(plan.people))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             played = runner.run(play(stage, plan))
     setting = (
@@ -41,7 +41,7 @@ def run(options: Options) -> Result:
     return Result("messenger", setting, figures(plan, played), failures(played))
 
 
-def figures(plan: Plan, played: Played) -> dict[str, Figure | dict[str, Figure]]:
+def figures(plan: MessengerPlan, played: MessengerRun) -> dict[str, Figure | dict[str, Figure]]:
     """Return what was done, and how often each check failed."""
     return {
         "actions": sum(map(len, plan.actions)),
@@ -54,7 +54,7 @@ def figures(plan: Plan, played: Played) -> dict[str, Figure | dict[str, Figure]]
     }
 
 
-def failures(played: Played) -> list[str]:
+def failures(played: MessengerRun) -> list[str]:
     """Name the first violations of each check."""
     return [
         f"{name} ({CHECKS[name]}), {len(problems)} times: " + "; ".join(problems[:NAMED])

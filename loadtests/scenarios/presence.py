@@ -21,9 +21,9 @@ from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import require_proc
-from loadtests.redis_watch import Asked, asked
+from loadtests.redis_watch import CommandCounts, command_counts
 from loadtests.report import Figure, Result
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 from loadtests.watcher import Watcher
 
 CLIENTS = 10_000
@@ -37,7 +37,7 @@ AT_ONCE = 64
 
 
 @dataclass(slots=True)
-class Clock:
+class ChangeTimer:
     """When people changed, and how long later each watcher was told."""
 
     wanted: str
@@ -51,13 +51,13 @@ class Clock:
 
 
 @dataclass(slots=True)
-class Stage:
+class PresenceRun:
     """Everyone, and what is being timed."""
 
     gateway: OwnGateway
     redis: Redis
     watchers: list[Watcher]
-    clock: Clock
+    clock: ChangeTimer
 
     @property
     def frames(self) -> int:
@@ -88,9 +88,9 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
 
 
 async def _measure(
-    gateway: OwnGateway, redis: Redis, players: list[Player], within_s: float
+    gateway: OwnGateway, redis: Redis, players: list[SignedInUser], within_s: float
 ) -> Result:
-    stage = Stage(gateway, redis, [], Clock("online"))
+    stage = PresenceRun(gateway, redis, [], ChangeTimer("online"))
     ids = [player.employee_id for player in players]
     dice = random.Random(7)
 
@@ -132,15 +132,15 @@ async def _measure(
     )
 
 
-async def _idle(redis: Redis, seconds: float) -> Asked:
-    before = asked(redis)
+async def _idle(redis: Redis, seconds: float) -> CommandCounts:
+    before = command_counts(redis)
     await asyncio.sleep(seconds)
-    return asked(redis) - before
+    return command_counts(redis) - before
 
 
-async def _arrivals(stage: Stage, within_s: float) -> dict[str, Figure]:
+async def _arrivals(stage: PresenceRun, within_s: float) -> dict[str, Figure]:
     """Have them come at an even pace, or as fast as they are let in."""
-    before, began = asked(stage.redis), time.perf_counter()
+    before, began = command_counts(stage.redis), time.perf_counter()
     cpu = [-worker.cpu_s() for worker in stage.gateway.workers]
     pace_s = within_s / len(stage.watchers)
 
@@ -150,10 +150,10 @@ async def _arrivals(stage: Stage, within_s: float) -> dict[str, Figure]:
         arrived = await watcher.arrive(index)
         stage.clock.changed[watcher.player.employee_id] = arrived
 
-    await fleet.in_turn(len(stage.watchers), come, at_once=AT_ONCE)
+    await fleet.run_limited(len(stage.watchers), come, at_once=AT_ONCE)
     took_s = time.perf_counter() - began
     await _until_known(stage, lambda _: "online")
-    spent = asked(stage.redis) - before
+    spent = command_counts(stage.redis) - before
     used_s = sum(cpu) + sum(worker.cpu_s() for worker in stage.gateway.workers)
     count = len(stage.watchers)
     return {
@@ -168,23 +168,23 @@ async def _arrivals(stage: Stage, within_s: float) -> dict[str, Figure]:
     }
 
 
-def _choosers(stage: Stage) -> list[Watcher]:
+def _choosers(stage: PresenceRun) -> list[Watcher]:
     return stage.watchers[:: max(1, len(stage.watchers) // CHOICES)][:CHOICES]
 
 
-async def _choices(stage: Stage, within_s: float) -> dict[str, Figure]:
+async def _choices(stage: PresenceRun, within_s: float) -> dict[str, Figure]:
     """With everyone in, have some choose a status at an even pace."""
     choosers = _choosers(stage)
-    stage.clock = Clock("busy")
-    before, frames, news = asked(stage.redis), stage.frames, stage.news
+    stage.clock = ChangeTimer("busy")
+    before, frames, news = command_counts(stage.redis), stage.frames, stage.news
     began, pace_s = time.perf_counter(), within_s / len(choosers)
     for number, chooser in enumerate(choosers):
         await asyncio.sleep(began + number * pace_s - time.perf_counter())
         stage.clock.changed[chooser.player.employee_id] = time.perf_counter()
-        chooser.ask({"type": "presence.set", "id": 3, "status": "busy"})
+        chooser.watch({"type": "presence.set", "id": 3, "status": "busy"})
     busy = {chooser.player.employee_id for chooser in choosers}
     await _until_known(stage, lambda one: "busy" if one in busy else "online")
-    spent = asked(stage.redis) - before
+    spent = command_counts(stage.redis) - before
     return {
         "choices": len(choosers),
         "choice_redis_cmds": round(spent.commands / len(choosers), 2),
@@ -193,7 +193,7 @@ async def _choices(stage: Stage, within_s: float) -> dict[str, Figure]:
     }
 
 
-async def _until_known(stage: Stage, status: object) -> None:
+async def _until_known(stage: PresenceRun, status: object) -> None:
     """Wait until every watcher knows how all are whom it watches, but not for ever."""
     assert callable(status)
     deadline = time.perf_counter() + SETTLE_S
@@ -207,7 +207,7 @@ async def _until_known(stage: Stage, status: object) -> None:
         await asyncio.sleep(0.05)
 
 
-def _wrong(stage: Stage, *, choosers: list[Watcher]) -> int:
+def _wrong(stage: PresenceRun, *, choosers: list[Watcher]) -> int:
     """Count what watchers believe of people and is not so, at the end."""
     busy = {chooser.player.employee_id for chooser in choosers}
     return sum(

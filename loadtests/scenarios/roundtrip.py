@@ -20,8 +20,8 @@ from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.report import Figure, Result
 from loadtests.scenarios.floor import Floor, floor
-from loadtests.talker import Talker, talker
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
+from loadtests.timed_client import TimedClient, timed_client
 
 SECONDS = 10.0
 RATE = 200.0
@@ -56,7 +56,7 @@ class Schedule:
 
 
 @dataclass(slots=True)
-class Findings:
+class RoundtripTimes:
     """What is under way and what has arrived."""
 
     sent: dict[str, float] = field(default_factory=dict)
@@ -118,13 +118,13 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
 
 
 async def _measure(
-    gateway: OwnGateway, players: list[Player], *, rate: float, seconds: float
-) -> Findings:
-    findings = Findings()
+    gateway: OwnGateway, players: list[SignedInUser], *, rate: float, seconds: float
+) -> RoundtripTimes:
+    findings = RoundtripTimes()
     one, other = players
     async with (
-        talker(one.url, one.token, findings.heard) as first,
-        talker(other.url, other.token, findings.heard) as second,
+        timed_client(one.url, one.token, findings.heard) as first,
+        timed_client(other.url, other.token, findings.heard) as second,
         floor(gateway.database_url, gateway.redis_url) as ground,
     ):
         opened = await first.request("conversation.open", employee_id=second.user_id)
@@ -140,7 +140,7 @@ async def _measure(
 
 
 async def _talk(
-    findings: Findings, talkers: list[Talker], conversation_id: int, schedule: Schedule
+    findings: RoundtripTimes, talkers: list[TimedClient], conversation_id: int, schedule: Schedule
 ) -> None:
     """Send on a fixed schedule, in turn: a slow answer does not hold back the next message."""
     async with asyncio.TaskGroup() as group:
@@ -151,14 +151,16 @@ async def _talk(
             group.create_task(send, name=f"send.{number}")
 
 
-async def _send(findings: Findings, who: Talker, conversation_id: int, *, warming: bool) -> None:
+async def _send(
+    findings: RoundtripTimes, who: TimedClient, conversation_id: int, *, warming: bool
+) -> None:
     key = str(uuid.uuid4())
     began = findings.say(key, warming=warming)
     await who.request("message.send", conversation_id=conversation_id, client_key=key, text=TEXT)
     findings.answered(key, time.perf_counter() - began)
 
 
-async def _walk(findings: Findings, ground: Floor, schedule: Schedule) -> None:
+async def _walk(findings: RoundtripTimes, ground: Floor, schedule: Schedule) -> None:
     """Measure the floor half-way between two messages; leave out turns that a slow step missed."""
     for number in range(schedule.count):
         if schedule.due(number + 1) < time.perf_counter():

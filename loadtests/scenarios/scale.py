@@ -23,14 +23,14 @@ from gateway.bus import Announcement
 from loadtests import fleet, subscribers
 from loadtests.baselines import EVENT_BYTES
 from loadtests.baselines.doorbell import event_text
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
-from loadtests.process_cost import Process, require_proc
-from loadtests.raw_socket import Tally
+from loadtests.process_cost import MeasuredProcess, require_proc
+from loadtests.raw_socket import ByteCounter
 from loadtests.report import Figure, Result
-from loadtests.subscribers import PREFIX, Subscriber, Wait
+from loadtests.subscribers import PREFIX, AwaitedByteCounter, Subscriber
 
 CLIENTS = 1_000
 SIZES = (2, 20, 200)
@@ -70,14 +70,15 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
     ):
         redis = stack.enter_context(Redis.from_url(gateway.redis_url))
         crossing = runner.run(_crossing(gateway, redis, clients, rounds))
-        crowding = runner.run(_crowding(gateway, redis, nodes, rounds))
+        subscriber_cost = runner.run(_subscriber_cost(gateway, redis, nodes, rounds))
     deprived = sum(turn.crowd.deprived for turn in crossing)
     return Result(
         "scale",
         f"{EVENT_BYTES}-byte events to {clients} clients on 1 and 2 workers, then to Redis with"
         f" up to {nodes[-1]} subscribers; {rounds} rounds",
-        {**_delivery_figures(crossing), **crowding.figures(), "not_delivered": deprived},
-        [f"{deprived} clients got too little or too much"] * bool(deprived) + crowding.failures,
+        {**_delivery_figures(crossing), **subscriber_cost.figures(), "not_delivered": deprived},
+        [f"{deprived} clients got too little or too much"] * bool(deprived)
+        + subscriber_cost.failures,
     )
 
 
@@ -85,14 +86,14 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
 
 
 @dataclass(slots=True)
-class Seated:
+class ScaleClients:
     """All clients, each in one conversation of every size, and who serves them."""
 
     name: str
-    workers: Sequence[Process]
-    members: list[Member]
+    workers: Sequence[MeasuredProcess]
+    members: list[FleetClient]
     rooms: dict[int, list[int]]
-    tally: Tally = field(default_factory=Tally)
+    tally: ByteCounter = field(default_factory=ByteCounter)
     events: int = 0
     """Sent to each of them so far."""
 
@@ -105,12 +106,12 @@ class Seated:
 
 
 @dataclass(slots=True)
-class Turn:
+class ScaleRound:
     """Events in the conversations of one size, to everybody in a crowd."""
 
-    crowd: Seated
+    crowd: ScaleClients
     size: int
-    ring: Callable[[Sequence[int]], None]
+    publish_round: Callable[[Sequence[int]], None]
     us_per_event: list[float] = field(default_factory=list)
     deliveries_per_s: list[float] = field(default_factory=list)
 
@@ -119,7 +120,7 @@ class Turn:
         cpu_s, began = crowd.cpu_s(), time.perf_counter()
         for _ in range(REPEATS):
             crowd.events += 1
-            self.ring(rooms)  # one event for each socket: nothing leaves together
+            self.publish_round(rooms)  # one event for each socket: nothing leaves together
             wanted = crowd.events * FRAME_BYTES * len(crowd.members)
             await crowd.tally.reach(wanted, ARRIVE_S)
         took_s = time.perf_counter() - began
@@ -131,13 +132,13 @@ class Turn:
         return len(self.crowd.members) / len(self.crowd.rooms[self.size])
 
 
-async def _crossing(gateway: OwnGateway, redis: Any, clients: int, rounds: int) -> list[Turn]:
+async def _crossing(gateway: OwnGateway, redis: Any, clients: int, rounds: int) -> list[ScaleRound]:
     crowds = [
         await _seat(gateway, "one_worker", clients, worker=0),
         await _seat(gateway, "two_workers", clients, worker=None),
     ]
-    ring = partial(_ring, redis)
-    turns = [Turn(crowd, size, ring) for crowd in crowds for size in crowd.rooms]
+    publish_round = partial(_publish_round, redis)
+    turns = [ScaleRound(crowd, size, publish_round) for crowd in crowds for size in crowd.rooms]
     try:
         for turn in turns:  # not measured: buffers grow, code paths warm up
             await turn.run()
@@ -153,7 +154,9 @@ async def _crossing(gateway: OwnGateway, redis: Any, clients: int, rounds: int) 
     return turns
 
 
-async def _seat(gateway: OwnGateway, name: str, clients: int, *, worker: int | None) -> Seated:
+async def _seat(
+    gateway: OwnGateway, name: str, clients: int, *, worker: int | None
+) -> ScaleClients:
     loop = asyncio.get_running_loop()
     players = await loop.run_in_executor(None, partial(gateway.cast, clients, worker=worker))
     rooms = {
@@ -161,14 +164,14 @@ async def _seat(gateway: OwnGateway, name: str, clients: int, *, worker: int | N
         for size in SIZES
         if size <= clients
     }
-    crowd = Seated(name, gateway.workers, [Member(player) for player in players], rooms)
+    crowd = ScaleClients(name, gateway.workers, [FleetClient(player) for player in players], rooms)
     await fleet.arrive(crowd.members)
     for member in crowd.members:
         member.count_for(crowd.tally)
     return crowd
 
 
-def _ring(redis: Any, rooms: Sequence[int]) -> None:
+def _publish_round(redis: Any, rooms: Sequence[int]) -> None:
     """Publish one event for each conversation, as another node would, in one write."""
     pipeline = redis.pipeline(transaction=False)
     for room in rooms:
@@ -181,7 +184,7 @@ def _payload() -> bytes:
     return b"benchmark\n" + Announcement("", "benchmark.event", event_text().encode()).to_wire()
 
 
-def _delivery_figures(turns: Sequence[Turn]) -> dict[str, Figure | dict[str, Figure]]:
+def _delivery_figures(turns: Sequence[ScaleRound]) -> dict[str, Figure | dict[str, Figure]]:
     measured = [turn for turn in turns if turn.us_per_event]
     costs = {
         (turn.crowd.name, turn.size): statistics.median(turn.us_per_event) for turn in measured
@@ -210,7 +213,7 @@ def _delivery_figures(turns: Sequence[Turn]) -> dict[str, Figure | dict[str, Fig
 
 
 @dataclass(slots=True)
-class Crowding:
+class SubscriberCost:
     """What Redis spends with so many nodes."""
 
     alone_us: dict[int, float] = field(default_factory=dict)
@@ -239,8 +242,14 @@ class Crowding:
         }
 
 
-async def _crowding(gateway: OwnGateway, redis: Any, nodes: Sequence[int], rounds: int) -> Crowding:
-    found, tally, server = Crowding(), Wait(), Process(redis.info("server")["process_id"])
+async def _subscriber_cost(
+    gateway: OwnGateway, redis: Any, nodes: Sequence[int], rounds: int
+) -> SubscriberCost:
+    found, tally, server = (
+        SubscriberCost(),
+        AwaitedByteCounter(),
+        MeasuredProcess(redis.info("server")["process_id"]),
+    )
     names = [f"scale:{number}" for number in range(TOPICS, TOPICS * 2)]  # all of one length
     there: list[Subscriber] = []
     try:
@@ -263,9 +272,9 @@ class Load:
     """So many nodes, and what is published to them."""
 
     redis: Any
-    server: Process
+    server: MeasuredProcess
     nodes: Sequence[Subscriber]
-    tally: Wait
+    tally: AwaitedByteCounter
     names: Sequence[str]
     latencies: Latencies = field(default_factory=Latencies)
     idle_share: float = 0.0
@@ -284,7 +293,7 @@ class Load:
         for _ in range(publishes // at_once):
             wanted = self.tally.received + at_once * len(self.nodes) * self._message_bytes()
             reached, start = self.tally.expect(wanted), time.perf_counter()
-            self._ring(at_once)
+            self._publish_round(at_once)
             async with asyncio.timeout(ARRIVE_S):
                 took_s = await reached - start
             if at_once == 1:
@@ -292,7 +301,7 @@ class Load:
         idle_s = self.idle_share * (time.perf_counter() - began)
         return (self.server.cpu_s() - before - idle_s) * 1e6 / publishes
 
-    def _ring(self, count: int) -> None:
+    def _publish_round(self, count: int) -> None:
         pipeline = self.redis.pipeline(transaction=False)
         for _ in range(count):
             self._turn += 1
@@ -303,7 +312,7 @@ class Load:
         return subscribers.message_bytes(f"{PREFIX}{self.names[0]}".encode(), _payload())
 
 
-async def _load(load: Load, found: Crowding, rounds: int) -> None:
+async def _load(load: Load, found: SubscriberCost, rounds: int) -> None:
     count, alone, together = len(load.nodes), [], []
     await load.publish(TOGETHER, TOGETHER)  # not measured: buffers grow
     await load.rest()

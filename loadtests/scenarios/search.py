@@ -31,7 +31,7 @@ SLOWEST_MS = 500.0
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class SearchVolume:
     """How much there is."""
 
     messages: int = 500_000
@@ -42,10 +42,10 @@ class Size:
 
 def run(_options: Options) -> Result:
     """Load a database, measure, remove it."""
-    return asyncio.run(measure(Size()))
+    return asyncio.run(measure(SearchVolume()))
 
 
-async def measure(size: Size) -> Result:
+async def measure(size: SearchVolume) -> Result:
     """Search for everything that `searches` names."""
     async with own_database() as conn:
         staff = await people.hire(conn, STAFF)
@@ -73,7 +73,7 @@ def searches(conversation_id: int, sender_id: int) -> dict[str, MessageSearch]:
     }
 
 
-async def _measure(conn: Conn, employee_id: int, size: Size) -> Result:
+async def _measure(conn: Conn, employee_id: int, size: SearchVolume) -> Result:
     person = Employee(id=employee_id, name="Searcher")
     identity = Identity(person, frozenset(), datetime.now(UTC) + timedelta(hours=1))
     ctx = Context(identity, cast("Services", OneConnection(conn)))

@@ -22,7 +22,7 @@ import uvloop
 
 from gateway.db import Conn
 from loadtests import fleet
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
@@ -30,7 +30,7 @@ from loadtests.process_cost import require_proc
 from loadtests.queries import floor, statements
 from loadtests.raw_socket import masked
 from loadtests.report import Figure, Result
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
 SIZES = (1, 10, 100)
 TURNS = 3
@@ -60,12 +60,12 @@ class Side:
         return statistics.median(self.rates)
 
 
-class Writer(Member):
+class BenchWriter(FleetClient):
     """Somebody who sends and waits for the reply."""
 
     __slots__ = ("_number", "_replied", "conversation_id")
 
-    def __init__(self, player: Player, conversation_id: int) -> None:
+    def __init__(self, player: SignedInUser, conversation_id: int) -> None:
         super().__init__(player, hear=self._heard)
         self.conversation_id = conversation_id
         self._number = 1  # the hello's
@@ -124,14 +124,14 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
 
 async def _measure(
     gateway: OwnGateway,
-    players: Sequence[Player],
+    players: Sequence[SignedInUser],
     rooms: Sequence[int],
     *,
     sizes: Sequence[int],
     seconds: float,
 ) -> dict[str, Figure | dict[str, Figure]]:
-    writers = [Writer(one, room) for one, room in zip(players[::2], rooms, strict=True)]
-    others = [Member(player) for player in players[1::2]]
+    writers = [BenchWriter(one, room) for one, room in zip(players[::2], rooms, strict=True)]
+    others = [FleetClient(player) for player in players[1::2]]
     figures: dict[str, Figure | dict[str, Figure]] = {}
     async with AsyncExitStack() as stack:
         conn = await asyncpg.connect(gateway.database_url)

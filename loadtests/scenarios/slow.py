@@ -19,13 +19,13 @@ from redis.asyncio import Redis
 from gateway import topics
 from gateway.bus import Announcement
 from loadtests import fleet
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import require_proc
 from loadtests.report import Result
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
 READERS = 1_000
 SECONDS = 4.0
@@ -43,7 +43,7 @@ HEAD = b'{"type":"benchmark.event","number":'
 
 
 @dataclass(slots=True)
-class Clock:
+class DeliveryTimer:
     """When each event was sent, and how long each delivery took."""
 
     readers: int
@@ -94,16 +94,16 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
 
 
 async def _measure(
-    gateway: OwnGateway, players: Sequence[Player], topic: str, seconds: float
+    gateway: OwnGateway, players: Sequence[SignedInUser], topic: str, seconds: float
 ) -> Result:
-    reading, stalled = Clock(len(players) - 1), Clock(len(players) - 1)
+    reading, stalled = DeliveryTimer(len(players) - 1), DeliveryTimer(len(players) - 1)
     clock = reading
 
     def hear(payload: bytes) -> None:
         clock.hear(payload)
 
     one, others = players[0], players[1:]
-    members = [Member(player, hear) for player in others]
+    members = [FleetClient(player, hear) for player in others]
     large = topics.user(one.employee_id)
     let_go = 0
     try:
@@ -113,11 +113,11 @@ async def _measure(
             for number in range(2 * SPELLS):
                 stalls = number % 2 == 1
                 clock = stalled if stalls else reading
-                member = Member(one)
+                member = FleetClient(one)
                 await member.arrive(len(others))
-                member.take_little(KERNEL_BYTES)
+                member.limit_receive_buffer(KERNEL_BYTES)
                 if stalls:
-                    member.stall()
+                    member.pause_reading()
                 await _spell(redis, clock, topic=topic, large=large, seconds=seconds)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(clock.all_heard.wait(), ARRIVE_S)
@@ -146,7 +146,9 @@ async def _measure(
     )
 
 
-async def _spell(redis: Redis, clock: Clock, *, topic: str, large: str, seconds: float) -> None:
+async def _spell(
+    redis: Redis, clock: DeliveryTimer, *, topic: str, large: str, seconds: float
+) -> None:
     """Publish on a fixed schedule, as another worker would."""
     events = max(1, round(seconds * EVENTS_PER_S))
     text = b"x" * (BALLAST_BYTES // events)
@@ -162,8 +164,8 @@ async def _spell(redis: Redis, clock: Clock, *, topic: str, large: str, seconds:
         await pipeline.execute()
 
 
-async def _ended(member: Member) -> bool:
+async def _ended(member: FleetClient) -> bool:
     """Say whether the gateway has ended this connection, once it is read again."""
-    member.go_on()
+    member.resume_reading()
     await asyncio.wait([member.lost], timeout=ARRIVE_S)
     return member.lost.done()

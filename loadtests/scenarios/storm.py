@@ -18,15 +18,15 @@ import orjson
 import uvloop
 
 from loadtests import fleet
-from loadtests.database_watch import Connections, database_watched
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.database_watch import DatabaseConnections, database_watched
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
-from loadtests.process_cost import Spending, require_proc
-from loadtests.raw_socket import TurnedAway, masked
+from loadtests.process_cost import CpuMeter, require_proc
+from loadtests.raw_socket import UpgradeRefused, masked
 from loadtests.report import Figure, Result
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 
 CLIENTS = 5_000
 ROOM = 50
@@ -40,15 +40,15 @@ TEXT = "Чи можемо передзвонити клієнту сьогодн
 
 
 @dataclass(slots=True)
-class Resident:
+class ReturningClient:
     """Someone in a room, through all of their connections."""
 
-    player: Player
+    player: SignedInUser
     conversation_id: int
     changes: list[int] = field(default_factory=list)
     """Every change as it was given, so a repetition shows."""
     position: int = 0
-    member: Member | None = None
+    member: FleetClient | None = None
     put_off: int = 0
     """Hellos that were to be said again later."""
     dialled_again: int = 0
@@ -60,7 +60,7 @@ class Resident:
         while True:
             try:
                 await self.arrive(index)
-            except TurnedAway as no:
+            except UpgradeRefused as no:
                 wait_s = no.retry_after_s or pause_s
             except OSError:
                 wait_s = pause_s
@@ -74,7 +74,7 @@ class Resident:
 
     async def arrive(self, index: int) -> None:
         """Connect; with a position, resume from it."""
-        member = Member(self.player, self._hear)
+        member = FleetClient(self.player, self._hear)
         self.member = member
         known = {str(self.conversation_id): self.position} if self.position else None
         welcome = orjson.loads(await member.arrive(index, known))["ok"]
@@ -104,18 +104,18 @@ class Resident:
 
 
 @dataclass(slots=True)
-class Writer:
+class StormWriter:
     """Who writes in one room, and never leaves it."""
 
-    player: Player
+    player: SignedInUser
     conversation_id: int
-    member: Member | None = None
+    member: FleetClient | None = None
     sent: int = 0
     refused: int = 0
     last_change: int = 1
 
     async def arrive(self, index: int) -> None:
-        self.member = Member(self.player, self._hear)
+        self.member = FleetClient(self.player, self._hear)
         await self.member.arrive(index)
 
     def write(self) -> None:
@@ -158,23 +158,26 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
     allow_files(2 * clients + rooms)
     players = gateway.cast(rooms * (room + 1), worker=0)
     found = gateway.rooms(players, room + 1)
-    residents: list[Resident] = []
-    writers: list[Writer] = []
+    residents: list[ReturningClient] = []
+    writers: list[StormWriter] = []
     for index, player in enumerate(players):
         conversation_id = found[index // (room + 1)]
         if index % (room + 1) == 0:
-            writers.append(Writer(player, conversation_id))
+            writers.append(StormWriter(player, conversation_id))
         elif len(residents) < clients:
-            residents.append(Resident(player, conversation_id))
+            residents.append(ReturningClient(player, conversation_id))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_measure(gateway, residents, writers, options.seconds or AROUND_S))
 
 
 async def _measure(
-    gateway: OwnGateway, residents: list[Resident], writers: list[Writer], around_s: float
+    gateway: OwnGateway,
+    residents: list[ReturningClient],
+    writers: list[StormWriter],
+    around_s: float,
 ) -> Result:
-    await fleet.in_turn(len(writers), lambda index: writers[index].arrive(index))
-    await fleet.in_turn(len(residents), lambda index: residents[index].arrive(index))
+    await fleet.run_limited(len(writers), lambda index: writers[index].arrive(index))
+    await fleet.run_limited(len(residents), lambda index: residents[index].arrive(index))
     done = asyncio.Event()
     try:
         async with (
@@ -183,7 +186,7 @@ async def _measure(
         ):
             group.create_task(_write(writers, done), name="write")
             await asyncio.sleep(around_s)
-            cost = Spending(gateway.workers[0])
+            cost = CpuMeter(gateway.workers[0])
             back = await _storm(residents)
             cost.stop()
             await asyncio.sleep(around_s)
@@ -198,7 +201,7 @@ async def _measure(
     )
 
 
-async def _write(writers: list[Writer], done: asyncio.Event) -> None:
+async def _write(writers: list[StormWriter], done: asyncio.Event) -> None:
     """Write on a fixed schedule, room after room, whatever happens."""
     begin = time.perf_counter()
     number = 0
@@ -208,7 +211,7 @@ async def _write(writers: list[Writer], done: asyncio.Event) -> None:
         await asyncio.sleep(max(0.0, begin + number / MESSAGES_PER_S - time.perf_counter()))
 
 
-async def _storm(residents: list[Resident]) -> Latencies:
+async def _storm(residents: list[ReturningClient]) -> Latencies:
     """Cut everyone, and return how long each was away."""
     back = Latencies()
     cut = [resident.member for resident in residents if resident.member is not None]
@@ -219,11 +222,11 @@ async def _storm(residents: list[Resident]) -> Latencies:
         await residents[index].come_back(index)
         back.add(time.perf_counter() - began)
 
-    await fleet.in_turn(len(residents), come_back, at_once=len(residents))
+    await fleet.run_limited(len(residents), come_back, at_once=len(residents))
     return back
 
 
-async def _settle(residents: list[Resident], writers: list[Writer]) -> None:
+async def _settle(residents: list[ReturningClient], writers: list[StormWriter]) -> None:
     """Wait until everything written has been answered and heard, but not for ever."""
     deadline = time.perf_counter() + CATCH_UP_S
     while time.perf_counter() < deadline:
@@ -235,11 +238,11 @@ async def _settle(residents: list[Resident], writers: list[Writer]) -> None:
         await asyncio.sleep(0.05)
 
 
-def _last_changes(writers: list[Writer]) -> dict[int, int]:
+def _last_changes(writers: list[StormWriter]) -> dict[int, int]:
     return {writer.conversation_id: writer.last_change for writer in writers}
 
 
-def _used(connections: Connections) -> dict[str, Figure]:
+def _used(connections: DatabaseConnections) -> dict[str, Figure]:
     return {
         "database_connections_max": connections.open,
         "database_busy_max": connections.busy,
@@ -247,7 +250,10 @@ def _used(connections: Connections) -> dict[str, Figure]:
 
 
 def _result(
-    residents: list[Resident], writers: list[Writer], back: Latencies, costs: dict[str, Figure]
+    residents: list[ReturningClient],
+    writers: list[StormWriter],
+    back: Latencies,
+    costs: dict[str, Figure],
 ) -> Result:
     last = _last_changes(writers)
     lost = sum(each.missing(2, last[each.conversation_id]) for each in residents)

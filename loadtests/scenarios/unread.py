@@ -37,7 +37,7 @@ Statement = Callable[[Conn], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class UnreadVolume:
     """How much there is."""
 
     messages: int = 5_000_000
@@ -50,7 +50,7 @@ class Size:
         return self.messages // self.conversations
 
 
-class Explaining:
+class PlanRecorder:
     """Stands in for a connection: explains and runs the statement that it is given."""
 
     def __init__(self, conn: Conn) -> None:
@@ -69,10 +69,10 @@ class Explaining:
 
 def run(_options: Options) -> Result:
     """Load a database, measure, remove it."""
-    return asyncio.run(measure(Size()))
+    return asyncio.run(measure(UnreadVolume()))
 
 
-async def measure(size: Size) -> Result:
+async def measure(size: UnreadVolume) -> Result:
     """Measure with a tenth of the messages, then with all of them."""
     async with own_database() as conn:
         staff = await people.hire(conn, STAFF)
@@ -102,7 +102,7 @@ async def measure(size: Size) -> Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class UnreadResult:
     figures: dict[str, Figure | Mapping[str, Figure]]
     failures: list[str]
 
@@ -141,8 +141,11 @@ async def _recipients(conn: asyncpg.Connection[asyncpg.Record], me: int) -> list
 
 
 async def _look(
-    conn: asyncpg.Connection[asyncpg.Record], me: int, size: Size, small: Mapping[str, float]
-) -> Found:
+    conn: asyncpg.Connection[asyncpg.Record],
+    me: int,
+    size: UnreadVolume,
+    small: Mapping[str, float],
+) -> UnreadResult:
     ms: dict[str, Figure] = {**await _product_ms(conn, me, size.runs)}
     one_by_one: Statement = lambda c: _one_by_one(c, me)  # noqa: E731 - a statement like the others
     unbounded: Statement = lambda c: archive.count_unbounded(c, me)  # noqa: E731
@@ -151,8 +154,10 @@ async def _look(
     counted = {one.conversation_id: one.unread for one in await receipts.unread(conn, me)}
     same = counted == await _one_by_one(conn, me) == await archive.count_unbounded(conn, me)
     plans = await _plans(conn, _product(me, await _recipients(conn, me)))
-    looks = [scan for name in ("total", "recipients") for scan in _scans(plans[name], "messages")]
-    looks_at_rows = [scan["Node Type"] for scan in looks if scan["Node Type"] != "Index Only Scan"]
+    samples = [scan for name in ("total", "recipients") for scan in _scans(plans[name], "messages")]
+    looks_at_rows = [
+        scan["Node Type"] for scan in samples if scan["Node Type"] != "Index Only Scan"
+    ]
     heap_fetches = sum(
         scan.get("Heap Fetches", 0) for plan in plans.values() for scan in _scans(plan, "messages")
     )
@@ -173,7 +178,7 @@ async def _look(
         failures.append(f"{heap_fetches} rows were opened to be counted")
     if looks_at_rows:
         failures.append(f"messages were counted by {', '.join(sorted({*looks_at_rows}))}")
-    return Found(figures, failures)
+    return UnreadResult(figures, failures)
 
 
 async def _one_by_one(conn: Any, me: int) -> dict[int, int]:
@@ -199,7 +204,7 @@ async def _plans(
 ) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for name, statement in statements.items():
-        explaining = Explaining(conn)
+        explaining = PlanRecorder(conn)
         await statement(explaining)  # type: ignore[arg-type]  # it has what statements use
         found[name] = explaining.plans
     return found

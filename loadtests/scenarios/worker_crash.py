@@ -19,14 +19,14 @@ import orjson
 import uvloop
 
 from loadtests import fleet
-from loadtests.fleet import NO_LIMITS, Member, allow_files
+from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.measure import Latencies
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import require_proc
 from loadtests.raw_socket import masked
 from loadtests.report import Figure, Result
-from loadtests.test_users import Player
+from loadtests.test_users import SignedInUser
 from loadtests.watcher import Watcher
 
 CLIENTS = 2_000
@@ -44,18 +44,18 @@ INSTANT_S = 0.05
 
 
 @dataclass(slots=True)
-class Writer:
+class SurvivorWriter:
     """Someone on the surviving worker who writes one message after the other."""
 
-    player: Player
+    player: SignedInUser
     conversation_id: int
     times: Latencies = field(default_factory=Latencies)
     unanswered: int = 0
     _sent: dict[int, float] = field(default_factory=dict)
-    _member: Member | None = None
+    _member: FleetClient | None = None
 
     async def arrive(self, index: int) -> None:
-        self._member = Member(self.player, self._hear)
+        self._member = FleetClient(self.player, self._hear)
         await self._member.arrive(index)
 
     async def write(self) -> None:
@@ -88,7 +88,7 @@ class Writer:
 
 
 @dataclass(slots=True)
-class Ends:
+class OfflineTimes:
     """Who was told offline, and when for the first and the last time."""
 
     told: dict[int, float] = field(default_factory=dict)
@@ -126,24 +126,24 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
     watching = gateway.cast(-(-clients // WATCHED), worker=0)
     writing = gateway.cast(2 * WRITERS, worker=0)
     rooms = gateway.rooms(writing, 2)
-    writers = [Writer(writing[2 * number], room) for number, room in enumerate(rooms)]
+    writers = [SurvivorWriter(writing[2 * number], room) for number, room in enumerate(rooms)]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_measure(gateway, doomed, watching, writers, before_s))
 
 
 async def _measure(
     gateway: OwnGateway,
-    doomed: Sequence[Player],
-    watching: Sequence[Player],
-    writers: Sequence[Writer],
+    doomed: Sequence[SignedInUser],
+    watching: Sequence[SignedInUser],
+    writers: Sequence[SurvivorWriter],
     before_s: float,
 ) -> Result:
-    ids, ends = [player.employee_id for player in doomed], Ends()
+    ids, ends = [player.employee_id for player in doomed], OfflineTimes()
     watchers = [
         Watcher(player, ids[number * WATCHED : (number + 1) * WATCHED], ends.hear)
         for number, player in enumerate(watching)
     ]
-    members = [Member(player) for player in doomed]
+    members = [FleetClient(player) for player in doomed]
     try:
         await fleet.arrive(members)
         for number, watcher in enumerate(watchers):
@@ -174,7 +174,7 @@ async def _measure(
     return _result(ends, killed_at, [normal, waiting, telling], people=len(ids))
 
 
-def _taken(writers: Sequence[Writer]) -> Latencies:
+def _taken(writers: Sequence[SurvivorWriter]) -> Latencies:
     """Return how long messages took since the last time this was asked."""
     found = Latencies()
     for writer in writers:
@@ -183,7 +183,7 @@ def _taken(writers: Sequence[Writer]) -> Latencies:
     return found
 
 
-async def _until_first(ends: Ends) -> None:
+async def _until_first(ends: OfflineTimes) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(GRANTED_S):
             await ends.first.wait()
@@ -198,7 +198,9 @@ async def _until(watchers: Sequence[Watcher], status: str, within_s: float) -> N
         await asyncio.sleep(0.05)
 
 
-def _result(ends: Ends, killed_at: float, spells: list[Latencies], *, people: int) -> Result:
+def _result(
+    ends: OfflineTimes, killed_at: float, spells: list[Latencies], *, people: int
+) -> Result:
     sizes = ends.batches()
     times = sorted(at - killed_at for at in ends.told.values())
     normal, waiting, telling = spells
@@ -222,5 +224,8 @@ def _result(ends: Ends, killed_at: float, spells: list[Latencies], *, people: in
     elif times[-1] > PROMISED_S:
         failures.append(f"the last was told offline after {times[-1]:.1f} s")
     return Result(
-        "perish", f"a worker with {people} people is killed; none comes back", figures, failures
+        "worker_crash",
+        f"a worker with {people} people is killed; none comes back",
+        figures,
+        failures,
     )

@@ -17,7 +17,7 @@ import structlog
 import uvloop
 
 from tests.conformance import autobahn, summary
-from tests.conformance.autobahn import Unavailable
+from tests.conformance.autobahn import SuiteUnavailable
 from tests.conformance.echo_server import echo_settings, echoing, serving
 from tests.conformance.summary import Expected, Summary
 
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         wstest = autobahn.install()
-    except Unavailable as reason:
+    except SuiteUnavailable as reason:
         print(f"SKIPPED: {reason}", file=sys.stderr)  # noqa: T201
         return SKIPPED
     with tempfile.TemporaryDirectory(prefix="conformance-") as scratch:

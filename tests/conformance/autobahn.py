@@ -21,7 +21,7 @@ AGENT = "crm-gateway"
 RUN_S = 1_800.0
 
 
-class Unavailable(Exception):
+class SuiteUnavailable(Exception):
     """Autobahn cannot run here; the text says why."""
 
 
@@ -40,7 +40,9 @@ def find_python27() -> Path:
     for candidate in candidates:
         if _is_python27(candidate):
             return candidate
-    raise Unavailable("no CPython 2.7 found, neither by pyenv nor on the PATH (pyenv install 2.7)")
+    raise SuiteUnavailable(
+        "no CPython 2.7 found, neither by pyenv nor on the PATH (pyenv install 2.7)"
+    )
 
 
 def install() -> Path:
@@ -114,4 +116,4 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip()[-500:]
-        raise Unavailable(f"`{' '.join(command)}` failed: {said}")
+        raise SuiteUnavailable(f"`{' '.join(command)}` failed: {said}")

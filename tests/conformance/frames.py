@@ -20,7 +20,7 @@ UPGRADE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedFrame:
     """A frame that the server sent."""
 
     opcode: int
@@ -73,9 +73,9 @@ def close_frame(code: int | None = 1000, reason: bytes = b"") -> bytes:
     return frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason)
 
 
-def heard(data: bytes) -> list[Heard]:
+def heard(data: bytes) -> list[ReceivedFrame]:
     """Read what a server sent; ValueError when a server must not send that, or it is cut short."""
-    frames: list[Heard] = []
+    frames: list[ReceivedFrame] = []
     at = 0
     while at < len(data):
         first, second = data[at], data[at + 1]
@@ -90,11 +90,11 @@ def heard(data: bytes) -> list[Heard]:
         if len(payload) < size or first & 0x0F not in (TEXT, BINARY, CLOSE, PING, PONG):
             raise ValueError(f"cut short, or of no known kind: {first:#x} {payload[:20]!r}")
         at += size
-        frames.append(Heard(first & 0x0F, payload))
+        frames.append(ReceivedFrame(first & 0x0F, payload))
     return frames
 
 
-class FakeTransport(asyncio.Transport):
+class RecordingTransport(asyncio.Transport):
     """A transport whose peer reads everything, or, with reads=False, nothing at all.
 
     As uvloop's, it calls pause_writing within write(), and connection_lost in a later turn.
@@ -162,12 +162,12 @@ class FakeTransport(asyncio.Transport):
             self._protocol.connection_lost(None)
 
 
-class Line:
+class FrameConnection:
     """One client of a protocol class, without a network: say bytes, read frames."""
 
     def __init__(self, protocol: Any, *, reads: bool = True) -> None:
         self.protocol = protocol
-        self.transport = FakeTransport(protocol, reads=reads)
+        self.transport = RecordingTransport(protocol, reads=reads)
         protocol.connection_made(self.transport)
         protocol.data_received(UPGRADE)
         answer = bytes(self.transport.written)
@@ -191,5 +191,5 @@ class Line:
         for _ in range(6):
             await asyncio.sleep(0)
 
-    def heard(self) -> list[Heard]:
+    def heard(self) -> list[ReceivedFrame]:
         return heard(bytes(self.transport.written))

@@ -126,7 +126,7 @@ def test_without_python27_nothing_passes(
     liar.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(autobahn.Unavailable):
+    with pytest.raises(autobahn.SuiteUnavailable):
         autobahn.find_python27()
     assert main([]) == SKIPPED
     assert "no CPython 2.7" in capsys.readouterr().err

@@ -29,7 +29,7 @@ PATIENCE_S = 15.0  # far more than anything here takes; reaching it is a failure
 ROOT = Path(__file__).parents[2]
 
 
-class Heard:
+class ChangeRecorder:
     """Everything announced, in order, and a way to wait for it."""
 
     def __init__(self) -> None:
@@ -85,14 +85,14 @@ async def abandon(store: RedisPresence) -> None:
         store._grace.cancel()
 
 
-class Process:
+class NodeProcess:
     """A node in a process of its own, to be killed and paused."""
 
     def __init__(self, child: asyncio.subprocess.Process) -> None:
         self._child = child
 
     @classmethod
-    async def start(cls, url: str, node: str, users: range) -> Process:
+    async def start(cls, url: str, node: str, users: range) -> NodeProcess:
         """Return when its people have arrived."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -135,11 +135,11 @@ class Nodes:
     def __init__(self, redis: Redis, url: str) -> None:
         self.redis = redis
         self.url = url
-        self.heard = Heard()
+        self.heard = ChangeRecorder()
         self._stack = AsyncExitStack()
 
     async def open(
-        self, name: str, heard: Heard | None = None, settings: PresenceSettings = FAST
+        self, name: str, heard: ChangeRecorder | None = None, settings: PresenceSettings = FAST
     ) -> RedisPresence:
         redis = await self._stack.enter_async_context(Redis.from_url(self.url))
         store = RedisPresence(redis, node=name, on_change=heard or self.heard, settings=settings)
@@ -147,15 +147,15 @@ class Nodes:
         self._stack.push_async_callback(store.close)
         return store
 
-    async def process(self, name: str, users: range) -> Process:
-        process = await Process.start(self.url, name, users)
+    async def process(self, name: str, users: range) -> NodeProcess:
+        process = await NodeProcess.start(self.url, name, users)
         self._stack.push_async_callback(process.kill)
         return process
 
     async def close(self) -> None:
         await self._stack.aclose()
 
-    async def dead_are_buried(self) -> None:
+    async def dead_are_reaped(self) -> None:
         async def none_left() -> bool:
             return await self.redis.zcard("{presence}:nodes") > 0 and not await self.redis.exists(
                 "{presence}:graves"

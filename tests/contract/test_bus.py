@@ -27,7 +27,7 @@ from tests.support.desk import eventually
 
 
 @dataclass
-class Ear:
+class BusListener:
     """One node's end of the bus, and what it heard."""
 
     bus: Bus
@@ -47,31 +47,33 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[MakeEar]:
     broker = MemoryBroker()
     async with AsyncExitStack() as stack:
 
-        async def memory(_name: str) -> Ear:
+        async def memory(_name: str) -> BusListener:
             heard: list[Announcement] = []
-            return Ear(MemoryBus(broker, deliver=heard.append, resynced=lambda: None), heard)
+            return BusListener(
+                MemoryBus(broker, deliver=heard.append, resynced=lambda: None), heard
+            )
 
-        async def over_redis(name: str) -> Ear:
+        async def over_redis(name: str) -> BusListener:
             return await redis_ear(request.getfixturevalue("redis_url"), name, stack)
 
-        async def over_cluster(name: str) -> Ear:
+        async def over_cluster(name: str) -> BusListener:
             return await cluster_ear(request.getfixturevalue("cluster"), name, stack)
 
         yield {"memory": memory, "redis": over_redis, "cluster": over_cluster}[request.param]
 
 
-async def cluster_ear(cluster: Cluster, name: str, stack: AsyncExitStack) -> Ear:
+async def cluster_ear(cluster: Cluster, name: str, stack: AsyncExitStack) -> BusListener:
     return await redis_ear(RedisConfig(cluster.url, cluster=True), name, stack)
 
 
-async def redis_ear(dial: RedisConfig | str, name: str, stack: AsyncExitStack) -> Ear:
+async def redis_ear(dial: RedisConfig | str, name: str, stack: AsyncExitStack) -> BusListener:
     heard: list[Announcement] = []
     resyncs: list[None] = []
     kind = ClusterBus if isinstance(dial, RedisConfig) and dial.cluster else RedisBus
     bus = kind(dial, node=name, deliver=heard.append, resynced=lambda: resyncs.append(None))
     await stack.enter_async_context(bus)
     await eventually(lambda: bus.healthy)
-    return Ear(bus, heard, resyncs)
+    return BusListener(bus, heard, resyncs)
 
 
 def message(topic: str, number: int) -> Announcement:
@@ -155,7 +157,7 @@ async def test_many_topics_are_heard_wherever_they_are(make: MakeEar) -> None:
     assert {item.topic for item in there.heard} == set(topics)
 
 
-async def redis_pair(redis_url: str, stack: AsyncExitStack) -> tuple[Ear, Ear]:
+async def redis_pair(redis_url: str, stack: AsyncExitStack) -> tuple[BusListener, BusListener]:
     return await redis_ear(redis_url, "a", stack), await redis_ear(redis_url, "b", stack)
 
 

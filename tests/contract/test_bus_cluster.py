@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 from gateway.bus import ClusterBus
 from gateway.bus.slots import Slots
-from tests.contract.test_bus import Ear, cluster_ear, message
+from tests.contract.test_bus import BusListener, cluster_ear, message
 from tests.support.cluster import Cluster
 from tests.support.desk import eventually
 
@@ -14,14 +14,14 @@ TOPICS = [f"conversation:{number}" for number in range(60)]
 """Enough of them for each shard to have some."""
 
 
-async def pair(cluster: Cluster, stack: AsyncExitStack) -> tuple[Ear, Ear]:
+async def pair(cluster: Cluster, stack: AsyncExitStack) -> tuple[BusListener, BusListener]:
     here = await cluster_ear(cluster, "a", stack)
     there = await cluster_ear(cluster, "b", stack)
     await there.bus.subscribe(TOPICS)
     return here, there
 
 
-async def all_heard(here: Ear, there: Ear, number: int) -> None:
+async def all_heard(here: BusListener, there: BusListener, number: int) -> None:
     """Publish to all topics, and again for what was lost meanwhile, until each was heard."""
 
     def missing() -> list[str]:

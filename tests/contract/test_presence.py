@@ -20,15 +20,15 @@ from presence import (
     RedisPresence,
 )
 from presence.model import CHOICES, DeviceStatus, visible_status
-from tests.contract.presence_nodes import FAST, Heard, eventually
+from tests.contract.presence_nodes import FAST, ChangeRecorder, eventually
 
 ANNA, BORIS, NOBODY = 1, 2, 999
 
 
 @dataclass
-class World:
+class StoreUnderTest:
     store: PresenceStore
-    heard: Heard
+    heard: ChangeRecorder
 
     async def pass_grace(self) -> None:
         """Return when the grace of everybody who left before is over."""
@@ -42,14 +42,14 @@ _sentinels = itertools.count(1_000_000)
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[StoreUnderTest]:
     """Give a store, opened, and what it announces."""
     async with _world(request, request.param, FAST) as world:
         yield world
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def discreet(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+async def discreet(request: pytest.FixtureRequest) -> AsyncIterator[StoreUnderTest]:
     """Give a store that tells nobody when somebody was last seen."""
     settings = replace(FAST, show_last_seen=False)
     async with _world(request, request.param, settings) as world:
@@ -59,22 +59,22 @@ async def discreet(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 @asynccontextmanager
 async def _world(
     request: pytest.FixtureRequest, kind: str, settings: PresenceSettings
-) -> AsyncIterator[World]:
-    heard = Heard()
+) -> AsyncIterator[StoreUnderTest]:
+    heard = ChangeRecorder()
     if kind == "memory":
         memory = MemoryPresence(on_change=heard, settings=settings)
         await memory.open()
-        yield World(memory, heard)
+        yield StoreUnderTest(memory, heard)
         await memory.close()
         return
     async with Redis.from_url(request.getfixturevalue("redis_url")) as redis:
         store = RedisPresence(redis, node="a", on_change=heard, settings=settings)
         await store.open()
-        yield World(store, heard)
+        yield StoreUnderTest(store, heard)
         await store.close()
 
 
-async def test_the_first_of_two_devices_announces_online_once(world: World) -> None:
+async def test_the_first_of_two_devices_announces_online_once(world: StoreUnderTest) -> None:
     """The second device of a person changes nothing that others see."""
     first = await world.store.arrive(ANNA, "web")
     second = await world.store.arrive(ANNA, "phone")
@@ -85,7 +85,7 @@ async def test_the_first_of_two_devices_announces_online_once(world: World) -> N
     assert (first.user_id, first.status, first.text) == (ANNA, "online", None)
 
 
-async def test_leaving_with_one_of_two_devices_changes_nothing(world: World) -> None:
+async def test_leaving_with_one_of_two_devices_changes_nothing(world: StoreUnderTest) -> None:
     """Someone is here while any device is."""
     await world.store.arrive(ANNA, "web")
     await world.store.arrive(ANNA, "phone")
@@ -96,7 +96,9 @@ async def test_leaving_with_one_of_two_devices_changes_nothing(world: World) -> 
     assert world.heard.of(ANNA) == ["online"]
 
 
-async def test_a_device_may_connect_anew_before_its_old_connection_ends(world: World) -> None:
+async def test_a_device_may_connect_anew_before_its_old_connection_ends(
+    world: StoreUnderTest,
+) -> None:
     """The late end of the old connection does not take the device away."""
     await world.store.arrive(ANNA, "web")
     await world.store.arrive(ANNA, "web")
@@ -106,7 +108,7 @@ async def test_a_device_may_connect_anew_before_its_old_connection_ends(world: W
     assert world.heard.of(ANNA) == ["online"]
 
 
-async def test_offline_is_announced_only_after_the_grace(world: World) -> None:
+async def test_offline_is_announced_only_after_the_grace(world: StoreUnderTest) -> None:
     """Until the grace is over, everybody still sees the person online."""
     arrived = await world.store.arrive(ANNA, "web")
     left_at = datetime.now(UTC)
@@ -123,7 +125,7 @@ async def test_offline_is_announced_only_after_the_grace(world: World) -> None:
     assert gone.since - left_at > timedelta(seconds=FAST.grace_s * 0.9)
 
 
-async def test_a_return_within_the_grace_is_invisible(world: World) -> None:
+async def test_a_return_within_the_grace_is_invisible(world: StoreUnderTest) -> None:
     """Reloading a page is nobody's business."""
     await world.store.arrive(ANNA, "web")
     await world.store.leave(ANNA, "web")
@@ -134,7 +136,7 @@ async def test_a_return_within_the_grace_is_invisible(world: World) -> None:
     assert world.heard.of(ANNA) == ["online"]
 
 
-async def test_coming_back_after_the_grace_is_announced_again(world: World) -> None:
+async def test_coming_back_after_the_grace_is_announced_again(world: StoreUnderTest) -> None:
     """Each visible change is told once, in order, with growing versions."""
     await world.store.arrive(ANNA, "web")
     await world.store.leave(ANNA, "web")
@@ -146,7 +148,7 @@ async def test_coming_back_after_the_grace_is_announced_again(world: World) -> N
     assert versions == sorted(set(versions))
 
 
-async def test_a_chosen_status_and_text_survive_a_reconnect(world: World) -> None:
+async def test_a_chosen_status_and_text_survive_a_reconnect(world: StoreUnderTest) -> None:
     """What one chose holds until one chooses otherwise."""
     await world.store.arrive(ANNA, "web")
     chosen = await world.store.choose(ANNA, "busy", "in a meeting")
@@ -161,7 +163,7 @@ async def test_a_chosen_status_and_text_survive_a_reconnect(world: World) -> Non
     assert (await world.store.choose(ANNA, None, None)).status == "online"
 
 
-async def test_choosing_the_same_twice_is_announced_once(world: World) -> None:
+async def test_choosing_the_same_twice_is_announced_once(world: StoreUnderTest) -> None:
     """A repeated choice returns what others see and tells nobody."""
     await world.store.arrive(ANNA, "web")
     first = await world.store.choose(ANNA, "away", "lunch")
@@ -171,7 +173,7 @@ async def test_choosing_the_same_twice_is_announced_once(world: World) -> None:
     assert world.heard.of(ANNA) == ["online", "away"]
 
 
-async def test_a_new_text_keeps_since(world: World) -> None:
+async def test_a_new_text_keeps_since(world: StoreUnderTest) -> None:
     """`since` tells of the status; the text has a version of its own."""
     await world.store.arrive(ANNA, "web")
     busy = await world.store.choose(ANNA, "busy", None)
@@ -182,20 +184,20 @@ async def test_a_new_text_keeps_since(world: World) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\x1fb|c", "обед 🍲", "'; FLUSHALL", " " * 140])
-async def test_any_text_comes_back_as_it_was_written(world: World, text: str) -> None:
+async def test_any_text_comes_back_as_it_was_written(world: StoreUnderTest, text: str) -> None:
     """Separators and other alphabets are nothing special."""
     await world.store.choose(ANNA, None, text)
 
     assert (await world.store.fetch([ANNA]))[ANNA].text == text
 
 
-async def test_being_on_a_call_cannot_be_chosen(world: World) -> None:
+async def test_being_on_a_call_cannot_be_chosen(world: StoreUnderTest) -> None:
     """It is a fact from the telephony."""
     with pytest.raises(ValueError, match="on_call"):
         await world.store.choose(ANNA, cast("Choice", "on_call"), None)
 
 
-async def test_the_invisible_stay_invisible(world: World) -> None:
+async def test_the_invisible_stay_invisible(world: StoreUnderTest) -> None:
     """Who chose to be offline is announced neither by a device nor by a call."""
     await world.store.arrive(ANNA, "web")
     await world.store.choose(ANNA, "offline", None)
@@ -205,7 +207,7 @@ async def test_the_invisible_stay_invisible(world: World) -> None:
     assert world.heard.of(ANNA) == ["online", "offline"]
 
 
-async def test_on_a_call_until_the_last_of_two_calls_ends(world: World) -> None:
+async def test_on_a_call_until_the_last_of_two_calls_ends(world: StoreUnderTest) -> None:
     """A consultation call does not end the first one."""
     await world.store.arrive(ANNA, "web")
     await world.store.set_on_call(ANNA, "c1", talking=True)
@@ -218,7 +220,7 @@ async def test_on_a_call_until_the_last_of_two_calls_ends(world: World) -> None:
     assert world.heard.of(ANNA) == ["online", "on_call", "online"]
 
 
-async def test_a_call_is_joined_a_second_time(world: World) -> None:
+async def test_a_call_is_joined_a_second_time(world: StoreUnderTest) -> None:
     """Who left a call and is transferred back is on a call again."""
     await world.store.arrive(ANNA, "web")
     for talking in (True, False, True):
@@ -227,7 +229,7 @@ async def test_a_call_is_joined_a_second_time(world: World) -> None:
     assert world.heard.of(ANNA) == ["online", "on_call", "online", "on_call"]
 
 
-async def test_the_most_present_device_wins(world: World) -> None:
+async def test_the_most_present_device_wins(world: StoreUnderTest) -> None:
     """Away only when every device is."""
     await world.store.arrive(ANNA, "web")
     await world.store.arrive(ANNA, "phone")
@@ -245,7 +247,7 @@ DEVICES: list[DeviceStatus] = ["offline", "away", "online"]
 CASES = list(itertools.product(DEVICES, [None, *sorted(CHOICES)], [False, True]))
 
 
-async def test_both_stores_follow_one_rule(world: World) -> None:
+async def test_both_stores_follow_one_rule(world: StoreUnderTest) -> None:
     """Every combination of devices, choice and call shows what `visible` says."""
     for user, (devices, choice, talking) in enumerate(CASES, start=10):
         if devices != "offline":
@@ -272,7 +274,7 @@ def test_the_rule_ranks_what_is_known() -> None:
     assert visible_status("away", None, talking=False) == "away"
 
 
-async def test_someone_never_seen_is_offline_since_nobody_knows_when(world: World) -> None:
+async def test_someone_never_seen_is_offline_since_nobody_knows_when(world: StoreUnderTest) -> None:
     """Asking about strangers is no error."""
     stranger = (await world.store.fetch([NOBODY, NOBODY]))[NOBODY]
 
@@ -280,7 +282,7 @@ async def test_someone_never_seen_is_offline_since_nobody_knows_when(world: Worl
     assert await world.store.fetch([]) == {}
 
 
-async def test_who_is_not_here_is_certain_after_a_while(world: World) -> None:
+async def test_who_is_not_here_is_certain_after_a_while(world: StoreUnderTest) -> None:
     """Until then nobody is contradicted who knows more; what happens later has a higher version."""
     early = (await world.store.fetch([NOBODY]))[NOBODY]
     await eventually(lambda: world.store.default_version > 0)
@@ -295,7 +297,7 @@ async def test_who_is_not_here_is_certain_after_a_while(world: World) -> None:
     assert world.store.default_version == certain
 
 
-async def test_leaving_without_having_come_is_harmless(world: World) -> None:
+async def test_leaving_without_having_come_is_harmless(world: StoreUnderTest) -> None:
     """A session that never said hello may still end."""
     await world.store.leave(ANNA, "web")
     await world.pass_grace()
@@ -304,16 +306,16 @@ async def test_leaving_without_having_come_is_harmless(world: World) -> None:
 
 
 async def test_a_listener_that_fails_does_not_stop_presence(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An announcement that cannot be made is logged; the state is right all the same."""
-    listener: Callable[..., Any] = Heard.__call__
+    listener: Callable[..., Any] = ChangeRecorder.__call__
 
-    async def fails(self: Heard, changes: list[Any]) -> None:
-        monkeypatch.setattr(Heard, "__call__", listener)
+    async def fails(self: ChangeRecorder, changes: list[Any]) -> None:
+        monkeypatch.setattr(ChangeRecorder, "__call__", listener)
         raise ConnectionError("the bus is away")
 
-    monkeypatch.setattr(Heard, "__call__", fails)
+    monkeypatch.setattr(ChangeRecorder, "__call__", fails)
     await world.store.arrive(ANNA, "web")
     await world.store.arrive(BORIS, "web")
 
@@ -328,7 +330,7 @@ def soon(seconds: float = 0.2) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-async def test_a_choice_with_an_end_is_over_by_itself(world: World) -> None:
+async def test_a_choice_with_an_end_is_over_by_itself(world: StoreUnderTest) -> None:
     """Status and text are gone at the time given, not before, and everybody hears of it once."""
     await world.store.arrive(ANNA, "web")
     until = soon()
@@ -347,7 +349,7 @@ async def test_a_choice_with_an_end_is_over_by_itself(world: World) -> None:
     assert (await world.store.fetch([ANNA]))[ANNA] == over
 
 
-async def test_a_text_alone_may_end_too(world: World) -> None:
+async def test_a_text_alone_may_end_too(world: StoreUnderTest) -> None:
     """Its end is told with it; the status stays what the devices say."""
     await world.store.arrive(ANNA, "web")
     until = soon()
@@ -359,7 +361,7 @@ async def test_a_text_alone_may_end_too(world: World) -> None:
     assert world.heard.changes[-1].since == chosen.since
 
 
-async def test_a_new_choice_takes_the_end_of_the_old_one_away(world: World) -> None:
+async def test_a_new_choice_takes_the_end_of_the_old_one_away(world: StoreUnderTest) -> None:
     """What was to end does not end what was chosen since."""
     await world.store.arrive(ANNA, "web")
     await world.store.choose(ANNA, "busy", None, soon(0.1))
@@ -371,7 +373,7 @@ async def test_a_new_choice_takes_the_end_of_the_old_one_away(world: World) -> N
     assert (await world.store.fetch([ANNA]))[ANNA] == lasting
 
 
-async def test_another_end_for_the_same_choice_is_told(world: World) -> None:
+async def test_another_end_for_the_same_choice_is_told(world: StoreUnderTest) -> None:
     """Who looks at the time sees the new one."""
     await world.store.arrive(ANNA, "web")
     first = await world.store.choose(ANNA, "busy", None, soon(50))
@@ -383,7 +385,7 @@ async def test_another_end_for_the_same_choice_is_told(world: World) -> None:
     assert world.heard.changes[1:] == [first, second]
 
 
-async def test_a_choice_that_has_ended_already_is_none(world: World) -> None:
+async def test_a_choice_that_has_ended_already_is_none(world: StoreUnderTest) -> None:
     """A command that took long to arrive changes nothing for ever."""
     await world.store.arrive(ANNA, "web")
 
@@ -391,7 +393,7 @@ async def test_a_choice_that_has_ended_already_is_none(world: World) -> None:
     assert world.heard.of(ANNA) == ["online"]
 
 
-async def test_the_end_of_what_is_not_shown_is_not_shown(world: World) -> None:
+async def test_the_end_of_what_is_not_shown_is_not_shown(world: StoreUnderTest) -> None:
     """Who is invisible until four is offline to others, without a time; likewise during a call."""
     await world.store.arrive(ANNA, "web")
     assert (await world.store.choose(ANNA, "offline", None, soon(50))).until is None
@@ -402,7 +404,7 @@ async def test_the_end_of_what_is_not_shown_is_not_shown(world: World) -> None:
     assert (talking.status, talking.until) == ("on_call", None)
 
 
-async def test_whoever_is_offline_was_last_seen_when_they_left(world: World) -> None:
+async def test_whoever_is_offline_was_last_seen_when_they_left(world: StoreUnderTest) -> None:
     """Not when the grace was over; and it is not told of those who are here."""
     arrived = await world.store.arrive(ANNA, "web")
     left_at = datetime.now(UTC)
@@ -420,7 +422,7 @@ async def test_whoever_is_offline_was_last_seen_when_they_left(world: World) -> 
     assert (await world.store.fetch([NOBODY]))[NOBODY].last_seen is None
 
 
-async def test_the_invisible_were_last_seen_when_they_became_so(world: World) -> None:
+async def test_the_invisible_were_last_seen_when_they_became_so(world: StoreUnderTest) -> None:
     """Their devices come and go without moving it."""
     await world.store.arrive(ANNA, "web")
     hidden = await world.store.choose(ANNA, "offline", None)
@@ -434,7 +436,9 @@ async def test_the_invisible_were_last_seen_when_they_became_so(world: World) ->
     assert (await world.store.fetch([ANNA]))[ANNA] == hidden
 
 
-async def test_nobody_learns_when_people_left_where_that_is_private(discreet: World) -> None:
+async def test_nobody_learns_when_people_left_where_that_is_private(
+    discreet: StoreUnderTest,
+) -> None:
     """Neither last_seen nor since tells it, in news and looks alike."""
     await discreet.store.arrive(ANNA, "web")
     await discreet.store.leave(ANNA, "web")
@@ -445,7 +449,7 @@ async def test_nobody_learns_when_people_left_where_that_is_private(discreet: Wo
     assert (gone.status, gone.since, gone.last_seen) == ("offline", None, None)
 
 
-async def test_calls_are_corrected_by_what_the_database_says(world: World) -> None:
+async def test_calls_are_corrected_by_what_the_database_says(world: StoreUnderTest) -> None:
     """One ended unheard, one began unheard, and one that began since stays as it is."""
     for person in (ANNA, BORIS, 3):
         await world.store.arrive(person, "web")

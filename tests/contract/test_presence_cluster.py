@@ -10,7 +10,7 @@ from redis.crc import key_slot
 
 from gateway.bus import RedisConfig
 from presence import PresenceSettings, RedisPresence
-from tests.contract.presence_nodes import FAST, Heard, abandon, eventually
+from tests.contract.presence_nodes import FAST, ChangeRecorder, abandon, eventually
 from tests.support.cluster import Cluster
 
 PREFIX = PresenceSettings().key_prefix
@@ -19,7 +19,7 @@ PEOPLE = range(1, 201)
 
 async def test_people_come_choose_talk_and_are_reaped(cluster: Cluster, cluster_url: str) -> None:
     """The same scripts as on one server, through a client that has to find the right one."""
-    heard = Heard()
+    heard = ChangeRecorder()
     async with AsyncExitStack() as stack:
         stores = [await _open(cluster_url, name, heard, stack) for name in ("a", "b")]
         here, there = stores
@@ -39,7 +39,7 @@ async def test_people_come_choose_talk_and_are_reaped(cluster: Cluster, cluster_
     _only_on_one_master(cluster)
 
 
-async def _open(url: str, name: str, heard: Heard, stack: AsyncExitStack) -> RedisPresence:
+async def _open(url: str, name: str, heard: ChangeRecorder, stack: AsyncExitStack) -> RedisPresence:
     redis = RedisConfig(url, cluster=True).key_client()
     stack.push_async_callback(redis.aclose)
     store = RedisPresence(redis, node=name, on_change=heard, settings=FAST)

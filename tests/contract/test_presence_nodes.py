@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from redis.asyncio import Redis
 
 from presence import Choice, RedisPresence
-from tests.contract.presence_nodes import FAST, Heard, Nodes, abandon, eventually
+from tests.contract.presence_nodes import FAST, ChangeRecorder, Nodes, abandon, eventually
 
 ANNA = 1
 
@@ -47,7 +47,7 @@ async def test_a_choice_made_on_one_node_is_seen_on_all(nodes: Nodes) -> None:
 async def test_a_killed_nodes_people_are_reaped_and_announced_once(nodes: Nodes) -> None:
     """Two survivors share the work; each person is announced offline exactly once."""
     users = range(100, 400)
-    hears_b, hears_c = Heard(), Heard()
+    hears_b, hears_c = ChangeRecorder(), ChangeRecorder()
     survivor = await nodes.open("b", hears_b)
     await nodes.open("c", hears_c)
     victim = await nodes.process("a", users)
@@ -56,7 +56,7 @@ async def test_a_killed_nodes_people_are_reaped_and_announced_once(nodes: Nodes)
 
     await victim.kill()
     await eventually(lambda: len(hears_b.count("offline") | hears_c.count("offline")) >= 290)
-    await nodes.dead_are_buried()
+    await nodes.dead_are_reaped()
 
     gone = hears_b.count("offline") + hears_c.count("offline")
     assert gone == Counter(set(users) - set(moved))
@@ -67,7 +67,7 @@ async def test_a_killed_nodes_people_are_reaped_and_announced_once(nodes: Nodes)
 async def test_a_batch_whose_reaper_died_is_announced_by_the_next(nodes: Nodes) -> None:
     """People leave the dead node's set only after they were announced."""
     store = await nodes.open("b")
-    victim = await nodes.open("a", Heard())
+    victim = await nodes.open("a", ChangeRecorder())
     await victim.arrive(ANNA, "web")
     await abandon(victim)
     dead = victim._link.incarnation
@@ -135,7 +135,7 @@ async def test_a_drain_is_invisible_to_those_who_move(nodes: Nodes) -> None:
     assert {one.status for one in (await staying.fetch([1, 2])).values()} == {"online"}
     assert await staying.arrive(1, "web") is None
     await nodes.heard.until((2, "offline"))
-    await nodes.dead_are_buried()
+    await nodes.dead_are_reaped()
 
     assert nodes.heard.of(1) == ["online"]
     assert nodes.heard.of(2) == ["online", "offline"]
@@ -155,7 +155,7 @@ async def test_a_restart_under_the_same_name_is_invisible_too(nodes: Nodes) -> N
         return await nodes.redis.zcard("{presence}:nodes") == 1
 
     await eventually(alone)
-    await nodes.dead_are_buried()
+    await nodes.dead_are_reaped()
     assert nodes.heard.of(ANNA) == ["online"]
 
 
@@ -198,7 +198,7 @@ async def test_the_end_of_a_choice_is_announced_once_by_many_nodes(nodes: Nodes)
     """Also when the node that stored it is gone by then."""
     people = range(1, 121)
     survivors = [await nodes.open(name) for name in ("b", "c", "d")]
-    chooser = await nodes.open("a", Heard())
+    chooser = await nodes.open("a", ChangeRecorder())
     await asyncio.gather(*(survivors[0].arrive(one, "web") for one in people))
     until = datetime.now(UTC) + timedelta(seconds=1.5)  # all have chosen before
     await asyncio.gather(*(chooser.choose(one, "busy", None, until) for one in people))

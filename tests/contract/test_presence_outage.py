@@ -18,14 +18,14 @@ from redis.exceptions import NoScriptError
 from gateway.embedded import start_valkey
 from presence import RedisPresence, StoreUnavailable
 from presence.link import RedisLink
-from tests.contract.presence_nodes import FAST, Heard, Nodes, abandon, eventually, nodes_at
+from tests.contract.presence_nodes import FAST, ChangeRecorder, Nodes, abandon, eventually, nodes_at
 
 ANNA, BORIS = 1, 2
 LONG_S = FAST.lease_ttl_s + FAST.grace_s + 0.4  # every lease and every grace runs out meanwhile
 
 
 @pytest.fixture
-async def pair(nodes: Nodes) -> tuple[RedisPresence, RedisPresence, Heard]:
+async def pair(nodes: Nodes) -> tuple[RedisPresence, RedisPresence, ChangeRecorder]:
     """Give two nodes and what either announces."""
     return await nodes.open("a"), await nodes.open("b"), nodes.heard
 
@@ -43,7 +43,7 @@ async def _pause(url: str, seconds: float) -> None:
 
 
 async def test_a_paused_redis_freezes_presence_and_sends_nobody_offline(
-    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+    pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """Longer than lease and grace: afterwards everyone is as before, and arrivals are told."""
     first, second, heard = pair
@@ -69,7 +69,7 @@ async def test_a_paused_redis_freezes_presence_and_sends_nobody_offline(
 
 
 async def test_those_who_left_during_the_outage_go_offline_after_it(
-    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+    pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """What happened while Redis was away is told once it is back."""
     first, second, heard = pair
@@ -86,7 +86,7 @@ async def test_those_who_left_during_the_outage_go_offline_after_it(
 
 
 async def test_a_choice_during_the_outage_is_refused(
-    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+    pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """It is not kept for later; one that was stored after all is announced."""
     first, _, heard = pair
@@ -104,7 +104,7 @@ async def test_a_choice_during_the_outage_is_refused(
 
 
 async def test_a_call_during_the_outage_is_told_afterwards(
-    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+    pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """Telephony reports once and does not wait."""
     first, _, heard = pair
@@ -174,7 +174,7 @@ async def test_who_left_while_redis_lost_its_memory_is_offline_in_the_end(short_
 
 
 async def test_a_loop_that_stood_still_is_no_slow_redis(
-    pair: tuple[RedisPresence, RedisPresence, Heard],
+    pair: tuple[RedisPresence, RedisPresence, ChangeRecorder],
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -286,7 +286,7 @@ async def test_presence_may_begin_before_redis_does(short_dir: Path) -> None:
 
 
 async def test_a_lost_answer_loses_no_announcement(
-    pair: tuple[RedisPresence, RedisPresence, Heard], monkeypatch: pytest.MonkeyPatch
+    pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis applied the change and the connection broke: the repetition announces it, once."""
     first, _, heard = pair
@@ -301,7 +301,7 @@ async def test_a_lost_answer_loses_no_announcement(
 
 
 async def test_a_choice_whose_answer_was_lost_is_announced_all_the_same(
-    pair: tuple[RedisPresence, RedisPresence, Heard], monkeypatch: pytest.MonkeyPatch
+    pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one who chose is told to try again; the others see what was stored."""
     first, _, heard = pair
@@ -328,7 +328,7 @@ def _lose_one_answer(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 
 async def test_what_other_nodes_announce_is_shown_while_redis_is_away(
-    pair: tuple[RedisPresence, RedisPresence, Heard], redis_url: str
+    pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """The last known state includes what came over the bus, and never goes back to an older one."""
     first, second, heard = pair

@@ -19,9 +19,9 @@ from loadtests.fleet import allow_files
 from tests.faults import command_line, namespaces, report
 from tests.faults.broken import VARIANTS
 from tests.faults.command_line import Findings, say, show
-from tests.faults.laboratory import BOUNDS, Outcome, Plan, run
+from tests.faults.laboratory import BOUNDS, FaultPlan, FaultResult, run
 from tests.faults.schedule import KINDS, make
-from tests.faults.stage import Set
+from tests.faults.stage import StageOptions
 from tests.faults.workers import PRODUCT
 
 CALM_S = 6.0
@@ -62,7 +62,7 @@ def _judge(options: Any, name: str) -> tuple[Findings, Findings]:
     return broken.findings, _carry_out(whole, json=options.json).findings
 
 
-def _plan(options: Any, broken: str | None) -> Plan:
+def _plan(options: Any, broken: str | None) -> FaultPlan:
     variant = VARIANTS.get(broken or "")
     seconds = AIMED_S if variant else options.minutes * 60
     kinds = command_line.kinds_of(options.only, KINDS, variant.kinds if variant else KINDS)
@@ -75,10 +75,10 @@ def _plan(options: Any, broken: str | None) -> Plan:
         kinds=kinds,
         in_namespaces=inside,
     )
-    stage = Set(options.workers, inside, logs=options.logs)
+    stage = StageOptions(options.workers, inside, logs=options.logs)
     if broken and variant:
         stage = replace(stage, module=("tests.faults.broken", broken), settings=variant.settings)
-    return Plan(stage, faults, options.clients, options.rate, seconds, options.seed, BOUNDS)
+    return FaultPlan(stage, faults, options.clients, options.rate, seconds, options.seed, BOUNDS)
 
 
 def _in_namespaces(workers: int, kinds: set[str]) -> tuple[int, ...]:
@@ -92,7 +92,7 @@ def _in_namespaces(workers: int, kinds: set[str]) -> tuple[int, ...]:
     return tuple(range(workers)[-2:]) if wanted else ()
 
 
-def _carry_out(plan: Plan, *, json: bool) -> Outcome:
+def _carry_out(plan: FaultPlan, *, json: bool) -> FaultResult:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(run(plan, say))
     said = report.figures(plan, outcome)

@@ -148,7 +148,7 @@ def no_gap_fill() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class BrokenVariant:
     """A broken product, and a run that is aimed at it."""
 
     patch: Callable[[], None]
@@ -157,13 +157,15 @@ class Variant:
     """With which the whole product still keeps its promises."""
 
 
-VARIANTS: dict[str, Variant] = {
-    "no_sweep": Variant(no_sweep, ("redis_cut", "redis_stall")),
-    "no_resync": Variant(no_resync, ("restart_redis", "kill_pubsub"), {"GATEWAY_SWEEP_S": "60"}),
-    "early_ack": Variant(early_ack, ("terminate_backends", "restart_postgres")),
-    "no_key": Variant(no_key, ("client_mute",)),
-    "no_lock": Variant(no_lock, ("kill_pubsub",)),
-    "no_gap_fill": Variant(no_gap_fill, ("kill_pubsub", "redis_cut")),
+VARIANTS: dict[str, BrokenVariant] = {
+    "no_sweep": BrokenVariant(no_sweep, ("redis_cut", "redis_stall")),
+    "no_resync": BrokenVariant(
+        no_resync, ("restart_redis", "kill_pubsub"), {"GATEWAY_SWEEP_S": "60"}
+    ),
+    "early_ack": BrokenVariant(early_ack, ("terminate_backends", "restart_postgres")),
+    "no_key": BrokenVariant(no_key, ("client_mute",)),
+    "no_lock": BrokenVariant(no_lock, ("kill_pubsub",)),
+    "no_gap_fill": BrokenVariant(no_gap_fill, ("kill_pubsub", "redis_cut")),
 }
 
 

@@ -59,17 +59,17 @@ def stale_calls() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class BrokenCallsVariant:
     """A broken product, and the faults of a run that is aimed at it."""
 
     patch: Callable[[], None]
     kinds: tuple[str, ...] = ()
 
 
-VARIANTS: dict[str, Variant] = {
-    "early_ack": Variant(early_ack, ("restart_postgres", "kill_worker")),
-    "no_dedupe": Variant(no_dedupe, ("web_mute",)),
-    "stale_calls": Variant(stale_calls, ("pbx_cut", "web_cut")),
+VARIANTS: dict[str, BrokenCallsVariant] = {
+    "early_ack": BrokenCallsVariant(early_ack, ("restart_postgres", "kill_worker")),
+    "no_dedupe": BrokenCallsVariant(no_dedupe, ("web_mute",)),
+    "stale_calls": BrokenCallsVariant(stale_calls, ("pbx_cut", "web_cut")),
 }
 
 

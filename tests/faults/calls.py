@@ -16,11 +16,11 @@ from typing import Any
 import uvloop
 
 from loadtests.fleet import allow_files
-from tests.faults import command_line, telephony_blows
+from tests.faults import command_line, telephony_faults
 from tests.faults.broken_calls import VARIANTS
 from tests.faults.command_line import Findings, show
 from tests.faults.report import NAMED
-from tests.faults.telephony import MODULE, Outcome, Plan, run
+from tests.faults.telephony import MODULE, TelephonyPlan, TelephonyResult, run
 
 EACH_S = 7.0
 """About so long takes a fault, with what comes after it."""
@@ -45,19 +45,19 @@ def _judge(options: Any, name: str) -> tuple[Findings, Findings]:
     return broken.findings, _carry_out(plan, json=options.json).findings
 
 
-def _plan(options: Any, broken: str | None) -> Plan:
+def _plan(options: Any, broken: str | None) -> TelephonyPlan:
     if broken:
         kinds, count = set(VARIANTS[broken].kinds), AIMED
     else:
-        blows = telephony_blows.BLOWS
+        blows = telephony_faults.BLOWS
         kinds = command_line.kinds_of(options.only, blows, blows)
         count = max(1, round(options.minutes * 60 / EACH_S))
     module = (MODULE[0], broken) if broken else MODULE
-    faults = tuple(islice(telephony_blows.choose(options.seed, kinds), count))
-    return Plan(faults, options.seed, workers=options.workers, module=module)
+    faults = tuple(islice(telephony_faults.choose(options.seed, kinds), count))
+    return TelephonyPlan(faults, options.seed, workers=options.workers, module=module)
 
 
-def _carry_out(plan: Plan, *, json: bool) -> Outcome:
+def _carry_out(plan: TelephonyPlan, *, json: bool) -> TelephonyResult:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(run(plan, _say))
     said = _figures(plan, outcome)
@@ -75,7 +75,7 @@ def _say(what: str) -> None:
     command_line.say(f"{time.strftime('%H:%M:%S')} {what}")
 
 
-def _figures(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+def _figures(plan: TelephonyPlan, outcome: TelephonyResult) -> dict[str, Any]:
     told, stored = outcome.told, outcome.stored
     recovered: dict[str, float] = {}
     for one in told.recoveries:

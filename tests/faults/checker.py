@@ -15,14 +15,14 @@ from itertools import pairwise
 from gateway.protocol import Message
 from loadtests.messenger.check import absences, gaps, miscounts, twice
 from loadtests.messenger.truth import Truth
-from tests.faults.deadlines import Deadlines
-from tests.faults.history import Heard, History, Sent
+from tests.faults.deadlines import DeliveryDeadlines
+from tests.faults.history import History, ReceivedEvent, Sent
 
 Findings = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class CheckLimits:
     """How much of what is allowed."""
 
     deliver_s: float = 5.0
@@ -44,7 +44,7 @@ class Case:
 
     history: History
     truth: Truth
-    bounds: Bounds
+    bounds: CheckLimits
 
     @cached_property
     def rows(self) -> dict[tuple[int, int], Message]:
@@ -64,13 +64,13 @@ class Case:
         return found
 
     @cached_property
-    def deadlines(self) -> Deadlines:
-        return Deadlines(self.history, self.bounds.deliver_s)
+    def deadlines(self) -> DeliveryDeadlines:
+        return DeliveryDeadlines(self.history, self.bounds.deliver_s)
 
     @cached_property
-    def by_session(self) -> dict[tuple[int, int], list[Heard]]:
+    def by_session(self) -> dict[tuple[int, int], list[ReceivedEvent]]:
         """(connection, conversation) → what it was told, in the order in which it came."""
-        found: dict[tuple[int, int], list[Heard]] = defaultdict(list)
+        found: dict[tuple[int, int], list[ReceivedEvent]] = defaultdict(list)
         for one in self.history.heard:
             found[one.session, one.conversation_id].append(one)
         return found
@@ -105,9 +105,9 @@ class Case:
         return self.deadlines.expected(reader, sent_at) + self.bounds.deliver_s > left_at
 
     @cached_property
-    def first_heard(self) -> dict[tuple[int, int, int], Heard]:
+    def first_heard(self) -> dict[tuple[int, int, int], ReceivedEvent]:
         """(reader, conversation, seq) → when it came first."""
-        found: dict[tuple[int, int, int], Heard] = {}
+        found: dict[tuple[int, int, int], ReceivedEvent] = {}
         for one in self.history.heard:
             if one.seq is not None:
                 found.setdefault((one.reader, one.conversation_id, one.seq), one)
@@ -249,7 +249,7 @@ def late(case: Case) -> Iterator[str]:
             yield f"{_heard(one)} came {late_s:.1f} s late{_during_sent(sent)}"
 
 
-def lateness(case: Case) -> Iterator[tuple[Sent, Heard, float]]:
+def lateness(case: Case) -> Iterator[tuple[Sent, ReceivedEvent, float]]:
     """Yield how long after it could be expected each acknowledged message came to each reader."""
     for sent in case.history.sent:
         if sent.outcome != "ok" or sent.ended_at is None or sent.seq is None:
@@ -384,7 +384,7 @@ RULES: dict[str, Rule] = {
 }  # fmt: skip
 
 
-def check(history: History, truth: Truth, bounds: Bounds) -> Findings:
+def check(history: History, truth: Truth, bounds: CheckLimits) -> Findings:
     """Return rule → what speaks against it, most of them nothing."""
     case = Case(history, truth, bounds)
     return {name: list(rule(case)) for name, rule in RULES.items()}
@@ -408,7 +408,7 @@ def _said(sent: Sent) -> str:
     return f"{sent.text!r} of {sent.writer} in {sent.conversation_id}{_during_sent(sent)}"
 
 
-def _heard(one: Heard) -> str:
+def _heard(one: ReceivedEvent) -> str:
     where = f"{one.conversation_id}/{one.seq}"
     return f"reader {one.reader}, connection {one.session} ({one.how}): {where}"
 

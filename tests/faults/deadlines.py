@@ -16,7 +16,7 @@ from tests.faults.history import History
 Span = tuple[float, float]
 
 
-class Deadlines:
+class DeliveryDeadlines:
     """The excuses of one run."""
 
     def __init__(self, history: History, bound_s: float) -> None:

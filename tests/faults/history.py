@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
-from loadtests.messenger.view import View
+from loadtests.messenger.view import ClientView
 
 Outcome = Literal["ok", "fail", "info"]
 
@@ -33,7 +33,7 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Session:
+class ObservedSession:
     """One connection of one reader, from its welcome on."""
 
     number: int
@@ -59,7 +59,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedEvent:
     """A change of a conversation that a connection was told."""
 
     session: int
@@ -76,7 +76,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
+class InjectedFault:
     """A fault that has happened."""
 
     number: int
@@ -119,9 +119,9 @@ class History:
     watched: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """reader → whose presence it shows."""
     sent: list[Sent] = field(default_factory=list)
-    sessions: list[Session] = field(default_factory=list)
-    heard: list[Heard] = field(default_factory=list)
-    faults: list[Struck] = field(default_factory=list)
+    sessions: list[ObservedSession] = field(default_factory=list)
+    heard: list[ReceivedEvent] = field(default_factory=list)
+    faults: list[InjectedFault] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=dict)
     """Error codes of refused commands that should have been done."""
@@ -129,7 +129,7 @@ class History:
     ended_at: float = 0.0
     """When the last fault was over and everybody had had time to get right."""
 
-    views: dict[int, View] = field(default_factory=dict)
+    views: dict[int, ClientView] = field(default_factory=dict)
     """At the end: reader → the unread counts that it shows."""
     shown: dict[int, dict[int, str]] = field(default_factory=dict)
     """At the end: reader → whom it watches → their status."""

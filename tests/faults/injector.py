@@ -12,17 +12,17 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from tests.faults.history import History, Struck
+from tests.faults.history import History, InjectedFault
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.schedule import Fault
-from tests.faults.stage import Stage
+from tests.faults.stage import FaultStage
 
 Trace = list[int]
 """What it did, counted while it does it."""
-Blow = Callable[[Stage, Fault, Trace], AbstractAsyncContextManager[None]]
+FaultAction = Callable[[FaultStage, Fault, Trace], AbstractAsyncContextManager[None]]
 
 
-async def strike(stage: Stage, fault: Fault, history: History) -> Struck:
+async def inject(stage: FaultStage, fault: Fault, history: History) -> InjectedFault:
     """Strike, wait, heal; return what happened once the cause is gone."""
     trace: Trace = []
     began_at = time.monotonic()
@@ -30,7 +30,7 @@ async def strike(stage: Stage, fault: Fault, history: History) -> Struck:
         if fault.kind.startswith("client_"):
             _doubt(history, fault, began_at)
         await asyncio.sleep(fault.lasts_s)
-    return Struck(
+    return InjectedFault(
         fault.number,
         fault.name,
         fault.kind,
@@ -55,7 +55,7 @@ def _doubt(history: History, fault: Fault, at: float) -> None:
 
 
 @asynccontextmanager
-async def _kill_worker(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+async def _kill_worker(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
     worker = stage.workers[fault.worker]
     await asyncio.to_thread(worker.look)
     before = worker.pid
@@ -67,7 +67,7 @@ async def _kill_worker(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterato
 
 
 @asynccontextmanager
-async def _stop_worker(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+async def _stop_worker(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
     worker = stage.workers[fault.worker]
     worker.signal(signal.SIGSTOP)
     try:
@@ -77,9 +77,9 @@ async def _stop_worker(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterato
         worker.signal(signal.SIGCONT)
 
 
-def _bad(ways: Callable[[Stage], list[Proxy]], mode: Mode) -> Blow:
+def _bad(ways: Callable[[FaultStage], list[Proxy]], mode: Mode) -> FaultAction:
     @asynccontextmanager
-    async def blow(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+    async def fault_action(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
         proxy = ways(stage)[fault.worker]
         before = proxy.touched
         proxy.set(mode)
@@ -89,12 +89,12 @@ def _bad(ways: Callable[[Stage], list[Proxy]], mode: Mode) -> Blow:
             trace.append(proxy.touched - before)
             proxy.set("open")
 
-    return blow
+    return fault_action
 
 
-def _unplugged(*links: str) -> Blow:
+def _unplugged(*links: str) -> FaultAction:
     @asynccontextmanager
-    async def blow(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+    async def fault_action(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
         inside = stage.namespaces[fault.worker]
         for link in links:
             inside.set(link, up=False)
@@ -105,14 +105,14 @@ def _unplugged(*links: str) -> Blow:
             for link in links:
                 inside.set(link, up=True)
 
-    return blow
+    return fault_action
 
 
 # --- everything ----------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def _terminate_backends(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+async def _terminate_backends(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
     async with stage.database() as conn:
         trace.append(
             await conn.fetchval(
@@ -128,7 +128,7 @@ async def _terminate_backends(stage: Stage, fault: Fault, trace: Trace) -> Async
 
 
 @asynccontextmanager
-async def _lock_table(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+async def _lock_table(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
     async with stage.database() as conn, conn.transaction():
         await conn.execute("LOCK TABLE realtime.messages IN ACCESS EXCLUSIVE MODE")
         yield
@@ -141,7 +141,7 @@ async def _lock_table(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator
 
 
 @asynccontextmanager
-async def _restart_postgres(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+async def _restart_postgres(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
     before = stage.servers.postgres.pid
     await asyncio.to_thread(stage.servers.crash_postgres)
     yield
@@ -149,26 +149,26 @@ async def _restart_postgres(stage: Stage, fault: Fault, trace: Trace) -> AsyncIt
     trace.append(int(stage.servers.postgres.pid != before))
 
 
-def _restart_redis(*, forget: bool) -> Blow:
+def _restart_redis(*, forget: bool) -> FaultAction:
     @asynccontextmanager
-    async def blow(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+    async def fault_action(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
         before = await asyncio.to_thread(stage.servers.redis_run)
         await asyncio.to_thread(stage.servers.crash_redis, forget=forget)
         yield
         await asyncio.to_thread(stage.servers.start_redis)
         trace.append(int(await asyncio.to_thread(stage.servers.redis_run) != before))
 
-    return blow
+    return fault_action
 
 
 @asynccontextmanager
-async def _kill_pubsub(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+async def _kill_pubsub(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
     trace.append(await asyncio.to_thread(_ask_redis, stage, "CLIENT", "KILL", "TYPE", "pubsub"))
     yield
 
 
 @asynccontextmanager
-async def _pause_redis(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
+async def _pause_redis(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
     pause_ms = str(round(fault.lasts_s * 1_000))
     asked_at = time.monotonic()
     await asyncio.to_thread(_ask_redis, stage, "CLIENT", "PAUSE", pause_ms, "ALL")
@@ -177,27 +177,27 @@ async def _pause_redis(stage: Stage, fault: Fault, trace: Trace) -> AsyncIterato
     trace.append(int(time.monotonic() - asked_at >= fault.lasts_s))
 
 
-def _ask_redis(stage: Stage, *command: str) -> int:
+def _ask_redis(stage: FaultStage, *command: str) -> int:
     with stage.servers.redis() as client:
         said = client.execute_command(*command)
     return said if isinstance(said, int) else 0
 
 
-def _doors(stage: Stage) -> list[Proxy]:
+def _doors(stage: FaultStage) -> list[Proxy]:
     return stage.doors
 
 
-def _redis(stage: Stage) -> list[Proxy]:
+def _redis(stage: FaultStage) -> list[Proxy]:
     return stage.redis
 
 
-def _postgres(stage: Stage) -> list[Proxy]:
+def _postgres(stage: FaultStage) -> list[Proxy]:
     return stage.postgres
 
 
 MODES: tuple[Mode, ...] = ("delay", "stall", "cut", "blackhole")
 
-BLOWS: dict[str, Blow] = {
+BLOWS: dict[str, FaultAction] = {
     "kill_worker": _kill_worker,
     "stop_worker": _stop_worker,
     **{f"client_{mode}": _bad(_doors, mode) for mode in MODES},

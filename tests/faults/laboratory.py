@@ -16,12 +16,12 @@ from loadtests.messenger import truth as database
 from loadtests.messenger.truth import Truth
 from loadtests.queries import crowds, messenger, people
 from tests.faults import checker
-from tests.faults.checker import Bounds, Case, Findings
-from tests.faults.crowd import Person
+from tests.faults.checker import Case, CheckLimits, Findings
 from tests.faults.history import History
-from tests.faults.injector import strike
+from tests.faults.injector import inject
 from tests.faults.schedule import Fault
-from tests.faults.stage import GRACE_S, LEASE_S, Set, Stage, open_stage
+from tests.faults.simulated_users import SimulatedUser
+from tests.faults.stage import GRACE_S, LEASE_S, FaultStage, StageOptions, open_stage
 
 ROOM = 8
 """People in a conversation in which much is written."""
@@ -40,21 +40,21 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FaultPlan:
     """What is to be done."""
 
-    stage: Set
+    stage: StageOptions
     faults: Sequence[Fault]
     clients: int
     rate: float
     """Messages a second, of all together."""
     seconds: float
     seed: int
-    bounds: Bounds
+    bounds: CheckLimits
 
 
 @dataclass(slots=True)
-class Outcome:
+class FaultResult:
     """What came of it."""
 
     history: History
@@ -69,27 +69,27 @@ class Outcome:
     """fault → how long after its end everybody saw everybody's presence as it is."""
 
 
-async def run(plan: Plan, say: Say) -> Outcome:
+async def run(plan: FaultPlan, say: Say) -> FaultResult:
     """Carry it out."""
     async with open_stage(plan.stage) as stage:
         return await _Run(plan, stage, say).run()
 
 
 class _Run:
-    def __init__(self, plan: Plan, stage: Stage, say: Say) -> None:
+    def __init__(self, plan: FaultPlan, stage: FaultStage, say: Say) -> None:
         self._plan, self._stage, self._say = plan, stage, say
         self._dice = random.Random(plan.seed)
         self._history = History()
-        self._people: dict[int, Person] = {}
+        self._people: dict[int, SimulatedUser] = {}
         self._quiet: list[int] = []
-        self._outside: list[tuple[Person, int]] = []
-        self._commuters: list[Person] = []
+        self._outside: list[tuple[SimulatedUser, int]] = []
+        self._commuters: list[SimulatedUser] = []
         self._commuting: set[int] = set()
         self._sending: set[asyncio.Task[None]] = set()
         self._reconnects: dict[int, int] = {}
         self._presence_s: dict[int, float] = {}
 
-    async def run(self) -> Outcome:
+    async def run(self) -> FaultResult:
         await self._seat()
         try:
             await self._arrive()
@@ -124,7 +124,7 @@ class _Run:
         ways = [(url, worker) for worker, url in enumerate(self._stage.urls)]
         for index, employee_id in enumerate(ids):
             first = index % len(ways)
-            person = self._people[employee_id] = Person(
+            person = self._people[employee_id] = SimulatedUser(
                 employee_id,
                 dict([*ways[first:], *ways[:first]]),
                 self._stage.tokens.issue(employee_id),
@@ -177,7 +177,7 @@ class _Run:
     async def _strike(self, fault: Fault) -> None:
         before = self._count_reconnects()
         quiet = asyncio.create_task(self._write_quietly(fault), name="faults.quiet")
-        struck = await strike(self._stage, fault, self._history)
+        struck = await inject(self._stage, fault, self._history)
         await quiet
         self._history.faults.append(struck)
         for worker in self._stage.workers:
@@ -237,7 +237,7 @@ class _Run:
 
     # --- afterwards ------------------------------------------------------------------------
 
-    async def _judge(self) -> Outcome:
+    async def _judge(self) -> FaultResult:
         """Wait until nothing is missing, or too long; have some leave; then look at everything."""
         truth = await self._settle(DELIVERED_S, checker.undelivered, checker.unread)
         for person in list(self._people.values())[::10]:
@@ -247,7 +247,7 @@ class _Run:
         history.ended_at = time.monotonic()
         for worker in self._stage.workers:
             await asyncio.to_thread(worker.look)
-        return Outcome(
+        return FaultResult(
             history,
             truth,
             checker.check(history, truth, self._plan.bounds),
@@ -292,11 +292,11 @@ class _Run:
         task.add_done_callback(self._sending.discard)
 
 
-async def _talk(person: Person, conversation_id: int) -> None:
+async def _talk(person: SimulatedUser, conversation_id: int) -> None:
     """Say something twice a second, until done."""
     while not person.done:
         await person.rest(0.5)
         await person.say(conversation_id)
 
 
-BOUNDS = Bounds(lease_s=LEASE_S, grace_s=GRACE_S)
+BOUNDS = CheckLimits(lease_s=LEASE_S, grace_s=GRACE_S)

@@ -22,7 +22,7 @@ Mode = Literal["open", "delay", "stall", "cut", "blackhole", "mute"]
 
 
 @dataclass(eq=False, slots=True)
-class Link:
+class ProxyLink:
     """One connection through it."""
 
     writers: list[asyncio.StreamWriter]
@@ -52,7 +52,7 @@ class Proxy:
         self._delay_s = 0.0
         self._moving = asyncio.Event()
         self._moving.set()
-        self._links: set[Link] = set()
+        self._links: set[ProxyLink] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -105,7 +105,7 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        link = Link([writer])
+        link = ProxyLink([writer])
         self._links.add(link)
         try:
             await self._serve(link, reader, writer)
@@ -117,7 +117,7 @@ class Proxy:
             self._tasks.discard(task)
 
     async def _serve(
-        self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, link: ProxyLink, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         if self._mode == "cut":
             self.touched += 1
@@ -139,7 +139,7 @@ class Proxy:
 
     async def _pump(
         self,
-        link: Link,
+        link: ProxyLink,
         gone: asyncio.Event,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -163,7 +163,7 @@ class Proxy:
             link.reset() if reader.exception() else _end(link)
 
 
-def _end(link: Link) -> None:
+def _end(link: ProxyLink) -> None:
     """Close both ways, after what was said."""
     for writer in link.writers:
         writer.close()

@@ -10,14 +10,14 @@ from typing import Any
 
 from tests.faults.checker import RULES, Case, lateness
 from tests.faults.history import History, Sent
-from tests.faults.laboratory import Outcome, Plan
+from tests.faults.laboratory import FaultPlan, FaultResult
 
 NAMED = 5
 """Of the evidence for each rule so many lines are shown."""
 CALM = "calm"
 
 
-def figures(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+def figures(plan: FaultPlan, outcome: FaultResult) -> dict[str, Any]:
     """Return everything that is counted and measured."""
     history = outcome.history
     outcomes = Counter(sent.outcome for sent in history.sent)
@@ -41,7 +41,7 @@ def figures(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _by_kind(plan: Plan, outcome: Outcome) -> dict[str, dict[str, Any]]:
+def _by_kind(plan: FaultPlan, outcome: FaultResult) -> dict[str, dict[str, Any]]:
     case = Case(outcome.history, outcome.truth, plan.bounds)
     late: dict[str, float] = defaultdict(float)
     raw: dict[str, float] = defaultdict(float)
@@ -78,7 +78,7 @@ def _kind(history: History, sent: Sent) -> str:
     return CALM
 
 
-def text(said: dict[str, Any], outcome: Outcome) -> str:
+def text(said: dict[str, Any], outcome: FaultResult) -> str:
     """Return it for people."""
     messages, heard = said["messages"], said["heard"]
     lines = [

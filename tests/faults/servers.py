@@ -130,7 +130,7 @@ def _wait_gone(server: Postgres) -> None:
         time.sleep(POLL_S)
 
 
-class Lent(Servers):
+class BorrowedServers(Servers):
     """Some that run already, with a database that is prepared: for faults that spare them."""
 
     def __init__(self, dsn: str, redis_url: str) -> None:

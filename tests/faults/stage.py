@@ -24,7 +24,7 @@ from loadtests.own_database import connected
 from tests.faults.namespaces import Namespace, namespace
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Servers
-from tests.faults.workers import PRODUCT, Worker
+from tests.faults.workers import PRODUCT, WorkerProcess
 
 LEASE_S = 6.0
 GRACE_S = 2.0
@@ -44,7 +44,7 @@ many."""
 
 
 @dataclass(frozen=True, slots=True)
-class Set:
+class StageOptions:
     """What is to be opened."""
 
     workers: int
@@ -58,11 +58,11 @@ class Set:
 
 
 @dataclass(slots=True)
-class Stage:
+class FaultStage:
     """It is open."""
 
     servers: Servers
-    workers: list[Worker]
+    workers: list[WorkerProcess]
     doors: list[Proxy]
     """Worker → the way of clients to it."""
     redis: list[Proxy]
@@ -82,7 +82,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(wanted: Set) -> AsyncIterator[Stage]:
+async def open_stage(wanted: StageOptions) -> AsyncIterator[FaultStage]:
     """Start everything; end and remove it afterwards."""
     with _directory(wanted.logs) as directory:
         servers = wanted.servers or Servers(directory)
@@ -97,9 +97,11 @@ async def open_stage(wanted: Set) -> AsyncIterator[Stage]:
             yield stage
 
 
-async def _build(stack: AsyncExitStack, servers: Servers, wanted: Set, directory: Path) -> Stage:
+async def _build(
+    stack: AsyncExitStack, servers: Servers, wanted: StageOptions, directory: Path
+) -> FaultStage:
     secret = secrets.token_hex(32)
-    stage = Stage(servers, [], [], [], [], {}, Tokens(secret, "crm-gateway", "crm-gateway"))
+    stage = FaultStage(servers, [], [], [], [], {}, Tokens(secret, "crm-gateway", "crm-gateway"))
     database = urlsplit(servers.dsn).path.removeprefix("/")
     for number in range(wanted.workers):
         prefix: Sequence[str] = ()
@@ -112,7 +114,7 @@ async def _build(stack: AsyncExitStack, servers: Servers, wanted: Set, directory
         postgres = await stack.enter_async_context(
             Proxy(servers.postgres_socket, host=postgres_host)
         )
-        worker = Worker(
+        worker = WorkerProcess(
             number,
             {
                 **SETTINGS,

@@ -19,23 +19,23 @@ from typing import Any
 import orjson
 
 from loadtests.ami_calls import AmiCall
-from loadtests.made_events import Maker
+from loadtests.generated_events import EventGenerator
 from loadtests.poster import Poster, make_secret
-from loadtests.process_cost import Process
+from loadtests.process_cost import MeasuredProcess
 from tests.fakes import asterisk
 from tests.fakes.asterisk import FakeAsterisk
-from tests.faults import telephony_blows, telephony_store
+from tests.faults import telephony_faults, telephony_store
 from tests.faults.proxy import Proxy
-from tests.faults.stage import Set, Stage, open_stage
+from tests.faults.stage import FaultStage, StageOptions, open_stage
 from tests.faults.telephony_truth import (
     OFFICE,
     RECOVERED_S,
     WEB,
     Findings,
+    PostedCall,
     Recovery,
-    Rung,
-    Stored,
-    Told,
+    StoredTelephony,
+    TelephonyRecord,
     check,
 )
 
@@ -54,7 +54,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TelephonyPlan:
     """What is to be done."""
 
     faults: Sequence[tuple[str, float]]
@@ -67,15 +67,15 @@ class Plan:
     """Calls a second of the PBX that is listened to."""
     warm_s: float = 3.0
     module: Sequence[str] = MODULE
-    stage: Set | None = None
+    stage: StageOptions | None = None
 
 
 @dataclass(slots=True)
-class Outcome:
+class TelephonyResult:
     """What came of it."""
 
-    told: Told
-    stored: Stored
+    told: TelephonyRecord
+    stored: StoredTelephony
     findings: Findings
     seconds: float
 
@@ -109,26 +109,26 @@ class Exchange(FakeAsterisk):
         return ended
 
 
-async def run(plan: Plan, say: Say) -> Outcome:
+async def run(plan: TelephonyPlan, say: Say) -> TelephonyResult:
     """Carry it out; whatever fails, everything is stopped."""
     async with AsyncExitStack() as stack:
         exchange = await stack.enter_async_context(Exchange())
         way = await stack.enter_async_context(Proxy(exchange.port))
         secret = make_secret()
-        wanted = plan.stage or Set(plan.workers)
+        wanted = plan.stage or StageOptions(plan.workers)
         settings = {
             **(wanted.settings or {}),
             "GATEWAY_PBXS": orjson.dumps({OFFICE: asterisk.settings(way.port)}).decode(),
             "GATEWAY_PBX_SECRETS": orjson.dumps({WEB: [secret]}).decode(),
         }
         stage = await stack.enter_async_context(
-            open_stage(Set(wanted.workers, (), wanted.servers, plan.module, settings))
+            open_stage(StageOptions(wanted.workers, (), wanted.servers, plan.module, settings))
         )
-        return await _Run(plan, stage, World(exchange, way, secret), say).run()
+        return await _Run(plan, stage, TelephonySetup(exchange, way, secret), say).run()
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class TelephonySetup:
     """What is outside of the gateway."""
 
     exchange: Exchange
@@ -138,12 +138,14 @@ class World:
 
 
 class _Run:
-    def __init__(self, plan: Plan, stage: Stage, world: World, say: Say) -> None:
+    def __init__(
+        self, plan: TelephonyPlan, stage: FaultStage, world: TelephonySetup, say: Say
+    ) -> None:
         self._plan, self._stage, self._say = plan, stage, say
         self.exchange, self.way, self._secret = world.exchange, world.way, world.secret
         self._dice = random.Random(plan.seed)
-        self._told = Told()
-        self._rung: dict[int, Rung] = {}
+        self._told = TelephonyRecord()
+        self._rung: dict[int, PostedCall] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._over = False
         self.speed = 1
@@ -151,14 +153,14 @@ class _Run:
         self._last_acknowledged = 0.0
         self._memory: dict[int, tuple[int, int]] = {}
 
-    async def run(self) -> Outcome:
+    async def run(self) -> TelephonyResult:
         began = time.monotonic()
         speaking = [self._spawn(self._post(number)) for number in range(POSTERS)]
         speaking.append(self._spawn(self._ring()))
         try:
             await self._heard_again(time.time())
             await asyncio.sleep(self._plan.warm_s)
-            self._weigh()
+            self._measure_growth()
             for number, (kind, lasts_s) in enumerate(self._plan.faults):
                 await self._strike(number, kind, lasts_s)
                 await asyncio.sleep(CALM_S)
@@ -169,16 +171,16 @@ class _Run:
                 task.cancel()
         for task in done:
             task.result()
-        self._weigh()
+        self._measure_growth()
         stored = await self._settle()
         findings = check(self._told, stored, faults=len(self._plan.faults))
-        return Outcome(self._told, stored, findings, time.monotonic() - began)
+        return TelephonyResult(self._told, stored, findings, time.monotonic() - began)
 
     # --- what the PBXs say -----------------------------------------------------------------
 
     async def _post(self, number: int) -> None:
         """Post whole calls until it is over; each body until it is acknowledged."""
-        maker = Maker(self._plan.seed * 1_000 + number, in_progress=10)
+        maker = EventGenerator(self._plan.seed * 1_000 + number, in_progress=10)
         each_s = TOGETHER * POSTERS / self._plan.posted
         while not self._over:
             due = time.monotonic() + each_s / self.speed
@@ -221,7 +223,7 @@ class _Run:
 
     async def _call(self, number: int) -> None:
         """Ring one telephone; it answers, or the caller gives up."""
-        rung = Rung(AmiCall(number, str(4_001 + number % 500)), answers=number % 4 != 0)
+        rung = PostedCall(AmiCall(number, str(4_001 + number % 500)), answers=number % 4 != 0)
         self._told.rung.append(rung)
         self._rung[number] = rung
         self.exchange.live[number] = rung.call, False
@@ -235,7 +237,7 @@ class _Run:
             self._tell(rung, "ended" if rung.answers else "given_up")
             del self.exchange.live[number]
 
-    def _tell(self, rung: Rung, part: str) -> None:
+    def _tell(self, rung: PostedCall, part: str) -> None:
         rung.told.append((part, datetime.now(UTC)))
         self.exchange.tell(getattr(rung.call, part)())
 
@@ -247,12 +249,12 @@ class _Run:
 
     async def _strike(self, number: int, kind: str, lasts_s: float) -> None:
         name = f"fault {number}, {kind}"
-        self._weigh()
-        worker = await self._listening() if kind in telephony_blows.AIMED else None
+        self._measure_growth()
+        worker = await self._listening() if kind in telephony_faults.AIMED else None
         if worker is None:
             worker = self._dice.randrange(len(self._stage.workers))
         trace: list[int] = []
-        async with telephony_blows.BLOWS[kind](self, self._stage, worker, trace):
+        async with telephony_faults.BLOWS[kind](self, self._stage, worker, trace):
             await asyncio.sleep(lasts_s)
         took_s = await self._heard_again(time.time())
         self._told.recoveries.append(Recovery(name, sum(trace), took_s))
@@ -278,10 +280,10 @@ class _Run:
             await asyncio.sleep(LOOK_S)
         return None
 
-    def _weigh(self) -> None:
+    def _measure_growth(self) -> None:
         """Note what each worker has grown by since its start."""
         for worker in self._stage.workers:
-            now = Process(worker.pid).rss_kib()
+            now = MeasuredProcess(worker.pid).rss_kib()
             pid, first = self._memory.get(worker.number, (0, now))
             self._memory[worker.number] = worker.pid, now if pid != worker.pid else first
             grown = (now - self._memory[worker.number][1]) / 1024
@@ -290,7 +292,7 @@ class _Run:
 
     # --- afterwards ------------------------------------------------------------------------
 
-    async def _settle(self) -> Stored:
+    async def _settle(self) -> StoredTelephony:
         """Read what is stored, once everything that was told has come or has had its time."""
         until = time.monotonic() + RECOVERED_S
         while True:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import asyncpg
 
 from ingest import load_calls
-from tests.faults.telephony_truth import OFFICE, WEB, Stored
+from tests.faults.telephony_truth import OFFICE, WEB, StoredTelephony
 
 Conn: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 TOLD = ("Newchannel", "DialBegin", "Newstate", "DialEnd", "BridgeEnter", "BridgeLeave", "Hangup")
@@ -34,13 +34,13 @@ async def heard_at(conn: Conn) -> datetime | None:
     return found
 
 
-async def read(conn: Conn) -> Stored:
+async def read(conn: Conn) -> StoredTelephony:
     """Read everything, as it was at one moment."""
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         return await _read(conn)
 
 
-async def _read(conn: Conn) -> Stored:
+async def _read(conn: Conn) -> StoredTelephony:
     web = await conn.fetch(
         "SELECT event_id, count(*) AS times FROM realtime.call_events WHERE source = $1 GROUP BY 1",
         WEB,
@@ -56,7 +56,7 @@ async def _read(conn: Conn) -> Stored:
     gaps = await conn.fetch(
         "SELECT began_at, ended_at FROM realtime.ingest_gaps WHERE source = $1", OFFICE
     )
-    return Stored(
+    return StoredTelephony(
         Counter({row["event_id"]: row["times"] for row in web}),
         Counter({(row["leg_key"], row["type"]): row["times"] for row in office}),
         {

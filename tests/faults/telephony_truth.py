@@ -30,7 +30,7 @@ LEAST_ACKNOWLEDGED, LEAST_CALLS = 200, 10
 
 
 @dataclass(slots=True)
-class Rung:
+class PostedCall:
     """A call of the PBX that is listened to."""
 
     call: AmiCall
@@ -68,7 +68,7 @@ class Recovery:
 
 
 @dataclass(slots=True)
-class Told:
+class TelephonyRecord:
     """What happened outside."""
 
     acknowledged: list[dict[str, Any]] = field(default_factory=list)
@@ -76,14 +76,14 @@ class Told:
     again: int = 0
     """How often a body was posted again."""
     refused: list[str] = field(default_factory=list)
-    rung: list[Rung] = field(default_factory=list)
+    rung: list[PostedCall] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
     grown_mib: dict[int, float] = field(default_factory=dict)
     """Worker → how much more memory it has in the end than after its start."""
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredTelephony:
     """What the database holds in the end."""
 
     web: Counter[UUID] = field(default_factory=Counter)
@@ -94,7 +94,7 @@ class Stored:
     gaps: list[tuple[datetime, datetime]] = field(default_factory=list)
 
 
-def check(told: Told, stored: Stored, *, faults: int) -> Findings:
+def check(told: TelephonyRecord, stored: StoredTelephony, *, faults: int) -> Findings:
     """Return the evidence against each rule."""
     events = parse_events(told.acknowledged, source=WEB, region="UA").events
     return {
@@ -115,7 +115,7 @@ def check(told: Told, stored: Stored, *, faults: int) -> Findings:
     }
 
 
-def _lost(events: list[CallEvent], stored: Stored) -> list[str]:
+def _lost(events: list[CallEvent], stored: StoredTelephony) -> list[str]:
     """An acknowledged event is not stored."""
     return [
         f"{event.type} of {event.call_key} was acknowledged"
@@ -124,7 +124,7 @@ def _lost(events: list[CallEvent], stored: Stored) -> list[str]:
     ]
 
 
-def _misfolded(events: list[CallEvent], stored: Stored) -> list[str]:
+def _misfolded(events: list[CallEvent], stored: StoredTelephony) -> list[str]:
     """A posted call, all of whose events are stored, is not what they say."""
     calls: dict[str, list[CallEvent]] = {}
     for event in events:
@@ -147,7 +147,7 @@ def _misfolded(events: list[CallEvent], stored: Stored) -> list[str]:
     return found
 
 
-def _misheard(rung: Rung, stored: Stored) -> Iterator[str]:
+def _misheard(rung: PostedCall, stored: StoredTelephony) -> Iterator[str]:
     """A call, all of whose events were heard, is not what happened."""
     if rung.cut or any(not stored.office[fact] for fact, _ in rung.facts()):
         return
@@ -161,7 +161,7 @@ def _misheard(rung: Rung, stored: Stored) -> Iterator[str]:
         yield f"{rung.call.caller_id} is {_short(call)}, and was {ought}"
 
 
-def _ungapped(rung: Rung, stored: Stored) -> Iterator[str]:
+def _ungapped(rung: PostedCall, stored: StoredTelephony) -> Iterator[str]:
     """What was not heard lies in no gap."""
     for fact, at in rung.facts():
         said = any(began - SLACK <= at <= ended + SLACK for began, ended in stored.gaps)
@@ -169,14 +169,14 @@ def _ungapped(rung: Rung, stored: Stored) -> Iterator[str]:
             yield f"{fact} at {at.isoformat()} was not heard, and nothing says so"
 
 
-def _open(stored: Stored) -> Iterator[str]:
+def _open(stored: StoredTelephony) -> Iterator[str]:
     """A call goes on in the database, and is over."""
     for (source, key), call in stored.calls.items():
         if call.status != "ended":
             yield f"{key} of {source} is {_short(call)}"
 
 
-def _recovery(told: Told) -> Iterator[str]:
+def _recovery(told: TelephonyRecord) -> Iterator[str]:
     """After a fault it takes too long until both PBXs are heard again."""
     for one in told.recoveries:
         if one.took_s is None or one.took_s > RECOVERED_S:
@@ -184,7 +184,7 @@ def _recovery(told: Told) -> Iterator[str]:
             yield f"{one.fault}: heard again {took}"
 
 
-def _vacuity(told: Told, stored: Stored, faults: int) -> Iterator[str]:
+def _vacuity(told: TelephonyRecord, stored: StoredTelephony, faults: int) -> Iterator[str]:
     """The run proves nothing."""
     if len(told.acknowledged) < LEAST_ACKNOWLEDGED:
         yield f"only {len(told.acknowledged)} events were acknowledged"

@@ -12,15 +12,22 @@ import pytest
 
 from gateway.protocol import Message, UnreadTotal
 from loadtests.messenger.truth import RoomTruth, Truth
-from loadtests.messenger.view import View
-from tests.faults.checker import RULES, Bounds, check
-from tests.faults.history import Heard, History, Notice, Sent, Session, Struck
+from loadtests.messenger.view import ClientView
+from tests.faults.checker import RULES, CheckLimits, check
+from tests.faults.history import (
+    History,
+    InjectedFault,
+    Notice,
+    ObservedSession,
+    ReceivedEvent,
+    Sent,
+)
 
 ROOM, VISITED = 1, 2
 ONE, TWO, THREE = 11, 12, 13
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-FAULT = Struck(0, "fault 0, redis_cut on worker 1", "redis_cut", 0, 10.0, 12.0, trace=3)
-BOUNDS = Bounds(acks=3, heard=3)
+FAULT = InjectedFault(0, "fault 0, redis_cut on worker 1", "redis_cut", 0, 10.0, 12.0, trace=3)
+BOUNDS = CheckLimits(acks=3, heard=3)
 END = 60.0
 
 
@@ -75,17 +82,17 @@ def good() -> tuple[History, Truth]:
         visitors={VISITED: (THREE,)},
         faults=[FAULT],
         ended_at=END,
-        views={who: View(who) for who in (ONE, TWO, THREE)},
+        views={who: ClientView(who) for who in (ONE, TWO, THREE)},
         shown={ONE: {TWO: "online", THREE: "online"}},
         notices=[Notice(ONE, TWO, "online", 1.0)],
         present=frozenset({ONE, TWO, THREE}),
     )
     positions = {ROOM: 1, VISITED: 1}
     history.sessions = [
-        Session(0, ONE, 0, 0.0, positions, frozenset(positions)),
-        Session(1, TWO, 1, 0.0, {ROOM: 1}, frozenset({ROOM}), ended_at=20.0),
-        Session(2, TWO, 0, 21.0, {ROOM: 3}),
-        Session(3, THREE, 1, 0.0, {VISITED: 1}, frozenset({VISITED})),
+        ObservedSession(0, ONE, 0, 0.0, positions, frozenset(positions)),
+        ObservedSession(1, TWO, 1, 0.0, {ROOM: 1}, frozenset({ROOM}), ended_at=20.0),
+        ObservedSession(2, TWO, 0, 21.0, {ROOM: 3}),
+        ObservedSession(3, THREE, 1, 0.0, {VISITED: 1}, frozenset({VISITED})),
     ]
     for cid, seq, who, at in (
         (ROOM, 1, ONE, 5.0), (ROOM, 2, TWO, 11.0), (ROOM, 3, ONE, 20.5), (VISITED, 1, ONE, 6.0),
@@ -106,7 +113,7 @@ def good() -> tuple[History, Truth]:
     ):  # fmt: skip
         row = rooms[cid][seq - 1]
         history.heard.append(
-            Heard(
+            ReceivedEvent(
                 session, who, cid, seq + 1, at, "live",
                 seq=seq, key=row.client_key, text=row.text,
             )
@@ -258,7 +265,7 @@ def test_what_nobody_knows_is_neither_success_nor_failure() -> None:
     history, truth = good()
     store_again(truth, "unknown", ONE)
     history.heard.append(
-        Heard(0, ONE, VISITED, 6, 30.0, "live", seq=5, key=UUID(int=205), text="unknown")
+        ReceivedEvent(0, ONE, VISITED, 6, 30.0, "live", seq=5, key=UUID(int=205), text="unknown")
     )
 
     assert check(history, truth, BOUNDS) == {name: [] for name in RULES}

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.faults.checker import RULES
-from tests.faults.laboratory import BOUNDS, Plan, run
+from tests.faults.laboratory import BOUNDS, FaultPlan, run
 from tests.faults.proxy import Proxy
 from tests.faults.schedule import Fault
-from tests.faults.servers import Lent
-from tests.faults.stage import Set
+from tests.faults.servers import BorrowedServers
+from tests.faults.stage import StageOptions
 
 PATIENCE_S = 120.0
 """Even what is never put right is found out, and named, in less."""
@@ -31,9 +31,13 @@ async def test_nothing_is_lost_when_redis_and_connections_are_cut(
         "GATEWAY_SWEEP_S": "0.5",
         "GATEWAY_UPKEEP_S": "0.5",
     }
-    running = Lent(database, redis_url) if Lent.possible(database, redis_url) else None
-    stage = Set(2, servers=running, settings=soon)
-    plan = Plan(stage, faults, clients=12, rate=40.0, seconds=2.0, seed=1, bounds=BOUNDS)
+    running = (
+        BorrowedServers(database, redis_url)
+        if BorrowedServers.possible(database, redis_url)
+        else None
+    )
+    stage = StageOptions(2, servers=running, settings=soon)
+    plan = FaultPlan(stage, faults, clients=12, rate=40.0, seconds=2.0, seed=1, bounds=BOUNDS)
 
     async with asyncio.timeout(PATIENCE_S):
         outcome = await run(plan, lambda _: None)

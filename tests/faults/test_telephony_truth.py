@@ -13,14 +13,21 @@ import pytest
 from ingest import AsteriskNormaliser, CallEvent, fold, parse_events
 from ingest.framing.ami_messages import AmiParser
 from loadtests.ami_calls import AmiCall
-from loadtests.made_events import Maker
+from loadtests.generated_events import EventGenerator
 from tests.faults import telephony_truth as truth
-from tests.faults.telephony_truth import OFFICE, WEB, Recovery, Rung, Stored, Told
+from tests.faults.telephony_truth import (
+    OFFICE,
+    WEB,
+    PostedCall,
+    Recovery,
+    StoredTelephony,
+    TelephonyRecord,
+)
 
 
-def rung(number: int, *, answers: bool) -> tuple[Rung, list[CallEvent]]:
+def rung(number: int, *, answers: bool) -> tuple[PostedCall, list[CallEvent]]:
     """Return a call as its PBX told it, and what was heard."""
-    one = Rung(AmiCall(number, "101"), answers)
+    one = PostedCall(AmiCall(number, "101"), answers)
     parser, normaliser = AmiParser(), AsteriskNormaliser(OFFICE)
     parser.feed(b"Asterisk Call Manager/5.0\r\n")
     heard: list[CallEvent] = []
@@ -32,10 +39,10 @@ def rung(number: int, *, answers: bool) -> tuple[Rung, list[CallEvent]]:
     return one, heard
 
 
-def good() -> tuple[Told, Stored]:
+def good() -> tuple[TelephonyRecord, StoredTelephony]:
     """Return a history in which nothing went wrong."""
-    told, stored = Told(), Stored()
-    maker = Maker(1, in_progress=5)
+    told, stored = TelephonyRecord(), StoredTelephony()
+    maker = EventGenerator(1, in_progress=5)
     told.acknowledged = maker.take(250) + maker.finish()
     calls: dict[tuple[str, str], list[CallEvent]] = {}
     for event in parse_events(told.acknowledged, source=WEB, region="UA").events:
@@ -59,47 +66,47 @@ def test_a_good_history_violates_nothing() -> None:
     assert not any(truth.check(*good(), faults=1).values())
 
 
-def unheard(_: Told, stored: Stored) -> None:
+def unheard(_: TelephonyRecord, stored: StoredTelephony) -> None:
     del stored.office[AmiCall(1, "101").agent_id, "leg.answered"]
 
 
-def lost(told: Told, stored: Stored) -> None:
+def lost(told: TelephonyRecord, stored: StoredTelephony) -> None:
     (event,) = parse_events(told.acknowledged[:1], source=WEB, region="UA").events
     del stored.web[event.event_id]
 
 
-def twice(_: Told, stored: Stored) -> None:
+def twice(_: TelephonyRecord, stored: StoredTelephony) -> None:
     stored.web[next(iter(stored.web))] += 1
 
 
-def refused(told: Told, _: Stored) -> None:
+def refused(told: TelephonyRecord, _: StoredTelephony) -> None:
     told.refused.append("500")
 
 
-def posted_wrong(told: Told, stored: Stored) -> None:
+def posted_wrong(told: TelephonyRecord, stored: StoredTelephony) -> None:
     key = WEB, str(told.acknowledged[0]["call_key"])
     stored.calls[key] = replace(stored.calls[key], queue="another")
 
 
-def heard_wrong(_: Told, stored: Stored) -> None:
+def heard_wrong(_: TelephonyRecord, stored: StoredTelephony) -> None:
     key = OFFICE, AmiCall(1, "101").caller_id
     stored.calls[key] = replace(stored.calls[key], outcome="missed")
 
 
-def goes_on(_: Told, stored: Stored) -> None:
+def goes_on(_: TelephonyRecord, stored: StoredTelephony) -> None:
     key = OFFICE, AmiCall(1, "101").caller_id
     stored.calls[key] = replace(stored.calls[key], status="talking")
 
 
-def never_again(told: Told, _: Stored) -> None:
+def never_again(told: TelephonyRecord, _: StoredTelephony) -> None:
     told.recoveries[0] = Recovery("fault 0, pbx_cut", 1, None)
 
 
-def grows(told: Told, _: Stored) -> None:
+def grows(told: TelephonyRecord, _: StoredTelephony) -> None:
     told.grown_mib[0] = 500.0
 
 
-def harmless(told: Told, _: Stored) -> None:
+def harmless(told: TelephonyRecord, _: StoredTelephony) -> None:
     told.recoveries[0] = Recovery("fault 0, pbx_cut", 0, 2.0)
 
 
@@ -111,7 +118,9 @@ def harmless(told: Told, _: Stored) -> None:
         (goes_on, "open"), (never_again, "recovery"), (grows, "memory"), (harmless, "vacuity"),
     ],
 )  # fmt: skip
-def test_each_wrong_is_named(mutate: Callable[[Told, Stored], None], rule: str) -> None:
+def test_each_wrong_is_named(
+    mutate: Callable[[TelephonyRecord, StoredTelephony], None], rule: str
+) -> None:
     """The rule says so; what a gap explains is no violation."""
     told, stored = good()
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from loadtests.messenger.client import Roaming
-from tests.faults.history import Heard, History, Session
+from loadtests.messenger.client import RoamingConnection
+from tests.faults.history import History, ObservedSession, ReceivedEvent
 
 
-class Wire(Roaming):
+class RecordingConnection(RoamingConnection):
     """One reader's way in; `ways` is address → worker.
 
     The first one is home: whoever has lost it tries another one, then home, then a third …
@@ -37,7 +37,7 @@ class Wire(Roaming):
         self._reader = reader
         self._history = history
         self._tell = welcomed
-        self.session: Session | None = None
+        self.session: ObservedSession | None = None
 
     async def go_home(self) -> None:
         """Come back to the first address, if this is another one."""
@@ -50,7 +50,7 @@ class Wire(Roaming):
         told = said["changes"]
         followed = {cid: position for cid, position in resumed.items() if cid not in reload}
         listed = frozenset(positions.keys() - followed.keys())
-        self.session = Session(
+        self.session = ObservedSession(
             len(self._history.sessions),
             self._reader,
             self._workers[self._url],
@@ -82,7 +82,7 @@ class Wire(Roaming):
         message = event.get("message") if event["type"] == "message.created" else None
         key = message and message.get("client_key")
         self._history.heard.append(
-            Heard(
+            ReceivedEvent(
                 self.session.number,
                 self._reader,
                 cid,

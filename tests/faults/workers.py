@@ -27,7 +27,7 @@ HEALED = "gateway_healed_total"
 
 
 @dataclass(slots=True)
-class Worker:
+class WorkerProcess:
     """One of them."""
 
     number: int

@@ -17,7 +17,7 @@ from gateway.telephony.calls import call_filter
 from gateway.telephony.calls.queries import access_paths, call_list
 from gateway.telephony.calls.queries.access_paths import CallFilter
 from ingest import Pipeline, parse_events
-from loadtests.made_calls import CallGenerator, GeneratedRows
+from loadtests.generated_calls import CallGenerator, GeneratedRows
 from loadtests.queries import callstats
 from tests.integration.test_rebuild import rebuilt
 from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements

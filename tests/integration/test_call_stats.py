@@ -12,7 +12,7 @@ from gateway.db import Conn
 from gateway.telephony.stats.queries import stats, stats_agents, stats_queues
 from gateway.telephony.stats.queries.stats import StatsFilter
 from loadtests.call_oracle import Oracle
-from loadtests.made_calls import CallGenerator
+from loadtests.generated_calls import CallGenerator
 from loadtests.queries import callstats
 from loadtests.scenarios.callstats import KINDS, counted
 

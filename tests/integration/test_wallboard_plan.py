@@ -15,7 +15,7 @@ from gateway.telephony.calls.queries import calls
 from gateway.telephony.stats import rates
 from gateway.telephony.stats.queries import stats_queues
 from gateway.telephony.stats.queries.stats import StatsFilter
-from loadtests.made_calls import QUEUES, CallGenerator
+from loadtests.generated_calls import QUEUES, CallGenerator
 from loadtests.queries import callstats
 from tests.support.query_plans import Explaining
 

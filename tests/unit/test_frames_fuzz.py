@@ -28,8 +28,8 @@ from tests.conformance.frames import (
     PING,
     PONG,
     TEXT,
-    Heard,
-    Line,
+    FrameConnection,
+    ReceivedFrame,
     close_frame,
     frame,
     head,
@@ -63,13 +63,13 @@ async def node_of(**changes: Any) -> AsyncIterator[Node]:
     assert len(node.streams) == 0
 
 
-def connect(node: Node, *, reads: bool = True) -> Line:
+def connect(node: Node, *, reads: bool = True) -> FrameConnection:
     """Open one connection of the product's class."""
     state = SimpleNamespace(connections=set())
-    return Line(product.SocketProtocol(node, state), reads=reads)
+    return FrameConnection(product.SocketProtocol(node, state), reads=reads)
 
 
-async def answers(pieces: Sequence[bytes]) -> list[Heard]:
+async def answers(pieces: Sequence[bytes]) -> list[ReceivedFrame]:
     """Say these to an echo; return what it said, having checked that it ended well."""
     with echoing():
         async with node_of() as node:
@@ -86,7 +86,7 @@ async def answers(pieces: Sequence[bytes]) -> list[Heard]:
     return said
 
 
-def of(said: Sequence[Heard], opcode: int) -> list[bytes]:
+def of(said: Sequence[ReceivedFrame], opcode: int) -> list[bytes]:
     return [one.payload for one in said if one.opcode == opcode]
 
 
@@ -145,7 +145,7 @@ async def test_a_stream_may_come_byte_by_byte() -> None:
 
     said = await answers([bytes((byte,)) for byte in data])
 
-    assert said[:2] == [Heard(TEXT, b"a" * 300), Heard(PONG, b"p")]
+    assert said[:2] == [ReceivedFrame(TEXT, b"a" * 300), ReceivedFrame(PONG, b"p")]
     assert (said[2].opcode, said[2].code) == (CLOSE, 1001)
 
 
@@ -155,7 +155,7 @@ async def test_a_ping_amid_a_message_is_answered_before_the_message() -> None:
 
     said = await answers([pieces])
 
-    assert said == [Heard(PONG, b"!"), Heard(TEXT, b"before")]
+    assert said == [ReceivedFrame(PONG, b"!"), ReceivedFrame(TEXT, b"before")]
 
 
 # --- streams with one thing wrong ----------------------------------------------------------

@@ -24,9 +24,9 @@ from gateway.protocol import (
     UnreadTotal,
 )
 from loadtests.messenger.actions import Acknowledged
-from loadtests.messenger.check import CHECKS, Report, Witness, check
+from loadtests.messenger.check import CHECKS, ObservedClient, Report, check
 from loadtests.messenger.truth import RoomTruth, Truth
-from loadtests.messenger.view import View
+from loadtests.messenger.view import ClientView
 
 ROOM, ONE, TWO, THREE = 1, 11, 12, 13
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -90,9 +90,9 @@ def counted(unread: int, version: int) -> UnreadChanged:
     return UnreadChanged(total=TOTAL, conversations=[one])
 
 
-def a_view(employee_id: int, heard: list[Any]) -> View:
+def a_view(employee_id: int, heard: list[Any]) -> ClientView:
     """Give the view of somebody who was there from the beginning."""
-    view = View(employee_id)
+    view = ClientView(employee_id)
     seats = [
         Participant(employee=Employee(id=one, name=""), role="member", last_read_seq=0)
         for one in (ONE, TWO, THREE)
@@ -134,13 +134,15 @@ class World:
 
     def check(self) -> Report:
         witnesses = [
-            Witness(f"{one}", one, a_view(one, heard), self.acknowledged if one == ONE else [])
+            ObservedClient(
+                f"{one}", one, a_view(one, heard), self.acknowledged if one == ONE else []
+            )
             for one, heard in self.heard.items()
         ]
         for event in self.pushed:
             witnesses[0].view.take(event)
         fresh = {one: a_view(one, self.new_session) for one in (ONE, TWO)}
-        fresh[THREE] = View(THREE)
+        fresh[THREE] = ClientView(THREE)
         return check(self.truth, witnesses, fresh, {ROOM: [ONE, TWO, THREE]})
 
 

@@ -11,7 +11,7 @@ from loadtests.fleet import NO_LIMITS
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.scenarios import send, unread
-from loadtests.scenarios.unread import Size
+from loadtests.scenarios.unread import UnreadVolume
 
 
 @pytest.fixture
@@ -41,7 +41,9 @@ def test_sending_is_measured_beside_its_floor(gateway: OwnGateway) -> None:
 
 async def test_three_ways_of_counting_agree() -> None:
     """The same person is counted with a tenth of the messages and with all, index-only."""
-    result = await unread.measure(Size(messages=150_000, conversations=300, mine=30, runs=5))
+    result = await unread.measure(
+        UnreadVolume(messages=150_000, conversations=300, mine=30, runs=5)
+    )
 
     assert result.failures == []
     ms = result.figures["ms"]

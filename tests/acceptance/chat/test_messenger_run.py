@@ -7,18 +7,18 @@ import pytest
 from gateway.protocol import MessageReacted
 from loadtests.messenger import run as running
 from loadtests.messenger.check import CHECKS
-from loadtests.messenger.plan import Plan, make
-from loadtests.messenger.run import Played, Stage, play
-from loadtests.messenger.view import View
-from loadtests.test_users import Player
+from loadtests.messenger.plan import MessengerPlan, make
+from loadtests.messenger.run import MessengerRun, MessengerSetup, play
+from loadtests.messenger.view import ClientView
+from loadtests.test_users import SignedInUser
 from tests.support.desk import Desk
 
 
-async def carried_out(desk: Desk, plan: Plan) -> Played:
+async def carried_out(desk: Desk, plan: MessengerPlan) -> MessengerRun:
     """Have the first employees of the demo CRM play on this desk's nodes."""
-    players = [Player(one, desk.token(one), "") for one in range(1, plan.people + 1)]
+    players = [SignedInUser(one, desk.token(one), "") for one in range(1, plan.people + 1)]
     urls = [node.socket_url for node in desk.nodes]
-    return await play(Stage(desk.database, urls, players), plan)
+    return await play(MessengerSetup(desk.database, urls, players), plan)
 
 
 async def test_whatever_happens_everybody_sees_what_is_stored(desk: Desk) -> None:
@@ -37,13 +37,13 @@ async def test_a_device_that_drops_an_event_is_found(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One employee's devices overlook reactions: their views differ, and nobody else's."""
-    take = View.take
+    take = ClientView.take
 
-    def overlook(view: View, event: object) -> None:
+    def overlook(view: ClientView, event: object) -> None:
         if view.employee_id != 1 or not isinstance(event, MessageReacted):
             take(view, event)
 
-    monkeypatch.setattr(View, "take", overlook)
+    monkeypatch.setattr(ClientView, "take", overlook)
     monkeypatch.setattr(running, "QUIET_S", 0.6)
     plan = make(3, clients=5, seconds=0.8, pause_s=0.05)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from loadtests import fleet, subscribers
-from loadtests.fleet import NO_LIMITS, Member
+from loadtests.fleet import NO_LIMITS, FleetClient
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.report import Result
@@ -171,12 +171,12 @@ def test_what_a_worker_keeps_is_a_failure(
     gateway: OwnGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that stays after the visits is found, and the result is not ok."""
-    friends: list[Member] = []
+    friends: list[FleetClient] = []
     look = churn._quiet
 
-    async def bring_a_friend(member: Member) -> None:
+    async def bring_a_friend(member: FleetClient) -> None:
         """Leave somebody behind."""
-        friends.append(Member(member.player))
+        friends.append(FleetClient(member.player))
         await friends[-1].connect(0)
 
     async def look_and_fetch_them(*arguments: Any) -> Any:

@@ -23,9 +23,9 @@ from gateway.protocol import (
     PresenceChanged,
     PresenceWatch,
 )
-from loadtests.messenger.view import View
+from loadtests.messenger.view import ClientView
 from tests.faults.history import History, Notice, Sent
-from tests.faults.wire import Wire
+from tests.faults.wire import RecordingConnection
 
 PASSING = frozenset({"database.unavailable", "overloaded", "connection.lost", "draining"})
 """Refusals that say: later."""
@@ -35,7 +35,7 @@ READ = 0.2
 """How often somebody reads what has come."""
 
 
-class Person:
+class SimulatedUser:
     """One employee with one device."""
 
     def __init__(
@@ -44,14 +44,14 @@ class Person:
         self.employee_id = employee_id
         self.rooms: list[int] = []
         """Where they write."""
-        self.view = history.views[employee_id] = View(employee_id)
+        self.view = history.views[employee_id] = ClientView(employee_id)
         self.presences: dict[int, Presence] = {}
         self._watched: Sequence[int] = ()
         self._ways, self._token = ways, token
         self._history = history
         self._dice = random.Random(seed)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.connection: Wire | None = None
+        self.connection: RecordingConnection | None = None
         self._reconnects = 0
         self._done = asyncio.Event()
 
@@ -60,7 +60,7 @@ class Person:
     async def arrive(self) -> None:
         """Connect, and keep the connection until leaving."""
         assert self.connection is None
-        self.connection = Wire(
+        self.connection = RecordingConnection(
             self._ways,
             self._token,
             reader=self.employee_id,
@@ -124,7 +124,7 @@ class Person:
         if self._watched:
             self._spawn(self._watch(connection), "watch")
 
-    async def _watch(self, connection: Wire) -> None:
+    async def _watch(self, connection: RecordingConnection) -> None:
         while self.connection is connection:
             try:
                 watched = await connection.request(PresenceWatch(employee_ids=list(self._watched)))
@@ -146,7 +146,7 @@ class Person:
                     Notice(self.employee_id, one.employee_id, one.status, time.monotonic())
                 )
 
-    async def _listen(self, connection: Wire) -> None:
+    async def _listen(self, connection: RecordingConnection) -> None:
         async for event in connection:
             self.view.take(event)
             if isinstance(event, PresenceChanged):
@@ -156,7 +156,7 @@ class Person:
                     self._read(connection, event.conversation_id, event.message.seq), "read"
                 )
 
-    async def _read(self, connection: Wire, conversation_id: int, seq: int) -> None:
+    async def _read(self, connection: RecordingConnection, conversation_id: int, seq: int) -> None:
         with suppress(TimeoutError, ConnectionEnded):
             try:
                 await connection.read(conversation_id, seq)

@@ -20,14 +20,14 @@ from gateway.protocol import SUBPROTOCOL
 
 REPLY_S = 10.0
 
-Heard = Callable[[str, float], None]
+OnMessage = Callable[[str, float], None]
 """Takes the client_key of a message somebody else wrote, and when it arrived."""
 
 
-class Talker:
+class TimedClient:
     """A connected employee."""
 
-    def __init__(self, socket: ClientConnection, heard: Heard) -> None:
+    def __init__(self, socket: ClientConnection, heard: OnMessage) -> None:
         self._socket = socket
         self._heard = heard
         self._ids = itertools.count(1)
@@ -60,9 +60,9 @@ class Talker:
             at = time.perf_counter()
             said = orjson.loads(data)
             for item in said if isinstance(said, list) else [said]:
-                await self._take(item, at)
+                await self._handle(item, at)
 
-    async def _take(self, said: dict[str, Any], at: float) -> None:
+    async def _handle(self, said: dict[str, Any], at: float) -> None:
         if (number := said.get("id")) is not None:
             answered = self._asked.get(number)
             if answered is not None and not answered.done():
@@ -75,16 +75,16 @@ class Talker:
 
 
 @asynccontextmanager
-async def talker(url: str, token: str, heard: Heard) -> AsyncIterator[Talker]:
+async def timed_client(url: str, token: str, heard: OnMessage) -> AsyncIterator[TimedClient]:
     """Connect and say hello."""
     async with connect(
         url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, ping_interval=None
     ) as socket:
-        talker = Talker(socket, heard)
-        reading = asyncio.create_task(talker.read(), name="talker.read")
+        timed_client = TimedClient(socket, heard)
+        reading = asyncio.create_task(timed_client.read(), name="talker.read")
         try:
-            await talker.hello(token)
-            yield talker
+            await timed_client.hello(token)
+            yield timed_client
         finally:
             reading.cancel()
             with suppress(asyncio.CancelledError):

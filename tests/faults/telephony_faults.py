@@ -14,13 +14,13 @@ from tests.fakes.asterisk import FakeAsterisk
 from tests.faults import injector
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.schedule import Fault
-from tests.faults.stage import Stage
+from tests.faults.stage import FaultStage
 
 FLOOD = 10
 """So many times more is said."""
 
 
-class Speaking(Protocol):
+class ExchangeControl(Protocol):
     """The run: what PBXs say, and the way to the one that is listened to."""
 
     speed: int
@@ -32,12 +32,14 @@ class Speaking(Protocol):
     async def restart_exchange(self) -> None: ...
 
 
-Blow = Callable[[Any, Stage, int, list[int]], AbstractAsyncContextManager[None]]
+FaultAction = Callable[[Any, FaultStage, int, list[int]], AbstractAsyncContextManager[None]]
 
 
-def _way(mode: Mode) -> Blow:
+def _way(mode: Mode) -> FaultAction:
     @asynccontextmanager
-    async def blow(run: Speaking, _: Stage, __: int, trace: list[int]) -> AsyncIterator[None]:
+    async def fault_action(
+        run: ExchangeControl, _: FaultStage, __: int, trace: list[int]
+    ) -> AsyncIterator[None]:
         before = run.way.touched
         run.way.set(mode)
         try:
@@ -46,11 +48,13 @@ def _way(mode: Mode) -> Blow:
             trace.append(run.way.touched - before)
             run.way.set("open")
 
-    return blow
+    return fault_action
 
 
 @asynccontextmanager
-async def _restart_pbx(run: Speaking, _: Stage, __: int, trace: list[int]) -> AsyncIterator[None]:
+async def _restart_pbx(
+    run: ExchangeControl, _: FaultStage, __: int, trace: list[int]
+) -> AsyncIterator[None]:
     trace.append(len(run.exchange.lines))
     await run.restart_exchange()
     yield
@@ -58,7 +62,9 @@ async def _restart_pbx(run: Speaking, _: Stage, __: int, trace: list[int]) -> As
 
 
 @asynccontextmanager
-async def _flood(run: Speaking, _: Stage, __: int, trace: list[int]) -> AsyncIterator[None]:
+async def _flood(
+    run: ExchangeControl, _: FaultStage, __: int, trace: list[int]
+) -> AsyncIterator[None]:
     run.speed = FLOOD
     try:
         yield
@@ -67,17 +73,19 @@ async def _flood(run: Speaking, _: Stage, __: int, trace: list[int]) -> AsyncIte
         trace.append(FLOOD)
 
 
-def _of_the_laboratory(kind: str) -> Blow:
+def _of_the_laboratory(kind: str) -> FaultAction:
     @asynccontextmanager
-    async def blow(_: Speaking, stage: Stage, worker: int, trace: list[int]) -> AsyncIterator[None]:
+    async def fault_action(
+        _: ExchangeControl, stage: FaultStage, worker: int, trace: list[int]
+    ) -> AsyncIterator[None]:
         fault = Fault(0, kind, worker, 0.0, 0.0, ())
         async with injector.BLOWS[kind](stage, fault, trace):
             yield
 
-    return blow
+    return fault_action
 
 
-BLOWS: dict[str, Blow] = {
+BLOWS: dict[str, FaultAction] = {
     "pbx_cut": _way("cut"),
     "pbx_half_open": _way("blackhole"),
     "pbx_stall": _way("stall"),

@@ -1,8 +1,9 @@
 """Thousands of clients in a process of their own, that can all be cut at one moment.
 
-`python -m loadtests.crowd CAST.json`: everyone in the file connects and says hello; "in" on
-standard output says that they are. Killing the process cuts them: the kernel ends every
-connection, which takes no time of whoever measures. It ends with its standard input, too.
+`python -m loadtests.client_process USERS.json`: every user in the file connects and sends hello;
+"in" on standard output reports that all are connected. Killing the process ends all connections at
+once: the kernel closes them, so that costs the measuring process no time. The process also ends
+with its standard input.
 """
 
 from __future__ import annotations
@@ -17,28 +18,28 @@ from pathlib import Path
 import uvloop
 
 from loadtests import fleet, test_users
-from loadtests.fleet import Member, allow_files
-from loadtests.test_users import Player
+from loadtests.fleet import FleetClient, allow_files
+from loadtests.test_users import SignedInUser
 
 ROOT = Path(__file__).parents[1]
 FIRST = 1_000
 """Their addresses do not overlap with those of the clients of whoever starts the crowd."""
 
 
-class Crowd:
+class ClientProcess:
     """A crowd of clients elsewhere; use it as a context."""
 
-    def __init__(self, players: Sequence[Player]) -> None:
+    def __init__(self, players: Sequence[SignedInUser]) -> None:
         self._players = players
         self._process: asyncio.subprocess.Process | None = None
 
-    async def __aenter__(self) -> Crowd:
+    async def __aenter__(self) -> ClientProcess:
         """Start, and wait until everyone is in; RuntimeError when somebody is not."""
         with tempfile.TemporaryDirectory(prefix="gateway-crowd-") as directory:
             path = Path(directory) / "cast.json"
             test_users.write(path, self._players)
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "loadtests.crowd", str(path)),
+                *(sys.executable, "-m", "loadtests.client_process", str(path)),
                 cwd=ROOT,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -63,13 +64,13 @@ class Crowd:
         await process.communicate()
 
 
-async def main(players: Sequence[Player]) -> None:
+async def main(players: Sequence[SignedInUser]) -> None:
     """Bring everyone in, and stay until standard input ends."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), ended.set)
-    members = [Member(player) for player in players]
-    await fleet.in_turn(len(members), lambda index: members[index].arrive(FIRST + index))
+    members = [FleetClient(player) for player in players]
+    await fleet.run_limited(len(members), lambda index: members[index].arrive(FIRST + index))
     print("in", flush=True)
     await ended.wait()
 

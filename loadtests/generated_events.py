@@ -23,7 +23,7 @@ Steps = deque[Event]
 
 
 @dataclass(slots=True)
-class Maker:
+class EventGenerator:
     """Makes the events of calls that go on beside each other."""
 
     seed: int
