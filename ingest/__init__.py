@@ -1,9 +1,10 @@
-"""From PBX to database: whatever a PBX says becomes calls, exactly once and in any order.
+"""From PBX to database: events of a PBX become calls, stored exactly once, in any order.
 
-    async with Pipeline(pool, announce=tell_the_agents) as pipeline:
+    async with Pipeline(pool, announce=publish_calls) as pipeline:
         receipt = await pipeline.submit(await read_recording("l01.jsonl.gz", source="pbx"))
 
-Knows asyncpg, and nothing of the program that embeds it.
+It depends on asyncpg, and on nothing of the program that embeds it. docs/telephony.md describes
+the events, ingest/pipeline.py the route that they take.
 """
 
 from ingest.conn import AWAY_ERRORS

@@ -1,13 +1,13 @@
-"""From events to calls that people hear of: the whole route, in order.
+"""The whole route from events to announced calls, in order.
 
     submit ─▶ batch ─▶ store (new?, identity, COPY and fold, COMMIT) ─▶ receipt ─▶ announce
 
-    async with Pipeline(pool, announce=tell_the_agents) as pipeline:
+    async with Pipeline(pool, announce=publish_calls) as pipeline:
         receipt = await pipeline.submit(events)
 
-A receipt means: committed. Announcements come after the receipts, in the order of the commits,
-while the next batch is stored; losing one loses nothing, since the next state of the call carries
-all of it.
+A receipt means: committed. Announcements follow the receipts, in the order of the commits, while
+the next batch is stored. A lost announcement loses no data: the call's next one has its whole
+state.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ AnnounceAgents = Callable[[list[AgentChange]], Awaitable[None]]
 
 DRAIN_S = 10.0
 FINAL_ANNOUNCE_S = 3.0
-"""Announcing what was stored last, when everything stops."""
+"""At shutdown, for announcing what was stored last."""
 
 
 class Pipeline:
-    """An async context manager; any number of them, on any nodes, may work on one database."""
+    """An async context manager. Any number of pipelines, on any nodes, may share one database."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Pipeline:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._announcing: list[asyncio.Task[None]] = []
-        """At most two: the second waits for the first."""
+        """At most two tasks: the second waits for the first."""
 
     async def __aenter__(self) -> Self:
         await self._maintain_partitions()
@@ -84,7 +84,7 @@ class Pipeline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Store what waits, then stop; after 10 s whoever still waits is told to try again."""
+        """Store what waits, then stop; after 10 s the remaining callers get IngestUnavailable."""
         self._batcher.close()
         batches, housekeeping = self._tasks
         housekeeping.cancel()
@@ -96,13 +96,16 @@ class Pipeline:
         await self._end_announcing()
 
     async def submit(self, events: Sequence[CallEvent]) -> Receipt:
-        """Return when the events are committed. Raises Busy, Unavailable, TooManyEvents, Closed."""
+        """Return when the events are committed.
+
+        Raises Busy, IngestUnavailable, TooManyEvents or Closed.
+        """
         return await self._batcher.submit(events)
 
     async def reject(self, source: str, refusals: Sequence[RejectedInput]) -> None:
-        """Return when what no event could be made of is counted, and the first 100 are kept.
+        """Count inputs that no event could be made of, and save the first 100 of them.
 
-        Raises Unavailable.
+        Raises IngestUnavailable.
         """
         if refusals:
             await self._store.reject(source, refusals)
@@ -125,7 +128,7 @@ class Pipeline:
         return stored.outcomes
 
     async def _start_announcing(self) -> None:
-        """Announce while the next batch is stored; the one after that waits for it."""
+        """Announce while the next batch is stored; the batch after that waits for it."""
         changes, self._changes = self._changes, []
         agents, self._agents = self._agents, []
         if not (changes or agents):
@@ -137,14 +140,14 @@ class Pipeline:
             await asyncio.wait(before)
 
     async def _end_announcing(self) -> None:
-        """Let what is committed be announced; give up what takes too long."""
+        """Wait until what is committed is announced; cancel what takes too long."""
         try:
             if self._announcing:
                 await asyncio.wait(self._announcing, timeout=FINAL_ANNOUNCE_S)
         finally:
             late = [task for task in self._announcing if task.cancel()]
             if late:
-                log.warning("stopped before everything was announced")
+                log.warning("stopped before everything was announced: tasks=%d", len(late))
                 await asyncio.wait(late)
 
     async def _announce_in_order(
@@ -153,13 +156,13 @@ class Pipeline:
         changes: list[CallChange],
         agents: list[AgentChange],
     ) -> None:
-        """Announce, in turn. What goes wrong is logged: calls are stored, and shown when read."""
+        """Announce after `before`. Failures are logged only: the calls are stored."""
         if before:
             await asyncio.wait(before)
         if changes:
-            await self._announce_safely(self._announce(changes), f"{len(changes)} calls")
+            await self._announce_safely(self._announce(changes), f"calls={len(changes)}")
         if agents and self._announce_agents is not None:
-            await self._announce_safely(self._announce_agents(agents), f"{len(agents)} agents")
+            await self._announce_safely(self._announce_agents(agents), f"agents={len(agents)}")
 
     async def _announce_safely(self, announcing: Awaitable[None], what: str) -> None:
         try:
@@ -167,7 +170,7 @@ class Pipeline:
                 await announcing
         except Exception:
             self.metrics.announce_failures += 1
-            log.exception("announcing %s failed", what)
+            log.exception("announcing failed: %s", what)
 
     async def _housekeeping(self) -> None:
         while True:
@@ -176,7 +179,7 @@ class Pipeline:
             await self._maintain_partitions()
 
     async def _end_lost_calls(self) -> None:
-        """End calls whose end was lost; what fails now is done in an hour."""
+        """End calls whose end was lost; after a failure, the next run in an hour does it."""
         try:
             legs = await lost_calls.end_lost_calls(
                 self._pool,
@@ -185,13 +188,13 @@ class Pipeline:
                 most_events=self.settings.max_submission_events,
             )
         except Exception:
-            log.exception("calls of which nothing is heard were not ended")
+            log.exception("lost calls were not ended")
         else:
             if legs:
-                log.info("ended as lost: legs=%d", legs)
+                log.info("lost calls ended: legs=%d", legs)
 
     async def _maintain_partitions(self) -> None:
-        """Keep the partitions; a failure costs nothing now, there is a default partition."""
+        """Create and drop partitions; a failure is harmless, there is a default partition."""
         try:
             async with self._pool.acquire() as conn:
                 await partitions.maintain(
@@ -202,4 +205,4 @@ class Pipeline:
                     payload_days=self.settings.payload_days,
                 )
         except Exception:
-            log.exception("partitions were not kept")
+            log.exception("partitions were not created or dropped")

@@ -1,1 +1,1 @@
-"""From the events of one call to its state: pure, and the same for any order."""
+"""From the events of one call to its state: pure, and the same for every order of the events."""

@@ -1,8 +1,8 @@
-"""Who hears somebody, and when: bridges seen through the plumbing between them.
+"""Who is in a conversation, and when: bridges followed through internal Local channels.
 
-channels ─▶ Company ─▶ legs. A telephone that shares a bridge with nothing but one half of a Local
-pair talks as long as somebody is at the far end: a telephone that is asked to accept the call by
-key, or that waits for the one it calls, hears nobody yet.
+channels ─▶ BridgedPeers ─▶ legs. A telephone that shares a bridge only with one half of a Local
+pair talks while somebody is at the far end. A telephone that must accept the call by a key, or that
+waits for the telephone it calls, has no peer yet.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ingest.fold.channels import PbxChannel
 from ingest.fold.intervals import Interval, intersection, pair, union
 
 MAX_DEPTH = 50
-"""Pairs in a row; a PBX makes three."""
+"""Local pairs in a row; a PBX creates three."""
 
 BridgeStay = tuple[str, Interval]
-"""A channel's key, and from when to when it was in a bridge."""
+"""A channel's key, and the interval in which it was in a bridge."""
 
 
 class BridgedPeers:
-    """Answers for all channels of one call; every half of the plumbing is looked at once."""
+    """The bridges of all channels of one call; each internal half is followed once."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class BridgedPeers:
         closed_at: datetime | None,
     ) -> None:
         self._other_half = far
-        """Half of the plumbing → its other half."""
+        """Internal half → its other half."""
         self._bridges: dict[str, list[BridgeStay]] = defaultdict(list)
         self._stays: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
         self._reached: dict[str, list[Interval]] = {}
@@ -47,7 +47,7 @@ class BridgedPeers:
                     self._stays[key].append((bridge, interval))
 
     def first_at(self, own: frozenset[str], bridge: str, stay: Interval) -> datetime | None:
-        """Return when somebody was there in a stay, first; all of it when nothing says who was."""
+        """Return when the first peer was in the bridge; its beginning if no peer is known of."""
         if not self._other_half:
             return stay[0]
         present = [
@@ -57,15 +57,15 @@ class BridgedPeers:
         ]
         if not present or any(key not in self._other_half for key, _ in present):
             return stay[0]
-        heard = (
+        reached = (
             intersection(part, reached)
             for key, part in present
             for reached in self._peers_behind(self._other_half[key])
         )
-        return min((interval[0] for interval in heard if interval), default=None)
+        return min((interval[0] for interval in reached if interval), default=None)
 
     def _peers_behind(self, key: str, depth: int = 0) -> list[Interval]:
-        """When somebody is on the other side of this half; a ring of plumbing reaches nobody."""
+        """Return when a peer is behind this half; a ring of internal pairs reaches nobody."""
         if key in self._reached:
             return self._reached[key]
         if depth > MAX_DEPTH:

@@ -1,7 +1,7 @@
-"""A native channel's facts, kept as sets and minima: the order of the events does not matter.
+"""The facts about one PBX channel, kept as sets and minima, so the order of events has no effect.
 
-told ─▶ note ─▶ Channel ─▶ legs. Nothing is decided here; a channel that only has a caller id, or of
-which only a late echo was heard, bears no leg.
+event_log ─▶ add_event ─▶ PbxChannel ─▶ legs. Nothing is decided here. A channel is no leg while
+only its caller id is known, or only late events about its end have arrived.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ BridgeTimes = dict[str, set[datetime]]
 """Bridge → times."""
 
 EMPTY: frozenset[Any] = frozenset()
-"""What nothing was said of; most of a channel's sets stay so, and a set has 216 bytes."""
+"""No facts. Most of a channel's sets stay empty, and a set takes 216 bytes."""
 
 
 @dataclass(slots=True)
@@ -59,18 +59,18 @@ class PbxChannel:
     linked: bool = False
     """Another channel dialled it, was dialled by it, or shares a bridge with it."""
     queued: bool = False
-    """It went into a queue."""
+    """It entered a queue."""
     dialled_by: AbstractSet[str] = EMPTY
     onward_at: Times = EMPTY
-    """When it went into a queue, or rang somebody."""
+    """When it entered a queue, or rang somebody."""
     seen: Times = EMPTY
-    """When it certainly existed; empty when only echoes of it were heard: then it is no leg."""
+    """When it certainly existed. Empty when only late events named it: then it is no leg."""
     offered: Times = EMPTY
     ringing: Times = EMPTY
     answered: Times = EMPTY
     ended: Times = EMPTY
     lost: Times = EMPTY
-    """When its end was derived, since nothing more was heard; what a PBX says of its end counts."""
+    """When it was given up as lost, without an end from the PBX; such an end takes precedence."""
     holds: Times = EMPTY
     unholds: Times = EMPTY
     music_on: Times = EMPTY
@@ -78,51 +78,51 @@ class PbxChannel:
     results: AbstractSet[str] = EMPTY
     causes: AbstractSet[tuple[datetime, int]] = EMPTY
     sip_call_ids: AbstractSet[tuple[datetime, bytes, str]] = EMPTY
-    """Each with when and by which event it was told."""
+    """Each with the time and id of its event."""
     joins: BridgeTimes = field(default_factory=dict)
     leaves: BridgeTimes = field(default_factory=dict)
     parties: Sequence[CallEvent] = ()
-    """Events that say whose it is, as they came."""
+    """Events with caller ids, in order of arrival."""
 
     def ended_at(self, closed_at: datetime | None) -> datetime | None:
-        """Return when it ended: as told, else with its call, else when it was given up for lost."""
+        """Return when it ended: by its own event, else with its call, else when it was lost."""
         return min(self.ended or (closed_at and (closed_at,)) or self.lost, default=None)
 
     @property
     def onward(self) -> bool:
-        """Whether anything happens on this side of it."""
+        """Whether it leads on: to another channel or into a queue."""
         return self.linked or self.queued
 
     def add(self, name: str, fact: object) -> None:
-        """Put a fact into the set of this name."""
-        known = getattr(self, name)
-        if known is EMPTY:
+        """Add a fact to the set of this name."""
+        facts = getattr(self, name)
+        if facts is EMPTY:
             setattr(self, name, {fact})
         else:
-            known.add(fact)
+            facts.add(fact)
 
 
 SETS = tuple(one.name for one in fields(PbxChannel) if one.default is EMPTY)
 
 
 def merge_halves(halves: list[PbxChannel]) -> PbxChannel:
-    """Return what is known of a telephone: of its channel, or of both halves of a Local pair."""
+    """Return the facts of a telephone: of its channel, or of both halves of a Local pair."""
     if len(halves) == 1:
         return halves[0]
-    whole = PbxChannel(halves[0].key, pair=halves[0].pair)
+    merged = PbxChannel(halves[0].key, pair=halves[0].pair)
     for half in halves:
-        whole.extension = _least(whole.extension, half.extension)
-        whole.kind = _least(whole.kind, half.kind)
-        whole.dialled = _least(whole.dialled, half.dialled)
-        whole.dialled_e164 = _least(whole.dialled_e164, half.dialled_e164)
-        whole.parties = [*whole.parties, *half.parties]
+        merged.extension = _least(merged.extension, half.extension)
+        merged.kind = _least(merged.kind, half.kind)
+        merged.dialled = _least(merged.dialled, half.dialled)
+        merged.dialled_e164 = _least(merged.dialled_e164, half.dialled_e164)
+        merged.parties = [*merged.parties, *half.parties]
         for name in SETS:
-            setattr(whole, name, getattr(whole, name) | getattr(half, name))
-    return whole
+            setattr(merged, name, getattr(merged, name) | getattr(half, name))
+    return merged
 
 
 def add_event(channels: dict[str, PbxChannel], event: CallEvent) -> None:
-    """Add what an event says of its channel, and of the one that it names beside it."""
+    """Add the facts of an event to its channel, and to the other channel that it names."""
     if event.leg_key is None:
         return
     channel, kind = _channel(channels, event.leg_key), event.type
@@ -134,8 +134,8 @@ def add_event(channels: dict[str, PbxChannel], event: CallEvent) -> None:
     if call_id := attrs.get("sip_call_id"):
         channel.add("sip_call_ids", (at, event.event_id.bytes, str(call_id)))
     if event.native_type == "webhook" and kind in {"leg.ringing", "leg.answered"}:
-        # A PBX that posts may name the telephone here and nowhere else. Whose telephone rings is
-        # called; Asterisk says so by itself, and lets a caller's own telephone ring, too.
+        # A PBX that posts events may name the telephone here and nowhere else, and a telephone
+        # that rings is called. Asterisk reports calls itself, and rings a caller's telephone, too.
         channel.extension = _least(channel.extension, event.extension)
         if kind == "leg.ringing":
             channel.add("offered", at)
@@ -148,7 +148,7 @@ def add_event(channels: dict[str, PbxChannel], event: CallEvent) -> None:
 
 
 def _channel(channels: dict[str, PbxChannel], key: str) -> PbxChannel:
-    """Return the channel; making one for each event instead of each channel costs 5 µs an event."""
+    """Return the channel. setdefault() would create one for each event: 5 µs an event."""
     channel = channels.get(key)
     if channel is None:
         channel = channels[key] = PbxChannel(key)
@@ -219,26 +219,26 @@ HANDLERS: dict[str, Callable[[PbxChannel, CallEvent], None]] = {
     "queue.entered": _queued,
     "queue.requested": _queued,
 }
-"""Event type → what it says beside its time."""
+"""Event type → how to add its facts other than its time."""
 
 
 def _identify(channel: PbxChannel, event: CallEvent) -> None:
-    """Note who the channel is. Should two events disagree, the lesser text wins, not the later."""
+    """Add who the channel is. When events disagree, the smaller text wins, not the later one."""
     attrs = event.attrs
     channel.extension = _least(channel.extension, event.extension)
     channel.kind = _least(channel.kind, attrs.get("kind"))
     if pair := attrs.get("pair"):
-        said = str(pair), int(attrs.get("half") or 0)
-        if channel.pair is None or said < (channel.pair, channel.half):
-            channel.pair, channel.half = said
+        named = str(pair), int(attrs.get("half") or 0)
+        if channel.pair is None or named < (channel.pair, channel.half):
+            channel.pair, channel.half = named
 
 
 def _add_bridge_time(stays: BridgeTimes, event: CallEvent) -> None:
     stays.setdefault(str(event.attrs.get("bridge")), set()).add(event.occurred_at)
 
 
-def _least(known: str | None, said: Any) -> str | None:
-    if not said:
+def _least(known: str | None, value: Any) -> str | None:
+    if not value:
         return known
-    text = str(said)
+    text = str(value)
     return text if known is None or text < known else known

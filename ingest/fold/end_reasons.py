@@ -1,6 +1,6 @@
-"""Why a telephone's part in a call ended, and the form in which a leg is stored and shown.
+"""Why a leg ended, and the form in which it is stored and shown.
 
-legs ─▶ ended_reason, leg_state ─▶ fold. Somebody else having answered is nobody's miss.
+legs ─▶ ended_reason, leg_state ─▶ fold. A leg is not missed when somebody else answered the call.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ BUSY, REJECTED, ELSEWHERE = 17, 21, 26
 NO_ANSWER = frozenset((18, 19))
 FAILED = frozenset((1, 2, 3, 20, 22, 27, 28, 34, 38, 41, 42, 44, 58, 88))
 STATED: tuple[EndedReason, ...] = ("busy", "rejected", "failed", "no_answer")
-"""Reasons an event may state outright, the strongest first."""
+"""Reasons that an event may state, the strongest first."""
 
 
 def ended_reason(leg: Leg, legs: list[Leg]) -> EndedReason | None:
-    """Say why it ended. Somebody else having answered is never this one's miss."""
+    """Return why it ended; None while it has not. Answered by another leg is never missed."""
     if leg.ended_at is None:
         return None
     if "lost" in leg.results:
@@ -61,7 +61,7 @@ def _answered_elsewhere(leg: Leg, legs: list[Leg]) -> bool:
 
 
 def leg_state(leg: Leg, legs: list[Leg]) -> LegState:
-    """Give the leg the form that is stored and shown."""
+    """Return the leg in the form in which it is stored and shown."""
     return LegState(
         leg_key=leg.key,
         extension=leg.extension,

@@ -1,8 +1,8 @@
-"""All that was told of one call: each event once, in canonical order, and its channels' facts.
+"""EventLog: the events of one call, each once, in canonical order, and the facts of its channels.
 
-known, sessions ─▶ Told ─▶ fold. Events are added as they come. What they say is kept as sets and
-minima, so that neither order nor repetition leaves a trace, and a call that goes on is not gathered
-from its beginning for every batch.
+call_cache, sessions ─▶ EventLog ─▶ fold. Events are added as they arrive. Their facts are kept as
+sets and minima, so neither order nor repetition has an effect, and a call in progress need not be
+collected from its beginning for every batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ingest.model.events import CallEvent
 
 
 class EventLog:
-    """The events of one call. The fold reads it, and nothing but `add` changes it."""
+    """The events of one call. The fold only reads it; `add` is the only way to change it."""
 
     __slots__ = (
         "_ids",
@@ -32,13 +32,10 @@ class EventLog:
     def __init__(self, events: Iterable[CallEvent] = ()) -> None:
         self._ids: set[UUID] = set()
         self.events: list[CallEvent] = []
-        """In canonical order, like the others; all but those of recordings."""
+        """All but recording.* events, in canonical order, like the other lists."""
         self.queue_events: list[CallEvent] = []
-        """Those of queues."""
         self.transfer_events: list[CallEvent] = []
-        """Those of transfers."""
         self.recording_events: list[CallEvent] = []
-        """Those of recordings."""
         self.channels: dict[str, PbxChannel] = {}
         self.add(events)
 
@@ -46,7 +43,7 @@ class EventLog:
         return len(self._ids)
 
     def add(self, events: Iterable[CallEvent]) -> None:
-        """Take in what is new of these."""
+        """Add those that are not there yet."""
         ids = self._ids
         for event in events:
             event_id = event.event_id
@@ -66,15 +63,15 @@ class EventLog:
 
     @property
     def first_at(self) -> datetime:
-        return min(told[0].occurred_at for told in (self.events, self.recording_events) if told)
+        return min(some[0].occurred_at for some in (self.events, self.recording_events) if some)
 
     @property
     def last_at(self) -> datetime:
-        return max(told[-1].occurred_at for told in (self.events, self.recording_events) if told)
+        return max(some[-1].occurred_at for some in (self.events, self.recording_events) if some)
 
 
-def _insert(told: list[CallEvent], event: CallEvent) -> None:
-    if not told or told[-1].occurred_at < event.occurred_at:
-        told.append(event)
+def _insert(events: list[CallEvent], event: CallEvent) -> None:
+    if not events or events[-1].occurred_at < event.occurred_at:
+        events.append(event)
     else:
-        insort(told, event, key=order_key)
+        insort(events, event, key=order_key)

@@ -1,6 +1,6 @@
-"""The canonical order of events: the same for the same events, however they arrived.
+"""The canonical order of events: the same for the same events, in whatever order they arrived.
 
-told, legs ─▶ place. By time, and at one instant causes before effects.
+event_log, legs ─▶ order_key. By time, and at one instant causes before effects.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ RANK = {
         )
     )
 }  # fmt: skip
-"""What comes first among events of one instant: causes before effects."""
+"""The order of events of one instant: causes before effects."""
 
 
 def order_key(event: CallEvent) -> tuple[datetime, int, int]:
-    """Return what events are ordered by: it depends on nothing but the event."""
+    """Return the sort key of an event; it depends on nothing but the event."""
     return event.occurred_at, RANK.get(event.type, len(RANK)), event.event_id.int
 
 

@@ -1,7 +1,8 @@
-"""Events of one call ─▶ what the call is. Pure, and the same for every order and any repetition.
+"""The fold: from the events of one call to its state.
 
-told ─▶ fold ─▶ CallState. Events are a set in canonical order; everything after that is a function
-of the set, so nothing can depend on what arrived last.
+event_log ─▶ fold ─▶ CallState. Pure, and the same for every order and any repetition: the events
+are a set in canonical order and the state is a function of that set, so nothing depends on which
+event arrived last.
 """
 
 from __future__ import annotations
@@ -45,21 +46,21 @@ def fold(
     events: EventLog | Iterable[CallEvent], *, call_id: UUID, version: int = 0
 ) -> CallState | None:
     """Return the call's state; None when its events show no telephone (yet)."""
-    told = events if isinstance(events, EventLog) else EventLog(events)
-    closed_at = next((e.occurred_at for e in told.events if e.type == "call.ended"), None)
-    legs = build_legs(told.channels, closed_at)
-    return _Fold(told, legs).state(call_id, version) if legs else None
+    log = events if isinstance(events, EventLog) else EventLog(events)
+    closed_at = next((e.occurred_at for e in log.events if e.type == "call.ended"), None)
+    legs = build_legs(log.channels, closed_at)
+    return _Fold(log, legs).state(call_id, version) if legs else None
 
 
 class _Fold:
-    """The questions that are asked of a call's legs; each is answered once."""
+    """What follows from a call's legs; each property that others need is computed once."""
 
     def __init__(self, log: EventLog, legs: list[Leg]) -> None:
-        self.told = log
+        self.log = log
         self.events = log.events
         self.legs = legs
         self.initiator = next((leg for leg in legs if leg.calling), legs[0])
-        """Who began: the first that nobody rang, or the first at all (click-to-call)."""
+        """Who began the call: the first leg that nobody rang, else the first (click-to-call)."""
         self.others = [leg for leg in legs if leg is not self.initiator]
         self.stints = build_stints(log, legs)
         self.direction = self._direction()
@@ -67,10 +68,10 @@ class _Fold:
         self.first_answer = self._first_answer()
         ends = [leg.ended_at for leg in legs]
         self.ended_at = None if None in ends else max(end for end in ends if end)
-        """Over when the last leg is; a leg that is still open keeps the call open."""
+        """The end of the last leg; None while a leg is open."""
 
     def state(self, call_id: UUID, version: int) -> CallState:
-        told, stints = self.told, self.stints
+        log, stints = self.log, self.stints
         answered, ended_at = self.first_answer, self.ended_at
         number_raw, number_e164, name = self.party
         return CallState(
@@ -92,27 +93,27 @@ class _Fold:
             answered_extension=self.answered_extension,
             legs=tuple(leg_state(leg, self.legs) for leg in self.legs),
             stints=stints,
-            transfers=transfers.build_transfers(told, self.legs, stints)
-            if told.transfer_events
+            transfers=transfers.build_transfers(log, self.legs, stints)
+            if log.transfer_events
             else (),
-            recordings=recordings.build_recordings(told.recording_events, self.legs, ended_at)
-            if told.recording_events
+            recordings=recordings.build_recordings(log.recording_events, self.legs, ended_at)
+            if log.recording_events
             else (),
         )
 
     def _direction(self) -> Direction:
         stated = (e.attrs.get("direction") for e in self.events if e.type == "call.started")
-        if said := next((value for value in stated if value), None):
-            return cast("Direction", said)
+        if direction := next((value for value in stated if value), None):
+            return cast("Direction", direction)
         if self.initiator.external:
             placed = not (self.initiator.calling or self.initiator.local)
             return "outbound" if placed else "inbound"
         return "outbound" if any(leg.external for leg in self.legs) else "internal"
 
     def _answering(self) -> list[Leg]:
-        """Who had to answer: our people when called, the other side when we call.
+        """Return the legs that had to answer: ours when called, the outside party when we call.
 
-        Outsiders to whom a call was forwarded, when nobody of ours was called.
+        The outside telephones to which a call was forwarded, when none of ours was called.
         """
         if self.direction == "outbound":
             called = self.others if self.initiator.calling else self.legs
@@ -122,7 +123,7 @@ class _Fold:
         return [leg for leg in self.others if not leg.external] or self.others
 
     def _first_answer(self) -> Leg | None:
-        """Who answered first. An outsider in the place of ours has to be in the conversation."""
+        """Return who answered first; an outside telephone only if it was in the conversation."""
         answered = self._put_through(self.answering)
         if self.direction == "inbound":
             forwarded = [leg for leg in self.others if leg.external and leg.reached and leg.talks]
@@ -135,23 +136,23 @@ class _Fold:
         Two may pick up within a millisecond, and a caller may give up while an agent still hears
         whom the queue has for him.
         """
-        heard = [leg for leg in legs if leg.reached]
+        reached = [leg for leg in legs if leg.reached]
         at_once = [
             (leg.answered_at - ELSEWHERE_WITHIN, leg.answered_at + ELSEWHERE_WITHIN)
-            for leg in heard
+            for leg in reached
             if leg.talks and leg.answered_at
         ]
         given_up = [(s.entered_at, s.left_at) for s in self.stints if s.outcome != "connected"]
         others = (*at_once, *given_up)
         return [
             leg
-            for leg in heard
+            for leg in reached
             if leg.talks or not any(_within(leg.answered_at, *s) for s in others)
         ]
 
     @property
     def answered_extension(self) -> str | None:
-        """Who of ours talked first: the one who answered, or who placed the call."""
+        """The extension of ours that talked first: it answered, or it placed the call."""
         if self.first_answer is None:
             return None
         ours = self.answering if self.direction == "internal" else self.legs
@@ -160,7 +161,7 @@ class _Fold:
 
     @property
     def talk_ms(self) -> int | None:
-        """Time in which at least one of ours was in a conversation."""
+        """Milliseconds in which at least one telephone of ours was in a conversation."""
         ours = [leg for leg in self.legs if not leg.external] or self.legs
         talks = [talk for leg in ours for talk in leg.talks]
         return total_ms(talks) if talks and self.first_answer else None
@@ -199,7 +200,7 @@ class _Fold:
 
     @property
     def handed_over(self) -> bool:
-        """Whether the queue says that somebody talks, and nothing was heard of their telephone."""
+        """Whether the queue reports a conversation, and no event came from that telephone."""
         at = self.stints[-1].answered_at if self.stints else None
         if at is None:
             return False
@@ -220,7 +221,7 @@ class _Fold:
             return "failed"
         if reasons and not (self.direction == "inbound" and reasons <= {"canceled"}):
             return "missed"
-        # The caller gave up: while somebody rang, or in the menu.
+        # The caller hung up: while somebody rang, or in the menu.
         return "abandoned" if self.direction == "inbound" else "unknown"
 
 
@@ -234,7 +235,7 @@ def _within(at: datetime | None, start: datetime, end: datetime | None) -> bool:
 
 
 def _wait_ms(stints: tuple[StintState, ...]) -> int | None:
-    """From entering the first queue to the first answer, or to leaving the last."""
+    """Return the time from entering the first queue to the first answer, or to leaving the last."""
     if not stints:
         return None
     until = _connected_at(stints) or stints[-1].left_at
@@ -242,7 +243,7 @@ def _wait_ms(stints: tuple[StintState, ...]) -> int | None:
 
 
 def _connected_at(stints: tuple[StintState, ...]) -> datetime | None:
-    """When a queue first connected its caller with somebody."""
+    """Return when a queue first connected its caller with somebody."""
     return min((stint.answered_at for stint in stints if stint.answered_at), default=None)
 
 

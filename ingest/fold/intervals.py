@@ -1,7 +1,8 @@
-"""Intervals from boundaries: talking, holding.
+"""Intervals from starts and ends: of talking, of holding.
 
-fold ─▶ intervals. Boundaries come in any order and do not pair: a repeated start keeps the first, a
-repeated end is ignored, and what is still open closes when the leg ends.
+legs, bridged_peers ─▶ pair, intersection, union, total_ms. Starts and ends come in any order and
+need not match: of repeated starts the first counts, a repeated end is ignored, and an interval that
+is still open closes when the leg ends.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from datetime import datetime
 from ingest.model.call_state import ms_between
 
 Interval = tuple[datetime, datetime | None]
-"""From, until; None while it goes on."""
+"""(from, until); until is None while it goes on."""
 
 
 def pair(
     starts: Iterable[datetime], ends: Iterable[datetime], closed_at: datetime | None
 ) -> list[Interval]:
-    """Pair each start with the first end after it; at one instant, the end of the old is first."""
+    """Pair each start with the first end after it; at one instant, ends come before starts."""
     boundaries = sorted([(at, 0) for at in ends] + [(at, 1) for at in starts])
     intervals: list[Interval] = []
     since: datetime | None = None
@@ -34,7 +35,7 @@ def pair(
 
 
 def intersection(one: Interval, other: Interval) -> Interval | None:
-    """Return what two intervals have in common; None when that is nothing."""
+    """Return the intersection of two intervals; None when it is empty."""
     start = max(one[0], other[0])
     ends = [end for _, end in (one, other) if end]
     end = min(ends, default=None)
@@ -42,19 +43,19 @@ def intersection(one: Interval, other: Interval) -> Interval | None:
 
 
 def union(intervals: Iterable[Interval]) -> list[Interval]:
-    """Return their union: apart from each other, in the order of time."""
-    union: list[Interval] = []
+    """Return their union as disjoint intervals, in the order of time."""
+    found: list[Interval] = []
     for start, end in sorted(intervals, key=lambda interval: interval[0]):
-        since, until = union[-1] if union else (start, start)
-        if union and (until is None or start <= until):
-            union[-1] = (since, None if end is None or until is None else max(until, end))
+        since, until = found[-1] if found else (start, start)
+        if found and (until is None or start <= until):
+            found[-1] = (since, None if end is None or until is None else max(until, end))
         else:
-            union.append((start, end))
-    return union
+            found.append((start, end))
+    return found
 
 
 def total_ms(intervals: Iterable[Interval]) -> int:
-    """Return the length of the union of the intervals that are over."""
+    """Return the length in milliseconds of the union of the intervals that are over."""
     total, covered_until = 0, None
     for start, end in sorted((start, end) for start, end in intervals if end):
         begin = start if covered_until is None else max(start, covered_until)

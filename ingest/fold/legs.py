@@ -1,9 +1,9 @@
-"""From channels to telephones: which channels are somebody's leg, and what became of it.
+"""From PBX channels to legs: which channels are a telephone's leg, and what happened to it.
 
-channels ─▶ judge ─▶ fold. A Local pair with other channels on both sides is plumbing, and so is one
-by which the PBX itself places a call; with others on one side only, its far half stands for a
-telephone (a member `Local/101@agents`, a caller who came in through a Local channel) and the pair
-is one leg.
+channels ─▶ build_legs ─▶ fold. A Local pair with other channels on both sides is internal, and so
+is one by which the PBX itself places a call. With others on one side only, its far half stands for
+a telephone (a queue member `Local/101@agents`, a caller who came in through a Local channel), and
+the pair is one leg.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from ingest.model.events import CallEvent
 MUSIC_FOLLOWS = timedelta(milliseconds=200)  # after Hold, the other side's music: 0 to 2 ms later
 
 NO_CAUSE = (None, 0)
-"""Of a channel that ended without a cause."""
+"""For a channel that ended without a cause."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Leg:
-    """One telephone: a channel, or the two halves of a Local pair. Made for one fold."""
+    """One telephone: a channel, or both halves of a Local pair. Created for one fold."""
 
     key: str
     keys: frozenset[str]
     extension: str | None
     external: bool
     calling: bool
-    """It called in by itself: nobody rang it."""
+    """It placed the call: nobody rang it."""
     local: bool
-    """A Local channel that nobody dialled: only what it did tells whether it called in."""
+    """A Local channel that nobody dialled: only its later events show whether it called in."""
     created_at: datetime
     ringing_at: datetime | None
     answered_at: datetime | None
@@ -53,29 +53,30 @@ class Leg:
     dialled: str | None
     dialled_e164: str | None
     onward_at: datetime | None
-    """When it first went into a queue or rang somebody."""
+    """When it first entered a queue or rang somebody."""
     parties: Sequence[CallEvent]
-    """What was said of whose it is, in canonical order."""
+    """Events with its caller ids, in canonical order."""
     sip_call_id: str | None
 
     def party_fields(self, *names: str) -> tuple[str | None, ...]:
-        """Return what was said about it when it went onward: what the people rung then see.
+        """Return fields of its caller id at `onward_at`: what the telephones rung then display.
 
         Before, the dialplan may still correct it; afterwards, transfers overwrite it.
         """
-        told = [event for event in self.parties if event.attrs.get(names[0])]
-        if not told:
+        named = [event for event in self.parties if event.attrs.get(names[0])]
+        if not named:
             return (None,) * len(names)
         at = self.onward_at
-        before = [event for event in told if at is None or event.occurred_at <= at]
-        best = (before[-1] if before else told[0]).attrs
+        before = [event for event in named if at is None or event.occurred_at <= at]
+        best = (before[-1] if before else named[0]).attrs
         return tuple(best.get(name) for name in names)
 
     @property
     def reached(self) -> bool:
-        """It was picked up, and somebody was there, as far as is known.
+        """Whether it answered and had a peer, as far as is known.
 
-        Who has to accept by key, and does not, was in a bridge with the plumbing only.
+        A telephone that has to accept by key, and does not, shares a bridge only with internal
+        channels.
         """
         if self.answered_at is None or "dumped" in self.results:
             return False
@@ -83,7 +84,7 @@ class Leg:
 
     @property
     def talking(self) -> bool:
-        """In a conversation, or answered and about to be."""
+        """Whether it is in a conversation, or answered and about to be."""
         if self.ended_at or not self.answered_at:
             return False
         return not self.talks or any(end is None for _, end in self.talks)
@@ -98,23 +99,23 @@ class Leg:
 
 
 def build_legs(channels: dict[str, PbxChannel], closed_at: datetime | None) -> list[Leg]:
-    """Turn channels into legs, in the order they appeared; closed_at ends those still open."""
+    """Return the legs in the order they appeared; closed_at ends those still open."""
     pairs: dict[str, list[PbxChannel]] = defaultdict(list)
     for key in sorted(channels):
         channel = channels[key]
         if channel.seen:
             pairs[channel.pair or channel.key].append(channel)
-    plumbing = {
+    internal = {
         name: halves
         for name, halves in pairs.items()
         if halves[0].pair and is_internal_pair(halves, channels)
     }
-    through = {half.key: halves for halves in plumbing.values() for half in halves}
-    company = BridgedPeers(channels, other_halves(plumbing.values()), closed_at)
+    internal_halves = {half.key: halves for halves in internal.values() for half in halves}
+    peers = BridgedPeers(channels, other_halves(internal.values()), closed_at)
     legs = [
-        _leg(halves, channels, through, company, closed_at)
+        _leg(halves, channels, internal_halves, peers, closed_at)
         for name, halves in pairs.items()
-        if name not in plumbing
+        if name not in internal
     ]
     return sorted(legs, key=lambda leg: (leg.created_at, leg.key))
 
@@ -122,64 +123,64 @@ def build_legs(channels: dict[str, PbxChannel], closed_at: datetime | None) -> l
 def _leg(
     halves: list[PbxChannel],
     channels: dict[str, PbxChannel],
-    through: dict[str, list[PbxChannel]],
-    company: BridgedPeers,
+    internal_halves: dict[str, list[PbxChannel]],
+    peers: BridgedPeers,
     closed_at: datetime | None,
 ) -> Leg:
     if len(halves) > 1:
         halves = sorted(halves, key=lambda half: half.half)
-    whole = merge_halves(halves)
+    merged = merge_halves(halves)
     calling = _is_calling(halves)
-    ended_at = whole.ended_at(closed_at)
-    results = _results(whole, through) if through else whole.results
-    if whole.lost and not (whole.ended or closed_at):
+    ended_at = merged.ended_at(closed_at)
+    results = _results(merged, internal_halves) if internal_halves else merged.results
+    if merged.lost and not (merged.ended or closed_at):
         results = {*results, "lost"}
-    talks = _talks(halves, company, ended_at)
-    parties = sorted(whole.parties, key=order_key)
-    extension = whole.extension
-    if calling and whole.pair and (extension or dials_inside(halves, channels)):
-        # `Local/102@internal` placed for 105: the name says whom it calls, not who it is.
-        shown = (e.attrs for e in parties)
-        extension = next((str(said["number_raw"]) for said in shown if said.get("short")), None)
+    talks = _talks(halves, peers, ended_at)
+    parties = sorted(merged.parties, key=order_key)
+    extension = merged.extension
+    if calling and merged.pair and (extension or dials_inside(halves, channels)):
+        # `Local/102@internal` placed for 105: the name is the number called, not the caller's.
+        ids = (e.attrs for e in parties)
+        extension = next((str(one["number_raw"]) for one in ids if one.get("short")), None)
     return Leg(
-        key=whole.key,
+        key=merged.key,
         keys=frozenset(half.key for half in halves),
         extension=extension,
-        external=(whole.kind or _kind(extension)) == "external",
+        external=(merged.kind or _kind(extension)) == "external",
         calling=calling,
-        local=whole.pair is not None and not whole.dialled_by,
-        created_at=min(whole.seen),
-        ringing_at=None if calling else min(whole.ringing, default=None),
+        local=merged.pair is not None and not merged.dialled_by,
+        created_at=min(merged.seen),
+        ringing_at=None if calling else min(merged.ringing, default=None),
         answered_at=(
             min((start for start, _ in talks), default=None)
             if calling
-            else min(whole.answered, default=None)
+            else min(merged.answered, default=None)
         ),
         ended_at=ended_at,
         talks=talks,
         joined=any(half.joins for half in halves),
-        holds=_holds(whole, halves, channels, ended_at) if whole.holds else (),
+        holds=_holds(merged, halves, channels, ended_at) if merged.holds else (),
         results=results,
-        cause=min((cause for cause in whole.causes if cause[1]), default=NO_CAUSE)[1],
-        dialled=whole.dialled,
-        dialled_e164=whole.dialled_e164,
-        onward_at=min(whole.onward_at, default=None),
+        cause=min((cause for cause in merged.causes if cause[1]), default=NO_CAUSE)[1],
+        dialled=merged.dialled,
+        dialled_e164=merged.dialled_e164,
+        onward_at=min(merged.onward_at, default=None),
         parties=parties,
-        sip_call_id=min(whole.sip_call_ids)[2] if whole.sip_call_ids else None,
+        sip_call_id=min(merged.sip_call_ids)[2] if merged.sip_call_ids else None,
     )
 
 
 def _is_calling(halves: list[PbxChannel]) -> bool:
-    """Of a pair, the far half is the telephone: `;1` calls in, `;2` is called."""
+    """Return whether it placed the call. Of a pair, `;1` calls in and `;2` is called."""
     if halves[0].pair:
         return any(half.half == 2 and half.onward for half in halves)
     return not halves[0].offered
 
 
 def _talks(
-    halves: list[PbxChannel], company: BridgedPeers, ended_at: datetime | None
+    halves: list[PbxChannel], peers: BridgedPeers, ended_at: datetime | None
 ) -> tuple[Interval, ...]:
-    """Return its time in bridges, once somebody was there; waiting for a consultation counts."""
+    """Return its time in bridges since a peer was there; waiting for a consultation counts."""
     own = frozenset(half.key for half in halves)
     stays = [
         (bridge, stay)
@@ -187,7 +188,7 @@ def _talks(
         for bridge, joins in half.joins.items()
         for stay in pair(joins, half.leaves.get(bridge, ()), ended_at)
     ]
-    first = min(filter(None, (company.first_at(own, *stay) for stay in stays)), default=None)
+    first = min(filter(None, (peers.first_at(own, *stay) for stay in stays)), default=None)
     if first is None:
         return ()
     found = [(max(start, first), end) for _, (start, end) in stays if end is None or end >= first]
@@ -197,13 +198,13 @@ def _talks(
 
 
 def _holds(
-    whole: PbxChannel,
+    merged: PbxChannel,
     halves: list[PbxChannel],
     channels: dict[str, PbxChannel],
     ended_at: datetime | None,
 ) -> tuple[Interval, ...]:
-    """Hold until Unhold, or until the other side's music stops: key codes never send Unhold."""
-    starts, ends = whole.holds, set(whole.unholds)
+    """Return Hold until Unhold, or until the peer's music stops: key codes never send Unhold."""
+    starts, ends = merged.holds, set(merged.unholds)
     own = {half.key for half in halves}
     for other in channels.values():
         if other.key in own:
@@ -215,20 +216,20 @@ def _holds(
     return tuple(pair(starts, ends, ended_at))
 
 
-def _results(whole: PbxChannel, through: dict[str, list[PbxChannel]]) -> AbstractSet[str]:
-    """How attempts to reach it ended, also those at the far end of the plumbing in between."""
-    results, waiting, visited = set(whole.results), set(whole.dialled_by), set[str]()
+def _results(merged: PbxChannel, internal_halves: dict[str, list[PbxChannel]]) -> AbstractSet[str]:
+    """Return how attempts to reach it ended, also those through internal pairs."""
+    results, waiting, visited = set(merged.results), set(merged.dialled_by), set[str]()
     while waiting:
         key = waiting.pop()
         visited.add(key)
-        for half in through.get(key, ()):
+        for half in internal_halves.get(key, ()):
             results |= half.results
             waiting |= half.dialled_by - visited
     return results
 
 
 def leg_of(leg_key: str | None, legs: Iterable[Leg]) -> Leg | None:
-    """Return the leg that this channel is, or is one half of."""
+    """Return the leg of which this channel is a part; None when it is of none."""
     return next((leg for leg in legs if leg_key in leg.keys), None)
 
 

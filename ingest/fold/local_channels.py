@@ -1,7 +1,7 @@
-"""Local pairs that are nobody's telephone: what the PBX puts between two others.
+"""Internal Local pairs: no telephone, but a connection inside the PBX.
 
-channels ─▶ is_plumbing ─▶ legs. A pair with other channels on both sides, and one by which the PBX
-itself places a call.
+channels ─▶ is_internal_pair ─▶ legs. A pair is internal when it has other channels on both sides,
+or when the PBX itself places a call by it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ingest.fold.channels import PbxChannel
 
 NAMED = re.compile(r"^Local/\+?(\d+)@")
 FEATURE = re.compile(r"^Local/[*#]")
-"""A code that is dialled inside (`*8` picks up); no line that outsiders call begins like this."""
+"""A code dialled inside (`*8` picks up). No line that outside callers dial begins like this."""
 
 
 def is_internal_pair(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
@@ -21,7 +21,7 @@ def is_internal_pair(halves: list[PbxChannel], channels: dict[str, PbxChannel]) 
 
 
 def dials_inside(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
-    """Whether this pair, by which somebody calls, is named for what is dialled, not for a line."""
+    """Return whether this calling pair is named for what is dialled, and not for a line."""
     name = halves[0].pair or ""
     if NAMED.match(name):
         return _rings_named_number(halves, channels)
@@ -45,21 +45,21 @@ def _is_between_others(halves: list[PbxChannel]) -> bool:
 
 
 def _is_placed_by_pbx(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
-    """Whether the PBX itself made this pair to ring the one it is named for (click-to-call).
+    """Return whether the PBX created this pair to ring the number in its name (click-to-call).
 
-    Nobody dialled its near half. Who calls in through a Local channel is told by its name, which is
-    then the line that was called and not whom it rings, or by a short number of his own.
+    Nobody dialled its near half. A pair by which somebody calls in is different: its name is the
+    line that was called and not the number that it rings, or the caller shows a short number.
     """
     near = any(half.half == 1 and half.offered and not half.dialled_by for half in halves)
     if not near or not any(half.half == 2 and half.linked for half in halves):
         return False
-    if any(said.attrs.get("short") for half in halves for said in half.parties):
+    if any(event.attrs.get("short") for half in halves for event in half.parties):
         return False
     return _rings_named_number(halves, channels)
 
 
 def _rings_named_number(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
-    """Whether it rings the one it is named for; one without a number in its name may."""
+    """Return whether it rings the number in its name; without a number there, it may."""
     name = NAMED.match(halves[0].pair or "")
     return name is None or any(
         name[1] in {channel.extension, (channel.dialled or "").removeprefix("+")}
@@ -68,7 +68,7 @@ def _rings_named_number(halves: list[PbxChannel], channels: dict[str, PbxChannel
 
 
 def _rung(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> list[PbxChannel]:
-    """Return the channels that this pair rang, also through further pairs."""
+    """Return the channels that this pair rang, directly or through further pairs."""
     found: list[PbxChannel] = []
     reached = {half.key for half in halves}
     new = set(reached)

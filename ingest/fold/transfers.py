@@ -1,7 +1,7 @@
-"""Calls handed on: by whom, to whom, and whether anybody took them.
+"""Transfers of a call: by whom, to whom, and whether anybody took the call.
 
-fold ─▶ build. A PBX says that a call was handed on, and at best into which channel; who took it
-follows from the legs. "Success" of a blind transfer only means that it was sent somewhere.
+fold ─▶ build_transfers. A PBX reports that a call was transferred, and at best to which channel;
+who took it follows from the legs. "Success" of a blind transfer only means that it was sent on.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ingest.model.events import CallEvent
 
 
 def build_transfers(
-    told: EventLog, legs: list[Leg], stints: Iterable[StintState]
+    log: EventLog, legs: list[Leg], stints: Iterable[StintState]
 ) -> tuple[TransferState, ...]:
-    """Return the transfers of a call in their order."""
-    events = _unique(told.transfer_events)
+    """Return the transfers of a call in the order of time."""
+    events = _unique(log.transfer_events)
     return tuple(
         _transfer(event, following.occurred_at if following else None, legs, stints)
         for event, following in pairwise((*events, None))
@@ -29,7 +29,7 @@ def build_transfers(
 
 
 def _unique(events: Iterable[CallEvent]) -> list[CallEvent]:
-    """Return transfers by one telephone at one instant once, however many channels told of it."""
+    """Return a transfer by one telephone at one instant once, though several channels report it."""
     once: dict[tuple[datetime, str | None], CallEvent] = {}
     for event in events:
         once.setdefault((event.occurred_at, event.leg_key), event)
@@ -63,14 +63,14 @@ def _transfer(
 
 
 def _kind(event: CallEvent, answered_at: datetime | None) -> TransferKind:
-    """Tell a transfer after a consultation from one to a telephone that still rang."""
+    """Distinguish a transfer after a consultation from one to a telephone that still rang."""
     if event.attrs.get("mode") == "threeway":
         return "threeway"
     return "attended" if answered_at and answered_at <= event.occurred_at else "blonde"
 
 
 def _rung_after(at: datetime, until: datetime | None, legs: list[Leg]) -> Leg | None:
-    """Return who took a call that was sent on, or was rung first when nobody took it."""
+    """Return the leg that took a call after a blind transfer, else the one that was rung first."""
     rung = [
         leg
         for leg in legs
@@ -81,7 +81,7 @@ def _rung_after(at: datetime, until: datetime | None, legs: list[Leg]) -> Leg | 
 
 
 def _consulted(event: CallEvent, by: Leg | None, legs: list[Leg]) -> Leg | None:
-    """Return the telephone that was asked first: the one that is named, or whoever it can be."""
+    """Return the leg that was consulted: the one that is named, else the most probable one."""
     for key in (_text(event.attrs.get("target")), event.peer_leg_key):
         named = leg_of(key, legs)
         if named and not named.calling and not (by and _is_same(named, by)):
@@ -100,7 +100,7 @@ def _consulted(event: CallEvent, by: Leg | None, legs: list[Leg]) -> Leg | None:
 
 
 def _is_same(leg: Leg, other: Leg) -> bool:
-    """Whether these are one telephone, maybe two of its lines."""
+    """Return whether these are one telephone, or two lines of one."""
     return leg is other or (leg.extension is not None and leg.extension == other.extension)
 
 

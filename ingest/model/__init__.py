@@ -1,1 +1,1 @@
-"""What ingest speaks of: events, calls, ids. Plain data, without I/O."""
+"""The data of ingest: events, calls, snapshots, receipts, ids. No I/O."""

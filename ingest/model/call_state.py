@@ -1,7 +1,7 @@
-"""What a call is: the fold's result, and what the database keeps of it.
+"""CallState: the state of one call, as the fold returns it and the database stores it.
 
-fold ─▶ CallState ─▶ sessions ─▶ CallChange ─▶ announce. Two states of one call are compared by
-`version`; whoever holds a higher one ignores a lower one.
+fold ─▶ CallState ─▶ sessions ─▶ CallChange ─▶ announce. Of two states of one call the one with the
+higher `version` is newer; a client ignores a lower version than it has.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EndedReason = Literal[
     "completed", "no_answer", "answered_elsewhere", "busy", "rejected", "canceled", "failed", "lost"
 ]
 TransferKind = Literal["blind", "attended", "blonde", "threeway"]
-"""Blonde: asked first, and handed on while the other telephone still rang."""
+"""Blonde: a consultation transfer, completed while the other telephone still rang."""
 RecordingStatus = Literal["recording", "stopped", "ready", "failed"]
 StintOutcome = Literal[
     "connected",
@@ -41,7 +41,7 @@ StintOutcome = Literal[
 
 @frozen
 class LegState:
-    """One telephone's part. Plumbing (a Local channel between two telephones) is no leg."""
+    """One telephone's part in a call. A Local channel between two telephones is no leg."""
 
     leg_key: str
     extension: str | None
@@ -52,28 +52,28 @@ class LegState:
     ended_at: datetime | None = None
     ended_reason: EndedReason | None = None
     talk_ms: int | None = None
-    """Time in a conversation so far, holds included; what is still going on is not counted yet."""
+    """Time in conversations that are over, holds included."""
     hold_ms: int | None = None
     sip_call_id: str | None = None
-    """By which the telephone itself knows its part: the first that the PBX told."""
+    """The SIP Call-ID by which the telephone knows its call: the first that the PBX reported."""
 
 
 @frozen
 class StintState:
-    """One stay in one queue: the unit that waiting and losing is counted in."""
+    """One stint in one queue: the unit in which waiting and abandoning are counted."""
 
     queue: str
     entered_at: datetime
     answered_at: datetime | None = None
     left_at: datetime | None = None
     outcome: StintOutcome | None = None
-    """None while waiting, and for the moment in which leaving is not yet explained."""
+    """None while waiting, and until the reason for leaving has arrived."""
     wait_ms: int | None = None
 
 
 @frozen
 class TransferState:
-    """One handing-on of a call."""
+    """One transfer of a call."""
 
     kind: TransferKind
     at: datetime
@@ -82,21 +82,21 @@ class TransferState:
     to_number: str | None = None
     """What was dialled."""
     to_extension: str | None = None
-    """Of the telephone that took it; of the one that was rung while nobody has."""
+    """Of the telephone that took the call; while none has, of the one that was rung first."""
     queue: str | None = None
-    """The queue that it went into."""
+    """The queue that the call was transferred into."""
     answered_at: datetime | None = None
-    """When that telephone answered, with a consultation before `at`; None: nobody has."""
+    """When that telephone answered, after a consultation before `at`; None: nobody has."""
     consult_ms: int | None = None
-    """From that answer to the transfer."""
+    """From that answer to the transfer, in milliseconds."""
 
 
 @frozen
 class RecordingState:
-    """One recording of one channel; the sound itself is elsewhere."""
+    """One recording of one PBX channel; the audio itself is stored elsewhere."""
 
     id: UUID
-    """Derived from the PBX's name for it: the same wherever the call goes."""
+    """Derived from the PBX's name for it, so it stays the same when calls are merged."""
     recording: str
     leg_key: str | None
     extension: str | None
@@ -113,7 +113,7 @@ class RecordingState:
 class CallState:
     id: UUID
     version: int = field(compare=False)
-    """Two states that differ in nothing else are equal: there is nothing to tell."""
+    """Not compared: two states that differ in nothing else are equal, and no change."""
     source: str
     direction: Direction
     status: CallStatus
@@ -129,7 +129,7 @@ class CallState:
     talk_ms: int | None = None
     answered_extension: str | None = None
     merged_into: UUID | None = None
-    """This call turned out to be part of another one; it is over, and that one goes on."""
+    """The call that this one turned out to be a part of. This one is over, that one goes on."""
     legs: tuple[LegState, ...] = ()
     stints: tuple[StintState, ...] = ()
     transfers: tuple[TransferState, ...] = ()
@@ -137,13 +137,13 @@ class CallState:
 
     @property
     def missed(self) -> bool:
-        """An outsider called and nobody talked to them: somebody ought to call back."""
+        """Whether an outside caller was not answered: somebody should call back."""
         over = self.status == "ended" and self.merged_into is None
         return over and self.direction == "inbound" and self.outcome not in {"answered", None}
 
     @property
     def ringing(self) -> frozenset[str]:
-        """Extensions that ring now."""
+        """Extensions that are ringing."""
         return frozenset(
             leg.extension for leg in self.legs if leg.status == "ringing" and leg.extension
         )
@@ -161,13 +161,13 @@ class CallChange:
     before: CallState | None
     after: CallState
     repeated: bool = False
-    """Nobody knows whether it was announced, or when it happened: it rings nobody's telephone."""
+    """Announced again, as it is not known whether it was before: it starts no ringing."""
 
     @property
     def offered(self) -> frozenset[str]:
-        """Extensions that ring now and did not before.
+        """Extensions that are ringing now and were not before.
 
-        By extension: one telephone may show as a Local channel first, as its own a moment later.
+        By extension: a telephone may appear as a Local channel first and as its own channel later.
         """
         if self.repeated:
             return frozenset()
@@ -181,5 +181,5 @@ class CallChange:
 
 
 def ms_between(start: datetime, end: datetime) -> int:
-    """Return whole milliseconds; never negative, whatever two clocks say."""
+    """Return whole milliseconds; never negative, even if the two clocks disagree."""
     return max(0, (end - start) // MS)

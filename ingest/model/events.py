@@ -1,7 +1,7 @@
-"""CallEvent: one fact about a call, whichever PBX it came from.
+"""CallEvent: one fact about a call, in the same form for every PBX.
 
-normalise ─▶ CallEvent ─▶ store, fold. A fact is never changed or withdrawn; what a call *is*
-follows from the set of its facts, in whatever order and how often they arrived.
+normalise ─▶ CallEvent ─▶ store, fold. A fact is never changed or withdrawn; the state of a call
+follows from the set of its facts, whatever their order and however often they arrived.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ EventType = Literal[
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
 
 TimeQuality = Literal["pbx", "received", "derived"]
-"""Who looked at the clock: the PBX, we on receipt, or nobody (worked out from something else)."""
+"""Whose clock: the PBX's, ours on receipt, or none (derived from something else)."""
 
 WEBHOOK = "webhook"
-"""The native type of what was posted as JSON."""
+"""The native type of events posted as JSON."""
 
 NAMESPACE = UUID("5c0b6b0e-6a0e-5a6e-9d0f-0f1f6d5f7a11")
-"""Under which event ids are derived; changing it would make every repeat look new."""
+"""The namespace of event ids. If it changed, every repeated event would count as new."""
 
 
 @frozen
 class CallEvent:
     event_id: UUID
-    """The same fact has the same id, however often and through whichever connection it comes."""
+    """The same fact has the same id, however often and through which connection it arrives."""
     source: str
-    """Which PBX or account."""
+    """The name of the PBX or account."""
     type: EventType
     occurred_at: datetime
     time_quality: TimeQuality = "pbx"
@@ -77,17 +77,18 @@ class CallEvent:
     """The other leg this fact is about: who dials, who is transferred, whose place is taken."""
     queue: str | None = None
     extension: str | None = None
-    """Of the telephone at leg_key; None when it is not one of ours."""
+    """Of the telephone at leg_key; None when it is an outside number."""
     attrs: Mapping[str, Any] = field(default_factory=dict)
     native: bytes | None = field(default=None, compare=False, repr=False)
-    """The PBX's message as JSON, where it is kept (model/native_payload.py). Two events that differ
-    only in it are equal: all that it says is in the other fields."""
+    """The PBX's message as JSON, where it is kept (model/native_payload.py). It is not compared:
+    events that differ only in it are equal."""
 
     @property
     def keys(self) -> list[str]:
-        """Native ids that this event says belong to one call, leg_key first.
+        """Native ids that belong to one call according to this event, leg_key first.
 
-        A posted bridge is none when the call is named: `room1` may be the next call's, too.
+        The bridge of a posted event that names its call is not among them: the next call may use
+        the same `room1`.
         """
         keys: list[str] = []
         for key in (self.leg_key, self.call_key, self.peer_leg_key):
@@ -102,7 +103,7 @@ class CallEvent:
 
     @property
     def size(self) -> int:
-        """Roughly how many bytes it holds in memory: 700 for what it is made of, and its texts."""
+        """Estimate of its memory in bytes: 700 for the objects, plus the lengths of its texts."""
         size = 700 + len(self.leg_key or "") + len(self.call_key or "")
         size += len(self.peer_leg_key or "") + len(self.queue or "") + len(self.extension or "")
         for value in self.attrs.values():
@@ -112,17 +113,17 @@ class CallEvent:
 
 
 def derive_id(source: str, natural_key: str) -> UUID:
-    """Derive an event id that depends on nothing but what the PBX said.
+    """Derive an event id that depends only on what the PBX sent.
 
-    The source's length keeps ("a", "b:c") and ("a:b", "c") apart.
+    The source's length distinguishes ("a", "b:c") from ("a:b", "c").
     """
     name = f"{len(source)}:{source}:{natural_key}"
     try:
         return uuid5(NAMESPACE, name)
-    except UnicodeEncodeError:  # half a character; that it cannot be stored is found out later
+    except UnicodeEncodeError:  # a lone surrogate; the store rejects the event later
         return uuid5(NAMESPACE, name.encode("utf-8", "backslashreplace").decode())
 
 
 def shift(events: Iterable[CallEvent], offset: timedelta) -> list[CallEvent]:
-    """Move events in time; ids and keys stay, so a second replay is still a repeat of the first."""
+    """Move events in time. Ids and keys stay, so a second replay only repeats the first."""
     return [replace(event, occurred_at=event.occurred_at + offset) for event in events]

@@ -1,7 +1,4 @@
-"""How what never changes is declared: `@frozen` above a class with annotated fields.
-
-events, state, … ─▶ frozen.
-"""
+"""`@frozen`: a dataclass whose fields must not be assigned, checked by mypy and not at run time."""
 
 from __future__ import annotations
 
@@ -13,9 +10,9 @@ T = TypeVar("T")
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[T]) -> type[T]:
-    """Make cls a slotted, keyword-only dataclass that mypy lets nobody change.
+    """Make cls a slotted, keyword-only dataclass; mypy refuses assignments to its fields.
 
-    Checked while the program runs, too, one of ten fields would take 1.4 µs to make instead of 0.5,
-    and dozens are made for each event.
+    With dataclass(frozen=True), which checks at run time, creating an object of ten fields takes
+    1.4 µs instead of 0.5, and dozens are created for each event.
     """
     return dataclass(slots=True, kw_only=True, unsafe_hash=True)(cls)

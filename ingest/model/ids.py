@@ -1,7 +1,7 @@
-"""UUIDs: of calls, which begin with the time, and of events, which follow from what was said.
+"""UUIDs: of calls, which begin with the time, and of events, derived from their content.
 
-identity ─▶ uuid7; events ─▶ uuid5. Random ids put each call into other pages of the seven indexes
-that contain its id: docs/decisions/0013-ingest.md.
+identity ─▶ uuid7; events ─▶ uuid5. Random ids would put each call into other pages of the seven
+indexes that contain its id: docs/decisions/0013-ingest.md.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ HASH_BITS = ~(0xF << 76 | 0b11 << 62)
 def uuid5(namespace: UUID, name: str) -> UUID:
     """Return the UUID of version 5 (RFC 9562, 5.5) as uuid.uuid5 does, in 0.8 µs instead of 2.7.
 
-    It is asyncpg's own kind of UUID, which also compares, hashes and travels faster.
+    It is asyncpg's UUID class, which also compares, hashes and is encoded faster.
     """
     digest = sha1(namespace.bytes + name.encode(), usedforsecurity=False).digest()
     return _uuid(int.from_bytes(digest[:16]) & HASH_BITS | VERSION_5)
 
 
 def uuid7() -> UUID:
-    """Make a UUID of version 7: 48 bits of Unix time in milliseconds, 74 random (RFC 9562, 5.7)."""
+    """Create a UUID of version 7: 48 bits of Unix time in ms, 74 random (RFC 9562, 5.7)."""
     milliseconds = time.time_ns() // 1_000_000
     random = secrets.randbits(74)
     return _uuid(

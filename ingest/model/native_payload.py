@@ -1,7 +1,8 @@
-"""What a PBX said, word for word: its message as JSON, kept beside the event where that is wanted.
+"""The original message of a PBX as JSON, stored beside its event where the settings ask for it.
 
-normalise ─▶ printed ─▶ CallEvent.native ─▶ store ─▶ apart ─▶ queries.events. Nothing in a message
-is a reason to refuse its event: what cannot be stored is replaced, what is too long is left out.
+normalise ─▶ message_json ─▶ CallEvent.native ─▶ store ─▶ split_payloads ─▶ queries.events. Nothing
+in a message is a reason to refuse its event: what cannot be stored is replaced, and a message that
+is too long is left out.
 """
 
 from __future__ import annotations
@@ -25,37 +26,37 @@ SECRET = re.compile(
     r"|(^|[^a-z])(pin|pwd)([^a-z]|$)",
     re.IGNORECASE,
 )
-"""Names of what is not kept: `variable_sip_auth_password`, `PIN_CODE`, `Digits` that were keyed."""
+"""Names of fields that are not kept: `variable_sip_auth_password`, `PIN_CODE`, `Digits`."""
 VARIABLES = "ChanVariable"
-"""AMI's fields of channel variables: their values are `NAME=value`."""
+"""AMI's fields of channel variables; their values are `NAME=value`."""
 
 Payload = tuple[str, UUID, bytes]
-"""An event's source and id, and the message that told of it."""
+"""An event's source and id, and the message that it came in."""
 
 
 def message_json(fields: Iterable[tuple[str, Any]]) -> bytes | None:
-    """Return a message as JSON; a name that comes again has a list. None when it is too long."""
-    said: dict[str, list[Any]] = {}
+    """Return a message as JSON; a repeated name gets a list. None when it is too long."""
+    values: dict[str, list[Any]] = {}
     for name, value in fields:
         if not _is_secret(name, value):
-            said.setdefault(name, []).append(value)
-    message = {name: one[0] if len(one) == 1 else one for name, one in said.items()}
+            values.setdefault(name, []).append(value)
+    message = {name: one[0] if len(one) == 1 else one for name, one in values.items()}
     try:
         text = _json(message)
-    except (TypeError, RecursionError):  # a number beyond 64 bits, nested without an end
+    except (TypeError, RecursionError):  # a number beyond 64 bits, nested too deeply
         return None
     return text if len(text) <= MAX_BYTES else None
 
 
 def with_native(events: Sequence[CallEvent], fields: Mapping[str, Any]) -> list[CallEvent]:
-    """Give a message to the first of the events that it tells of: it is kept once."""
+    """Attach a message to the first of the events made of it, so that it is stored once."""
     return [replace(event, native=message_json(fields.items())) for event in events[:1]] + [
         *events[1:]
     ]
 
 
 def split_payloads(events: list[CallEvent]) -> tuple[list[CallEvent], list[Payload]]:
-    """Take the messages off their events: calls that are remembered need not hold them."""
+    """Detach the messages from their events: cached calls need not hold them."""
     payloads = [(one.source, one.event_id, one.native) for one in events if one.native]
     if not payloads:
         return events, []
@@ -74,10 +75,10 @@ def _names_secret(name: str) -> bool:
 
 
 def _json(message: Any) -> bytes:
-    """Print it as jsonb can hold it; most messages need no second look."""
+    """Encode it as jsonb can store it; most messages need no replacements."""
     try:
         text = orjson.dumps(message)
-    except TypeError:  # half a character
+    except TypeError:  # a lone surrogate
         text = b""
     if text and rb"\u0000" not in text:
         return text
@@ -85,7 +86,7 @@ def _json(message: Any) -> bytes:
 
 
 def _storable(value: Any) -> Any:
-    """Replace NUL and half characters."""
+    """Replace NUL and lone surrogates."""
     match value:
         case str():
             return (

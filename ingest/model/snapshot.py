@@ -1,7 +1,7 @@
-"""How things are at a PBX, asked for after every (re)connection: what went by meanwhile is undone.
+"""The state of a PBX, requested after every (re)connection, and the events that were missed.
 
-link ─▶ Snapshot ─▶ catch_up ─▶ CallEvents. Calls that ended while nobody listened end as lost,
-calls that began appear. Facts are never withdrawn, so only what is certain becomes one.
+link ─▶ PbxSnapshot ─▶ catch_up ─▶ CallEvents. Calls that ended while nobody was connected end as
+lost, calls that began appear. Events are never withdrawn, so only what is certain becomes one.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from ingest.model.agent_mark import AgentMark
 from ingest.model.events import CallEvent, EventType, derive_id
 
 REPEATABLE: frozenset[str] = frozenset(("leg.ringing", "leg.answered", "bridge.joined"))
-"""Facts that may be news about a leg we know; said twice they change nothing."""
+"""Types that may be new of a leg with stored events; repeated, they change nothing."""
 
 Waiting = tuple[str, str]
-"""A caller's leg and the queue he waits in."""
+"""A caller's leg and the queue in which the caller waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueMember:
-    """An agent of a queue, as the PBX lists them."""
+    """An agent of a queue, as the PBX lists its agents."""
 
     extension: str
     queue: str
     paused: bool
     reason: str | None = None
     paused_at: datetime | None = None
-    """When the pause began; None when the PBX does not say, or there is none."""
+    """When the pause began; None when the PBX does not report it, or there is none."""
     login_at: datetime | None = None
 
 
@@ -38,31 +38,31 @@ class QueueMember:
 class PbxSnapshot:
     taken_at: datetime
     alive: frozenset[str] | None = None
-    """Native ids of all legs there are; None when the PBX would not say."""
+    """Native ids of all existing legs; None when the PBX refused."""
     facts: tuple[CallEvent, ...] = ()
-    """What is known of them, as derived events."""
+    """What the answer says of them, as derived events."""
     waiting: dict[Waiting, datetime] | None = None
-    """Who waits in which queue, and since when; None when the PBX would not say."""
+    """Callers in queues → since when; None when the PBX refused."""
     members: tuple[QueueMember, ...] | None = None
-    """The agents of all queues; None when the PBX would not say."""
+    """The agents of all queues; None when the PBX refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPbxState:
-    """What our database holds of a PBX."""
+    """What the database holds of a PBX."""
 
     open_legs: frozenset[str] = frozenset()
     waiting: frozenset[Waiting] = frozenset()
     with_events: frozenset[str] = frozenset()
-    """Of the legs asked for, those that said anything themselves."""
+    """Of the requested legs, those with events of their own."""
     in_open_calls: frozenset[str] = frozenset()
-    """Of the legs asked for, those whose call goes on."""
+    """Of the requested legs, those whose call is in progress."""
     marks: Mapping[tuple[str, str], AgentMark] = field(default_factory=dict)
-    """(extension, queue) → what is known of an agent."""
+    """(extension, queue) → login and pause of an agent."""
 
 
 def derived_event(source: str, event_type: EventType, at: datetime, **fields: Any) -> CallEvent:
-    """Make an event that nobody sent. It is the same event whichever node derives it."""
+    """Create an event that the PBX did not send; every node derives the same id for it."""
     named = (event_type, fields.get("leg_key"), fields.get("queue"), fields.pop("once", ""))
     return CallEvent(
         event_id=derive_id(source, "|".join(["derived", *(str(part or "") for part in named)])),
@@ -76,7 +76,7 @@ def derived_event(source: str, event_type: EventType, at: datetime, **fields: An
 
 
 def bridge_joined(source: str, bridge: str, at: datetime, **leg: str | None) -> CallEvent:
-    """Tell that a leg is in a bridge: at this moment only, as it may leave and enter again."""
+    """Create the event of a leg in a bridge; its id includes the time, as it may enter again."""
     once = f"{bridge}@{at.isoformat()}"
     return derived_event(source, "bridge.joined", at, attrs={"bridge": bridge}, once=once, **leg)
 
@@ -89,10 +89,11 @@ def catch_up(
     now: StoredPbxState,
     since: datetime | None,
 ) -> list[CallEvent]:
-    """Return what must have happened while nobody listened.
+    """Return the events that must have been missed while nobody was connected.
 
-    `before` is what was open before the PBX was asked, `now` what is after everything it said up to
-    its answer is stored: a leg that came or went in between is told of by its own events.
+    `before` is the stored state before the request, `now` the state after everything that the PBX
+    sent up to its answer is stored: a leg that appeared or ended in between has events of its own.
+    `since` is up to when the PBX's events are stored; None at the first connection.
     """
     gone = (before.open_legs & now.open_legs) - (snapshot.alive or frozenset())
     events = [] if snapshot.alive is None else lost_legs(gone, source, since or snapshot.taken_at)
@@ -108,9 +109,11 @@ def catch_up(
 
 
 def lost_legs(legs: Iterable[str], source: str, at: datetime) -> list[CallEvent]:
-    """End what is no longer there. When it ended nobody knows: it was there when we last heard."""
-    said = {"result": "lost"}
-    return [derived_event(source, "leg.ended", at, leg_key=leg, attrs=said) for leg in sorted(legs)]
+    """Return events that end these legs as lost, at the time of the last certain knowledge."""
+    attrs = {"result": "lost"}
+    return [
+        derived_event(source, "leg.ended", at, leg_key=leg, attrs=attrs) for leg in sorted(legs)
+    ]
 
 
 def _queue_events(
@@ -121,7 +124,7 @@ def _queue_events(
     before: StoredPbxState,
     now: StoredPbxState,
 ) -> Iterator[CallEvent]:
-    """Callers who entered or left a queue unheard."""
+    """Return the missed entries of callers into queues, and their leaving."""
 
     def queue_event(kind: EventType, who: Waiting, when: datetime) -> CallEvent:
         return derived_event(source, kind, when, leg_key=who[0], queue=who[1], once=at.isoformat())
@@ -143,9 +146,9 @@ def _agent_events(
     before: StoredPbxState,
     now: StoredPbxState,
 ) -> Iterator[CallEvent]:
-    """Agents who came, went, paused or came back unheard.
+    """Return the missed logins, logoffs and pauses of agents.
 
-    Of whom something was heard since the PBX was asked, that is newer than its answer.
+    An agent whose mark changed since the request is skipped: that event is newer than the answer.
     """
 
     def agent_event(

@@ -1,1 +1,1 @@
-"""From events to rows: one transaction a batch."""
+"""From events to rows: one transaction for each batch."""

@@ -1,9 +1,9 @@
-"""Logins and pauses of telephones: what a PBX says of its agents, folded by time.
+"""Logins and pauses of agents' telephones: agent.* events folded in the order of time.
 
-store ─▶ refold ─▶ AgentChange ─▶ announce. What stands is a function of the set of a telephone's
-events, its newest 100 and what is new, so neither order nor repetition counts; what none of them
-tells of stays as it was. A PBX that starts anew tells of all telephones at once: they are folded
-some at a time, and others have their turn.
+store ─▶ refold ─▶ AgentChange ─▶ announce. The marks of a telephone are a function of the set of
+its newest 100 events and the new ones, so neither order nor repetition has an effect; what none of
+them mentions stays as it was. A PBX that restarts reports all telephones at once: they are folded
+a few at a time, and other tasks run in between.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from ingest.model.events import CallEvent
 from ingest.queries import agent_pauses as queries
 
 ALL_QUEUES = ""
-"""The queue of a mark that is about a telephone in all queues."""
+"""The queue of a mark that holds in all queues."""
 
 RANK = {"agent.logoff": 0, "agent.unpaused": 1, "agent.login": 2, "agent.paused": 3}
-"""At one instant, the end of the old is first."""
+"""The order at one instant: the end of the old state comes first."""
 AGENT_EVENTS = frozenset(RANK)
 MAX_EVENTS = 100
 MAX_EVENTS_REBUILT = 1_000
-"""Of a telephone's newest events when all are folded again: more than a change of the mark is ever
-folded from, so that a login is found behind many pauses."""
+"""The newest events of a telephone from which a rebuild folds its marks: more than a new event is
+folded with, so that a login before many pauses is found."""
 TELEPHONES_AT_ONCE = 10
-"""Telephones folded in one go: a thousand events, 12 to 17 ms of CPU."""
+"""Telephones folded without a pause: a thousand events, 12 to 17 ms of CPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentChange:
-    """Something new was told of one telephone, and is committed."""
+    """A committed change of one telephone's login or pause, or a late event about it."""
 
     source: str
     extension: str
     queues: frozenset[str]
-    """The queues that it concerns: those told of, or all that it is known in."""
+    """The queues concerned: those of the events, or all in which the telephone has a mark."""
     since: datetime | None = None
-    """The earliest time of what is new; None: nobody knows what is."""
+    """The earliest time of the new events; None: it is not known which events are new."""
     unchanged: bool = False
-    """It came late: nothing else stands than before."""
+    """The event came late: the marks are as before, but statistics of that day may change."""
 
 
 @dataclass(slots=True)
 class _Condition:
-    """A condition, and since when it is so."""
+    """A condition (paused, logged in), and since when it holds."""
 
     on: bool = False
     at: datetime | None = None
     reason: str | None = None
 
     def begin(self, at: datetime, reason: str | None = None) -> None:
-        """Begin; a repetition keeps the first time, another reason begins anew."""
+        """Begin it. A repetition keeps the first time, another reason begins anew."""
         if not self.on or (reason and reason != self.reason):
             self.on, self.at, self.reason = True, at, reason
 
@@ -68,9 +68,9 @@ class _Condition:
 def current_marks(
     events: Iterable[CallEvent], known: Mapping[str, AgentMark] | None = None
 ) -> dict[str, AgentMark]:
-    """Return queue → what stands, of one telephone; `known` is what stood so far.
+    """Return queue → mark of one telephone; `known` are its marks so far.
 
-    What is said without a queue holds in all of them.
+    An event without a queue holds in all of them.
     """
     known = known or {}
     ordered = sorted(
@@ -81,19 +81,19 @@ def current_marks(
     if telephone is None:
         return dict(known)
     queues = sorted({event.queue or ALL_QUEUES for event in ordered} | set(known))
-    told: dict[str, list[CallEvent]] = defaultdict(list)
+    by_queue: dict[str, list[CallEvent]] = defaultdict(list)
     for event in ordered:
         for queue in (event.queue,) if event.queue else queues:
-            told[queue].append(event)
-    return {queue: _mark(telephone, queue, told[queue], known.get(queue)) for queue in queues}
+            by_queue[queue].append(event)
+    return {queue: _mark(telephone, queue, by_queue[queue], known.get(queue)) for queue in queues}
 
 
 def _mark(
-    telephone: Telephone, queue: str, told: list[CallEvent], known: AgentMark | None
+    telephone: Telephone, queue: str, events: list[CallEvent], known: AgentMark | None
 ) -> AgentMark:
     """Fold what concerns one queue."""
     pause, login = _Condition(), _Condition()
-    for event in told:
+    for event in events:
         match event.type:
             case "agent.paused":
                 pause.begin(event.occurred_at, _reason(event))
@@ -120,7 +120,7 @@ def _reason(event: CallEvent) -> str | None:
 
 
 async def refold(conn: Conn, new: Iterable[CallEvent]) -> list[AgentChange]:
-    """Fold the telephones of new events; save and return those that changed. The caller commits."""
+    """Fold the telephones of new events; save and return their changes. The caller commits."""
     fresh: dict[Telephone, list[datetime]] = defaultdict(list)
     for event in _of_agents(new):
         fresh[event.source, event.extension or ""].append(event.occurred_at)
@@ -133,12 +133,12 @@ async def refold(conn: Conn, new: Iterable[CallEvent]) -> list[AgentChange]:
             {one: MAX_EVENTS + len(fresh[one]) for one in some},
             since={one: min(fresh[one]) for one in some},
         )
-        await asyncio.sleep(0)  # others have their turn
+        await asyncio.sleep(0)  # let other tasks run
     return changes
 
 
 async def refold_stored(conn: Conn, telephones: Iterable[Telephone]) -> list[AgentChange]:
-    """Fold these telephones from what is stored of them; save and return those not right."""
+    """Fold these telephones from their stored events; save and return those that were wrong."""
     found = await _refold(conn, dict.fromkeys(telephones, MAX_EVENTS_REBUILT), since={})
     return [change for change in found if not change.unchanged]
 
@@ -146,17 +146,17 @@ async def refold_stored(conn: Conn, telephones: Iterable[Telephone]) -> list[Age
 async def _refold(
     conn: Conn, telephones: Mapping[Telephone, int], *, since: Mapping[Telephone, datetime]
 ) -> list[AgentChange]:
-    """Fold these telephones, each from so many of its newest events."""
+    """Fold telephones, each from the given number of its newest events."""
     known = await queries.load(conn, list(telephones))
-    told = await queries.events(conn, telephones)
+    stored = await queries.events(conn, telephones)
     changes: list[AgentChange] = []
     written: list[AgentMark] = []
     for telephone in telephones:
         before = known.get(telephone, {})
-        after = current_marks(told.get(telephone, ()), before)
+        after = current_marks(stored.get(telephone, ()), before)
         changed = [mark for queue, mark in after.items() if mark != before.get(queue)]
         written += changed
-        # What came late changes nothing that stands, but what was counted of its day.
+        # A late event changes no mark, but may change the statistics of its day.
         changes.append(_change(telephone, changed, after, since.get(telephone)))
     if written:
         await queries.save(conn, written)
@@ -164,7 +164,7 @@ async def _refold(
 
 
 async def current_changes(conn: Conn, events: Iterable[CallEvent]) -> list[AgentChange]:
-    """Return the telephones of a batch as if they had changed: nobody knows whether they did."""
+    """Return the telephones of a batch as changed, since it is not known whether they did."""
     telephones = {(event.source, event.extension or "") for event in _of_agents(events)}
     known = await queries.load(conn, sorted(telephones))
     return [_change(telephone, marks.values(), marks) for telephone, marks in known.items()]

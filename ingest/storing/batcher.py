@@ -1,8 +1,8 @@
-"""From many callers to few transactions: what waits, and for 5 ms, in order of arrival.
+"""From many callers to few transactions: events wait up to 5 ms and are stored in order of arrival.
 
 pipeline.submit ─▶ Batcher ─▶ flush (one transaction). A caller gets its receipt after the COMMIT of
-the last of its events. What waits is bounded in events and bytes; beyond that the caller is told
-when to come back, and nothing of its submission is kept.
+the last of its events. The waiting events are bounded in number and bytes. Above that a submission
+is refused as a whole with Busy, which says when to try again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Busy(Exception):
-    """Too much is waiting; hand the same events in again after `retry_after` seconds."""
+    """Too much is waiting. Submit the same events again after `retry_after` seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"too many events are waiting; try again in {retry_after:.1f} s")
@@ -31,7 +31,7 @@ class Busy(Exception):
 
 
 class IngestUnavailable(Exception):
-    """The database did not take the batch. Whether it stored it is unknown: send it again."""
+    """The batch failed, and may or may not be stored: submit it again."""
 
     retry_after = 1.0
 
@@ -46,7 +46,7 @@ class Closed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An event that the database cannot take."""
+    """Why the database cannot store an event."""
 
     code: str
     message: str
@@ -54,23 +54,23 @@ class Rejection:
 
 EventOutcome = Literal["accepted", "duplicate"] | Rejection
 Flush = Callable[[list[CallEvent]], Awaitable[list[EventOutcome]]]
-"""Store a batch and say what became of each event, in the same order; raise Unavailable."""
+"""Store a batch and return each event's outcome, in the same order. Raises IngestUnavailable."""
 AfterFlush = Callable[[], Awaitable[None]]
-"""Tell what was stored, also when that is a part of a batch that failed."""
+"""Called after each batch, also a failed one: announces what was stored."""
 
 
 @dataclass(slots=True)
 class Submission:
-    """What one caller handed in, taken in one or more batches, in order."""
+    """The events of one caller, stored in one or more batches, in order."""
 
     events: Sequence[CallEvent]
     bytes: int
-    """What those take that still wait."""
+    """Of the events that still wait."""
     since: float
-    """When it came, by the loop's clock."""
+    """When it arrived, by the event loop's clock."""
     done: asyncio.Future[Receipt]
     batched: int = 0
-    """So many of its events are in a batch, or were."""
+    """How many of its events are, or were, in a batch."""
     settled: int = 0
     accepted: int = 0
     duplicates: int = 0
@@ -81,25 +81,25 @@ class Submission:
         return len(self.events) - self.batched
 
     def next_part(self, most: int) -> Part:
-        """Return the next events, at most so many: they wait no longer."""
+        """Remove and return the next events, at most `most`."""
         events = self.events[self.batched : self.batched + most]
         self.batched += len(events)
         size = sum(event.size for event in events) if self.remaining else self.bytes
         self.bytes -= size
         return Part(self, events, size)
 
-    def settle(self, fates: Sequence[EventOutcome]) -> None:
-        """Count the fates of the next events in; the last one makes the receipt."""
-        accepted, duplicates = fates.count("accepted"), fates.count("duplicate")
-        if accepted + duplicates < len(fates):
+    def settle(self, outcomes: Sequence[EventOutcome]) -> None:
+        """Count the outcomes of the next events; the last ones complete the receipt."""
+        accepted, duplicates = outcomes.count("accepted"), outcomes.count("duplicate")
+        if accepted + duplicates < len(outcomes):
             self.rejected += [
-                RejectedEvent(index, fate.code, fate.message)
-                for index, fate in enumerate(fates, self.settled)
-                if isinstance(fate, Rejection)
+                RejectedEvent(index, outcome.code, outcome.message)
+                for index, outcome in enumerate(outcomes, self.settled)
+                if isinstance(outcome, Rejection)
             ]
         self.accepted += accepted
         self.duplicates += duplicates
-        self.settled += len(fates)
+        self.settled += len(outcomes)
         if self.settled == len(self.events) and not self.done.done():
             self.done.set_result(Receipt(self.accepted, self.duplicates, tuple(self.rejected)))
 
@@ -110,7 +110,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Those events of a submission that are in one batch."""
+    """The events of a submission that are in one batch."""
 
     submission: Submission
     events: Sequence[CallEvent]
@@ -118,7 +118,7 @@ class Part:
 
 
 class Batcher:
-    """One worker, so that batches are stored one after the other."""
+    """One worker, so batches are stored one after the other."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Batcher:
         self._settings = settings
         self._metrics = metrics
         self._waiting: deque[Submission] = deque()
-        """Those of which not all events are in a batch yet."""
+        """Submissions of which not all events are in a batch yet."""
         self._waiting_events = 0
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
@@ -148,10 +148,10 @@ class Batcher:
         return self._waiting_bytes
 
     async def submit(self, events: Sequence[CallEvent]) -> Receipt:
-        """Return when all events are committed (or known, or refused for good).
+        """Return when all events are committed, or are duplicates, or are rejected for good.
 
-        Raises Busy at once when too much waits, Unavailable when the database is away. A caller
-        that goes away does not undo anything.
+        Raises Busy at once when too much waits, IngestUnavailable when the database is away.
+        Cancelling the caller undoes nothing.
         """
         size = self._admit(events)
         if not events:
@@ -166,7 +166,7 @@ class Batcher:
         return await submission.done
 
     def _admit(self, events: Sequence[CallEvent]) -> int:
-        """Return how many bytes they are, if they may wait."""
+        """Return the size of the events in bytes. Raises Closed, TooManyEvents or Busy."""
         limits = self._settings
         if self._closing:
             raise Closed
@@ -181,14 +181,14 @@ class Batcher:
         return size
 
     def _retry_after(self) -> float:
-        """Estimate when half of what waits will be gone, at the speed seen so far."""
+        """Estimate when half of what waits will be stored, at the average speed so far."""
         metrics = self._metrics
         stored = metrics.accepted + metrics.duplicates
         each_us = metrics.batch_us / stored if stored else 100
         return round(min(30.0, max(0.2, self._waiting_events / 2 * each_us / 1_000_000)), 1)
 
     async def run(self) -> None:
-        """Store batches until close() and nothing waits any more."""
+        """Store batches until close() was called and nothing waits."""
         while True:
             await self._arrived.wait()
             if not self._waiting and self._closing:
@@ -199,7 +199,7 @@ class Batcher:
                 self._arrived.clear()
 
     def close(self) -> None:
-        """Accept nothing more; run() returns when what waits is stored."""
+        """Refuse new submissions; run() returns when what waits is stored."""
         self._closing = True
         self._arrived.set()
 
@@ -209,9 +209,9 @@ class Batcher:
             part.submission.fail(IngestUnavailable("shutting down"))
 
     async def _wait_for_more(self) -> None:
-        """Let the first event have waited some milliseconds for company, unless there is enough.
+        """Wait until the first event has waited `batch_ms`, or a full batch waits.
 
-        What came while the batch before was stored has waited already.
+        What arrived while the batch before was stored has waited already.
         """
         if not self._waiting:
             return
@@ -225,7 +225,7 @@ class Batcher:
                 return
 
     def _next_batch(self, most: int) -> list[Part]:
-        """Return what has waited longest, at most so many events."""
+        """Remove and return what has waited longest, at most `most` events."""
         parts: list[Part] = []
         while self._waiting and most > 0:
             submission = self._waiting[0]
@@ -243,16 +243,16 @@ class Batcher:
             return
         events = [event for part in batch for event in part.events]
         try:
-            fates = await self._flush(events)
+            outcomes = await self._flush(events)
         except BaseException as error:
             self._fail(batch, len(events), error)
             if not isinstance(error, Exception):
                 raise
         else:
-            assert len(fates) == len(events)
+            assert len(outcomes) == len(events)
             first = 0
             for part in batch:
-                part.submission.settle(fates[first : first + len(part.events)])
+                part.submission.settle(outcomes[first : first + len(part.events)])
                 first += len(part.events)
         if self._after_flush is not None:
             await self._after_flush()
@@ -260,6 +260,6 @@ class Batcher:
     def _fail(self, batch: list[Part], events: int, error: BaseException) -> None:
         self._metrics.failed_batches += 1
         if not isinstance(error, IngestUnavailable | asyncio.CancelledError):
-            log.error("a batch of %d events was not stored", events, exc_info=error)
+            log.error("batch not stored: events=%d", events, exc_info=error)
         for part in batch:
-            part.submission.fail(IngestUnavailable("the database did not take the batch"))
+            part.submission.fail(IngestUnavailable("the database did not store the batch"))

@@ -1,8 +1,9 @@
-"""Calls that this process stored last, so that the next batch need not read them back.
+"""CallCache: the calls that this process stored last, so the next batch need not read them back.
 
-store ─▶ Known ─▶ identity, sessions. Every transaction leaves a mark of its own on its PBX
-(queries.events.lock_sources): what is known of a PBX holds as long as the mark found there is ours,
-and is forgotten when another node has written, when a transaction failed, or when it is too much.
+store ─▶ CallCache ─▶ identity, sessions. Every transaction writes a mark of its own for its PBX
+(queries.events.lock_sources). The cached calls of a PBX are valid while the mark found there is
+ours. They are evicted when another node has written, when a transaction failed, and the oldest when
+the cache is full.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ingest.queries.sessions import StoredCall
 
 @dataclass(slots=True)
 class CachedCall:
-    """All events of one call, and what was saved of it; None: no telephone so far."""
+    """All events of one call, and its stored state; None while it has no leg."""
 
     source: str
     log: EventLog
@@ -30,7 +31,7 @@ class CachedCall:
 
 
 class CallCache:
-    """One transaction at a time uses it; `most_events` bounds its memory, about 1 KB each."""
+    """Used by one transaction at a time. `most_events` bounds its memory: about 1 KB an event."""
 
     def __init__(self, most_events: int) -> None:
         self._most = most_events
@@ -44,27 +45,27 @@ class CallCache:
         return self._cached_events
 
     def validate(self, turns: Mapping[str, SourceTurn]) -> None:
-        """Forget the calls of a PBX that somebody else has written since."""
+        """Evict the calls of each PBX for which another process has written since."""
         for source, turn in turns.items():
             if self._turns.pop(source, None) != turn.before or turn.before is None:
-                theirs = [one for one, held in self._calls.items() if held.source == source]
+                theirs = [one for one, cached in self._calls.items() if cached.source == source]
                 self.evict(theirs)
 
     def confirm(self, turns: Mapping[str, SourceTurn]) -> None:
-        """Trust what was noted since check(), as it is committed; let go of what is too much."""
+        """Keep what was added since validate(), as it is committed; evict the oldest if full."""
         self._turns |= {source: turn.now for source, turn in turns.items()}
         while self._cached_events > self._most:
             self.evict([next(iter(self._calls))])
 
     def clear(self) -> None:
-        """Nobody knows what was committed."""
+        """Evict everything: after an error it is not known what was committed."""
         self._turns.clear()
         self._aliases.clear()
         self._calls.clear()
         self._cached_events = 0
 
     def call_of(self, source: str, keys: Sequence[str]) -> UUID | None:
-        """Return the call that all of these native ids are known to be; None when there is none."""
+        """Return the one cached call that all of these native ids belong to; else None."""
         found: UUID | None = None
         for key in keys:
             call_id = self._aliases.get((source, key))
@@ -74,35 +75,35 @@ class CallCache:
         return found
 
     def find(self, keys: Iterable[Key]) -> dict[Key, UUID]:
-        """Return the calls of these native ids, of those that are known."""
+        """Return the calls of these native ids, as far as they are cached."""
         aliases = self._aliases
         return {key: aliases[key] for key in keys if key in aliases}
 
     def get(self, call_id: UUID) -> CachedCall | None:
         return self._calls.get(call_id)
 
-    def add(self, call_id: UUID, held: CachedCall, new: Iterable[CallEvent]) -> None:
-        """Note that these events are the call's, too."""
+    def add(self, call_id: UUID, cached: CachedCall, new: Iterable[CallEvent]) -> None:
+        """Add events to a call, and the call if it is new here."""
         if call_id not in self._calls:
-            self._calls[call_id] = held
-            self._cached_events += len(held.log)
+            self._calls[call_id] = cached
+            self._cached_events += len(cached.log)
         else:
             self._calls.move_to_end(call_id)
-        before = len(held.log)
-        held.log.add(new)
-        self._cached_events += len(held.log) - before
+        before = len(cached.log)
+        cached.log.add(new)
+        self._cached_events += len(cached.log) - before
 
     def add_aliases(self, aliases: Mapping[Key, UUID]) -> None:
-        """Note native ids of calls that are held."""
+        """Add native ids of cached calls."""
         for key, call_id in aliases.items():
-            if key not in self._aliases and (held := self._calls.get(call_id)):
+            if key not in self._aliases and (cached := self._calls.get(call_id)):
                 self._aliases[key] = call_id
-                held.keys.append(key)
+                cached.keys.append(key)
 
     def evict(self, call_ids: Iterable[UUID]) -> None:
-        """Read these from the database when they are asked for again."""
+        """Remove these calls; they are read from the database when needed again."""
         for call_id in call_ids:
-            if held := self._calls.pop(call_id, None):
-                self._cached_events -= len(held.log)
-                for key in held.keys:
+            if cached := self._calls.pop(call_id, None):
+                self._cached_events -= len(cached.log)
+                for key in cached.keys:
                     self._aliases.pop(key, None)

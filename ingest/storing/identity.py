@@ -1,8 +1,8 @@
-"""Which call an event belongs to: native ids joined transitively, under ids of our own.
+"""Which call an event belongs to: native ids joined transitively, under call ids of our own.
 
-store ─▶ assign ─▶ sessions. A native id is no identity: a Linkedid changes in the middle of every
-attended transfer, and a consultation begins as a call of its own. Two ids that one event names
-belong together for ever; when that joins two calls, the one that began first goes on.
+store ─▶ assign ─▶ sessions. A native id does not identify a call: a Linkedid changes in the middle
+of every attended transfer, and a consultation begins as a call of its own. Two native ids named by
+one event belong together from then on. When that joins two calls, the one that began first goes on.
 """
 
 from __future__ import annotations
@@ -27,49 +27,49 @@ class Assignment:
     merged: dict[UUID, UUID]
     """Call that is over → call it is a part of."""
     new_calls: frozenset[UUID]
-    """Calls of which nothing is stored yet."""
+    """Calls of which nothing was stored before."""
     aliases: dict[Key, UUID]
-    """Every native id that was looked up → its call."""
+    """Every native id that was not found in the cache by its event → its call."""
 
 
 def keys_of(event: CallEvent) -> list[Key]:
     return [(event.source, key) for key in event.keys]
 
 
-async def assign(conn: Conn, events: Iterable[CallEvent], remembered: CallCache) -> Assignment:
-    """Find or make the call of each event, and merge calls that turn out to be one.
+async def assign(conn: Conn, events: Iterable[CallEvent], cache: CallCache) -> Assignment:
+    """Find or create the call of each event, and merge calls that turn out to be one.
 
-    Most events name nothing but ids of one call that is remembered: that is all there is to ask.
+    Most events name only ids of one cached call: those need no query.
     """
     calls: list[UUID | None] = []
     named: dict[int, list[Key]] = {}
     joined: UnionFind[Key] = UnionFind()
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         keys = event.keys
-        calls.append(remembered.call_of(event.source, keys))
-        if keys and calls[place] is None:
-            named[place] = [(event.source, key) for key in keys]
-            joined.union(named[place])
+        calls.append(cache.call_of(event.source, keys))
+        if keys and calls[index] is None:
+            named[index] = [(event.source, key) for key in keys]
+            joined.union(named[index])
     if not named:
         return Assignment(calls, {}, frozenset(), {})
-    known = await _find_calls(conn, {key for keys in named.values() for key in keys}, remembered)
+    known = await _find_calls(conn, {key for keys in named.values() for key in keys}, cache)
     chosen, merged = await _choose(conn, joined, known)
     new = {key: call for key, call in chosen.items() if key not in known}
     if new:
         await aliases.add(conn, new)
     if merged:
         await aliases.repoint(conn, list(merged), list(merged.values()))
-        remembered.evict([*merged, *merged.values()])
+        cache.evict([*merged, *merged.values()])
         calls = [call and merged.get(call, call) for call in calls]
-    for place, ids in named.items():
-        calls[place] = chosen[ids[0]]
+    for index, ids in named.items():
+        calls[index] = chosen[ids[0]]
     begun = frozenset(new.values()) - frozenset(known.values())
     return Assignment(calls, merged, begun, chosen)
 
 
-async def _find_calls(conn: Conn, keys: set[Key], remembered: CallCache) -> dict[Key, UUID]:
-    """Find the calls of these ids: those that are not remembered in the database."""
-    found = remembered.find(keys)
+async def _find_calls(conn: Conn, keys: set[Key], cache: CallCache) -> dict[Key, UUID]:
+    """Find the calls of these ids: in the cache, else in the database."""
+    found = cache.find(keys)
     if unknown := [key for key in keys if key not in found]:
         found |= await aliases.find(conn, unknown)
     return found
@@ -78,7 +78,7 @@ async def _find_calls(conn: Conn, keys: set[Key], remembered: CallCache) -> dict
 async def _choose(
     conn: Conn, joined: UnionFind[Key], known: dict[Key, UUID]
 ) -> tuple[dict[Key, UUID], dict[UUID, UUID]]:
-    """Give each set of keys one call. Sets that meet in a known call are one set."""
+    """Choose one call for each set of keys. Sets that share a known call are one set."""
     first_of: dict[UUID, Key] = {}
     for key, call in known.items():
         joined.union((first_of.setdefault(call, key), key))

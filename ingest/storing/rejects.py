@@ -1,6 +1,6 @@
-"""What a PBX said and is no event: kept in ingest_rejects with the reason, within bounds.
+"""Input that could not be stored as an event: saved in ingest_rejects with the reason, bounded.
 
-pipeline.refuse (what no event could be made of) and store (what the database refused) ─▶ here.
+pipeline.reject (no event could be made of it) and store (the database refused the event) ─▶ save.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ingest.conn import Conn
 from ingest.queries import events as queries
 
 MAX_SAVED = 100
-"""Of one submission: a PBX that sends nothing else shows by these what is wrong."""
+"""For each submission. If a PBX sends only such input, these show what is wrong."""
 MAX_CHARS = 4_000
 MAX_MESSAGE_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedInput:
-    """Why this is not taken, and what it is."""
+    """A piece of input that is not stored as an event, and why."""
 
     code: str
     message: str
@@ -31,7 +31,7 @@ class RejectedInput:
 
 
 async def save(conn: Conn, source: str, refusals: Sequence[RejectedInput]) -> None:
-    """Keep the first of these for whoever looks for the mistake."""
+    """Save the first MAX_SAVED of these, for whoever looks for the mistake."""
     await queries.insert_rejects(
         conn,
         storable(source),
@@ -42,20 +42,20 @@ async def save(conn: Conn, source: str, refusals: Sequence[RejectedInput]) -> No
     )
 
 
-def as_text(said: Any) -> str:
-    """Print what was said, as JSON where that can say it, and cut it."""
-    for printed in (_as_json, repr):
+def as_text(content: Any) -> str:
+    """Return the content as JSON, else as its repr(), shortened to MAX_CHARS."""
+    for encode in (_as_json, repr):
         try:
-            return storable(printed(said)[:MAX_CHARS])
+            return storable(encode(content)[:MAX_CHARS])
         except (TypeError, ValueError, RecursionError):
             continue
-    return storable(reprlib.repr(said)[:MAX_CHARS])  # too deep: the outermost levels
+    return storable(reprlib.repr(content)[:MAX_CHARS])  # too deep: the outermost levels
 
 
-def _as_json(said: Any) -> str:
-    return orjson.dumps(said, default=str).decode()
+def _as_json(content: Any) -> str:
+    return orjson.dumps(content, default=str).decode()
 
 
 def storable(text: str) -> str:
-    """Replace what PostgreSQL's text cannot hold: NUL, lone surrogates."""
+    """Replace what PostgreSQL's text cannot store: NUL, lone surrogates."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

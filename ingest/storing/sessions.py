@@ -1,7 +1,7 @@
-"""Calls that a batch touched: load their events, fold, save what changed.
+"""The calls that a batch touches: load their events, fold, save what changed.
 
-store ─▶ recall, refold, save ─▶ CallChange. The version rises only when something that can be seen
-has changed, so a repeat or an event that adds nothing is not announced.
+store ─▶ load_touched, refold_touched, save ─▶ CallChange. A call's version rises only when its
+state has changed, so a repeated event, or one that adds nothing, is not announced.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ log = logging.getLogger(__name__)
 Part = TypeVar("Part")
 
 SEARCH_MARGIN = timedelta(days=1)
-"""Events of a call are looked for this far outside of the times known so far: a call that has not
-been stored yet (a caller id came before its channel) is found, and only one partition is read."""
+"""The events of a call are searched this far outside of the times known so far. So events of a call
+without a row (a caller id came before its channel) are found, and only one partition is read."""
 
 CALLS_AT_ONCE = 50
-"""Calls folded in one go: 3 to 5 ms in which this process does nothing else."""
+"""Calls folded without a pause: 3 to 5 ms in which this process does nothing else."""
 
 
 async def load_calls(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, CallState]:
-    """Read the state of calls; what the gateway shows in snapshots and lists."""
+    """Read the states of calls, for the gateway's snapshots and lists; unknown ids are left out."""
     stored = await queries.load(conn, call_ids)
     return {call_id: call.state for call_id, call in stored.items()}
 
 
 @dataclass(slots=True)
 class TouchedCalls:
-    """The calls of a batch: all their events, the new ones among them, and what was saved."""
+    """The calls of a batch: all their events, the new ones included, and their stored states."""
 
     logs: dict[UUID, EventLog]
     stored: dict[UUID, StoredCall]
@@ -57,7 +57,7 @@ class TouchedCalls:
 
 @dataclass(slots=True)
 class FoldedCalls:
-    """What is to be saved of a batch, and told."""
+    """What is to be saved and announced of a batch."""
 
     changes: list[CallChange] = field(default_factory=list)
     rewritten: dict[UUID, StoredCall] = field(default_factory=dict)
@@ -67,31 +67,31 @@ async def load_touched(
     conn: Conn,
     new: Iterable[CallEvent],
     assigned: Assignment,
-    remembered: CallCache,
+    cache: CallCache,
     *,
     max_call_events: int,
 ) -> TouchedCalls:
-    """Gather what the calls of new events are made of; read what is not remembered."""
+    """Collect the events of all calls that new events belong to; read what is not cached."""
     by_call: dict[UUID, list[CallEvent]] = {}
     for event, call_id in zip(new, assigned.calls, strict=True):
         if call_id is not None:
             by_call.setdefault(call_id, []).append(event)
-    held = {call_id: remembered.get(call_id) for call_id in by_call}
+    cached = {call_id: cache.get(call_id) for call_id in by_call}
     unknown = [
-        one for one, known in held.items() if known is None and one not in assigned.new_calls
+        one for one, known in cached.items() if known is None and one not in assigned.new_calls
     ]
-    stored, told = await _read(conn, unknown, by_call, assigned, max_call_events)
+    stored, events_of = await _read(conn, unknown, by_call, assigned, max_call_events)
     losers = {call_id: stored[call_id] for call_id in assigned.merged if call_id in stored}
     touched = TouchedCalls({}, losers, assigned.merged)
     for call_id, events in by_call.items():
-        known = held[call_id] or CachedCall(
-            events[0].source, EventLog(told.get(call_id, ())), stored.get(call_id)
+        known = cached[call_id] or CachedCall(
+            events[0].source, EventLog(events_of.get(call_id, ())), stored.get(call_id)
         )
-        remembered.add(call_id, known, events)
+        cache.add(call_id, known, events)
         touched.logs[call_id] = known.log
         if known.stored is not None:
             touched.stored[call_id] = known.stored
-    remembered.add_aliases(assigned.aliases)
+    cache.add_aliases(assigned.aliases)
     return touched
 
 
@@ -102,17 +102,17 @@ async def _read(
     assigned: Assignment,
     max_call_events: int,
 ) -> tuple[dict[UUID, StoredCall], dict[UUID, list[CallEvent]]]:
-    """Read calls that are not remembered, and those that end as a part of another."""
+    """Read calls that are not cached, and those that end as a part of another."""
     if not (unknown or assigned.merged):
         return {}, {}
     stored = await queries.load(conn, [*unknown, *assigned.merged])
     if not unknown:
         return stored, {}
     times = [event.occurred_at for call_id in unknown for event in by_call[call_id]]
-    told = await load_events(
+    events = await load_events(
         conn, unknown, stored.values(), times=times, max_call_events=max_call_events
     )
-    return stored, told
+    return stored, events
 
 
 async def load_events(
@@ -123,7 +123,7 @@ async def load_events(
     times: Iterable[datetime] = (),
     max_call_events: int,
 ) -> dict[UUID, list[CallEvent]]:
-    """Read the events of calls, around all times known of them; at most one more than allowed."""
+    """Read the events of calls around their known times; of one call at most one over the limit."""
     known = [at for call in stored for at in (call.first_event_at, call.last_event_at)]
     known += times
     return await event_queries.load(
@@ -136,31 +136,31 @@ async def load_events(
 
 
 async def refold_touched(
-    touched: TouchedCalls, remembered: CallCache, *, max_call_events: int, metrics: IngestMetrics
+    touched: TouchedCalls, cache: CallCache, *, max_call_events: int, metrics: IngestMetrics
 ) -> FoldedCalls:
-    """Fold the calls, and remember what will have been saved of them. Neither reads nor writes."""
+    """Fold the calls, and cache the states that will be saved. Neither reads nor writes."""
     metrics.folded += len(touched.logs)
     folded = FoldedCalls()
     calls = list(touched.logs.items())
     for first in range(0, len(calls), CALLS_AT_ONCE):
-        for call_id, told in calls[first : first + CALLS_AT_ONCE]:
-            if len(told) > max_call_events:
+        for call_id, event_log in calls[first : first + CALLS_AT_ONCE]:
+            if len(event_log) > max_call_events:
                 metrics.overlong += 1
-                log.warning("call=%s has too many events, left as it is", call_id)
-                remembered.evict([call_id])
+                log.warning("call not folded, it has too many events: call=%s", call_id)
+                cache.evict([call_id])
                 continue
-            _fold_into(folded, call_id, told, touched.stored.get(call_id))
-            if (held := remembered.get(call_id)) and call_id in folded.rewritten:
-                held.stored = folded.rewritten[call_id]
-        await asyncio.sleep(0)  # others have their turn
+            _fold_into(folded, call_id, event_log, touched.stored.get(call_id))
+            if (cached := cache.get(call_id)) and call_id in folded.rewritten:
+                cached.stored = folded.rewritten[call_id]
+        await asyncio.sleep(0)  # let other tasks run
     _end_merged(folded, touched)
     return folded
 
 
 def _fold_into(
-    folded: FoldedCalls, call_id: UUID, told: EventLog, before: StoredCall | None
+    folded: FoldedCalls, call_id: UUID, log: EventLog, before: StoredCall | None
 ) -> None:
-    after = refold_call(call_id, told, before)
+    after = refold_call(call_id, log, before)
     if after is None:
         return
     if before is None or after.state.version != before.state.version:
@@ -170,18 +170,18 @@ def _fold_into(
     folded.rewritten[call_id] = after
 
 
-def refold_call(call_id: UUID, told: EventLog, before: StoredCall | None) -> StoredCall | None:
-    """Fold all events of a call; its version rises if it is not as it was before."""
-    state = fold(told, call_id=call_id, version=before.state.version + 1 if before else 1)
+def refold_call(call_id: UUID, log: EventLog, before: StoredCall | None) -> StoredCall | None:
+    """Fold all events of a call; its version rises if its state changed. None: it has no leg."""
+    state = fold(log, call_id=call_id, version=before.state.version + 1 if before else 1)
     if state is None:
         return None
     if before and state == before.state:
         state = before.state
-    return StoredCall(state, told.first_at, told.last_at)
+    return StoredCall(state, log.first_at, log.last_at)
 
 
 def _within(after: StoredCall, before: StoredCall) -> bool:
-    """Whether the times known so far still lead to all events: then nothing need be written."""
+    """Return whether the stored times still lead to all events: then nothing need be written."""
     earliest, latest = (
         before.first_event_at - SEARCH_MARGIN / 2,
         before.last_event_at + SEARCH_MARGIN / 2,
@@ -190,7 +190,7 @@ def _within(after: StoredCall, before: StoredCall) -> bool:
 
 
 def _end_merged(folded: FoldedCalls, touched: TouchedCalls) -> None:
-    """End the calls that became part of another one: nothing of theirs is left, no missed call."""
+    """End the calls that became part of another: they keep no legs and no missed call."""
     for loser, winner in touched.merged.items():
         call = touched.stored.get(loser)
         if call is None:
@@ -265,7 +265,7 @@ async def _save_transfers(conn: Conn, changes: list[CallChange]) -> None:
 def _by_position(
     changes: list[CallChange], part: Callable[[CallState], tuple[Part, ...]]
 ) -> tuple[list[tuple[CallState, int, Part]], list[tuple[UUID, int]]]:
-    """Return what differs: (call, position, new), and (call, from where on there is none)."""
+    """Return the differences: (call, position, new), and (call, first position to delete)."""
     written, beyond = [], []
     for change in changes:
         call, now = change.after, part(change.after)

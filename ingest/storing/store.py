@@ -1,11 +1,11 @@
-"""One batch, one transaction: tell the new from the known, COPY, fold, COMMIT.
+"""One transaction for each batch: drop duplicates, COPY, fold, COMMIT.
 
-batch ─▶ Store ─▶ queries, identity, known, sessions. PostgreSQL stores the new events while we fold
-their calls, and calls that we stored last are not read back. What a thousand events cost, and why
-not less: docs/decisions/0013-ingest.md.
+batcher ─▶ EventStore ─▶ queries, identity, call_cache, sessions. PostgreSQL stores the new events
+while we fold their calls, and calls that we stored last are not read back. The costs of a thousand
+events: docs/decisions/0013-ingest.md.
 
-A data error (a NUL that slipped in, a date out of range) is cornered by halving the batch, so that
-all others are stored; the culprit is kept in ingest_rejects.
+An event that causes a data error (a NUL, a date out of range) is found by bisecting the batch, so
+that all others are stored; it is saved in ingest_rejects.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StoredBatch:
 
 
 class PartlyStored(IngestUnavailable):
-    """What is `stored` is committed; the rest is unknown. To whoever sent it: send it again."""
+    """What is in `stored` is committed, the rest is unknown: the callers submit it again."""
 
     def __init__(self, stored: StoredBatch) -> None:
         super().__init__("the database took a part of the batch")
@@ -63,7 +63,7 @@ class EventStore:
         self._reject_lock = asyncio.Lock()
 
     async def store(self, events: Sequence[CallEvent]) -> StoredBatch:
-        """Store a batch. What it returns is committed; Unavailable means: unknown, send again."""
+        """Store a batch; what is returned is committed. Raises IngestUnavailable: submit again."""
         began = time.perf_counter_ns()
         try:
             stored = await self._persist(events)
@@ -75,18 +75,18 @@ class EventStore:
         return stored
 
     async def reject(self, source: str, refusals: Sequence[RejectedInput]) -> None:
-        """Keep what no event could be made of; a flood of it takes one connection, and no more."""
+        """Save input that no event could be made of; a flood of it occupies one connection only."""
         try:
             async with asyncio.timeout(self._settings.database_timeout_s):
                 async with self._reject_lock, self._pool.acquire() as conn:
                     await rejects.save(conn, source, refusals)
         except AWAY_ERRORS as error:
-            raise IngestUnavailable("the database did not keep what was refused") from error
+            raise IngestUnavailable("the database did not save the rejected input") from error
         self._metrics.received += len(refusals)
         self._metrics.rejected += len(refusals)
 
     async def _persist(self, events: Sequence[CallEvent]) -> StoredBatch:
-        """Try again while the database is away; halve the batch when an event is at fault."""
+        """Try again while the database is away; bisect the batch when an event is at fault."""
         for attempt in range(self._settings.attempts):
             if attempt:
                 self._metrics.retries += 1
@@ -95,8 +95,9 @@ class EventStore:
                 async with asyncio.timeout(self._settings.database_timeout_s):
                     return await self._transaction(events, again=attempt > 0)
             except AWAY_ERRORS as error:
-                log.warning("batch events=%d attempt=%d %r", len(events), attempt + 1, error)
-            except Exception as error:  # noqa: BLE001 (whatever it is, it is this batch's fault)
+                log.warning("batch failed: events=%d attempt=%d error=%r",
+                            len(events), attempt + 1, error)  # fmt: skip
+            except Exception as error:  # noqa: BLE001 (any other error is this batch's fault)
                 fault = error
                 break
         else:
@@ -104,7 +105,7 @@ class EventStore:
         return await self._bisect(events, fault)
 
     async def _transaction(self, events: Sequence[CallEvent], *, again: bool) -> StoredBatch:
-        """Store the batch; whatever goes wrong, what is known of its calls is no longer sure."""
+        """Store the batch; after any error the cached calls may be wrong, and are dropped."""
         async with self._transaction_lock, self._pool.acquire() as conn:
             try:
                 async with conn.transaction():
@@ -118,29 +119,31 @@ class EventStore:
             return stored
 
     async def _write(self, conn: Conn, events: Sequence[CallEvent], *, again: bool) -> StoredBatch:
-        fates = await _deduplicate(conn, events)
-        new = [event for event, fate in zip(events, fates, strict=True) if fate == "accepted"]
-        new, said = native_payload.split_payloads(new)
-        changes = await self._store_calls(conn, new, said) if new else []
+        outcomes = await _deduplicate(conn, events)
+        new = [
+            event for event, outcome in zip(events, outcomes, strict=True) if outcome == "accepted"
+        ]
+        new, payloads = native_payload.split_payloads(new)
+        changes = await self._store_calls(conn, new, payloads) if new else []
         agents = await agent_pauses.refold(conn, new)
         if again:
             changes += await _current_changes(conn, events, {change.after.id for change in changes})
             agents += await agent_pauses.current_changes(conn, events)
-        return StoredBatch(fates, changes, agents)
+        return StoredBatch(outcomes, changes, agents)
 
     async def _store_calls(
-        self, conn: Conn, new: list[CallEvent], said: list[Payload]
+        self, conn: Conn, new: list[CallEvent], payloads: list[Payload]
     ) -> list[CallChange]:
-        limit, known = self._settings.max_call_events, self._cache
-        assigned = await identity.assign(conn, new, known)
+        limit, cache = self._settings.max_call_events, self._cache
+        assigned = await identity.assign(conn, new, cache)
         self._metrics.merged += len(assigned.merged)
-        touched = await sessions.load_touched(conn, new, assigned, known, max_call_events=limit)
+        touched = await sessions.load_touched(conn, new, assigned, cache, max_call_events=limit)
         rows = zip(new, assigned.calls, strict=True)
-        storing = asyncio.create_task(_insert(conn, rows, said), name="ingest.insert")
+        storing = asyncio.create_task(_insert(conn, rows, payloads), name="ingest.insert")
         try:
-            await asyncio.sleep(0)  # it is sent: PostgreSQL stores while we fold
+            await asyncio.sleep(0)  # now it is sent: PostgreSQL stores while we fold
             folded = await sessions.refold_touched(
-                touched, known, max_call_events=limit, metrics=self._metrics
+                touched, cache, max_call_events=limit, metrics=self._metrics
             )
         finally:
             await storing
@@ -148,9 +151,9 @@ class EventStore:
         return folded.changes
 
     async def _bisect(self, events: Sequence[CallEvent], error: Exception) -> StoredBatch:
-        """Store both halves by themselves, until the culprit stands alone."""
+        """Store both halves separately, until the faulty event is alone."""
         if len(events) == 1:
-            if events[0].native is not None:  # whatever the PBX said, the event is kept
+            if events[0].native is not None:  # without its message, the event may be stored
                 return await self._persist([replace(events[0], native=None)])
             return StoredBatch([await self._reject_event(events[0], error)])
         self._metrics.bisections += 1
@@ -166,7 +169,8 @@ class EventStore:
 
     async def _reject_event(self, event: CallEvent, error: Exception) -> Rejection:
         code = "event.unstorable" if isinstance(error, asyncpg.DataError) else "event.failed"
-        log.error("event=%s source=%s %s", event.event_id, event.source, code, exc_info=error)
+        log.error("event rejected: event=%s source=%s code=%s", event.event_id, event.source, code,
+                  exc_info=error)  # fmt: skip
         message = type(error).__name__
         async with self._pool.acquire() as conn:
             await rejects.save(conn, event.source, [RejectedInput(code, str(error), event)])
@@ -183,11 +187,11 @@ class EventStore:
 
 
 async def _insert(
-    conn: Conn, rows: Iterable[tuple[CallEvent, UUID | None]], said: list[Payload]
+    conn: Conn, rows: Iterable[tuple[CallEvent, UUID | None]], payloads: list[Payload]
 ) -> None:
     await queries.insert(conn, rows)
-    if said:
-        await queries.insert_payloads(conn, said)
+    if payloads:
+        await queries.insert_payloads(conn, payloads)
 
 
 def _combined(first: StoredBatch, second: StoredBatch) -> StoredBatch:
@@ -199,12 +203,12 @@ def _combined(first: StoredBatch, second: StoredBatch) -> StoredBatch:
 
 
 async def _deduplicate(conn: Conn, events: Sequence[CallEvent]) -> list[EventOutcome]:
-    """Remember the events, and say which are new; of two equal ones in a batch the first is."""
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, event in enumerate(events):
-        places[event.source].append(place)
-    fates: list[EventOutcome] = ["accepted"] * len(events)
-    for source, theirs in sorted(places.items()):
+    """Record the events' ids, and return which are new; of equal ones in a batch, the first."""
+    by_source: dict[str, list[int]] = defaultdict(list)
+    for index, event in enumerate(events):
+        by_source[event.source].append(index)
+    outcomes: list[EventOutcome] = ["accepted"] * len(events)
+    for source, theirs in sorted(by_source.items()):
         fresh = await queries.add_keys(conn, source, [events[one].event_id for one in theirs])
         if fresh is None:
             continue
@@ -212,18 +216,18 @@ async def _deduplicate(conn: Conn, events: Sequence[CallEvent]) -> list[EventOut
             if events[one].event_id in fresh:
                 fresh.discard(events[one].event_id)
             else:
-                fates[one] = "duplicate"
-    return fates
+                outcomes[one] = "duplicate"
+    return outcomes
 
 
 async def _current_changes(
     conn: Conn, events: Sequence[CallEvent], announced: set[UUID]
 ) -> list[CallChange]:
-    """Return the calls of a batch as they are.
+    """Return the calls of a batch in their stored state, as repeated changes.
 
-    After a connection was lost in COMMIT nobody knows whether the first attempt was stored. If it
-    was, the second finds only repeats and would announce nothing: so it tells what there is, as
-    told again: some of these calls may be known since long.
+    When a connection is lost in COMMIT, it is not known whether the first attempt was stored. If it
+    was, the second attempt finds only duplicates and would announce nothing. So it announces all
+    calls of the batch again; clients may know some of them already.
     """
     known = await aliases.find(conn, [key for event in events for key in identity.keys_of(event)])
     calls = sorted(set(known.values()) - announced)
