@@ -130,14 +130,30 @@ async def muted(room: Room) -> None:
     )
 
 
-async def large(room: Room) -> None:
-    """Make the sender a member, no owner, of 21 people."""
+async def people(room: Room, count: int) -> None:
+    """Make the sender a member, no owner, of so many people."""
     await room.sql(
         "INSERT INTO realtime.conversation_participants (conversation_id, employee_id, change)"
-        " SELECT $1, n, 1 FROM generate_series(3, 21) AS n",
+        " SELECT $1, n, 1 FROM generate_series(3, $2) AS n",
         room.id,
+        count,
     )
     await demoted(room)
+
+
+async def small(room: Room) -> None:
+    """Make it just small enough for anyone to mention everybody."""
+    await people(room, 20)
+
+
+async def large(room: Room) -> None:
+    """Make it too large for that."""
+    await people(room, 21)
+
+
+async def crowded(room: Room) -> None:
+    """Make it larger than the number of people that a message may mention."""
+    await people(room, 130)
 
 
 async def demoted(room: Room) -> None:
@@ -244,6 +260,8 @@ STORED = {
     "mentions": (nothing, Send("<@2> <@3> <@2> <@1> <@99999999999999999999> and <@0>")),
     "everybody": (nothing, Send("<@all> lunch")),
     "everybody, by a member": (demoted, Send("<@2> <@all> lunch")),
+    "everybody, of 20": (small, Send("<@all> lunch")),
+    "120 mentions": (crowded, Send("".join(f"<@{n}>" for n in range(125, 5, -1)))),
     "everybody, of many": (large, Send("<@all> <@21> <@2> lunch")),
     "everybody, permitted": (permitted, Send("<@all> lunch")),
     "an answer to what is seen": (joined_later, Send(reply_to_seq=2)),

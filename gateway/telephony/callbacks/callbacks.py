@@ -39,7 +39,9 @@ from gateway.protocol.callbacks import (
 )
 from gateway.serving import serves
 from gateway.telephony.callbacks.queries import callbacks as queries
+from gateway.telephony.callbacks.queries import reached as reached_queries
 from gateway.telephony.callbacks.queries.callbacks import CallbackStatus, OpenCount
+from gateway.telephony.callbacks.queries.reached import CustomerReached
 from gateway.telephony.calls.queries import lookup
 
 READ_BATCH, MAX_BATCHES = 500, 10
@@ -112,9 +114,12 @@ async def close(ctx: Context, command: CallbackClose) -> CallbackIs:
         if (held.status.closed_by, held.status.outcome) == (ctx.user_id, command.outcome):
             return await _answer(held)
         await _require_claimable(ctx, held)
-        await queries.close(
+        closed_at = await queries.close(
             held.conn, held.id, ctx.user_id, outcome=command.outcome, note=command.note
         )
+        if command.outcome == "reached":  # for calls missed before that are received later
+            reach = CustomerReached(held.status.customer_id, None, closed_at, "hand")
+            await reached_queries.record(held.conn, [reach])
         return await _record_change(held)
 
 

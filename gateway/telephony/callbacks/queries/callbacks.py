@@ -95,9 +95,9 @@ async def release(conn: Conn, callback_id: int) -> None:
 
 async def close(
     conn: Conn, callback_id: int, employee_id: int, *, outcome: str, note: str | None
-) -> None:
-    """Close a locked item by hand."""
-    await conn.execute(
+) -> datetime:
+    """Close a locked item by hand; return when."""
+    closed_at: datetime = await conn.fetchval(
         """
         -- callbacks.close
         UPDATE realtime.callbacks
@@ -108,12 +108,14 @@ async def close(
                    extract(epoch FROM clock_timestamp() - first_missed_at) * 1000)::bigint END,
                version = version + 1, changed_at = now()
          WHERE id = $1
+        RETURNING closed_at
         """,
         callback_id,
         employee_id,
         outcome,
         note,
     )
+    return closed_at
 
 
 async def reopen(conn: Conn, callback_id: int) -> bool:
