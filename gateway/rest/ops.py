@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from gateway import __version__
 from gateway.ops import metrics
+from gateway.protocol import asyncapi
 from gateway.rest.depends import answer
 from gateway.rest.worker import Parts, parts_of
 
@@ -44,6 +45,12 @@ async def readyz(request: Request) -> Response:
 async def figures(request: Request) -> Response:
     """Prometheus' text format, of this worker."""
     return Response(parts_of(request).figures(), media_type=metrics.MEDIA_TYPE)
+
+
+@router.get("/asyncapi.json", include_in_schema=False)
+def asyncapi_document() -> Response:
+    """Describe the WebSocket as AsyncAPI; made in a thread, once."""
+    return Response(asyncapi.render(__version__), media_type="application/json")
 
 
 async def _checks(parts: Parts) -> dict[str, str]:

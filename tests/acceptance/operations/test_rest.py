@@ -204,6 +204,16 @@ async def test_nothing_is_served_without_a_token(desk: Desk) -> None:
         assert answer.json()["error"]["code"] == "token.invalid"
 
 
+async def test_the_socket_is_described_where_rest_is(desk: Desk) -> None:
+    """/asyncapi.json needs no token, as /openapi.json; it names the commands of the socket."""
+    answer = await desk.http().get("/asyncapi.json")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["asyncapi"].startswith("3.")
+    assert "receive-message.send" in answer.json()["operations"]
+
+
 async def test_other_peoples_conversations_look_like_none(desk: Desk) -> None:
     """Same status, same body as for an id that does not exist; writes change nothing."""
     oksana, iryna = desk.http(OKSANA), desk.http(IRYNA)
