@@ -1,11 +1,11 @@
-# What a developer runs. `make` alone lists it.
+# The commands of a developer; `make` alone lists them.
 
 BIN := .venv/bin
 READY := .venv/.ready-$(notdir $(PYTHON))
-# Half as many again as there are cores: tests wait, too, for leases, sweeps and goodbyes.
+# 1.5 per core: tests also wait for leases, sweeps and goodbyes.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); n=$$((n + n / 2)); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
-# Some hundred processes that the tests start would each compile everything again.
+# The tests start hundreds of processes; each would compile all modules again without .pyc files.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
 
-setup: $(READY) ## make .venv with everything in uv.lock (PYTHON=python3.13 chooses another interpreter)
+setup: $(READY) ## create .venv with the packages of uv.lock (PYTHON=python3.13 selects another interpreter)
 
 $(READY): pyproject.toml uv.lock .ci/setup
 	@PYTHON="$(PYTHON)" .ci/setup
@@ -23,22 +23,22 @@ $(READY): pyproject.toml uv.lock .ci/setup
 dev: setup ## run the gateway with its own PostgreSQL and Valkey and a demo CRM (ARGS="--port 8090")
 	@$(BIN)/gateway dev $(ARGS)
 
-test: setup ## run every test (ARGS="-k resume" chooses some)
+test: setup ## run the tests (ARGS="-k resume" selects some)
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-check: setup ## formatting, lint, types, layers
+check: setup ## check formatting, lint, types and the layers of imports
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@said=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
 
-format: setup ## let ruff rewrite the code
+format: setup ## format the code and apply safe lint fixes (ruff)
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
-bench: setup ## measure the speed of a gateway of its own on this machine
+bench: setup ## run the benchmarks against a gateway that they start (ARGS="fanout" runs one)
 	@$(BIN)/python -m loadtests $(ARGS)
 
-clean: ## remove what was generated, but neither .venv nor data
+clean: ## remove caches and build results, but not .venv and no data
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
