@@ -6,8 +6,9 @@
         async for event in gateway:
             print(event)
 
-After a lost connection it makes up what was missed; where it cannot, a Reload names the
-conversation whose history is to be fetched afresh.
+After a reconnect it fetches the events that were missed; where it cannot, a Reload names the
+conversation whose history has to be fetched again. What was watched (presence, queues) is watched
+again. `connect(…, on_state=…)` reports how the connection is.
 
 It imports the wire types and nothing else of the gateway.
 """
@@ -15,5 +16,14 @@ It imports the wire types and nothing else of the gateway.
 from gateway.client.connection import Connection, connect
 from gateway.client.errors import ConnectionEnded, RequestRefused, TooFarBehind
 from gateway.client.events import Reload
+from gateway.client.states import ConnectionState
 
-__all__ = ["Connection", "ConnectionEnded", "Reload", "RequestRefused", "TooFarBehind", "connect"]
+__all__ = [
+    "Connection",
+    "ConnectionEnded",
+    "ConnectionState",
+    "Reload",
+    "RequestRefused",
+    "TooFarBehind",
+    "connect",
+]

@@ -1,4 +1,4 @@
-"""A client's connection: commands and events, over a link that comes back by itself."""
+"""What an application uses: commands and events, over a socket that reconnects by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from gateway.client.errors import ConnectionEnded
-from gateway.client.link import Link, Token
+from gateway.client.socket import ReconnectingSocket, Token
+from gateway.client.states import ConnectionState, OnState
 from gateway.client.transfer import Body, get, put, size_of
 from gateway.protocol import (
     AttachmentCreate,
@@ -43,17 +44,55 @@ from gateway.protocol import (
     ReceiptReadDone,
     ThreadPage,
     TypingStart,
+    Welcome,
 )
 from gateway.protocol.people import ChosenStatus
 
 
-class Connection(Link):
-    """A session with the gateway. Iterate over it for events; it survives lost connections.
+class Connection:
+    """A connection to the gateway. Iterate over it for events; it survives lost sockets.
 
-    Among the events is a Reload for each conversation of which too much was missed meanwhile.
+    After a reconnect the events contain a Reload for each conversation of which too much was
+    missed, and, for the last `presence.watch` and `queue.watch`, the present state of everything
+    watched.
     """
 
+    def __init__(self, socket: ReconnectingSocket) -> None:
+        self._socket = socket
+
+    @property
+    def welcome(self) -> Welcome:
+        """Return the newest welcome: a snapshot as of the last (re)connection."""
+        return self._socket.welcome
+
+    @property
+    def state(self) -> ConnectionState:
+        """Return how the connection is now."""
+        return self._socket.state
+
+    @property
+    def reconnects(self) -> int:
+        """Return how often the connection was lost, or refused, and is tried again."""
+        return self._socket.reconnects
+
+    async def close(self) -> None:
+        """Leave for good."""
+        await self._socket.close()
+
+    async def drop(self) -> None:
+        """Cut the connection without a goodbye, as a network would; it comes back by itself."""
+        self._socket.drop()
+
     # --- commands --------------------------------------------------------------------------
+
+    async def request(self, command: Any) -> Any:
+        """Send a command and return its reply, as the type that the protocol names for it.
+
+        Without a connection it waits for one. A command whose reply was lost with the connection
+        is sent again when that is harmless. Raises RequestRefused (`connection.lost` when it is
+        not harmless), ConnectionEnded, or TimeoutError after 30 s.
+        """
+        return await self._socket.request(command)
 
     async def open(self, employee_id: int) -> ConversationOpened:
         """Return the direct conversation with this employee."""
@@ -89,7 +128,7 @@ class Connection(Link):
         *,
         sha256: str | None = None,
     ) -> int:
-        """Bring a file, from memory or from a path; return what to name it by in send()."""
+        """Upload a file, from memory or from a path; return its id for send()."""
         declared: AttachmentCreated = await self.request(
             AttachmentCreate(
                 conversation_id=conversation_id,
@@ -99,17 +138,17 @@ class Connection(Link):
                 sha256=sha256,
             )
         )
-        await put(self._url, declared.upload, data)
+        await put(self._socket.url, declared.upload, data)
         return declared.attachment_id
 
     async def link(self, attachment_id: int) -> AttachmentLink:
-        """Return where a file of a message can be read for a short time."""
+        """Return a link to a file of a message; it is valid for a short time."""
         link: AttachmentLink = await self.request(AttachmentGet(attachment_id=attachment_id))
         return link
 
     async def download(self, attachment_id: int) -> bytes:
-        """Return a file of a message."""
-        return await get(self._url, (await self.link(attachment_id)).url)
+        """Return the bytes of a file of a message."""
+        return await get(self._socket.url, (await self.link(attachment_id)).url)
 
     async def history(
         self,
@@ -141,7 +180,7 @@ class Connection(Link):
         after: int | None = None,
         limit: int = 50,
     ) -> ThreadPage:
-        """Return a message and a page of what answers it, oldest first."""
+        """Return a message and a page of the replies to it, oldest first."""
         page: ThreadPage = await self.request(
             MessageThread(
                 conversation_id=conversation_id, seq=seq, before=before, after=after, limit=limit
@@ -150,49 +189,49 @@ class Connection(Link):
         return page
 
     async def edit(self, conversation_id: int, seq: int, text: str) -> Message:
-        """Give a message of one's own another text."""
+        """Change the text of a message that this user wrote."""
         edited: MessageIs = await self.request(
             MessageEdit(conversation_id=conversation_id, seq=seq, text=text)
         )
         return edited.message
 
     async def delete(self, conversation_id: int, seq: int) -> Message:
-        """Delete a message; return what is left in its place."""
+        """Delete a message; return it as others now see it."""
         deleted: MessageIs = await self.request(
             MessageDelete(conversation_id=conversation_id, seq=seq)
         )
         return deleted.message
 
     async def react(self, conversation_id: int, seq: int, emoji: str) -> list[Reaction]:
-        """Put an emoji below a message; return all that are there."""
+        """Add a reaction to a message; return all reactions."""
         done: ReactionsAre = await self.request(
             ReactionAdd(conversation_id=conversation_id, seq=seq, emoji=emoji)
         )
         return done.reactions
 
     async def unreact(self, conversation_id: int, seq: int, emoji: str) -> list[Reaction]:
-        """Take one's emoji back; return all that are left."""
+        """Remove this user's reaction; return the reactions that are left."""
         done: ReactionsAre = await self.request(
             ReactionRemove(conversation_id=conversation_id, seq=seq, emoji=emoji)
         )
         return done.reactions
 
     async def changes(self, conversation_id: int, after: int, *, limit: int = 100) -> ChangesPage:
-        """Return what happened in a conversation after a change, as the server's events."""
+        """Return what happened in a conversation after a change, as the gateway's events."""
         page: ChangesPage = await self.request(
             MessageChanges(conversation_id=conversation_id, after=after, limit=limit)
         )
         return page
 
     async def read(self, conversation_id: int, seq: int) -> ReceiptReadDone:
-        """Say that everything up to seq has been read."""
+        """Mark everything up to seq as read."""
         done: ReceiptReadDone = await self.request(
             ReceiptRead(conversation_id=conversation_id, seq=seq)
         )
         return done
 
     async def typing(self, conversation_id: int) -> None:
-        """Say that one is writing."""
+        """Report that this user is typing."""
         await self.request(TypingStart(conversation_id=conversation_id))
 
     async def set_status(
@@ -202,13 +241,13 @@ class Connection(Link):
         *,
         until: datetime | None = None,
     ) -> Presence:
-        """Choose a status (None: the automatic one) and a text; return what others now see."""
+        """Set a status (None: the automatic one) and a text; return what others now see."""
         chosen: PresenceIs = await self.request(PresenceSet(status=status, text=text, until=until))
         return chosen.presence
 
     async def away(self, away: bool = True) -> None:
-        """Say that nobody is looking at this device, or is again; it holds across reconnects."""
-        self._away = away
+        """Report whether nobody uses this device; hello repeats it after a reconnect."""
+        self._socket.away = away
         await self.request(PresenceAway(away=away))
 
     # --- events ----------------------------------------------------------------------------
@@ -219,35 +258,44 @@ class Connection(Link):
     async def _iterate(self) -> AsyncIterator[Any]:
         while True:
             try:
-                yield await self._events.next()
+                yield await self._socket.events.next()
             except ConnectionEnded:
                 return
 
     async def next(self, event_type: type[Any] | None = None, *, timeout_s: float = 10.0) -> Any:
-        """Return the next event, or the next of one type, passing over the others."""
+        """Return the next event, or the next of one type; events of other types are dropped."""
         async with asyncio.timeout(timeout_s):
             while True:
-                event = await self._events.next()
+                event = await self._socket.events.next()
                 if event_type is None or isinstance(event, event_type):
                     return event
 
     @property
     def positions(self) -> dict[int, int]:
-        """Return conversation → the last change taken in."""
-        return self._events.positions
+        """Return conversation → the last change received."""
+        return self._socket.events.positions
 
 
 @contextlib.asynccontextmanager
 async def connect(
-    url: str, token: Token, *, device: Device | None = None, reconnect: bool = True
+    url: str,
+    token: Token,
+    *,
+    device: Device | None = None,
+    reconnect: bool = True,
+    on_state: OnState | None = None,
 ) -> AsyncIterator[Connection]:
-    """Open a session; token may be a function that returns a fresh one each time."""
-    connection = Connection(url, token, device=device, reconnect=reconnect)
-    running = asyncio.create_task(connection.run(), name="gateway.client")
+    """Open a connection.
+
+    token may be a function that returns a fresh one each time. on_state is called with each
+    ConnectionState: connecting, live, waiting (and until when), stopped (and with which code).
+    """
+    socket = ReconnectingSocket(url, token, device=device, reconnect=reconnect, on_state=on_state)
+    running = asyncio.create_task(socket.run(), name="gateway.client")
     try:
-        await connection.until_ready()
-        yield connection
+        await socket.until_ready()
+        yield Connection(socket)
     finally:
-        await connection.close()
+        await socket.close()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What can go wrong for a client of the gateway."""
+"""The errors of the Python SDK."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.protocol.close_codes import (
 
 
 class RequestRefused(Exception):
-    """The gateway said no; `code` says why, `retry_after` (seconds) when to try again."""
+    """The gateway refused; `code` says why, `retry_after` (seconds) when to try again."""
 
     def __init__(
         self, code: str, message: str, *, path: str | None = None, retry_after: float | None = None
@@ -26,7 +26,7 @@ class RequestRefused(Exception):
 
 
 class ConnectionEnded(Exception):
-    """The connection is over and does not come back; `code` is its WebSocket close code."""
+    """The connection has ended for good; `code` is its WebSocket close code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code} {reason}")
@@ -35,7 +35,7 @@ class ConnectionEnded(Exception):
 
 
 class TooFarBehind(Exception):
-    """Events came faster than they were read, and more than MAX_EVENTS were waiting."""
+    """Events came faster than the application read them: more than MAX_EVENTS waited."""
 
 
 REFUSED_AS = {
@@ -43,11 +43,11 @@ REFUSED_AS = {
     "employee.disabled": EMPLOYEE_DISABLED,
     "internal": INTERNAL,
 }
-"""A hello's refusal → what the same would be to a live session; any other one is for good."""
+"""Refusal of a hello → close code of a live session for the same reason; others: for good."""
 
 
 def refusal(error: dict[str, Any]) -> RequestRefused:
-    """Make an exception of what stands under `error` in a reply."""
+    """Return the exception for the `error` of a reply."""
     return RequestRefused(
         error["code"],
         error["message"],
@@ -57,7 +57,7 @@ def refusal(error: dict[str, Any]) -> RequestRefused:
 
 
 def close_code(refused: RequestRefused) -> int:
-    """Return the close code that says the same as a refused hello."""
+    """Return the close code for the same reason as a refused hello."""
     if refused.retry_after is not None:
         return OVERLOADED.code
     return REFUSED_AS.get(refused.code, TOKEN_REFUSED).code

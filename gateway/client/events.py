@@ -1,8 +1,8 @@
 """Events from the gateway: decoded, in order, each once.
 
-A client's position in a conversation is the last change it took in: what is at or below it is a
-repeat, and what resume asks for is what comes after it. Where that does not close a gap, a Reload
-says so.
+ReconnectingSocket ─▶ Events ─▶ Connection. The position in a conversation is the last change that
+was received: a change at or below it is a repetition, and resume asks for those above it. Where
+that does not close a gap, a Reload names the conversation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_EVENTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """More was missed in this conversation than is sent again: fetch it afresh."""
+    """More was missed in this conversation than the gateway sends again: fetch its history."""
 
     conversation_id: int
 
@@ -34,52 +34,52 @@ _adapters: dict[str, TypeAdapter[Any]] = {
 }
 
 
-def decode(said: dict[str, Any]) -> Any | None:
-    """Make the event of a frame; None for a type this version does not know."""
-    adapter = _adapters.get(said.get("type", ""))
+def decode(frame: dict[str, Any]) -> Any | None:
+    """Return the event of a frame; None for a type that this version does not know."""
+    adapter = _adapters.get(frame.get("type", ""))
     if adapter is None:
         return None
     try:
-        return adapter.validate_python(said, extra="ignore")
+        return adapter.validate_python(frame, extra="ignore")
     except ValidationError:
         return None
 
 
 class Events:
-    """What has been heard and not yet read, and how far each conversation has been taken in."""
+    """Events that wait for the application, and the position in each conversation."""
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
-        """conversation → the last change taken in; what was touched last stands last."""
+        """conversation → the last change received; the one changed last stands last."""
         self._waiting: deque[Any] = deque()
         self._ready = asyncio.Event()
         self._failure: Exception | None = None
         self._welcomed = False
 
-    def take(self, said: dict[str, Any]) -> None:
-        """Queue the event of a frame unless it was heard before."""
-        change, conversation_id = said.get("change"), said.get("conversation_id")
+    def receive(self, frame: dict[str, Any]) -> None:
+        """Queue the event of a frame unless it is a repetition."""
+        change, conversation_id = frame.get("change"), frame.get("conversation_id")
         if not isinstance(change, int) or not isinstance(conversation_id, int):
             change = conversation_id = 0  # an event that is not of a conversation
         elif change <= self.positions.get(conversation_id, 0):
             return
-        event = decode(said)
-        if event is not None and not self._queue(event):
+        event = decode(frame)
+        if event is not None and not self.put(event):
             return
         if conversation_id:
             self._move(conversation_id, change)
 
     def to_resume(self) -> dict[int, int]:
-        """Return the positions that a hello has room for: those touched last."""
+        """Return the positions for a hello: the MAX_RESUME that changed last."""
         return dict(list(self.positions.items())[-MAX_RESUME:])
 
     def caught_up(
         self, newest: dict[int, int], *, resumed: Mapping[int, int], reload: Iterable[int]
     ) -> None:
-        """Go on from a welcome, whose changes have been taken in; newest: conversation → change.
+        """Continue from a welcome whose changes have been received; newest: conversation → change.
 
-        A Reload follows for what the server named, and, unless this is the first welcome, for
-        what hello had no room to ask about and for conversations never heard of.
+        A Reload follows for each conversation that the gateway named and, unless this is the first
+        welcome, for those that had no room in hello's resume and for new ones.
         """
         lost = set(reload)
         if self._welcomed:
@@ -92,30 +92,31 @@ class Events:
         self._welcomed = True
         for conversation_id in sorted(lost):
             self.positions.pop(conversation_id, None)
-            self._queue(Reload(conversation_id))
-        for conversation_id, change in reversed(newest.items()):  # the newest one is touched last
+            self.put(Reload(conversation_id))
+        for conversation_id, change in reversed(newest.items()):  # the newest one stands last
             self._move(conversation_id, max(change, self.positions.get(conversation_id, 0)))
 
     def _move(self, conversation_id: int, change: int) -> None:
         self.positions.pop(conversation_id, None)
         self.positions[conversation_id] = change
 
-    def _queue(self, event: Any) -> bool:
+    def put(self, event: Any) -> bool:
+        """Queue an event; False when more wait than may, or the events have ended."""
         if self._failure is None and len(self._waiting) >= MAX_EVENTS:
             self.fail(TooFarBehind())
         if self._failure is not None:
-            return False  # after a hole there is nothing to hear
+            return False  # the application gets no events after a gap
         self._waiting.append(event)
         self._ready.set()
         return True
 
     def fail(self, error: Exception) -> None:
-        """End the iteration with this, after what waits has been read."""
+        """End the iteration with this error, after the events that wait have been read."""
         self._failure = self._failure or error
         self._ready.set()
 
     async def next(self) -> Any:
-        """Return the next event; raise what ended them."""
+        """Return the next event; raise the error that ended them."""
         while not self._waiting:
             if self._failure is not None:
                 raise self._failure

@@ -1,4 +1,4 @@
-"""The bytes of files: over HTTP, by the links that the gateway gives."""
+"""Uploads and downloads of files over HTTP, by the links that the gateway gives."""
 
 from __future__ import annotations
 
@@ -15,53 +15,55 @@ from gateway.client.errors import RequestRefused, refusal
 from gateway.protocol import Upload
 
 Body: TypeAlias = bytes | Path
-PIECE = 256 * 1024
-SILENCE_S = 30.0
+CHUNK_BYTES = 256 * 1024
+TIMEOUT_S = 30.0
 
 
 def size_of(data: Body) -> int:
-    """Return how many bytes there are."""
+    """Return the size in bytes."""
     return data.stat().st_size if isinstance(data, Path) else len(data)
 
 
 async def put(socket_url: str, upload: Upload, data: Body) -> None:
-    """Upload what was declared. Raises RequestRefused."""
+    """Upload a declared file. Raises RequestRefused."""
     headers = {**upload.headers, "Content-Length": str(size_of(data))}
-    content = _pieces(data) if isinstance(data, Path) else data
+    content = _chunks(data) if isinstance(data, Path) else data
     async with _client() as http:
-        answer = await http.put(_absolute(socket_url, upload.url), content=content, headers=headers)
-    _require_done(answer)
+        response = await http.put(
+            _absolute(socket_url, upload.url), content=content, headers=headers
+        )
+    _require_success(response)
 
 
 async def get(socket_url: str, url: str) -> bytes:
-    """Return what is behind a link. Raises RequestRefused."""
+    """Download what a link names. Raises RequestRefused."""
     async with _client() as http:
-        answer = await http.get(_absolute(socket_url, url))
-    _require_done(answer)
-    return answer.content
+        response = await http.get(_absolute(socket_url, url))
+    _require_success(response)
+    return response.content
 
 
 def _absolute(socket_url: str, url: str) -> str:
-    """Return where a link leads: a path is on the gateway's own address."""
+    """Return the whole URL of a link: a path belongs to the gateway's own address."""
     return urljoin(socket_url.replace("ws", "http", 1), url)
 
 
 def _client() -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(timeout=SILENCE_S)
+    return httpx2.AsyncClient(timeout=TIMEOUT_S)
 
 
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
     with await asyncio.to_thread(path.open, "rb") as file:
-        while piece := await asyncio.to_thread(file.read, PIECE):
-            yield piece
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
 
 
-def _require_done(answer: httpx2.Response) -> None:
-    if answer.is_success:
+def _require_success(response: httpx2.Response) -> None:
+    if response.is_success:
         return
     try:
-        raise refusal(orjson.loads(answer.content)["error"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):  # a bucket speaks XML
+        raise refusal(orjson.loads(response.content)["error"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):  # a bucket answers in XML
         raise RequestRefused(
-            "file.refused", f"The storage answered {answer.status_code}."
+            "file.refused", f"The storage answered {response.status_code}."
         ) from None

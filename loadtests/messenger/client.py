@@ -13,7 +13,10 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection
+
 from gateway.client import Connection, ConnectionEnded, RequestRefused
+from gateway.client.socket import ReconnectingSocket
 from gateway.protocol import ConversationList, Draft, DraftList, Message
 from loadtests.messenger.actions import ActionRunner, ActionTargets
 from loadtests.messenger.plan import Action
@@ -32,16 +35,16 @@ EXPECTED = frozenset(
 PAGE = 100
 
 
-class RoamingConnection(Connection):
-    """A connection that comes back to another worker each time."""
+class RoamingSocket(ReconnectingSocket):
+    """A socket that comes back to another worker each time."""
 
     def __init__(self, urls: Sequence[str], token: str) -> None:
         super().__init__(urls[0], token)
         self._urls = itertools.cycle(urls)
 
-    async def _connect(self) -> None:
-        self._url = next(self._urls)
-        await super()._connect()
+    async def _connect(self) -> ClientConnection:
+        self.url = next(self._urls)
+        return await super()._connect()
 
 
 class MessengerClient:
@@ -174,16 +177,16 @@ async def client(
     player: SignedInUser, urls: Sequence[str], scene: ActionTargets
 ) -> AsyncIterator[MessengerClient]:
     """Connect a device that listens."""
-    connection = RoamingConnection(urls, player.token)
-    made = MessengerClient(player.employee_id, connection, scene)
-    tasks = [asyncio.create_task(connection.run(), name="messenger.connection")]
+    socket = RoamingSocket(urls, player.token)
+    made = MessengerClient(player.employee_id, Connection(socket), scene)
+    tasks = [asyncio.create_task(socket.run(), name="messenger.connection")]
     try:
-        await connection.until_ready()
+        await socket.until_ready()
         made.look_after()
         tasks.append(asyncio.create_task(made.listen(), name="messenger.listen"))
         yield made
     finally:
-        await connection.close()
+        await socket.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

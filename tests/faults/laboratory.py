@@ -188,8 +188,8 @@ class _Run:
     async def _go_home(self) -> None:
         """Have everybody on their own worker: a fault of one that nobody is on would be none."""
         for person in self._people.values():
-            if person.connection is not None:
-                await person.connection.go_home()
+            if person.socket is not None:
+                await person.socket.go_home()
 
     async def _write_quietly(self, fault: Fault) -> None:
         """Write once in each of some conversations; somebody leaves, somebody comes back."""

@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from gateway.client import ConnectionEnded, RequestRefused
+from gateway.client import Connection, ConnectionEnded, RequestRefused
 from gateway.protocol import (
     ConversationAdd,
     ConversationRemove,
@@ -25,7 +25,7 @@ from gateway.protocol import (
 )
 from loadtests.messenger.view import ClientView
 from tests.faults.history import History, Notice, Sent
-from tests.faults.wire import RecordingConnection
+from tests.faults.wire import RecordingSocket
 
 PASSING = frozenset({"database.unavailable", "overloaded", "connection.lost", "draining"})
 """Refusals that say: later."""
@@ -51,7 +51,8 @@ class SimulatedUser:
         self._history = history
         self._dice = random.Random(seed)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.connection: RecordingConnection | None = None
+        self.socket: RecordingSocket | None = None
+        self.connection: Connection | None = None
         self._reconnects = 0
         self._done = asyncio.Event()
 
@@ -60,25 +61,27 @@ class SimulatedUser:
     async def arrive(self) -> None:
         """Connect, and keep the connection until leaving."""
         assert self.connection is None
-        self.connection = RecordingConnection(
+        self.socket = socket = RecordingSocket(
             self._ways,
             self._token,
             reader=self.employee_id,
             history=self._history,
             welcomed=self._welcomed,
         )
-        self._spawn(self.connection.run(), "run")
-        await self.connection.until_ready()
-        self._spawn(self._listen(self.connection), "listen")
+        self.connection = connection = Connection(socket)
+        self._spawn(socket.run(), "run")
+        await socket.until_ready()
+        self._spawn(self._listen(connection), "listen")
 
     async def leave(self) -> None:
         """Close the connection for good."""
         connection, self.connection = self.connection, None
-        if connection is None:
+        socket, self.socket = self.socket, None
+        if connection is None or socket is None:
             return
         self._reconnects += connection.reconnects
-        if connection.session is not None:
-            connection.session.left = True
+        if socket.session is not None:
+            socket.session.left = True
         with suppress(Exception):
             async with asyncio.timeout(2.0):
                 await connection.close()
@@ -106,7 +109,7 @@ class SimulatedUser:
 
     @property
     def present(self) -> bool:
-        session = self.connection.session if self.connection else None
+        session = self.socket.session if self.socket else None
         return session is not None and session.ended_at is None
 
     def watch(self, employee_ids: Sequence[int]) -> None:
@@ -124,7 +127,7 @@ class SimulatedUser:
         if self._watched:
             self._spawn(self._watch(connection), "watch")
 
-    async def _watch(self, connection: RecordingConnection) -> None:
+    async def _watch(self, connection: Connection) -> None:
         while self.connection is connection:
             try:
                 watched = await connection.request(PresenceWatch(employee_ids=list(self._watched)))
@@ -146,7 +149,7 @@ class SimulatedUser:
                     Notice(self.employee_id, one.employee_id, one.status, time.monotonic())
                 )
 
-    async def _listen(self, connection: RecordingConnection) -> None:
+    async def _listen(self, connection: Connection) -> None:
         async for event in connection:
             self.view.take(event)
             if isinstance(event, PresenceChanged):
@@ -156,7 +159,7 @@ class SimulatedUser:
                     self._read(connection, event.conversation_id, event.message.seq), "read"
                 )
 
-    async def _read(self, connection: RecordingConnection, conversation_id: int, seq: int) -> None:
+    async def _read(self, connection: Connection, conversation_id: int, seq: int) -> None:
         with suppress(TimeoutError, ConnectionEnded):
             try:
                 await connection.read(conversation_id, seq)

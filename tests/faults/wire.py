@@ -1,4 +1,4 @@
-"""A client's connection that writes down what comes over the wire, before the client looks at it.
+"""A client's socket that writes down what comes over the wire, before the client looks at it.
 
 crowd ─▶ Wire (gateway.client) ─▶ History. The client drops repeats and asks for what it missed;
 what the gateway promises is judged by what it sent.
@@ -6,16 +6,17 @@ what the gateway promises is judged by what it sent.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from loadtests.messenger.client import RoamingConnection
+from loadtests.messenger.client import RoamingSocket
 from tests.faults.history import History, ObservedSession, ReceivedEvent
 
 
-class RecordingConnection(RoamingConnection):
+class RecordingSocket(RoamingSocket):
     """One reader's way in; `ways` is address → worker.
 
     The first one is home: whoever has lost it tries another one, then home, then a third …
@@ -41,34 +42,33 @@ class RecordingConnection(RoamingConnection):
 
     async def go_home(self) -> None:
         """Come back to the first address, if this is another one."""
-        if self.session is not None and self._url != self._home:
-            await self.drop()
+        if self.session is not None and self.url != self._home:
+            self.drop()
 
-    def _welcomed(self, said: dict[str, Any], resumed: dict[int, int]) -> None:
-        reload = set(said["reload"])
-        positions = {one["id"]: one["last_change"] for one in said["conversations"]}
-        told = said["changes"]
+    def _welcomed(self, ok: dict[str, Any], resumed: dict[int, int]) -> None:
+        reload = set(ok["reload"])
+        positions = {one["id"]: one["last_change"] for one in ok["conversations"]}
         followed = {cid: position for cid, position in resumed.items() if cid not in reload}
         listed = frozenset(positions.keys() - followed.keys())
         self.session = ObservedSession(
             len(self._history.sessions),
             self._reader,
-            self._workers[self._url],
+            self._workers[self.url],
             time.monotonic(),
             positions | followed,
             listed,
         )
         self._history.sessions.append(self.session)
-        for events in told.values():
+        for events in ok["changes"].values():
             for event in events:
                 self._note(event, "resume")
-        super()._welcomed(said, resumed)
+        super()._welcomed(ok, resumed)
         self._tell()
 
-    async def _take(self, said: dict[str, Any]) -> None:
-        if said.get("change"):
-            self._note(said, "live")
-        await super()._take(said)
+    def _receive(self, frame: dict[str, Any], outgoing: asyncio.Queue[str]) -> None:
+        if frame.get("change"):
+            self._note(frame, "live")
+        super()._receive(frame, outgoing)
 
     def _drop(self) -> None:
         if self.session is not None and self.session.ended_at is None:

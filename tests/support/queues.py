@@ -21,7 +21,7 @@ SALES, SUPPORT = "sales", "support"
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let watchers hear after a tenth of the second that they wait otherwise, of what is news."""
     monkeypatch.setattr(queue_watches, "CONFLATE_S", 0.1)
-    monkeypatch.setattr(queue_watches, "LOOK_EACH", 1_000)
+    monkeypatch.setattr(queue_watches, "READ_ALL_EVERY", 1_000)
 
 
 class QueuePbx:

@@ -81,7 +81,7 @@ async def test_a_rolling_restart_loses_nothing(desk: Desk) -> None:
     petro = await desk.client(PETRO, node=0)
     conversation = (await oksana.open(PETRO)).conversation
     await petro.next(ConversationCreated)
-    petro._url = urls[1]  # what a load balancer does once the first is not ready
+    petro._socket.url = urls[1]  # what a load balancer does once the first is not ready
 
     stopping = None
     for number in range(60):

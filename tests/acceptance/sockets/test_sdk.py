@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from gateway.client import Connection, ConnectionEnded, TooFarBehind, connect, events, link
+from gateway.client import Connection, ConnectionEnded, TooFarBehind, connect, events, socket
 from gateway.protocol import (
     SUBPROTOCOL,
     ConversationCreate,
@@ -213,7 +213,7 @@ async def test_a_hello_without_an_answer_is_given_up(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node that takes the connection and then hangs is left for another attempt."""
-    monkeypatch.setattr(link, "WELCOME_S", 0.2)
+    monkeypatch.setattr(socket, "WELCOME_S", 0.2)
 
     async def hangs(client: ServerConnection) -> None:
         monkeypatch.undo()  # the other attempt has as long as it needs on a busy machine
@@ -317,7 +317,7 @@ async def test_nothing_is_heard_after_a_gap_that_the_reader_made(
     conversation = (await oksana.open(PETRO)).conversation
     await petro.next(ConversationCreated)
     sent = [(await oksana.send(conversation.id, f"{n}")).change for n in range(20)]
-    await eventually(lambda: petro._events._failure)
+    await eventually(lambda: petro._socket.events._failure)
 
     heard: list[int] = []
 
@@ -338,8 +338,8 @@ async def test_a_gateway_that_falls_silent_is_left(
     empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half-open lines show in nothing but the pings that do not come; the client comes back."""
-    monkeypatch.setattr(link, "SILENCE_S", 0.1)
-    monkeypatch.setattr(link, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(socket, "SILENCE_S", 0.1)
+    monkeypatch.setattr(socket, "FIRST_WAIT_S", 0.01)
     node = await empty_desk.start_node(ping_s=0.3)
     petro = await empty_desk.client(PETRO)
 
@@ -358,7 +358,7 @@ async def test_a_goodbye_says_when_to_be_back(desk: Desk, monkeypatch: pytest.Mo
         return 0.0
 
     # Of the client alone: the nodes in this process draw, too, when Redis is slow.
-    monkeypatch.setattr(link, "random", SimpleNamespace(uniform=at_once))
+    monkeypatch.setattr(socket, "random", SimpleNamespace(uniform=at_once))
     async with (
         between(desk.nodes[1].socket_url, says_goodbye) as middleman,
         connect(middleman.url, desk.token(PETRO)) as petro,

@@ -239,7 +239,7 @@ async def test_what_was_announced_to_nobody_is_seen_all_the_same(
     small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that died after its COMMIT, a bus that lost news: the node reads itself."""
-    monkeypatch.setattr(queue_watches, "LOOK_EACH", 1)
+    monkeypatch.setattr(queue_watches, "READ_ALL_EVERY", 1)
     client, _ = await watching(small_desk, [SALES])
     pbx = QueuePbx(small_desk)
     for node in small_desk.nodes:
