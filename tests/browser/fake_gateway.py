@@ -36,11 +36,15 @@ class Visit:
 
     async def heard(self, type_: str) -> dict[str, Any]:
         """Return the client's next frame of this type; frames of other types are passed over."""
+        while (frame := await self.receive())["type"] != type_:
+            pass
+        return frame
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the client's next frame."""
         async with asyncio.timeout(TIMEOUT_S):
-            while True:
-                frame: dict[str, Any] = json.loads(await self.socket.recv())
-                if frame["type"] == type_:
-                    return frame
+            frame: dict[str, Any] = json.loads(await self.socket.recv())
+            return frame
 
     async def say(self, *frames: object) -> None:
         for frame in frames:

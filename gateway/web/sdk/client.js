@@ -15,7 +15,8 @@ import { Listeners } from './listeners.js';
 import { SUBPROTOCOL, verdict } from './protocol.js';
 import { GatewayError, Requests, closeCodeOf, closedForGood } from './requests.js';
 import { upload } from './upload.js';
-import { Watchdog, onChange } from './watchdog.js';
+import { Watchdog, onNetworkChange } from './watchdog.js';
+import { Watches } from './watches.js';
 
 export { GatewayError, describeFile };
 
@@ -65,6 +66,7 @@ export class Gateway {
   #socket = null;
   #listeners = new Listeners();
   #requests = new Requests();
+  #watches;
   #ordered;
   #backoff = new Backoff();
   #timer = 0; // the next attempt
@@ -92,7 +94,15 @@ export class Gateway {
       (/** @type {any} */ event) => this.#listeners.emit(event.type, event),
       (type, fields) => this.request(type, fields),
     );
-    this.#unhook = onChange((offline) => this.#hint(offline));
+    this.#watches = new Watches(
+      (/** @type {any} */ event) => this.#listeners.emit(event.type, event),
+      (type, fields) => {
+        const id = this.#requests.nextId();
+        this.#send({ ...fields, type, id });
+        return id;
+      },
+    );
+    this.#unhook = onNetworkChange((offline) => this.#checkNow(offline));
     queueMicrotask(() => this.#open()); // after the caller has put its listeners
   }
 
@@ -230,7 +240,12 @@ export class Gateway {
     this.#listeners.emit('welcome', welcome);
     this.#ordered.welcome(welcome);
     this.#become({ name: 'live' });
-    this.#requests.connected((frame) => this.#send(frame));
+    // In this order the last watch that was requested is the last that the gateway receives.
+    this.#watches.connected();
+    this.#requests.connected((frame) => {
+      this.#watches.sent(frame);
+      this.#send(frame);
+    });
   }
 
   #receive(data) {
@@ -242,13 +257,21 @@ export class Gateway {
   #take(frame) {
     if (frame.id === this.#helloId && frame.ok) this.#welcomed(frame.ok);
     else if (frame.id === this.#helloId && frame.error) this.#refused(frame.error);
-    else if (typeof frame.id === 'number') this.#requests.settle(frame);
+    else if (typeof frame.id === 'number') this.#settle(frame);
     else if (frame.error) this.#listeners.emit('refused', frame.error);
     else if (frame.type === 'ping') this.#send({ type: 'pong' });
     else if (frame.type === 'bye') this.#bye = frame;
     else if (frame.type === 'token.expiring') this.#renew();
     else if (typeof frame.change === 'number' && frame.conversation_id) this.#ordered.take(frame);
-    else if (typeof frame.type === 'string') this.#listeners.emit(frame.type, frame);
+    else if (typeof frame.type === 'string') {
+      if (frame.type === 'queue.unwatched') this.#watches.unwatched();
+      this.#listeners.emit(frame.type, frame);
+    }
+  }
+
+  #settle(reply) {
+    this.#watches.replied(reply);
+    this.#requests.settle(reply);
   }
 
   #send(frame) {
@@ -303,6 +326,7 @@ export class Gateway {
     if (this.#liveSince) this.#backoff.lived(Date.now() - this.#liveSince);
     this.#liveSince = 0;
     this.#requests.disconnected();
+    this.#watches.disconnected();
   }
 
   #wait(what, retryIn, said) {
@@ -324,7 +348,7 @@ export class Gateway {
   }
 
   /** The network or the window changed: look now instead of when the timers say. */
-  #hint(offline) {
+  #checkNow(offline) {
     if (this.state.name === 'live') this.#probe();
     if (this.state.name !== 'waiting' || offline) return;
     clearTimeout(this.#timer);

@@ -39,7 +39,7 @@ export class Watchdog {
  * @param {(offline: boolean) => void} listener
  * @returns {() => void} stops hearing
  */
-export function onChange(listener) {
+export function onNetworkChange(listener) {
   const hear = (event) => {
     if (!globalThis.document?.hidden) listener(event.type === 'offline');
   };
