@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
-from gateway.client import RequestRefused, connect, link
+from gateway.client import RequestRefused, connect, socket
 from gateway.protocol import (
     REPEATABLE,
     SUBPROTOCOL,
@@ -59,7 +59,7 @@ def test_javascript_has_the_same_list() -> None:
 
 async def test_python_sends_again_what_only_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is lost before the replies costs these commands nothing."""
-    monkeypatch.setattr(link, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(socket, "FIRST_WAIT_S", 0.01)
     received: list[list[str]] = []
 
     async def gateway(socket: ServerConnection) -> None:
