@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from gateway import rest
 from gateway.auth import Tokens
-from gateway.bus import Announcement, ClusterBus, RedisBus, RedisConfig
+from gateway.bus import Announcement, RedisBus, RedisConfig
 from gateway.chat import file_sweeper, retention
 from gateway.chat.schedule_worker import ScheduleWorker
 from gateway.chat.sends import Sends
@@ -154,9 +154,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             regions=connections.regions(settings),
         )  # fmt: skip
         node = Node(settings, services=services, tokens=tokens, redis=redis)
-        bus = ClusterBus if dial.cluster else RedisBus
         node.bus = await stack.enter_async_context(
-            bus(dial, node=settings.node, deliver=node.deliver, resynced=node.resynced)
+            RedisBus(dial, node=settings.node, deliver=node.deliver, resynced=node.resynced)
         )
         if settings.takes("sockets", "ingest"):  # a call makes somebody busy, wherever it is told
             await presence.open()

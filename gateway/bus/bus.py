@@ -1,8 +1,9 @@
-"""Bus: from COMMIT to every node.
+"""What every bus promises: publish to topics, subscribe to topics.
 
-The bus is a doorbell, not a log: it may lose anything, and whoever cares reads it back by
-position. What it promises: `deliver` is called in the order one node published; after any
-time in which something may have been lost, `resynced` is called once things work again.
+delivery ─▶ Bus ─▶ other nodes' `deliver`. The bus is a doorbell, not a log: it may lose any
+announcement, and readers that need all of them compare positions and read the rest from
+PostgreSQL. Two promises: `deliver` is called in the order in which one node published, and
+`resynced` is called once the bus works again after a time in which it may have lost something.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ Resynced = Callable[[], None]
 
 
 class Bus(Protocol):
-    """Publish to topics, hear topics."""
+    """Publish to topics and subscribe to them."""
 
     def publish(self, announcements: Collection[Announcement]) -> None:
-        """Ring at every other node that hears the topics; never waits, never raises.
+        """Send to every other node that is subscribed; never waits, never raises.
 
-        This node's own listeners are not called: the publisher delivers locally itself, so that
-        local delivery survives the bus.
+        This node's own subscribers are not called: the publisher delivers locally itself, so that
+        local delivery works while the bus is down.
         """
 
     async def subscribe(self, topics: Collection[str]) -> None:
-        """Hear these topics; returns when nothing published from now on is missed.
+        """Subscribe; on return, nothing published from now on is missed.
 
-        While the bus is down it returns at once: `resynced` follows when it is back.
+        While the bus is down it returns at once, and `resynced` is called when the bus is back.
         """
 
     def unsubscribe(self, topics: Collection[str]) -> None:
-        """Stop hearing these topics, some time soon."""
+        """Unsubscribe within a few seconds."""
 
     @property
     def healthy(self) -> bool:
-        """False while this node may be deaf."""
+        """Return False while this node may not receive everything."""

@@ -1,4 +1,4 @@
-"""The bus inside one process: tests, and the contract's shortest reading."""
+"""A bus inside one process, for tests; the shortest implementation of gateway.bus.bus."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gateway.bus.bus import Deliver, Resynced
 
 
 class MemoryBroker:
-    """What connects the MemoryBus of each pretended node."""
+    """Connects the MemoryBus of each simulated node."""
 
     def __init__(self) -> None:
-        self.listeners: dict[str, set[MemoryBus]] = defaultdict(set)
+        self.subscribers: dict[str, set[MemoryBus]] = defaultdict(set)
 
 
 class MemoryBus:
-    """One node's end of a broker in the same process."""
+    """One node's bus, connected to a broker in the same process."""
 
     healthy = True
 
@@ -28,18 +28,18 @@ class MemoryBus:
 
     def publish(self, announcements: Collection[Announcement]) -> None:
         for announcement in announcements:
-            for bus in tuple(self._broker.listeners[announcement.topic]):
+            for bus in tuple(self._broker.subscribers[announcement.topic]):
                 if bus is not self:
-                    bus.hear(announcement.topic, announcement.to_wire())
+                    bus.receive(announcement.topic, announcement.to_wire())
 
-    def hear(self, topic: str, data: bytes) -> None:
+    def receive(self, topic: str, data: bytes) -> None:
         for announcement in Announcement.from_wire(topic, data):
             self._deliver(announcement)
 
     async def subscribe(self, topics: Collection[str]) -> None:
         for topic in topics:
-            self._broker.listeners[topic].add(self)
+            self._broker.subscribers[topic].add(self)
 
     def unsubscribe(self, topics: Collection[str]) -> None:
         for topic in topics:
-            self._broker.listeners[topic].discard(self)
+            self._broker.subscribers[topic].discard(self)

@@ -1,6 +1,7 @@
-"""What one Redis server is to tell the other nodes: a bounded queue, and a connection.
+"""The outgoing queue of one Redis server: bounded, sent over one connection.
 
-publish never waits: here is where it waits for Redis, at most TIMEOUT_S a batch.
+RedisBus ─▶ Publisher ─▶ Redis. RedisBus.publish never waits; the wait for Redis is here, at most
+TIMEOUT_S per batch.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from gateway.bus.pubsub_dialect import PubSubDialect
 
 log = structlog.get_logger(__name__)
 
-OUTBOX = 10_000  # announcements; beyond it the oldest are dropped and the sweep heals them
+OUTBOX = 10_000  # announcements; beyond it the oldest are dropped, and the sweep heals the loss
 BATCH = 512  # announcements in one pipeline
 MESSAGE_BYTES = 65_536
-"""Said in one PUBLISH, unless one announcement alone has more."""
+"""Limit for one PUBLISH, unless a single announcement is larger."""
 PAUSE_S = 0.2
 
 OnMisrouted = Callable[[list[Announcement]], None]
-"""Told what belongs to another server of the cluster."""
+"""Receives announcements that belong to another server of the cluster."""
 
 
 @dataclass(slots=True)
 class BusCounters:
-    """What went over the bus, and what did not."""
+    """What the bus sent, received and lost since the process began."""
 
     published: int = 0
     received: int = 0
@@ -40,22 +41,22 @@ class BusCounters:
 
 
 class Publisher:
-    """The outbox of one server."""
+    """Sends announcements to one server."""
 
     def __init__(
         self,
         redis: Redis,
         *,
         node: bytes,
-        voice: PubSubDialect,
-        counts: BusCounters,
-        strays: OnMisrouted,
+        dialect: PubSubDialect,
+        counters: BusCounters,
+        on_misrouted: OnMisrouted,
     ) -> None:
         self._redis = redis
         self._node = node
-        self._dialect = voice
-        self._counts = counts
-        self._on_misrouted = strays
+        self._dialect = dialect
+        self._counters = counters
+        self._on_misrouted = on_misrouted
         self._outbox: deque[Announcement] = deque()
         self._filled = asyncio.Event()
 
@@ -63,7 +64,7 @@ class Publisher:
         self._outbox.extend(announcements)
         while len(self._outbox) > OUTBOX:
             self._outbox.popleft()
-            self._counts.dropped += 1
+            self._counters.dropped += 1
         self._filled.set()
 
     async def run(self) -> None:
@@ -76,55 +77,55 @@ class Publisher:
                 await self._publish(batch)
 
     def drain(self) -> list[Announcement]:
-        """Return what was not said: another server is to say it."""
-        left = list(self._outbox)
+        """Remove and return what was not sent: another server has to send it."""
+        unsent = list(self._outbox)
         self._outbox.clear()
-        return left
+        return unsent
 
     async def _publish(self, batch: list[Announcement]) -> None:
-        breaths = list(_coalesce(batch))
+        messages = list(_coalesce(batch))
         pipeline = self._redis.pipeline(transaction=False)
-        for said in breaths:
-            data = b"".join([self._node, b"\n", *(one.to_wire() for one in said)])
-            channel = self._dialect.channel(said[0].topic)
+        for announcements in messages:
+            data = b"".join([self._node, b"\n", *(one.to_wire() for one in announcements)])
+            channel = self._dialect.channel(announcements[0].topic)
             pipeline.execute_command(self._dialect.publish, channel, data)
         try:
-            answers = await pipeline.execute(raise_on_error=False)
-        except Exception as error:  # noqa: BLE001 - this loop must outlive any of them
-            # Not tried again: a repeated PUBLISH arrives twice, and positions heal the loss.
-            self._counts.dropped += len(batch)
+            replies = await pipeline.execute(raise_on_error=False)
+        except Exception as error:  # noqa: BLE001 - this loop must survive every error
+            # Not retried: a repeated PUBLISH arrives twice, and positions heal the loss.
+            self._counters.dropped += len(batch)
             log.warning("bus.publish_failed", lost=len(batch), error=type(error).__name__)
             await asyncio.sleep(PAUSE_S)
         else:
-            self._check_replies(breaths, answers)
+            self._check_replies(messages, replies)
 
-    def _check_replies(self, breaths: list[list[Announcement]], answers: list[object]) -> None:
-        strays: list[Announcement] = []
+    def _check_replies(self, messages: list[list[Announcement]], replies: list[object]) -> None:
+        misrouted: list[Announcement] = []
         failed, error = 0, ""
-        for said, answer in zip(breaths, answers, strict=True):
-            if isinstance(answer, AskError):
-                strays += said
-            elif isinstance(answer, Exception):
-                failed += len(said)
-                error = str(answer)
+        for announcements, reply in zip(messages, replies, strict=True):
+            if isinstance(reply, AskError):
+                misrouted += announcements
+            elif isinstance(reply, Exception):
+                failed += len(announcements)
+                error = str(reply)
             else:
-                self._counts.published += len(said)
-        self._counts.dropped += failed
+                self._counters.published += len(announcements)
+        self._counters.dropped += failed
         if failed:
             log.warning("bus.publish_refused", lost=failed, error=error)
-        if strays:
-            self._on_misrouted(strays)
+        if misrouted:
+            self._on_misrouted(misrouted)
 
 
 def _coalesce(batch: list[Announcement]) -> Iterator[list[Announcement]]:
-    """Put together what follows each other on one topic: an answer of Redis costs 8 µs to read."""
-    said: list[Announcement] = []
+    """Join consecutive announcements of one topic: each reply of Redis costs 8 µs to read."""
+    joined: list[Announcement] = []
     size = 0
     for one in batch:
-        if said and (one.topic != said[0].topic or size + len(one.payload) > MESSAGE_BYTES):
-            yield said
-            said, size = [], 0
-        said.append(one)
+        if joined and (one.topic != joined[0].topic or size + len(one.payload) > MESSAGE_BYTES):
+            yield joined
+            joined, size = [], 0
+        joined.append(one)
         size += len(one.payload)
-    if said:
-        yield said
+    if joined:
+        yield joined

@@ -1,7 +1,7 @@
-"""The words of pub/sub: those of one server, and those of a cluster.
+"""The pub/sub commands of a single Redis server, and those of a Redis Cluster.
 
-In a cluster a plain PUBLISH goes to every node. Sharded pub/sub stays with the one that has the
-channel's slot, and the topic in braces says which slot that is.
+In a cluster a plain PUBLISH goes to every server. Sharded pub/sub stays on the server that has the
+channel's slot; the topic in braces decides the slot.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PubSubDialect:
-    """What is said, and what is heard."""
+    """Names of commands and of replies, and how a topic becomes a channel."""
 
     subscribe: str
     unsubscribe: str
@@ -21,19 +21,20 @@ class PubSubDialect:
     unsubscribed: bytes
     channel_prefix: str
     channel_suffix: str
-    """What stands on both sides of the topic in a channel's name."""
+    """What precedes and follows the topic in a channel's name."""
     channels_per_command: int
-    """Channels that one command may name: those of a cluster are seldom of the same slot."""
+    """Channels that one command may name; a cluster's are seldom in the same slot."""
 
     def channel(self, topic: str) -> bytes:
         return f"{self.channel_prefix}{topic}{self.channel_suffix}".encode()
 
     def topic(self, channel: bytes) -> str:
-        return channel.decode()[len(self.channel_prefix) : len(channel) - len(self.channel_suffix)]
+        end = len(channel) - len(self.channel_suffix)
+        return channel.decode()[len(self.channel_prefix) : end]
 
 
 def plain(prefix: str) -> PubSubDialect:
-    """Return the words of one server."""
+    """Return the commands of a single server."""
     return PubSubDialect(
         "SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH", b"message", b"subscribe", b"unsubscribe",
         prefix, "", 512,
@@ -41,7 +42,7 @@ def plain(prefix: str) -> PubSubDialect:
 
 
 def sharded(prefix: str) -> PubSubDialect:
-    """Return the words of a cluster."""
+    """Return the commands of a cluster."""
     return PubSubDialect(
         "SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH", b"smessage", b"ssubscribe", b"sunsubscribe",
         prefix + "{", "}", 1,

@@ -1,6 +1,7 @@
-"""How to reach Redis: one server or a cluster, with TLS or without.
+"""How to connect to Redis: one server or a cluster, with TLS or without.
 
-app ─▶ Dial ─▶ bus, presence, limits. Nothing here tries again by itself: who asks knows better.
+app ─▶ RedisConfig ─▶ bus, presence, limits. Clients made here never retry by themselves: each user
+of Redis decides that itself.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class RedisConfig:
-    """Where Redis is, and how to speak to it."""
+    """Address and TLS files of Redis."""
 
     url: str
     cluster: bool = False
-    """The URL names one node of a Redis Cluster; it tells of the others."""
+    """Whether the URL names one node of a Redis Cluster, from which the others are learned."""
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
 
     def pool(self, at: Address | None = None) -> ConnectionPool:
         """Return connections to one server: the URL's, or another one of the same cluster."""
-        # The second protocol: there a message is an answer like any other.
+        # RESP 2: a pub/sub message arrives as an ordinary reply.
         pool = ConnectionPool.from_url(self.url, protocol=2, **self._options())
         pool.connection_class = _REPORTING[pool.connection_class]
         if at is not None:
@@ -49,7 +50,7 @@ class RedisConfig:
         return pool
 
     def server_client(self, at: Address | None = None) -> Redis:
-        """Return a client of one server; who takes it closes it."""
+        """Return a client of one server; the caller closes it."""
         client: Redis = Redis.from_pool(self.pool(at))
         return client
 
@@ -57,7 +58,7 @@ class RedisConfig:
         """Return a client for keys and scripts, which finds the right server by itself."""
         if not self.cluster:
             return self.server_client()
-        # It does all that presence and limits ask for; redis-py gives the two no common type.
+        # It has every method that presence and limits use; redis-py gives the two no common type.
         client = _Cluster.from_url(self.url, protocol=2, **self._options())
         kind = _REPORTING[client.connection_kwargs["connection_class"]]
         client.connection_kwargs["connection_class"] = kind
@@ -81,9 +82,9 @@ class RedisConfig:
 
 
 class _Cluster(RedisCluster):
-    """A cluster that cannot be reached is an outage: redis-py's own error for it is no RedisError.
+    """Report an unreachable cluster as a RedisError: redis-py's own error for it is none.
 
-    Whoever bounds what Redis may do to them catches RedisError.
+    Callers catch RedisError as the sign of an outage.
     """
 
     async def initialize(self, *args: Any, **kwargs: Any) -> RedisCluster:
@@ -100,10 +101,10 @@ class _Cluster(RedisCluster):
 
 
 class _ReportsClosed(AbstractConnection):
-    """A connection that was lost is an outage, which uvloop calls a RuntimeError.
+    """Report a lost connection as a RedisError: uvloop raises a RuntimeError.
 
-    When it is reset between two of redis-py's own commands, uvloop refuses to write: "unable to
-    perform operation on <TCPTransport closed=True …>; the handler is closed".
+    When the connection is reset between two of redis-py's own commands, uvloop refuses to write:
+    "unable to perform operation on <TCPTransport closed=True …>; the handler is closed".
     """
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
@@ -132,4 +133,4 @@ _REPORTING: dict[Any, Any] = {
     SSLConnection: _Tls,
     UnixDomainSocketConnection: _Unix,
 }
-"""What a URL makes of redis-py's connections → the same, which reports what was lost."""
+"""What a URL makes of redis-py's connections → the same with _ReportsClosed."""

@@ -16,11 +16,16 @@ SLOTS = 16_384
 
 
 class Slots:
-    """One reading of a cluster's map."""
+    """The slot map of a cluster at one moment."""
 
     def __init__(self, ranges: list[tuple[int, int, Address]]) -> None:
         self._ranges = sorted(ranges)
         self._firsts = [first for first, _, _ in self._ranges]
+
+    @property
+    def ranges(self) -> list[tuple[int, int, Address]]:
+        """Return first slot, last slot and master of each range, in order."""
+        return list(self._ranges)
 
     @property
     def masters(self) -> set[Address]:
@@ -28,7 +33,7 @@ class Slots:
 
     @property
     def complete(self) -> bool:
-        """Whether each slot is somebody's."""
+        """Return whether every slot has a master."""
         return sum(last - first + 1 for first, last, _ in self._ranges) == SLOTS
 
     def master_of(self, key: bytes) -> Address | None:
@@ -46,20 +51,20 @@ class Slots:
 
 
 def names(before: str, after: str) -> Iterator[bytes]:
-    """Return names without end, of any slot."""
+    """Return names without end, in varying slots."""
     return (f"{before}{number}{after}".encode() for number in count())
 
 
 async def read(redis: Redis) -> Slots:
-    """Ask a server for the map."""
-    asked: dict[str, Any] = redis.connection_pool.connection_kwargs
-    # Without redis-py's reading of it, which has changed with its versions.
+    """Read the slot map from a server."""
+    contacted: dict[str, Any] = redis.connection_pool.connection_kwargs
+    # Without redis-py's own parsing of the reply, which has changed between its versions.
     redis.response_callbacks.pop("CLUSTER SLOTS", None)
-    answer = await redis.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
+    reply = await redis.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
     ranges = []
-    for first, last, (host, port, *_), *_replicas in answer:
-        # A server that does not know its own address says nothing: it is the one that we asked.
-        ranges.append((int(first), int(last), (_text(host) or str(asked["host"]), int(port))))
+    for first, last, (host, port, *_), *_replicas in reply:
+        # A server that does not know its own address sends none: it is the one we contacted.
+        ranges.append((int(first), int(last), (_text(host) or str(contacted["host"]), int(port))))
     return Slots(ranges)
 
 

@@ -1,8 +1,8 @@
-"""The connection that hears one Redis server.
+"""The connection on which announcements arrive from one Redis server.
 
-redis-py's PubSub reconnects without telling and does not notice a half-open link, so this class
-keeps a bare connection: it reconnects with back-off, subscribes anew and says `back`; a probe that
-each node sends to itself finds a link that is silently dead.
+Redis ─▶ Subscriber ─▶ RedisBus. redis-py's PubSub reconnects without notice and does not detect a
+half-open connection, so this class keeps a bare connection: it reconnects with back-off, subscribes
+again and calls `on_connected`. A probe that each node sends to itself detects a dead connection.
 """
 
 from __future__ import annotations
@@ -30,37 +30,38 @@ LONGEST_WAIT_S = 2.0
 HEALTH_CHECK_S = 1.0
 
 OnMessage = Callable[[bytes, bytes], None]
+"""Receives a channel and the data published on it."""
 Notify = Callable[[], None]
 
 
 class Subscriber:
-    """One connection, and the channels heard on it."""
+    """One connection, and the channels it is subscribed to."""
 
     def __init__(
         self,
         pool: ConnectionPool,
         *,
-        voice: PubSubDialect,
+        dialect: PubSubDialect,
         probe: bytes,
-        take: OnMessage,
-        back: Notify,
-        lost: Notify,
+        on_message: OnMessage,
+        on_connected: Notify,
+        on_lost: Notify,
     ) -> None:
         self._pool = pool
-        self._dialect = voice
+        self._dialect = dialect
         self._probe = probe
-        self._on_message = take
-        self._on_connected = back
-        self._on_lost = lost
+        self._on_message = on_message
+        self._on_connected = on_connected
+        self._on_lost = on_lost
         self._connection: Connection | None = None
-        self._wanted: set[bytes] = set()
+        self._channels: set[bytes] = set()
         self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
-        """Channels that were asked for and are not confirmed, and who waits for each."""
+        """Channels that were requested and are not confirmed → who waits for each."""
         self._queued: dict[bytes, bool] = {}
-        """Channels to subscribe to, or (False) to unsubscribe from."""
+        """Channels to subscribe to (True) or to unsubscribe from (False)."""
         self._commands_pending = asyncio.Event()
         self._unconfirmed: set[bytes] = set()
-        """What this connection asked for when it began."""
+        """What this connection requested when it began."""
         self._revoked: set[bytes] = set()
         self._broken = False
         self._last_probe_at = time.monotonic()
@@ -68,51 +69,50 @@ class Subscriber:
 
     @property
     def healthy(self) -> bool:
-        """False while this connection may be deaf."""
+        """Return False while this connection may not receive everything."""
         return self.connected and not self._silent
 
     @property
     def settled(self) -> bool:
-        """Whether all that is wanted has been asked for."""
+        """Return whether every subscription has been requested."""
         return self.connected and not self._queued
 
     @property
     def _silent(self) -> bool:
         return time.monotonic() - self._last_probe_at >= PROBE_S * PROBES_MISSED
 
-    # --- what to hear ----------------------------------------------------------------------
+    # --- what to subscribe to --------------------------------------------------------------
 
     def subscribe(self, channel: bytes) -> asyncio.Future[None] | None:
-        """Hear this channel; return what is done once it is, None when it is already."""
-        if channel in self._wanted and channel not in self._waiting:
+        """Subscribe; return a future that is done once confirmed, None when it already is."""
+        if channel in self._channels and channel not in self._waiting:
             return None
-        if channel not in self._wanted:
-            self._wanted.add(channel)
-            self._enqueue(channel, wanted=True)
+        if channel not in self._channels:
+            self._channels.add(channel)
+            self._enqueue(channel, subscribe=True)
         confirmed = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(channel, []).append(confirmed)
         return confirmed
 
     def unsubscribe(self, channels: Iterable[bytes]) -> None:
-        """Stop hearing these."""
         for channel in channels:
-            self._wanted.discard(channel)
+            self._channels.discard(channel)
             self._revoked.discard(channel)
             self._confirm(channel)
-            self._enqueue(channel, wanted=False)
+            self._enqueue(channel, subscribe=False)
 
     def resubscribe_revoked(self) -> None:
-        """Ask anew for what the server took away, as it is this server's after all."""
+        """Request again what the server revoked, because it is this server's after all."""
         for channel in self._revoked:
-            self._enqueue(channel, wanted=True)
+            self._enqueue(channel, subscribe=True)
         self._revoked.clear()
 
-    def _enqueue(self, channel: bytes, *, wanted: bool) -> None:
-        self._queued[channel] = wanted
+    def _enqueue(self, channel: bytes, *, subscribe: bool) -> None:
+        self._queued[channel] = subscribe
         self._commands_pending.set()
 
     async def send_commands(self) -> None:
-        """Ask for channels, and give them up, until cancelled."""
+        """Subscribe and unsubscribe as queued, until cancelled."""
         while True:
             await self._commands_pending.wait()
             self._commands_pending.clear()
@@ -121,21 +121,24 @@ class Subscriber:
                 try:
                     await self._send(
                         self._connection,
-                        [channel for channel, wanted in some if wanted],
-                        [channel for channel, wanted in some if not wanted],
+                        [channel for channel, subscribe in some if subscribe],
+                        [channel for channel, subscribe in some if not subscribe],
                     )
                 except (RedisError, OSError):
-                    self._broken = True  # the listener starts over, with everything wanted
+                    self._broken = True  # the listener reconnects and subscribes to everything
                     break
 
     async def _send(
-        self, connection: Connection, these: Collection[bytes], not_these: Collection[bytes] = ()
+        self,
+        connection: Connection,
+        subscribe: Collection[bytes],
+        unsubscribe: Collection[bytes] = (),
     ) -> None:
         if not connection.is_connected:  # redis-py would connect it, without subscriptions
             raise ConnectionError("the connection has ended")
         commands = [
-            *self._commands(self._dialect.unsubscribe, list(not_these)),
-            *self._commands(self._dialect.subscribe, list(these)),
+            *self._commands(self._dialect.unsubscribe, list(unsubscribe)),
+            *self._commands(self._dialect.subscribe, list(subscribe)),
         ]
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
 
@@ -143,24 +146,24 @@ class Subscriber:
         step = self._dialect.channels_per_command
         return [(verb, *channels[at : at + step]) for at in range(0, len(channels), step)]
 
-    # --- hearing ---------------------------------------------------------------------------
+    # --- receiving -------------------------------------------------------------------------
 
     async def listen(self) -> None:
-        """Stay connected; hear; after every loss subscribe anew and say so."""
+        """Stay connected and receive; after every loss reconnect, subscribe again and report it."""
         wait_s = FIRST_WAIT_S
         while True:
             try:
                 connection = await self._connect()
                 while True:
-                    answer = await connection.read_response(
+                    reply = await connection.read_response(
                         timeout=HEALTH_CHECK_S, disconnect_on_error=False
                     )
-                    if answer is None:
+                    if reply is None:
                         self._check_health()
                     else:
-                        self._handle(answer)
+                        self._handle(reply)
                         wait_s = FIRST_WAIT_S if self.connected else wait_s
-            except Exception as error:  # noqa: BLE001 - whatever it is, a deaf node starts over
+            except Exception as error:  # noqa: BLE001 - whatever it is, the node reconnects
                 log.warning("bus.lost", error=type(error).__name__, retry_s=round(wait_s, 2))
             self.connected = False
             for channel in list(self._waiting):
@@ -182,12 +185,12 @@ class Subscriber:
         connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         self._connection = connection
         await connection.connect()  # type: ignore[no-untyped-call]
-        self._unconfirmed = {self._probe, *self._wanted}
-        self._queued.clear()  # what is wanted from now on waits until this is confirmed
+        self._unconfirmed = {self._probe, *self._channels}
+        self._queued.clear()  # what is requested from now on waits until this is confirmed
         self._revoked.clear()
-        asked = list(self._unconfirmed)
-        for start in range(0, len(asked), BATCH):
-            await self._send(connection, asked[start : start + BATCH])
+        requested = list(self._unconfirmed)
+        for start in range(0, len(requested), BATCH):
+            await self._send(connection, requested[start : start + BATCH])
         return connection
 
     def _check_health(self) -> None:
@@ -196,20 +199,20 @@ class Subscriber:
         if self._broken:
             raise ConnectionError("subscribing failed")
 
-    def _handle(self, answer: list[Any]) -> None:
-        kind, channel = answer[0], answer[1]
+    def _handle(self, reply: list[Any]) -> None:
+        kind, channel = reply[0], reply[1]
         if kind == self._dialect.message:
             if channel == self._probe:
                 self._last_probe_at = time.monotonic()
             else:
-                self._on_message(channel, answer[2])
+                self._on_message(channel, reply[2])
         elif kind == self._dialect.subscribed:
             self._confirm(channel)
             self._unconfirmed.discard(channel)
             if not self._unconfirmed and not self.connected:
                 self._set_connected()
         elif kind == self._dialect.unsubscribed and (
-            channel == self._probe or channel in self._wanted
+            channel == self._probe or channel in self._channels
         ):
             self._revoked.add(channel)  # its slot went to another server of the cluster
             self._on_lost()

@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 from gateway.bus import (
     Announcement,
     Bus,
-    ClusterBus,
     MemoryBroker,
     MemoryBus,
     RedisBus,
@@ -38,11 +37,11 @@ class BusListener:
         return [item.payload for item in self.heard if item.topic == topic]
 
 
-MakeEar = Callable[[str], Any]
+MakeListener = Callable[[str], Any]
 
 
 @pytest.fixture(params=["memory", "redis", "cluster"])
-async def make(request: pytest.FixtureRequest) -> AsyncIterator[MakeEar]:
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[MakeListener]:
     """Give a function that makes one more node's bus."""
     broker = MemoryBroker()
     async with AsyncExitStack() as stack:
@@ -54,23 +53,24 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[MakeEar]:
             )
 
         async def over_redis(name: str) -> BusListener:
-            return await redis_ear(request.getfixturevalue("redis_url"), name, stack)
+            return await redis_listener(request.getfixturevalue("redis_url"), name, stack)
 
         async def over_cluster(name: str) -> BusListener:
-            return await cluster_ear(request.getfixturevalue("cluster"), name, stack)
+            return await cluster_listener(request.getfixturevalue("cluster"), name, stack)
 
         yield {"memory": memory, "redis": over_redis, "cluster": over_cluster}[request.param]
 
 
-async def cluster_ear(cluster: Cluster, name: str, stack: AsyncExitStack) -> BusListener:
-    return await redis_ear(RedisConfig(cluster.url, cluster=True), name, stack)
+async def cluster_listener(cluster: Cluster, name: str, stack: AsyncExitStack) -> BusListener:
+    return await redis_listener(RedisConfig(cluster.url, cluster=True), name, stack)
 
 
-async def redis_ear(dial: RedisConfig | str, name: str, stack: AsyncExitStack) -> BusListener:
+async def redis_listener(
+    config: RedisConfig | str, name: str, stack: AsyncExitStack
+) -> BusListener:
     heard: list[Announcement] = []
     resyncs: list[None] = []
-    kind = ClusterBus if isinstance(dial, RedisConfig) and dial.cluster else RedisBus
-    bus = kind(dial, node=name, deliver=heard.append, resynced=lambda: resyncs.append(None))
+    bus = RedisBus(config, node=name, deliver=heard.append, resynced=lambda: resyncs.append(None))
     await stack.enter_async_context(bus)
     await eventually(lambda: bus.healthy)
     return BusListener(bus, heard, resyncs)
@@ -80,7 +80,7 @@ def message(topic: str, number: int) -> Announcement:
     return Announcement(topic, "message.created", b'{"n":%d}' % number, number)
 
 
-async def test_what_one_node_publishes_another_hears_in_order(make: MakeEar) -> None:
+async def test_what_one_node_publishes_another_hears_in_order(make: MakeListener) -> None:
     """Everything published after subscribe returned arrives, in the publisher's order."""
     here, there = await make("a"), await make("b")
     await there.bus.subscribe(["conversation:1"])
@@ -93,7 +93,7 @@ async def test_what_one_node_publishes_another_hears_in_order(make: MakeEar) -> 
     assert there.heard[0] == message("conversation:1", 1)
 
 
-async def test_a_node_does_not_hear_itself_nor_other_topics(make: MakeEar) -> None:
+async def test_a_node_does_not_hear_itself_nor_other_topics(make: MakeListener) -> None:
     """The publisher has delivered locally already; others hear what they asked for."""
     here, there = await make("a"), await make("b")
     await here.bus.subscribe(["user:1"])
@@ -107,7 +107,7 @@ async def test_a_node_does_not_hear_itself_nor_other_topics(make: MakeEar) -> No
     assert [item.change for item in there.heard] == [1]
 
 
-async def test_subscribing_twice_delivers_once(make: MakeEar) -> None:
+async def test_subscribing_twice_delivers_once(make: MakeListener) -> None:
     """Many sessions on one topic are one subscription."""
     here, there = await make("a"), await make("b")
     await asyncio.gather(*(there.bus.subscribe(["user:1"]) for _ in range(10)))
@@ -119,7 +119,7 @@ async def test_subscribing_twice_delivers_once(make: MakeEar) -> None:
     assert [item.change for item in there.heard] == [1, 2]
 
 
-async def test_coming_back_at_once_misses_nothing(make: MakeEar) -> None:
+async def test_coming_back_at_once_misses_nothing(make: MakeListener) -> None:
     """A topic that is left and joined again keeps being heard."""
     here, there = await make("a"), await make("b")
     await there.bus.subscribe(["user:1"])
@@ -131,7 +131,7 @@ async def test_coming_back_at_once_misses_nothing(make: MakeEar) -> None:
     await eventually(lambda: there.heard)
 
 
-async def test_odd_bytes_survive(make: MakeEar) -> None:
+async def test_odd_bytes_survive(make: MakeListener) -> None:
     """Newlines and any Unicode in an event arrive as they were."""
     here, there = await make("a"), await make("b")
     await there.bus.subscribe(["user:1"])
@@ -145,7 +145,7 @@ async def test_odd_bytes_survive(make: MakeEar) -> None:
     assert (there.heard[1].type, there.heard[1].by) == ("typing.started", 2)
 
 
-async def test_many_topics_are_heard_wherever_they_are(make: MakeEar) -> None:
+async def test_many_topics_are_heard_wherever_they_are(make: MakeListener) -> None:
     """A thousand topics, each with its own event, on however many servers."""
     here, there = await make("a"), await make("b")
     topics = [f"conversation:{number}" for number in range(1_000)]
@@ -158,7 +158,7 @@ async def test_many_topics_are_heard_wherever_they_are(make: MakeEar) -> None:
 
 
 async def redis_pair(redis_url: str, stack: AsyncExitStack) -> tuple[BusListener, BusListener]:
-    return await redis_ear(redis_url, "a", stack), await redis_ear(redis_url, "b", stack)
+    return await redis_listener(redis_url, "a", stack), await redis_listener(redis_url, "b", stack)
 
 
 async def test_a_lost_connection_is_noticed_resubscribed_and_said(redis_url: str) -> None:

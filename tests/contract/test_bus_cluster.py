@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from gateway.bus import ClusterBus
+from gateway.bus import RedisBus, RedisConfig
+from gateway.bus.cluster_topology import ClusterTopology
 from gateway.bus.slots import Slots
-from tests.contract.test_bus import BusListener, cluster_ear, message
+from tests.contract.test_bus import BusListener, cluster_listener, message
 from tests.support.cluster import Cluster
 from tests.support.desk import eventually
 
@@ -15,8 +16,8 @@ TOPICS = [f"conversation:{number}" for number in range(60)]
 
 
 async def pair(cluster: Cluster, stack: AsyncExitStack) -> tuple[BusListener, BusListener]:
-    here = await cluster_ear(cluster, "a", stack)
-    there = await cluster_ear(cluster, "b", stack)
+    here = await cluster_listener(cluster, "a", stack)
+    there = await cluster_listener(cluster, "b", stack)
     await there.bus.subscribe(TOPICS)
     return here, there
 
@@ -53,16 +54,17 @@ async def test_publishing_to_the_wrong_server_is_made_good(cluster: Cluster) -> 
     """Who publishes by an old map is told MOVED, reads the map, and nothing is lost."""
     async with AsyncExitStack() as stack:
         here, there = await pair(cluster, stack)
-        assert isinstance(here.bus, ClusterBus)
-        masters = sorted(here.bus._slots.masters)
+        topology = topology_of(here)
+        masters = sorted(topology.slots.masters)
         wrong = {at: masters[(place + 1) % 3] for place, at in enumerate(masters)}
-        here.bus._slots = Slots(
-            [(first, last, wrong[at]) for first, last, at in here.bus._slots._ranges]
+        topology.slots = Slots(
+            [(first, last, wrong[at]) for first, last, at in topology.slots.ranges]
         )
 
         here.bus.publish([message(topic, 1) for topic in TOPICS])
 
         await eventually(lambda: len(there.heard) == len(TOPICS))
+        assert isinstance(here.bus, RedisBus)
         assert here.bus.dropped == 0
 
 
@@ -78,9 +80,8 @@ async def test_a_replica_that_takes_over_is_heard(cluster: Cluster) -> None:
         await eventually(lambda: len(there.resyncs) > before)
         await all_heard(here, there, 1)
         await eventually(lambda: here.bus.healthy and there.bus.healthy)
-        assert isinstance(there.bus, ClusterBus)
         port = cluster.nodes[3].port
-        assert ("127.0.0.1", port) in there.bus._slots.masters
+        assert ("127.0.0.1", port) in topology_of(there).slots.masters
 
 
 async def test_one_shard_that_is_lost_leaves_the_others_heard(cluster: Cluster) -> None:
@@ -100,10 +101,17 @@ async def test_one_shard_that_is_lost_leaves_the_others_heard(cluster: Cluster) 
 
 async def test_a_cluster_that_is_not_there_holds_nobody_up() -> None:
     """Without it, publishing and subscribing return at once, and the node is not ready."""
-    bus = ClusterBus("redis://127.0.0.1:1", node="a", deliver=lambda _: None, resynced=lambda: None)
+    nowhere = RedisConfig("redis://127.0.0.1:1", cluster=True)
+    bus = RedisBus(nowhere, node="a", deliver=lambda _: None, resynced=lambda: None)
     async with bus:
         await bus.subscribe(TOPICS)
         bus.publish([message(topic, 1) for topic in TOPICS])
 
         assert not bus.healthy
         assert bus.dropped == len(TOPICS)
+
+
+def topology_of(listener: BusListener) -> ClusterTopology:
+    assert isinstance(listener.bus, RedisBus)
+    assert isinstance(listener.bus.topology, ClusterTopology)
+    return listener.bus.topology
