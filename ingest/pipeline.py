@@ -174,11 +174,11 @@ class Pipeline:
 
     async def _housekeeping(self) -> None:
         while True:
-            await self._end_lost_calls()
+            await self.end_lost_calls()
             await asyncio.sleep(self.settings.housekeeping_s)
             await self._maintain_partitions()
 
-    async def _end_lost_calls(self) -> None:
+    async def end_lost_calls(self) -> None:
         """End calls whose end was lost; after a failure, the next run in an hour does it."""
         try:
             legs = await lost_calls.end_lost_calls(

@@ -34,7 +34,7 @@ class IngestSettings:
     """A call with more events is not folded any more and stays as it is: its key is not a call's,
     but one used again and again. The longest of the 240 recorded calls has 150 events."""
 
-    remembered_events: int = 20_000
+    cached_events: int = 20_000
     """Events of the latest calls cached in memory, about 1 KB each, so that they need not be read
     back for every batch. 20,000 are a thousand calls in progress."""
 
@@ -59,7 +59,7 @@ class IngestSettings:
     housekeeping_s: float = 3_600.0
 
     @property
-    def accepts(self) -> timedelta:
+    def max_event_age(self) -> timedelta:
         """How far in the past a posted event may lie.
 
         30 days a month, less 3 days: February is up to 2 days shorter (December to February have

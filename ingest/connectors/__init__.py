@@ -1,1 +1,1 @@
-"""How PBXs talk: live connections, messages on the wire, recordings, signatures."""
+"""Connections to PBXs: leases, sign-in, receiving, catching up; signatures of posted events."""

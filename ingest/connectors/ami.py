@@ -1,9 +1,9 @@
-"""Asterisk's manager interface: sign in, say what to hear, listen, ask how things are.
+"""A connection to Asterisk's manager interface (AMI): sign in, filter, receive, take snapshots.
 
-live ─▶ AmiLink ─▶ Wire. Signing in is by MD5 challenge, so that the secret never travels in the
-clear; over TLS by the secret itself. Asterisk builds no backlog for a slow listener: after
-`writetimeout` (100 ms unless manager.conf says more) it hangs up, and a snapshot heals what is
-missing.
+live ─▶ AmiLink ─▶ PbxSocket. The sign-in is an MD5 challenge, so the secret is never sent in clear;
+over TLS, the secret itself is sent. Asterisk keeps no backlog for a slow client: after
+`writetimeout` (100 ms unless manager.conf sets more) it closes the connection, and the snapshot
+after the next one replaces what was missed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ingest.model.snapshot import PbxSnapshot
 log = logging.getLogger(__name__)
 
 EVENTS = "system,call,agent,dialplan"
-"""Classes asked for at login; what the user's `read=` does not allow stays unheard."""
+"""Event classes requested at login. Those that the user's `read=` does not allow are not sent."""
 PING = encode([("Action", "Ping")])
 
 Stamped = tuple[AmiMessage, datetime]
@@ -89,49 +89,50 @@ class AmiLink:
         self._snapshot: AmiSnapshot | None = None
 
     async def open(self) -> None:
-        """Connect, sign in, and ask for nothing but what we use."""
+        """Connect, sign in, and request only the events that are used."""
         await self._socket.open()
         await self._sign_in()
         wanted = self._normaliser.event_filter
         answer = await self._request(("Action", "Filter"), ("Operation", "Add"), ("Filter", wanted))
         if answer.get("Response") != "Success":
-            # It needs `write = system`; without, more is read and thrown away.
-            log.info("pbx=%s sends all events: %s", self._source, answer.get("Message"))
+            # The filter needs `write = system`; without it, more is received and ignored.
+            log.info("pbx refused the event filter and sends all events: pbx=%s reason=%s",
+                     self._source, answer.get("Message"))  # fmt: skip
 
     async def request_snapshot(self) -> None:
-        """Ask for all channels and all who wait."""
+        """Request all channels, waiting callers and queue members."""
         tag = f"snapshot{next(self._tags)}"
         self._snapshot = self._normaliser.new_snapshot(tag)
         await self._socket.write(b"".join(encode(action) for action in self._snapshot.actions()))
 
     async def receive(self) -> list[Received]:
-        """Return what came: events in their order, a snapshot where it was complete."""
+        """Return what arrived: events in their order, the snapshot where it was complete."""
         messages, self._early = self._early, []
         if not messages:
             messages = self._parse(
                 await self._socket.read_or_ping(lambda: self._socket.write(PING))
             )
-        heard: list[Received] = []
+        received: list[Received] = []
         events: list[CallEvent] = []
         for message, at in messages:
             if self._snapshot is not None and self._snapshot.accept(message):
                 if self._snapshot.too_long:
-                    raise ConnectionLost("an answer to how things are does not end")
+                    raise ConnectionLost("the snapshot is too long")
                 if self._snapshot.complete:
-                    heard += [events, self._finish_snapshot(self._snapshot, at)]
+                    received += [events, self._finish_snapshot(self._snapshot, at)]
                     events, self._snapshot = [], None
             else:
                 events += self._normaliser.events(message, at)
-        return [*heard, events] if events else heard
+        return [*received, events] if events else received
 
     async def close(self) -> None:
         await self._socket.close()
 
-    def _finish_snapshot(self, asked: AmiSnapshot, at: datetime) -> Received:
-        for action, why in asked.refused.items():
-            log.warning("pbx=%s refused %s: %s (see write= in manager.conf)",
-                        self._source, action, why)  # fmt: skip
-        return asked.result(at)
+    def _finish_snapshot(self, snapshot: AmiSnapshot, at: datetime) -> Received:
+        for action, why in snapshot.refused.items():
+            log.warning("pbx refused part of a snapshot (see write= in manager.conf): "
+                        "pbx=%s action=%s reason=%s", self._source, action, why)  # fmt: skip
+        return snapshot.result(at)
 
     async def _sign_in(self) -> None:
         to = self._address
@@ -150,7 +151,7 @@ class AmiLink:
             raise SignInRefused(f"login of {to.user!r}: {answer.get('Message')}")
 
     async def _request(self, *fields: tuple[str, str]) -> AmiMessage:
-        """Send an action and return its answer; what comes in between is kept for receive()."""
+        """Send an action and return its answer; other messages are kept for receive()."""
         tag = f"do{next(self._tags)}"
         await self._socket.write(encode([*fields, ("ActionID", tag)]))
         within_s = self._timing.connect_s
@@ -172,4 +173,4 @@ class AmiLink:
         try:
             return [(message, self._socket.stamp()) for message in self._parser.feed(data)]
         except MessageTooLong as error:
-            raise ConnectionLost(f"it talks no AMI: {error}") from error
+            raise ConnectionLost(f"not AMI: {error}") from error

@@ -1,7 +1,7 @@
-"""What a PBX said and nobody has stored yet: bounded in events and bytes, in order, its end last.
+"""EventBuffer: what was received from a PBX and is not stored yet; ordered, bounded.
 
-Link ─▶ Inbox ─▶ pipeline. Whoever puts into a full one waits, so the socket is not read any more
-and TCP holds the PBX back.
+PbxLink ─▶ EventBuffer ─▶ pipeline. Putting into a full buffer waits, so the socket is not read, and
+TCP flow control stops the PBX. The bounds are in events and bytes; the connection's error is last.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ingest.model.events import CallEvent
 from ingest.model.snapshot import PbxSnapshot
 
 MAX_EVENTS, MAX_BYTES = 10_000, 32 * 1024 * 1024
-"""10,000 are about 10 MB, and more than a minute of a busy PBX; one may have 1 MiB, though."""
+"""10,000 events are about 10 MB, more than a minute of a busy PBX; but one may have 1 MiB."""
 SUBMISSION_EVENTS = 500
-"""Handed on in one submission: the pipeline takes at most 1,000, and makes its own batches."""
+"""Events of one submission: the pipeline accepts at most 1,000, and forms its own batches."""
 EMPTY_BYTES = 200
-"""What a read without events holds."""
+"""The size of a read without events."""
 
 
 @dataclass(frozen=True, slots=True)
 class BufferedRead:
-    """What one read, or a part of it, was about."""
+    """What one read of the socket, or a part of it, contained."""
 
     at: datetime
     received: Received
@@ -43,34 +43,34 @@ class EventBuffer:
         self._changed = asyncio.Condition()
         self._error: Exception | None = None
 
-    async def put(self, at: datetime, heard: Sequence[Received]) -> None:
-        """Add what was read at this time; waits while too much is here."""
+    async def put(self, at: datetime, received: Sequence[Received]) -> None:
+        """Add what was read at this time; wait while the buffer is full."""
         async with self._changed:
             await self._changed.wait_for(self._has_room)
-            for item in map(partial(_measure, at), heard):
+            for item in map(partial(_measure, at), received):
                 self._reads.append(item)
                 self._events += item.events
                 self._bytes += item.size
             self._changed.notify_all()
 
     async def close(self, error: Exception) -> None:
-        """Let take() raise this once everything is taken."""
+        """Let get() raise this error once the buffer is empty."""
         async with self._changed:
             self._error = error
             self._changed.notify_all()
 
     async def get(self) -> tuple[datetime, Received]:
-        """Return a snapshot, or the next events together, and when they were read."""
+        """Remove and return a snapshot, or the next events together, with the time of reading."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._reads or self._error)
             if not self._reads:
                 assert self._error is not None
                 raise self._error
-            at, heard = self._pop()
-            if not isinstance(heard, PbxSnapshot):
-                at, heard = self._with_following(at, list(heard))
+            at, received = self._pop()
+            if not isinstance(received, PbxSnapshot):
+                at, received = self._with_following(at, list(received))
             self._changed.notify_all()
-            return at, heard
+            return at, received
 
     def _has_room(self) -> bool:
         return self._events < self._most_events and self._bytes < self._most_bytes
@@ -84,7 +84,7 @@ class EventBuffer:
     def _with_following(
         self, at: datetime, events: list[CallEvent]
     ) -> tuple[datetime, list[CallEvent]]:
-        """Take along what was read behind these, up to a batch or the next snapshot."""
+        """Add what was read after these, up to SUBMISSION_EVENTS or the next snapshot."""
         while self._reads and len(events) < SUBMISSION_EVENTS:
             following = self._reads[0].received
             if isinstance(following, PbxSnapshot):
@@ -94,8 +94,8 @@ class EventBuffer:
         return at, events
 
 
-def _measure(at: datetime, heard: Received) -> BufferedRead:
-    """Weigh what was read; a read without events counts, too."""
-    events = heard.facts if isinstance(heard, PbxSnapshot) else heard
+def _measure(at: datetime, received: Received) -> BufferedRead:
+    """Return the item with its size; a read without events counts, too."""
+    events = received.facts if isinstance(received, PbxSnapshot) else received
     size = sum(event.size for event in events)
-    return BufferedRead(at, heard, max(1, len(events)), EMPTY_BYTES + size)
+    return BufferedRead(at, received, max(1, len(events)), EMPTY_BYTES + size)

@@ -1,7 +1,8 @@
-"""One lease for each PBX, so that two nodes do not listen to the same stream.
+"""One lease for each PBX, so that two nodes do not receive the same events.
 
-live ─▶ Lease ─▶ a row in realtime.pbx_leases. The database's clock decides who has it; the holder
-counts by its own from before it asked, so it stops believing before anybody else may begin.
+live ─▶ ConnectorLease ─▶ a row in realtime.pbx_leases. The database's clock decides who holds it.
+The holder counts by its own clock from before its request, so for the holder the lease ends before
+another node can acquire it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ DATABASE_S = 5.0
 
 
 class LeaseLost(Exception):
-    """Another node may listen now: nothing more of ours may be stored."""
+    """Another node may be connected now: this node must not store events of the PBX."""
 
 
 class ConnectorLease:
-    """This node's hold on one PBX."""
+    """This node's lease of one PBX."""
 
     def __init__(self, pool: Pool, source: str, holder: str, lease_s: float) -> None:
         self._pool = pool
@@ -33,37 +34,37 @@ class ConnectorLease:
         self._lease_s = lease_s
         self._until = 0.0
         self.stored_until: datetime | None = None
-        """Up to here all is stored; written down with every renewal."""
+        """Up to when all events of the PBX are stored; saved as heard_at with every renewal."""
 
     async def acquire(self) -> AcquiredLease | None:
-        """Take it; None while another node has it. Raises what the database raises."""
-        asked_at = _now()
+        """Acquire it; None while another node holds it. Raises the database's errors."""
+        requested_at = _now()
         async with asyncio.timeout(DATABASE_S), self._pool.acquire() as conn:
             lease = timedelta(seconds=self._lease_s)
-            taken = await queries.acquire(conn, self._source, self._holder, lease)
-        if taken is not None:
-            self._until, self.stored_until = asked_at + self._lease_s, taken.heard_at
-        return taken
+            acquired = await queries.acquire(conn, self._source, self._holder, lease)
+        if acquired is not None:
+            self._until, self.stored_until = requested_at + self._lease_s, acquired.heard_at
+        return acquired
 
     def check(self) -> None:
-        """Raise LeaseLost once it may be somebody else's."""
+        """Raise LeaseLost once another node may hold it."""
         if _now() >= self._until:
             raise LeaseLost(f"not renewed for {self._lease_s:g} s")
 
     async def keep_renewing(self) -> None:
-        """Renew it for as long as that works; a database that is away for a moment is no end."""
+        """Renew it for ever; raises LeaseLost. A database that is away briefly does not end it."""
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            asked_at = _now()
+            requested_at = _now()
             try:
                 renewed = await self._renew()
-            except Exception as error:  # noqa: BLE001 (whatever it is: tried again until too late)
-                log.warning("pbx=%s lease not renewed: %r", self._source, error)
+            except Exception as error:  # noqa: BLE001 (any error: tried again until it is too late)
+                log.warning("pbx lease not renewed: pbx=%s error=%r", self._source, error)
                 self.check()
                 continue
             if not renewed:
-                raise LeaseLost("another node has taken it")
-            self._until = asked_at + self._lease_s
+                raise LeaseLost("another node has acquired it")
+            self._until = requested_at + self._lease_s
 
     async def _renew(self) -> bool:
         left_s = max(0.0, self._until - _now())
@@ -77,13 +78,13 @@ class ConnectorLease:
             )
 
     async def release(self) -> None:
-        """Give it back; if that fails, it runs out by itself."""
+        """Release it; if that fails, it expires."""
         self._until = 0.0
         try:
             async with asyncio.timeout(DATABASE_S), self._pool.acquire() as conn:
                 await queries.release(conn, self._source, self._holder, self.stored_until)
         except Exception as error:  # noqa: BLE001
-            log.warning("pbx=%s lease not released: %r", self._source, error)
+            log.warning("pbx lease not released: pbx=%s error=%r", self._source, error)
 
 
 def _now() -> float:

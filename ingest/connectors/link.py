@@ -1,7 +1,7 @@
-"""What every live connection to a PBX has in common: its settings, its bytes, its troubles.
+"""What all connections to PBXs share: settings, errors, the PbxLink protocol and the socket.
 
-connectors.live ─▶ Link (ami, esl) ─▶ Wire ─▶ socket. A Link knows one protocol; deadlines and TLS
-are the Wire's, leases, back-off and storing are connectors.live's.
+connectors.live ─▶ PbxLink (ami, esl) ─▶ PbxSocket. A link knows one protocol. PbxSocket has TLS and
+the deadlines; connectors.live has leases, back-off and storing.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from ingest.model.snapshot import PbxSnapshot
 
 READ_BYTES = 65_536
 MAX_EARLY, MAX_EARLY_BYTES = 10_000, 16 * 1024 * 1024
-"""Messages that may come while signing in: 5 s of 2,000 events a second, ten times a busy PBX."""
+"""Messages accepted before the sign-in: 5 s of 2,000 events a second, ten times a busy PBX."""
 TICK = timedelta(microseconds=1)
 
 
 class ConnectionLost(Exception):
-    """The connection is gone, or as good as gone. Connecting again may help."""
+    """The connection is gone or unusable. Connecting again may help."""
 
 
 class SignInRefused(Exception):
-    """The PBX does not want us: a wrong password, or no right. Somebody must look into it."""
+    """The PBX refused the sign-in: a wrong password or a missing right. It needs an operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a PBX is and how to sign in there."""
+    """The address of a PBX and the credentials for it."""
 
     host: str
     port: int
@@ -44,48 +44,48 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkTiming:
-    """How patient a connector is."""
+    """Deadlines and pauses of a connector, in seconds."""
 
     connect_s: float = 5.0
-    """For the connection, the greeting and each answer while signing in, whatever else is said."""
+    """For connecting, for the greeting and for each answer of the sign-in."""
     quiet_s: float = 15.0
-    """Silence after which the PBX is asked whether it is still there …"""
+    """Silence after which the PBX is pinged …"""
     answer_s: float = 5.0
-    """… and how long it may take to answer. Nobody else notices a half-open connection."""
+    """… and how long its answer may take. Nothing else detects a half-open connection."""
     snapshot_s: float = 30.0
-    """How long it may take to tell how things are, while it talks of what goes on."""
+    """How long the answer to a snapshot request may take while events arrive."""
     back_off_s: float = 0.5
-    """After a lost connection; doubled with each failure …"""
+    """Pause after a lost connection; doubled with each failure …"""
     back_off_max_s: float = 30.0
     """… up to this."""
     refused_s: float = 60.0
-    """After a refused sign-in: trying faster helps nobody, and a PBX may ban us for it."""
+    """Pause after a refused sign-in: trying sooner is useless, and a PBX may ban our address."""
     lease_s: float = 15.0
-    """A node that is silent this long has lost its PBXs to another."""
+    """A node that does not renew for this long loses its PBX to another node."""
 
 
 Received = Sequence[CallEvent] | PbxSnapshot
-"""What a PBX tells: events in their order, and between them, when asked, how things are."""
+"""What a link receives: events in their order, and a snapshot when one was requested."""
 
 
 class PbxLink(Protocol):
-    """One connection, used once: open, listen until Lost, close."""
+    """One connection, used once: open, receive until ConnectionLost, close."""
 
     async def open(self) -> None:
-        """Connect and sign in. Raises Lost or Refused."""
+        """Connect and sign in. Raises ConnectionLost or SignInRefused."""
 
     async def request_snapshot(self) -> None:
-        """Ask how things are; the answer comes among what is received."""
+        """Request a snapshot; receive() returns it among the events."""
 
     async def receive(self) -> list[Received]:
-        """Wait for more and return it. Raises Lost, also when the PBX has fallen silent."""
+        """Wait for more and return it. Raises ConnectionLost, also for a silent PBX."""
 
     async def close(self) -> None:
-        """Let go, whatever state it is in."""
+        """Close the connection, whatever state it is in."""
 
 
 class PbxSocket:
-    """A TCP or TLS connection whose every wait has a deadline."""
+    """A TCP or TLS connection with a deadline for every wait."""
 
     def __init__(self, address: Address, timing: LinkTiming) -> None:
         self._address = address
@@ -96,7 +96,7 @@ class PbxSocket:
         self._received_bytes = 0
 
     async def open(self) -> None:
-        """Connect; the certificate is checked against the host's name."""
+        """Connect; with TLS, the certificate is checked against the host name."""
         to = self._address
         try:
             async with asyncio.timeout(self._timing.connect_s):
@@ -107,7 +107,7 @@ class PbxSocket:
             raise ConnectionLost(f"no connection to {to.host}:{to.port}: {error!r}") from error
 
     async def read(self, within_s: float) -> bytes:
-        """Return what came, at least one byte; TimeoutError when nothing came in time."""
+        """Return at least one byte. Raises TimeoutError or ConnectionLost."""
         assert self._reader is not None
         try:
             async with asyncio.timeout(within_s):
@@ -122,12 +122,12 @@ class PbxSocket:
         return data
 
     def check_early(self, messages: int) -> None:
-        """Raise Lost when more has come than may be kept until we are signed in."""
+        """Raise ConnectionLost when too much has arrived before the end of the sign-in."""
         if messages > MAX_EARLY or self._received_bytes > MAX_EARLY_BYTES:
-            raise ConnectionLost("too much is said before we are signed in")
+            raise ConnectionLost("too many messages before the end of the sign-in")
 
     async def read_or_ping(self, ping: Callable[[], Awaitable[None]]) -> bytes:
-        """Return what comes; ask a silent PBX for a sign of life before giving it up."""
+        """Return what arrives; ping a silent PBX once before giving up."""
         try:
             return await self.read(self._timing.quiet_s)
         except TimeoutError:
@@ -148,12 +148,12 @@ class PbxSocket:
             raise ConnectionLost(f"writing failed: {error!r}") from error
 
     def stamp(self) -> datetime:
-        """Return the time of receipt, each later than the one before: order survives as time."""
+        """Return the time of receipt, always later than the last one: this keeps the order."""
         self._last = max(datetime.now(UTC), self._last + TICK)
         return self._last
 
     async def close(self) -> None:
-        """Close at once: nothing of ours is worth waiting for."""
+        """Close at once, without waiting for unsent data."""
         if self._writer is None:
             return
         writer, self._writer = self._writer, None

@@ -3,9 +3,9 @@
     async with Connectors(pool, pipeline, [Connection("main", lambda: AmiLink(…))], holder=node):
         ...
 
-lease ─▶ Link ─▶ inbox (bounded) ─▶ pipeline. When the inbox is full the socket is not read, so a
-flood waits in the PBX and not in our memory. After every connection the PBX is asked how things
-are, and what went by unheard is noted as a gap.
+lease ─▶ PbxLink ─▶ EventBuffer (bounded) ─▶ pipeline. While the buffer is full the socket is not
+read, so a flood waits in the PBX and not in our memory. After every connection a snapshot is
+requested, and the time without a connection is saved as a gap.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class EventSink(Protocol):
-    """What takes the events: the pipeline."""
+    """Where received events go: the pipeline."""
 
     @property
     def metrics(self) -> IngestMetrics: ...
@@ -50,23 +50,23 @@ class EventSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PbxConnection:
-    """A PBX to be connected to."""
+    """A PBX to connect to."""
 
     source: str
     link: Callable[[], PbxLink]
-    """Makes a fresh link for each attempt."""
+    """Creates a new link for each attempt."""
     timing: LinkTiming = field(default_factory=LinkTiming)
     max_buffered_events: int = MAX_EVENTS
-    """That may wait to be stored; beyond it the PBX is not read."""
+    """Events that may wait to be stored; above this, the PBX is not read."""
 
 
 class Connectors:
-    """An async context manager that stays connected to all of them, as long as it is open."""
+    """An async context manager: stays connected to all PBXs while it is open."""
 
     def __init__(
-        self, pool: Pool, into: EventSink, connections: Collection[PbxConnection], *, holder: str
+        self, pool: Pool, sink: EventSink, connections: Collection[PbxConnection], *, holder: str
     ) -> None:
-        self._connectors = [Connector(pool, into, one, holder) for one in connections]
+        self._connectors = [Connector(pool, sink, one, holder) for one in connections]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -82,7 +82,7 @@ class Connectors:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go of all; another node may listen at once."""
+        """Disconnect and release all leases; another node may connect at once."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -90,62 +90,64 @@ class Connectors:
 
 
 class Connector:
-    """Stays connected to one PBX, while this node has its lease."""
+    """Stays connected to one PBX while this node holds its lease."""
 
-    def __init__(self, pool: Pool, into: EventSink, connection: PbxConnection, holder: str) -> None:
+    def __init__(self, pool: Pool, sink: EventSink, connection: PbxConnection, holder: str) -> None:
         self.source = connection.source
         self._connection = connection
         self._timing = connection.timing
         self._pool = pool
-        self._sink = into
+        self._sink = sink
         self._lease = ConnectorLease(pool, self.source, holder, self._timing.lease_s)
         self._failures = 0
-        into.metrics.connected[self.source] = False
+        sink.metrics.connected[self.source] = False
 
     async def run(self) -> None:
-        """Never give up: whatever fails is tried again, later and later."""
+        """Connect again after every failure, with growing pauses."""
         while True:
             try:
                 delay_s = await self._attempt()
             except Exception:
-                log.exception("pbx=%s connector failed", self.source)
+                log.exception("pbx connector failed: pbx=%s", self.source)
                 delay_s = self._timing.back_off_max_s
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
 
     async def _attempt(self) -> float:
-        """Listen for as long as it goes; return how long to wait before the next attempt."""
+        """Connect and receive until it ends; return the pause before the next attempt."""
         try:
-            taken = await self._lease.acquire()
+            acquired = await self._lease.acquire()
         except Exception as error:  # noqa: BLE001 (the database is away)
-            log.warning("pbx=%s no lease: %r", self.source, error)
+            log.warning("pbx lease not acquired: pbx=%s error=%r", self.source, error)
             return self._back_off()
-        if taken is None:  # its holder is well, or gone for less than the lease
+        if acquired is None:  # another node holds it, or died less than a lease ago
             return self._timing.lease_s / 3
         try:
             await self._run_link()
         except ConnectionLost as lost:
             delay_s = self._back_off()
-            log.warning("pbx=%s lost: %s; again in %.1f s", self.source, lost, delay_s)
+            log.warning("pbx connection lost: pbx=%s retry_s=%.1f reason=%s",
+                        self.source, delay_s, lost)  # fmt: skip
             return delay_s
         except SignInRefused as refused:
-            log.error("pbx=%s refused us: %s", self.source, refused)  # noqa: TRY400
+            log.error("pbx refused the sign-in: pbx=%s reason=%s",  # noqa: TRY400
+                      self.source, refused)  # fmt: skip
             return self._timing.refused_s
         except LeaseLost as lost:
-            log.warning("pbx=%s is another node's now: %s", self.source, lost)
+            log.warning("pbx lease lost: pbx=%s reason=%s", self.source, lost)
             return self._timing.lease_s / 3
         finally:
             self._sink.metrics.connected[self.source] = False
             await self._lease.release()
-        raise AssertionError("listening ends with a reason")
+        raise AssertionError("a link ends with an error")
 
     def _back_off(self) -> float:
-        """Double from failure to failure; a connection that held starts from the beginning."""
+        """Return the next pause: doubled with each failure, reset by a connection that held."""
         delay_s = self._timing.back_off_s * 2.0 ** min(self._failures, 20)
         self._failures += 1
         return min(self._timing.back_off_max_s, delay_s)
 
     async def _run_link(self) -> None:
-        """Listen until something ends it, and say what."""
+        """Receive until the link or the lease ends; raises the reason."""
         link = self._connection.link()
         began_s = _now()
         try:
@@ -157,34 +159,36 @@ class Connector:
 
     async def _listen(self, link: PbxLink) -> None:
         await link.open()
-        log.info("pbx=%s connected", self.source)
+        log.info("pbx connected: pbx=%s", self.source)
         self._sink.metrics.connected[self.source] = True
         since, before = self._lease.stored_until, await self._load_state(())
-        inbox = EventBuffer(self._connection.max_buffered_events)
+        buffer = EventBuffer(self._connection.max_buffered_events)
         await link.request_snapshot()
-        await _run_until_first(self._store_received(inbox, before, since), _receive(link, inbox))
+        await _run_until_first(self._store_received(buffer, before, since), _receive(link, buffer))
 
     async def _store_received(
-        self, inbox: EventBuffer, before: StoredPbxState, since: datetime | None
+        self, buffer: EventBuffer, before: StoredPbxState, since: datetime | None
     ) -> None:
-        """Store what comes, in its order, until the connection's end.
+        """Store what is received, in its order, until the connection ends.
 
-        Of a PBX that does not say how things are, though it was asked, only the gap is known.
+        When no snapshot arrives within `snapshot_s`, only the gap is saved.
         """
-        caught_up, patient_until = False, _now() + self._timing.snapshot_s
+        caught_up, snapshot_until = False, _now() + self._timing.snapshot_s
         while True:
-            read_at, heard = await inbox.get()
-            if not isinstance(heard, PbxSnapshot):
-                await self._store(heard)
-            if isinstance(heard, PbxSnapshot) or not (caught_up or _now() < patient_until):
-                told = heard if isinstance(heard, PbxSnapshot) else PbxSnapshot(taken_at=read_at)
-                await self._catch_up(told, before, since)
+            read_at, received = await buffer.get()
+            if not isinstance(received, PbxSnapshot):
+                await self._store(received)
+            if isinstance(received, PbxSnapshot) or not (caught_up or _now() < snapshot_until):
+                snapshot = (
+                    received if isinstance(received, PbxSnapshot) else PbxSnapshot(taken_at=read_at)
+                )
+                await self._catch_up(snapshot, before, since)
                 caught_up = True
-            if caught_up:  # not before: the gap would be forgotten
+            if caught_up:  # not before: the gap would be lost
                 self._lease.stored_until = read_at
 
     async def _store(self, events: Sequence[CallEvent]) -> None:
-        """Hand events in, for as long as it takes and the lease is ours."""
+        """Submit events, however long it takes, while this node holds the lease."""
         for first in range(0, len(events), SUBMISSION_EVENTS):
             some = events[first : first + SUBMISSION_EVENTS]
             await self._retry(partial(self._sink.submit, some))
@@ -192,7 +196,7 @@ class Connector:
     async def _catch_up(
         self, snapshot: PbxSnapshot, before: StoredPbxState, since: datetime | None
     ) -> None:
-        """Make good what was missed, and say since when calls may be incomplete."""
+        """Store the events that were missed, and the gap in which calls may be incomplete."""
         legs = {fact.leg_key for fact in snapshot.facts if fact.leg_key}
         legs |= {leg for leg, _ in (*(snapshot.waiting or ()), *before.waiting)}
         now = await self._load_state(legs)
@@ -200,10 +204,10 @@ class Connector:
         await self._store(missed)
         if since is not None:
             await self._retry(lambda: self._note_gap(since, snapshot.taken_at))
-        log.info("pbx=%s caught up: since=%s events=%d", self.source, since, len(missed))
+        log.info("pbx caught up: pbx=%s since=%s events=%d", self.source, since, len(missed))
 
     async def _load_state(self, legs: Collection[str]) -> StoredPbxState:
-        """Read what we hold of this PBX, and of these legs."""
+        """Read what the database holds of this PBX, and of these legs."""
 
         async def read() -> StoredPbxState:
             async with asyncio.timeout(DATABASE_S), self._pool.acquire() as conn:
@@ -224,7 +228,7 @@ class Connector:
             )
 
     async def _retry(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do it for as long as it takes and the lease is ours: a PBX does not repeat itself."""
+        """Try until it succeeds or the lease is lost: a PBX does not send its events again."""
         while True:
             self._lease.check()
             try:
@@ -232,24 +236,24 @@ class Connector:
             except (Busy, IngestUnavailable) as later:
                 await asyncio.sleep(later.retry_after)
             except AWAY_ERRORS as error:
-                log.warning("pbx=%s database: %r", self.source, error)
+                log.warning("database away, pbx waits: pbx=%s error=%r", self.source, error)
                 await asyncio.sleep(IngestUnavailable.retry_after)
 
 
-async def _receive(link: PbxLink, inbox: EventBuffer) -> None:
-    """Read until the connection is lost; what came before is stored all the same."""
+async def _receive(link: PbxLink, buffer: EventBuffer) -> None:
+    """Receive until the connection is lost; what arrived before is still stored."""
     while True:
         try:
-            heard = await link.receive()
+            received = await link.receive()
         except ConnectionLost as lost:
-            await inbox.close(lost)
-            await asyncio.Event().wait()  # the taker ends both, once it has taken everything
+            await buffer.close(lost)
+            await asyncio.Event().wait()  # _store_received ends both once the buffer is empty
         else:
-            await inbox.put(datetime.now(UTC), heard or [[]])
+            await buffer.put(datetime.now(UTC), received or [[]])
 
 
 async def _run_until_first(*works: Coroutine[Any, Any, None]) -> None:
-    """Run them together; the first that ends ends all, and its error is raised."""
+    """Run them together; the first to end cancels the others, and its error is raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,8 +1,8 @@
-"""Signed posts: Standard Webhooks 1.0 (https://www.standardwebhooks.com).
+"""Signatures of posted events: Standard Webhooks 1.0 (https://www.standardwebhooks.com).
 
-HTTP endpoint ─▶ verify ─▶ parse. The signature covers `id.timestamp.body`, so neither the body nor
-its time nor its id can be changed, and a copy is worthless after five minutes. Verify the raw bytes
-before anything parses them, and tell the sender nothing about why a check failed.
+HTTP endpoint ─▶ verify ─▶ parse. The signature covers `id.timestamp.body`, so neither body nor time
+nor id can be changed, and a copy is useless after five minutes. Verify the raw bytes before
+anything parses them, and do not show the sender why a check failed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import Iterable
 TOLERANCE_S = 300
 SECRET_PREFIX = "whsec_"  # noqa: S105 (the format's public prefix)
 VERSION = "v1"
-MAX_SIGNATURES = 10  # a rotation sends two; more is somebody guessing
+MAX_SIGNATURES = 10  # a rotation sends two; more is guessing
 MAX_ID_CHARS = 256
 
 
 class InvalidSignature(Exception):
-    """Signature, time or id do not hold. The reason is for the log, never for the sender."""
+    """Signature, time or id are invalid. The reason is for the log, never for the sender."""
 
 
 def sign(body: bytes, *, message_id: str, timestamp: int, secret: str) -> str:
@@ -41,7 +41,7 @@ def verify(
 ) -> str:
     """Return the message's id, or raise SignatureInvalid.
 
-    Every secret is tried, so that a new one can be rolled out before the old one is withdrawn.
+    Every secret is tried, so a new one can be introduced before the old one is removed.
     """
     if not (message_id and timestamp and signature):
         raise InvalidSignature("a webhook header is missing")
@@ -67,7 +67,7 @@ def _fresh(timestamp: str, now: float) -> int:
 
 
 def any_equal(expected: list[str], offered: list[str]) -> bool:
-    """Compare all with all, without stopping early: the time taken tells nothing."""
+    """Compare all with all without stopping early, so the time reveals nothing."""
     found = False
     for good in expected:
         for candidate in offered:
@@ -85,6 +85,6 @@ def _key(secret: str) -> bytes:
     except binascii.Error:
         key = b""
     if len(key) < 16:
-        # A configuration error: say so, but never quote the secret.
+        # A configuration error: name it, but never quote the secret.
         raise ValueError(f"a webhook secret is {SECRET_PREFIX} and base64 of at least 16 bytes")
     return key

@@ -1,8 +1,8 @@
 """Twilio's signature of its callbacks: X-Twilio-Signature.
 
 HTTP endpoint ─▶ verify ─▶ normalise.twilio. HMAC-SHA1, with the account's auth token, over the
-address as Twilio was told it and every field's name and value, sorted, with nothing between them.
-It covers no time: a callback that is sent again is known by its event ids.
+address as configured at Twilio and every field's name and value, sorted, without separators. It
+covers no time; a callback that is sent again is recognised by its event ids.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """AMI on the wire: bytes ⇄ messages, no I/O.
 
-socket or recording ─▶ AmiParser ─▶ AmiMessage ─▶ normalise.asterisk. A character split over two
-reads, a message split over ten and ten messages in one read all come out whole.
+socket or recording ─▶ AmiParser ─▶ AmiMessage ─▶ normalise.asterisk. Characters and messages may be
+split over any number of reads, and one read may have any number of messages.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MESSAGE_LIMIT_BYTES = 1024 * 1024
-"""The largest message of 57,880 recorded ones has 1.3 KiB; a command's output may be long."""
+"""The largest of 57,880 recorded messages has 1.3 KiB; the output of a command may be long."""
 
 END = b"\r\n\r\n"
 BANNER = b"Asterisk Call Manager/"
@@ -18,7 +18,7 @@ LONGEST_BANNER = 200
 
 
 class MessageTooLong(Exception):
-    """The peer sends without ever ending a message: it is no AMI, or it is broken."""
+    """The peer sends a message without end: it does not speak AMI, or is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class AmiMessage:
 
 
 class AmiParser:
-    """Collects bytes until messages are whole. One parser belongs to one connection."""
+    """Collects bytes until messages are complete. One parser belongs to one connection."""
 
     def __init__(self, *, limit_bytes: int = MESSAGE_LIMIT_BYTES) -> None:
         self.banner: str | None = None
         self._limit_bytes = limit_bytes
         self._waiting = bytearray()
         self._searched = 0
-        """So many bytes of what waits hold no end: a peer that sends single ones costs no more."""
+        """How many waiting bytes were searched for an end; they are not searched again."""
 
     def feed(self, data: bytes) -> list[AmiMessage]:
         """Return the messages that these bytes complete."""
@@ -66,7 +66,7 @@ class AmiParser:
         return messages
 
     def _take_banner(self) -> None:
-        """Take off the greeting: a connection's first line, ended by one line break, not two."""
+        """Remove the greeting: a connection's first line, ended by one line break, not two."""
         if self.banner is None and self._waiting.startswith(BANNER):
             end = self._waiting.find(b"\r\n", 0, LONGEST_BANNER)
             if end >= 0:
@@ -76,14 +76,14 @@ class AmiParser:
 
 
 def parse(block: bytes) -> AmiMessage:
-    """Take one message apart. Bytes that are not UTF-8 become U+FFFD, as Asterisk itself does."""
+    """Parse one message. Bytes that are not UTF-8 become U+FFFD, as in Asterisk itself."""
     lines = block.decode("utf-8", "replace").split("\r\n")
     pairs = (line.partition(":") for line in lines if line)
     return AmiMessage(tuple((name, value.removeprefix(" ")) for name, _, value in pairs))
 
 
 def encode(fields: Iterable[tuple[str, str]]) -> bytes:
-    """Write an action. A line break inside a value would be a second action: it is refused."""
+    """Encode an action. Raises ValueError for a line break, which would begin another action."""
     lines = []
     for name, value in fields:
         if any(char in name + value for char in "\r\n\0"):

@@ -1,7 +1,7 @@
 """A recorded AMI connection: NAME.jsonl.gz ─▶ messages with the time they were received.
 
 One JSON object a line, `{t, kind, raw}`: `t` in epoch seconds, `kind` banner, response, event,
-partial (cut off by a lost connection) or mark (the recorder's own note), `raw` the exact text.
+partial (cut off by a lost connection) or mark (a note of the recorder), `raw` the exact text.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class RecordedMessage:
 
 
 def read_messages(path: Path) -> Iterator[RecordedMessage]:
-    """Yield the recording's messages, through the same parser that reads a live connection."""
+    """Yield the recording's messages, read by the parser of live connections."""
     parser = AmiParser()
     with gzip.open(path, "rb") as lines:
         for line in lines:
-            # Not orjson: it refuses the lone surrogate that stands for a byte that was no UTF-8.
+            # Not orjson: it refuses the lone surrogate that stands for a byte that is not UTF-8.
             item = json.loads(line)
             if item["kind"] == "mark":
                 continue

@@ -1,7 +1,7 @@
 """FreeSWITCH's event socket on the wire: bytes ⇄ messages, no I/O.
 
-socket ─▶ EslParser ─▶ EslMessage ─▶ connectors.esl. A message is headers, an empty line, and a body
-of Content-Length bytes; however it is cut, it comes out whole.
+socket ─▶ EslParser ─▶ EslMessage ─▶ connectors.esl. A message is headers, an empty line and a body
+of Content-Length bytes; it may be split over any number of reads.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ HEAD_LIMIT_BYTES = 64 * 1024
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 """`show channels` with 10,000 channels is about 9 MB."""
 LENGTH_DIGITS = 20
-"""FreeSWITCH writes as many as it needs; int() of thousands raises, and more is no length."""
+"""FreeSWITCH writes as few as it needs. More is no length, and int() of thousands raises."""
 
 END = b"\n\n"
 
@@ -38,7 +38,7 @@ class EslMessage:
 
 
 class EslParser:
-    """Collects bytes until messages are whole. One parser belongs to one connection."""
+    """Collects bytes until messages are complete. One parser belongs to one connection."""
 
     def __init__(self) -> None:
         self._waiting = bytearray()
@@ -57,7 +57,7 @@ class EslParser:
         return messages
 
     def _head(self) -> bool:
-        """Take the headers off, once they are whole."""
+        """Remove the headers once they are complete; return whether they are."""
         if self._headers is not None:
             return True
         while self._waiting.startswith(b"\n"):
@@ -83,7 +83,7 @@ def _length(text: str) -> int:
 
 
 def command(text: str) -> bytes:
-    """Write a command. A line break inside would be a second one: it is refused."""
+    """Encode a command. Raises ValueError for a line break, which would begin another command."""
     if any(char in text for char in "\r\n\0"):
         raise ValueError("line break in a command")
     return f"{text}\n\n".encode()

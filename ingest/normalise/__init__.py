@@ -1,1 +1,1 @@
-"""What each PBX says, put into one language: pure functions from native messages to CallEvents."""
+"""Native messages of each PBX to CallEvents: pure functions."""

@@ -1,8 +1,8 @@
 """Asterisk's manager events to CallEvents.
 
-connectors.ami, connectors.recording ─▶ AsteriskNormaliser ─▶ batch. No I/O and no picture of the
-calls: each message is translated by itself. The only thing remembered is how often the same text
-came at the same instant, because AMI numbers nothing.
+connectors.ami, upkeep.replay ─▶ AsteriskNormaliser ─▶ pipeline. No I/O, and no state of calls: each
+message is translated by itself. It counts only how often the same text arrived at one instant,
+because AMI does not number its messages.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ INTERNAL_CHANNELS = (
     "AsyncGoto/", "Surrogate/", "Announcer/", "CBAnn/", "CBRec/", "Recorder/", "Snoop/",
     "Message/", "OutgoingSpoolFailed",
 )  # fmt: skip
-"""Channels that Asterisk makes for itself: to move another one, to play, to record, to pass a text
-on (it never ends), to say that an Originate failed. Whoever is moved keeps his own unique id."""
+"""Channels that Asterisk creates for itself: to move another channel, to play, to record, to pass
+on a text (it never ends), to report a failed Originate. A moved channel keeps its unique id."""
 
 
 class AsteriskNormaliser:
-    """Belongs to one connection: one source, messages in their order."""
+    """For one connection: one source, messages in their order."""
 
     def __init__(self, source: str, dialect: AsteriskDialect | None = None) -> None:
         self.source = source
@@ -45,7 +45,7 @@ class AsteriskNormaliser:
         return AsteriskSnapshot(self.source, tag, self._reader.dialect)
 
     def events(self, message: AmiMessage, received_at: datetime) -> list[CallEvent]:
-        """Translate one message; most of what AMI says is not about calls and gives nothing."""
+        """Translate one message. Most AMI events are not about calls and give no CallEvent."""
         translate = TRANSLATE.get(message.event or "")
         if translate is None:
             return []
@@ -75,10 +75,10 @@ class AsteriskNormaliser:
         ]
 
     def _event_id(self, message: AmiMessage, occurred_at: datetime) -> UUID:
-        """Name the event by its text and time.
+        """Derive the id from the message's text and time.
 
-        The text is built once for all connections of a PBX, so with `timestampevents=yes` two
-        gateways derive the same id. Without, the time is ours: one connection per PBX then.
+        Asterisk sends the same text to all connections, so with `timestampevents=yes` two gateways
+        derive the same id. Without it the time is ours: then one connection for each PBX.
         """
         if occurred_at != self._instant:
             self._instant, self._seen = occurred_at, {}
@@ -89,7 +89,7 @@ class AsteriskNormaliser:
 
 
 def _time(fields: Fields, received_at: datetime) -> tuple[datetime, TimeQuality]:
-    """Prefer the PBX's clock: `Timestamp` is there when manager.conf says timestampevents=yes."""
+    """Return the PBX's time (`Timestamp`, with timestampevents=yes in manager.conf), else ours."""
     try:
         at = from_epoch(float(fields["Timestamp"]))
     except (KeyError, ValueError, OverflowError):

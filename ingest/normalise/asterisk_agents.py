@@ -1,7 +1,7 @@
-"""What Asterisk says of queues' members: who is one, who is paused, who signed in.
+"""Asterisk's events of queue members: joining, leaving and pausing, and the login of agents.
 
-normalise.asterisk_facts ─▶ AGENTS, and what a snapshot lists ─▶ member_of. A member is a telephone
-in one queue; AMI has an event for each queue of each.
+asterisk_facts ─▶ AGENTS, and the rows of a snapshot ─▶ member_of. A member is a telephone in one
+queue; AMI sends an event for each of its queues.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _pause(reader: DialectReader, fields: Fields) -> Fact:
 
 
 def _added(reader: DialectReader, fields: Fields) -> Fact:
-    """Join a queue, maybe paused from the beginning; nothing else tells of that pause."""
+    """Translate joining a queue, maybe already paused: that pause has no other event."""
     paused, reason = _paused(fields)
     return _member("agent.login", reader, fields, reason=reason, paused=paused or None)
 
@@ -33,7 +33,7 @@ def _removed(reader: DialectReader, fields: Fields) -> Fact:
 
 
 def _paused(fields: Fields) -> tuple[bool, str | None]:
-    """Read whether a member is paused, and why."""
+    """Return whether a member is paused, and the reason."""
     paused = fields.get("Paused") == "1"
     return paused, shorten(fields.get("PausedReason")) if paused else None
 
@@ -51,13 +51,13 @@ def _member(
 
 
 def _extension(reader: DialectReader, fields: Fields) -> str | None:
-    """Read what is rung; where that is no telephone, the device that the queue watches."""
+    """Return the extension that is rung; if that is no telephone, of the device watched."""
     named = (fields.get(name, "") for name in ("Interface", "Location", "StateInterface"))
     return next((found for name in named if (found := reader.extension_of(name))), None)
 
 
 def _pooled(event_type: EventType) -> Callable[[DialectReader, Fields], Fact | None]:
-    """Tell of an agent of AgentLogin(), who has a number and not always a telephone."""
+    """Translate events of AgentLogin(): its agents have a number and not always a telephone."""
 
     def translate(reader: DialectReader, fields: Fields) -> Fact | None:
         number = reader.short(fields.get("Agent", ""))
@@ -76,7 +76,7 @@ AGENTS: dict[str, Callable[[DialectReader, Fields], Fact | None]] = {
 
 
 def member_of(reader: DialectReader, fields: Fields) -> QueueMember | None:
-    """Read one member of QueueStatus' answer; None where it is no telephone."""
+    """Read one member from the answer to QueueStatus; None if it is no telephone."""
     extension, queue = _extension(reader, fields), fields.get("Queue", "")
     if not (extension and queue):
         return None
@@ -92,6 +92,6 @@ def member_of(reader: DialectReader, fields: Fields) -> QueueMember | None:
 
 
 def _epoch(text: str) -> datetime | None:
-    """Read whole seconds since 1970; 0 is never."""
+    """Read whole seconds since 1970; 0 means never: None."""
     seconds = parse_int(text, 11)
     return from_epoch(seconds) if seconds else None

@@ -1,6 +1,6 @@
-"""What differs between two Asterisks: how telephones, numbers and names are read.
+"""What differs between Asterisk installations: how telephones, numbers and names are read.
 
-The embedding program's settings ─▶ AsteriskDialect ─▶ Reader ─▶ asterisk_facts.
+The embedding program's settings ─▶ AsteriskDialect ─▶ DialectReader ─▶ asterisk_facts.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ TEXT_LIMIT = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsteriskDialect:
-    """What differs between two Asterisks."""
+    """What differs between Asterisk installations."""
 
     region: str | None = None
-    """How numbers without a country are read: UA, PL, …"""
+    """The country of numbers without a country code: UA, PL, …"""
     extension: str = r"^(?:PJSIP|SIP|IAX2|SCCP|DAHDI|Local)/(\d{2,6})(?=[@-]|$)"
-    """Group 1 is the extension of a telephone, found in a channel's or an interface's name. A trunk
-    must not match: `PJSIP/trunk-00000122` and `Local/0441110001@from-trunk` have none."""
+    """A pattern for names of channels and interfaces; group 1 is the telephone's extension. Trunks
+    must not match: `PJSIP/trunk-00000122` and `Local/0441110001@from-trunk` have no extension."""
     short_number: str = r"^\d{2,6}$"
-    """A caller id of this form is an extension of ours, when it calls from inside."""
+    """A caller id of this form is an extension of ours, if the call comes from inside."""
     keep_native: bool = False
-    """Whether events carry the message that told of them."""
+    """Whether events carry the message that they came in."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Fact:
-    """A CallEvent before it has its id and time."""
+    """A CallEvent without its id and time."""
 
     type: EventType
     call_key: str = ""
@@ -49,7 +49,7 @@ class Fact:
 
 
 class DialectReader:
-    """Reads channel names and caller ids as one dialect has them."""
+    """Reads channel names and caller ids according to one dialect."""
 
     def __init__(self, dialect: AsteriskDialect) -> None:
         self.dialect = dialect
@@ -57,16 +57,16 @@ class DialectReader:
         self._short = re.compile(dialect.short_number)
 
     def extension_of(self, name: str) -> str | None:
-        """Return the extension in a channel's or interface's name."""
+        """Return the extension in the name of a channel or interface; None if there is none."""
         found = self._extension.match(name)
         return found[1] if found else None
 
     def short(self, number: str) -> str | None:
-        """Return a number that has the form of an extension."""
+        """Return the number if it has the form of an extension; else None."""
         return number if self._short.match(number) else None
 
     def party(self, fields: Fields) -> dict[str, Any]:
-        """Return who the channel says is calling."""
+        """Return the caller id of a channel as attrs."""
         number, name = clean(fields.get("CallerIDNum")), clean(fields.get("CallerIDName"))
         return {
             "number_raw": number,
@@ -77,9 +77,10 @@ class DialectReader:
 
 
 def clean(value: str | None) -> str | None:
+    """Return the value shortened; None if it is empty or `<unknown>`."""
     return None if value is None or value in UNKNOWN else shorten(value)
 
 
 def shorten(value: str | None) -> str | None:
-    """Shorten what a stranger may have chosen; NUL, which PostgreSQL cannot store, goes."""
+    """Shorten a text from outside to TEXT_LIMIT; remove NUL, which PostgreSQL cannot store."""
     return value.replace("\0", "")[:TEXT_LIMIT] if value else None

@@ -1,6 +1,6 @@
 """Asterisk's manager events, one function each: fields ─▶ Fact.
 
-normalise.asterisk ─▶ TRANSLATE. What an event means is decided here; ids and times are not.
+normalise.asterisk ─▶ TRANSLATE. The meaning of an event is decided here; id and time are not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ QUEUE_STATUS = {
     "WITHDRAW": "withdrawn",
 }
 SIP_CALL_ID = frozenset(("SIPCALLID", "SIP_CALL_ID", "WAZO_SIP_CALL_ID"))
-"""chan_sip sets the first by itself; with PJSIP the dialplan has to set one of them."""
+"""chan_sip sets the first itself; with PJSIP the dialplan must set one of them."""
 
 DIAL_STATUS = {
     "ANSWER": "answered",
@@ -50,7 +50,7 @@ def _fact(
     extension: str | None = None,
     **attrs: Any,
 ) -> Fact:
-    """Make a fact about the channel whose fields begin with prefix (`Dest…`, `Transferer…`)."""
+    """Create a fact about the channel whose fields begin with prefix (`Dest…`, `Transferer…`)."""
     return Fact(
         type=event_type,
         call_key=fields.get(f"{prefix}Linkedid", ""),
@@ -134,7 +134,7 @@ def _agent_called(reader: DialectReader, fields: Fields) -> Fact:
 
 
 def _dial_state(_: DialectReader, fields: Fields) -> Fact | None:
-    # PROGRESS is SIP's 183: the caller hears the far end's own ringing, as with most trunks.
+    # PROGRESS is SIP's 183: the caller hears the far end's ringing tone, as with most trunks.
     if fields.get("DialStatus") not in {"RINGING", "PROGRESS"}:
         return None
     return _fact("leg.ringing", fields, prefix="Dest")
@@ -151,7 +151,7 @@ def _ring_no_answer(_: DialectReader, fields: Fields) -> Fact:
 
 
 def _dumped(_: DialectReader, fields: Fields) -> Fact:
-    """Tell of who picked up, and hung up while the queue announced the caller: no answer."""
+    """Translate an agent's answer and hang-up during the queue's announcement: no answer."""
     return _fact("offer.ended", fields, prefix="Dest", result="dumped")
 
 
@@ -189,7 +189,7 @@ def _blind_transfer(_: DialectReader, fields: Fields) -> Fact | None:
 
 
 def _attended_transfer(_: DialectReader, fields: Fields) -> Fact | None:
-    """Join the consultation, which began as a call of its own, to the call."""
+    """Join the consultation, which began as a call of its own, with the call."""
     if fields.get("Result") != "Success":
         return None
     return _fact(
@@ -206,7 +206,7 @@ def _attended_transfer(_: DialectReader, fields: Fields) -> Fact | None:
 
 
 def _application(_: DialectReader, fields: Fields) -> Fact | None:
-    """Note the wish to enter: a refused caller (queue full, empty) gets no other queue event."""
+    """Translate a request to enter a queue; a refused caller (full, empty) has no other event."""
     if fields.get("Application") != "Queue":
         return None
     fact = _fact("queue.requested", fields)
@@ -215,7 +215,7 @@ def _application(_: DialectReader, fields: Fields) -> Fact | None:
 
 
 def _variable(_: DialectReader, fields: Fields) -> Fact | None:
-    """QUEUESTATUS alone tells a queue that gave up from a caller who did."""
+    """Only QUEUESTATUS distinguishes a queue that gave up from a caller who did."""
     if fields.get("Variable") in SIP_CALL_ID:
         return _fact("party.updated", fields, sip_call_id=shorten(fields.get("Value")))
     if fields.get("Variable") == "MIXMONITOR_FILENAME":
@@ -227,7 +227,7 @@ def _variable(_: DialectReader, fields: Fields) -> Fact | None:
 
 
 def _recorded_into(fields: Fields) -> Fact | None:
-    """Set as MixMonitor begins; MixMonitorStart itself does not say into which file."""
+    """Set when MixMonitor begins; MixMonitorStart itself does not name the file."""
     path = fields.get("Value", "")
     return (
         _fact("recording.started", fields, recording=path, url=path) if is_location(path) else None
@@ -235,7 +235,7 @@ def _recorded_into(fields: Fields) -> Fact | None:
 
 
 def _connected(_: DialectReader, fields: Fields) -> Fact:
-    """Interface and MemberName say who was rung, not who answered: the leg's channel does."""
+    """Interface and MemberName are who was rung; who answered is the leg's channel."""
     return _fact(
         "queue.connected",
         fields,
@@ -280,10 +280,10 @@ TRANSLATE: dict[str, Callable[[DialectReader, Fields], Fact | None]] = {
     "MixMonitorStart": _plain("recording.started"),
     "MixMonitorStop": _plain("recording.stopped"),
 }
-"""HangupRequest and SoftHangupRequest are left out: both carry a cause, neither ends a channel."""
+"""Without HangupRequest and SoftHangupRequest: both have a cause, neither ends a channel."""
 
 
 def _local_half(channel: str) -> dict[str, Any]:
-    """Name the halves of a Local channel; which is a telephone, if any, the fold finds out."""
+    """Return which half of which Local pair it is; the fold decides whether it is a telephone."""
     local = LOCAL.match(channel)
     return {"pair": shorten(local[1]), "half": int(local[2])} if local else {}

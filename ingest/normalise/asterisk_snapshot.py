@@ -1,7 +1,7 @@
-"""What Asterisk answers when asked how things are: CoreShowChannels and QueueStatus to a Snapshot.
+"""Asterisk's answers to CoreShowChannels and QueueStatus, as a PbxSnapshot.
 
-connectors.ami ─▶ AsteriskSnapshot ─▶ connectors.live. It says which channels there are, not how
-they came to be: who dialled whom before we listened stays unknown.
+connectors.ami ─▶ AsteriskSnapshot ─▶ connectors.live. The answers list which channels exist, not
+how they were created: who dialled whom before the connection stays unknown.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ingest.normalise.asterisk_facts import TRANSLATE
 
 CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
 MAX_CHARACTERS = 32 * 1024 * 1024
-"""Of channels and callers who wait: 20,000 of them, with all that is said of each."""
+"""Of channels and waiting callers: enough for 20,000, with all their fields."""
 MAX_MEMBERS = 200_000
-"""No Asterisk has so many memberships of queues."""
+"""No Asterisk has as many queue members."""
 DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
-"""What Asterisk says a channel runs that was rung, and does not run the dialplan."""
+"""The application of a channel that was rung and does not run the dialplan."""
 
 
 class AsteriskSnapshot:
-    """Collects one answer; its messages come mixed with live events."""
+    """Collects one answer, whose messages are mixed with live events."""
 
     def __init__(self, source: str, tag: str, dialect: AsteriskDialect | None = None) -> None:
         self._source = source
@@ -39,14 +39,14 @@ class AsteriskSnapshot:
         self._members: list[QueueMember] = []
         self._characters = 0
         self.refused: dict[str, str] = {}
-        """Actions that Asterisk would not do, and why."""
+        """Actions that Asterisk refused → why."""
 
     def actions(self) -> list[tuple[tuple[str, str], ...]]:
-        """Return what to ask."""
+        """Return the actions to send."""
         return [(("Action", action), ("ActionID", tag)) for tag, action in self._requests.items()]
 
     def accept(self, message: AmiMessage) -> bool:
-        """Keep a message that belongs to the answer; False for any other."""
+        """Collect a message that belongs to the answer; return False for any other."""
         tag = message.get("ActionID")
         action = self._requests.get(tag)
         if action is None:
@@ -81,13 +81,13 @@ class AsteriskSnapshot:
         return self._characters > MAX_CHARACTERS or len(self._members) > MAX_MEMBERS
 
     def result(self, taken_at: datetime) -> PbxSnapshot:
-        """Return what was said."""
-        told = CHANNELS not in self.refused
+        """Return the collected state; what was refused is None in it."""
+        listed = CHANNELS not in self.refused
         ids = frozenset(fields.get("Uniqueid", "") for fields in self._channels)
         facts = (fact for fields in self._channels for fact in self._facts(fields, taken_at))
         return PbxSnapshot(
             taken_at=taken_at,
-            alive=ids - {""} if told else None,
+            alive=ids - {""} if listed else None,
             facts=tuple(facts),
             waiting=None if QUEUES in self.refused else dict(self._waiting(taken_at)),
             members=None if QUEUES in self.refused else tuple(self._members),

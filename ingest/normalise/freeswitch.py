@@ -1,7 +1,7 @@
 """FreeSWITCH's events to CallEvents, and its list of channels to a Snapshot.
 
-connectors.esl ─▶ FreeswitchNormaliser ─▶ batch. Each event is translated by itself; its id is the
-core's uuid and Event-Sequence, which starts again with the core.
+connectors.esl ─▶ FreeswitchNormaliser ─▶ pipeline. Each event is translated by itself; its id is
+derived from the core's uuid and Event-Sequence, which restarts with the core.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RESULTS = {
     "NO_USER_RESPONSE": "no_answer",
     "CALL_REJECTED": "rejected",
 }
-"""Causes beyond Q.850, and those that say more than its number."""
+"""Causes that are not in Q.850, and those that mean more than its number."""
 QUEUE_ENDS = {
     "TIMEOUT": "timeout",
     "NO_AGENT_TIMEOUT": "leave_empty",
@@ -61,7 +61,7 @@ PLAIN: dict[str, EventType] = {
 
 
 class FreeswitchNormaliser:
-    """Belongs to one connection: one source, events in their order."""
+    """For one connection: one source, events in their order."""
 
     def __init__(
         self,
@@ -69,21 +69,21 @@ class FreeswitchNormaliser:
         *,
         region: str | None = None,
         extension: str = EXTENSION,
-        keeps_native: bool = False,
+        keep_native: bool = False,
     ) -> None:
         self._source = source
         self._region = region
         self._extension = re.compile(extension)
-        self._keeps_native = keeps_native
+        self._keep_native = keep_native
 
     event_names = (*CHANNEL_EVENTS, "CUSTOM", QUEUE_EVENTS)
     """What FreeSWITCH is asked to send."""
 
     def events(self, fields: Fields, received_at: datetime) -> list[CallEvent]:
-        """Translate one event; most give nothing."""
+        """Translate one event; most give no CallEvent."""
         name = fields.get("Event-Name", "")
-        tell = TRANSLATE.get(name)
-        if tell is None:
+        translate = TRANSLATE.get(name)
+        if translate is None:
             return []
         at, quality = _time(fields, received_at)
         events = [
@@ -97,13 +97,13 @@ class FreeswitchNormaliser:
                 leg_key=leg or None,
                 **_with_call_id(kind, more, fields),
             )
-            for kind, leg, more in tell(self, fields)
+            for kind, leg, more in translate(self, fields)
             if leg or kind.startswith("agent.")
         ]
-        return with_native(events, fields) if self._keeps_native else events
+        return with_native(events, fields) if self._keep_native else events
 
     def _id(self, fields: Fields, at: datetime, kind: EventType, leg: str) -> UUID:
-        """Name a fact by the event that told it; a transfer by who did it, whatever tells of it."""
+        """Derive an id from the event; of a transfer from its leg, as several events report it."""
         if kind.startswith("transfer."):
             return derive_id(self._source, f"{kind}|{leg}")
         sequence = fields.get("Event-Sequence") or at.isoformat()
@@ -112,7 +112,7 @@ class FreeswitchNormaliser:
     # --- channels --------------------------------------------------------------------------------
 
     def create(self, fields: Fields) -> Iterator[EventParts]:
-        """Tell of a new leg and, when it is rung, of who rings it."""
+        """Translate a new leg and, if it is rung, who rings it."""
         leg, outbound = fields.get("Unique-ID", ""), fields.get("Call-Direction") == "outbound"
         extension = self._extension_of(fields.get("Channel-Name", ""))
         dialled = clean(fields.get("Caller-Destination-Number"))
@@ -130,7 +130,7 @@ class FreeswitchNormaliser:
             }  # fmt: skip
 
     def ringing(self, fields: Fields) -> Iterator[EventParts]:
-        """Only whom we ring: an inbound channel's progress is what its caller hears."""
+        """Translate ringing of legs that are rung; an inbound channel's is its caller's tone."""
         if fields.get("Call-Direction") == "outbound":
             yield "leg.ringing", fields.get("Unique-ID", ""), {}
 
@@ -138,7 +138,7 @@ class FreeswitchNormaliser:
         yield PLAIN[fields["Event-Name"]], fields.get("Unique-ID", ""), {}
 
     def bridge(self, fields: Fields) -> Iterator[EventParts]:
-        """Both sides enter, or leave, one bridge; FreeSWITCH gives it no name of its own."""
+        """Translate a bridge: both sides enter or leave it; FreeSWITCH gives it no id."""
         one = fields.get("Bridge-A-Unique-ID") or fields.get("Unique-ID", "")
         other = fields.get("Bridge-B-Unique-ID") or fields.get("Other-Leg-Unique-ID", "")
         if not (one and other):
@@ -158,7 +158,7 @@ class FreeswitchNormaliser:
         yield from transfers(fields)
 
     def record(self, fields: Fields) -> Iterator[EventParts]:
-        """Tell of a file by its path, which is its name, too; complete once it stops."""
+        """Translate a recording: its path is also its name, complete once it has stopped."""
         path = fields.get("Record-File-Path", "")
         if not is_location(path):
             return
@@ -196,10 +196,10 @@ class FreeswitchNormaliser:
             case _:
                 return
 
-    # --- how things are --------------------------------------------------------------------------
+    # --- snapshot --------------------------------------------------------------------------------
 
     def snapshot(self, rows: Sequence[Fields], taken_at: datetime) -> PbxSnapshot:
-        """Read the answer to `show channels as json`. Queues are not in it."""
+        """Read the answer to `show channels as json`; it does not contain queues."""
         talking: dict[str, list[Fields]] = defaultdict(list)
         for row in rows:
             if _is_talking(row) and row.get("call_uuid"):
@@ -256,14 +256,14 @@ TRANSLATE: dict[str, Callable[[FreeswitchNormaliser, Fields], Iterator[EventPart
 
 
 def pair(one: str, other: str) -> str:
-    """Name the bridge of two legs, the same from either side."""
+    """Return an id for the bridge of two legs, the same from either side."""
     return "+".join(sorted((one, other)))
 
 
 def _originator(fields: Fields) -> str | None:
-    """Who rings this leg; Channel-Call-UUID names the leg itself until they are bridged.
+    """Return who rings this leg; Channel-Call-UUID is the leg itself until they are bridged.
 
-    mod_callcenter rings an agent by itself, and names the caller in a variable only.
+    mod_callcenter rings an agent itself, and names the caller only in a variable.
     """
     if fields.get("Other-Type") == "originator" and fields.get("Other-Leg-Unique-ID"):
         return fields["Other-Leg-Unique-ID"]

@@ -1,7 +1,7 @@
-"""What mod_callcenter says of its agents: available, on a break, logged out.
+"""The agents of mod_callcenter: available, on a break, logged out.
 
-normalise.freeswitch ─▶ agent_status. A status holds in every queue of the agent; which ones those
-are is not said.
+normalise.freeswitch ─▶ agent_status. A status holds in every queue of the agent; FreeSWITCH does
+not report which queues those are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ AGENT_STATUS: dict[str, tuple[EventType, ...]] = {
 
 
 def agent_status(fields: Mapping[str, str]) -> Iterator[tuple[EventType, str, dict[str, Any]]]:
-    """Read an agent's status; it holds in every queue. Who has no number is no telephone."""
+    """Translate an agent's status. An agent without a number has no telephone: no event."""
     found = AGENT.match(fields.get("CC-Agent", ""))
     status = fields.get("CC-Agent-Status", "")
     if not found or status not in AGENT_STATUS:

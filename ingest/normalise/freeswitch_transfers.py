@@ -1,7 +1,7 @@
-"""Who handed a call on, as FreeSWITCH tells it: by how a channel ended, or what its partner became.
+"""Transfers in FreeSWITCH: read from how a channel ended, or what happened to its peer.
 
-normalise.freeswitch ─▶ handed_on. Several events may tell of one transfer; a leg hands on once, so
-they are one fact. `transfer_source` alone is none: the dialplan transfers callers, too.
+normalise.freeswitch ─▶ transfers. Several events may report one transfer. A leg transfers a call
+once, so they are one fact. `transfer_source` alone is no transfer: the dialplan sets it, too.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ FRESH_S = 3
 
 Fields = Mapping[str, str]
 EventParts = tuple[EventType, str, dict[str, Any]]
-"""An event's type, its leg, and everything else about it."""
+"""An event's type, its leg, and its other fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransferSource:
-    """What a channel's variables say of its latest transfer."""
+    """The latest transfer in a channel's variables."""
 
     epoch: int
     kind: str
@@ -36,7 +36,7 @@ class TransferSource:
 
 
 def transfers(fields: Fields) -> Iterator[EventParts]:
-    """Tell of the transfer that this event is the end of, if it is."""
+    """Return the transfer that this event completes, if it does."""
     match fields.get("Event-Name"):
         case "CHANNEL_HANGUP_COMPLETE":
             yield from _by_who_left(fields)
@@ -49,7 +49,7 @@ def transfers(fields: Fields) -> Iterator[EventParts]:
 
 
 def _by_who_left(fields: Fields) -> Iterator[EventParts]:
-    """Read what mod_sofia notes on a channel that leaves: for whom (`blind:`, `att:`), whither."""
+    """Read mod_sofia's variables of a channel that left: its kind (`blind:`, `att:`) and target."""
     leg, cause = fields.get("Unique-ID", ""), fields.get("Hangup-Cause", "")
     disposition = fields.get("variable_endpoint_disposition", "")
     how, _, other = fields.get("variable_transfer_to", "").partition(":")
@@ -64,7 +64,7 @@ def _by_who_left(fields: Fields) -> Iterator[EventParts]:
 
 
 def _by_who_was_sent_away(fields: Fields) -> Iterator[EventParts]:
-    """Tell who sent a caller to an extension: the one whose conversation with him ends by it."""
+    """Return a blind transfer to an extension: by the peer whose conversation it ends."""
     source, leg = _latest(fields), fields.get("Unique-ID", "")
     bridged_us = parse_int(fields.get("Caller-Channel-Bridged-Time"), 17) or 0
     during = source is not None and source.epoch > bridged_us // 1_000_000
@@ -74,7 +74,7 @@ def _by_who_was_sent_away(fields: Fields) -> Iterator[EventParts]:
 
 
 def _by_who_was_put_through(fields: Fields) -> Iterator[EventParts]:
-    """Tell who consulted and handed on: the one who called a leg that is joined with another."""
+    """Return an attended transfer: by the leg that had called a leg now bridged elsewhere."""
     source, leg = _latest(fields), fields.get("Unique-ID", "")
     consulting = fields.get("variable_originator", "")
     if source is None or source.kind == "bl_xfer" or not _fresh(source, fields):
@@ -85,8 +85,8 @@ def _by_who_was_put_through(fields: Fields) -> Iterator[EventParts]:
 
 def _latest(fields: Fields) -> TransferSource | None:
     """Read the latest transfer; a history of several is `ARRAY::one|:two`."""
-    told = fields.get("variable_transfer_source") or fields.get("variable_transfer_history", "")
-    found = SOURCE.fullmatch(told.removeprefix("ARRAY::").rpartition("|:")[2])
+    history = fields.get("variable_transfer_source") or fields.get("variable_transfer_history", "")
+    found = SOURCE.fullmatch(history.removeprefix("ARRAY::").rpartition("|:")[2])
     return TransferSource(int(found[1]), found[2], found[3]) if found else None
 
 

@@ -1,6 +1,6 @@
-"""Telephone numbers to E.164, None when there is no number to call back; and plain numbers.
+"""Telephone numbers to E.164; None when there is no number to call back.
 
-The normalisers ─▶ e164, whole. What the PBX sent is always kept beside it.
+The normalisers ─▶ e164. The number as the PBX sent it is always stored beside it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import phonenumbers
 NOT_A_NUMBER = frozenset(
     ("", "anonymous", "restricted", "private", "unknown", "unavailable", "withheld", "<unknown>")
 )
-MIN_DIGITS = 7  # fewer are extensions and short services: nobody abroad can call them
+MIN_DIGITS = 7  # fewer are extensions and short services, which cannot be called from abroad
 MAX_CHARS = 40
 OLD_TRUNK_PREFIX = {"UA": "8", "BY": "8", "MD": "8", "GE": "8", "KZ": "8"}
-"""People still write `8 (044) 123-45-67`: 8 led to a trunk line all over the former USSR."""
+"""People still write `8 (044) 123-45-67`: 8 was the trunk prefix in the former USSR."""
 
 SEPARATORS = re.compile(r"[\s().\-/]+")
 SUFFIX = re.compile(r"[^\W\d_]|[,;#]")
@@ -28,7 +28,7 @@ SIP_URI = re.compile(r"^(?:sips?|tel):([^@;]+)", re.IGNORECASE)
 
 @lru_cache(maxsize=20_000)  # parsing takes 36 µs, and a call repeats its number 20 times
 def e164(raw: str | None, region: str | None = None) -> str | None:
-    """Return the number as `+380441234567`; region says how to read one without a country."""
+    """Return the number as `+380441234567`; region is the country of one without a code."""
     digits = _plain(raw)
     if digits is None:
         return None
@@ -37,7 +37,7 @@ def e164(raw: str | None, region: str | None = None) -> str | None:
 
 
 def is_withheld(raw: str) -> bool:
-    """Say whether this is what PBXs write when a caller shows no number."""
+    """Return whether this is what PBXs write for a caller who withholds the number."""
     return raw.strip().lower() in NOT_A_NUMBER
 
 
@@ -47,7 +47,7 @@ def without_suffix(raw: str) -> str:
 
 
 def by_last_digits(raw: str, region: str) -> str | None:
-    """Return the number of this country that ends like something that is no number itself."""
+    """Return the number of this country with the last digits of a text that is no number."""
     digits = re.sub(r"[^0-9]", "", without_suffix(raw))
     code = phonenumbers.country_code_for_region(region)
     if len(digits) < TAIL_DIGITS or not code:
@@ -69,7 +69,7 @@ def _plain(raw: str | None) -> str | None:
 
 
 def _readings(digits: str, region: str | None) -> list[str]:
-    """Ways to read it, the likeliest first: as dialled here, with a forgotten +, the old way."""
+    """Return ways to read it, the likeliest first: as dialled here, without its +, the old way."""
     if digits.startswith("+"):
         return [digits]
     readings = [digits] if region else []

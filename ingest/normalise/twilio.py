@@ -1,9 +1,9 @@
 """Twilio's voice status callbacks to CallEvents.
 
 HTTP endpoint (after the signature) ─▶ twilio_events ─▶ pipeline.submit. Each callback is translated
-by itself, since Twilio promises no order. A call with a ParentCallSid is somebody's telephone that
-the parent call rang (`<Dial>`); in conversation are the two from answer to end, for Twilio says
-nothing of bridges.
+by itself, since Twilio guarantees no order. A call with a ParentCallSid is a telephone that the
+parent call rang (`<Dial>`); both are in conversation from answer to end, as Twilio does not report
+bridges.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENDS = {
     "failed": "failed",
 }
 CAUSES = {"completed": 16, "busy": 17, "no-answer": 19, "canceled": 16, "failed": 41}
-"""As Q.850 would say it."""
+"""CallStatus → cause of Q.850."""
 STATUSES = frozenset(("queued", "initiated", "ringing", "in-progress", *ENDS))
 LONGEST_SID = 64
 LONGEST_CALL_S = 7 * 24 * 3600
@@ -43,15 +43,15 @@ RECORDED: dict[str, EventType] = {
     "absent": "recording.stopped",
     "failed": "recording.stopped",
 }
-"""RecordingStatus → what it means. Absent: there was nothing to keep."""
+"""RecordingStatus → event type. Absent: there was nothing to record."""
 
 
 class InvalidCallback(Exception):
-    """Signed by Twilio, and yet nothing that a voice status callback says."""
+    """Signed by Twilio, but not a valid voice status callback."""
 
 
 class _Callback:
-    """One callback, and the events it amounts to."""
+    """One callback and its events."""
 
     def __init__(
         self, fields: Mapping[str, str], source: str, region: str | None, extension: str
@@ -91,14 +91,15 @@ class _Callback:
         return "leg.created" if self.parent else "call.started"
 
     def _who(self) -> dict[str, Any]:
-        """Who is at this leg: who called in, or who was called."""
+        """Return extension and caller id of this leg: who called in, or who was called."""
         party = self._fields.get("To" if self.dialled else "From", "")
         found = self._extension.match(party)
         attrs: dict[str, Any] = {"kind": "agent" if found else "external"}
         if party and not found:
             attrs |= {"number_raw": shorten(party), "number_e164": e164(party, self._region)}
         if self.dialled and not self.parent and not found:
-            attrs["direction"] = "outbound"  # placed by a program: nobody of ours has a leg yet
+            # Placed by a program: none of our telephones has a leg yet.
+            attrs["direction"] = "outbound"
         if name := shorten(self._fields.get("CallerName")):
             attrs["name"] = name
         if call_id := shorten(self._fields.get("SipCallId")):
@@ -135,8 +136,8 @@ class _Callback:
         **fields: Any,
     ) -> CallEvent:
         kept = {name: value for name, value in (attrs or {}).items() if value is not None}
-        told = (self._fields.get(name, "") for name in ("SequenceNumber", "CallbackSource"))
-        named = (self.leg, *told, self.status, event_type, leg or self.leg, quality)
+        sent = (self._fields.get(name, "") for name in ("SequenceNumber", "CallbackSource"))
+        named = (self.leg, *sent, self.status, event_type, leg or self.leg, quality)
         return CallEvent(
             event_id=derive_id(self._source, "|".join(named)),
             source=self._source,
@@ -155,11 +156,11 @@ class _Callback:
         return (at, "pbx") if at else (received_at, "received")
 
     def _duration(self) -> timedelta | None:
-        """How long a completed call was talked in; the default subscription tells only this."""
-        said = parse_int(self._fields.get("CallDuration"), 7)
-        if self.status != "completed" or said is None:
+        """Return the talk time of a completed call; the default subscription reports only this."""
+        seconds = parse_int(self._fields.get("CallDuration"), 7)
+        if self.status != "completed" or seconds is None:
             return None
-        return timedelta(seconds=min(said, LONGEST_CALL_S)) or None
+        return timedelta(seconds=min(seconds, LONGEST_CALL_S)) or None
 
 
 def twilio_events(
@@ -169,14 +170,14 @@ def twilio_events(
     received_at: datetime,
     region: str | None = None,
     extension: str = EXTENSION,
-    keeps_native: bool = False,
+    keep_native: bool = False,
 ) -> list[CallEvent]:
-    """Translate one callback; raise NotACallback when it is none."""
+    """Translate one callback. Raises InvalidCallback."""
     if "RecordingStatus" in fields:
         events = _recorded(fields, source, received_at)
     else:
         events = list(_Callback(fields, source, region, extension).events(received_at))
-    return with_native(events, fields) if keeps_native else events
+    return with_native(events, fields) if keep_native else events
 
 
 def _sid(fields: Mapping[str, str], name: str) -> str | None:
@@ -194,11 +195,11 @@ def _needed_sid(fields: Mapping[str, str], name: str) -> str:
 
 
 def _date(fields: Mapping[str, str], name: str, received_at: datetime) -> datetime | None:
-    said = fields.get(name)
-    if not said:
+    text = fields.get(name)
+    if not text:
         return None
     try:
-        at = parsedate_to_datetime(said)
+        at = parsedate_to_datetime(text)
         at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidCallback(f"{name} is no RFC 2822 date") from None
@@ -208,7 +209,7 @@ def _date(fields: Mapping[str, str], name: str, received_at: datetime) -> dateti
 
 
 def _recorded(fields: Mapping[str, str], source: str, received_at: datetime) -> list[CallEvent]:
-    """Translate a recording status callback, which says nothing of the call's own status."""
+    """Translate a recording status callback, which does not contain the call's status."""
     leg, status = _needed_sid(fields, "CallSid"), fields["RecordingStatus"]
     if status not in RECORDED:
         raise InvalidCallback("RecordingStatus is unknown")
@@ -234,9 +235,9 @@ def _recording(
             ("duration_ms", "RecordingDuration", 1_000),
             ("channels", "RecordingChannels", 1),
         ):
-            said = parse_int(fields.get(field), 6)
-            if said is not None:
-                attrs[name] = said * scale
+            number = parse_int(fields.get(field), 6)
+            if number is not None:
+                attrs[name] = number * scale
     if status in {"absent", "failed"}:
         attrs["result"] = "failed"
     return CallEvent(

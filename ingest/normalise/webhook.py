@@ -1,7 +1,8 @@
-"""Canonical events as JSON, from any PBX that can post: validated one by one.
+"""Events posted as JSON in the canonical form, by any PBX: validated one by one.
 
-HTTP endpoint (after the signature) ─▶ parse_events ─▶ pipeline.submit. One bad event never spoils
-its batch: it comes back with its index, a code and a sentence. docs/telephony.md has the format.
+HTTP endpoint (after the signature) ─▶ parse_events ─▶ pipeline.submit. An invalid event does not
+affect the others of its request: it is returned with its index, a code and a message. The format
+is in docs/telephony.md.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TEXTS = {
     "queue": MAX_TEXT_CHARS,
     "extension": 40,
 }
-"""Fields that are texts → how many characters each may have."""
+"""Text fields → their longest length in characters."""
 FIELDS = frozenset((*TEXTS, "type", "occurred_at", "attrs"))
 ATTRS: dict[str, type] = {
     "number": str,
@@ -74,12 +75,12 @@ MAX_NUMBER = 2**31 - 1
 RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE
 )
-"""Of all that fromisoformat reads; what has no offset is refused with a word of its own."""
+"""A part of what fromisoformat() reads. A time without offset has an error of its own."""
 
 
 @dataclass(slots=True)
 class ParsedEvents:
-    """Events that may be submitted, where each stood in the request, and what was refused."""
+    """Valid events, the index of each in the request, and the rejected ones."""
 
     events: list[CallEvent] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
@@ -87,7 +88,7 @@ class ParsedEvents:
 
 
 class InvalidEvent(Exception):
-    """This event cannot be taken."""
+    """This event is rejected."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -100,17 +101,17 @@ def parse_events(
     source: str,
     region: str | None = None,
     now: datetime | None = None,
-    keep: timedelta = MAX_PAST,
-    keeps_native: bool = False,
+    max_age: timedelta = MAX_PAST,
+    keep_native: bool = False,
 ) -> ParsedEvents:
-    """Turn decoded JSON into events; `keep` is how far back an event may lie."""
-    reader = EventReader(source, region=region, now=now, keep=keep, keeps_native=keeps_native)
+    """Turn decoded JSON into events; `max_age` is how far in the past an event may lie."""
+    reader = EventReader(source, region=region, now=now, max_age=max_age, keep_native=keep_native)
     reader.read(items)
     return reader.parsed
 
 
 class EventReader:
-    """Validates the events of one request, some at a time: parsed is what came of them so far."""
+    """Validates the events of one request, a part at a time; `parsed` has the results so far."""
 
     def __init__(
         self,
@@ -118,19 +119,19 @@ class EventReader:
         *,
         region: str | None = None,
         now: datetime | None = None,
-        keep: timedelta = MAX_PAST,
-        keeps_native: bool = False,
+        max_age: timedelta = MAX_PAST,
+        keep_native: bool = False,
     ) -> None:
         self._source = source
         self._region = region
         now = now or datetime.now(UTC)
-        self._earliest, self._latest = now - keep, now + MAX_FUTURE
-        self._keeps_native = keeps_native
+        self._earliest, self._latest = now - max_age, now + MAX_FUTURE
+        self._keep_native = keep_native
         self._seen = 0
         self.parsed = ParsedEvents()
 
     def read(self, items: Iterable[Any]) -> None:
-        """Take the next items."""
+        """Validate the next items."""
         parsed = self.parsed
         for index, item in enumerate(items, self._seen):
             try:
@@ -167,8 +168,8 @@ class EventReader:
             queue=queue,
             extension=texts.get("extension"),
             attrs=attrs,
-            native=message_json(item.items()) if self._keeps_native else None,
-            # last: what is not refused by now can be written as JSON
+            native=message_json(item.items()) if self._keep_native else None,
+            # last: an event that is valid so far can be encoded as JSON
             event_id=self._id(texts.get("event_id"), item),
         )
 
@@ -179,7 +180,7 @@ class EventReader:
         return cast("EventType", value)
 
     def _id(self, given: str | None, item: Mapping[str, Any]) -> UUID:
-        """Take the sender's id, or name the event by all that it says."""
+        """Derive the id from the sender's event_id, else from the whole event."""
         if given:
             return derive_id(self._source, f"id:{given}")
         return derive_id(self._source, orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode())
@@ -228,7 +229,7 @@ def _moment(value: Any) -> datetime | None:
 
 
 def _require_recording(kind: EventType, attrs: Mapping[str, Any]) -> None:
-    """Refuse a recording without a name, one that is ready and nowhere, and one of elsewhere."""
+    """Reject recording.* without name, ready without url, and both attrs in other types."""
     if kind not in RECORDING_TYPES:
         for name in ("recording", "url"):
             if name in attrs:
@@ -241,12 +242,12 @@ def _require_recording(kind: EventType, attrs: Mapping[str, Any]) -> None:
 
 
 def _leg_of_call(kind: EventType, call_key: str | None) -> str | None:
-    """Let the call's key stand for the caller's leg, for a PBX that tells only of calls."""
+    """Return the call's key as the caller's leg, for a PBX that reports only calls."""
     return call_key if kind.startswith(("queue.", "call.started")) else None
 
 
 def _texts(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the texts of an event, those that say anything."""
+    """Return the text fields of an event that are not empty."""
     found = {}
     for name, limit in TEXTS.items():
         value = item.get(name)
@@ -261,7 +262,7 @@ def _texts(item: Mapping[str, Any]) -> dict[str, str]:
 def _storable(value: str, name: str, limit: int) -> str:
     if len(value) > limit:
         raise InvalidEvent("event.too_long", f"{name} has more than {limit} characters")
-    # What can be printed can be stored; so can most of the rest, like a new line.
+    # Printable characters can be stored, and most others, like a line break.
     if not value.isprintable() and ("\0" in value or not _is_unicode(value)):
         raise InvalidEvent("event.invalid", f"{name} holds a character that cannot be stored")
     return value

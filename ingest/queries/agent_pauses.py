@@ -1,4 +1,4 @@
-"""SQL for agents' logins and pauses: the events of a telephone, and what stands."""
+"""SQL for logins and pauses of agents: the events of a telephone, and its marks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ingest.model.events import CallEvent
 async def load(
     conn: Conn, telephones: Sequence[Telephone]
 ) -> dict[Telephone, dict[str, AgentMark]]:
-    """Return telephone → queue → what stands."""
+    """Return telephone → queue → mark."""
     rows = await conn.fetch(
         """
         -- agent_pauses.load
         SELECT m.source, m.extension, m.queue, m.logged_in, m.login_at, m.paused, m.reason,
                m.paused_at
           FROM realtime.agent_marks AS m
-          JOIN unnest($1::text[], $2::text[]) AS asked (source, extension)
+          JOIN unnest($1::text[], $2::text[]) AS given (source, extension)
          USING (source, extension)
         """,
         [source for source, _ in telephones],
@@ -37,7 +37,7 @@ async def load(
 
 
 async def of_source(conn: Conn, source: str) -> dict[tuple[str, str], AgentMark]:
-    """Return (extension, queue) → what stands, of all telephones of a PBX in its queues."""
+    """Return (extension, queue) → mark, for all telephones of a PBX in its queues."""
     rows = await conn.fetch(
         """
         -- agent_pauses.of_source
@@ -59,19 +59,19 @@ async def of_source(conn: Conn, source: str) -> dict[tuple[str, str], AgentMark]
 async def events(
     conn: Conn, telephones: Mapping[Telephone, int]
 ) -> dict[Telephone, list[CallEvent]]:
-    """Return so many of the newest events about each agent; nothing else of their telephones."""
+    """Return the newest agent.* events of each telephone, as many as given for it."""
     rows = await conn.fetch(
         """
         -- agent_pauses.events
         SELECT e.source, e.event_id, e.type, e.occurred_at, e.queue, e.extension,
                e.attrs::text AS attrs
-          FROM unnest($1::text[], $2::text[], $3::int[]) AS asked (source, extension, newest)
+          FROM unnest($1::text[], $2::text[], $3::int[]) AS given (source, extension, newest)
          CROSS JOIN LATERAL (
                SELECT * FROM realtime.call_events AS e
-                WHERE e.source = asked.source AND e.extension = asked.extension
+                WHERE e.source = given.source AND e.extension = given.extension
                   AND e.type IN ('agent.paused', 'agent.unpaused', 'agent.login', 'agent.logoff')
                 ORDER BY e.occurred_at DESC
-                LIMIT asked.newest) AS e
+                LIMIT given.newest) AS e
         """,
         [source for source, _ in telephones],
         [extension for _, extension in telephones],
@@ -85,11 +85,11 @@ async def events(
 
 
 async def telephones(conn: Conn, *, after: Telephone, limit: int) -> list[Telephone]:
-    """Return the next telephones of which agents' events are stored, by PBX and extension."""
+    """Return the next telephones with stored agent.* events, ordered by PBX and extension."""
     rows = await conn.fetch(
         """
         -- agent_pauses.telephones
-        WITH RECURSIVE told AS (
+        WITH RECURSIVE found AS (
             (SELECT e.source, e.extension, 1 AS place
                FROM realtime.call_events AS e
               WHERE (e.source, e.extension) > ($1, $2) AND e.extension IS NOT NULL
@@ -97,20 +97,20 @@ async def telephones(conn: Conn, *, after: Telephone, limit: int) -> list[Teleph
               ORDER BY e.source, e.extension
               LIMIT 1)
           UNION ALL
-            SELECT next.source, next.extension, told.place + 1
-              FROM told
+            SELECT next.source, next.extension, found.place + 1
+              FROM found
              CROSS JOIN LATERAL (
                    SELECT e.source, e.extension
                      FROM realtime.call_events AS e
-                    WHERE (e.source, e.extension) > (told.source, told.extension)
+                    WHERE (e.source, e.extension) > (found.source, found.extension)
                       AND e.extension IS NOT NULL
                       AND e.type IN ('agent.paused', 'agent.unpaused', 'agent.login',
                                      'agent.logoff')
                     ORDER BY e.source, e.extension
                     LIMIT 1) AS next
-             WHERE told.place < $3
+             WHERE found.place < $3
         )
-        SELECT source, extension FROM told ORDER BY source, extension
+        SELECT source, extension FROM found ORDER BY source, extension
         """,
         *after,
         limit,
@@ -119,7 +119,7 @@ async def telephones(conn: Conn, *, after: Telephone, limit: int) -> list[Teleph
 
 
 async def save(conn: Conn, marks: Iterable[AgentMark]) -> None:
-    """Write what stands now."""
+    """Write the current marks."""
     await conn.executemany(
         """
         -- agent_pauses.save

@@ -1,4 +1,4 @@
-"""SQL for aliases: which call a native id belongs to."""
+"""SQL for aliases: the call that a native id belongs to."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from uuid import UUID
 from ingest.conn import Conn
 
 Key = tuple[str, str]
-"""A source and a native id."""
+"""(source, native id)."""
 
 
 async def find(conn: Conn, keys: Collection[Key]) -> dict[Key, UUID]:
-    """Return the calls that are known under these ids.
+    """Return the calls of these ids, as far as they have one.
 
-    `unnest((SELECT $1))` hides how many they are: told of 200, PostgreSQL reads the whole table.
+    `unnest((SELECT $1))` hides the number of ids: if it knew of 200, PostgreSQL would read the
+    whole table.
     """
     rows = await conn.fetch(
         """
@@ -30,7 +31,7 @@ async def find(conn: Conn, keys: Collection[Key]) -> dict[Key, UUID]:
 
 
 async def add(conn: Conn, aliases: Mapping[Key, UUID]) -> None:
-    """Remember ids; the source's lock is held, so nobody else adds them meanwhile."""
+    """Add ids. The lock of their source is held, so no other process adds them meanwhile."""
     await conn.execute(
         """
         -- aliases.add
@@ -44,7 +45,7 @@ async def add(conn: Conn, aliases: Mapping[Key, UUID]) -> None:
 
 
 async def repoint(conn: Conn, losers: Sequence[UUID], winners: Sequence[UUID]) -> None:
-    """Let each loser's ids and events belong to its winner."""
+    """Assign the ids and events of each loser to its winner."""
     await conn.execute(
         """
         -- aliases.repoint

@@ -1,4 +1,4 @@
-"""SQL for connectors: who listens to which PBX, what is open there, and when nobody listened."""
+"""SQL for connectors: the lease of each PBX, what is open there, and gaps without a connection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ingest.conn import Conn
 
 @dataclass(frozen=True, slots=True)
 class AcquiredLease:
-    """What whoever takes a PBX over learns."""
+    """What the node that acquires a lease needs."""
 
     heard_at: datetime | None
 
 
 async def acquire(conn: Conn, source: str, holder: str, lease: timedelta) -> AcquiredLease | None:
-    """Take or renew the lease; None while another node has it."""
+    """Acquire or renew the lease; None while another node holds it."""
     row = await conn.fetchrow(
         """
         -- connectors.acquire
@@ -38,7 +38,7 @@ async def acquire(conn: Conn, source: str, holder: str, lease: timedelta) -> Acq
 async def renew(
     conn: Conn, source: str, holder: str, *, lease: timedelta, heard_at: datetime | None
 ) -> bool:
-    """Keep the lease and note how far we have heard; False when another node has taken it."""
+    """Renew the lease and save heard_at; False when another node has acquired it."""
     status = await conn.execute(
         """
         -- connectors.renew
@@ -55,7 +55,7 @@ async def renew(
 
 
 async def release(conn: Conn, source: str, holder: str, heard_at: datetime | None) -> None:
-    """Give the lease back, for whoever asks first."""
+    """Release the lease; any node may acquire it."""
     await conn.execute(
         """
         -- connectors.release
@@ -103,7 +103,7 @@ async def open_legs(conn: Conn, source: str) -> frozenset[str]:
 
 
 async def waiting(conn: Conn, source: str) -> frozenset[tuple[str, str]]:
-    """Return who waits in which queue: the caller's native id, and the queue."""
+    """Return the callers in queues: (native id of the caller's leg, queue)."""
     rows = await conn.fetch(
         """
         -- connectors.waiting
@@ -122,7 +122,7 @@ async def waiting(conn: Conn, source: str) -> frozenset[tuple[str, str]]:
 
 
 async def legs_with_events(conn: Conn, source: str, legs: Collection[str]) -> frozenset[str]:
-    """Return those of these legs that said anything themselves, not only were named."""
+    """Return those of these legs with events of their own, not only named by others."""
     rows = await conn.fetch(
         """
         -- connectors.legs_with_events
@@ -138,7 +138,7 @@ async def legs_with_events(conn: Conn, source: str, legs: Collection[str]) -> fr
 
 
 async def legs_in_open_calls(conn: Conn, source: str, legs: Collection[str]) -> frozenset[str]:
-    """Return those of these legs whose call goes on."""
+    """Return those of these legs whose call is in progress."""
     rows = await conn.fetch(
         """
         -- connectors.legs_in_open_calls

@@ -1,4 +1,4 @@
-"""SQL for events: tell the new ones, store, read back."""
+"""SQL for events: find the new ones, store, read back."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ COLUMNS = (
 )  # fmt: skip
 
 LOCK_CLASS = 0x63616C6C
-"""Advisory locks of ingest: "call"."""
+"""The class of ingest's advisory locks: "call"."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTurn:
-    """The mark that a transaction leaves on its PBX, and the one that it found."""
+    """The mark that a transaction wrote for its PBX, and the one that it found."""
 
     before: UUID | None
     now: UUID
 
 
 async def lock_sources(conn: Conn, sources: Iterable[str]) -> dict[str, SourceTurn]:
-    """Let one transaction at a time fold the calls of a source, on whichever node it runs.
+    """Let one transaction at a time fold the calls of a source, on any node.
 
-    Which rows a batch will touch is only known after its aliases are resolved, and resolving may
-    merge calls; one lock per PBX needs no such knowledge and cannot deadlock, being taken in the
-    order of the names. A PBX sends some hundred events a second; one lane takes thousands.
+    Which rows a batch changes is only known after its aliases are resolved, and resolving may merge
+    calls. One lock for each PBX needs no such knowledge, and cannot deadlock, because locks are
+    taken in the order of the names. A PBX sends some hundred events a second; one transaction after
+    the other stores thousands.
 
-    Whoever finds its own mark knows that nobody has written since. It is a uuid, no number, since a
-    standby that takes over may have lost the last ones and would give them out again.
+    A process that finds its own mark knows that no other has written since. The mark is a uuid and
+    no number: a standby after a failover may have lost the last numbers and would repeat them.
     """
     turns = {}
     for source in sorted(sources):
@@ -61,7 +62,7 @@ async def lock_sources(conn: Conn, sources: Iterable[str]) -> dict[str, SourceTu
 
 
 async def add_keys(conn: Conn, source: str, event_ids: Sequence[UUID]) -> set[UUID] | None:
-    """Remember events of a PBX; return those that nobody knew before, None when that is all."""
+    """Record ids of events of a PBX; return those that are new, None when all are."""
     fresh: list[UUID] | None = await conn.fetchval(
         """
         -- events.add_keys
@@ -81,7 +82,7 @@ async def add_keys(conn: Conn, source: str, event_ids: Sequence[UUID]) -> set[UU
 
 
 async def insert(conn: Conn, events: Iterable[tuple[CallEvent, UUID | None]]) -> None:
-    """Store new events by COPY, each under its call (None: under none)."""
+    """Store new events by COPY, each with its call (None: no call)."""
     await conn.copy_records_to_table(
         "call_events",
         schema_name="realtime",
@@ -95,7 +96,7 @@ async def insert(conn: Conn, events: Iterable[tuple[CallEvent, UUID | None]]) ->
 
 
 async def insert_payloads(conn: Conn, payloads: Iterable[Payload]) -> None:
-    """Store the messages that new events came in, in the transaction that stores those."""
+    """Store the messages of new events, in the transaction that stores the events."""
     await conn.copy_records_to_table(
         "call_event_payloads",
         schema_name="realtime",
@@ -109,9 +110,9 @@ async def insert_payloads(conn: Conn, payloads: Iterable[Payload]) -> None:
 async def load(
     conn: Conn, call_ids: Sequence[UUID], *, since: datetime, until: datetime, limit: int
 ) -> dict[UUID, list[CallEvent]]:
-    """Read the events of each call; at most limit of one call.
+    """Read the events of each call, at most `limit` of one call.
 
-    The time range lets PostgreSQL look into one partition instead of all of them.
+    The time range lets PostgreSQL read one partition instead of all.
     """
     rows = await conn.fetch(
         """
@@ -139,7 +140,7 @@ async def load(
 
 
 async def insert_rejects(conn: Conn, source: str, rejects: Sequence[tuple[str, str, str]]) -> None:
-    """Keep what could not be stored: code, message and the event as text of each."""
+    """Save rejected input: code, message and content as text of each."""
     codes, messages, events = zip(*rejects, strict=True)
     await conn.execute(
         """

@@ -1,4 +1,4 @@
-"""SQL for calls that go on and of which nothing more is heard."""
+"""SQL for calls in progress without events for long."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ingest.conn import Conn
 
 @dataclass(frozen=True, slots=True)
 class SilentCall:
-    """A call that goes on, of which nothing has changed for long."""
+    """A call in progress that has not changed for long."""
 
     id: UUID
     source: str
     started_at: datetime
     last_at: datetime | None
-    """When it was last heard of; None when that was lately, or its events are not all there."""
+    """The time of its last event; None when one arrived lately, or not all are stored."""
     legs: list[str]
-    """Those that are open."""
+    """Legs that are open."""
 
 
 async def page(
@@ -27,16 +27,16 @@ async def page(
 ) -> list[SilentCall]:
     """Return the next calls that began, and changed last, before the silence; the oldest first.
 
-    call_sessions_live has only calls that go on. What is told of a call without changing it, or
-    long after it happened, shows in its events alone.
+    The index call_sessions_live has only calls in progress. An event that changed nothing, or that
+    arrived late, shows only in the events.
     """
     rows = await conn.fetch(
         """
         -- lost_calls.page
         SELECT c.id, c.source, c.started_at,
-               CASE WHEN told.first_at <= c.started_at
-                     AND greatest(told.last_at, told.received_at) < now() - $1::interval
-                    THEN told.last_at END AS last_at,
+               CASE WHEN events.first_at <= c.started_at
+                     AND greatest(events.last_at, events.received_at) < now() - $1::interval
+                    THEN events.last_at END AS last_at,
                ARRAY(SELECT l.leg_key
                        FROM realtime.call_legs AS l
                       WHERE l.call_id = c.id AND l.ended_at IS NULL
@@ -53,7 +53,7 @@ async def page(
                       max(e.received_at) AS received_at
                  FROM realtime.call_events AS e
                 WHERE e.call_id = c.id AND e.occurred_at >= c.first_event_at - interval '1 day'
-               ) AS told
+               ) AS events
          ORDER BY c.started_at, c.id
         """,
         silence,

@@ -1,7 +1,7 @@
 """SQL for the partitions of realtime.call_events and realtime.call_event_payloads.
 
-Names and bounds are made from dates by us (`call_events_2026_11`), never from what somebody sent:
-DDL takes no parameters.
+Names and bounds are built from dates (`call_events_2026_11`), never from received data, because DDL
+takes no parameters.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from datetime import datetime
 from ingest.conn import Conn
 
 LOCK_KEY = 0x70617274
-"""Advisory lock of the housekeeping: "part"."""
+"""The advisory lock of the housekeeping: "part"."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionedTable:
-    """A partitioned table, and the column of the time by which it is."""
+    """A partitioned table and the time column by which it is partitioned."""
 
     name: str
     time: str
@@ -28,7 +28,7 @@ PAYLOADS = PartitionedTable("call_event_payloads", "received_at")
 
 
 async def try_lock(conn: Conn) -> bool:
-    """Become the only housekeeper until the transaction ends; False when another node is."""
+    """Lock the housekeeping until the transaction ends; False when another node has locked it."""
     return bool(
         await conn.fetchval(
             """
@@ -41,7 +41,7 @@ async def try_lock(conn: Conn) -> bool:
 
 
 async def names(conn: Conn, table: PartitionedTable = EVENTS) -> list[str]:
-    """Return the partitions that are of a time, the oldest first."""
+    """Return the partitions of a period (not the default one), the oldest first."""
     rows = await conn.fetch(
         """
         -- partitions.names
@@ -60,9 +60,9 @@ async def names(conn: Conn, table: PartitionedTable = EVENTS) -> list[str]:
 async def create(
     conn: Conn, table: PartitionedTable, name: str, *, since: datetime, until: datetime
 ) -> None:
-    """Make a partition, and move into it what the default partition holds of its time.
+    """Create a partition, and move the default partition's rows of its period into it.
 
-    A partition cannot be attached while the default one has rows that belong into it.
+    A partition cannot be attached while the default one has rows of its period.
     """
     bounds = f"FROM ('{since.isoformat()}') TO ('{until.isoformat()}')"
     await conn.execute(
@@ -76,7 +76,7 @@ async def create(
         )
         INSERT INTO realtime.{name} SELECT * FROM moved;
         ALTER TABLE realtime.{table.name} ATTACH PARTITION realtime.{name} FOR VALUES {bounds};
-        """  # noqa: S608 (a name and two dates of our own making)
+        """  # noqa: S608 (a name and two dates, built here)
     )
 
 
@@ -90,7 +90,7 @@ async def drop(conn: Conn, name: str) -> None:
 
 
 async def delete_events(conn: Conn, *, before: datetime, limit: int) -> int:
-    """Delete odd events that no partition takes along; return how many."""
+    """Delete old events of the default partition; return how many."""
     return await _deleted(
         conn,
         """
@@ -105,7 +105,7 @@ async def delete_events(conn: Conn, *, before: datetime, limit: int) -> int:
 
 
 async def delete_payloads(conn: Conn, *, before: datetime, limit: int) -> int:
-    """Delete odd messages that no partition takes along; return how many."""
+    """Delete old messages of the default partition; return how many."""
     return await _deleted(
         conn,
         """
@@ -150,7 +150,7 @@ async def delete_aliases(conn: Conn, *, before: datetime, limit: int) -> int:
 
 
 async def delete_rejects(conn: Conn, *, before: datetime, limit: int) -> int:
-    """Delete rejected events kept since before then, and all but the newest 100,000."""
+    """Delete rejects older than this, and all but the newest 100,000; return how many."""
     return await _deleted(
         conn,
         """

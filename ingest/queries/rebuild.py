@@ -1,4 +1,4 @@
-"""SQL for folding stored calls again: which there are, and which are listed as missed."""
+"""SQL for folding stored calls again: which calls there are, and which are listed as missed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingest.conn import Conn
 
 @dataclass(frozen=True, slots=True)
 class CallPosition:
-    """A call, and where it stands in the order of their beginning."""
+    """A call and its position in the order of beginning."""
 
     call_id: UUID
     source: str
@@ -29,7 +29,7 @@ async def page(
     after: CallPosition | None,
     limit: int,
 ) -> list[CallPosition]:
-    """Return the next calls, the newest first; not those that became part of another."""
+    """Return the next calls, the newest first, without those that became part of another."""
     rows = await conn.fetch(
         """
         -- rebuild.page
@@ -56,7 +56,7 @@ async def page(
 
 @dataclass(frozen=True, slots=True)
 class MissingCall:
-    """A call of which there are events and no row."""
+    """A call with events and without a row."""
 
     call_id: UUID
     source: str
@@ -66,20 +66,20 @@ class MissingCall:
 
 @dataclass(frozen=True, slots=True)
 class MissingCalls:
-    """Some calls that events are stored of, in the order of their ids."""
+    """The missing ones of a range of calls with stored events, in the order of their ids."""
 
     calls: list[MissingCall]
     last: UUID | None
-    """The last of them; None when there are no more."""
+    """The last call of the range; None when there are no more calls."""
 
 
 async def find_missing(
     conn: Conn, since: datetime | None, until: datetime | None, *, after: UUID, limit: int
 ) -> MissingCalls:
-    """Look at the next so many calls that something was told of in that time; say which are gone.
+    """Examine the next `limit` calls with events in that time; return those without a row.
 
-    From id to id through the index, whatever the number of a call's events. Events of a call that
-    became part of another are that one's: it has none of its own.
+    It goes from id to id in the index, whatever the number of a call's events. The events of a call
+    that became part of another belong to the other.
     """
     rows = await conn.fetch(
         """
@@ -105,14 +105,14 @@ async def find_missing(
                     LIMIT 1) AS next
              WHERE ids.place < $4
         )
-        SELECT ids.call_id, told.source, told.first_at, told.last_at
+        SELECT ids.call_id, seen.source, seen.first_at, seen.last_at
           FROM ids
           LEFT JOIN realtime.call_sessions AS c ON c.id = ids.call_id
          CROSS JOIN LATERAL (
                SELECT min(e.source) AS source, min(e.occurred_at) AS first_at,
                       max(e.occurred_at) AS last_at
                  FROM realtime.call_events AS e
-                WHERE c.id IS NULL AND e.call_id = ids.call_id) AS told
+                WHERE c.id IS NULL AND e.call_id = ids.call_id) AS seen
          ORDER BY ids.call_id
         """,
         since,
@@ -125,7 +125,7 @@ async def find_missing(
 
 
 async def missed_rows(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, tuple[Any, ...]]:
-    """Return the rows of those of these calls that are listed as missed."""
+    """Return the rows of missed_calls of these calls, as far as they are listed."""
     rows = await conn.fetch(
         """
         -- rebuild.missed_rows
@@ -140,7 +140,7 @@ async def missed_rows(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, tuple[
 
 
 async def align_parts(conn: Conn, call_ids: Sequence[UUID]) -> list[UUID]:
-    """Make legs and stays say of their calls what these say; return the calls of wrong ones."""
+    """Copy source and start of calls into their legs and stints; return calls that differed."""
     rows = await conn.fetch(
         """
         -- rebuild.align_parts

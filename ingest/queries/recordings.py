@@ -1,4 +1,4 @@
-"""SQL for what was recorded of calls: one function per statement."""
+"""SQL for recordings of calls."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def save(conn: Conn, recordings: Iterable[tuple[UUID, RecordingState]]) ->
 
 
 async def delete(conn: Conn, recordings: Iterable[tuple[UUID, UUID]]) -> None:
-    """Delete what went to another call, or turned out to be another recording."""
+    """Delete recordings that moved to another call, or that do not exist any more."""
     await conn.executemany(
         """
         -- recordings.delete

@@ -1,4 +1,4 @@
-"""SQL for calls: the state as it was folded last, its legs and its stays in queues."""
+"""SQL for calls: the latest state of each, with legs and queue stints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingest.queries import recordings, transfers
 
 @dataclass(frozen=True, slots=True)
 class StoredCall:
-    """A state, and between which times its events lie."""
+    """A call's state, and the times of its first and last event."""
 
     state: CallState
     first_event_at: datetime
@@ -24,7 +24,7 @@ class StoredCall:
 
 
 async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
-    """Read the calls with all that belongs to them, exactly as they were saved."""
+    """Read calls with legs, stints, transfers and recordings, exactly as they were saved."""
     rows = await conn.fetch(
         """
         -- sessions.load
@@ -94,15 +94,15 @@ async def _stints(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[Stint
 
 
 def columns(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Turn rows into what unnest() takes: one statement for all costs half of one for each.
+    """Turn rows into columns for unnest(): one statement for all costs half of one for each.
 
-    `unnest((SELECT $1))`, as PostgreSQL then keeps one plan for all lengths.
+    `unnest((SELECT $1))`, because then PostgreSQL keeps one plan for all lengths.
     """
     return list(zip(*rows, strict=True))
 
 
 async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
-    """Write the sessions' own rows."""
+    """Write the rows of call_sessions."""
     await conn.execute(
         """
         -- sessions.save
@@ -140,7 +140,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
 
 
 async def save_legs(conn: Conn, legs: Iterable[tuple[CallState, int, LegState]]) -> None:
-    """Write legs of these calls; of one that began otherwise, save has moved the others."""
+    """Write legs of calls. If a call's start changed, save() has updated its other legs."""
     await conn.execute(
         """
         -- sessions.save_legs
@@ -233,7 +233,7 @@ async def save_missed(conn: Conn, calls: Iterable[CallState]) -> None:
 
 
 def missed_row(call: CallState) -> tuple[Any, ...]:
-    """Return what realtime.missed_calls holds of a call."""
+    """Return the row of realtime.missed_calls for a call."""
     return (
         call.id,
         call.source,
@@ -248,7 +248,7 @@ def missed_row(call: CallState) -> tuple[Any, ...]:
 
 
 async def delete_missed(conn: Conn, call_ids: Sequence[UUID]) -> None:
-    """Take back calls that a late event showed to have been answered, or to go on."""
+    """Remove calls that were answered, or are in progress, according to a late event."""
     await conn.execute(
         """
         -- sessions.delete_missed

@@ -1,4 +1,4 @@
-"""SQL for calls handed on: one function per statement."""
+"""SQL for transfers of calls."""
 
 from __future__ import annotations
 

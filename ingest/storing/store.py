@@ -58,7 +58,7 @@ class EventStore:
         self._pool = pool
         self._settings = settings
         self._metrics = metrics
-        self._cache = CallCache(settings.remembered_events)
+        self._cache = CallCache(settings.cached_events)
         self._transaction_lock = asyncio.Lock()
         self._reject_lock = asyncio.Lock()
 

@@ -1,1 +1,1 @@
-"""What is done beside live events: partitions, lost calls, rebuilding, replay."""
+"""Work beside live events: partitions, lost calls, rebuild, replay of recordings."""

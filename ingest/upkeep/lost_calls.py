@@ -1,8 +1,9 @@
-"""Calls whose end was lost: a PBX that posts tells of it once, and no snapshot can be asked for.
+"""Calls whose end was lost: a PBX that posts reports an end once, and has no snapshot.
 
-pipeline (at the start and every hour) ─▶ end_unheard ─▶ submit. A call that goes on and of which
-nothing was heard for long ends as lost when it was last heard of, by events like any other. A real
-end that comes later counts instead. Any number of nodes may look: what they derive has one id.
+pipeline (at the start and every hour) ─▶ end_lost_calls ─▶ submit. A call in progress without an
+event for long ends as lost at the time of its last event, by ordinary events. A real end that
+arrives later takes precedence. Any number of nodes may run this: the derived events have the same
+ids.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ingest.queries import lost_calls as queries
 from ingest.queries.lost_calls import SilentCall
 
 PAGE_CALLS = 100
-"""Calls read at once, and their legs ended in one go."""
+"""Calls read at once, whose legs are then ended together."""
 
 Submit = Callable[[list[CallEvent]], Awaitable[Receipt]]
 
@@ -26,7 +27,7 @@ Submit = Callable[[list[CallEvent]], Awaitable[Receipt]]
 async def end_lost_calls(
     pool: Pool, submit: Submit, *, silence: timedelta, most_events: int
 ) -> int:
-    """End the legs of all calls of which nothing was heard for so long; return how many legs."""
+    """End all legs of calls without an event for this long; return the number of legs."""
     ended, after = 0, None
     while True:
         async with pool.acquire() as conn:

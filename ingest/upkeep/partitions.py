@@ -1,7 +1,7 @@
-"""Months of events and days of native messages: made ahead, dropped beyond retention.
+"""Partitions: months of events and days of native messages, created ahead, dropped when too old.
 
-pipeline (at the start and every hour) ─▶ keep. Calls, legs and stints are kept for ever: they are
-small, and statistics need them. Should this never run, events go to the default partition and
+pipeline (at the start and every hour) ─▶ maintain. Calls, legs and stints are kept for ever: they
+are small, and statistics need them. If this never runs, events go to the default partition and
 nothing is lost; the next run moves them to their month.
 """
 
@@ -19,7 +19,7 @@ from ingest.queries.partitions import EVENTS, PAYLOADS, PartitionedTable
 CHUNK_ROWS = 10_000  # about 50 ms
 MAX_CHUNKS = 500
 DAYS_AHEAD = 2
-"""Housekeeping runs every hour; a database that refuses it for two days is noticed otherwise."""
+"""Housekeeping runs every hour; two days of failures are noticed by other means."""
 DELETES = (
     queries.delete_events,
     queries.delete_keys,
@@ -30,7 +30,7 @@ DELETES = (
 
 
 class Period(Protocol):
-    """The time that one partition is of."""
+    """The time that one partition covers."""
 
     @property
     def name(self) -> str: ...
@@ -80,10 +80,10 @@ class MaintenanceResult:
 async def maintain(
     conn: Conn, *, now: datetime, months_ahead: int, keep_months: int, payload_days: int = 0
 ) -> MaintenanceResult:
-    """Make the partitions from last month to months_ahead, drop those older than keep_months.
+    """Create the partitions from last month to months_ahead, drop those older than keep_months.
 
-    The same for days of native messages, where they are kept. Two nodes may call it at once: one
-    works, the other has nothing to do.
+    The same for days of native messages, if they are kept. Two nodes may call it at once: one
+    does the work, the other returns.
     """
     month = PartitionMonth(now.year, now.month)
     today = PartitionDay(datetime(now.year, now.month, now.day, tzinfo=UTC))
@@ -104,21 +104,21 @@ async def _maintain_table(
     conn: Conn, table: PartitionedTable, wanted: Sequence[Period], *, oldest: Period
 ) -> MaintenanceResult:
     there = await queries.names(conn, table)
-    missing = [span for span in wanted if span.name not in there]
-    for span in missing:
-        until = span.plus(1).begin
-        await queries.create(conn, table, span.name, since=span.begin, until=until)
+    missing = [period for period in wanted if period.name not in there]
+    for period in missing:
+        until = period.plus(1).begin
+        await queries.create(conn, table, period.name, since=period.begin, until=until)
     dropped = [name for name in there if name < oldest.name]
     for name in dropped:
         await queries.drop(conn, name)
-    return MaintenanceResult(tuple(span.name for span in missing), tuple(dropped))
+    return MaintenanceResult(tuple(period.name for period in missing), tuple(dropped))
 
 
 async def delete_old_rows(conn: Conn, *, before: datetime) -> int:
-    """Delete what lies outside of the partitions, in small transactions; return how many rows.
+    """Delete old rows outside of the partitions, in small transactions; return how many.
 
-    Bounded, so that a month's worth of ids does not hold up the housekeeping: the rest is next
-    hour's work. Nodes that do it at once skip each other's rows.
+    Bounded, so that a month of ids does not block the housekeeping: the rest is deleted in the next
+    hours. Nodes that do it at once skip each other's rows.
     """
     return sum([await _delete_in_chunks(conn, delete, before=before) for delete in DELETES])
 

@@ -1,7 +1,7 @@
 """Calls folded again from their stored events: after a repair of the fold, or of rows.
 
-`gateway replay --rebuild` ─▶ rebuild ─▶ the same rows. Fifty calls in one transaction, under
-the lock that live ingest takes, so that both may run at once; what is right is not written.
+`gateway replay --rebuild` ─▶ rebuild ─▶ the same rows. Fifty calls in one transaction, under the
+lock of live ingest, so both may run at once. Rows that are right are not written.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from ingest.storing import sessions
 from ingest.upkeep import restore
 
 CALLS_AT_ONCE = 50
-"""Calls of one transaction; live ingest of that PBX waits for it. 1,070 recorded calls take 1.3 s
-of this process' time, 0.06 s for so many."""
+"""Calls in one transaction; live ingest of that PBX waits for it. 1,070 recorded calls take 1.3 s
+of this process's time, 50 calls 0.06 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildProgress:
-    """How far it has come, the newest calls first."""
+    """The progress of a rebuild, which goes from the newest calls to the oldest."""
 
     examined: int = 0
     changed: int = 0
     restored: int = 0
-    """Of those that changed: their rows were gone."""
+    """Of the changed calls: those whose rows were missing."""
     telephones: int = 0
-    """Whose logins or pauses were not right."""
+    """Telephones whose login or pause was wrong."""
     skipped: int = 0
-    """Calls whose events are no longer all there, or are too many: they stay as they are."""
+    """Calls whose events are not all stored any more, or too many: they stay as they are."""
     down_to: datetime | None = None
 
 
@@ -52,9 +52,9 @@ async def rebuild(
     source: str | None = None,
     max_call_events: int,
 ) -> AsyncIterator[RebuildProgress]:
-    """Fold the calls that began in [since, until) again; each step it tells of is committed.
+    """Fold the calls that began in [since, until) again; each step that it yields is committed.
 
-    Then those of which only events are left, and what stands of agents, whenever it was told.
+    Then the calls of which only events are left, and all marks of agents, whatever their time.
     """
     done = RebuildProgress()
     after: CallPosition | None = None
@@ -93,14 +93,14 @@ async def rebuild(
 
 
 def _by_source(page: Iterable[CallPosition]) -> dict[str, list[UUID]]:
-    found: dict[str, list[UUID]] = defaultdict(list)
-    for place in page:
-        found[place.source].append(place.call_id)
-    return found
+    by_source: dict[str, list[UUID]] = defaultdict(list)
+    for call in page:
+        by_source[call.source].append(call.call_id)
+    return by_source
 
 
 async def _rebuild_calls(conn: Conn, call_ids: list[UUID], max_call_events: int) -> tuple[int, int]:
-    """Fold these calls of one PBX; how many were not right, and how many cannot be folded."""
+    """Fold these calls of one PBX; return how many were wrong, and how many were skipped."""
     stored = await session_queries.load(conn, call_ids)
     if not stored:
         return 0, 0
@@ -123,7 +123,7 @@ async def _rebuild_calls(conn: Conn, call_ids: list[UUID], max_call_events: int)
 
 
 def _fold(events: list[CallEvent], before: StoredCall, max_call_events: int) -> StoredCall | None:
-    """None when events are missing: retention has dropped the month in which the call began."""
+    """Fold one call; None when events are missing, as the month of its beginning was dropped."""
     if not events or len(events) > max_call_events or before.state.merged_into:
         return None
     if min(event.occurred_at for event in events) > before.first_event_at:
@@ -132,7 +132,7 @@ def _fold(events: list[CallEvent], before: StoredCall, max_call_events: int) -> 
 
 
 async def _repair_missed(conn: Conn, states: list[CallState]) -> set[UUID]:
-    """Put the list of missed calls right, also where the call itself was."""
+    """Correct the list of missed calls, also of calls that are right; return their ids."""
     listed = await queries.missed_rows(conn, [state.id for state in states])
     wanted = {state.id: state for state in states if state.missed}
     rows = {call_id: session_queries.missed_row(state) for call_id, state in wanted.items()}

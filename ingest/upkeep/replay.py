@@ -1,7 +1,7 @@
-"""A recorded connection as events: for tests, for demonstrations, for repairing a day.
+"""A recorded AMI connection as events: for tests, for demonstrations, to repair a day.
 
-connectors.recording ─▶ normalise.asterisk ─▶ CallEvents. Ids and keys come from the recorded
-times, so shifting the events (`events.shift`) and replaying twice still stores every call once.
+framing.ami_recording ─▶ normalise.asterisk ─▶ CallEvents. Ids and keys are derived from the
+recorded times, so events that are shifted (`events.shift`) and replayed twice store a call once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["read_recording", "read_recording_sync", "shift"]
 async def read_recording(
     path: Path | str, *, source: str, dialect: AsteriskDialect | None = None
 ) -> list[CallEvent]:
-    """Read a recording without holding up the event loop: 33,000 messages take about 2 s."""
+    """Read a recording without blocking the event loop: 33,000 messages take about 2 s."""
     return await asyncio.to_thread(read_recording_sync, path, source=source, dialect=dialect)
 
 
 def read_recording_sync(
     path: Path | str, *, source: str, dialect: AsteriskDialect | None = None
 ) -> list[CallEvent]:
-    """Read a recording and translate it."""
+    """Read a recording and translate it; blocks."""
     normaliser = AsteriskNormaliser(source, dialect)
     return [
         event

@@ -136,7 +136,10 @@ async def test_a_wrong_password_is_said_and_tried_again(
         pbx.secret = SECRET
         await pbx.line()
 
-    assert "pbx=pbx refused us: login of 'gateway': Authentication failed" in refusals
+    assert (
+        "pbx refused the sign-in: pbx=pbx reason=login of 'gateway': Authentication failed"
+        in refusals
+    )
     assert SECRET not in caplog.text
 
 
@@ -230,7 +233,7 @@ async def test_who_may_not_see_channels_loses_none(
         (call,) = await ended(pool)
 
     assert {leg.ended_reason for leg in call.legs} == {"completed"}
-    assert "refused CoreShowChannels: Permission denied" in caplog.text
+    assert "action=CoreShowChannels reason=Permission denied" in caplog.text
 
 
 async def test_a_stranger_with_no_certificate_hears_no_secret(
@@ -254,7 +257,7 @@ async def test_what_is_no_asterisk_is_left_alone(
     async with FakeAsterisk(banner=greeting) as pbx, listening(pool, heard, connection(pbx)):
         await eventually(lambda: len(pbx.lines) > 1)
 
-    assert "lost: the greeting is not Asterisk's" in caplog.text or "talks no AMI" in caplog.text
+    assert "reason=the greeting is not Asterisk's" in caplog.text or "not AMI" in caplog.text
 
 
 async def test_a_half_open_connection_is_noticed(pool: Pool, heard: RecordedAnnouncements) -> None:
@@ -270,7 +273,7 @@ async def test_a_half_open_connection_is_noticed(pool: Pool, heard: RecordedAnno
     assert len(pbx.lines) == 2
 
 
-@pytest.mark.parametrize(("every_s", "why"), [(0.02, "no answer to Filter"), (0.0, "too much")])
+@pytest.mark.parametrize(("every_s", "why"), [(0.02, "no answer to Filter"), (0.0, "too many")])
 async def test_a_talking_asterisk_that_never_answers_is_given_up(
     every_s: float,
     why: str,
@@ -283,7 +286,7 @@ async def test_a_talking_asterisk_that_never_answers_is_given_up(
     async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
         pbx.talk, pbx.talks_every_s = b"Event: FullyBooted\r\n\r\n" * 200, every_s
         pbx.chatters_at = "Filter"
-        await eventually(lambda: f"lost: {why}" in caplog.text)
+        await eventually(lambda: f"reason={why}" in caplog.text)
         pbx.chatters_at = None
         await pbx.line()
 
@@ -302,9 +305,7 @@ async def test_an_answer_that_does_not_end_is_given_up(
             for number in range(21)
         ]
         async with listening(pool, heard, connection(pbx)):
-            await eventually(
-                lambda: "lost: an answer to how things are does not end" in caplog.text
-            )
+            await eventually(lambda: "reason=the snapshot is too long" in caplog.text)
             pbx.channels = []
             await pbx.line()
 

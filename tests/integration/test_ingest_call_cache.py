@@ -50,7 +50,7 @@ async def test_little_memory_changes_nothing(remembered: int, pool: Pool) -> Non
     """With room for no event, or for less than one call, every call is what it is."""
     events = events_of_recording(SOME[4])
     random.Random(1).shuffle(events)
-    settings = replace(SETTINGS, remembered_events=remembered)
+    settings = replace(SETTINGS, cached_events=remembered)
 
     async with Pipeline(pool, announce=RecordedAnnouncements(), settings=settings) as pipeline:
         await submit_in_pieces(pipeline, events, 7)

@@ -40,8 +40,8 @@ def posted(number: int = 1, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def parsed(*items: dict[str, Any], keeps_native: bool = True) -> list[CallEvent]:
-    return parse_events(list(items), source="pbx", keeps_native=keeps_native).events
+def parsed(*items: dict[str, Any], keep_native: bool = True) -> list[CallEvent]:
+    return parse_events(list(items), source="pbx", keep_native=keep_native).events
 
 
 def ami(*fields: tuple[str, str]) -> list[CallEvent]:
@@ -185,8 +185,8 @@ async def test_a_callback_of_several_events_is_kept_once(
         "Hangup-Cause": "NONE",
         "variable_sip_auth_password": "hunter2",
     }  # fmt: skip
-    events = twilio_events(form, source="cloud", received_at=NOW, keeps_native=True)
-    events += FreeswitchNormaliser("pbx", keeps_native=True).events(fields, NOW)
+    events = twilio_events(form, source="cloud", received_at=NOW, keep_native=True)
+    events += FreeswitchNormaliser("pbx", keep_native=True).events(fields, NOW)
 
     async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
         await pipeline.submit(events)
@@ -218,7 +218,7 @@ async def test_what_waits_is_bounded_with_its_messages(
     pool: Pool, heard: RecordedAnnouncements
 ) -> None:
     """Bytes of messages count, and a call that is remembered does not hold them."""
-    (kept,), (bare,) = parsed(posted()), parsed(posted(), keeps_native=False)
+    (kept,), (bare,) = parsed(posted()), parsed(posted(), keep_native=False)
     assert kept == bare
     assert kept.native is not None
     assert kept.size == bare.size + len(kept.native)

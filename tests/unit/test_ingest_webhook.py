@@ -151,7 +151,7 @@ def test_retention_bounds_how_late_an_event_may_come() -> None:
     """A day too old is refused, a day inside is taken."""
     keep = timedelta(days=30)
     old, fresh = (item(occurred_at=(NOW - timedelta(days=n)).isoformat()) for n in (31, 29))
-    parsed = parse_events([old, fresh], source="pbx", now=NOW, keep=keep)
+    parsed = parse_events([old, fresh], source="pbx", now=NOW, max_age=keep)
 
     assert parsed.indexes == [1]
 

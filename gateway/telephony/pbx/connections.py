@@ -70,7 +70,7 @@ def _link_factory(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callab
     region, keeps = pbx.region or settings.phone_region, settings.pbx_payload_days > 0
     chosen = {} if pbx.extension is None else {"extension": pbx.extension}
     if isinstance(pbx, EslPbx):
-        normaliser = FreeswitchNormaliser(name, region=region, keeps_native=keeps, **chosen)
+        normaliser = FreeswitchNormaliser(name, region=region, keep_native=keeps, **chosen)
         return lambda: EslLink(name, address, TIMING, normaliser)
     dialect = AsteriskDialect(region=region, keep_native=keeps, **chosen)
     return lambda: AmiLink(name, address, TIMING, AsteriskNormaliser(name, dialect))

@@ -37,7 +37,7 @@ async def receive(
             source=source,
             received_at=datetime.now(UTC),
             region=account.region or region,
-            keeps_native=pipeline.settings.payload_days > 0,
+            keep_native=pipeline.settings.payload_days > 0,
             **chosen,
         )
     except InvalidCallback as error:

@@ -120,7 +120,7 @@ async def _validate(pipeline: Pipeline, source: str, items: list[Any], region: s
     """Validate the events; in between others have their turn, also batches that are stored."""
     kept = pipeline.settings
     reader = EventReader(
-        source, region=region, keep=kept.accepts, keeps_native=kept.payload_days > 0
+        source, region=region, max_age=kept.max_event_age, keep_native=kept.payload_days > 0
     )
     for first in range(0, len(items), VALIDATE_BATCH):
         reader.read(items[first : first + VALIDATE_BATCH])

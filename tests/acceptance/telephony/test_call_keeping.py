@@ -78,7 +78,7 @@ def test_without_a_word_thirteen_months_are_kept() -> None:
 @pytest.mark.parametrize("months", range(1, 14))
 def test_nothing_is_accepted_whose_id_may_be_forgotten(months: int) -> None:
     """An event sent again after its id is forgotten would be a second call."""
-    accepts = IngestSettings(keep_months=months).accepts
+    accepts = IngestSettings(keep_months=months).max_event_age
     begins = [PartitionMonth(year, month) for year in (2024, 2025, 2026) for month in range(1, 13)]
     shortest = min(month.begin - month.plus(-months).begin for month in begins)
 
@@ -125,7 +125,7 @@ async def test_a_lost_call_is_told_to_have_ended(empty_desk: Desk) -> None:
     await empty_desk.sql("UPDATE realtime.call_events SET received_at = now() - interval '2 h'")
     await empty_desk.sql("UPDATE realtime.call_sessions SET updated_at = now() - interval '2 h'")
 
-    await node.app.state.gateway.pipeline._end_unheard()
+    await node.app.state.gateway.pipeline.end_lost_calls()
 
     assert (await oksana.next(CallEnded)).call.id == call.id
     assert (await http.get("/v1/telephony/calls?status=live")).json()["calls"] == []
