@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 import uvicorn
@@ -21,17 +21,19 @@ from pydantic import SecretStr
 
 from gateway import rest
 from gateway.auth import Tokens
-from gateway.bus import Announcement, RedisBus, RedisConfig
+from gateway.bus import RedisBus, RedisConfig
 from gateway.chat import file_sweeper, retention
 from gateway.chat.schedule_worker import ScheduleWorker
 from gateway.chat.sends import Sends
 from gateway.context import Services
 from gateway.db import Pool, open_pool, pending
+from gateway.delivery.delivery import Delivery
 from gateway.files import CannotKeepFiles, Files, Limits, Storage, open_storage
 from gateway.limits import LoadShedder
 from gateway.ops import metrics
 from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
+from gateway.ops.tasks import Tasks
 from gateway.people import presences
 from gateway.settings import BACKLOG, Settings
 from gateway.sockets.listener.http import edge_class
@@ -43,7 +45,7 @@ from gateway.telephony.calls.announce import agents_changed, calls_changed
 from gateway.telephony.pbx import connections
 from gateway.telephony.stats.stats_cache import RedisStatsCache
 from ingest import Pipeline
-from presence import PresenceSettings, PresenceState, RedisPresence
+from presence import PresenceSettings, RedisPresence
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +62,7 @@ class Gateway:
 
     settings: Settings
     pool: Pool
+    delivery: Delivery
     node: Node
     presence: RedisPresence
     pipeline: Pipeline
@@ -75,8 +78,8 @@ class Gateway:
 
     @property
     def hears(self) -> bool:
-        """False while this worker may be deaf to the others."""
-        return self.node.bus.healthy
+        """False while announcements of other workers may not arrive here."""
+        return self.delivery.bus.healthy
 
     @property
     def draining(self) -> bool:
@@ -115,16 +118,14 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         )
         stack.push_async_callback(pool.close)
 
-        async def presence_changed(changed: Sequence[PresenceState]) -> None:
-            node.publish(presences.announcements(changed))
-
+        delivery, tasks = Delivery(), Tasks()
         dial = _dial(settings)
         redis = dial.key_client()
         stack.push_async_callback(redis.aclose)
         presence = RedisPresence(
             redis,
             node=settings.node,
-            on_change=presence_changed,
+            on_change=partial(presences.publish_changed, delivery.publish),
             settings=PresenceSettings(
                 lease_ttl_s=settings.presence_lease_s,
                 renew_s=settings.presence_lease_s / 3,
@@ -134,29 +135,31 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             ),
         )
 
-        def publish(announcements: Collection[Announcement]) -> None:
-            node.publish(announcements)
-
-        def spawn(work: Coroutine[Any, Any, Any], *, name: str) -> None:
-            node.spawn(work, name=name)
-
         keeps = settings.takes("sockets", "background")
         files = Files(await _storage(stack, settings) if keeps else None, Limits.of(settings))
         lag = LoopLag(Histogram())
         lag.start()
         stack.callback(lag.stop)
-        sends = Sends(spawn, lag.lived_s)
+        sends = Sends(tasks.spawn, lag.lived_s)
         pressure = _pressure(pool, settings.database_pool, lag.lived_s)
         pressure.add_source(sends.late_s)
         services = Services(
-            pool, publish, presence, sends, settings.database_timeout_s,
+            pool, delivery.publish, presence, sends, settings.database_timeout_s,
             files=files, shedder=pressure, stats_cache=RedisStatsCache(redis),
             regions=connections.regions(settings),
         )  # fmt: skip
-        node = Node(settings, services=services, tokens=tokens, redis=redis)
-        node.bus = await stack.enter_async_context(
-            RedisBus(dial, node=settings.node, deliver=node.deliver, resynced=node.resynced)
+        node = Node(
+            settings,
+            services=services,
+            tokens=tokens,
+            delivery=delivery,
+            tasks=tasks,
+            redis=redis,
         )
+        bus = RedisBus(
+            dial, node=settings.node, deliver=delivery.deliver, resynced=delivery.resynced
+        )
+        delivery.connect(await stack.enter_async_context(bus))
         if settings.takes("sockets", "ingest"):  # a call makes somebody busy, wherever it is told
             await presence.open()
             stack.push_async_callback(presence.close)
@@ -177,7 +180,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         if settings.takes("background"):
             _begin_background(node)
         log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))
-        yield Gateway(settings, pool, node, presence, pipeline, lag)
+        yield Gateway(settings, pool, delivery, node, presence, pipeline, lag)
         await node.drain.finish()
 
 

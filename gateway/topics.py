@@ -12,9 +12,18 @@ PRESENCE_SHARDS = 256
 CALLBACKS = "callbacks"
 """Whom to call back, for everyone who may."""
 
+USER, CONVERSATION, PRESENCE = "user", "conversation", "presence"
+"""Kinds of topics that have a number."""
+
 _USER = "user:"
 _CONVERSATION = "conversation:"
 _PRESENCE = "presence:"
+
+
+def kind_of(topic: str) -> str:
+    """Return the kind of a topic: what stands before its number, or the topic if it has none."""
+    kind, _, number = topic.rpartition(":")
+    return kind if number.isdigit() else topic
 
 
 def user(employee_id: int) -> str:

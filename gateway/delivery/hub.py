@@ -10,13 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
-import orjson
-
 from gateway.bus import Announcement
-from gateway.delivery.lanes import lane_of
+from gateway.bus.routing import MESSAGE_CHANGES, Routing
 from gateway.delivery.shared_frame import SharedFrame
 from gateway.delivery.small_set import SmallSet
-from gateway.protocol.codec import encode
 
 
 class Listener(Protocol):
@@ -24,22 +21,18 @@ class Listener(Protocol):
 
     topics: SmallSet[str]
 
-    def counted(self, topic: str, step: int) -> None:
+    def topic_counted(self, topic: str, step: int) -> None:
         """Take note of having joined (1) or left (-1) a topic."""
 
     @property
     def user_id(self) -> int: ...
 
-    def hear(self, topic: str, change: int, frame: SharedFrame, lane: int, by: int) -> None:
-        """Take a frame of this topic."""
-
-
-MESSAGE_CHANGES = frozenset({"message.updated", "message.deleted", "message.reacted"})
-"""What can happen to a message that came before somebody joined."""
+    def deliver(self, frame: SharedFrame) -> None:
+        """Send an event of a topic."""
 
 
 class TopicListeners(SmallSet[Listener]):
-    """Who hears one topic. It owns the topic's name, so that its listeners need no copies."""
+    """The listeners of one topic. It owns the topic's name: its listeners need no copies."""
 
     __slots__ = ("hidden", "topic")
 
@@ -47,15 +40,15 @@ class TopicListeners(SmallSet[Listener]):
         super().__init__()
         self.topic = topic
         self.hidden: dict[Listener, int] | None = None
-        """Up to which seq messages are not for a listener; hardly any room has such listeners."""
+        """Listener → the seq up to which messages are hidden from it. Few topics have any."""
 
 
-DeliveryHook = Callable[[Announcement, Collection[Listener]], None]
-"""Something to do after an event of one type was delivered here."""
+DeliveryHook = Callable[[Announcement, Collection[Any]], None]
+"""Something to do after an event of one type was delivered here, with those who listened."""
 
 
 class Hub:
-    """Who on this node hears what."""
+    """The topics of this node and their listeners."""
 
     def __init__(
         self,
@@ -71,23 +64,23 @@ class Hub:
         self.membership_changes = 0
         """How often somebody has joined or left a topic."""
 
-    def on_delivered(self, event_type: str, follow: DeliveryHook) -> None:
-        """Call follow after each delivery of this type of event, even to nobody."""
-        self._hooks[event_type].append(follow)
+    def on_delivered(self, event_type: str, hook: DeliveryHook) -> None:
+        """Call hook after each delivery of this type of event, even to nobody."""
+        self._hooks[event_type].append(hook)
 
     def join(self, listener: Listener, topics: Iterable[str]) -> list[str]:
-        """Add listener to topics; return those that this node did not hear before."""
+        """Add listener to topics; return those that nobody here listened to before."""
         new: list[str] = []
         for topic in topics:
-            room = self._topics.get(topic)
-            if room is None:
-                room = self._topics[topic] = TopicListeners(topic)
+            of_topic = self._topics.get(topic)
+            if of_topic is None:
+                of_topic = self._topics[topic] = TopicListeners(topic)
                 new.append(topic)
                 self._opened(topic)
-            room.add(listener)
-            if listener.topics.add(room.topic):
+            of_topic.add(listener)
+            if listener.topics.add(of_topic.topic):
                 self.membership_changes += 1
-                listener.counted(topic, 1)
+                listener.topic_counted(topic, 1)
         return new
 
     def leave_all(self, listener: Listener) -> None:
@@ -99,85 +92,74 @@ class Hub:
         for topic in topics:
             if listener.topics.discard(topic):
                 self.membership_changes += 1
-                listener.counted(topic, -1)
-            room = self._topics.get(topic)
-            if room is None:
+                listener.topic_counted(topic, -1)
+            of_topic = self._topics.get(topic)
+            if of_topic is None:
                 continue
-            if room.hidden is not None:
-                room.hidden.pop(listener, None)
-            if room.discard(listener) and not room:
+            if of_topic.hidden is not None:
+                of_topic.hidden.pop(listener, None)
+            if of_topic.discard(listener) and not of_topic:
                 del self._topics[topic]
                 self._closed(topic)
 
-    def hide_messages(self, topic: str, seqs: Mapping[Listener, int]) -> None:
-        """Have these listeners hear nothing of messages up to a seq; 0 hides none."""
-        room = self._topics.get(topic)
-        if room is None:
+    def hide_messages(self, topic: str, seqs: Mapping[Any, int]) -> None:
+        """Hide changes of messages up to a seq from each of these listeners; 0 hides none."""
+        of_topic = self._topics.get(topic)
+        if of_topic is None:
             return
-        hidden = dict(room.hidden or ())
+        hidden = dict(of_topic.hidden or ())
         for listener, seq in seqs.items():
             hidden.pop(listener, None)
             if seq and topic in listener.topics:
                 hidden[listener] = seq
-        room.hidden = hidden or None
+        of_topic.hidden = hidden or None
 
-    def is_hidden(self, topic: str, listener: Listener, event: Any) -> bool:
-        """Say whether an event of this topic is one that this listener must not hear."""
-        room = self._topics.get(topic)
-        if room is None or room.hidden is None or event.type not in MESSAGE_CHANGES:
+    def is_hidden(self, topic: str, listener: Listener, event_type: str, routing: Routing) -> bool:
+        """Return whether an event of this topic is hidden from this listener."""
+        of_topic = self._topics.get(topic)
+        if of_topic is None or of_topic.hidden is None or event_type not in MESSAGE_CHANGES:
             return False
-        return changed_message(encode(event)) <= room.hidden.get(listener, 0)
+        return routing.seq <= of_topic.hidden.get(listener, 0)
 
-    def listeners(self, topic: str) -> Collection[Listener]:
-        """Return who hears this topic now; do not keep it."""
-        room = self._topics.get(topic)
-        return () if room is None else room.items
+    def listeners(self, topic: str) -> Collection[Any]:
+        """Return the listeners of this topic now; do not keep the collection."""
+        of_topic = self._topics.get(topic)
+        return () if of_topic is None else of_topic.items
 
     def topics(self) -> Collection[str]:
-        """Return every topic someone here hears; do not keep it."""
+        """Return every topic that somebody here listens to; do not keep the collection."""
         return self._topics.keys()
 
     def hides_messages(self, topic: str) -> bool:
-        """Say whether someone who hears this topic must not hear of all messages."""
-        room = self._topics.get(topic)
-        return room is not None and room.hidden is not None
+        """Return whether messages of this topic are hidden from one of its listeners."""
+        of_topic = self._topics.get(topic)
+        return of_topic is not None and of_topic.hidden is not None
 
-    def deliver(self, announcement: Announcement, *, but: str | None = None) -> None:
-        """Hand one event to everyone here who hears its topic, `but` who hears another one too."""
+    def deliver(self, announcement: Announcement, *, except_in: str | None = None) -> None:
+        """Deliver an event to the listeners of its topic, except those of topic `except_in`."""
         listeners = self.listeners(announcement.topic)
-        if but is not None:
-            listeners = [listener for listener in listeners if but not in listener.topics]
+        if except_in is not None:
+            listeners = [one for one in listeners if except_in not in one.topics]
         if listeners:
             self._fan_out(announcement, listeners)
-        for follow in self._hooks.get(announcement.type, ()):
-            follow(announcement, listeners)
+        for hook in self._hooks.get(announcement.type, ()):
+            hook(announcement, listeners)
 
     def _fan_out(self, announcement: Announcement, listeners: Collection[Listener]) -> None:
-        frame = SharedFrame(announcement.payload)
-        topic, change, by = announcement.topic, announcement.change, announcement.by
-        lane = lane_of(announcement.type)
+        frame, by = SharedFrame.of(announcement), announcement.by
         hidden_from = self._hidden_from(announcement)
         for listener in listeners:
             if by and listener.user_id == by:
                 continue
             if hidden_from and listener in hidden_from:
                 continue
-            listener.hear(topic, change, frame, lane, by)
+            listener.deliver(frame)
         self.deliveries += len(listeners)
 
     def _hidden_from(self, announcement: Announcement) -> Collection[Listener]:
-        """Return who must not hear this: they joined after the message that it is about."""
-        room = self._topics.get(announcement.topic)
-        if room is None or room.hidden is None or announcement.type not in MESSAGE_CHANGES:
+        """Return the listeners who joined after the message that this event is about."""
+        of_topic = self._topics.get(announcement.topic)
+        if of_topic is None or of_topic.hidden is None or announcement.type not in MESSAGE_CHANGES:
             return ()
-        seq = changed_message(announcement.payload)
-        return {listener for listener, hidden_to in room.hidden.items() if seq <= hidden_to}
-
-
-def changed_message(payload: bytes) -> int:
-    """Return the seq of the message that an event tells a change of; 0 when it is another event."""
-    event = orjson.loads(payload)
-    if event["type"] not in MESSAGE_CHANGES:
-        return 0
-    seq: int = event["seq"] if "seq" in event else event["message"]["seq"]
-    return seq
+        seq = announcement.routing.seq
+        return {listener for listener, hidden_to in of_topic.hidden.items() if seq <= hidden_to}

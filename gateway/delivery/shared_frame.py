@@ -7,6 +7,10 @@ keeps a compression context: so the same bytes go to everyone, plain or deflated
 from __future__ import annotations
 
 import zlib
+from collections.abc import Hashable
+
+from gateway.bus import Announcement
+from gateway.delivery import lanes
 
 TEXT = 0x81  # FIN, opcode 1
 RSV1 = 0x40  # "this message is deflated" (RFC 7692, 6)
@@ -43,17 +47,36 @@ def deflated_frame(payload: bytes, window_bits: int, first: int = TEXT) -> bytes
 
 
 class SharedFrame:
-    """The frame of one event, in the variants that someone needs."""
+    """The frame of one event, in the variants that its receivers need."""
 
-    __slots__ = ("_deflated", "payload", "plain")
+    __slots__ = ("_deflated", "announcement", "lane", "payload", "plain", "subject")
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(
+        self,
+        payload: bytes,
+        lane: int = lanes.MESSAGE,
+        *,
+        subject: Hashable = None,
+        announcement: Announcement | None = None,
+    ) -> None:
         self.plain = text_frame(payload)
         self.payload = payload
+        self.lane = lane
+        self.subject = subject
+        """In the passing lane a frame replaces a waiting one of the same subject."""
+        self.announcement = announcement
+        """None for a frame that no topic carries."""
         self._deflated: dict[int, bytes] | None = None
 
+    @classmethod
+    def of(cls, announcement: Announcement) -> SharedFrame:
+        """Return the frame of an event that a topic carries."""
+        lane = lanes.lane_of(announcement.type)
+        subject = (announcement.topic, announcement.by) if lane == lanes.PASSING else None
+        return cls(announcement.payload, lane, subject=subject, announcement=announcement)
+
     def deflated(self, window_bits: int) -> bytes:
-        """Return the variant for clients that inflate such a window; built when first asked for."""
+        """Return the variant for clients that inflate such a window; built when first used."""
         if self._deflated is None:
             self._deflated = {}
         frame = self._deflated.get(window_bits)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -31,14 +32,18 @@ SWEEP_BATCH = 5_000
 PAGE = 200
 """Changes of one conversation read at once."""
 
-ChangesAfter = Callable[[Sequence[tuple[int, int]]], Awaitable[list[Announcement]]]
-"""Read the events after each (conversation, change), in order."""
 
-Total = Callable[[str], Awaitable[int]]
-"""Read the sum of these conversations' last changes; they come as the text of a bigint[]."""
+class StreamReads(Protocol):
+    """What streams read from the database."""
 
-Moved = Callable[[Sequence[tuple[int, int]]], Awaitable[dict[int, int]]]
-"""Of these (conversation, change), read those that have gone on: conversation → last_change."""
+    async def changes_after(self, positions: Sequence[tuple[int, int]]) -> list[Announcement]:
+        """Return the events after each (conversation, change), at most PAGE of each, in order."""
+
+    async def total(self, conversation_ids: str) -> int:
+        """Return the sum of the last changes of these conversations (the text of a bigint[])."""
+
+    async def moved(self, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
+        """Return conversation → last change of those beyond their (conversation, change)."""
 
 
 class Stream:
@@ -58,14 +63,8 @@ class Streams:
         self,
         *,
         deliver: Callable[[Announcement], None],
-        changes_after: ChangesAfter,
-        total: Total,
-        moved: Moved,
     ) -> None:
         self._deliver = deliver
-        self._changes_after = changes_after
-        self._total = total
-        self._moved = moved
         self._batch_texts: list[tuple[list[int], str]] | None = None
         self._streams: dict[int, Stream] = {}
         self._behind: set[int] = set()
@@ -137,7 +136,7 @@ class Streams:
         self._check_all = True
         self._wake.set()
 
-    async def run(self, sweep_s: float) -> None:
+    async def run(self, reads: StreamReads, sweep_s: float) -> None:
         """Fill gaps as they show, and sweep every sweep_s."""
         loop = asyncio.get_running_loop()
         sweep_at = loop.time() + sweep_s
@@ -153,8 +152,8 @@ class Streams:
                 if self._check_all:
                     self._check_all = False
                     sweep_at = loop.time() + sweep_s
-                    await self._sweep()
-                await self._fill()
+                    await self._sweep(reads)
+                await self._fill(reads)
             except Exception as error:  # noqa: BLE001 - the loop must outlive any outage
                 log.warning("streams.read_failed", error=type(error).__name__)
                 self._check_all = True
@@ -164,15 +163,15 @@ class Streams:
         self._behind.add(conversation_id)
         self._wake.set()
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, reads: StreamReads) -> None:
         for ids, printed in self._batches():
             # No position is ahead of the database, so equal sums mean that none has moved. Ours
             # is taken first: what moves meanwhile makes the sums differ, and is looked for.
             ours = sum(self._position(conversation_id) for conversation_id in ids)
-            if await self._total(printed) == ours:
+            if await reads.total(printed) == ours:
                 continue
             known = [(one, self._position(one)) for one in ids]
-            for conversation_id, change in (await self._moved(known)).items():
+            for conversation_id, change in (await reads.moved(known)).items():
                 stream = self._streams.get(conversation_id)
                 if stream is not None and (stream.position or 0) < change:
                     self._behind.add(conversation_id)
@@ -194,7 +193,7 @@ class Streams:
             self._batch_texts = [(ids, bigints(ids)) for ids in batches]
         return self._batch_texts
 
-    async def _fill(self) -> None:
+    async def _fill(self, reads: StreamReads) -> None:
         asked = [
             (conversation_id, stream.position)
             for conversation_id in self._behind
@@ -205,7 +204,7 @@ class Streams:
         if not asked:
             return
         read: Counter[int] = Counter()
-        for announcement in await self._changes_after(asked):
+        for announcement in await reads.changes_after(asked):
             conversation_id = topics.conversation_of(announcement.topic)
             assert conversation_id is not None
             read[conversation_id] += 1

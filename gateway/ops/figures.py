@@ -45,13 +45,13 @@ def _histogram(name: str, text: str, read: Read, *labels: str) -> Figure:
 
 def _frames_in(gateway: Any) -> float:
     node = gateway.node
-    return float(node.frames_in + sum(session.frames_in for session in node.sessions))
+    return float(node.figures.frames_in + sum(session.frames_in for session in node.sessions))
 
 
 def _closes(gateway: Any) -> Mapping[tuple[str, ...], float]:
     node = gateway.node
-    return {(str(code), "server"): count for code, count in node.closes.items()} | {
-        (str(code), "client"): count for code, count in node.client_closes.items()
+    return {(str(code), "server"): count for code, count in node.figures.closes.items()} | {
+        (str(code), "client"): count for code, count in node.figures.client_closes.items()
     }
 
 
@@ -60,12 +60,12 @@ def _by_key(values: Mapping[Any, float]) -> Mapping[tuple[str, ...], float]:
 
 
 def _commands(gateway: Any) -> Mapping[tuple[str, ...], Histogram]:
-    latency: dict[str, Histogram] = gateway.node.latency
+    latency: dict[str, Histogram] = gateway.node.figures.latency
     return {(command,): took for command, took in latency.items() if command != "hello"}
 
 
 def _hellos(gateway: Any) -> Histogram:
-    latency: dict[str, Histogram] = gateway.node.latency
+    latency: dict[str, Histogram] = gateway.node.figures.latency
     return latency.get("hello") or Histogram()
 
 
@@ -75,12 +75,12 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _gauge(
         "topics",
         "topics to which a connection of this worker is subscribed",
-        lambda g: len(g.node.hub.topics()),
+        lambda g: len(g.delivery.hub.topics()),
     ),
     _gauge(
         "streams",
         "conversations whose changes this worker delivers in order",
-        lambda g: len(g.node.streams),
+        lambda g: len(g.delivery.streams),
     ),
     _gauge(
         "presence_watched",
@@ -99,11 +99,11 @@ FIGURES: Final[tuple[Figure, ...]] = (
         lambda g: g.lag.lateness,
     ),
     # in and out
-    _counter("connections_opened", "WebSockets accepted", lambda g: g.node.opened),
+    _counter("connections_opened", "WebSockets accepted", lambda g: g.node.figures.opened),
     _counter(
         "connections_rejected",
         "connections refused before the upgrade to a WebSocket, by reason",
-        lambda g: _by_key(g.node.rejected),
+        lambda g: _by_key(g.node.figures.rejected),
         "reason",
     ),
     _counter(
@@ -115,9 +115,9 @@ FIGURES: Final[tuple[Figure, ...]] = (
         "by",
     ),
     _counter("frames_in", "WebSocket messages received", _frames_in),
-    _counter("bytes_in", "bytes received on WebSockets", lambda g: g.node.bytes_in),
+    _counter("bytes_in", "bytes received on WebSockets", lambda g: g.node.figures.bytes_in),
     _counter(
-        "deliveries", "events handed to sessions for sending", lambda g: g.node.hub.deliveries
+        "deliveries", "events handed to sessions for sending", lambda g: g.delivery.hub.deliveries
     ),
     _counter("writes", "write calls on sockets", lambda g: g.node.cork.writes),
     _counter(
@@ -155,19 +155,19 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _counter(
         "refusals",
         "errors sent to clients, by error code",
-        lambda g: _by_key(g.node.refusals),
+        lambda g: _by_key(g.node.figures.refusals),
         "code",
     ),
     # what must arrive
     _counter(
         "healed",
         "events read from the database because the bus did not bring them",
-        lambda g: g.node.streams.healed,
+        lambda g: g.delivery.streams.healed,
     ),
     _counter(
         "duplicates",
         "events dropped because they had been delivered already",
-        lambda g: g.node.streams.duplicates,
+        lambda g: g.delivery.streams.duplicates,
     ),
     _counter(
         "unread_statements",
@@ -181,17 +181,21 @@ FIGURES: Final[tuple[Figure, ...]] = (
         lambda g: int(g.hears),
     ),
     _counter(
-        "bus_published", "announcements published for other workers", lambda g: g.node.bus.published
+        "bus_published",
+        "announcements published for other workers",
+        lambda g: g.delivery.bus.published,
     ),
     _counter(
-        "bus_received", "announcements received from other workers", lambda g: g.node.bus.received
+        "bus_received",
+        "announcements received from other workers",
+        lambda g: g.delivery.bus.received,
     ),
     _counter(
         "bus_dropped",
         "announcements that Redis did not accept; the sweep delivers their changes",
-        lambda g: g.node.bus.dropped,
+        lambda g: g.delivery.bus.dropped,
     ),
-    _counter("bus_reconnects", "reconnections of the bus", lambda g: g.node.bus.reconnects),
+    _counter("bus_reconnects", "reconnections of the bus", lambda g: g.delivery.bus.reconnects),
     _gauge(
         "presence_degraded",
         "1 while presence cannot be read and the last known one is shown",

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway import topics
 from gateway.bus import Announcement, announce
-from gateway.context import Context
+from gateway.context import Context, Publish
 from gateway.errors import Invalid, PresenceUnavailable
 from gateway.people.queries import directory
 from gateway.protocol import (
@@ -104,6 +104,11 @@ def from_wire(said: dict[str, Any]) -> PresenceState:
 
 def _moment(said: str | None) -> datetime | None:
     return datetime.fromisoformat(said) if said else None
+
+
+async def publish_changed(publish: Publish, changed: Collection[PresenceState]) -> None:
+    """Publish the presences that the store reports as changed."""
+    publish(announcements(changed))
 
 
 def announcements(changed: Collection[PresenceState]) -> list[Announcement]:

@@ -1,103 +1,178 @@
-"""This worker's half of everything sessions share: who is here, and what they use.
+"""The socket host of one worker: its sessions, and the parts that they share, put together.
 
-app ─▶ Node ─▶ sessions. Nodes know each other only through the bus and the presence store.
+app ─▶ Node ─▶ parts. Nodes know each other only through the bus and the presence store.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
 
 import structlog
 from redis.asyncio import Redis
 
-from gateway import commands, topics
+from gateway import topics
 from gateway.auth import Tokens
-from gateway.bus import Announcement, Bus, announce
-from gateway.chat import sender_state
-from gateway.chat.queries import changes, compare
-from gateway.chat.queries import receipts as receipt_queries
-from gateway.context import Context, Services
+from gateway.chat.stream_reads import StreamReader
+from gateway.context import Services
 from gateway.delivery import lanes
-from gateway.delivery.hub import Hub
-from gateway.delivery.shared_frame import SharedFrame
-from gateway.delivery.streams import PAGE, Streams
+from gateway.delivery.delivery import Delivery
 from gateway.hello.reads import HelloReads
-from gateway.ops.histogram import Histogram
+from gateway.hello.welcome import NodeInfo
 from gateway.ops.tasks import Tasks
-from gateway.people import presences
-from gateway.protocol import (
-    PresenceWatch,
-    PresenceWatched,
-    Unread,
-)
 from gateway.settings import Settings
-from gateway.sockets.admission.admission import Door
-from gateway.sockets.admission.devices import ARRIVED
+from gateway.sockets.admission.admission import Admission
+from gateway.sockets.admission.devices import Devices
 from gateway.sockets.admission.disconnect_queue import DisconnectQueue
 from gateway.sockets.admission.drain import Drain
+from gateway.sockets.figures import SocketFigures
 from gateway.sockets.outgoing.sender import Cork
 from gateway.sockets.reconcile import Reconciler
+from gateway.sockets.session import session_commands
+from gateway.sockets.session.command_queue import QueueLimits
+from gateway.sockets.session.deadlines import Timeouts
+from gateway.sockets.session.limits import SocketLimits
+from gateway.sockets.session.session import Session, Shared
 from gateway.sockets.session.timing_wheel import TimingWheel
-from gateway.sockets.subscriptions.after_delivery import REMOVED, AfterDelivery
-from gateway.sockets.watch.presence import PresenceWatches as Watch
+from gateway.sockets.subscriptions.after_delivery import AfterDelivery
+from gateway.sockets.subscriptions.joining import Joining
+from gateway.sockets.subscriptions.memberships import Memberships
+from gateway.sockets.watch.calls import CallReconciler
+from gateway.sockets.watch.presence import PresenceWatches
 from gateway.sockets.watch.queue_watches import QueueWatches
 from gateway.sockets.watch.unread import UnreadPush
-from gateway.telephony.calls.announce import AGENT_RECHECK
-
-if TYPE_CHECKING:
-    from gateway.sockets.session.session import Session
 
 log = structlog.get_logger(__name__)
 
 
-class Node(Door):
-    """Sessions, topics and deadlines of one worker process."""
+class Node:
+    """Everything that the sockets of one worker process need."""
 
     def __init__(
-        self, settings: Settings, *, services: Services, tokens: Tokens, redis: Redis | None = None
+        self,
+        settings: Settings,
+        *,
+        services: Services,
+        tokens: Tokens,
+        delivery: Delivery,
+        tasks: Tasks,
+        redis: Redis | None = None,
     ) -> None:
-        super().__init__(settings, tokens, redis)
+        session_commands.check_served()
+        self.settings = settings
         self.services = services
-        self.bus: Bus
+        self.tokens = tokens
+        self.delivery = delivery
+        self.tasks = tasks
+        self.spawn = spawn = tasks.spawn
+        self.sessions: set[Session] = set()
+        self.figures = SocketFigures()
+        self.limits = SocketLimits(settings)
         self.cork = Cork(deflate_from=settings.deflate_min_bytes)
         self.disconnect_queue = DisconnectQueue()
         self.wheel = TimingWheel()
-        self.tasks = Tasks()
-        self.sessions: set[Session] = set()
         self.drain = Drain(self.sessions, within_s=settings.drain_s)
-        self.hub = Hub(opened=self._topic_opened, closed=self._topic_closed)
-        self.streams = Streams(
-            deliver=self.hub.deliver,
-            changes_after=self._changes_after,
-            total=self._total,
-            moved=self._moved,
+        self.hello_reads = HelloReads(services, max_topics=settings.max_topics, spawn=spawn)
+        self._build_watches()
+        self._build_subscriptions()
+        self._build_admission()
+        self.cluster_limits = (
+            self.limits.ledger(redis, settings.node, self.admission.close_newest) if redis else None
         )
-        self.hello_reads = HelloReads(services, max_topics=settings.max_topics, spawn=self.spawn)
-        self.presence_watches = Watch(
-            unheard=self._unheard, learned=self.hello_reads.update_presences
+        self.shared = Shared(
+            services=services,
+            tokens=tokens,
+            limits=self.limits,
+            queue_limits=QueueLimits(settings.max_in_flight, settings.max_pending, spawn),
+            timeouts=Timeouts(
+                self.wheel, settings.hello_s, settings.ping_s, settings.pong_s, time.time
+            ),
+            figures=self.figures,
+            presence_watches=self.presence_watches,
+            queue_watches=self.queue_watches,
+            max_batch=settings.max_batch,
+            hello=self.admission.hello,
+            ended=self.session_ended,
         )
-        self.unread = UnreadPush(counts_of=self._counts_of, push=self._push_to_user)
-        self.reconciler = Reconciler(self)
-        self.after_delivery = AfterDelivery(self)
-        self.after_delivery.register()
-        self.queue_watches = QueueWatches(self)
+
+    def _build_watches(self) -> None:
+        settings, services, delivery = self.settings, self.services, self.delivery
+        self.unread = UnreadPush(services, delivery.hub)
+        self.presence_watches = PresenceWatches(
+            delivery, on_presences=self.hello_reads.update_presences
+        )
+        self.call_reconciler = CallReconciler(services, delivery, self.sessions)
+        self.call_reconciler.register()
+        self.queue_watches = QueueWatches(
+            services,
+            delivery,
+            self.call_reconciler,
+            tz=settings.wallboard_tz,
+            check_s=settings.upkeep_s,
+        )
         self.queue_watches.register()
-        self.opened = 0
-        self.bytes_in = 0
-        self.frames_in = 0
-        self.closes: Counter[int] = Counter()
-        self.client_closes: Counter[int] = Counter()
-        self.refusals: Counter[str] = Counter()
-        self.latency: dict[str, Histogram] = {}
+
+    def _build_subscriptions(self) -> None:
+        settings, services, delivery = self.settings, self.services, self.delivery
+        self.memberships = Memberships(
+            services, delivery, self.unread, max_topics=settings.max_topics
+        )
+        self.joining = Joining(
+            services,
+            delivery,
+            self.hello_reads,
+            memberships=self.memberships,
+            unread=self.unread,
+            agent_shown=self.queue_watches.agents_shown,
+            node=NodeInfo(settings.node, settings.ping_s, services.files),
+        )
+        AfterDelivery(
+            services,
+            delivery,
+            unread=self.unread,
+            memberships=self.memberships,
+            spawn=self.spawn,
+        ).register()
+
+    def _build_admission(self) -> None:
+        settings, services, delivery = self.settings, self.services, self.delivery
+        self.reconciler = Reconciler(
+            services,
+            delivery,
+            self.sessions,
+            memberships=self.memberships,
+            presence_watches=self.presence_watches,
+            unread=self.unread,
+            calls=self.call_reconciler,
+            figures=self.figures,
+            spawn=self.spawn,
+            max_topics=settings.max_topics,
+            every_s=settings.upkeep_s,
+        )
+        delivery.on_resync(self.reconciler.check_all)
+        delivery.on_resync(self.limits.connections.report_again)
+        self.devices = Devices(
+            delivery,
+            self.sessions,
+            replaced_kinds=settings.replaced_kinds,
+            wall_clock=time.time,
+        )
+        self.devices.register()
+        self.admission = Admission(
+            settings,
+            self.tokens,
+            limits=self.limits,
+            devices=self.devices,
+            joining=self.joining,
+            drain=self.drain,
+            figures=self.figures,
+        )
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Begin to tick, and, where there are clients, to sweep and push; stack ends it."""
-        serves = self.settings.takes("sockets")
+        """Start the timing wheel and, where there are clients, the loops; the stack ends them."""
+        settings = self.settings
+        serves = settings.takes("sockets")
         if self.cluster_limits is not None and serves:
             stack.push_async_callback(self.cluster_limits.release)
         await stack.enter_async_context(self.tasks)
@@ -105,7 +180,8 @@ class Node(Door):
         stack.callback(self.wheel.stop)
         if not serves:
             return
-        self.spawn(self.streams.run(self.settings.sweep_s), name="streams")
+        reads = StreamReader(self.services)
+        self.spawn(self.delivery.streams.run(reads, settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")
         self.spawn(self.reconciler.run(), name="upkeep")
         self.spawn(self.devices.run(), name="devices")
@@ -113,123 +189,22 @@ class Node(Door):
         if self.cluster_limits is not None:
             self.spawn(self.cluster_limits.run(), name="ledger")
 
-    def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
-        self.tasks.spawn(work, name=name)
-
-    def time(self) -> float:
-        """Return the wall clock, seconds since 1970."""
-        return time.time()
-
-    # --- publish and deliver ---------------------------------------------------------------
-
-    def publish(self, announcements: Collection[Announcement]) -> None:
-        """Deliver here at once, and ring at the other nodes."""
-        for announcement in announcements:
-            self.deliver(announcement)
-        self.bus.publish(announcements)
-
-    def deliver(self, announcement: Announcement) -> None:
-        """Take an event, from the bus or from here, to whoever hears it on this node."""
-        topic = announcement.topic
-        conversation_id = topics.conversation_of(topic) if announcement.change else None
-        if announcement.type == ARRIVED:
-            self.devices.session_announced(announcement)
-        elif topics.is_presence(topic):
-            self.presence_watches.deliver(announcement)
-        elif topic == topics.QUEUES:
-            self.queue_watches.queues_changed(announcement)
-        elif topic == topics.QUEUE_CALLS:
-            self.queue_watches.call_changed(announcement)
-        elif conversation_id is not None:
-            self.streams.accept(conversation_id, announcement)
-        elif announcement.type == REMOVED and (user_id := topics.user_of(topic)) is not None:
-            self.after_delivery.participant_removed(announcement, user_id)
-        elif announcement.type == AGENT_RECHECK and (user_id := topics.user_of(topic)) is not None:
-            self.queue_watches.agents_changed([user_id])
-        else:
-            self.hub.deliver(announcement)
-
-    def resynced(self) -> None:
-        """Take note that the bus may have lost something."""
-        self.streams.check_all()
-        self.reconciler.check_all()
-        self.devices.announce_all()
-        self.queue_watches.read_all()
-        self.limits.connections.report_again()
-
-    def _topic_opened(self, topic: str) -> None:
-        if (conversation_id := topics.conversation_of(topic)) is not None:
-            self.streams.open(conversation_id)
-
-    def _topic_closed(self, topic: str) -> None:
-        if (conversation_id := topics.conversation_of(topic)) is not None:
-            self.streams.close(conversation_id)
-        self.bus.unsubscribe([topic])
-
-    def _unheard(self, topic: str) -> None:
-        self.bus.unsubscribe([topic])
-
-    # --- what streams and counts read ------------------------------------------------------
-
-    async def _changes_after(self, asked: Sequence[tuple[int, int]]) -> list[Announcement]:
-        async with self.services.connection() as conn:
-            found = await changes.after(conn, asked, PAGE)
-            unannounced = await sender_state.unannounced(conn, found, self._is_connected)
-        for announcement in unannounced:
-            self.hub.deliver(announcement)
-        return [
-            announce(topics.conversation(one.conversation_id), one.event, change=one.change)
-            for one in found
-        ]
-
-    def _is_connected(self, employee_id: int) -> bool:
-        return bool(self.hub.listeners(topics.user(employee_id)))
-
-    async def _total(self, conversation_ids: str) -> int:
-        async with self.services.connection() as conn:
-            return await compare.total(conn, conversation_ids)
-
-    async def _moved(self, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
-        async with self.services.connection() as conn:
-            return await compare.moved(conn, positions)
-
-    async def _counts_of(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, Unread]]:
-        async with self.services.connection() as conn:
-            return await receipt_queries.unread_of(conn, pairs)
-
-    def _push_to_user(self, employee_id: int, payload: bytes) -> None:
-        frame = SharedFrame(payload)
-        topic = topics.user(employee_id)
-        for listener in self.hub.listeners(topic):
-            listener.hear(topic, 0, frame, lanes.RECEIPT, 0)
-
     # --- sessions --------------------------------------------------------------------------
 
-    def connected(self, session: Session, address: str) -> None:
-        self._addresses[address] += 1
+    def session_started(self, session: Session, address: str) -> None:
+        """Count a new session, and expect its hello."""
+        self.admission.connected(address)
         self.sessions.add(session)
-        self.opened += 1
-        session.arm(session.opened_at + self.settings.hello_s)
-
-    async def run(self, ctx: Context, command: Any) -> Any:
-        return await commands.run(ctx, command)
-
-    async def watch(self, session: Session, command: PresenceWatch) -> PresenceWatched:
-        """Have session hear of these people from now on: subscribe first, then look."""
-        assert session.context is not None
-        if session.closed:  # it went between its frame and its turn
-            return PresenceWatched(presences=[])
-        wanted = self.presence_watches.watch(session, command.employee_ids)
-        await self.bus.subscribe(wanted)
-        return await presences.look(session.context, command)
+        self.figures.opened += 1
+        session.expect_hello(self.settings.hello_s)
 
     def session_ended(self, session: Session, reason: str) -> None:
         """Take a session that has ended out of everything."""
         self.sessions.discard(session)
-        self.no_longer_counted(session)
-        self.frames_in += session.frames_in
-        user_id = session.user_id
-        self.hub.leave_all(session)
+        self.admission.no_longer_counted(session)
+        self.figures.frames_in += session.frames_in
+        user_id, hub = session.user_id, self.delivery.hub
+        hub.leave_all(session)
         self.presence_watches.remove(session)
         self.queue_watches.remove(session)
         now = asyncio.get_running_loop().time()
@@ -242,32 +217,13 @@ class Node(Door):
             why=reason,
         )
         if user_id:
-            if not self.hub.listeners(topics.user(user_id)):
+            if not hub.listeners(topics.user(user_id)):
                 self.unread.remove(user_id)
             self.spawn(self.services.presence.leave(user_id, session.id), name="presence.leave")
         if not self.sessions:
             self.drain.ended()
 
     # --- figures ---------------------------------------------------------------------------
-
-    def count_command(self, command: str, seconds: float) -> None:
-        """Count a command that has run, whatever came of it."""
-        histogram = self.latency.get(command)
-        if histogram is None:
-            histogram = self.latency[command] = Histogram()
-        histogram.observe(seconds)
-
-    def count_refusal(self, code: str) -> None:
-        """Count an error that a client was told."""
-        self.refusals[code] += 1
-
-    def count_close(self, code: int) -> None:
-        """Count a close of ours."""
-        self.closes[code] += 1
-
-    def count_client_close(self, code: int) -> None:
-        """Count a close that the client began; 1006 when it vanished without one."""
-        self.client_closes[code] += 1
 
     @property
     def deadlines(self) -> int:
@@ -276,5 +232,5 @@ class Node(Door):
 
     @property
     def dropped_by_lane(self) -> dict[str, int]:
-        """How many frames slow readers did not get, because newer ones replaced them."""
+        """Frames that slow readers did not get, because newer ones replaced them."""
         return dict(zip(lanes.NAMES, self.cork.dropped, strict=True))

@@ -1,37 +1,36 @@
-"""What a node compares with the database every few seconds, and after the bus may have lost news.
+"""What a node compares with the database every few seconds, and after the bus may have lost events.
 
-Nothing here is announced to be believed: who may come in, what they may do, which conversations
-they are in, what they have not read, who is here and which calls go on are all read again.
+database ─▶ Reconciler ─▶ sessions, memberships, watches. It relies on no announcement: who may
+connect, their permissions, their conversations, their unread counts, their presence and the calls
+that go on are all read again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import structlog
 
-from gateway import topics
 from gateway.auth import Identity
 from gateway.auth.permissions import topics_for
 from gateway.auth.queries import employee_changes
 from gateway.auth.queries.employee_changes import UNKNOWN
-from gateway.chat.queries import compare, conversations
-from gateway.chat.queries import members as members_queries
+from gateway.batch_loader import Spawn
+from gateway.chat.queries import compare
+from gateway.context import Services
 from gateway.db import bigints
-from gateway.delivery import lanes
-from gateway.errors import GatewayError
+from gateway.delivery.delivery import Delivery
 from gateway.people.presences import announcements
 from gateway.protocol import close_codes
-from gateway.protocol.codec import encode
-from gateway.sockets.subscriptions import joining
+from gateway.sockets.figures import SocketFigures
+from gateway.sockets.session.session import Session
+from gateway.sockets.subscriptions.memberships import Memberships
 from gateway.sockets.watch.calls import CallReconciler
-
-if TYPE_CHECKING:
-    from gateway.sockets.node import Node
-    from gateway.sockets.session.session import Session
+from gateway.sockets.watch.presence import PresenceWatches
+from gateway.sockets.watch.unread import UnreadPush
 
 log = structlog.get_logger(__name__)
 
@@ -44,14 +43,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class EmployeeGroup:
-    """Some people who are here, and what is known of them, printed for the comparison.
+    """Some connected employees, and what the node holds of them, printed for the comparison.
 
-    Printing takes longer than all else that the worker does for somebody who does nothing.
+    Printing takes longer than everything else that the worker does for an idle client.
     """
 
     people: dict[int, list[Session]]
     largest: int
-    """The most conversations that one of them hears."""
+    """The most conversations that one of them is joined to."""
     employee_ids: str
     stamps: str
     counts: str
@@ -59,21 +58,43 @@ class EmployeeGroup:
 
 
 class Reconciler:
-    """The checks of one node."""
+    """The periodic checks of one node."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(
+        self,
+        services: Services,
+        delivery: Delivery,
+        sessions: Collection[Session],
+        *,
+        memberships: Memberships,
+        presence_watches: PresenceWatches,
+        unread: UnreadPush,
+        calls: CallReconciler,
+        figures: SocketFigures,
+        spawn: Spawn,
+        max_topics: int,
+        every_s: float,
+    ) -> None:
+        self._services = services
+        self._delivery = delivery
+        self._sessions = sessions
+        self._memberships = memberships
+        self._presence_watches = presence_watches
+        self._unread = unread
+        self._calls = calls
+        self._figures = figures
+        self._spawn = spawn
+        self._max_topics = max_topics
+        self._every_s = every_s
         self._wake = asyncio.Event()
         self._lost_news = False
         self._presence_unsure = False
-        """What watchers were told may be the last known state, or nothing."""
+        """Watchers may have been sent a last known state, or nothing."""
         self._unknown_as_of = 0
-        """The version of those of whom presence knew nothing when its watchers were told last."""
-        self.calls = CallReconciler(node)
-        self.calls.register()
-        self._known: list[EmployeeGroup] = []
+        """The version of the unknown presences when all was delivered last."""
+        self._groups_known: list[EmployeeGroup] = []
         self._as_of: tuple[int, int, int] | None = None
-        """What tells whether anybody came, went, or began to hear something else."""
+        """(sessions opened, sessions, joins and leaves): constant while nothing moves."""
 
     def check_all(self) -> None:
         """Have everything compared soon: the bus was away."""
@@ -98,40 +119,37 @@ class Reconciler:
                 await asyncio.sleep(1.0)
 
     def _interval_s(self) -> float:
-        """Return when to look next: sooner when it will be known by then who is not here."""
-        usual, certain = (
-            self._node.settings.upkeep_s,
-            self._node.services.presence.recovery_remaining_s,
-        )
+        """Return when to check next: sooner when presence will know by then who is not here."""
+        usual, certain = self._every_s, self._services.presence.recovery_remaining_s
         return min(usual, certain + 0.01) if certain else usual
 
     async def _check(self, *, lost_news: bool) -> None:
         for group in self._groups():
             await self._compare(group)
-        self._node.unread.push_expired_mutes()
+        self._unread.push_expired_mutes()
         await self._check_presence(lost_news=lost_news)
-        if lost_news and self._known:
-            self._node.unread.check_all()
-        await self.calls.reconcile(lost_news=lost_news)
+        if lost_news and self._groups_known:
+            self._unread.check_all()
+        await self._calls.reconcile(lost_news=lost_news)
 
     def _groups(self) -> list[EmployeeGroup]:
-        """Return everybody who is here, in groups: those of the last look, if nobody has moved."""
-        as_of = self._node.opened, len(self._node.sessions), self._node.hub.membership_changes
+        """Return everybody connected, in groups: the last ones, if nothing has changed."""
+        as_of = self._figures.opened, len(self._sessions), self._delivery.hub.membership_changes
         if self._as_of != as_of:
             present, waiting = self._present()
             people = list(present.items())
-            self._known = [
+            self._groups_known = [
                 _group(dict(people[start : start + PEOPLE_AT_ONCE]))
                 for start in range(0, len(people), PEOPLE_AT_ONCE)
             ]
             self._as_of = None if waiting else as_of
-        return self._known
+        return self._groups_known
 
     def _present(self) -> tuple[dict[int, list[Session]], bool]:
-        """Return employee → live sessions, and whether there are others that are about to be."""
+        """Return employee → live sessions, and whether other sessions are about to be live."""
         found: dict[int, list[Session]] = {}
         waiting = False
-        for session in self._node.sessions:
+        for session in self._sessions:
             if session.live and (context := session.context) is not None:
                 found.setdefault(context.identity.employee.id, []).append(session)
             else:
@@ -139,19 +157,19 @@ class Reconciler:
         return found, waiting
 
     async def _compare(self, group: EmployeeGroup) -> None:
-        async with self._node.services.connection() as conn:
+        async with self._services.connection() as conn:
             changed = await employee_changes.changed(conn, group.employee_ids, group.stamps)
             strayed = await compare.strayed(conn, group.employee_ids, group.counts, group.sums)
         for employee_id, now in changed.items():
-            self._as_of = None  # their stamps are others now
+            self._as_of = None  # their stamps have changed
             self._apply_rights(group.people[employee_id], now)
         for employee_id in {*strayed, *self._grown(group)}:
             sessions = [session for session in group.people[employee_id] if session.live]
-            await self.reconcile(employee_id, sessions)
+            await self._memberships.reconcile(employee_id, sessions)
 
     def _grown(self, group: EmployeeGroup) -> list[int]:
-        """Return who hears more than they may."""
-        most = self._node.settings.max_topics
+        """Return who is joined to more conversations than allowed."""
+        most = self._max_topics
         if group.largest <= most:
             return []
         return [
@@ -161,7 +179,7 @@ class Reconciler:
         ]
 
     def _apply_rights(self, sessions: list[Session], now: employee_changes.Changed) -> None:
-        """Let go of who was disabled; give the others the permissions they have now."""
+        """Close the sessions of a disabled employee; apply the permissions of another."""
         for session in sessions:
             if now.found is None or not now.found.active:
                 session.close(close_codes.EMPLOYEE_DISABLED)
@@ -175,58 +193,24 @@ class Reconciler:
                     self._apply_topics(session, old.permissions, found.permissions)
 
     def _apply_topics(self, session: Session, before: frozenset[str], now: frozenset[str]) -> None:
-        """Have a session hear what its permissions allow, and nothing else from this moment on."""
-        if session.closed:  # whoever has been forgotten must not be in topics again
+        """Join a session to the topics that its permissions allow, and to no others."""
+        if session.closed:  # a session that was removed must not be in topics again
             return
         lost = topics_for(before) - topics_for(now)
         if gained := topics_for(now) - topics_for(before):
-            self._node.hub.join(session, gained)
-            self._node.spawn(self._node.bus.subscribe(gained), name="upkeep.subscribe")
-        self._node.hub.leave(session, lost)
-
-    async def reconcile(self, employee_id: int, sessions: list[Session]) -> None:
-        """Have these sessions hear the conversations this person is in now, and no others."""
-        sessions = [session for session in sessions if not session.closed]
-        if not sessions:  # gone while we read: ten thousand of them would be as many statements
-            return
-        most = self._node.settings.max_topics
-        heard = {session: _conversations(session) for session in sessions}
-        async with self._node.services.connection() as conn:
-            members = await conversations.memberships(conn, employee_id, most)
-            wanted = {member.conversation_id for member in members}
-            others = set().union(*heard.values()) - wanted
-            if len(members) == most:  # of more than that only the newest are wanted
-                others -= await compare.belonging(conn, employee_id, others)
-            partings = {
-                conversation_id: await members_queries.changed(conn, conversation_id, [employee_id])
-                for conversation_id in others
-            }
-        for session in sessions:
-            surplus = max(0, len((heard[session] | wanted) - others) - most)
-            gone = others | set(sorted(heard[session] - wanted - others)[:surplus])
-            still = _conversations(session)  # what streams have parted since, they have told too
-            self._node.hub.leave(session, map(topics.conversation, gone & still))
-            for conversation_id in others & still:
-                for event in partings[conversation_id]:
-                    session.send(encode(event), lanes.MESSAGE)
-                self._node.unread.changed([employee_id], conversation_id)
-            for conversation_id in wanted - heard[session]:
-                await joining.join_existing(self._node, session, conversation_id)
-
-    async def rejoin(self, employee_id: int, sessions: list[Session]) -> None:
-        """Look whether someone who was just taken out of a conversation is in it again."""
-        with suppress(GatewayError):  # the next check does what cannot be done now
-            await self.reconcile(employee_id, sessions)
+            self._delivery.hub.join(session, gained)
+            self._spawn(self._delivery.bus.subscribe(gained), name="upkeep.subscribe")
+        self._delivery.hub.leave(session, lost)
 
     async def _check_presence(self, *, lost_news: bool) -> None:
-        """Say whether presence is the last known state; tell all of it again once it is not.
+        """Mark presence as degraded or not; deliver all of it again once it is not.
 
-        The bus may be back before presence is: what is read then is as old as what was told. And
-        a Redis that came back empty can say only after a while who is not here: nobody announces
-        that, it is read.
+        The bus may be back before presence is: what is read then is as old as what was sent. And a
+        Redis that came back empty knows only after a while who is not here: nobody announces that,
+        it is read.
         """
-        presence = self._node.services.presence
-        self._node.presence_watches.set_degraded(degraded=presence.degraded)
+        presence = self._services.presence
+        self._presence_watches.set_degraded(degraded=presence.degraded)
         as_of = presence.default_version
         unsure = lost_news or presence.degraded or as_of > self._unknown_as_of
         self._presence_unsure = self._presence_unsure or unsure
@@ -236,21 +220,11 @@ class Reconciler:
             self._unknown_as_of = as_of
 
     async def _redeliver_presence(self) -> None:
-        watched = self._node.presence_watches.watched()
+        watched = self._presence_watches.watched()
         for start in range(0, len(watched), PEOPLE_AT_ONCE):
-            found = await self._node.services.presence.fetch(
-                watched[start : start + PEOPLE_AT_ONCE]
-            )
+            found = await self._services.presence.fetch(watched[start : start + PEOPLE_AT_ONCE])
             for announcement in announcements(list(found.values())):
-                self._node.presence_watches.deliver(announcement)
-
-
-def _conversations(session: Session) -> set[int]:
-    return {
-        conversation_id
-        for topic in session.topics
-        if (conversation_id := topics.conversation_of(topic)) is not None
-    }
+                self._presence_watches.deliver(announcement)
 
 
 def _group(people: dict[int, list[Session]]) -> EmployeeGroup:
@@ -267,6 +241,6 @@ def _group(people: dict[int, list[Session]]) -> EmployeeGroup:
 
 
 def _agreed(values: list[T], otherwise: T) -> T:
-    """Return what all sessions of one person say, which is nearly always one."""
+    """Return the value that all sessions of one person have; `otherwise` when they differ."""
     first = values[0]
     return first if len(values) == 1 or all(value == first for value in values) else otherwise

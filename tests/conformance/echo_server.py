@@ -20,7 +20,9 @@ from gateway.app import make_server
 from gateway.auth import Tokens
 from gateway.cli.listen import listen, port_of
 from gateway.context import Services
+from gateway.delivery.delivery import Delivery
 from gateway.delivery.shared_frame import TEXT, deflated_frame, text_frame
+from gateway.ops.tasks import Tasks
 from gateway.settings import Settings
 from gateway.sockets.listener import websocket as product
 from gateway.sockets.node import Node
@@ -38,7 +40,7 @@ class EchoSession(Session):
 
     def receive(self, data: bytes) -> None:
         self.received_at = asyncio.get_running_loop().time()
-        self._sender.send_payload(data)
+        self.sender.send_payload(data)
 
 
 class EchoProtocol(product.SocketProtocol):
@@ -87,7 +89,8 @@ def lone_node(settings: Settings) -> Node:
     """Return a node without database, Redis and presence: enough for sessions without hello."""
     presence = SimpleNamespace(heard=lambda _presences: None)
     services = Services(cast(Any, None), lambda _: None, cast(Any, presence), cast(Any, None))
-    return Node(settings, services=services, tokens=Tokens(SECRET, "echo", "echo", 0))
+    tokens = Tokens(SECRET, "echo", "echo", 0)
+    return Node(settings, services=services, tokens=tokens, delivery=Delivery(), tasks=Tasks())
 
 
 @contextmanager

@@ -19,9 +19,9 @@ from gateway.chat import sends
 from gateway.chat.queries import messages as queries
 from gateway.chat.sends import Ask
 from gateway.cli import worker
-from gateway.delivery.streams import Streams
+from gateway.delivery.delivery import Delivery
+from gateway.delivery.streams import StreamReads, Streams
 from gateway.protocol import Message
-from gateway.sockets.node import Node
 
 _later: set[asyncio.Task[None]] = set()
 
@@ -30,8 +30,8 @@ def no_sweep() -> None:
     """Positions are compared after the bus was away, and never else."""
     run = Streams.run
 
-    async def never(self: Streams, sweep_s: float) -> None:
-        await run(self, 1e9)
+    async def never(self: Streams, reads: StreamReads, sweep_s: float) -> None:
+        await run(self, reads, 1e9)
 
     Streams.run = never  # type: ignore[method-assign]
 
@@ -39,9 +39,9 @@ def no_sweep() -> None:
 def no_resync() -> None:
     """The bus comes back, and nobody asks what was missed."""
 
-    def nothing(self: Node) -> None: ...
+    def nothing(self: Delivery) -> None: ...
 
-    Node.resynced = nothing  # type: ignore[method-assign]
+    Delivery.resynced = nothing  # type: ignore[method-assign]
 
 
 def early_ack() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -57,11 +57,12 @@ class Fake:
 
     def __init__(self) -> None:
         self.bus = SimpleNamespace(healthy=True)
-        self.sessions = {1}
-        self.services = None
+        self.sessions: set[object] = {1}
         self.heard: list[Announcement] = []
         self.clock = 0.0
-        self.calls = CallReconciler(self, now=lambda: self.clock)  # type: ignore[arg-type]
+        self.calls = CallReconciler(
+            cast(Any, None), cast(Any, self), self.sessions, now=lambda: self.clock
+        )
 
     def deliver(self, announcement: Announcement) -> None:
         """Deliver, and have it noted as the hub does."""

@@ -58,9 +58,9 @@ async def node_of(**changes: Any) -> AsyncIterator[Node]:
         yield node
         await asyncio.sleep(0)
     assert not node.sessions
-    assert not node._addresses
-    assert not node.hub.topics()
-    assert len(node.streams) == 0
+    assert not node.admission.addresses
+    assert not node.delivery.hub.topics()
+    assert len(node.delivery.streams) == 0
 
 
 def connect(node: Node, *, reads: bool = True) -> FrameConnection:
@@ -306,7 +306,7 @@ async def test_nothing_is_said_after_the_close_frame(end: str, reads: bool) -> N
         line = connect(node, reads=reads)
         (session,) = node.sessions
         line.say(frame(TEXT, b'{"type":"unread.get","id":1}') + ENDS[end])
-        session.send(b"\x81\x05event", 0)
+        session.sender.send(b"\x81\x05event", 0)
         session.drain()
         await line.settle()
         said = line.heard()
@@ -343,7 +343,7 @@ async def test_pings_of_a_client_that_does_not_read_cost_no_memory() -> None:
             line.say(flood)
 
         assert line.transport.get_write_buffer_size() <= HIGH_WATER + 2_000 * 127
-        assert session._sender.waiting_bytes == 0
+        assert session.sender.waiting_bytes == 0
         line.hang_up()
         await line.settle()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from websockets.datastructures import Headers
 
-from gateway.sockets.listener.handshake import address_of, origin_allowed, token_of
+from gateway.sockets.admission.addresses import address_of
+from gateway.sockets.listener.handshake import origin_allowed, token_of
 
 PROXIES = ("10.0.0.0/8", "fd00::/8")
 

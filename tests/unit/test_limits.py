@@ -16,7 +16,8 @@ from gateway.limits.connections import ELSEWHERE_TTL_S
 from gateway.protocol import COMMANDS, Device
 from gateway.setting_lists import DEVICE_KINDS
 from gateway.settings import Settings
-from gateway.sockets.admission.devices import DeviceClaim
+from gateway.sockets.session import session_commands
+from gateway.sockets.session.device_claim import DeviceClaim
 
 NOW = 1_000_000.0
 """A machine that has been up for a while: fractions of a second are no longer exact."""
@@ -231,8 +232,10 @@ def test_every_command_has_a_class() -> None:
         "callback.list", "unread.get",
     }  # fmt: skip
     unserved = {name for name in COMMANDS if commands.handler_of(name).serve is None}
-    assert unserved == {
-        "hello", "token.refresh", "ping", "pong", "presence.watch", "presence.away", "queue.watch",
+    assert unserved == {"ping", "pong"}, "sessions answer these before any limit"
+    session_commands.check_served()
+    assert {name for name in COMMANDS if commands.handler_of(name).by_session} == {
+        "hello", "token.refresh", "presence.watch", "presence.away", "queue.watch",
     }  # fmt: skip
 
 

@@ -18,12 +18,7 @@ class World:
         self.stored: dict[int, Announcement] = {}
         self.delivered: list[int] = []
         self.reads = 0
-        self.streams = Streams(
-            deliver=lambda a: self.delivered.append(a.change),
-            changes_after=self.changes_after,
-            total=self.total,
-            moved=self.moved,
-        )
+        self.streams = Streams(deliver=lambda a: self.delivered.append(a.change))
         self.streams.open(1)
 
     async def changes_after(self, asked: Sequence[tuple[int, int]]) -> list[Announcement]:
@@ -71,7 +66,7 @@ def test_order_is_restored_without_reading() -> None:
 async def test_a_gap_is_read_back() -> None:
     """What the bus lost comes from the database, before what came after it."""
     world = World()
-    running = asyncio.create_task(world.streams.run(sweep_s=60))
+    running = asyncio.create_task(world.streams.run(world, sweep_s=60))
     world.streams.start_at({1: 0})
     for change in range(1, 6):
         world.commit(change)
@@ -90,7 +85,7 @@ async def test_the_sweep_finds_what_nobody_announced() -> None:
     world.streams.start_at({1: 0})
     world.commit(1)
 
-    running = asyncio.create_task(world.streams.run(sweep_s=0.05))
+    running = asyncio.create_task(world.streams.run(world, sweep_s=0.05))
     await eventually(lambda: world.delivered == [1])
     running.cancel()
 
@@ -100,7 +95,7 @@ async def test_any_loss_and_any_order_deliver_everything_once() -> None:
     for seed in range(20):
         chance = random.Random(seed)
         world = World()
-        running = asyncio.create_task(world.streams.run(sweep_s=0.02))
+        running = asyncio.create_task(world.streams.run(world, sweep_s=0.02))
         world.streams.start_at({1: 0})
         announced = [world.commit(change) for change in range(1, 101)]
         heard = [a for a in announced if chance.random() < 0.7]
@@ -130,11 +125,11 @@ async def test_a_database_that_fails_is_asked_again() -> None:
             raise failure
         return await read(asked)
 
-    world.streams._changes_after = sometimes
+    world.changes_after = sometimes  # type: ignore[method-assign]
     world.streams.start_at({1: 0})
     world.commit(1)
     world.streams.accept(1, world.commit(2))
 
-    running = asyncio.create_task(world.streams.run(sweep_s=0.05))
+    running = asyncio.create_task(world.streams.run(world, sweep_s=0.05))
     await eventually(lambda: world.delivered == [1, 2])
     running.cancel()

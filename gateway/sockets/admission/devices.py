@@ -1,68 +1,65 @@
-"""One connection of a device: the newest. The one it left half-dead elsewhere is let go.
+"""One connection of a device: the newest. An older one, half-dead on some node, is closed.
 
-Node ─▶ Devices ─▶ sessions. Who arrives says so on the user's topic, to the nodes that hold
-another session of that user; clients never hear of it. Order is by (time, session), so that of
-two that arrive at once exactly one stays, whatever the nodes hear first. Clocks of nodes need to
-agree only as well as a person changes networks: within a second or so.
+Admission ─▶ Devices ─▶ sessions. A new session is announced on the user's topic, to the nodes that
+hold another session of that user; clients never receive it. Order is by (time, session), so that of
+two that arrive at once exactly one stays, in whatever order the nodes receive the announcements.
+Clocks of nodes need to agree only within the time in which a person changes networks: a second.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Collection, Iterable
 
 import orjson
 
 from gateway import topics
 from gateway.bus import Announcement
+from gateway.delivery.delivery import Delivery
 from gateway.protocol import Device, close_codes
-
-if TYPE_CHECKING:
-    from gateway.sockets.node import Node
-    from gateway.sockets.session.session import Session
+from gateway.sockets.session.device_claim import DeviceClaim
+from gateway.sockets.session.session import Session
 
 ARRIVED = "session.arrived"
 AT_ONCE = 200
 PAUSE_S = 0.05
-"""After an outage everyone says again that they are here: 4,000 a second, beside the traffic."""
-
-
-class DeviceClaim(NamedTuple):
-    """What a session says of itself; of two rivals the lower one goes."""
-
-    at_ms: int
-    session: str
-    kind: str
-    device: str
-
-    def rivals(self, other: DeviceClaim, replaced_kinds: Collection[str]) -> bool:
-        """Say whether a user may have only one of these two."""
-        if self.session == other.session:
-            return False
-        same_kind = self.kind == other.kind and self.kind in replaced_kinds
-        return same_kind or self.device == other.device
+"""After an outage all claims are announced again: 4,000 a second, beside the traffic."""
 
 
 class Devices:
     """Keeps one session of each device, and of each kind that allows only one."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(
+        self,
+        delivery: Delivery,
+        sessions: Collection[Session],
+        *,
+        replaced_kinds: Collection[str],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._delivery = delivery
+        self._sessions = sessions
+        self._replaced_kinds = replaced_kinds
+        self._wall_clock = wall_clock
         self._lost_news = asyncio.Event()
 
+    def register(self) -> None:
+        """Have the announcements of other nodes delivered here."""
+        self._delivery.handle_event(topics.USER, ARRIVED, self.session_announced)
+        self._delivery.on_resync(self.announce_all)
+
     def claim(self, session_id: str, device: Device | None) -> DeviceClaim | None:
-        """Return what a session claims that says hello now; None when it names no device."""
+        """Return the claim of a session that sends hello now; None when it names no device."""
         if device is None:
             return None
-        return DeviceClaim(int(self._node.time() * 1_000), session_id, device.kind, device.id)
+        return DeviceClaim(int(self._wall_clock() * 1_000), session_id, device.kind, device.id)
 
     def replaces(self, user_id: int, claim: DeviceClaim | None) -> bool:
-        """Say whether somebody here will have to go for it."""
+        """Return whether this claim will close a session here."""
         return claim is not None and any(True for _ in self._rivals(user_id, claim))
 
     def session_started(self, session: Session) -> None:
-        """Let go of whom this session replaces, here and on other nodes."""
+        """Close the sessions that this one replaces, here and on other nodes."""
         if session.claim is None or session.closed:
             return
         self._close_rivals(session.user_id, session.claim)
@@ -70,36 +67,37 @@ class Devices:
             self._announce([session])
 
     def session_announced(self, announcement: Announcement) -> None:
-        """Take in who arrived on another node; tell it when somebody here is newer."""
+        """Apply the claim of a session on another node; answer when a session here is newer."""
         user_id = topics.user_of(announcement.topic)
-        if user_id is None:
-            return
-        self._announce(
-            self._close_rivals(user_id, DeviceClaim(*orjson.loads(announcement.payload)))
-        )
+        assert user_id is not None
+        claim = DeviceClaim(*orjson.loads(announcement.payload))
+        self._announce(self._close_rivals(user_id, claim))
 
     def announce_all(self) -> None:
-        """Have everyone here say again that they are here: others may not have heard it."""
+        """Announce every claim again, soon: other nodes may have lost some."""
         self._lost_news.set()
 
     async def run(self) -> None:
-        """Repeat what may have been lost, until cancelled."""
+        """Announce again after each loss, until cancelled."""
         while True:
             await self._lost_news.wait()
             self._lost_news.clear()
-            everyone = [session for session in self._node.sessions if session.claim is not None]
+            everyone = [session for session in self._sessions if session.claim is not None]
             for start in range(0, len(everyone), AT_ONCE):
                 self._announce(everyone[start : start + AT_ONCE])
                 await asyncio.sleep(PAUSE_S)
 
+    def sessions_of(self, user_id: int) -> list[Session]:
+        """Return the sessions of a user that are here."""
+        return list(self._delivery.hub.listeners(topics.user(user_id)))
+
     def _rivals(self, user_id: int, claim: DeviceClaim) -> Iterable[Session]:
-        kinds = self._node.settings.replaced_kinds
-        for session in self._node.sessions_of(user_id):
-            if session.claim is not None and session.claim.rivals(claim, kinds):
+        for session in self.sessions_of(user_id):
+            if session.claim is not None and session.claim.rivals(claim, self._replaced_kinds):
                 yield session
 
     def _close_rivals(self, user_id: int, claim: DeviceClaim) -> list[Session]:
-        """End everybody here who is older than this claim; return those who are newer."""
+        """Close every session here that is older than this claim; return those that are newer."""
         newer = []
         for session in list(self._rivals(user_id, claim)):
             assert session.claim is not None
@@ -108,13 +106,13 @@ class Devices:
             else:
                 newer.append(session)
         if newer:
-            for session in self._node.sessions_of(user_id):
+            for session in self.sessions_of(user_id):
                 if session.claim is claim:
                     session.close(close_codes.REPLACED)
         return newer
 
     def _announce(self, sessions: Iterable[Session]) -> None:
-        self._node.bus.publish(
+        self._delivery.bus.publish(
             [
                 Announcement(topics.user(session.user_id), ARRIVED, orjson.dumps([*session.claim]))
                 for session in sessions

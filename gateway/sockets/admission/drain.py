@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
 
 import structlog
 
 from gateway.protocol import close_codes
-
-if TYPE_CHECKING:
-    from gateway.sockets.session.session import Session
+from gateway.sockets.session.session import Session
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,6 @@ RFC 6455, 4.2; RFC 7692 for the compression.
 from __future__ import annotations
 
 import http
-import ipaddress
 import logging
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -87,39 +86,6 @@ def token_of(headers: Headers) -> str | None:
             if offered.strip().startswith(BEARER):
                 return offered.strip()[len(BEARER) :]
     return None
-
-
-def address_of(headers: Headers, peer: str, trusted: tuple[str, ...]) -> str:
-    """Return the client's address: what the last proxy we do not trust, or the client, wrote.
-
-    X-Forwarded-For grows to the right, and only what trusted proxies wrote can be believed.
-    """
-    if not trusted or not is_in(peer, trusted):
-        return peer
-    hops = [hop.strip() for line in headers.get_all("X-Forwarded-For") for hop in line.split(",")]
-    for hop in reversed(hops):
-        if not _is_address(hop):
-            break
-        peer = hop
-        if not is_in(hop, trusted):
-            break
-    return peer
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def is_in(address: str, networks: tuple[str, ...]) -> bool:
-    """Say whether an address is in one of these networks."""
-    if not _is_address(address):
-        return False
-    asked = ipaddress.ip_address(address)
-    return any(asked in ipaddress.ip_network(network, strict=False) for network in networks)
 
 
 def origin_allowed(headers: Headers, allowed: tuple[str, ...]) -> bool:

@@ -40,7 +40,7 @@ class Edge(HttpToolsProtocol):
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if peer else "unix"
         self._counted = True
-        if self._node.http_opened(self._address):
+        if self._node.admission.http_opened(self._address):
             self._expect_head()
         else:
             self._cut("too many connections")
@@ -117,7 +117,7 @@ class Edge(HttpToolsProtocol):
     def _no_longer_http(self) -> None:
         if self._counted:
             self._counted = False
-            self._node.http_closed(self._address)
+            self._node.admission.http_closed(self._address)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -125,7 +125,7 @@ class Edge(HttpToolsProtocol):
             self._reject("head too large")
 
     def _reject(self, why: str) -> None:
-        self._node.count_rejection(why)
+        self._node.figures.count_rejection(why)
         self._cut(why)
 
     def _cut(self, why: str) -> None:

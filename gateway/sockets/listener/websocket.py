@@ -20,9 +20,9 @@ from websockets.server import ServerProtocol
 from gateway.errors import GatewayError, NotFound, OriginRefused
 from gateway.protocol import close_codes
 from gateway.protocol.close_codes import CloseCode
+from gateway.sockets.admission.addresses import address_of
 from gateway.sockets.listener.handshake import (
     PATH,
-    address_of,
     begin,
     opened,
     origin_allowed,
@@ -81,7 +81,7 @@ class SocketProtocol(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        self._node.bytes_in += len(data)
+        self._node.figures.bytes_in += len(data)
         for start in range(0, len(data), MAX_SLICE):
             if self._session is not None and self._session.closed and start:
                 self.pause_reading()  # a flood, which goes on after our close frame
@@ -113,7 +113,7 @@ class SocketProtocol(asyncio.Protocol):
         if self._sender is not None:
             self._sender.detach()
         if self._session is not None:
-            self._node.disconnected(self._address)
+            self._node.admission.disconnected(self._address)
             why = "" if self._session.closed else self._why_lost(exc)
             self._node.disconnect_queue.add(partial(self._session.finalize, why))
             self._session = None
@@ -123,12 +123,12 @@ class SocketProtocol(asyncio.Protocol):
     def _why_lost(self, exc: Exception | None) -> str:
         received, sent = self._ws.close_rcvd, self._ws.close_sent
         if received is not None:
-            self._node.count_client_close(received.code)
+            self._node.figures.count_client_close(received.code)
             return f"client closed {received.code}"
         if sent is not None:  # the library's doing: it alone checks the protocol
-            self._node.count_close(sent.code)
+            self._node.figures.count_close(sent.code)
             return f"{sent.code} {sent.reason}"
-        self._node.count_client_close(1006)
+        self._node.figures.count_client_close(1006)
         return type(exc).__name__ if exc is not None else "client closed 1006"
 
     def pause_writing(self) -> None:
@@ -178,8 +178,8 @@ class SocketProtocol(asyncio.Protocol):
         assert self._sender is not None
         self._ws = opened(self._ws, self._node.settings.max_frame_bytes)
         self._sender.window_bits = window_bits(self._ws)
-        self._session = Session(self._node, self, self._sender, token_of(request.headers))
-        self._node.connected(self._session, self._address)
+        self._session = Session(self._node.shared, self, self._sender, token_of(request.headers))
+        self._node.session_started(self._session, self._address)
 
     def _refuse(self, request: Request) -> Response | None:
         error: GatewayError | None = None
@@ -188,10 +188,10 @@ class SocketProtocol(asyncio.Protocol):
         elif not origin_allowed(request.headers, self._node.settings.allowed_origins):
             error = OriginRefused()
         else:
-            error = self._node.check_connection(self._address)
+            error = self._node.admission.check_connection(self._address)
         if error is None:
             return None
-        self._node.count_rejection(error.code)
+        self._node.figures.count_rejection(error.code)
         log.info(
             "socket.refused",
             code=error.code,
@@ -237,7 +237,7 @@ class SocketProtocol(asyncio.Protocol):
         """Say bye and close with this code; nothing if the client or an error was first."""
         if self._session is None or self._session.closed or self._ws.state is not OPEN:
             return
-        self._node.count_close(code.code)
+        self._node.figures.count_close(code.code)
         self._session.finalize(f"{code.code} {code.reason}")
         last = bye_frame(code, self._node.settings.drain_s) if code.code >= 4000 else b""
         self._ws.send_close(code.code, code.reason)

@@ -148,12 +148,12 @@ class Sender:
         else:
             self.send(text_frame(payload), lane)
 
-    def send_shared(self, frame: SharedFrame, lane: int, subject: Hashable = None) -> None:
+    def send_shared(self, frame: SharedFrame) -> None:
         """Queue a frame that others get too."""
         if self.window_bits and len(frame.plain) >= self._cork.deflate_from:
-            self.send(frame.deflated(self.window_bits), lane, subject)
+            self.send(frame.deflated(self.window_bits), frame.lane, frame.subject)
         else:
-            self.send(frame.plain, lane, subject)
+            self.send(frame.plain, frame.lane, frame.subject)
 
     def send(self, frame: bytes, lane: int = lanes.REPLY, subject: Hashable = None) -> None:
         """Queue a frame; of passing ones with the same subject only the newest waits."""

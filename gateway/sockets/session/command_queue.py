@@ -1,106 +1,123 @@
-"""Which of a client's commands runs when.
+"""When each of a client's commands runs.
 
-Session ─▶ Line ─▶ Session. A client sees its own writes: a command that changes something is done
-before what was sent behind it begins, and such commands are answered in their order. Those that
-only read overtake one another, so that a long history holds up no ping and no message. Clients
-do not wait for each other.
+Session ─▶ CommandQueue ─▶ Session. A client sees its own writes: a command that changes something
+is done before commands that were sent after it begin, and such commands are answered in their
+order. Those that only read overtake one another, so that a long history delays no ping and no
+message. Clients do not wait for each other.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from gateway.batch_loader import Spawn
 from gateway.errors import Draining, GatewayError
-from gateway.protocol import close_codes
-from gateway.sockets.outgoing.sender import Sender
-from gateway.sockets.session.deadlines import Connection, Deadlines
-
-if TYPE_CHECKING:
-    from gateway.sockets.node import Node
+from gateway.serving import Handler
 
 
 class Job(NamedTuple):
     """A command that was read, and waits or runs."""
 
     id: int | None
-    type: str
     command: Any
-    changes: bool
+    handler: Handler
 
 
-class Line(Deadlines):
-    """The half of a session that keeps order among its commands."""
+class CommandOwner(Protocol):
+    """What the queue uses of its session. It is passed in, so that nothing refers in a circle."""
 
-    __slots__ = ("_changing", "_pending", "draining", "id")
+    id: str
+    closed: bool
 
-    def __init__(self, node: Node, connection: Connection, sender: Sender) -> None:
-        super().__init__(node, connection, sender)
-        self.id = secrets.token_hex(8)
-        self.draining = False
-        self._changing = False
-        self._pending: deque[Job] | None = None  # most never need one: it would take 0.7 KiB
-
-    async def _run(self, job: Job) -> None:
+    async def run(self, job: Job) -> None:
         """Run a command and reply; raises nothing but a cancellation."""
-        raise NotImplementedError
 
-    def _refuse(self, request_id: int | None, error: GatewayError) -> None:
-        raise NotImplementedError
+    def refuse(self, request_id: int | None, error: GatewayError) -> None:
+        """Reply with an error."""
 
-    def line_up(self, job: Job) -> None:
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def drained(self) -> None:
+        """Close: the node drains, and the commands that had begun are answered."""
+
+
+class QueueLimits(NamedTuple):
+    """What is the same for the queues of all sessions of a node."""
+
+    max_running: int
+    max_waiting: int
+    """Commands that may wait before the socket is no longer read."""
+    spawn: Spawn
+
+
+class CommandQueue:
+    """The commands of one session that run, and those that wait."""
+
+    __slots__ = ("_changing", "_limits", "_waiting", "draining", "reading_paused", "running")
+
+    def __init__(self, limits: QueueLimits) -> None:
+        self._limits = limits
+        self._changing = False
+        self._waiting: deque[Job] | None = None  # most sessions never need one: it takes 0.7 KiB
+        self.running = 0
+        self.draining = False
+        self.reading_paused = False
+
+    def submit(self, job: Job, owner: CommandOwner) -> None:
         """Run it now, or when its turn comes."""
-        if self._pending is None and self._may_start:
-            self._start(job)
+        if self._waiting is None and self._may_start:
+            self._start(job, owner)
             return
-        if self._pending is None:
-            self._pending = deque()
-        self._pending.append(job)
-        if len(self._pending) > self._node.settings.max_pending and not self._reading_paused:
-            self._reading_paused = True
-            self._connection.pause_reading()
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append(job)
+        if len(self._waiting) > self._limits.max_waiting and not self.reading_paused:
+            self.reading_paused = True
+            owner.pause_reading()
 
-    def leave_line(self) -> None:
-        """Forget what waits: the client has gone."""
-        self._pending = None
+    def clear(self) -> None:
+        """Drop what waits: the client has gone."""
+        self._waiting = None
 
-    def drain(self) -> None:
-        """Say goodbye once the commands that have begun are answered."""
+    def drain(self, owner: CommandOwner) -> None:
+        """Refuse what waits, and have the session close once the running commands are answered."""
         self.draining = True
-        if not self._working and not self.closed:
-            self._connection.close(close_codes.DRAIN)
+        if not self.running and not owner.closed:
+            owner.drained()
 
     @property
     def _may_start(self) -> bool:
-        return not self._changing and self._working < self._node.settings.max_in_flight
+        return not self._changing and self.running < self._limits.max_running
 
-    def _start(self, job: Job) -> None:
-        self._working += 1
-        self._changing = job.changes
-        self._node.spawn(self._work(job), name=f"session.{self.id}")
+    def _start(self, job: Job, owner: CommandOwner) -> None:
+        self.running += 1
+        self._changing = job.handler.changes
+        self._limits.spawn(self._run(job, owner), name=f"session.{owner.id}")
 
-    async def _work(self, job: Job) -> None:
+    async def _run(self, job: Job, owner: CommandOwner) -> None:
         try:
-            await self._run(job)
+            await owner.run(job)
         finally:
-            self._working -= 1
-            if job.changes:
+            self.running -= 1
+            if job.handler.changes:
                 self._changing = False
-            self._go_on()
+            self._start_waiting(owner)
 
-    def _go_on(self) -> None:
-        """Begin what waited for the command that has just ended; refuse it when draining."""
-        while self._pending and (self.draining or self._may_start):
-            job = self._pending.popleft()
+    def _start_waiting(self, owner: CommandOwner) -> None:
+        """Start what waited for the command that has just ended; refuse it when draining."""
+        while self._waiting and (self.draining or self._may_start):
+            job = self._waiting.popleft()
             if self.draining:
-                self._refuse(job.id, Draining())
+                owner.refuse(job.id, Draining())
             else:
-                self._start(job)
-        self._pending = self._pending or None
-        left = len(self._pending) if self._pending else 0
-        if self._reading_paused and left * 2 <= self._node.settings.max_pending:
-            self._reading_paused = False
-            self._connection.resume_reading()
-        if self.draining and not self._working and not self.closed:
-            self._connection.close(close_codes.DRAIN)
+                self._start(job, owner)
+        self._waiting = self._waiting or None
+        left = len(self._waiting) if self._waiting else 0
+        if self.reading_paused and left * 2 <= self._limits.max_waiting:
+            self.reading_paused = False
+            owner.resume_reading()
+        if self.draining and not self.running and not owner.closed:
+            owner.drained()

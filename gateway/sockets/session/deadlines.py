@@ -1,104 +1,122 @@
-"""What a session must do by when: hello, the token's end, a ping, a sign of life.
+"""What a session must do by when: hello, the end of its token, a ping, a sign of life.
 
-wheel ─▶ Deadlines. One entry in the process's wheel for each session, no timer and no task.
+TimingWheel ─▶ Session ─▶ Deadlines. One entry in the wheel of the process for each session; no
+timer and no task.
 """
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
+from gateway.context import Context
 from gateway.delivery.shared_frame import PING
-from gateway.protocol import TokenExpiring, close_codes, codec
+from gateway.protocol import TokenExpiring, close_codes
 from gateway.protocol.close_codes import CloseCode
 from gateway.sockets.outgoing.sender import Sender
-from gateway.sockets.session.held_events import Ear
+from gateway.sockets.session.timing_wheel import TimingWheel, WheelEntry
 
-if TYPE_CHECKING:
-    from gateway.sockets.node import Node
-
-WARN_S = 60.0  # how long before the token's end the client hears of it
+WARN_S = 60.0
+"""The client gets `token.expiring` this long before its token ends."""
 
 
-class Connection(Protocol):
-    """What a session needs of its socket."""
+class DeadlineOwner(WheelEntry, Protocol):
+    """What deadlines use of their session. It is passed in, so that nothing refers in a circle."""
+
+    closed: bool
+    context: Context | None
+    opened_at: float
+    received_at: float
+    sender: Sender
+
+    @property
+    def busy(self) -> bool:
+        """Whether one of its commands runs."""
+
+    @property
+    def reading_paused(self) -> bool:
+        """Whether what it sends is not being read: then its silence means nothing."""
 
     def close(self, code: CloseCode) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
+
+    def send_event(self, event: object) -> None: ...
 
 
-class Deadlines(Ear):
-    """The half of a session that looks at the clock."""
+class Timeouts(NamedTuple):
+    """What is the same for the deadlines of all sessions of a node."""
 
-    __slots__ = (
-        "__weakref__",
-        "_armed_at",
-        "_connection",
-        "_node",
-        "_pinged_at",
-        "_reading_paused",
-        "_warned",
-        "_working",
-        "closed",
-        "opened_at",
-        "received_at",
-    )  # fmt: skip
+    wheel: TimingWheel
+    hello_s: float
+    ping_s: float
+    pong_s: float
+    wall_clock: Callable[[], float]
+    """Seconds since 1970: tokens end by it."""
 
-    def __init__(self, node: Node, connection: Connection, sender: Sender) -> None:
-        super().__init__(sender)
-        self._node = node
-        self._connection = connection
-        self.opened_at = self.received_at = asyncio.get_running_loop().time()
-        self.closed = False
-        self._working = 0
-        self._reading_paused = False
-        self._pinged_at = 0.0
+
+class Deadlines:
+    """The deadlines of one session."""
+
+    __slots__ = ("_armed_at", "_pinged_at", "_timeouts", "_warned", "hello_deadline")
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
         self._armed_at = float("inf")
+        self._pinged_at = 0.0
         self._warned = False
+        self.hello_deadline = 0.0
+        """When it was asked to send hello again; 0 when it was not."""
 
-    def arm(self, when: float) -> None:
-        """Have the wheel ask at `when`, if it would not ask before."""
+    def arm(self, when: float, owner: DeadlineOwner) -> None:
+        """Have the wheel call due() at `when` (loop time), if it would not do so earlier."""
         if when < self._armed_at:
             self._armed_at = when
-            self._node.wheel.add(when, self)
+            self._timeouts.wheel.add(when, owner)
 
-    def due(self, now: float) -> float | None:
-        """Do what the clock asks: hello deadline, token's end, ping, silence."""
-        if self.closed or now < self._armed_at:
+    def token_refreshed(self, now: float, owner: DeadlineOwner) -> None:
+        """Warn anew before the end of the new token."""
+        self._warned = False
+        self.arm(now, owner)
+
+    def due(self, now: float, owner: DeadlineOwner) -> float | None:
+        """Do what is due: hello deadline, end of the token, ping, silence; return when next."""
+        if owner.closed or now < self._armed_at:
             return None  # an entry from before arm() made an earlier one
-        self._armed_at = following = self._look_at_clock(now)
+        self._armed_at = following = self._check(now, owner)
         return following
 
-    def _look_at_clock(self, now: float) -> float:
-        settings = self._node.settings
-        if self.context is None:
-            if now >= self.opened_at + settings.hello_s and not self._working:
-                self._connection.close(close_codes.HELLO_TIMEOUT)
-            return max(now + 0.25, self.opened_at + settings.hello_s)
-        expires_in = self.context.identity.expires_at.timestamp() - self._node.time()
+    def _check(self, now: float, owner: DeadlineOwner) -> float:
+        if owner.context is None:
+            return self._check_hello(now, owner)
+        expires_at = owner.context.identity.expires_at
+        expires_in = expires_at.timestamp() - self._timeouts.wall_clock()
         if expires_in <= 0:
-            self._connection.close(close_codes.TOKEN_EXPIRED)
+            owner.close(close_codes.TOKEN_EXPIRED)
             return now + 1.0
         if expires_in <= WARN_S and not self._warned:
             self._warned = True
-            warning = TokenExpiring(expires_at=self.context.identity.expires_at)
-            self._sender.send_payload(codec.encode(warning))
-        return min(self._ping(now), now + expires_in, now + max(expires_in - WARN_S, 1.0))
+            owner.send_event(TokenExpiring(expires_at=expires_at))
+        return min(self._ping(now, owner), now + expires_in, now + max(expires_in - WARN_S, 1.0))
 
-    def _ping(self, now: float) -> float:
-        settings = self._node.settings
-        if self._pinged_at > self.received_at:
-            if now >= self._pinged_at + settings.pong_s and not self._reading_paused:
-                self._connection.close(close_codes.NO_PONG)
+    def _check_hello(self, now: float, owner: DeadlineOwner) -> float:
+        if now < self.hello_deadline:
+            return self.hello_deadline
+        deadline = owner.opened_at + self._timeouts.hello_s
+        if now >= deadline and not owner.busy:
+            owner.close(close_codes.HELLO_TIMEOUT)
+        return max(now + 0.25, deadline)
+
+    def _ping(self, now: float, owner: DeadlineOwner) -> float:
+        if self._pinged_at > owner.received_at:
+            if now >= self._pinged_at + self._timeouts.pong_s and not owner.reading_paused:
+                owner.close(close_codes.NO_PONG)
                 return now + 1.0
-            return self._pinged_at + settings.pong_s
+            return self._pinged_at + self._timeouts.pong_s
         # Quiet in either direction: on a busy topic only its own silence shows a dead client.
         quiet_since = max(
-            min(self._sender.sent_at, self.received_at), self._pinged_at, self.opened_at
+            min(owner.sender.sent_at, owner.received_at), self._pinged_at, owner.opened_at
         )
-        if now < quiet_since + settings.ping_s:
-            return quiet_since + settings.ping_s
-        self._sender.send(PING)
+        if now < quiet_since + self._timeouts.ping_s:
+            return quiet_since + self._timeouts.ping_s
+        owner.sender.send(PING)
         self._pinged_at = now
-        return now + settings.pong_s
+        return now + self._timeouts.pong_s

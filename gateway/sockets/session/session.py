@@ -1,104 +1,154 @@
-"""One client: read a frame, run the command, reply.
+"""One client: read a frame, run its commands, reply, send it events.
 
-websocket ─▶ Session ─▶ commands. Limits first, then the queue (command_queue.py), then the command.
+websocket ─▶ Session ─▶ handlers of commands; hub ─▶ Session ─▶ Sender. Rate limits first, then
+the queue (command_queue.py), then the command.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import structlog
 
-from gateway import commands
-from gateway.auth import Identity
-from gateway.context import Context
-from gateway.delivery.shared_frame import PONG
+from gateway import commands, topics
+from gateway.auth import Identity, Tokens
+from gateway.bus import Announcement
+from gateway.context import Context, Services
+from gateway.delivery.lanes import lane_of
+from gateway.delivery.shared_frame import PONG, SharedFrame
+from gateway.delivery.small_set import SmallSet
 from gateway.errors import (
     Draining,
     GatewayError,
     HelloRequired,
-    HelloTwice,
     Malformed,
-    TokenInvalid,
     TooFast,
     TooMany,
     UnknownCommand,
 )
-from gateway.protocol import (
-    Hello,
-    Pong,
-    PresenceAway,
-    PresenceWatch,
-    QueueWatch,
-    TokenRefresh,
-    TokenRefreshed,
-    Welcome,
-    close_codes,
-    codec,
-)
+from gateway.protocol import Hello, Pong, Welcome, close_codes, codec
 from gateway.protocol.close_codes import CloseCode
-from gateway.sockets.admission.devices import DeviceClaim
-from gateway.sockets.node import Node
+from gateway.sockets.figures import SocketFigures
 from gateway.sockets.outgoing.goodbye import close_after
 from gateway.sockets.outgoing.sender import Sender
 from gateway.sockets.session import request
-from gateway.sockets.session.command_queue import Job, Line
-from gateway.sockets.session.deadlines import Connection
+from gateway.sockets.session.command_queue import CommandQueue, Job, QueueLimits
+from gateway.sockets.session.deadlines import Deadlines, Timeouts
+from gateway.sockets.session.device_claim import DeviceClaim
+from gateway.sockets.session.held_events import HeldEvents
+from gateway.sockets.session.limits import SocketLimits
+from gateway.sockets.watch.presence import PresenceWatches
+from gateway.sockets.watch.queue_watches import QueueWatches
 
 log = structlog.get_logger(__name__)
 
-
 IDLE_PONG = b'{"type":"pong"}'
-"""What idle clients say every 25 s, nearly all of them in these bytes: not worth parsing."""
+"""What idle clients send every 25 s, nearly all of them in these bytes: not worth parsing."""
 
 ABUSE = (TooFast, Malformed, TooMany, UnknownCommand, HelloRequired)
 """Refusals that no honest client gathers: too many within a minute end the connection."""
 
 
-class Session(Line):
+class Socket(Protocol):
+    """What a session needs of its connection."""
+
+    def close(self, code: CloseCode) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the sessions of one node share."""
+
+    services: Services
+    tokens: Tokens
+    limits: SocketLimits
+    queue_limits: QueueLimits
+    timeouts: Timeouts
+    figures: SocketFigures
+    presence_watches: PresenceWatches
+    queue_watches: QueueWatches
+    max_batch: int
+    """Commands in one frame."""
+    hello: Callable[[Session, Hello], Awaitable[Any]]
+    """Admit a session and send the welcome; returns it, or None when the client has gone."""
+    ended: Callable[[Session, str], None]
+    """Take a session out of everything; the text says why it ended."""
+
+
+class Session:
     """A client from its first frame to its last."""
 
     __slots__ = (
-        "_errors", "_pings", "_spent", "_token", "claim", "counted_user_id", "device", "frames_in",
-        "hello_deadline", "watched",
+        "__weakref__", "_answering", "_deadlines", "_errors", "_held", "_pings", "_queue",
+        "_socket", "_spent", "claim", "closed", "context", "counted_user_id", "device",
+        "fingerprint", "frames_in", "id", "needs_reconcile", "opened_at", "received_at",
+        "rights_stamp", "sender", "shared", "token", "topics", "watched",
     )  # fmt: skip
 
-    def __init__(
-        self, node: Node, connection: Connection, sender: Sender, token: str | None
-    ) -> None:
-        super().__init__(node, connection, sender)
+    def __init__(self, shared: Shared, socket: Socket, sender: Sender, token: str | None) -> None:
+        self.shared = shared
+        self._socket = socket
+        self.sender = sender
+        self._queue = CommandQueue(shared.queue_limits)
+        self._deadlines = Deadlines(shared.timeouts)
+        self._held: HeldEvents | None = None
+        self._answering: Job | None = None
+        """The command of the connection itself that runs, until it is replied to."""
+        self.id = secrets.token_hex(8)
+        self.opened_at = self.received_at = asyncio.get_running_loop().time()
+        self.closed = False
+        self.context: Context | None = None
+        """Who it is; None before hello."""
+        self.token = token
+        """The token of the upgrade request, until hello is served."""
+        self.topics: SmallSet[str] = SmallSet()
+        self.fingerprint = (0, 0)
+        """How many conversations it is joined to, and the sum of their ids."""
+        self.needs_reconcile = False
+        """Its memberships changed during its hello: compare them once more after it."""
+        self.rights_stamp = 0
+        """The version of its employee's record in the CRM that the reconciler applied last."""
         self.device = "web"
         self.claim: DeviceClaim | None = None
         self.counted_user_id = 0
-        """Whose connections it is one of; 0 before hello."""
+        """The user in whose number of connections it is counted; 0 before hello."""
         self.watched: frozenset[int] = frozenset()
+        """The employees whose presence it watches."""
         self.frames_in = 0
-        self.hello_deadline = 0.0
-        """When it was told to say hello again."""
-        self._token = token
         self._spent = self._pings = self._errors = 0.0
         """Until when it has spent what it may send (limits/rate.py)."""
 
-    # --- what the client says --------------------------------------------------------------
+    @property
+    def user_id(self) -> int:
+        """The employee; 0 before hello."""
+        return self.context.user_id if self.context else 0
+
+    # --- what the client sends -------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        """Take one text message: an object, or an array of objects."""
+        """Handle one text message: an object, or an array of objects."""
         self.frames_in += 1
         if data == IDLE_PONG:
             self.receive_control()
             return
         self.received_at = asyncio.get_running_loop().time()
         try:
-            items = request.parse_frame(data, self._node.settings.max_batch)
+            items = request.parse_frame(data, self.shared.max_batch)
         except GatewayError as error:
-            self._refuse(None, error)
+            self.refuse(None, error)
             return
         for item in items:
             self._handle_item(item)
 
     def receive_control(self) -> None:
-        """Take a control frame of WebSocket's own: a sign of life, but not any number of them."""
+        """Handle a control frame of WebSocket: a sign of life, but limited in number."""
         self.received_at = asyncio.get_running_loop().time()
         if wait_s := self._spend_ping():
             self._count_refusal(TooFast(wait_s))
@@ -107,166 +157,243 @@ class Session(Line):
         if self.closed:
             return
         try:
-            asked = request.parse_envelope(item)
-            handler = commands.handler_of(asked.type)
+            envelope = request.parse_envelope(item)
+            handler = commands.handler_of(envelope.type)
             if handler.cost == "ping":
-                self._handle_ping(asked)
+                self._handle_ping(envelope)
                 return
-            if self.draining:
+            if self._queue.draining:
                 raise Draining
             self._spend(handler.cost)
-            self._node.services.admit(handler.cost)
-            command = codec.command(asked.type, asked.fields)
+            self.shared.services.admit(handler.cost)
+            command = codec.command(envelope.type, envelope.fields)
         except GatewayError as error:
-            self._refuse(request.request_id_of(item), error)
+            self.refuse(request.request_id_of(item), error)
             return
-        self.line_up(Job(asked.id, asked.type, command, handler.changes))
+        self._queue.submit(Job(envelope.id, command, handler), self)
 
-    def _handle_ping(self, asked: request.RequestEnvelope) -> None:
-        """Answer a ping, a pong needs none; those beyond the rate are passed over."""
+    def _handle_ping(self, envelope: request.RequestEnvelope) -> None:
+        """Answer a ping; a pong needs no answer; those beyond the rate are ignored."""
         if wait_s := self._spend_ping():
-            if asked.id is not None:
+            if envelope.id is not None:
                 raise TooFast(wait_s)
             self._count_refusal(TooFast(wait_s))
-        elif asked.type == "ping" and asked.id is None:
-            self._sender.send(PONG)
-        elif asked.type == "ping" and asked.id is not None:
-            self._reply(asked.id, Pong())
+        elif envelope.type == "ping" and envelope.id is None:
+            self.sender.send(PONG)
+        elif envelope.type == "ping" and envelope.id is not None:
+            self._reply(envelope.id, Pong())
 
     def _spend_ping(self) -> float:
-        pings = self._node.limits.pings
+        pings = self.shared.limits.pings
         wait_s = pings.wait_s(self._pings, self.received_at)
         if not wait_s:
             self._pings = pings.spend(self._pings, self.received_at)
         return wait_s
 
     def _spend(self, cost: commands.Cost) -> None:
-        """Take a command off what this connection, and this user, may send; TooFast."""
-        bounds, now = self._node.limits, self.received_at
-        wait_s = bounds.commands.wait_s(self._spent, now)
-        if not wait_s and self.context is not None and cost in bounds.users:
-            wait_s = bounds.users[cost].acquire(self.user_id, now)
+        """Count a command against the limits of this connection and of its user; TooFast."""
+        limits, now = self.shared.limits, self.received_at
+        wait_s = limits.commands.wait_s(self._spent, now)
+        if not wait_s and self.context is not None and cost in limits.users:
+            wait_s = limits.users[cost].acquire(self.user_id, now)
         if wait_s:
             raise TooFast(wait_s)
-        self._spent = bounds.commands.spend(self._spent, now)
+        self._spent = limits.commands.spend(self._spent, now)
 
     # --- running commands ------------------------------------------------------------------
 
-    async def _run(self, job: Job) -> None:
+    async def run(self, job: Job) -> None:
+        """Run a command and reply; called by the queue."""
         loop = asyncio.get_running_loop()
         started = loop.time()
+        type_: str = job.command.type
         try:
-            result = await self._answer(job.id, job.command)
+            result = await self._serve(job)
         except GatewayError as error:
-            self._refuse(job.id, error)
+            self.refuse(job.id, error)
+            if self.context is None and (code := close_after(error)) is not None:
+                self.close(code)  # the same hello would be refused again
         except Exception:
-            log.exception("command.failed", type=job.type, session=self.id, user=self.user_id)
-            self._refuse(job.id, GatewayError())
+            log.exception("command.failed", type=type_, session=self.id, user=self.user_id)
+            self.refuse(job.id, GatewayError())
         else:
-            if job.id is not None and result is not Hello:
+            if job.id is not None and (not job.handler.by_session or self._answering is job):
                 self._reply(job.id, result if result is not None else {})
-        self._node.count_command(job.type, loop.time() - started)
+        self.shared.figures.count_command(type_, loop.time() - started)
 
-    async def _answer(self, request_id: int | None, command: Any) -> Any:
-        if isinstance(command, Hello):
-            await self._hello(request_id, command)
-            return Hello  # its reply has been sent, before the events it held back
+    async def _serve(self, job: Job) -> Any:
+        serve = job.handler.serve
+        assert serve is not None
+        if job.handler.by_session:  # one at a time: none of them is a read
+            self._answering = job
+            return await serve(self, job.command)
+        return await serve(self.require_context(), job.command)
+
+    def require_context(self) -> Context:
+        """Return who it is; HelloRequired before hello."""
         if self.context is None:
             raise HelloRequired
-        if isinstance(command, TokenRefresh):
-            return self._refresh(command)
-        if isinstance(command, PresenceWatch):
-            return await self._node.watch(self, command)
-        if isinstance(command, QueueWatch):
-            return await self._node.queue_watches.watch(self, command)
-        if isinstance(command, PresenceAway):
-            await self._node.services.presence.set_away(self.user_id, self.id, command.away)
-            return None
-        return await self._node.run(self.context, command)
+        return self.context
 
-    # --- hello and tokens ------------------------------------------------------------------
+    # --- identity --------------------------------------------------------------------------
 
-    def _look_at_clock(self, now: float) -> float:
-        if self.context is None and now < self.hello_deadline:
-            return self.hello_deadline
-        return super()._look_at_clock(now)
-
-    async def _hello(self, request_id: int | None, command: Hello) -> None:
-        if self.context is not None:
-            raise HelloTwice
-        try:
-            await self._node.welcome(self, command, self._token, request_id)
-        except GatewayError as error:
-            code = close_after(error)
-            if code is not None:  # anything else is temporary: the same token may be tried again
-                self._refuse(request_id, error)
-                self._connection.close(code)
-                return
-            raise
-        self._token = None
-
-    def send_welcome(self, request_id: int | None, welcome: Welcome) -> None:
-        """Send the welcome: the first frame of a session."""
-        self.arm(asyncio.get_running_loop().time())
-        self._reply(request_id if request_id is not None else 0, welcome)
+    def send_welcome(self, welcome: Welcome) -> None:
+        """Reply to hello now: the first frame of a session, before the events that it held back."""
+        job, self._answering = self._answering, None
+        self._deadlines.arm(asyncio.get_running_loop().time(), self)
+        self._reply(job.id if job is not None and job.id is not None else 0, welcome)
 
     def update_identity(self, identity: Identity) -> None:
-        """Go on as this: the same employee, with what they may do from now on."""
+        """Go on with this identity: the same employee, with the permissions of now."""
         assert self.context is not None
         self.context = Context(identity, self.context.services, self.topics)
-        self._node.queue_watches.check_permission(self)
+        self.shared.queue_watches.check_permission(self)
 
-    def _refresh(self, command: TokenRefresh) -> TokenRefreshed:
-        assert self.context is not None
-        claims = self._node.tokens.verify(command.token)
-        if claims.employee_id != self.user_id:
-            raise TokenInvalid("A token for somebody else does not refresh this one.")
-        old = self.context.identity
-        self.update_identity(Identity(old.employee, old.permissions, claims.expires_at))
-        self._warned = False
-        self.arm(asyncio.get_running_loop().time())
-        return TokenRefreshed(token_expires_at=claims.expires_at)
+    def token_refreshed(self) -> None:
+        """Apply the end of a new token to the deadlines."""
+        self._deadlines.token_refreshed(asyncio.get_running_loop().time(), self)
+
+    def postpone_hello(self, deadline: float) -> None:
+        """Wait for hello until then (loop time): this client was asked to send it again."""
+        self._deadlines.hello_deadline = deadline
+
+    # --- events ----------------------------------------------------------------------------
+
+    @property
+    def live(self) -> bool:
+        """Whether it was welcomed and holds no events."""
+        return self.context is not None and not (self._held and self._held.holding)
+
+    @property
+    def full(self) -> bool:
+        """Whether this client's socket takes nothing just now."""
+        return self.sender.full
+
+    def topic_counted(self, topic: str, step: int) -> None:
+        """Keep the fingerprint up to date, so that reconciling need not read everyone's topics."""
+        conversation_id = topics.conversation_of(topic)
+        if conversation_id is not None:
+            count, total = self.fingerprint
+            self.fingerprint = (count + step, total + step * conversation_id)
+
+    def deliver(self, frame: SharedFrame) -> None:
+        """Send an event of a topic, or one that several sessions get; hold it while catching up."""
+        held = self._held
+        if held is not None and not held.passes(frame):
+            return
+        self.sender.send_shared(frame)
+
+    def send_event(self, event: Any) -> None:
+        """Send an event that is for this session alone, at once."""
+        self.sender.send_payload(codec.encode(event), lane_of(event.type))
+
+    def hold(self) -> None:
+        """Hold events until release(): what they follow is being read."""
+        if self._held is None:
+            self._held = HeldEvents(
+                limit_bytes=self.sender.limit_bytes, on_overflow=self.overflowed
+            )
+        self._held.hold()
+
+    def holds(self, topic: str, first: int, last: int) -> bool:
+        """Return whether every change from first to last of this topic is held here."""
+        return self._held is not None and self._held.contains(topic, first, last)
+
+    def release(self, floors: Mapping[str, int], *, keep: AbstractSet[str] = frozenset()) -> None:
+        """Send the held events; see HeldEvents.release()."""
+        held = self._held
+        if held is None:  # the session has ended meanwhile
+            return
+        for frame in held.release(floors, keep=keep):
+            self.sender.send_shared(frame)
+        if held.done:
+            self._held = None
+
+    def discard_held(self, topic: str, unwanted: Callable[[Announcement], bool]) -> None:
+        """Drop the held events of a topic that must not be sent."""
+        if self._held is not None:
+            self._held.discard(topic, unwanted)
+
+    def reset(self) -> None:
+        """Undo a hello that failed: nothing was sent."""
+        self.context = None
+        self._held = None
 
     # --- replies ---------------------------------------------------------------------------
 
     def _reply(self, request_id: int, result: Any) -> None:
-        self._sender.send_payload(codec.encode({"id": request_id, "ok": result}))
+        self.sender.send_payload(codec.encode({"id": request_id, "ok": result}))
 
-    def _refuse(self, request_id: int | None, error: GatewayError) -> None:
-        said: dict[str, Any] = {"error": codec.refusal(error)}
+    def refuse(self, request_id: int | None, error: GatewayError) -> None:
+        """Reply with an error, and count it."""
+        reply: dict[str, Any] = {"error": codec.refusal(error)}
         if request_id is not None:
-            said = {"id": request_id, **said}
-        self._sender.send_payload(codec.encode(said))
+            reply = {"id": request_id, **reply}
+        self.sender.send_payload(codec.encode(reply))
         self._count_refusal(error)
 
     def _count_refusal(self, error: GatewayError) -> None:
-        """Count a refusal; end a connection that gathers what no honest client does."""
-        self._node.count_refusal(error.code)
+        """Count a refusal; close a connection that gathers what no honest client does."""
+        self.shared.figures.count_refusal(error.code)
         if self.closed or not isinstance(error, ABUSE):
             return
-        errors, now = self._node.limits.errors, asyncio.get_running_loop().time()
+        errors, now = self.shared.limits.errors, asyncio.get_running_loop().time()
         if not errors.wait_s(self._errors, now):
             self._errors = errors.spend(self._errors, now)
             return
         fast = isinstance(error, TooFast)
-        self._connection.close(close_codes.TOO_FAST if fast else close_codes.PROTOCOL_ABUSE)
-        self._connection.pause_reading()  # whatever still comes costs nothing to leave unread
+        self.close(close_codes.TOO_FAST if fast else close_codes.PROTOCOL_ABUSE)
+        self._socket.pause_reading()  # what still comes is left unread and costs nothing
+
+    # --- deadlines -------------------------------------------------------------------------
+
+    def expect_hello(self, within_s: float) -> None:
+        """Have the deadline of hello checked."""
+        self._deadlines.arm(self.opened_at + within_s, self)
+
+    def due(self, now: float) -> float | None:
+        """Do what is due now; called by the timing wheel."""
+        return self._deadlines.due(now, self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether one of its commands runs."""
+        return self._queue.running > 0
+
+    @property
+    def reading_paused(self) -> bool:
+        """Whether what the client sends is not being read, because too much waits."""
+        return self._queue.reading_paused
+
+    def pause_reading(self) -> None:
+        self._socket.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._socket.resume_reading()
 
     # --- the end ---------------------------------------------------------------------------
 
+    def drain(self) -> None:
+        """Close once the commands that have begun are answered."""
+        self._queue.drain(self)
+
+    def drained(self) -> None:
+        """Close: the commands that had begun are answered."""
+        self.close(close_codes.DRAIN)
+
     def close(self, code: CloseCode) -> None:
         """Close this session from the server's side."""
-        self._connection.close(code)
+        self._socket.close(code)
 
     def overflowed(self) -> None:
-        """Let a client go that reads too slowly."""
-        self._connection.close(close_codes.SLOW_CLIENT)
+        """Close a client that reads too slowly."""
+        self.close(close_codes.SLOW_CLIENT)
 
     def finalize(self, reason: str) -> None:
         """End: the socket is gone, or about to be."""
         if self.closed:
             return
         self.closed = True
-        self.leave_line()
+        self._queue.clear()
         self._held = None
-        self._node.session_ended(self, reason)
+        self.shared.ended(self, reason)

@@ -1,125 +1,137 @@
-"""What a node does after it delivered an event: counts to read anew, topics to join or to leave.
+"""What a node does after it delivered an event: unread counts to read, topics to join or to leave.
 
-hub ─▶ Follows ─▶ UnreadPush, welcome, Upkeep.
+hub ─▶ AfterDelivery ─▶ UnreadPush, Memberships.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from collections.abc import Collection
 
 from gateway import topics
+from gateway.batch_loader import Spawn
 from gateway.bus import Announcement
 from gateway.chat.queries import members
-from gateway.sockets.subscriptions import joining
-from gateway.sockets.subscriptions.visibility import removed_employees
+from gateway.context import Services
+from gateway.delivery.delivery import Delivery
+from gateway.sockets.subscriptions.listening_session import ListeningSession
+from gateway.sockets.subscriptions.memberships import Memberships
+from gateway.sockets.watch.unread import UnreadPush
 
-if TYPE_CHECKING:
-    from gateway.sockets.node import Node
+PARTICIPANT_CHANGED = "participant.changed"
+"""On an employee's own topic: they were removed from a conversation."""
 
-REMOVED = "participant.changed"
-"""On someone's own topic: they were taken out of a conversation."""
-SYSTEM = b'"kind":"system"'
+Listeners = Collection[ListeningSession]
 
 
 class AfterDelivery:
     """The consequences of one node's deliveries."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(
+        self,
+        services: Services,
+        delivery: Delivery,
+        *,
+        unread: UnreadPush,
+        memberships: Memberships,
+        spawn: Spawn,
+    ) -> None:
+        self._services = services
+        self._delivery = delivery
+        self._unread = unread
+        self._memberships = memberships
+        self._spawn = spawn
 
     def register(self) -> None:
-        """Have the hub call these."""
-        after = self._node.hub.on_delivered
-        for happened in ("message.created", "message.updated", "message.deleted"):
-            after(happened, self._message_delivered)
+        """Have these called."""
+        after = self._delivery.hub.on_delivered
+        for event_type in ("message.created", "message.updated", "message.deleted"):
+            after(event_type, self._message_delivered)
+        after("message.created", self._system_message_delivered)
         after("receipt.read", self._receipt_delivered)
         after("conversation.created", self._conversation_delivered)
         after("conversation.mine_changed", self._mine_delivered)
-        after("participant.changed", self._participant_delivered)
+        after(PARTICIPANT_CHANGED, self._participant_delivered)
         after("conversation.updated", self._update_delivered)
+        self._delivery.handle_event(topics.USER, PARTICIPANT_CHANGED, self.deliver_removal)
 
-    def _message_delivered(self, announcement: Announcement, listeners: Any) -> None:
+    def _message_delivered(self, announcement: Announcement, listeners: Listeners) -> None:
         conversation_id = topics.conversation_of(announcement.topic)
         assert conversation_id is not None
-        self._node.unread.changed({listener.user_id for listener in listeners}, conversation_id)
-        if listeners and SYSTEM in announcement.payload:
-            self._system_message_delivered(announcement, listeners)
+        self._unread.changed({listener.user_id for listener in listeners}, conversation_id)
 
-    def _system_message_delivered(self, announcement: Announcement, listeners: Any) -> None:
-        """Let who has left hear nothing more, though nothing else may tell of it.
+    def _system_message_delivered(self, announcement: Announcement, listeners: Listeners) -> None:
+        """Take out who has left, though no other event may say so.
 
-        Of somebody who was let in again since, the database has only that; what was said while they
-        were out is not for them, and may come next, when both are read from there.
+        Of somebody who was let in again since, the database has only that; what was sent while
+        they were out is not for them, and may come next, when both are read from there.
         """
-        message = orjson.loads(announcement.payload)["message"]
-        for employee_id in removed_employees(message["kind"], message["attrs"]):
-            self._remove_employee(announcement.topic, employee_id, listeners)
+        if listeners:
+            for employee_id in announcement.routing.removed_ids:
+                self._remove(announcement.topic, employee_id, listeners)
 
-    def _receipt_delivered(self, announcement: Announcement, _listeners: Any) -> None:
-        event = orjson.loads(announcement.payload)
-        self._node.unread.changed([event["employee_id"]], event["conversation_id"])
+    def _receipt_delivered(self, announcement: Announcement, _listeners: Listeners) -> None:
+        routing = announcement.routing
+        self._unread.changed([routing.employee_id], routing.conversation_id)
 
-    def _conversation_delivered(self, announcement: Announcement, listeners: Any) -> None:
-        event = orjson.loads(announcement.payload)
-        conversation_id, change = event["conversation_id"], event["change"]
+    def _conversation_delivered(self, announcement: Announcement, listeners: Listeners) -> None:
+        routing = announcement.routing
+        conversation_id = routing.conversation_id
         for session in list(listeners):
             if topics.conversation(conversation_id) in session.topics:
                 continue
             if not session.live:  # its hello looks for such conversations itself
-                session.missed_joins = True
+                session.needs_reconcile = True
                 continue
-            self._node.spawn(
-                joining.join_added(self._node, session, conversation_id, change),
-                name="session.join_late",
+            self._spawn(
+                self._memberships.join_added(session, conversation_id, routing.change),
+                name="session.join_added",
             )
 
-    def _mine_delivered(self, announcement: Announcement, _listeners: Any) -> None:
+    def _mine_delivered(self, announcement: Announcement, _listeners: Listeners) -> None:
         employee_id = topics.user_of(announcement.topic)
         assert employee_id is not None
-        event = orjson.loads(announcement.payload)
-        self._node.unread.changed([employee_id], event["conversation_id"])
+        self._unread.changed([employee_id], announcement.routing.conversation_id)
 
-    def _update_delivered(self, announcement: Announcement, listeners: Any) -> None:
-        """Look who may hear of which messages, when that may have become another one."""
-        joined = orjson.loads(announcement.payload)["history"] == "joined"
-        if listeners and (joined or self._node.hub.hides_messages(announcement.topic)):
-            self._node.spawn(self._hide(announcement.topic), name="session.hide")
+    def _update_delivered(self, announcement: Announcement, listeners: Listeners) -> None:
+        """Read which messages are hidden from whom, when that may have changed."""
+        if listeners and (
+            announcement.routing.joined_history
+            or self._delivery.hub.hides_messages(announcement.topic)
+        ):
+            self._spawn(self._hide(announcement.topic), name="session.hide")
 
     async def _hide(self, topic: str) -> None:
         conversation_id = topics.conversation_of(topic)
         assert conversation_id is not None
-        people = {listener.user_id for listener in self._node.hub.listeners(topic)}
-        async with self._node.services.connection() as conn:
+        hub = self._delivery.hub
+        people = {listener.user_id for listener in hub.listeners(topic)}
+        async with self._services.connection() as conn:
             found = await members.hidden_to(conn, conversation_id, people)
-        listeners = self._node.hub.listeners(topic)
-        self._node.hub.hide_messages(topic, {one: found.get(one.user_id, 0) for one in listeners})
+        hub.hide_messages(topic, {one: found.get(one.user_id, 0) for one in hub.listeners(topic)})
 
-    def participant_removed(self, announcement: Announcement, employee_id: int) -> None:
-        """Tell someone of having been taken out of a conversation of which they hear nothing.
+    def deliver_removal(self, announcement: Announcement) -> None:
+        """Send somebody that they were removed from a conversation to which they do not listen.
 
-        Devices that hear it are told there, in order, behind what was said before.
+        Devices that listen to it get it there, in order, after what was sent before.
         """
-        conversation_id = orjson.loads(announcement.payload)["conversation_id"]
-        self._node.hub.deliver(announcement, but=topics.conversation(conversation_id))
-        self._node.unread.changed([employee_id], conversation_id)
+        employee_id = topics.user_of(announcement.topic)
+        assert employee_id is not None
+        conversation_id = announcement.routing.conversation_id
+        self._delivery.hub.deliver(announcement, except_in=topics.conversation(conversation_id))
+        self._unread.changed([employee_id], conversation_id)
 
-    def _participant_delivered(self, announcement: Announcement, listeners: Any) -> None:
-        """Let who has left hear nothing more; they may have been let in again since."""
-        event = orjson.loads(announcement.payload)
-        if not event["left"] or topics.user_of(announcement.topic) is not None:
+    def _participant_delivered(self, announcement: Announcement, listeners: Listeners) -> None:
+        """Take who has left out of the topic; they may have been let in again since."""
+        routing = announcement.routing
+        if not routing.employee_id or topics.user_of(announcement.topic) is not None:
             return
-        employee_id = event["participant"]["employee"]["id"]
-        self._remove_employee(announcement.topic, employee_id, listeners)
-        self._node.unread.changed([employee_id], event["conversation_id"])
+        self._remove(announcement.topic, routing.employee_id, listeners)
+        self._unread.changed([routing.employee_id], routing.conversation_id)
 
-    def _remove_employee(self, topic: str, employee_id: int, listeners: Any) -> None:
+    def _remove(self, topic: str, employee_id: int, listeners: Listeners) -> None:
         leaving = [session for session in listeners if session.user_id == employee_id]
         for session in leaving:
-            self._node.hub.leave(session, [topic])
-            session.missed_joins = True  # for one whose hello is not through yet
+            self._delivery.hub.leave(session, [topic])
+            session.needs_reconcile = True  # for one whose hello is not through yet
         if live := [session for session in leaving if session.live]:
-            self._node.spawn(
-                self._node.reconciler.rejoin(employee_id, live), name="session.let_in_again"
-            )
+            self._spawn(self._memberships.rejoin(employee_id, live), name="session.rejoin")

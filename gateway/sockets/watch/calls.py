@@ -7,20 +7,19 @@ died between COMMIT and announcement, and the bus may lose anything: the databas
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import orjson
 import structlog
 
 from gateway.bus import Announcement
+from gateway.context import Services
+from gateway.delivery.delivery import Delivery
 from gateway.telephony.callbacks import callbacks
 from gateway.telephony.calls import announce
-
-if TYPE_CHECKING:
-    from gateway.sockets.node import Node
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +42,16 @@ Key = tuple[str, Any]
 class CallReconciler:
     """One node's memory of the versions that it told, and when all had been told last."""
 
-    def __init__(self, node: Node, now: Callable[[], float] = time.monotonic) -> None:
-        self._node = node
+    def __init__(
+        self,
+        services: Services,
+        delivery: Delivery,
+        sessions: Collection[object],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._services = services
+        self._delivery = delivery
+        self._sessions = sessions
         self._now = now
         self._delivered_versions: dict[Key, tuple[int, float]] = {}
         """→ the highest version, and when; the latest is last."""
@@ -54,7 +61,7 @@ class CallReconciler:
     def register(self) -> None:
         """Have the hub tell of calls and call-backs; of watched calls queue_watch does."""
         for happened in (*OF_CALLS, "missed_call.created", "callback.changed"):
-            self._node.hub.on_delivered(happened, self._delivered)
+            self._delivery.hub.on_delivered(happened, self._delivered)
 
     def _delivered(self, announcement: Announcement, listeners: Any) -> None:
         if listeners:
@@ -70,12 +77,12 @@ class CallReconciler:
         The moment up to which all was told moves on only when all of it was.
         """
         self._rounds_skipped += 1
-        due = lost_news or not self._node.bus.healthy or self._rounds_skipped >= RECONCILE_EVERY
-        if not due and self._node.sessions:
+        due = lost_news or not self._delivery.bus.healthy or self._rounds_skipped >= RECONCILE_EVERY
+        if not due and self._sessions:
             return
         began = datetime.now(UTC)
         reached = None
-        if self._node.sessions:
+        if self._sessions:
             tell = (
                 self._deliver_all()
                 if lost_news
@@ -92,14 +99,14 @@ class CallReconciler:
         self._expire()
 
     async def _deliver_all(self) -> datetime | None:
-        services, deliver = self._node.services, self._node.deliver
+        services, deliver = self._services, self._delivery.deliver
         return _first(
             await announce.redeliver(services, deliver, self._complete_until),
             await callbacks.redeliver(services, deliver, self._complete_until),
         )
 
     async def _deliver_missing(self, until: datetime) -> datetime | None:
-        services, looked = self._node.services, dict[UUID, int]()
+        services, looked = self._services, dict[UUID, int]()
         late = 0
 
         def known(call_id: UUID, version: int) -> bool:
@@ -109,11 +116,11 @@ class CallReconciler:
         def deliver(announcement: Announcement) -> None:
             nonlocal late
             if announcement.type == announce.AGENT_RECHECK:
-                self._node.deliver(announcement)
+                self._delivery.deliver(announcement)
                 return
             key, version = _version_of(announcement)
             if not self._has_delivered(key, version):
-                self._node.deliver(announcement)
+                self._delivery.deliver(announcement)
                 late += self._has_delivered(key, version)  # somebody was here to hear it
 
         reached = _first(

@@ -1,54 +1,64 @@
-"""Who watches whom on this node, and what they have not been told yet.
+"""Who watches whose presence on this node, and the changes that they have not been sent yet.
 
-bus ─▶ PresenceWatch ─▶ sessions. Changes are conflated: per watcher at most one frame in 250 ms,
-with the newest state of each person.
+bus ─▶ PresenceWatches ─▶ sessions. Changes are conflated: each watcher gets at most one frame in
+250 ms, with the newest state of each person; while it reads slowly or catches up, it gets none,
+and its changes go on being conflated.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import Final
 
 import orjson
 
 from gateway import topics
 from gateway.bus import Announcement
-from gateway.delivery import lanes
+from gateway.delivery.delivery import Delivery
+from gateway.delivery.lanes import lane_of
 from gateway.delivery.shared_frame import SharedFrame
-from gateway.people.presences import from_wire
-from gateway.protocol import PresenceChanged
+from gateway.people import presences
+from gateway.protocol import PresenceChanged, PresenceWatch, PresenceWatched
 from gateway.protocol.codec import encode
+from gateway.sockets.watch.watcher import Watcher
 from presence import PresenceState
 
-if TYPE_CHECKING:
-    from gateway.sockets.session.session import Session
-
 CONFLATE_S = 0.25
+LANE: Final = lane_of("presence.changed")
+DEGRADED: Final = "presence.degraded"
+"""The subject of frames that say whether presence is degraded: the newest replaces the others."""
 
 
 class PresenceWatches:
-    """The reverse of all watch lists of this node's sessions."""
+    """The reverse of the watch lists of this node's sessions: employee → watchers."""
 
     def __init__(
-        self,
-        *,
-        unheard: Callable[[str], None],
-        learned: Callable[[list[PresenceState]], None],
+        self, delivery: Delivery, *, on_presences: Callable[[list[PresenceState]], None]
     ) -> None:
-        self._watchers: dict[int, set[Session]] = {}
+        self._delivery = delivery
+        self._watchers: dict[int, set[Watcher]] = {}
         self._shards: dict[str, int] = {}
-        self._learned = learned
-        self._unheard = unheard
-        self._news: dict[Session, dict[int, bytes]] = {}
+        """topic → how many (watcher, employee) need it."""
+        self._on_presences = on_presences
+        self._unsent: dict[Watcher, dict[int, bytes]] = {}
         self._flushing = False
         self._degraded = False
+        delivery.handle_topic(topics.PRESENCE, self.deliver)
 
     def __contains__(self, topic: str) -> bool:
         return topic in self._shards
 
-    def watch(self, session: Session, employee_ids: Collection[int]) -> list[str]:
-        """Replace what session watches; return the topics now wanted for it."""
+    async def serve(self, session: Watcher, command: PresenceWatch) -> PresenceWatched:
+        """Send this session the changes of these people from now on: subscribe first, then read."""
+        context = session.context
+        if session.closed or context is None:  # it ended while its command waited
+            return PresenceWatched(presences=[])
+        await self._delivery.bus.subscribe(self.watch(session, command.employee_ids))
+        return await presences.look(context, command)
+
+    def watch(self, session: Watcher, employee_ids: Collection[int]) -> list[str]:
+        """Replace what session watches; return the topics that this needs."""
         wanted = frozenset(employee_ids)
         for employee_id in session.watched - wanted:
             self._drop(session, employee_id)
@@ -64,55 +74,57 @@ class PresenceWatches:
         return list(self._watchers)
 
     def set_degraded(self, *, degraded: bool) -> None:
-        """Tell every watcher when presence becomes, or is no longer, the last known state."""
+        """Send every watcher that presence is, or is no longer, only the last known state."""
         if degraded == self._degraded:
             return
         self._degraded = degraded
-        frame = SharedFrame(encode(PresenceChanged(presences=[], degraded=degraded)))
-        for session in {s for watchers in self._watchers.values() for s in watchers}:
-            session.hear("", 0, frame, lanes.RECEIPT, 0)
+        payload = encode(PresenceChanged(presences=[], degraded=degraded))
+        frame = SharedFrame(payload, LANE, subject=DEGRADED)
+        for session in {one for watchers in self._watchers.values() for one in watchers}:
+            session.deliver(frame)
 
-    def remove(self, session: Session) -> None:
-        """Drop everything this session watches."""
+    def remove(self, session: Watcher) -> None:
+        """Drop everything that this session watches."""
         if session.watched:
             self.watch(session, ())
-        self._news.pop(session, None)
+        self._unsent.pop(session, None)
 
     def deliver(self, announcement: Announcement) -> None:
-        """Take news of some people; their watchers hear soon."""
-        presences = orjson.loads(announcement.payload)["presences"]
-        self._learned([from_wire(presence) for presence in presences])
-        for presence in presences:
+        """Take the presence of some people; their watchers get it within CONFLATE_S."""
+        changed = orjson.loads(announcement.payload)["presences"]
+        self._on_presences([presences.from_wire(presence) for presence in changed])
+        for presence in changed:
             watchers = self._watchers.get(presence["employee_id"])
             if not watchers:
                 continue
             encoded = orjson.dumps(presence)
             for session in watchers:
-                self._news.setdefault(session, {})[presence["employee_id"]] = encoded
-        if self._news and not self._flushing:
+                self._unsent.setdefault(session, {})[presence["employee_id"]] = encoded
+        if self._unsent and not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_later(CONFLATE_S, self._flush)
 
     def _flush(self) -> None:
-        news, self._news = self._news, {}
+        unsent, self._unsent = self._unsent, {}
         frames: dict[tuple[bytes, ...], SharedFrame] = {}
-        for session, presences in news.items():
-            if session.full:  # its news go on being conflated until it reads again
-                self._news.setdefault(session, presences)
+        for session, changed in unsent.items():
+            if session.full or not session.live:
+                self._unsent.setdefault(session, changed)
                 continue
-            key = tuple(presences.values())
-            if key not in frames:  # most watchers hear the same news
+            key = tuple(changed.values())
+            if key not in frames:  # most watchers get the same changes
                 payload = b'{"type":"presence.changed","presences":[%b],"degraded":%b}' % (
                     b",".join(key),
                     b"true" if self._degraded else b"false",
                 )
-                frames[key] = SharedFrame(payload)
-            session.hear("", 0, frames[key], lanes.RECEIPT, 0)
-        self._flushing = bool(self._news)
+                # Frames of other people must not replace it: only of exactly the same ones.
+                frames[key] = SharedFrame(payload, LANE, subject=frozenset(changed))
+            session.deliver(frames[key])
+        self._flushing = bool(self._unsent)
         if self._flushing:
             asyncio.get_running_loop().call_later(CONFLATE_S, self._flush)
 
-    def _drop(self, session: Session, employee_id: int) -> None:
+    def _drop(self, session: Watcher, employee_id: int) -> None:
         watchers = self._watchers[employee_id]
         watchers.discard(session)
         if not watchers:
@@ -121,4 +133,4 @@ class PresenceWatches:
         self._shards[topic] -= 1
         if not self._shards[topic]:
             del self._shards[topic]
-            self._unheard(topic)
+            self._delivery.bus.unsubscribe([topic])

@@ -10,30 +10,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import orjson
 import structlog
 
 from gateway import topics
 from gateway.bus import Announcement
-from gateway.delivery import lanes
+from gateway.context import Services
+from gateway.delivery.delivery import Delivery
+from gateway.delivery.lanes import lane_of
 from gateway.delivery.shared_frame import SharedFrame
 from gateway.protocol import AgentState, QueueLive, QueueUnwatched, QueueWatch, QueueWatched
-from gateway.protocol.codec import encode
-from gateway.sockets.watch.calls import OF_CALLS
+from gateway.sockets.watch.calls import OF_CALLS, CallReconciler
 from gateway.sockets.watch.queue_changes import PublishedQueues
 from gateway.sockets.watch.queue_subscription import QueueSubscription, TimedChanges, names_of
+from gateway.sockets.watch.watcher import Watcher
 from gateway.telephony.agents import agents, wallboard
 from gateway.telephony.agents.agents import Agent
 from gateway.telephony.agents.wallboard import LocalDay
+from gateway.telephony.calls.announce import AGENT_RECHECK
 from gateway.telephony.stats import stats
 
-if TYPE_CHECKING:
-    from gateway.sockets.node import Node
-    from gateway.sockets.session.session import Session
-
 log = structlog.get_logger(__name__)
+
+QUEUE_LANE: Final = lane_of("queue.changed")
+AGENT_LANE: Final = lane_of("agent.state_changed")
 
 FIRST_S = 0.05  # what comes together is read together
 CONFLATE_S = 1.0
@@ -47,23 +49,45 @@ and announcement. While the bus is away, after each."""
 class QueueWatches:
     """The watchers of one node, and what they know."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._watchers: dict[Session, QueueSubscription] = {}
+    def __init__(
+        self,
+        services: Services,
+        delivery: Delivery,
+        calls: CallReconciler,
+        *,
+        tz: str,
+        check_s: float,
+    ) -> None:
+        self._services = services
+        self._delivery = delivery
+        self._calls = calls
+        self._tz = tz
+        """The time zone of watchers who name none."""
+        self._check_s = check_s
+        self._watchers: dict[Watcher, QueueSubscription] = {}
         self._queues: set[str] = set()
         self._people: set[int] = set()
         self._everything = False
         """Read all that is watched."""
         self._published = PublishedQueues()
         self._timed = TimedChanges()
-        self._unsent: dict[Session, dict[str, bytes]] = {}
+        self._unsent: dict[Watcher, dict[str, bytes]] = {}
         self._wake = asyncio.Event()
         self._untidy = False
 
     def register(self) -> None:
-        """Have the hub tell of calls: what their agents do is something else then."""
-        for happened in OF_CALLS:
-            self._node.hub.on_delivered(happened, self._call_delivered)
+        """Have everything delivered here that changes what watchers see."""
+        for happened in OF_CALLS:  # a call changes the state of its agents
+            self._delivery.hub.on_delivered(happened, self._call_delivered)
+        self._delivery.handle_topic(topics.QUEUES, self.queues_changed)
+        self._delivery.handle_topic(topics.QUEUE_CALLS, self.call_changed)
+        self._delivery.handle_event(topics.USER, AGENT_RECHECK, self._agent_touched)
+        self._delivery.on_resync(self.read_all)
+
+    def _agent_touched(self, announcement: Announcement) -> None:
+        employee_id = topics.user_of(announcement.topic)
+        assert employee_id is not None
+        self.agents_changed([employee_id])
 
     def _call_delivered(self, announcement: Announcement, listeners: Any) -> None:
         employee_id = topics.user_of(announcement.topic)
@@ -72,11 +96,11 @@ class QueueWatches:
 
     # --- watching --------------------------------------------------------------------------
 
-    async def watch(self, session: Session, command: QueueWatch) -> QueueWatched:
+    async def serve(self, session: Watcher, command: QueueWatch) -> QueueWatched:
         """Have session hear of these queues from now on: subscribe first, then look."""
         assert session.context is not None
         wallboard.require_watch(session.context, command)
-        tz = command.tz or self._node.settings.wallboard_tz
+        tz = command.tz or self._tz
         stats.check_zone(tz)
         if session.closed or not command.queues:
             self.remove(session)
@@ -88,7 +112,7 @@ class QueueWatches:
         self._wake.set()  # to think of the midnight
         try:
             wanted = [topics.QUEUES, *([topics.QUEUE_CALLS] if command.calls else [])]
-            await self._node.bus.subscribe(wanted)
+            await self._delivery.bus.subscribe(wanted)
             shown = await wallboard.snapshot(session.context, command, tz)
         except BaseException:
             self._watchers.pop(session, None)
@@ -108,7 +132,7 @@ class QueueWatches:
         self._people |= self._published.shown_agents(states)
         self._wake.set()
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: Watcher) -> None:
         """Let a session watch nothing more."""
         self._unsent.pop(session, None)
         if not self._is_connected(session.user_id):
@@ -117,22 +141,22 @@ class QueueWatches:
             self._untidy = True
             self._wake.set()
 
-    def check_permission(self, session: Session) -> None:
+    def check_permission(self, session: Watcher) -> None:
         """End what a session watches and may no longer see."""
         watching, context = self._watchers.get(session), session.context
         if watching and context and not wallboard.may_watch(context, calls=watching.calls):
             self.remove(session)
-            session.send(encode(QueueUnwatched()), lanes.RECEIPT)
+            session.send_event(QueueUnwatched())
 
     def _tidy(self) -> None:
         """Forget what nobody watches any more: hundreds may have gone at once."""
         self._untidy = False
         watching = self._watchers.values()
         if not any(one.calls for one in watching):
-            self._node.bus.unsubscribe([topics.QUEUE_CALLS])
+            self._delivery.bus.unsubscribe([topics.QUEUE_CALLS])
         self._timed.retain_zones({one.tz for one in watching})
         if not watching:
-            self._node.bus.unsubscribe([topics.QUEUES])
+            self._delivery.bus.unsubscribe([topics.QUEUES])
         whole = {one.tz for one in watching if one.queues is None}
         named = {(one.tz, queue) for one in watching for queue in one.queues or ()}
         agents_watched = any(one.agents for one in watching)
@@ -172,21 +196,21 @@ class QueueWatches:
         watchers = [one for one in self._watchers.items() if one[1].calls]
         if not watchers:
             return
-        self._node.reconciler.calls.delivered(announcement)
+        self._calls.delivered(announcement)
         head, _, event = announcement.payload.partition(b"\n")
         said = orjson.loads(head)
         queues, people = set(said["queues"]), set(said["employees"])
-        frame, lane = SharedFrame(event), lanes.lane_of(announcement.type)
+        frame = SharedFrame(event, lane_of(announcement.type))
         for session, watching in watchers:
             if watching.covers(queues) and session.user_id not in people:
-                session.hear("", 0, frame, lane, 0)
+                session.deliver(frame)
 
     # --- telling ---------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Tell until cancelled; an outage delays, it loses nothing."""
         loop = asyncio.get_running_loop()
-        looked_at, each_s = loop.time(), self._node.settings.upkeep_s
+        looked_at, each_s = loop.time(), self._check_s
         while True:
             try:
                 async with asyncio.timeout(self._timed.next_in_s(each_s)):
@@ -198,7 +222,7 @@ class QueueWatches:
                 self._tidy()
             late, midnight = self._timed.pop_due(datetime.now(UTC))
             self._queues |= late
-            looks = 1 if not self._node.bus.healthy else READ_ALL_EVERY
+            looks = 1 if not self._delivery.bus.healthy else READ_ALL_EVERY
             if midnight or loop.time() - looked_at >= looks * each_s:
                 looked_at = loop.time()
                 self.read_all()
@@ -240,7 +264,7 @@ class QueueWatches:
         """Return agents, and zone → queues: what is asked for, and what hangs on it."""
         watching = list(self._watchers.values())
         shown: dict[LocalDay, list[QueueLive]] = {}
-        async with self._node.services.connection() as conn:
+        async with self._services.connection() as conn:
             if everything and watching:
                 queues = queues | await names_of(conn, watching) | self._published.names
             found = await agents.read(conn, people, queues, with_their_queues=bool(watching))
@@ -273,22 +297,22 @@ class QueueWatches:
             key = tuple(printed.values())
             if key not in frames:  # most watchers hear the same news
                 payload = b'{"type":"queue.changed","queues":[%b]}' % b",".join(key)
-                frames[key] = SharedFrame(payload)
-            session.hear("", 0, frames[key], lanes.RECEIPT, 0)
+                frames[key] = SharedFrame(payload, QUEUE_LANE)
+            session.deliver(frames[key])
 
     def _publish_agent(self, employee_id: int, agent: Agent) -> None:
         """Tell the agent, and who watches a queue that they are or were in."""
         watched = [one for one in self._watchers.items() if one[1].agents]
-        here = self._node.hub.listeners(topics.user(employee_id))
+        here = self._delivery.hub.listeners(topics.user(employee_id))
         news = self._published.changed_agent(agent) if watched or here else None
         if news is None:
             return
-        frame, queues = SharedFrame(news[0]), news[1]
+        frame, queues = SharedFrame(news[0], AGENT_LANE), news[1]
         for listener in here:
-            listener.hear("", 0, frame, lanes.RECEIPT, 0)
+            listener.deliver(frame)
         for session, watching in watched:
             if session.user_id != employee_id and watching.covers(queues):
-                session.hear("", 0, frame, lanes.RECEIPT, 0)
+                session.deliver(frame)
 
     def _is_connected(self, employee_id: int) -> bool:
-        return bool(self._node.hub.listeners(topics.user(employee_id)))
+        return bool(self._delivery.hub.listeners(topics.user(employee_id)))

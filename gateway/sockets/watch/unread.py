@@ -8,12 +8,19 @@ burst in a group of 1,000 does not cost 1,000 personal frames a message.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 
+from gateway import topics
+from gateway.chat.queries import receipts as receipt_queries
 from gateway.chat.receipts import total
+from gateway.context import Services
+from gateway.delivery.hub import Hub
+from gateway.delivery.lanes import lane_of
+from gateway.delivery.shared_frame import SharedFrame
 from gateway.protocol import Unread, UnreadChanged
 from gateway.protocol.codec import encode
 
@@ -24,16 +31,15 @@ CONFLATE_S = 0.5
 MAX_PAIRS = 5_000  # in one statement
 NEVER = datetime.max.replace(tzinfo=UTC)
 
-CountsOf = Callable[[Sequence[tuple[int, int]]], Awaitable[list[tuple[int, Unread]]]]
-Push = Callable[[int, bytes], None]
+LANE: Final = lane_of("unread.changed")
 
 
 class UnreadPush:
     """What each connected employee was last told, and who must be told anew."""
 
-    def __init__(self, *, counts_of: CountsOf, push: Push) -> None:
-        self._counts_of = counts_of
-        self._push = push
+    def __init__(self, services: Services, hub: Hub) -> None:
+        self._services = services
+        self._hub = hub
         self._sent: dict[int, dict[int, Unread]] = {}
         self._dirty: dict[int, set[int]] = {}
         self._pushed_at: dict[int, float] = {}
@@ -125,7 +131,8 @@ class UnreadPush:
 
     async def _read_and_push(self, pairs: list[tuple[int, int]]) -> None:
         try:
-            counts = await self._counts_of(pairs)
+            async with self._services.connection() as conn:
+                counts = await receipt_queries.unread_of(conn, pairs)
             self.statements += 1
         except Exception as error:  # noqa: BLE001 - whatever it is, these people stay to be told
             log.warning("unread.read_failed", error=type(error).__name__, people=len(pairs))
@@ -150,7 +157,9 @@ class UnreadPush:
 
     def _push_counts(self, employee_id: int, changed: list[Unread]) -> None:
         event = UnreadChanged(total=total(self._sent[employee_id].values()), conversations=changed)
-        self._push(employee_id, encode(event))
+        frame = SharedFrame(encode(event), LANE)
+        for session in self._hub.listeners(topics.user(employee_id)):
+            session.deliver(frame)
 
     def _store_newer(self, employee_id: int, known: dict[int, Unread], unread: Unread) -> bool:
         """Keep the higher version; say whether this was news."""

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.auth import Claims, Identity
 from gateway.bus import Announcement, RedisBus
+from gateway.chat.queries import receipts
 from gateway.client import RequestRefused
 from gateway.hello import snapshot
 from gateway.hello.reads import Authenticated
@@ -31,7 +32,7 @@ from tests.support.raw import raw
 
 def lose_everything(node: RunningNode) -> Any:
     """Have this node's announcements vanish, as with a failing PUBLISH; return how to end it."""
-    bus = node.node.bus
+    bus = node.node.delivery.bus
     publish = bus.publish
 
     def lose(_announcements: Collection[Announcement]) -> None:
@@ -62,7 +63,7 @@ async def test_a_conversation_whose_making_was_lost_is_joined_all_the_same(desk:
     conversation = (await oksana.open(PETRO)).conversation
     await oksana.send(conversation.id, "lost")
     end()
-    desk.nodes[1].node.resynced()
+    desk.nodes[1].node.delivery.resynced()
 
     assert (await petro.next(ConversationCreated)).conversation_id == conversation.id
     assert (await petro.next(MessageCreated)).message.text == "lost"
@@ -75,7 +76,7 @@ async def test_a_conversation_made_during_a_hello_is_joined(
 ) -> None:
     """Between the look at the memberships and the subscription, nothing is missed."""
     oksana = await desk.client(OKSANA)
-    bus = desk.nodes[1].node.bus
+    bus = desk.nodes[1].node.delivery.bus
     subscribe = bus.subscribe
     made: list[Conversation] = []
 
@@ -154,7 +155,7 @@ async def test_counts_and_presence_are_right_again_after_the_bus_was_away(desk: 
     await one.read(conversation.id, 1)
     await oksana.request(PresenceSet(status="busy", text=None))
     end()
-    desk.nodes[1].node.resynced()
+    desk.nodes[1].node.delivery.resynced()
 
     assert (await other.next(UnreadChanged)).total.messages == 0
     while (await iryna.next(PresenceChanged)).presences[0].status != "busy":
@@ -173,7 +174,7 @@ async def test_a_removed_member_stops_hearing(desk: Desk) -> None:
         PETRO,
     )
     topic = f"conversation:{conversation.id}"
-    await eventually(lambda: not desk.nodes[1].node.hub.listeners(topic))
+    await eventually(lambda: not desk.nodes[1].node.delivery.hub.listeners(topic))
 
     await oksana.send(conversation.id, "secret")
 
@@ -223,7 +224,7 @@ async def test_a_client_that_leaves_during_its_hello_leaves_nothing(
         go_on.set()
 
     await eventually(lambda: not any(t.get_name().startswith("session.") for t in node.tasks))
-    assert not node.hub.topics()
+    assert not node.delivery.hub.topics()
     assert not node.unread._sent
 
 
@@ -265,7 +266,7 @@ async def test_names_that_clients_make_up_are_not_kept(desk: Desk) -> None:
             await client.say({"type": f"x{number}", "id": number})
 
         assert await client.closed_with() == 4004
-    assert not node.latency
+    assert not node.figures.latency
 
 
 async def test_two_hellos_at_once_lose_nothing_between_their_snapshots(
@@ -276,7 +277,7 @@ async def test_two_hellos_at_once_lose_nothing_between_their_snapshots(
     made = await oksana.request(ConversationCreate(title="three", employee_ids=[PETRO, IRYNA]))
     await oksana.send(made.conversation.id, "seen by both")
     node = desk.nodes[1].node
-    take, accept = snapshot.read_snapshot, node.streams.accept
+    take, accept = snapshot.read_snapshot, node.delivery.streams.accept
     taken, go_on = asyncio.Event(), asyncio.Event()
     late: list[Announcement] = []
 
@@ -289,7 +290,7 @@ async def test_two_hellos_at_once_lose_nothing_between_their_snapshots(
 
     monkeypatch.setattr("gateway.hello.snapshot.read_snapshot", slow)
     monkeypatch.setattr(
-        node.streams, "accept", lambda _cid, announcement: late.append(announcement)
+        node.delivery.streams, "accept", lambda _cid, announcement: late.append(announcement)
     )
     async with raw(desk.nodes[1].socket_url) as petro:
         await petro.say({"type": "hello", "id": 1, "token": desk.token(PETRO)})
@@ -297,7 +298,7 @@ async def test_two_hellos_at_once_lose_nothing_between_their_snapshots(
         await oksana.send(made.conversation.id, "between the two")
         await desk.client(IRYNA, node=1)  # her snapshot has it, and starts the stream behind it
         await eventually(lambda: late)
-        monkeypatch.setattr(node.streams, "accept", accept)
+        monkeypatch.setattr(node.delivery.streams, "accept", accept)
         for announcement in late:
             accept(made.conversation.id, announcement)
         go_on.set()
@@ -317,7 +318,7 @@ async def test_what_comes_while_a_welcome_is_read_is_counted(
     """The welcome's counts are older than the message behind it; the right ones follow."""
     oksana = await desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
-    streams = desk.nodes[1].node.streams
+    streams = desk.nodes[1].node.delivery.streams
     take = snapshot.read_snapshot
 
     async def slow(ctx: Any, *arguments: Any, **options: Any) -> snapshot.HelloSnapshot:
@@ -344,18 +345,17 @@ async def test_a_count_that_a_second_device_brought_is_told_to_the_first(
     oksana, first = await desk.client(OKSANA), await desk.client(PETRO, node=1)
     room = (await oksana.open(PETRO)).conversation.id
     await first.next(ConversationCreated)
-    unread = desk.nodes[1].node.unread
-    counts_of = unread._counts_of
+    counts_of = receipts.unread_of
     reading, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(pairs: Any) -> Any:
-        found = await counts_of(pairs)
+    async def slow(conn: Any, pairs: Any) -> Any:
+        found = await counts_of(conn, pairs)
         if any(one.unread for _, one in found):
             reading.set()
             await go_on.wait()
         return found
 
-    monkeypatch.setattr(unread, "_counts_of", slow)
+    monkeypatch.setattr(receipts, "unread_of", slow)
     await oksana.send(room, "hi")
     await reading.wait()
     second = await desk.client(PETRO, node=1)

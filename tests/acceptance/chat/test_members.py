@@ -24,10 +24,15 @@ from gateway.protocol import (
     ParticipantChanged,
     TypingStarted,
 )
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, RunningNode, eventually, refused
 from tests.support.raw import raw
 
 MARIA = 4
+
+
+def here(running: RunningNode, topic: str) -> list[int]:
+    """Return whose sessions on this node listen to a topic."""
+    return [session.user_id for session in running.node.delivery.hub.listeners(topic)]
 
 
 async def make_group(who: Connection, *people: int, title: str = "Обід") -> int:
@@ -129,9 +134,7 @@ async def test_who_comes_again_hears_again(desk: Desk) -> None:
         await oksana.request(ConversationAdd(conversation_id=group, employee_ids=[PETRO]))
     topic = f"conversation:{group}"
     for node in desk.nodes:
-        await eventually(
-            lambda node=node: [s.user_id for s in node.node.hub.listeners(topic)].count(PETRO) == 1
-        )
+        await eventually(lambda node=node: here(node, topic).count(PETRO) == 1)
     await oksana.send(group, "welcome back")
 
     for device in (petro, phone):
@@ -169,7 +172,10 @@ async def test_a_removal_is_found_by_who_was_away_and_by_who_was_deaf(desk: Desk
     await eventually(
         lambda: (
             PETRO
-            not in [s.user_id for s in desk.nodes[1].node.hub.listeners(f"conversation:{group}")]
+            not in [
+                s.user_id
+                for s in desk.nodes[1].node.delivery.hub.listeners(f"conversation:{group}")
+            ]
         )
     )
     async with raw(desk.nodes[1].socket_url) as iryna:

@@ -109,7 +109,7 @@ async def test_a_silent_bus_loses_no_kind_of_change(
         return
 
     with monkeypatch.context() as patched:
-        patched.setattr(desk.nodes[0].node.bus, "publish", lose)
+        patched.setattr(desk.nodes[0].node.delivery.bus, "publish", lose)
         await oksana.send(conversation.id, "lost")
         await oksana.edit(conversation.id, 1, "lost too")
         await oksana.react(conversation.id, 1, "👍")

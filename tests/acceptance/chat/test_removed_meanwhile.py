@@ -37,7 +37,7 @@ async def test_what_was_said_while_one_was_out_is_not_heard_with_what_was_missed
     await oksana.send(cid, "secret")
     await oksana.request(ConversationAdd(conversation_id=cid, employee_ids=[PETRO]))
     end()
-    deaf.node.resynced()
+    deaf.node.delivery.resynced()
     await oksana.send(cid, "heard again")
 
     for one, expected in ((iryna, ["secret", "heard again"]), (petro, ["heard again"])):

@@ -87,12 +87,12 @@ async def test_whose_history_it_is_changes_live(desk: Desk) -> None:
 
     await oksana.request(ConversationUpdate(conversation_id=room, history="joined"))
     await iryna.next(ConversationUpdated)
-    await eventually(lambda: node.hub.hides_messages(f"conversation:{room}"))
+    await eventually(lambda: node.delivery.hub.hides_messages(f"conversation:{room}"))
     await stir(oksana, room, first)
     assert await told(iryna) == []
     await oksana.request(ConversationUpdate(conversation_id=room, history="all"))
     await iryna.next(ConversationUpdated)
-    await eventually(lambda: not node.hub.hides_messages(f"conversation:{room}"))
+    await eventually(lambda: not node.delivery.hub.hides_messages(f"conversation:{room}"))
     await stir(oksana, room, second)
 
     assert await told(iryna) == all_of(second)
@@ -102,7 +102,7 @@ async def test_who_leaves_again_is_forgotten(desk: Desk) -> None:
     """Nothing is kept of whom something is hidden from once they are out."""
     oksana, iryna = await desk.client(OKSANA), await desk.client(IRYNA, node=1)
     made = await oksana.request(ConversationCreate(title="old", employee_ids=[PETRO]))
-    room, hub = made.conversation.id, desk.nodes[1].node.hub
+    room, hub = made.conversation.id, desk.nodes[1].node.delivery.hub
     await desk.client(PETRO, node=1)
     await oksana.request(ConversationUpdate(conversation_id=room, history="joined"))
     await oksana.request(ConversationAdd(conversation_id=room, employee_ids=[IRYNA]))
@@ -155,7 +155,7 @@ async def test_who_is_taken_out_during_a_hello_hears_nothing_after_it(
     oksana = await desk.client(OKSANA)
     made = await oksana.request(ConversationCreate(title="three", employee_ids=[PETRO, IRYNA]))
     room, node = made.conversation.id, desk.nodes[1].node
-    take, accept = snapshot.read_snapshot, node.streams.accept
+    take, accept = snapshot.read_snapshot, node.delivery.streams.accept
     taken, go_on = asyncio.Event(), asyncio.Event()
     late: list[Announcement] = []
 
@@ -167,7 +167,9 @@ async def test_who_is_taken_out_during_a_hello_hears_nothing_after_it(
         return found
 
     monkeypatch.setattr("gateway.hello.snapshot.read_snapshot", slow)
-    monkeypatch.setattr(node.streams, "accept", lambda _, announcement: late.append(announcement))
+    monkeypatch.setattr(
+        node.delivery.streams, "accept", lambda _, announcement: late.append(announcement)
+    )
     async with raw(desk.nodes[1].socket_url) as petro:
         await petro.say({"type": "hello", "id": 1, "token": desk.token(PETRO)})
         await taken.wait()
@@ -175,13 +177,13 @@ async def test_who_is_taken_out_during_a_hello_hears_nothing_after_it(
         await oksana.send(room, "about Petro")
         iryna = await desk.client(IRYNA, node=1)  # her snapshot starts the stream behind it
         await eventually(lambda: late)
-        monkeypatch.setattr(node.streams, "accept", accept)
+        monkeypatch.setattr(node.delivery.streams, "accept", accept)
         await oksana.send(room, "more about Petro")
         assert (await iryna.next(MessageCreated)).message.text == "more about Petro"
         go_on.set()
 
         heard = [await petro.hear()]
-        await eventually(lambda: len(node.hub.listeners(f"conversation:{room}")) == 1)
+        await eventually(lambda: len(node.delivery.hub.listeners(f"conversation:{room}")) == 1)
         other = (await oksana.open(PETRO)).conversation.id
         await oksana.send(other, MARK)
         while heard[-1].get("message", {}).get("text") != MARK:

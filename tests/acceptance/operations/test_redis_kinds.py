@@ -52,14 +52,14 @@ async def nodes_know_each_other(desk: Desk, **settings: Any) -> None:
     for _ in range(2):
         await desk.start_node(**settings)
     one, other = (running.node for running in desk.nodes)
-    await eventually(lambda: one.bus.healthy and other.bus.healthy)
+    await eventually(lambda: one.delivery.bus.healthy and other.delivery.bus.healthy)
     oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
-    received = other.bus.received  # type: ignore[attr-defined]
+    received = other.delivery.bus.received  # type: ignore[attr-defined]
 
     room = (await oksana.open(PETRO)).conversation.id
     await oksana.send(room, "hi")
     assert (await petro.next(MessageCreated)).message.text == "hi"
-    assert other.bus.received > received  # type: ignore[attr-defined]
+    assert other.delivery.bus.received > received  # type: ignore[attr-defined]
 
     await petro.request(PresenceWatch(employee_ids=[OKSANA]))
     await oksana.request(PresenceSet(status="busy", text=None))
@@ -127,7 +127,7 @@ async def test_redis_behind_tls_with_certificates_on_both_sides(
             redis_key_file=own.key,
         )
         distrusting = await empty_desk.start_node(redis_url=url)
-        assert not distrusting.node.bus.healthy
+        assert not distrusting.node.delivery.bus.healthy
         assert (await empty_desk.http(node=2).get("/readyz")).json()["checks"]["bus"] == "deaf"
         await empty_desk.close()
 

@@ -79,8 +79,8 @@ async def test_a_half_open_link_is_noticed_and_replaced(
         proxy.set("open")
 
         await eventually(lambda: bus_is("ok"))
-        assert empty_desk.nodes[0].node.bus.reconnects >= 1  # type: ignore[attr-defined]
-        received = empty_desk.nodes[0].node.bus.received  # type: ignore[attr-defined]
+        assert empty_desk.nodes[0].node.delivery.bus.reconnects >= 1  # type: ignore[attr-defined]
+        received = empty_desk.nodes[0].node.delivery.bus.received  # type: ignore[attr-defined]
         await oksana.send(room, "told by the bus")
         assert (await petro.next(MessageCreated)).message.text == "told by the bus"
-        await eventually(lambda: empty_desk.nodes[0].node.bus.received > received)  # type: ignore[attr-defined]
+        await eventually(lambda: empty_desk.nodes[0].node.delivery.bus.received > received)  # type: ignore[attr-defined]

@@ -46,7 +46,7 @@ async def test_what_was_missed_is_told_once_presence_can_be_read_again(
     await oksana.request(PresenceSet(status="busy", text=None))
     end()
 
-    deaf.node.resynced()
+    deaf.node.delivery.resynced()
     async with asyncio.timeout(10):
         await looked.wait()
     away.clear()

@@ -305,7 +305,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_others_go_on(empty_desk
             await asyncio.gather(*(oksana.send(conversation.id, "x" * 8_000) for _ in range(20)))
             count += 20
             assert count < 2_000, "it was never let go"
-        assert node.node.closes[4401] == 1
+        assert node.node.figures.closes[4401] == 1
 
     assert (await oksana.send(conversation.id, "still here")).seq == count + 1
 
@@ -326,12 +326,12 @@ async def test_sessions_leave_nothing_behind(desk: Desk) -> None:
         await asyncio.gather(*(visit() for _ in range(20)))
 
     await eventually(lambda: not node.sessions)
-    assert not node.hub.topics()
-    assert len(node.streams) == 0
+    assert not node.delivery.hub.topics()
+    assert len(node.delivery.streams) == 0
     assert not node.presence_watches._watchers
     assert not node.presence_watches._shards
     assert not node.unread._sent
-    await eventually(lambda: not node._addresses)
+    await eventually(lambda: not node.admission.addresses)
 
 
 async def test_a_token_may_come_with_the_handshake(desk: Desk) -> None:
@@ -379,7 +379,7 @@ async def test_one_address_may_not_hold_every_connection(empty_desk: Desk) -> No
     """Open connections that are no WebSockets yet are counted, too, and uncounted at their end."""
     node = await empty_desk.start_node(connections_per_address=5)
     held = [await asyncio.open_connection("127.0.0.1", node.port) for _ in range(5)]
-    await eventually(lambda: sum(node.node._http.values()) == 5)
+    await eventually(lambda: sum(node.node.admission.http_addresses.values()) == 5)
 
     reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
     with contextlib.suppress(ConnectionError):
@@ -387,8 +387,8 @@ async def test_one_address_may_not_hold_every_connection(empty_desk: Desk) -> No
     writer.close()
     for _, open_writer in held:
         open_writer.close()
-    await eventually(lambda: not node.node._http)
+    await eventually(lambda: not node.node.admission.http_addresses)
 
     async with raw(node.socket_url) as client:
         assert "ok" in await client.hello(empty_desk.token(OKSANA))
-        assert not node.node._http
+        assert not node.node.admission.http_addresses

@@ -107,10 +107,10 @@ async def read_nothing(visitor: Visitor) -> None:
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     visitor.client.writer.transport.pause_reading()  # type: ignore[attr-defined]
     visitor.say(type="hello", id=1, token=visitor.token)
-    slow = visitor.node.node.closes
+    slow = visitor.node.node.figures.closes
     before = slow[4401]
     for _ in range(1_000):
-        visitor.node.node.publish([Announcement(topics.user(IRYNA), "test.large", LARGE)])
+        visitor.node.node.delivery.publish([Announcement(topics.user(IRYNA), "test.large", LARGE)])
         if slow[4401] > before:
             break
         await asyncio.sleep(0.01)
@@ -207,7 +207,7 @@ async def quiet(node: RunningNode) -> None:
     await eventually(lambda: not node.node.sessions)
     await eventually(lambda: not node.server.server_state.connections)
     await eventually(lambda: node.node.deadlines == 0, timeout_s=20.0)
-    bus = node.node.bus
+    bus = node.node.delivery.bus
     assert isinstance(bus, RedisBus)
     await eventually(lambda: not bus.topics)
 

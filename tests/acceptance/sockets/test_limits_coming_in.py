@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from gateway.errors import TooManyOfUser
 from gateway.limits import cluster_limits
-from gateway.sockets.subscriptions import joining
+from gateway.sockets.subscriptions.joining import Joining
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
 from tests.support.raw import raw
 
@@ -58,7 +58,7 @@ async def test_twenty_hellos_at_once_do_not_slip_past_the_limit(empty_desk: Desk
 
     visits = [asyncio.create_task(visit()) for _ in range(20)]
     await eventually(lambda: sum(one.done() for one in visits) == 15)
-    await eventually(lambda: len(node.node.sessions_of(OKSANA)) == 5)
+    await eventually(lambda: len(node.node.devices.sessions_of(OKSANA)) == 5)
     enough.set()
     assert sorted(set(await asyncio.gather(*visits))) == ["limit.user_connections", "ok"]
     await eventually(lambda: node.node.limits.connections.held_here(OKSANA) == 0)
@@ -163,7 +163,7 @@ async def test_a_worker_accepts_so_many_at_once(empty_desk: Desk) -> None:
     assert response.status_code == 503
     assert 90 <= int(response.headers["Retry-After"]) <= 100
     assert b'"limit.accepts"' in (response.body or b"")
-    assert node.node.rejected["limit.accepts"] == 1
+    assert node.node.figures.rejected["limit.accepts"] == 1
     assert (await empty_desk.http().get("/healthz")).status_code == 200
 
 
@@ -177,7 +177,7 @@ async def test_refusals_before_the_upgrade_are_counted(empty_desk: Desk) -> None
                 async with raw(asked):
                     pass
 
-    assert node.node.rejected == {"limit.connections": 1, "not_found": 1}
+    assert node.node.figures.rejected == {"limit.connections": 1, "not_found": 1}
 
 
 class Gate:
@@ -185,12 +185,13 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = asyncio.Event()
-        self._serve = joining.serve_hello
-        monkeypatch.setattr(joining, "serve_hello", self.serve)
+        serve = Joining.serve_hello
 
-    async def serve(self, *arguments: Any) -> None:
-        await self.open.wait()
-        await self._serve(*arguments)
+        async def later(*arguments: Any) -> Any:
+            await self.open.wait()
+            return await serve(*arguments)
+
+        monkeypatch.setattr(Joining, "serve_hello", later)
 
 
 async def test_a_hello_that_would_wait_too_long_is_given_an_appointment(
@@ -220,7 +221,7 @@ async def test_a_hello_that_would_wait_too_long_is_given_an_appointment(
             assert "ok" in await waits.hear()
             await eventually(lambda: node.node.limits.hellos.waiting == 0)
             assert "ok" in await late.ask(hello)
-            assert node.node.refusals["overloaded"] >= 3
+            assert node.node.figures.refusals["overloaded"] >= 3
 
 
 async def test_who_is_told_to_come_back_and_does_not_is_closed(
@@ -277,13 +278,13 @@ async def test_the_sdk_keeps_its_appointment_on_the_same_socket(
         await waits.say(hello)
         await eventually(lambda: node.node.limits.hellos.waiting == 1)
         petro = asyncio.create_task(empty_desk.client(PETRO))
-        await eventually(lambda: node.node.refusals["overloaded"] > 0)
+        await eventually(lambda: node.node.figures.refusals["overloaded"] > 0)
 
         gate.open.set()
 
         connection = await petro
         assert connection.reconnects == 0
-        assert node.node.opened == 3
+        assert node.node.figures.opened == 3
         assert connection.welcome.user.id == PETRO
 
 
@@ -297,7 +298,7 @@ async def test_the_sdk_waits_for_as_long_as_a_refusal_says(
         await first.hello(empty_desk.token(PETRO))
         began = asyncio.get_running_loop().time()
         petro = asyncio.create_task(empty_desk.client(PETRO))
-        await eventually(lambda: node.node.refusals["limit.user_connections"] == 1)
+        await eventually(lambda: node.node.figures.refusals["limit.user_connections"] == 1)
 
     connection = await petro
     assert asyncio.get_running_loop().time() - began >= 0.5

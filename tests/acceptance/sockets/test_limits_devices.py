@@ -51,7 +51,7 @@ async def test_a_new_telephone_replaces_the_old_one(desk: Desk, second: int) -> 
         }  # fmt: skip
         assert await old.closed_with() == 4011
         assert all([await is_served(one) for one in (new, browser, petro)])
-        assert desk.nodes[0].node.closes[4011] == 1
+        assert desk.nodes[0].node.figures.closes[4011] == 1
 
 
 @pytest.mark.parametrize("second", [0, 1], ids=["the same node", "another node"])
@@ -121,7 +121,7 @@ async def test_of_telephones_that_come_at_once_exactly_one_stays(desk: Desk) -> 
         visits = [asyncio.create_task(visit(number)) for number in range(8)]
         await eventually(lambda: len(gone) == 7)
         assert gone == [4011] * 7
-        (left,) = [one for node in nodes for one in node.sessions_of(OKSANA)]
+        (left,) = [one for node in nodes for one in node.devices.sessions_of(OKSANA)]
         await eventually(lambda session=left: session.live)
         assert not left.closed
         for each in visits:
@@ -137,16 +137,16 @@ async def test_what_the_bus_lost_is_said_again(desk: Desk, monkeypatch: pytest.M
     async with raw(desk.nodes[0].socket_url) as old, raw(desk.nodes[1].socket_url) as new:
         await old.hello(token, **phone("desk"))
         with monkeypatch.context() as silence:
-            silence.setattr(there.bus, "publish", lambda _announcements: None)
+            silence.setattr(there.delivery.bus, "publish", lambda _announcements: None)
             await new.hello(token, **phone("laptop"))
             assert await is_served(new)  # what follows its welcome has been done
         assert await is_served(old)
 
-        there.resynced()
+        there.delivery.resynced()
 
         assert await old.closed_with() == 4011
         assert await is_served(new)
-        assert here.closes[4011] == 1
+        assert here.figures.closes[4011] == 1
 
 
 async def test_the_older_one_is_told_by_the_newer_whatever_is_heard_last(desk: Desk) -> None:
@@ -159,7 +159,7 @@ async def test_the_older_one_is_told_by_the_newer_whatever_is_heard_last(desk: D
             f"user:{OKSANA}", ARRIVED, orjson.dumps([1_000, "ffff", "softphone", "desk"])
         )
 
-        node.deliver(old)
+        node.delivery.deliver(old)
 
         assert await is_served(new)
 
@@ -193,7 +193,7 @@ async def test_clients_of_the_sdk_do_not_fight(desk: Desk) -> None:
         assert ended.value.code == 4011
         await new.request(UnreadGet())
         assert new.reconnects == 0
-        assert [len(one.node.sessions_of(OKSANA)) for one in desk.nodes] == [0, 1]
+        assert [len(one.node.devices.sessions_of(OKSANA)) for one in desk.nodes] == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ async def test_a_slow_history_holds_up_nothing(empty_desk: Desk, history: Slow) 
         assert all("ok" in one for one in answered)
         history.gate.set()
         assert (await replies(client, 1))[0]["id"] == 10
-        await eventually(lambda: session._working == 0)
+        await eventually(lambda: session._queue.running == 0)
 
 
 async def test_what_changes_is_done_before_what_follows(empty_desk: Desk) -> None:
@@ -122,14 +122,14 @@ async def test_only_so_many_run_at_the_same_time(empty_desk: Desk, history: Slow
         await eventually(lambda: history.running == 3)
         await client.say({"type": "ping", "id": 30})
         assert (await replies(client, 1))[0]["id"] == 30
-        assert session._working == 3
+        assert session._queue.running == 3
 
         history.gate.set()
 
         assert {one["id"] for one in await replies(client, 20)} == set(range(10, 30))
         assert history.most == 3
-        await eventually(lambda: session._working == 0)
-        assert session._pending is None, "an idle session keeps no queue"
+        await eventually(lambda: session._queue.running == 0)
+        assert session._queue._waiting is None, "an idle session keeps no queue"
 
 
 async def test_beyond_what_may_wait_the_socket_is_not_read(empty_desk: Desk, history: Slow) -> None:
@@ -138,12 +138,12 @@ async def test_beyond_what_may_wait_the_socket_is_not_read(empty_desk: Desk, his
         waiting: list[int] = []
         for number in range(10, 110):
             await client.say(history_of(number, conversation_id))
-        await eventually(lambda: session._reading_paused)
-        waiting.append(len(session._pending or ()))
+        await eventually(lambda: session.reading_paused)
+        waiting.append(len(session._queue._waiting or ()))
         history.gate.set()
 
         assert len(await replies(client, 100)) == 100
-        assert not session._reading_paused
+        assert not session.reading_paused
         assert waiting[0] < 100
 
 
@@ -168,7 +168,7 @@ async def test_a_command_that_fails_frees_its_place(
         many = [{"type": "unread.get", "id": number} for number in range(20, 30)]
         await client.say([*many, send(30, conversation_id)])
         assert (await replies(client, 1))[0]["id"] == 30
-        await eventually(lambda: session._working == 0)
+        await eventually(lambda: session._queue.running == 0)
 
 
 async def test_a_client_that_leaves_amid_commands_leaves_no_count(
@@ -183,11 +183,11 @@ async def test_a_client_that_leaves_amid_commands_leaves_no_count(
         await eventually(lambda: history.running == 4)
         client.socket.transport.abort()
     await eventually(lambda: session.closed)
-    assert session._pending is None
+    assert session._queue._waiting is None
 
     history.gate.set()
 
-    await eventually(lambda: session._working == 0)
+    await eventually(lambda: session._queue.running == 0)
     assert history.most == 4
     assert node.node.limits.connections.held_here(OKSANA) == 0
 
@@ -217,7 +217,7 @@ async def test_a_stopping_node_answers_what_runs_and_refuses_what_waits(
         await eventually(lambda: history.running == 4)
         stopping = asyncio.create_task(node.stop())
         (session,) = node.node.sessions
-        await eventually(lambda: session.draining)
+        await eventually(lambda: session._queue.draining)
         await client.say({"type": "unread.get", "id": 20})
         assert await client.hear() == {
             "id": 20,

@@ -149,4 +149,4 @@ async def test_a_bus_that_was_cut_is_made_up_for(desk: Desk) -> None:
 
     heard = [(await petro.next(MessageCreated)).message.text for _ in range(60)]
     assert heard == [f"{number}" for number in range(60)]
-    await eventually(lambda: desk.nodes[1].node.bus.healthy)
+    await eventually(lambda: desk.nodes[1].node.delivery.bus.healthy)

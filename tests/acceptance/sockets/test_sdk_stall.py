@@ -23,12 +23,17 @@ async def test_a_client_notices_at_once_that_it_was_given_up(empty_desk: Desk) -
         conversation = (await oksana.open(PETRO)).conversation
         (session,) = node.node.sessions
         waiting: Any = session
-        await eventually(lambda: waiting._pinged_at and waiting.received_at >= waiting._pinged_at)
+        await eventually(
+            lambda: (
+                waiting._deadlines._pinged_at
+                and waiting.received_at >= waiting._deadlines._pinged_at
+            )
+        )
         line.set("stall")
-        await eventually(lambda: waiting._pinged_at > waiting.received_at)
+        await eventually(lambda: waiting._deadlines._pinged_at > waiting.received_at)
         for number in range(40):
             await oksana.send(conversation.id, f"{number}")
-        await eventually(lambda: node.node.closes[NO_PONG.code] == 1)
+        await eventually(lambda: node.node.figures.closes[NO_PONG.code] == 1)
 
         line.set("open")
 

@@ -171,13 +171,13 @@ async def test_four_hundred_connections_leave_nothing_behind(empty_desk: Desk) -
 
     await asyncio.gather(*(visit(number) for number in range(400)))
 
-    assert node.opened == 400
+    assert node.figures.opened == 400
     await eventually(lambda: not node.sessions)
-    await eventually(lambda: not node._addresses)
+    await eventually(lambda: not node.admission.addresses)
     await eventually(lambda: not started.server.server_state.connections)
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
-    assert not node.hub.topics()
-    assert len(node.streams) == 0
+    assert not node.delivery.hub.topics()
+    assert len(node.delivery.streams) == 0
     assert not node.presence_watches._watchers
     await eventually(lambda: len(node.wheel) == 0, timeout_s=40)
 
@@ -213,7 +213,7 @@ async def test_random_bytes_on_real_sockets_break_nothing() -> None:
 
         assert ended.count(CLOSE) > 1_000
         await eventually(lambda: not node.sessions)
-        await eventually(lambda: not node._addresses)
+        await eventually(lambda: not node.admission.addresses)
         async with upgraded(port) as client:
             client.say(frame(PING, b"still here") + close_frame(1000))
             said = heard(await client.read_to_the_end())
@@ -252,9 +252,9 @@ async def test_a_flood_of_pings_without_reading_costs_no_memory() -> None:
             for _ in range(100):
                 await loop.sock_sendall(slow, flood)
 
-            buffered = session._connection._transport.get_write_buffer_size()
+            buffered = session._socket._transport.get_write_buffer_size()
             assert HIGH_WATER < buffered < HIGH_WATER + 2**19, "of 12.7 MB of pongs"
-            assert session._sender.waiting_bytes == 0
+            assert session.sender.waiting_bytes == 0
             assert resident_bytes() - before < 2**24
         finally:
             slow.close()
@@ -301,12 +301,12 @@ async def test_nothing_follows_the_close_frame_of_a_slow_client() -> None:
         try:
             await loop.sock_sendall(slow, UPGRADE)
             (session,) = await eventually(lambda: list(node.sessions))
-            session._sender.send(b"\x82\x7f" + (2**23).to_bytes(8, "big") + bytes(2**23), 0)
-            transport = session._connection._transport
+            session.sender.send(b"\x82\x7f" + (2**23).to_bytes(8, "big") + bytes(2**23), 0)
+            transport = session._socket._transport
             await eventually(lambda: transport.get_write_buffer_size() > 0)
             await loop.sock_sendall(slow, close_frame(1000))
             await eventually(transport.is_closing)
-            session.send(b"event", 0)
+            session.sender.send_payload(b"event", 0)
             session.drain()
 
             received = bytearray()

@@ -104,12 +104,12 @@ async def test_a_pause_is_told_in_whatever_order_it_comes(desk: Desk) -> None:
 async def test_what_the_bus_lost_is_told_once_it_is_back(desk: Desk) -> None:
     """Of a pause that was announced to nobody the agent hears when the node compares."""
     oksana, node = await desk.client(OKSANA, node=1), desk.nodes[1].node
-    deliver = node.deliver
-    node.bus._deliver = lambda _announcement: None  # type: ignore[attr-defined]
+    deliver = node.delivery.deliver
+    node.delivery.bus._deliver = lambda _announcement: None  # type: ignore[attr-defined]
     await QueuePbx(desk).agent("paused")
     await eventually(lambda: desk.sql("SELECT FROM realtime.agent_marks WHERE paused"))
-    node.bus._deliver = deliver  # type: ignore[attr-defined]
+    node.delivery.bus._deliver = deliver  # type: ignore[attr-defined]
 
-    node.resynced()
+    node.delivery.resynced()
 
     assert (await told(oksana, "paused")).reason is None

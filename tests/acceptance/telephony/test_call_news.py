@@ -92,7 +92,7 @@ async def test_what_was_stored_and_not_announced_is_told_all_the_same(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To agents and watchers, also while the bus is away; what was announced is told once."""
-    monkeypatch.setattr(calls, "LOOK_EACH", 1)
+    monkeypatch.setattr(calls, "RECONCILE_EVERY", 1)
     monkeypatch.setattr(calls, "ANNOUNCED_WITHIN", timedelta(0))
     who = await supervisor(desk)
     oksana, petro = await desk.client(OKSANA, node=1), await desk.client(PETRO, node=1)
@@ -108,17 +108,17 @@ async def test_what_was_stored_and_not_announced_is_told_all_the_same(
 
     for client in (oksana, watcher):
         assert (await until(client, CallUpdated, lambda call: call.status == "talking")).id in ids
-    monkeypatch.setattr(calls, "LOOK_EACH", 1_000)
+    monkeypatch.setattr(calls, "RECONCILE_EVERY", 1_000)
     monkeypatch.setattr(RedisBus, "healthy", False)
     await pbx.submit(("call.started", {"leg_key": "d1", "extension": "101"}))
     await ring(pbx, "d1", "d1-102", "102")
     asked = await until(petro, CallUpdated, lambda call: call.status == "ringing")
     monkeypatch.undo()
     await pbx.submit(("transfer.attended", {"leg_key": "c1", "peer_leg_key": "d1"}))
-    desk.nodes[1].node.resynced()
+    desk.nodes[1].node.delivery.resynced()
     assert (await petro.next(CallEnded)).call.id == asked.id
     end()
-    monkeypatch.setattr(calls, "LOOK_EACH", 1)
+    monkeypatch.setattr(calls, "RECONCILE_EVERY", 1)
     monkeypatch.setattr(calls, "ANNOUNCED_WITHIN", timedelta(0))
     await miss(desk, number="+380501000000")
     await petro.next(MissedCallCreated)

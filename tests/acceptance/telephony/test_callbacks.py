@@ -254,7 +254,7 @@ async def test_the_permission_decides_from_the_moment_it_changes(desk: Desk) -> 
 
 
 def _hears(desk: Desk, node: int) -> bool:
-    return bool(desk.nodes[node].node.hub.listeners("callbacks"))
+    return bool(desk.nodes[node].node.delivery.hub.listeners("callbacks"))
 
 
 async def test_a_worker_that_dies_after_the_commit_loses_nothing(
@@ -273,7 +273,7 @@ async def test_a_worker_that_dies_after_the_commit_loses_nothing(
     await play(desk, await recorded(ANSWERED))  # the same number, answered
     assert (await changed(petro, "closed")).callback.outcome == "reached"
     await desk.sql("UPDATE realtime.callbacks SET note = 'lost', changed_at = now()")
-    desk.nodes[1].node.resynced()
+    desk.nodes[1].node.delivery.resynced()
     assert (await changed(petro, "closed")).callback.note == "lost"
 
 

@@ -243,7 +243,7 @@ async def test_what_was_announced_to_nobody_is_seen_all_the_same(
     client, _ = await watching(small_desk, [SALES])
     pbx = QueuePbx(small_desk)
     for node in small_desk.nodes:
-        monkeypatch.setattr(node.node.queue_watches, "queues_changed", lambda _: None)
+        monkeypatch.setitem(node.node.delivery._by_kind, "queues", lambda _: None)
 
     await pbx.enter("c1")
 
