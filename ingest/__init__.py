@@ -18,7 +18,7 @@ from ingest.fold.fold import fold, group_by_call
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange, CallState, LegState, RecordingState, StintState
 from ingest.model.events import CallEvent, shift
-from ingest.model.receipt import Receipt, RejectedEvent
+from ingest.model.receipt import Receipt, RejectedItem
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.normalise.numbers import REGIONS, by_last_digits, e164, is_withheld, without_suffix
@@ -64,8 +64,8 @@ __all__ = [
     "RebuildProgress",
     "Receipt",
     "RecordingState",
-    "RejectedEvent",
     "RejectedInput",
+    "RejectedItem",
     "StintState",
     "TooManyEvents",
     "by_last_digits",

@@ -54,7 +54,7 @@ class AmiParser:
     def feed(self, data: bytes) -> list[AmiMessage]:
         """Return the messages that these bytes complete."""
         self._waiting += data
-        self._take_banner()
+        self._remove_banner()
         messages, begin = [], 0
         while (end := self._waiting.find(END, max(begin, self._searched))) >= 0:
             messages.append(parse(bytes(self._waiting[begin:end])))
@@ -65,7 +65,7 @@ class AmiParser:
             raise MessageTooLong(f"more than {self._limit_bytes} bytes without an end")
         return messages
 
-    def _take_banner(self) -> None:
+    def _remove_banner(self) -> None:
         """Remove the greeting: a connection's first line, ended by one line break, not two."""
         if self.banner is None and self._waiting.startswith(BANNER):
             end = self._waiting.find(b"\r\n", 0, LONGEST_BANNER)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class RejectedEvent:
+class RejectedItem:
     """An event of a submission that is not stored, and why."""
 
     index: int
@@ -24,4 +24,4 @@ class Receipt:
 
     accepted: int
     duplicates: int
-    rejected: tuple[RejectedEvent, ...] = ()
+    rejected: tuple[RejectedItem, ...] = ()

@@ -95,8 +95,8 @@ def catch_up(
     sent up to its answer is stored: a leg that appeared or ended in between has events of its own.
     `since` is up to when the PBX's events are stored; None at the first connection.
     """
-    gone = (before.open_legs & now.open_legs) - (snapshot.alive or frozenset())
-    events = [] if snapshot.alive is None else lost_legs(gone, source, since or snapshot.taken_at)
+    ended = (before.open_legs & now.open_legs) - (snapshot.alive or frozenset())
+    events = [] if snapshot.alive is None else lost_legs(ended, source, since or snapshot.taken_at)
     for fact in snapshot.facts:
         leg = fact.leg_key or ""
         if leg not in now.with_events or (leg in now.open_legs and fact.type in REPEATABLE):

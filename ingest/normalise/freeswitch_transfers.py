@@ -39,16 +39,16 @@ def transfers(fields: Fields) -> Iterator[EventParts]:
     """Return the transfer that this event completes, if it does."""
     match fields.get("Event-Name"):
         case "CHANNEL_HANGUP_COMPLETE":
-            yield from _by_who_left(fields)
+            yield from _by_hangup(fields)
         case "CHANNEL_UNBRIDGE":
-            yield from _by_who_was_sent_away(fields)
+            yield from _by_unbridge(fields)
         case "CHANNEL_BRIDGE":
-            yield from _by_who_was_put_through(fields)
+            yield from _by_bridge(fields)
         case _:
             return
 
 
-def _by_who_left(fields: Fields) -> Iterator[EventParts]:
+def _by_hangup(fields: Fields) -> Iterator[EventParts]:
     """Read mod_sofia's variables of a channel that left: its kind (`blind:`, `att:`) and target."""
     leg, cause = fields.get("Unique-ID", ""), fields.get("Hangup-Cause", "")
     disposition = fields.get("variable_endpoint_disposition", "")
@@ -56,31 +56,31 @@ def _by_who_left(fields: Fields) -> Iterator[EventParts]:
     if "BLIND_TRANSFER" in {cause, disposition}:
         to = fields.get("variable_transfer_destination", "").removeprefix("blind:")
         peer = other if other != to else fields.get("variable_last_bridge_to", "")
-        yield "transfer.blind", leg, _more(peer, to=shorten(to))
+        yield "transfer.blind", leg, _details(peer, to=shorten(to))
     elif how == "att":
-        yield "transfer.attended", leg, _more(other)
+        yield "transfer.attended", leg, _details(other)
     elif cause == "ATTENDED_TRANSFER" != disposition:  # the consultation's own end has both
-        yield "transfer.attended", leg, _more("")
+        yield "transfer.attended", leg, _details("")
 
 
-def _by_who_was_sent_away(fields: Fields) -> Iterator[EventParts]:
+def _by_unbridge(fields: Fields) -> Iterator[EventParts]:
     """Return a blind transfer to an extension: by the peer whose conversation it ends."""
     source, leg = _latest(fields), fields.get("Unique-ID", "")
     bridged_us = parse_int(fields.get("Caller-Channel-Bridged-Time"), 17) or 0
     during = source is not None and source.epoch > bridged_us // 1_000_000
     if source and during and source.kind == "bl_xfer" and _fresh(source, fields):
         extension = source.target.rsplit("/", 2)[0]
-        yield "transfer.blind", _partner(fields), _more(leg, to=shorten(extension))
+        yield "transfer.blind", _partner(fields), _details(leg, to=shorten(extension))
 
 
-def _by_who_was_put_through(fields: Fields) -> Iterator[EventParts]:
+def _by_bridge(fields: Fields) -> Iterator[EventParts]:
     """Return an attended transfer: by the leg that had called a leg now bridged elsewhere."""
     source, leg = _latest(fields), fields.get("Unique-ID", "")
     consulting = fields.get("variable_originator", "")
     if source is None or source.kind == "bl_xfer" or not _fresh(source, fields):
         return
     if CHANNEL.fullmatch(consulting) and consulting not in {leg, _partner(fields)}:
-        yield "transfer.attended", consulting, _more(leg)
+        yield "transfer.attended", consulting, _details(leg)
 
 
 def _latest(fields: Fields) -> TransferSource | None:
@@ -103,7 +103,7 @@ def _partner(fields: Fields) -> str:
     return other or fields.get("Other-Leg-Unique-ID", "")
 
 
-def _more(peer: str, **attrs: str | None) -> dict[str, Any]:
+def _details(peer: str, **attrs: str | None) -> dict[str, Any]:
     return {
         "peer_leg_key": peer if CHANNEL.fullmatch(peer) else None,
         "attrs": {name: value for name, value in attrs.items() if value},

@@ -71,7 +71,7 @@ class _Callback:
         at, quality = self._time(received_at)
         talked = self._duration()
         began_at = at - (talked or timedelta())
-        who = self._who()
+        who = self._identity()
         yield self._event(self._first_type, began_at, quality, **who)
         if self.dialled:
             yield self._event("offer.started", began_at, quality, **self._rung(who))
@@ -90,7 +90,7 @@ class _Callback:
     def _first_type(self) -> EventType:
         return "leg.created" if self.parent else "call.started"
 
-    def _who(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         """Return extension and caller id of this leg: who called in, or who was called."""
         party = self._fields.get("To" if self.dialled else "From", "")
         found = self._extension.match(party)

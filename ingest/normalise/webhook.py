@@ -19,7 +19,7 @@ import orjson
 from ingest.model.clock import MAX_FUTURE, MAX_PAST
 from ingest.model.events import EVENT_TYPES, WEBHOOK, CallEvent, EventType, derive_id
 from ingest.model.native_payload import message_json
-from ingest.model.receipt import RejectedEvent
+from ingest.model.receipt import RejectedItem
 from ingest.model.recording_events import MAX_LOCATION_CHARS, READY, RECORDING_TYPES, is_location
 from ingest.normalise.numbers import e164
 
@@ -84,7 +84,7 @@ class ParsedEvents:
 
     events: list[CallEvent] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
-    rejected: list[RejectedEvent] = field(default_factory=list)
+    rejected: list[RejectedItem] = field(default_factory=list)
 
 
 class InvalidEvent(Exception):
@@ -138,7 +138,7 @@ class EventReader:
                 parsed.events.append(self._event(item))
                 parsed.indexes.append(index)
             except InvalidEvent as refused:
-                parsed.rejected.append(RejectedEvent(index, refused.code, str(refused)))
+                parsed.rejected.append(RejectedItem(index, refused.code, str(refused)))
             self._seen = index + 1
 
     def _event(self, item: Any) -> CallEvent:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from ingest.metrics import IngestMetrics
 from ingest.model.events import CallEvent
-from ingest.model.receipt import Receipt, RejectedEvent
+from ingest.model.receipt import Receipt, RejectedItem
 from ingest.settings import IngestSettings
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Submission:
     settled: int = 0
     accepted: int = 0
     duplicates: int = 0
-    rejected: list[RejectedEvent] = field(default_factory=list)
+    rejected: list[RejectedItem] = field(default_factory=list)
 
     @property
     def remaining(self) -> int:
@@ -93,7 +93,7 @@ class Submission:
         accepted, duplicates = outcomes.count("accepted"), outcomes.count("duplicate")
         if accepted + duplicates < len(outcomes):
             self.rejected += [
-                RejectedEvent(index, outcome.code, outcome.message)
+                RejectedItem(index, outcome.code, outcome.message)
                 for index, outcome in enumerate(outcomes, self.settled)
                 if isinstance(outcome, Rejection)
             ]

@@ -63,8 +63,8 @@ async def assign(conn: Conn, events: Iterable[CallEvent], cache: CallCache) -> A
         calls = [call and merged.get(call, call) for call in calls]
     for index, ids in named.items():
         calls[index] = chosen[ids[0]]
-    begun = frozenset(new.values()) - frozenset(known.values())
-    return Assignment(calls, merged, begun, chosen)
+    new_calls = frozenset(new.values()) - frozenset(known.values())
+    return Assignment(calls, merged, new_calls, chosen)
 
 
 async def _find_calls(conn: Conn, keys: set[Key], cache: CallCache) -> dict[Key, UUID]:

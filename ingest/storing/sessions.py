@@ -231,7 +231,7 @@ async def save(conn: Conn, folded: FoldedCalls) -> None:
 
 
 async def _save_legs(conn: Conn, changes: list[CallChange]) -> None:
-    written, gone = [], []
+    written, deleted = [], []
     for change in changes:
         call = change.after
         before = enumerate(change.before.legs) if change.before else ()
@@ -239,9 +239,9 @@ async def _save_legs(conn: Conn, changes: list[CallChange]) -> None:
         for position, leg in enumerate(call.legs):
             if known.pop(leg.leg_key, None) != (position, leg):
                 written.append((call, position, leg))
-        gone += [(call.id, leg_key) for leg_key in known]
-    if gone:
-        await queries.delete_legs(conn, gone)
+        deleted += [(call.id, leg_key) for leg_key in known]
+    if deleted:
+        await queries.delete_legs(conn, deleted)
     if written:
         await queries.save_legs(conn, written)
 
@@ -279,14 +279,14 @@ def _by_position(
 
 
 async def _save_recordings(conn: Conn, changes: list[CallChange]) -> None:
-    written, gone = [], []
+    written, deleted = [], []
     for change in changes:
         call_id = change.after.id
         known = {one.id: one for one in change.before.recordings} if change.before else {}
         now = change.after.recordings
         written += [(call_id, one) for one in now if known.pop(one.id, None) != one]
-        gone += [(call_id, recording_id) for recording_id in known]
-    if gone:
-        await recording_queries.delete(conn, gone)
+        deleted += [(call_id, recording_id) for recording_id in known]
+    if deleted:
+        await recording_queries.delete(conn, deleted)
     if written:
         await recording_queries.save(conn, written)

@@ -1,4 +1,4 @@
-"""An Asterisk's manager interface: checks the login, answers what it is asked, plays recordings.
+"""A fake Asterisk manager interface: checks the login, answers actions, plays recordings.
 
     async with FakeAsterisk() as pbx:          # pbx.port
         line = await pbx.line()                # the gateway has signed in and asked how things are
@@ -33,12 +33,12 @@ USER, SECRET = "gateway", "a manager's secret"
 
 
 def settings(port: int) -> dict[str, Any]:
-    """Return what GATEWAY_PBXS says of a fake one on this port."""
+    """Return the GATEWAY_PBXS entry of a fake Asterisk on this port."""
     return {"kind": "ami", "host": "127.0.0.1", "port": port, "user": USER, "secret": SECRET}
 
 
 class Tape:
-    """One recorded connection: its events in order, and how things were when it was asked."""
+    """One recorded connection: its events in order, and the answer to its snapshot request."""
 
     def __init__(self, name: str, *, connection: int = 0) -> None:
         (path,) = RECORDINGS.glob(f"{name}*.jsonl.gz")
@@ -48,7 +48,7 @@ class Tape:
         self.entries = _first_answer(items, "QueueEntry")
 
     def until(self, event: str) -> bytes:
-        """Return what came up to the next event of this name, and that event."""
+        """Return the bytes up to the next event of this name, and that event."""
         found = b""
         for item in self._events:
             found += _bytes(item)
@@ -153,7 +153,7 @@ class AsteriskConnection:
 
 
 class FakeAsterisk(FakePbx[AsteriskConnection]):
-    """An Asterisk; what it says of itself may be changed at any time."""
+    """A fake Asterisk, whose answers may be changed at any time."""
 
     def __init__(
         self, *, tls: ssl.SSLContext | None = None, secret: str = SECRET, banner: bytes = BANNER
@@ -164,12 +164,12 @@ class FakeAsterisk(FakePbx[AsteriskConnection]):
         self.channels: list[dict[str, str]] | None = []
         """What CoreShowChannels answers; None: permission denied."""
         self.entries: list[dict[str, str]] | None = []
-        """Who waits in queues."""
+        """The callers in queues."""
         self.answers_pings = True
         self.may_filter = True
         self.chatters_at: str | None = None
         self.silent_at: str | None = None
-        """An action that is never answered: only talk comes, without an end."""
+        """An action that is never answered: only events come, without end."""
 
     def live_channels(self) -> list[dict[str, str]] | None:
         """Return what CoreShowChannels answers."""

@@ -1,4 +1,4 @@
-"""A FreeSWITCH's event socket: checks the password, answers `api`, and tells of calls.
+"""A fake FreeSWITCH event socket: checks the password, answers `api`, and sends events of calls.
 
 async with FakeFreeswitch() as pbx:        # pbx.port
     line = await pbx.line()                # the gateway has signed in and asked for channels
@@ -22,7 +22,7 @@ PASSWORD = "ClueCon's heir"
 
 
 class FakeCore:
-    """One run of a FreeSWITCH: numbers its events, as mod_event_socket's clients see them."""
+    """One run of a FreeSWITCH core: numbers its events as clients of mod_event_socket see them."""
 
     def __init__(
         self, uuid: str = "720b5579-0000-4000-8000-000000000001", *, ago_s: float = 0
@@ -30,7 +30,7 @@ class FakeCore:
         self._uuid = uuid
         self._sequence = itertools.count(2_000)
         self._ago_s = ago_s
-        """How far its clock is behind: what it tells of happened then."""
+        """How far its clock is behind: the times of its events."""
 
     def later(self, seconds: float) -> None:
         """Let time pass until its next event."""
@@ -41,11 +41,11 @@ class FakeCore:
         return time.time_ns() // 1_000 - int(self._ago_s * 1_000_000)
 
     def source(self, kind: str, target: str) -> str:
-        """Write what a channel's variables say of a transfer that happens now."""
+        """Return the channel variable of a transfer that happens now."""
         return f"{self.now_us // 1_000_000}:9e0c3c2a-profile:{kind}:{target}"
 
     def event(self, name: str, more: Mapping[str, Any] | None = None, /, **fields: str) -> bytes:
-        """Write one event, as it travels; the names of `more` keep their underscores."""
+        """Return one event in its wire format; the names of `more` keep their underscores."""
         told = {
             "Event-Name": name,
             "Core-UUID": self._uuid,
@@ -67,7 +67,7 @@ class FakeCore:
         )  # fmt: skip
 
     def ring(self, uuid: str, extension: str, *, caller: str) -> bytes:
-        """It rings one of ours."""
+        """It rings one of our telephones."""
         about = {"Call_Direction": "outbound", "Channel_Call_UUID": uuid}
         return self.channel(
             "CHANNEL_CREATE", uuid, Channel_Name=f"sofia/internal/{extension}@10.0.0.9",
@@ -76,7 +76,7 @@ class FakeCore:
         ) + self.channel("CHANNEL_PROGRESS", uuid, **about)  # fmt: skip
 
     def ring_from_queue(self, uuid: str, extension: str, *, caller: str) -> bytes:
-        """mod_callcenter rings one of ours: nobody's leg is its originator."""
+        """mod_callcenter rings one of our telephones: no leg is its originator."""
         about = {"Unique-ID": uuid, "Call-Direction": "outbound", "Channel-Call-UUID": uuid}
         about["variable_cc_member_session_uuid"] = caller
         named = {"Channel-Name": f"sofia/internal/{extension}@10.0.0.9",
@@ -84,7 +84,7 @@ class FakeCore:
         return self.event("CHANNEL_CREATE", about | named) + self.event("CHANNEL_PROGRESS", about)
 
     def answer(self, uuid: str, *, caller: str) -> bytes:
-        """It is picked up, and talks with who rang it."""
+        """It answers, and talks with the caller."""
         return self.channel("CHANNEL_ANSWER", uuid) + self.bridge("CHANNEL_BRIDGE", caller, uuid)
 
     def bridge(self, name: str, one: str, other: str, **variables: Any) -> bytes:
@@ -100,7 +100,7 @@ class FakeCore:
         return self.event("CHANNEL_HANGUP_COMPLETE", more, Unique_ID=uuid, Hangup_Cause=cause)
 
     def queue(self, action: str, caller: str, queue: str = "sales", **fields: str) -> bytes:
-        """Tell what mod_callcenter tells."""
+        """Return an event of mod_callcenter."""
         return self.event(
             "CUSTOM", Event_Subclass="callcenter::info", CC_Action=action, CC_Queue=queue,
             CC_Member_Session_UUID=caller, **fields,
@@ -108,7 +108,7 @@ class FakeCore:
 
 
 def event(body: bytes) -> bytes:
-    """Write an event whose body is this, whatever it is."""
+    """Return an event with this body."""
     return b"Content-Length: %d\nContent-Type: text/event-json\n\n%b" % (len(body), body)
 
 
@@ -157,7 +157,7 @@ def _api(body: bytes) -> bytes:
 
 
 class FakeFreeswitch(FakePbx[FreeswitchConnection]):
-    """A FreeSWITCH; what it says of itself may be changed at any time."""
+    """A fake FreeSWITCH, whose answers may be changed at any time."""
 
     greeting = b"Content-Type: auth/request\n\n"
 
@@ -165,10 +165,10 @@ class FakeFreeswitch(FakePbx[FreeswitchConnection]):
         super().__init__()
         self.password = password
         self.channels: list[dict[str, Any]] | bytes | None = []
-        """What `show channels` answers; bytes: these; None: permission denied."""
+        """The answer to `show channels`; bytes: as they are; None: permission denied."""
         self.answers = True
         self.chatters_at = ""
-        """How a command begins that is never answered: only talk comes, without an end."""
+        """The beginning of a command that is never answered: only events come, without end."""
 
     def show_channels(self) -> bytes:
         """Answer as mod_event_socket does: a refusal is a reply to the command, and no result."""

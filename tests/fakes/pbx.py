@@ -1,4 +1,4 @@
-"""What every fake PBX is: a server whose connections can be watched, played to and cut."""
+"""What all fake PBXs share: a server whose connections can be watched, sent to and cut."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class FakePbx(ABC, Generic[L]):
 
     @abstractmethod
     def make_line(self, writer: asyncio.StreamWriter) -> L:
-        """Return what stands for a new connection."""
+        """Return an object for a new connection."""
 
     @abstractmethod
     def questions(self, reader: asyncio.StreamReader) -> AsyncIterator[Any]:
-        """Read what a gateway asks, until it hangs up."""
+        """Yield what a gateway sends, until it closes the connection."""
 
     @abstractmethod
     def is_last(self, asked: Any) -> bool:
-        """Say whether a gateway that has asked this knows how things are."""
+        """Return whether this is the last request of a snapshot."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -80,7 +80,7 @@ class FakePbx(ABC, Generic[L]):
         await asyncio.gather(*self._serving, return_exceptions=True)
 
     def chatter(self, line: L) -> None:
-        """Say the same on a line until it is cut, as fast as it is read or every so often."""
+        """Send the same event until the connection is cut: at once, or every `every_s`."""
         task = asyncio.create_task(self._chatter(line), name="chatter")
         self._serving.add(task)
 
@@ -92,7 +92,7 @@ class FakePbx(ABC, Generic[L]):
                 await asyncio.sleep(self.talks_every_s)
 
     async def line(self) -> L:
-        """Wait for the next connection that has signed in and asked how things are."""
+        """Wait for the next connection that has signed in and requested a snapshot."""
         async with asyncio.timeout(LONGEST_WAIT_S):
             return await self._ready.get()
 

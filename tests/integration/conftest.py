@@ -19,7 +19,7 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def heard() -> RecordedAnnouncements:
+def announced() -> RecordedAnnouncements:
     return RecordedAnnouncements()
 
 

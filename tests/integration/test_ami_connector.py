@@ -50,7 +50,7 @@ def connection(
     source: str = "pbx",
     tls: ssl.SSLContext | None = None,
 ) -> PbxConnection:
-    """Say how to reach the PBX."""
+    """Return how to connect to the PBX."""
     address = Address(host="127.0.0.1", port=pbx.port, user=USER, secret=SECRET, tls=tls)
     return PbxConnection(
         source, lambda: AmiLink(source, address, timing, AsteriskNormaliser(source)), timing
@@ -59,11 +59,11 @@ def connection(
 
 @asynccontextmanager
 async def listening(
-    pool: Pool, heard: RecordedAnnouncements, *connections: PbxConnection, holder: str = "n1"
+    pool: Pool, announced: RecordedAnnouncements, *connections: PbxConnection, holder: str = "n1"
 ) -> AsyncIterator[Pipeline]:
     """Open a pipeline with live connections."""
     async with (
-        Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline,
+        Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline,
         Connectors(pool, pipeline, connections, holder=holder),
     ):
         yield pipeline
@@ -91,20 +91,20 @@ async def _holder(pool: Pool) -> int:
     )
 
 
-def statuses(heard: RecordedAnnouncements) -> list[str]:
-    return list(dict.fromkeys(change.after.status for change in heard.changes))
+def statuses(announced: RecordedAnnouncements) -> list[str]:
+    return list(dict.fromkeys(change.after.status for change in announced.changes))
 
 
-async def test_a_call_arrives_as_it_happens(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_a_call_arrives_as_it_happens(pool: Pool, announced: RecordedAnnouncements) -> None:
     """Ringing, talking, ended: each is announced when Asterisk says so."""
     tape = Tape("l01")
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(tape.until("AgentCalled"))
         await line.play(tape.until("Newstate"))
-        await eventually(lambda: "ringing" in statuses(heard))
+        await eventually(lambda: "ringing" in statuses(announced))
         await line.play(tape.until("AgentConnect") + tape.until("BridgeEnter"))
-        await eventually(lambda: "talking" in statuses(heard))
+        await eventually(lambda: "talking" in statuses(announced))
         await line.play(tape.rest())
         (call,) = await ended(pool)
 
@@ -115,10 +115,10 @@ async def test_a_call_arrives_as_it_happens(pool: Pool, heard: RecordedAnnouncem
 
 
 async def test_the_secret_never_travels_in_the_clear(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Without TLS the login answers a challenge."""
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
 
     login = next(action for action in line.actions if action.get("Action") == "Login")
@@ -127,10 +127,10 @@ async def test_the_secret_never_travels_in_the_clear(
 
 
 async def test_a_wrong_password_is_said_and_tried_again(
-    pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
+    pool: Pool, announced: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An operator reads why; once the password is right, the connection comes by itself."""
-    async with FakeAsterisk(secret="another") as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeAsterisk(secret="another") as pbx, listening(pool, announced, connection(pbx)):
         await eventually(lambda: len(pbx.lines) > 1)
         refusals = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
         pbx.secret = SECRET
@@ -143,13 +143,15 @@ async def test_a_wrong_password_is_said_and_tried_again(
     assert SECRET not in caplog.text
 
 
-async def test_what_ended_unheard_ends_as_lost(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_what_ended_unheard_ends_as_lost(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
     """The connection breaks in mid-call; after it, no channel is left."""
     tape = Tape("l01")
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(tape.until("AgentConnect") + tape.until("BridgeEnter"))
-        await eventually(lambda: "talking" in statuses(heard))
+        await eventually(lambda: "talking" in statuses(announced))
         line.hang_up()
         await pbx.line()
         (call,) = await ended(pool)
@@ -162,20 +164,20 @@ async def test_what_ended_unheard_ends_as_lost(pool: Pool, heard: RecordedAnnoun
 
 
 async def test_a_pbx_that_never_says_how_things_are_leaves_a_gap(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
-    """It talks on, and is heard; the gap is noted, and nothing is taken for lost."""
+    """Its events are still received; the gap is saved, and no call counts as lost."""
     tape = Tape("l01")
     timing = replace(IMPATIENT, snapshot_s=0.0)
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx, timing)):
         line = await pbx.line()
         await line.play(tape.until("AgentConnect"))
-        await eventually(lambda: "talking" in statuses(heard))
+        await eventually(lambda: "talking" in statuses(announced))
         pbx.silent_at = "CoreShowChannels"
         line.hang_up()
         line = await pbx.line()
         await line.play(tape.rest())
-        await eventually(lambda: "ended" in statuses(heard))
+        await eventually(lambda: "ended" in statuses(announced))
         await eventually(lambda: gaps(pool))
         (call,) = await stored_calls(pool)
 
@@ -183,17 +185,19 @@ async def test_a_pbx_that_never_says_how_things_are_leaves_a_gap(
     assert {leg.ended_reason for leg in call.legs} == {"completed"}
 
 
-async def test_what_goes_on_goes_on_after_a_gap(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_what_goes_on_goes_on_after_a_gap(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
     """The answer fell into the gap; the snapshot shows it, and the call is not lost."""
     first, second = Tape("l34"), Tape("l34", connection=1)
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(first.rest())
-        await eventually(lambda: "ringing" in statuses(heard))
+        await eventually(lambda: "ringing" in statuses(announced))
         pbx.channels = second.channels
         line.hang_up()
         await pbx.line()
-        await eventually(lambda: "talking" in statuses(heard))
+        await eventually(lambda: "talking" in statuses(announced))
         (call,) = await stored_calls(pool)
 
     assert call.status == "talking"
@@ -201,14 +205,16 @@ async def test_what_goes_on_goes_on_after_a_gap(pool: Pool, heard: RecordedAnnou
     assert [stint.outcome for stint in call.stints] == ["connected"]
 
 
-async def test_calls_that_began_unheard_are_found(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_calls_that_began_unheard_are_found(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
     """A first connection in the middle of calls: those talking and those waiting appear."""
     tape = Tape("l33")
     async with FakeAsterisk() as pbx:
         pbx.channels, pbx.entries = tape.channels, tape.entries
-        async with listening(pool, heard, connection(pbx)):
+        async with listening(pool, announced, connection(pbx)):
             await pbx.line()
-            await eventually(lambda: len({c.after.id for c in heard.changes}) == 2)
+            await eventually(lambda: len({c.after.id for c in announced.changes}) == 2)
             calls = await stored_calls(pool)
 
     assert sorted(call.status for call in calls) == ["talking", "waiting"]
@@ -218,15 +224,15 @@ async def test_calls_that_began_unheard_are_found(pool: Pool, heard: RecordedAnn
 
 
 async def test_who_may_not_see_channels_loses_none(
-    pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
+    pool: Pool, announced: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without the right to ask, nothing is taken for ended; the log says what is missing."""
+    """Without the right to list, no call counts as ended; the log names the missing right."""
     tape = Tape("l01")
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
         pbx.channels = None
         line = await pbx.line()
         await line.play(tape.until("AgentConnect"))
-        await eventually(lambda: heard.changes)
+        await eventually(lambda: announced.changes)
         line.hang_up()
         again = await pbx.line()
         await again.play(tape.rest())
@@ -237,13 +243,16 @@ async def test_who_may_not_see_channels_loses_none(
 
 
 async def test_a_stranger_with_no_certificate_hears_no_secret(
-    pool: Pool, heard: RecordedAnnouncements, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    pool: Pool, announced: RecordedAnnouncements, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever answers in the PBX's place without a certificate we trust is not signed in to."""
     own, tls = Authority(tmp_path).papers(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(own.cert, own.key)
     trusted = ssl.create_default_context()
-    async with FakeAsterisk(tls=tls) as pbx, listening(pool, heard, connection(pbx, tls=trusted)):
+    async with (
+        FakeAsterisk(tls=tls) as pbx,
+        listening(pool, announced, connection(pbx, tls=trusted)),
+    ):
         await eventually(lambda: caplog.text.count("CERTIFICATE_VERIFY_FAILED") > 1)
 
     assert not pbx.lines
@@ -251,19 +260,21 @@ async def test_a_stranger_with_no_certificate_hears_no_secret(
 
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\xff\0" * 1_000_000])
 async def test_what_is_no_asterisk_is_left_alone(
-    greeting: bytes, pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
+    greeting: bytes, pool: Pool, announced: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another service on the port, or noise without an end: let go, and tried again."""
-    async with FakeAsterisk(banner=greeting) as pbx, listening(pool, heard, connection(pbx)):
+    """Another service on the port, or noise without end: disconnected, and tried again."""
+    async with FakeAsterisk(banner=greeting) as pbx, listening(pool, announced, connection(pbx)):
         await eventually(lambda: len(pbx.lines) > 1)
 
     assert "reason=the greeting is not Asterisk's" in caplog.text or "not AMI" in caplog.text
 
 
-async def test_a_half_open_connection_is_noticed(pool: Pool, heard: RecordedAnnouncements) -> None:
-    """Nothing is said and no ping is answered: the gateway connects anew, and stays."""
+async def test_a_half_open_connection_is_noticed(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
+    """It sends nothing and answers no ping: the gateway connects again, and stays connected."""
     timing = replace(IMPATIENT, quiet_s=0.05, answer_s=0.5)
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx, timing)):
         pbx.answers_pings = False
         await pbx.line()
         line = await pbx.line()
@@ -278,12 +289,12 @@ async def test_a_talking_asterisk_that_never_answers_is_given_up(
     every_s: float,
     why: str,
     pool: Pool,
-    heard: RecordedAnnouncements,
+    announced: RecordedAnnouncements,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The deadline is the answer's, whatever else is said meanwhile; a flood is cut off sooner."""
+    """The deadline is for the answer, whatever else arrives; a flood is cut off sooner."""
     timing = replace(IMPATIENT, connect_s=60.0 if every_s == 0 else 0.5)
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx, timing)):
         pbx.talk, pbx.talks_every_s = b"Event: FullyBooted\r\n\r\n" * 200, every_s
         pbx.chatters_at = "Filter"
         await eventually(lambda: f"reason={why}" in caplog.text)
@@ -293,18 +304,18 @@ async def test_a_talking_asterisk_that_never_answers_is_given_up(
 
 async def test_an_answer_that_does_not_end_is_given_up(
     pool: Pool,
-    heard: RecordedAnnouncements,
+    announced: RecordedAnnouncements,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """How things are is kept in memory until it is all there; after the next try it is."""
+    """A snapshot is collected in memory up to a bound; the next attempt succeeds."""
     monkeypatch.setattr(asterisk_snapshot, "MAX_CHARACTERS", 500)
     async with FakeAsterisk() as pbx:
         pbx.channels = [
             {"Event": "CoreShowChannel", "Uniqueid": f"1700000000.{number}", "Channel": "PJSIP/1-1"}
             for number in range(21)
         ]
-        async with listening(pool, heard, connection(pbx)):
+        async with listening(pool, announced, connection(pbx)):
             await eventually(lambda: "reason=the snapshot is too long" in caplog.text)
             pbx.channels = []
             await pbx.line()
@@ -313,37 +324,37 @@ async def test_an_answer_that_does_not_end_is_given_up(
 
 
 async def test_a_restarted_asterisk_is_found_again(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """It refuses connections for a while, comes back empty, and takes calls again."""
     before, after = Tape("l01"), Tape("l02")
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(before.until("AgentConnect"))
-        await eventually(lambda: heard.changes)
+        await eventually(lambda: announced.changes)
         await pbx.stop()
         await pbx.start()
         line = await pbx.line()
         await ended(pool)
         await line.play(after.rest())
-        await eventually(lambda: len({change.after.id for change in heard.changes}) == 2)
+        await eventually(lambda: len({change.after.id for change in announced.changes}) == 2)
         calls = await ended(pool)
 
     assert [call.legs[0].ended_reason for call in calls] == ["lost", "completed"]
 
 
-async def test_two_nodes_never_listen_at_once(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_two_nodes_never_listen_at_once(pool: Pool, announced: RecordedAnnouncements) -> None:
     """One has the lease; when it goes, the other takes over and no event is stored twice."""
     tape = Tape("l01")
     timing = replace(IMPATIENT, lease_s=1.5)
     async with FakeAsterisk() as pbx, AsyncExitStack() as first:
         await first.enter_async_context(
-            listening(pool, heard, connection(pbx, timing), holder="n1")
+            listening(pool, announced, connection(pbx, timing), holder="n1")
         )
         line = await pbx.line()
-        async with listening(pool, heard, connection(pbx, timing), holder="n2"):
+        async with listening(pool, announced, connection(pbx, timing), holder="n2"):
             await line.play(tape.until("AgentConnect"))
-            await eventually(lambda: heard.changes)
+            await eventually(lambda: announced.changes)
             alone = len(pbx.lines)
             pbx.channels = None  # what is live is not the question here
             await first.aclose()
@@ -356,13 +367,13 @@ async def test_two_nodes_never_listen_at_once(pool: Pool, heard: RecordedAnnounc
     assert (alone, len(pbx.lines), holder) == (1, 2, "n2")
 
 
-async def test_a_dead_nodes_lease_runs_out(pool: Pool, heard: RecordedAnnouncements) -> None:
-    """A node that died without a word is replaced after its lease, not before."""
+async def test_a_dead_nodes_lease_runs_out(pool: Pool, announced: RecordedAnnouncements) -> None:
+    """A node that died without releasing it is replaced after its lease, not before."""
     timing = replace(IMPATIENT, lease_s=1.5)
     await pool.execute(
         "INSERT INTO realtime.pbx_leases VALUES ('pbx', 'dead', now() + interval '0.3 s', now())"
     )
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)):
+    async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx, timing)):
         await pbx.line()
         left = await pool.fetchrow("SELECT * FROM realtime.pbx_leases")
         await eventually(lambda: gaps(pool))
@@ -371,10 +382,15 @@ async def test_a_dead_nodes_lease_runs_out(pool: Pool, heard: RecordedAnnounceme
     assert left["holder"] == "n1"
 
 
-async def test_a_node_whose_lease_was_taken_stops(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_a_node_whose_lease_was_taken_stops(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
     """It hangs up, stores nothing more, and waits for its turn."""
     timing = replace(IMPATIENT, lease_s=1.5)
-    async with FakeAsterisk() as pbx, listening(pool, heard, connection(pbx, timing)) as pipeline:
+    async with (
+        FakeAsterisk() as pbx,
+        listening(pool, announced, connection(pbx, timing)) as pipeline,
+    ):
         await pbx.line()
         await pool.execute(
             "UPDATE realtime.pbx_leases SET holder = 'n2', lease_until = now() + interval '1 h'"
@@ -387,17 +403,19 @@ async def test_a_node_whose_lease_was_taken_stops(pool: Pool, heard: RecordedAnn
 
 
 async def test_several_pbxs_are_listened_to_at_once(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Each under its own name; ids that both use are two calls."""
     tape = Tape("l01")
     async with FakeAsterisk() as kyiv, FakeAsterisk() as lviv:
         there = connection(kyiv, source="kyiv"), connection(lviv, source="lviv")
-        async with listening(pool, heard, *there):
+        async with listening(pool, announced, *there):
             lines = await asyncio.gather(kyiv.line(), lviv.line())
             data = tape.rest()
             await asyncio.gather(*(line.play(data) for line in lines))
-            await eventually(lambda: {c.after.source for c in heard.changes} == {"kyiv", "lviv"})
+            await eventually(
+                lambda: {c.after.source for c in announced.changes} == {"kyiv", "lviv"}
+            )
             calls = await ended(pool)
 
     assert sorted(call.source for call in calls) == ["kyiv", "lviv"]
@@ -405,7 +423,7 @@ async def test_several_pbxs_are_listened_to_at_once(
 
 
 class Flood:
-    """A PBX that says as much as it can until it breaks."""
+    """A PBX that sends as much as it can until its connection breaks."""
 
     def __init__(self, reads: int) -> None:
         self.left = reads
@@ -424,12 +442,12 @@ class Flood:
 
 
 async def test_a_flood_waits_in_the_pbx(
-    pool: Pool, heard: RecordedAnnouncements, database: str
+    pool: Pool, announced: RecordedAnnouncements, database: str
 ) -> None:
     """While nothing can be stored the PBX is not read on; afterwards nothing is missing."""
     flood = Flood(reads=60)
     there = PbxConnection("pbx", lambda: flood, IMPATIENT, max_buffered_events=1_000)
-    async with delayed_commit(database) as waiting, listening(pool, heard, there) as pipeline:
+    async with delayed_commit(database) as waiting, listening(pool, announced, there) as pipeline:
         await waiting()
         for _ in range(200):
             await asyncio.sleep(0)

@@ -17,27 +17,31 @@ CALLER, ALICE, BOB = "aaaa-1", "bbbb-2", "cccc-3"
 
 
 def connection(pbx: FakeFreeswitch, timing: LinkTiming = IMPATIENT) -> PbxConnection:
-    """Say how to reach the PBX."""
+    """Return how to connect to the PBX."""
     address = Address(host="127.0.0.1", port=pbx.port, secret=PASSWORD)
     reads = FreeswitchNormaliser("pbx", region="UA")
     return PbxConnection("pbx", lambda: EslLink("pbx", address, timing, reads), timing)
 
 
-async def test_a_queue_call_arrives_as_it_happens(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_a_queue_call_arrives_as_it_happens(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
     """Waiting, ringing, talking, held, ended; cut anywhere, in the middle of a letter, too."""
     core = FakeCore()
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(core.incoming(CALLER, "0671234567"))
         await line.play(core.queue("member-queue-start", CALLER, "Продажі"), piece=7)
-        await eventually(lambda: "waiting" in statuses(heard))
+        await eventually(lambda: "waiting" in statuses(announced))
         await line.play(core.ring(ALICE, "1001", caller=CALLER), piece=100)
-        await eventually(lambda: "ringing" in statuses(heard))
+        await eventually(lambda: "ringing" in statuses(announced))
         await line.play(core.channel("CHANNEL_ANSWER", ALICE))
         await line.play(core.queue("bridge-agent-start", CALLER, "Продажі", CC_Agent_UUID=ALICE))
         await line.play(core.bridge("CHANNEL_BRIDGE", CALLER, ALICE))
         await line.play(core.channel("CHANNEL_HOLD", ALICE))
-        await eventually(lambda: {leg.status for leg in heard.changes[-1].after.legs} >= {"held"})
+        await eventually(
+            lambda: {leg.status for leg in announced.changes[-1].after.legs} >= {"held"}
+        )
         await line.play(core.channel("CHANNEL_UNHOLD", ALICE))
         await line.play(core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE))
         await line.play(core.hangup(ALICE) + core.hangup(CALLER))
@@ -51,16 +55,16 @@ async def test_a_queue_call_arrives_as_it_happens(pool: Pool, heard: RecordedAnn
 
 
 async def test_whom_a_queue_rings_in_vain_is_a_part_of_the_call(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """mod_callcenter rings its agents by itself: no call of their own, and nobody else's miss."""
     core = FakeCore()
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(core.incoming(CALLER, "0671234567"))
         await line.play(core.queue("member-queue-start", CALLER))
         await line.play(core.ring_from_queue(ALICE, "1001", caller=CALLER))
-        await eventually(lambda: "ringing" in statuses(heard))
+        await eventually(lambda: "ringing" in statuses(announced))
         await line.play(core.hangup(ALICE, "NO_ANSWER", 19))
         await line.play(core.queue("member-queue-end", CALLER, CC_Cause="Cancel",
                                    CC_Cancel_Reason="BREAK_OUT") + core.hangup(CALLER))  # fmt: skip
@@ -83,11 +87,11 @@ async def test_whom_a_queue_rings_in_vain_is_a_part_of_the_call(
     ],
 )
 async def test_why_a_telephone_stopped_ringing_is_told(
-    cause: str, q850: int, reason: str, pool: Pool, heard: RecordedAnnouncements
+    cause: str, q850: int, reason: str, pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Busy, not answered, rejected, withdrawn, or taken by a colleague."""
     core = FakeCore()
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
         await line.play(core.hangup(BOB, cause, q850) + core.hangup(CALLER))
@@ -98,15 +102,15 @@ async def test_why_a_telephone_stopped_ringing_is_told(
 
 
 async def test_events_that_come_twice_are_stored_once(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Core-UUID and Event-Sequence name an event, through whichever connection it comes."""
     core = FakeCore()
     told = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)) as pipeline:
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)) as pipeline:
         line = await pbx.line()
         await line.play(told)
-        await eventually(lambda: "ringing" in statuses(heard))
+        await eventually(lambda: "ringing" in statuses(announced))
         before = await count(pool, "call_events")
         await line.play(told)
         await eventually(lambda: pipeline.metrics.duplicates == before)
@@ -115,16 +119,16 @@ async def test_events_that_come_twice_are_stored_once(
     assert after == before
 
 
-async def test_half_a_character_loses_no_call(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_half_a_character_loses_no_call(pool: Pool, announced: RecordedAnnouncements) -> None:
     """An emoji cut in two in a caller's name, as JSON or as bytes: it shows as U+FFFD."""
     core = FakeCore()
     halved = core.incoming(CALLER, "0671234567").partition(b"\n\n")[2].replace(
         b'"Ivan"', b'"Iv\\ud83d\\\\ud83d \\ud83d\\ude00\x01"'
     )  # fmt: skip
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(event(halved))
-        await eventually(lambda: heard.changes)
+        await eventually(lambda: announced.changes)
         (call,) = await stored_calls(pool)
 
     assert call.caller_name == "Iv\ufffd\\ud83d \U0001f600\x01"
@@ -132,29 +136,29 @@ async def test_half_a_character_loses_no_call(pool: Pool, heard: RecordedAnnounc
 
 
 async def test_what_cannot_be_read_is_counted_in_the_log(
-    pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
+    pool: Pool, announced: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing disappears without a word, the word does not fill the disk, and the rest arrives."""
+    """Unreadable events are logged, at a falling rate, and the others arrive."""
     core, nested = FakeCore(), b"[" * 100_000
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(event(b'{"Event-Name":"CHANNEL') * 9 + event(b"[]") + event(nested))
         await line.play(core.incoming(CALLER, "0671234567"))
-        await eventually(lambda: heard.changes)
+        await eventually(lambda: announced.changes)
 
     said = [one.getMessage() for one in caplog.records if "unreadable event" in one.getMessage()]
     assert said == [f"pbx sent an unreadable event: pbx=pbx count={n}" for n in (1, 2, 4, 8)]
 
 
 async def test_a_restarted_freeswitch_has_lost_its_calls(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
-    """What it no longer shows has ended; what began unheard is found, talking."""
+    """A channel not listed any more has ended; one that began meanwhile appears, talking."""
     core, row = FakeCore(), {"direction": "inbound", "callstate": "ACTIVE", "call_uuid": "new-1"}
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
         line = await pbx.line()
         await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
-        await eventually(lambda: "ringing" in statuses(heard))
+        await eventually(lambda: "ringing" in statuses(announced))
         pbx.channels = [
             row | {"uuid": "new-1", "name": "sofia/external/0501112233@x", "cid_num": "0501112233"},
             row | {"uuid": "new-2", "name": "sofia/internal/1001@y", "dest": "1001"}
@@ -162,7 +166,7 @@ async def test_a_restarted_freeswitch_has_lost_its_calls(
         ]  # fmt: skip
         line.hang_up()
         await pbx.line()
-        await eventually(lambda: {"ended", "talking"} <= set(statuses(heard)))
+        await eventually(lambda: {"ended", "talking"} <= set(statuses(announced)))
         lost, found = await stored_calls(pool)
 
     assert {leg.ended_reason for leg in lost.legs} == {"lost"}
@@ -183,15 +187,18 @@ async def test_a_restarted_freeswitch_has_lost_its_calls(
     ],
 )
 async def test_who_does_not_see_the_channels_loses_none(
-    answer: bytes | None, pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
+    answer: bytes | None,
+    pool: Pool,
+    announced: RecordedAnnouncements,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Without the right to ask, or a whole answer, nothing is taken for ended; gaps are noted."""
+    """Without the right to list, or a complete answer, no call counts as ended; gaps are saved."""
     core = FakeCore()
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
         pbx.channels = answer
         line = await pbx.line()
         await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
-        await eventually(lambda: "ringing" in statuses(heard))
+        await eventually(lambda: "ringing" in statuses(announced))
         line.hang_up()
         again = await pbx.line()
         await eventually(lambda: gaps(pool))
@@ -209,10 +216,10 @@ async def test_who_does_not_see_the_channels_loses_none(
 
 
 async def test_a_wrong_password_is_said_and_tried_again(
-    pool: Pool, heard: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
+    pool: Pool, announced: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An operator reads why; once the password is right, the connection comes by itself."""
-    async with FakeFreeswitch(password="no") as pbx, listening(pool, heard, connection(pbx)):
+    async with FakeFreeswitch(password="no") as pbx, listening(pool, announced, connection(pbx)):
         await eventually(lambda: len(pbx.lines) > 1)
         pbx.password = PASSWORD
         await pbx.line()
@@ -228,12 +235,12 @@ async def test_a_talking_freeswitch_that_never_answers_is_given_up(
     every_s: float,
     why: str,
     pool: Pool,
-    heard: RecordedAnnouncements,
+    announced: RecordedAnnouncements,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The deadline is the answer's, whatever else is said meanwhile; a flood is cut off sooner."""
+    """The deadline is for the answer, whatever else arrives; a flood is cut off sooner."""
     timing = replace(IMPATIENT, connect_s=60.0 if every_s == 0 else 0.5)
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx, timing)):
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx, timing)):
         pbx.talk, pbx.talks_every_s = event(b"{}") * 200, every_s
         pbx.chatters_at = "event json"
         await eventually(lambda: f"reason={why}" in caplog.text)
@@ -241,10 +248,12 @@ async def test_a_talking_freeswitch_that_never_answers_is_given_up(
         await pbx.line()
 
 
-async def test_a_half_open_connection_is_noticed(pool: Pool, heard: RecordedAnnouncements) -> None:
-    """Nothing is said and nothing is answered: the gateway connects anew, and stays."""
+async def test_a_half_open_connection_is_noticed(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
+    """It sends nothing and answers nothing: the gateway connects again, and stays connected."""
     timing = replace(IMPATIENT, quiet_s=0.05, answer_s=0.5)
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx, timing)):
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx, timing)):
         pbx.answers = False
         await pbx.line()
         line = await pbx.line()

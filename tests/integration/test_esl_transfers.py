@@ -1,4 +1,4 @@
-"""FreeSWITCH's transfers: one call, whoever it is handed to, and nobody missed it."""
+"""Transfers in FreeSWITCH: one call, whoever takes it, and no missed one."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def consulting(core: FakeCore) -> bytes:
 
 
 async def stored(
-    pool: Pool, heard: RecordedAnnouncements, told: bytes
+    pool: Pool, announced: RecordedAnnouncements, told: bytes
 ) -> tuple[list[CallState], list[Any]]:
     """Play it twice, as a second connection would; return the calls and the transfers."""
-    async with FakeFreeswitch() as pbx, listening(pool, heard, connection(pbx)) as pipeline:
+    async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)) as pipeline:
         line = await pbx.line()
         await line.play(told)
         calls = await ended(pool)
@@ -98,12 +98,12 @@ def talked_s(call: CallState) -> dict[str, int]:
 
 
 async def test_a_blind_transfer_is_one_call(
-    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
+    pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
-    """Two agents talked, one after the other; who handed on, and whither, is told once."""
+    """Two agents talked, one after the other; the transfer appears once, by whom and to whom."""
     told = talking(core) + sent_to(core, "1002") + with_bob(core)
 
-    (call,), transfers = await stored(pool, heard, told)
+    (call,), transfers = await stored(pool, announced, told)
 
     assert transfers == [("transfer.blind", ALICE, CALLER, "1002")]
     assert handed_on(call) == [("blind", "1001", "1002", 0)]
@@ -116,16 +116,16 @@ async def test_a_blind_transfer_is_one_call(
 
 
 async def test_a_blind_transfer_into_a_queue_is_one_call(
-    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
+    pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
-    """The customer waits after he has talked: a stay of its own, connected after 5 s."""
+    """The customer waits after talking: a stint of its own, connected after 5 s."""
     told = talking(core) + sent_to(core, "5000") + core.queue("member-queue-start", CALLER)
     told += core.ring(BOB, "1002", caller=CALLER)
     core.later(5)
     told += core.queue("bridge-agent-start", CALLER, CC_Agent_UUID=BOB)
     told += core.answer(BOB, caller=CALLER) + to_the_end(core, BOB)
 
-    (call,), transfers = await stored(pool, heard, told)
+    (call,), transfers = await stored(pool, announced, told)
 
     assert transfers == [("transfer.blind", ALICE, CALLER, "5000")]
     assert handed_on(call) == [("blind", "1001", "sales", 0)]
@@ -135,7 +135,7 @@ async def test_a_blind_transfer_into_a_queue_is_one_call(
 
 
 async def test_who_is_moved_by_the_crm_was_handed_on_by_his_partner(
-    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
+    pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """`uuid_transfer` leaves no more than why the partner ended, and where the caller went."""
     told = talking(core)
@@ -143,14 +143,14 @@ async def test_who_is_moved_by_the_crm_was_handed_on_by_his_partner(
     told += core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE, transfer_source=source)
     told += core.hangup(ALICE, "BLIND_TRANSFER", last_bridge_to=CALLER) + with_bob(core)
 
-    (call,), transfers = await stored(pool, heard, told)
+    (call,), transfers = await stored(pool, announced, told)
 
     assert transfers == [("transfer.blind", ALICE, CALLER, "1002")]
     assert call.outcome == "answered"
 
 
 async def test_the_dialplan_sending_a_caller_on_is_no_transfer(
-    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
+    pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """A menu, or `transfer 1001 XML default`, sets the same variable before anybody talks."""
     source = core.source("bl_xfer", "1001/default/XML")
@@ -164,13 +164,13 @@ async def test_the_dialplan_sending_a_caller_on_is_no_transfer(
     )  # fmt: skip
     told += core.hangup(ALICE) + core.hangup(CALLER, transfer_source=source)
 
-    (call,), transfers = await stored(pool, heard, told)
+    (call,), transfers = await stored(pool, announced, told)
 
     assert (call.outcome, transfers) == ("answered", [])
 
 
 async def test_an_attended_transfer_joins_the_consultation(
-    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
+    pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """Once 1001's telephone has put them together there is one call, in which three talked."""
     told = talking(core) + consulting(core)
@@ -182,7 +182,7 @@ async def test_an_attended_transfer_joins_the_consultation(
     told += core.hangup(CONSULT, "ATTENDED_TRANSFER", endpoint_disposition="ATTENDED_TRANSFER")
     told += to_the_end(core, BOB)
 
-    (call,), transfers = await stored(pool, heard, told)
+    (call,), transfers = await stored(pool, announced, told)
 
     assert transfers == [("transfer.attended", ALICE, BOB, None)]
     assert handed_on(call) == [("attended", "1001", "1002", 15)]
@@ -194,7 +194,7 @@ async def test_an_attended_transfer_joins_the_consultation(
 
 
 async def test_an_attended_transfer_by_keys_is_told_by_the_bridge(
-    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
+    pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """`att_xfer` leaves no note on who hung up: whom 1001 rang is joined with the customer."""
     told = talking(core) + core.ring(BOB, "1002", caller=ALICE)
@@ -207,7 +207,7 @@ async def test_an_attended_transfer_by_keys_is_told_by_the_bridge(
     )
     told += to_the_end(core, BOB)
 
-    (call,), transfers = await stored(pool, heard, told)
+    (call,), transfers = await stored(pool, announced, told)
 
     assert transfers == [("transfer.attended", ALICE, BOB, None)]
     assert handed_on(call) == [("attended", "1001", "1002", 15)]
@@ -216,14 +216,14 @@ async def test_an_attended_transfer_by_keys_is_told_by_the_bridge(
 
 
 async def test_an_attended_transfer_that_is_given_up_is_none(
-    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
+    pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """1001 takes the customer back; the consultation was a call between the two, no missed one."""
     told = talking(core) + consulting(core) + core.bridge("CHANNEL_UNBRIDGE", CONSULT, BOB)
     told += core.hangup(BOB) + core.hangup(CONSULT) + core.channel("CHANNEL_UNHOLD", ALICE)
     told += to_the_end(core, ALICE)
 
-    (call, consultation), transfers = await stored(pool, heard, told)
+    (call, consultation), transfers = await stored(pool, announced, told)
 
     assert transfers == []
     assert (call.outcome, talked_s(call)) == ("answered", {CALLER: 70, ALICE: 70})
@@ -231,14 +231,14 @@ async def test_an_attended_transfer_that_is_given_up_is_none(
 
 
 async def test_a_consultation_that_nobody_answers_is_no_missed_call(
-    pool: Pool, heard: RecordedAnnouncements, core: FakeCore
+    pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """1001 rings 1002 by keys, in the customer's call, and takes the customer back."""
     told = talking(core) + core.ring(BOB, "1002", caller=ALICE)
     core.later(10)
     told += core.hangup(BOB, "ORIGINATOR_CANCEL", 0) + to_the_end(core, ALICE)
 
-    (call,), transfers = await stored(pool, heard, told)
+    (call,), transfers = await stored(pool, announced, told)
 
     assert transfers == []
     assert (call.outcome, talked_s(call)) == ("answered", {CALLER: 60, ALICE: 60, BOB: 0})

@@ -1,4 +1,4 @@
-"""Events that cannot be stored, among those that can: named, kept for a look, in nobody's way."""
+"""Events that cannot be stored, among those that can: named, saved, and harmless to others."""
 
 from __future__ import annotations
 

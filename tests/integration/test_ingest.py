@@ -32,12 +32,12 @@ from tests.support.ingest_tools import (
 
 @pytest.mark.parametrize("name", SOME)
 async def test_a_recording_is_stored_as_it_folds(
-    name: str, pool: Pool, heard: RecordedAnnouncements
+    name: str, pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Calls, legs and stints in the tables equal the fold of the events."""
     events = events_of_recording(name)
 
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         receipt = await pipeline.submit(events)
 
     assert (receipt.accepted, receipt.duplicates, receipt.rejected) == (len(events), 0, ())
@@ -73,18 +73,18 @@ async def test_any_order_in_any_batches_stores_the_same(name: str, pool: Pool) -
 
 
 async def test_a_replay_stores_and_announces_nothing(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Every event is a duplicate, also when the replay is moved to another day."""
     events = events_of_recording(SOME[1])
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(shift(events, timedelta(days=-40)))
         again = await pipeline.submit(events)
         another_day = await pipeline.submit(shift(events, timedelta(days=3)))
 
     assert (again.accepted, again.duplicates) == (0, len(events))
     assert (another_day.accepted, another_day.duplicates) == (0, len(events))
-    assert [change.before for change in heard.changes] == [None] * len(group_by_call(events))
+    assert [change.before for change in announced.changes] == [None] * len(group_by_call(events))
     assert await count(pool, "call_events") == len(events)
 
 
@@ -115,7 +115,9 @@ async def test_two_nodes_given_the_same_events_store_them_once(pool: Pool) -> No
         a, b = await asyncio.gather(one.submit(events), other.submit(events))
 
     (versions,) = first.versions.values() if first.versions else second.versions.values()
-    both = sorted(v for heard in (first, second) for vs in heard.versions.values() for v in vs)
+    both = sorted(
+        v for announced in (first, second) for vs in announced.versions.values() for v in vs
+    )
     assert a.accepted + b.accepted == len(events)
     assert a.duplicates + b.duplicates == len(events)
     assert both == list(range(1, len(both) + 1))
@@ -124,7 +126,7 @@ async def test_two_nodes_given_the_same_events_store_them_once(pool: Pool) -> No
 
 
 async def test_a_receipt_and_an_announcement_mean_committed(
-    pool: Pool, database: str, heard: RecordedAnnouncements
+    pool: Pool, database: str, announced: RecordedAnnouncements
 ) -> None:
     """Before the COMMIT there is neither; afterwards both, and what is told can be read."""
     events = events_of_recording(SOME[0])
@@ -134,17 +136,17 @@ async def test_a_receipt_and_an_announcement_mean_committed(
         async with pool.acquire() as conn:
             calls = await load_calls(conn, [change.after.id for change in changes])
         readable.extend(calls.values())
-        await heard(changes)
+        await announced(changes)
 
     async with Pipeline(pool, announce=announce, settings=SETTINGS) as pipeline:
         async with delayed_commit(database) as waiting:
             receipt = asyncio.create_task(pipeline.submit(events))
             await waiting()
             assert not receipt.done()
-            assert not heard.changes
+            assert not announced.changes
         await receipt
 
-    assert readable == [change.after for change in heard.changes]
+    assert readable == [change.after for change in announced.changes]
 
 
 async def test_the_next_batch_is_stored_while_one_is_announced(pool: Pool) -> None:
@@ -167,32 +169,32 @@ async def test_the_next_batch_is_stored_while_one_is_announced(pool: Pool) -> No
 
 
 async def test_versions_rise_by_one_and_only_for_what_can_be_seen(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Each event by itself: every announced version is the next one, and the last one is stored."""
     events = events_of_recording(SOME[0])
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         for event in events:
             await pipeline.submit([event])
 
-    (versions,) = heard.versions.values()
+    (versions,) = announced.versions.values()
     (call,) = await stored_calls(pool)
     assert versions == list(range(1, len(versions) + 1))
     assert call.version == versions[-1] < len(events)
-    assert [change.offered for change in heard.changes if change.offered] == [{"101"}]
-    assert [change.after.version for change in heard.changes if change.ended] == [call.version]
+    assert [change.offered for change in announced.changes if change.offered] == [{"101"}]
+    assert [change.after.version for change in announced.changes if change.ended] == [call.version]
 
 
 async def test_a_consultation_becomes_part_of_the_call(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Two calls until the transfer; then the younger is over and names the one that goes on."""
     events = events_of_recording("s05_sip_attended_transfer")
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         for event in events:
             await pipeline.submit([event])
 
-    merged = [change.after for change in heard.changes if change.after.merged_into]
+    merged = [change.after for change in announced.changes if change.after.merged_into]
     (call,) = await stored_calls(pool)
     assert [(loser.merged_into, loser.status, loser.legs) for loser in merged] == [
         (call.id, "ended", ())
@@ -203,7 +205,7 @@ async def test_a_consultation_becomes_part_of_the_call(
 
 
 async def test_a_missed_call_is_one_row_and_is_taken_back(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """A late answer turns a missed call into an answered one; the version rises."""
     events = events_of_recording("l01_answered_caller_hangs_up")
@@ -211,7 +213,7 @@ async def test_a_missed_call_is_one_row_and_is_taken_back(
     late = [event for event in events if event.type in proof]
     early = [event for event in events if event not in late]
 
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(early)
         (missed,) = await pool.fetch("SELECT * FROM realtime.missed_calls")
         (before,) = await stored_calls(pool)
@@ -225,10 +227,10 @@ async def test_a_missed_call_is_one_row_and_is_taken_back(
 
 
 async def test_an_abandoned_call_is_missed_and_an_answered_one_is_not(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Of l01 (answered) and l03 (abandoned while ringing), one row."""
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(events_of_recording("l01_answered_caller_hangs_up"))
         await pipeline.submit(events_of_recording("l03_abandon_while_ringing"))
 
@@ -239,12 +241,14 @@ async def test_an_abandoned_call_is_missed_and_an_answered_one_is_not(
 
 
 async def test_the_pure_grouping_and_the_database_agree(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Several recordings at once, shuffled together: as many calls as the pure grouping finds."""
     events = [event for name in SOME for event in events_of_recording(name)]
     random.Random(7).shuffle(events)
-    async with Pipeline(pool, announce=heard, settings=replace(SETTINGS, batch_events=50)) as pipe:
+    async with Pipeline(
+        pool, announce=announced, settings=replace(SETTINGS, batch_events=50)
+    ) as pipe:
         await pipe.submit(events)
 
     assert len(await stored_calls(pool)) == len(group_by_call(events))

@@ -1,4 +1,4 @@
-"""Events by the month: odd times, retention, and what is forgotten."""
+"""Events by month: odd times, retention, and what is deleted."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.support.ingest_tools import (
 
 
 async def test_events_of_an_odd_time_move_to_their_month(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """They go to the default partition, and to their month's as soon as there is one."""
     events = events_of_recording(SOME[0])
     long_ago = datetime(2020, 3, 5, tzinfo=UTC)
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(shift(events, long_ago - events[0].occurred_at))
     default = await count(pool, "call_events_default")
 
@@ -42,14 +42,16 @@ async def test_events_of_an_odd_time_move_to_their_month(
 
 
 async def test_months_beyond_retention_are_dropped_and_calls_stay(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Events older than the bound go with their partition; the call keeps its row."""
     events = events_of_recording(SOME[0])
     then = datetime(2020, 3, 5, tzinfo=UTC)
     async with pool.acquire() as conn:
         await partitions.maintain(conn, now=then, months_ahead=0, keep_months=12)
-    async with Pipeline(pool, announce=heard, settings=replace(SETTINGS, keep_months=1200)) as pipe:
+    async with Pipeline(
+        pool, announce=announced, settings=replace(SETTINGS, keep_months=1200)
+    ) as pipe:
         await pipe.submit(shift(events, then - events[0].occurred_at))
 
     async with pool.acquire() as conn:
@@ -63,12 +65,12 @@ async def test_months_beyond_retention_are_dropped_and_calls_stay(
 
 
 async def test_ids_are_forgotten_with_their_events(
-    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, announced: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In chunks, until none is older; what is younger stays."""
     monkeypatch.setattr(partitions, "CHUNK_ROWS", 10)
     events = events_of_recording(SOME[0])
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit([*events, pause_event(queue="\0")])
     await pool.execute(
         "INSERT INTO realtime.ingest_gaps VALUES"
@@ -103,14 +105,14 @@ async def test_a_gap_stays_as_long_as_it_reaches_into_what_is_kept(pool: Pool) -
 
 
 async def test_this_month_and_the_next_two_have_partitions(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """A pipeline makes them when it starts; a second one finds nothing to do."""
     now = datetime.now(UTC)
     month = partitions.PartitionMonth(now.year, now.month)
     async with (
-        Pipeline(pool, announce=heard, settings=SETTINGS),
-        Pipeline(pool, announce=heard, settings=SETTINGS),
+        Pipeline(pool, announce=announced, settings=SETTINGS),
+        Pipeline(pool, announce=announced, settings=SETTINGS),
         pool.acquire() as conn,
     ):
         there = await partition_queries.names(conn)

@@ -1,4 +1,4 @@
-"""Ingest in trouble: poison, bounds, lost connections, shutting down."""
+"""Ingest in trouble: events that cannot be stored, bounds, lost connections, shutdown."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ from tests.support.ingest_tools import (
     ids=["nul in attrs", "nul", "surrogate", "no time"],
 )
 async def test_a_poisonous_event_does_not_spoil_its_batch(
-    poison: CallEvent, pool: Pool, heard: RecordedAnnouncements
+    poison: CallEvent, pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """All others are stored; the culprit is named, and kept with the reason."""
     events = events_of_recording(SOME[0])
     at = 13
 
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         receipt = await pipeline.submit([*events[:at], poison, *events[at:]])
 
     (rejected,) = receipt.rejected
@@ -66,23 +66,23 @@ async def test_a_poisonous_event_does_not_spoil_its_batch(
     assert anonymous(await stored_calls(pool)) == anonymous(calls_of(events))
 
 
-async def test_events_about_no_call_are_kept(pool: Pool, heard: RecordedAnnouncements) -> None:
-    """An agent's pause is a fact without a call, and nobody is told of a call."""
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+async def test_events_about_no_call_are_kept(pool: Pool, announced: RecordedAnnouncements) -> None:
+    """An agent's pause is a fact without a call, and no call is announced."""
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         receipt = await pipeline.submit([pause_event(extension="101", attrs={"reason": "Обід"})])
 
     row = await pool.fetchrow("SELECT * FROM realtime.call_events")
     assert row is not None
     assert (receipt.accepted, row["call_id"], row["attrs"]) == (1, None, {"reason": "Обід"})
-    assert not heard.changes
+    assert not announced.changes
 
 
 async def test_a_full_pipeline_says_when_to_come_back(
-    pool: Pool, database: str, heard: RecordedAnnouncements
+    pool: Pool, database: str, announced: RecordedAnnouncements
 ) -> None:
     """What was admitted is stored; what was refused is not, and may be sent again."""
     settings = replace(SETTINGS, batch_events=1, max_waiting_events=3)
-    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=settings) as pipeline:
         async with delayed_commit(database) as waiting:
             first = asyncio.create_task(pipeline.submit([pause_event()]))
             await waiting()
@@ -103,12 +103,12 @@ async def test_a_full_pipeline_says_when_to_come_back(
 
 
 async def test_bytes_are_bounded_too(
-    pool: Pool, database: str, heard: RecordedAnnouncements
+    pool: Pool, database: str, announced: RecordedAnnouncements
 ) -> None:
     """Three large events are too much where three small ones are not."""
     settings = replace(SETTINGS, batch_events=1, max_waiting_bytes=5_000)
     large = {"member": "x" * 2_000}
-    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=settings) as pipeline:
         async with delayed_commit(database) as waiting:
             tasks = [asyncio.create_task(pipeline.submit([pause_event()]))]
             await waiting()
@@ -122,11 +122,11 @@ async def test_bytes_are_bounded_too(
 
 
 async def test_too_many_events_at_once_are_refused(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """The bound is exact, and nothing of a refused submission is stored."""
     settings = replace(SETTINGS, max_submission_events=3)
-    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=settings) as pipeline:
         with pytest.raises(TooManyEvents):
             await pipeline.submit([pause_event() for _ in range(4)])
         receipt = await pipeline.submit([pause_event() for _ in range(3)])
@@ -135,11 +135,11 @@ async def test_too_many_events_at_once_are_refused(
 
 
 async def test_a_lost_connection_is_survived(
-    pool: Pool, database: str, heard: RecordedAnnouncements
+    pool: Pool, database: str, announced: RecordedAnnouncements
 ) -> None:
     """The backend is killed in the middle of a batch; the batch is stored by the next attempt."""
     events = events_of_recording(SOME[0])
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         async with delayed_commit(database) as waiting:
             receipt = asyncio.create_task(pipeline.submit(events))
             killed = await waiting()
@@ -155,11 +155,11 @@ async def test_a_lost_connection_is_survived(
 
 
 async def test_a_commit_whose_answer_was_lost_is_announced_all_the_same(
-    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, announced: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first attempt commits and loses its connection; the second tells what there is."""
+    """The first attempt commits and loses its connection; the second announces the stored state."""
     events = events_of_recording(SOME[0])
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         store = pipeline._store
         transaction = store._transaction
         lost: list[bool] = []
@@ -176,20 +176,20 @@ async def test_a_commit_whose_answer_was_lost_is_announced_all_the_same(
         )
         receipt = await pipeline.submit(events)
 
-    (change,) = heard.changes
+    (change,) = announced.changes
     assert receipt.duplicates == len(events)
     assert (change.before, change.after.outcome) == (None, "answered")
     assert change.repeated
 
 
 async def test_what_is_stored_of_a_batch_that_fails_is_announced(
-    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, announced: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Poison splits the batch and the database goes away between the halves; sent again, all is."""
     first, second = events_of_recording(SOME[0]), events_of_recording(SOME[1])
     away: list[bool] = []
 
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         transaction = pipeline._store._transaction
 
         async def once(batch: Any, *, again: bool) -> Any:
@@ -207,21 +207,21 @@ async def test_what_is_stored_of_a_batch_that_fails_is_announced(
                 await pipeline.submit([*first, pause_event(queue="\0"), *second])
         receipt = await pipeline.submit([*first, *second])
 
-    calls = {change.after.id for change in heard.changes}
+    calls = {change.after.id for change in announced.changes}
     assert len(calls) == len(await stored_calls(pool)) == 2
     assert pipeline.metrics.accepted == len(first + second)
     assert receipt.duplicates > 0
-    assert {told[0] for told in heard.versions.values()} == {1}
-    assert not any(change.repeated for change in heard.changes)
+    assert {told[0] for told in announced.versions.values()} == {1}
+    assert not any(change.repeated for change in announced.changes)
 
 
 async def test_a_database_that_stays_away_is_told_to_the_sender(
-    pool: Pool, database: str, heard: RecordedAnnouncements
+    pool: Pool, database: str, announced: RecordedAnnouncements
 ) -> None:
     """After its attempts the batch is given up with a temporary error; a later one succeeds."""
     settings = replace(SETTINGS, attempts=2, database_timeout_s=0.2)
     events = events_of_recording(SOME[0])
-    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=settings) as pipeline:
         async with delayed_commit(database):
             with pytest.raises(IngestUnavailable):
                 await pipeline.submit(events)
@@ -231,11 +231,13 @@ async def test_a_database_that_stays_away_is_told_to_the_sender(
     assert pipeline.metrics.failed_batches == 1
 
 
-async def test_shutting_down_stores_what_waits(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_shutting_down_stores_what_waits(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
     """Everything submitted before the end has its receipt; afterwards nothing is taken."""
     events = events_of_recording(SOME[0])
     settings = replace(SETTINGS, batch_ms=60_000)
-    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=settings) as pipeline:
         receipt = asyncio.create_task(pipeline.submit(events))
         await asyncio.sleep(0)
 
@@ -247,7 +249,7 @@ async def test_shutting_down_stores_what_waits(pool: Pool, heard: RecordedAnnoun
 async def test_an_announcement_that_hangs_does_not_hold_up_the_end(
     pool: Pool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was acknowledged is stored; that it was not told is said, and found by the next look."""
+    """What was acknowledged is stored; that it was not announced is logged."""
     monkeypatch.setattr(pipelines, "DRAIN_S", 0.2)
     monkeypatch.setattr(pipelines, "FINAL_ANNOUNCE_S", 0.1)
     events = events_of_recording(SOME[0])
@@ -270,11 +272,11 @@ async def test_an_announcement_that_hangs_does_not_hold_up_the_end(
 
 async def test_a_failing_announcement_harms_nobody(pool: Pool) -> None:
     """The receipt is given, the next batch is announced, and the failure is counted."""
-    heard: list[int] = []
+    announced: list[int] = []
 
     async def announce(changes: list[CallChange]) -> None:
-        heard.append(len(changes))
-        if len(heard) == 1:
+        announced.append(len(changes))
+        if len(announced) == 1:
             raise RuntimeError("nobody listens")
 
     async with Pipeline(pool, announce=announce, settings=SETTINGS) as pipeline:
@@ -283,19 +285,19 @@ async def test_a_failing_announcement_harms_nobody(pool: Pool) -> None:
 
     assert first.accepted
     assert second.accepted
-    assert heard == [1, 1]
+    assert announced == [1, 1]
     assert pipeline.metrics.announce_failures == 1
 
 
 async def test_calls_that_cannot_be_announced_do_not_silence_agents(pool: Pool) -> None:
-    """Each has its own time: who logged in is told of, though what became of the calls is not."""
-    heard: list[AgentChange] = []
+    """Each has its own timeout: a login is announced, although the calls are not."""
+    announced: list[AgentChange] = []
 
     async def never(_: list[CallChange]) -> None:
         await asyncio.Event().wait()
 
     async def agents(changes: list[AgentChange]) -> None:
-        heard.extend(changes)
+        announced.extend(changes)
 
     settings = replace(SETTINGS, announce_timeout_s=0.05)
     async with Pipeline(
@@ -305,12 +307,12 @@ async def test_calls_that_cannot_be_announced_do_not_silence_agents(pool: Pool) 
             [*events_of_recording(SOME[0]), pause_event(extension="199", queue="q")]
         )
 
-    assert [one.queues for one in heard if one.extension == "199"] == [frozenset({"q"})]
+    assert [one.queues for one in announced if one.extension == "199"] == [frozenset({"q"})]
     assert pipeline.metrics.announce_failures == 1
 
 
 async def test_a_pbx_that_starts_anew_is_folded_some_telephones_at_a_time(
-    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, announced: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All log off at once; one of more queues than events are read of is off in all of them."""
     told: list[AgentChange] = []
@@ -333,7 +335,7 @@ async def test_a_pbx_that_starts_anew_is_folded_some_telephones_at_a_time(
 
     monkeypatch.setattr(agent_queries, "events", count_events)
     async with Pipeline(
-        pool, announce=heard, announce_agents=agents, settings=SETTINGS
+        pool, announce=announced, announce_agents=agents, settings=SETTINGS
     ) as pipeline:
         await pipeline.submit(log_in)
         await pipeline.submit(log_off)
@@ -345,7 +347,7 @@ async def test_a_pbx_that_starts_anew_is_folded_some_telephones_at_a_time(
 
 
 async def test_a_key_used_without_end_does_not_slow_everybody(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """A call beyond its bound of events stays as it is; its events are stored."""
     settings = replace(SETTINGS, max_call_events=40)
@@ -359,21 +361,21 @@ async def test_a_key_used_without_end_does_not_slow_everybody(
         )
         for n in range(60)
     ]
-    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=settings) as pipeline:
         await pipeline.submit(made[:30])
         receipt = await pipeline.submit(made[30:])
 
     assert receipt.accepted == 30
     assert pipeline.metrics.overlong == 1
-    assert [change.after.version for change in heard.changes] == [1]
+    assert [change.after.version for change in announced.changes] == [1]
 
 
 async def test_received_equals_accepted_plus_duplicates_plus_rejected(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
-    """The books balance."""
+    """Accepted + duplicates + rejected equals received."""
     events = events_of_recording(SOME[0])
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit([*events, pause_event(queue="\0"), *events[:5]])
         await pipeline.submit(events)
 

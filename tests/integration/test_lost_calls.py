@@ -1,4 +1,4 @@
-"""Calls whose end was lost: nothing more is heard of them, and they end by themselves."""
+"""Calls whose end was lost: without further events, they end as lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def parsed(*items: dict[str, Any]) -> list[CallEvent]:
 
 
 async def age(pool: Pool, hours: float) -> None:
-    """Make what was stored so much older, as it was received and as the call's row was written."""
+    """Make what was stored older: when it was received, and when the call's row was written."""
     await pool.execute(
         "UPDATE realtime.call_events SET received_at = now() - make_interval(secs => $1)",
         hours * 3600,
@@ -56,13 +56,13 @@ async def ended_by(pipeline: Pipeline, pool: Pool) -> int:
 
 
 async def test_a_call_of_which_nothing_is_heard_ends_as_lost(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
-    """When it was last heard of, with a missed call, told like any other end; only once."""
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    """At its last event, with a missed call, announced like any other end; only once."""
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))
         await age(pool, 13)
-        told = len(heard.changes)
+        told = len(announced.changes)
 
         first = await ended_by(pipeline, pool)
         second = await ended_by(pipeline, pool)
@@ -73,14 +73,16 @@ async def test_a_call_of_which_nothing_is_heard_ends_as_lost(
     assert call.ended_at == BEGAN + timedelta(minutes=1)
     assert {leg.ended_reason for leg in call.legs} == {"lost"}
     assert await count(pool, "missed_calls") == 1
-    (change,) = heard.changes[told:]
+    (change,) = announced.changes[told:]
     assert change.ended
     assert change.after.id == call.id
 
 
-async def test_a_call_that_is_heard_of_goes_on(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_a_call_that_is_heard_of_goes_on(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
     """However long ago it began; and so does one whose events were sent late, just now."""
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))
         fresh = await ended_by(pipeline, pool)
         await age(pool, 13)
@@ -91,15 +93,15 @@ async def test_a_call_that_is_heard_of_goes_on(pool: Pool, heard: RecordedAnnoun
     assert [call.status for call in await stored_calls(pool)] == ["talking"]
 
 
-async def test_a_late_end_revises_a_lost_one(pool: Pool, heard: RecordedAnnouncements) -> None:
-    """What the PBX says counts, whenever it comes: answered, and ended when it says."""
+async def test_a_late_end_revises_a_lost_one(pool: Pool, announced: RecordedAnnouncements) -> None:
+    """The PBX's own events take precedence, however late: answered, and ended at their times."""
     late = (
         posted("leg.answered", "b", 2),
         posted("leg.ended", "b", 600, attrs={"cause": 16}),
         posted("leg.ended", "d", 2, attrs={"cause": 26}),
         posted("leg.ended", "a", 600, attrs={"cause": 16}),
     )
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))
         await age(pool, 13)
         await ended_by(pipeline, pool)
@@ -112,10 +114,10 @@ async def test_a_late_end_revises_a_lost_one(pool: Pool, heard: RecordedAnnounce
 
 
 async def test_a_late_end_of_the_call_revises_it_too(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
-    """A PBX that tells only of calls ends all legs by that."""
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    """For a PBX that reports only calls, the end of the call ends all legs."""
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))
         await age(pool, 13)
         await ended_by(pipeline, pool)
@@ -127,10 +129,10 @@ async def test_a_late_end_of_the_call_revises_it_too(
 
 
 async def test_the_order_in_which_a_lost_and_a_real_end_come_does_not_matter(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """The call is a function of the set of its events, as ever."""
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING[:2]))
         await age(pool, 13)
         await ended_by(pipeline, pool)
@@ -155,7 +157,7 @@ async def test_the_order_in_which_a_lost_and_a_real_end_come_does_not_matter(
 
 
 async def test_many_lost_calls_end_page_by_page(
-    pool: Pool, heard: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, announced: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them, and one that cannot be ended holds up no other."""
     monkeypatch.setattr("ingest.upkeep.lost_calls.PAGE_CALLS", 3)
@@ -163,7 +165,7 @@ async def test_many_lost_calls_end_page_by_page(
         {**posted("leg.ringing", f"l{n}", n / 10, extension="101"), "call_key": f"c{n}"}
         for n in range(10)
     ]
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*calls))
         await age(pool, 13)
         await pool.execute(
@@ -176,13 +178,13 @@ async def test_many_lost_calls_end_page_by_page(
     assert [call.status for call in await stored_calls(pool)].count("ended") == 9
 
 
-async def test_housekeeping_ends_them(pool: Pool, heard: RecordedAnnouncements) -> None:
-    """A pipeline looks when it starts, and every hour."""
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+async def test_housekeeping_ends_them(pool: Pool, announced: RecordedAnnouncements) -> None:
+    """A pipeline does it when it starts, and every hour."""
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))
     await age(pool, 13)
 
-    async with Pipeline(pool, announce=heard, settings=SETTINGS):
-        await eventually(lambda: any(change.ended for change in heard.changes))
+    async with Pipeline(pool, announce=announced, settings=SETTINGS):
+        await eventually(lambda: any(change.ended for change in announced.changes))
 
     assert [call.status for call in await stored_calls(pool)] == ["ended"]

@@ -1,4 +1,4 @@
-"""What a PBX said word for word: kept for some days if that is wanted, and gone before its row."""
+"""Original messages of a PBX: kept for some days if so configured, deleted before their events."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ async def payloads(pool: Pool) -> list[Any]:
 
 
 async def test_a_message_is_stored_once_however_often_it_comes(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """With its event and not with a repeat, in the same batch or a later one."""
     one, two = posted(1), posted(2)
-    async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=KEEPING) as pipeline:
         await pipeline.submit(parsed(one, two, one))
         again = await pipeline.submit(parsed(two, one))
 
@@ -75,11 +75,11 @@ async def test_a_message_is_stored_once_however_often_it_comes(
 
 
 async def test_nothing_is_kept_unless_it_is_asked_for(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """By default no event carries its message, and there is no partition for any."""
     events = parse_events([posted()], source="pbx").events
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(events)
 
     assert SETTINGS.payload_days == 0
@@ -90,9 +90,11 @@ async def test_nothing_is_kept_unless_it_is_asked_for(
     assert await pool.fetch("SELECT 1 FROM pg_class WHERE relname ~ 'payloads_[0-9]'") == []
 
 
-async def test_messages_go_before_their_events(pool: Pool, heard: RecordedAnnouncements) -> None:
+async def test_messages_go_before_their_events(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
     """Whole days are dropped; turned off, all of them are gone the day after."""
-    async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=KEEPING) as pipeline:
         await pipeline.submit(parsed(posted()))
     months = {"months_ahead": 0, "keep_months": 13}
 
@@ -115,10 +117,10 @@ async def test_messages_go_before_their_events(pool: Pool, heard: RecordedAnnoun
 
 
 async def test_a_message_without_a_day_is_kept_as_long_as_others(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Housekeeping that never ran refuses nothing; when it runs, the message moves to its day."""
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(posted()))
     odd_ones = await count(pool, "call_event_payloads_default")
     months = {"months_ahead": 0, "keep_months": 13}
@@ -136,8 +138,10 @@ async def test_a_message_without_a_day_is_kept_as_long_as_others(
     assert await count(pool, "call_event_payloads_default") == 0
 
 
-async def test_a_hostile_message_costs_no_event(pool: Pool, heard: RecordedAnnouncements) -> None:
-    """NUL and half characters are replaced, what is too long is left out, secrets are not kept."""
+async def test_a_hostile_message_costs_no_event(
+    pool: Pool, announced: RecordedAnnouncements
+) -> None:
+    """NUL and lone surrogates are replaced, what is too long is left out, secrets are not kept."""
     hostile = [
         *ami(("CallerIDName", "a\0b\ud800"), ("Note\0", "\\u0000")),
         *ami(("AccountCode", "x" * MAX_BYTES)),
@@ -146,7 +150,7 @@ async def test_a_hostile_message_costs_no_event(pool: Pool, heard: RecordedAnnou
     ]  # fmt: skip
     clean = [replace(event, attrs={}) for event in hostile]
 
-    async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=KEEPING) as pipeline:
         receipt = await pipeline.submit(clean)
 
     assert (receipt.accepted, receipt.rejected) == (3, ())
@@ -160,11 +164,11 @@ async def test_a_hostile_message_costs_no_event(pool: Pool, heard: RecordedAnnou
 
 
 async def test_a_message_that_cannot_be_stored_is_dropped_and_not_its_event(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Whatever slipped through: the event and its whole batch are stored without it."""
     broken = replace(pause_event(), native=rb'{"a": "\u0000"}')
-    async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=KEEPING) as pipeline:
         receipt = await pipeline.submit([*parsed(posted(1)), broken, *parsed(posted(2))])
 
     assert (receipt.accepted, receipt.rejected) == (3, ())
@@ -172,7 +176,7 @@ async def test_a_message_that_cannot_be_stored_is_dropped_and_not_its_event(
 
 
 async def test_a_callback_of_several_events_is_kept_once(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Twilio's form, and FreeSWITCH's event, belong to the first of the events they make."""
     form = {
@@ -188,7 +192,7 @@ async def test_a_callback_of_several_events_is_kept_once(
     events = twilio_events(form, source="cloud", received_at=NOW, keep_native=True)
     events += FreeswitchNormaliser("pbx", keep_native=True).events(fields, NOW)
 
-    async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=KEEPING) as pipeline:
         await pipeline.submit(events)
 
     del fields["variable_sip_auth_password"]
@@ -197,14 +201,14 @@ async def test_a_callback_of_several_events_is_kept_once(
 
 
 async def test_the_page_tells_how_to_see_what_was_said_of_a_call(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """The statement of docs/telephony.md finds a call's messages, in their order."""
     (statement,) = re.findall(
         r"```sql\n(SELECT[^`]*call_event_payloads[^`]*)```", TELEPHONY.read_text(encoding="utf-8")
     )
     later = posted(2, occurred_at=(NOW + timedelta(seconds=1)).isoformat())
-    async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=KEEPING) as pipeline:
         await pipeline.submit(parsed(later, posted(1)))
         await pipeline.submit(parsed({**posted(3), "call_key": "another"}))
     call_id = await pool.fetchval("SELECT call_id FROM realtime.call_aliases WHERE key = 'c1'")
@@ -215,16 +219,16 @@ async def test_the_page_tells_how_to_see_what_was_said_of_a_call(
 
 
 async def test_what_waits_is_bounded_with_its_messages(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
-    """Bytes of messages count, and a call that is remembered does not hold them."""
+    """Bytes of messages count, and a cached call does not hold them."""
     (kept,), (bare,) = parsed(posted()), parsed(posted(), keep_native=False)
     assert kept == bare
     assert kept.native is not None
     assert kept.size == bare.size + len(kept.native)
     assert "native=" not in repr(kept)
 
-    async with Pipeline(pool, announce=heard, settings=KEEPING) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=KEEPING) as pipeline:
         await pipeline.submit([kept])
         held = list(pipeline._store._cache._calls.values())
 

@@ -1,4 +1,4 @@
-"""Calls made anew from their stored events: whatever was wrong in the rows comes right."""
+"""Calls folded again from their stored events: whatever was wrong in the rows is corrected."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def snapshot(pool: Pool) -> dict[str, list[tuple[Any, ...]]]:
 
 
 async def rebuilt(pool: Pool, **chosen: object) -> RebuildProgress:
-    """Rebuild to the end, and return what was said last."""
+    """Rebuild to the end, and return the last progress."""
     most = IngestSettings().max_call_events
     steps = rebuild(pool, max_call_events=most, **chosen)  # type: ignore[arg-type]
     return ([RebuildProgress()] + [step async for step in steps])[-1]
@@ -69,7 +69,7 @@ async def versions(pool: Pool) -> list[int]:
 
 
 async def marks(pool: Pool) -> list[dict[str, Any]]:
-    """Return what stands of agents, but for versions and when it was written."""
+    """Return the marks of agents, without versions and times of writing."""
     rows = await pool.fetch(
         "SELECT to_jsonb(m) - 'version' - 'updated_at' AS mark FROM realtime.agent_marks AS m"
         " ORDER BY extension, queue"
@@ -209,7 +209,7 @@ async def test_only_what_is_still_gone_comes_back(pool: Pool, database: str) -> 
 
 
 async def test_agents_marks_come_right(pool: Pool) -> None:
-    """Logins and pauses as their events tell; what no event tells of stays; a second run rests."""
+    """Logins and pauses as in their events; others stay; a second run changes nothing."""
     now = datetime.now(UTC) - timedelta(hours=1)
 
     def said(what: str, minute: int, extension: str, **more: Any) -> CallEvent:

@@ -1,4 +1,4 @@
-"""What is refused before it is an event: kept and counted, within bounds."""
+"""Input rejected before it is an event: saved and counted, within bounds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements, count
 
 
 async def test_of_a_flood_the_first_are_kept_and_all_are_counted(
-    pool: Pool, heard: RecordedAnnouncements
+    pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """In the order in which they stood."""
     refusals = [RejectedInput("event.invalid", "no", {"n": n}) for n in range(MAX_SAVED + 50)]
 
-    async with Pipeline(pool, announce=heard, settings=SETTINGS) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.reject("p\0bx", refusals)
 
     kept = await pool.fetch("SELECT * FROM realtime.ingest_rejects ORDER BY id")
@@ -30,12 +30,12 @@ async def test_of_a_flood_the_first_are_kept_and_all_are_counted(
 
 
 async def test_what_could_not_be_kept_is_to_be_sent_again(
-    pool: Pool, database: str, heard: RecordedAnnouncements
+    pool: Pool, database: str, announced: RecordedAnnouncements
 ) -> None:
     """Nothing is counted that was not kept."""
     settings = replace(SETTINGS, database_timeout_s=0.2)
     refusals = [RejectedInput("event.invalid", "no", {})]
-    async with Pipeline(pool, announce=heard, settings=settings) as pipeline:
+    async with Pipeline(pool, announce=announced, settings=settings) as pipeline:
         conn = await connect(database, application_name="test-lock")
         try:
             async with conn.transaction():

@@ -1,4 +1,4 @@
-"""Streams recorded elsewhere (VoIPGRID/cacofonisk), and what was expected of them there.
+"""Event streams recorded elsewhere (VoIPGRID/cacofonisk), and the results expected there.
 
 Another installation's Asterisk: accounts of nine digits as telephones, routes of Local pairs, no
 times. What both models say is compared: who rang, answered and talked with whom, and how it ended.
@@ -140,7 +140,7 @@ class FoldedScenario:
 
 
 def differences(judged: FoldedScenario) -> list[str]:
-    """Say in which points the call is not what was expected."""
+    """Return the points in which the call differs from what was expected."""
     found = (*_telephones(judged), *_conversations(judged), *_call(judged), *_transfers(judged))
     return [text for text in found if text]
 

@@ -1,4 +1,4 @@
-"""Recorded calls and what really happened in them, for comparison with the fold."""
+"""Recorded calls and what really happened in them, to compare with the fold."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ OUTCOMES = {
     "timeout": "timeout",
     "voicemail": "timeout",
 }
-"""How the truth begins → the outcome that says it; everything else was answered."""
+"""Beginning of the truth → outcome; everything else was answered."""
 
 
 KINDS = {"attended, completed while ringing": "blonde", "three-way then leave": "threeway"}
-"""How the truth names a transfer → how the fold does, where that is not its first word."""
+"""Transfer in the truth → kind in the fold, where that is not the first word."""
 
 
 def names() -> list[str]:
@@ -70,7 +70,7 @@ def call_for(truth: dict[str, Any], calls: list[CallState]) -> CallState:
 
 
 def differences(call: CallState, truth: dict[str, Any]) -> list[str]:
-    """Say in which points the call is not what happened."""
+    """Return the points in which the call differs from what happened."""
     return [text for text in (*_facts(call, truth), *_durations(call, truth)) if text]
 
 

@@ -56,7 +56,7 @@ class RecordedAnnouncements:
 async def delayed_commit(
     database: str, source: str = "pbx"
 ) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-    """Hold the source's lock: nothing of it is committed inside. Yields who waits for it."""
+    """Hold the source's lock, so nothing of it is committed. Yields a way to wait for a waiter."""
     conn = await connect(database, application_name="test-lock")
     try:
         await conn.execute("SELECT pg_advisory_lock($1, hashtext($2))", LOCK_CLASS, source)
@@ -77,7 +77,7 @@ async def delayed_commit(
 
 
 async def stored_calls(pool: Pool) -> list[CallState]:
-    """Return all calls that go on or ended by themselves, comparable with a pure fold."""
+    """Return all calls that were not merged into others, comparable with a pure fold."""
     async with pool.acquire() as conn:
         ids = await conn.fetch("SELECT id FROM realtime.call_sessions WHERE merged_into IS NULL")
         states = await load_calls(conn, [row["id"] for row in ids])

@@ -1,4 +1,4 @@
-"""An Asterisk that tells of calls of which no recording is here."""
+"""An Asterisk that sends the events of calls for which there is no recording."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ A, B, C = "PJSIP/301-00000002", "PJSIP/302-00000003", "PJSIP/303-00000004"
 
 
 class ScriptedPbx:
-    """Says what an Asterisk would; a channel's name, told once, is its unique id."""
+    """Sends what an Asterisk would; a channel's name is also its unique id."""
 
     def __init__(self) -> None:
         self._at = 0.0

@@ -1,4 +1,4 @@
-"""What an agent's PBX said last stands, in whatever order and how often it came."""
+"""The latest event of an agent counts, in whatever order and however often events arrive."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_what_stands_does_not_depend_on_the_order(story: str) -> None:
 
 
 def test_what_is_not_told_of_stays() -> None:
-    """Of a login too old to be read again the row still knows."""
+    """A login too old to be read again is still in the mark."""
     known = {"sales": mark(logged_in=True, login_at=at(-9_000)), "other": mark("other")}
 
     found = current_marks([said("paused", 1)], known)
@@ -139,7 +139,7 @@ def test_asterisk_tells_who_joins_a_queue_and_who_signs_in() -> None:
 
 
 def test_freeswitch_tells_an_agents_status() -> None:
-    """It holds in every queue; an agent without a number is nobody's telephone."""
+    """It holds in every queue; an agent without a number has no telephone."""
     normaliser = FreeswitchNormaliser("fs")
     told = {"Event-Name": "CUSTOM", "Event-Subclass": "callcenter::info",
             "CC-Action": "agent-status-change", "Core-UUID": "c", "Event-Sequence": "7",
@@ -166,7 +166,7 @@ def snapshot(*members: QueueMember) -> PbxSnapshot:
 def caught(
     taken: PbxSnapshot, before: StoredPbxState, now: StoredPbxState
 ) -> list[tuple[str, str, datetime]]:
-    """Return (type, extension, time) of what a snapshot tells."""
+    """Return (type, extension, time) of the events that follow from a snapshot."""
     events = catch_up(taken, source="pbx", before=before, now=now, since=None)
     again = catch_up(taken, source="pbx", before=before, now=now, since=None)
     assert [event.event_id for event in events] == [event.event_id for event in again]
@@ -175,7 +175,7 @@ def caught(
 
 
 def test_a_snapshot_tells_what_changed_unheard() -> None:
-    """Who came, paused, came back and left while nobody listened; nothing of the others."""
+    """Logins, pauses and logoffs while nobody was connected; no events of other agents."""
     marks = {
         ("101", "sales"): mark(logged_in=True),
         ("102", "sales"): mark(logged_in=True, paused=True, paused_at=at(1), reason="lunch"),
@@ -200,7 +200,7 @@ def test_a_snapshot_tells_what_changed_unheard() -> None:
 
 
 def test_what_was_heard_meanwhile_is_newer_than_the_answer() -> None:
-    """An agent who paused between question and answer is not called back by the answer."""
+    """An agent who paused between request and answer stays paused."""
     before = StoredPbxState(marks={("101", "sales"): mark(logged_in=True)})
     now = StoredPbxState(
         marks={("101", "sales"): mark(logged_in=True, paused=True, paused_at=at(9))}

@@ -1,4 +1,4 @@
-"""What Asterisk is asked to send is what the gateway uses."""
+"""Asterisk is asked to send what the gateway uses, and little else."""
 
 from __future__ import annotations
 

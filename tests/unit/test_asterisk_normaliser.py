@@ -1,4 +1,4 @@
-"""Bytes ─▶ AMI messages ─▶ events: what Asterisk says, said in our words."""
+"""Bytes ─▶ AMI messages ─▶ events: what Asterisk sends, as CallEvents."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_ids_are_unique_and_the_same_at_every_reading(name: str) -> None:
 
 
 def test_equal_texts_at_one_instant_are_different_events() -> None:
-    """AMI numbers nothing: the second of two equal messages is known by its place."""
+    """AMI does not number messages: equal ones at one instant are told apart by their count."""
     hold = message("Hold", Uniqueid="1.1", Linkedid="1.1")
 
     def ids() -> list[str]:

@@ -1,4 +1,4 @@
-"""What waits to be stored: counted as it comes and goes, whatever is taken of it."""
+"""What waits to be stored: counted as it arrives and leaves, also in parts."""
 
 from __future__ import annotations
 

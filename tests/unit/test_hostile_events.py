@@ -1,4 +1,4 @@
-"""What a PBX, a trunk or a stranger may put into any field: nothing of it stops the fold."""
+"""Any content that a PBX, a trunk or a caller may put into a field: nothing stops the fold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of Asterisk's queue_log from elsewhere, and the stays that they were counted as."""
+"""Rows of another installation's queue_log, and the stints that they were counted as."""
 
 from __future__ import annotations
 

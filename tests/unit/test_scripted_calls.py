@@ -1,4 +1,4 @@
-"""Calls of which no recording is here, told as Asterisk tells them: each folds to what happened."""
+"""Calls without a recording, sent as Asterisk sends them: each folds to what happened."""
 
 from __future__ import annotations
 

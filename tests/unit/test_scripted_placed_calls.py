@@ -1,4 +1,4 @@
-"""Calls that the PBX places, and of which no recording is here: none of them is missed."""
+"""Calls that the PBX places, without a recording: none of them is missed."""
 
 from __future__ import annotations
 

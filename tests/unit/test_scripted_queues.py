@@ -1,4 +1,4 @@
-"""Queues of which no recording is here: who was put through, and when a stay in one is over."""
+"""Calls in queues, without a recording: who was connected, and when a stint is over."""
 
 from __future__ import annotations
 

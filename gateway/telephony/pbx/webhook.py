@@ -24,8 +24,8 @@ from ingest import (
     ParsedEvents,
     Pipeline,
     Receipt,
-    RejectedEvent,
     RejectedInput,
+    RejectedItem,
     TooManyEvents,
     verify,
 )
@@ -128,7 +128,7 @@ async def _validate(pipeline: Pipeline, source: str, items: list[Any], region: s
     return reader.parsed
 
 
-def response(receipt: Receipt, rejected: Iterable[RejectedEvent]) -> dict[str, Any]:
+def response(receipt: Receipt, rejected: Iterable[RejectedItem]) -> dict[str, Any]:
     """Say what became of each event that was handed in."""
     return {
         "accepted": receipt.accepted,
