@@ -86,7 +86,8 @@ def _misfits(rule: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[str
         yield "null", None
     yield "deep nesting", json.loads("[" * DEEP + "]" * DEEP)
     yield "an object in an object", {"a": {"b": {"c": []}}}
-    if "string" not in kinds:
+    texts = [choice for choice in choices if choice.get("type", _kind(choice)) == "string"]
+    if all(choice.keys() & {"format", "pattern", "enum", "const"} for choice in texts):
         yield "a text", "no such thing"
     if kinds.isdisjoint({"integer", "number"}) and "date-time" not in formats:
         yield "a number", 5
