@@ -1,11 +1,11 @@
-"""Who is here, across all devices and nodes, and how reachable they are.
+"""Who is online on any device and node, and how reachable they are.
 
     store = RedisPresence(redis, node="a1", on_change=publish)   # or MemoryPresence(on_change=…)
     await store.open()
     await store.arrive(user_id, device_id)
     people = await store.fetch(user_ids)
 
-This package knows Redis and nothing of the gateway.
+This package imports nothing of the gateway.
 """
 
 from presence.memory import MemoryPresence

@@ -1,4 +1,7 @@
-"""Every visible change leaves a store here, and stays behind as the last known state."""
+"""Passes each visible change to `on_change`, and caches the last known state of each person.
+
+stores ─▶ Announcer ─▶ on_change. The cache is what `fetch` returns while Redis is away.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Announcer:
-    """Hands changes to `on_change`; whatever that does, the store goes on."""
+    """Calls `on_change`; when that fails or hangs, the store continues."""
 
     def __init__(self, on_change: OnChange, settings: PresenceSettings) -> None:
         self._on_change = on_change
@@ -22,7 +25,7 @@ class Announcer:
         self._known: dict[int, PresenceState] = {}
 
     async def announce(self, changes: list[PresenceState]) -> None:
-        """Tell of these changes, once."""
+        """Publish these changes once."""
         if not changes:
             return
         self.merge(changes)
@@ -33,19 +36,19 @@ class Announcer:
             log.exception("presence: on_change failed people=%d", len(changes))
 
     def merge(self, presences: Iterable[PresenceState]) -> None:
-        """Keep what is newer than what is known."""
+        """Cache each state that is newer than the cached one."""
         for one in presences:
             known = self._known.get(one.user_id)
             if known is None or known.version < one.version:
                 self._cache(one)
 
     def replace(self, presences: Iterable[PresenceState]) -> None:
-        """Keep what the store says, even when it lost what it once knew."""
+        """Cache what the store returned, even if older: the store may have lost data."""
         for one in presences:
             self._cache(one)
 
     def last_known(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
-        """Return everyone asked for, as last heard of."""
+        """Return the cached state of each of these people."""
         return {one: self._known.get(one) or never_seen(one) for one in user_ids}
 
     def _cache(self, one: PresenceState) -> None:

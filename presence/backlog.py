@@ -1,8 +1,9 @@
-"""What was said while Redis did not answer, for when it does again.
+"""What could not be written while Redis did not answer; written when it answers again.
 
-Call reports are kept and told late, each under its own time, so that an older one cannot overwrite
-what another node reported since. Choices are not kept (the caller was told so), but one whose
-answer got lost may have been stored, and then somebody has to announce it.
+RedisPresence ─▶ PresenceBacklog ─▶ RedisLink. Call reports are held and sent late, each with its
+own time, so that an older report cannot overwrite what another node reported since. Choices are
+not held (the caller got an error), but a choice whose reply was lost may have been stored, and then
+it still has to be announced.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class CallReport:
 
 
 class PresenceBacklog:
-    """Tells Redis of calls, late if need be, and announces choices whose fate is unknown."""
+    """Reports calls to Redis, late if needed, and announces choices whose result is unknown."""
 
     def __init__(self, link: RedisLink, announcer: Announcer, settings: PresenceSettings) -> None:
         self._link = link
@@ -39,7 +40,7 @@ class PresenceBacklog:
         self._work = asyncio.Event()
 
     async def report_call(self, call: CallReport) -> PresenceState | None:
-        """Tell Redis of a call, and everybody of what changed by it; keep it when that fails."""
+        """Write a call to Redis and announce what it changed; hold the report when that fails."""
         try:
             row = await self._link.run(
                 "call",
@@ -59,18 +60,18 @@ class PresenceBacklog:
         return presence
 
     def recheck(self, user_id: int) -> None:
-        """Remember to find out how this person is."""
+        """Read and announce this person's state when Redis answers again."""
         self._recheck[user_id] = None
         if len(self._recheck) > self._limit:
             del self._recheck[next(iter(self._recheck))]
 
     def resume(self) -> None:
-        """Redis answers again."""
+        """Start to work: Redis answers again."""
         if self._calls or self._recheck:
             self._work.set()
 
     async def run(self) -> None:
-        """Work off for ever what gathers."""
+        """Write what is held, until cancelled."""
         while True:
             await self._work.wait()
             await self._link.ready.wait()
@@ -95,7 +96,7 @@ class PresenceBacklog:
             await self._announcer.announce(self._link.parse_rows(rows))
 
     def _hold(self, call: CallReport) -> None:
-        """Keep the newest report of each call."""
+        """Hold the newest report of each call."""
         key = (call.user_id, call.call_id)
         known = self._calls.get(key)
         if known is None or known.at_ms <= call.at_ms:

@@ -1,7 +1,8 @@
-"""Ends what was chosen until a certain time, when that has come, and tells of it.
+"""Ends choices ("busy until 15:00") at their time, and announces it.
 
-Whoever stored such a choice wakes up then, and so does every node whose lease was renewed shortly
-before; a lock in Redis makes one of them do the work, in paced batches.
+RedisPresence, NodeLease ─▶ ChoiceExpiry ─▶ Redis, Announcer. The node that stored the choice wakes
+up at that time, and so does every node whose lease was renewed shortly before; a lock in Redis lets
+one of them do the work, in paced batches.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from presence.settings import PresenceSettings
 from presence.store import StoreUnavailable
 
 LONGEST_WAIT_S = 3600.0
-"""What is due later, a renewal names in time."""
+"""No timer is set further ahead than this: the reply to a later lease renewal names the time."""
 CLOCK_MARGIN_S = 0.002
-"""Redis' clock is the one that counts; ours may be a moment ahead of it."""
+"""Redis' clock decides, and ours may be slightly ahead of it."""
 
 
 class ChoiceExpiry:
-    """One node's part in ending choices."""
+    """Ends choices on behalf of all nodes."""
 
     def __init__(self, link: RedisLink, announcer: Announcer, settings: PresenceSettings) -> None:
         self._link = link
@@ -31,7 +32,7 @@ class ChoiceExpiry:
         self._work = asyncio.Event()
 
     def schedule(self, wait_s: float) -> None:
-        """Look after so many seconds, or before that if there was a reason already."""
+        """Check in this many seconds, or earlier if an earlier check is already scheduled."""
         if wait_s > LONGEST_WAIT_S:
             return
         loop = asyncio.get_running_loop()
@@ -43,19 +44,19 @@ class ChoiceExpiry:
         self._timer = loop.call_at(at, self._wake)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Cancel the scheduled check."""
         if self._timer is not None:
             self._timer.cancel()
 
     async def run(self) -> None:
-        """End choices for ever."""
+        """End choices when due, until cancelled."""
         while True:
             await self._work.wait()
             self._work.clear()
             await self._link.ready.wait()
             with suppress(
                 StoreUnavailable
-            ):  # the next renewal that succeeds says again what is due
+            ):  # the next lease renewal that succeeds schedules it again
                 await self._expire()
 
     def _wake(self) -> None:

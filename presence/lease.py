@@ -1,7 +1,7 @@
-"""The node's lease: what it owns counts while the lease is renewed.
+"""The node's lease: its connections count as online while it renews the lease.
 
-The only loop that speaks to Redis when nothing happens, and the only one that tries while Redis is
-away; link, writer and reaper are told what it finds.
+NodeLease ─▶ RedisLink; it notifies writer, reaper, backlog and expiry. This is the only loop that
+sends commands to Redis when nothing happens, and the only one that tries while Redis is away.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FIRST_RETRY_S = 0.1
 
 
 class NodeLease:
-    """Renews, notices a lost lease, and finds the nodes that died."""
+    """Renews the lease, detects that it was lost, and detects nodes that died."""
 
     def __init__(
         self,
@@ -43,12 +43,12 @@ class NodeLease:
         self._failures = 0
         self._acquired = False
         self._granted_until_ms = 0
-        """When the lease ends that we were given last, by Redis' clock."""
+        """End of the lease that was granted last, in ms of Redis' clock."""
         self.recovery = RecoveryWindow()
-        """What Redis gives to whoever it does not know, as far as we know: see _people.lua."""
+        """Version of people without a record, as Redis last reported it: see _people.lua."""
 
     async def run(self, wait_s: float) -> None:
-        """Renew for ever, first after wait_s."""
+        """Renew until cancelled; the first time after wait_s."""
         while True:
             try:
                 async with asyncio.timeout(wait_s):
@@ -58,19 +58,19 @@ class NodeLease:
             wait_s = await self.renew()
 
     async def renew(self) -> float:
-        """Renew once; return when to renew next."""
+        """Renew once; return the seconds until the next renewal."""
         self._link.failed.clear()
         try:
             next_due_s, dead = await self._renew_or_reacquire()
         except StoreUnavailable:
             self._failures += 1
-            self._link.failed.clear()  # our own: waiting is what helps now
+            self._link.failed.clear()  # set by our own failure: now wait before the next attempt
             return self._back_off()
         self._failures = 0
         if dead:
             self._on_dead_nodes(dead)
         if not self._link.ready.is_set():
-            log.info("presence: live node=%s", self._link.incarnation)
+            log.info("presence: Redis available node=%s", self._link.incarnation)
             self._link.ready.set()
             self._on_reconnected()
         return min(self._settings.renew_s, next_due_s)
@@ -87,7 +87,7 @@ class NodeLease:
         self._acquired = True
         certain, left_ms, given_ms, *dead = rest
         self._granted_until_ms = int(given_ms)
-        left_s = (int(left_ms) + 1) / 1000  # rounded up: not before Redis says so
+        left_s = (int(left_ms) + 1) / 1000  # rounded up: never earlier than Redis' own time
         self.recovery = RecoveryWindow.within(left_s, int(certain))
         if int(lapses_ms) >= 0:
             self._on_next_expiry(int(lapses_ms) / 1000)
@@ -100,13 +100,13 @@ class NodeLease:
     async def _send_renewal(self, *, take: bool) -> list[bytes]:
         ttl_ms = milliseconds(self._settings.lease_ttl_s)
         was_blind = not (take or self._link.ready.is_set())
-        told = (self._granted_until_ms, self.recovery.version) if self._granted_until_ms else (0, 0)
+        last = (self._granted_until_ms, self.recovery.version) if self._granted_until_ms else (0, 0)
         answer: list[bytes] = await self._link.run(
-            "renew", ttl_ms, int(take), int(was_blind), *told, probing=True
+            "renew", ttl_ms, int(take), int(was_blind), *last, probing=True
         )
         return answer
 
     def _back_off(self) -> float:
-        """Full jitter, so that many nodes do not return as one."""
+        """Return the wait before the next attempt, with jitter so that nodes spread out."""
         longest = min(self._settings.retry_max_s, FIRST_RETRY_S * 2 ** min(self._failures, 10))
         return random.uniform(longest / 4, longest)  # noqa: S311 - spreading, not guarding

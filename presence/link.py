@@ -1,7 +1,8 @@
-"""The one way to Redis: scripts by their hash, bounded in time, and whether it answers.
+"""Runs the Lua scripts: by their hash, with a timeout, and only while Redis answers.
 
-Store, writer, lease and reaper run scripts here. After the first failure everybody is refused at
-once, until the lease loop got an answer again: a slow Redis costs one timeout, not one per caller.
+store, writer, lease, reaper ─▶ RedisLink ─▶ Redis. After the first failure all callers get
+StoreUnavailable at once until the lease loop gets a reply again: a slow Redis costs one timeout,
+not one per caller.
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ log = logging.getLogger(__name__)
 Arg = str | int
 
 MAX_CONCURRENT = 16
-"""Round trips at a time. The client opens a connection for each and has 100 at most: a hundred and
-one people who choose a status at once would otherwise look like a Redis that is away."""
+"""Limit of concurrent round trips. The client opens a connection for each, at most 100; without the
+limit, 101 people who choose a status at the same time would look like an outage of Redis."""
 
 
 class RedisLink:
-    """Redis as this node reaches it, under the name of its present life."""
+    """Access to Redis under this node's current incarnation.
+
+    An incarnation is the node's name and the time at which it began to hold its lease. After a lost
+    lease a new one begins, so that writes of the old one are ignored.
+    """
 
     def __init__(self, redis: Redis, node: str, settings: PresenceSettings) -> None:
         self._redis = redis
@@ -46,21 +51,21 @@ class RedisLink:
         self.ready = asyncio.Event()
         """Set while Redis answers and our lease is held."""
         self.failed = asyncio.Event()
-        """Set when the lease loop should look at once."""
+        """Set when a command failed and the lease loop should check Redis at once."""
         self.begin_incarnation()
 
     def begin_incarnation(self) -> None:
-        """Take a new name; what was owned under the old one is given up."""
+        """Begin a new incarnation; what the old one owned is given up."""
         self.incarnation = f"{self._node}:{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
 
     def nonce(self) -> str:
-        """Name one change, so that repeating it is recognised."""
+        """Return a unique name for one change, by which Redis recognises a repetition."""
         return f"{self.incarnation}/{next(self._nonces)}"
 
     def fail(self, why: str) -> None:
-        """Refuse everybody until the lease loop says otherwise."""
+        """Refuse all calls until the lease loop gets a reply."""
         if self.ready.is_set():
-            log.warning("presence: frozen node=%s why=%s", self.incarnation, why)
+            log.warning("presence: Redis unavailable node=%s why=%s", self.incarnation, why)
         self.ready.clear()
         self.failed.set()
 
@@ -71,7 +76,7 @@ class RedisLink:
         if not (probing or self.ready.is_set()):
             raise StoreUnavailable
         call = self._call(script, nonce, me or self.incarnation, args)
-        if probing:  # nobody's queue may cost us the lease
+        if probing:  # not queued: waiting behind other calls could cost the lease
             return (await self._bounded([call]))[0]
         return (await self._run_queued([call]))[0]
 
@@ -84,14 +89,14 @@ class RedisLink:
         )
 
     async def _run_queued(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
-        """Wait for a connection; those who wait are refused with the first who gets no answer."""
+        """Wait for a connection; after one call fails, all waiting calls are refused."""
         async with self._slots:
             if not self.ready.is_set():
                 raise StoreUnavailable
             return await self._bounded(calls)
 
     def parse_row(self, row: Any) -> PresenceState:
-        """Read one row of a script's answer."""
+        """Parse one row of a script's reply."""
         user_id, status, since, version, until, seen, text = text_of(row).split("\x1f", 6)
         found = PresenceState(
             user_id=int(user_id),
@@ -105,7 +110,7 @@ class RedisLink:
         return found if self._settings.show_last_seen else without_times(found)
 
     def parse_rows(self, rows: Sequence[Any]) -> list[PresenceState]:
-        """Read all rows of a script's answer."""
+        """Parse all rows of a script's reply."""
         return [self.parse_row(row) for row in rows]
 
     def _call(self, script: str, nonce: str, me: str, args: Sequence[Arg]) -> tuple[Arg, ...]:
@@ -156,17 +161,17 @@ class RedisLink:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return what the scripts count in."""
+    """Return milliseconds, the unit of the scripts."""
     return round(seconds * 1000)
 
 
 def text_of(value: Any) -> str:
-    """Return a string, however the client was told to decode."""
+    """Return a string, whether or not the client decodes replies."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def epoch_ms(moment: datetime) -> int:
-    """Return a moment as the scripts have it."""
+    """Return a time as the scripts store it: ms since 1970."""
     return round(moment.timestamp() * 1000)
 
 

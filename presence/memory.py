@@ -1,4 +1,4 @@
-"""MemoryPresence: the same promise in a dict, for one process and for tests."""
+"""MemoryPresence: a PresenceStore in a dict, for one process and for tests."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class PersonRecord:
     text: str | None = None
     until: datetime | None = None
     calls: dict[str, datetime] = field(default_factory=dict)
-    """When each call was reported, on the clock by which it is corrected."""
+    """call → when it was reported (UTC), compared by `correct_calls`."""
 
 
 class MemoryPresence:
-    """PresenceStore without Redis; see presence.store for what it promises."""
+    """PresenceStore without Redis; presence.store states its promises."""
 
     degraded = False
 
@@ -47,30 +47,30 @@ class MemoryPresence:
         self._grace_s = own.grace_s
         self._show_last_seen = own.show_last_seen
         self._choice_ends: dict[int, float] = {}
-        """When a choice ends, on the loop's clock."""
+        """user → when the choice ends, by the event loop's clock."""
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._recovery = RecoveryWindow()
 
     async def open(self) -> None:
-        """Begin to watch over the grace of those who leave, and the end of choices."""
+        """Start the timer for grace periods and the end of choices."""
         self._task = asyncio.create_task(self._run(), name="presence-ends")
-        # We know nothing of the process before us; who was here then has the grace to return.
+        # Nothing is left of the process before; its people have the grace period to reconnect.
         certain_ms = time.time_ns() // 1_000_000 + round(self._grace_s * 1000)
         self._recovery = RecoveryWindow.within(self._grace_s, certain_ms)
 
     @property
     def default_version(self) -> int:
-        """Return the version of whoever nothing is known of; 0 until that is certain."""
+        """Return the version of people without a record; 0 during the recovery window."""
         return self._recovery.default_version
 
     @property
     def recovery_remaining_s(self) -> float:
-        """Return how long it is until `default_version` changes; 0 when it is certain."""
+        """Return the seconds until `default_version` changes; 0 outside a recovery window."""
         return self._recovery.remaining_s
 
     async def close(self) -> None:
-        """Stop; what was known ends with the process."""
+        """Stop the timer."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -78,18 +78,18 @@ class MemoryPresence:
     async def arrive(
         self, user_id: int, device: str, *, away: bool = False
     ) -> PresenceState | None:
-        """Count one more connection; return what changed by it."""
+        """Count one more connection; return what changed."""
         self._owned.arrive(user_id, device, away=away)
         return await self._settle(user_id)
 
     async def leave(self, user_id: int, device: str) -> None:
-        """Count one connection less; the rest happens when the grace is over."""
+        """Count one connection less; a person is offline when the grace period has passed."""
         self._owned.leave(user_id, device, asyncio.get_running_loop().time())
         self._changed.set()
         await self._settle(user_id)
 
     async def set_away(self, user_id: int, device: str, away: bool) -> PresenceState | None:
-        """Note whether a device is being looked at; return what changed by it."""
+        """Set whether a device is unattended; return what changed."""
         self._owned.set_away(user_id, device, away=away)
         return await self._settle(user_id)
 
@@ -109,7 +109,7 @@ class MemoryPresence:
         if until and left_s <= 0:
             status = text = until = None
         elif until:
-            # A moment later: the loop's clock and the one that people read go at their own pace.
+            # 2 ms later: the loop's clock and UTC may differ slightly.
             self._choice_ends[user_id] = asyncio.get_running_loop().time() + left_s + 0.002
             self._changed.set()
         person.choice, person.text, person.until = status, text or None, until
@@ -117,7 +117,7 @@ class MemoryPresence:
         return person.shown
 
     async def set_on_call(self, user_id: int, call_id: str, talking: bool) -> PresenceState | None:
-        """Note that a call of this person began or ended; return what changed by it."""
+        """Record that a call of this person began or ended; return what changed."""
         calls = self._person(user_id).calls
         if talking:
             calls[call_id] = datetime.now(UTC)
@@ -126,7 +126,7 @@ class MemoryPresence:
         return await self._settle(user_id)
 
     async def correct_calls(self, talking: Collection[tuple[int, str]], as_of: datetime) -> int:
-        """Make (user, call) all that go on, as of a moment; return how many were wrong."""
+        """Replace the calls in progress by (user, call), as of a moment; return the corrections."""
         known = {
             (user_id, call_id): reported
             for user_id, person in self._people.items()
@@ -141,11 +141,11 @@ class MemoryPresence:
         return corrected
 
     async def fetch(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
-        """Return how these people are."""
+        """Return the current state of these people."""
         return {one: self._read(one) for one in user_ids}
 
     def merge_remote(self, presences: Iterable[PresenceState]) -> None:
-        """Ignore it: there is no other node."""
+        """Do nothing: there is no other node."""
 
     def _read(self, user_id: int) -> PresenceState:
         person = self._people.get(user_id)

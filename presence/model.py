@@ -1,7 +1,7 @@
-"""What people see of each other, and the rule that decides it.
+"""The presence that people see of each other, and the rule that decides it.
 
-Both stores give out `Presence`. `visible` is the rule in Python, used by the in-memory store;
-`scripts/_people.lua` says the same for Redis, and one contract suite holds them together.
+Both stores return `PresenceState`. `visible_status` is the rule in Python, used by the in-memory
+store; `scripts/_people.lua` is the same rule for Redis, and one contract suite tests both.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Literal
 
 Status = Literal["offline", "away", "online", "busy", "on_call", "do_not_disturb"]
 Choice = Literal["offline", "away", "online", "busy", "do_not_disturb"]
-"""What a person may choose; being on a call is a fact, not a choice."""
+"""What a person may choose; "on_call" is measured, not chosen."""
 
 DeviceStatus = Literal["offline", "away", "online"]
-"""What the devices alone say: the most present of them."""
+"""The status by connected devices alone: that of the most present device."""
 
 CHOICES: frozenset[str] = frozenset({"offline", "away", "online", "busy", "do_not_disturb"})
 
@@ -31,35 +31,35 @@ class PresenceState:
     """When this status began (UTC); None for someone never seen."""
     text: str | None
     version: int
-    """Only grows; whoever holds a higher one ignores a lower one. 0 while a store without a memory
-    cannot say yet who is not here."""
+    """Only grows; a reader with a higher version ignores a lower one. 0 during the recovery window
+    of a store that lost its data (presence/recovery.py)."""
     until: datetime | None = None
-    """When the chosen status or text that is shown ends by itself."""
+    """When the shown chosen status or text ends automatically."""
     last_seen: datetime | None = None
-    """When someone offline was last here, as others could see it."""
+    """When a person who is offline was last visibly online."""
 
 
 OnChange = Callable[[list[PresenceState]], Awaitable[None]]
-"""Hears every visible change that this node made, in batches."""
+"""Receives every visible change that this node made, in batches."""
 
 
 def never_seen(user_id: int) -> PresenceState:
-    """Describe someone of whom nothing is known."""
+    """Return the state of a person without a record."""
     return PresenceState(user_id, "offline", None, None, 0)
 
 
 def without_times(presence: PresenceState) -> PresenceState:
-    """Take away from someone offline what tells when they were last here."""
+    """Remove the times that show when a person who is offline was last online."""
     if presence.status != "offline":
         return presence
     return replace(presence, since=None, last_seen=None)
 
 
 def visible_status(automatic: DeviceStatus, choice: Choice | None, *, talking: bool) -> Status:
-    """Decide the one value that others see.
+    """Return the one status that others see.
 
-    No device, or the wish to be invisible, beats everything; do-not-disturb beats a call, since
-    it is a request and a call is only a reason; a call beats every other choice.
+    Having no device, or the choice "offline", overrides everything. "do_not_disturb" overrides a
+    call, because the person requested it. A call overrides every other choice.
     """
     if automatic == "offline" or choice == "offline":
         return "offline"

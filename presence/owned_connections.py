@@ -1,6 +1,6 @@
-"""What this node holds: which devices of whom, who is about to be gone, what the store was told.
+"""The connections on this node: devices per person, grace periods, and what the store has recorded.
 
-Sessions change it through a store; the store asks it what to write. No I/O and no clock of its own.
+sessions ─▶ store ─▶ OwnedConnections ─▶ PresenceWriter. No I/O, and time is passed in.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from presence.model import DeviceStatus
 
 
 class OwnedConnections:
-    """This node's part of the truth; everything the store knows of us can be rebuilt from here."""
+    """This node's connections; all that the store records of this node can be rebuilt from here."""
 
     def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
         self._devices: dict[int, dict[str, int]] = {}  # connections of each device
         self._away: dict[int, set[str]] = {}
         self._grace: dict[int, tuple[float, DeviceStatus]] = {}
-        """When the grace ends and what is shown until then; in order, the grace is a constant."""
+        """user → end of the grace period, and the status until then; ordered by that end."""
         self._stored: dict[int, DeviceStatus] = {}
 
     def arrive(self, user_id: int, device: str, *, away: bool = False) -> None:
@@ -29,14 +29,14 @@ class OwnedConnections:
         self.set_away(user_id, device, away=away)
 
     def leave(self, user_id: int, device: str, now: float) -> None:
-        """Count one connection less; with the last one the grace begins."""
+        """Count one connection less; with the last one the grace period begins."""
         devices = self._devices.get(user_id)
         if devices is None or device not in devices:
             return
         devices[device] -= 1
         if devices[device]:
             return
-        if len(devices) == 1:  # the last device: keep saying what it said, until the grace is over
+        if len(devices) == 1:  # the last device: its status stays until the grace period has passed
             self._grace[user_id] = (now + self._grace_s, self.desired(user_id))
             del self._devices[user_id]
             self._away.pop(user_id, None)
@@ -45,37 +45,37 @@ class OwnedConnections:
         self._not_away(user_id, device)
 
     def set_away(self, user_id: int, device: str, *, away: bool) -> None:
-        """Note whether a connected device is being looked at."""
+        """Set whether a connected device is unattended."""
         if not away:
             self._not_away(user_id, device)
         elif device in self._devices.get(user_id, ()):
             self._away.setdefault(user_id, set()).add(device)
 
     def desired(self, user_id: int) -> DeviceStatus:
-        """Say what the store should show for our devices of this person."""
+        """Return what the store should record for this node's devices of a person."""
         devices = self._devices.get(user_id)
         if devices is None:
             return self._grace.get(user_id, (0.0, "offline"))[1]
         return "away" if len(self._away.get(user_id, ())) == len(devices) else "online"
 
     def stored(self, user_id: int) -> DeviceStatus:
-        """Say what the store shows for our devices of this person."""
+        """Return what the store has recorded for this node's devices of a person."""
         return self._stored.get(user_id, "offline")
 
     def mark_stored(self, user_id: int, value: DeviceStatus) -> None:
-        """Note that the store has been told."""
+        """Note that the store has recorded this status."""
         if value == "offline":
             self._stored.pop(user_id, None)
         else:
             self._stored[user_id] = value
 
     def reset_stored(self) -> list[int]:
-        """Begin anew with a store that knows nothing of us; return everyone it must hear of."""
+        """Assume that the store has recorded nothing; return everyone it has to record."""
         self._stored.clear()
         return [*self._devices, *self._grace]
 
     def pop_expired(self, now: float) -> list[int]:
-        """Take out and return those whose grace is over."""
+        """Remove and return the people whose grace period has passed."""
         over: list[int] = []
         for user_id, (deadline, _shown) in self._grace.items():
             if deadline > now:
@@ -86,11 +86,11 @@ class OwnedConnections:
         return over
 
     def next_expiry(self) -> float | None:
-        """Return when the next grace ends."""
+        """Return when the next grace period ends; None when there is none."""
         return next((deadline for deadline, _shown in self._grace.values()), None)
 
     def out_of_date(self, user_ids: Iterable[int]) -> list[int]:
-        """Return those of whom the store knows something else than it should."""
+        """Return the people for whom the store's record differs from what it should be."""
         return [one for one in user_ids if self.desired(one) != self.stored(one)]
 
     def _not_away(self, user_id: int, device: str) -> None:

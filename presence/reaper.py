@@ -1,6 +1,7 @@
-"""Takes away the people of nodes that died, and tells of those who are offline by it.
+"""Removes the connections of nodes that died, and announces who is offline because of it.
 
-The lease loop names the dead; a lock in Redis makes one survivor work at a time, in paced batches.
+NodeLease ─▶ Reaper ─▶ Redis, Announcer. The lease loop names the dead nodes; a lock in Redis lets
+one surviving node work at a time, in paced batches.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Reaper:
-    """One survivor's part in burying the dead."""
+    """Cleans up after dead nodes."""
 
     def __init__(self, link: RedisLink, announcer: Announcer, settings: PresenceSettings) -> None:
         self._link = link
@@ -27,12 +28,12 @@ class Reaper:
         self._work = asyncio.Event()
 
     def reap(self, nodes: list[str]) -> None:
-        """Begin with these soon; they are named again until they are gone."""
+        """Start with these nodes soon; the lease loop names them again until all are done."""
         self._dead = nodes
         self._work.set()
 
     async def run(self) -> None:
-        """Reap for ever."""
+        """Clean up until cancelled."""
         while True:
             await self._work.wait()
             self._work.clear()
@@ -40,7 +41,7 @@ class Reaper:
                 try:
                     await self._reap(node)
                 except StoreUnavailable:
-                    break  # the next renewal that succeeds names them again
+                    break  # the next lease renewal that succeeds names them again
 
     async def _reap(self, node: str) -> None:
         done: list[str] = []
@@ -52,7 +53,7 @@ class Reaper:
                 milliseconds(self._settings.lease_ttl_s),
                 self._settings.reap_batch,
                 *done,
-                nonce=f"reap/{node}",  # whoever repeats a batch recognises what was changed
+                nonce=f"reap/{node}",  # a repeated batch is recognised by its nonce
             )
             if text_of(state) != "more":
                 break

@@ -1,6 +1,8 @@
-"""From when on a store that may have forgotten can say who is not here.
+"""When a store that has lost its data can again say that somebody is offline.
 
-lease, memory ─▶ RecoveryWindow ─▶ default_version and recovery_remaining_s of a PresenceStore.
+NodeLease, MemoryPresence ─▶ RecoveryWindow ─▶ `default_version` and `recovery_remaining_s` of a
+PresenceStore. After Redis came back empty, a missing record does not mean "offline" until every
+node has had the time to write its people again.
 """
 
 from __future__ import annotations
@@ -12,21 +14,21 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class RecoveryWindow:
-    """The version of whoever nothing is known of, once it is certain."""
+    """The version that people without a record get once the window has passed."""
 
     version: int = 0
-    since: float = 0.0
+    ends_at: float = 0.0
     """By the monotonic clock."""
 
     @classmethod
     def within(cls, wait_s: float, version: int) -> Self:
-        """Return one that begins in so many seconds."""
+        """Return a window that ends in this many seconds."""
         return cls(version, time.monotonic() + wait_s)
 
     @property
     def default_version(self) -> int:
-        return self.version if time.monotonic() >= self.since else 0
+        return self.version if time.monotonic() >= self.ends_at else 0
 
     @property
     def remaining_s(self) -> float:
-        return max(0.0, self.since - time.monotonic())
+        return max(0.0, self.ends_at - time.monotonic())

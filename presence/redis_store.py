@@ -1,7 +1,8 @@
 """RedisPresence: one hash per person, one lease per node.
 
-arrive, leave ─▶ owned ─▶ writer ─▶ link ─▶ Redis; lease and reaper look after the nodes, backlog
-after what could not be told. Whatever changed leaves through the announcer.
+arrive, leave ─▶ OwnedConnections ─▶ PresenceWriter ─▶ RedisLink ─▶ Redis. NodeLease and Reaper
+handle nodes that come and go, PresenceBacklog what could not be written, ChoiceExpiry choices with
+an end. The announcer publishes every change.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ FETCH_CHUNK = 100  # people per script: just under 1 ms during which Redis serve
 
 
 class RedisPresence:
-    """PresenceStore for all nodes that share a Redis; see presence.store for what it promises."""
+    """PresenceStore for all nodes that share a Redis; presence.store states its promises."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class RedisPresence:
         self._grace: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
-        """Take the lease; without Redis begin degraded, and take it when it comes."""
+        """Acquire the lease; without Redis start degraded and acquire it when Redis is back."""
         first_wait_s = await self._lease.renew()
         loops = {
             "lease": lambda: self._lease.run(first_wait_s),
@@ -77,7 +78,7 @@ class RedisPresence:
             self._tasks.append(task)
 
     async def close(self) -> None:
-        """Stop, and end the lease: our people stay for the grace, then a survivor reaps them."""
+        """Stop and end the lease: another node removes our people after the grace period."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -89,38 +90,38 @@ class RedisPresence:
         try:
             await self._link.run("goodbye")
         except StoreUnavailable:
-            log.warning("presence: no goodbye, the lease runs out by itself")
+            log.warning("presence: lease not released, it expires by itself")
 
     @property
     def degraded(self) -> bool:
-        """Tell whether what `look` returns may be out of date."""
+        """Return whether what `fetch` returns may be out of date."""
         return not self._link.ready.is_set() or self._writer.restoring
 
     @property
     def default_version(self) -> int:
-        """Return the version of whoever nothing is known of; 0 until that is certain."""
+        """Return the version of people without a record; 0 during the recovery window."""
         return self._lease.recovery.default_version
 
     @property
     def recovery_remaining_s(self) -> float:
-        """Return how long it is until `default_version` changes; 0 when it is certain."""
+        """Return the seconds until `default_version` changes; 0 outside a recovery window."""
         return self._lease.recovery.remaining_s
 
     async def arrive(
         self, user_id: int, device: str, *, away: bool = False
     ) -> PresenceState | None:
-        """Count one more connection; return what changed by it."""
+        """Count one more connection; return what changed."""
         self._owned.arrive(user_id, device, away=away)
         return await self._writer.write_now(user_id)
 
     async def leave(self, user_id: int, device: str) -> None:
-        """Count one connection less; the rest happens when the grace is over."""
+        """Count one connection less; a person is offline when the grace period has passed."""
         self._owned.leave(user_id, device, asyncio.get_running_loop().time())
-        self._writer.enqueue([user_id])  # the device that was more present may be the one that left
+        self._writer.enqueue([user_id])  # the most present device may be the one that left
         self._schedule_grace()
 
     async def set_away(self, user_id: int, device: str, away: bool) -> PresenceState | None:
-        """Note whether a device is being looked at; return what changed by it."""
+        """Set whether a device is unattended; return what changed."""
         self._owned.set_away(user_id, device, away=away)
         return await self._writer.write_now(user_id)
 
@@ -131,7 +132,7 @@ class RedisPresence:
         text: str | None,
         until: datetime | None = None,
     ) -> PresenceState:
-        """Store a person's choice; raises Unavailable when that cannot be done now."""
+        """Store a person's choice; raises StoreUnavailable when Redis does not confirm it."""
         if status is not None and status not in CHOICES:
             raise ValueError(f"{status} is not a status one can choose")
         try:
@@ -154,20 +155,20 @@ class RedisPresence:
         return presence
 
     async def set_on_call(self, user_id: int, call_id: str, talking: bool) -> PresenceState | None:
-        """Report that a call of this person began or ended; return what changed by it."""
+        """Report that a call of this person began or ended; return what changed."""
         at_ms = time.time_ns() // 1_000_000
         return await self._backlog.report_call(
             CallReport(user_id, call_id, talking, at_ms, self._link.nonce())
         )
 
     async def correct_calls(self, talking: Collection[tuple[int, str]], as_of: datetime) -> int:
-        """Make (user, call) all that go on, as of a moment; return how many were wrong."""
-        [told] = await self._link.run_many("talking", [()])
-        known = {text_of(name): float(at) for name, at in zip(told[::2], told[1::2], strict=True)}
+        """Replace the calls in progress by (user, call), as of a moment; return the corrections."""
+        [pairs] = await self._link.run_many("talking", [()])
+        known = {text_of(name): float(at) for name, at in zip(pairs[::2], pairs[1::2], strict=True)}
         true = {f"{user_id}:{call_id}": (user_id, call_id) for user_id, call_id in talking}
         at_ms, corrected = epoch_ms(as_of), 0
         for name in known.keys() ^ true.keys():
-            if known.get(name, 0.0) < at_ms:  # else it was reported since
+            if known.get(name, 0.0) < at_ms:  # a later report stands
                 user_id, _, call_id = name.partition(":")
                 report = (int(user_id), call_id, name in true, at_ms, self._link.nonce())
                 await self._backlog.report_call(CallReport(*report))
@@ -175,7 +176,7 @@ class RedisPresence:
         return corrected
 
     async def fetch(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
-        """Return how these people are: one round trip, or the last known state while degraded."""
+        """Return these people's state: one round trip, or the last known state while degraded."""
         ids = list(dict.fromkeys(user_ids))
         if ids and not self.degraded:
             try:
@@ -189,11 +190,11 @@ class RedisPresence:
         return self._announcer.last_known(ids)
 
     def merge_remote(self, presences: Iterable[PresenceState]) -> None:
-        """Take note of what other nodes announced, as the last known state."""
+        """Store what other nodes announced as the last known state."""
         self._announcer.merge(presences)
 
     def _schedule_grace(self) -> None:
-        """Have one timer for the whole node, at the end of the first grace."""
+        """Set the node's one timer to the end of the next grace period."""
         deadline = self._owned.next_expiry()
         if deadline is not None and self._grace is None:
             self._grace = asyncio.get_running_loop().call_at(deadline, self._expire_grace)
@@ -209,10 +210,10 @@ def _chunks(ids: list[int], size: int) -> Iterable[list[int]]:
 
 
 async def _run_forever(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Keep a loop going: a mistake in one turn must not end presence on this node."""
+    """Restart a loop after an error: one bug must not end presence on this node."""
     while True:
         try:
             await run()
         except Exception:
             log.exception("presence: loop failed name=%s", name)
-            await asyncio.sleep(1.0)  # a mistake that repeats must not spin
+            await asyncio.sleep(1.0)  # an error that repeats must not use the whole CPU

@@ -1,4 +1,4 @@
-"""The times and sizes of presence; every one may be shortened in a test."""
+"""The times and limits of presence; tests shorten them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,40 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PresenceSettings:
-    """A killed node's people are gone after at most 15 + 10 s, and a reload is invisible."""
+    """With the defaults a killed node's people are offline after at most 15 + 10 s.
+
+    A page reload is invisible.
+    """
 
     lease_ttl_s: float = 15.0
     """How long a node counts as alive after its last renewal."""
     renew_s: float = 5.0
-    """Two renewals may be lost before the lease is; one command per node, whatever it holds."""
+    """Interval of renewals: two may fail before the lease is lost. One command per node each time,
+    for any number of connections."""
     grace_s: float = 10.0
-    """How long someone without devices, or whose node is gone, is still shown as before."""
+    """Grace period: a person without connections keeps the former status this long."""
     reap_batch: int = 200
-    """People handled by one script: about 3 ms during which Redis serves nobody else."""
+    """People per script call; 200 take about 3 ms, during which Redis serves nobody else."""
     reap_pause_s: float = 0.05
-    """Between batches of reaping and re-announcing: at most 4,000 people a second and node."""
+    """Pause between batches when many people are written: at most 4,000 a second per node."""
     command_timeout_s: float = 0.5
-    """The longest that Redis may hold a caller."""
+    """Timeout of one command to Redis."""
     announce_timeout_s: float = 5.0
-    """The longest that `on_change` may hold the next batch."""
+    """Timeout of one call of `on_change`."""
     retry_max_s: float = 2.0
-    """Longest pause between attempts while Redis is away; well below lease_ttl_s + grace_s."""
+    """Longest pause between attempts while Redis is away; must be below lease_ttl_s + grace_s."""
     call_max_s: float = 12 * 3600.0
-    """A call whose end was never reported stops counting after this."""
+    """A call whose end was never reported stops counting after this time."""
     forget_s: float = 90 * 86400.0
-    """Someone absent for so long is forgotten, chosen status and text included."""
+    """A person absent this long is deleted, including the chosen status and text."""
     known_limit: int = 50_000
-    """Last known states kept for the time when Redis is away; the oldest go first."""
+    """Limit of cached last known states, used while Redis is away; the oldest are dropped first."""
     pending_limit: int = 10_000
-    """Call reports kept while Redis is away; the oldest go first."""
+    """Limit of call reports held while Redis is away; the oldest are dropped first."""
     show_last_seen: bool = True
-    """Whether people learn when someone who is offline was last here."""
+    """Whether others see when a person who is offline was last online."""
     key_prefix: str = "{presence}:"
-    """The braces keep everything in one slot of a Redis Cluster, where one script can reach it."""
+    """The braces keep all keys in one slot of a Redis Cluster, so that one script can use them."""
 
     def __post_init__(self) -> None:
         if not 0 < self.renew_s < self.lease_ttl_s:

@@ -1,4 +1,4 @@
-"""A bound on waiting that a loop which stands still does not use up."""
+"""A timeout that a stalled event loop does not use up."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def stall_safe_timeout(seconds: float) -> AsyncIterator[None]:
-    """Raise TimeoutError when what is inside takes longer than `seconds`.
+    """Raise TimeoutError when the body takes longer than `seconds`.
 
-    After a stall of the loop (a long computation, a paused machine) its timers are due at once,
-    together with the answers that came meanwhile, and a plain timeout wins although its answer is
-    there. So the time passes in two halves, and the loop reads its sockets between them: one
-    stall, however long, takes no more than half of it.
+    After a stall of the event loop (a long computation, a paused machine) its timers and the
+    replies that arrived meanwhile are due at the same time, and a plain timeout would fire although
+    the reply is there. So the time runs in two halves, and the loop reads its sockets between them:
+    one stall, however long, uses up at most half of the time.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as bound:

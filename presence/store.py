@@ -1,7 +1,7 @@
-"""PresenceStore: what every store promises.
+"""PresenceStore: the promises of every store.
 
-Callers are sessions (arrive, leave), commands (choose, look) and telephony (set_on_call);
-what changed goes out through the `on_change` that the store was built with.
+sessions (arrive, leave), commands (choose, fetch), telephony (set_on_call) ─▶ PresenceStore ─▶ the
+`on_change` that the store was built with.
 """
 
 from __future__ import annotations
@@ -14,38 +14,37 @@ from presence.model import Choice, PresenceState
 
 
 class StoreUnavailable(Exception):
-    """Presence cannot be changed at this moment; trying again in a few seconds makes sense."""
+    """Presence cannot be changed at the moment; retry in a few seconds."""
 
 
 class PresenceStore(Protocol):
-    """Who is here, for all nodes together.
+    """Presence of all people, shared by all nodes.
 
-    Every visible change goes through `on_change` on the node that made it, once; what the methods
-    return is the same object, for the caller's convenience. After a lost answer it may be told
-    again with the same version.
+    Every visible change goes to `on_change` once, on the node that made it; the methods return the
+    same object. After a lost reply it may be passed again with the same version.
     """
 
     async def open(self) -> None:
-        """Take part; people held by nodes that died are looked after from now on."""
+        """Start; this node also cleans up after nodes that died from now on."""
 
     async def close(self) -> None:
-        """Say goodbye; our people stay as they are for the grace, so a drain is invisible."""
+        """Stop; people keep their status for the grace period, so a drain is invisible."""
 
     async def arrive(
         self, user_id: int, device: str, *, away: bool = False
     ) -> PresenceState | None:
-        """Count one more connection of a device here; None when nothing visible changed.
+        """Count one more connection of a device on this node; None when nothing visible changed.
 
-        A device at which nobody looks may say so at once, so that its return is not news.
+        `away`: the device is unattended from the start, so its reconnect changes nothing visible.
 
-        Never raises for an unreachable Redis: it is told once it is back.
+        Never raises while Redis is unreachable: the change is written when Redis is back.
         """
 
     async def leave(self, user_id: int, device: str) -> None:
-        """Count one connection less; offline only when the grace passes without a return."""
+        """Count one connection less; offline after the grace period without a reconnect."""
 
     async def set_away(self, user_id: int, device: str, away: bool) -> PresenceState | None:
-        """Note that a connected device is not being looked at; the most present device wins."""
+        """Set whether a connected device is unattended; the most present device decides."""
 
     async def choose(
         self,
@@ -54,44 +53,44 @@ class PresenceStore(Protocol):
         text: str | None,
         until: datetime | None = None,
     ) -> PresenceState:
-        """Set status and text by one's own choice; None returns each to nothing chosen.
+        """Store the person's own choice of status and text; None clears each.
 
-        Both end by themselves at `until`, which is announced once, whoever is running then.
-        'offline' makes invisible. Raises Unavailable when the choice cannot be stored: it is never
-        kept for later, where it could overwrite a newer one made on another node.
+        Both end at `until`; that is announced once, by any running node. 'offline' makes the person
+        invisible. Raises StoreUnavailable when the choice cannot be stored: it is never written
+        later, when it could overwrite a newer choice made on another node.
         """
 
     async def set_on_call(self, user_id: int, call_id: str, talking: bool) -> PresenceState | None:
-        """Add or remove one call; on a call while any remains. Late and repeated reports are fine.
+        """Add or remove one call; 'on_call' while any remains. Reports may be late or repeated.
 
-        Never raises for an unreachable Redis: it is told once it is back.
+        Never raises while Redis is unreachable: the report is written when Redis is back.
         """
 
     async def correct_calls(self, talking: Collection[tuple[int, str]], as_of: datetime) -> int:
-        """Make (user, call) all that go on, as of a moment; return how many were wrong.
+        """Replace the calls in progress by (user, call), as of a moment; return the corrections.
 
-        What was reported after that moment stands. Raises Unavailable.
+        Reports from after that moment stand. Raises StoreUnavailable.
         """
 
     async def fetch(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
-        """Return everyone asked for, in one round trip; the last known state while degraded."""
+        """Return each person's state in one round trip; the last known state while degraded."""
 
     def merge_remote(self, presences: Iterable[PresenceState]) -> None:
-        """Take note of what other nodes announced, as the last known state."""
+        """Store what other nodes announced as the last known state."""
 
     @property
     def degraded(self) -> bool:
-        """Tell whether what `look` returns may be out of date."""
+        """Return whether what `fetch` returns may be out of date."""
 
     @property
     def default_version(self) -> int:
-        """Return the version of whoever nothing is known of: they are offline, as `look` says.
+        """Return the version of people without a record, whom `fetch` returns as offline.
 
-        It is 0, which everybody ignores who knows more, until each node had the time to tell a
-        store without a memory whom it holds; then it is higher than all that was said before.
-        Look again at those who are watched whenever it changes.
+        During the recovery window of a store that lost its data it is 0, which every reader with a
+        higher version ignores; each node writes its people meanwhile. Afterwards it is higher than
+        every version given before. Fetch watched people again whenever it changes.
         """
 
     @property
     def recovery_remaining_s(self) -> float:
-        """Return how long it is until `default_version` changes; 0 when it is certain."""
+        """Return the seconds until `default_version` changes; 0 outside a recovery window."""

@@ -1,8 +1,9 @@
-"""What this node owns, on its way to Redis: one batch at a time.
+"""Writes this node's connections to Redis, one batch at a time.
 
-The store marks people, the writer tells Redis of all that were marked in the meantime. A batch is
-repeated under one nonce until its answer is known, so one person's writes keep their order, a storm
-of arrivals makes few commands, and a lost answer loses no announcement.
+RedisPresence ─▶ PresenceWriter ─▶ RedisLink. The store queues people, and the writer sends all that
+were queued meanwhile. A batch is repeated under one nonce until its reply is known: so one person's
+writes keep their order, a storm of connections makes few commands, and a lost reply loses no
+announcement.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class WriteBatch:
     waiters: dict[int, Waiter]
 
     def resolve(self, changes: Iterable[PresenceState] = ()) -> None:
-        """Let those go who wait, with what changed for their person."""
+        """Complete the futures of the callers, each with what changed for its person."""
         changed = {one.user_id: one for one in changes}
         for user_id, waiter in self.waiters.items():
             if not waiter.done():
@@ -39,7 +40,7 @@ class WriteBatch:
 
 
 class PresenceWriter:
-    """Brings what Redis was told in line with what is owned."""
+    """Makes Redis' record equal to the connections that this node owns."""
 
     def __init__(
         self,
@@ -52,24 +53,24 @@ class PresenceWriter:
         self._owned = owned
         self._announcer = announcer
         self._settings = settings
-        self._queued: dict[int, None] = {}  # in order of arrival
-        self._rewrite_queue: deque[int] = deque()  # everyone, after the lease was lost
+        self._queued: dict[int, None] = {}  # in order of enqueueing
+        self._rewrite_queue: deque[int] = deque()  # all people, after the lease was lost
         self._waiters: dict[int, Waiter] = {}
         self._work = asyncio.Event()
 
     @property
     def restoring(self) -> bool:
-        """Tell whether Redis has yet to hear of people whom it knew before."""
+        """Return whether people are still to be written again after a lost lease."""
         return bool(self._rewrite_queue)
 
     def enqueue(self, user_ids: Iterable[int]) -> None:
-        """Tell Redis of these people soon."""
+        """Write these people soon."""
         self._queued.update(dict.fromkeys(self._owned.out_of_date(user_ids)))
         if self._queued:
             self._work.set()
 
     async def write_now(self, user_id: int) -> PresenceState | None:
-        """Tell Redis of one person now; return what changed, None when nothing did or is known."""
+        """Write one person now; return what changed, None when nothing did or no reply came."""
         self.enqueue([user_id])
         if user_id not in self._queued or not self._link.ready.is_set():
             return None
@@ -80,17 +81,17 @@ class PresenceWriter:
         return waiter.result() if waiter.done() else None
 
     def rewrite_all(self) -> None:
-        """Tell Redis of everyone: it knows nothing of our new life."""
+        """Write everyone: Redis has no record of the new incarnation."""
         self._queued.clear()
         self._rewrite_queue = deque(self._owned.reset_stored())
         self._work.set()
 
     def release_waiters(self) -> None:
-        """Let everybody go who waits."""
+        """Complete the futures of all waiting callers."""
         WriteBatch("", "", {}, self._waiters).resolve()
 
     async def run(self) -> None:
-        """Write for ever."""
+        """Write until cancelled."""
         while True:
             await self._work.wait()
             await self._link.ready.wait()
@@ -101,7 +102,7 @@ class PresenceWriter:
             batch.resolve()
 
     def _next(self) -> tuple[WriteBatch, float]:
-        """Take the next batch: those who are here now go before those being told again."""
+        """Return the next batch: new changes go before people who are written again."""
         pause_s = 0.0
         chosen = list(self._queued)[: self._settings.reap_batch]
         for user_id in chosen:
@@ -117,7 +118,7 @@ class PresenceWriter:
         return WriteBatch(self._link.incarnation, self._link.nonce(), values, waiters), pause_s
 
     async def _write(self, batch: WriteBatch) -> None:
-        """Repeat until the answer is known, or a new life makes the batch meaningless."""
+        """Repeat until the reply is known, or a new incarnation makes the batch obsolete."""
         while batch.incarnation == self._link.incarnation:
             try:
                 if await self._attempt(batch):
@@ -135,10 +136,10 @@ class PresenceWriter:
         )
         answer = await self._link.run("own", *pairs, nonce=batch.nonce, me=batch.incarnation)
         if not isinstance(answer, list):
-            self._link.fail(text_of(answer))  # the lease is lost: the lease loop takes a new one
+            self._link.fail(text_of(answer))  # the lease is lost: the lease loop acquires a new one
             return False
         if batch.incarnation != self._link.incarnation:
-            return False  # the lease was lost while we waited; everyone is told again
+            return False  # the lease was lost meanwhile; everyone is written again
         for user_id, value in batch.values.items():
             self._owned.mark_stored(user_id, value)
         changes = self._link.parse_rows(answer)

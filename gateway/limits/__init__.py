@@ -1,8 +1,8 @@
-"""How often, how many, and in which order: bounds that know nothing of what they bound.
+"""Limits on rates, on numbers, and on load; they know nothing of what they limit.
 
-Rate and Bucket are one connection's, Allowance and Connections one user's on this node, Ledger
-adds those up across nodes, Turns lets a crowd in without a crush, Pressure sheds what the database
-cannot take.
+Rate and Bucket limit one connection, UserRate and UserConnections one user on this node, and
+ClusterLimits one user on all nodes together. AdmissionQueue admits a burst of clients one after the
+other. LoadShedder refuses commands when the database is too slow.
 """
 
 from __future__ import annotations

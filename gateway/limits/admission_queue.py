@@ -1,7 +1,7 @@
-"""A crowd at the door: so many at once, a short queue, and appointments for the rest.
+"""Admits a burst of clients: a fixed number at once, a short queue, and a retry time for the rest.
 
-Who would wait too long is told at once when to come back, each at a time of its own, so that
-the queue is as long then as it is now and nobody waits in vain.
+admission (hello) ─▶ AdmissionQueue. A client that would wait too long gets at once the time at
+which to retry. Each gets its own time, so that the queue is no longer then than it is now.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 MAX_RETRY_S = 10.0
-"""Appointments further away are spread over the second half of this time, and whoever comes too
-early gets another. While a crowd connects, turns take several times longer than afterwards:
-with 30 s here, 4,000 clients were back in 44 s instead of 18."""
+"""Retry times further away are spread over the second half of this time, and a client that comes
+too early gets another one. While many clients connect, each takes several times longer than
+afterwards: with 30 s here, 4,000 clients were back in 44 s instead of 18."""
 
 FIRST_GUESS_S = 0.02
 WEIGHT = 0.05
-"""How much the newest turn counts in how long turns are said to take."""
+"""Weight of the newest duration in the moving average."""
 
 
 class AdmissionQueue:
-    """Lets `at_once` work at the same time, and others wait for up to about `wait_s`."""
+    """Admits `at_once` clients at the same time; others wait up to about `wait_s`."""
 
     def __init__(self, at_once: int, wait_s: float) -> None:
         self._at_once = at_once
@@ -34,11 +34,11 @@ class AdmissionQueue:
 
     @property
     def expected_s(self) -> float:
-        """How long whoever comes now would wait."""
+        """Return how long a client that comes now would wait."""
         return self.waiting * self._each_s / self._at_once
 
     def retry_after_s(self, now: float) -> float:
-        """Return 0.0 when a turn comes soon enough, else in how many seconds to ask again."""
+        """Return 0.0 when the wait is short enough, else in how many seconds to retry."""
         expected_s = self.expected_s
         if expected_s <= self._wait_s:
             return 0.0
@@ -51,7 +51,7 @@ class AdmissionQueue:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a turn, first come, first served; it ends with the context."""
+        """Wait for a slot, first come, first served; it is released at the end of the block."""
         self.waiting += 1
         try:
             await self._slots.acquire()

@@ -1,8 +1,8 @@
-"""What users do and hold on all nodes together, added up in Redis twice a second.
+"""Users' rates and connections on all nodes together, added up in Redis twice a second.
 
-Allowance, Connections ─▶ Ledger ─▶ Redis ─▶ Ledger ─▶ Allowance, Connections. Nobody waits for it:
-a node grants from what it knows and hears afterwards who had too much. With Redis away each
-node's own limits hold.
+UserRate, UserConnections ─▶ ClusterLimits ─▶ Redis, and back. No command waits for it: a node
+grants by its own counts and learns afterwards which users exceeded the limits. While Redis is away
+each node's own limits apply.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ log = structlog.get_logger(__name__)
 EVERY_S = 0.5
 RENEW_S = 5.0
 LEASE_S = 15.0
-"""A node that is silent this long holds nobody any more."""
+"""The connections of a node that has not reported for this long are not counted."""
 
 BATCH = 500
-"""Users in one call: about 1 ms of Redis' time."""
+"""Users per script call; 500 take Redis about 1 ms."""
 
 MAX_BLOCK_S = 10.0
-"""Nobody is barred for longer, however much several nodes granted at once."""
+"""No user is blocked for longer, however much several nodes granted at once."""
 
 FORGET_S = 7 * 24 * 3_600.0
 PREFIX = "gateway:{limits}:"
-"""All keys are of one slot, so that a call may name many."""
+"""The braces keep all keys in one slot of a cluster, so that one call may name many."""
 
 OnExcess = Callable[[int, int], None]
-"""Told a user, and how many of the newest connections here are too many."""
+"""Receives a user and the number of connections on this node, newest first, to close."""
 
 
 class ClusterLimits:
-    """One node's share in the common account."""
+    """Reports this node's counts and applies the totals."""
 
     def __init__(
         self,
         redis: Redis,
         *,
         node: str,
-        allowances: Mapping[str, UserRate],
+        rates: Mapping[str, UserRate],
         connections: UserConnections,
-        excess: OnExcess,
+        on_excess: OnExcess,
     ) -> None:
-        self._me = f"{node}:{secrets.token_hex(4)}"
-        self._rates = allowances
+        self.node_id = f"{node}:{secrets.token_hex(4)}"
+        self._rates = rates
         self._connections = connections
-        self._on_excess = excess
+        self._on_excess = on_excess
         self._spend = redis.register_script(_script("spend"))
         self._count = redis.register_script(_script("connections"))
         self._redis = redis
@@ -66,18 +66,18 @@ class ClusterLimits:
         self.failures = 0
 
     async def run(self) -> None:
-        """Report until cancelled."""
+        """Report every EVERY_S until cancelled."""
         while True:
             await asyncio.sleep(EVERY_S)
             try:
                 await self.sync()
-            except Exception:  # this loop must outlive any of them
+            except Exception:  # this loop must survive every error
                 log.exception("limits.failed")
 
     async def sync(self) -> None:
-        """Report what was done since the last time, and take in what that makes."""
+        """Report the changes since the last time and apply the totals."""
         now = asyncio.get_running_loop().time()
-        used = {name: allowance.pop_unreported() for name, allowance in self._rates.items()}
+        used = {name: rate.pop_unreported() for name, rate in self._rates.items()}
         changed = self._connections.pop_changed()
         try:
             for name, by_user in used.items():
@@ -88,37 +88,37 @@ class ClusterLimits:
             self._connections.report_again(changed)
         else:
             self._isolated = False
-        for allowance in self._rates.values():
-            allowance.expire(now)
+        for rate in self._rates.values():
+            rate.expire(now)
         self._connections.expire(now)
 
     async def release(self) -> None:
-        """Give up the lease: what this node held is gone."""
+        """Release the lease: this node's connections are closed."""
         try:
-            await self._redis.zrem(f"{PREFIX}nodes", self._me)
+            await self._redis.zrem(f"{PREFIX}nodes", self.node_id)
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
-        if not self._isolated:  # said once, not twice a second
-            log.warning("limits.alone", error=type(error).__name__)
+        if not self._isolated:  # logged once, not twice a second
+            log.warning("limits.redis_unavailable", error=type(error).__name__)
         self._isolated = True
 
     async def _report_use(self, name: str, by_user: Mapping[int, int]) -> None:
-        allowance = self._rates[name]
-        each_us = 1e6 / allowance.per_s
-        terms = [round(each_us), round(each_us * allowance.burst), round(MAX_BLOCK_S * 1e6)]
+        rate = self._rates[name]
+        each_us = 1e6 / rate.per_s
+        terms = [round(each_us), round(each_us * rate.burst), round(MAX_BLOCK_S * 1e6)]
         for some in _batches(by_user):
-            barred_ms: list[int] = await self._spend(
+            blocked_ms: list[int] = await self._spend(
                 keys=[f"{PREFIX}{name}:{user_id}" for user_id in some],
                 args=[*terms, *some.values()],
             )
             now = asyncio.get_running_loop().time()
-            allowance.block(
+            rate.block(
                 {
                     user_id: now + ms / 1_000
-                    for user_id, ms in zip(some, barred_ms, strict=True)
+                    for user_id, ms in zip(some, blocked_ms, strict=True)
                     if ms
                 }
             )
@@ -131,7 +131,7 @@ class ClusterLimits:
             elsewhere: list[int] = await self._count(
                 keys=[f"{PREFIX}nodes", *(f"{PREFIX}at:{user_id}" for user_id in some)],
                 args=[
-                    self._me,
+                    self.node_id,
                     round(LEASE_S * 1_000),
                     round(FORGET_S * 1_000),
                     *(self._connections.held_here(user_id) for user_id in some),
@@ -144,7 +144,7 @@ class ClusterLimits:
         now = asyncio.get_running_loop().time()
         for (user_id, came), others in zip(arrived.items(), elsewhere, strict=True):
             too_many = min(came, self._connections.update_elsewhere(user_id, others, now))
-            if too_many:  # only who came just now: those before were within the limit
+            if too_many:  # only the new ones: those before were within the limit
                 self._on_excess(user_id, too_many)
 
 

@@ -1,6 +1,7 @@
-"""How many connections each user has: exactly on this node, approximately on the others.
+"""How many connections each user has: exact for this node, approximate for the others.
 
-sessions ─▶ Connections ◀─▶ Ledger. What others hold is known for a while after it was asked.
+admission ─▶ UserConnections ◀─▶ ClusterLimits. Counts of other nodes are used for ELSEWHERE_TTL_S
+after they were read.
 """
 
 from __future__ import annotations
@@ -8,27 +9,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 ELSEWHERE_TTL_S = 10.0
-"""What other nodes hold is believed this long: they do not tell when it becomes less."""
+"""Counts of other nodes are used this long: a node does not report to others when it has fewer."""
 
 
 class UserConnections:
-    """Counts users' connections against the most that one may have."""
+    """Counts users' connections and enforces the limit per user."""
 
     def __init__(self, limit: int) -> None:
         self.most = limit
         self._here: dict[int, int] = {}
         self._elsewhere: dict[int, tuple[int, float]] = {}
         self._changed: dict[int, int] = {}
-        """user → how many came since the last report."""
+        """user → connections opened since the last report."""
 
     def held_here(self, user_id: int) -> int:
-        """Return how many this node holds."""
+        """Return a user's connections on this node."""
         return self._here.get(user_id, 0)
 
     def acquire(self, user_id: int, now: float, *, replacing: bool = False) -> bool:
-        """Count one more; False, and not counted, when there are too many.
+        """Count one more; False, and not counted, when the limit is reached.
 
-        One that replaces another, which is about to go, is always let in.
+        A connection that replaces another one, which is about to close, is always admitted.
         """
         arrived = self._changed.setdefault(user_id, 0)
         elsewhere, known_until = self._elsewhere.get(user_id, (0, 0.0))
@@ -49,18 +50,18 @@ class UserConnections:
             self._here.pop(user_id, None)
 
     def pop_changed(self) -> dict[int, int]:
-        """Return who came or went since the last call, and how many came."""
+        """Return the users whose count changed since the last call → connections opened."""
         changed, self._changed = self._changed, {}
         return changed
 
     def report_again(self, users: Mapping[int, int] | None = None) -> None:
-        """Take a report back that did not get through; everyone's without one."""
+        """Queue a report again that could not be sent; without argument, report all users."""
         again = dict.fromkeys(self._here, 0) if users is None else users
         for user_id, arrived in again.items():
             self._changed[user_id] = self._changed.get(user_id, 0) + arrived
 
     def update_elsewhere(self, user_id: int, elsewhere: int, now: float) -> int:
-        """Take note of what other nodes hold; return by how many it is now too many."""
+        """Set the count of the other nodes; return by how many the limit is now exceeded."""
         if elsewhere:
             self._elsewhere[user_id] = (elsewhere, now + ELSEWHERE_TTL_S)
         else:
@@ -68,7 +69,7 @@ class UserConnections:
         return max(0, self.held_here(user_id) + elsewhere - self.most)
 
     def expire(self, now: float) -> None:
-        """Forget what is no longer believed."""
+        """Delete counts of other nodes that are too old."""
         old = [user_id for user_id, (_, until) in self._elsewhere.items() if until <= now]
         for user_id in old:
             del self._elsewhere[user_id]

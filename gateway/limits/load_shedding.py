@@ -1,8 +1,8 @@
-"""How much waits for the database, and who is turned away before everybody waits.
+"""Load shedding: how long commands wait for the database, and which are refused because of it.
 
-context, sends ─▶ Pressure ─▶ session, REST. While PostgreSQL keeps up nothing is refused. When
-somebody has waited too long, what passes anyway goes first (typing, presence), then what can be
-asked again (reads), then writes; in the other order they come back.
+context, sends ─▶ LoadShedder ─▶ session, REST. While PostgreSQL keeps up nothing is refused. When a
+command has waited too long, passing commands are refused first (typing, presence), then reads,
+which can be repeated, then writes; they are admitted again in the reverse order.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 LEVEL_WAIT_S = (0.25, 0.5, 1.0)
-"""Somebody has waited so long: the first, the second, the third level. A command gives up after
-2 s, so that those who are let in at the last level are still served."""
+"""The longest wait that brings about level 1, 2 and 3. A command fails after 2 s, so commands that
+are admitted at the last level are still served."""
 CONNECT_S = 1.0
-"""While the pool may still grow, whoever waits is having a connection opened for them: that may
-take so long on a busy machine, and refusing others would not make it faster."""
+"""While the pool may still grow, a waiting command is having a connection opened for it. On a busy
+machine that may take this long, and refusing others would not make it faster."""
 HOLD_SHARE = 0.5
-"""A level is kept while somebody waits for this share of what brought it about …"""
+"""A level is held while a command waits for this share of the wait that brought it about …"""
 CALM_S = 1.0
-"""… and for so long afterwards; then the next lower one is tried."""
+"""… and this long afterwards; then the next lower level applies."""
 
 SHED_AT: Mapping[str, int] = {"passing": 1, "read": 2, "write": 3}
-"""What a command costs → the level from which on it is refused."""
+"""Cost of a command → the level from which it is refused."""
 
 RETRY_S = (1.0, 3.0)
 
 
 class LoadShedder:
-    """One node's, over all that waits for its pool of `size` connections; `full`: all are open.
+    """Watches what waits for a node's pool of `size` connections; `full`: all are open.
 
-    `now` should stand still while the event loop does (ops/loop_lag.py): that is no sign of a slow
-    database, and refusing others makes it no faster.
+    `now` should not advance while the event loop is stalled (ops/loop_lag.py): a stall is no sign
+    of a slow database, and refusing commands would not end it.
     """
 
     def __init__(
@@ -48,75 +48,75 @@ class LoadShedder:
         self._full = full
         self._now = now
         self._waiting: dict[object, float] = {}
-        """Who waits for a connection, and since when: the first has waited longest."""
-        self._lent = 0
-        self._moved_at = now()
+        """Waiting commands → since when; the first has waited longest."""
+        self._in_use = 0
+        self._changed_at = now()
         self._sources: list[Callable[[], float]] = []
         self._level = 0
-        self._kept_at = 0.0
+        self._held_at = 0.0
         self.shed: Counter[str] = Counter()
 
     # --- what waits ------------------------------------------------------------------------
 
     @property
     def waiting(self) -> int:
-        """How many wait for a connection."""
+        """Return how many commands wait for a connection."""
         return len(self._waiting)
 
     @contextmanager
     def wait(self) -> Iterator[None]:
-        """Wait for a connection in here."""
-        me = object()
-        self._waiting[me] = self._now()
+        """Count the block as waiting for a connection."""
+        ticket = object()
+        self._waiting[ticket] = self._now()
         try:
             yield
         finally:
-            del self._waiting[me]
+            del self._waiting[ticket]
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        """Have a connection in here."""
-        self._lent += 1
-        self._moved_at = self._now()
+        """Count the block as using a connection."""
+        self._in_use += 1
+        self._changed_at = self._now()
         try:
             yield
         finally:
-            self._lent -= 1
-            self._moved_at = self._now()
+            self._in_use -= 1
+            self._changed_at = self._now()
 
     def add_source(self, late_s: Callable[[], float]) -> None:
-        """Heed what waits elsewhere: how long the first there has waited."""
+        """Add another queue for the database: a function that returns its longest wait."""
         self._sources.append(late_s)
 
     def longest_wait_s(self) -> float:
-        """Return how long somebody has waited; or would, as no connection comes back at all."""
+        """Return the longest wait; with all connections in use also how long none came back."""
         now = self._now()
         late = [late_s() for late_s in self._sources]
         if self._waiting:
             longest = now - next(iter(self._waiting.values()))
             late.append(longest if self._full() else longest - CONNECT_S)
-        if self._lent >= self._size:
-            late.append(now - self._moved_at)
+        if self._in_use >= self._size:
+            late.append(now - self._changed_at)
         return max(late, default=0.0)
 
-    # --- who is turned away ----------------------------------------------------------------
+    # --- what is refused -------------------------------------------------------------------
 
     @property
     def level(self) -> int:
-        """From 0, nobody, to 3: everything that needs the database."""
+        """Return the level: 0 refuses nothing, 3 every command that needs the database."""
         now, late_s = self._now(), self.longest_wait_s()
         reached = sum(late_s >= limit for limit in LEVEL_WAIT_S)
         if reached >= self._level:
-            self._level, self._kept_at = reached, now
+            self._level, self._held_at = reached, now
         elif late_s >= LEVEL_WAIT_S[self._level - 1] * HOLD_SHARE:
-            self._kept_at = now
-        while self._level and now - self._kept_at >= CALM_S:
+            self._held_at = now
+        while self._level and now - self._held_at >= CALM_S:
             self._level -= 1
-            self._kept_at += CALM_S
+            self._held_at += CALM_S
         return self._level
 
     def retry_after_s(self, cost: str) -> float:
-        """Return 0.0 when a command of this cost may come in, else when to try again."""
+        """Return 0.0 when a command of this cost is admitted, else in how many seconds to retry."""
         if cost not in SHED_AT or self.level < SHED_AT[cost]:
             return 0.0
         self.shed[cost] += 1

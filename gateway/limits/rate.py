@@ -1,7 +1,7 @@
-"""Rates: how often, on average and at once. In process, 0.3 µs a question.
+"""Rate limits: an average and a burst. In process; one check takes 0.3 µs.
 
-A rate keeps nothing itself: who is limited keeps one number, the time until which it has spent
-its due (the generic cell rate algorithm, ITU-T I.371). So a quiet connection costs nothing.
+A Rate has no state: each limited object stores one number, the time until which it has used its
+rate (the generic cell rate algorithm, ITU-T I.371). So a quiet connection costs nothing.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 
 ROUNDING_S = 1e-6
-"""Sums of fractions of a second are off by less than this: not worth a refusal."""
+"""Rounding errors in sums of times are below this and refuse nothing."""
 
 
 class Rate:
-    """Lets `burst` through at once and `per_s` on average."""
+    """Admits `burst` at once and `per_s` on average."""
 
     __slots__ = ("each_s", "slack_s")
 
@@ -22,17 +22,17 @@ class Rate:
         self.slack_s = max(0.0, burst - 1.0) * self.each_s
 
     def wait_s(self, spent_until: float, now: float) -> float:
-        """Return 0.0 when one more may pass now, else the seconds until it may."""
+        """Return 0.0 when one more is admitted now, else the seconds until it is."""
         wait_s = spent_until - now - self.slack_s
         return wait_s if wait_s > ROUNDING_S else 0.0
 
     def spend(self, spent_until: float, now: float) -> float:
-        """Take one; return until when its due is spent from now on."""
+        """Use one; return the time until which the rate is used from now on."""
         return max(spent_until, now) + self.each_s
 
 
 class Bucket:
-    """A rate, and how much of it one somebody has spent."""
+    """A rate, and how much of it one object has used."""
 
     __slots__ = ("_rate", "_spent_until")
 
@@ -41,7 +41,7 @@ class Bucket:
         self._spent_until = 0.0
 
     def acquire(self) -> float:
-        """Take one; return 0.0 when there was one, else the seconds until there is."""
+        """Use one; return 0.0 when admitted, else the seconds until it would be."""
         now = time.monotonic()
         wait_s = self._rate.wait_s(self._spent_until, now)
         if not wait_s:

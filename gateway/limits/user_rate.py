@@ -1,6 +1,6 @@
-"""What each user may do, whichever of their connections on this node it comes through.
+"""A rate limit for each user, over all of their connections to this node.
 
-sessions ─▶ Allowance ◀─▶ Ledger, which knows of the other nodes.
+sessions ─▶ UserRate ◀─▶ ClusterLimits, which adds up all nodes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from gateway.limits.rate import Rate
 
 
 class _Usage:
-    """One user's use of one allowance, until it has been forgotten."""
+    """What one user has used of a rate."""
 
     __slots__ = ("blocked_until", "unreported", "until")
 
@@ -22,7 +22,7 @@ class _Usage:
 
 
 class UserRate:
-    """One rate, granted to every user."""
+    """The same rate for every user."""
 
     def __init__(self, per_s: float, burst: float) -> None:
         self.per_s = per_s
@@ -31,11 +31,11 @@ class UserRate:
         self._spent: dict[int, _Usage] = {}
 
     def __len__(self) -> int:
-        """How many users have something to wait for, or to report."""
+        """Return the number of users with use that has not expired or not been reported."""
         return len(self._spent)
 
     def acquire(self, user_id: int, now: float) -> float:
-        """Take one; return 0.0 when it was granted, else the seconds until it would be."""
+        """Use one; return 0.0 when granted, else the seconds until it would be."""
         spent = self._spent.get(user_id)
         if spent is None:
             spent = self._spent[user_id] = _Usage()
@@ -48,7 +48,7 @@ class UserRate:
         return wait_s
 
     def pop_unreported(self) -> dict[int, int]:
-        """Return what was granted since the last call, by user."""
+        """Return user → number granted since the last call."""
         found = {}
         for user_id, spent in self._spent.items():
             if spent.unreported:
@@ -56,7 +56,7 @@ class UserRate:
         return found
 
     def block(self, until: Mapping[int, float]) -> None:
-        """Grant these users nothing until then: they have used it up on other nodes."""
+        """Grant these users nothing until the given times: other nodes granted too much."""
         for user_id, when in until.items():
             spent = self._spent.get(user_id)
             if spent is None:
@@ -64,9 +64,9 @@ class UserRate:
             spent.blocked_until = max(spent.blocked_until, when)
 
     def expire(self, now: float) -> None:
-        """Forget users who have everything to spend again.
+        """Delete users who have their whole burst available again.
 
-        Not with their last connection: a new one would begin with a full allowance.
+        Not when their last connection ends: a new one would start with a full burst.
         """
         idle = [
             user_id

@@ -78,7 +78,7 @@ class Node:
         self._build_subscriptions()
         self._build_admission()
         self.cluster_limits = (
-            self.limits.ledger(redis, settings.node, self.admission.close_newest) if redis else None
+            self.limits.shared(redis, settings.node, self.admission.close_newest) if redis else None
         )
         self.shared = Shared(
             services=services,

@@ -1,4 +1,4 @@
-"""Rates, allowances, connections, turns: what bounds promise, by a clock of the test's own."""
+"""Rates, user rates, connections and admission: what limits promise, by a clock of the test."""
 
 from __future__ import annotations
 
@@ -67,39 +67,39 @@ def test_a_bucket_begins_full() -> None:
 
 def test_users_have_allowances_of_their_own_and_are_forgotten() -> None:
     """One user's use costs no other; what has nothing to remember is dropped."""
-    allowance = UserRate(10.0, 2)
-    assert [allowance.acquire(1, NOW) for _ in range(2)] == [0.0, 0.0]
-    assert allowance.acquire(1, NOW) > 0
-    assert allowance.acquire(2, NOW) == 0.0
+    rate = UserRate(10.0, 2)
+    assert [rate.acquire(1, NOW) for _ in range(2)] == [0.0, 0.0]
+    assert rate.acquire(1, NOW) > 0
+    assert rate.acquire(2, NOW) == 0.0
 
-    assert allowance.pop_unreported() == {1: 2, 2: 1}
-    assert allowance.pop_unreported() == {}
-    allowance.expire(NOW + 0.15)
-    assert len(allowance) == 1, "who would have less than everything is remembered"
-    allowance.expire(NOW + 0.25)
-    assert len(allowance) == 0
+    assert rate.pop_unreported() == {1: 2, 2: 1}
+    assert rate.pop_unreported() == {}
+    rate.expire(NOW + 0.15)
+    assert len(rate) == 1, "who would have less than everything is remembered"
+    rate.expire(NOW + 0.25)
+    assert len(rate) == 0
 
 
 def test_use_that_was_not_reported_is_not_forgotten() -> None:
     """However long ago: other nodes are yet to hear of it."""
-    allowance = UserRate(10.0, 2)
-    allowance.acquire(1, NOW)
-    allowance.expire(NOW + 100)
+    rate = UserRate(10.0, 2)
+    rate.acquire(1, NOW)
+    rate.expire(NOW + 100)
 
-    assert allowance.pop_unreported() == {1: 1}
+    assert rate.pop_unreported() == {1: 1}
 
 
 def test_who_used_it_up_elsewhere_waits_here() -> None:
     """And only until then, whatever comes in an earlier answer."""
-    allowance = UserRate(10.0, 2)
-    allowance.block({1: NOW + 3.0})
-    allowance.block({1: NOW + 2.0})
+    rate = UserRate(10.0, 2)
+    rate.block({1: NOW + 3.0})
+    rate.block({1: NOW + 2.0})
 
-    assert allowance.acquire(1, NOW) == pytest.approx(3.0)
-    assert allowance.acquire(1, NOW + 3.0) == 0.0
-    allowance.pop_unreported()
-    allowance.expire(NOW + 4.0)
-    assert len(allowance) == 0
+    assert rate.acquire(1, NOW) == pytest.approx(3.0)
+    assert rate.acquire(1, NOW + 3.0) == 0.0
+    rate.pop_unreported()
+    rate.expire(NOW + 4.0)
+    assert len(rate) == 0
 
 
 def test_connections_are_counted_here_and_believed_elsewhere() -> None:
@@ -147,15 +147,15 @@ def test_a_report_that_failed_is_made_again() -> None:
     assert connections.pop_changed() == {1: 0, 2: 0}
 
 
-async def test_turns_come_in_order_and_so_many_at_once() -> None:
+async def test_slots_come_in_order_and_so_many_at_once() -> None:
     """First come, first served; a failed turn frees its place."""
-    turns = AdmissionQueue(2, 5.0)
+    queue = AdmissionQueue(2, 5.0)
     order: list[int] = []
     inside = most = 0
 
     async def take(number: int) -> None:
         nonlocal inside, most
-        async with turns.slot():
+        async with queue.slot():
             order.append(number)
             inside += 1
             most = max(most, inside)
@@ -168,37 +168,37 @@ async def test_turns_come_in_order_and_so_many_at_once() -> None:
 
     assert order == list(range(20))
     assert most == 2
-    assert turns.waiting == 0
+    assert queue.waiting == 0
 
 
 async def test_who_gives_up_waiting_holds_no_place() -> None:
     """A cancelled wait leaves queue and slots as they were."""
-    turns = AdmissionQueue(1, 5.0)
-    async with turns.slot():
-        waits = asyncio.create_task(anext(aiter(_turn(turns))))
+    queue = AdmissionQueue(1, 5.0)
+    async with queue.slot():
+        waits = asyncio.create_task(anext(aiter(_slot(queue))))
         await asyncio.sleep(0)
-        assert turns.waiting == 1
+        assert queue.waiting == 1
         waits.cancel()
         await asyncio.gather(waits, return_exceptions=True)
-        assert turns.waiting == 0
-    async with asyncio.timeout(5), turns.slot():
+        assert queue.waiting == 0
+    async with asyncio.timeout(5), queue.slot():
         pass
 
 
-async def _turn(turns: AdmissionQueue):  # type: ignore[no-untyped-def]
-    async with turns.slot():
+async def _slot(queue: AdmissionQueue):  # type: ignore[no-untyped-def]
+    async with queue.slot():
         yield
 
 
 def test_appointments_are_spread_and_bounded() -> None:
     """Everyone beyond the queue gets a time of their own, none too far away."""
-    turns = AdmissionQueue(10, 1.0)
-    turns._each_s = 0.1
-    turns.waiting = 100
-    assert turns.retry_after_s(NOW) == 0.0, "1.0 s is not too long"
-    turns.waiting = 101
+    queue = AdmissionQueue(10, 1.0)
+    queue._each_s = 0.1
+    queue.waiting = 100
+    assert queue.retry_after_s(NOW) == 0.0, "1.0 s is not too long"
+    queue.waiting = 101
 
-    times = [turns.retry_after_s(NOW) for _ in range(2_000)]
+    times = [queue.retry_after_s(NOW) for _ in range(2_000)]
 
     assert 0.9 < times[0] < 1.2
     assert 5.0 < times[500] < 7.5, "500 of them, 10 at once, 0.1 s each"
@@ -206,8 +206,8 @@ def test_appointments_are_spread_and_bounded() -> None:
     far = times[-500:]
     assert min(far) >= MAX_RETRY_S / 2
     assert max(far) - min(far) > MAX_RETRY_S / 4
-    turns.waiting = 0
-    assert turns.retry_after_s(NOW) == 0.0
+    queue.waiting = 0
+    assert queue.retry_after_s(NOW) == 0.0
 
 
 def test_of_two_rivals_exactly_one_is_older() -> None:

@@ -31,9 +31,9 @@ class SocketLimits:
         self.accepts = Bucket(settings.accepts_per_s, settings.accepts_burst)
         self.hellos = AdmissionQueue(settings.hellos_at_once, settings.hello_wait_s)
 
-    def ledger(self, redis: Redis, node: str, excess: OnExcess) -> ClusterLimits:
-        """Return what adds users' limits up with other nodes."""
-        allowances = {str(cost): allowance for cost, allowance in self.users.items()}
+    def shared(self, redis: Redis, node: str, on_excess: OnExcess) -> ClusterLimits:
+        """Return what adds users' limits up over all nodes."""
+        rates = {str(cost): rate for cost, rate in self.users.items()}
         return ClusterLimits(
-            redis, node=node, allowances=allowances, connections=self.connections, excess=excess
+            redis, node=node, rates=rates, connections=self.connections, on_excess=on_excess
         )

@@ -21,25 +21,25 @@ async def redis(redis_url: str) -> Any:
     await client.aclose()
 
 
-def ledger_of(
+def limits_of(
     redis: Redis, node: str, *, most: int = 3
 ) -> tuple[ClusterLimits, UserRate, UserConnections, list[tuple[int, int]]]:
-    allowance, connections = UserRate(10.0, 5), UserConnections(most)
+    rate, connections = UserRate(10.0, 5), UserConnections(most)
     excess: list[tuple[int, int]] = []
     made = ClusterLimits(
         redis,
         node=node,
-        allowances={"write": allowance},
+        rates={"write": rate},
         connections=connections,
-        excess=lambda user_id, count: excess.append((user_id, count)),
+        on_excess=lambda user_id, count: excess.append((user_id, count)),
     )
-    return made, allowance, connections, excess
+    return made, rate, connections, excess
 
 
 async def test_what_two_nodes_granted_is_added_up(redis: Redis) -> None:
     """Both are told for how long there is nothing; the account expires by itself."""
-    left, left_grants, *_ = ledger_of(redis, "left")
-    right, right_grants, *_ = ledger_of(redis, "right")
+    left, left_grants, *_ = limits_of(redis, "left")
+    right, right_grants, *_ = limits_of(redis, "right")
     now = asyncio.get_running_loop().time()
     for _ in range(5):
         assert left_grants.acquire(7, now) == 0.0
@@ -64,7 +64,7 @@ async def test_what_two_nodes_granted_is_added_up(redis: Redis) -> None:
 async def test_nobody_is_barred_for_long(redis: Redis) -> None:
     """However much a hundred nodes granted at once."""
     for number in range(100):
-        made, grants, *_ = ledger_of(redis, f"node {number}")
+        made, grants, *_ = limits_of(redis, f"node {number}")
         now = asyncio.get_running_loop().time()
         for _ in range(5):
             grants.acquire(7, now)
@@ -76,7 +76,7 @@ async def test_nobody_is_barred_for_long(redis: Redis) -> None:
 
 async def test_thousands_of_users_are_settled_in_few_calls(redis: Redis) -> None:
     """Redis sees one call for 500 users, and none at all for those who did nothing."""
-    made, grants, connections, _ = ledger_of(redis, "left")
+    made, grants, connections, _ = limits_of(redis, "left")
     now = asyncio.get_running_loop().time()
     for user_id in range(2_000):
         grants.acquire(user_id, now)
@@ -101,9 +101,9 @@ async def calls_of(redis: Redis) -> int:
 
 async def test_connections_of_a_node_that_died_do_not_count(redis: Redis) -> None:
     """They end with its lease; those of a node that left end at once."""
-    dead, _, at_dead, _ = ledger_of(redis, "dead")
-    gone, _, at_gone, _ = ledger_of(redis, "gone")
-    here, _, connections, excess = ledger_of(redis, "here")
+    dead, _, at_dead, _ = limits_of(redis, "dead")
+    gone, _, at_gone, _ = limits_of(redis, "gone")
+    here, _, connections, excess = limits_of(redis, "here")
     for counted, made in ((at_dead, dead), (at_gone, gone)):
         counted.acquire(7, 0.0)
         counted.acquire(7, 0.0)
@@ -112,7 +112,7 @@ async def test_connections_of_a_node_that_died_do_not_count(redis: Redis) -> Non
     await here.sync()
     assert excess == [(7, 1)], "two, two and one are more than three"
 
-    await redis.zadd(f"{PREFIX}nodes", {dead._me: 1})  # long ago
+    await redis.zadd(f"{PREFIX}nodes", {dead.node_id: 1})  # long ago
     await gone.release()
     connections.release(7)
     assert not connections.acquire(7, 0.0), "as far as is known"
@@ -127,7 +127,7 @@ async def test_connections_of_a_node_that_died_do_not_count(redis: Redis) -> Non
 async def test_without_redis_each_node_holds_its_own_limits() -> None:
     """What could not be reported is dropped or kept, both bounded; nothing is raised."""
     away: Redis = Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=0.2)
-    made, grants, connections, excess = ledger_of(away, "left")
+    made, grants, connections, excess = limits_of(away, "left")
     now = asyncio.get_running_loop().time()
     for _ in range(3):
         grants.acquire(7, now)
