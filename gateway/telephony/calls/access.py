@@ -1,6 +1,6 @@
-"""Whether somebody may see a call: what every act on one call begins with.
+"""Whether an employee may see a call; everything that is done with one call begins here.
 
-reading, notes, recordings, reviews ─▶ require_call ─▶ queries.
+timeline, notes, recordings, reviews ─▶ require_call ─▶ queries.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from gateway.telephony.calls.queries import timeline as queries
 
 
 async def visible_telephones(ctx: Context, conn: Conn) -> list[tuple[str, str]] | None:
-    """Return the (source, extension) pairs whose calls somebody sees; None is everyone's."""
+    """Return the (source, extension) pairs whose calls the employee may see; None means all."""
     if CALLS_VIEW_ALL in ctx.identity.permissions:
         return None
     return await lookup.telephones(conn, ctx.user_id)
 
 
 async def require_call(ctx: Context, conn: Conn, call_id: UUID) -> UUID:
-    """Return what this call now is, itself or what it was merged into; CallNotFound otherwise.
+    """Return the id of the call, or of the call that it was merged into; CallNotFound otherwise.
 
-    A call is seen by who took part in it, and with calls.view_all by anybody.
+    Employees see the calls in which one of their telephones took part; with calls.view_all, all.
     """
     found = await queries.find_visible(
         conn, call_id, telephones=await visible_telephones(ctx, conn)

@@ -1,8 +1,9 @@
-"""ingest's committed changes ─▶ call.* events for the people they concern, and their presence.
+"""From ingest's committed changes to call.* events for the employees on a call, and to presence.
 
-Each agent on the call hears: offered when their telephone begins to ring, updated while it goes
-on, ended when it is over, revised when a late event makes it another one then. The call travels
-whole, with its version. Whoever watches queues hears of their calls, too.
+ingest ─▶ calls_changed, agents_changed ─▶ Services.publish. Each agent on the call receives
+call.offered when their telephone begins to ring, call.updated while the call is live, call.ended
+when it is over, and call.revised when a late PBX event changes it after that. The event has the
+whole call, with its version. Those who watch a queue receive the events of its calls, too.
 """
 
 from __future__ import annotations
@@ -33,27 +34,27 @@ log = structlog.get_logger(__name__)
 
 CallEvent = CallOffered | CallUpdated | CallEnded | CallRevised
 
-AGENT_RECHECK = "agent.touched"
-"""On someone's own topic, between nodes: what they do may be something else now."""
+AGENT_RECHECK = "agent.recheck"
+"""Between nodes, on an employee's topic: what they do may have changed, so read it again."""
 
 PUBLISH_BATCH = 20
-"""Calls told of in one go: some milliseconds in which this process does nothing else."""
+"""Calls published without a pause: a few milliseconds in which this process does nothing else."""
 
 READ_BATCH, MAX_BATCHES = 500, 10
-"""So many calls are read in one go, and so many times in one look."""
+"""Calls read by one statement, and statements of one redelivery."""
 
 
 async def calls_changed(services: Services, changes: Sequence[CallChange]) -> None:
-    """Tell the agents of these calls; whoever misses it finds the call in their next welcome."""
+    """Publish changed calls to their agents; one who misses it gets the call in the welcome."""
     popping = [change.after for change in changes if _newly_ringing(change)]
     async with services.connection() as conn:
         pop = await ScreenPop.read(conn, _states(changes), popping=popping)
     try:
         await _publish(services, pop, changes)
-    finally:  # should that take too long, these see for themselves
+    finally:  # also when that was cancelled: nodes then read these for themselves
         queues = {queue for change in changes for queue in _queues(change)}
-        people = {one for change in changes for one in _changed_agents(pop, change)}
-        services.publish(_queues_recheck(queues, people))
+        agents = {one for change in changes for one in _changed_agents(pop, change)}
+        services.publish(_queues_recheck(queues, agents))
         missed.wake(services, changes)
     for change in changes:
         for employee_id, talking in _conversation_changes(pop, change):
@@ -64,20 +65,20 @@ async def calls_changed(services: Services, changes: Sequence[CallChange]) -> No
 
 
 async def _publish(services: Services, pop: ScreenPop, changes: Sequence[CallChange]) -> None:
-    """Publish the news of these calls; in between others have their turn."""
+    """Publish the events of these calls; other tasks run between the batches."""
     for first in range(0, len(changes), PUBLISH_BATCH):
-        together = changes[first : first + PUBLISH_BATCH]
-        said = [item for change in together for item in _announcements(pop, change)]
-        said.sort(key=lambda item: item.topic == topics.QUEUE_CALLS)  # they go in one message
-        services.publish(said)
+        batch = changes[first : first + PUBLISH_BATCH]
+        items = [item for change in batch for item in _announcements(pop, change)]
+        items.sort(key=lambda item: item.topic == topics.QUEUE_CALLS)  # so they share one message
+        services.publish(items)
         await asyncio.sleep(0)
 
 
 async def agents_changed(services: Services, changes: Sequence[AgentChange]) -> None:
-    """Have those told who logged in, paused or came back, and those who watch their queues."""
+    """Have nodes read agents again that logged in, paused or came back, and their queues."""
     if services.stats_cache is not None:
-        told = [change.since for change in changes if change.since is not None]
-        await services.stats_cache.invalidate_days(late_days(told, datetime.now(UTC)))
+        since = [change.since for change in changes if change.since is not None]
+        await services.stats_cache.invalidate_days(late_days(since, datetime.now(UTC)))
     changes = [change for change in changes if not change.unchanged]
     if not changes:
         return
@@ -91,8 +92,8 @@ async def agents_changed(services: Services, changes: Sequence[AgentChange]) -> 
 
 
 def agent_recheck(employee_id: int) -> Announcement:
-    """Have the nodes that someone is connected to look what they do now."""
-    return Announcement(topics.user(employee_id), AGENT_RECHECK, b'{"type":"agent.touched"}')
+    """Return the announcement that makes an employee's nodes read again what they do."""
+    return Announcement(topics.user(employee_id), AGENT_RECHECK, b'{"type":"agent.recheck"}')
 
 
 async def redeliver(
@@ -104,10 +105,10 @@ async def redeliver(
     hours: int = 12,
     is_current: Callable[[UUID, int], bool] = lambda _id, _version: False,
 ) -> datetime | None:
-    """Tell people on this node anew of calls that changed since then; versions sort it out.
+    """Deliver calls on this node again that changed after since; versions make that harmless.
 
-    known says of a call and its version that there is nothing to tell. Of too many changes the
-    first are told; returned is then up to which moment, else None.
+    A call for whose id and version is_current returns True is left out. Of too many changes the
+    first are delivered, and the moment is returned up to which they are; otherwise None.
     """
     await _redeliver_agents(services, deliver, since)
     after: queries.ChangedCall | None = None
@@ -131,23 +132,23 @@ async def redeliver(
 async def _redeliver_agents(
     services: Services, deliver: Callable[[Announcement], None], since: datetime
 ) -> None:
-    """Have agents looked at of whom their PBX said something since then."""
+    """Deliver a recheck for each agent of whom a PBX reported something after since."""
     async with services.connection() as conn:
         telephones = await agent_queries.changed_since(conn, since)
         own = await lookup.employees(conn, telephones) if telephones else {}
-    for agent in sorted(set(own.values())):
-        deliver(agent_recheck(agent))
+    for employee_id in sorted(set(own.values())):
+        deliver(agent_recheck(employee_id))
 
 
 async def _load_with_merge_targets(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, CallState]:
-    """Return these calls, and those that the merged ones of them are a part of now."""
-    found: dict[UUID, CallState] = {}
-    wanted = set(call_ids)
-    while wanted:
-        loaded = await load_calls(conn, sorted(wanted))
-        found |= loaded
-        wanted = {one.merged_into for one in loaded.values() if one.merged_into} - found.keys()
-    return found
+    """Return these calls, and the calls into which the merged ones of them were merged."""
+    states: dict[UUID, CallState] = {}
+    missing = set(call_ids)
+    while missing:
+        loaded = await load_calls(conn, sorted(missing))
+        states |= loaded
+        missing = {one.merged_into for one in loaded.values() if one.merged_into} - states.keys()
+    return states
 
 
 def _redeliver_call(
@@ -156,82 +157,82 @@ def _redeliver_call(
     states: Mapping[UUID, CallState],
     state: CallState,
 ) -> None:
-    """Tell what a call is; the end of a merged one, which has no legs, to those of its winner."""
-    whole, seen = state, {state.id}
-    while (into := whole.merged_into) is not None and into in states and into not in seen:
-        whole = states[into]
+    """Deliver a call's state; a merged call has no legs, so its target's agents receive its end."""
+    target, seen = state, {state.id}
+    while (into := target.merged_into) is not None and into in states and into not in seen:
+        target = states[into]
         seen.add(into)
     call = pop.to_call(state)
     event = CallEnded(call=call) if state.status == "ended" else CallUpdated(call=call)
-    people = _employees(pop, state.source, state.extensions | whole.extensions)
-    for employee_id in sorted(people):
+    employees = _employees(pop, state.source, state.extensions | target.extensions)
+    for employee_id in sorted(employees):
         deliver(announce(topics.user(employee_id), event))
-    if queues := {stint.queue for one in (state, whole) for stint in one.stints}:
-        deliver(_watcher_announcement(event.type, encode(event), queues, people))
+    if queues := {stint.queue for one in (state, target) for stint in one.stints}:
+        deliver(_watcher_announcement(event.type, encode(event), queues, employees))
 
 
 def _announcements(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:
-    """Say what happened to those on the call, and to who watches the queues it is or was in.
+    """Yield the events for those on the call, and for those who watch a queue it is or was in.
 
-    Each event is printed once for all who hear it: with the last calls of the customer for those
-    whose telephones ring and for watchers, plain for everybody else.
+    Each event is encoded once for all who receive it: with the last calls of the customer for
+    those whose telephones ring and for watchers, without them for everybody else.
     """
-    state, queues, rung = change.after, _queues(change), _newly_ringing(change)
-    found = {ext: pop.employee(state.source, ext) for ext in sorted(_extensions(change))}
-    people = {ext: employee_id for ext, employee_id in found.items() if employee_id is not None}
-    if not (queues or people):
+    state, queues, ringing = change.after, _queues(change), _newly_ringing(change)
+    owners = {ext: pop.employee(state.source, ext) for ext in sorted(_extensions(change))}
+    employees = {ext: owner for ext, owner in owners.items() if owner is not None}
+    if not (queues or employees):
         return
     call = pop.to_call(state)
-    shown = pop.with_contacts(call, state.number_e164) if rung else None
-    popping = _encoded(change, call, shown)
-    plain = popping if people.keys() <= rung else _encoded(change, call, None)
-    for extension, employee_id in people.items():
-        for kind, event in popping if extension in rung else plain:
+    offered = pop.with_contacts(call, state.number_e164) if ringing else None
+    popping = _encoded(change, call, offered)
+    plain = popping if employees.keys() <= ringing else _encoded(change, call, None)
+    for extension, employee_id in employees.items():
+        for kind, event in popping if extension in ringing else plain:
             yield Announcement(topics.user(employee_id), kind, event)
     if queues:
         for kind, event in popping:
-            yield _watcher_announcement(kind, event, queues, people.values())
+            yield _watcher_announcement(kind, event, queues, employees.values())
 
 
-def _encoded(change: CallChange, call: Call, popped: Call | None) -> list[tuple[str, bytes]]:
-    return [(event.type, encode(event)) for event in _events(change, call, popped)]
+def _encoded(change: CallChange, call: Call, offered: Call | None) -> list[tuple[str, bytes]]:
+    return [(event.type, encode(event)) for event in _events(change, call, offered)]
 
 
-def _events(change: CallChange, call: Call, popped: Call | None) -> Iterator[CallEvent]:
-    """Say what happened to one agent, in order: one batch may ring, answer and end a call."""
+def _events(change: CallChange, call: Call, offered: Call | None) -> Iterator[CallEvent]:
+    """Yield one agent's events, in order: one batch may ring, answer and end a call."""
     was_over = change.before is not None and change.before.status == "ended"
     if was_over and call.status == "ended":
         yield CallRevised(call=call)
         return
-    if popped is not None:
-        yield CallOffered(call=popped)
+    if offered is not None:
+        yield CallOffered(call=offered)
     if change.ended:
         yield CallEnded(call=call)
-    elif popped is None or call.status != "ringing":
+    elif offered is None or call.status != "ringing":
         yield CallUpdated(call=call)
 
 
 def _watcher_announcement(
-    kind: str, event: bytes, queues: Collection[str], people: Collection[int]
+    kind: str, event: bytes, queues: Collection[str], employees: Collection[int]
 ) -> Announcement:
-    """Write before the event whose watchers hear it, and who has heard it as their own.
+    """Put a line before the event: the queues it is for, and who receives it as a party.
 
-    The call alone does not say: merged, it has neither legs nor stays any more.
+    The call alone does not tell: a merged call has neither legs nor queue stints.
     """
-    head = orjson.dumps({"queues": sorted(queues), "employees": sorted(set(people))})
+    head = orjson.dumps({"queues": sorted(queues), "employees": sorted(set(employees))})
     return Announcement(topics.QUEUE_CALLS, kind, head + b"\n" + event)
 
 
 def _queues_recheck(queues: set[str], employee_ids: set[int]) -> list[Announcement]:
-    """Have the nodes on which somebody watches look what has become of these."""
+    """Return what makes nodes with watchers read these again; nothing when there are none."""
     if not (queues or employee_ids):
         return []
-    said = {"queues": sorted(queues), "employees": sorted(employee_ids)}
-    return [Announcement(topics.QUEUES, "queues.touched", orjson.dumps(said))]
+    payload = orjson.dumps({"queues": sorted(queues), "employees": sorted(employee_ids)})
+    return [Announcement(topics.QUEUES, "queues.recheck", payload)]
 
 
 def _states(changes: Sequence[CallChange]) -> list[CallState]:
-    """Return what the calls are, and what those were whose telephones are not all in it."""
+    """Return the states after the changes, and those before that have telephones of their own."""
     before = [change.before for change in changes if change.before is not None]
     after = [change.after for change in changes]
     known = {state.id: state.extensions for state in after}
@@ -239,7 +240,7 @@ def _states(changes: Sequence[CallChange]) -> list[CallState]:
 
 
 def _extensions(change: CallChange) -> frozenset[str]:
-    """Return the telephones that took part; also those that no longer do: the call was merged."""
+    """Return the telephones that took part, also those that the call lost when it was merged."""
     return change.after.extensions | (change.before.extensions if change.before else frozenset())
 
 
@@ -250,7 +251,7 @@ def _queues(change: CallChange) -> set[str]:
 
 
 def _changed_agents(pop: ScreenPop, change: CallChange) -> Iterator[int]:
-    """Say whose part in the call has become another one."""
+    """Yield the employees whose part in the call has changed."""
 
     def parts(state: CallState | None) -> set[tuple[str | None, str]]:
         return {(leg.extension, leg.status) for leg in state.legs} if state else set()
@@ -262,15 +263,15 @@ def _changed_agents(pop: ScreenPop, change: CallChange) -> Iterator[int]:
 
 
 def _employees(pop: ScreenPop, source: str, extensions: Collection[str]) -> set[int]:
-    """Return whose telephones these are."""
-    people = {pop.employee(source, extension) for extension in extensions}
-    return {one for one in people if one is not None}
+    """Return the employees who have these telephones."""
+    employees = {pop.employee(source, extension) for extension in extensions}
+    return {one for one in employees if one is not None}
 
 
 def _newly_ringing(change: CallChange) -> frozenset[str]:
-    """Return the extensions that ring anew, and those that rang and stopped within one batch.
+    """Return the extensions that began to ring, also those that stopped within the same batch.
 
-    None when it is told again, maybe minutes later.
+    None of them when the change is a repetition, which may come minutes later.
     """
     if change.repeated:
         return frozenset()
@@ -278,13 +279,13 @@ def _newly_ringing(change: CallChange) -> frozenset[str]:
 
 
 def _ever_rung(state: CallState | None) -> frozenset[str]:
-    """Return the extensions that have rung so far."""
+    """Return the extensions that ring or have rung."""
     legs = state.legs if state else ()
     return frozenset(leg.extension for leg in legs if leg.extension and leg.ringing_at)
 
 
 def _conversation_changes(pop: ScreenPop, change: CallChange) -> Iterator[tuple[int, bool]]:
-    """Say who is now in a conversation, and who no longer is, on any of their telephones."""
+    """Yield (employee, True) for each who began to talk in this call, False for who stopped."""
     after, before = _in_conversation(pop, change.after), _in_conversation(pop, change.before)
     for employee_id in sorted(after ^ before):
         yield employee_id, employee_id in after
@@ -292,9 +293,9 @@ def _conversation_changes(pop: ScreenPop, change: CallChange) -> Iterator[tuple[
 
 def _in_conversation(pop: ScreenPop, state: CallState | None) -> frozenset[int]:
     legs = state.legs if state and state.status != "ended" else ()
-    people = (
+    employees = (
         pop.employee(state.source, leg.extension)
         for leg in legs
         if state and leg.status in {"talking", "held"}
     )
-    return frozenset(one for one in people if one is not None)
+    return frozenset(one for one in employees if one is not None)

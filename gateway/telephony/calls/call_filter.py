@@ -1,7 +1,7 @@
-"""What is asked of a list of calls ─▶ what the calls have to be, and where the list begins.
+"""Filters of call lists: from a call.list command to criteria, and to the cheapest access path.
 
-calls ─▶ understood, page ─▶ queries. Whatever is asked together, a list begins at the place from
-which the fewest calls have to be gone through: a telephone, a number, a queue …
+calls ─▶ parse, page ─▶ queries. Of the criteria that are given, a list is read by the one that
+needs the fewest calls read: a telephone, a number, a queue …
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ from gateway.telephony.calls.queries.call_list import CallPositions
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1)
 SCAN_LIMITS = (1_000, 10_000)
-"""So many calls are gone through for one page, in two stretches: the first nearly always holds a
-page, both take at most 0.3 s. Where two things are asked for that never meet, whoever asks has to
-ask again for what lies behind."""
+"""Calls read for one page, in two steps: the first nearly always fills a page, both take at most
+0.3 s. When the criteria hardly ever meet, the page is short or empty and its cursor leads on."""
 
 Listing = Callable[..., Awaitable[CallPositions]]
 
@@ -45,7 +44,7 @@ LISTINGS: dict[AccessPath, Listing] = {
 
 
 def agent_scope(ctx: Context, agent_id: int | None) -> int | None:
-    """Return whose calls are listed; None is everyone's. Another's need calls.view_all."""
+    """Return whose calls to list; None means everyone's. Those of others need calls.view_all."""
     if CALLS_VIEW_ALL in ctx.identity.permissions:
         return agent_id
     if agent_id not in {None, ctx.user_id}:
@@ -54,7 +53,7 @@ def agent_scope(ctx: Context, agent_id: int | None) -> int | None:
 
 
 async def parse(ctx: Context, conn: Conn, command: CallList) -> CallFilter | None:
-    """Return what a call has to be; None when there cannot be one."""
+    """Return the criteria of a command; None when no call can meet them."""
     employee_id, before = agent_scope(ctx, command.agent_id), _start(command)
     telephones = None
     if employee_id is not None:
@@ -84,22 +83,22 @@ async def parse(ctx: Context, conn: Conn, command: CallList) -> CallFilter | Non
 async def page(
     conn: Conn, criteria: CallFilter, *, limit: int
 ) -> tuple[CallPositions, tuple[datetime, UUID] | None]:
-    """Return (id, started_at) of calls, newest first, and behind which place there may be more.
+    """Return (id, started_at) of calls, newest first, and after which position to continue.
 
-    With one thing asked for all that is gone through fits. With several the list begins, in each
-    stretch anew, where the fewest calls are.
+    The position is None when there are no more. With one criterion every call that is read
+    matches. With several, each step uses the access path that its estimate says is the cheapest.
     """
-    places = _access_paths(criteria)
-    if len(places) < 2:
-        begin = LISTINGS[places[0]] if places else queries.newest
-        return _page(await begin(conn, criteria, limit=limit + 1), limit, None)
+    paths = _access_paths(criteria)
+    if len(paths) < 2:
+        read = LISTINGS[paths[0]] if paths else queries.newest
+        return _page(await read(conn, criteria, limit=limit + 1), limit, None)
     found: CallPositions = []
     for most in SCAN_LIMITS:
-        weights = await access_paths.estimate(conn, criteria, most=most)
-        best = min(places, key=lambda place: _cost(weights[place]))
-        end = weights[best].back_to if weights[best].calls == most else None
-        stretch = replace(criteria, since=end or criteria.since)
-        found += await LISTINGS[best](conn, stretch, limit=limit + 1 - len(found))
+        estimates = await access_paths.estimate(conn, criteria, most=most)
+        best = min(paths, key=lambda path: _cost(estimates[path]))
+        end = estimates[best].back_to if estimates[best].calls == most else None
+        step = replace(criteria, since=end or criteria.since)
+        found += await LISTINGS[best](conn, step, limit=limit + 1 - len(found))
         if len(found) > limit or end is None:
             return _page(found, limit, None)
         criteria = replace(criteria, before=(end, UUID(int=0)))
@@ -109,7 +108,7 @@ async def page(
 def _page(
     found: CallPositions, limit: int, rest: tuple[datetime, UUID] | None
 ) -> tuple[CallPositions, tuple[datetime, UUID] | None]:
-    """Return a page, and its last call when there is one more, or else where the rest begins."""
+    """Return a page, and the position of its last call when there is one more, otherwise rest."""
     if len(found) <= limit:
         return found, rest
     last_id, started_at = found[limit - 1]
@@ -117,8 +116,8 @@ def _page(
 
 
 def _access_paths(criteria: CallFilter) -> list[AccessPath]:
-    """Return where this list may begin, at equal weights the first of them."""
-    asked: dict[AccessPath, bool] = {
+    """Return the access paths for these criteria; of equal estimates the first is used."""
+    given: dict[AccessPath, bool] = {
         "live": bool(criteria.live),
         "numbers": criteria.e164 is not None,
         "telephones": criteria.telephones is not None,
@@ -126,16 +125,16 @@ def _access_paths(criteria: CallFilter) -> list[AccessPath]:
         "queue": criteria.queue is not None,
         "disposition": criteria.disposition is not None,
     }
-    return [place for place in LISTINGS if asked[place]]
+    return [path for path in LISTINGS if given[path]]
 
 
 def _cost(weight: Estimate) -> tuple[int, datetime]:
-    """Few calls go before many, and of many those that go back furthest."""
+    """Few calls cost less than many; of many, those that reach back furthest cost least."""
     return weight.calls, weight.back_to or EARLIEST
 
 
 def _start(command: CallList) -> tuple[datetime, UUID]:
-    """Return the place in the list before which all calls of the page are."""
+    """Return the position after which the page begins: all its calls are older."""
     after = cursors.unpack_uuid(command.cursor) if command.cursor else END
     return min(after, (command.until, UUID(int=0))) if command.until else after
 
@@ -143,7 +142,7 @@ def _start(command: CallList) -> tuple[datetime, UUID]:
 async def _numbers(
     ctx: Context, conn: Conn, command: CallList
 ) -> tuple[list[str] | None, list[str]]:
-    """Return the numbers in E.164, None for any, and what a PBX may have given instead of one."""
+    """Return the numbers in E.164, None for any, and texts that a PBX may have sent instead."""
     if command.number is None and command.customer_id is None:
         return None, []
     e164: list[str] = []

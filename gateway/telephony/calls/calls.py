@@ -1,4 +1,7 @@
-"""Calls: live ones and history."""
+"""Lists of calls: those that are live now, and history.
+
+hello, commands ─▶ here ─▶ call_filter, queries ─▶ screen_pop ─▶ Call.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +20,20 @@ from ingest import load_calls
 
 
 async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call]]:
-    """Return employee → the calls that go on now on their telephones, newest first."""
+    """Return employee → the live calls on their telephones, newest first."""
     found = await queries.live(conn, employee_ids)
     ids = list({call_id for _, call_id in found})
     loaded = {call.id: call for call in await _calls(conn, ids, popping=True)}
     calls: dict[int, list[Call]] = {}
     for employee_id, call_id in found:
-        if call_id in loaded:  # else it has been merged into another one just now
+        if call_id in loaded:  # otherwise it was merged into another call just now
             calls.setdefault(employee_id, []).append(loaded[call_id])
     return calls
 
 
 @serves(CallList)
 async def list_page(ctx: Context, command: CallList) -> CallPage:
-    """Return a page of calls, newest first: mine, or everyone's with calls.view_all."""
+    """Return a page of calls, newest first: one's own, or everyone's with calls.view_all."""
     async with ctx.reading() as conn:
         criteria = await call_filter.parse(ctx, conn, command)
         if criteria is None:

@@ -1,7 +1,7 @@
-"""Who has a number: what was shown, dialled or typed ─▶ customers of the CRM, and the last calls.
+"""Who has a number: from what was shown, dialled or typed to customers of the CRM and last calls.
 
-rest ─▶ who ─▶ queries. Whatever somebody may type is answered; what is no number has nobody.
-sought, missed ─▶ meant: lists of calls read a number in the same way.
+rest ─▶ resolve ─▶ queries. Any text is answered; one that is no number has no candidates.
+call_filter, missed ─▶ numbers_for: lists of calls interpret a number in the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXTENSION = re.compile(r"[0-9*#]{1,6}")
 
 
 async def resolve(ctx: Context, asked: NumberSought) -> NumberFound:
-    """Return who may have this number: read as of its region, then as of the other PBXs'."""
+    """Return who may have this number, by the rules of its region, then of the other PBXs'."""
     regions = ctx.services.regions
     region = asked.region or regions[0]
     if region not in REGIONS:
@@ -32,26 +32,26 @@ async def resolve(ctx: Context, asked: NumberSought) -> NumberFound:
     exact = readings[0][0] if readings and readings[0][1] == "exact" else None
     extension = text if exact is None and EXTENSION.fullmatch(text) else None
     async with ctx.reading() as conn:
-        look = await queries.find(conn, readings, extension=extension)
+        found = await queries.find(conn, readings, extension=extension)
     return NumberFound(
         number=asked.number,
-        kind="number" if exact else "extension" if look.employee_id else "unreadable",
+        kind="number" if exact else "extension" if found.employee_id else "unreadable",
         e164=exact,
-        employee_id=look.employee_id,
-        candidates=look.candidates,
-        contacts=look.contacts.calls if exact else [],
-        last_spoke=look.contacts.last_spoke if exact else None,
+        employee_id=found.employee_id,
+        candidates=found.candidates,
+        contacts=found.contacts.calls if exact else [],
+        last_spoke=found.contacts.last_spoke if exact else None,
     )
 
 
 def numbers_for(text: str, regions: Sequence[str]) -> list[str]:
-    """Return the E.164 numbers that this is in one of these countries, each once."""
-    readings = (_to_e164(text, region) for region in regions)
-    return list(dict.fromkeys(number for number in readings if number))
+    """Return the E.164 numbers that a text is by the rules of these countries, each once."""
+    numbers = (_to_e164(text, region) for region in regions)
+    return list(dict.fromkeys(number for number in numbers if number))
 
 
 def _interpretations(text: str, region: str, others: Sequence[str]) -> list[tuple[str, Confidence]]:
-    """Return the E.164 numbers that this may be, the likeliest first, each once."""
+    """Return the E.164 numbers that a text may be, the likeliest first, each once."""
     found: dict[str, Confidence] = {}
     if exact := _to_e164(text, region):
         found[exact] = "exact"

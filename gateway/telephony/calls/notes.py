@@ -1,7 +1,8 @@
-"""Dispositions and notes of calls: set, add, edit, delete; whoever sees a call may.
+"""Dispositions and notes of calls: set, add, edit, delete, for everyone who may see the call.
 
-Each function is one command: in one transaction it checks, writes, raises the version of what was
-added to the call, and tells the call's agents after the COMMIT.
+commands, rest ─▶ here ─▶ queries ─▶ call.annotated. Each function is one command: in one
+transaction it checks, writes, raises the version of the annotations, and announces the change to
+the call's agents after the COMMIT.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from gateway.telephony.calls.queries.annotations import UNANNOTATED, AnnotationS
 
 @serves(CallDispositionSet)
 async def set_disposition(ctx: Context, command: CallDispositionSet) -> CallDispositionIs:
-    """Say how a call went, or take that away; what it already is changes nothing."""
+    """Set how a call went, or clear it; setting the same again changes nothing."""
     async with ctx.transaction() as tx:
         call_id = await require_call(ctx, tx.conn, command.call_id)
         before = await _annotation(tx.conn, call_id)
@@ -61,7 +62,7 @@ async def set_disposition(ctx: Context, command: CallDispositionSet) -> CallDisp
 
 @serves(CallNoteAdd)
 async def add_note(ctx: Context, command: CallNoteAdd) -> CallNoteIs:
-    """Write a note; the same client_key again returns the first one and tells nobody."""
+    """Add a note; the same client_key again returns the first note and announces nothing."""
     async with ctx.transaction() as tx:
         call_id = await require_call(ctx, tx.conn, command.call_id)
         await queries.lock_author(tx.conn, ctx.user_id)
@@ -84,7 +85,7 @@ async def add_note(ctx: Context, command: CallNoteAdd) -> CallNoteIs:
 
 @serves(CallNoteEdit)
 async def edit_note(ctx: Context, command: CallNoteEdit) -> CallNoteIs:
-    """Give a note of mine another text; the same text changes nothing."""
+    """Replace the text of one's own note; the same text changes nothing."""
     async with ctx.transaction() as tx:
         call_id, note = await _own_note(ctx, tx.conn, command.call_id, command.note_id)
         if note.deleted_at is not None:
@@ -99,7 +100,7 @@ async def edit_note(ctx: Context, command: CallNoteEdit) -> CallNoteIs:
 
 @serves(CallNoteDelete)
 async def delete_note(ctx: Context, command: CallNoteDelete) -> CallNoteIs:
-    """Take a note of mine away; doing it again answers the same."""
+    """Delete one's own note; repeating it returns the same answer."""
     async with ctx.transaction() as tx:
         call_id, note = await _own_note(ctx, tx.conn, command.call_id, command.note_id)
         if note.deleted_at is not None:
@@ -111,7 +112,7 @@ async def delete_note(ctx: Context, command: CallNoteDelete) -> CallNoteIs:
 
 
 async def list_dispositions(ctx: Context, *, limit: int, cursor: str | None) -> DispositionPage:
-    """Return a page of the operator's dispositions, active or not, in their order."""
+    """Return a page of the operator's dispositions, active or not, in the operator's order."""
     after = cursors.unpack_ranked(cursor)[:2] if cursor else None
     async with ctx.reading() as conn:
         found = await dispositions.page(conn, after=after, limit=limit + 1)
@@ -123,7 +124,7 @@ async def list_dispositions(ctx: Context, *, limit: int, cursor: str | None) -> 
 
 
 async def read(conn: Conn, call_id: UUID) -> CallAnnotations:
-    """Return all that was added to a call that is not a merged one."""
+    """Return the annotations of a call that is not merged into another."""
     found = await _annotation(conn, call_id)
     return CallAnnotations(
         call_id=call_id,
@@ -134,7 +135,7 @@ async def read(conn: Conn, call_id: UUID) -> CallAnnotations:
 
 
 async def dispositions_of(conn: Conn, call_ids: Sequence[UUID]) -> dict[str, CallDisposition]:
-    """Return call → disposition, for those that have one; one statement for all."""
+    """Return call → disposition, for calls that have one; one statement for all."""
     found = await queries.read(conn, call_ids) if call_ids else {}
     return {str(call_id): one.disposition for call_id, one in found.items() if one.disposition}
 
@@ -149,14 +150,14 @@ async def _own_note(ctx: Context, conn: Conn, call_id: UUID, note_id: int) -> tu
     if note is None:
         raise NoteNotFound
     if note.author_id != ctx.user_id:
-        raise Forbidden("Only who wrote a note may change it.")
+        raise Forbidden("Only the author of a note may change it.")
     return now, note
 
 
 async def _answer_retry(
     conn: Conn, call_id: UUID, known: tuple[UUID, CallNote], text: str
 ) -> CallNoteIs:
-    """Answer a retry. Of an edited or deleted note nobody knows any more what it said at first."""
+    """Answer a retry; what an edited or deleted note said at first is no longer known."""
     of_call, note = known
     changed = note.edited_at is not None or note.deleted_at is not None
     if of_call != call_id or (note.text != text and not changed):

@@ -1,7 +1,7 @@
-"""Recordings of a call, for those who may hear them; every link that is given is noted.
+"""Recordings of a call, for employees who may listen; every link that is issued is audited.
 
-rest ─▶ hand_out ─▶ access, ingest's state, the audit. The gateway hands out where a recording is
-and never the sound.
+rest ─▶ issue_link ─▶ access, ingest's state, the audit. The gateway returns the URL of a recording
+and never carries the sound.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from gateway.telephony.quality.queries import reviews
 from ingest import CallState, RecordingState, load_calls
 
 LISTENERS = frozenset((RECORDINGS_LISTEN, CALLS_REVIEW))
-"""Either one is enough to hear the recordings of calls that one may see."""
+"""Either permission is enough to listen to recordings of calls that one may see."""
 
 Templates = Mapping[str, str]
 """PBX → its setting recordings_url."""
 
 
 async def may_listen(ctx: Context, conn: Conn, call_id: UUID) -> bool:
-    """Say whether recordings of a call that was seen may be heard, too.
+    """Whether the employee, who may see this call, may also listen to its recordings.
 
-    Whoever a published review of this call is about may: they could not dispute it otherwise.
+    The subject of a published review of this call may: they could not dispute it otherwise.
     """
     if LISTENERS & ctx.identity.permissions:
         return True
@@ -41,7 +41,7 @@ async def may_listen(ctx: Context, conn: Conn, call_id: UUID) -> bool:
 async def list_recordings(
     ctx: Context, conn: Conn, call: CallState, templates: Templates
 ) -> list[CallRecording]:
-    """Return the recordings of a call that was seen; none to those who may not hear them."""
+    """Return the recordings of a call that the employee may see; none if they may not listen."""
     if not call.recordings or not await may_listen(ctx, conn, call.id):
         return []
     return await _to_wire(conn, call, call.recordings, templates)
@@ -50,7 +50,7 @@ async def list_recordings(
 async def issue_link(
     ctx: Context, call_id: UUID, recording_id: UUID, templates: Templates
 ) -> RecordingLink:
-    """Say where a recording is, and note who asked."""
+    """Return the URL of a recording, and write to the audit who received it."""
     async with ctx.transaction() as tx:
         now = await require_call(ctx, tx.conn, call_id)
         call = (await load_calls(tx.conn, [now])).get(now)
@@ -71,15 +71,18 @@ async def issue_link(
 
 
 def recording_url(recording: RecordingState, template: str | None) -> str | None:
-    """Return the URL of a recording; of one with a path, by the template of its PBX."""
-    place = recording.url
-    if recording.state != "ready" or place is None:
+    """Return the URL of a recording, made of its path by the PBX's template if it has no URL.
+
+    None when it is not ready, or the PBX sends paths and has no template.
+    """
+    location = recording.url
+    if recording.state != "ready" or location is None:
         return None
-    if re.match("https?://", place, re.IGNORECASE):
-        return place
+    if re.match("https?://", location, re.IGNORECASE):
+        return location
     if template is None:
         return None
-    path = place.replace("\\", "/").lstrip("/")
+    path = location.replace("\\", "/").lstrip("/")
     parts = {
         "path": quote(path, safe="/"),
         "name": quote(path.rpartition("/")[2], safe=""),

@@ -1,7 +1,8 @@
-"""Calls as people see them: extensions become employees, numbers become customers.
+"""Calls as clients see them: extensions become employees, numbers become customers.
 
-ingest's CallState ─▶ Call on the wire. Two statements for any number of calls, and a third where
-the last calls with the customer are shown: when a telephone begins to ring, and in the welcome.
+ingest's CallState ─▶ ScreenPop ─▶ Call on the wire. Two statements for any number of calls, and a
+third when the last calls with the customer are shown: as a telephone begins to ring, and in the
+welcome.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ingest import CallState
 
 
 class ScreenPop:
-    """What the CRM knows about a handful of calls."""
+    """What the CRM has about some calls: their employees and their customers."""
 
     def __init__(
         self,
@@ -33,7 +34,7 @@ class ScreenPop:
     async def read(
         cls, conn: Conn, states: Sequence[CallState], *, popping: Iterable[CallState] = ()
     ) -> ScreenPop:
-        """Look everyone up; of the calls that are popping up, the last calls, too."""
+        """Load employees and customers; for the calls in popping, also the last calls."""
         telephones = {(state.source, ext) for state in states for ext in state.extensions}
         numbers = sorted({state.number_e164 for state in states if state.number_e164})
         customers = await lookup.customers(conn, numbers) if numbers else {}
@@ -45,11 +46,11 @@ class ScreenPop:
         )
 
     def employee(self, source: str, extension: str | None) -> int | None:
-        """Return whose telephone this is."""
+        """Return the employee who has this telephone, None if nobody has."""
         return self._employees.get((source, extension)) if extension else None
 
     def with_contacts(self, call: Call, number_e164: str | None) -> Call:
-        """Add the last calls with the customer to the Call that pops up."""
+        """Return the Call with the last calls of its customer."""
         contacts = self._contacts.get(number_e164 or "")
         if call.customer is None or contacts is None:
             return call
@@ -59,7 +60,7 @@ class ScreenPop:
         return replace(call, customer=known)
 
     def to_call(self, state: CallState) -> Call:
-        """Make the Call that clients receive."""
+        """Return the Call that clients receive."""
         match = self._customers.get(state.number_e164) if state.number_e164 else None
         return Call(
             id=state.id,

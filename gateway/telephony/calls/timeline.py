@@ -1,6 +1,7 @@
-"""One call with all that was told of it: whoever may see the call may see that.
+"""One call with its annotations, recordings and PBX events, for everyone who may see the call.
 
-rest ─▶ timeline ─▶ queries. What no state is made of, music and menus, shows only here.
+rest ─▶ read ─▶ access, queries. Events that change no state, such as music and menus, show only
+here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ingest import load_calls
 
 
 async def read(ctx: Context, call_id: UUID, templates: Templates) -> CallTimeline:
-    """Return a call of mine, anybody's with calls.view_all; of a merged one, what it became."""
+    """Return a call that the employee may see; of a merged call, the one it was merged into."""
     async with ctx.reading() as conn:
         found = await require_call(ctx, conn, call_id)
         states = await load_calls(conn, [found])

@@ -1,1 +1,1 @@
-"""SQL for calls as clients see them: one function per statement."""
+"""SQL for calls as clients see them: one function for each statement."""

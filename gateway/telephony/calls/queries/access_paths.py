@@ -1,7 +1,7 @@
-"""SQL for where a list of calls may begin, and how much would have to be gone through from there.
+"""SQL for the access paths of a call list: which there are, and how many calls each would read.
 
-criteria ─▶ weigh ─▶ the statement of call_list that begins at the best place. All of them take the
-same arguments, and look up call by call what they do not begin at.
+call_filter ─▶ estimate ─▶ the statement of call_list with the cheapest path. All of them take the
+same arguments, and check call by call the criteria that are not their path.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ AccessPath = Literal["live", "numbers", "telephones", "kind", "queue", "disposit
 
 IN_RANGE = """(k.started_at, k.id) < ($1::timestamptz, $2::uuid)
                AND k.started_at >= $3::timestamptz"""
-"""Where in the list a call k stands."""
+"""Whether a call k is in the part of the list that is read: after a position, within a time."""
 
 CALL = """LATERAL (
                       SELECT * FROM realtime.call_sessions AS one WHERE one.id = k.id
                       OFFSET 0) AS c"""
-"""All of the call k, looked up. OFFSET 0, here and below: else PostgreSQL may take another way
-than the index in the order of the list, and gather and sort what a page never shows."""
+"""The row of the call k. OFFSET 0, here and below, keeps PostgreSQL on the index in the order of
+the list: it may otherwise read and sort calls that no page shows."""
 
 MATCHES_CALL = """c.merged_into IS NULL
                AND ($5::boolean IS NULL OR (c.ended_at IS NULL) = $5)
@@ -32,7 +32,7 @@ MATCHES_CALL = """c.merged_into IS NULL
                AND ($7::text IS NULL OR c.direction = $7)
                AND ($12::text[] IS NULL OR c.number_e164 = ANY ($12)
                     OR c.number_e164 IS NULL AND c.number_raw = ANY ($13::text[]))"""
-"""What c, a call, says itself."""
+"""The criteria that the row of a call c answers alone."""
 
 MATCHES_QUEUE = """($8::text IS NULL OR EXISTS (
                     SELECT FROM realtime.queue_stints AS s
@@ -43,7 +43,7 @@ MATCHES_DISPOSITION = """($9::text IS NULL OR $9 = (
                      WHERE a.shown_with = c.id
                      ORDER BY a.set_at DESC NULLS LAST, a.call_id
                      LIMIT 1))"""
-"""The one that was set last counts, as in annotations.read."""
+"""Of several annotations the disposition that was set last counts, as in annotations.read."""
 
 MATCHES_TELEPHONES = """($10::text[] IS NULL OR EXISTS (
                     SELECT FROM realtime.call_legs AS l
@@ -60,7 +60,7 @@ MATCHES_ALL = f"""{MATCHES_CALL}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """What a call in a list has to be; None is anything."""
+    """The criteria of a call list; None matches any call."""
 
     before: tuple[datetime, UUID]
     since: datetime
@@ -70,18 +70,18 @@ class CallFilter:
     queue: str | None
     disposition: str | None
     telephones: Sequence[tuple[str, str]] | None
-    """(source, extension), each PBX by its name."""
+    """(source, extension), with the name of each PBX."""
     e164: Sequence[str] | None
-    """Numbers; of a call that has none in E.164 …"""
+    """Numbers in E.164."""
     raw: Sequence[str]
-    """… what the PBX gave."""
+    """What the PBX sent as the number, for calls without a number in E.164."""
 
     directions: Sequence[str] = ()
     outcomes: Sequence[str] = ()
-    """All that fit, when a direction or an outcome is asked for."""
+    """All directions and outcomes that match, when either is a criterion; otherwise empty."""
 
     def arguments(self, limit: int) -> tuple[Any, ...]:
-        """Return what stands for $1 to $13 in every statement."""
+        """Return the arguments $1 to $13 of every statement."""
         phones = self.telephones
         return (
             *self.before, self.since, limit, self.live, self.outcome, self.direction, self.queue,
@@ -93,10 +93,10 @@ class CallFilter:
 
 
 async def telephones(conn: Conn, employee_id: int) -> list[tuple[str, str]]:
-    """Return each (source, extension) by which somebody takes part in calls that there are.
+    """Return each (source, extension) of an employee that has taken part in a call.
 
-    A telephone of one PBX goes before one of any, as in lookup.employees. The sources of an
-    extension are found by going from one to the next in an index: as many steps as PBXs.
+    A telephone of one PBX has precedence over one of any PBX, as in lookup.employees. The sources
+    of an extension are found by stepping through an index: as many steps as there are PBXs.
     """
     rows = await conn.fetch(
         """
@@ -127,19 +127,19 @@ async def telephones(conn: Conn, employee_id: int) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How many calls there are from a place on, up to so many, and how far back these go."""
+    """How many calls a path would read, up to a maximum, and how far back these reach."""
 
     calls: int
     back_to: datetime | None
 
 
 async def estimate(conn: Conn, criteria: CallFilter, *, most: int) -> dict[str, Estimate]:
-    """Look ahead from every place that is asked for: 1,000 entries of an index take 0.3 ms."""
+    """Count the calls on every path that the criteria allow: 1,000 index entries take 0.3 ms."""
     arguments = criteria.arguments(most)
     rows = await conn.fetch(
         f"""
         -- access_paths.estimate
-        SELECT 'live' AS place, count(*) AS calls, min(started_at) AS back_to
+        SELECT 'live' AS path, count(*) AS calls, min(started_at) AS back_to
           FROM (SELECT k.started_at FROM realtime.call_sessions AS k
                  WHERE $5::boolean AND k.ended_at IS NULL AND {IN_RANGE}
                  ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS found
@@ -198,4 +198,4 @@ async def estimate(conn: Conn, criteria: CallFilter, *, most: int) -> dict[str, 
         criteria.outcomes,
         *arguments[7:],
     )
-    return {row["place"]: Estimate(row["calls"], row["back_to"]) for row in rows}
+    return {row["path"]: Estimate(row["calls"], row["back_to"]) for row in rows}

@@ -1,7 +1,7 @@
-"""SQL for dispositions and notes of calls: one function per statement.
+"""SQL for the annotations of calls, which are dispositions and notes.
 
-A call that was merged keeps what was added to it; `family` is a call and all that became part of
-it, and what they have together is what the call has.
+A merged call keeps its annotations. `family` is a call with all calls that were merged into it;
+the annotations of the call are those of its family.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.protocol.calls import CallDisposition
 
 @dataclass(frozen=True, slots=True)
 class AnnotationState:
-    """The disposition of a call, and the version of all that was added to it."""
+    """The disposition of a call, and the version of its annotations."""
 
     version: int
     disposition: CallDisposition | None
@@ -33,13 +33,13 @@ FAMILY = """family AS (
               FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id
              WHERE family.steps < 20
         )"""
-"""The call $1, which is not a merged one, and all that became part of it; WITH RECURSIVE."""
+"""The call $1, which is not merged, and all calls merged into it; needs WITH RECURSIVE."""
 
 
 async def read(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, AnnotationState]:
-    """Return call → what it has, for calls that have something; they are not merged ones.
+    """Return call → annotation state, for calls that have annotations and are not merged.
 
-    The last disposition that was set counts, and taking it away is setting none. For 100 of
+    The disposition that was set last counts; clearing it counts as setting none. For 100 of
     200,000 calls, a third of them annotated: 0.8 ms and 550 blocks, by two indexes.
     """
     rows = await conn.fetch(
@@ -55,16 +55,16 @@ async def read(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, AnnotationSta
             SELECT family.call_id, a.disposition, a.set_by, a.set_at,
                    sum(a.version) OVER (PARTITION BY family.call_id) AS all_of,
                    row_number() OVER (PARTITION BY family.call_id
-                                      ORDER BY a.set_at DESC NULLS LAST, a.call_id) AS place
+                                      ORDER BY a.set_at DESC NULLS LAST, a.call_id) AS rank
               FROM family
-             CROSS JOIN LATERAL (  -- else all are read: nobody knows how big a family is
+             CROSS JOIN LATERAL (  -- a join reads all: PostgreSQL cannot estimate a family's size
                    SELECT * FROM realtime.call_annotations AS one
                     WHERE one.call_id = family.id LIMIT 1) AS a
         )
         SELECT added.call_id, added.all_of::bigint AS version, d.code, d.label, added.set_by,
                added.set_at
           FROM added LEFT JOIN realtime.dispositions AS d ON d.code = added.disposition
-         WHERE added.place = 1
+         WHERE added.rank = 1
         """,
         list(call_ids),
     )
@@ -79,7 +79,7 @@ def _to_state(row: Any) -> AnnotationState:
 
 
 async def notes(conn: Conn, call_id: UUID, *, limit: int) -> list[CallNote]:
-    """Return the notes of a call that is not a merged one; of more than limit the last ones."""
+    """Return the notes of a call that is not merged, oldest first; of more than limit the last."""
     rows = await conn.fetch(
         f"""
         -- annotations.notes
@@ -97,7 +97,7 @@ async def notes(conn: Conn, call_id: UUID, *, limit: int) -> list[CallNote]:
 
 
 async def count(conn: Conn, call_id: UUID) -> int:
-    """Count the notes of a call that is not a merged one."""
+    """Count the notes of a call that is not merged."""
     found: int = await conn.fetchval(
         f"""
         -- annotations.count
@@ -112,7 +112,7 @@ async def count(conn: Conn, call_id: UUID) -> int:
 
 
 async def raise_version(conn: Conn, call_id: UUID) -> None:
-    """Raise the version; until the COMMIT nobody else adds anything to this call."""
+    """Raise the version; until the COMMIT nobody else can annotate this call."""
     await conn.execute(
         """
         -- annotations.raise_version
@@ -124,7 +124,7 @@ async def raise_version(conn: Conn, call_id: UUID) -> None:
 
 
 async def set_disposition(conn: Conn, call_id: UUID, *, code: str | None, by: int) -> None:
-    """Set the disposition of a call that was touched; None takes it away."""
+    """Set the disposition of a call whose version was raised; None clears it."""
     await conn.execute(
         """
         -- annotations.set_disposition
@@ -157,7 +157,7 @@ async def add_note(
 
 
 async def lock_author(conn: Conn, employee_id: int) -> None:
-    """Make this person's notes take turns until the end of the transaction."""
+    """Let nobody else add a note of this author until the end of the transaction."""
     await conn.execute(
         """
         -- annotations.lock_author
@@ -170,7 +170,7 @@ async def lock_author(conn: Conn, employee_id: int) -> None:
 async def find_by_client_key(
     conn: Conn, author_id: int, client_key: UUID
 ) -> tuple[UUID, CallNote] | None:
-    """Return what this person wrote with this key, and to which call, as it now is."""
+    """Return the note that this author added with this key, and the call it now belongs to."""
     row = await conn.fetchrow(
         """
         -- annotations.find_by_client_key
@@ -195,7 +195,7 @@ async def find_by_client_key(
 
 
 async def lock_note(conn: Conn, call_id: UUID, note_id: int) -> CallNote | None:
-    """Return a note of a call that is not a merged one, and keep others from changing it."""
+    """Return a note of a call that is not merged, locked until the end of the transaction."""
     row = await conn.fetchrow(
         f"""
         -- annotations.lock_note
@@ -225,7 +225,7 @@ async def edit_note(conn: Conn, note_id: int, text: str) -> CallNote:
 
 
 async def delete_note(conn: Conn, note_id: int) -> CallNote:
-    """Leave of a note only that there was one: a retry of it must not write it again."""
+    """Empty a note and mark it deleted; its row stays, so that a retry does not add it again."""
     row = await conn.fetchrow(
         """
         -- annotations.delete_note

@@ -1,4 +1,4 @@
-"""SQL for noting in the audit what was done with calls."""
+"""SQL for the audit of what was done with calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gateway.db import Conn
 
 
 async def record(conn: Conn, act: str, *, actor_id: int, details: dict[str, Any]) -> None:
-    """Write down who did what, in the transaction that does it; `act` is `noun.verb`."""
+    """Write who did what, in the transaction that does it; `act` is `noun.verb`."""
     await conn.execute(
         """
         -- audit.record

@@ -45,7 +45,7 @@ CallPositions = list[tuple[UUID, datetime]]
 
 
 async def newest(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
-    """Begin at the newest of all calls."""
+    """Read all calls, newest first."""
     rows = await conn.fetch(
         f"""
         -- call_list.newest
@@ -62,7 +62,7 @@ async def newest(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositio
 
 
 async def live(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
-    """Begin at the calls that go on."""
+    """Read the live calls."""
     rows = await conn.fetch(
         f"""
         -- call_list.live
@@ -79,7 +79,7 @@ async def live(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions
 
 
 async def by_telephones(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
-    """Begin at somebody's telephones: a page of each, then the newest of them."""
+    """Read the calls of telephones: a page of each, then the newest of them."""
     rows = await conn.fetch(
         f"""
         -- call_list.by_telephones
@@ -103,7 +103,7 @@ async def by_telephones(conn: Conn, criteria: CallFilter, *, limit: int) -> Call
 
 
 async def by_numbers(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
-    """Begin at the numbers: a page of each, then the newest of them."""
+    """Read the calls of numbers: a page of each, then the newest of them."""
     rows = await conn.fetch(
         f"""
         -- call_list.by_numbers
@@ -137,7 +137,7 @@ async def by_numbers(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPos
 
 
 async def by_disposition(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
-    """Begin at what somebody said of calls; one that was merged counts with what it became."""
+    """Read the calls with a disposition; that of a merged call counts for its target."""
     rows = await conn.fetch(
         f"""
         -- call_list.by_disposition
@@ -155,7 +155,7 @@ async def by_disposition(conn: Conn, criteria: CallFilter, *, limit: int) -> Cal
 
 
 async def by_queue(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
-    """Begin at the stays in a queue."""
+    """Read the stints of a queue."""
     rows = await conn.fetch(
         f"""
         -- call_list.by_queue
@@ -173,7 +173,7 @@ async def by_queue(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPosit
 
 
 async def by_kind(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
-    """Begin at a direction, an outcome or both; calls that go on have no outcome yet."""
+    """Read by direction, outcome or both; live calls have no outcome yet."""
     rows = await conn.fetch(
         f"""
         -- call_list.by_kind

@@ -1,4 +1,4 @@
-"""SQL for who of ours is, or was, on a call."""
+"""SQL for the employees who are, or were, on a call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.db import Conn
 async def agents(conn: Conn, call_id: UUID) -> list[int]:
     """Return the employees whose telephones took part in a call.
 
-    A telephone of one PBX goes before one of any, as in lookup.employees.
+    A telephone of one PBX has precedence over one of any PBX, as in lookup.employees.
     """
     rows = await conn.fetch(
         """

@@ -1,4 +1,4 @@
-"""SQL for calls that go on, and for those that changed. What is in them, ingest loads."""
+"""SQL for which calls are live, and which have changed; ingest loads their states."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ LEG_ON_TELEPHONE = """l.extension = mine.extension AND mine.source IN (c.source,
                        AND (mine.source <> '*' OR NOT EXISTS (
                             SELECT FROM crm.extensions AS x
                              WHERE x.extension = l.extension AND x.source = c.source))"""
-"""Whether l, a leg of the call c, is on mine, one of somebody's telephones: one of one PBX goes
-before one of any, as in lookup.employees."""
+"""Whether l, a leg of the call c, is on mine, one of an employee's telephones. A telephone of one
+PBX has precedence over one of any PBX, as in lookup.employees."""
 
 
 async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUID]]:
-    """Return (employee, call) of what goes on now on their telephones: the newest 20 of each.
+    """Return (employee, call) for the live calls on their telephones: the newest 20 of each.
 
-    A call older than 12 hours is one whose end was lost. Few calls are live, and many people ask
-    at once: the calls are gone through once for all of them.
+    A call older than 12 hours is one whose end was lost. Few calls are live, and many employees
+    are asked for at once: the live calls are read once for all of them.
     """
     rows = await conn.fetch(
         f"""
@@ -34,7 +34,7 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUI
         SELECT found.employee_id, found.id
           FROM (SELECT mine.employee_id, c.id, c.started_at,
                        row_number() OVER (PARTITION BY mine.employee_id
-                                          ORDER BY c.started_at DESC, c.id DESC) AS place
+                                          ORDER BY c.started_at DESC, c.id DESC) AS rank
                   FROM realtime.call_sessions AS c
                   JOIN realtime.call_legs AS l ON l.call_id = c.id
                   JOIN mine
@@ -43,8 +43,8 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUI
                    AND c.ended_at IS NULL AND c.merged_into IS NULL
                    AND c.started_at > now() - interval '12 hours'
                  GROUP BY mine.employee_id, c.id, c.started_at) AS found
-         WHERE found.place <= 20
-         ORDER BY found.employee_id, found.place
+         WHERE found.rank <= 20
+         ORDER BY found.employee_id, found.rank
         """,  # noqa: S608 - ours
         list(employee_ids),
     )
@@ -53,7 +53,7 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUI
 
 @dataclass(frozen=True, slots=True)
 class ChangedCall:
-    """A call that has changed, and when."""
+    """A call that has changed, its version, and when it changed."""
 
     id: UUID
     version: int
@@ -69,11 +69,11 @@ async def changed_since(
     after: ChangedCall | None = None,
     limit: int,
 ) -> list[ChangedCall]:
-    """Return calls that changed after since, up to until, in the order in which they did.
+    """Return calls that changed after since, up to until, in the order of their changes.
 
-    Of the last so many hours, and of the last 12 those that go on: an index of updated_at would
-    make every update of a call dearer. With 200,000 calls in 12 hours 2 of them take 8 to 25 ms,
-    all of them 40 to 120 ms.
+    Only calls that began in the last hours, or are live and began in the last 12, are read: an
+    index on updated_at would make every update of a call more expensive. With 200,000 calls in 12
+    hours, hours=2 takes 8 to 25 ms, hours=12 takes 40 to 120 ms.
     """
     rows = await conn.fetch(
         """
@@ -99,9 +99,9 @@ async def changed_since(
 
 
 async def talking(conn: Conn) -> list[tuple[int, UUID]]:
-    """Return (employee, call) of all conversations on a telephone that go on now.
+    """Return (employee, call) of all live conversations.
 
-    A telephone of one PBX goes before one of any, as in lookup.employees.
+    A telephone of one PBX has precedence over one of any PBX, as in lookup.employees.
     """
     rows = await conn.fetch(
         """

@@ -9,7 +9,7 @@ from gateway.protocol.annotations import Disposition
 
 
 async def is_allowed(conn: Conn, call_id: UUID, code: str) -> bool:
-    """Say whether this disposition is active and for calls of this direction."""
+    """Whether this disposition is active, and for calls of this call's direction."""
     found: bool = await conn.fetchval(
         """
         -- dispositions.is_allowed
@@ -28,7 +28,7 @@ async def is_allowed(conn: Conn, call_id: UUID, code: str) -> bool:
 async def page(
     conn: Conn, *, after: tuple[int, str] | None, limit: int
 ) -> list[tuple[int, Disposition]]:
-    """Return dispositions with their positions, in that order."""
+    """Return (position, disposition), in the order of the positions."""
     rows = await conn.fetch(
         """
         -- dispositions.page

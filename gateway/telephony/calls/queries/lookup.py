@@ -1,4 +1,4 @@
-"""SQL for who is at each end of a call, through the CRM's contract views."""
+"""SQL for who is at each end of a call: employees and customers, from the CRM's contract views."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gateway.protocol.lookup import MAX_CANDIDATES, Candidate, Confidence
 MAX_OPEN_WORK = 10
 MAX_LAST_CALLS = 5
 MAX_CALLS_READ = 50
-"""So many of a number's newest calls say who spoke last: a number that calls all day has thousands
-that nobody took."""
+"""Of a number's newest calls, to find who spoke last: a number that calls all day has thousands
+of calls that nobody answered."""
 MAX_CUSTOMERS = 20
-"""Of one number. Without a bound PostgreSQL expects hundreds, and reads all customers for each
-number: of 100,000 customers it took 5.0 ms to find that of one number, and takes 0.2."""
+"""Of one number. Without a limit PostgreSQL expects hundreds, and reads all customers for each
+number: among 100,000 customers one number took 5.0 ms, and takes 0.2 ms with it."""
 MAX_NUMBERS = 50
 """Of one customer."""
 
@@ -33,16 +33,16 @@ OPEN_WORK = f"""(
                         ORDER BY w.updated_at DESC
                         LIMIT {MAX_OPEN_WORK}) AS w
                ) AS work"""  # noqa: S608 - ours
-"""What the CRM has open for c, a customer: to_customer reads it."""
+"""What the CRM has open for c, a customer; to_customer decodes it."""
 
 LAST_CALLS = f"""(
-               SELECT jsonb_agg(to_jsonb(c) - 'place' ORDER BY c.place)
-                          FILTER (WHERE c.place <= {MAX_LAST_CALLS}) AS calls,
-                      (array_agg(c.employee_id ORDER BY c.place)
+               SELECT jsonb_agg(to_jsonb(c) - 'rank' ORDER BY c.rank)
+                          FILTER (WHERE c.rank <= {MAX_LAST_CALLS}) AS calls,
+                      (array_agg(c.employee_id ORDER BY c.rank)
                           FILTER (WHERE c.employee_id IS NOT NULL))[1] AS last_spoke
                  FROM (SELECT s.id AS call_id, s.started_at AS at, s.direction, s.outcome,
                               s.talk_ms, who.employee_id,
-                              row_number() OVER (ORDER BY s.started_at DESC, s.id DESC) AS place
+                              row_number() OVER (ORDER BY s.started_at DESC, s.id DESC) AS rank
                          FROM (SELECT * FROM realtime.call_sessions AS s
                                 WHERE s.number_e164 = asked.e164
                                 ORDER BY s.started_at DESC, s.id DESC
@@ -56,7 +56,7 @@ LAST_CALLS = f"""(
                                LIMIT 1) AS who ON true
                         WHERE s.ended_at IS NOT NULL AND s.merged_into IS NULL) AS c
                ) AS last"""  # noqa: S608 - ours
-"""The last calls with asked.e164 that are over, and who talked in them last: to_contacts reads it.
+"""The last ended calls with asked.e164, and who talked in them last; to_contacts decodes it.
 
 At most 50 rows of call_sessions_number for each number, whatever the number of calls: of 1,000,000
 calls 0.2 ms for one number, 1.2 for 20, 0.4 for one that has called 20,000 times.
@@ -73,7 +73,7 @@ class CustomerMatch:
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
-    """The last calls with a number, newest first, and who talked in the last one that was one."""
+    """The last calls with a number, newest first, and which employee talked with it last."""
 
     calls: list[LastCall]
     last_spoke: int | None
@@ -81,18 +81,18 @@ class Contacts:
 
 @dataclass(frozen=True, slots=True)
 class NumberLookup:
-    """What one statement says about something that was dialled or shown."""
+    """Who a text may be: customers by its numbers, an employee by their extension."""
 
     candidates: list[Candidate]
     contacts: Contacts
     employee_id: int | None
-    """Whose extension it is."""
+    """The employee who has this extension."""
 
 
 async def employees(
     conn: Conn, telephones: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
-    """Return (source, extension) → employee; a mapping for one PBX goes before one for any."""
+    """Return (source, extension) → employee; one of a PBX has precedence over one of any PBX."""
     asked = list(telephones)
     rows = await conn.fetch(
         """
@@ -123,9 +123,9 @@ async def telephones(conn: Conn, employee_id: int) -> list[tuple[str, str]]:
 
 
 async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, CustomerMatch]:
-    """Return E.164 number → its customer, with what the CRM has open for them.
+    """Return E.164 number → its customer, with the open work that the CRM has for them.
 
-    One number may belong to several customers: one with open work goes first, then the oldest.
+    Of several customers with a number, the first with open work is returned, else the oldest.
     """
     rows = await conn.fetch(
         f"""
@@ -152,7 +152,7 @@ async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, CustomerMat
 
 
 async def customers_by_id(conn: Conn, ids: Collection[int]) -> dict[int, Customer]:
-    """Return customers with what the CRM has open for them."""
+    """Return customers with the open work that the CRM has for them."""
     rows = await conn.fetch(
         f"""
         -- lookup.customers_by_id
@@ -184,7 +184,7 @@ async def numbers(conn: Conn, customer_id: int) -> list[str]:
 
 
 async def contacts(conn: Conn, numbers: Sequence[str]) -> dict[str, Contacts]:
-    """Return E.164 number → the last calls with it that are over, and who talked in them last."""
+    """Return E.164 number → the last ended calls with it, and who talked in them last."""
     rows = await conn.fetch(
         f"""
         -- lookup.contacts
@@ -201,19 +201,19 @@ async def contacts(conn: Conn, numbers: Sequence[str]) -> dict[str, Contacts]:
 async def find(
     conn: Conn, interpretations: Sequence[tuple[str, Confidence]], *, extension: str | None
 ) -> NumberLookup:
-    """Return who may be meant by these E.164 numbers, the likeliest first, in one round trip.
+    """Return the customers with these E.164 numbers, the likeliest first, in one round trip.
 
-    The calls are those with the first of them. Only `e164 = …` of the CRM's telephone numbers is
-    relied on to be quick: with 100,000 of them and 1,000,000 calls 0.8 ms.
+    The last calls are those with the first number. The CRM's view needs an index only for
+    `e164 = …`: with 100,000 telephone numbers and 1,000,000 calls it takes 0.8 ms.
     """
     row = await conn.fetchrow(
         f"""
         -- lookup.find
         WITH readings AS MATERIALIZED (
             SELECT * FROM unnest($1::text[], $2::text[])
-                          WITH ORDINALITY AS r (e164, confidence, place)
+                          WITH ORDINALITY AS r (e164, confidence, rank)
         ), candidate AS (
-            SELECT DISTINCT ON (c.id) c.id, c.name, c.company, r.e164, r.confidence, r.place
+            SELECT DISTINCT ON (c.id) c.id, c.name, c.company, r.e164, r.confidence, r.rank
               FROM readings AS r
              CROSS JOIN LATERAL (
                    SELECT DISTINCT customer_id FROM crm.customer_phones
@@ -221,15 +221,15 @@ async def find(
                     ORDER BY customer_id
                     LIMIT $3) AS p
               JOIN crm.customers AS c ON c.id = p.customer_id
-             ORDER BY c.id, r.place
+             ORDER BY c.id, r.rank
         ), worked AS (
             SELECT c.*, work.open_work
               FROM candidate AS c
              CROSS JOIN LATERAL {OPEN_WORK}
-             ORDER BY c.place, work.open_work IS NULL, c.id
+             ORDER BY c.rank, work.open_work IS NULL, c.id
              LIMIT $3
         )
-        SELECT (SELECT jsonb_agg(to_jsonb(w) ORDER BY w.place, w.open_work IS NULL, w.id)
+        SELECT (SELECT jsonb_agg(to_jsonb(w) ORDER BY w.rank, w.open_work IS NULL, w.id)
                   FROM worked AS w) AS candidates,
                (SELECT min(x.employee_id) FROM crm.extensions AS x
                  WHERE x.extension = $4) AS employee_id,
@@ -251,7 +251,7 @@ async def find(
 
 
 def to_contacts(row: Any) -> Contacts:
-    """Make the last calls of a row that has them as JSON."""
+    """Return the last calls of a row that has them as JSON."""
     calls = [
         LastCall(
             **{**call, "call_id": UUID(call["call_id"]), "at": datetime.fromisoformat(call["at"])}
@@ -262,7 +262,7 @@ def to_contacts(row: Any) -> Contacts:
 
 
 def to_customer(row: Any) -> Customer:
-    """Make a customer of a row that has open_work as JSON."""
+    """Return the customer of a row that has open_work as JSON."""
     return Customer(
         id=row["id"],
         name=row["name"],

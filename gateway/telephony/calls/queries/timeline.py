@@ -1,4 +1,4 @@
-"""SQL for one call: whether somebody may see it, and what was told of it."""
+"""SQL for one call: who may see it, its family, and its PBX events."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from gateway.telephony.calls.queries.calls import LEG_ON_TELEPHONE
 async def find_visible(
     conn: Conn, call_id: UUID, *, telephones: list[tuple[str, str]] | None
 ) -> UUID | None:
-    """Return the call that this one now is, itself or what it was merged into.
+    """Return the id of the call, or of the call that it was merged into.
 
-    None when there is none, or none of these (source, extension) took part; None is everyone's.
+    None when there is no such call, or none of these (source, extension) took part in it.
+    telephones=None checks only that it exists.
     """
     found: UUID | None = await conn.fetchval(
         f"""
@@ -44,7 +45,7 @@ async def find_visible(
 
 
 async def family(conn: Conn, call_id: UUID) -> list[UUID]:
-    """Return a call, what it was merged into, and all else that was merged into that."""
+    """Return all calls that are now one call with this one: its target, and all merged into it."""
     rows = await conn.fetch(
         """
         -- timeline.family
@@ -69,9 +70,9 @@ async def family(conn: Conn, call_id: UUID) -> list[UUID]:
 
 
 async def facts(conn: Conn, call_id: UUID, *, limit: int) -> list[CallFact]:
-    """Return what was told of a call, in the order in which it happened.
+    """Return the PBX events of a call, in the order in which they happened.
 
-    Not where its recordings are: that is handed out elsewhere, to those who may hear them.
+    Without the URLs of recordings: recordings.issue_link gives those, to who may listen.
     """
     rows = await conn.fetch(
         """
