@@ -1,17 +1,16 @@
-"""Whom to call back: list, claim, give back, close, open again.
+"""Call-back requests: list, claim, release, close, reopen.
 
-commands, rest ─▶ one item under its lock ─▶ COMMIT ─▶ callback.changed to all who may handle them,
-with how many are open then.
-missed.py makes the items and closes those whose customer was reached.
+commands, rest ─▶ one request under its lock ─▶ COMMIT ─▶ callback.changed to everyone with
+callbacks.handle, with how many are open then. missed.py makes the requests, and closes those whose
+customer was reached.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from gateway import cursors, topics
 from gateway.auth.permissions import CALLBACKS_HANDLE
@@ -45,14 +44,14 @@ from gateway.telephony.callbacks.queries.reached import CustomerReached
 from gateway.telephony.calls.queries import lookup
 
 READ_BATCH, MAX_BATCHES = 500, 10
-"""So many items are read in one go, and so many times in one look."""
+"""Requests read by one statement, and statements of one redelivery."""
 CLAIM_S = 15 * 60
-"""Long enough to read up on the customer, dial twice and note what came of it."""
+"""A claim ends after 15 minutes: enough to read about the customer, dial twice and write a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockedCallback:
-    """An item under its lock, and what is to be told of it after the COMMIT."""
+    """A request under its lock, and what to announce after the COMMIT."""
 
     id: int
     conn: Conn
@@ -62,7 +61,7 @@ class LockedCallback:
 
 @serves(CallbackList)
 async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
-    """Return a page of whom to call back."""
+    """Return a page of call-back requests."""
     ctx.identity.require(CALLBACKS_HANDLE)
     after = cursors.unpack_int(command.cursor) if command.cursor else None
     find = queries.page_closed if command.state == "closed" else queries.page_waiting
@@ -76,11 +75,12 @@ async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
         )
         page = found[: command.limit]
         by_id = {
-            one.id: one for one in await load_items(conn, [callback_id for _, callback_id in page])
+            one.id: one
+            for one in await load_callbacks(conn, [callback_id for _, callback_id in page])
         }
         counted = await queries.count_open(conn)
     return CallbackPage(
-        callbacks=[by_id[callback_id] for _, callback_id in page if callback_id in by_id],
+        callbacks=[by_id[callback_id] for callback_id in ids if callback_id in by_id],
         open=counted.open,
         open_as_of=counted.open_as_of,
         next=cursors.pack(*page[-1]) if len(found) > command.limit else None,
@@ -89,55 +89,55 @@ async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
 
 @serves(CallbackClaim)
 async def claim(ctx: Context, command: CallbackClaim) -> CallbackIs:
-    """Take one; of two who do at once one gets it, and the other is told who."""
-    async with _locked(ctx, command.callback_id) as held:
-        await _require_claimable(ctx, held)
-        await queries.claim(held.conn, held.id, ctx.user_id, for_s=CLAIM_S)
-        return await _record_change(held)
+    """Claim a request; of two employees at once one gets it, the other CallbackClaimed with who."""
+    async with _locked(ctx, command.callback_id) as locked:
+        await _require_claimable(ctx, locked)
+        await queries.claim(locked.conn, locked.id, ctx.user_id, for_s=CLAIM_S)
+        return await _record_change(locked)
 
 
 @serves(CallbackRelease)
 async def release(ctx: Context, command: CallbackRelease) -> CallbackIs:
-    """Give one's own back; one that nobody has stays as it is."""
-    async with _locked(ctx, command.callback_id) as held:
-        await _require_claimable(ctx, held)
-        if held.status.state == "open":
-            return await _answer(held)
-        await queries.release(held.conn, held.id)
-        return await _record_change(held)
+    """Release one's own claim; an unclaimed request stays as it is."""
+    async with _locked(ctx, command.callback_id) as locked:
+        await _require_claimable(ctx, locked)
+        if locked.status.state == "open":
+            return await _answer(locked)
+        await queries.release(locked.conn, locked.id)
+        return await _record_change(locked)
 
 
 @serves(CallbackClose)
 async def close(ctx: Context, command: CallbackClose) -> CallbackIs:
-    """Close one's own, or one that nobody has; the same again changes nothing."""
-    async with _locked(ctx, command.callback_id) as held:
-        if (held.status.closed_by, held.status.outcome) == (ctx.user_id, command.outcome):
-            return await _answer(held)
-        await _require_claimable(ctx, held)
+    """Close a request that one has claimed or nobody has; the same again changes nothing."""
+    async with _locked(ctx, command.callback_id) as locked:
+        if (locked.status.closed_by, locked.status.outcome) == (ctx.user_id, command.outcome):
+            return await _answer(locked)
+        await _require_claimable(ctx, locked)
         closed_at = await queries.close(
-            held.conn, held.id, ctx.user_id, outcome=command.outcome, note=command.note
+            locked.conn, locked.id, ctx.user_id, outcome=command.outcome, note=command.note
         )
         if command.outcome == "reached":  # for calls missed before that are received later
-            reach = CustomerReached(held.status.customer_id, None, closed_at, "hand")
-            await reached_queries.record(held.conn, [reach])
-        return await _record_change(held)
+            reach = CustomerReached(locked.status.customer_id, None, closed_at, "hand")
+            await reached_queries.record(locked.conn, [reach])
+        return await _record_change(locked)
 
 
 @serves(CallbackReopen)
 async def reopen(ctx: Context, command: CallbackReopen) -> CallbackIs:
-    """Open a closed one again, unless the same customer is to be called back for newer calls."""
-    async with _locked(ctx, command.callback_id, turn=True) as held:
-        if held.status.state != "closed":
-            return await _answer(held)
-        if held.status.outcome in {"mistaken", "merged"}:
-            raise CallbackClosed("Nothing was missed: there is nobody to call back.")
-        if not await queries.reopen(held.conn, held.id):
+    """Reopen a closed request, unless the customer has another open one for newer calls."""
+    async with _locked(ctx, command.callback_id, serialise=True) as locked:
+        if locked.status.state != "closed":
+            return await _answer(locked)
+        if locked.status.outcome in {"mistaken", "merged"}:
+            raise CallbackClosed("This request has no missed call any more.")
+        if not await queries.reopen(locked.conn, locked.id):
             raise CallbackAnotherOpen
-        return await _record_change(held)
+        return await _record_change(locked)
 
 
 async def count_open(services: Services) -> OpenCount:
-    """Return how many are open and claimed by nobody."""
+    """Return how many requests are open and unclaimed."""
     async with services.connection() as conn:
         return await queries.count_open(conn)
 
@@ -149,9 +149,10 @@ async def redeliver(
     *,
     until: datetime | None = None,
 ) -> datetime | None:
-    """Tell people on this node anew of items that changed since then; versions sort it out.
+    """Deliver requests on this node again that changed after since; versions make that harmless.
 
-    Of too many the first are told; returned is then up to which moment, else None.
+    Of too many the first are delivered, and the moment is returned up to which they are; otherwise
+    None.
     """
     after: tuple[datetime, int] | None = None
     for _ in range(MAX_BATCHES):
@@ -161,10 +162,10 @@ async def redeliver(
             )
             if not changed:
                 return None
-            items = await load_items(conn, [item_id for _, item_id in changed])
+            requests = await load_callbacks(conn, [callback_id for _, callback_id in changed])
             counted = await queries.count_open(conn)
-        for news in _announcements(items, counted):
-            deliver(news)
+        for announcement in _announcements(requests, counted):
+            deliver(announcement)
         if len(changed) < READ_BATCH:
             return None
         after = changed[-1]
@@ -172,79 +173,88 @@ async def redeliver(
 
 
 async def publish_changes(
-    services: Services, conn: Conn, items: Collection[Callback], *, missed: Collection[int] = ()
+    services: Services, conn: Conn, requests: Collection[Callback], *, missed: Collection[int] = ()
 ) -> None:
-    """Tell people of items that changed, after the COMMIT; of missed ones that they have grown.
+    """Publish requests that changed, after the COMMIT; those in missed as missed_call.created.
 
-    The count belongs to none of the transactions that go on meanwhile, and says when it was made.
+    The count is read outside any transaction, and carries the moment at which it was true.
     """
-    if not items:
+    if not requests:
         return
     counted = None
     try:
         counted = await queries.count_open(conn)
-    finally:  # what is committed is told, whatever becomes of the count
-        services.publish(_announcements(items, counted, missed))
+    finally:  # what is committed is published, also when the count fails
+        services.publish(_announcements(requests, counted, missed))
 
 
-async def load_items(conn: Conn, ids: Collection[int]) -> list[Callback]:
-    """Return items as clients see them, with the customer and what the CRM has open for them."""
+async def load_callbacks(conn: Conn, ids: Collection[int]) -> list[Callback]:
+    """Return requests as clients see them, with the customer and the CRM's open work for them."""
     rows = await queries.load(conn, ids)
-    asked = {row["customer_id"] for row in rows if row["customer_id"] is not None}
-    customers = await lookup.customers_by_id(conn, asked) if asked else {}
-    return [Callback(customer=customers.get(row.pop("customer_id")), **row) for row in rows]
+    customer_ids = {row.customer_id for row in rows if row.customer_id is not None}
+    customers = await lookup.customers_by_id(conn, customer_ids) if customer_ids else {}
+    return [
+        row.callback
+        if row.customer_id is None
+        else replace(row.callback, customer=customers.get(row.customer_id))
+        for row in rows
+    ]
 
 
 @asynccontextmanager
 async def _locked(
-    ctx: Context, callback_id: int, *, turn: bool = False
+    ctx: Context, callback_id: int, *, serialise: bool = False
 ) -> AsyncIterator[LockedCallback]:
-    """Begin a transaction with the lock of one item, and tell what came of it; CallbackNotFound."""
+    """Begin a transaction with the lock of one request, and publish its change.
+
+    CallbackNotFound when there is none.
+    """
     ctx.identity.require(CALLBACKS_HANDLE)
     async with ctx.services.connection() as conn:
         async with conn.transaction():
-            if turn:
+            if serialise:
                 await queries.serialise(conn)
-            standing = await queries.lock(conn, callback_id)
-            if standing is None:
+            status = await queries.lock(conn, callback_id)
+            if status is None:
                 raise CallbackNotFound
-            held = LockedCallback(callback_id, conn, standing)
-            yield held
-        await publish_changes(ctx.services, conn, held.changed)
+            locked = LockedCallback(callback_id, conn, status)
+            yield locked
+        await publish_changes(ctx.services, conn, locked.changed)
 
 
-async def _require_claimable(ctx: Context, held: LockedCallback) -> None:
-    """Raise when it is closed, or somebody else's."""
-    standing = held.status
-    if standing.state == "closed":
+async def _require_claimable(ctx: Context, locked: LockedCallback) -> None:
+    """Raise CallbackClosed, or CallbackClaimed when another employee has claimed it."""
+    status = locked.status
+    if status.state == "closed":
         raise CallbackClosed
-    if standing.held_by is not None and standing.held_by != ctx.user_id:
-        found = await employees.find(held.conn, standing.held_by)
-        who = found.employee.name if found else f"Employee {standing.held_by}"
+    if status.claimed_by is not None and status.claimed_by != ctx.user_id:
+        found = await employees.find(locked.conn, status.claimed_by)
+        who = found.employee.name if found else f"Employee {status.claimed_by}"
         raise CallbackClaimed(f"{who} has claimed this call-back request.")
 
 
-async def _record_change(held: LockedCallback) -> CallbackIs:
-    changed = await _answer(held)
-    held.changed.append(changed.callback)
+async def _record_change(locked: LockedCallback) -> CallbackIs:
+    changed = await _answer(locked)
+    locked.changed.append(changed.callback)
     return changed
 
 
-async def _answer(held: LockedCallback) -> CallbackIs:
-    (item,) = await load_items(held.conn, [held.id])
-    return CallbackIs(callback=item)
+async def _answer(locked: LockedCallback) -> CallbackIs:
+    (callback,) = await load_callbacks(locked.conn, [locked.id])
+    return CallbackIs(callback=callback)
 
 
 def _announcements(
-    items: Collection[Callback], counted: OpenCount | None, missed: Collection[int] = ()
+    requests: Collection[Callback], counted: OpenCount | None, missed: Collection[int] = ()
 ) -> list[Announcement]:
-    count: dict[str, Any] = asdict(counted) if counted else {"open": None, "open_as_of": None}
+    count = counted.open if counted else None
+    as_of = counted.open_as_of if counted else None
     return [
         announce(
             topics.CALLBACKS,
-            MissedCallCreated(callback=one, **count)
+            MissedCallCreated(callback=one, open=count, open_as_of=as_of)
             if one.id in missed and one.state != "closed"
-            else CallbackChanged(callback=one, **count),
+            else CallbackChanged(callback=one, open=count, open_as_of=as_of),
         )
-        for one in items
+        for one in requests
     ]

@@ -1,9 +1,9 @@
-"""From missed calls, and from customers who were reached, to whom to call back.
+"""Keeps call-back requests up to date with missed calls and with customers who were reached.
 
-callback_news, written with every missed and every answered call ─▶ settle ─▶ callbacks ─▶
-missed_call.created, callback.changed. Looked at after ingest's announcement, which does not wait
-for it, and every few seconds: what a worker that died did not say is said then. One answered call
-takes 1.4 ms among 1,000,000 calls, in batches 4,500 of them a second.
+realtime.callback_news, written with each missed and each answered call ─▶ process_news ─▶
+callbacks ─▶ missed_call.created, callback.changed. It runs after ingest's announcement, which does
+not wait for it, and every few seconds for news that a dead worker left. One answered call takes
+1.4 ms among 1,000,000 calls; in batches 4,500 of them a second are processed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from gateway.protocol.callbacks import (
     MissedCallPage,
 )
 from gateway.telephony.callbacks import callbacks
-from gateway.telephony.callbacks.queries import callbacks as items
+from gateway.telephony.callbacks.queries import callbacks as callback_queries
 from gateway.telephony.callbacks.queries import missed as queries
 from gateway.telephony.callbacks.queries import reached as reached_queries
-from gateway.telephony.callbacks.queries.missed import CallbackNews
+from gateway.telephony.callbacks.queries.missed import CallbackNews, MissedCallRow
 from gateway.telephony.callbacks.queries.reached import CustomerReached
 from gateway.telephony.calls.lookup import numbers_for
 from gateway.telephony.calls.queries import lookup
+from gateway.telephony.calls.queries.lookup import CustomerMatch
 from gateway.telephony.stats.rates import SHORT_MS
 from ingest import CallChange
 
@@ -41,13 +42,13 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 RETRY_AFTER_FAILURE_S = 30.0
 MAX_AGE_DAYS = 7
-"""A call missed longer ago, told of late or replayed, becomes nobody's debt any more."""
+"""A call that was missed longer ago, and is reported late or replayed, makes no request."""
 
 
 async def run(services: Services, *, every_s: float) -> None:
-    """Settle what is new and give back claims that have ended, until cancelled.
+    """Process news and release expired claims every few seconds, until cancelled.
 
-    What could not be done in time is tried again in smaller portions.
+    After an overload or a timeout the next batch is a quarter as large.
     """
     limit, pause_s = BATCH, every_s
     while True:
@@ -66,19 +67,19 @@ async def run(services: Services, *, every_s: float) -> None:
 
 
 def wake(services: Services, changes: Sequence[CallChange]) -> None:
-    """Have follow() settle when one of these calls was missed, taken back or answered."""
+    """Wake follow() when one of these calls was missed, found not to be missed, or answered."""
     if any(_affects_callbacks(change) for change in changes):
         services.callback_news.set()
 
 
 async def follow(services: Services) -> None:
-    """Settle what this node has stored, at once, until cancelled."""
+    """Process news as soon as this node has stored some, until cancelled."""
     while True:
         await services.callback_news.wait()
         services.callback_news.clear()
         try:
             await process_news(services)
-        except GatewayError as error:  # the next look does what cannot be done now
+        except GatewayError as error:  # run() does it a few seconds later
             log.debug("callbacks.delayed", error=type(error).__name__)
         except Exception:
             log.exception("callbacks.failed")
@@ -86,55 +87,56 @@ async def follow(services: Services) -> None:
 
 
 async def process_news(services: Services, *, limit: int = BATCH) -> None:
-    """Take in all news, however many looks that takes."""
+    """Process all news, batch by batch."""
     while await _process_batch(services, limit) == limit:
         pass
 
 
 async def release_expired_claims(services: Services) -> None:
-    """Open what was claimed and not worked on in time."""
+    """Reopen requests whose claim has expired, and publish them."""
     async with services.connection() as conn:
-        if not await items.any_expired(conn):
+        if not await callback_queries.any_expired(conn):
             return
         async with conn.transaction():
-            await items.serialise(
+            await callback_queries.serialise(
                 conn
-            )  # whoever updates several items does it in turn: no deadlock
-            returned = await items.release_expired(conn)
-            shown = await callbacks.load_items(conn, returned)
-        await callbacks.publish_changes(services, conn, shown)
+            )  # as all who update several requests: no deadlock
+            released = await callback_queries.release_expired(conn)
+            changed = await callbacks.load_callbacks(conn, released)
+        await callbacks.publish_changes(services, conn, changed)
 
 
-async def list_page(ctx: Context, asked: MissedCallList) -> MissedCallPage:
+async def list_page(ctx: Context, command: MissedCallList) -> MissedCallPage:
     """Return a page of missed calls, newest first; with callbacks.handle or calls.view_all."""
     if not ctx.identity.permissions & {CALLBACKS_HANDLE, CALLS_VIEW_ALL}:
         raise Forbidden(f"This needs the permission {CALLBACKS_HANDLE} or {CALLS_VIEW_ALL}.")
-    after = cursors.unpack_uuid(asked.cursor) if asked.cursor else None
-    e164 = numbers_for(asked.number.strip(), ctx.services.regions) if asked.number else []
+    after = cursors.unpack_uuid(command.cursor) if command.cursor else None
+    e164 = numbers_for(command.number.strip(), ctx.services.regions) if command.number else []
     async with ctx.reading() as conn:
-        rows = await queries.page(conn, asked, e164=e164, after=after, limit=asked.limit + 1)
-        shown = rows[: asked.limit]
-        numbers = sorted({row["number_e164"] for row in shown if row["number_e164"]})
-        found = await lookup.customers(conn, numbers) if numbers else {}
-    calls = [
-        MissedCall(
-            call_id=row["call_id"],
-            source=row["source"],
-            number=row["number_e164"] or row["number_raw"],
-            customer=found[row["number_e164"]].customer if row["number_e164"] in found else None,
-            queue=row["queue"],
-            outcome=row["outcome"],
-            started_at=row["started_at"],
-            ended_at=row["ended_at"],
-            wait_ms=row["wait_ms"],
-            callback_id=row["callback_id"],
-        )
-        for row in shown
-    ]
+        rows = await queries.page(conn, command, e164=e164, after=after, limit=command.limit + 1)
+        page = rows[: command.limit]
+        numbers = sorted({row.number_e164 for row in page if row.number_e164})
+        customers = await lookup.customers(conn, numbers) if numbers else {}
+    calls = [_to_wire(row, customers.get(row.number_e164 or "")) for row in page]
     following = None
-    if len(rows) > asked.limit:
-        following = cursors.pack(shown[-1]["started_at"], shown[-1]["call_id"])
+    if len(rows) > command.limit:
+        following = cursors.pack(page[-1].started_at, page[-1].call_id)
     return MissedCallPage(calls=calls, next=following)
+
+
+def _to_wire(row: MissedCallRow, match: CustomerMatch | None) -> MissedCall:
+    return MissedCall(
+        call_id=row.call_id,
+        source=row.source,
+        number=row.number_e164 or row.number_raw,
+        customer=match.customer if match else None,
+        queue=row.queue,
+        outcome=row.outcome,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        wait_ms=row.wait_ms,
+        callback_id=row.callback_id,
+    )
 
 
 def _affects_callbacks(change: CallChange) -> bool:
@@ -144,22 +146,22 @@ def _affects_callbacks(change: CallChange) -> bool:
 
 
 async def _process_batch(services: Services, limit: int) -> int:
-    """Take in some news and tell what came of them; return how many there were."""
+    """Process the oldest news and publish the changes; return how many news there were."""
     async with services.connection() as conn:
-        if not await queries.any_news(conn):  # nearly every look finds nothing
+        if not await queries.any_news(conn):  # there is nothing nearly every time
             return 0
         async with conn.transaction():
-            await items.serialise(conn)
+            await callback_queries.serialise(conn)
             news = await queries.dequeue(conn, limit=limit)
             missed = await _apply_news(conn, news) if news else set()
             changed = await queries.changed_in_transaction(conn) if news else []
-            shown = await callbacks.load_items(conn, changed) if changed else []
-        await callbacks.publish_changes(services, conn, shown, missed=missed)
+            requests = await callbacks.load_callbacks(conn, changed) if changed else []
+        await callbacks.publish_changes(services, conn, requests, missed=missed)
     return len(news)
 
 
 async def _apply_news(conn: Conn, news: Sequence[CallbackNews]) -> set[int]:
-    """Bring the items up to date with these news; return those with a call missed just now."""
+    """Update the requests by these news; return the ids of those with a newly missed call."""
     call_ids = {one.call_id for one in news if one.call_id is not None}
     reached = await reached_queries.by_calls(conn, call_ids)
     reached += [
@@ -169,7 +171,7 @@ async def _apply_news(conn: Conn, news: Sequence[CallbackNews]) -> set[int]:
     ]
     if reached:
         await reached_queries.record(conn, reached)
-    known = await queries.detach(conn, call_ids)  # what is still missed comes back
+    known = await queries.detach(conn, call_ids)  # those still missed are attached again below
     touched, missed = set(known.values()), set[int]()
     pending: Collection[UUID] = call_ids
     owed = set(known)
@@ -190,16 +192,16 @@ async def _apply_news(conn: Conn, news: Sequence[CallbackNews]) -> set[int]:
 async def _assign_calls(
     conn: Conn, call_ids: Collection[UUID], owed: Collection[UUID]
 ) -> dict[UUID, int]:
-    """Put missed calls into items; return call → item. Those owed were in one until now."""
+    """Attach missed calls to requests; return call → request. Those in owed were in one before."""
     due = await queries.find_due(conn, call_ids, owed=owed, short_ms=SHORT_MS, days=MAX_AGE_DAYS)
     if not due:
         return {}
     numbers = sorted({one.number for one in due})
     found = await lookup.customers(conn, numbers)
     best = {number: match.customer.id for number, match in found.items()}
-    strays = await queries.lock_items(conn, numbers, set(best.values()))
+    strays = await queries.lock_callbacks(conn, numbers, set(best.values()))
     for callback_id, number in strays.items():
-        if number in best:  # no customer had it when the item was made
+        if number in best:  # no customer had the number when the request was made
             await queries.assign_customer(conn, callback_id, best[number])
-    whose = [replace(one, customer_id=best.get(one.number)) for one in due]
-    return await queries.attach(conn, whose)
+    calls = [replace(one, customer_id=best.get(one.number)) for one in due]
+    return await queries.attach(conn, calls)

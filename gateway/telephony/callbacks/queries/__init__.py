@@ -1,1 +1,1 @@
-"""SQL for missed calls and call-backs: one function per statement."""
+"""SQL for missed calls and call-back requests: one function for each statement."""

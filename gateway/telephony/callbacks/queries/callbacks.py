@@ -1,33 +1,43 @@
-"""SQL for whom to call back: reading items, and what people do with them."""
+"""SQL for call-back requests: reading them, and what employees do with them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
 
 from gateway.db import Conn
-from gateway.protocol.callbacks import CallbackList
+from gateway.protocol.callbacks import Callback, CallbackList, CallbackState
 
 MAX_COUNTED = 1_000
+
+_COLUMNS = tuple(field.name for field in fields(Callback) if field.name != "customer")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCount:
-    """How many items were open, and when: of two counts the later one is right."""
+    """How many requests were open, and when: of two counts the later one is right."""
 
     open: int
     open_as_of: int
+    """In microseconds, by the database's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRow:
+    """A request as stored, still without its customer, and the id of that customer."""
+
+    customer_id: int | None
+    callback: Callback
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackStatus:
-    """Whether an item may be worked on, and by whom, read under its lock."""
+    """The state of a request, read under its lock."""
 
-    state: Literal["open", "claimed", "closed"]
-    held_by: int | None
-    """Who has claimed it, by the database's clock: a claim that has ended holds nothing."""
+    state: CallbackState
+    claimed_by: int | None
+    """Who has claimed it; None once the claim has expired by the database's clock."""
     customer_id: int | None
     number: str
     closed_by: int | None
@@ -35,7 +45,7 @@ class CallbackStatus:
 
 
 async def serialise(conn: Conn) -> None:
-    """Take turns with all who make, gather and close items, until the end of the transaction."""
+    """Wait for all others who make, merge or close requests; they wait until the COMMIT."""
     await conn.execute(
         """
         -- callbacks.serialise
@@ -45,12 +55,12 @@ async def serialise(conn: Conn) -> None:
 
 
 async def lock(conn: Conn, callback_id: int) -> CallbackStatus | None:
-    """Lock one item until the end of the transaction; None when there is none."""
+    """Lock one request until the end of the transaction; None when there is none."""
     row = await conn.fetchrow(
         """
         -- callbacks.lock
         SELECT state, customer_id, number, closed_by, outcome,
-               CASE WHEN claim_until > clock_timestamp() THEN claimed_by END AS held_by
+               CASE WHEN claim_until > clock_timestamp() THEN claimed_by END AS claimed_by
           FROM realtime.callbacks
          WHERE id = $1
            FOR UPDATE
@@ -61,7 +71,7 @@ async def lock(conn: Conn, callback_id: int) -> CallbackStatus | None:
 
 
 async def claim(conn: Conn, callback_id: int, employee_id: int, *, for_s: int) -> None:
-    """Give a locked item to somebody; who has it already has it for longer."""
+    """Claim a locked request; for the one who has claimed it already, the claim is extended."""
     await conn.execute(
         """
         -- callbacks.claim
@@ -80,7 +90,7 @@ async def claim(conn: Conn, callback_id: int, employee_id: int, *, for_s: int) -
 
 
 async def release(conn: Conn, callback_id: int) -> None:
-    """Give a locked item back."""
+    """Release the claim of a locked request."""
     await conn.execute(
         """
         -- callbacks.release
@@ -96,7 +106,7 @@ async def release(conn: Conn, callback_id: int) -> None:
 async def close(
     conn: Conn, callback_id: int, employee_id: int, *, outcome: str, note: str | None
 ) -> datetime:
-    """Close a locked item by hand; return when."""
+    """Close a locked request by hand; return when."""
     closed_at: datetime = await conn.fetchval(
         """
         -- callbacks.close
@@ -119,7 +129,7 @@ async def close(
 
 
 async def reopen(conn: Conn, callback_id: int) -> bool:
-    """Open a locked item again; False when its customer has another one that is not closed."""
+    """Reopen a locked request; False when its customer has another one that is not closed."""
     reopened = await conn.fetchval(
         """
         -- callbacks.reopen
@@ -143,7 +153,7 @@ async def reopen(conn: Conn, callback_id: int) -> bool:
 
 
 async def any_expired(conn: Conn) -> bool:
-    """Say whether a claim has ended and was not given back."""
+    """Whether a claim has expired and was not released yet."""
     found: bool = await conn.fetchval(
         """
         -- callbacks.any_expired
@@ -155,7 +165,7 @@ async def any_expired(conn: Conn) -> bool:
 
 
 async def release_expired(conn: Conn) -> list[int]:
-    """Open items whose claim has ended; return them."""
+    """Reopen requests whose claim has expired; return their ids."""
     rows = await conn.fetch(
         """
         -- callbacks.release_expired
@@ -169,8 +179,8 @@ async def release_expired(conn: Conn) -> list[int]:
     return [row["id"] for row in rows]
 
 
-async def load(conn: Conn, ids: Collection[int]) -> list[dict[str, Any]]:
-    """Return these items as they are, in any order."""
+async def load(conn: Conn, ids: Collection[int]) -> list[CallbackRow]:
+    """Return these requests as they are, in any order."""
     rows = await conn.fetch(
         """
         -- callbacks.load
@@ -182,7 +192,10 @@ async def load(conn: Conn, ids: Collection[int]) -> list[dict[str, Any]]:
         """,
         list(ids),
     )
-    return [dict(row) for row in rows]
+    return [
+        CallbackRow(row["customer_id"], Callback(**{name: row[name] for name in _COLUMNS}))
+        for row in rows
+    ]
 
 
 async def changed_since(
@@ -193,7 +206,7 @@ async def changed_since(
     after: tuple[datetime, int] | None,
     limit: int,
 ) -> list[tuple[datetime, int]]:
-    """Return (changed_at, id) of items that changed after since, up to until, in that order."""
+    """Return (changed_at, id) of requests that changed after since, up to until, in that order."""
     rows = await conn.fetch(
         """
         -- callbacks.changed_since
@@ -215,13 +228,13 @@ async def changed_since(
 
 async def page_waiting(
     conn: Conn,
-    asked: CallbackList,
+    command: CallbackList,
     *,
     mine: int | None,
     after: tuple[datetime, int] | None,
     limit: int,
 ) -> list[tuple[datetime, int]]:
-    """Return (first_missed_at, id) of what is not closed, who has waited longest first."""
+    """Return (first_missed_at, id) of requests that are not closed, the longest wait first."""
     rows = await conn.fetch(
         """
         -- callbacks.page_waiting
@@ -235,9 +248,9 @@ async def page_waiting(
          ORDER BY first_missed_at, id
          LIMIT $6
         """,
-        asked.state,
+        command.state,
         mine,
-        asked.queue,
+        command.queue,
         after[0] if after else None,
         after[1] if after else None,
         limit,
@@ -247,13 +260,13 @@ async def page_waiting(
 
 async def page_closed(
     conn: Conn,
-    asked: CallbackList,
+    command: CallbackList,
     *,
     mine: int | None,
     after: tuple[datetime, int] | None,
     limit: int,
 ) -> list[tuple[datetime, int]]:
-    """Return (closed_at, id) of what is closed, the newest first."""
+    """Return (closed_at, id) of closed requests, the newest first."""
     rows = await conn.fetch(
         """
         -- callbacks.page_closed
@@ -267,7 +280,7 @@ async def page_closed(
          LIMIT $5
         """,
         mine,
-        asked.queue,
+        command.queue,
         after[0] if after else None,
         after[1] if after else None,
         limit,
@@ -276,9 +289,9 @@ async def page_closed(
 
 
 async def count_open(conn: Conn) -> OpenCount:
-    """Return how many are open and claimed by nobody, at most MOST_COUNTED; not in a transaction.
+    """Return how many are open and unclaimed, at most MAX_COUNTED; call it outside a transaction.
 
-    now() is then a moment before the snapshot: whatever was committed by then is in the count.
+    now() is then a moment before the snapshot: all that was committed by then is in the count.
     """
     row = await conn.fetchrow(
         """

@@ -1,8 +1,10 @@
-"""SQL for missed calls: from what happened to items of whom to call back, and the list of them.
+"""SQL for missed calls: from news to call-back requests, and the list of missed calls.
 
-take ─▶ drop ─▶ weigh ─▶ hold ─▶ place ─▶ recount ─▶ reached.close. Each statement is one of a
-transaction under callbacks.turn, for any number of calls; `now()` is its beginning, so `changed_at
-= now()` is what it has changed. People work on items meanwhile: drop and hold lock what may change.
+dequeue ─▶ detach ─▶ find_due ─▶ lock_callbacks ─▶ attach ─▶ refresh_totals ─▶ reached.close_reached
+
+All of them take any number of calls, in one transaction under callbacks.serialise. `now()` is the
+beginning of that transaction, so `changed_at = now()` finds what it has changed. Employees work on
+requests at the same time: detach and lock_callbacks lock those that may change.
 """
 
 from __future__ import annotations
@@ -12,17 +14,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
 from gateway.db import Conn
 from gateway.protocol.callbacks import MissedCallList
+from gateway.protocol.calls import Outcome
 
 MAX_QUEUES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackNews:
-    """A call that was missed, taken back or answered, or a customer who was reached otherwise."""
+    """A call that was missed, no longer counts as missed, or was answered; or a customer reached.
+
+    Either call_id is set, or customer_id and how.
+    """
 
     call_id: UUID | None
     customer_id: int | None
@@ -32,7 +36,7 @@ class CallbackNews:
 
 @dataclass(frozen=True, slots=True)
 class DueCall:
-    """A missed call that is to be called back, and whose it is."""
+    """A missed call that needs a request, and the customer who has its number."""
 
     call_id: UUID
     number: str
@@ -40,8 +44,24 @@ class DueCall:
     customer_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MissedCallRow:
+    """A missed call as stored, and the request that it is in."""
+
+    call_id: UUID
+    source: str
+    number_e164: str | None
+    number_raw: str | None
+    queue: str | None
+    outcome: Outcome
+    started_at: datetime
+    ended_at: datetime
+    wait_ms: int | None
+    callback_id: int | None
+
+
 async def any_news(conn: Conn) -> bool:
-    """Say whether something was not taken in yet."""
+    """Whether there are news that were not processed yet."""
     found: bool = await conn.fetchval(
         """
         -- missed.any_news
@@ -52,7 +72,7 @@ async def any_news(conn: Conn) -> bool:
 
 
 async def dequeue(conn: Conn, *, limit: int) -> list[CallbackNews]:
-    """Take the oldest news away; a rollback brings them back."""
+    """Delete and return the oldest news; a rollback restores them."""
     rows = await conn.fetch(
         """
         -- missed.dequeue
@@ -66,11 +86,11 @@ async def dequeue(conn: Conn, *, limit: int) -> list[CallbackNews]:
 
 
 async def detach(conn: Conn, call_ids: Collection[UUID]) -> dict[UUID, int]:
-    """Take calls out of items that are not closed; return call → item."""
+    """Detach calls from requests that are not closed; return call → request."""
     rows = await conn.fetch(
         """
         -- missed.detach
-        WITH held AS MATERIALIZED (
+        WITH locked AS MATERIALIZED (
             SELECT c.id
               FROM realtime.callback_calls AS k
               JOIN realtime.callbacks AS c ON c.id = k.callback_id AND c.state <> 'closed'
@@ -79,7 +99,7 @@ async def detach(conn: Conn, call_ids: Collection[UUID]) -> dict[UUID, int]:
                FOR UPDATE OF c
         )
         DELETE FROM realtime.callback_calls AS k
-         WHERE k.call_id = ANY ($1::uuid[]) AND k.callback_id IN (SELECT id FROM held)
+         WHERE k.call_id = ANY ($1::uuid[]) AND k.callback_id IN (SELECT id FROM locked)
         RETURNING k.call_id, k.callback_id
         """,
         list(call_ids),
@@ -90,9 +110,9 @@ async def detach(conn: Conn, call_ids: Collection[UUID]) -> dict[UUID, int]:
 async def find_due(
     conn: Conn, call_ids: Collection[UUID], *, owed: Collection[UUID], short_ms: int, days: int
 ) -> list[DueCall]:
-    """Return those calls that are missed, can be called back, and are in no item.
+    """Return those of these calls that are missed, have a number and are in no request.
 
-    What was owed until now is so at any age; others only for some days.
+    Calls in owed, which were in a request until now, may be of any age; others only some days old.
     """
     rows = await conn.fetch(
         """
@@ -115,16 +135,16 @@ async def find_due(
     return [DueCall(**row) for row in rows]
 
 
-async def lock_items(
+async def lock_callbacks(
     conn: Conn, numbers: Collection[str], customer_ids: Collection[int]
 ) -> dict[int, str]:
-    """Lock the items of these that are not closed; return id → number of those of no customer.
+    """Lock the open requests of these; return id → number for those that have no customer.
 
-    Whoever closes one by hand does it before, and it is not among them, or after.
+    An employee who closes one does so before, and it is not among these, or after the COMMIT.
     """
     rows = await conn.fetch(
         """
-        -- missed.lock_items
+        -- missed.lock_callbacks
         SELECT id, number, customer_id FROM realtime.callbacks
          WHERE state <> 'closed'
            AND (customer_id = ANY ($2::bigint[])
@@ -139,7 +159,7 @@ async def lock_items(
 
 
 async def assign_customer(conn: Conn, callback_id: int, customer_id: int) -> None:
-    """Make a number's item a customer's; if they have one, its calls go there and it is closed."""
+    """Give a number's request to a customer; one that the customer has takes over its calls."""
     await conn.execute(
         """
         -- missed.assign_customer
@@ -166,37 +186,38 @@ async def assign_customer(conn: Conn, callback_id: int, customer_id: int) -> Non
 
 
 async def attach(conn: Conn, due: Sequence[DueCall]) -> dict[UUID, int]:
-    """Put calls into the items of their customers or numbers, made where there is none.
+    """Attach calls to the requests of their customers or numbers, making those that do not exist.
 
-    Returns call → item.
+    Returns call → request.
     """
     rows = await conn.fetch(
         """
         -- missed.attach
         WITH due AS (
-            SELECT *, coalesce(customer_id::text, number) AS whose
+            SELECT *, coalesce(customer_id::text, number) AS party
               FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[])
                    AS d (call_id, customer_id, number, started_at)
         ), known AS (
-            SELECT id, coalesce(customer_id::text, number) AS whose
+            SELECT id, coalesce(customer_id::text, number) AS party
               FROM realtime.callbacks
              WHERE state <> 'closed' AND customer_id = ANY ($2::bigint[])
              UNION ALL
             SELECT id, number
               FROM realtime.callbacks
              WHERE state <> 'closed' AND customer_id IS NULL AND number = ANY ($3::text[])
-        ), made AS (
+        ), created AS (
             INSERT INTO realtime.callbacks
                    (customer_id, number, first_missed_at, last_missed_at, last_call_id)
-            SELECT DISTINCT ON (whose) customer_id, number, started_at, started_at, call_id
+            SELECT DISTINCT ON (party) customer_id, number, started_at, started_at, call_id
               FROM due
-             WHERE whose NOT IN (SELECT whose FROM known)
-             ORDER BY whose, started_at
-            RETURNING id, coalesce(customer_id::text, number) AS whose
+             WHERE party NOT IN (SELECT party FROM known)
+             ORDER BY party, started_at
+            RETURNING id, coalesce(customer_id::text, number) AS party
         )
         INSERT INTO realtime.callback_calls (call_id, callback_id)
-        SELECT due.call_id, item.id
-          FROM due JOIN (SELECT * FROM known UNION ALL SELECT * FROM made) AS item USING (whose)
+        SELECT due.call_id, request.id
+          FROM due
+          JOIN (SELECT * FROM known UNION ALL SELECT * FROM created) AS request USING (party)
         RETURNING call_id, callback_id
         """,
         [one.call_id for one in due],
@@ -208,11 +229,11 @@ async def attach(conn: Conn, due: Sequence[DueCall]) -> dict[UUID, int]:
 
 
 async def refresh_totals(conn: Conn, ids: Collection[int]) -> None:
-    """Make items say what their calls say; one without calls is closed: it was a mistake."""
+    """Recompute requests from their calls; one without calls is closed as mistaken."""
     await conn.execute(
         """
         -- missed.refresh_totals
-        WITH made AS (
+        WITH totals AS (
             SELECT c.id, count(m.call_id)::int AS calls, min(m.started_at) AS first_missed_at,
                    max(m.started_at) AS last_missed_at,
                    (array_agg(m.call_id ORDER BY m.started_at DESC, m.call_id)
@@ -226,24 +247,24 @@ async def refresh_totals(conn: Conn, ids: Collection[int]) -> None:
               LEFT JOIN realtime.missed_calls AS m ON m.call_id = k.call_id
              WHERE c.id = ANY ($1::bigint[]) AND c.outcome IS DISTINCT FROM 'merged'
              GROUP BY c.id
-        ), gone AS (
+        ), emptied AS (
             UPDATE realtime.callbacks AS c
                SET state = 'closed', outcome = 'mistaken', closed_at = now(), calls = 0,
                    claimed_by = NULL, claimed_at = NULL, claim_until = NULL,
                    version = c.version + 1, changed_at = now()
-              FROM made
-             WHERE c.id = made.id AND made.calls = 0 AND c.state <> 'closed'
+              FROM totals
+             WHERE c.id = totals.id AND totals.calls = 0 AND c.state <> 'closed'
         )
         UPDATE realtime.callbacks AS c
-           SET calls = made.calls, first_missed_at = made.first_missed_at,
-               last_missed_at = made.last_missed_at, last_call_id = made.last_call_id,
-               number = CASE WHEN c.customer_id IS NULL THEN c.number ELSE made.number END,
-               queues = made.queues, version = c.version + 1, changed_at = now()
-          FROM made
-         WHERE c.id = made.id AND made.calls > 0
+           SET calls = totals.calls, first_missed_at = totals.first_missed_at,
+               last_missed_at = totals.last_missed_at, last_call_id = totals.last_call_id,
+               number = CASE WHEN c.customer_id IS NULL THEN c.number ELSE totals.number END,
+               queues = totals.queues, version = c.version + 1, changed_at = now()
+          FROM totals
+         WHERE c.id = totals.id AND totals.calls > 0
            AND (c.calls, c.first_missed_at, c.last_missed_at, c.last_call_id, c.queues)
-               IS DISTINCT FROM (made.calls, made.first_missed_at, made.last_missed_at,
-                                 made.last_call_id, made.queues)
+               IS DISTINCT FROM (totals.calls, totals.first_missed_at, totals.last_missed_at,
+                                 totals.last_call_id, totals.queues)
         """,
         list(ids),
         MAX_QUEUES,
@@ -251,7 +272,7 @@ async def refresh_totals(conn: Conn, ids: Collection[int]) -> None:
 
 
 async def changed_in_transaction(conn: Conn) -> list[int]:
-    """Return the items that this transaction has changed."""
+    """Return the ids of the requests that this transaction has changed."""
     rows = await conn.fetch(
         """
         -- missed.changed_in_transaction
@@ -263,14 +284,17 @@ async def changed_in_transaction(conn: Conn) -> list[int]:
 
 async def page(
     conn: Conn,
-    asked: MissedCallList,
+    command: MissedCallList,
     *,
     e164: Sequence[str],
     after: tuple[datetime, UUID] | None,
     limit: int,
-) -> list[asyncpg.Record]:
-    """Return missed calls, newest first; by a text that is no number, only those without one."""
-    return await conn.fetch(
+) -> list[MissedCallRow]:
+    """Return missed calls, newest first.
+
+    A text that is no E.164 number finds only calls without one, by what the PBX sent instead.
+    """
+    rows = await conn.fetch(
         """
         -- missed.page
         SELECT m.call_id, m.source, m.number_e164, m.number_raw, m.queue, m.outcome,
@@ -286,12 +310,13 @@ async def page(
          ORDER BY m.started_at DESC, m.call_id DESC
          LIMIT $8
         """,
-        asked.queue,
+        command.queue,
         e164 or None,
-        None if e164 else asked.number,
-        asked.since,
-        asked.until,
+        None if e164 else command.number,
+        command.since,
+        command.until,
         after[0] if after else None,
         after[1] if after else None,
         limit,
     )
+    return [MissedCallRow(**row) for row in rows]

@@ -1,4 +1,4 @@
-"""SQL for customers who were reached: by which calls, when last, and what that closes."""
+"""SQL for customers who were reached: by which calls, when last, and which requests that closes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from uuid import UUID
 from gateway.db import Conn
 
 MAX_CUSTOMERS = 100
-"""Of one number."""
+"""Read of one number."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerReached:
-    """When somebody was reached, by what; a customer, or a number that no customer has."""
+    """When and how a customer was reached, or a number that no customer has."""
 
     customer_id: int | None
     number: str | None
@@ -24,7 +24,7 @@ class CustomerReached:
 
 
 async def by_calls(conn: Conn, call_ids: Collection[UUID]) -> list[CustomerReached]:
-    """Return whom these calls reached: each number, and each customer who has it."""
+    """Return who these calls reached: each number, with each customer who has it."""
     rows = await conn.fetch(
         """
         -- reached.by_calls
@@ -45,7 +45,7 @@ async def by_calls(conn: Conn, call_ids: Collection[UUID]) -> list[CustomerReach
 
 
 async def record(conn: Conn, reached: Collection[CustomerReached]) -> None:
-    """Remember when customers were reached last."""
+    """Record when customers were reached last."""
     theirs = [reach for reach in reached if reach.customer_id is not None]
     await conn.execute(
         """
@@ -67,19 +67,20 @@ async def record(conn: Conn, reached: Collection[CustomerReached]) -> None:
 async def close_reached(
     conn: Conn, touched: Collection[int], reached: Collection[CustomerReached]
 ) -> tuple[set[int], list[UUID]]:
-    """Close items whose customer was reached when a missed call was over: not while it rang.
+    """Close requests whose customer was reached after the end of one of their missed calls.
 
-    Looks at the touched ones, and at those of whoever was reached now. Returns the closed items,
-    and the calls missed later than that, which are in no item any more. An item's few missed calls
-    are looked up one by one: joined, PostgreSQL reads all missed calls, for each item.
+    Checks the requests in touched, and those of everyone in reached. Returns the closed requests,
+    and the calls that were missed after that: these are in no request any more. The few missed
+    calls of a request are looked up one by one: in a join PostgreSQL reads all missed calls, for
+    each request.
     """
     rows = await conn.fetch(
         """
         -- reached.close_reached
-        WITH told AS (
+        WITH reached AS (
             SELECT * FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[])
                           AS t (customer_id, number, at, how)
-        ), item AS MATERIALIZED (
+        ), request AS MATERIALIZED (
             SELECT c.id, c.customer_id, c.number,
                    greatest((SELECT min((SELECT ended_at FROM realtime.missed_calls
                                           WHERE call_id = k.call_id))
@@ -92,33 +93,33 @@ async def close_reached(
                     OR c.customer_id = ANY ($1::bigint[])
                     OR (c.customer_id IS NULL AND c.number = ANY ($2::text[])))
         ), reach AS (
-            SELECT DISTINCT ON (item.id) item.id, r.at, r.how
-              FROM item
+            SELECT DISTINCT ON (request.id) request.id, r.at, r.how
+              FROM request
              CROSS JOIN LATERAL (
-                   SELECT t.at, t.how FROM told AS t
-                    WHERE t.customer_id = item.customer_id
-                       OR (item.customer_id IS NULL AND t.number = item.number)
+                   SELECT t.at, t.how FROM reached AS t
+                    WHERE t.customer_id = request.customer_id
+                       OR (request.customer_id IS NULL AND t.number = request.number)
                     UNION ALL
                    SELECT k.reached_at, k.how FROM realtime.customers_reached AS k
-                    WHERE k.customer_id = item.customer_id
+                    WHERE k.customer_id = request.customer_id
                     UNION ALL
                    SELECT s.answered_at, 'call'
                      FROM (SELECT DISTINCT (SELECT number_e164 FROM realtime.missed_calls
                                              WHERE call_id = k.call_id)
                              FROM realtime.callback_calls AS k
-                            WHERE k.callback_id = item.id) AS theirs
+                            WHERE k.callback_id = request.id) AS theirs
                     CROSS JOIN LATERAL (
                           SELECT s.answered_at FROM realtime.call_sessions AS s
                            WHERE s.number_e164 = theirs.number_e164
-                             AND s.started_at > item.since - interval '1 hour'
-                             AND s.answered_at >= item.since
+                             AND s.started_at > request.since - interval '1 hour'
+                             AND s.answered_at >= request.since
                              AND s.direction <> 'internal' AND s.merged_into IS NULL
                            ORDER BY s.started_at
                            LIMIT 1) AS s
                    ) AS r
-             WHERE r.at >= item.since
-             ORDER BY item.id, r.at
-        ), done AS (
+             WHERE r.at >= request.since
+             ORDER BY request.id, r.at
+        ), closed AS (
             UPDATE realtime.callbacks AS c
                SET state = 'closed', outcome = 'reached', how = reach.how, closed_at = now(),
                    claimed_by = NULL, claimed_at = NULL, claim_until = NULL,
@@ -135,12 +136,13 @@ async def close_reached(
             RETURNING c.id, reach.at
         ), later AS (
             DELETE FROM realtime.callback_calls AS k
-             USING done
-             WHERE k.callback_id = done.id
-               AND done.at < (SELECT ended_at FROM realtime.missed_calls WHERE call_id = k.call_id)
+             USING closed
+             WHERE k.callback_id = closed.id
+               AND closed.at < (
+                   SELECT ended_at FROM realtime.missed_calls WHERE call_id = k.call_id)
             RETURNING k.call_id
         )
-        SELECT id, NULL::uuid AS call_id FROM done
+        SELECT id, NULL::uuid AS call_id FROM closed
          UNION ALL
         SELECT NULL, call_id FROM later
         """,
