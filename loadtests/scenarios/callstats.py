@@ -11,7 +11,7 @@ import gc
 import resource
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -27,6 +27,7 @@ from gateway.protocol import Employee
 from gateway.telephony.stats import stats
 from gateway.telephony.stats.queries import stats as queries
 from gateway.telephony.stats.queries import stats_agents, stats_queues
+from gateway.telephony.stats.queries.counts import AgentCounts, OverviewCounts, QueueCounts
 from gateway.telephony.stats.queries.stats import StatsFilter
 from gateway.telephony.stats.stats import Kind, StatsRequest
 from gateway.telephony.stats.stats_cache import RedisStatsCache
@@ -136,19 +137,20 @@ async def counted(conn: Conn, kind: Kind, asked: StatsFilter) -> dict[Any, Any]:
             return _plain_overview(await queries.overview(conn, asked))
         if kind == "queues":
             rows = await stats_queues.read(conn, asked, limit=1_000)
-            return {row["queue"]: _plain(row) for row in rows}
+            return {row.queue: _plain(row) for row in rows}
         agents = [_plain(row) for row in await stats_agents.read(conn, asked, limit=1_000)]
         return {(row.pop("employee_id"), row.pop("telephone")): row for row in agents}
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Give sums of nothing as 0, as Python has them."""
-    kept = {"wait", "wait_max_ms", "employee_id", "telephone"}
-    return {name: 0 if value is None and name not in kept else value for name, value in row.items()}
+def _plain(counts: OverviewCounts | QueueCounts | AgentCounts) -> dict[str, Any]:
+    """Return the counts as one flat row, as the oracle has them."""
+    row: dict[str, Any] = asdict(counts)
+    waits, talks = row.pop("waits", {}), row.pop("talks")
+    return {**row, **waits, **talks}
 
 
-def _plain_overview(row: dict[str, Any]) -> dict[str, Any]:
-    row = _plain(row)
+def _plain_overview(counts: OverviewCounts) -> dict[str, Any]:
+    row = _plain(counts)
     row["hours"] = {
         (cell["weekday"], cell["hour"]): (cell["calls"], round(cell["hours"], 6))
         for cell in row["hours"]

@@ -82,8 +82,8 @@ async def test_nobody_called_is_zero_and_not_nothing(conn: Conn) -> None:
 
     row = await stats.overview(conn, what)
 
-    assert (row["calls"], row["offered"], row["talked"], row["talk_ms"]) == (0, 0, 0, 0)
-    assert row["wait"] is None
+    assert (row.calls, row.waits.offered, row.talks.talked, row.talks.talk_ms) == (0, 0, 0, 0)
+    assert row.waits.wait is None
     assert await stats_queues.read(conn, what, limit=10) == []
     assert await stats_agents.read(conn, what, limit=10) == []
 

@@ -81,9 +81,11 @@ async def test_a_day_counts_what_the_statistics_of_that_day_count(conn: Conn) ->
     live = await queues.live(conn, [*QUEUES, "nobody's"], **what)
     counted = await stats_queues.read(conn, asked, limit=100)
 
-    shown = {row["queue"]: {name: row[name] for name in names} for row in live}
+    shown = {row.queue: {name: getattr(row, name) for name in names} for row in live}
     assert shown.pop("nobody's") == dict.fromkeys(names, 0)
-    assert shown == {row["queue"]: {name: row[name] for name in names} for row in counted}
+    assert shown == {
+        row.queue: {name: getattr(row.waits, name) for name in names} for row in counted
+    }
     assert await queues.names(conn, after="", limit=100) == sorted(QUEUES)
     assert await queues.names(conn, after="parts", limit=2) == ["sales", "service"]
 

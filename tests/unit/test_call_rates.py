@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from gateway.protocol.stats import Method
+from gateway.telephony.stats.queries.counts import TalkCounts, WaitCounts, talk_counts, wait_counts
 from gateway.telephony.stats.rates import FORMULAS, handling, service
 
-ICMI = {
-    "offered": 1_060, "answered": 1_000, "abandoned": 60, "answered_in_time": 860,
-    "abandoned_in_time": 20, "short_abandoned": 10, "timeout": 0, "left_queue": 0, "failed": 0,
-    "answered_wait_ms": 12_000_000, "answered_waits": 1_000, "total_wait_ms": 13_000_000,
-    "waits": 1_060, "wait_max_ms": 90_000, "wait": [10_000.0, 22_000.0, 30_000.0],
-}  # fmt: skip
+ICMI = WaitCounts(
+    offered=1_060, answered=1_000, abandoned=60, answered_in_time=860, abandoned_in_time=20,
+    short_abandoned=10, timeout=0, left_queue=0, failed=0, answered_wait_ms=12_000_000,
+    answered_waits=1_000, total_wait_ms=13_000_000, waits=1_060, wait_max_ms=90_000,
+    wait=[10_000.0, 22_000.0, 30_000.0],
+)  # fmt: skip
 """The example with which ICMI compares them."""
 
-NOTHING = dict.fromkeys(ICMI, 0) | {"wait": None, "wait_max_ms": None, "total_wait_ms": None,
-                                    "answered_wait_ms": None}  # fmt: skip
+NOTHING = wait_counts(dict.fromkeys(WaitCounts.__slots__))
+"""What PostgreSQL returns of no rows: NULL for every sum."""
 
 
 @pytest.mark.parametrize(
@@ -47,8 +48,8 @@ def test_short_abandons_are_left_out_of_the_rate_and_kept_in_the_raw_one() -> No
 def test_nothing_divided_by_nothing_is_null(method: Method) -> None:
     """An hour without calls has no rates; it is not an hour with bad ones."""
     waited = service(NOTHING, method, 20_000)
-    row: dict[str, Any] = {"talked": 0, "talk_ms": None, "hold_ms": None, "transferred": 0}
-    handled = handling(row, wrap_ms=0)
+    row = {"talked": 0, "talk_ms": None, "hold_ms": None, "transferred": 0}
+    handled = handling(talk_counts(row), wrap_ms=0)
 
     rates = (waited.service_level.value, waited.answer_rate, waited.abandonment_rate,
              waited.abandonment_rate_raw, waited.asa_ms, waited.wait_avg_ms, waited.wait_p50_ms,
@@ -59,9 +60,9 @@ def test_nothing_divided_by_nothing_is_null(method: Method) -> None:
 
 def test_only_short_abandons_leave_nothing_to_divide_by() -> None:
     """All who called gave up at once: neither served badly nor well."""
-    row = NOTHING | {"offered": 3, "abandoned": 3, "short_abandoned": 3, "abandoned_in_time": 3}
+    waits = replace(NOTHING, offered=3, abandoned=3, short_abandoned=3, abandoned_in_time=3)
 
-    waited = service(row, "sl6", 20_000)
+    waited = service(waits, "sl6", 20_000)
 
     assert waited.service_level.value is None
     assert waited.abandonment_rate is None
@@ -70,9 +71,9 @@ def test_only_short_abandons_leave_nothing_to_divide_by() -> None:
 
 def test_handling_counts_wrap_up_and_holds() -> None:
     """Talk has its holds in it already; wrap-up is added."""
-    row = {"talked": 4, "talk_ms": 40_000, "hold_ms": 4_000, "transferred": 1}
+    talks = TalkCounts(talked=4, talk_ms=40_000, hold_ms=4_000, transferred=1)
 
-    handled = handling(row, wrap_ms=8_000, answered=5)
+    handled = handling(talks, wrap_ms=8_000, answered=5)
 
     assert (handled.aht_ms, handled.talk_avg_ms) == (12_000.0, 10_000.0)
     assert handled.transfer_rate == 0.2

@@ -7,10 +7,9 @@ the threshold, whichever is first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.auth.permissions import CALLS_VIEW_ALL, STATS_VIEW
@@ -30,6 +29,7 @@ from gateway.telephony.agents import agents
 from gateway.telephony.agents.agents import Agent
 from gateway.telephony.agents.queries import agents as agent_queries
 from gateway.telephony.agents.queries import queues as queries
+from gateway.telephony.agents.queries.queues import QueueFigures
 from gateway.telephony.stats.rates import SHORT_MS, THRESHOLD_MS, rate
 from gateway.telephony.stats.stats import check_zone
 
@@ -79,8 +79,7 @@ async def read(
     )
     members = by_queue(people)
     return [
-        QueueSnapshot(_to_wire(row, day, members.get(row["queue"], ())), row["next_late"])
-        for row in rows
+        QueueSnapshot(_to_wire(row, day, members.get(row.queue, ())), row.next_late) for row in rows
     ]
 
 
@@ -144,30 +143,30 @@ async def page(ctx: Context, tz: str, *, after: str, limit: int) -> QueuePage:
     )
 
 
-def _to_wire(row: Mapping[str, Any], day: LocalDay, members: Sequence[Agent]) -> QueueLive:
+def _to_wire(row: QueueFigures, day: LocalDay, members: Sequence[Agent]) -> QueueLive:
     return QueueLive(
-        queue=row["queue"],
-        waiting=row["waiting"],
-        longest_since=row["longest_since"],
-        talking=row["talking"],
-        agents=agents.count(members, row["queue"]),
+        queue=row.queue,
+        waiting=row.waiting,
+        longest_since=row.longest_since,
+        talking=row.talking,
+        agents=agents.count(members, row.queue),
         today=QueueToday(
             since=day.since,
-            offered=row["offered"],
-            answered=row["answered"],
-            abandoned=row["abandoned"],
-            short_abandoned=row["short_abandoned"],
+            offered=row.offered,
+            answered=row.answered,
+            abandoned=row.abandoned,
+            short_abandoned=row.short_abandoned,
             service_level=_service_level(row),
         ),
-        version=row["version"],
+        version=row.version,
     )
 
 
-def _service_level(row: Mapping[str, Any]) -> ServiceLevel:
-    counted = row["answered"] + row["abandoned"] - row["short_abandoned"] + row["late"]
+def _service_level(row: QueueFigures) -> ServiceLevel:
+    counted = row.answered + row.abandoned - row.short_abandoned + row.late
     return ServiceLevel(
         method="sl6",
         formula=FORMULA,
         threshold_s=THRESHOLD_MS / 1_000,
-        value=rate(row["answered_in_time"], counted),
+        value=rate(row.answered_in_time, counted),
     )

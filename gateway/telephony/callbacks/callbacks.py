@@ -74,10 +74,8 @@ async def list_page(ctx: Context, command: CallbackList) -> CallbackPage:
             limit=command.limit + 1,
         )
         page = found[: command.limit]
-        by_id = {
-            one.id: one
-            for one in await load_callbacks(conn, [callback_id for _, callback_id in page])
-        }
+        ids = [callback_id for _, callback_id in page]
+        by_id = {one.id: one for one in await load_callbacks(conn, ids)}
         counted = await queries.count_open(conn)
     return CallbackPage(
         callbacks=[by_id[callback_id] for callback_id in ids if callback_id in by_id],

@@ -1,17 +1,15 @@
-"""From counts to rates: plain arithmetic on one row of the statistics, null for no denominator.
+"""From counts to rates: plain arithmetic on one row of the statistics, None for no denominator.
 
-queries ─▶ stats ─▶ rates. The six ways of reckoning a service level are those of ICMI's QueueTips
+queries.counts ─▶ here ─▶ stats. The six methods of a service level are those of ICMI's QueueTips
 (March 2005; callcentrehelper.com/206890): sl1 is also Asterisk's ServiceLevelPerf2 and Cisco's
 "positive", sl2 Asterisk's ServiceLevelPerf and Wazo's quality of service, sl3 Cisco's "negative",
-sl4 Bright Pattern's, sl6 Genesys' with short abandons off, and the usual one.
+sl4 Bright Pattern's, sl6 Genesys' without short abandons, and the most common one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gateway.protocol.stats import Handling, Method, Service, ServiceLevel
+from gateway.telephony.stats.queries.counts import TalkCounts, WaitCounts
 
 FORMULAS: dict[Method, str] = {
     "sl1": "(answered_in_time + abandoned_in_time) / (answered + abandoned)",
@@ -25,20 +23,20 @@ FORMULAS: dict[Method, str] = {
 DECIMALS = 6
 
 THRESHOLD_MS = 20_000
-"""What is answered by then is answered in time, unless asked otherwise."""
+"""Default: a call that is answered within 20 s is answered in time."""
 SHORT_MS = 5_000
-"""Who gives up sooner has changed their mind, unless asked otherwise."""
+"""Default: a caller who hangs up within 5 s has changed their mind (a short abandon)."""
 
 
 def rate(part: float | None, whole: float | None) -> float | None:
-    """Divide; None when there is nothing to divide by."""
+    """Return part / whole, rounded to 6 decimals; None when whole is 0 or None."""
     return round(float(part or 0) / float(whole), DECIMALS) if whole else None
 
 
-def service_level(row: Mapping[str, Any], method: Method, threshold_ms: int) -> ServiceLevel:
-    """Reckon the service level; at the threshold is in time."""
-    answered, abandoned, short = row["answered"], row["abandoned"], row["short_abandoned"]
-    in_time, given_up = row["answered_in_time"], row["abandoned_in_time"]
+def service_level(waits: WaitCounts, method: Method, threshold_ms: int) -> ServiceLevel:
+    """Return the service level; a wait of exactly the threshold is in time."""
+    answered, abandoned, short = waits.answered, waits.abandoned, waits.short_abandoned
+    in_time, given_up = waits.answered_in_time, waits.abandoned_in_time
     part, whole = {
         "sl1": (in_time + given_up, answered + abandoned),
         "sl2": (in_time, answered),
@@ -55,42 +53,43 @@ def service_level(row: Mapping[str, Any], method: Method, threshold_ms: int) -> 
     )
 
 
-def service(row: Mapping[str, Any], method: Method, threshold_ms: int) -> Service:
-    """Say how waiting went."""
-    offered, abandoned, short = row["offered"], row["abandoned"], row["short_abandoned"]
-    parts = ("answered", "abandoned", "timeout", "left_queue", "failed")
-    p50, p90, p95 = row["wait"] or (None, None, None)
+def service(waits: WaitCounts, method: Method, threshold_ms: int) -> Service:
+    """Return the figures of waiting."""
+    offered, abandoned, short = waits.offered, waits.abandoned, waits.short_abandoned
+    ended = waits.answered + abandoned + waits.timeout + waits.left_queue + waits.failed
+    p50, p90, p95 = waits.wait or (None, None, None)
     return Service(
         offered=offered,
+        answered=waits.answered,
+        abandoned=abandoned,
         short_abandoned=short,
-        other=offered - sum(row[part] for part in parts),
-        **{part: row[part] for part in parts},
-        answer_rate=rate(row["answered"], offered),
+        timeout=waits.timeout,
+        left_queue=waits.left_queue,
+        failed=waits.failed,
+        other=offered - ended,
+        answer_rate=rate(waits.answered, offered),
         abandonment_rate=rate(abandoned - short, offered - short),
         abandonment_rate_raw=rate(abandoned, offered),
-        service_level=service_level(row, method, threshold_ms),
-        asa_ms=rate(row["answered_wait_ms"], row["answered_waits"]),
-        wait_avg_ms=rate(row["total_wait_ms"], row["waits"]),
+        service_level=service_level(waits, method, threshold_ms),
+        asa_ms=rate(waits.answered_wait_ms, waits.answered_waits),
+        wait_avg_ms=rate(waits.total_wait_ms, waits.waits),
         wait_p50_ms=p50,
         wait_p90_ms=p90,
         wait_p95_ms=p95,
-        wait_max_ms=row["wait_max_ms"],
+        wait_max_ms=waits.wait_max_ms,
     )
 
 
-def handling(
-    row: Mapping[str, Any], *, wrap_ms: int | None, answered: int | None = None
-) -> Handling:
-    """Say how talking went; transfers are counted against what was answered, or else handled."""
-    handled, talk_ms = row["talked"] or 0, int(row["talk_ms"] or 0)
-    moved = row["transferred"] or 0
+def handling(talks: TalkCounts, *, wrap_ms: int | None, answered: int | None = None) -> Handling:
+    """Return the figures of talking; transfer_rate is by what was answered, or else handled."""
+    handled, talk_ms = talks.talked, int(talks.talk_ms)
     return Handling(
         handled=handled,
         talk_ms=talk_ms,
-        hold_ms=int(row["hold_ms"] or 0),
+        hold_ms=int(talks.hold_ms),
         wrap_ms=wrap_ms,
         aht_ms=rate(talk_ms + (wrap_ms or 0), handled),
         talk_avg_ms=rate(talk_ms, handled),
-        transferred=moved,
-        transfer_rate=rate(moved, handled if answered is None else answered),
+        transferred=talks.transferred,
+        transfer_rate=rate(talks.transferred, handled if answered is None else answered),
     )

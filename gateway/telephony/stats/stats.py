@@ -1,7 +1,7 @@
 """Statistics of calls: `overview`, `queues`, `agents`, for those with stats.view.
 
-rest ─▶ read ─▶ answers (kept for a minute in Redis) ─▶ queries ─▶ rates. PostgreSQL counts; what
-comes into Python is one row for each line of the answer.
+rest ─▶ read ─▶ stats_cache (one minute in Redis) ─▶ queries ─▶ rates. PostgreSQL counts; Python
+receives one row for each line of the answer.
 """
 
 from __future__ import annotations
@@ -36,29 +36,30 @@ from gateway.protocol.stats import (
 )
 from gateway.telephony.stats.queries import stats as queries
 from gateway.telephony.stats.queries import stats_agents, stats_queues
+from gateway.telephony.stats.queries.counts import AgentCounts
 from gateway.telephony.stats.queries.stats import StatsFilter
 from gateway.telephony.stats.rates import handling, rate, service
 
 STATEMENT_S = 15.0
-"""A year of calls takes seconds; commands are given up sooner."""
+"""Timeout of a statement: a year of calls takes seconds, more than a command may take."""
 
-TOO_LONG = "Counting took too long: ask for less time or for one queue, or again later."
+TOO_LONG = "Counting took too long: choose a shorter period or one queue, or try again later."
 
 Kind = Literal["overview", "agents", "queues"]
 
 
 @dataclass(frozen=True, slots=True)
 class StatsRequest:
-    """What is asked for, and how service levels are reckoned."""
+    """What is counted, and by which method service levels are computed."""
 
     filter: StatsFilter
     method: Method
 
 
 async def read(ctx: Context, kind: Kind, request: StatsRequest) -> bytes:
-    """Return an answer as it is printed: kept by somebody less than a minute ago, or counted."""
+    """Return an answer as JSON: cached at most a minute ago by anybody, or counted now."""
     ctx.identity.require(STATS_VIEW)
-    criteria, answers = request.filter, ctx.services.stats_cache
+    criteria, cache = request.filter, ctx.services.stats_cache
     check_period(criteria.since, criteria.until)
     check_zone(criteria.tz)
     services = replace(ctx.services, timeout_s=STATEMENT_S)
@@ -72,19 +73,19 @@ async def read(ctx: Context, kind: Kind, request: StatsRequest) -> bytes:
                 raise DatabaseUnavailable(TOO_LONG) from error
             raise
 
-    if answers is None:
+    if cache is None:
         return await count()
-    return await answers.get(_key(kind, request), count, since=criteria.since, until=criteria.until)
+    return await cache.get(_key(kind, request), count, since=criteria.since, until=criteria.until)
 
 
 def period(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-    """Return the time that is asked for; without one, the seven days up to this minute."""
+    """Return the period; what is not given becomes the seven days up to this minute."""
     end = until or datetime.now(UTC).replace(second=0, microsecond=0)
     return since or end - timedelta(days=7), end
 
 
 def check_period(since: datetime, until: datetime) -> None:
-    """Refuse a time that is none, or is too long."""
+    """Raise Invalid for a period that is empty or too long."""
     if until <= since:
         raise Invalid("until must be after since.", path="until")
     if until - since > timedelta(days=MAX_DAYS):
@@ -92,7 +93,7 @@ def check_period(since: datetime, until: datetime) -> None:
 
 
 def check_zone(tz: str) -> None:
-    """Refuse a zone that nobody knows, and names of what this machine happens to have."""
+    """Raise Invalid for an unknown time zone, and for names that only this machine has."""
     if tz not in _zones():
         raise _no_zone()
 
@@ -100,7 +101,7 @@ def check_zone(tz: str) -> None:
 async def compute(
     conn: Conn, kind: Kind, request: StatsRequest
 ) -> StatsOverview | StatsAgents | StatsQueues:
-    """Count now."""
+    """Count now, all statements on one snapshot of the database."""
     count: Callable[[Conn, StatsRequest], Awaitable[Any]] = {
         "overview": _overview,
         "agents": _agents,
@@ -110,27 +111,40 @@ async def compute(
         async with conn.transaction(readonly=True, isolation="repeatable_read"):
             await queries.tune_planner(conn)
             return await count(conn, request)  # type: ignore[no-any-return]
-    except asyncpg.InvalidParameterValueError:  # a zone that PostgreSQL's list has not
+    except asyncpg.InvalidParameterValueError:  # a zone that PostgreSQL does not know
         raise _no_zone() from None
 
 
 async def _overview(conn: Conn, request: StatsRequest) -> StatsOverview:
     criteria = request.filter
-    row = await queries.overview(conn, criteria)
-    counts = ("calls", "inbound", "outbound", "internal", "live", "inbound_answered",
-              "inbound_missed", "outbound_answered", "repeated")  # fmt: skip
+    counted = await queries.overview(conn, criteria)
     return StatsOverview(
         asked=_to_wire(criteria),
-        **{name: row[name] for name in counts},
-        inbound_answer_rate=rate(row["inbound_answered"], row["inbound"]),
-        outbound_answer_rate=rate(row["outbound_answered"], row["outbound"]),
-        repeat_rate=rate(row["repeated"], row["inbound"]),
-        peak=row["peak"] or 0,
-        service=service(row, request.method, criteria.threshold_ms),
-        handling=handling(row, wrap_ms=None if criteria.direction else row["wrap_ms"] or 0),
+        calls=counted.calls,
+        inbound=counted.inbound,
+        outbound=counted.outbound,
+        internal=counted.internal,
+        live=counted.live,
+        inbound_answered=counted.inbound_answered,
+        inbound_missed=counted.inbound_missed,
+        outbound_answered=counted.outbound_answered,
+        repeated=counted.repeated,
+        inbound_answer_rate=rate(counted.inbound_answered, counted.inbound),
+        outbound_answer_rate=rate(counted.outbound_answered, counted.outbound),
+        repeat_rate=rate(counted.repeated, counted.inbound),
+        peak=counted.peak,
+        service=service(counted.waits, request.method, criteria.threshold_ms),
+        handling=handling(counted.talks, wrap_ms=None if criteria.direction else counted.wrap_ms),
         hours=[
-            WeekHour(**cell, per_hour=round(cell["calls"] / cell["hours"], 6))
-            for cell in row["hours"]
+            WeekHour(
+                weekday=one.weekday,
+                hour=one.hour,
+                calls=one.calls,
+                hours=one.hours,
+                incomplete=one.incomplete,
+                per_hour=round(one.calls / one.hours, 6),
+            )
+            for one in counted.hours
         ],
         incomplete_hours=await queries.gaps(conn, criteria, limit=MAX_GAPS),
     )
@@ -143,12 +157,12 @@ async def _queues(conn: Conn, request: StatsRequest) -> StatsQueues:
         asked=_to_wire(criteria),
         queues=[
             QueueStats(
-                queue=row["queue"],
-                service=service(row, request.method, criteria.threshold_ms),
+                queue=row.queue,
+                service=service(row.waits, request.method, criteria.threshold_ms),
                 handling=handling(
-                    row,
-                    wrap_ms=None if criteria.direction else row["wrap_ms"] or 0,
-                    answered=row["answered"],
+                    row.talks,
+                    wrap_ms=None if criteria.direction else row.wrap_ms,
+                    answered=row.waits.answered,
                 ),
             )
             for row in rows
@@ -160,7 +174,7 @@ async def _queues(conn: Conn, request: StatsRequest) -> StatsQueues:
 async def _agents(conn: Conn, request: StatsRequest) -> StatsAgents:
     criteria = request.filter
     rows = await stats_agents.read(conn, criteria, limit=MAX_ROWS)
-    # Of some of the calls nobody can say how much of a day they filled.
+    # For a part of the calls it is unknown how much of an agent's day they filled.
     whole = criteria.direction is None and criteria.queue is None
     return StatsAgents(
         asked=_to_wire(criteria),
@@ -169,19 +183,23 @@ async def _agents(conn: Conn, request: StatsRequest) -> StatsAgents:
     )
 
 
-def _agent(row: dict[str, Any], *, whole: bool) -> AgentStats:
-    talking, working, away = (row[f"{name}_ms"] or 0 for name in ("talking", "working", "away"))
-    staffed, pause, wrap = row["staffed_ms"] or 0, away - working, working - talking
-    names = ("employee_id", "telephone", "offered", "answered", "no_answer", "rejected",
-             "answered_elsewhere", "placed")  # fmt: skip
+def _agent(row: AgentCounts, *, whole: bool) -> AgentStats:
+    pause_ms, wrap_ms = row.away_ms - row.working_ms, row.working_ms - row.talking_ms
     return AgentStats(
-        **{name: row[name] for name in names},
-        answer_rate=rate(row["answered"], row["offered"] - row["answered_elsewhere"]),
-        ring_avg_ms=rate(row["ring_ms"], row["rings"]),
-        handling=handling(row, wrap_ms=wrap if whole else None),
-        pause_ms=pause if whole else None,
-        staffed_ms=staffed if whole else None,
-        occupancy=rate(working, staffed - pause) if whole else None,
+        employee_id=row.employee_id,
+        telephone=row.telephone,
+        offered=row.offered,
+        answered=row.answered,
+        no_answer=row.no_answer,
+        rejected=row.rejected,
+        answered_elsewhere=row.answered_elsewhere,
+        placed=row.placed,
+        answer_rate=rate(row.answered, row.offered - row.answered_elsewhere),
+        ring_avg_ms=rate(row.ring_ms, row.rings),
+        handling=handling(row.talks, wrap_ms=wrap_ms if whole else None),
+        pause_ms=pause_ms if whole else None,
+        staffed_ms=row.staffed_ms if whole else None,
+        occupancy=rate(row.working_ms, row.staffed_ms - pause_ms) if whole else None,
     )
 
 
@@ -207,4 +225,4 @@ def _zones() -> frozenset[str]:
 
 
 def _no_zone() -> Invalid:
-    return Invalid("This time zone is not known: Europe/Kyiv, UTC …", path="tz")
+    return Invalid("Unknown time zone; valid are Europe/Kyiv, UTC …", path="tz")

@@ -1,8 +1,8 @@
-"""Answers that cost seconds, kept for a minute: counted once however many ask.
+"""A cache for statistics, which take seconds to count: one minute in Redis, counted once for all.
 
-stats ─▶ Answers ─▶ Redis. Within a worker whoever asks the same waits for the first; between
-workers a lock in Redis decides who counts. A call of an earlier day that changes late makes what
-was kept about its day worth nothing. Without Redis everything is counted anew.
+stats ─▶ RedisStatsCache ─▶ Redis. Within a worker, equal requests wait for the first one; between
+workers, a lock in Redis decides which one counts. When a call of an earlier day changes, answers
+about that day are no longer used. Without Redis every request is counted.
 """
 
 from __future__ import annotations
@@ -25,66 +25,66 @@ log = structlog.get_logger(__name__)
 
 TTL_S = 60
 LOCK_S = 20
-"""Longer than the longest statement; a worker that died counting is forgotten then."""
+"""Longer than the longest statement; after that the lock of a dead worker expires."""
 POLL_S = 0.05
 MAX_RUNNING = 2
-"""Of one worker: the other connections stay for those who chat."""
+"""Statements of one worker at a time: the other database connections stay free for chat."""
 MAX_WAITING = 10
-"""Different questions that wait for their turn; one more is told to come again."""
+"""Different requests that may wait for a free statement; one more gets Overloaded."""
 MAX_WAIT_S = 20.0
-"""Whoever has waited so long for a turn is told to come again, too."""
+"""A request that has waited this long for a free statement gets Overloaded, too."""
 
 LATE = "{stats}:late"
-"""UTC day → when a call of it last changed late, in milliseconds; days of the last TTL_S."""
+"""Redis hash: UTC day → when one of its calls last changed after the day, in ms since 1970."""
 
 Compute = Callable[[], Awaitable[bytes]]
 
 
 @dataclass(slots=True)
 class _Computation:
-    """What is counted, or waits for its turn."""
+    """A request that is counted, or waits for a free statement."""
 
     task: asyncio.Task[bytes] = field(init=False)
     waiters: int = 0
-    """How many still want to know."""
+    """How many callers still wait for it."""
     started: bool = False
 
 
 class RedisStatsCache:
-    """One worker's, on the Redis that all share."""
+    """The cache of one worker; all workers share its Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._computations: dict[str, _Computation] = {}
-        self._turns = asyncio.Semaphore(MAX_RUNNING)
+        self._slots = asyncio.Semaphore(MAX_RUNNING)
         self._warned = False
 
-    async def get(self, key: str, count: Compute, *, since: datetime, until: datetime) -> bytes:
-        """Return what was kept under this key, or count it; since and until say of which days.
+    async def get(self, key: str, compute: Compute, *, since: datetime, until: datetime) -> bytes:
+        """Return the answer cached under this key, or compute it; it is about since to until.
 
-        Overloaded when too much waits to be counted.
+        Overloaded when too many requests wait.
         """
         name = "{stats}:" + hashlib.sha256(key.encode()).hexdigest()
         days = (since.astimezone(UTC).date().isoformat(), until.astimezone(UTC).date().isoformat())
-        if (kept := await self._load(name, days)) is not None:
-            return kept
-        question = self._computations.get(name) or self._start(name, days, count)
-        question.waiters += 1
+        if (cached := await self._load(name, days)) is not None:
+            return cached
+        computation = self._computations.get(name) or self._start(name, days, compute)
+        computation.waiters += 1
         try:
-            return await asyncio.shield(question.task)  # who leaves takes it from nobody
+            return await asyncio.shield(computation.task)  # a cancelled caller does not cancel it
         finally:
-            question.waiters -= 1
-            if not (question.waiters or question.started):
-                self._forget(name, question)  # nobody wants to know any more
-                question.task.cancel()
+            computation.waiters -= 1
+            if not (computation.waiters or computation.started):
+                self._forget(name, computation)  # nobody waits for it any more
+                computation.task.cancel()
 
     @property
     def waiting(self) -> int:
-        """How many questions wait for their turn."""
+        """How many requests wait for a free statement."""
         return sum(not one.started for one in self._computations.values())
 
     async def invalidate_days(self, began: Iterable[datetime]) -> None:
-        """Forget what was kept about the days on which these calls, or pauses, began."""
+        """Stop using cached answers about the UTC days of these moments."""
         now_ms = _now_ms()
         days: dict[Any, Any] = {at.astimezone(UTC).date().isoformat(): now_ms for at in began}
         if not days:
@@ -95,68 +95,68 @@ class RedisStatsCache:
                 pipe.pexpire(LATE, 2 * TTL_S * 1_000)
                 await pipe.execute()
         except (RedisError, OSError) as error:
-            self._failed("not_forgotten", error)
+            self._failed("invalidation_failed", error)
 
-    def _start(self, name: str, days: tuple[str, str], count: Compute) -> _Computation:
+    def _start(self, name: str, days: tuple[str, str], compute: Compute) -> _Computation:
         if self.waiting >= MAX_WAITING:
             raise Overloaded("Too many statistics wait to be counted.", retry_after=MAX_WAIT_S / 2)
-        question = self._computations[name] = _Computation()
-        question.task = task = asyncio.create_task(
-            self._run(question, name, days, count), name="stats"
+        computation = self._computations[name] = _Computation()
+        computation.task = task = asyncio.create_task(
+            self._run(computation, name, days, compute), name="stats"
         )
-        task.add_done_callback(lambda _: self._forget(name, question))
-        return question
+        task.add_done_callback(lambda _: self._forget(name, computation))
+        return computation
 
-    def _forget(self, name: str, question: _Computation) -> None:
-        if self._computations.get(name) is question:
+    def _forget(self, name: str, computation: _Computation) -> None:
+        if self._computations.get(name) is computation:
             del self._computations[name]
-        if question.task.done() and not question.task.cancelled():
-            question.task.exception()  # whoever waited has it; nobody may have waited to the end
+        if computation.task.done() and not computation.task.cancelled():
+            computation.task.exception()  # retrieved: maybe no caller waited to the end
 
     async def _run(
-        self, question: _Computation, name: str, days: tuple[str, str], count: Compute
+        self, computation: _Computation, name: str, days: tuple[str, str], compute: Compute
     ) -> bytes:
-        """Count when it is our turn, unless another worker does: then wait for what it keeps."""
-        patient_until = time.monotonic() + LOCK_S
+        """Compute it when a statement is free, unless another worker does: then wait for that."""
+        wait_until = time.monotonic() + LOCK_S
         while True:
             try:
-                await asyncio.wait_for(self._turns.acquire(), MAX_WAIT_S)
+                await asyncio.wait_for(self._slots.acquire(), MAX_WAIT_S)
             except TimeoutError:
                 raise Overloaded(
                     "Too many statistics wait to be counted.", retry_after=MAX_WAIT_S / 2
                 ) from None
             try:
-                # Only now: a lock taken before the turn could run out while we wait for it.
+                # Only now: a lock acquired earlier could expire while we wait for a statement.
                 locked_at = time.monotonic()
-                mine = await self._lock(f"{name}:lock")
-                if mine is not False or locked_at > patient_until:
-                    question.started = True
+                acquired = await self._lock(f"{name}:lock")
+                if acquired is not False or locked_at > wait_until:
+                    computation.started = True
                     return await self._compute_and_store(
-                        name, days, count, locked_at if mine else None
+                        name, days, compute, locked_at if acquired else None
                     )
             finally:
-                self._turns.release()
+                self._slots.release()
             await asyncio.sleep(POLL_S)
-            if (kept := await self._load(name, days)) is not None:
-                return kept
+            if (cached := await self._load(name, days)) is not None:
+                return cached
 
     async def _compute_and_store(
-        self, name: str, days: tuple[str, str], count: Compute, locked_at: float | None
+        self, name: str, days: tuple[str, str], compute: Compute, locked_at: float | None
     ) -> bytes:
-        """Count; keep the answer and give the lock back if it is ours.
+        """Compute the answer; store it and release the lock if we hold it (locked_at is set).
 
-        Whoever had the lock before may have kept an answer since we looked.
+        The previous holder of the lock may have stored an answer since we last read.
         """
         try:
-            if locked_at is not None and (kept := await self._load(name, days)) is not None:
-                return kept
+            if locked_at is not None and (cached := await self._load(name, days)) is not None:
+                return cached
             began_ms = _now_ms()
-            answer = await count()
+            answer = await compute()
             if locked_at is not None:
                 await self._store(name, began_ms, answer)
             return answer
         finally:
-            # Later it has run out, and may be another worker's.
+            # Later the lock has expired, and another worker may hold it.
             if locked_at is not None and time.monotonic() < locked_at + LOCK_S - 1:
                 await self._unlock(f"{name}:lock")
 
@@ -165,48 +165,51 @@ class RedisStatsCache:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.get(name)
                 pipe.hgetall(LATE)
-                kept, late = await pipe.execute()
+                cached, late = await pipe.execute()
         except (RedisError, OSError) as error:
-            self._failed("not_looked_up", error)
+            self._failed("read_failed", error)
             return None
-        if kept is None:
+        if cached is None:
             return None
-        began, _, answer = kept.partition(b"\n")
+        began, _, answer = cached.partition(b"\n")
         first, last = (day.encode() for day in days)
         changed = max((int(at) for day, at in late.items() if first <= day <= last), default=-1)
-        # In the same millisecond nobody knows which was first.
+        # Within the same millisecond it is unknown which was first.
         return answer if changed < int(began) else None
 
     async def _store(self, name: str, began_ms: int, answer: bytes) -> None:
         try:
             await self._redis.set(name, b"%d\n%s" % (began_ms, answer), ex=TTL_S)
         except (RedisError, OSError) as error:
-            self._failed("not_kept", error)
+            self._failed("write_failed", error)
 
     async def _lock(self, lock: str) -> bool | None:
-        """Take the turn to count; None when nobody can say."""
+        """Whether we acquired the lock; None when Redis cannot tell."""
         try:
             return bool(await self._redis.set(lock, b"1", nx=True, ex=LOCK_S))
         except (RedisError, OSError) as error:
-            self._failed("not_locked", error)
+            self._failed("lock_failed", error)
             return None
 
     async def _unlock(self, lock: str) -> None:
         try:
             await self._redis.delete(lock)
         except (RedisError, OSError) as error:
-            self._failed("not_unlocked", error)
+            self._failed("unlock_failed", error)
 
     def _failed(self, what: str, error: Exception) -> None:
-        """Note it. A user of Redis without the rights for it is an operator's to mend: once."""
+        """Log a failure at debug; once at warning when our Redis user lacks the permission."""
         denied = isinstance(error, NoPermissionError) and not self._warned
         self._warned |= denied
         note = log.warning if denied else log.debug
-        note(f"stats.{what}", error=type(error).__name__, reason=str(error))
+        note(f"stats.cache_{what}", error=type(error).__name__, reason=str(error))
 
 
 def late_days(began: Iterable[datetime], now: datetime) -> list[datetime]:
-    """Return those of an earlier day: of today, nothing is kept for long anyway."""
+    """Return those of these moments that are on a UTC day before today's.
+
+    Answers about today are at most a minute old anyway.
+    """
     today = now.astimezone(UTC).date()
     return [at for at in began if at.astimezone(UTC).date() < today]
 

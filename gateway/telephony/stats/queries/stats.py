@@ -1,23 +1,34 @@
-"""SQL for the statistics of all calls together: one row, one statement.
+"""SQL for the statistics of all calls together: one statement, one row.
 
-A call counts once, however many queues it went through, at the time when it began.
+A call counts once, at the time when it began, also when it went through several queues.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from gateway.db import Conn
+from gateway.telephony.stats.queries.counts import (
+    OverviewCounts,
+    WeekHourCount,
+    counts,
+    talk_counts,
+    wait_counts,
+)
+
+_OVERVIEW = (
+    "calls", "inbound", "outbound", "internal", "live", "inbound_answered", "inbound_missed",
+    "outbound_answered", "repeated", "peak", "wrap_ms",
+)  # fmt: skip
 
 WRAP_UP = ("wrapup", "wrap-up", "wrap up", "acw", "after call work")
-"""Reasons of pauses that are work after a call, in any case."""
+"""Reasons of a pause that mean work after a call, in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatsFilter:
-    """What is counted: half-open in time; None is everything."""
+    """What is counted: from since to before until; None means all."""
 
     since: datetime
     until: datetime
@@ -29,14 +40,15 @@ class StatsFilter:
     short_ms: int
 
 
-async def overview(conn: Conn, criteria: StatsFilter) -> dict[str, Any]:
-    """Count calls, waiting, talking, callers who came back, and the hours of the week.
+async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
+    """Count calls, waiting, talking, repeated callers, and the hours of the week.
 
-    Quarters of an hour are counted before they become local hours: 9,000 conversions instead of a
-    million, and every zone's offset is a multiple of a quarter.
+    Calls are counted by quarter of an hour before these become local hours: 9,000 conversions
+    instead of a million. The offset of every zone is a multiple of a quarter.
 
-    The peak is looked for in the minutes that could hold it, where what went on before and all that
-    began is more than at the end of any minute: 33 of 130,000, so two million times need no sort.
+    The peak is searched only in minutes that could hold it: those in which the calls live before
+    plus all that began exceed the live calls at the end of every minute. That are 33 of 130,000
+    minutes, so two million moments need no sort.
     """
     # Not fetchrow: PostgreSQL does without its parallel workers when only one row is wanted.
     (row,) = await conn.fetch(
@@ -237,17 +249,17 @@ async def overview(conn: Conn, criteria: StatsFilter) -> dict[str, Any]:
         criteria.tz,
         WRAP_UP,
     )
-    found = zeroed(dict(row))
-    # Lost calls are in the sums: nobody knows how long they talked.
-    found["talked"] -= found.pop("lost")
-    found["talk_ms"] -= found.pop("lost_talk_ms")
-    return found
-
-
-def zeroed(row: dict[str, Any]) -> dict[str, Any]:
-    """Give sums over nothing as 0; the longest wait and its percentiles stay None."""
-    kept = {"wait", "wait_max_ms"}
-    return {name: 0 if value is None and name not in kept else value for name, value in row.items()}
+    talks = talk_counts(row)
+    return OverviewCounts(
+        **counts(row, _OVERVIEW),
+        waits=wait_counts(row),
+        talks=replace(  # lost calls are in the sums, but how long they talked is unknown
+            talks,
+            talked=talks.talked - (row["lost"] or 0),
+            talk_ms=talks.talk_ms - (row["lost_talk_ms"] or 0),
+        ),
+        hours=[WeekHourCount(**hour) for hour in row["hours"] or ()],
+    )
 
 
 async def tune_planner(conn: Conn) -> None:
@@ -269,7 +281,7 @@ async def tune_planner(conn: Conn) -> None:
 
 
 async def gaps(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[datetime]:
-    """Return the hours of this time in which a PBX was not heard, the first of them."""
+    """Return the first hours of this period in which a PBX was not connected."""
     rows = await conn.fetch(
         """
         -- stats.gaps

@@ -1,20 +1,19 @@
-"""SQL for the statistics of queues: a row a queue, one statement.
+"""SQL for the statistics of queues: one statement, a row for each queue.
 
-A stay counts at the time of its beginning: a call that went through two queues counts in both.
+A stint counts at the time when it began: a call that went through two queues counts in both.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from gateway.db import Conn
-from gateway.telephony.stats.queries.stats import WRAP_UP, StatsFilter, zeroed
+from gateway.telephony.stats.queries.counts import QueueCounts, talk_counts, wait_counts
+from gateway.telephony.stats.queries.stats import WRAP_UP, StatsFilter
 
 
-async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[dict[str, Any]]:
-    """Count stays by queue, and what was talked after them.
+async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[QueueCounts]:
+    """Count stints by queue, and the conversations that followed.
 
-    A conversation belongs to the stay that it was answered from: until the call's next stay.
+    A conversation belongs to the stint from which it was answered: until the call's next stint.
     """
     rows = await conn.fetch(
         """
@@ -139,4 +138,12 @@ async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[dict[st
         limit,
         WRAP_UP,
     )
-    return [zeroed(dict(row)) for row in rows]
+    return [
+        QueueCounts(
+            queue=row["queue"],
+            wrap_ms=row["wrap_ms"] or 0,
+            waits=wait_counts(row),
+            talks=talk_counts(row),
+        )
+        for row in rows
+    ]
