@@ -1,7 +1,7 @@
-"""What an operator says about each PBX that the gateway connects to, or that posts.
+"""The settings of each PBX that the gateway connects to, or that posts events.
 
-gateway.settings (GATEWAY_PBXS and GATEWAY_PBX_SECRETS, as JSON) ─▶ gateway.telephony, gateway.rest.
-One class for each kind.
+gateway.settings (GATEWAY_PBXS and GATEWAY_PBX_SECRETS, as JSON) ─▶ gateway.telephony.pbx, rest.
+One class for each kind of PBX.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def _is_pattern(value: str | None) -> str | None:
         try:
             groups = re.compile(value).groups
         except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from None
+            raise ValueError(f"must be a regular expression: {error}") from None
         if groups != 1:
-            raise ValueError("needs exactly one group: the extension")
+            raise ValueError("must have exactly one group, which matches the extension")
     return value
 
 
@@ -40,17 +40,17 @@ def _is_template(value: str | None) -> str | None:
     if value is None:
         return None
     if not re.fullmatch(r"https?://[^\s/{}]+/\S*", value):
-        raise ValueError("is no http(s) URL; its host is written out")
+        raise ValueError("must be an http(s) URL whose host has no placeholder")
     named = re.findall(r"\{([^{}]*)\}", value)
     braces = value.count("{") + value.count("}")
     if not named or braces != 2 * len(named) or not {"path", "name", "id"}.issuperset(named):
-        raise ValueError("holds {path}, {name} or {id}, and no other braces")
+        raise ValueError("must contain {path}, {name} or {id}, and no other braces")
     return value
 
 
 def _is_region(value: str) -> str:
     if value not in SUPPORTED_REGIONS:
-        raise ValueError("is no country with telephone numbers (ISO 3166): UA, PL, GB …")
+        raise ValueError("must be a country with telephone numbers (ISO 3166), such as UA, PL, GB")
     return value
 
 
@@ -58,17 +58,17 @@ Region = Annotated[str, AfterValidator(_is_region)]
 
 
 class PostingPbx(BaseModel):
-    """A PBX that posts events; its secrets alone may stand for it."""
+    """A PBX that posts events; a list of secrets is accepted as short form."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     secrets: list[SecretStr]
     region: Region | None = None
-    """Country of its national numbers, if not GATEWAY_PHONE_REGION."""
+    """Country by whose rules its national numbers are read. Unset: GATEWAY_PHONE_REGION."""
 
     @property
     def plain_secrets(self) -> list[str]:
-        """Its secrets, readable."""
+        """The secrets as plain text."""
         return [secret.get_secret_value() for secret in self.secrets]
 
     @model_validator(mode="before")
@@ -77,7 +77,9 @@ class PostingPbx(BaseModel):
         if isinstance(value, list):
             return {"secrets": value}
         if not isinstance(value, dict | PostingPbx):
-            raise ValueError('is no list of secrets, nor {"secrets": […], "region": "PL"}')  # noqa: TRY004 (pydantic's)
+            raise ValueError(  # noqa: TRY004 (pydantic's)
+                'must be a list of secrets, or {"secrets": […], "region": "PL"}'
+            )
         return value
 
 
@@ -87,15 +89,15 @@ class _Pbx(BaseModel):
     recordings_url: Annotated[str | None, Field(max_length=1_000), AfterValidator(_is_template)] = (
         None
     )
-    """Where its recordings are, when it tells of them by path:
-    `https://rec.example.com/{path}`; {name} is the path's last part, {id} what the PBX calls the
-    recording."""
+    """URL template of its recordings, when it sends only their paths:
+    `https://rec.example.com/{path}`. {name} is the last part of the path, {id} the PBX's name for
+    the recording."""
 
     region: Region | None = None
-    """Country of its national numbers, if not GATEWAY_PHONE_REGION."""
+    """Country by whose rules its national numbers are read. Unset: GATEWAY_PHONE_REGION."""
     extension: Annotated[str | None, Field(max_length=500), AfterValidator(_is_pattern)] = None
-    """Regular expression whose group 1 is the extension, in a channel's name (at Twilio: in a
-    client's or SIP address)."""
+    """Regular expression whose group 1 is the extension in the name of a PBX channel (at Twilio: in
+    a client's or SIP address)."""
 
 
 class _Connected(_Pbx):
@@ -103,11 +105,12 @@ class _Connected(_Pbx):
     secret: SecretStr
     tls: bool = False
     ca_file: Path | None = None
-    """Whose certificate it may show; unset: those the system trusts."""
+    """PEM file of the certificate authorities that may sign its certificate. Unset: those that the
+    system trusts."""
 
 
 class AmiPbx(_Connected):
-    """An Asterisk, by its manager interface."""
+    """An Asterisk, connected to by its manager interface (AMI)."""
 
     kind: Literal["ami"]
     port: int = Field(default=5038, ge=1, le=65535)
@@ -115,22 +118,22 @@ class AmiPbx(_Connected):
 
 
 class EslPbx(_Connected):
-    """A FreeSWITCH, by its event socket."""
+    """A FreeSWITCH, connected to by its event socket (ESL)."""
 
     kind: Literal["esl"]
     port: int = Field(default=8021, ge=1, le=65535)
     user: str = ""
-    """`user@domain` of its directory; unset: the event socket's own password."""
+    """`user@domain` of its directory. Unset: login with the event socket's own password."""
 
 
 class TwilioPbx(_Pbx):
-    """A Twilio account that posts its calls' status."""
+    """A Twilio account that posts the status of its calls."""
 
     kind: Literal["twilio"]
     url: str = Field(pattern=r"^https?://[^\s?#]+$")
-    """Where it posts to, as Twilio was told: its signature covers that."""
+    """The URL to which it posts, exactly as configured at Twilio: the signature covers it."""
     tokens: list[SecretStr] = Field(min_length=1, max_length=10)
-    """The account's auth token; two while one replaces the other."""
+    """The auth token of the account; two while one replaces the other."""
 
 
 Pbx = Annotated[AmiPbx | EslPbx | TwilioPbx, Field(discriminator="kind")]
@@ -138,7 +141,7 @@ Pbx = Annotated[AmiPbx | EslPbx | TwilioPbx, Field(discriminator="kind")]
 
 def _has_own_name(value: dict[Name, Pbx], info: ValidationInfo) -> dict[Name, Pbx]:
     if both := sorted(set(value) & set(info.data.get("pbx_secrets", ()))):
-        raise ValueError(f"{both[0]}: pbx_secrets has one of this name, and ids may collide")
+        raise ValueError(f"{both[0]}: pbx_secrets has the same name, and call ids could collide")
     return value
 
 
@@ -149,7 +152,7 @@ def _is_zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (OSError, ValueError, LookupError):
-        raise ValueError("is no time zone: Europe/Kyiv, UTC …") from None
+        raise ValueError("must be a time zone, such as Europe/Kyiv or UTC") from None
     return value
 
 

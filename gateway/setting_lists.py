@@ -1,6 +1,6 @@
-"""Settings that are lists of words, separated by commas in the environment.
+"""Types for settings that are lists, separated by commas in the environment.
 
-gateway.settings ─▶ here. One type for each kind of word; what is no such word is refused by name.
+gateway.settings ─▶ here. One type for each kind of list; an invalid entry is named in the error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic_settings import NoDecode
 
 ROLES = ("sockets", "ingest", "background")
 DEVICE_KINDS = frozenset({"web", "mobile", "desktop", "softphone", "bot"})
-"""As clients name themselves in hello."""
+"""The kinds of device that a client may be in its hello."""
 
 
 def _split(value: Any) -> Any:
@@ -24,15 +24,15 @@ def _split(value: Any) -> Any:
 
 def _are_roles(value: tuple[str, ...]) -> tuple[str, ...]:
     if unknown := set(value) - set(ROLES):
-        raise ValueError(f"no such role: {', '.join(sorted(unknown))}")
+        raise ValueError(f"unknown role: {', '.join(sorted(unknown))}")
     if not value:
-        raise ValueError("names no role")
+        raise ValueError("must name at least one role")
     return tuple(role for role in ROLES if role in value)
 
 
 def _are_kinds(value: tuple[str, ...]) -> tuple[str, ...]:
     if unknown := set(value) - DEVICE_KINDS:
-        raise ValueError(f"names no kind of device: {', '.join(sorted(unknown))}")
+        raise ValueError(f"unknown kind of device: {', '.join(sorted(unknown))}")
     return value
 
 

@@ -1,7 +1,7 @@
-"""The figures of call statistics, reckoned in plain Python from rows that were all loaded.
+"""The figures of call statistics, computed in plain Python from all rows.
 
-What the product does in SQL, written a second time and in another way: tests compare the two, and
-the benchmark shows what loading a million rows would cost.
+A second implementation of what the product does in SQL, written in another way: tests compare the
+two, and the benchmark shows what loading a million rows would cost.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LEFT = {"key", "leave_empty", "withdrawn"}
 
 
 class Oracle:
-    """All rows of a time, and what follows from them."""
+    """The statistics of all rows of a period."""
 
-    def __init__(self, rows: dict[str, list[Row]], asked: StatsFilter) -> None:
-        self._asked, self._rows = asked, rows
+    def __init__(self, rows: dict[str, list[Row]], criteria: StatsFilter) -> None:
+        self._criteria, self._rows = criteria, rows
         self._phones = {
             (row["source"], row["extension"]): row["employee_id"] for row in rows["phones"]
         }
@@ -47,8 +47,8 @@ class Oracle:
 
     def overview(self) -> dict[str, Any]:
         """Return what stats.overview returns."""
-        asked = self._asked
-        calls = [call for call in self._rows["calls"] if self._wanted(call)]
+        criteria = self._criteria
+        calls = [call for call in self._rows["calls"] if self._matches(call)]
         queued = [c for c in calls if c["direction"] == "inbound" and c["queue"] is not None]
         inbound = [c for c in calls if c["direction"] == "inbound"]
         outbound = [c for c in calls if c["direction"] == "outbound"]
@@ -62,7 +62,7 @@ class Oracle:
             if leg["kind"] == "agent" and leg["hold_ms"]
         ]
         spans = self._pauses(lambda event: (event["source"], event["extension"]), wrap=True,
-                             queue=asked.queue)  # fmt: skip
+                             queue=criteria.queue)  # fmt: skip
         return {
             "calls": len(calls),
             "inbound": len(inbound),
@@ -86,22 +86,22 @@ class Oracle:
             "repeated": self._repeated({c["id"] for c in inbound}),
             "peak": self._peak(calls),
             "hours": self._hours(calls),
-            "wrap_ms": _ms(sum((_length(_cut(own, asked)) for own in spans.values()), NONE)),
+            "wrap_ms": _ms(sum((_length(_cut(own, criteria)) for own in spans.values()), NONE)),
         }
 
     def queues(self) -> dict[str, dict[str, Any]]:
         """Return queue → what stats_queues.read returns."""
-        asked = self._asked
+        criteria = self._criteria
         by_queue: dict[str, list[Row]] = defaultdict(list)
         for stint in self._rows["stints"]:
             if (
-                asked.since <= stint["entered_at"] < asked.until
-                and asked.queue in {None, stint["queue"]}
+                criteria.since <= stint["entered_at"] < criteria.until
+                and criteria.queue in {None, stint["queue"]}
                 and self._direction_and_agent(stint["call_id"])
             ):
                 by_queue[stint["queue"]].append(stint)
         spans = self._pauses(lambda event: (event["source"], event["extension"], event["queue"]),
-                             wrap=True, queue=asked.queue)  # fmt: skip
+                             wrap=True, queue=criteria.queue)  # fmt: skip
         found = {}
         for queue, stints in by_queue.items():
             talks = [talk for stint in stints if (talk := self._talk(stint))]
@@ -115,19 +115,19 @@ class Oracle:
                 "talk_ms": sum(talk for talk, _ in talks),
                 "hold_ms": sum(hold for _, hold in talks),
                 "transferred": sum(self._moved(stint) for stint in stints),
-                "wrap_ms": _ms(sum((_length(_cut(own, asked)) for own in wraps), NONE)),
+                "wrap_ms": _ms(sum((_length(_cut(own, criteria)) for own in wraps), NONE)),
             }
         return found
 
     def agents(self) -> dict[tuple[Any, Any], dict[str, Any]]:
         """Return (employee, telephone) → what stats_agents.read returns."""
-        asked, legs_of = self._asked, defaultdict(list)
+        criteria, legs_of = self._criteria, defaultdict(list)
         for call in self._rows["calls"]:
-            if self._wanted(call, agent=False):
+            if self._matches(call, agent=False):
                 for leg in self._legs_of[call["id"]]:
                     if leg["kind"] == "agent" and leg["extension"]:
                         who = self._who(leg["source"], leg["extension"])
-                        if asked.agent_id in {None, who[0]}:
+                        if criteria.agent_id in {None, who[0]}:
                             legs_of[who].append(leg)
         plain = self._pauses(self._who_of, wrap=False, queue=None)
         wraps = self._pauses(self._who_of, wrap=True, queue=None)
@@ -175,30 +175,32 @@ class Oracle:
 
     # --- who and which -----------------------------------------------------------------------
 
-    def _wanted(self, call: Row, *, agent: bool = True) -> bool:
-        asked = self._asked
-        if not asked.since <= call["started_at"] < asked.until:
+    def _matches(self, call: Row, *, agent: bool = True) -> bool:
+        criteria = self._criteria
+        if not criteria.since <= call["started_at"] < criteria.until:
             return False
-        if asked.direction not in {None, call["direction"]}:
+        if criteria.direction not in {None, call["direction"]}:
             return False
-        if asked.queue and not any(
-            stint["queue"] == asked.queue and asked.since <= stint["entered_at"]
+        if criteria.queue and not any(
+            stint["queue"] == criteria.queue and criteria.since <= stint["entered_at"]
             for stint in self._stints_of[call["id"]]
         ):
             return False
-        return not agent or asked.agent_id is None or self._took_part(call["id"])
+        return not agent or criteria.agent_id is None or self._took_part(call["id"])
 
     def _direction_and_agent(self, call_id: Any) -> bool:
-        asked, call = self._asked, self._calls.get(call_id)
-        if asked.direction is not None and (call is None or call["direction"] != asked.direction):
+        criteria, call = self._criteria, self._calls.get(call_id)
+        if criteria.direction is not None and (
+            call is None or call["direction"] != criteria.direction
+        ):
             return False
-        return asked.agent_id is None or self._took_part(call_id)
+        return criteria.agent_id is None or self._took_part(call_id)
 
     def _took_part(self, call_id: Any) -> bool:
         return any(
             leg["extension"]
             and leg["answered_at"]
-            and self._who(leg["source"], leg["extension"])[0] == self._asked.agent_id
+            and self._who(leg["source"], leg["extension"])[0] == self._criteria.agent_id
             for leg in self._legs_of[call_id]
         )
 
@@ -217,7 +219,7 @@ class Oracle:
     def _service(
         self, rows: list[Row], *, answered: Callable[[Row], bool], outcome: Callable[[Row], Any]
     ) -> dict[str, Any]:
-        asked = self._asked
+        criteria = self._criteria
         waits = sorted(row["wait_ms"] for row in rows if row["wait_ms"] is not None)
         taken = [row for row in rows if answered(row)]
         gone = [row for row in rows if outcome(row) == "abandoned"]
@@ -227,9 +229,9 @@ class Oracle:
             "offered": len(rows),
             "answered": len(taken),
             "abandoned": len(gone),
-            "short_abandoned": sum(wait < asked.short_ms for wait in left),
-            "answered_in_time": sum(wait <= asked.threshold_ms for wait in quick),
-            "abandoned_in_time": sum(wait <= asked.threshold_ms for wait in left),
+            "short_abandoned": sum(wait < criteria.short_ms for wait in left),
+            "answered_in_time": sum(wait <= criteria.threshold_ms for wait in quick),
+            "abandoned_in_time": sum(wait <= criteria.threshold_ms for wait in left),
             **{
                 name: sum(outcome(row) == name for row in rows)
                 for name in ("timeout", "left_queue", "failed")
@@ -299,12 +301,12 @@ class Oracle:
         return peak
 
     def _hours(self, calls: list[Row]) -> dict[tuple[int, int], tuple[int, float]]:
-        asked, zone = self._asked, ZoneInfo(self._asked.tz)
+        criteria, zone = self._criteria, ZoneInfo(self._criteria.tz)
         cells: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0, 0.0])
-        at = asked.since
-        while at < asked.until:
+        at = criteria.since
+        while at < criteria.until:
             quarter = (at.timestamp() // 900 + 1) * 900
-            after = min(datetime.fromtimestamp(quarter, UTC), asked.until)
+            after = min(datetime.fromtimestamp(quarter, UTC), criteria.until)
             local = at.astimezone(zone)
             cells[local.isoweekday(), local.hour][1] += (after - at) / timedelta(hours=1)
             at = after
@@ -316,7 +318,7 @@ class Oracle:
         }
 
     def _days(self, legs: list[Row]) -> list[Interval]:
-        zone = ZoneInfo(self._asked.tz)
+        zone = ZoneInfo(self._criteria.tz)
         days: dict[Any, list[Interval]] = defaultdict(list)
         for leg in legs:
             began = leg["ringing_at"] or leg["answered_at"]
@@ -327,19 +329,19 @@ class Oracle:
     def _pauses(
         self, key_of: Callable[[Row], Any], *, wrap: bool, queue: str | None
     ) -> dict[Any, list[Interval]]:
-        """Pair what was said: a pause begins with the first and ends with the first end."""
-        asked = self._asked
-        told: dict[Any, list[Row]] = defaultdict(list)
+        """Pair pauses with their ends: from the first pause event to the first end after it."""
+        criteria = self._criteria
+        pause_events: dict[Any, list[Row]] = defaultdict(list)
         for event in self._rows["events"]:
             if (
                 event["type"].startswith("agent.")
-                and asked.since - DAY <= event["occurred_at"] < asked.until
+                and criteria.since - DAY <= event["occurred_at"] < criteria.until
                 and (queue is None or event["queue"] == queue)
-                and asked.agent_id in {None, self._who_of(event)[0]}
+                and criteria.agent_id in {None, self._who_of(event)[0]}
             ):
-                told[event["source"], event["extension"], event["queue"]].append(event)
+                pause_events[event["source"], event["extension"], event["queue"]].append(event)
         found: dict[Any, list[Interval]] = defaultdict(list)
-        for events in told.values():
+        for events in pause_events.values():
             events.sort(key=lambda e: (e["occurred_at"], e["type"], e["event_id"]))
             began: Row | None = None
             for event in [*events, None]:
@@ -349,15 +351,15 @@ class Oracle:
                 if began is not None:
                     reason = (began["attrs"].get("reason") or "").lower()
                     if (reason in WRAP_UP) == wrap:
-                        ended = event["occurred_at"] if event else asked.until
+                        ended = event["occurred_at"] if event else criteria.until
                         found[key_of(began)].append((began["occurred_at"], ended))
                 began = None
         return found
 
 
 def _stint_outcome(stint: Row) -> str | None:
-    said: str | None = stint["outcome"]
-    return "left_queue" if said in LEFT else "failed" if said in REFUSED else said
+    outcome: str | None = stint["outcome"]
+    return "left_queue" if outcome in LEFT else "failed" if outcome in REFUSED else outcome
 
 
 def _percentile(ordered: list[int], share: float) -> float:
@@ -367,11 +369,11 @@ def _percentile(ordered: list[int], share: float) -> float:
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-def _cut(intervals: Iterable[Interval], asked: StatsFilter) -> list[Interval]:
+def _cut(intervals: Iterable[Interval], criteria: StatsFilter) -> list[Interval]:
     return [
-        (max(began, asked.since), ended)
+        (max(began, criteria.since), ended)
         for began, ended in intervals
-        if ended > max(began, asked.since)
+        if ended > max(began, criteria.since)
     ]
 
 
@@ -385,7 +387,7 @@ def _common(intervals: list[Interval], days: list[Interval]) -> list[Interval]:
 
 
 def _length(intervals: Iterable[Interval]) -> timedelta:
-    """Return how long at least one of them lasts."""
+    """Return for how long at least one of the intervals lasts."""
     total, covered = timedelta(), datetime.min.replace(tzinfo=UTC)
     for began, ended in sorted(intervals):
         if ended > covered:

@@ -1,4 +1,7 @@
-"""What people add to calls over HTTP: dispositions, notes; and links to recordings."""
+"""Dispositions and notes of calls, and links to recordings, over HTTP.
+
+clients ─▶ here ─▶ commands, telephony.calls.notes, telephony.calls.recordings.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,12 @@ router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=Stric
 
 NOTES = "/calls/{call_id}/notes"
 SAFE_IN_HEADER = ":/?#[]@!$&'()*+,;=%~"
-"""What stays as it is when a URL is put into a header; letters beyond ASCII do not."""
+"""Characters of a URL that are not quoted in a header; those beyond ASCII are."""
 
 
 @frame
 class DispositionChoice:
-    """How a call went; null takes away what was set."""
+    """How a call went; null clears it."""
 
     disposition: DispositionCode | None
 
@@ -52,7 +55,7 @@ class NoteNew:
 
 @frame
 class NoteChange:
-    """Another text for a note of mine."""
+    """The new text of a note of mine."""
 
     text: NoteText
 
@@ -63,34 +66,34 @@ async def list_dispositions(
     limit: Annotated[int, Query(ge=1, le=MAX_DISPOSITIONS)] = MAX_DISPOSITIONS,
     cursor: Cursor = None,
 ) -> Response:
-    """List what the operator offers as dispositions, in their order; anyone may."""
+    """List the operator's dispositions, in the operator's order; needs no permission."""
     return answer(await notes.list_dispositions(asking, limit=limit, cursor=cursor))
 
 
 @router.put("/calls/{call_id}/disposition", response_model=CallDispositionIs)
 async def set_disposition(asking: Asking, call_id: UUID, body: DispositionChoice) -> Response:
-    """Say how a call went; the last one to be set counts."""
+    """Set how a call went; the last disposition that was set counts."""
     command = CallDispositionSet(call_id=call_id, disposition=body.disposition)
     return answer(await commands.run(asking, command))
 
 
 @router.post(NOTES, response_model=CallNoteIs, status_code=201)
 async def add_note(asking: Asking, call_id: UUID, body: NoteNew) -> Response:
-    """Write a note to a call I may see; the same client_key again answers with the first one."""
+    """Add a note to a call I may see; the same client_key again returns the first note."""
     command = CallNoteAdd(call_id=call_id, client_key=body.client_key, text=body.text)
     return answer(await commands.run(asking, command), 201)
 
 
 @router.patch(NOTES + "/{note_id}", response_model=CallNoteIs)
 async def edit_note(asking: Asking, call_id: UUID, note_id: RowId, body: NoteChange) -> Response:
-    """Give a note of mine another text."""
+    """Replace the text of a note of mine."""
     command = CallNoteEdit(call_id=call_id, note_id=note_id, text=body.text)
     return answer(await commands.run(asking, command))
 
 
 @router.delete(NOTES + "/{note_id}", response_model=CallNoteIs)
 async def delete_note(asking: Asking, call_id: UUID, note_id: RowId) -> Response:
-    """Take a note of mine away; doing it again changes nothing."""
+    """Delete a note of mine; repeating it changes nothing."""
     return answer(await commands.run(asking, CallNoteDelete(call_id=call_id, note_id=note_id)))
 
 
@@ -102,7 +105,7 @@ async def delete_note(asking: Asking, call_id: UUID, note_id: RowId) -> Response
 async def get_recording(
     request: Request, asking: Asking, call_id: UUID, recording_id: UUID, *, redirect: bool = False
 ) -> Response:
-    """Say where a recording is, as JSON or as a redirection; each time is noted in the audit.
+    """Return the URL of a recording, as JSON or as a redirect; each time is written to the audit.
 
     Needs recordings.listen or calls.review, or a published review of this call about oneself.
     """
@@ -114,6 +117,6 @@ async def get_recording(
 
 
 def templates_of(request: Request) -> Templates:
-    """Return PBX → how its paths become URLs."""
+    """Return PBX → template by which the paths of its recordings become URLs."""
     pbxs = parts_of(request).settings.pbxs
     return {name: pbx.recordings_url for name, pbx in pbxs.items() if pbx.recordings_url}

@@ -1,4 +1,7 @@
-"""Missed calls, whom to call back and who has a number, over HTTP."""
+"""Missed calls, call-back requests and the lookup of numbers, over HTTP.
+
+clients ─▶ here ─▶ commands, telephony.callbacks, telephony.calls.lookup.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ ONE = "/callbacks/{callback_id}"
 
 _callbacks: TypeAdapter[CallbackList] = TypeAdapter(CallbackList)
 _missed: TypeAdapter[MissedCallList] = TypeAdapter(MissedCallList)
-_sought: TypeAdapter[NumberSought] = TypeAdapter(NumberSought)
+_number: TypeAdapter[NumberSought] = TypeAdapter(NumberSought)
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 QueueName = Annotated[str | None, Query(max_length=200)]
@@ -46,7 +49,7 @@ QueueName = Annotated[str | None, Query(max_length=200)]
 
 @frame
 class Closing:
-    """What came of it."""
+    """How a call-back ended."""
 
     outcome: ByHand
     note: Annotated[PlainText, Field(min_length=1, max_length=MAX_NOTE)] | None = None
@@ -59,9 +62,9 @@ async def look_up(
     number: Annotated[str, Query(max_length=64)],
     region: Annotated[str | None, Query(max_length=2)] = None,
 ) -> Response:
-    """Who has this number, and the last calls with it."""
-    asked = validate(_sought, {"number": number, "region": region})
-    return answer(await lookup.resolve(asking, asked))
+    """Find who has this number, and the last calls with it."""
+    query = validate(_number, {"number": number, "region": region})
+    return answer(await lookup.resolve(asking, query))
 
 
 @router.get("/missed-calls", response_model=MissedCallPage)
@@ -75,8 +78,8 @@ async def list_missed_calls(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List the inbound calls that nobody talked to, newest first."""
-    asked = {
+    """List the inbound calls that nobody answered, newest first."""
+    fields = {
         "queue": queue,
         "number": number,
         "since": since,
@@ -84,7 +87,7 @@ async def list_missed_calls(
         "limit": limit,
         "cursor": cursor,
     }
-    return answer(await missed.list_page(asking, validate(_missed, asked)))
+    return answer(await missed.list_page(asking, validate(_missed, fields)))
 
 
 @router.get("/callbacks", response_model=CallbackPage)
@@ -97,31 +100,31 @@ async def list_callbacks(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List whom to call back, who has waited longest first; closed ones newest first."""
-    asked = {"state": state, "mine": mine, "queue": queue, "limit": limit, "cursor": cursor}
-    return answer(await commands.run(asking, validate(_callbacks, asked)))
+    """List call-back requests, the longest wait first; closed ones newest first."""
+    fields = {"state": state, "mine": mine, "queue": queue, "limit": limit, "cursor": cursor}
+    return answer(await commands.run(asking, validate(_callbacks, fields)))
 
 
 @router.post(ONE + "/claim", response_model=CallbackIs)
 async def claim(asking: Asking, callback_id: RowId) -> Response:
-    """Take it, or keep it for another 15 minutes."""
+    """Claim a request, or extend one's claim by 15 minutes."""
     return answer(await commands.run(asking, CallbackClaim(callback_id=callback_id)))
 
 
 @router.post(ONE + "/release", response_model=CallbackIs)
 async def release(asking: Asking, callback_id: RowId) -> Response:
-    """Let somebody else take it."""
+    """Release one's claim, so that others may call back."""
     return answer(await commands.run(asking, CallbackRelease(callback_id=callback_id)))
 
 
 @router.post(ONE + "/close", response_model=CallbackIs)
 async def close(asking: Asking, callback_id: RowId, body: Closing) -> Response:
-    """Say what came of it."""
+    """Close a request with its outcome."""
     command = CallbackClose(callback_id=callback_id, outcome=body.outcome, note=body.note)
     return answer(await commands.run(asking, command))
 
 
 @router.post(ONE + "/reopen", response_model=CallbackIs)
 async def reopen(asking: Asking, callback_id: RowId) -> Response:
-    """Open it again."""
+    """Reopen a closed request."""
     return answer(await commands.run(asking, CallbackReopen(callback_id=callback_id)))

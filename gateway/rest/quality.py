@@ -1,4 +1,7 @@
-"""Quality reviews over HTTP: scorecards, reviews, and what they come to."""
+"""Quality reviews over HTTP: scorecards, reviews, and their summary.
+
+clients ─▶ here ─▶ telephony.quality.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +51,14 @@ class ScorecardNew:
 
 @frame
 class ScorecardChange:
-    """Whether new reviews may be made by it."""
+    """Whether new reviews may use it."""
 
     active: bool
 
 
 @frame
 class ReviewNew:
-    """Somebody's part of a call, graded."""
+    """A review of an agent's part of a call."""
 
     call_id: UUID
     agent_id: Id
@@ -66,7 +69,7 @@ class ReviewNew:
 
 @frame
 class ReviewChange:
-    """What is to be other in a draft; what is left out stays."""
+    """The changed parts of a draft; what is left out stays."""
 
     scorecard_id: Id | None = None
     points: Given | None = None
@@ -75,18 +78,18 @@ class ReviewChange:
 
 @frame
 class Dispute:
-    """What the agent holds against a review."""
+    """Why the agent disputes a review."""
 
     text: Reason
 
 
 @frame
 class Resolution:
-    """What becomes of a disputed review."""
+    """The decision about a disputed review."""
 
     resolution: Verdict
     points: Given | None = None
-    """All points anew, when they are changed."""
+    """All points, when the resolution is `changed`."""
     text: Reason | None = None
 
 
@@ -100,17 +103,17 @@ async def list_scorecards(
 
 @router.post("/scorecards", response_model=Scorecard, status_code=201)
 async def put_scorecard(asking: Asking, body: ScorecardNew) -> Response:
-    """Make a scorecard, or the next version of it; needs calls.review.
+    """Create a scorecard, or its next version; needs calls.review.
 
-    What its newest version already says makes none, and is answered with 200.
+    With the criteria of its newest version nothing is created, and the answer is 200.
     """
-    made = await scorecards.save(asking, body.name, body.criteria)
-    return answer(made.scorecard, 201 if made.created else 200)
+    saved = await scorecards.save(asking, body.name, body.criteria)
+    return answer(saved.scorecard, 201 if saved.created else 200)
 
 
 @router.patch("/scorecards/{scorecard_id}", response_model=Scorecard)
 async def change_scorecard(asking: Asking, scorecard_id: RowId, body: ScorecardChange) -> Response:
-    """Let a scorecard be used for new reviews, or no longer; needs calls.review."""
+    """Set whether new reviews may use a scorecard; needs calls.review."""
     return answer(await scorecards.activate(asking, scorecard_id, active=body.active))
 
 
@@ -131,7 +134,7 @@ async def list_reviews(
 ) -> Response:
     """List reviews, the newest first: those about me; with calls.review everybody's.
 
-    Drafts are listed to their reviewer alone. `since` and `until` are about their beginning.
+    A draft is listed only to its reviewer. `since` and `until` are about when it was created.
     """
     criteria = ReviewFilter(
         agent_id=agent_id,
@@ -147,8 +150,8 @@ async def list_reviews(
 
 @router.post("/reviews", response_model=ReviewIs, status_code=201)
 async def create_review(asking: Asking, body: ReviewNew) -> Response:
-    """Begin to review an agent's part of a call that I may see; needs calls.review."""
-    made = await reviews.create(
+    """Create a draft about an agent's part of a call that I may see; needs calls.review."""
+    created = await reviews.create(
         asking,
         body.call_id,
         agent_id=body.agent_id,
@@ -156,7 +159,7 @@ async def create_review(asking: Asking, body: ReviewNew) -> Response:
         points=body.points,
         comment=body.comment,
     )
-    return answer(made, 201)
+    return answer(created, 201)
 
 
 @router.get(REVIEW, response_model=ReviewIs)
@@ -167,7 +170,7 @@ async def get_review(asking: Asking, review_id: RowId) -> Response:
 
 @router.patch(REVIEW, response_model=ReviewIs)
 async def change_review(asking: Asking, review_id: RowId, body: ReviewChange) -> Response:
-    """Go on with a draft of mine."""
+    """Change a draft of mine."""
     changed = await reviews.change(
         asking,
         review_id,
@@ -180,25 +183,25 @@ async def change_review(asking: Asking, review_id: RowId, body: ReviewChange) ->
 
 @router.post(REVIEW + "/publish", response_model=ReviewIs)
 async def publish_review(asking: Asking, review_id: RowId) -> Response:
-    """Show a draft of mine to the agent."""
+    """Publish a draft of mine to the agent."""
     return answer(await reviews.publish(asking, review_id))
 
 
 @router.post(REVIEW + "/acknowledge", response_model=ReviewIs)
 async def acknowledge_review(asking: Asking, review_id: RowId) -> Response:
-    """Accept a published review of me."""
+    """Accept a published review about me."""
     return answer(await reviews.acknowledge(asking, review_id))
 
 
 @router.post(REVIEW + "/dispute", response_model=ReviewIs)
 async def dispute_review(asking: Asking, review_id: RowId, body: Dispute) -> Response:
-    """Hold something against a published review of me, once."""
+    """Dispute a published review about me, once."""
     return answer(await reviews.dispute(asking, review_id, body.text))
 
 
 @router.post(REVIEW + "/resolve", response_model=ReviewIs)
 async def resolve_review(asking: Asking, review_id: RowId, body: Resolution) -> Response:
-    """Decide about a disputed review of somebody else; needs calls.review."""
+    """Decide a disputed review about another agent; needs calls.review."""
     resolved = await reviews.resolve(
         asking, review_id, verdict=body.resolution, points=body.points, text=body.text
     )
@@ -215,9 +218,9 @@ async def summarise(
     after: IdQuery = None,
     limit: Limit = 100,
 ) -> Response:
-    """Say what the reviews published in this time come to, by agent; without calls.review mine.
+    """Summarise the reviews published in a period, by agent; without calls.review only mine.
 
-    Without a time, the seven days up to this minute; at most 366 days.
+    The default period is the last seven days; at most 366 days.
     """
     begin, end = stats.period(since, until)
     stats.check_period(begin, end)

@@ -1,4 +1,7 @@
-"""Calls over HTTP, and the door for PBX events."""
+"""Calls over HTTP, and the webhooks of PBXs.
+
+clients ─▶ commands, telephony.calls; PBXs ─▶ telephony.pbx ─▶ the answer after the COMMIT.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from gateway.rest.depends import Asking, Cursor, IdQuery, StrictRoute, answer
 from gateway.rest.worker import parts_of
 from gateway.telephony.calls import timeline
 from gateway.telephony.pbx import twilio, webhook
+from gateway.telephony.pbx.webhook import Submission
 
 log = structlog.get_logger(__name__)
 
@@ -31,12 +35,12 @@ events = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=Stric
 _list: TypeAdapter[CallList] = TypeAdapter(CallList)
 
 EVENTS = "/v1/telephony/events"
-"""The webhook, whose bodies may be larger than others."""
+"""The webhook; its bodies may be larger than those of other paths."""
 
 
 @frame
 class RejectedEvent:
-    """Why one event of a batch was not taken; the others were."""
+    """Why one event of a batch was rejected; the others were stored."""
 
     index: int
     code: str
@@ -45,7 +49,7 @@ class RejectedEvent:
 
 @frame
 class EventsTaken:
-    """The answer to a webhook, after its events are committed."""
+    """The answer to a webhook, after the COMMIT of its events."""
 
     accepted: int
     duplicates: int
@@ -71,9 +75,9 @@ async def list_calls(
 ) -> Response:
     """List the calls I took part in, newest first; everyone's with permission calls.view_all.
 
-    Another agent's need that permission, too: without it permission.denied.
+    Another agent's calls need that permission, too: without it permission.denied.
     """
-    asked = {
+    fields = {
         "status": status,
         "outcome": outcome,
         "direction": direction,
@@ -87,12 +91,12 @@ async def list_calls(
         "limit": limit,
         "cursor": cursor,
     }
-    return answer(await commands.run(asking, validate(_list, asked)))
+    return answer(await commands.run(asking, validate(_list, fields)))
 
 
 @router.get("/calls/{call_id}", response_model=CallTimeline)
 async def get_call(request: Request, asking: Asking, call_id: UUID) -> Response:
-    """Read one call and what happened in it: mine, anybody's with calls.view_all."""
+    """Read one call and its PBX events: one of mine, or any with calls.view_all."""
     return answer(await timeline.read(asking, call_id, templates_of(request)))
 
 
@@ -104,10 +108,10 @@ async def take_events(
     webhook_timestamp: Annotated[str | None, Header(max_length=32)] = None,
     webhook_signature: Annotated[str | None, Header(max_length=4_096)] = None,
 ) -> Response:
-    """Take an array of call events from a PBX, signed as Standard Webhooks 1.0.
+    """Receive an array of call events from a PBX, signed as Standard Webhooks 1.0.
 
-    Answered after the COMMIT: what is accepted is stored, exactly once however often it is sent.
-    One bad event does not spoil its batch.
+    The answer comes after the COMMIT: an accepted event is stored, exactly once also when it is
+    sent again. A rejected event does not affect the others of its batch.
     """
     parts = parts_of(request)
     body = await request.body()
@@ -123,12 +127,12 @@ async def take_events(
         raise SignatureInvalid
     events = webhook.parse(body)
     if not isinstance(events, list):
-        raise Invalid("The body is an array of events.")
+        raise Invalid("The body must be an array of events.")
     if len(events) > parts.settings.max_webhook_events:
         raise TooMany(f"At most {parts.settings.max_webhook_events} events in one request.")
     region = (pbx and pbx.region) or parts.settings.phone_region
-    taken = await webhook.receive(parts.pipeline, source, events, region=region)
-    return answer(taken)
+    submission = await webhook.receive(parts.pipeline, source, events, region=region)
+    return answer(_events_taken(submission))
 
 
 @events.post("/twilio/{name}", response_model=EventsTaken)
@@ -137,10 +141,10 @@ async def take_twilio_callback(
     name: Annotated[str, Path(max_length=200)],
     x_twilio_signature: Annotated[str | None, Header(max_length=256)] = None,
 ) -> Response:
-    """Take a voice status callback of a Twilio account that GATEWAY_PBXS names.
+    """Receive a voice status callback of a Twilio account that GATEWAY_PBXS names.
 
-    A form, signed with the account's auth token. An account nobody named and a signature that does
-    not hold are answered alike.
+    The body is a form, signed with the account's auth token. An unknown account and an invalid
+    signature get the same answer.
     """
     parts = parts_of(request)
     account = parts.settings.pbxs.get(name)
@@ -148,10 +152,21 @@ async def take_twilio_callback(
         raise SignatureInvalid
     body, region = await request.body(), parts.settings.phone_region
     try:
-        taken = await twilio.receive(
+        submission = await twilio.receive(
             parts.pipeline, name, account, body, signature=x_twilio_signature, region=region
         )
     except SignatureInvalid:
         log.warning("twilio.refused", source=name)
         raise
-    return answer(taken)
+    return answer(_events_taken(submission))
+
+
+def _events_taken(submission: Submission) -> EventsTaken:
+    return EventsTaken(
+        accepted=submission.accepted,
+        duplicates=submission.duplicates,
+        rejected=[
+            RejectedEvent(index=one.index, code=one.code, message=one.message)
+            for one in submission.rejected
+        ],
+    )

@@ -1,4 +1,7 @@
-"""Statistics of calls over HTTP, as JSON or as a table for a spreadsheet."""
+"""Statistics of calls over HTTP, as JSON or as CSV for a spreadsheet.
+
+clients ─▶ here ─▶ telephony.stats.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,9 @@ router = APIRouter(prefix="/v1/telephony/stats", tags=["telephony"], route_class
 Form = Annotated[Literal["json", "csv"], Query(alias="format")]
 Lines = Annotated[Literal["figures", "hours"], Query()]
 FILE_NAMES = {"figures": "overview"}
-"""Table → its file, where that has another name."""
+"""Table → name of its file, where it differs."""
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is run by spreadsheets; names come from a PBX."""
+"""A spreadsheet runs a cell that begins with one of these; names come from a PBX."""
 
 
 Queue = Annotated[PlainText, Query(min_length=1, max_length=200)]
@@ -45,7 +48,7 @@ def stats_request(
     short_s: Annotated[float, Query(ge=0, le=3_600, allow_inf_nan=False)] = SHORT_MS / 1_000,
     sl_method: Method = "sl6",
 ) -> StatsRequest:
-    """Say what is asked for; without a time, the seven days up to this minute."""
+    """Return the request of the query parameters; the default period is the last seven days."""
     begin, end = stats.period(since, until)
     return StatsRequest(
         StatsFilter(
@@ -69,7 +72,7 @@ Requested = Annotated[StatsRequest, Depends(stats_request)]
 async def overview(
     asking: Asking, what: Requested, form: Form = "json", lines: Lines = "figures"
 ) -> Response:
-    """Count all calls of this time: answered, waited, talked, hours of the week (stats.view).
+    """Count all calls of a period: answered, waited, talked, hours of the week (stats.view).
 
     As CSV it is one line of figures, or with `lines=hours` a line for each hour of the week.
     """
@@ -78,13 +81,13 @@ async def overview(
 
 @router.get("/agents", response_model=StatsAgents)
 async def agents(asking: Asking, what: Requested, form: Form = "json") -> Response:
-    """Say what each agent did on the telephone in this time; needs stats.view."""
+    """Count what each agent did on the telephone in a period; needs stats.view."""
     return await _answer(asking, "agents", what, form, table="agents")
 
 
 @router.get("/queues", response_model=StatsQueues)
 async def queues(asking: Asking, what: Requested, form: Form = "json") -> Response:
-    """Say how waiting went in each queue in this time; needs stats.view."""
+    """Count how callers waited in each queue in a period; needs stats.view."""
     return await _answer(asking, "queues", what, form, table="queues")
 
 
@@ -104,7 +107,7 @@ async def _answer(
 
 
 def as_csv(table: str, answer: dict[str, Any]) -> str:
-    """Print a line for each agent, queue or hour; `figures` are one. What is null is empty."""
+    """Return a line for each agent, queue or hour, one line for `figures`; null is empty."""
     rows = [answer] if table == "figures" else answer[table]
     printed = io.StringIO()
     lines = [_flat(row) for row in rows]
@@ -116,7 +119,7 @@ def as_csv(table: str, answer: dict[str, Any]) -> str:
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give nested figures names with a dot; lists have no place in a table."""
+    """Flatten nested figures to names with a dot; lists are left out."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):

@@ -1,4 +1,7 @@
-"""Queues and agents as they are now, over HTTP; queue.watch on the socket tells what changes."""
+"""Queues and agents as they are now, over HTTP; queue.watch on the socket sends changes.
+
+clients ─▶ here ─▶ telephony.agents.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ async def list_queues(
     after: Annotated[PlainText, Query(max_length=200)] = "",
     limit: Limit = 50,
 ) -> Response:
-    """List queues as they are at this moment, by name; needs stats.view."""
+    """List queues as they are now, by name; needs stats.view."""
     zone = tz or parts_of(request).settings.wallboard_tz
     return answer(await wallboard.page(asking, zone, after=after, limit=limit))
 
@@ -39,5 +42,5 @@ async def list_agents(
     after: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
     limit: Limit = 50,
 ) -> Response:
-    """List who has a telephone and what they do now, by their numbers; needs stats.view."""
+    """List who has a telephone and what they do now, by employee id; needs stats.view."""
     return answer(await agents.page(asking, after=after, limit=limit))

@@ -1,8 +1,8 @@
 """From an event that leaves the PBX to the frame that an agent's socket has read.
 
-A fake Asterisk tells of calls on a fixed schedule; the gateway listens to it by the manager
-interface. Each call rings one agent, is answered and ends: PBX → worker → PostgreSQL (COMMIT) →
-Redis → worker → socket, three times. A part counts from when its first event was written.
+A fake Asterisk sends the events of calls on a fixed schedule; the gateway is connected to its
+manager interface. Each call rings one agent, is answered and ends: PBX → worker → PostgreSQL
+(COMMIT) → Redis → worker → socket, three times. Each part is timed from its first event.
 """
 
 from __future__ import annotations
@@ -40,42 +40,42 @@ LATE_S = 5.0
 FIRST = 4_001
 TALK_S = 1.0
 """Each of ringing and talking."""
-TELLS = {"ringing": "call.offered", "answered": "call.updated", "ended": "call.ended"}
-"""Part of a call → the event that tells the agent of it."""
+EVENT_OF = {"ringing": "call.offered", "answered": "call.updated", "ended": "call.ended"}
+"""Part of a call → the event that the agent receives for it."""
 STATUS = {"ringing": "ringing", "answered": "talking", "ended": "ended"}
 
 
 @dataclass(slots=True)
-class Findings:
-    """What was told, and how long that took."""
+class CallFindings:
+    """The parts of calls that were sent, and how long their events took."""
 
     began: dict[tuple[str, str], float] = field(default_factory=dict)
-    """(caller, part) → when it left the PBX; taken out when the agent hears of it."""
+    """(caller, part) → when it left the PBX; removed when the agent receives it."""
     took: dict[str, Latencies] = field(default_factory=lambda: defaultdict(Latencies))
     measure_from: float = 0.0
     nothing_due: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def left(self, call: AmiCall, part: str) -> None:
+    def sent(self, call: AmiCall, part: str) -> None:
         self.began[call.caller, part] = time.perf_counter()
         self.nothing_due.clear()
 
-    def heard(self, payload: bytes) -> None:
-        """Take a frame; whatever tells of a part for the first time counts."""
+    def received(self, payload: bytes) -> None:
+        """Count a frame if it is the first one about a part of a call."""
         at = time.perf_counter()
         if not payload.startswith(b'{"type":"call.'):
             return
-        said = orjson.loads(payload)
-        for part, event in TELLS.items():
-            if said["type"] == event and said["call"]["status"] == STATUS[part]:
-                began = self.began.pop((said["call"]["number"], part), None)
+        frame = orjson.loads(payload)
+        for part, event in EVENT_OF.items():
+            if frame["type"] == event and frame["call"]["status"] == STATUS[part]:
+                began = self.began.pop((frame["call"]["number"], part), None)
                 if began is not None and began >= self.measure_from:
                     self.took[part].add(at - began)
         if not self.began:
             self.nothing_due.set()
 
 
-class Agent(FleetClient):
-    """Somebody whose telephone rings."""
+class AgentClient(FleetClient):
+    """An agent whose telephone rings."""
 
     __slots__ = ("extension",)
 
@@ -85,7 +85,7 @@ class Agent(FleetClient):
 
 
 def run(options: Options) -> Result:
-    """Start a PBX and a gateway that listens to it, measure, stop them."""
+    """Start a PBX and a gateway that is connected to it, measure, stop them."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         pbx = FakeAsterisk()
         runner.run(pbx.start())
@@ -97,7 +97,7 @@ def run(options: Options) -> Result:
 
 
 def listening(pbx: FakeAsterisk) -> dict[str, str]:
-    """Return the settings with which a gateway listens to it."""
+    """Return the settings with which a gateway connects to it."""
     return {"GATEWAY_PBXS": orjson.dumps({"bench": asterisk.settings(pbx.port)}).decode()}
 
 
@@ -108,7 +108,7 @@ def measure(
     players = gateway.cast(options.users or AGENTS)
     allow_files(len(players))
     rate, seconds = options.rate or RATE, options.seconds or SECONDS
-    findings = Findings()
+    findings = CallFindings()
     runner.run(_measure(gateway, pbx, players, findings, rate=rate, seconds=seconds))
     took = findings.took
     figures: dict[str, Figure | dict[str, Figure]] = {
@@ -118,7 +118,7 @@ def measure(
         "calls": len(took["ringing"]),
         "not_told": len(findings.began),
     }
-    failures = [f"{len(findings.began)} parts of calls were not told within {LATE_S:g} s"]
+    failures = [f"{len(findings.began)} parts of calls did not arrive within {LATE_S:g} s"]
     return Result(
         "calls",
         f"{rate:g} events a second for {seconds:g} s, {len(players)} agents on "
@@ -132,13 +132,14 @@ async def _measure(
     gateway: OwnGateway,
     pbx: FakeAsterisk,
     players: Sequence[SignedInUser],
-    findings: Findings,
+    findings: CallFindings,
     *,
     rate: float,
     seconds: float,
 ) -> None:
     agents = [
-        Agent(player, str(FIRST + place), findings.heard) for place, player in enumerate(players)
+        AgentClient(player, str(FIRST + place), findings.received)
+        for place, player in enumerate(players)
     ]
     conn = await asyncpg.connect(gateway.database_url)
     try:
@@ -157,8 +158,8 @@ async def _measure(
 
 async def _play(
     line: AsteriskConnection,
-    agents: Sequence[Agent],
-    findings: Findings,
+    agents: Sequence[AgentClient],
+    findings: CallFindings,
     *,
     rate: float,
     seconds: float,
@@ -179,8 +180,8 @@ async def _play(
             await findings.nothing_due.wait()
 
 
-async def _call(line: AsteriskConnection, call: AmiCall, findings: Findings) -> None:
+async def _call(line: AsteriskConnection, call: AmiCall, findings: CallFindings) -> None:
     for part in EVENTS:
-        findings.left(call, part)
+        findings.sent(call, part)
         await line.play(getattr(call, part)())
         await asyncio.sleep(TALK_S)

@@ -1,7 +1,7 @@
-"""What statistics over a million calls of 90 days cost: in SQL, kept, and in Python instead.
+"""The cost of statistics over a million calls of 90 days: in SQL, cached, and in Python instead.
 
-The product's own functions on a PostgreSQL and a Redis of their own. Every figure of SQL is
-compared with the one that plain Python makes of all rows.
+It runs the product's functions on a PostgreSQL and a Redis of its own, and compares every figure of
+SQL with the one that plain Python computes from all rows.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from gateway.db import Conn
 from gateway.embedded import start_valkey
 from gateway.protocol import Employee
 from gateway.telephony.stats import stats
+from gateway.telephony.stats.counts import AgentCounts, OverviewCounts, QueueCounts
 from gateway.telephony.stats.queries import stats as queries
 from gateway.telephony.stats.queries import stats_agents, stats_queues
-from gateway.telephony.stats.queries.counts import AgentCounts, OverviewCounts, QueueCounts
 from gateway.telephony.stats.queries.stats import StatsFilter
 from gateway.telephony.stats.stats import Kind, StatsRequest
 from gateway.telephony.stats.stats_cache import RedisStatsCache
@@ -40,7 +40,7 @@ from loadtests.queries import callstats
 from loadtests.report import Result
 
 UNTIL = datetime(2026, 4, 15, tzinfo=UTC)
-"""The clocks of Kyiv changed in the 90 days before."""
+"""The clocks of Kyiv changed within the 90 days before."""
 UTC_MAX = datetime.max.replace(tzinfo=UTC)
 KINDS: tuple[Kind, ...] = ("overview", "agents", "queues")
 TIMES_FASTER = 10.0
@@ -49,7 +49,7 @@ CACHED_MS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class CallVolume:
-    """How much there is."""
+    """How many calls there are, over how many days, and how often is measured."""
 
     calls: int = 1_000_000
     days: int = 90
@@ -62,7 +62,7 @@ def run(_options: Options) -> Result:
 
 
 async def measure(size: CallVolume) -> Result:
-    """Ask for all three, uncached and cached, and let Python reckon the same."""
+    """Request all three, uncached and cached, and have Python compute the same."""
     async with own_database() as conn:
         maker = CallGenerator(1, UNTIL - timedelta(days=size.days), size.days, size.calls // 5)
         for made in maker.batches(size.calls):
@@ -73,16 +73,16 @@ async def measure(size: CallVolume) -> Result:
 
 
 async def _measure(conn: Conn, size: CallVolume) -> Result:
-    asked = StatsFilter(
+    criteria = StatsFilter(
         since=UNTIL - timedelta(days=size.days), until=UNTIL, tz="Europe/Kyiv", direction=None,
         queue=None, agent_id=None, threshold_ms=20_000, short_ms=5_000,
     )  # fmt: skip
     before_kib = _peak_kib()
     for kind in KINDS:  # warm, and what it costs this process before rows are loaded into it
-        await stats.compute(conn, kind, StatsRequest(asked, "sl6"))
+        await stats.compute(conn, kind, StatsRequest(criteria, "sl6"))
     counted_kib = _peak_kib() - before_kib
-    cached = await _cached(conn, asked)
-    ms, failures = await _compared(conn, asked, size.runs)
+    cached = await _cached(conn, criteria)
+    ms, failures = await _compared(conn, criteria, size.runs)
     python = {kind: ms[f"{kind}_in_python"] for kind in KINDS}
     ms |= {"cached": cached, "in_python": sum(python.values())}
     failures += [
@@ -106,39 +106,39 @@ async def _measure(conn: Conn, size: CallVolume) -> Result:
 
 
 async def _compared(
-    conn: Conn, asked: StatsFilter, runs: int
+    conn: Conn, criteria: StatsFilter, runs: int
 ) -> tuple[dict[str, float], list[str]]:
-    """Take the best of each: SQL and Python by turns, as a machine has better and worse minutes."""
+    """Return the best times: SQL and Python by turns, as a machine's speed varies by the minute."""
     best: dict[str, float] = {}
     failures: list[str] = []
-    wanted = StatsRequest(asked, "sl6")
+    request = StatsRequest(criteria, "sl6")
     for _ in range(runs):
         began = time.perf_counter()
-        rows = await callstats.load(conn, asked.since, asked.until)
+        rows = await callstats.load(conn, criteria.since, criteria.until)
         loaded_ms = (time.perf_counter() - began) * 1_000
         for kind in KINDS:
             gc.collect()
-            took = {str(kind): await _timed(partial(stats.compute, conn, kind, wanted))}
+            took = {str(kind): await _timed(partial(stats.compute, conn, kind, request))}
             began = time.perf_counter()
-            reckoned = getattr(Oracle(rows, asked), kind)()
+            expected = getattr(Oracle(rows, criteria), kind)()
             took[f"{kind}_in_python"] = loaded_ms + (time.perf_counter() - began) * 1_000
-            if await counted(conn, kind, asked) != reckoned:
+            if await counted(conn, kind, criteria) != expected:
                 failures.append(f"{kind}: SQL and Python disagree")
             best |= {name: min(ms, best.get(name, ms)) for name, ms in took.items()}
-        del rows, reckoned  # or the next round needs room for both
+        del rows, expected  # otherwise the next round needs memory for both
     return best, failures
 
 
-async def counted(conn: Conn, kind: Kind, asked: StatsFilter) -> dict[Any, Any]:
-    """Return what SQL says, shaped as the oracle's."""
+async def counted(conn: Conn, kind: Kind, criteria: StatsFilter) -> dict[Any, Any]:
+    """Return the figures of SQL in the shape of the oracle's."""
     async with conn.transaction():
         await queries.tune_planner(conn)
         if kind == "overview":
-            return _plain_overview(await queries.overview(conn, asked))
+            return _plain_overview(await queries.overview(conn, criteria))
         if kind == "queues":
-            rows = await stats_queues.read(conn, asked, limit=1_000)
+            rows = await stats_queues.read(conn, criteria, limit=1_000)
             return {row.queue: _plain(row) for row in rows}
-        agents = [_plain(row) for row in await stats_agents.read(conn, asked, limit=1_000)]
+        agents = [_plain(row) for row in await stats_agents.read(conn, criteria, limit=1_000)]
         return {(row.pop("employee_id"), row.pop("telephone")): row for row in agents}
 
 
@@ -158,8 +158,8 @@ def _plain_overview(counts: OverviewCounts) -> dict[str, Any]:
     return row
 
 
-async def _cached(conn: Conn, asked: StatsFilter) -> float:
-    """Return the median of asking again for what somebody has asked for."""
+async def _cached(conn: Conn, criteria: StatsFilter) -> float:
+    """Return the median time in ms of a request whose answer is cached."""
     with own_directory() as directory, start_valkey(directory) as server:
         async with Redis.from_url(server.url) as redis:
             services = OneConnection(conn, RedisStatsCache(redis))
@@ -168,10 +168,10 @@ async def _cached(conn: Conn, asked: StatsFilter) -> float:
             ctx = Context(identity, cast("Services", services))
             took = Latencies()
             for kind in KINDS:
-                await stats.read(ctx, kind, StatsRequest(asked, "sl6"))
+                await stats.read(ctx, kind, StatsRequest(criteria, "sl6"))
                 for _ in range(100):
                     began = time.perf_counter()
-                    await stats.read(ctx, kind, StatsRequest(asked, "sl6"))
+                    await stats.read(ctx, kind, StatsRequest(criteria, "sl6"))
                     took.add(time.perf_counter() - began)
             return took.percentile(0.5)
 

@@ -27,7 +27,7 @@ async def recorded(path: Path) -> list[CallEvent]:
 
 
 async def play(desk: Desk, events: list[CallEvent], *, node: int = 0) -> None:
-    """Hand in a recording moment by moment, as a PBX would."""
+    """Submit a recording moment by moment, as a PBX would."""
     pipeline = desk.nodes[node].app.state.gateway.pipeline
     for _, moment in itertools.groupby(
         events, key=lambda event: int(event.occurred_at.timestamp() * 5)
@@ -36,7 +36,7 @@ async def play(desk: Desk, events: list[CallEvent], *, node: int = 0) -> None:
 
 
 async def post(desk: Desk, call: str, *events: dict[str, Any]) -> None:
-    """Hand in events of one call, all of this moment, as if they had been posted."""
+    """Submit events of one call, all of this moment, as if they had been posted."""
     now = datetime.now(UTC).isoformat()
     items = [{"call_key": call, "occurred_at": now, **event} for event in events]
     parsed = parse_events(items, source="main", region="UA")
@@ -45,7 +45,7 @@ async def post(desk: Desk, call: str, *events: dict[str, Any]) -> None:
 
 
 async def miss(desk: Desk, *, number: str = IVAN) -> str:
-    """Have 102 ring until the caller gives up: nobody took it."""
+    """Let extension 102 ring until the caller hangs up; nobody answers."""
     call = uuid.uuid4().hex
     await post(
         desk, call,

@@ -1,4 +1,4 @@
-"""Queues for a desk: a PBX that tells of callers and agents, and supervisors who watch."""
+"""Queues for a desk: a PBX that reports callers and agents, and supervisors who watch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SALES, SUPPORT = "sales", "support"
 
 @pytest.fixture
 def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let watchers hear after a tenth of the second that they wait otherwise, of what is news."""
+    """Send changes to watchers after 0.1 s instead of 1 s, and only those that are announced."""
     monkeypatch.setattr(queue_watches, "CONFLATE_S", 0.1)
     monkeypatch.setattr(queue_watches, "READ_ALL_EVERY", 1_000)
 
 
 class QueuePbx:
-    """Tells one node what happens in calls that begin now."""
+    """Submits to one node the events of calls that begin now."""
 
     def __init__(self, desk: Desk, *, node: int = 0) -> None:
         self._pipeline = desk.nodes[node].app.state.gateway.pipeline
@@ -33,7 +33,7 @@ class QueuePbx:
         self.now = datetime.now(UTC) - timedelta(seconds=5)
 
     async def submit(self, *events: tuple[EventType, dict[str, Any]]) -> None:
-        """Say things that happen a millisecond apart."""
+        """Submit events that are a millisecond apart."""
         await self._pipeline.submit([self._event(kind, fields) for kind, fields in events])
 
     def _event(self, kind: EventType, fields: dict[str, Any]) -> CallEvent:
@@ -45,7 +45,7 @@ class QueuePbx:
         )  # fmt: skip
 
     async def enter(self, call: str, queue: str = SALES, **more: Any) -> None:
-        """Let a caller come in and wait."""
+        """Let a caller enter the queue and wait."""
         number = {"number_raw": "+380671234567", "number_e164": "+380671234567"}
         await self.submit(
             ("call.started", {"leg_key": call, "attrs": number, **more}),
@@ -77,7 +77,7 @@ class QueuePbx:
 
 
 async def supervisor(desk: Desk) -> int:
-    """Return one who may watch queues and see all calls."""
+    """Return an employee who may watch queues and see all calls."""
     rows = await desk.sql(
         "SELECT min(employee_id) AS id FROM crm.permissions WHERE permission = 'stats.view'"
         " AND employee_id IN"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.protocol.stats import Method
-from gateway.telephony.stats.queries.counts import TalkCounts, WaitCounts, talk_counts, wait_counts
+from gateway.telephony.stats.counts import TalkCounts, WaitCounts, talk_counts, wait_counts
 from gateway.telephony.stats.rates import FORMULAS, handling, service
 
 ICMI = WaitCounts(

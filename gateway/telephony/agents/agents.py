@@ -1,7 +1,7 @@
-"""What agents do now: their calls and what their PBX says of them, judged.
+"""What agents do now, derived from their live calls and from the marks of their PBX.
 
-queries ─▶ look ─▶ AgentState for clients, and the counts of a queue's agents. One statement for
-any number of them.
+queries ─▶ read ─▶ AgentState for clients, and the counts of a queue's agents. One statement for any
+number of agents.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from gateway.telephony.agents.queries.agents import AgentRecord, OnCall, QueueMa
 from gateway.telephony.stats.queries.stats import WRAP_UP
 
 BUSIEST: tuple[AgentStatus, ...] = ("talking", "held", "dialling", "ringing")
-"""Of several calls, the one that says what somebody does."""
+"""Of several calls, the one whose status comes first here is what the agent does."""
 
 ALL_QUEUES = ""
+"""The queue of a mark that is about the agent in all queues."""
 MAX_QUEUES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent as judged: an employee, or a telephone that is nobody's."""
+    """One agent and what they do: an employee, or a telephone that belongs to none."""
 
     record: AgentRecord
     status: AgentStatus
@@ -43,20 +44,20 @@ class Agent:
     def queues(self) -> frozenset[str]:
         """The queues that this agent is counted in."""
         of_calls = {call.queue for call in self.record.calls if call.queue}
-        return frozenset({told.queue for told in _logged_in(self.record)} | of_calls) - {ALL_QUEUES}
+        return frozenset({mark.queue for mark in _logged_in(self.record)} | of_calls) - {ALL_QUEUES}
 
     def activity_in(self, queue: str) -> str:
-        """Say how this agent counts in one of their queues."""
+        """Return how this agent counts in one of their queues, as a field of QueueAgents."""
         if self.call is not None:
             return "ringing" if self.status == "ringing" else "talking"
-        told = [one for one in _logged_in(self.record) if one.queue == queue]
-        pauses = [one for one in told if one.paused]
-        if not told or len(pauses) < len(told):
+        marks = [one for one in _logged_in(self.record) if one.queue == queue]
+        pauses = [one for one in marks if one.paused]
+        if not marks or len(pauses) < len(marks):
             return "available"
         return "wrap_up" if all(map(_is_wrap_up, pauses)) else "paused"
 
     def to_wire(self) -> AgentState:
-        """Return what clients are told."""
+        """Return the state that clients receive; only for an employee."""
         assert self.employee_id is not None
         return AgentState(
             employee_id=self.employee_id,
@@ -78,24 +79,24 @@ async def read(
     with_their_queues: bool = False,
 ) -> list[Agent]:
     """Return these employees and the agents of these queues; see queries.read."""
-    people = await queries.read(conn, employee_ids, queues, with_their_queues=with_their_queues)
-    return [derive(person) for person in people]
+    records = await queries.read(conn, employee_ids, queues, with_their_queues=with_their_queues)
+    return [derive(record) for record in records]
 
 
 async def states(conn: Conn, employee_ids: Collection[int]) -> dict[int, AgentState]:
-    """Return employee → what they do now; only those with a telephone."""
-    having = await queries.with_telephone(conn, employee_ids)
-    if not having:
+    """Return employee → what they do now, for those with a telephone."""
+    with_telephone = await queries.with_telephone(conn, employee_ids)
+    if not with_telephone:
         return {}
     return {
         agent.employee_id: agent.to_wire()
-        for agent in await read(conn, having, ())
+        for agent in await read(conn, with_telephone, ())
         if agent.employee_id is not None
     }
 
 
 async def page(ctx: Context, *, after: int, limit: int) -> AgentPage:
-    """Return a page of all who have a telephone, by their numbers; needs stats.view."""
+    """Return a page of all who have a telephone, in the order of their ids; needs stats.view."""
     ctx.identity.require(STATS_VIEW)
     async with ctx.reading() as conn:
         found = await queries.employees(conn, after=after, limit=limit + 1)
@@ -105,10 +106,10 @@ async def page(ctx: Context, *, after: int, limit: int) -> AgentPage:
 
 
 def derive(record: AgentRecord) -> Agent:
-    """Say what somebody does: on the telephone, logged out, paused, or nothing that is known."""
+    """Derive what an agent does: on a call, logged out, paused, or idle."""
     if record.calls:
         call = min(record.calls, key=lambda one: BUSIEST.index(one.status))
-        return Agent(record, call.status, None, call.since, call)  # type: ignore[arg-type]
+        return Agent(record, call.status, None, call.since, call)
     present = _logged_in(record)
     if record.marks and not present:
         return Agent(record, "offline", None, _latest(one.login_at for one in record.marks), None)
@@ -130,27 +131,27 @@ def count(members: Iterable[Agent], queue: str) -> QueueAgents:
 
 
 def _logged_in(record: AgentRecord) -> list[QueueMark]:
-    """Return what is said of where somebody is not logged out."""
+    """Return the marks of queues from which the agent is not logged out."""
     return [one for one in record.marks if one.logged_in is not False]
 
 
-def _queues_to_wire(told: list[QueueMark]) -> list[AgentQueue]:
-    """Join what is said of several telephones in one queue: paused when all of them are."""
-    named: dict[str, list[QueueMark]] = {}
-    for one in told:
-        if one.queue != ALL_QUEUES:
-            named.setdefault(one.queue, []).append(one)
-    shown = []
-    for queue, those in sorted(named.items())[:MAX_QUEUES]:
-        one = next((told for told in those if not told.paused), those[0])
-        shown.append(
+def _queues_to_wire(marks: list[QueueMark]) -> list[AgentQueue]:
+    """Merge the marks of several telephones in one queue: paused when all of them are."""
+    by_queue: dict[str, list[QueueMark]] = {}
+    for mark in marks:
+        if mark.queue != ALL_QUEUES:
+            by_queue.setdefault(mark.queue, []).append(mark)
+    merged = []
+    for queue, own in sorted(by_queue.items())[:MAX_QUEUES]:
+        one = next((mark for mark in own if not mark.paused), own[0])
+        merged.append(
             AgentQueue(queue=queue, paused=one.paused, reason=one.reason, since=one.paused_at)
         )
-    return shown
+    return merged
 
 
-def _is_wrap_up(told: QueueMark) -> bool:
-    return (told.reason or "").lower() in WRAP_UP
+def _is_wrap_up(mark: QueueMark) -> bool:
+    return (mark.reason or "").lower() in WRAP_UP
 
 
 def _latest(moments: Iterable[datetime | None]) -> datetime | None:

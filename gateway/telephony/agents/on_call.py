@@ -1,7 +1,7 @@
-"""Who is on a call, put right: what the calls say ─▶ presence.
+"""Corrects who is on a call: from the calls in the database to presence.
 
-A call makes its people busy when it is told of, after its COMMIT. What is lost in between (a
-worker that died there, a Redis that came back empty) is found here: the database is the truth.
+A call makes its employees busy when announce publishes it, after its COMMIT. What is lost between
+the two (a worker that died, a Redis that came back empty) is corrected here, from the database.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 async def run(services: Services, *, every_s: float) -> None:
-    """Correct at once, and again and again until cancelled; an outage delays."""
+    """Correct at once and then every few seconds, until cancelled; an outage only delays it."""
     while True:
         try:
             await correct(services)
@@ -32,7 +32,7 @@ async def run(services: Services, *, every_s: float) -> None:
 
 
 async def correct(services: Services) -> int:
-    """Make presence show exactly those on a call who are; return how many calls were wrong."""
+    """Make presence agree with the database; return how many calls were wrong."""
     as_of = datetime.now(UTC)
     async with services.connection() as conn:
         talking = await queries.talking(conn)

@@ -1,8 +1,8 @@
-"""Queues as they are now, for those with stats.view: a snapshot for sockets and REST.
+"""Queues as they are now, for those with stats.view: snapshots for sockets and REST.
 
-queries, agents ─▶ read ─▶ QueueLive. Two statements for any number of queues. Live service level
-follows Cisco's rule: a call counts once it is answered, has given up, or has waited longer than
-the threshold, whichever is first.
+queries, agents ─▶ read ─▶ QueueLive. Two statements for any number of queues. The live service
+level follows Cisco's rule: a call counts from the moment when it is answered, is abandoned, or has
+waited longer than the threshold, whichever is first.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FORMULA = "answered_in_time / (answered + abandoned - short_abandoned + waiting_
 
 @dataclass(frozen=True, slots=True)
 class LocalDay:
-    """From one midnight to the next."""
+    """One day of a time zone, from midnight to midnight."""
 
     since: datetime
     until: datetime
@@ -46,14 +46,15 @@ class LocalDay:
 
 @dataclass(frozen=True, slots=True)
 class QueueSnapshot:
-    """A queue, and when it becomes another one though nothing happens in it."""
+    """A queue, and when it changes due to time alone."""
 
     queue: QueueLive
     changes_at: datetime | None
+    """When a waiting call will reach the threshold; None when none will."""
 
 
 def today(tz: str, now: datetime | None = None) -> LocalDay:
-    """Return the day that it is in a zone."""
+    """Return the current day of a time zone."""
     zone = ZoneInfo(tz)
     date = (now or datetime.now(UTC)).astimezone(zone).date()
     first, last = (
@@ -66,7 +67,7 @@ def today(tz: str, now: datetime | None = None) -> LocalDay:
 async def read(
     conn: Conn, names: Collection[str], day: LocalDay, people: Sequence[Agent]
 ) -> list[QueueSnapshot]:
-    """Return these queues; people are at least all of their agents."""
+    """Return these queues; people must include all of their agents."""
     if not names:
         return []
     rows = await queries.live(
@@ -93,20 +94,20 @@ def by_queue(people: Sequence[Agent]) -> dict[str, list[Agent]]:
 
 
 def require_watch(ctx: Context, command: QueueWatch) -> None:
-    """Refuse whoever may not watch queues, or their calls."""
+    """Raise Forbidden unless the employee may watch queues and, if asked for, their calls."""
     ctx.identity.require(STATS_VIEW)
     if command.calls:
         ctx.identity.require(CALLS_VIEW_ALL)
 
 
 def may_watch(ctx: Context, *, calls: bool) -> bool:
-    """Say whether someone may still watch."""
-    held = ctx.identity.permissions
-    return STATS_VIEW in held and (not calls or CALLS_VIEW_ALL in held)
+    """Whether the employee may watch queues and, if asked for, their calls."""
+    granted = ctx.identity.permissions
+    return STATS_VIEW in granted and (not calls or CALLS_VIEW_ALL in granted)
 
 
 async def snapshot(ctx: Context, command: QueueWatch, tz: str) -> QueueWatched:
-    """Return what a watcher is shown first."""
+    """Return the reply to queue.watch: the queues, and their agents, as they are now."""
     async with ctx.reading() as conn:
         everything = command.queues == "all"
         names: Sequence[str] = (
@@ -114,10 +115,10 @@ async def snapshot(ctx: Context, command: QueueWatch, tz: str) -> QueueWatched:
             if everything
             else list(dict.fromkeys(command.queues))
         )
-        asked: list[int] = []
+        employee_ids: list[int] = []
         if everything and command.agents:
-            asked = await agent_queries.employees(conn, after=0, limit=MAX_SHOWN_AGENTS)
-        people = await agents.read(conn, asked, names) if names or asked else []
+            employee_ids = await agent_queries.employees(conn, after=0, limit=MAX_SHOWN_AGENTS)
+        people = await agents.read(conn, employee_ids, names) if names or employee_ids else []
         shown = await read(conn, names, today(tz), people)
     states = [agent.to_wire() for agent in people if agent.employee_id is not None]
     return QueueWatched(

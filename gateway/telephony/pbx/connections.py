@@ -1,7 +1,7 @@
-"""The PBXs an operator named: settings ─▶ what ingest keeps, and live connections.
+"""From the operator's settings to ingest's settings and its live connections to PBXs.
 
-app ─▶ connected ─▶ ingest's Connectors, which feed the pipeline. Every node with the role `ingest`
-has them all, and each PBX is listened to by the one that has its lease.
+app ─▶ build_connectors ─▶ ingest's Connectors, which feed the pipeline. Every node with the role
+`ingest` has them all; each PBX is connected to by the node that holds its lease.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_CONNECTOR_EVENTS = IngestSettings().max_submission_events
 
 
 def ingest_settings(settings: Settings) -> IngestSettings:
-    """Return what an operator may say of ingest; the rest of its bounds are its own."""
+    """Return ingest's settings; those that an operator cannot set keep their defaults."""
     return IngestSettings(
         keep_months=settings.call_event_months,
         lost_after=timedelta(hours=settings.lost_call_hours),
@@ -43,14 +43,14 @@ def ingest_settings(settings: Settings) -> IngestSettings:
 
 
 def regions(settings: Settings) -> tuple[str, ...]:
-    """Return the countries as of which a number may be meant, our own first."""
+    """Return the countries by whose rules a number may be written, our own first."""
     pbxs = (*settings.pbxs.values(), *settings.pbx_secrets.values())
     others = {pbx.region for pbx in pbxs if pbx.region}
     return (settings.phone_region, *sorted(others - {settings.phone_region}))
 
 
 def build_connectors(settings: Settings, pool: Pool, pipeline: Pipeline) -> Connectors:
-    """Return connections to all PBXs that are connected to."""
+    """Return the connections to all PBXs of the kinds `ami` and `esl`."""
     connections = [
         PbxConnection(name, _link_factory(name, pbx, settings), TIMING)
         for name, pbx in settings.pbxs.items()

@@ -1,4 +1,4 @@
-"""The door for Twilio's status callbacks: check the signature, translate, hand to ingest.
+"""Receives Twilio's status callbacks: checks the signature, translates, submits to ingest.
 
 rest/telephony ─▶ twilio ─▶ ingest's pipeline; the answer comes after the COMMIT.
 """
@@ -6,12 +6,12 @@ rest/telephony ─▶ twilio ─▶ ingest's pipeline; the answer comes after th
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import parse_qsl
 
 from gateway.errors import Invalid, SignatureInvalid
 from gateway.pbx_settings import TwilioPbx
 from gateway.telephony.pbx import webhook
+from gateway.telephony.pbx.webhook import Submission
 from ingest import InvalidCallback, Pipeline, RejectedInput, twilio_events, verify_twilio
 from ingest import InvalidSignature as NotSigned
 
@@ -22,8 +22,8 @@ MAX_FIELDS = 200
 async def receive(
     pipeline: Pipeline, source: str, account: TwilioPbx, body: bytes, *,
     signature: str | None, region: str,
-) -> dict[str, Any]:  # fmt: skip
-    """Store what a callback says; returns when it is committed."""
+) -> Submission:  # fmt: skip
+    """Store the events of a callback; returns after the COMMIT."""
     fields = _fields(body)
     tokens = [token.get_secret_value() for token in account.tokens]
     try:
@@ -45,11 +45,11 @@ async def receive(
         await webhook.record_rejects(pipeline, source, [rejected])
         raise Invalid(f"{error}.") from None
     receipt = await webhook.submit(pipeline, events)
-    return webhook.response(receipt, receipt.rejected)
+    return webhook.submission(receipt, receipt.rejected)
 
 
 def _fields(body: bytes) -> list[tuple[str, str]]:
-    """Decode a form. What is none has no valid signature either, and is told so."""
+    """Decode a form; SignatureInvalid when it is none, as that has no valid signature either."""
     try:
         text = body.decode("ascii")
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)

@@ -1,4 +1,4 @@
-"""The door for PBX events: check the signature, validate each event, hand them to ingest.
+"""Receives PBX events by HTTP: checks the signature, validates each event, submits to ingest.
 
 rest/telephony ─▶ webhook ─▶ ingest's pipeline; the answer comes after the COMMIT.
 """
@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.errors import DatabaseUnavailable, Draining, IngestBusy, Malformed, TooMany
@@ -31,11 +31,11 @@ from ingest import (
 )
 
 MAX_DEPTH = 1_024
-"""Brackets within brackets, as codec.parse bounds them."""
+"""Depth of nested brackets, the same limit as in codec.parse."""
 MAX_INT_DIGITS = 19
-"""Digits of a number that is read exactly; none of ours needs more than 10."""
+"""Digits of a number that is read exactly; no field needs more than 10."""
 VALIDATE_BATCH = 20
-"""Events validated in one go: less than a millisecond in which this process does nothing else."""
+"""Events validated without a pause: less than a millisecond in which nothing else runs."""
 
 
 def is_signed(
@@ -46,9 +46,9 @@ def is_signed(
     signature: str | None,
     secrets: list[str],
 ) -> bool:
-    """Say whether the body carries a fresh signature of one of these secrets.
+    """Whether the body has a recent signature by one of these secrets.
 
-    Why it does not is nobody's business outside: every failure looks the same.
+    The caller learns no reason: every failure looks the same from outside.
     """
     try:
         verify(
@@ -64,9 +64,9 @@ def is_signed(
 
 
 def parse(body: bytes) -> Any:
-    """Read JSON as codec.parse does; a text with half a character, or bad UTF-8, comes as it is.
+    """Parse JSON as codec.parse does, but keep texts with lone surrogates or invalid UTF-8.
 
-    So it costs the event that holds it, which parse_events refuses, and not the whole batch.
+    Validation then rejects only the event that holds such a text, not the whole batch.
     """
     try:
         return codec.parse(body)
@@ -82,7 +82,7 @@ def parse(body: bytes) -> Any:
 
 
 def _reject_constant(constant: str) -> Any:
-    """Refuse NaN and Infinity, which JSON does not have."""
+    """Raise ValueError for NaN and Infinity, which JSON does not have."""
     raise ValueError(constant)
 
 
@@ -104,23 +104,31 @@ def _is_deep(value: Any) -> bool:
     return True
 
 
-async def receive(
-    pipeline: Pipeline, source: str, items: list[Any], *, region: str
-) -> dict[str, Any]:
-    """Store what is valid and say what was not; returns when it is committed."""
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of the events of one request, after the COMMIT."""
+
+    accepted: int
+    duplicates: int
+    rejected: Sequence[RejectedItem]
+    """In the order of the request."""
+
+
+async def receive(pipeline: Pipeline, source: str, items: list[Any], *, region: str) -> Submission:
+    """Store the valid events and return what was rejected; returns after the COMMIT."""
     parsed = await _validate(pipeline, source, items, region)
     receipt = await submit(pipeline, parsed.events)
     refused = [RejectedInput(one.code, one.message, items[one.index]) for one in parsed.rejected]
     await record_rejects(pipeline, source, refused)
     rejected = [replace(one, index=parsed.indexes[one.index]) for one in receipt.rejected]
-    return response(receipt, parsed.rejected + rejected)
+    return submission(receipt, parsed.rejected + rejected)
 
 
 async def _validate(pipeline: Pipeline, source: str, items: list[Any], region: str) -> ParsedEvents:
-    """Validate the events; in between others have their turn, also batches that are stored."""
-    kept = pipeline.settings
+    """Validate the events; other tasks run between the batches."""
+    settings = pipeline.settings
     reader = EventReader(
-        source, region=region, max_age=kept.max_event_age, keep_native=kept.payload_days > 0
+        source, region=region, max_age=settings.max_event_age, keep_native=settings.payload_days > 0
     )
     for first in range(0, len(items), VALIDATE_BATCH):
         reader.read(items[first : first + VALIDATE_BATCH])
@@ -128,23 +136,20 @@ async def _validate(pipeline: Pipeline, source: str, items: list[Any], region: s
     return reader.parsed
 
 
-def response(receipt: Receipt, rejected: Iterable[RejectedItem]) -> dict[str, Any]:
-    """Say what became of each event that was handed in."""
-    return {
-        "accepted": receipt.accepted,
-        "duplicates": receipt.duplicates,
-        "rejected": [asdict(one) for one in sorted(rejected, key=lambda one: one.index)],
-    }
+def submission(receipt: Receipt, rejected: Iterable[RejectedItem]) -> Submission:
+    """Combine what ingest stored with all that was rejected before or by it."""
+    by_index = sorted(rejected, key=lambda one: one.index)
+    return Submission(receipt.accepted, receipt.duplicates, by_index)
 
 
 async def submit(pipeline: Pipeline, events: Sequence[CallEvent]) -> Receipt:
-    """Store the events; what hinders that is said in the gateway's own errors."""
+    """Store the events; ingest's errors become the gateway's."""
     with _translated_errors():
         return await pipeline.submit(events)
 
 
 async def record_rejects(pipeline: Pipeline, source: str, rejects: Sequence[RejectedInput]) -> None:
-    """Keep and count what no event could be made of; what hinders that is said likewise."""
+    """Store and count what no event could be made of; ingest's errors become the gateway's."""
     with _translated_errors():
         await pipeline.reject(source, rejects)
 

@@ -1,8 +1,8 @@
-"""Quality reviews: draft, publish, acknowledge or dispute, resolve; and what they come to.
+"""Quality reviews: draft, publish, acknowledge or dispute, resolve; and their summary.
 
-rest ─▶ these ─▶ queries. Each act locks the review, checks who may and in which state, is written
-to the audit in its transaction, and is told to the reviewer, if they still may review, and (unless
-it is a draft) the agent.
+rest ─▶ these ─▶ queries. Each action locks the review, checks permission and state, is written to
+the audit in its transaction, and is announced to the reviewer, if they still may review, and to the
+agent, unless it is a draft.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Points = Mapping[str, int | None]
 async def create(
     ctx: Context, call_id: UUID, *, agent_id: int, scorecard_id: int, points: Points, comment: str
 ) -> ReviewIs:
-    """Begin to review an agent's part of a call that I may see; nobody else sees the draft."""
+    """Create a draft about an agent's part of a call; only its reviewer sees it."""
     ctx.identity.require(CALLS_REVIEW)
     if agent_id == ctx.user_id:
         raise ReviewOfOneself
@@ -83,12 +83,12 @@ async def change(
     points: Points | None,
     comment: str | None,
 ) -> ReviewIs:
-    """Go on with a draft of mine; the last change counts, None leaves a part as it is."""
+    """Change one's own draft; the last change counts, None leaves a part as it is."""
     ctx.identity.require(CALLS_REVIEW)
     async with ctx.transaction() as tx:
         review, card = await _locked(ctx, tx.conn, review_id)
         if review.reviewer_id != ctx.user_id:
-            raise Forbidden("Only who began a review may change it.")
+            raise Forbidden("Only the reviewer may change a draft.")
         _require_state(review, "draft")
         if scorecard_id is not None and scorecard_id != card.scorecard_id:
             card = await _active_scorecard(tx.conn, scorecard_id)
@@ -104,12 +104,12 @@ async def change(
 
 
 async def publish(ctx: Context, review_id: int) -> ReviewIs:
-    """Show a draft of mine to the agent; doing it again answers the same."""
+    """Publish one's own draft to the agent; repeating it returns the same answer."""
     ctx.identity.require(CALLS_REVIEW)
     async with ctx.transaction() as tx:
         review, card = await _locked(ctx, tx.conn, review_id)
         if review.reviewer_id != ctx.user_id:
-            raise Forbidden("Only who began a review may publish it.")
+            raise Forbidden("Only the reviewer may publish a draft.")
         if review.state == "published":
             return ReviewIs(review=review, scorecard=card)
         _require_state(review, "draft")
@@ -119,7 +119,7 @@ async def publish(ctx: Context, review_id: int) -> ReviewIs:
 
 
 async def acknowledge(ctx: Context, review_id: int) -> ReviewIs:
-    """Accept a review of me; doing it again answers the same."""
+    """Accept a review about oneself; repeating it returns the same answer."""
     async with ctx.transaction() as tx:
         review, card = await _locked(ctx, tx.conn, review_id)
         _require_agent(ctx, review)
@@ -132,7 +132,7 @@ async def acknowledge(ctx: Context, review_id: int) -> ReviewIs:
 
 
 async def dispute(ctx: Context, review_id: int, text: str) -> ReviewIs:
-    """Hold something against a review of me, once; the same text again answers the same."""
+    """Dispute a review about oneself, once; the same text again returns the same answer."""
     async with ctx.transaction() as tx:
         review, card = await _locked(ctx, tx.conn, review_id)
         _require_agent(ctx, review)
@@ -147,10 +147,10 @@ async def dispute(ctx: Context, review_id: int, text: str) -> ReviewIs:
 async def resolve(
     ctx: Context, review_id: int, *, verdict: Verdict, points: Points | None, text: str | None
 ) -> ReviewIs:
-    """Decide about a dispute: it stays as it was, or gets these points instead."""
+    """Decide a dispute: the points stay, or are replaced by these."""
     ctx.identity.require(CALLS_REVIEW)
     if (verdict == "changed") != (points is not None):
-        raise Invalid("Points are given when, and only when, they are changed.", path="points")
+        raise Invalid("Send points if, and only if, the resolution is `changed`.", path="points")
     async with ctx.transaction() as tx:
         before, card = await _locked(ctx, tx.conn, review_id)
         if before.agent_id == ctx.user_id:
@@ -170,7 +170,7 @@ async def resolve(
 
 
 async def get(ctx: Context, review_id: int) -> ReviewIs:
-    """Return a review that I made, that is about me, or anybody's with calls.review."""
+    """Return a review that the employee may see: about them, or any with calls.review."""
     async with ctx.reading() as conn:
         review = await queries.find(conn, review_id)
         if review is None or not _may_see(ctx, review):
@@ -183,7 +183,7 @@ async def get(ctx: Context, review_id: int) -> ReviewIs:
 async def page(
     ctx: Context, criteria: ReviewFilter, call_id: UUID | None, *, limit: int, cursor: str | None
 ) -> ReviewPage:
-    """Return a page of the reviews that I may see, the newest first; of one call, or of any."""
+    """Return a page of the reviews that one may see, the newest first; of one call, or of any."""
     after = cursors.unpack_int(cursor) if cursor else None
     async with ctx.reading() as conn:
         if call_id is not None:
@@ -211,7 +211,7 @@ async def summary(
     after: int | None,
     limit: int,
 ) -> QualitySummary:
-    """Say what the reviews published in a time come to; without calls.review only my own."""
+    """Summarise the reviews published in a period by agent; without calls.review only one's own."""
     if CALLS_REVIEW not in ctx.identity.permissions:
         if agent_id not in {None, ctx.user_id}:
             raise Forbidden(f"This needs the permission {CALLS_REVIEW}.")
@@ -226,7 +226,7 @@ async def summary(
 
 
 def _may_see(ctx: Context, review: Review) -> bool:
-    """Say whether they may see it: a draft is its reviewer's alone."""
+    """Whether the employee may see it; a draft only its reviewer."""
     reviews_others = CALLS_REVIEW in ctx.identity.permissions
     if review.state == "draft":
         return reviews_others and review.reviewer_id == ctx.user_id
@@ -240,7 +240,7 @@ def _require_state(review: Review, state: str) -> None:
 
 def _require_agent(ctx: Context, review: Review) -> None:
     if review.agent_id != ctx.user_id:
-        raise Forbidden("Only whom a review is about may answer it.")
+        raise Forbidden("Only the agent whom a review is about may answer it.")
 
 
 async def _active_scorecard(conn: Conn, scorecard_id: int) -> Scorecard:
@@ -251,7 +251,7 @@ async def _active_scorecard(conn: Conn, scorecard_id: int) -> Scorecard:
 
 
 async def _locked(ctx: Context, conn: Conn, review_id: int) -> tuple[Review, Scorecard]:
-    """Return a review that I may see, and keep others from changing it meanwhile."""
+    """Return a review that the employee may see, locked until the end of the transaction."""
     review = await queries.lock(conn, review_id)
     if review is None or not _may_see(ctx, review):
         raise ReviewNotFound
@@ -263,7 +263,7 @@ async def _locked(ctx: Context, conn: Conn, review_id: int) -> tuple[Review, Sco
 async def _record_action(
     ctx: Context, tx: Transaction, act: str, review: Review, **more: Any
 ) -> None:
-    """Write down what was done, and tell those whom it concerns."""
+    """Write the action to the audit, and announce the review to those it concerns."""
     details = {
         "review_id": review.review_id,
         "call_id": str(review.call_id),

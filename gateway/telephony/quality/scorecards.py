@@ -1,7 +1,7 @@
-"""Scorecards: what calls are graded by, for those with calls.review.
+"""Scorecards: the criteria by which calls are reviewed, for those with calls.review.
 
-rest ─▶ these ─▶ queries. An edited scorecard is a new version; the older ones stay with the reviews
-that were made by them.
+rest ─▶ these ─▶ queries. An edited scorecard is a new version; older versions stay with the reviews
+that were made with them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from gateway.telephony.quality.queries import scorecards as queries
 
 @dataclass(frozen=True, slots=True)
 class SavedScorecard:
-    """A scorecard, and whether it was made just now."""
+    """A scorecard, and whether this call created a version of it."""
 
     scorecard: Scorecard
     created: bool
 
 
 async def save(ctx: Context, name: str, criteria: Sequence[Criterion]) -> SavedScorecard:
-    """Make a scorecard, or the next version of it; what it already says makes none."""
+    """Create a scorecard, or its next version; nothing when its criteria are the same."""
     ctx.identity.require(CALLS_REVIEW)
     keys = [one.key for one in criteria]
     if len(set(keys)) < len(keys):
@@ -48,7 +48,7 @@ async def save(ctx: Context, name: str, criteria: Sequence[Criterion]) -> SavedS
 
 
 async def activate(ctx: Context, scorecard_id: int, *, active: bool) -> Scorecard:
-    """Let a scorecard be used for new reviews, or no longer; only its newest version is."""
+    """Set whether new reviews may use a scorecard; only its newest version can be active."""
     ctx.identity.require(CALLS_REVIEW)
     async with ctx.transaction() as tx:
         card = await queries.find(tx.conn, scorecard_id)
@@ -89,7 +89,7 @@ async def page(
 
 
 def validate_points(card: Scorecard, points: Mapping[str, int | None]) -> dict[str, int]:
-    """Return the points that were given; Invalid when the scorecard does not know them."""
+    """Return the points that are not null; Invalid when a criterion or its points do not fit."""
     most = {one.key: one.max for one in card.criteria}
     for key, given in points.items():
         if key not in most:

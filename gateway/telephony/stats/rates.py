@@ -1,6 +1,6 @@
 """From counts to rates: plain arithmetic on one row of the statistics, None for no denominator.
 
-queries.counts ─▶ here ─▶ stats. The six methods of a service level are those of ICMI's QueueTips
+counts ─▶ here ─▶ stats. The six methods of a service level are those of ICMI's QueueTips
 (March 2005; callcentrehelper.com/206890): sl1 is also Asterisk's ServiceLevelPerf2 and Cisco's
 "positive", sl2 Asterisk's ServiceLevelPerf and Wazo's quality of service, sl3 Cisco's "negative",
 sl4 Bright Pattern's, sl6 Genesys' without short abandons, and the most common one.
@@ -9,7 +9,7 @@ sl4 Bright Pattern's, sl6 Genesys' without short abandons, and the most common o
 from __future__ import annotations
 
 from gateway.protocol.stats import Handling, Method, Service, ServiceLevel
-from gateway.telephony.stats.queries.counts import TalkCounts, WaitCounts
+from gateway.telephony.stats.counts import TalkCounts, WaitCounts
 
 FORMULAS: dict[Method, str] = {
     "sl1": "(answered_in_time + abandoned_in_time) / (answered + abandoned)",

@@ -34,9 +34,9 @@ from gateway.protocol.stats import (
     StatsQueues,
     WeekHour,
 )
+from gateway.telephony.stats.counts import AgentCounts
 from gateway.telephony.stats.queries import stats as queries
 from gateway.telephony.stats.queries import stats_agents, stats_queues
-from gateway.telephony.stats.queries.counts import AgentCounts
 from gateway.telephony.stats.queries.stats import StatsFilter
 from gateway.telephony.stats.rates import handling, rate, service
 

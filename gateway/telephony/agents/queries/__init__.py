@@ -1,1 +1,1 @@
-"""SQL for agents and queues as they are now: one function per statement."""
+"""SQL for agents and queues as they are now: one function for each statement."""

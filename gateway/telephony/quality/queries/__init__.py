@@ -1,1 +1,1 @@
-"""SQL for reviews and scorecards: one function per statement."""
+"""SQL for reviews and scorecards: one function for each statement."""

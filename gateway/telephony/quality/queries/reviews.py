@@ -1,4 +1,4 @@
-"""SQL for quality reviews: one function per statement."""
+"""SQL for quality reviews: one function for each statement."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gateway.telephony.calls.queries.annotations import FAMILY
 
 @dataclass(frozen=True, slots=True)
 class ReviewFilter:
-    """Which reviews to return; None asks for any."""
+    """Which reviews to return; None matches any."""
 
     agent_id: int | None = None
     reviewer_id: int | None = None
     call_ids: Sequence[UUID] | None = None
-    """A call, and those that are part of it."""
+    """A call, and those that were merged into it."""
     state: ReviewStatus | None = None
     min_score: float | None = None
     max_score: float | None = None
@@ -29,7 +29,7 @@ class ReviewFilter:
 
 
 def to_review(row: Any) -> Review:
-    """Make a review of a row of the table."""
+    """Return the review of a row of the table."""
     fields = dict(row)
     score = fields.pop("score")
     return Review(
@@ -82,7 +82,7 @@ async def find(conn: Conn, review_id: int) -> Review | None:
 
 
 async def lock(conn: Conn, review_id: int) -> Review | None:
-    """Return a review that nobody else changes until the end of the transaction."""
+    """Return a review, locked until the end of the transaction."""
     row = await conn.fetchrow(
         """
         -- reviews.lock
@@ -167,7 +167,7 @@ async def resolve(
     text: str | None,
     by: int,
 ) -> Review:
-    """Decide about a dispute; what the points come to is reckoned anew."""
+    """Decide a dispute; the score is computed again from the points."""
     row = await conn.fetchrow(
         """
         -- reviews.resolve
@@ -237,7 +237,7 @@ async def page(
 
 
 async def is_about(conn: Conn, call_id: UUID, employee_id: int) -> bool:
-    """Say whether a published review of this call, or of one merged into it, is about them."""
+    """Whether a published review of this call, or of one merged into it, is about the employee."""
     found: bool = await conn.fetchval(
         f"""
         -- reviews.is_about

@@ -1,4 +1,4 @@
-"""SQL for scorecards: one function per statement."""
+"""SQL for scorecards: one function for each statement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.protocol.reviews import Criterion, Scorecard
 
 
 def to_scorecard(row: Any) -> Scorecard:
-    """Make a scorecard of a row of the table."""
+    """Return the scorecard of a row of the table."""
     return Scorecard(
         scorecard_id=row["id"],
         name=row["name"],
@@ -24,7 +24,7 @@ def to_scorecard(row: Any) -> Scorecard:
 
 
 async def lock_name(conn: Conn, name: str) -> None:
-    """Make those who edit one scorecard take turns until the end of the transaction."""
+    """Let nobody else edit the scorecard of this name until the end of the transaction."""
     await conn.execute(
         """
         -- scorecards.lock_name
@@ -47,7 +47,7 @@ async def newest(conn: Conn, name: str) -> Scorecard | None:
 
 
 async def insert(conn: Conn, name: str, *, criteria: Sequence[Criterion], by: int) -> Scorecard:
-    """Store the next version, and let no other of this name be used any more."""
+    """Store the next version, and deactivate the older ones of this name."""
     row = await conn.fetchrow(
         """
         -- scorecards.insert
@@ -70,7 +70,7 @@ async def insert(conn: Conn, name: str, *, criteria: Sequence[Criterion], by: in
 
 
 async def activate(conn: Conn, scorecard_id: int, *, active: bool) -> Scorecard | None:
-    """Let a scorecard be used, or no longer; None when there is none."""
+    """Set whether a scorecard is active; None when there is none."""
     row = await conn.fetchrow(
         """
         -- scorecards.activate

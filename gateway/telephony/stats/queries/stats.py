@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.db import Conn
-from gateway.telephony.stats.queries.counts import (
+from gateway.telephony.stats.counts import (
     OverviewCounts,
     WeekHourCount,
     counts,
@@ -128,12 +128,12 @@ async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
                    AND (l.hold_ms > 0 OR l.ended_reason = 'lost')
              WHERE p.ended_at IS NOT NULL AND p.talk_ms IS NOT NULL
              GROUP BY p.id, p.talk_ms
-        ), odd AS (
+        ), lost_calls AS (
             SELECT count(*) FILTER (WHERE lost) AS lost,
                    sum(talk_ms) FILTER (WHERE lost) AS lost_talk_ms,
                    sum(hold_ms) FILTER (WHERE lost IS NOT TRUE) AS hold_ms
               FROM held
-        ), moved AS (
+        ), transfers AS (
             SELECT count(*) AS transferred
               FROM picked
              WHERE id IN (SELECT t.call_id FROM realtime.call_transfers AS t
@@ -144,7 +144,7 @@ async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
               FROM realtime.call_sessions
              WHERE direction = 'inbound' AND merged_into IS NULL AND number_e164 IS NOT NULL
                AND started_at >= $1::timestamptz - interval '24 hours' AND started_at < $2
-        ), again AS (
+        ), repeats AS (
             SELECT count(*) AS repeated
               FROM inbound
              WHERE started_at >= $1 AND before >= started_at - interval '24 hours'
@@ -182,7 +182,7 @@ async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
         ), quarters AS (
             SELECT date_bin('15 minutes', minute, '2000-01-01Z') AS at, sum(begun) AS calls
               FROM minutes GROUP BY 1
-        ), unheard AS (
+        ), disconnected AS (
             SELECT DISTINCT quarter.at
               FROM realtime.ingest_gaps AS gap
              CROSS JOIN LATERAL generate_series(
@@ -201,7 +201,7 @@ async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
                                    $2::timestamptz - interval '1 microsecond',
                                    interval '15 minutes') AS g (at)
               LEFT JOIN quarters AS q ON q.at = g.at
-              LEFT JOIN unheard AS u ON u.at = g.at
+              LEFT JOIN disconnected AS u ON u.at = g.at
              GROUP BY 1, 2
         ), matrix AS (
             SELECT jsonb_agg(jsonb_build_object(
@@ -235,9 +235,9 @@ async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
                        ended - greatest(began, covered), interval '0'))) * 1000 AS wrap_ms
               FROM after
         )
-        SELECT counted.*, waited.wait, odd.*, moved.*, again.*, busiest.*, matrix.*,
+        SELECT counted.*, waited.wait, lost_calls.*, transfers.*, repeats.*, busiest.*, matrix.*,
                floor(wrapped.wrap_ms)::bigint AS wrap_ms
-          FROM counted, waited, odd, moved, again, busiest, matrix, wrapped
+          FROM counted, waited, lost_calls, transfers, repeats, busiest, matrix, wrapped
         """,
         criteria.since,
         criteria.until,

@@ -6,7 +6,7 @@ What an agent did on the telephone, in calls that began in the period.
 from __future__ import annotations
 
 from gateway.db import Conn
-from gateway.telephony.stats.queries.counts import AgentCounts, counts, talk_counts
+from gateway.telephony.stats.counts import AgentCounts, counts, talk_counts
 from gateway.telephony.stats.queries.stats import WRAP_UP, StatsFilter
 
 _AGENT = (

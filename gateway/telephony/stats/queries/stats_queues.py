@@ -6,7 +6,7 @@ A stint counts at the time when it began: a call that went through two queues co
 from __future__ import annotations
 
 from gateway.db import Conn
-from gateway.telephony.stats.queries.counts import QueueCounts, talk_counts, wait_counts
+from gateway.telephony.stats.counts import QueueCounts, talk_counts, wait_counts
 from gateway.telephony.stats.queries.stats import WRAP_UP, StatsFilter
 
 
@@ -43,22 +43,22 @@ async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[QueueCo
                              WHERE y.source = l.source AND y.extension = l.extension))))
         ), kinds AS (
             SELECT queue, outcome, wait_ms < $7 AS short, wait_ms <= $6 AS in_time,
-                   count(*)::int AS stays, count(wait_ms)::int AS waits, sum(wait_ms) AS wait_ms,
+                   count(*)::int AS stints, count(wait_ms)::int AS waits, sum(wait_ms) AS wait_ms,
                    max(wait_ms) AS wait_max_ms
               FROM picked GROUP BY queue, outcome, 3, 4
         ), counted AS (
-            SELECT queue, sum(stays) AS offered,
-                   sum(stays) FILTER (WHERE outcome = 'connected') AS answered,
-                   sum(stays) FILTER (WHERE outcome = 'abandoned') AS abandoned,
-                   sum(stays) FILTER (WHERE outcome = 'abandoned' AND short) AS short_abandoned,
-                   sum(stays) FILTER (WHERE outcome = 'connected' AND in_time)
+            SELECT queue, sum(stints) AS offered,
+                   sum(stints) FILTER (WHERE outcome = 'connected') AS answered,
+                   sum(stints) FILTER (WHERE outcome = 'abandoned') AS abandoned,
+                   sum(stints) FILTER (WHERE outcome = 'abandoned' AND short) AS short_abandoned,
+                   sum(stints) FILTER (WHERE outcome = 'connected' AND in_time)
                        AS answered_in_time,
-                   sum(stays) FILTER (WHERE outcome = 'abandoned' AND in_time)
+                   sum(stints) FILTER (WHERE outcome = 'abandoned' AND in_time)
                        AS abandoned_in_time,
-                   sum(stays) FILTER (WHERE outcome = 'timeout') AS timeout,
-                   sum(stays) FILTER (WHERE outcome IN ('key', 'leave_empty', 'withdrawn'))
+                   sum(stints) FILTER (WHERE outcome = 'timeout') AS timeout,
+                   sum(stints) FILTER (WHERE outcome IN ('key', 'leave_empty', 'withdrawn'))
                        AS left_queue,
-                   sum(stays) FILTER (WHERE outcome IN ('join_empty', 'full')) AS failed,
+                   sum(stints) FILTER (WHERE outcome IN ('join_empty', 'full')) AS failed,
                    sum(wait_ms) FILTER (WHERE outcome = 'connected') AS answered_wait_ms,
                    sum(waits) FILTER (WHERE outcome = 'connected') AS answered_waits,
                    sum(wait_ms) AS total_wait_ms, sum(waits) AS waits,

@@ -1,6 +1,6 @@
 """What the statistics' statements return: counts and sums, before any rate is divided.
 
-queries.stats, stats_queues, stats_agents ─▶ these ─▶ rates, stats. A sum over no rows is 0; the
+queries ─▶ these ─▶ rates, stats. A sum over no rows is 0; the
 longest wait and the percentiles of no rows are None.
 """
 
