@@ -77,13 +77,13 @@ class Gateway:
         return self.node.tokens
 
     @property
-    def hears(self) -> bool:
+    def bus_healthy(self) -> bool:
         """False while announcements of other workers may not arrive here."""
         return self.delivery.bus.healthy
 
     @property
     def draining(self) -> bool:
-        """Whether this worker is saying goodbye."""
+        """Whether this worker is closing its sessions to stop."""
         return self.node.drain.begun
 
     def figures(self) -> bytes:
@@ -119,8 +119,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(pool.close)
 
         delivery, tasks = Delivery(), Tasks()
-        dial = _dial(settings)
-        redis = dial.key_client()
+        redis_config = _redis_config(settings)
+        redis = redis_config.key_client()
         stack.push_async_callback(redis.aclose)
         presence = RedisPresence(
             redis,
@@ -157,10 +157,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             redis=redis,
         )
         bus = RedisBus(
-            dial, node=settings.node, deliver=delivery.deliver, resynced=delivery.resynced
+            redis_config, node=settings.node, deliver=delivery.deliver, resynced=delivery.resynced
         )
         delivery.connect(await stack.enter_async_context(bus))
-        if settings.takes("sockets", "ingest"):  # a call makes somebody busy, wherever it is told
+        if settings.takes("sockets", "ingest"):  # a call makes somebody busy on any worker
             await presence.open()
             stack.push_async_callback(presence.close)
 
@@ -185,7 +185,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
 
 
 def _begin_background(node: Node) -> None:
-    """Begin what nobody asked for: every worker with this role takes its share."""
+    """Start the loops of the background role; every worker with it does its share."""
     services, settings = node.services, node.settings
     scheduled = ScheduleWorker(services, every_s=settings.upkeep_s)
     node.spawn(scheduled.run(), name="scheduled")
@@ -235,7 +235,7 @@ def make_server(settings: Settings) -> tuple[FastAPI, uvicorn.Server]:
 
 
 class Beat(Protocol):
-    """Told again and again that the event loop is alive, and whether it serves already."""
+    """Called every PULSE_S: the event loop is alive; `ready` once it serves."""
 
     def __call__(self, *, ready: bool) -> None: ...
 
@@ -274,8 +274,8 @@ async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
                 region=settings.s3_region,
                 prefix=settings.s3_prefix,
                 path_style=settings.s3_path_style,
-                access_key=_said(settings.s3_access_key),
-                secret_key=_said(settings.s3_secret_key),
+                access_key=_secret_of(settings.s3_access_key),
+                secret_key=_secret_of(settings.s3_secret_key),
             )
         )
     except CannotKeepFiles as error:
@@ -288,11 +288,11 @@ def _pressure(pool: Pool, size: int, now: Callable[[], float]) -> LoadShedder:
     )
 
 
-def _said(secret: SecretStr | None) -> str | None:
+def _secret_of(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def _dial(settings: Settings) -> RedisConfig:
+def _redis_config(settings: Settings) -> RedisConfig:
     assert settings.redis_url is not None
     return RedisConfig(
         settings.redis_url,

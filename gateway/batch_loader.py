@@ -1,8 +1,9 @@
-"""What several ask at the same time is answered at once for all of them.
+"""Requests that come at the same time are loaded in one batch.
 
-hellos, sends ─▶ Together ─▶ one statement. A question that meets an idle reader is taken at once;
-those that come while it is busy wait and go together. So nobody is served what was read before
-they asked, nobody waits for company, and the busier it is, the fewer statements a question costs.
+hellos, sends ─▶ BatchLoader ─▶ one statement. A request that finds the loader idle is loaded at
+once; those that come while it is busy wait and form the next batch. So no result was read before
+its request came, no request waits for others, and the busier the loader is, the fewer statements a
+request costs.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ class Spawn(Protocol):
 
 
 class PendingRequest(NamedTuple, Generic[Q, A]):
-    """A question, and where its answer goes."""
+    """A request that waits or is being loaded."""
 
     request: Q
     result: asyncio.Future[A]
     since: float
-    """When nothing stood between it and the next batch."""
+    """Since when it waits for a batch, by the loader's clock; not for others of its key."""
 
 
 class BatchLoader(Generic[Q, A]):
-    """Answers questions in batches: `load` takes a batch, and answers in its order.
+    """Loads requests in batches: `load` takes a batch and returns the results in its order.
 
-    So many batches of at most `most` questions are out `at_once`. Of questions with the same `key`
-    one is out at any time, and they go in the order they came. Who has waited for `patience_s`, and
-    is not out yet, is told Overloaded.
+    At most `concurrency` batches of at most `max_batch` requests are loaded at a time; of requests
+    with the same `key` one at a time, in the order they came. A request that has waited for
+    `timeout_s` and is not being loaded yet fails with Overloaded.
     """
 
     def __init__(
@@ -63,27 +64,27 @@ class BatchLoader(Generic[Q, A]):
         self._timeout_s = timeout_s
         self._clock = clock
         self._in_flight: set[asyncio.Future[A]] = set()
-        """Answers that are being found: what they ask for may have been done already."""
+        """Results that are being loaded: a write among them may have happened already."""
         self._waiting: deque[PendingRequest[Q, A]] = deque()
         self._behind: dict[Hashable, deque[PendingRequest[Q, A]]] = {}
-        """Of each key that is waiting or out, the questions that come after it."""
+        """Key that waits or is being loaded → the requests that come after it."""
 
-    async def load(self, question: Q) -> A:
-        """Return the answer, or raise what finding it raised."""
+    async def load(self, request: Q) -> A:
+        """Return the result of this request, or raise what loading it raised."""
         loop = asyncio.get_running_loop()
-        asked = PendingRequest[Q, A](question, loop.create_future(), self._clock())
-        key = self._key_of(asked)
+        pending = PendingRequest[Q, A](request, loop.create_future(), self._clock())
+        key = self._key_of(pending)
         if (behind := self._behind.get(key)) is not None:
-            behind.append(asked)
+            behind.append(pending)
         else:
             self._behind[key] = deque()
-            self._waiting.append(asked)
+            self._waiting.append(pending)
             self._start_batches()
         if self._timeout_s is None:
-            return await asked.result
-        timer = loop.call_later(self._timeout_s, self._time_out, asked.result)
+            return await pending.result
+        timer = loop.call_later(self._timeout_s, self._time_out, pending.result)
         try:
-            return await asked.result
+            return await pending.result
         finally:
             timer.cancel()
 
@@ -93,11 +94,11 @@ class BatchLoader(Generic[Q, A]):
 
     @property
     def waiting(self) -> int:
-        """How many questions wait for a batch."""
+        """How many requests wait for a batch."""
         return len(self._waiting)
 
     def oldest_wait_s(self) -> float:
-        """Return how long the first of them has waited, by `clock`."""
+        """Return how long the first of them has waited, in seconds by `clock`."""
         return self._clock() - self._waiting[0].since if self._waiting else 0.0
 
     def _start_batches(self) -> None:
@@ -107,23 +108,23 @@ class BatchLoader(Generic[Q, A]):
                 self._spawn(self._run_batch(batch), name=self._name)
 
     def _next_batch(self) -> list[PendingRequest[Q, A]]:
-        """Take the next batch, without those whose asker has gone."""
+        """Remove and return the next batch, without requests whose caller has gone."""
         batch: list[PendingRequest[Q, A]] = []
         while self._waiting and len(batch) < self._max_batch:
-            asked = self._waiting.popleft()
-            if asked.result.done():
-                self._release(asked)
+            pending = self._waiting.popleft()
+            if pending.result.done():
+                self._release(pending)
             else:
-                batch.append(asked)
-                self._in_flight.add(asked.result)
+                batch.append(pending)
+                self._in_flight.add(pending.result)
         return batch
 
-    def _key_of(self, asked: PendingRequest[Q, A]) -> Hashable:
-        return id(asked) if self._key is None else self._key(asked.request)
+    def _key_of(self, pending: PendingRequest[Q, A]) -> Hashable:
+        return id(pending) if self._key is None else self._key(pending.request)
 
-    def _release(self, asked: PendingRequest[Q, A]) -> None:
-        """Let the next one of the same key come."""
-        key = self._key_of(asked)
+    def _release(self, pending: PendingRequest[Q, A]) -> None:
+        """Queue the next request of the same key."""
+        key = self._key_of(pending)
         if behind := self._behind[key]:
             self._waiting.append(behind.popleft()._replace(since=self._clock()))
         else:
@@ -134,25 +135,25 @@ class BatchLoader(Generic[Q, A]):
             await self._resolve(batch)
         finally:
             self._free_slots += 1
-            for asked in batch:
-                self._in_flight.discard(asked.result)
-                asked.result.cancel()  # this task was cancelled: nobody will answer them
-                self._release(asked)
+            for pending in batch:
+                self._in_flight.discard(pending.result)
+                pending.result.cancel()  # this task was cancelled: nothing else will resolve them
+                self._release(pending)
             self._start_batches()
 
     async def _resolve(self, batch: list[PendingRequest[Q, A]]) -> None:
-        """Answer each of a batch; what one of them trips over must not spoil the others."""
+        """Load a batch; an error caused by one request must not fail the others."""
         try:
-            found = await self._load_batch([asked.request for asked in batch])
-        except Exception as error:  # noqa: BLE001 - it is raised by whoever asked
+            results = await self._load_batch([pending.request for pending in batch])
+        except Exception as error:  # noqa: BLE001 - raised where the result is awaited
             if len(batch) > 1 and not isinstance(error, GatewayError):
                 for one in batch:
                     await self._resolve([one])
                 return
-            for asked in batch:
-                if not asked.result.done():
-                    asked.result.set_exception(error)
+            for pending in batch:
+                if not pending.result.done():
+                    pending.result.set_exception(error)
             return
-        for asked, result in zip(batch, found, strict=True):
-            if not asked.result.done():
-                asked.result.set_result(result)
+        for pending, result in zip(batch, results, strict=True):
+            if not pending.result.done():
+                pending.result.set_result(result)

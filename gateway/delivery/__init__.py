@@ -1,1 +1,1 @@
-"""From an announcement to whoever listens on this worker: topics, and streams without gaps."""
+"""From an announcement to those who listen on this worker: topics, streams without gaps, frames."""

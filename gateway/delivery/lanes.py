@@ -1,7 +1,7 @@
-"""What leaves first when a client reads slowly: calls, then replies, messages, receipts, the rest.
+"""The order of sending to a client that reads slowly: calls, replies, messages, receipts, the rest.
 
-A telephone that rings is worth nothing later; who is typing is worth nothing then. Within a lane
-order is kept; clients place messages by number and states by version, so lanes may overtake.
+A ringing telephone is useless later; so is a typing notice. Within a lane the order is kept;
+clients place messages by number and states by version, so lanes may overtake each other.
 """
 
 from __future__ import annotations

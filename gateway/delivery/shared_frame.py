@@ -1,7 +1,8 @@
 """One event's complete WebSocket frame, built once for every socket (RFC 6455, 5.2; RFC 7692).
 
-Server-to-client frames are unmasked, events carry nothing of the connection, and no connection
-keeps a compression context: so the same bytes go to everyone, plain or deflated.
+hub, watches ─▶ SharedFrame ─▶ Sender. Server-to-client frames are unmasked, events contain nothing
+of the connection, and no connection keeps a compression context: so the same bytes go to everyone,
+plain or deflated.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ def text_frame(payload: bytes, first: int = TEXT) -> bytes:
 
 
 def deflated_frame(payload: bytes, window_bits: int, first: int = TEXT) -> bytes:
-    """Return the frame with this payload deflated, or plain where that is no longer.
+    """Return the frame with this payload deflated, or plain if that is not longer.
 
-    `window_bits` is the largest window the client will inflate. A smaller one does for a small
-    payload, and is set up five times faster, since zlib clears its tables first: 300 bytes take
-    7 µs instead of 35. Level 1 makes 25 kB 13 % larger than level 6 does, in a quarter of the time.
+    `window_bits` is the largest window that the client inflates. A smaller one is enough for a
+    small payload, and is set up five times faster, since zlib clears its tables first: 300 bytes
+    take 7 µs instead of 35. Level 1 makes 25 kB 13 % larger than level 6 does, in a quarter of
+    the time.
     """
     bits = max(MIN_WINDOW_BITS, min(window_bits, len(payload).bit_length()))
     deflate = zlib.compressobj(level=1, wbits=-bits, memLevel=min(8, bits - 5))

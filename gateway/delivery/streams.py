@@ -1,9 +1,9 @@
-"""Each conversation heard here, in order and without gaps.
+"""The events of each conversation that somebody here is joined to, in order and without gaps.
 
-bus ─▶ Streams ─▶ hub. A stream knows the change it delivered last. What comes too early waits,
-what came before is dropped, and what does not come is read from the database: after a gap, after
-the bus was away, and by a sweep that finds what nobody announced (a publisher that died between
-COMMIT and publish, or the CRM writing its own rows).
+bus ─▶ Streams ─▶ hub. A stream knows the change it delivered last. An event that comes too early
+waits, a duplicate is dropped, and a missing one is read from the database: after a gap, after the
+bus was away, and by a sweep that finds what nobody announced (a publisher that died between COMMIT
+and publish, or the CRM writing its own rows).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StreamReads(Protocol):
 
 
 class Stream:
-    """One conversation's place on this node."""
+    """How far one conversation has been delivered on this node."""
 
     __slots__ = ("early", "position")
 
@@ -57,7 +57,7 @@ class Stream:
 
 
 class Streams:
-    """The conversations that sessions on this node hear."""
+    """The conversations that sessions on this node are joined to."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Streams:
                 self._drain(conversation_id, stream)
 
     def behind(self, positions: dict[int, int]) -> set[str]:
-        """Return the topics of those conversations that are not that far here."""
+        """Return the topics of those conversations that this node has not delivered that far."""
         return {
             topics.conversation(conversation_id)
             for conversation_id, change in positions.items()
@@ -102,7 +102,7 @@ class Streams:
         }
 
     def ahead(self, floors: dict[int, int]) -> dict[int, int]:
-        """Return conversation → position of those that have come further here than `floors`."""
+        """Return conversation → position of those that this node has delivered beyond `floors`."""
         return {
             conversation_id: stream.position
             for conversation_id, floor in floors.items()
@@ -166,7 +166,7 @@ class Streams:
     async def _sweep(self, reads: StreamReads) -> None:
         for ids, printed in self._batches():
             # No position is ahead of the database, so equal sums mean that none has moved. Ours
-            # is taken first: what moves meanwhile makes the sums differ, and is looked for.
+            # is taken first: what moves meanwhile makes the sums differ, and is found.
             ours = sum(self._position(conversation_id) for conversation_id in ids)
             if await reads.total(printed) == ours:
                 continue
@@ -194,17 +194,17 @@ class Streams:
         return self._batch_texts
 
     async def _fill(self, reads: StreamReads) -> None:
-        asked = [
+        positions = [
             (conversation_id, stream.position)
             for conversation_id in self._behind
             if (stream := self._streams.get(conversation_id)) is not None
             and stream.position is not None
         ]
         self._behind.clear()
-        if not asked:
+        if not positions:
             return
         read: Counter[int] = Counter()
-        for announcement in await reads.changes_after(asked):
+        for announcement in await reads.changes_after(positions):
             conversation_id = topics.conversation_of(announcement.topic)
             assert conversation_id is not None
             read[conversation_id] += 1
@@ -214,7 +214,7 @@ class Streams:
                 self._read_soon(conversation_id)
 
     def _heal(self, conversation_id: int, announcement: Announcement) -> None:
-        """Deliver what the database says is next: there a skipped number is no gap."""
+        """Deliver the next event in the database: a number that is skipped there is no gap."""
         stream = self._streams.get(conversation_id)
         if stream is None or stream.position is None or announcement.change <= stream.position:
             return

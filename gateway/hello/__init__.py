@@ -1,1 +1,1 @@
-"""What a hello reads: who it is, their conversations, calls and counts, and what they missed."""
+"""What a hello reads: the employee, conversations, calls, counts, and what was missed."""

@@ -1,7 +1,7 @@
-"""What hellos read: who it is, their chats and calls, their colleagues' names and presences.
+"""What hellos read: the employee, chats and calls, colleagues' names and presences.
 
-welcome ─▶ Arrivals ─▶ database, presence store. Hellos that come together are read together, so
-that a storm of them costs a few statements for sixteen instead of eight for each one.
+joining ─▶ HelloReads ─▶ database, presence store. Hellos that come together are read together: in
+a storm of them, sixteen cost a few statements instead of eight each.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from gateway.telephony.calls import calls
 from presence import PresenceState
 
 NAMES_TTL_S = 1.0
-"""How long names, photos and departments are kept, and again what is printed with them."""
+"""How long names, photos and departments are cached; rosters printed with them as long again."""
 
 PRESENCES_TTL_S = 0.5
-"""How old a presence may be. What this node hears of is in it at once; of others' changes a client
-learns when it watches them, and the higher version counts."""
+"""How old a presence may be. Changes that this node receives are in it at once; a client gets the
+others when it watches those people, and the higher version counts."""
 
 
 class Authenticated(NamedTuple):
-    """Who said hello, and the conversations to hear before anything else is read."""
+    """Who sent hello, and the conversations to join before anything else is read."""
 
     identity: auth.Identity
     conversations: list[int]
@@ -65,30 +65,30 @@ class HelloReads:
         )
 
     async def authenticate(self, claims: auth.Claims) -> Authenticated:
-        """Return whom these claims name; EmployeeDisabled when they may not come in."""
+        """Return the employee of these claims; EmployeeDisabled when they may not connect."""
         found, conversation_ids = await self._employees.load(claims.employee_id)
         return Authenticated(auth.admit(found, claims), conversation_ids)
 
-    async def view(self, asked: ViewRequest) -> EmployeeView:
-        """Return someone's chats and calls, and what they do, as of a moment after this call."""
-        return await self._views.load(asked)
+    async def view(self, request: ViewRequest) -> EmployeeView:
+        """Return an employee's chats, calls and agent state, read after this call."""
+        return await self._views.load(request)
 
     async def count_open_callbacks(self, identity: auth.Identity) -> OpenCount | None:
-        """Return how many call-back requests are open; None for who may not handle them."""
+        """Return how many call-back requests are open; None without the permission for them."""
         if CALLBACKS_HANDLE not in identity.permissions:
             return None
         return await self._callbacks.load(identity.user_id)
 
     async def rosters(self, lists: Iterable[str | None]) -> list[Roster]:
-        """Return the roster of each of these Line.people; names are at most 2 NAMES_KEPT_S old."""
+        """Return the roster of each OverviewRow.people; names are at most 2 NAMES_TTL_S old."""
         return await self._rosters.get_many(lists)
 
     async def presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, PresenceJson]:
-        """Return employee → presence, at most PRESENCES_KEPT_S old; others may be among them."""
+        """Return employee → presence, at most PRESENCES_TTL_S old; others may be among them."""
         return await self._presences.get_many(employee_ids)
 
     def update_presences(self, changed: Iterable[PresenceState]) -> None:
-        """Take note of presences that were announced, here or by another node."""
+        """Store presences that were announced, here or by another node."""
         known = list(changed)
         self._services.presence.merge_remote(known)
         for one in known:
@@ -102,26 +102,26 @@ class HelloReads:
         most = self._max_topics
         async with self._services.connection() as conn:
             standing = await employees_batch.standing(conn, set(employee_ids))
-            heard = await overview.heard(conn, list(standing), most)
-            for employee_id, conversation_ids in heard.items():
-                if len(conversation_ids) > most:  # only the newest are heard live
+            joined = await overview.joined(conn, list(standing), most)
+            for employee_id, conversation_ids in joined.items():
+                if len(conversation_ids) > most:  # only the newest are joined
                     members = await conversations.memberships(conn, employee_id, most)
-                    heard[employee_id] = [member.conversation_id for member in members]
-        return [(standing.get(one), heard.get(one, [])) for one in employee_ids]
+                    joined[employee_id] = [member.conversation_id for member in members]
+        return [(standing.get(one), joined.get(one, [])) for one in employee_ids]
 
-    async def _read_views(self, asked: Sequence[ViewRequest]) -> list[EmployeeView]:
-        people = {one.employee_id for one in asked}
+    async def _read_views(self, requests: Sequence[ViewRequest]) -> list[EmployeeView]:
+        people = {one.employee_id for one in requests}
         async with self._services.connection() as conn:
-            found = await views.read_views(conn, asked, max_topics=self._max_topics)
+            found = await views.read_views(conn, requests, max_topics=self._max_topics)
             live = await calls.live(conn, people)
             states = await agents.states(conn, people)
         return [
             EmployeeView(view, live.get(one.employee_id, []), states.get(one.employee_id))
-            for one, view in zip(asked, found, strict=True)
+            for one, view in zip(requests, found, strict=True)
         ]
 
-    async def _count_callbacks(self, asked: Sequence[int]) -> list[OpenCount]:
-        return [await callbacks.count_open(self._services)] * len(asked)
+    async def _count_callbacks(self, requests: Sequence[int]) -> list[OpenCount]:
+        return [await callbacks.count_open(self._services)] * len(requests)
 
     async def _read_names(self, employee_ids: Sequence[int]) -> Mapping[int, str]:
         async with self._services.connection() as conn:

@@ -1,7 +1,7 @@
-"""Who is in a conversation, printed once for everybody whose list it stands in.
+"""The participants of a conversation, printed once for everybody who has it in their list.
 
-views ─▶ Rosters ─▶ snapshot. The key is what the database says of the people in it, so a roster
-is never older than that; only the names in it may be.
+views ─▶ RosterCache ─▶ snapshot. The key is the list of participants as the database has it, so a
+roster is never older than that; only the names in it may be.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.chat.queries.conversations import Seat, seats_of
 from gateway.protocol.codec import Printed, as_printed
 
 MAX_ROSTERS = 2_000
-"""Rosters that are kept, 4.5 KB each when there are twenty in it."""
+"""Rosters in the cache: 4.5 KB each with twenty participants."""
 
 
 class Roster(NamedTuple):
@@ -30,7 +30,7 @@ EMPTY_ROSTER = Roster((), as_printed("[]"))
 
 
 class RosterCache:
-    """Prints rosters, and keeps each for `kept_s`, because the next one who arrives has it too."""
+    """Prints rosters and caches each for `ttl_s`, because the next hello needs it, too."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class RosterCache:
         return len(self._rosters)
 
     async def get_many(self, lists: Iterable[str | None]) -> list[Roster]:
-        """Return the roster of each of these Line.people."""
-        asked = list(lists)
+        """Return the roster of each of these OverviewRow.people."""
+        wanted = list(lists)
         known = self._rosters
-        unknown = {people for people in asked if people and people not in known}
+        unknown = {people for people in wanted if people and people not in known}
         if unknown:
-            known = {people: known[people] for people in asked if people in known}
+            known = {people: known[people] for people in wanted if people in known}
             known.update(await self._print(unknown))
-        return [known[people] if people else EMPTY_ROSTER for people in asked]
+        return [known[people] if people else EMPTY_ROSTER for people in wanted]
 
     async def _print(self, unknown: AbstractSet[str]) -> Mapping[str, Roster]:
         seated = {people: seats_of(people) for people in unknown}
@@ -69,11 +69,11 @@ class RosterCache:
 
     def _expire(self) -> None:
         self._expiry_scheduled = False
-        self._rosters = {}  # a new one: who is using the old one keeps it
+        self._rosters = {}  # a new dict: whoever uses the old one keeps it
 
 
 def _roster(seats: Sequence[Seat], names: Mapping[int, str]) -> Roster:
-    """Print these people; who is not in the CRM is left out."""
+    """Print these participants; those who are not in the CRM are left out."""
     known = [seat for seat in seats if seat.employee_id in names]
     participants = ",".join(
         f'{{"employee":{names[employee_id]},"role":"{role}","last_read_seq":{last_read_seq}}}'

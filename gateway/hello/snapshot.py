@@ -1,7 +1,8 @@
-"""Everything a fresh client needs, as of one moment, and what a returning one has missed.
+"""Everything that a new client needs, as of one moment, and what a returning one has missed.
 
-hello ─▶ take ─▶ Snapshot: what the database says, with the names and presences of who is in it.
-Wire types, except for people: the same twenty stand in everyone's lists, so they come printed.
+hello ─▶ read_snapshot ─▶ HelloSnapshot: the database's state, with names and presences of the
+participants. Wire types, except for people: the same twenty are in everyone's lists, so they come
+printed.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from gateway.protocol.codec import Printed
 
 
 class PresenceJson(NamedTuple):
-    """How someone was when last looked at."""
+    """A presence as it was read last."""
 
     version: int
     printed: Printed
 
 
 class EmployeeView(NamedTuple):
-    """What one look at the database says of someone."""
+    """What one read of the database returns of an employee."""
 
     chats: ChatView
     calls: list[Call]
@@ -46,30 +47,30 @@ class EmployeeView(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HelloSnapshot:
-    """One view of someone's chats, ready to be sent, and what they do on the telephone."""
+    """An employee's chats, ready to be sent, their calls and their agent state."""
 
     conversations: list[Conversation]
     next: str | None
     unread: list[Unread]
     positions: dict[int, int]
-    """conversation → last_change, of every conversation heard live."""
+    """conversation → last_change, of every conversation to join."""
     changes: dict[int, list[Printed]]
     reload: list[int]
     hidden: dict[int, int]
-    """conversation → up to which seq its messages are not theirs; only where there are such."""
+    """conversation → the seq up to which its messages are hidden; only where some are."""
     calls: list[Call]
-    """Those that go on now on this person's telephones."""
+    """Those on this employee's telephones now."""
     agent: AgentState | None
-    """None for who has no telephone."""
+    """None for an employee without a telephone."""
 
 
 class SnapshotSources(Protocol):
-    """Where it is read, together with what others ask at the same time."""
+    """Where it is read, together with what other hellos read at the same time."""
 
-    async def view(self, asked: ViewRequest) -> EmployeeView: ...
+    async def view(self, request: ViewRequest) -> EmployeeView: ...
 
     async def rosters(self, lists: Iterable[str | None]) -> list[Roster]:
-        """Return the roster of each of these Line.people."""
+        """Return the roster of each of these OverviewRow.people."""
 
     async def presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, PresenceJson]:
         """Return employee → presence; others may be among them."""
@@ -78,7 +79,7 @@ class SnapshotSources(Protocol):
 async def read_snapshot(
     ctx: Context, resume: Mapping[int, int], sources: SnapshotSources
 ) -> HelloSnapshot:
-    """Return what this person is told on arrival.
+    """Return what this employee's welcome contains.
 
     Never partial: a conversation is either caught up completely, or named in reload.
     """

@@ -1,7 +1,8 @@
-"""What every hello asks anew, names and presences of colleagues, kept for a moment.
+"""A cache for what every hello reads: names and presences of colleagues.
 
-hellos ─▶ Kept ─▶ Together ─▶ one read. In a storm the same few thousand people stand in everyone's
-lists: each is read about once in `kept_s`, not once for every list. Nothing stays when nobody asks.
+hellos ─▶ TtlCache ─▶ BatchLoader ─▶ one read. In a storm the same few thousand people are in
+everyone's lists: each is read about once in `ttl_s`, not once for every list. It is empty when
+nobody reads.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Load = Callable[[Sequence[int]], Awaitable[Mapping[int, V]]]
 
 
 class TtlCache(Generic[V]):
-    """Values by number, none older than `kept_s` and the time it took to read it."""
+    """Values by number, none older than `ttl_s` and the time it took to read it."""
 
     def __init__(
         self,
@@ -52,16 +53,16 @@ class TtlCache(Generic[V]):
         return {**{key: values[key] for key in keys if key in values}, **found}
 
     def put(self, key: int, value: V) -> None:
-        """Take a value that was heard of; one that is being read and is older will not undo it."""
+        """Store a value that was announced; an older one that is being read does not replace it."""
         self._store(key, value)
         self._schedule_expiry()
 
-    async def _read(self, asked: Sequence[AbstractSet[int]]) -> Sequence[Mapping[int, V]]:
-        """Read everyone whom any of these asks for; all get all of it."""
-        found = await self._load(sorted(set().union(*asked)))
+    async def _read(self, requests: Sequence[AbstractSet[int]]) -> Sequence[Mapping[int, V]]:
+        """Read every key of these requests; each gets all of them."""
+        found = await self._load(sorted(set().union(*requests)))
         read = {key: self._store(key, value) for key, value in found.items()}
         self._schedule_expiry()
-        return [read] * len(asked)
+        return [read] * len(requests)
 
     def _store(self, key: int, value: V) -> V:
         known = self._values.get(key)
@@ -71,11 +72,11 @@ class TtlCache(Generic[V]):
         return value
 
     def _schedule_expiry(self) -> None:
-        """Forget it all in `kept_s`: values are young, so a time for each is not worth its room."""
+        """Empty the cache in `ttl_s`: a time for each value is not worth its memory."""
         if not self._expiry_scheduled and self._values:
             self._expiry_scheduled = True
             asyncio.get_running_loop().call_later(self._ttl_s, self._expire)
 
     def _expire(self) -> None:
         self._expiry_scheduled = False
-        self._values = {}  # a new one: who is using the old one keeps it
+        self._values = {}  # a new dict: whoever uses the old one keeps it

@@ -1,7 +1,7 @@
-"""What arrivals are told, as the database says it: several people in one look.
+"""The database's part of a welcome, read for several employees at once.
 
-hellos ─▶ read ─▶ a View for each ─▶ snapshot. Five thousand who come back after a cut share most
-of their conversations, and what they missed there.
+hellos ─▶ read_views ─▶ a ChatView for each ─▶ snapshot. Five thousand who come back after an outage
+share most of their conversations, and what they missed there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MissedChanges = Mapping[int, Sequence[tuple[int, int, Printed]]]
 
 @dataclass(frozen=True, slots=True)
 class ViewRequest:
-    """Who says hello, and conversation → the last change they have taken in."""
+    """Who sends hello, and conversation → the last change that their client has."""
 
     employee_id: int
     resume: Mapping[int, int]
@@ -38,47 +38,49 @@ class ViewRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChatView:
-    """One person's chats as of one moment."""
+    """One employee's chats as of one moment."""
 
     lines: list[OverviewRow]
     """The newest conversations: those a welcome shows."""
     next: str | None
     unread: list[Unread]
     positions: dict[int, int]
-    """conversation → last_change, of every conversation heard live."""
+    """conversation → last_change, of every conversation to join."""
     changes: dict[int, list[Printed]]
     reload: list[int]
     hidden: dict[int, int]
-    """conversation → up to which seq its messages are not theirs; only where there are such."""
+    """conversation → the seq up to which its messages are hidden; only where some are."""
 
 
 async def read_views(
-    conn: Conn, asked: Sequence[ViewRequest], *, max_topics: int
+    conn: Conn, requests: Sequence[ViewRequest], *, max_topics: int
 ) -> list[ChatView]:
-    """Read it for all of these in one transaction, so that no change falls between two statements.
+    """Read the views in one transaction, so that no change falls between two statements.
 
-    Whoever resumes nothing needs one statement, which is a moment of its own.
+    Without anything to resume it is one statement, which has one snapshot anyway.
     """
     async with AsyncExitStack() as stack:
-        if any(one.resume for one in asked):
+        if any(one.resume for one in requests):
             await stack.enter_async_context(
                 conn.transaction(isolation="repeatable_read", readonly=True)
             )
         lines: dict[int, list[OverviewRow]] = defaultdict(list)
         for line in await overview.lines(
             conn,
-            sorted({one.employee_id for one in asked}),
+            sorted({one.employee_id for one in requests}),
             detailed=MAX_CONVERSATIONS,
             limit=max(max_topics, MAX_CONVERSATIONS + 1),
         ):
             lines[line.employee_id].append(line)
-        looks = [_ViewBuilder(one.resume, lines[one.employee_id], max_topics) for one in asked]
-        missed = await _read_missed(conn, looks)
-    return [look.build(missed) for look in looks]
+        builders = [
+            _ViewBuilder(one.resume, lines[one.employee_id], max_topics) for one in requests
+        ]
+        missed = await _read_missed(conn, builders)
+    return [builder.build(missed) for builder in builders]
 
 
 class _ViewBuilder:
-    """One of them, while what was missed is still to be read."""
+    """One view, while what was missed is still to be read."""
 
     def __init__(
         self, resume: Mapping[int, int], lines: list[OverviewRow], max_topics: int
@@ -93,13 +95,13 @@ class _ViewBuilder:
             }
         )
         self.missing = {conversation_id: resume[conversation_id] for conversation_id in chosen}
-        # A conversation that is not theirs, and a position from the future, which was never ours
-        # to give (a restored backup): start afresh.
+        # A conversation that they are not in, and a position beyond the last change (after a
+        # restored backup): the client fetches it anew.
         astray = [c for c, change in resume.items() if change > self.positions.get(c, -1)]
         self._reload = sorted({*reload, *astray})
 
     def build(self, missed: MissedChanges) -> ChatView:
-        """Say what this one is told; of what others missed too only what is new to them."""
+        """Return the view; of the changes read for others, too, only those this client lacks."""
         listed = [line for line in self._lines if not line.archived]
         shown = [line for line in listed if line.place <= MAX_CONVERSATIONS]
         last = shown[-1] if len(shown) < len(listed) else None
@@ -126,7 +128,7 @@ class _ViewBuilder:
 
 
 def unread_of(line: OverviewRow) -> Unread:
-    """Return the counts that a line of the overview holds."""
+    """Return the unread counts of a row of the overview."""
     return Unread(
         conversation_id=line.id,
         unread=line.unread,
@@ -138,16 +140,16 @@ def unread_of(line: OverviewRow) -> Unread:
     )
 
 
-async def _read_missed(conn: Conn, looks: Iterable[_ViewBuilder]) -> MissedChanges:
+async def _read_missed(conn: Conn, builders: Iterable[_ViewBuilder]) -> MissedChanges:
     """Read what any of these missed, from where the one furthest behind needs it.
 
-    Each event is read and printed once, however many are told of it.
+    Each event is read and printed once, for any number of clients.
     """
     behind: dict[int, tuple[int, int]] = {}  # conversation → (after, how many changes)
-    for look in looks:
-        for conversation_id, after in look.missing.items():
+    for builder in builders:
+        for conversation_id, after in builder.missing.items():
             if conversation_id not in behind or after < behind[conversation_id][0]:
-                behind[conversation_id] = after, look.positions[conversation_id] - after
+                behind[conversation_id] = after, builder.positions[conversation_id] - after
     missed: dict[int, list[tuple[int, int, Printed]]] = defaultdict(list)
     for positions in _portions(behind):
         for found in await change_queries.after(conn, positions, CHANGES_PER_CONVERSATION):
@@ -170,11 +172,11 @@ def _portions(behind: Mapping[int, tuple[int, int]]) -> Iterator[list[tuple[int,
 
 
 def _choose_resumable(behind: Mapping[int, int]) -> tuple[list[int], list[int]]:
-    """Choose whole conversations, the least behind first; the others are to be fetched afresh.
+    """Choose whole conversations, the least behind first; clients fetch the others anew.
 
-    How many changes a conversation is behind is no less than the events that will be read for
-    it, so the choice is made before any is read: 1,000 conversations are read 1,000 rows, not all
-    that was missed.
+    The number of changes that a conversation is behind is never less than the events to read for
+    it, so the choice is made before any is read: with 1,000 conversations, 1,000 rows are read, not
+    everything that was missed.
     """
     chosen: list[int] = []
     reload: list[int] = []

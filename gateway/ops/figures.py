@@ -178,7 +178,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _gauge(
         "bus_healthy",
         "1 while this worker receives what other workers publish",
-        lambda g: int(g.hears),
+        lambda g: int(g.bus_healthy),
     ),
     _counter(
         "bus_published",

@@ -64,7 +64,7 @@ async def _checks(parts: Parts) -> dict[str, str]:
         database = f"unavailable: {type(error).__name__}"
     checks = {
         "database": database,
-        "bus": "ok" if parts.hears else "deaf",
+        "bus": "ok" if parts.bus_healthy else "deaf",
         "draining": "yes" if parts.draining else "ok",
     }
     if parts.settings.takes("sockets", "ingest"):

@@ -25,8 +25,8 @@ class Parts(Protocol):
     def pipeline(self) -> Pipeline: ...
 
     @property
-    def hears(self) -> bool:
-        """False while this worker may be deaf to the others."""
+    def bus_healthy(self) -> bool:
+        """False while announcements of other workers may not arrive here."""
 
     @property
     def draining(self) -> bool:

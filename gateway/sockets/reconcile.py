@@ -87,7 +87,7 @@ class Reconciler:
         self._max_topics = max_topics
         self._every_s = every_s
         self._wake = asyncio.Event()
-        self._lost_news = False
+        self._events_lost = False
         self._presence_unsure = False
         """Watchers may have been sent a last known state, or nothing."""
         self._unknown_as_of = 0
@@ -98,7 +98,7 @@ class Reconciler:
 
     def check_all(self) -> None:
         """Have everything compared soon: the bus was away."""
-        self._lost_news = True
+        self._events_lost = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -110,12 +110,12 @@ class Reconciler:
             except TimeoutError:
                 pass
             self._wake.clear()
-            lost_news, self._lost_news = self._lost_news, False
+            events_lost, self._events_lost = self._events_lost, False
             try:
-                await self._check(lost_news=lost_news)
-            except Exception as error:  # noqa: BLE001 - asked again in a moment
+                await self._check(events_lost=events_lost)
+            except Exception as error:  # noqa: BLE001 - checked again in a moment
                 log.warning("upkeep.failed", error=type(error).__name__)
-                self._lost_news = self._lost_news or lost_news
+                self._events_lost = self._events_lost or events_lost
                 await asyncio.sleep(1.0)
 
     def _interval_s(self) -> float:
@@ -123,14 +123,14 @@ class Reconciler:
         usual, certain = self._every_s, self._services.presence.recovery_remaining_s
         return min(usual, certain + 0.01) if certain else usual
 
-    async def _check(self, *, lost_news: bool) -> None:
+    async def _check(self, *, events_lost: bool) -> None:
         for group in self._groups():
             await self._compare(group)
         self._unread.push_expired_mutes()
-        await self._check_presence(lost_news=lost_news)
-        if lost_news and self._groups_known:
+        await self._check_presence(events_lost=events_lost)
+        if events_lost and self._groups_known:
             self._unread.check_all()
-        await self._calls.reconcile(lost_news=lost_news)
+        await self._calls.reconcile(events_lost=events_lost)
 
     def _groups(self) -> list[EmployeeGroup]:
         """Return everybody connected, in groups: the last ones, if nothing has changed."""
@@ -202,7 +202,7 @@ class Reconciler:
             self._spawn(self._delivery.bus.subscribe(gained), name="upkeep.subscribe")
         self._delivery.hub.leave(session, lost)
 
-    async def _check_presence(self, *, lost_news: bool) -> None:
+    async def _check_presence(self, *, events_lost: bool) -> None:
         """Mark presence as degraded or not; deliver all of it again once it is not.
 
         The bus may be back before presence is: what is read then is as old as what was sent. And a
@@ -212,7 +212,7 @@ class Reconciler:
         presence = self._services.presence
         self._presence_watches.set_degraded(degraded=presence.degraded)
         as_of = presence.default_version
-        unsure = lost_news or presence.degraded or as_of > self._unknown_as_of
+        unsure = events_lost or presence.degraded or as_of > self._unknown_as_of
         self._presence_unsure = self._presence_unsure or unsure
         if self._presence_unsure and not presence.degraded:
             await self._redeliver_presence()

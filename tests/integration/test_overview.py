@@ -185,7 +185,7 @@ async def test_what_to_hear_is_read_from_one_index(company: Conn, mode: str) -> 
     """The conversations of those who arrive cost no look at conversations at all."""
     explaining = Explaining(company, mode)
 
-    await overview.heard(explaining, [1500, 1600, 1700], 2_000)  # type: ignore[arg-type]
+    await overview.joined(explaining, [1500, 1600, 1700], 2_000)  # type: ignore[arg-type]
 
     relations = {node["Relation Name"] for node in explaining.nodes() if "Relation Name" in node}
     kinds = {node["Node Type"] for node in explaining.nodes()}

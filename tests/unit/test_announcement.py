@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
 import pytest
 
-from gateway.bus.announcement import Announcement
+from gateway.bus.announcement import Announcement, announce
 from gateway.bus.publisher import MESSAGE_BYTES, _coalesce
+from gateway.bus.routing import Routing
+from gateway.protocol import (
+    ConversationCreated,
+    ConversationMineChanged,
+    ConversationUpdated,
+    Employee,
+    Message,
+    MessageCreated,
+    MessageDeleted,
+    MessageReacted,
+    MessageUpdated,
+    Mine,
+    Participant,
+    ParticipantChanged,
+    ReceiptWasRead,
+    TypingStarted,
+)
 
 TOPIC = "conversation:1"
 
@@ -64,3 +85,107 @@ def test_an_announcement_longer_than_a_breath_is_said_alone() -> None:
     large = said(b"x" * (MESSAGE_BYTES + 1))
 
     assert [len(breath) for breath in _coalesce([said(), large, large, said()])] == [1, 1, 1, 1]
+
+
+def old_version_reads(data: bytes) -> tuple[str, int, int, bytes]:
+    """Read one announcement as nodes of the version before do: exactly four elements."""
+    line = data.index(b"\n")
+    type_, change, by, size = orjson.loads(data[:line])
+    return type_, change, by, data[line + 1 : line + 1 + size]
+
+
+def test_nodes_of_the_last_version_read_what_is_written() -> None:
+    """During a rolling upgrade both versions share the bus."""
+    written = announce(TOPIC, ReceiptWasRead(conversation_id=1, employee_id=7, seq=3), by=7)
+
+    assert old_version_reads(written.to_wire()) == (
+        "receipt.read", 0, 7, written.payload
+    )  # fmt: skip
+
+
+def test_a_later_version_may_write_more() -> None:
+    """Further elements of the head are ignored."""
+    data = b'["typing.started",0,7,2,{"later":1}]\n{}'
+
+    assert Announcement.from_wire(TOPIC, data) == [
+        Announcement(TOPIC, "typing.started", b"{}", by=7)
+    ]
+
+
+MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
+PERSON = Participant(employee=Employee(id=8, name="Petro"), role="member", last_read_seq=0)
+
+
+def message(**fields: Any) -> Message:
+    return Message(
+        conversation_id=5, seq=9, change=30, sender_id=8, client_key=None, text="hi",
+        created_at=MOMENT, **fields,
+    )  # fmt: skip
+
+
+ROUTED = [
+    (MessageCreated(conversation_id=5, change=30, message=message()), Routing()),
+    (
+        MessageCreated(
+            conversation_id=5,
+            change=30,
+            message=message(kind="system", attrs={"event": "removed", "employee_ids": [8, 11]}),
+        ),
+        Routing(removed_ids=[8, 11]),
+    ),
+    (
+        MessageCreated(
+            conversation_id=5,
+            change=30,
+            message=message(kind="system", attrs={"event": "added", "employee_ids": [8]}),
+        ),
+        Routing(),
+    ),
+    (MessageUpdated(conversation_id=5, change=30, message=message()), Routing(seq=9)),
+    (MessageDeleted(conversation_id=5, change=30, message=message()), Routing(seq=9)),
+    (MessageReacted(conversation_id=5, change=30, seq=9, reactions=[]), Routing(seq=9)),
+    (
+        ReceiptWasRead(conversation_id=5, employee_id=7, seq=3),
+        Routing(conversation_id=5, employee_id=7),
+    ),
+    (
+        ConversationCreated(
+            conversation_id=5,
+            change=1,
+            kind="group",
+            participants=[PERSON],
+            participant_count=1,
+            last_message_at=MOMENT,
+        ),
+        Routing(conversation_id=5, change=1),
+    ),
+    (
+        ConversationUpdated(conversation_id=5, change=30, history="joined"),
+        Routing(joined_history=True),
+    ),
+    (ConversationUpdated(conversation_id=5, change=30, history="all"), Routing()),
+    (
+        ConversationMineChanged(conversation_id=5, mine=Mine(version=3)),
+        Routing(conversation_id=5),
+    ),
+    (
+        ParticipantChanged(conversation_id=5, change=30, participant=PERSON, left=True),
+        Routing(conversation_id=5, employee_id=8),
+    ),
+    (
+        ParticipantChanged(conversation_id=5, change=30, participant=PERSON, left=False),
+        Routing(conversation_id=5),
+    ),
+    (TypingStarted(conversation_id=5, employee_id=7), Routing()),
+]
+
+
+@pytest.mark.parametrize(("event", "routing"), ROUTED, ids=lambda one: getattr(one, "type", ""))
+def test_an_event_is_routed_alike_here_and_on_other_nodes(event: Any, routing: Routing) -> None:
+    """Here by its fields, there by its JSON."""
+    here = announce(TOPIC, event, change=1)
+    [there] = Announcement.from_wire(TOPIC, here.to_wire())
+
+    assert here.routing == routing
+    assert there.routing == routing
+    assert here == there

@@ -79,10 +79,10 @@ async def test_the_moment_up_to_which_all_was_told_waits_for_a_look_that_succeed
     database.away = True
     for _ in range(3):
         with pytest.raises(ConnectionError):
-            await node.calls.reconcile(lost_news=False)
+            await node.calls.reconcile(events_lost=False)
     database.away = False
-    await node.calls.reconcile(lost_news=True)
-    await node.calls.reconcile(lost_news=True)
+    await node.calls.reconcile(events_lost=True)
+    await node.calls.reconcile(events_lost=True)
 
     first, *_, back, after = database.asked
     assert len(database.asked) == 5
@@ -98,16 +98,16 @@ async def test_a_node_looks_now_and_then_and_repeats_nothing(
     node.deliver(event(1))
     database.stored = [event(2), event(7, "c2")]
     for _ in range(calls.RECONCILE_EVERY * 2):
-        await node.calls.reconcile(lost_news=False)
+        await node.calls.reconcile(events_lost=False)
 
     assert len(database.asked) == 2
     assert database.asked[1] > database.asked[0] - timedelta(minutes=2)
     assert node.heard == [event(1), event(2), event(7, "c2")]
-    await node.calls.reconcile(lost_news=True)
+    await node.calls.reconcile(events_lost=True)
     assert node.heard[3:] == database.stored
     node.clock += calls.REMEMBERED_S + 1
     for _ in range(calls.RECONCILE_EVERY * 2):  # the first forgets
-        await node.calls.reconcile(lost_news=False)
+        await node.calls.reconcile(events_lost=False)
     assert node.heard[5:] == database.stored
 
 
@@ -115,8 +115,8 @@ async def test_too_much_for_one_look_is_told_in_several(monkeypatch: pytest.Monk
     """The next upkeep goes on from where the last one stopped."""
     database, node = Database(monkeypatch), Fake()
     database.reached = datetime(2026, 3, 2, tzinfo=UTC)
-    await node.calls.reconcile(lost_news=True)
-    await node.calls.reconcile(lost_news=False)
+    await node.calls.reconcile(events_lost=True)
+    await node.calls.reconcile(events_lost=False)
 
     assert len(database.asked) == 2
     assert database.asked[1] == database.reached - timedelta(milliseconds=1)

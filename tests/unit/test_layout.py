@@ -174,3 +174,10 @@ def test_nothing_lies_about_at_the_top() -> None:
 
     assert {name for name in top if not name.startswith(".")} <= TOP
     assert {"gateway", "ingest", "presence", "tests", "pyproject.toml"} <= top
+
+
+@pytest.mark.parametrize("room", ["sockets", "delivery", "hello"])
+def test_no_import_hides_a_circle(room: str) -> None:
+    """An import for the type checker alone would let two modules of a room need each other."""
+    for path in (ROOT / "gateway" / room).rglob("*.py"):
+        assert "TYPE_CHECKING" not in path.read_text(), path

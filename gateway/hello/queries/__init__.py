@@ -1,1 +1,1 @@
-"""SQL for what several people are told on arrival: one function per statement."""
+"""SQL for the welcomes of several employees: one function per statement."""

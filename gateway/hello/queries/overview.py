@@ -1,4 +1,4 @@
-"""SQL for what several people are told on arrival, read for all of them at once."""
+"""SQL for the welcomes of several employees, read at once."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ class OverviewRow(NamedTuple):
     edited_at: datetime | None
 
 
-async def heard(conn: Conn, employee_ids: Sequence[int], limit: int) -> dict[int, list[int]]:
+async def joined(conn: Conn, employee_ids: Sequence[int], limit: int) -> dict[int, list[int]]:
     """Return employee → conversations they are in, in no order, up to one more than limit."""
     rows = await conn.fetch(
         """
-        -- overview.heard
-        SELECT asked.id, heard.ids
+        -- overview.joined
+        SELECT asked.id, joined.ids
           FROM unnest((SELECT $1::bigint[])) AS asked (id)
          CROSS JOIN LATERAL (
                SELECT array_agg(p.conversation_id) AS ids
@@ -79,7 +79,7 @@ async def heard(conn: Conn, employee_ids: Sequence[int], limit: int) -> dict[int
                          FROM realtime.conversation_participants
                         WHERE employee_id = asked.id AND left_seq IS NULL
                         LIMIT $2::bigint + 1) AS p
-               ) AS heard
+               ) AS joined
         """,
         employee_ids,
         limit,

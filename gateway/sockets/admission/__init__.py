@@ -1,1 +1,1 @@
-"""Who may connect, how often, and when to come back."""
+"""Who may connect, how often, and when to come back; the sessions of a device; draining."""

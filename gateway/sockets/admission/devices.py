@@ -41,7 +41,7 @@ class Devices:
         self._sessions = sessions
         self._replaced_kinds = replaced_kinds
         self._wall_clock = wall_clock
-        self._lost_news = asyncio.Event()
+        self._events_lost = asyncio.Event()
 
     def register(self) -> None:
         """Have the announcements of other nodes delivered here."""
@@ -75,13 +75,13 @@ class Devices:
 
     def announce_all(self) -> None:
         """Announce every claim again, soon: other nodes may have lost some."""
-        self._lost_news.set()
+        self._events_lost.set()
 
     async def run(self) -> None:
         """Announce again after each loss, until cancelled."""
         while True:
-            await self._lost_news.wait()
-            self._lost_news.clear()
+            await self._events_lost.wait()
+            self._events_lost.clear()
             everyone = [session for session in self._sessions if session.claim is not None]
             for start in range(0, len(everyone), AT_ONCE):
                 self._announce(everyone[start : start + AT_ONCE])

@@ -1,10 +1,10 @@
-"""Connections that are gone, taken out of everything a few at a time.
+"""Lost connections, removed a few at a time.
 
-end of stream ─▶ Departures ─▶ transport.close
-socket lost   ─▶ Departures ─▶ session.shut
+end of stream ─▶ DisconnectQueue ─▶ transport.close
+socket lost   ─▶ DisconnectQueue ─▶ session.finalize
 
-A load balancer that restarts cuts ten thousand at once; closing each, and taking it out of its
-topics, where the loss shows would keep everyone else waiting.
+A load balancer that restarts cuts ten thousand connections at once; closing each, and taking it out
+of its topics, as soon as the loss shows would delay everyone else.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import structlog
 log = structlog.get_logger(__name__)
 
 SLICE_S = 0.001
-"""How long one turn of the event loop may spend on the gone …"""
+"""How long one turn of the event loop may spend on lost connections …"""
 SLICE = 16
-"""… and how many of them it takes: closing a socket is quick here, and dear in the next turn."""
+"""… and how many it removes: closing a socket is cheap here, and expensive in the next turn."""
 
 
 class DisconnectQueue:
-    """Those whose connection is lost and who are still in topics."""
+    """Sessions whose connection is lost and that are still in topics."""
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
@@ -33,7 +33,7 @@ class DisconnectQueue:
         return len(self._waiting)
 
     def add(self, leave: Callable[[], None]) -> None:
-        """Have `leave` called soon, in the order of coming."""
+        """Call `leave` soon, in the order of these calls."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._run_slice)
         self._waiting.append(leave)
@@ -45,7 +45,7 @@ class DisconnectQueue:
             try:
                 self._waiting.popleft()()
             except Exception:
-                log.exception("session.departure_failed")
+                log.exception("session.removal_failed")
             if loop.time() >= until:
                 break
         if self._waiting:

@@ -1,7 +1,7 @@
-"""Leaving without a stampede: goodbyes in paced batches, commands that have begun are answered.
+"""Stopping a node without a stampede: closes in paced batches, running commands are answered.
 
-SIGTERM ─▶ Drain ─▶ sessions. Each client is told within which time to come back, at random; the
-goodbyes themselves are spread too, so that the nodes which stay take them in one by one.
+SIGTERM ─▶ Drain ─▶ sessions. Each `bye` gives the client a random time within which to reconnect;
+the closes themselves are spread, too, so that the remaining nodes admit the clients one by one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from gateway.sockets.session.session import Session
 log = structlog.get_logger(__name__)
 
 BATCH = 100
-"""Few enough to leave at once; more are spread over half of the drain time."""
+"""Sessions closed at once; more are spread over half of the drain time."""
 
 PAUSE_S = 0.1
 LAST_S = 1.0
 
 
 class Drain:
-    """How this node says goodbye to everyone it holds."""
+    """Closes all sessions of this node."""
 
     def __init__(self, sessions: Collection[Session], *, within_s: float) -> None:
         self._sessions = sessions
@@ -37,14 +37,14 @@ class Drain:
         """Start; calling it again changes nothing."""
         if not self.begun:
             self.begun = True
-            spawn(self._say_goodbye(), name="drain")
+            spawn(self._close_in_batches(), name="drain")
 
     def ended(self) -> None:
-        """Take note that the last session has gone."""
+        """End the wait of finish(): the last session has ended."""
         self._gone.set()
 
     async def finish(self) -> None:
-        """Say goodbye to those who are left, answered or not, and give them a moment."""
+        """Close the sessions that are left, answered or not, and wait LAST_S for them."""
         self.begun = True
         self._gone.clear()
         for session in list(self._sessions):
@@ -56,7 +56,7 @@ class Drain:
         except TimeoutError:
             log.warning("drain.incomplete", sessions=len(self._sessions))
 
-    async def _say_goodbye(self) -> None:
+    async def _close_in_batches(self) -> None:
         waiting = list(self._sessions)
         log.info("drain.began", sessions=len(waiting))
         rounds = max(1, int(self._within_s / 2 / PAUSE_S))

@@ -1,4 +1,4 @@
-"""From an upgrade request to a yes or a no: path, origin, token, compression.
+"""The upgrade request and its answer: path, origin, token, compression.
 
 RFC 6455, 4.2; RFC 7692 for the compression.
 """
@@ -28,7 +28,7 @@ PATH = "/v1/ws"
 BEARER = "bearer."
 
 DEFLATE = ServerPerMessageDeflateFactory(
-    server_no_context_takeover=True,  # so that one deflated frame does for everyone
+    server_no_context_takeover=True,  # so that one deflated frame serves everyone
     client_no_context_takeover=True,  # so that no connection keeps 32 KiB of what it has read
 )
 
@@ -45,7 +45,7 @@ class Handshake(ServerProtocol):
 
 
 def begin(settings: Settings) -> ServerProtocol:
-    """Return what reads the request and answers it."""
+    """Return the protocol object that reads the request and answers it."""
     return Handshake(
         extensions=[DEFLATE] if settings.deflate else None,
         max_size=settings.max_frame_bytes,
@@ -54,7 +54,7 @@ def begin(settings: Settings) -> ServerProtocol:
 
 
 def opened(shaken: ServerProtocol, max_size: int) -> Protocol:
-    """Return what goes on after a handshake; what has done it remembers the request, 2.6 KiB."""
+    """Return the protocol object after the handshake; the one before keeps 2.6 KiB of request."""
     protocol = Protocol(Side.SERVER, state=OPEN, max_size=max_size, logger=quiet)
     protocol.extensions = shaken.extensions
     release(shaken)
@@ -62,7 +62,7 @@ def opened(shaken: ServerProtocol, max_size: int) -> Protocol:
 
 
 def release(protocol: Protocol) -> None:
-    """Undo the library's circles, so that it is freed at once: a parser, an error's traceback."""
+    """Break the library's reference cycles (parser, traceback), so that it is freed at once."""
     protocol.parser.close()
     protocol.parser_exc = protocol.handshake_exc = None
 
@@ -89,9 +89,9 @@ def token_of(headers: Headers) -> str | None:
 
 
 def origin_allowed(headers: Headers, allowed: tuple[str, ...]) -> bool:
-    """Say whether a page of this origin may connect.
+    """Return whether a page of this origin may connect.
 
-    Absent means no browser: tokens are no cookies, so such a client gains nothing by lying.
+    Without an Origin it is no browser: tokens are not cookies, so a false origin gains nothing.
     """
     origins = headers.get_all("Origin")
     if not origins:
@@ -110,7 +110,7 @@ def origin_allowed(headers: Headers, allowed: tuple[str, ...]) -> bool:
 
 
 def refusal_response(error: GatewayError) -> Response:
-    """Refuse before the upgrade, as REST would."""
+    """Return the refusal before the upgrade, as REST would send it."""
     body = codec.encode({"error": codec.refusal(error)})
     headers = Headers(
         {

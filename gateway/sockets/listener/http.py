@@ -1,7 +1,8 @@
-"""The HTTP side of the one port: uvicorn's httptools protocol with bounds of our own.
+"""The HTTP side of the one port: uvicorn's httptools protocol with limits of our own.
 
-uvicorn's defaults wait for ever for the rest of a head and read heads of any size; here a head
-has 5 s and 16 KiB, for every connection on the port, those that become WebSockets included.
+uvicorn ─▶ Edge ─▶ REST, or SocketProtocol after an upgrade. uvicorn's defaults wait for ever for
+the rest of a head and read heads of any size; here a head has 5 s and 16 KiB, for every connection
+on the port, also those that become WebSockets.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Edge(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._in_head and not self._head_bytes:
-            self._head_bytes = 1  # it has begun to speak
+            self._head_bytes = 1  # its first bytes
         self._read = data
         super().data_received(data)
         self._read = b""
@@ -59,7 +60,7 @@ class Edge(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, with what came behind the request in the same read.
 
-        uvicorn drops that: a client that does not wait for the 101 would never hear a reply.
+        uvicorn drops that: a client that does not wait for the 101 would never get a reply.
         """
         self._no_longer_http()
         super().handle_websocket_upgrade()
@@ -71,7 +72,7 @@ class Edge(HttpToolsProtocol):
         self._forget()
 
     def _forget(self) -> None:
-        """Let go of 3 KiB; the wheel still holds this object until it asks."""
+        """Drop 3 KiB; the wheel still holds this object until its next deadline."""
         self.parser = self.flow = self.scope = self._node = None  # type: ignore[assignment]
         self.headers, self.client, self.server = [], None, None
 
@@ -105,7 +106,7 @@ class Edge(HttpToolsProtocol):
             self._reject("head too slow")
             return None
         if self._in_head and now >= self._head_until and self.cycle is None:
-            self.transport.close()  # connected, and said nothing
+            self.transport.close()  # connected, and sent nothing
             return None
         return now + self._node.settings.head_s
 

@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 LINGER_S = 2.0  # after our close frame the client has this long to answer before the cut
 MAX_FRAGMENTS = 1_024
 MAX_SLICE = 16_384
-"""Bytes parsed before we look whom they come from: 256 KiB of pings took 185 ms at once."""
+"""Bytes parsed at once, before the session may be closed: 256 KiB of pings took 185 ms."""
 
 
 class SocketProtocol(asyncio.Protocol):
@@ -100,7 +100,7 @@ class SocketProtocol(asyncio.Protocol):
         self._write_protocol()
 
     def eof_received(self) -> bool:
-        """Close, but in our turn: ten thousand at once took 0.2 s in close(2)."""
+        """Close, but queued: ten thousand at once took 0.2 s in close(2)."""
         if self._session is not None and self._transport is not None:
             self._node.disconnect_queue.add(self._transport.close)
             return True
@@ -125,7 +125,7 @@ class SocketProtocol(asyncio.Protocol):
         if received is not None:
             self._node.figures.count_client_close(received.code)
             return f"client closed {received.code}"
-        if sent is not None:  # the library's doing: it alone checks the protocol
+        if sent is not None:  # closed by the library, which checks the protocol
             self._node.figures.count_close(sent.code)
             return f"{sent.code} {sent.reason}"
         self._node.figures.count_client_close(1006)
@@ -143,14 +143,14 @@ class SocketProtocol(asyncio.Protocol):
         """Drain: uvicorn calls this when the process is asked to stop."""
         self._node.drain.begin(self._node.spawn)
         if self._session is not None:
-            return  # its turn comes
+            return  # Drain closes it
         if self._transport is not None:
             self._transport.close()
 
     # --- handshake -------------------------------------------------------------------------
 
     def _shake_hands(self, request: Request) -> None:
-        """Answer the upgrade; a request that trips us leaves nothing behind."""
+        """Answer the upgrade; an unexpected error aborts the connection."""
         try:
             self._handshake(request)
         except Exception:
@@ -234,7 +234,7 @@ class SocketProtocol(asyncio.Protocol):
     # --- closing ---------------------------------------------------------------------------
 
     def close(self, code: CloseCode) -> None:
-        """Say bye and close with this code; nothing if the client or an error was first."""
+        """Send `bye` and close with this code; nothing if the client or an error was first."""
         if self._session is None or self._session.closed or self._ws.state is not OPEN:
             return
         self._node.figures.count_close(code.code)
@@ -244,7 +244,7 @@ class SocketProtocol(asyncio.Protocol):
         self._end(last + b"".join(self._ws.data_to_send()))
 
     def _end(self, last: bytes) -> None:
-        """Write the last bytes there will be, and cut the line if they or the client stay."""
+        """Write the last bytes; abort the connection if it is still open after LINGER_S."""
         if self._sender is None or self._closing_at:
             return
         self._sender.write_last(last)
@@ -252,7 +252,7 @@ class SocketProtocol(asyncio.Protocol):
         self._node.wheel.add(self._closing_at, self)
 
     def due(self, now: float) -> None:
-        """Cut a connection that was told to close and stays."""
+        """Abort a connection that was closed and is still open."""
         if self._transport is not None and now >= self._closing_at:
             self._transport.abort()
 
@@ -269,7 +269,7 @@ class SocketProtocol(asyncio.Protocol):
             self._session.overflowed()
 
     def _write_protocol(self) -> None:
-        """Write what the library wants written: handshake, pongs, close; "" is the end."""
+        """Write the output of the library: handshake, pongs, close; "" means the end."""
         if self._transport is None or self._sender is None:
             return
         parts = self._ws.data_to_send()
@@ -283,8 +283,8 @@ class SocketProtocol(asyncio.Protocol):
     def _hang_up(self, transport: asyncio.Transport) -> None:
         """Close the TCP connection; only our half of it when the client may still be sending.
 
-        Closing with unread bytes resets the line: a client in the middle of too large a frame
-        lost our 1009 that way. It has LINGER_S to take note; what it sends is thrown away.
+        Closing with unread bytes resets the connection: a client in the middle of too large a frame
+        lost our 1009 that way. It has LINGER_S to read it; what it sends is dropped.
         """
         failed = self._ws.close_sent is not None and self._ws.close_rcvd is None
         transport.write_eof() if failed and transport.can_write_eof() else transport.close()

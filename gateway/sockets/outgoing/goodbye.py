@@ -1,6 +1,6 @@
-"""The last words of a connection: a `bye` event before the close frame.
+"""The end of a connection: a `bye` event before the close frame.
 
-Proxies often turn close codes into 1006 and cut reasons short; the event says it all.
+Proxies often turn close codes into 1006 and shorten reasons; the event contains both.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def bye_frame(code: CloseCode, drain_s: float) -> bytes:
 
 
 def close_after(error: GatewayError) -> CloseCode | None:
-    """Return the close that follows a refused hello; None when the client may try again."""
+    """Return the close after a refused hello; None when the client may send it again."""
     return {
         "token.missing": close_codes.TOKEN_REFUSED,
         "token.invalid": close_codes.TOKEN_REFUSED,

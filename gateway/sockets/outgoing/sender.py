@@ -1,8 +1,8 @@
 """One client's outgoing queue.
 
 hub ─▶ Sender ─▶ socket. Frames of one event-loop turn leave in one write. While the socket does
-not take them they wait here in lanes, bounded in bytes: passing frames (typing, presence) keep
-only the newest of each subject, and a client that cannot keep up with the others is let go.
+not take them they wait here in lanes, bounded in bytes: of passing frames (typing, presence) only
+the newest of each subject waits, and a client that cannot keep up with the others is closed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from gateway.delivery import lanes
 from gateway.delivery.shared_frame import SharedFrame, deflated_frame, text_frame
 
 HIGH_WATER = 65_536
-"""Bytes in the transport above which it is full. Small, so that what waits waits here, where
-lanes have a say."""
+"""Bytes in the transport above which it is full. Small, so that frames wait here, in lanes."""
 
 MAX_SUBJECTS = 256
 """Passing frames that wait; beyond it the oldest subject is dropped."""
 
 
 class Cork:
-    """Collects the senders that have something to write in this turn of the event loop."""
+    """Collects the senders that have frames to write in this turn of the event loop."""
 
     def __init__(self, *, deflate_from: int = 256) -> None:
         self.dirty: list[Sender] = []
@@ -35,7 +34,7 @@ class Cork:
         self.dropped = [0] * lanes.COUNT
 
     def schedule_flush(self) -> None:
-        """Have everything that is collected from now on written at the end of this turn."""
+        """Write everything that is collected from now on at the end of this turn."""
         asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
@@ -58,7 +57,7 @@ class Cork:
 
 
 class SlowReaderQueue:
-    """What waits for one client that reads slowly; most never need one."""
+    """The frames that wait for one slow reader; most clients never need one."""
 
     __slots__ = ("_lanes", "_passing", "waiting_bytes")
 
@@ -98,7 +97,7 @@ class SlowReaderQueue:
 
 
 def _ignore(*_: object) -> None:
-    """Do it."""
+    """Do nothing."""
 
 
 class Sender:
@@ -123,9 +122,9 @@ class Sender:
         self._on_overflow: Callable[[], object] = on_overflow
         self._waiting: SlowReaderQueue | None = None
         self.turn: bytes | list[bytes] | None = None
-        """What this turn collected: nothing, a frame, or several."""
+        """The frames of this turn: none, one, or several."""
         self.full = False
-        """Whether the socket takes nothing just now."""
+        """Whether the socket takes nothing now."""
         self.closed = False
         self.window_bits = 0
         """The largest window this client inflates; 0 when it takes plain frames only."""
@@ -133,12 +132,12 @@ class Sender:
 
     @property
     def limit_bytes(self) -> int:
-        """How much may wait."""
+        """Bytes that may wait."""
         return self._limit
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes that wait here and may not be dropped."""
+        """Bytes that wait here and must not be dropped."""
         return self._waiting.waiting_bytes if self._waiting else 0
 
     def send_payload(self, payload: bytes, lane: int = lanes.REPLY) -> None:
@@ -175,7 +174,7 @@ class Sender:
             self.turn = [turn, frame]  # type: ignore[list-item]
 
     def flush(self, now: float) -> None:
-        """Write what this turn collected."""
+        """Write the frames of this turn."""
         turn, self.turn = self.turn, None
         if turn is None or self.closed:
             return
@@ -207,18 +206,18 @@ class Sender:
         return True
 
     def write_last(self, data: bytes) -> None:
-        """Write the last bytes, whatever waits; nothing is sent after them."""
+        """Write the last bytes before everything that waits; nothing is sent after them."""
         if not self.full:
             self.flush(asyncio.get_running_loop().time())
         self.write(data)
         self.close()
 
     def pause(self) -> None:
-        """Take note that the transport is full."""
+        """Queue frames from now on: the transport is full."""
         self.full = True
 
     def resume(self) -> None:
-        """Take note that the transport has room again, and use it."""
+        """Write what waits: the transport has room again."""
         self.full = False
         while self._waiting and not self.full and not self.closed:
             frames = self._waiting.pop_batch(HIGH_WATER)
@@ -228,15 +227,15 @@ class Sender:
             self._write(frames, asyncio.get_running_loop().time())
 
     def close(self) -> None:
-        """Forget everything that waits."""
+        """Drop everything that waits."""
         self.closed = True
         self.turn = None
         self._waiting = None
 
     def detach(self) -> None:
-        """Let go of the socket, so that nothing here refers to each other in a circle.
+        """Drop the references to the socket, so that no objects refer to each other in a circle.
 
-        What does waits for the cyclic garbage collector, which stops a worker with 10,000
+        Those that do wait for the cyclic garbage collector, which stops a worker with 10,000
         sessions for 0.7 s.
         """
         self.close()
@@ -249,6 +248,6 @@ class Sender:
             self._waiting = SlowReaderQueue()
         self._cork.dropped[lane] += self._waiting.add(frame, lane, subject)
         if self._waiting.waiting_bytes > self._limit:
-            # Not from here: the hub is just going through its listeners, and this one will leave.
+            # Not from here: the hub is iterating over its listeners, and this one will leave.
             self.close()
             asyncio.get_running_loop().call_soon(self._on_overflow)

@@ -1,6 +1,6 @@
-"""From settings to the limits of this node: what a connection may do, and a user, and a crowd.
+"""The limits of this node, made from settings: per connection, per user, and for all together.
 
-settings ─▶ Bounds ─▶ Node, Session, SocketProtocol.
+settings ─▶ SocketLimits ─▶ Session, Admission.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SocketLimits:
         self.hellos = AdmissionQueue(settings.hellos_at_once, settings.hello_wait_s)
 
     def shared(self, redis: Redis, node: str, on_excess: OnExcess) -> ClusterLimits:
-        """Return what adds users' limits up over all nodes."""
+        """Return the task that adds up the limits of users over all nodes."""
         rates = {str(cost): rate for cost, rate in self.users.items()}
         return ClusterLimits(
             redis, node=node, rates=rates, connections=self.connections, on_excess=on_excess

@@ -22,12 +22,12 @@ class RequestEnvelope:
 
 def parse_frame(data: bytes, most: int) -> list[Any]:
     """Read a frame: one object, or an array of at most `most`; Malformed, TooMany."""
-    said = codec.parse(data)
-    if not isinstance(said, list):
-        return [said]
-    if len(said) > most:
+    parsed = codec.parse(data)
+    if not isinstance(parsed, list):
+        return [parsed]
+    if len(parsed) > most:
         raise TooMany(f"At most {most} in one frame.")
-    return said
+    return parsed
 
 
 def request_id_of(item: Any) -> int | None:
@@ -37,7 +37,7 @@ def request_id_of(item: Any) -> int | None:
 
 
 def parse_envelope(item: Any) -> RequestEnvelope:
-    """Check what stands around a command; Malformed, Invalid."""
+    """Check the id and the type of a command; Malformed, Invalid."""
     if not isinstance(item, dict):
         raise Malformed("A frame is an object, or an array of objects.")
     request_id = request_id_of(item)

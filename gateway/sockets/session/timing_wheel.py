@@ -1,7 +1,8 @@
 """One timing wheel per process: deadlines of every connection, without a timer for each.
 
-An entry sits in the slot of its next deadline and is asked `due(now)` when the hand gets there;
-it answers with its next deadline, or None to leave. Early is never, late by at most one tick.
+An entry is in the slot of its next deadline; when the hand gets there, the wheel calls
+`due(now)`, which returns the next deadline, or None to leave. Never early, late by at most one
+tick.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class TimingWheel:
         self._handle: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        """How many entries there are; counted when somebody looks."""
+        """How many entries there are; counted on each call."""
         return sum(map(len, self._slots))
 
     def start(self) -> None:
@@ -46,7 +47,7 @@ class TimingWheel:
             self._handle.cancel()
 
     def add(self, when: float, entry: WheelEntry) -> None:
-        """Ask entry at `when` (loop time), or at the next tick if that has passed."""
+        """Call entry.due() at `when` (loop time), or at the next tick if that has passed."""
         position = max(int((when - self._started_at) / self._tick_s) + 1, self._hand + 1)
         self._slots[position % len(self._slots)].append((when, entry))
 

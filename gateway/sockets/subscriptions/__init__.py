@@ -1,1 +1,1 @@
-"""Which topics a session hears, and from which position."""
+"""Which topics a session is joined to, and from which position."""

@@ -1,7 +1,7 @@
 """Which of a conversation's changes an employee may see who was not in it for a while.
 
 changes ─▶ visible_changes ─▶ those that they may receive. Of an employee who is in again the
-database has only the return; that they were out, a system message says.
+database has only the return; a system message says that they were out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What this node has told of calls and call-backs, and what it should have.
+"""The versions of calls and call-backs that this node delivered, compared with the database.
 
-hub, queue_watch ─▶ told ─ look ─▶ announce, callbacks ─▶ who is here. A worker may have
+hub, queue_watches ─▶ delivered ─ reconcile ─▶ announce, callbacks ─▶ Delivery. A worker may have
 died between COMMIT and announcement, and the bus may lose anything: the database is the truth.
 """
 
@@ -25,22 +25,22 @@ log = structlog.get_logger(__name__)
 
 OF_CALLS = ("call.offered", "call.updated", "call.ended", "call.revised")
 RECONCILE_EVERY = 6
-"""It is looked after so many upkeeps. While the bus is away, after each."""
+"""Rounds of the reconciler from one comparison to the next. While the bus is away: each round."""
 ANNOUNCED_WITHIN = timedelta(seconds=5)
-"""What is younger is left to whoever stored it."""
+"""A younger change is left to the worker that stored it."""
 OVERLAP = timedelta(minutes=1)
 """A change is dated when its transaction began, and clocks differ."""
 HOURS = 2
-"""Calls that began before are looked at while they go on, or after lost news."""
+"""Calls that began earlier are compared while they go on, or after lost events."""
 REMEMBERED_S = 180.0
 MOST_REMEMBERED = 50_000
 
 Key = tuple[str, Any]
-"""(topic, call or item); without a topic: a call that was looked at."""
+"""(topic, call or item); without a topic: a call that was compared."""
 
 
 class CallReconciler:
-    """One node's memory of the versions that it told, and when all had been told last."""
+    """The versions that one node delivered, and up to when all were delivered."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class CallReconciler:
         self._sessions = sessions
         self._now = now
         self._delivered_versions: dict[Key, tuple[int, float]] = {}
-        """→ the highest version, and when; the latest is last."""
+        """→ the highest version, and when it was delivered; the latest is last."""
         self._complete_until = datetime.now(UTC)
         self._rounds_skipped = 0
 
     def register(self) -> None:
-        """Have the hub tell of calls and call-backs; of watched calls queue_watch does."""
+        """Record calls and call-backs from the hub; QueueWatches records watched calls."""
         for happened in (*OF_CALLS, "missed_call.created", "callback.changed"):
             self._delivery.hub.on_delivered(happened, self._delivered)
 
@@ -68,32 +68,29 @@ class CallReconciler:
             self.delivered(announcement)
 
     def delivered(self, announcement: Announcement) -> None:
-        """Take note of what was delivered here."""
+        """Record what was delivered here."""
         self._record(*_version_of(announcement))
 
-    async def reconcile(self, *, lost_news: bool) -> None:
-        """Tell people here what they have not been told; after lost news, all that has changed.
+    async def reconcile(self, *, events_lost: bool) -> None:
+        """Deliver what is missing here; after lost events, everything that has changed.
 
-        The moment up to which all was told moves on only when all of it was.
+        The moment up to which all was delivered moves on only when all of it was.
         """
         self._rounds_skipped += 1
-        due = lost_news or not self._delivery.bus.healthy or self._rounds_skipped >= RECONCILE_EVERY
+        overdue = self._rounds_skipped >= RECONCILE_EVERY
+        due = overdue or events_lost or not self._delivery.bus.healthy
         if not due and self._sessions:
             return
         began = datetime.now(UTC)
         reached = None
         if self._sessions:
-            tell = (
-                self._deliver_all()
-                if lost_news
-                else self._deliver_missing(began - ANNOUNCED_WITHIN)
-            )
-            reached = await tell
+            if events_lost:
+                reached = await self._deliver_all()
+            else:
+                reached = await self._deliver_missing(began - ANNOUNCED_WITHIN)
         if reached:  # others may have changed at that very moment
-            self._complete_until, self._rounds_skipped = (
-                reached - timedelta(milliseconds=1),
-                RECONCILE_EVERY,
-            )
+            self._complete_until = reached - timedelta(milliseconds=1)
+            self._rounds_skipped = RECONCILE_EVERY
         else:
             self._complete_until, self._rounds_skipped = began - OVERLAP, 0
         self._expire()
@@ -121,7 +118,7 @@ class CallReconciler:
             key, version = _version_of(announcement)
             if not self._has_delivered(key, version):
                 self._delivery.deliver(announcement)
-                late += self._has_delivered(key, version)  # somebody was here to hear it
+                late += self._has_delivered(key, version)  # somebody was here to receive it
 
         reached = _first(
             await announce.redeliver(
@@ -132,7 +129,7 @@ class CallReconciler:
         for call_id, version in looked.items():
             self._record(("", call_id), version)
         if late:
-            log.info("calls.told_late", events=late)
+            log.info("calls.delivered_late", events=late)
         return reached
 
     def _has_delivered(self, key: Key, version: int) -> bool:
@@ -145,7 +142,7 @@ class CallReconciler:
             del self._delivered_versions[next(iter(self._delivered_versions))]
 
     def _expire(self) -> None:
-        """Forget what is not looked at any more."""
+        """Remove versions older than REMEMBERED_S."""
         long_ago = self._now() - REMEMBERED_S
         for key, (_, at) in list(self._delivered_versions.items()):
             if at > long_ago:
@@ -154,12 +151,12 @@ class CallReconciler:
 
 
 def _first(*reached: datetime | None) -> datetime | None:
-    """Return up to when all was told, where not all of it was."""
+    """Return up to when all was delivered, where not all of it was."""
     return min((moment for moment in reached if moment), default=None)
 
 
 def _version_of(announcement: Announcement) -> tuple[Key, int]:
-    """Return what an event is about, and its version; watched calls have a head of their own."""
-    said = orjson.loads(announcement.payload.rpartition(b"\n")[2])
-    item = said["call"] if "call" in said else said["callback"]
+    """Return the item of an event and its version; events of watched calls have a head line."""
+    event = orjson.loads(announcement.payload.rpartition(b"\n")[2])
+    item = event["call"] if "call" in event else event["callback"]
     return (announcement.topic, item["id"]), item["version"]

@@ -1,7 +1,7 @@
-"""What a node's watchers of queues, and the agents here, were told last: only what differs is news.
+"""The states of queues and agents that a node sent last: only what differs is sent again.
 
-queue_watch ─▶ QueueNews ─▶ queue_watch. A state is compared without its version, which is the time
-at which it was read.
+QueueWatches ─▶ PublishedQueues ─▶ QueueWatches. A state is compared without its version, which is
+the time at which it was read.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ Key = TypeVar("Key")
 
 
 class PublishedQueues:
-    """One node's memory of what it said."""
+    """The states that one node sent last."""
 
     def __init__(self) -> None:
         self._queues: dict[tuple[str, str], QueueLive] = {}
-        """(zone, queue) → what its watchers were told last."""
+        """(zone, queue) → the state that its watchers were sent last."""
         self._agents: dict[int, AgentState] = {}
         self._placed: dict[int, frozenset[str]] = {}
-        """employee → the queues that they were in when last told of."""
+        """employee → the queues that they were in when their state was sent last."""
 
     @property
     def names(self) -> set[str]:
-        """The queues that somebody was told of."""
+        """The queues whose state was sent to somebody."""
         return {queue for _, queue in self._queues}
 
     @property
     def people(self) -> list[int]:
-        """The agents that somebody was told of."""
+        """The agents whose state was sent to somebody."""
         return list(self._agents)
 
     def shown(self, tz: str, queues: Iterable[QueueLive]) -> set[str]:
-        """Take note of a snapshot; return the queues of which others were told something else.
+        """Record a snapshot; return the queues of which others were sent another state.
 
-        Those are read again: what is said then, everybody has to hear.
+        Those are read again, and the result is sent to everybody.
         """
-        return {one.queue for one in queues if not _agrees(self._queues, (tz, one.queue), one)}
+        return {one.queue for one in queues if not _record(self._queues, (tz, one.queue), one)}
 
     def shown_agents(self, states: Iterable[AgentState]) -> set[int]:
-        """Take note of a snapshot of agents, in the same way."""
+        """Record a snapshot of agents, in the same way."""
         return {
-            one.employee_id for one in states if not _agrees(self._agents, one.employee_id, one)
+            one.employee_id for one in states if not _record(self._agents, one.employee_id, one)
         }
 
     def forget_agent(self, employee_id: int) -> None:
-        """Forget an agent to whom nothing is said here any more."""
+        """Remove an agent who is no longer connected here."""
         self._agents.pop(employee_id, None)
 
     def changed_queues(
         self, read: Mapping[str, Iterable[QueueLive]]
     ) -> dict[str, dict[str, bytes]]:
-        """Return zone → queue → its state, printed: those that have become another one."""
+        """Return zone → queue → its state, printed: those that have changed."""
         news: dict[str, dict[str, bytes]] = {}
         for tz, states in read.items():
             for state in states:
@@ -68,7 +68,7 @@ class PublishedQueues:
         return news
 
     def changed_agent(self, agent: Agent) -> tuple[bytes, frozenset[str]] | None:
-        """Return what is to be said of an agent, and of which queues; None when it is no news."""
+        """Return the event of an agent and the queues concerned; None when nothing has changed."""
         assert agent.employee_id is not None
         state = agent.to_wire()
         if _same(self._agents.get(agent.employee_id), state):
@@ -79,23 +79,23 @@ class PublishedQueues:
         return encode(AgentStateChanged(agent=state)), agent.queues | before
 
     def retain(self, queues: Callable[[str, str], bool], people: Callable[[int], bool]) -> None:
-        """Forget the queues, by zone and name, and the agents of whom nobody is told any more."""
+        """Remove the queues, by zone and name, and the agents that nobody watches any more."""
         self._queues = {key: state for key, state in self._queues.items() if queues(*key)}
         self._agents = {one: state for one, state in self._agents.items() if people(one)}
         self._placed = {one: placed for one, placed in self._placed.items() if people(one)}
 
 
-def _same(told: State | None, state: State) -> bool:
-    return told is not None and replace(told, version=state.version) == state
+def _same(before: State | None, state: State) -> bool:
+    return before is not None and replace(before, version=state.version) == state
 
 
-def _agrees(said: dict[Key, State], key: Key, state: State) -> bool:
-    """Say whether a snapshot is what was said; what was not is forgotten, or now is said."""
-    told = said.get(key)
-    if told is None:
-        said[key] = state
+def _record(sent: dict[Key, State], key: Key, state: State) -> bool:
+    """Return whether a snapshot equals what was sent; a new one counts as sent from now on."""
+    before = sent.get(key)
+    if before is None:
+        sent[key] = state
         return True
-    if _same(told, state):
+    if _same(before, state):
         return True
-    del said[key]
+    del sent[key]
     return False

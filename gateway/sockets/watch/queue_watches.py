@@ -1,8 +1,8 @@
-"""Who watches which queues on this node, and what they and the agents here have not been told yet.
+"""Who watches which queues on this node, and the changes that watchers and agents must be sent.
 
-bus ─▶ QueueWatch ─▶ two statements for all that changed ─▶ sessions. At most once a second, and
-never more than a twentieth of the time, the node reads whatever changed: queues that somebody
-watches, agents who are connected here or watched. Each hears only what became another one.
+bus ─▶ QueueWatches ─▶ two statements for all that changed ─▶ sessions. At most once a second, and
+never more than a twentieth of the time, the node reads what may have changed: queues that somebody
+watches, agents who are connected here or watched. Only states that differ are sent.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ AGENT_LANE: Final = lane_of("agent.state_changed")
 FIRST_S = 0.05  # what comes together is read together
 CONFLATE_S = 1.0
 SHARE = 20
-"""Reading takes at most one part in so many of the time, however long it takes."""
+"""Reading takes at most one SHARE-th of the time, however long one read takes."""
 READ_ALL_EVERY = 6
-"""All that is watched is read anew after so many upkeeps: a worker may have died between COMMIT
-and announcement. While the bus is away, after each."""
+"""Rounds after which all that is watched is read again: a worker may have died between COMMIT and
+announcement. While the bus is away: each round."""
 
 
 class QueueWatches:
-    """The watchers of one node, and what they know."""
+    """The watchers of one node, and the states that they were sent."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class QueueWatches:
     # --- watching --------------------------------------------------------------------------
 
     async def serve(self, session: Watcher, command: QueueWatch) -> QueueWatched:
-        """Have session hear of these queues from now on: subscribe first, then look."""
+        """Send this session the changes of these queues from now on: subscribe first, then read."""
         assert session.context is not None
         wallboard.require_watch(session.context, command)
         tz = command.tz or self._tz
@@ -109,7 +109,7 @@ class QueueWatches:
         named = None if command.queues == "all" else frozenset(command.queues)
         self._watchers[session] = QueueSubscription(named, command.agents, command.calls, tz)
         self._timed.watch_zone(tz)
-        self._wake.set()  # to think of the midnight
+        self._wake.set()  # the midnight of its zone may be the next change
         try:
             wanted = [topics.QUEUES, *([topics.QUEUE_CALLS] if command.calls else [])]
             await self._delivery.bus.subscribe(wanted)
@@ -118,7 +118,7 @@ class QueueWatches:
             self._watchers.pop(session, None)
             if before is not None and not session.closed:
                 self._watchers[session] = before
-                self.check_permission(session)  # it may be no longer allowed
+                self.check_permission(session)  # the permission may be gone
             self._untidy = True
             raise
         if session.closed:
@@ -128,12 +128,12 @@ class QueueWatches:
         return shown
 
     def agents_shown(self, *states: AgentState) -> None:
-        """Take note of what somebody was shown of agents; what others were not is told to all."""
+        """Record the agents of a snapshot; those that others were not sent are read and sent."""
         self._people |= self._published.shown_agents(states)
         self._wake.set()
 
     def remove(self, session: Watcher) -> None:
-        """Let a session watch nothing more."""
+        """End what a session watches."""
         self._unsent.pop(session, None)
         if not self._is_connected(session.user_id):
             self._published.forget_agent(session.user_id)
@@ -142,14 +142,14 @@ class QueueWatches:
             self._wake.set()
 
     def check_permission(self, session: Watcher) -> None:
-        """End what a session watches and may no longer see."""
+        """End what a session watches when it has lost the permission."""
         watching, context = self._watchers.get(session), session.context
         if watching and context and not wallboard.may_watch(context, calls=watching.calls):
             self.remove(session)
             session.send_event(QueueUnwatched())
 
     def _tidy(self) -> None:
-        """Forget what nobody watches any more: hundreds may have gone at once."""
+        """Remove what nobody watches any more: hundreds may have gone at once."""
         self._untidy = False
         watching = self._watchers.values()
         if not any(one.calls for one in watching):
@@ -165,50 +165,50 @@ class QueueWatches:
             lambda employee_id: agents_watched or self._is_connected(employee_id),
         )
 
-    # --- news ------------------------------------------------------------------------------
+    # --- changes ------------------------------------------------------------------------------
 
     def queues_changed(self, announcement: Announcement) -> None:
-        """Take note of what has changed somewhere."""
+        """Record which queues and agents have changed somewhere."""
         if not self._watchers:
             return
-        said = orjson.loads(announcement.payload)
-        named = set(said["queues"])
+        changed = orjson.loads(announcement.payload)
+        named = set(changed["queues"])
         if any(one.covers(named) for one in self._watchers.values()):
             self._queues |= named
-        self._people.update(said["employees"])
+        self._people.update(changed["employees"])
         self._wake.set()
 
     def agents_changed(self, employee_ids: Iterable[int]) -> None:
-        """Have these people, who are connected here, told what they do now."""
+        """Read and send the state of those of these employees who are connected here."""
         here = [one for one in employee_ids if self._is_connected(one)]
         if here:
             self._people.update(here)
             self._wake.set()
 
     def read_all(self) -> None:
-        """Read all that is watched: some news may have been lost."""
+        """Read all that is watched: announcements may have been lost."""
         if self._watchers:
             self._everything = True
             self._wake.set()
 
     def call_changed(self, announcement: Announcement) -> None:
-        """Pass an event of a call on to those who watch its queues, unless it is their own call."""
+        """Send an event of a call to those who watch its queues, unless it is their own call."""
         watchers = [one for one in self._watchers.items() if one[1].calls]
         if not watchers:
             return
         self._calls.delivered(announcement)
         head, _, event = announcement.payload.partition(b"\n")
-        said = orjson.loads(head)
-        queues, people = set(said["queues"]), set(said["employees"])
+        changed = orjson.loads(head)
+        queues, people = set(changed["queues"]), set(changed["employees"])
         frame = SharedFrame(event, lane_of(announcement.type))
         for session, watching in watchers:
             if watching.covers(queues) and session.user_id not in people:
                 session.deliver(frame)
 
-    # --- telling ---------------------------------------------------------------------------
+    # --- sending ---------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Tell until cancelled; an outage delays, it loses nothing."""
+        """Read and send until cancelled; an outage delays, it loses nothing."""
         loop = asyncio.get_running_loop()
         looked_at, each_s = loop.time(), self._check_s
         while True:
@@ -232,7 +232,7 @@ class QueueWatches:
             began = loop.time()
             try:
                 await self._publish_changes()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is read again
+            except Exception as error:  # noqa: BLE001 - it is read again
                 log.warning("queues.read_failed", error=type(error).__name__)
             await asyncio.sleep(max(CONFLATE_S, SHARE * (loop.time() - began)))
 
@@ -261,7 +261,7 @@ class QueueWatches:
     async def _read(
         self, queues: set[str], people: Collection[int], *, everything: bool
     ) -> tuple[list[Agent], dict[str, list[QueueLive]]]:
-        """Return agents, and zone → queues: what is asked for, and what hangs on it."""
+        """Return agents, and zone → queues: those that changed, and those of these agents."""
         watching = list(self._watchers.values())
         shown: dict[LocalDay, list[QueueLive]] = {}
         async with self._services.connection() as conn:
@@ -286,7 +286,7 @@ class QueueWatches:
         self._flush()
 
     def _flush(self) -> None:
-        """Send what is new; for who reads slowly it goes on being conflated."""
+        """Send what has changed; for a slow reader changes go on being conflated."""
         news, self._unsent = self._unsent, {}
         frames: dict[tuple[bytes, ...], SharedFrame] = {}
         for session, printed in news.items():
@@ -295,13 +295,13 @@ class QueueWatches:
                 self._wake.set()
                 continue
             key = tuple(printed.values())
-            if key not in frames:  # most watchers hear the same news
+            if key not in frames:  # most watchers get the same changes
                 payload = b'{"type":"queue.changed","queues":[%b]}' % b",".join(key)
                 frames[key] = SharedFrame(payload, QUEUE_LANE)
             session.deliver(frames[key])
 
     def _publish_agent(self, employee_id: int, agent: Agent) -> None:
-        """Tell the agent, and who watches a queue that they are or were in."""
+        """Send an agent's state to the agent, and to the watchers of their queues, old and new."""
         watched = [one for one in self._watchers.items() if one[1].agents]
         here = self._delivery.hub.listeners(topics.user(employee_id))
         news = self._published.changed_agent(agent) if watched or here else None

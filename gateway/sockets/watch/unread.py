@@ -1,8 +1,8 @@
 """Unread counts, pushed: whole state with a version, conflated, never added up by clients.
 
-hub ─▶ UnreadPush ─▶ one statement ─▶ sessions. After messages and receipts ONE query returns the
-counts of everyone concerned who is connected here; each hears at most once in 500 ms, so that a
-burst in a group of 1,000 does not cost 1,000 personal frames a message.
+after_delivery ─▶ UnreadPush ─▶ one statement ─▶ sessions. After messages and receipts ONE query
+returns the counts of every employee concerned who is connected here; each gets at most one frame in
+500 ms, so that a burst in a group of 1,000 does not cost 1,000 personal frames a message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gateway.protocol.codec import encode
 
 log = structlog.get_logger(__name__)
 
-FIRST_S = 0.03  # a lone message's count follows it at once; its neighbours come along
+FIRST_S = 0.03  # a single message's count follows at once; those of a burst come with it
 CONFLATE_S = 0.5
 MAX_PAIRS = 5_000  # in one statement
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -35,7 +35,7 @@ LANE: Final = lane_of("unread.changed")
 
 
 class UnreadPush:
-    """What each connected employee was last told, and who must be told anew."""
+    """The counts that each connected employee was sent last, and those to read again."""
 
     def __init__(self, services: Services, hub: Hub) -> None:
         self._services = services
@@ -44,19 +44,19 @@ class UnreadPush:
         self._dirty: dict[int, set[int]] = {}
         self._pushed_at: dict[int, float] = {}
         self._expected: set[int] = set()
-        """Whose first welcome here is being read: what changes meanwhile is told after it."""
+        """Whose first welcome here is being read: changes meanwhile are pushed after it."""
         self._mutes_end_at: dict[int, datetime] = {}
         """employee → when the first of their mutes ends."""
         self._wake = asyncio.Event()
         self.statements = 0
 
     def expect_welcome(self, employee_id: int) -> None:
-        """Take note of what changes from now on: a welcome is about to be read."""
+        """Record changes from now on: the first welcome of this employee is about to be read."""
         if employee_id not in self._sent:
             self._expected.add(employee_id)
 
     def welcomed(self, employee_id: int, counts: Iterable[Unread]) -> None:
-        """Take note of what a welcome said. What it is the first to say, others are to be told."""
+        """Record the counts of a welcome; push those that are news to other devices."""
         self._expected.discard(employee_id)
         known = self._sent.get(employee_id)
         if known is None:
@@ -70,7 +70,7 @@ class UnreadPush:
                 self.changed([employee_id], unread.conversation_id)
 
     def remove(self, employee_id: int) -> None:
-        """Forget someone whose last session here has gone."""
+        """Remove an employee whose last session here has ended."""
         self._sent.pop(employee_id, None)
         self._expected.discard(employee_id)
         self._dirty.pop(employee_id, None)
@@ -78,7 +78,7 @@ class UnreadPush:
         self._mutes_end_at.pop(employee_id, None)
 
     def push_expired_mutes(self) -> None:
-        """Tell those whose mutes have ended: nobody writes anything then."""
+        """Push to those whose mutes have ended: nothing is written to the database then."""
         now = datetime.now(UTC)
         for employee_id in [one for one, until in self._mutes_end_at.items() if until <= now]:
             until = self._mutes_end_at.pop(employee_id)
@@ -88,7 +88,7 @@ class UnreadPush:
             self._push_counts(employee_id, [one for one in muted if one.muted_until == until])
 
     def changed(self, employee_ids: Iterable[int], conversation_id: int) -> None:
-        """Have these people's counts of this conversation read and pushed, soon."""
+        """Read and push these employees' counts of this conversation, soon."""
         for employee_id in employee_ids:
             if employee_id in self._sent or employee_id in self._expected:
                 self._dirty.setdefault(employee_id, set()).add(conversation_id)
@@ -96,7 +96,7 @@ class UnreadPush:
             self._wake.set()
 
     def check_all(self) -> None:
-        """Have everything that anyone here was told compared with the database."""
+        """Compare everything that was sent here with the database."""
         for employee_id, known in self._sent.items():
             self._dirty.setdefault(employee_id, set()).update(known)
         self._wake.set()
@@ -134,7 +134,7 @@ class UnreadPush:
             async with self._services.connection() as conn:
                 counts = await receipt_queries.unread_of(conn, pairs)
             self.statements += 1
-        except Exception as error:  # noqa: BLE001 - whatever it is, these people stay to be told
+        except Exception as error:  # noqa: BLE001 - these people stay to be read again
             log.warning("unread.read_failed", error=type(error).__name__, people=len(pairs))
             for employee_id, conversation_id in pairs:
                 self.changed([employee_id], conversation_id)
@@ -143,7 +143,7 @@ class UnreadPush:
         now = asyncio.get_running_loop().time()
         news: dict[int, list[Unread]] = {}
         found = {(employee_id, unread.conversation_id) for employee_id, unread in counts}
-        for employee_id, conversation_id in set(pairs) - found:  # no longer theirs
+        for employee_id, conversation_id in set(pairs) - found:  # no longer participants
             known = self._sent.get(employee_id)
             if known is not None and known.pop(conversation_id, None) is not None:
                 news.setdefault(employee_id, [])
@@ -162,7 +162,7 @@ class UnreadPush:
             session.deliver(frame)
 
     def _store_newer(self, employee_id: int, known: dict[int, Unread], unread: Unread) -> bool:
-        """Keep the higher version; say whether this was news."""
+        """Store the counts if their version is higher; return whether it was."""
         before = known.get(unread.conversation_id)
         if before is not None and before.version >= unread.version:
             return False
@@ -172,7 +172,7 @@ class UnreadPush:
         return True
 
     def _schedule_mute_end(self, employee_id: int, unread: Unread, now: datetime) -> None:
-        """Remember when a mute ends, if it is the first of this person's to do so."""
+        """Record when a mute ends, if it is the first of this employee's to end."""
         until = unread.muted_until
         if until is not None and now < until < self._mutes_end_at.get(employee_id, NEVER):
             self._mutes_end_at[employee_id] = until

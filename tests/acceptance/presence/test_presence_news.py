@@ -33,9 +33,9 @@ async def test_what_was_missed_is_told_once_presence_can_be_read_again(
             raise RedisAway("away")
         return await evaluate(calls)
 
-    async def checked(*, lost_news: bool) -> None:
-        await check(lost_news=lost_news)
-        if lost_news:
+    async def checked(*, events_lost: bool) -> None:
+        await check(events_lost=events_lost)
+        if events_lost:
             looked.set()
 
     monkeypatch.setattr(presence._link, "_evaluate", unreachable)
