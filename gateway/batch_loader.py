@@ -26,7 +26,7 @@ class Spawn(Protocol):
     def __call__(self, work: Coroutine[Any, Any, Any], *, name: str) -> None: ...
 
 
-class PendingRequest(NamedTuple, Generic[Q, A]):
+class BatchEntry(NamedTuple, Generic[Q, A]):
     """A request that waits or is being loaded."""
 
     request: Q
@@ -65,14 +65,14 @@ class BatchLoader(Generic[Q, A]):
         self._clock = clock
         self._in_flight: set[asyncio.Future[A]] = set()
         """Results that are being loaded: a write among them may have happened already."""
-        self._waiting: deque[PendingRequest[Q, A]] = deque()
-        self._behind: dict[Hashable, deque[PendingRequest[Q, A]]] = {}
+        self._waiting: deque[BatchEntry[Q, A]] = deque()
+        self._behind: dict[Hashable, deque[BatchEntry[Q, A]]] = {}
         """Key that waits or is being loaded → the requests that come after it."""
 
     async def load(self, request: Q) -> A:
         """Return the result of this request, or raise what loading it raised."""
         loop = asyncio.get_running_loop()
-        pending = PendingRequest[Q, A](request, loop.create_future(), self._clock())
+        pending = BatchEntry[Q, A](request, loop.create_future(), self._clock())
         key = self._key_of(pending)
         if (behind := self._behind.get(key)) is not None:
             behind.append(pending)
@@ -107,9 +107,9 @@ class BatchLoader(Generic[Q, A]):
                 self._free_slots -= 1
                 self._spawn(self._run_batch(batch), name=self._name)
 
-    def _next_batch(self) -> list[PendingRequest[Q, A]]:
+    def _next_batch(self) -> list[BatchEntry[Q, A]]:
         """Remove and return the next batch, without requests whose caller has gone."""
-        batch: list[PendingRequest[Q, A]] = []
+        batch: list[BatchEntry[Q, A]] = []
         while self._waiting and len(batch) < self._max_batch:
             pending = self._waiting.popleft()
             if pending.result.done():
@@ -119,10 +119,10 @@ class BatchLoader(Generic[Q, A]):
                 self._in_flight.add(pending.result)
         return batch
 
-    def _key_of(self, pending: PendingRequest[Q, A]) -> Hashable:
+    def _key_of(self, pending: BatchEntry[Q, A]) -> Hashable:
         return id(pending) if self._key is None else self._key(pending.request)
 
-    def _release(self, pending: PendingRequest[Q, A]) -> None:
+    def _release(self, pending: BatchEntry[Q, A]) -> None:
         """Queue the next request of the same key."""
         key = self._key_of(pending)
         if behind := self._behind[key]:
@@ -130,7 +130,7 @@ class BatchLoader(Generic[Q, A]):
         else:
             del self._behind[key]
 
-    async def _run_batch(self, batch: list[PendingRequest[Q, A]]) -> None:
+    async def _run_batch(self, batch: list[BatchEntry[Q, A]]) -> None:
         try:
             await self._resolve(batch)
         finally:
@@ -141,7 +141,7 @@ class BatchLoader(Generic[Q, A]):
                 self._release(pending)
             self._start_batches()
 
-    async def _resolve(self, batch: list[PendingRequest[Q, A]]) -> None:
+    async def _resolve(self, batch: list[BatchEntry[Q, A]]) -> None:
         """Load a batch; an error caused by one request must not fail the others."""
         try:
             results = await self._load_batch([pending.request for pending in batch])

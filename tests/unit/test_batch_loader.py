@@ -42,7 +42,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_an_idle_reader_reads_at_once(tasks: Tasks) -> None:
+async def test_an_idle_loader_loads_at_once(tasks: Tasks) -> None:
     """A lone question does not wait for company."""
     reader = Reader()
     loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test")
@@ -52,7 +52,7 @@ async def test_an_idle_reader_reads_at_once(tasks: Tasks) -> None:
     assert reader.batches == [[1], [2]]
 
 
-async def test_questions_that_meet_a_busy_reader_go_loader(tasks: Tasks) -> None:
+async def test_requests_that_meet_a_busy_loader_share_a_batch(tasks: Tasks) -> None:
     """They are read after it is done, in batches of at most the given size, each answered."""
     reader = Reader()
     reader.go_on.clear()
@@ -70,7 +70,7 @@ async def test_questions_that_meet_a_busy_reader_go_loader(tasks: Tasks) -> None
     assert reader.batches == [[0], [1, 2, 3], [4, 5]]
 
 
-async def test_one_bad_question_spoils_no_other(tasks: Tasks) -> None:
+async def test_one_bad_request_fails_no_other(tasks: Tasks) -> None:
     """What trips over one of a batch is raised to that one alone."""
     reader = Reader()
     reader.fails[2] = ZeroDivisionError()
@@ -86,7 +86,7 @@ async def test_one_bad_question_spoils_no_other(tasks: Tasks) -> None:
     assert isinstance(found[2], ZeroDivisionError)
 
 
-async def test_an_outage_is_told_to_everyone_at_once(tasks: Tasks) -> None:
+async def test_an_outage_fails_every_request_at_once(tasks: Tasks) -> None:
     """A database that is away is not asked again for each of a batch; later ones are served."""
     reader = Reader()
     reader.go_on.clear()
@@ -106,7 +106,7 @@ async def test_an_outage_is_told_to_everyone_at_once(tasks: Tasks) -> None:
     assert await loader.load(7) == 70
 
 
-async def test_nothing_is_read_for_who_has_gone(tasks: Tasks) -> None:
+async def test_nothing_is_loaded_for_a_caller_that_has_gone(tasks: Tasks) -> None:
     """A question whose asker was cancelled while it waited is dropped."""
     reader = Reader()
     reader.go_on.clear()
@@ -123,7 +123,7 @@ async def test_nothing_is_read_for_who_has_gone(tasks: Tasks) -> None:
     assert reader.batches == [[0], [2]]
 
 
-async def test_a_reader_that_is_stopped_leaves_nobody_waiting() -> None:
+async def test_a_loader_that_is_stopped_leaves_nobody_waiting() -> None:
     """When the node goes, so do the questions it was reading."""
     reader = Reader()
     reader.go_on.clear()
@@ -136,7 +136,7 @@ async def test_a_reader_that_is_stopped_leaves_nobody_waiting() -> None:
         await asked
 
 
-async def test_several_batches_may_be_out(tasks: Tasks) -> None:
+async def test_several_batches_may_be_in_flight(tasks: Tasks) -> None:
     """A second reader takes what comes while the first one is busy; then questions wait."""
     reader = Reader()
     reader.go_on.clear()
@@ -152,7 +152,7 @@ async def test_several_batches_may_be_out(tasks: Tasks) -> None:
     assert reader.batches == [[0], [1], [2, 3]]
 
 
-async def test_of_one_key_one_is_out_at_a_time(tasks: Tasks) -> None:
+async def test_of_one_key_one_request_is_in_flight_at_a_time(tasks: Tasks) -> None:
     """What has the key of another goes after it, in order, and holds nobody else up."""
     reader = Reader()
     reader.go_on.clear()
@@ -174,7 +174,7 @@ async def test_of_one_key_one_is_out_at_a_time(tasks: Tasks) -> None:
     assert [batch for batch in reader.batches if batch != [2]] == [[1], [11], [21]]
 
 
-async def test_a_key_is_free_again_when_its_asker_has_gone(tasks: Tasks) -> None:
+async def test_a_key_is_free_again_when_its_caller_has_gone(tasks: Tasks) -> None:
     """The next one of the key is read although the one before it was never."""
     reader = Reader()
     reader.go_on.clear()
@@ -191,7 +191,7 @@ async def test_a_key_is_free_again_when_its_asker_has_gone(tasks: Tasks) -> None
     assert reader.batches == [[0], [1]]
 
 
-async def test_who_waits_too_long_is_told_and_who_is_being_answered_is_not(tasks: Tasks) -> None:
+async def test_a_request_that_waits_too_long_fails_and_one_in_flight_does_not(tasks: Tasks) -> None:
     """What may have been done already is never called undone."""
     reader = Reader()
     reader.go_on.clear()

@@ -11,7 +11,7 @@ from gateway.delivery.streams import Streams
 from tests.support.desk import eventually
 
 
-class World:
+class StreamBench:
     """Streams, what they delivered, and a pretended database."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class World:
 
 def test_what_comes_before_the_position_is_known_waits() -> None:
     """A new stream holds events back, then drops those that the snapshot had already."""
-    world = World()
+    world = StreamBench()
     for change in (3, 4, 5):
         world.streams.accept(1, world.commit(change))
     assert world.delivered == []
@@ -53,7 +53,7 @@ def test_what_comes_before_the_position_is_known_waits() -> None:
 
 def test_order_is_restored_without_reading() -> None:
     """Two publishers that overtake each other cost nothing but a moment."""
-    world = World()
+    world = StreamBench()
     world.streams.start_at({1: 0})
 
     for change in (2, 3, 1, 1, 2, 4):
@@ -65,7 +65,7 @@ def test_order_is_restored_without_reading() -> None:
 
 async def test_a_gap_is_read_back() -> None:
     """What the bus lost comes from the database, before what came after it."""
-    world = World()
+    world = StreamBench()
     running = asyncio.create_task(world.streams.run(world, sweep_s=60))
     world.streams.start_at({1: 0})
     for change in range(1, 6):
@@ -81,7 +81,7 @@ async def test_a_gap_is_read_back() -> None:
 
 async def test_the_sweep_finds_what_nobody_announced() -> None:
     """The last message of a quiet conversation, too."""
-    world = World()
+    world = StreamBench()
     world.streams.start_at({1: 0})
     world.commit(1)
 
@@ -94,7 +94,7 @@ async def test_any_loss_and_any_order_deliver_everything_once() -> None:
     """Random losses, repeats and overtaking: each change is delivered once, in order."""
     for seed in range(20):
         chance = random.Random(seed)
-        world = World()
+        world = StreamBench()
         running = asyncio.create_task(world.streams.run(world, sweep_s=0.02))
         world.streams.start_at({1: 0})
         announced = [world.commit(change) for change in range(1, 101)]
@@ -116,7 +116,7 @@ async def test_any_loss_and_any_order_deliver_everything_once() -> None:
 
 async def test_a_database_that_fails_is_asked_again() -> None:
     """An outage while reading delays; it does not end the stream."""
-    world = World()
+    world = StreamBench()
     answers = iter([OSError("gone")])
     read = world.changes_after
 

@@ -66,7 +66,7 @@ async def test_many_lists_are_one_read(tasks: Tasks) -> None:
     assert [first[1], again[2], more[3], more[4]] == [(1, "v1"), (1, "v2"), (1, "v3"), (1, "v4")]
 
 
-async def test_what_is_kept_is_forgotten_by_itself(tasks: Tasks) -> None:
+async def test_values_expire(tasks: Tasks) -> None:
     """After its time nothing is left, and the next one who asks gets what is true then."""
     store = Store()
     values = kept(store, tasks, kept_s=KEPT_S)
@@ -79,7 +79,7 @@ async def test_what_is_kept_is_forgotten_by_itself(tasks: Tasks) -> None:
     assert store.reads == [[1], [1]]
 
 
-async def test_who_holds_an_answer_keeps_it_when_it_is_forgotten(tasks: Tasks) -> None:
+async def test_a_result_stays_whole_when_the_cache_expires(tasks: Tasks) -> None:
     """A welcome in the making does not lose names to the clock."""
     values = kept(Store(), tasks, kept_s=KEPT_S)
     await values.get_many({1, 2})
@@ -90,7 +90,7 @@ async def test_who_holds_an_answer_keeps_it_when_it_is_forgotten(tasks: Tasks) -
     assert held[1] == (1, "v1")
 
 
-async def test_news_are_not_undone_by_a_read_that_began_before(tasks: Tasks) -> None:
+async def test_a_newer_value_is_not_replaced_by_a_read_that_began_before(tasks: Tasks) -> None:
     """A change heard of while an older state is being read wins."""
     store = Store()
     store.go_on.clear()
@@ -106,7 +106,7 @@ async def test_news_are_not_undone_by_a_read_that_began_before(tasks: Tasks) -> 
     assert (await values.get_many({1}))[1] == (5, "just came")
 
 
-async def test_old_news_do_not_undo_what_was_read(tasks: Tasks) -> None:
+async def test_an_older_value_does_not_replace_what_was_read(tasks: Tasks) -> None:
     """Announcements may arrive late; the higher version stays."""
     values = kept(Store(), tasks)
     await values.get_many({1})
@@ -116,7 +116,7 @@ async def test_old_news_do_not_undo_what_was_read(tasks: Tasks) -> None:
     assert (await values.get_many({1}))[1] == (1, "v1")
 
 
-async def test_who_does_not_exist_is_left_out_and_asked_for_again(tasks: Tasks) -> None:
+async def test_a_missing_key_is_left_out_and_read_again(tasks: Tasks) -> None:
     """Someone hired a moment ago is found as soon as they are there."""
     store = Store()
     values = kept(store, tasks)
@@ -138,7 +138,7 @@ async def printed(rosters: RosterCache, people: str | None) -> tuple[tuple[int, 
     return roster.employee_ids, encode(roster.participants).decode()
 
 
-async def test_a_roster_follows_what_the_database_says() -> None:
+async def test_a_roster_follows_the_database() -> None:
     """A read position that moved, or someone who left, is another roster at once."""
     rosters = RosterCache(names, ttl_s=60)
 
@@ -155,7 +155,7 @@ async def test_a_roster_follows_what_the_database_says() -> None:
     assert left[0] == (7,)
 
 
-async def test_a_roster_shows_twenty_and_nobody_who_is_not_there() -> None:
+async def test_a_roster_shows_twenty_and_nobody_who_is_missing() -> None:
     """The twenty-first, and whom the CRM does not know, are left out; an empty one is a list."""
     rosters = RosterCache(names, ttl_s=60)
 
@@ -167,7 +167,7 @@ async def test_a_roster_shows_twenty_and_nobody_who_is_not_there() -> None:
     assert await printed(rosters, None) == ((), "[]")
 
 
-async def test_rosters_are_forgotten_with_their_names() -> None:
+async def test_rosters_expire_with_their_names() -> None:
     """Nothing stays when nobody arrives."""
     rosters = RosterCache(names, ttl_s=KEPT_S)
     await printed(rosters, "7owner3")

@@ -21,7 +21,7 @@ from gateway.delivery.shared_frame import SharedFrame
 from gateway.people import presences
 from gateway.protocol import PresenceChanged, PresenceWatch, PresenceWatched
 from gateway.protocol.codec import encode
-from gateway.sockets.watch.watcher import Watcher
+from gateway.sockets.watch.watching_session import WatchingSession
 from presence import PresenceState
 
 CONFLATE_S = 0.25
@@ -37,11 +37,11 @@ class PresenceWatches:
         self, delivery: Delivery, *, on_presences: Callable[[list[PresenceState]], None]
     ) -> None:
         self._delivery = delivery
-        self._watchers: dict[int, set[Watcher]] = {}
+        self._watchers: dict[int, set[WatchingSession]] = {}
         self._shards: dict[str, int] = {}
         """topic → how many (watcher, employee) need it."""
         self._on_presences = on_presences
-        self._unsent: dict[Watcher, dict[int, bytes]] = {}
+        self._unsent: dict[WatchingSession, dict[int, bytes]] = {}
         self._flushing = False
         self._degraded = False
         delivery.handle_topic(topics.PRESENCE, self.deliver)
@@ -49,7 +49,7 @@ class PresenceWatches:
     def __contains__(self, topic: str) -> bool:
         return topic in self._shards
 
-    async def serve(self, session: Watcher, command: PresenceWatch) -> PresenceWatched:
+    async def serve(self, session: WatchingSession, command: PresenceWatch) -> PresenceWatched:
         """Send this session the changes of these people from now on: subscribe first, then read."""
         context = session.context
         if session.closed or context is None:  # it ended while its command waited
@@ -57,7 +57,7 @@ class PresenceWatches:
         await self._delivery.bus.subscribe(self.watch(session, command.employee_ids))
         return await presences.look(context, command)
 
-    def watch(self, session: Watcher, employee_ids: Collection[int]) -> list[str]:
+    def watch(self, session: WatchingSession, employee_ids: Collection[int]) -> list[str]:
         """Replace what session watches; return the topics that this needs."""
         wanted = frozenset(employee_ids)
         for employee_id in session.watched - wanted:
@@ -83,7 +83,7 @@ class PresenceWatches:
         for session in {one for watchers in self._watchers.values() for one in watchers}:
             session.deliver(frame)
 
-    def remove(self, session: Watcher) -> None:
+    def remove(self, session: WatchingSession) -> None:
         """Drop everything that this session watches."""
         if session.watched:
             self.watch(session, ())
@@ -124,7 +124,7 @@ class PresenceWatches:
         if self._flushing:
             asyncio.get_running_loop().call_later(CONFLATE_S, self._flush)
 
-    def _drop(self, session: Watcher, employee_id: int) -> None:
+    def _drop(self, session: WatchingSession, employee_id: int) -> None:
         watchers = self._watchers[employee_id]
         watchers.discard(session)
         if not watchers:

@@ -25,7 +25,7 @@ from gateway.protocol import AgentState, QueueLive, QueueUnwatched, QueueWatch, 
 from gateway.sockets.watch.calls import OF_CALLS, CallReconciler
 from gateway.sockets.watch.queue_changes import PublishedQueues
 from gateway.sockets.watch.queue_subscription import QueueSubscription, TimedChanges, names_of
-from gateway.sockets.watch.watcher import Watcher
+from gateway.sockets.watch.watching_session import WatchingSession
 from gateway.telephony.agents import agents, wallboard
 from gateway.telephony.agents.agents import Agent
 from gateway.telephony.agents.wallboard import LocalDay
@@ -64,14 +64,14 @@ class QueueWatches:
         self._tz = tz
         """The time zone of watchers who name none."""
         self._check_s = check_s
-        self._watchers: dict[Watcher, QueueSubscription] = {}
+        self._watchers: dict[WatchingSession, QueueSubscription] = {}
         self._queues: set[str] = set()
         self._people: set[int] = set()
         self._everything = False
         """Read all that is watched."""
         self._published = PublishedQueues()
         self._timed = TimedChanges()
-        self._unsent: dict[Watcher, dict[str, bytes]] = {}
+        self._unsent: dict[WatchingSession, dict[str, bytes]] = {}
         self._wake = asyncio.Event()
         self._untidy = False
 
@@ -96,7 +96,7 @@ class QueueWatches:
 
     # --- watching --------------------------------------------------------------------------
 
-    async def serve(self, session: Watcher, command: QueueWatch) -> QueueWatched:
+    async def serve(self, session: WatchingSession, command: QueueWatch) -> QueueWatched:
         """Send this session the changes of these queues from now on: subscribe first, then read."""
         assert session.context is not None
         wallboard.require_watch(session.context, command)
@@ -132,7 +132,7 @@ class QueueWatches:
         self._people |= self._published.shown_agents(states)
         self._wake.set()
 
-    def remove(self, session: Watcher) -> None:
+    def remove(self, session: WatchingSession) -> None:
         """End what a session watches."""
         self._unsent.pop(session, None)
         if not self._is_connected(session.user_id):
@@ -141,7 +141,7 @@ class QueueWatches:
             self._untidy = True
             self._wake.set()
 
-    def check_permission(self, session: Watcher) -> None:
+    def check_permission(self, session: WatchingSession) -> None:
         """End what a session watches when it has lost the permission."""
         watching, context = self._watchers.get(session), session.context
         if watching and context and not wallboard.may_watch(context, calls=watching.calls):

@@ -21,6 +21,9 @@ from gateway.sockets.listener.handshake import Handshake
 from gateway.sockets.listener.http import Edge
 from gateway.sockets.listener.websocket import SocketProtocol
 from gateway.sockets.outgoing.sender import Sender
+from gateway.sockets.session.command_queue import CommandQueue
+from gateway.sockets.session.deadlines import Deadlines
+from gateway.sockets.session.held_events import HeldEvents
 from gateway.sockets.session.session import Session
 from tests.acceptance.sockets.test_socket_endings import Raw, upgraded
 from tests.conformance.frames import TEXT, UPGRADE, close_frame, frame, heard
@@ -179,7 +182,10 @@ async def test_who_is_gone_does_not_wait_for_the_garbage_collector(empty_desk: D
     finally:
         gc.enable()
 
-    kinds = (Session, Sender, SocketProtocol, Edge, Handshake, Protocol)
+    kinds = (
+        Session, Sender, SocketProtocol, Edge, Handshake, Protocol, CommandQueue, Deadlines,
+        HeldEvents,
+    )  # fmt: skip
     assert {kind.__name__: left[kind] for kind in kinds if left[kind]} == {}
 
 

@@ -180,7 +180,7 @@ async def test_refusals_before_the_upgrade_are_counted(empty_desk: Desk) -> None
     assert node.node.figures.rejected == {"limit.connections": 1, "not_found": 1}
 
 
-class Gate:
+class HelloGate:
     """Hellos that are served when the test says so."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ async def test_a_hello_that_would_wait_too_long_is_given_an_appointment(
     empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At once, on a connection that stays open beyond the time for hello; it is served then."""
-    gate = Gate(monkeypatch)
+    gate = HelloGate(monkeypatch)
     node = await empty_desk.start_node(hellos_at_once=1, hello_wait_s=0.01, hello_s=0.5)
     hello = {"type": "hello", "id": 1, "token": empty_desk.token(OKSANA)}
     async with raw(node.socket_url) as served, raw(node.socket_url) as waits:
@@ -228,7 +228,7 @@ async def test_who_is_told_to_come_back_and_does_not_is_closed(
     empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An appointment is no way to stay without saying who one is."""
-    gate = Gate(monkeypatch)
+    gate = HelloGate(monkeypatch)
     node = await empty_desk.start_node(hellos_at_once=1, hello_wait_s=0.0, hello_s=0.3)
     hello = {"type": "hello", "id": 1, "token": empty_desk.token(OKSANA)}
     async with (
@@ -270,7 +270,7 @@ async def test_the_sdk_keeps_its_appointment_on_the_same_socket(
     empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for as long as it was told, says hello again, and does not connect anew."""
-    gate = Gate(monkeypatch)
+    gate = HelloGate(monkeypatch)
     node = await empty_desk.start_node(hellos_at_once=1, hello_wait_s=0.0)
     hello = {"type": "hello", "id": 1, "token": empty_desk.token(OKSANA)}
     async with raw(node.socket_url) as served, raw(node.socket_url) as waits:
@@ -309,7 +309,7 @@ async def test_bad_tokens_take_no_place_in_the_queue(
     empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are refused at once, however many honest hellos wait."""
-    gate = Gate(monkeypatch)
+    gate = HelloGate(monkeypatch)
     node = await empty_desk.start_node(hellos_at_once=1)
     async with raw(node.socket_url) as served, raw(node.socket_url) as forged:
         await served.say({"type": "hello", "id": 1, "token": empty_desk.token(OKSANA)})

@@ -8,7 +8,7 @@ from gateway.context import Context
 from gateway.delivery.shared_frame import SharedFrame
 
 
-class Watcher(Protocol):
+class WatchingSession(Protocol):
     """A session that watches people or queues."""
 
     closed: bool
