@@ -52,7 +52,7 @@ def _import_all(package: ModuleType) -> None:
             importlib.import_module(module.name)
 
 
-def _collect() -> None:
+def collect() -> None:
     """Fill HANDLERS; WrongDeclaration when a command that is declared is served by nobody."""
     for package in PACKAGES:
         _import_all(package)
@@ -62,4 +62,4 @@ def _collect() -> None:
         raise WrongDeclaration(f"nothing serves {', '.join(unserved)}: write @serves above it")
 
 
-_collect()
+collect()
