@@ -1,4 +1,4 @@
-"""Every way the gateway says no, each with a code that clients may rely on.
+"""Every refusal of the gateway, each with a code that clients may rely on.
 
 Codes are part of the wire protocol: add one freely, never reuse or rename one.
 The tables in docs/protocol.md are generated from these classes.
@@ -6,22 +6,6 @@ The tables in docs/protocol.md are generated from these classes.
 
 from __future__ import annotations
 
-from gateway.errors.asking import (
-    EmployeeDisabled,
-    Forbidden,
-    HelloRequired,
-    HelloTwice,
-    Invalid,
-    Malformed,
-    OriginRefused,
-    TokenExpired,
-    TokenInvalid,
-    TokenMissing,
-    TooLarge,
-    TooMany,
-    TooSlow,
-    UnknownCommand,
-)
 from gateway.errors.base import (
     GatewayError,
     catalogue,
@@ -94,6 +78,22 @@ from gateway.errors.load import (
     TooManyAtOnce,
     TooManyConnections,
     TooManyOfUser,
+)
+from gateway.errors.requests import (
+    EmployeeDisabled,
+    Forbidden,
+    HelloRequired,
+    HelloTwice,
+    Invalid,
+    Malformed,
+    OriginRefused,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TooLarge,
+    TooMany,
+    TooSlow,
+    UnknownCommand,
 )
 
 __all__ = [

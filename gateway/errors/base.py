@@ -1,4 +1,4 @@
-"""What every error has: a code that clients may rely on, an HTTP status, maybe a time to wait."""
+"""What every error has: a stable code, an HTTP status, and optionally a time to wait."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class GatewayError(Exception):
-    """Something unexpected went wrong on our side; it has been logged."""
+    """An unexpected error in the gateway; it was logged."""
 
     code: ClassVar[str] = "internal"
     http_status: ClassVar[int] = 500
@@ -15,7 +15,7 @@ class GatewayError(Exception):
     """Seconds after which trying again makes sense; None when it does not."""
 
     path: str | None = None
-    """Which field is wrong, as dots and brackets: `resume.17`, `[3].text`."""
+    """The field that is wrong, with dots and brackets: `resume.17`, `[3].text`."""
 
     @property
     def detail(self) -> str:

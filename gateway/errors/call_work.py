@@ -1,4 +1,4 @@
-"""No to a note, a disposition, a recording or a review of a call."""
+"""Refusals about notes, dispositions, recordings and reviews of calls."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ class TooManyNotes(GatewayError):
 
 
 class NoteKeyReused(GatewayError):
-    """This client_key was used before for a note with another text, or on another call."""
+    """This client_key was already used for another note or another call."""
 
     code = "note.client_key_reused"
     http_status = 409
 
 
 class RecordingNotFound(GatewayError):
-    """There is no such recording of this call, or you may not hear it."""
+    """This call has no such recording, or you may not hear it."""
 
     code = "recording.not_found"
     http_status = 404
 
 
 class RecordingNotReady(GatewayError):
-    """This recording has no link: it goes on, has failed, or nobody said where it is."""
+    """This recording has no link: it is in progress, has failed, or its location is not known."""
 
     code = "recording.not_ready"
     http_status = 409
@@ -62,35 +62,35 @@ class ScorecardOutdated(GatewayError):
 
 
 class ReviewNotFound(GatewayError):
-    """There is no such review, or it is not yours to see."""
+    """There is no such review, or you may not see it."""
 
     code = "review.not_found"
     http_status = 404
 
 
 class ReviewExists(GatewayError):
-    """You have reviewed this agent's part of this call already."""
+    """You have already reviewed this agent in this call."""
 
     code = "review.exists"
     http_status = 409
 
 
 class ReviewOfOneself(GatewayError):
-    """Nobody reviews themselves, or decides about a review of themselves."""
+    """You cannot review yourself, or resolve a review of yourself."""
 
     code = "review.of_oneself"
     http_status = 403
 
 
 class NotOnThisCall(GatewayError):
-    """This employee had no part in this call."""
+    """This employee did not take part in this call."""
 
     code = "review.not_on_call"
     http_status = 409
 
 
 class ReviewState(GatewayError):
-    """The review is not in a state in which this can be done; the message says in which it is."""
+    """The state of the review does not allow this; the message names the state."""
 
     code = "review.wrong_state"
     http_status = 409

@@ -1,4 +1,4 @@
-"""No to something about a call."""
+"""Refusals about calls and call-back requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gateway.errors.base import GatewayError
 
 
 class CallNotFound(GatewayError):
-    """There is no such call, or it is not yours to see."""
+    """There is no such call, or you may not see it."""
 
     code = "call.not_found"
     http_status = 404
@@ -20,7 +20,7 @@ class CallbackNotFound(GatewayError):
 
 
 class CallbackClaimed(GatewayError):
-    """Somebody else has claimed this call-back request; the message says who."""
+    """Another employee has claimed this call-back request; the message says who."""
 
     code = "callback.claimed"
     http_status = 409
@@ -34,7 +34,7 @@ class CallbackClosed(GatewayError):
 
 
 class CallbackAnotherOpen(GatewayError):
-    """The same customer is to be called back already, for newer calls."""
+    """This customer already has an open call-back request, for newer calls."""
 
     code = "callback.another_open"
     http_status = 409

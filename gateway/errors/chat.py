@@ -1,4 +1,4 @@
-"""No to something in a conversation."""
+"""Refusals about conversations and messages."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class ParticipantNotFound(GatewayError):
 
 
 class DirectConversation(GatewayError):
-    """A direct conversation has always the same two people, and no title of its own."""
+    """A direct conversation always has the same two people, and no title."""
 
     code = "conversation.direct"
     http_status = 409
 
 
 class LastOwner(GatewayError):
-    """The last owner stays owner: make someone else owner first."""
+    """The last owner cannot leave or lose the role: make someone else owner first."""
 
     code = "conversation.last_owner"
     http_status = 409
@@ -55,7 +55,7 @@ class TooManyPinned(GatewayError):
 
 
 class ConversationClosed(GatewayError):
-    """This conversation is closed: nothing more is written into it."""
+    """This conversation is closed: it accepts no messages."""
 
     code = "conversation.closed"
     http_status = 409
@@ -69,14 +69,14 @@ class MessageNotFound(GatewayError):
 
 
 class TooManyReactions(GatewayError):
-    """A message takes 20 different emojis, and 10 of one person."""
+    """A message can have 20 different emojis, 10 of them by one person."""
 
     code = "message.too_many_reactions"
     http_status = 409
 
 
 class ClientKeyReused(GatewayError):
-    """This client_key was used before for a message with other content."""
+    """This client_key was already used for a message with other content."""
 
     code = "message.client_key_reused"
     http_status = 409
@@ -90,14 +90,14 @@ class ScheduledNotFound(GatewayError):
 
 
 class ScheduledSent(GatewayError):
-    """This message is being sent, or has been: edit or delete the message itself."""
+    """This message is being sent or was sent: edit or delete the message itself."""
 
     code = "scheduled.sent"
     http_status = 409
 
 
 class TooManyScheduled(GatewayError):
-    """At most 100 messages of yours can wait to be sent."""
+    """You can have at most 100 scheduled messages."""
 
     code = "scheduled.too_many"
     http_status = 409

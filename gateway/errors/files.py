@@ -1,4 +1,4 @@
-"""No to a file."""
+"""Refusals about files."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from gateway.errors.base import GatewayError
 
 
 class AttachmentsOff(GatewayError):
-    """This gateway keeps no files: its operator has configured no place for them."""
+    """This gateway stores no files: no file storage is configured."""
 
     code = "attachment.off"
     http_status = 501
 
 
 class AttachmentNotFound(GatewayError):
-    """There is no such file, or it is not yours to use here."""
+    """There is no such file, or you may not use it here."""
 
     code = "attachment.not_found"
     http_status = 404
 
 
 class AttachmentTooLarge(GatewayError):
-    """The file is larger than this gateway takes."""
+    """The file is larger than this gateway accepts."""
 
     code = "attachment.too_large"
     http_status = 413
 
 
 class AttachmentTypeRefused(GatewayError):
-    """This gateway takes no files of this type."""
+    """This gateway does not accept files of this type."""
 
     code = "attachment.type_refused"
     http_status = 415
@@ -41,63 +41,63 @@ class TooManyAttachments(GatewayError):
 
 
 class TooMuchPending(GatewayError):
-    """You have declared too much that no message has yet: send some of it, or wait."""
+    """You have declared too many files that are in no message yet: send some, or wait."""
 
     code = "attachment.too_much_pending"
     http_status = 429
 
 
 class AttachmentNotUploaded(GatewayError):
-    """The file's bytes are not there yet: upload them, then send."""
+    """The file was not uploaded yet: upload it, then send the message."""
 
     code = "attachment.not_uploaded"
     http_status = 409
 
 
 class AttachmentMismatch(GatewayError):
-    """What was uploaded is not what was declared: declare the file anew."""
+    """The uploaded file differs from what was declared: declare it again."""
 
     code = "attachment.mismatch"
     http_status = 409
 
 
 class AttachmentTaken(GatewayError):
-    """The file is part of another message already."""
+    """The file already belongs to another message."""
 
     code = "attachment.taken"
     http_status = 409
 
 
 class FileNotFound(GatewayError):
-    """There is no such file any more."""
+    """This file no longer exists."""
 
     code = "file.not_found"
     http_status = 404
 
 
 class FileExists(GatewayError):
-    """This file has been uploaded already; nothing is overwritten."""
+    """This file was already uploaded; it is not overwritten."""
 
     code = "file.exists"
     http_status = 412
 
 
 class LinkInvalid(GatewayError):
-    """This link was not made by the gateway, or not for this."""
+    """This link was not issued by the gateway, or not for this request."""
 
     code = "file.link_invalid"
     http_status = 403
 
 
 class LinkExpired(GatewayError):
-    """This link has expired: ask for a new one."""
+    """This link has expired: request a new one."""
 
     code = "file.link_expired"
     http_status = 403
 
 
 class SizeDiffers(GatewayError):
-    """The body is not as long as was declared; nothing of it is kept."""
+    """The length of the body differs from what was declared; nothing was stored."""
 
     code = "file.size_differs"
     http_status = 400

@@ -1,4 +1,4 @@
-"""No to a PBX, to too much, and in an outage."""
+"""Refusals for load and outages, of webhooks, and of unknown addresses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class SignatureInvalid(GatewayError):
 
 
 class IngestBusy(GatewayError):
-    """Too many events are waiting; send this batch again."""
+    """Too many events are waiting: send this batch again later."""
 
     code = "ingest.busy"
     http_status = 503
@@ -35,7 +35,7 @@ class TooFast(GatewayError):
 
 
 class TooManyConnections(GatewayError):
-    """This address holds too many connections."""
+    """Too many connections from this address."""
 
     code = "limit.connections"
     http_status = 429
@@ -43,7 +43,7 @@ class TooManyConnections(GatewayError):
 
 
 class TooManyOfUser(GatewayError):
-    """You have too many connections open: close one, or come back later."""
+    """You have too many open connections: close one, or try again later."""
 
     code = "limit.user_connections"
     http_status = 429
@@ -51,7 +51,7 @@ class TooManyOfUser(GatewayError):
 
 
 class TooManyAtOnce(GatewayError):
-    """Too many clients connect to this node at this moment."""
+    """Too many clients are connecting to this node: try again later."""
 
     code = "limit.accepts"
     http_status = 503
@@ -62,7 +62,7 @@ class TooManyAtOnce(GatewayError):
 
 
 class DatabaseUnavailable(GatewayError):
-    """The database did not answer, a write may be stored or not: retry with the same key."""
+    """The database did not answer. A write may or may not be stored: retry with the same key."""
 
     code = "database.unavailable"
     http_status = 503
@@ -70,7 +70,7 @@ class DatabaseUnavailable(GatewayError):
 
 
 class PresenceUnavailable(GatewayError):
-    """Presence cannot be changed at this moment."""
+    """Presence cannot be changed now: try again later."""
 
     code = "presence.unavailable"
     http_status = 503
@@ -78,7 +78,7 @@ class PresenceUnavailable(GatewayError):
 
 
 class Overloaded(GatewayError):
-    """Too much is waiting on this node."""
+    """This node has too much work waiting: try again later."""
 
     code = "overloaded"
     http_status = 503
@@ -89,7 +89,7 @@ class Overloaded(GatewayError):
 
 
 class Draining(GatewayError):
-    """This node is shutting down: connect again, elsewhere."""
+    """This node is shutting down: reconnect to another one."""
 
     code = "draining"
     http_status = 503
@@ -104,7 +104,7 @@ class NotFound(GatewayError):
 
 
 class MethodNotAllowed(GatewayError):
-    """This address does not answer to this HTTP method."""
+    """This address does not support this HTTP method."""
 
     code = "method_not_allowed"
     http_status = 405

@@ -1,4 +1,4 @@
-"""What people add to calls, on the wire: dispositions and notes."""
+"""Dispositions and notes of calls, on the wire."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ NoteText = Annotated[PlainText, Field(min_length=1, max_length=MAX_NOTE)]
 
 @frame
 class Disposition:
-    """One of the operator's words for how a call went."""
+    """One entry of the operator's list of call results."""
 
     code: str
     label: str
     direction: Direction | None
-    """Calls that it is for; null: any."""
+    """The direction of calls that it may be set on; null: any."""
     active: bool
-    """False: it stays where it is, and can no longer be chosen."""
+    """False: it stays on calls that have it, and can no longer be set."""
 
 
 @frame
 class DispositionPage:
-    """The catalogue, in the operator's order."""
+    """The operator's dispositions, in the operator's order."""
 
     dispositions: list[Disposition]
     next: str | None = None
@@ -42,12 +42,12 @@ class DispositionPage:
 
 @frame
 class CallNote:
-    """A note that somebody wrote to a call."""
+    """A note that an employee wrote to a call."""
 
     note_id: Id
     author_id: Id
     text: str
-    """Empty when it was deleted."""
+    """Empty when the note was deleted."""
     created_at: datetime
     edited_at: datetime | None = None
     deleted_at: datetime | None = None
@@ -55,15 +55,15 @@ class CallNote:
 
 @frame
 class CallAnnotations:
-    """What people added to a call."""
+    """The disposition and the notes of a call."""
 
     call_id: UUID
-    """Of the call as it now is: a merged one leads here."""
+    """The call; for a merged call, the one it was merged into."""
     version: Position
-    """Rises with every change of the disposition or a note: keep the highest."""
+    """Rises with every change of the disposition or a note; keep the highest."""
     disposition: CallDisposition | None = None
     notes: list[CallNote] = field(default_factory=list)
-    """In the order in which they were written, at most 100."""
+    """Oldest first, at most 100."""
 
 
 @frame
@@ -77,17 +77,17 @@ class CallDispositionIs:
 
 @command(reply=CallDispositionIs, cost="write", repeatable=True)
 class CallDispositionSet:
-    """Client → server: this is how the call went; the last one to be set counts."""
+    """Client → server: set the disposition of a call; the one set last counts."""
 
     type: Literal["call.disposition_set"] = "call.disposition_set"
     call_id: UUID
     disposition: DispositionCode | None = None
-    """Null takes it away: no call needs one."""
+    """null removes it; no call has to have one."""
 
 
 @frame
 class CallNoteIs:
-    """Reply to call.note_add, note_edit and note_delete: the note as it now is."""
+    """Reply to call.note_add, call.note_edit and call.note_delete: the note after the change."""
 
     call_id: UUID
     version: Position
@@ -96,18 +96,18 @@ class CallNoteIs:
 
 @command(reply=CallNoteIs, cost="write", repeatable=True)
 class CallNoteAdd:
-    """Client → server: write a note to a call I took part in."""
+    """Client → server: add a note to a call that the employee may see."""
 
     type: Literal["call.note_add"] = "call.note_add"
     call_id: UUID
     client_key: UUID
-    """Chosen by the client; adding twice with one key stores one note."""
+    """Chosen by the client; a second command with the same key adds no second note."""
     text: NoteText
 
 
 @command(reply=CallNoteIs, cost="write", repeatable=True)
 class CallNoteEdit:
-    """Client → server: give a note of mine another text."""
+    """Client → server: change the text of one of the employee's own notes."""
 
     type: Literal["call.note_edit"] = "call.note_edit"
     call_id: UUID
@@ -117,7 +117,7 @@ class CallNoteEdit:
 
 @command(reply=CallNoteIs, cost="write", repeatable=True)
 class CallNoteDelete:
-    """Client → server: take a note of mine away; doing it again changes nothing."""
+    """Client → server: delete one of the employee's own notes; repeating it changes nothing."""
 
     type: Literal["call.note_delete"] = "call.note_delete"
     call_id: UUID
@@ -126,13 +126,13 @@ class CallNoteDelete:
 
 @event(lane="message")
 class CallAnnotated:
-    """Server → the call's agents, and whoever did it: a disposition or a note has changed."""
+    """Server → the call's agents and the author: a disposition or a note has changed."""
 
     type: Literal["call.annotated"] = "call.annotated"
     call_id: UUID
     version: Position
-    """If it is more than one above the version you hold, read the call afresh."""
+    """When it is more than one above the version that the client has, read the call again."""
     disposition: CallDisposition | None
-    """As it now is, whatever changed."""
+    """The current one, also when a note has changed."""
     note: CallNote | None = None
-    """The note that was added, edited or deleted; null when it was the disposition."""
+    """The note that was added, edited or deleted; null when the disposition has changed."""

@@ -1,4 +1,4 @@
-"""Files on the wire: declared, then uploaded over HTTP, then sent as a part of a message."""
+"""Files on the wire: first declared, then uploaded over HTTP, then sent with a message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.protocol.frame import MAX_INT, Id, frame
 
 MAX_NAME = 255
 MAX_NAME_BYTES = 255
-"""As UTF-8: what file systems take, so that a downloaded file can have its name."""
+"""Bytes in UTF-8: the limit of file systems, so that a downloaded file can have its name."""
 MAX_ATTACHMENTS = 100
 
 TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -51,7 +51,7 @@ class Attachment:
 
     attachment_id: Id
     name: str
-    """As its sender's device calls it; never a path."""
+    """The file name on the sender's device; never a path."""
     content_type: str
     size: int
     """Bytes."""
@@ -59,18 +59,18 @@ class Attachment:
 
 @frame
 class FileLimits:
-    """What files messages may have here; known before anything is uploaded."""
+    """Limits for files on this gateway; a client checks them before it uploads."""
 
     max_bytes: int
     """Of one file."""
     per_message: int
     types: list[str]
-    """Content types that are taken, as patterns: `image/*`."""
+    """Content types that are accepted, as patterns such as `image/*`."""
 
 
 @frame
 class AttachmentCreated:
-    """Reply to attachment.create: upload it, then name it in message.send."""
+    """Reply to attachment.create: upload the file, then pass its id to message.send."""
 
     attachment_id: Id
     upload: Upload
@@ -78,47 +78,48 @@ class AttachmentCreated:
 
 @command(reply=AttachmentCreated, cost="write", repeatable=False)
 class AttachmentCreate:
-    """Client → server: I am about to upload this file, for a message here."""
+    """Client → server: declare a file that will be uploaded for a message of this conversation."""
 
     type: Literal["attachment.create"] = "attachment.create"
     conversation_id: Id
     name: FileName
     content_type: ContentType
     size: Size
-    """Bytes; exactly so many are taken."""
+    """Bytes; an upload of another length is refused."""
     sha256: Sha256 | None = None
-    """Of its bytes, in hex; when given, the upload is checked against it."""
+    """SHA-256 of the content in hex; when given, the upload is checked against it."""
 
 
 @frame
 class Upload:
-    """The HTTP request that brings the bytes."""
+    """The HTTP request that uploads the content."""
 
     method: str
     """PUT."""
     url: str
-    """Where to; a path is on the gateway's own address. The URL is the permission: keep it."""
+    """The target; a path is relative to the gateway's own address. Anybody with the URL can
+    upload: do not share it."""
     headers: dict[str, str]
-    """To be sent with it, beside what HTTP itself needs."""
+    """Headers to send, in addition to those that HTTP needs."""
     expires_at: datetime
 
 
 @frame
 class AttachmentLink:
-    """Reply to attachment.get: a link for a short time, which needs no token."""
+    """Reply to attachment.get: a link that is valid for a short time and needs no token."""
 
     attachment_id: Id
     name: str
     content_type: str
     size: int
     url: str
-    """A path is on the gateway's own address. Whoever has it can read the file."""
+    """A path is relative to the gateway's own address. Anybody with the URL can read the file."""
     expires_at: datetime
 
 
 @command(reply=AttachmentLink, cost="read")
 class AttachmentGet:
-    """Client → server: say where I can read this file."""
+    """Client → server: get a link for downloading a file."""
 
     type: Literal["attachment.get"] = "attachment.get"
     attachment_id: Id

@@ -1,4 +1,4 @@
-"""The audit as it is read over HTTP: who did what to conversations that were not only theirs."""
+"""The audit over HTTP: who did what to conversations that are not only the actor's own."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ MAX_RECORDS = 100
 
 @frame
 class AuditRecord:
-    """One act; written in the transaction of what it tells of."""
+    """One entry; written in the same transaction as the change that it records."""
 
     id: Id
     at: datetime
     actor_id: Id | None
-    """Null: the gateway itself."""
+    """null: the gateway itself."""
     act: str
-    """`noun.verb`, like the command that did it."""
+    """`noun.verb`, as the command that did it."""
     conversation_id: Id | None
     seq: Position | None
-    """Of the message it was done to."""
+    """The seq of the message concerned."""
     details: dict[str, Any]
 
 
 @frame
 class AuditPage:
-    """Acts, the newest first."""
+    """Entries, newest first."""
 
     records: list[AuditRecord]
     next: Id | None = None
-    """Give it as `before` for the next page; null when this is the last."""
+    """Pass it as `before` for the next page; null on the last page."""

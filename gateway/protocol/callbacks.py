@@ -1,4 +1,4 @@
-"""Missed calls and whom to call back, on the wire."""
+"""Missed calls and call-back requests, on the wire."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ Cursor = Annotated[PlainText, Field(max_length=200)]
 
 @frame
 class Callback:
-    """Whom to call back. It travels whole: keep the highest version."""
+    """A call-back request. It is always sent whole; keep the highest version."""
 
     id: Id
     version: Position
     state: CallbackState
     customer: Customer | None = None
-    """null: no customer has this number."""
+    """null: no customer of the CRM has this number."""
     number: str
-    """In E.164, of the last missed call."""
+    """The number of the last missed call, in E.164."""
     calls: int
-    """How many calls were missed since they were reached last."""
+    """How many calls were missed since the customer was last reached."""
     first_missed_at: datetime
-    """When the first of these calls began …"""
+    """When the first of these calls began."""
     last_missed_at: datetime
-    """… and the last."""
+    """When the last of these calls began."""
     last_call_id: UUID
     queues: list[str] = field(default_factory=list)
-    """In which these calls were, at most 20."""
+    """The queues of these calls, at most 20."""
     claimed_by: Id | None = None
     claimed_at: datetime | None = None
     claim_until: datetime | None = None
-    """Then it is open again, unless it was closed or claimed anew by the same agent."""
+    """When the claim ends and the request is open again; claiming it again extends it."""
     closed_at: datetime | None = None
     closed_by: Id | None = None
-    """null: it closed by itself."""
+    """null: it was closed automatically."""
     outcome: CallbackOutcome | None = None
-    """mistaken: the calls turned out to have been answered; merged: the number has become a
-    customer's, and their item goes on."""
+    """mistaken: the calls had been answered after all; merged: the number now belongs to a customer
+    who has a request of their own, which continues."""
     how: str | None = None
-    """By what they were reached: `call`, `hand`, or what the CRM said."""
+    """How the customer was reached: `call`, `hand`, or what the CRM reported."""
     note: str | None = None
     recover_ms: int | None = None
-    """From the beginning of the first missed call until they were reached."""
+    """From the start of the first missed call until the customer was reached."""
 
 
 @frame
@@ -68,7 +68,7 @@ class CallbackPage:
 
     callbacks: list[Callback]
     open: int
-    """How many are open and claimed by nobody, at most 1,000."""
+    """How many are open and unclaimed, at most 1,000."""
     open_as_of: int
     """When that was counted, in microseconds by the database's clock: keep the latest count."""
     next: str | None = None
@@ -76,29 +76,29 @@ class CallbackPage:
 
 @command(reply=CallbackPage, cost="read")
 class CallbackList:
-    """Client → server: whom to call back; needs `callbacks.handle`."""
+    """Client → server: list call-back requests; needs permission `callbacks.handle`."""
 
     type: Literal["callback.list"] = "callback.list"
     state: CallbackState | None = None
-    """null: open and claimed ones, who has waited longest first. Closed ones come newest first."""
+    """null: open and claimed ones, longest waiting first. Closed ones are listed newest first."""
     mine: bool = False
-    """Only those that I have claimed, or closed."""
+    """True: only those that the employee has claimed or closed."""
     queue: QueueName | None = None
-    """Only those with a call in this queue."""
+    """Only requests with a call in this queue."""
     limit: Limit = 50
     cursor: Cursor | None = None
 
 
 @frame
 class CallbackIs:
-    """Reply to what changes a callback: as it now is."""
+    """Reply to commands that change a call-back request: its new state."""
 
     callback: Callback
 
 
 @command(reply=CallbackIs, cost="write", repeatable=True)
 class CallbackClaim:
-    """Client → server: I call them back. Again before it ends: for another 15 minutes."""
+    """Client → server: claim a request for 15 minutes; claiming it again extends the claim."""
 
     type: Literal["callback.claim"] = "callback.claim"
     callback_id: Id
@@ -106,7 +106,7 @@ class CallbackClaim:
 
 @command(reply=CallbackIs, cost="write", repeatable=True)
 class CallbackRelease:
-    """Client → server: somebody else may call them back."""
+    """Client → server: give up the claim, so that others can call back."""
 
     type: Literal["callback.release"] = "callback.release"
     callback_id: Id
@@ -114,7 +114,7 @@ class CallbackRelease:
 
 @command(reply=CallbackIs, cost="write", repeatable=True)
 class CallbackClose:
-    """Client → server: done, one's own or one that nobody has claimed."""
+    """Client → server: close a request that the employee has claimed or that is unclaimed."""
 
     type: Literal["callback.close"] = "callback.close"
     callback_id: Id
@@ -124,7 +124,7 @@ class CallbackClose:
 
 @command(reply=CallbackIs, cost="write", repeatable=True)
 class CallbackReopen:
-    """Client → server: it was not done after all."""
+    """Client → server: open a closed request again."""
 
     type: Literal["callback.reopen"] = "callback.reopen"
     callback_id: Id
@@ -132,35 +132,35 @@ class CallbackReopen:
 
 @event(lane="message")
 class MissedCallCreated:
-    """Server → whoever may handle callbacks: a call was missed, and they are to be called back."""
+    """Server → employees with `callbacks.handle`: a missed call to call back."""
 
     type: Literal["missed_call.created"] = "missed_call.created"
     callback: Callback
     open: int | None
-    """How many are open and claimed by nobody, at most 1,000; null when it could not be counted."""
+    """How many are open and unclaimed, at most 1,000; null when it could not be counted."""
     open_as_of: int | None
     """When that was counted, in microseconds by the database's clock: keep the latest count."""
 
 
 @event(lane="message")
 class CallbackChanged:
-    """Server → whoever may handle callbacks: claimed, given back, closed, opened again."""
+    """Server → employees with `callbacks.handle`: a call-back request has changed."""
 
     type: Literal["callback.changed"] = "callback.changed"
     callback: Callback
     open: int | None
-    """How many are open and claimed by nobody, at most 1,000; null when it could not be counted."""
+    """How many are open and unclaimed, at most 1,000; null when it could not be counted."""
     open_as_of: int | None
     """When that was counted, in microseconds by the database's clock: keep the latest count."""
 
 
 @frame
 class MissedCallList:
-    """Which missed calls to list."""
+    """Filters for the list of missed calls."""
 
     queue: QueueName | None = None
     number: Number | None = None
-    """However it is written, as for the look-up; what is no number, exactly as the PBX gave it."""
+    """A number in any usual notation; what is not a number has to be as the PBX sent it."""
     since: Moment | None = None
     until: Moment | None = None
     limit: Limit = 50
@@ -169,22 +169,22 @@ class MissedCallList:
 
 @frame
 class MissedCall:
-    """An inbound call that nobody talked to."""
+    """An inbound call that was not answered."""
 
     call_id: UUID
     source: str
-    """Which PBX it came from."""
+    """The PBX that it came from."""
     number: str | None
-    """In E.164, or as the PBX gave it when it is not a number."""
+    """In E.164, or as the PBX sent it when it is not a number."""
     customer: Customer | None
     queue: str | None
-    """The last one it was in."""
+    """The last queue of the call."""
     outcome: Outcome
     started_at: datetime
     ended_at: datetime
     wait_ms: int | None
     callback_id: Id | None
-    """null: no number, given up within 5 s, or not weighed yet."""
+    """null: no number, abandoned within 5 s, or not evaluated yet."""
 
 
 @frame

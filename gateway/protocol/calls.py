@@ -27,7 +27,7 @@ DispositionCode = Annotated[PlainText, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
 
 @frame
 class OpenWork:
-    """Something the CRM has open for a customer: what a screen-pop shows."""
+    """An open lead or work order of a customer, for the screen pop."""
 
     kind: Literal["lead", "work_order"]
     id: int
@@ -44,27 +44,28 @@ class LastCall:
     direction: Direction
     outcome: Outcome | None
     employee_id: int | None
-    """Who of us talked first; null when nobody did, or nobody's telephone."""
+    """The employee who talked first; null when no employee's telephone answered."""
     talk_ms: int | None
 
 
 @frame
 class Customer:
-    """Who the CRM thinks is on the other end of the line."""
+    """The customer of the CRM who has the outside number."""
 
     id: int
     name: str
     company: str | None = None
     open_work: list[OpenWork] = field(default_factory=list)
     contacts: list[LastCall] = field(default_factory=list)
-    """The last 5 calls with this number, newest first; only in call.offered and the welcome."""
+    """The last 5 calls with this number, newest first; only in call.offered and welcome."""
     last_spoke: int | None = None
-    """The employee who talked with them last, where contacts are, in one of the last 50 calls."""
+    """The employee who talked with the customer last, within the last 50 calls; set where contacts
+    are."""
 
 
 @frame
 class CallLeg:
-    """One telephone's part in a call."""
+    """The part of one telephone in a call."""
 
     employee_id: int | None = None
     extension: str | None = None
@@ -76,12 +77,12 @@ class CallLeg:
     ended_reason: str | None = None
     """Why it ended: completed, no_answer, answered_elsewhere, busy, rejected, canceled, failed."""
     sip_call_id: str | None = None
-    """The Call-ID of its SIP dialogue, where the PBX tells it: a softphone finds its leg by it."""
+    """The Call-ID of its SIP dialogue, when the PBX reports it; a softphone finds its leg by it."""
 
 
 @frame
 class QueueStint:
-    """One stay of a call in one queue."""
+    """The time that a call was in one queue."""
 
     queue: str
     entered_at: datetime
@@ -94,46 +95,47 @@ class QueueStint:
 
 @frame
 class CallTransfer:
-    """One handing-on of a call."""
+    """One transfer of a call."""
 
     kind: TransferKind
-    """blind; attended, after asking; blonde, while the one asked still rang; threeway."""
+    """blind; attended: after a consultation; blonde: completed while the target was still ringing;
+    threeway."""
     at: datetime
     by: int | None = None
-    """The employee who handed it on."""
+    """The employee who transferred the call."""
     by_extension: str | None = None
     to: int | None = None
-    """The employee who took it, or whose telephone was rung while nobody has."""
+    """The employee who answered, or whose telephone rang when nobody answered."""
     to_extension: str | None = None
     to_number: str | None = None
-    """What was dialled, where the PBX tells it."""
+    """The number that was dialled, when the PBX reports it."""
     queue: str | None = None
-    """The queue that it went into."""
+    """The queue that the call was transferred to."""
     answered_at: datetime | None = None
-    """When they answered, before `at` where they were asked first; null: nobody has."""
+    """When the target answered, before `at` for a consultation; null: nobody answered."""
     consult_ms: int | None = None
-    """How long they were asked before."""
+    """How long the consultation took."""
 
 
 @frame
 class Call:
-    """A call's whole state. It travels whole: keep the highest version."""
+    """The whole state of a call. It is always sent whole; keep the highest version."""
 
     id: UUID
     version: Position
     source: str
-    """Which PBX it came from."""
+    """The PBX that it came from."""
     direction: Direction
     status: CallStatus
     outcome: Outcome | None = None
-    """null until it has ended."""
+    """null until the call has ended."""
     number: str | None = None
-    """The outside party's number in E.164, or as the PBX gave it when it is not a number."""
+    """The outside number in E.164, or as the PBX sent it when it is not a number."""
     caller_name: str | None = None
-    """The name the PBX shows; the CRM's own is customer.name."""
+    """The name that the PBX reports; the CRM's is customer.name."""
     customer: Customer | None = None
     customers_found: int = 0
-    """How many customers have this number, at most 20; customer is the best of them."""
+    """How many customers have this number, at most 20; customer is the best match."""
     queue: str | None = None
     started_at: datetime
     answered_at: datetime | None = None
@@ -153,44 +155,43 @@ class CallPage:
 
     calls: list[Call]
     dispositions: dict[str, CallDisposition] = field(default_factory=dict)
-    """call → how it went, for those of which somebody said so."""
+    """call → its disposition, for calls that have one."""
     next: str | None = None
-    """Where to go on, null at the end. A page that has one may be short, even empty: what was asked
-    for together is rare, and the rest of the calls has not been gone through yet."""
+    """Cursor of the next page; null at the end. A page with a cursor may be short or even empty:
+    the filters match few calls, and the rest has not been searched yet."""
 
 
 @command(reply=CallPage, cost="read")
 class CallList:
-    """Client → server: calls I took part in (everyone's with permission `calls.view_all`)."""
+    """Client → server: list the employee's own calls, or all with permission `calls.view_all`."""
 
     type: Literal["call.list"] = "call.list"
     status: Literal["live", "ended"] | None = None
     outcome: Outcome | None = None
     direction: Direction | None = None
     queue: QueueName | None = None
-    """Calls that were in this queue at any time."""
+    """Only calls that were in this queue at any time."""
     number: Number | None = None
-    """However it is written, as for the look-up; or, of calls without a number in E.164, exactly
-    as the PBX gave it: an extension, `anonymous`."""
+    """A number in any usual notation; for calls without a number in E.164, exactly what the PBX
+    sent: an extension, `anonymous`."""
     agent_id: Id | None = None
-    """Calls in which a telephone of this employee took part; another than me needs
-    `calls.view_all`, without it permission.denied."""
+    """Only calls with a telephone of this employee; another employee than oneself needs
+    `calls.view_all`."""
     customer_id: Id | None = None
-    """Calls with one of the numbers that the CRM has of this customer, at most 50, in either
-    direction."""
+    """Calls with one of this customer's numbers in the CRM, at most 50, in either direction."""
     disposition: DispositionCode | None = None
-    """Calls that have this one now."""
+    """Only calls that have this disposition now."""
     since: Moment | None = None
-    """Calls that began then or later …"""
+    """Only calls that began at this time or later."""
     until: Moment | None = None
-    """… and before this."""
+    """Only calls that began before this time."""
     limit: Annotated[int, Field(strict=True, ge=1, le=100)] = 50
     cursor: Annotated[PlainText, Field(max_length=200)] | None = None
 
 
 @frame
 class CallDisposition:
-    """How somebody says a call went."""
+    """The disposition of a call."""
 
     code: str
     label: str
@@ -200,7 +201,7 @@ class CallDisposition:
 
 @event(lane="call")
 class CallOffered:
-    """Server → an agent: your telephone rings."""
+    """Server → an agent: the agent's telephone rings."""
 
     type: Literal["call.offered"] = "call.offered"
     call: Call
@@ -208,7 +209,7 @@ class CallOffered:
 
 @event(lane="call")
 class CallUpdated:
-    """Server → the call's agents: answered, held, transferred, or no longer ringing for you."""
+    """Server → the call's agents: answered, held, transferred, or no longer ringing."""
 
     type: Literal["call.updated"] = "call.updated"
     call: Call
@@ -216,7 +217,7 @@ class CallUpdated:
 
 @event(lane="call")
 class CallEnded:
-    """Server → the call's agents: it is over; call.outcome says how."""
+    """Server → the call's agents: the call has ended; call.outcome says how."""
 
     type: Literal["call.ended"] = "call.ended"
     call: Call
@@ -224,7 +225,7 @@ class CallEnded:
 
 @event(lane="call")
 class CallRevised:
-    """Server → the call's agents: it was over and has become another one, by a late event."""
+    """Server → the call's agents: a late event of the PBX changed a call that had ended."""
 
     type: Literal["call.revised"] = "call.revised"
     call: Call

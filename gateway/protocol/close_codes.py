@@ -1,8 +1,8 @@
 """WebSocket close codes, and what a client does after each.
 
-The range carries the verdict, so that a code a client does not know still says what to do:
-4000-4199 do not come back; 4200-4399 refresh the token, then come back; 4400-4599 come back
-with back-off; 4600-4799 come back now, elsewhere. Below 4000 they are RFC 6455's own.
+The range decides, so that a client can also handle a code that it does not know:
+4000-4199 do not reconnect; 4200-4399 refresh the token, then reconnect; 4400-4599 reconnect
+with back-off; 4600-4799 reconnect at once. Codes below 4000 are those of RFC 6455.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CloseCode:
 
 
 def verdict(code: int) -> Verdict:
-    """Say what a client does after a close with this code."""
+    """Return what a client does after a close with this code."""
     if 4000 <= code <= 4199:
         return "stop"
     if 4200 <= code <= 4399:
@@ -41,27 +41,27 @@ PROTOCOL_ERROR = CloseCode(1002, "protocol error", "The frames break RFC 6455.")
 BINARY_REFUSED = CloseCode(1003, "text frames only", "A binary frame was sent; JSON is text.")
 BAD_UTF8 = CloseCode(1007, "invalid UTF-8", "A text frame is not UTF-8.")
 TOO_BIG = CloseCode(1009, "message too big", "A frame or message is larger than the limit.")
-INTERNAL = CloseCode(1011, "internal error", "Something went wrong on our side.")
+INTERNAL = CloseCode(1011, "internal error", "An unexpected error in the gateway; it was logged.")
 
 TOKEN_REFUSED = CloseCode(4001, "token refused", "The token is missing, forged or of another kind.")
-PROTOCOL_ABUSE = CloseCode(4004, "too many errors", "Malformed input again and again.")
+PROTOCOL_ABUSE = CloseCode(4004, "too many errors", "Too much malformed input.")
 EMPLOYEE_DISABLED = CloseCode(4010, "employee disabled", "The employee is no longer active.")
 REPLACED = CloseCode(
-    4011, "replaced", "A newer connection of this device, or of a telephone of yours, took over."
+    4011, "replaced", "A newer connection of this device, or of this kind of device, took over."
 )
 
-TOKEN_EXPIRED = CloseCode(4201, "token expired", "Get a new token, then come back.")
+TOKEN_EXPIRED = CloseCode(4201, "token expired", "Get a new token, then reconnect.")
 
-SLOW_CLIENT = CloseCode(4401, "slow client", "You read too slowly; come back and resume.")
-TOO_FAST = CloseCode(4402, "too fast", "You kept sending above your limit.")
+SLOW_CLIENT = CloseCode(4401, "slow client", "The client read too slowly; reconnect and resume.")
+TOO_FAST = CloseCode(4402, "too fast", "The client kept sending above its limit.")
 HELLO_TIMEOUT = CloseCode(4403, "no hello", "No hello came within 10 s.")
-OVERLOADED = CloseCode(4404, "overloaded", "This node cannot take you now.")
+OVERLOADED = CloseCode(4404, "overloaded", "This node accepts no more clients now.")
 NO_PONG = CloseCode(4405, "no sign of life", "Nothing came for 10 s after a ping.")
 TOO_MANY_CONNECTIONS = CloseCode(
-    4406, "too many connections", "You have too many connections open already."
+    4406, "too many connections", "The employee has too many open connections."
 )
 
-DRAIN = CloseCode(4601, "drain", "This node is shutting down; connect again, elsewhere.")
+DRAIN = CloseCode(4601, "drain", "This node is shutting down; reconnect to another one.")
 
 CATALOGUE = (
     PROTOCOL_ERROR, BINARY_REFUSED, BAD_UTF8, TOO_BIG, INTERNAL,

@@ -29,32 +29,32 @@ Title = Annotated[PlainText, Field(min_length=1, max_length=200)]
 
 @frame
 class Unread:
-    """How much of one conversation I have not read; computed by the server, never added up."""
+    """How much of one conversation is unread; the server counts it, clients never add to it."""
 
     conversation_id: Id
     unread: int
-    """Messages of others after my read position; counted up to 100."""
+    """Messages of others after the employee's read position; counted up to 100."""
     mentions: int
-    """Those of them that mention me; counted up to 100."""
+    """How many of these mention the employee; counted up to 100."""
     last_read_seq: Position
     version: Position
-    """Whoever holds a higher version ignores a lower one."""
+    """Rises with each change; ignore a version below the one already received."""
     muted_until: datetime | None = None
-    """Until then its messages are not in the total; its mentions are."""
+    """Until then the total leaves out its messages, but not its mentions."""
     archived: bool = False
-    """While it is archived nothing of it is in the total."""
+    """While it is archived, the total leaves it out."""
 
 
 @frame
 class UnreadTotal:
-    """What the application's badge shows."""
+    """The unread counts of all conversations together, for the badge of the application."""
 
     messages: int
-    """Unread ones of conversations that are neither muted nor archived."""
+    """Unread messages in conversations that are neither muted nor archived."""
     conversations: int
     """How many such conversations have unread messages."""
     mentions: int
-    """Those that mention me, in muted conversations too, but not in archived ones."""
+    """Unread messages that mention the employee, also in muted conversations, not in archived."""
 
 
 @frame
@@ -73,25 +73,25 @@ class Conversation:
     id: Id
     kind: Kind
     title: str | None = None
-    """A group's title; null for direct conversations: show the other participant's name."""
+    """The title of a group; null for a direct conversation, which shows the other person's name."""
     avatar_url: str | None = None
     closed_at: datetime | None = None
-    """Set while it is closed: it can be read, but takes no messages."""
+    """Set while the conversation is closed: it can be read, but accepts no messages."""
     history: History = "all"
-    """What someone who joins later may read: all of it, or what came since they joined."""
+    """What participants who joined later may read: all messages, or those since they joined."""
     participants: list[Participant]
     """At most the first 20; participant_count says how many there are."""
     participant_count: int
     last_seq: Position
     last_change: Position
-    """Where to resume from once everything in this answer has been taken in."""
+    """The change to resume from after processing this answer."""
     last_message: Message | None = None
     last_message_at: datetime
     unread: Unread
     mine: Mine = field(default_factory=Mine)
-    """What only I see of it: archived, pinned, muted, and so on."""
+    """Settings that only this employee sees: archived, pinned, muted and others."""
     presences: list[Presence] = field(default_factory=list)
-    """How reachable the listed participants are; filled in lists and in the welcome."""
+    """Presence of the listed participants; filled in lists and in the welcome."""
 
 
 @frame
@@ -104,7 +104,7 @@ class ConversationOpened:
 
 @command(reply=ConversationOpened, cost="write", repeatable=True)
 class ConversationOpen:
-    """Client → server: the direct conversation with this person, made when there is none."""
+    """Client → server: get, or create, the direct conversation with an employee."""
 
     type: Literal["conversation.open"] = "conversation.open"
     employee_id: Id
@@ -112,7 +112,7 @@ class ConversationOpen:
 
 @command(reply=ConversationOpened, cost="write", repeatable=False)
 class ConversationCreate:
-    """Client → server: make a group of these people and me."""
+    """Client → server: create a group with these employees; the creator is its owner."""
 
     type: Literal["conversation.create"] = "conversation.create"
     title: Title
@@ -125,31 +125,31 @@ class ConversationPage:
 
     conversations: list[Conversation]
     next: str | None = None
-    """Cursor of the next page; null when this is the last."""
+    """Cursor of the next page; null on the last page."""
 
 
 @command(reply=ConversationPage, cost="read")
 class ConversationList:
-    """Client → server: my conversations, newest first."""
+    """Client → server: list the employee's conversations, most recently active first."""
 
     type: Literal["conversation.list"] = "conversation.list"
     limit: Annotated[int, Field(strict=True, ge=1, le=MAX_CONVERSATIONS)] = MAX_CONVERSATIONS
     cursor: Annotated[PlainText, Field(max_length=200)] | None = None
-    """The `next` of the page before."""
+    """The `next` of the previous page."""
     archived: Annotated[bool, Field(strict=True)] = False
-    """Those I have archived instead of those I have not."""
+    """True: only archived ones; false: only those that are not archived."""
 
 
 @frame
 class ConversationIs:
-    """Reply to commands that change a conversation: how it now is."""
+    """Reply to conversation.get and to commands that change a conversation: its current state."""
 
     conversation: Conversation
 
 
 @command(reply=ConversationIs, cost="read")
 class ConversationGet:
-    """Client → server: one conversation of mine, as a list shows it."""
+    """Client → server: get one conversation, as conversation.list returns it."""
 
     type: Literal["conversation.get"] = "conversation.get"
     conversation_id: Id
@@ -161,32 +161,32 @@ class ParticipantPage:
 
     participants: list[Participant]
     presences: list[Presence]
-    """How reachable they are."""
+    """Presence of these participants."""
     participant_count: int
-    """Of the whole conversation."""
+    """In the whole conversation."""
     next: Id | None = None
-    """What to ask for the next page with; null when this is the last."""
+    """Pass it as `after` for the next page; null on the last page."""
 
 
 @command(reply=ParticipantPage, cost="read")
 class ConversationParticipants:
-    """Client → server: everybody who is in it, in order of their numbers."""
+    """Client → server: list the participants, by their ids."""
 
     type: Literal["conversation.participants"] = "conversation.participants"
     conversation_id: Id
     limit: Annotated[int, Field(strict=True, ge=1, le=MAX_LISTED)] = MAX_LISTED
     after: Id | None = None
-    """The `next` of the page before: an employee."""
+    """The `next` of the previous page: the id of an employee."""
 
 
 @event(lane="message")
 class ConversationCreated:
-    """Server → participants: you are in this conversation, new or joined."""
+    """Server → participants: a conversation that the employee is in since now: new, or joined."""
 
     type: Literal["conversation.created"] = "conversation.created"
     conversation_id: Id
     change: Position
-    """Where it stands: what comes after it is heard live. 1 when it was just made."""
+    """The current change; later ones follow as events. 1 for a new conversation."""
     kind: Kind
     title: str | None = None
     avatar_url: str | None = None
@@ -206,12 +206,12 @@ class ParticipantChanged:
     change: Position
     participant: Participant
     left: bool
-    """True: no longer in the conversation. Who it names hears nothing of it after this."""
+    """True: no longer in the conversation; that employee receives no later events of it."""
 
 
 @event(lane="message")
 class ConversationUpdated:
-    """Server → participants: the conversation's title, picture, closing and history are now so."""
+    """Server → participants: title, picture, closing or history have changed; all are included."""
 
     type: Literal["conversation.updated"] = "conversation.updated"
     conversation_id: Id
@@ -224,7 +224,7 @@ class ConversationUpdated:
 
 @frame
 class UnreadCounts:
-    """Reply to unread.get: conversations with something unread, at most 1,000, and the total."""
+    """Reply to unread.get: conversations with unread messages, at most 1,000, and the total."""
 
     total: UnreadTotal
     conversations: list[Unread]
@@ -232,14 +232,14 @@ class UnreadCounts:
 
 @command(reply=UnreadCounts, cost="read")
 class UnreadGet:
-    """Client → server: my unread counts."""
+    """Client → server: get the unread counts."""
 
     type: Literal["unread.get"] = "unread.get"
 
 
 @event(lane="receipt")
 class UnreadChanged:
-    """Server → one employee's devices: these counts are now so."""
+    """Server → the employee's devices: unread counts have changed."""
 
     type: Literal["unread.changed"] = "unread.changed"
     total: UnreadTotal

@@ -1,4 +1,4 @@
-"""Drafts on the wire: what I have begun to write, on all my devices."""
+"""Drafts on the wire: unsent texts of an employee, the same on all their devices."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ MAX_DRAFTS = 50
 
 @frame
 class Draft:
-    """What I have begun to write in one conversation; nobody else sees it."""
+    """An unsent text in one conversation; only its author sees it."""
 
     conversation_id: Id
     text: str
-    """Empty when there is no draft any more."""
+    """Empty when the draft was cleared."""
     reply_to_seq: Id | None = None
-    """The message it answers."""
+    """The message that it answers."""
     updated_at: datetime
     version: Position
-    """Whoever holds a higher version ignores a lower one."""
+    """Rises with each change; ignore a version below the one already received."""
 
 
 @frame
 class DraftIs:
-    """Reply to draft.set and draft.clear: the draft as it now is."""
+    """Reply to draft.set and draft.clear: the draft after the change."""
 
     draft: Draft
 
 
 @command(reply=DraftIs, cost="write", repeatable=True)
 class DraftSet:
-    """Client → server: this is my draft here now; send it when typing pauses, not every key."""
+    """Client → server: store a draft; send it when typing pauses, not with every key."""
 
     type: Literal["draft.set"] = "draft.set"
     conversation_id: Id
@@ -47,7 +47,7 @@ class DraftSet:
 
 @command(reply=DraftIs, cost="write", repeatable=True)
 class DraftClear:
-    """Client → server: I have no draft here any more."""
+    """Client → server: clear the draft of a conversation."""
 
     type: Literal["draft.clear"] = "draft.clear"
     conversation_id: Id
@@ -55,7 +55,7 @@ class DraftClear:
 
 @event(lane="receipt")
 class DraftChanged:
-    """Server → my devices: my draft in a conversation is now so."""
+    """Server → the employee's devices: a draft was stored or cleared."""
 
     type: Literal["draft.changed"] = "draft.changed"
     draft: Draft
@@ -67,14 +67,14 @@ class DraftPage:
 
     drafts: list[Draft]
     next: str | None = None
-    """Cursor of the next page; null when this is the last."""
+    """Cursor of the next page; null on the last page."""
 
 
 @command(reply=DraftPage, cost="read")
 class DraftList:
-    """Client → server: my drafts, the newest first."""
+    """Client → server: list the drafts, newest first."""
 
     type: Literal["draft.list"] = "draft.list"
     limit: Annotated[int, Field(strict=True, ge=1, le=MAX_DRAFTS)] = MAX_DRAFTS
     cursor: Annotated[PlainText, Field(max_length=200)] | None = None
-    """The `next` of the page before."""
+    """The `next` of the previous page."""

@@ -1,4 +1,4 @@
-"""What frames have around their content: hello, welcome, replies, refusals, bye and ping."""
+"""What belongs to a connection, not to its content: hello, welcome, token, ping, bye, refusal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ResumeKey = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$")]
 
 @frame
 class Device:
-    """What is connecting. The id stays the same across reconnects of one browser or telephone."""
+    """The client's device. Its id stays the same across reconnects of one browser or telephone."""
 
     id: DeviceId
     kind: Literal["web", "mobile", "desktop", "softphone", "bot"] = "web"
@@ -33,7 +33,7 @@ class Device:
 
 @frame
 class Welcome:
-    """Reply to hello: everything a fresh client needs, as of one moment."""
+    """Reply to hello: everything that a new client needs, read at one moment."""
 
     session: str
     node: str
@@ -41,45 +41,45 @@ class Welcome:
     user: Employee
     permissions: list[str]
     ping_s: float
-    """A ping comes when nothing was sent for this long; answer with anything."""
+    """The server sends a ping after this many seconds without a frame; any frame answers it."""
     token_expires_at: datetime
     conversations: list[Conversation]
-    """The newest 50; conversation.list has the rest."""
+    """The 50 that were active last; conversation.list returns the others."""
     next: str | None = None
-    """Cursor for conversation.list; null when all are here."""
+    """Cursor for conversation.list; null when there are no others."""
     unread: UnreadCounts
     calls: list[Call]
-    """Live calls of mine."""
+    """The employee's calls that have not ended."""
     agent: AgentState | None = None
-    """What I do on the telephone now; null for who has none."""
+    """The employee's state on the telephone; null for an employee without a telephone."""
     callbacks_open: int | None = None
-    """How many call-back requests are open and claimed by nobody, at most 1,000; null without
-    `callbacks.handle`."""
+    """How many call-back requests are open and unclaimed, at most 1,000; null without the
+    permission `callbacks.handle`."""
     callbacks_open_as_of: int | None = None
     """When that was counted, in microseconds by the database's clock: keep the latest count."""
     changes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """conversation → the events after the position given in resume, in order, exactly as they
     were first sent."""
     reload: list[int] = field(default_factory=list)
-    """Conversations with more than was sent here: fetch them afresh."""
+    """Conversations with more changes than fit here: read them again."""
     files: FileLimits | None = None
-    """null: this gateway keeps no files, so hide the paper clip."""
+    """null: this gateway stores no files, so a client offers no attachments."""
 
 
 @command(reply=Welcome, cost="session")
 class Hello:
-    """Client → server, first: who I am and what I have already seen."""
+    """Client → server: the first command: who connects, and what it has received before."""
 
     type: Literal["hello"] = "hello"
     token: Annotated[PlainText, Field(max_length=8_192)] | None = None
-    """May be left out when it came in the Authorization header or as subprotocol."""
+    """May be left out when it was sent in the Authorization header or as a subprotocol."""
     device: Device | None = None
     resume: Annotated[dict[ResumeKey, Position], Field(max_length=MAX_RESUME)] = field(
         default_factory=dict
     )
-    """conversation → the last change taken in."""
+    """conversation → the last change that the client has processed."""
     away: bool = False
-    """Nobody is looking at this device; presence.away changes it."""
+    """True: nobody is looking at this device. presence.away changes it later."""
 
 
 @frame
@@ -91,7 +91,7 @@ class TokenRefreshed:
 
 @command(reply=TokenRefreshed, cost="session")
 class TokenRefresh:
-    """Client → server: go on with this token. It must be for the same employee."""
+    """Client → server: continue with this token. It must belong to the same employee."""
 
     type: Literal["token.refresh"] = "token.refresh"
     token: Annotated[PlainText, Field(max_length=8_192)]
@@ -99,7 +99,7 @@ class TokenRefresh:
 
 @command(reply=None, cost="ping")
 class Pong:
-    """Either way: I am. Any other frame says so too."""
+    """Either side → the other: the answer to ping. Any other frame answers it, too."""
 
     type: Literal["pong"] = "pong"
 
@@ -107,14 +107,14 @@ class Pong:
 @event(lane="reply")
 @command(reply=Pong, cost="ping")
 class Ping:
-    """Either way: answer, so that I know you are there."""
+    """Either side → the other: a check that the connection works; answer it."""
 
     type: Literal["ping"] = "ping"
 
 
 @event(lane="reply")
 class TokenExpiring:
-    """Server → client: refresh the token, or this connection closes when it expires."""
+    """Server → client: the token expires soon; without token.refresh the connection then closes."""
 
     type: Literal["token.expiring"] = "token.expiring"
     expires_at: datetime
@@ -122,26 +122,26 @@ class TokenExpiring:
 
 @event(lane="reply")
 class Bye:
-    """Server → client, before a close: why, and when to come back."""
+    """Server → client: sent before a close: the reason, and when to reconnect."""
 
     type: Literal["bye"] = "bye"
     code: int
     reason: str
     resume: bool
-    """False: do not come back."""
+    """False: do not reconnect."""
     retry_in: tuple[int, int] | None = None
-    """Come back after a random time within these milliseconds."""
+    """Reconnect after a random time between these two, in milliseconds."""
 
 
 @frame
 class Refusal:
-    """What stands under `error` in a reply."""
+    """The content of `error` in a reply."""
 
     code: str
     message: str
     path: str | None = None
     retry_after: float | None = None
-    """Seconds; present means temporary."""
+    """Seconds after which to try again; set when the refusal is temporary."""
 
 
 __all__ = [

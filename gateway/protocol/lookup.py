@@ -1,4 +1,4 @@
-"""Who has a number, as it is asked over HTTP."""
+"""Look-up of a telephone number over HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Confidence = Literal["exact", "national", "partial"]
 
 @frame
 class NumberSought:
-    """Whose number is asked for."""
+    """A number to look up."""
 
     number: Number
     region: Annotated[PlainText, Field(pattern=r"^[A-Z]{2}$")] | None = None
@@ -26,30 +26,30 @@ class NumberSought:
 
 @frame
 class Candidate:
-    """A customer who may be meant."""
+    """A customer who may have the number."""
 
     customer: Customer
     number: str
-    """The number of theirs that fits, in E.164."""
+    """The number of the customer that matches, in E.164."""
     confidence: Confidence
-    """exact: this number; national: the same digits read in the country of another PBX; partial:
-    the last nine digits of something that is no number."""
+    """exact: this number; national: the same digits in the country of another PBX; partial: the
+    last nine digits of something that is not a number."""
 
 
 @frame
 class NumberFound:
-    """What is known of a number."""
+    """The result of a look-up."""
 
     number: str
-    """As it was asked."""
+    """The number as it was requested."""
     kind: Literal["number", "extension", "anonymous", "unreadable"]
-    """unreadable: no number in this region, no extension; others may have it all the same."""
+    """unreadable: neither a number of this region nor an extension; candidates are possible."""
     e164: str | None = None
     employee_id: Id | None = None
-    """Whose extension it is."""
+    """The employee who has this extension."""
     candidates: list[Candidate] = field(default_factory=list)
-    """At most 20, the likeliest first; of equals, who has open work."""
+    """At most 20, the best match first; among equals, those with open work first."""
     contacts: list[LastCall] = field(default_factory=list)
     """The last 5 calls with this number, newest first."""
     last_spoke: Id | None = None
-    """The employee who talked last with whoever has this number, in one of its last 50 calls."""
+    """The employee who talked with this number last, within its last 50 calls."""

@@ -1,4 +1,4 @@
-"""Who is in a conversation, and what it is called, on the wire: the commands that change it."""
+"""Commands that change who is in a conversation, and its title, picture and history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AvatarUrl = Annotated[PlainText, Field(max_length=2_000, pattern=r"^(https?://[^
 
 @command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationAdd:
-    """Client → server: let these people join; owners and admins may."""
+    """Client → server: add employees; for owners and admins."""
 
     type: Literal["conversation.add"] = "conversation.add"
     conversation_id: Id
@@ -26,7 +26,7 @@ class ConversationAdd:
 
 @command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationRemove:
-    """Client → server: take someone out; admins may not take out an owner."""
+    """Client → server: remove an employee; for owners and admins, admins cannot remove an owner."""
 
     type: Literal["conversation.remove"] = "conversation.remove"
     conversation_id: Id
@@ -35,7 +35,7 @@ class ConversationRemove:
 
 @command(reply=None, cost="write", repeatable=False)
 class ConversationLeave:
-    """Client → server: take me out. When the last owner leaves, another one becomes it."""
+    """Client → server: leave a conversation. When the last owner leaves, another becomes owner."""
 
     type: Literal["conversation.leave"] = "conversation.leave"
     conversation_id: Id
@@ -43,7 +43,7 @@ class ConversationLeave:
 
 @command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationSetRole:
-    """Client → server: give someone a role; owners may. The last owner keeps theirs."""
+    """Client → server: give a participant a role; for owners. The last owner stays owner."""
 
     type: Literal["conversation.set_role"] = "conversation.set_role"
     conversation_id: Id
@@ -53,20 +53,21 @@ class ConversationSetRole:
 
 @command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationUpdate:
-    """Client → server: change what is given; owners and admins may."""
+    """Client → server: change the fields that are given; for owners and admins."""
 
     type: Literal["conversation.update"] = "conversation.update"
     conversation_id: Id
     title: Title | None = None
     avatar_url: AvatarUrl | None = None
-    """An http(s) address; an empty one takes the picture away."""
+    """An http(s) address; an empty text removes the picture."""
     history: History | None = None
-    """Counts for everybody in it at once, by when they joined."""
+    """all: every participant sees all messages; joined: only those after they joined. It applies to
+    everybody at once."""
 
 
 @command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationClose:
-    """Client → server: take no more messages here; owners and admins may."""
+    """Client → server: close a conversation to new messages; for owners and admins."""
 
     type: Literal["conversation.close"] = "conversation.close"
     conversation_id: Id
@@ -74,7 +75,7 @@ class ConversationClose:
 
 @command(reply=ConversationIs, cost="write", repeatable=True)
 class ConversationReopen:
-    """Client → server: take messages here again."""
+    """Client → server: open a closed conversation again; for owners and admins."""
 
     type: Literal["conversation.reopen"] = "conversation.reopen"
     conversation_id: Id

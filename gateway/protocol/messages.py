@@ -40,7 +40,7 @@ Emoji = Annotated[
 
 @frame
 class Reaction:
-    """One emoji below a message, and who put it there."""
+    """One emoji on a message, and who added it."""
 
     emoji: str
     count: int
@@ -54,62 +54,62 @@ class Message:
 
     conversation_id: Id
     seq: Position
-    """Its number in the conversation: 1, 2, 3 … without gaps. Place messages by it."""
+    """Its number in the conversation: 1, 2, 3 … without gaps. Clients order messages by it."""
     change: Position
-    """The conversation's change that made this version of it."""
+    """The change of the conversation that made this version of the message."""
     sender_id: Id | None
-    """An employee; null for the system."""
+    """An employee; null for a system message."""
     client_key: UUID | None = None
-    """As the sender chose it: how a client finds its own message again."""
+    """The key that the sender chose; a client recognises its own message by it."""
     text: str
-    """As it is now; empty once the message is deleted."""
+    """The current text; empty when the message was deleted."""
     created_at: datetime
     kind: MessageKind = "text"
     attrs: dict[str, Any] | None = None
-    """What a system message says, as data: `{"event": "joined", "employee_ids": [17]}`."""
+    """The content of a system message, as data: `{"event": "joined", "employee_ids": [17]}`."""
     reply_to_seq: Position | None = None
-    """The message this one answers."""
+    """The seq of the message that this one replies to."""
     reply_count: int = 0
-    """How many answer it, as of when it was read; deleted ones do not count."""
+    """How many replies it had when it was read, without deleted ones."""
     mention_ids: list[Id] = field(default_factory=list)
-    """Participants whom the text names as `<@17>`."""
+    """Participants that the text mentions as `<@17>`."""
     mention_all: bool = False
-    """The text names everybody, as `<@all>`, and its sender may."""
+    """The text mentions everybody as `<@all>`, and its sender was allowed to."""
     reactions: list[Reaction] = field(default_factory=list)
-    """The one that came first stands first."""
+    """The emoji that was added first is first."""
     attachments: list[Attachment] = field(default_factory=list)
-    """Its files, in the order in which they were named."""
+    """Its files, in the order in which message.send listed them."""
     edited_at: datetime | None = None
     deleted_at: datetime | None = None
-    """Of a deleted message its place is left: show that there was one."""
+    """Set when the message was deleted; its place stays, so that clients can show the deletion."""
 
 
 @frame
 class MessageSent:
-    """Reply to message.send: the stored message; the same again for a retry."""
+    """Reply to message.send: the stored message, also for a repeated client_key."""
 
     message: Message
 
 
 @command(reply=MessageSent, cost="write", repeatable=True)
 class MessageSend:
-    """Client → server: put a message into a conversation."""
+    """Client → server: send a message to a conversation."""
 
     type: Literal["message.send"] = "message.send"
     conversation_id: Id
     client_key: UUID
-    """Chosen by the client; sending twice with one key stores one message."""
+    """Chosen by the client; a second command with the same key stores no second message."""
     text: Annotated[PlainText, Field(max_length=MAX_TEXT)]
-    """At least one character, or a file."""
+    """May be empty only with attachments."""
     reply_to_seq: Id | None = None
-    """The message this one answers."""
+    """The seq of the message that this one replies to."""
     attachments: AttachmentIds | None = None
-    """Files that I declared for this conversation and have uploaded."""
+    """Files that were declared for this conversation and uploaded."""
 
 
 @event(lane="message")
 class MessageCreated:
-    """Server → participants: a message has been stored."""
+    """Server → participants: a message was stored."""
 
     type: Literal["message.created"] = "message.created"
     conversation_id: Id
@@ -119,14 +119,14 @@ class MessageCreated:
 
 @frame
 class MessageIs:
-    """Reply to message.edit and message.delete: the message as it now is."""
+    """Reply to message.edit and message.delete: the message after the change."""
 
     message: Message
 
 
 @command(reply=MessageIs, cost="write", repeatable=True)
 class MessageEdit:
-    """Client → server: give a message of mine another text."""
+    """Client → server: change the text of one of the employee's own messages."""
 
     type: Literal["message.edit"] = "message.edit"
     conversation_id: Id
@@ -136,7 +136,7 @@ class MessageEdit:
 
 @command(reply=MessageIs, cost="write", repeatable=True)
 class MessageDelete:
-    """Client → server: delete a message of mine, or anyone's as an owner or admin."""
+    """Client → server: delete one's own message; owners and admins can delete any message."""
 
     type: Literal["message.delete"] = "message.delete"
     conversation_id: Id
@@ -145,7 +145,7 @@ class MessageDelete:
 
 @event(lane="message")
 class MessageUpdated:
-    """Server → participants: a message has another text; place it by its seq, known or not."""
+    """Server → participants: a message has a new text. The client may not have the message yet."""
 
     type: Literal["message.updated"] = "message.updated"
     conversation_id: Id
@@ -155,7 +155,7 @@ class MessageUpdated:
 
 @event(lane="message")
 class MessageDeleted:
-    """Server → participants: a message was deleted; this is what is left in its place."""
+    """Server → participants: a message was deleted; its text is empty now."""
 
     type: Literal["message.deleted"] = "message.deleted"
     conversation_id: Id
@@ -174,7 +174,7 @@ class ReactionsAre:
 
 @command(reply=ReactionsAre, cost="write", repeatable=True)
 class ReactionAdd:
-    """Client → server: put an emoji below a message."""
+    """Client → server: add an emoji to a message."""
 
     type: Literal["reaction.add"] = "reaction.add"
     conversation_id: Id
@@ -184,7 +184,7 @@ class ReactionAdd:
 
 @command(reply=ReactionsAre, cost="write", repeatable=True)
 class ReactionRemove:
-    """Client → server: take my emoji back."""
+    """Client → server: remove one's own emoji from a message."""
 
     type: Literal["reaction.remove"] = "reaction.remove"
     conversation_id: Id
@@ -194,7 +194,7 @@ class ReactionRemove:
 
 @event(lane="message")
 class MessageReacted:
-    """Server → participants: these are now all reactions of this message."""
+    """Server → participants: the reactions of a message have changed; all are included."""
 
     type: Literal["message.reacted"] = "message.reacted"
     conversation_id: Id
@@ -205,44 +205,44 @@ class MessageReacted:
 
 @frame
 class MessagePage:
-    """Messages in ascending order of seq, what is left of deleted ones among them."""
+    """Messages in ascending order of seq, deleted ones included."""
 
     messages: list[Message]
     has_before: bool
-    """True when there are older messages than the first one here."""
+    """True when older messages exist."""
     has_after: bool
-    """True when there are newer messages than the last one here."""
+    """True when newer messages exist."""
 
 
 @command(reply=MessagePage, cost="read")
 class MessageHistory:
-    """Client → server: messages before, after or around a seq; without any, the newest."""
+    """Client → server: read messages before, after or around a seq; without one, the newest."""
 
     type: Literal["message.history"] = "message.history"
     conversation_id: Id
     before: Position | None = None
     after: Position | None = None
     around: Position | None = None
-    """This one in the middle, for a jump to it."""
+    """A page with this seq in the middle."""
     limit: PageLimit = 50
 
 
 @frame
 class ThreadPage:
-    """A message and answers to it in ascending order of seq, without deleted ones."""
+    """A message and its replies in ascending order of seq, without deleted ones."""
 
     root: Message
-    """Its `reply_count` says how many answers there are."""
+    """Its `reply_count` is the number of all replies."""
     messages: list[Message]
     has_before: bool
-    """True when there are older answers than the first one here."""
+    """True when older replies exist."""
     has_after: bool
-    """True when there are newer answers than the last one here."""
+    """True when newer replies exist."""
 
 
 @command(reply=ThreadPage, cost="read")
 class MessageThread:
-    """Client → server: a message and its answers; without before or after, the newest ones."""
+    """Client → server: read a message and its replies, by default the newest replies."""
 
     type: Literal["message.thread"] = "message.thread"
     conversation_id: Id
@@ -254,19 +254,19 @@ class MessageThread:
 
 @frame
 class ChangesPage:
-    """Events in order of their change, exactly as they were, or would have been, announced."""
+    """Events in order of their change, as they were published."""
 
     events: list[dict[str, Any]]
     more: bool
-    """True when there are others: ask again after the last one's change."""
+    """True when more events exist: repeat with `after` set to the last change received."""
 
 
 @command(reply=ChangesPage, cost="read")
 class MessageChanges:
-    """Client → server: what has happened in a conversation since a change, to fill a gap."""
+    """Client → server: read what happened in a conversation after a change, to fill a gap."""
 
     type: Literal["message.changes"] = "message.changes"
     conversation_id: Id
     after: Position
-    """The last change taken in."""
+    """The last change that the client has processed."""
     limit: PageLimit = MAX_PAGE

@@ -18,7 +18,7 @@ MAX_WATCHED = 500
 
 @frame
 class Employee:
-    """Someone who works here, as the CRM knows them."""
+    """An active or former employee, as stored in the CRM."""
 
     id: Id
     name: str
@@ -29,34 +29,34 @@ class Employee:
 
 @frame
 class Presence:
-    """How reachable one employee is, across all their devices."""
+    """The status of one employee across all their devices."""
 
     employee_id: Id
     status: Status
     since: datetime | None = None
-    """When this status began; null when never seen."""
+    """When this status began; null when the employee was never connected."""
     text: str | None = None
-    """A line of their own choosing."""
+    """A status text that the employee chose."""
     until: datetime | None = None
-    """When the status or text they chose ends by itself."""
+    """When the chosen status and text end."""
     last_seen: datetime | None = None
-    """When someone offline was last here; null where that is kept private."""
+    """When an offline employee was last connected; null when that is hidden."""
     version: Position
-    """Whoever holds a higher version ignores a lower one."""
+    """Rises with each change; ignore a version below the one already received."""
 
 
 @frame
 class PresenceWatched:
-    """Reply to presence.watch: a snapshot, deltas follow as presence.changed."""
+    """Reply to presence.watch: the current state; changes follow as presence.changed."""
 
     presences: list[Presence]
     degraded: bool = False
-    """True while presence cannot be read: what is shown is the last known state."""
+    """True while presence cannot be read: the values are the last known ones."""
 
 
 @command(reply=PresenceWatched, cost="passing", repeatable=True)
 class PresenceWatch:
-    """Client → server: hear of these people from now on; replaces the previous list."""
+    """Client → server: watch these employees; replaces the previous list."""
 
     type: Literal["presence.watch"] = "presence.watch"
     employee_ids: Annotated[list[Id], Field(max_length=MAX_WATCHED)]
@@ -64,7 +64,7 @@ class PresenceWatch:
 
 @frame
 class PresenceIs:
-    """Reply to presence.set: what others now see."""
+    """Reply to presence.set: what others see now."""
 
     presence: Presence
 
@@ -73,21 +73,21 @@ class PresenceIs:
 class PresenceSet:
     """Client → server: choose a status and a text; status null returns to the automatic one.
 
-    Each choice replaces the one before, its end included.
+    Each command replaces the whole choice before, its end included.
     """
 
     type: Literal["presence.set"] = "presence.set"
     status: ChosenStatus | None = None
     text: Annotated[PlainText, Field(max_length=140)] | None = None
     until: AwareDatetime | None = None
-    """When both end by themselves, at most a year from now; null: they stay."""
+    """When both end, at most a year from now; null: never."""
 
 
 @command(reply=None, cost="passing", repeatable=True)
 class PresenceAway:
-    """Client → server: whether nobody is looking at this device; with `hello`, from the start.
+    """Client → server: report whether somebody is looking at this device; hello has the same field.
 
-    A person whose every device is away is away, unless they chose a status.
+    An employee whose devices are all away is shown as away, unless they chose a status.
     """
 
     type: Literal["presence.away"] = "presence.away"
@@ -96,28 +96,28 @@ class PresenceAway:
 
 @frame
 class PresencePage:
-    """How some people are, in order of their numbers."""
+    """Presence of employees, by their ids."""
 
     presences: list[Presence]
     degraded: bool = False
-    """True while presence cannot be read: what is shown is the last known state."""
+    """True while presence cannot be read: the values are the last known ones."""
     next: Id | None = None
-    """Give it as `after` for the rest of a department; null when that is all."""
+    """Pass it as `after` for the next page of a department; null on the last page."""
 
 
 @event(lane="passing")
 class PresenceChanged:
-    """Server → watchers: how these people now are."""
+    """Server → watchers: the presence of these employees has changed."""
 
     type: Literal["presence.changed"] = "presence.changed"
     presences: list[Presence]
     degraded: bool = False
-    """True while presence cannot be read: what is shown is the last known state."""
+    """True while presence cannot be read: the values are the last known ones."""
 
 
 @command(reply=None, cost="passing")
 class TypingStart:
-    """Client → server: I am writing here; repeat every 3 s while it lasts."""
+    """Client → server: the employee is typing; repeat it every 3 s while that lasts."""
 
     type: Literal["typing.start"] = "typing.start"
     conversation_id: Id
@@ -125,7 +125,7 @@ class TypingStart:
 
 @event(lane="passing")
 class TypingStarted:
-    """Server → the other participants: show it for expires_ms, or until a message comes."""
+    """Server → the other participants: show typing for expires_ms, or until a message comes."""
 
     type: Literal["typing.started"] = "typing.started"
     conversation_id: Id

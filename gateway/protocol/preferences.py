@@ -1,4 +1,4 @@
-"""What is only mine of a conversation on the wire: archived, pinned, muted, notifications."""
+"""Settings of a conversation for one employee: archived, pinned, muted, notifications."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ def _of_our_times(value: datetime) -> datetime:
 
 
 MutedMoment = Annotated[AwareDatetime, AfterValidator(_of_our_times)]
-"""Until when; year 2999 is for ever."""
+"""Until when; the year 2999 stands for ever."""
 
 
 @frame
 class Mine:
-    """What one participant has set for a conversation; nobody else sees it."""
+    """The settings of one participant for a conversation; nobody else sees them."""
 
     archived: bool = False
-    """Until the next message: a new one brings it back without anybody's doing."""
+    """It ends automatically with the next message."""
     pinned_at: datetime | None = None
-    """Set while it is pinned; show pinned ones first, the latest pinned on top."""
+    """Set while it is pinned; clients show pinned ones first, the last pinned on top."""
     muted_until: datetime | None = None
     """Muted while this lies in the future."""
     notify: Notify = "all"
-    """What to be notified of on a device that is not looking."""
+    """What to notify the employee of when they are not looking."""
     manual_unread: bool = False
-    """Marked unread by hand; a window that is merely open must not undo it."""
+    """Marked unread by hand; receipt.read without `explicit` does not end it."""
     version: Position = 0
-    """Whoever holds a higher version ignores a lower one."""
+    """Rises with each change; ignore a version below the one already received."""
 
 
 @frame
 class MineIs:
-    """Reply to archive, pin, mute, notify and their opposites: how it now is for me."""
+    """Reply to archive, pin, mute, notify and their opposites: the settings after the change."""
 
     conversation_id: Id
     mine: Mine
@@ -56,7 +56,7 @@ class MineIs:
 
 @command(reply=MineIs, cost="write", repeatable=True)
 class ConversationArchive:
-    """Client → server: put it out of my list until the next message."""
+    """Client → server: archive a conversation until the next message."""
 
     type: Literal["conversation.archive"] = "conversation.archive"
     conversation_id: Id
@@ -64,7 +64,7 @@ class ConversationArchive:
 
 @command(reply=MineIs, cost="write", repeatable=True)
 class ConversationUnarchive:
-    """Client → server: bring it back into my list."""
+    """Client → server: end the archiving of a conversation."""
 
     type: Literal["conversation.unarchive"] = "conversation.unarchive"
     conversation_id: Id
@@ -72,7 +72,7 @@ class ConversationUnarchive:
 
 @command(reply=MineIs, cost="write", repeatable=True)
 class ConversationPin:
-    """Client → server: keep it on top of my list; at most 20 can be."""
+    """Client → server: pin a conversation to the top of the list; at most 20 can be pinned."""
 
     type: Literal["conversation.pin"] = "conversation.pin"
     conversation_id: Id
@@ -80,7 +80,7 @@ class ConversationPin:
 
 @command(reply=MineIs, cost="write", repeatable=True)
 class ConversationUnpin:
-    """Client → server: no longer keep it on top."""
+    """Client → server: unpin a conversation."""
 
     type: Literal["conversation.unpin"] = "conversation.unpin"
     conversation_id: Id
@@ -88,7 +88,7 @@ class ConversationUnpin:
 
 @command(reply=MineIs, cost="write", repeatable=True)
 class ConversationMute:
-    """Client → server: leave its messages out of my badge until then; without a time, no more."""
+    """Client → server: leave its messages out of the total until a time; null ends it."""
 
     type: Literal["conversation.mute"] = "conversation.mute"
     conversation_id: Id
@@ -97,7 +97,7 @@ class ConversationMute:
 
 @command(reply=MineIs, cost="write", repeatable=True)
 class ConversationNotify:
-    """Client → server: what to notify me of when I am not looking."""
+    """Client → server: choose what to notify the employee of when they are not looking."""
 
     type: Literal["conversation.notify"] = "conversation.notify"
     conversation_id: Id
@@ -106,7 +106,7 @@ class ConversationNotify:
 
 @event(lane="receipt")
 class ConversationMineChanged:
-    """Server → my devices: what only I see of this conversation is now so."""
+    """Server → the employee's devices: their settings of a conversation have changed."""
 
     type: Literal["conversation.mine_changed"] = "conversation.mine_changed"
     conversation_id: Id

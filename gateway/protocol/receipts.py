@@ -17,7 +17,7 @@ Explicit = Annotated[bool, Field(strict=True)]
 
 @frame
 class ReceiptReadDone:
-    """Reply to receipt.read and receipt.unread: where my read position now is."""
+    """Reply to receipt.read and receipt.unread: the read position after the change."""
 
     conversation_id: Id
     last_read_seq: Position
@@ -25,18 +25,18 @@ class ReceiptReadDone:
 
 @command(reply=ReceiptReadDone, cost="write", repeatable=True)
 class ReceiptRead:
-    """Client → server: I have read this conversation up to seq. Moves forward only."""
+    """Client → server: the employee has read up to seq. The position only moves forward."""
 
     type: Literal["receipt.read"] = "receipt.read"
     conversation_id: Id
     seq: Position
     explicit: Explicit = False
-    """I said so myself, not merely an open window: ends a manual mark as unread."""
+    """True: the employee marked it read, not just an open window; ends a manual unread mark."""
 
 
 @event(lane="receipt")
 class ReceiptWasRead:
-    """Server → participants: this person has read up to seq."""
+    """Server → participants: an employee has read up to seq."""
 
     type: Literal["receipt.read"] = "receipt.read"
     conversation_id: Id
@@ -46,7 +46,7 @@ class ReceiptWasRead:
 
 @command(reply=ReceiptReadDone, cost="write", repeatable=False)
 class ReceiptUnread:
-    """Client → server: mark the conversation unread from this message on."""
+    """Client → server: mark a conversation as unread from this message on."""
 
     type: Literal["receipt.unread"] = "receipt.unread"
     conversation_id: Id
@@ -58,21 +58,21 @@ class ReceiptReadAllDone:
     """Reply to receipt.read_all."""
 
     conversations: int
-    """How many were unread and now are not."""
+    """How many were unread before."""
     more: bool
-    """True: there are others still; ask again."""
+    """True: there are more; repeat the command."""
 
 
 @command(reply=ReceiptReadAllDone, cost="write", repeatable=False)
 class ReceiptReadAll:
-    """Client → server: I have read everything; up to 1,000 conversations at once."""
+    """Client → server: mark everything as read, up to 1,000 conversations at once."""
 
     type: Literal["receipt.read_all"] = "receipt.read_all"
 
 
 @frame
 class ReceiptDeliveredDone:
-    """Reply to receipt.delivered: up to where my devices have it."""
+    """Reply to receipt.delivered: the last seq that a device of the employee has received."""
 
     conversation_id: Id
     last_delivered_seq: Position
@@ -80,7 +80,7 @@ class ReceiptDeliveredDone:
 
 @command(reply=ReceiptDeliveredDone, cost="write", repeatable=True)
 class ReceiptDelivered:
-    """Client → server: my device has everything up to seq. Moves forward only."""
+    """Client → server: this device has received up to seq. The position only moves forward."""
 
     type: Literal["receipt.delivered"] = "receipt.delivered"
     conversation_id: Id
@@ -89,7 +89,7 @@ class ReceiptDelivered:
 
 @event(lane="receipt")
 class ReceiptWasDelivered:
-    """Server → who sent those messages: this person's device has everything up to seq."""
+    """Server → the senders of these messages: a device of an employee has received up to seq."""
 
     type: Literal["receipt.delivered"] = "receipt.delivered"
     conversation_id: Id
@@ -99,22 +99,22 @@ class ReceiptWasDelivered:
 
 @frame
 class Readers:
-    """Reply to receipt.readers; its sender is not among them."""
+    """Reply to receipt.readers, without the sender of the message."""
 
     conversation_id: Id
     seq: Position
     read_by: list[Id]
-    """At most 100, read_count says how many there are."""
+    """At most 100; read_count is the number of all."""
     read_count: int
     delivered_count: int
-    """How many have it on a device, whether read or not."""
+    """How many have received it on a device, read or not."""
     participant_count: int
-    """Of how many: everybody in the conversation but its sender."""
+    """How many are in the conversation, without the sender."""
 
 
 @command(reply=Readers, cost="read")
 class ReceiptReaders:
-    """Client → server: tell me who has read this message."""
+    """Client → server: list who has read a message."""
 
     type: Literal["receipt.readers"] = "receipt.readers"
     conversation_id: Id

@@ -1,4 +1,4 @@
-"""Recordings of a call, as they are read over HTTP; the sound itself is elsewhere."""
+"""Recordings of a call over HTTP; the audio itself is stored elsewhere."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ RecordingStatus = Literal["recording", "stopped", "ready", "failed"]
 
 @frame
 class CallRecording:
-    """One recording of one channel."""
+    """One recording of one PBX channel."""
 
     recording_id: UUID
     state: RecordingStatus
-    """stopped: it is over, and nobody has said where it is."""
+    """stopped: it has ended, and its location was not reported yet."""
     employee_id: int | None
-    """Whose telephone was recorded; null: the caller's side, or not known."""
+    """The employee whose telephone was recorded; null: the caller's side, or not known."""
     started_at: datetime
     stopped_at: datetime | None = None
     duration_ms: int | None = None
     channels: int | None = None
     link: str | None = None
-    """Where this gateway gives the link to it, each time noted in the audit; null: there is
-    none (yet)."""
+    """The path at which this gateway returns a link, noting each request in the audit; null: there
+    is none yet."""
 
 
 @frame
 class RecordingLink:
-    """Where a recording can be heard; whoever keeps it may ask who you are once more."""
+    """A link to the audio; the server that stores it may ask for its own login."""
 
     recording: CallRecording
     url: str

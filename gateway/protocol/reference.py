@@ -20,10 +20,10 @@ PATH = Path(__file__).parents[2] / "docs" / "protocol.md"
 MARKERS = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 VERDICTS = {
-    "stop": "do not come back",
-    "refresh": "get a new token, then come back",
-    "back_off": "come back with back-off",
-    "now": "come back at once",
+    "stop": "do not reconnect",
+    "refresh": "get a new token, then reconnect",
+    "back_off": "reconnect with back-off",
+    "now": "reconnect at once",
 }
 
 
@@ -129,8 +129,8 @@ def _link(name: str) -> str:
 
 
 def _sentence(meaning: str) -> str:
-    """Leave out `Client → server:`: the table's heading says so."""
-    said = re.sub(r"^(Client|Server) → [^:]*: ", "", meaning)
+    """Leave out `Client → server:`, which the heading of the table says."""
+    said = re.sub(r"^(Client|Server|Either side) → [^:]*: ", "", meaning)
     return said[:1].upper() + said[1:]
 
 

@@ -1,4 +1,4 @@
-"""Quality reviews of calls on the wire: scorecards, reviews, and what they come to."""
+"""Quality reviews of calls on the wire: scorecards, reviews and their summary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Comment = Annotated[PlainText, Field(max_length=MAX_TEXT)]
 Reason = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT)]
 Points = Annotated[int, Field(strict=True, ge=0, le=1_000)]
 Given = Annotated[dict[Key, Points | None], Field(max_length=MAX_CRITERIA)]
-"""Criterion → points; null, or left out: it does not apply to this call."""
+"""Criterion → points; null or left out: the criterion does not apply to this call."""
 
 ReviewStatus = Literal["draft", "published", "acknowledged", "disputed", "resolved"]
 Verdict = Literal["upheld", "changed"]
@@ -29,14 +29,14 @@ Verdict = Literal["upheld", "changed"]
 
 @frame
 class Criterion:
-    """One thing that calls are graded by."""
+    """One criterion of a scorecard."""
 
     key: Key
     label: Name
     weight: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 1
-    """How much it counts beside the others."""
+    """Its weight relative to the other criteria."""
     max: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 10
-    """Points go from 0 to this."""
+    """The highest number of points; the lowest is 0."""
 
 
 Criteria = Annotated[list[Criterion], Field(min_length=1, max_length=MAX_CRITERIA)]
@@ -44,14 +44,14 @@ Criteria = Annotated[list[Criterion], Field(min_length=1, max_length=MAX_CRITERI
 
 @frame
 class Scorecard:
-    """What calls are graded by. One that is edited is a new version with another id."""
+    """A list of criteria for reviews. Editing one makes a new version with another id."""
 
     scorecard_id: Id
     name: str
     version: int
     criteria: list[Criterion]
     active: bool
-    """False: no new review can be made by it."""
+    """False: it cannot be used for new reviews."""
     created_by: Id
     created_at: datetime
 
@@ -66,18 +66,18 @@ class ScorecardPage:
 
 @frame
 class Review:
-    """One reviewer's grading of one agent's part of one call. It travels whole."""
+    """One reviewer's rating of one agent in one call. It is always sent whole."""
 
     review_id: Id
     version: Position
-    """Keep the highest."""
+    """Rises with each change; keep the highest."""
     call_id: UUID
     agent_id: Id
     reviewer_id: Id
     scorecard_id: Id
     state: ReviewStatus
     points: dict[str, int]
-    """Criterion → points; those that are not in it do not apply."""
+    """Criterion → points; a criterion that is missing does not apply."""
     score: float | None
     """Percent, two decimals: 100 * sum(weight * points / max) / sum(weight) over the criteria
     with points; null when none has."""
@@ -86,7 +86,7 @@ class Review:
     published_at: datetime | None = None
     acknowledged_at: datetime | None = None
     dispute: str | None = None
-    """What the agent holds against it."""
+    """The reason that the agent gave for disputing it."""
     disputed_at: datetime | None = None
     resolution: Verdict | None = None
     resolution_text: str | None = None
@@ -96,7 +96,7 @@ class Review:
 
 @frame
 class ReviewIs:
-    """A review, and the scorecard it was made by."""
+    """A review, and the scorecard it was made with."""
 
     review: Review
     scorecard: Scorecard
@@ -112,7 +112,7 @@ class ReviewPage:
 
 @event(lane="message")
 class ReviewChanged:
-    """Server → the reviewer, and the agent unless it is a draft: a review is now so."""
+    """Server → the reviewer, and the agent unless it is a draft: a review has changed."""
 
     type: Literal["review.changed"] = "review.changed"
     review: Review
@@ -120,47 +120,47 @@ class ReviewChanged:
 
 @frame
 class CriterionMean:
-    """How one criterion went on average."""
+    """The average of one criterion."""
 
     scorecard: str
-    """The scorecard's name; its versions are taken together."""
+    """The name of the scorecard; all its versions count together."""
     key: str
     label: str
     """As in the newest version."""
     reviews: int
-    """In which it had points."""
+    """How many reviews have points for it."""
     mean: float
     """Percent of its maximum."""
 
 
 @frame
 class AgentQuality:
-    """What the published reviews of one agent come to."""
+    """A summary of the published reviews of one agent."""
 
     agent_id: Id
     name: str | None
     reviews: int
     scored: int
-    """Those with a score; the others are in no mean."""
+    """Reviews with a score; only these count for the mean."""
     mean: float | None
-    """Percent; each review counts once. Null: none has a score."""
+    """Percent; each review counts once. null: none has a score."""
     lowest: float | None
     highest: float | None
     disputed: int
-    """Ever, resolved or not."""
+    """All disputed reviews, resolved or not."""
     changed: int
-    """Disputes that led to other points."""
+    """Disputes that changed the points."""
     criteria: list[CriterionMean]
     """At most 200."""
 
 
 @frame
 class QualitySummary:
-    """Agents with published reviews in a time, by their id."""
+    """Agents with published reviews in a time range, by their ids."""
 
     since: datetime
     until: datetime
-    """Not in it itself."""
+    """Exclusive."""
     agents: list[AgentQuality]
     next: Id | None = None
-    """Give it as `after` for the next page; null when this is the last."""
+    """Pass it as `after` for the next page; null on the last page."""

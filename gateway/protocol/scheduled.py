@@ -19,52 +19,52 @@ ScheduledState = Literal["waiting", "sent", "failed"]
 
 @frame
 class ScheduledMessage:
-    """A message of mine that is sent at a time; nobody else sees it before."""
+    """A message that is sent at a given time; only its author sees it before."""
 
     scheduled_id: Id
     conversation_id: Id
     client_key: UUID
-    """The key that the message will have: how a client finds it among the sent ones."""
+    """The key that the message will have; a client recognises the sent message by it."""
     text: str
     send_at: datetime
     state: ScheduledState
     failed_code: str | None = None
-    """Why it was not sent: an error code that message.send could have answered with."""
+    """Why it was not sent: an error code of message.send."""
 
 
 @frame
 class MessageScheduled:
-    """Reply to message.schedule, reschedule and unschedule: the message as it is, or was."""
+    """Reply to message.schedule, reschedule and unschedule: the scheduled message."""
 
     scheduled: ScheduledMessage
 
 
 @command(reply=MessageScheduled, cost="write", repeatable=True)
 class MessageSchedule:
-    """Client → server: send this later, at least a minute and at most a year from now."""
+    """Client → server: send a message later, between a minute and a year from now."""
 
     type: Literal["message.schedule"] = "message.schedule"
     conversation_id: Id
     client_key: UUID
-    """Chosen by the client; scheduling twice with one key schedules one message."""
+    """Chosen by the client; a second command with the same key schedules no second message."""
     text: Text
     send_at: AwareDatetime
 
 
 @command(reply=MessageScheduled, cost="write", repeatable=True)
 class MessageReschedule:
-    """Client → server: send it at another time, or with another text; a failed one once more."""
+    """Client → server: change the time or text of a scheduled message, or retry a failed one."""
 
     type: Literal["message.reschedule"] = "message.reschedule"
     scheduled_id: Id
     send_at: AwareDatetime
     text: Text | None = None
-    """Null leaves the text as it is."""
+    """null keeps the text."""
 
 
 @command(reply=MessageScheduled, cost="write", repeatable=False)
 class MessageUnschedule:
-    """Client → server: do not send it; a failed one is forgotten."""
+    """Client → server: cancel a scheduled message, or remove a failed one."""
 
     type: Literal["message.unschedule"] = "message.unschedule"
     scheduled_id: Id
@@ -72,33 +72,33 @@ class MessageUnschedule:
 
 @frame
 class ScheduledPage:
-    """Reply to message.scheduled_list: all that wait, and the newest failed, at most 200."""
+    """Reply to message.scheduled_list: all that wait and the newest that failed, at most 200."""
 
     scheduled: list[ScheduledMessage]
 
 
 @command(reply=ScheduledPage, cost="read")
 class MessageScheduledList:
-    """Client → server: what I have scheduled and what could not be sent, the next one first."""
+    """Client → server: list waiting and failed scheduled messages, the next one first."""
 
     type: Literal["message.scheduled_list"] = "message.scheduled_list"
     conversation_id: Id | None = None
-    """Only for this one."""
+    """Only those of this conversation."""
 
 
 @event(lane="message")
 class MessageScheduleChanged:
-    """Server → my devices: a scheduled message is now so."""
+    """Server → the employee's devices: a scheduled message has changed."""
 
     type: Literal["message.schedule_changed"] = "message.schedule_changed"
     scheduled: ScheduledMessage
     gone: bool
-    """True: it was sent or taken back, and is in no list any more."""
+    """True: it was sent or cancelled, and is no longer listed."""
 
 
 @event(lane="message")
 class MessageScheduleFailed:
-    """Server → my devices: a scheduled message could not be sent."""
+    """Server → the employee's devices: a scheduled message could not be sent."""
 
     type: Literal["message.schedule_failed"] = "message.schedule_failed"
     scheduled: ScheduledMessage

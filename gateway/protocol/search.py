@@ -1,4 +1,4 @@
-"""Looking for messages and people on the wire."""
+"""Search for messages and employees, on the wire."""
 
 from __future__ import annotations
 
@@ -38,29 +38,29 @@ class MessagesFound:
 
     messages: list[FoundMessage]
     next: str | None = None
-    """Cursor of the next page; null when this is the last."""
+    """Cursor of the next page; null on the last page."""
 
 
 @command(reply=MessagesFound, cost="read")
 class MessageSearch:
-    """Client → server: messages in my conversations that contain all these words, newest first."""
+    """Client → server: search one's conversations for messages with all words, newest first."""
 
     type: Literal["message.search"] = "message.search"
     text: Sought
-    """Words, in any order. Of the last one three letters are enough, unless a space follows."""
+    """Words in any order. Three letters of the last word are enough, unless a space follows it."""
     conversation_id: Id | None = None
-    """Only in this one."""
+    """Only in this conversation."""
     sender_id: Id | None = None
-    """Only theirs."""
+    """Only messages of this employee."""
     since: Moment | None = None
-    """Only of this moment or later."""
+    """Only messages of this time or later."""
     until: Moment | None = None
-    """Only before this moment."""
+    """Only messages before this time."""
     has_attachment: bool = False
-    """Only with a file."""
+    """Only messages with a file."""
     limit: FoundLimit = 20
     cursor: FoundCursor | None = None
-    """The `next` of the page before."""
+    """The `next` of the previous page."""
 
 
 @frame
@@ -73,33 +73,33 @@ class Span:
 
 @frame
 class FoundMessage:
-    """A message, and where in it the words are."""
+    """A message, and where the words are in it."""
 
     message: Message
     snippet: str
-    """The part of the text round the first match, as plain text; not markup, to be escaped."""
+    """The text around the first match. Plain text, not markup: escape it."""
     matches: list[Span]
-    """What to highlight in the snippet."""
+    """The parts of the snippet to highlight."""
 
 
 @frame
 class EmployeesFound:
-    """Reply to employee.search: those whose name begins so first, then by name."""
+    """Reply to employee.search: names that begin with the text first, then by name."""
 
     employees: list[Employee]
     presences: list[Presence]
-    """How reachable they are."""
+    """Presence of these employees."""
     next: str | None = None
-    """Cursor of the next page; null when this is the last."""
+    """Cursor of the next page; null on the last page."""
 
 
 @command(reply=EmployeesFound, cost="read")
 class EmployeeSearch:
-    """Client → server: active colleagues whose name, position or department has all these words."""
+    """Client → server: search active employees by words in name, position or department."""
 
     type: Literal["employee.search"] = "employee.search"
     text: Annotated[PlainText, Field(max_length=MAX_SOUGHT)] = ""
-    """Parts of words are enough; without any text everybody is found."""
+    """Parts of words are enough; an empty text finds everybody."""
     limit: Annotated[int, Field(strict=True, ge=1, le=MAX_EMPLOYEES)] = 20
     cursor: FoundCursor | None = None
-    """The `next` of the page before."""
+    """The `next` of the previous page."""

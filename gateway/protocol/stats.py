@@ -1,4 +1,4 @@
-"""Statistics of calls as they are read over HTTP; what cannot be divided is null, never 0."""
+"""Statistics of calls over HTTP; a ratio whose divisor is 0 is null, never 0."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ MAX_ROWS = 1_000
 MAX_GAPS = 1_000
 
 ZONE = r"^[A-Za-z0-9_+/-]+$"
-"""What names of time zones are made of."""
+"""Characters allowed in a time zone name."""
 
 Method = Literal["sl1", "sl2", "sl3", "sl4", "sl5", "sl6"]
 
 
 @frame
 class StatsAsked:
-    """What an answer is about."""
+    """The parameters that an answer was computed with."""
 
     since: datetime
     until: datetime
-    """Not in it itself."""
+    """Exclusive."""
     tz: str
-    """Whose hours and days these are."""
+    """The time zone of hours and days."""
     direction: Direction | None
     queue: str | None
     agent_id: Id | None
     short_s: float
-    """Whoever gave up sooner is a short abandon."""
+    """A caller who gives up sooner is a short abandon."""
 
 
 @frame
 class ServiceLevel:
-    """The share that was answered in time, and how it was reckoned."""
+    """The share of calls answered in time, and its formula."""
 
     method: Method
     formula: str
@@ -47,20 +47,20 @@ class ServiceLevel:
 
 @frame
 class Service:
-    """Waiting in queues: who came, who was answered, how long it took."""
+    """Figures about waiting in queues."""
 
     offered: int
     answered: int
     abandoned: int
-    """Gave up; the short ones are among them."""
+    """Callers who gave up, short abandons included."""
     short_abandoned: int
     timeout: int
     left_queue: int
-    """By key, taken out, or thrown out because nobody was there any more."""
+    """Left by pressing a key, removed, or ejected because no agent was left in the queue."""
     failed: int
-    """Not let in: full, or nobody there."""
+    """Not admitted: the queue was full or had no agents."""
     other: int
-    """Still waiting, or unknown."""
+    """Still waiting, or not known."""
     answer_rate: float | None
     """answered / offered."""
     abandonment_rate: float | None
@@ -69,9 +69,9 @@ class Service:
     """abandoned / offered."""
     service_level: ServiceLevel
     asa_ms: float | None
-    """Average speed of answer: the mean wait of those who were answered."""
+    """Average speed of answer: the mean wait of answered calls."""
     wait_avg_ms: float | None
-    """Of all who no longer wait, however it ended; so are the percentiles."""
+    """The mean over all calls that no longer wait, however it ended; also for the percentiles."""
     wait_p50_ms: float | None
     wait_p90_ms: float | None
     wait_p95_ms: float | None
@@ -80,14 +80,14 @@ class Service:
 
 @frame
 class Handling:
-    """Talking. A call that still goes on, or whose end was lost, is not in it."""
+    """Figures about talking. Calls in progress, or whose end was lost, are left out."""
 
     handled: int
     talk_ms: int
-    """With holds."""
+    """Hold time included."""
     hold_ms: int
     wrap_ms: int | None
-    """Pauses for wrap-up; null where they cannot be told apart by what was asked."""
+    """Wrap-up pauses; null when the filters cannot be applied to them."""
     aht_ms: float | None
     """Average handling time: (talk with holds + wrap-up) / handled."""
     talk_avg_ms: float | None
@@ -97,22 +97,22 @@ class Handling:
 
 @frame
 class WeekHour:
-    """One hour of the week, in the time zone asked for."""
+    """One hour of the week, in the requested time zone."""
 
     weekday: int
     """1 is Monday."""
     hour: int
     calls: int
     hours: float
-    """How many such hours this time has: a day of changing clocks has one more or one less."""
+    """How many such hours the time range has; a day when clocks change has one more or less."""
     per_hour: float
     incomplete: bool
-    """A PBX was not heard in some of them: the figure may be too low."""
+    """True: events of a PBX are missing for some of these hours, so the figure may be too low."""
 
 
 @frame
 class StatsOverview:
-    """All calls that began in this time; each counts once."""
+    """All calls that began in the time range; each counts once."""
 
     asked: StatsAsked
     calls: int
@@ -122,7 +122,7 @@ class StatsOverview:
     live: int
     inbound_answered: int
     inbound_missed: int
-    """Over, and nobody talked to them."""
+    """Ended without an answer."""
     inbound_answer_rate: float | None
     outbound_answered: int
     outbound_answer_rate: float | None
@@ -130,18 +130,18 @@ class StatsOverview:
     """Inbound calls whose number had called in the 24 hours before."""
     repeat_rate: float | None
     peak: int
-    """Most of these calls at one moment."""
+    """The highest number of these calls at the same time."""
     service: Service
-    """Of inbound calls that were in a queue; one that was in two waited from the first on."""
+    """Of inbound calls that were in a queue; with two queues, the wait begins in the first."""
     handling: Handling
     hours: list[WeekHour]
     incomplete_hours: list[datetime]
-    """Hours in which a PBX was not heard, at most 1,000."""
+    """Hours for which events of a PBX are missing, at most 1,000."""
 
 
 @frame
 class QueueStats:
-    """Stays in one queue that began in this time."""
+    """Queue stints in one queue that began in the time range."""
 
     queue: str
     service: Service
@@ -150,7 +150,7 @@ class QueueStats:
 
 @frame
 class StatsQueues:
-    """Queues, the busiest first. A call that went through two counts in both."""
+    """Queues, the busiest first. A call that was in two queues counts in both."""
 
     asked: StatsAsked
     queues: list[QueueStats]
@@ -159,33 +159,33 @@ class StatsQueues:
 
 @frame
 class AgentStats:
-    """One agent's telephones, in calls that began in this time."""
+    """All telephones of one agent, in calls that began in the time range."""
 
     employee_id: Id | None
-    """Null: the CRM gives this telephone to nobody."""
+    """null: the CRM assigns this telephone to nobody."""
     telephone: str | None
-    """Source and extension of a telephone that is nobody's."""
+    """Source and extension of a telephone that is assigned to nobody."""
     offered: int
-    """How often it rang."""
+    """How often the telephone rang."""
     answered: int
     no_answer: int
     rejected: int
-    """Or busy."""
+    """Rejected or busy."""
     answered_elsewhere: int
-    """Not missed: a colleague was faster."""
+    """Answered by a colleague; it does not count as missed."""
     answer_rate: float | None
     """answered / (offered - answered elsewhere)."""
     ring_avg_ms: float | None
-    """Until the agent answered."""
+    """The mean time until the agent answered."""
     placed: int
-    """Calls that began at this telephone."""
+    """Calls that the telephone started."""
     handling: Handling
     pause_ms: int | None
-    """Between a day's first and last activity; talking and wrap-up are none."""
+    """Pauses between the first and last activity of each day, without talking and wrap-up."""
     staffed_ms: int | None
-    """From the first ringing or call of each day to the end of its last one."""
+    """From the first ringing or call of each day to the end of the last one."""
     occupancy: float | None
-    """(talk + wrap-up) / (staffed - pause); conversations at the same time count once."""
+    """(talk + wrap-up) / (staffed - pause); calls at the same time count once."""
     occupancy_method: Literal["first_to_last_activity"] = "first_to_last_activity"
 
 

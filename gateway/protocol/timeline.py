@@ -1,4 +1,4 @@
-"""One call with everything that was told of it, as it is read over HTTP."""
+"""One call with all its events, over HTTP."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MAX_FACTS = 500
 
 @frame
 class CallFact:
-    """Something that happened in a call; docs/telephony.md says what each type means."""
+    """One event of a call; docs/telephony.md explains the types."""
 
     event_id: UUID
     at: datetime
     type: str
     leg: str | None
-    """The telephone's part in the call, as the PBX names it."""
+    """The leg, as the PBX names it."""
     peer_leg: str | None
     queue: str | None
     extension: str | None
@@ -31,13 +31,13 @@ class CallFact:
 
 @frame
 class CallTimeline:
-    """A call with what people added to it, and its facts in the order in which they happened."""
+    """A call with its annotations, recordings and events, oldest event first."""
 
     call: Call
     annotations: CallAnnotations
     recordings: list[CallRecording]
-    """Only to those who may hear them; to others, none."""
+    """Empty without the permission to hear recordings."""
     timeline: list[CallFact]
-    """At most 500; after retention has taken the events away, none."""
+    """At most 500; empty after retention has deleted the events."""
     more: bool
-    """There are more than these."""
+    """True: the call has more events than these."""

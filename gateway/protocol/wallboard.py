@@ -1,4 +1,4 @@
-"""What goes on now on the wire: queues as they are at this moment, and their agents."""
+"""Live state of queues and agents, on the wire."""
 
 from __future__ import annotations
 
@@ -24,76 +24,76 @@ AgentStatus = Literal[
 
 @frame
 class AgentQueue:
-    """A queue that an agent takes calls of."""
+    """A queue that an agent is a member of."""
 
     queue: str
-    """Empty: what is said of the telephone in all queues."""
+    """Empty: applies to all queues of the telephone."""
     paused: bool
     reason: str | None = None
-    """Of the pause, as the PBX gave it."""
+    """The reason of the pause, as the PBX sent it."""
     since: datetime | None = None
-    """When the pause, or the last one's end, was."""
+    """When the pause began; without a pause, when the last one ended."""
 
 
 @frame
 class AgentState:
-    """What an agent does now, by all their telephones."""
+    """The current state of an agent, over all their telephones."""
 
     employee_id: Id
     state: AgentStatus
-    """offline: logged out of all queues; idle: nothing else is known; held: has put the other side
-    on hold; wrap_up, paused: in every queue, queues says in which otherwise."""
+    """offline: logged out of all queues; idle: none of the others; held: the agent put the other
+    side on hold; wrap_up, paused: in every queue; `queues` shows those of single queues."""
     reason: str | None = None
-    """Of a pause, as the PBX gave it."""
+    """The reason of a pause, as the PBX sent it."""
     since: datetime | None = None
-    """null: nobody knows."""
+    """When this state began; null: not known."""
     call_id: UUID | None = None
     queue: str | None = None
     """The queue that the call came through."""
     queues: list[AgentQueue] = field(default_factory=list)
-    """Where the PBX says that they are logged in or paused."""
+    """The queues that the agent is logged in to or paused in, as the PBX reports."""
     version: Position
-    """Whoever holds a higher version ignores a lower one."""
+    """Rises with each change; ignore a version below the one already received."""
 
 
 @frame
 class QueueAgents:
-    """How many agents of a queue do what."""
+    """How many agents of a queue are in which state."""
 
     total: int
-    """Members of the queue that the PBX told of, and whoever has a call of it."""
+    """Members of the queue that the PBX reports, and agents with a call of the queue."""
     available: int
     ringing: int
     talking: int
-    """On the telephone, in calls of other queues or of none, too: held and dialling included."""
+    """On any call, also of other queues or none; held and dialling are included."""
     wrap_up: int
     paused: int
 
 
 @frame
 class QueueToday:
-    """What came into a queue since midnight."""
+    """The calls that entered a queue since midnight."""
 
     since: datetime
-    """That midnight."""
+    """Midnight in the requested time zone."""
     offered: int
     answered: int
     abandoned: int
     short_abandoned: int
-    """Of those, the ones that gave up within 5 s."""
+    """Those abandoned within 5 s; included in abandoned."""
     service_level: ServiceLevel
 
 
 @frame
 class QueueLive:
-    """A queue at this moment. It travels whole: keep the highest version."""
+    """The current state of a queue. It is always sent whole; keep the highest version."""
 
     queue: str
     waiting: int
     longest_since: datetime | None = None
-    """Since when the first of those waits: show the time that has passed."""
+    """Since when the longest waiting caller waits; clients show the time since then."""
     talking: int
-    """Conversations that came from this queue."""
+    """Calls in progress that came from this queue."""
     agents: QueueAgents
     today: QueueToday
     version: Position
@@ -101,55 +101,55 @@ class QueueLive:
 
 @frame
 class QueueWatched:
-    """Reply to queue.watch: a snapshot, changes follow at most once a second."""
+    """Reply to queue.watch: the current state; changes follow at most once a second."""
 
     queues: list[QueueLive]
-    """With all: the first 200 by name; GET /v1/telephony/queues has the others."""
+    """For all queues the first 200 by name; GET /v1/telephony/queues has the others."""
     agents: list[AgentState] = field(default_factory=list)
-    """The first 500 by their numbers; GET /v1/telephony/agents has the others."""
+    """The first 500 by their ids; GET /v1/telephony/agents has the others."""
     tz: str
 
 
 @command(reply=QueueWatched, cost="passing", repeatable=True)
 class QueueWatch:
-    """Client → server: hear of these queues from now on; replaces what was watched, [] ends it.
+    """Client → server: receive changes of these queues; it replaces the list before, [] ends it.
 
-    Needs permission `stats.view`, and `calls.view_all` for their calls. Whoever loses it hears
-    queue.unwatched, and nothing more.
+    Needs permission `stats.view`, and `calls.view_all` for calls. When the permission is withdrawn,
+    queue.unwatched is sent and the changes stop.
     """
 
     type: Literal["queue.watch"] = "queue.watch"
     queues: Annotated[list[QueueName], Field(max_length=MAX_WATCHED_QUEUES)] | Literal["all"]
     agents: Annotated[bool, Field(strict=True)] = False
-    """Hear agent.state_changed of their agents; with all queues, of all agents."""
+    """Receive agent.state_changed of their agents; with all queues, of all agents."""
     calls: Annotated[bool, Field(strict=True)] = False
-    """Hear of the calls in them: call.offered, call.updated, call.ended, call.revised."""
+    """Receive the calls in them: call.offered, call.updated, call.ended, call.revised."""
     tz: Annotated[PlainText, Field(max_length=64, pattern=ZONE)] | None = None
-    """Whose midnight today began: `Europe/Kyiv`; without it, the gateway's."""
+    """The time zone whose midnight starts the day: `Europe/Kyiv`; null: the gateway's own."""
 
 
 @frame
 class QueuePage:
-    """Queues as they are now, by name."""
+    """Queues and their current state, by name."""
 
     queues: list[QueueLive]
     tz: str
     next: str | None = None
-    """Give it as `after` for those that follow; null when that is all."""
+    """Pass it as `after` for the next page; null on the last page."""
 
 
 @frame
 class AgentPage:
-    """Agents and what they do now, by their numbers."""
+    """Agents and their current state, by their ids."""
 
     agents: list[AgentState]
     next: Id | None = None
-    """Give it as `after` for those that follow; null when that is all."""
+    """Pass it as `after` for the next page; null on the last page."""
 
 
 @event(lane="receipt")
 class QueueChanged:
-    """Server → watchers: how these queues now are."""
+    """Server → watchers: these queues have changed."""
 
     type: Literal["queue.changed"] = "queue.changed"
     queues: list[QueueLive]
@@ -157,14 +157,14 @@ class QueueChanged:
 
 @event(lane="receipt")
 class QueueUnwatched:
-    """Server → a watcher: you may no longer watch queues, or not their calls; watch anew."""
+    """Server → a watcher: the permission for queues or their calls was withdrawn; watch again."""
 
     type: Literal["queue.unwatched"] = "queue.unwatched"
 
 
 @event(lane="receipt")
 class AgentStateChanged:
-    """Server → the agent, and watchers of their queues: what the agent does now."""
+    """Server → the agent and watchers of their queues: the state of an agent has changed."""
 
     type: Literal["agent.state_changed"] = "agent.state_changed"
     agent: AgentState

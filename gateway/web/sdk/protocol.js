@@ -159,78 +159,78 @@ export const REPEATABLE = new Set([
 
 /** error code → its HTTP status and meaning. */
 export const ERRORS = {
-  "attachment.mismatch": {"status": 409, "meaning": "What was uploaded is not what was declared: declare the file anew."},
-  "attachment.not_found": {"status": 404, "meaning": "There is no such file, or it is not yours to use here."},
-  "attachment.not_uploaded": {"status": 409, "meaning": "The file's bytes are not there yet: upload them, then send."},
-  "attachment.off": {"status": 501, "meaning": "This gateway keeps no files: its operator has configured no place for them."},
-  "attachment.taken": {"status": 409, "meaning": "The file is part of another message already."},
-  "attachment.too_large": {"status": 413, "meaning": "The file is larger than this gateway takes."},
+  "attachment.mismatch": {"status": 409, "meaning": "The uploaded file differs from what was declared: declare it again."},
+  "attachment.not_found": {"status": 404, "meaning": "There is no such file, or you may not use it here."},
+  "attachment.not_uploaded": {"status": 409, "meaning": "The file was not uploaded yet: upload it, then send the message."},
+  "attachment.off": {"status": 501, "meaning": "This gateway stores no files: no file storage is configured."},
+  "attachment.taken": {"status": 409, "meaning": "The file already belongs to another message."},
+  "attachment.too_large": {"status": 413, "meaning": "The file is larger than this gateway accepts."},
   "attachment.too_many": {"status": 413, "meaning": "The message has more files than one message may have."},
-  "attachment.too_much_pending": {"status": 429, "meaning": "You have declared too much that no message has yet: send some of it, or wait."},
-  "attachment.type_refused": {"status": 415, "meaning": "This gateway takes no files of this type."},
-  "call.not_found": {"status": 404, "meaning": "There is no such call, or it is not yours to see."},
-  "callback.another_open": {"status": 409, "meaning": "The same customer is to be called back already, for newer calls."},
-  "callback.claimed": {"status": 409, "meaning": "Somebody else has claimed this call-back request; the message says who."},
+  "attachment.too_much_pending": {"status": 429, "meaning": "You have declared too many files that are in no message yet: send some, or wait."},
+  "attachment.type_refused": {"status": 415, "meaning": "This gateway does not accept files of this type."},
+  "call.not_found": {"status": 404, "meaning": "There is no such call, or you may not see it."},
+  "callback.another_open": {"status": 409, "meaning": "This customer already has an open call-back request, for newer calls."},
+  "callback.claimed": {"status": 409, "meaning": "Another employee has claimed this call-back request; the message says who."},
   "callback.closed": {"status": 409, "meaning": "This call-back request is closed."},
   "callback.not_found": {"status": 404, "meaning": "There is no such call-back request."},
   "command.invalid": {"status": 422, "meaning": "A field is missing, unknown, of the wrong type or out of range."},
   "command.unknown": {"status": 404, "meaning": "There is no command of this type."},
-  "conversation.closed": {"status": 409, "meaning": "This conversation is closed: nothing more is written into it."},
-  "conversation.direct": {"status": 409, "meaning": "A direct conversation has always the same two people, and no title of its own."},
+  "conversation.closed": {"status": 409, "meaning": "This conversation is closed: it accepts no messages."},
+  "conversation.direct": {"status": 409, "meaning": "A direct conversation always has the same two people, and no title."},
   "conversation.full": {"status": 409, "meaning": "A conversation has at most 1,000 participants."},
-  "conversation.last_owner": {"status": 409, "meaning": "The last owner stays owner: make someone else owner first."},
+  "conversation.last_owner": {"status": 409, "meaning": "The last owner cannot leave or lose the role: make someone else owner first."},
   "conversation.not_found": {"status": 404, "meaning": "There is no such conversation, or you are not in it."},
   "conversation.too_many_pinned": {"status": 409, "meaning": "At most 20 conversations can be pinned: unpin another one first."},
-  "database.unavailable": {"status": 503, "meaning": "The database did not answer, a write may be stored or not: retry with the same key."},
+  "database.unavailable": {"status": 503, "meaning": "The database did not answer. A write may or may not be stored: retry with the same key."},
   "disposition.not_found": {"status": 404, "meaning": "There is no such active disposition for calls of this direction."},
-  "draining": {"status": 503, "meaning": "This node is shutting down: connect again, elsewhere."},
+  "draining": {"status": 503, "meaning": "This node is shutting down: reconnect to another one."},
   "employee.disabled": {"status": 403, "meaning": "This employee is no longer active."},
   "employee.not_found": {"status": 404, "meaning": "There is no such active employee."},
-  "file.exists": {"status": 412, "meaning": "This file has been uploaded already; nothing is overwritten."},
-  "file.link_expired": {"status": 403, "meaning": "This link has expired: ask for a new one."},
-  "file.link_invalid": {"status": 403, "meaning": "This link was not made by the gateway, or not for this."},
-  "file.not_found": {"status": 404, "meaning": "There is no such file any more."},
-  "file.size_differs": {"status": 400, "meaning": "The body is not as long as was declared; nothing of it is kept."},
+  "file.exists": {"status": 412, "meaning": "This file was already uploaded; it is not overwritten."},
+  "file.link_expired": {"status": 403, "meaning": "This link has expired: request a new one."},
+  "file.link_invalid": {"status": 403, "meaning": "This link was not issued by the gateway, or not for this request."},
+  "file.not_found": {"status": 404, "meaning": "This file no longer exists."},
+  "file.size_differs": {"status": 400, "meaning": "The length of the body differs from what was declared; nothing was stored."},
   "file.storage_unavailable": {"status": 503, "meaning": "The file storage does not answer, or has no room."},
   "frame.malformed": {"status": 400, "meaning": "This is not valid JSON (RFC 8259, UTF-8, at most 1,024 levels deep)."},
-  "ingest.busy": {"status": 503, "meaning": "Too many events are waiting; send this batch again."},
-  "internal": {"status": 500, "meaning": "Something unexpected went wrong on our side; it has been logged."},
-  "limit.accepts": {"status": 503, "meaning": "Too many clients connect to this node at this moment."},
-  "limit.connections": {"status": 429, "meaning": "This address holds too many connections."},
+  "ingest.busy": {"status": 503, "meaning": "Too many events are waiting: send this batch again later."},
+  "internal": {"status": 500, "meaning": "An unexpected error in the gateway; it was logged."},
+  "limit.accepts": {"status": 503, "meaning": "Too many clients are connecting to this node: try again later."},
+  "limit.connections": {"status": 429, "meaning": "Too many connections from this address."},
   "limit.too_fast": {"status": 429, "meaning": "You are sending faster than your limit allows."},
   "limit.too_large": {"status": 413, "meaning": "The body is larger than this endpoint accepts."},
   "limit.too_many": {"status": 413, "meaning": "The array holds more items than one request may carry."},
-  "limit.too_slow": {"status": 408, "meaning": "The body did not come to its end in time."},
-  "limit.user_connections": {"status": 429, "meaning": "You have too many connections open: close one, or come back later."},
-  "message.client_key_reused": {"status": 409, "meaning": "This client_key was used before for a message with other content."},
+  "limit.too_slow": {"status": 408, "meaning": "The body was not complete in time."},
+  "limit.user_connections": {"status": 429, "meaning": "You have too many open connections: close one, or try again later."},
+  "message.client_key_reused": {"status": 409, "meaning": "This client_key was already used for a message with other content."},
   "message.not_found": {"status": 404, "meaning": "There is no such message in this conversation, or it was deleted."},
-  "message.too_many_reactions": {"status": 409, "meaning": "A message takes 20 different emojis, and 10 of one person."},
-  "method_not_allowed": {"status": 405, "meaning": "This address does not answer to this HTTP method."},
+  "message.too_many_reactions": {"status": 409, "meaning": "A message can have 20 different emojis, 10 of them by one person."},
+  "method_not_allowed": {"status": 405, "meaning": "This address does not support this HTTP method."},
   "not_found": {"status": 404, "meaning": "There is nothing at this address."},
-  "note.client_key_reused": {"status": 409, "meaning": "This client_key was used before for a note with another text, or on another call."},
+  "note.client_key_reused": {"status": 409, "meaning": "This client_key was already used for another note or another call."},
   "note.not_found": {"status": 404, "meaning": "There is no such note on this call, or it was deleted."},
   "note.too_many": {"status": 409, "meaning": "A call has at most 100 notes."},
   "origin.refused": {"status": 403, "meaning": "This origin is not on the list of allowed origins."},
-  "overloaded": {"status": 503, "meaning": "Too much is waiting on this node."},
+  "overloaded": {"status": 503, "meaning": "This node has too much work waiting: try again later."},
   "participant.not_found": {"status": 404, "meaning": "This person is not in the conversation."},
-  "permission.denied": {"status": 403, "meaning": "Your permissions do not allow this."},
-  "presence.unavailable": {"status": 503, "meaning": "Presence cannot be changed at this moment."},
-  "recording.not_found": {"status": 404, "meaning": "There is no such recording of this call, or you may not hear it."},
-  "recording.not_ready": {"status": 409, "meaning": "This recording has no link: it goes on, has failed, or nobody said where it is."},
-  "review.exists": {"status": 409, "meaning": "You have reviewed this agent's part of this call already."},
-  "review.not_found": {"status": 404, "meaning": "There is no such review, or it is not yours to see."},
-  "review.not_on_call": {"status": 409, "meaning": "This employee had no part in this call."},
-  "review.of_oneself": {"status": 403, "meaning": "Nobody reviews themselves, or decides about a review of themselves."},
-  "review.wrong_state": {"status": 409, "meaning": "The review is not in a state in which this can be done; the message says in which it is."},
+  "permission.denied": {"status": 403, "meaning": "A permission for this is missing."},
+  "presence.unavailable": {"status": 503, "meaning": "Presence cannot be changed now: try again later."},
+  "recording.not_found": {"status": 404, "meaning": "This call has no such recording, or you may not hear it."},
+  "recording.not_ready": {"status": 409, "meaning": "This recording has no link: it is in progress, has failed, or its location is not known."},
+  "review.exists": {"status": 409, "meaning": "You have already reviewed this agent in this call."},
+  "review.not_found": {"status": 404, "meaning": "There is no such review, or you may not see it."},
+  "review.not_on_call": {"status": 409, "meaning": "This employee did not take part in this call."},
+  "review.of_oneself": {"status": 403, "meaning": "You cannot review yourself, or resolve a review of yourself."},
+  "review.wrong_state": {"status": 409, "meaning": "The state of the review does not allow this; the message names the state."},
   "scheduled.not_found": {"status": 404, "meaning": "You have no such scheduled message."},
-  "scheduled.sent": {"status": 409, "meaning": "This message is being sent, or has been: edit or delete the message itself."},
-  "scheduled.too_many": {"status": 409, "meaning": "At most 100 messages of yours can wait to be sent."},
+  "scheduled.sent": {"status": 409, "meaning": "This message is being sent or was sent: edit or delete the message itself."},
+  "scheduled.too_many": {"status": 409, "meaning": "You can have at most 100 scheduled messages."},
   "scorecard.not_found": {"status": 404, "meaning": "There is no such scorecard, or it is no longer used."},
   "scorecard.outdated": {"status": 409, "meaning": "This scorecard has a newer version: only the newest can be used."},
-  "session.hello_required": {"status": 401, "meaning": "Say hello first: no other command is served before it."},
-  "session.hello_twice": {"status": 409, "meaning": "This connection has already said hello."},
-  "token.expired": {"status": 401, "meaning": "The token has expired: get a new one, then come back."},
-  "token.invalid": {"status": 401, "meaning": "The token is not one of ours, or has been tampered with."},
+  "session.hello_required": {"status": 401, "meaning": "Send hello first: no other command is accepted before it."},
+  "session.hello_twice": {"status": 409, "meaning": "hello was already accepted on this connection."},
+  "token.expired": {"status": 401, "meaning": "The token has expired: get a new one and reconnect."},
+  "token.invalid": {"status": 401, "meaning": "The token is not valid: it was not issued for this gateway, or it was changed."},
   "token.missing": {"status": 401, "meaning": "No token was sent."},
   "webhook.signature_invalid": {"status": 401, "meaning": "The webhook's signature, timestamp or source is not valid."},
 };
@@ -241,19 +241,19 @@ export const CLOSE_CODES = {
   1003: {"reason": "text frames only", "meaning": "A binary frame was sent; JSON is text."},
   1007: {"reason": "invalid UTF-8", "meaning": "A text frame is not UTF-8."},
   1009: {"reason": "message too big", "meaning": "A frame or message is larger than the limit."},
-  1011: {"reason": "internal error", "meaning": "Something went wrong on our side."},
+  1011: {"reason": "internal error", "meaning": "An unexpected error in the gateway; it was logged."},
   4001: {"reason": "token refused", "meaning": "The token is missing, forged or of another kind."},
-  4004: {"reason": "too many errors", "meaning": "Malformed input again and again."},
+  4004: {"reason": "too many errors", "meaning": "Too much malformed input."},
   4010: {"reason": "employee disabled", "meaning": "The employee is no longer active."},
-  4011: {"reason": "replaced", "meaning": "A newer connection of this device, or of a telephone of yours, took over."},
-  4201: {"reason": "token expired", "meaning": "Get a new token, then come back."},
-  4401: {"reason": "slow client", "meaning": "You read too slowly; come back and resume."},
-  4402: {"reason": "too fast", "meaning": "You kept sending above your limit."},
+  4011: {"reason": "replaced", "meaning": "A newer connection of this device, or of this kind of device, took over."},
+  4201: {"reason": "token expired", "meaning": "Get a new token, then reconnect."},
+  4401: {"reason": "slow client", "meaning": "The client read too slowly; reconnect and resume."},
+  4402: {"reason": "too fast", "meaning": "The client kept sending above its limit."},
   4403: {"reason": "no hello", "meaning": "No hello came within 10 s."},
-  4404: {"reason": "overloaded", "meaning": "This node cannot take you now."},
+  4404: {"reason": "overloaded", "meaning": "This node accepts no more clients now."},
   4405: {"reason": "no sign of life", "meaning": "Nothing came for 10 s after a ping."},
-  4406: {"reason": "too many connections", "meaning": "You have too many connections open already."},
-  4601: {"reason": "drain", "meaning": "This node is shutting down; connect again, elsewhere."},
+  4406: {"reason": "too many connections", "meaning": "The employee has too many open connections."},
+  4601: {"reason": "drain", "meaning": "This node is shutting down; reconnect to another one."},
 };
 
 /**
@@ -269,29 +269,29 @@ export function verdict(code) {
 }
 
 /**
- * A queue that an agent takes calls of.
+ * A queue that an agent is a member of.
  * @typedef {object} AgentQueue
- * @property {string} queue Empty: what is said of the telephone in all queues.
+ * @property {string} queue Empty: applies to all queues of the telephone.
  * @property {boolean} paused
- * @property {string | null} reason Of the pause, as the PBX gave it.
- * @property {string | null} since When the pause, or the last one's end, was.
+ * @property {string | null} reason The reason of the pause, as the PBX sent it.
+ * @property {string | null} since When the pause began; without a pause, when the last one ended.
  */
 
 /**
- * What an agent does now, by all their telephones.
+ * The current state of an agent, over all their telephones.
  * @typedef {object} AgentState
  * @property {number} employee_id
- * @property {'offline' | 'idle' | 'dialling' | 'ringing' | 'talking' | 'held' | 'wrap_up' | 'paused'} state offline: logged out of all queues; idle: nothing else is known; held: has put the other side on hold; wrap_up, paused: in every queue, queues says in which otherwise.
- * @property {string | null} reason Of a pause, as the PBX gave it.
- * @property {string | null} since null: nobody knows.
+ * @property {'offline' | 'idle' | 'dialling' | 'ringing' | 'talking' | 'held' | 'wrap_up' | 'paused'} state offline: logged out of all queues; idle: none of the others; held: the agent put the other side on hold; wrap_up, paused: in every queue; `queues` shows those of single queues.
+ * @property {string | null} reason The reason of a pause, as the PBX sent it.
+ * @property {string | null} since When this state began; null: not known.
  * @property {string | null} call_id
  * @property {string | null} queue The queue that the call came through.
- * @property {AgentQueue[]} queues Where the PBX says that they are logged in or paused.
- * @property {number} version Whoever holds a higher version ignores a lower one.
+ * @property {AgentQueue[]} queues The queues that the agent is logged in to or paused in, as the PBX reports.
+ * @property {number} version Rises with each change; ignore a version below the one already received.
  */
 
 /**
- * Server → the agent, and watchers of their queues: what the agent does now.
+ * Server → the agent and watchers of their queues: the state of an agent has changed.
  * @typedef {object} AgentStateChanged
  * @property {'agent.state_changed'} type
  * @property {AgentState} agent
@@ -301,52 +301,52 @@ export function verdict(code) {
  * A file of a message, as every participant sees it.
  * @typedef {object} Attachment
  * @property {number} attachment_id
- * @property {string} name As its sender's device calls it; never a path.
+ * @property {string} name The file name on the sender's device; never a path.
  * @property {string} content_type
  * @property {number} size Bytes.
  */
 
 /**
- * Reply to attachment.create: upload it, then name it in message.send.
+ * Reply to attachment.create: upload the file, then pass its id to message.send.
  * @typedef {object} AttachmentCreated
  * @property {number} attachment_id
  * @property {Upload} upload
  */
 
 /**
- * Reply to attachment.get: a link for a short time, which needs no token.
+ * Reply to attachment.get: a link that is valid for a short time and needs no token.
  * @typedef {object} AttachmentLink
  * @property {number} attachment_id
  * @property {string} name
  * @property {string} content_type
  * @property {number} size
- * @property {string} url A path is on the gateway's own address. Whoever has it can read the file.
+ * @property {string} url A path is relative to the gateway's own address. Anybody with the URL can read the file.
  * @property {string} expires_at
  */
 
 /**
- * Server → client, before a close: why, and when to come back.
+ * Server → client: sent before a close: the reason, and when to reconnect.
  * @typedef {object} Bye
  * @property {'bye'} type
  * @property {number} code
  * @property {string} reason
- * @property {boolean} resume False: do not come back.
- * @property {[number, number] | null} retry_in Come back after a random time within these milliseconds.
+ * @property {boolean} resume False: do not reconnect.
+ * @property {[number, number] | null} retry_in Reconnect after a random time between these two, in milliseconds.
  */
 
 /**
- * A call's whole state. It travels whole: keep the highest version.
+ * The whole state of a call. It is always sent whole; keep the highest version.
  * @typedef {object} Call
  * @property {string} id
  * @property {number} version
- * @property {string} source Which PBX it came from.
+ * @property {string} source The PBX that it came from.
  * @property {'inbound' | 'outbound' | 'internal'} direction
  * @property {'created' | 'waiting' | 'ringing' | 'talking' | 'ended'} status
- * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} outcome null until it has ended.
- * @property {string | null} number The outside party's number in E.164, or as the PBX gave it when it is not a number.
- * @property {string | null} caller_name The name the PBX shows; the CRM's own is customer.name.
+ * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} outcome null until the call has ended.
+ * @property {string | null} number The outside number in E.164, or as the PBX sent it when it is not a number.
+ * @property {string | null} caller_name The name that the PBX reports; the CRM's is customer.name.
  * @property {Customer | null} customer
- * @property {number} customers_found How many customers have this number, at most 20; customer is the best of them.
+ * @property {number} customers_found How many customers have this number, at most 20; customer is the best match.
  * @property {string | null} queue
  * @property {string} started_at
  * @property {string | null} answered_at
@@ -360,17 +360,17 @@ export function verdict(code) {
  */
 
 /**
- * Server → the call's agents, and whoever did it: a disposition or a note has changed.
+ * Server → the call's agents and the author: a disposition or a note has changed.
  * @typedef {object} CallAnnotated
  * @property {'call.annotated'} type
  * @property {string} call_id
- * @property {number} version If it is more than one above the version you hold, read the call afresh.
- * @property {CallDisposition | null} disposition As it now is, whatever changed.
- * @property {CallNote | null} note The note that was added, edited or deleted; null when it was the disposition.
+ * @property {number} version When it is more than one above the version that the client has, read the call again.
+ * @property {CallDisposition | null} disposition The current one, also when a note has changed.
+ * @property {CallNote | null} note The note that was added, edited or deleted; null when the disposition has changed.
  */
 
 /**
- * How somebody says a call went.
+ * The disposition of a call.
  * @typedef {object} CallDisposition
  * @property {string} code
  * @property {string} label
@@ -387,14 +387,14 @@ export function verdict(code) {
  */
 
 /**
- * Server → the call's agents: it is over; call.outcome says how.
+ * Server → the call's agents: the call has ended; call.outcome says how.
  * @typedef {object} CallEnded
  * @property {'call.ended'} type
  * @property {Call} call
  */
 
 /**
- * One telephone's part in a call.
+ * The part of one telephone in a call.
  * @typedef {object} CallLeg
  * @property {number | null} employee_id
  * @property {string | null} extension
@@ -404,22 +404,22 @@ export function verdict(code) {
  * @property {string | null} answered_at
  * @property {string | null} ended_at
  * @property {string | null} ended_reason Why it ended: completed, no_answer, answered_elsewhere, busy, rejected, canceled, failed.
- * @property {string | null} sip_call_id The Call-ID of its SIP dialogue, where the PBX tells it: a softphone finds its leg by it.
+ * @property {string | null} sip_call_id The Call-ID of its SIP dialogue, when the PBX reports it; a softphone finds its leg by it.
  */
 
 /**
- * A note that somebody wrote to a call.
+ * A note that an employee wrote to a call.
  * @typedef {object} CallNote
  * @property {number} note_id
  * @property {number} author_id
- * @property {string} text Empty when it was deleted.
+ * @property {string} text Empty when the note was deleted.
  * @property {string} created_at
  * @property {string | null} edited_at
  * @property {string | null} deleted_at
  */
 
 /**
- * Reply to call.note_add, note_edit and note_delete: the note as it now is.
+ * Reply to call.note_add, call.note_edit and call.note_delete: the note after the change.
  * @typedef {object} CallNoteIs
  * @property {string} call_id
  * @property {number} version
@@ -427,7 +427,7 @@ export function verdict(code) {
  */
 
 /**
- * Server → an agent: your telephone rings.
+ * Server → an agent: the agent's telephone rings.
  * @typedef {object} CallOffered
  * @property {'call.offered'} type
  * @property {Call} call
@@ -437,74 +437,74 @@ export function verdict(code) {
  * Calls, newest first.
  * @typedef {object} CallPage
  * @property {Call[]} calls
- * @property {Object<string, CallDisposition>} dispositions call → how it went, for those of which somebody said so.
- * @property {string | null} next Where to go on, null at the end. A page that has one may be short, even empty: what was asked for together is rare, and the rest of the calls has not been gone through yet.
+ * @property {Object<string, CallDisposition>} dispositions call → its disposition, for calls that have one.
+ * @property {string | null} next Cursor of the next page; null at the end. A page with a cursor may be short or even empty: the filters match few calls, and the rest has not been searched yet.
  */
 
 /**
- * Server → the call's agents: it was over and has become another one, by a late event.
+ * Server → the call's agents: a late event of the PBX changed a call that had ended.
  * @typedef {object} CallRevised
  * @property {'call.revised'} type
  * @property {Call} call
  */
 
 /**
- * One handing-on of a call.
+ * One transfer of a call.
  * @typedef {object} CallTransfer
- * @property {'blind' | 'attended' | 'blonde' | 'threeway'} kind blind; attended, after asking; blonde, while the one asked still rang; threeway.
+ * @property {'blind' | 'attended' | 'blonde' | 'threeway'} kind blind; attended: after a consultation; blonde: completed while the target was still ringing; threeway.
  * @property {string} at
- * @property {number | null} by The employee who handed it on.
+ * @property {number | null} by The employee who transferred the call.
  * @property {string | null} by_extension
- * @property {number | null} to The employee who took it, or whose telephone was rung while nobody has.
+ * @property {number | null} to The employee who answered, or whose telephone rang when nobody answered.
  * @property {string | null} to_extension
- * @property {string | null} to_number What was dialled, where the PBX tells it.
- * @property {string | null} queue The queue that it went into.
- * @property {string | null} answered_at When they answered, before `at` where they were asked first; null: nobody has.
- * @property {number | null} consult_ms How long they were asked before.
+ * @property {string | null} to_number The number that was dialled, when the PBX reports it.
+ * @property {string | null} queue The queue that the call was transferred to.
+ * @property {string | null} answered_at When the target answered, before `at` for a consultation; null: nobody answered.
+ * @property {number | null} consult_ms How long the consultation took.
  */
 
 /**
- * Server → the call's agents: answered, held, transferred, or no longer ringing for you.
+ * Server → the call's agents: answered, held, transferred, or no longer ringing.
  * @typedef {object} CallUpdated
  * @property {'call.updated'} type
  * @property {Call} call
  */
 
 /**
- * Whom to call back. It travels whole: keep the highest version.
+ * A call-back request. It is always sent whole; keep the highest version.
  * @typedef {object} Callback
  * @property {number} id
  * @property {number} version
  * @property {'open' | 'claimed' | 'closed'} state
- * @property {Customer | null} customer null: no customer has this number.
- * @property {string} number In E.164, of the last missed call.
- * @property {number} calls How many calls were missed since they were reached last.
- * @property {string} first_missed_at When the first of these calls began …
- * @property {string} last_missed_at … and the last.
+ * @property {Customer | null} customer null: no customer of the CRM has this number.
+ * @property {string} number The number of the last missed call, in E.164.
+ * @property {number} calls How many calls were missed since the customer was last reached.
+ * @property {string} first_missed_at When the first of these calls began.
+ * @property {string} last_missed_at When the last of these calls began.
  * @property {string} last_call_id
- * @property {string[]} queues In which these calls were, at most 20.
+ * @property {string[]} queues The queues of these calls, at most 20.
  * @property {number | null} claimed_by
  * @property {string | null} claimed_at
- * @property {string | null} claim_until Then it is open again, unless it was closed or claimed anew by the same agent.
+ * @property {string | null} claim_until When the claim ends and the request is open again; claiming it again extends it.
  * @property {string | null} closed_at
- * @property {number | null} closed_by null: it closed by itself.
- * @property {'reached' | 'no_answer' | 'wrong_number' | 'not_needed' | 'mistaken' | 'merged' | null} outcome mistaken: the calls turned out to have been answered; merged: the number has become a customer's, and their item goes on.
- * @property {string | null} how By what they were reached: `call`, `hand`, or what the CRM said.
+ * @property {number | null} closed_by null: it was closed automatically.
+ * @property {'reached' | 'no_answer' | 'wrong_number' | 'not_needed' | 'mistaken' | 'merged' | null} outcome mistaken: the calls had been answered after all; merged: the number now belongs to a customer who has a request of their own, which continues.
+ * @property {string | null} how How the customer was reached: `call`, `hand`, or what the CRM reported.
  * @property {string | null} note
- * @property {number | null} recover_ms From the beginning of the first missed call until they were reached.
+ * @property {number | null} recover_ms From the start of the first missed call until the customer was reached.
  */
 
 /**
- * Server → whoever may handle callbacks: claimed, given back, closed, opened again.
+ * Server → employees with `callbacks.handle`: a call-back request has changed.
  * @typedef {object} CallbackChanged
  * @property {'callback.changed'} type
  * @property {Callback} callback
- * @property {number | null} open How many are open and claimed by nobody, at most 1,000; null when it could not be counted.
+ * @property {number | null} open How many are open and unclaimed, at most 1,000; null when it could not be counted.
  * @property {number | null} open_as_of When that was counted, in microseconds by the database's clock: keep the latest count.
  */
 
 /**
- * Reply to what changes a callback: as it now is.
+ * Reply to commands that change a call-back request: its new state.
  * @typedef {object} CallbackIs
  * @property {Callback} callback
  */
@@ -513,16 +513,16 @@ export function verdict(code) {
  * Reply to callback.list.
  * @typedef {object} CallbackPage
  * @property {Callback[]} callbacks
- * @property {number} open How many are open and claimed by nobody, at most 1,000.
+ * @property {number} open How many are open and unclaimed, at most 1,000.
  * @property {number} open_as_of When that was counted, in microseconds by the database's clock: keep the latest count.
  * @property {string | null} next
  */
 
 /**
- * Events in order of their change, exactly as they were, or would have been, announced.
+ * Events in order of their change, as they were published.
  * @typedef {object} ChangesPage
  * @property {Object<string, any>[]} events
- * @property {boolean} more True when there are others: ask again after the last one's change.
+ * @property {boolean} more True when more events exist: repeat with `after` set to the last change received.
  */
 
 /**
@@ -530,27 +530,27 @@ export function verdict(code) {
  * @typedef {object} Conversation
  * @property {number} id
  * @property {'direct' | 'group' | 'client'} kind
- * @property {string | null} title A group's title; null for direct conversations: show the other participant's name.
+ * @property {string | null} title The title of a group; null for a direct conversation, which shows the other person's name.
  * @property {string | null} avatar_url
- * @property {string | null} closed_at Set while it is closed: it can be read, but takes no messages.
- * @property {'all' | 'joined'} history What someone who joins later may read: all of it, or what came since they joined.
+ * @property {string | null} closed_at Set while the conversation is closed: it can be read, but accepts no messages.
+ * @property {'all' | 'joined'} history What participants who joined later may read: all messages, or those since they joined.
  * @property {Participant[]} participants At most the first 20; participant_count says how many there are.
  * @property {number} participant_count
  * @property {number} last_seq
- * @property {number} last_change Where to resume from once everything in this answer has been taken in.
+ * @property {number} last_change The change to resume from after processing this answer.
  * @property {Message | null} last_message
  * @property {string} last_message_at
  * @property {Unread} unread
- * @property {Mine} mine What only I see of it: archived, pinned, muted, and so on.
- * @property {Presence[]} presences How reachable the listed participants are; filled in lists and in the welcome.
+ * @property {Mine} mine Settings that only this employee sees: archived, pinned, muted and others.
+ * @property {Presence[]} presences Presence of the listed participants; filled in lists and in the welcome.
  */
 
 /**
- * Server → participants: you are in this conversation, new or joined.
+ * Server → participants: a conversation that the employee is in since now: new, or joined.
  * @typedef {object} ConversationCreated
  * @property {'conversation.created'} type
  * @property {number} conversation_id
- * @property {number} change Where it stands: what comes after it is heard live. 1 when it was just made.
+ * @property {number} change The current change; later ones follow as events. 1 for a new conversation.
  * @property {'direct' | 'group' | 'client'} kind
  * @property {string | null} title
  * @property {string | null} avatar_url
@@ -562,13 +562,13 @@ export function verdict(code) {
  */
 
 /**
- * Reply to commands that change a conversation: how it now is.
+ * Reply to conversation.get and to commands that change a conversation: its current state.
  * @typedef {object} ConversationIs
  * @property {Conversation} conversation
  */
 
 /**
- * Server → my devices: what only I see of this conversation is now so.
+ * Server → the employee's devices: their settings of a conversation have changed.
  * @typedef {object} ConversationMineChanged
  * @property {'conversation.mine_changed'} type
  * @property {number} conversation_id
@@ -586,11 +586,11 @@ export function verdict(code) {
  * One page of conversations.
  * @typedef {object} ConversationPage
  * @property {Conversation[]} conversations
- * @property {string | null} next Cursor of the next page; null when this is the last.
+ * @property {string | null} next Cursor of the next page; null on the last page.
  */
 
 /**
- * Server → participants: the conversation's title, picture, closing and history are now so.
+ * Server → participants: title, picture, closing or history have changed; all are included.
  * @typedef {object} ConversationUpdated
  * @property {'conversation.updated'} type
  * @property {number} conversation_id
@@ -602,35 +602,35 @@ export function verdict(code) {
  */
 
 /**
- * Who the CRM thinks is on the other end of the line.
+ * The customer of the CRM who has the outside number.
  * @typedef {object} Customer
  * @property {number} id
  * @property {string} name
  * @property {string | null} company
  * @property {OpenWork[]} open_work
- * @property {LastCall[]} contacts The last 5 calls with this number, newest first; only in call.offered and the welcome.
- * @property {number | null} last_spoke The employee who talked with them last, where contacts are, in one of the last 50 calls.
+ * @property {LastCall[]} contacts The last 5 calls with this number, newest first; only in call.offered and welcome.
+ * @property {number | null} last_spoke The employee who talked with the customer last, within the last 50 calls; set where contacts are.
  */
 
 /**
- * What I have begun to write in one conversation; nobody else sees it.
+ * An unsent text in one conversation; only its author sees it.
  * @typedef {object} Draft
  * @property {number} conversation_id
- * @property {string} text Empty when there is no draft any more.
- * @property {number | null} reply_to_seq The message it answers.
+ * @property {string} text Empty when the draft was cleared.
+ * @property {number | null} reply_to_seq The message that it answers.
  * @property {string} updated_at
- * @property {number} version Whoever holds a higher version ignores a lower one.
+ * @property {number} version Rises with each change; ignore a version below the one already received.
  */
 
 /**
- * Server → my devices: my draft in a conversation is now so.
+ * Server → the employee's devices: a draft was stored or cleared.
  * @typedef {object} DraftChanged
  * @property {'draft.changed'} type
  * @property {Draft} draft
  */
 
 /**
- * Reply to draft.set and draft.clear: the draft as it now is.
+ * Reply to draft.set and draft.clear: the draft after the change.
  * @typedef {object} DraftIs
  * @property {Draft} draft
  */
@@ -639,11 +639,11 @@ export function verdict(code) {
  * One page of drafts.
  * @typedef {object} DraftPage
  * @property {Draft[]} drafts
- * @property {string | null} next Cursor of the next page; null when this is the last.
+ * @property {string | null} next Cursor of the next page; null on the last page.
  */
 
 /**
- * Someone who works here, as the CRM knows them.
+ * An active or former employee, as stored in the CRM.
  * @typedef {object} Employee
  * @property {number} id
  * @property {string} name
@@ -653,27 +653,27 @@ export function verdict(code) {
  */
 
 /**
- * Reply to employee.search: those whose name begins so first, then by name.
+ * Reply to employee.search: names that begin with the text first, then by name.
  * @typedef {object} EmployeesFound
  * @property {Employee[]} employees
- * @property {Presence[]} presences How reachable they are.
- * @property {string | null} next Cursor of the next page; null when this is the last.
+ * @property {Presence[]} presences Presence of these employees.
+ * @property {string | null} next Cursor of the next page; null on the last page.
  */
 
 /**
- * What files messages may have here; known before anything is uploaded.
+ * Limits for files on this gateway; a client checks them before it uploads.
  * @typedef {object} FileLimits
  * @property {number} max_bytes Of one file.
  * @property {number} per_message
- * @property {string[]} types Content types that are taken, as patterns: `image/*`.
+ * @property {string[]} types Content types that are accepted, as patterns such as `image/*`.
  */
 
 /**
- * A message, and where in it the words are.
+ * A message, and where the words are in it.
  * @typedef {object} FoundMessage
  * @property {Message} message
- * @property {string} snippet The part of the text round the first match, as plain text; not markup, to be escaped.
- * @property {Span[]} matches What to highlight in the snippet.
+ * @property {string} snippet The text around the first match. Plain text, not markup: escape it.
+ * @property {Span[]} matches The parts of the snippet to highlight.
  */
 
 /**
@@ -683,7 +683,7 @@ export function verdict(code) {
  * @property {string} at
  * @property {'inbound' | 'outbound' | 'internal'} direction
  * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} outcome
- * @property {number | null} employee_id Who of us talked first; null when nobody did, or nobody's telephone.
+ * @property {number | null} employee_id The employee who talked first; null when no employee's telephone answered.
  * @property {number | null} talk_ms
  */
 
@@ -691,26 +691,26 @@ export function verdict(code) {
  * One message, as every participant sees it.
  * @typedef {object} Message
  * @property {number} conversation_id
- * @property {number} seq Its number in the conversation: 1, 2, 3 … without gaps. Place messages by it.
- * @property {number} change The conversation's change that made this version of it.
- * @property {number | null} sender_id An employee; null for the system.
- * @property {string | null} client_key As the sender chose it: how a client finds its own message again.
- * @property {string} text As it is now; empty once the message is deleted.
+ * @property {number} seq Its number in the conversation: 1, 2, 3 … without gaps. Clients order messages by it.
+ * @property {number} change The change of the conversation that made this version of the message.
+ * @property {number | null} sender_id An employee; null for a system message.
+ * @property {string | null} client_key The key that the sender chose; a client recognises its own message by it.
+ * @property {string} text The current text; empty when the message was deleted.
  * @property {string} created_at
  * @property {'text' | 'system'} kind
- * @property {Object<string, any> | null} attrs What a system message says, as data: `{"event": "joined", "employee_ids": [17]}`.
- * @property {number | null} reply_to_seq The message this one answers.
- * @property {number} reply_count How many answer it, as of when it was read; deleted ones do not count.
- * @property {number[]} mention_ids Participants whom the text names as `<@17>`.
- * @property {boolean} mention_all The text names everybody, as `<@all>`, and its sender may.
- * @property {Reaction[]} reactions The one that came first stands first.
- * @property {Attachment[]} attachments Its files, in the order in which they were named.
+ * @property {Object<string, any> | null} attrs The content of a system message, as data: `{"event": "joined", "employee_ids": [17]}`.
+ * @property {number | null} reply_to_seq The seq of the message that this one replies to.
+ * @property {number} reply_count How many replies it had when it was read, without deleted ones.
+ * @property {number[]} mention_ids Participants that the text mentions as `<@17>`.
+ * @property {boolean} mention_all The text mentions everybody as `<@all>`, and its sender was allowed to.
+ * @property {Reaction[]} reactions The emoji that was added first is first.
+ * @property {Attachment[]} attachments Its files, in the order in which message.send listed them.
  * @property {string | null} edited_at
- * @property {string | null} deleted_at Of a deleted message its place is left: show that there was one.
+ * @property {string | null} deleted_at Set when the message was deleted; its place stays, so that clients can show the deletion.
  */
 
 /**
- * Server → participants: a message has been stored.
+ * Server → participants: a message was stored.
  * @typedef {object} MessageCreated
  * @property {'message.created'} type
  * @property {number} conversation_id
@@ -719,7 +719,7 @@ export function verdict(code) {
  */
 
 /**
- * Server → participants: a message was deleted; this is what is left in its place.
+ * Server → participants: a message was deleted; its text is empty now.
  * @typedef {object} MessageDeleted
  * @property {'message.deleted'} type
  * @property {number} conversation_id
@@ -728,21 +728,21 @@ export function verdict(code) {
  */
 
 /**
- * Reply to message.edit and message.delete: the message as it now is.
+ * Reply to message.edit and message.delete: the message after the change.
  * @typedef {object} MessageIs
  * @property {Message} message
  */
 
 /**
- * Messages in ascending order of seq, what is left of deleted ones among them.
+ * Messages in ascending order of seq, deleted ones included.
  * @typedef {object} MessagePage
  * @property {Message[]} messages
- * @property {boolean} has_before True when there are older messages than the first one here.
- * @property {boolean} has_after True when there are newer messages than the last one here.
+ * @property {boolean} has_before True when older messages exist.
+ * @property {boolean} has_after True when newer messages exist.
  */
 
 /**
- * Server → participants: these are now all reactions of this message.
+ * Server → participants: the reactions of a message have changed; all are included.
  * @typedef {object} MessageReacted
  * @property {'message.reacted'} type
  * @property {number} conversation_id
@@ -752,34 +752,34 @@ export function verdict(code) {
  */
 
 /**
- * Server → my devices: a scheduled message is now so.
+ * Server → the employee's devices: a scheduled message has changed.
  * @typedef {object} MessageScheduleChanged
  * @property {'message.schedule_changed'} type
  * @property {ScheduledMessage} scheduled
- * @property {boolean} gone True: it was sent or taken back, and is in no list any more.
+ * @property {boolean} gone True: it was sent or cancelled, and is no longer listed.
  */
 
 /**
- * Server → my devices: a scheduled message could not be sent.
+ * Server → the employee's devices: a scheduled message could not be sent.
  * @typedef {object} MessageScheduleFailed
  * @property {'message.schedule_failed'} type
  * @property {ScheduledMessage} scheduled
  */
 
 /**
- * Reply to message.schedule, reschedule and unschedule: the message as it is, or was.
+ * Reply to message.schedule, reschedule and unschedule: the scheduled message.
  * @typedef {object} MessageScheduled
  * @property {ScheduledMessage} scheduled
  */
 
 /**
- * Reply to message.send: the stored message; the same again for a retry.
+ * Reply to message.send: the stored message, also for a repeated client_key.
  * @typedef {object} MessageSent
  * @property {Message} message
  */
 
 /**
- * Server → participants: a message has another text; place it by its seq, known or not.
+ * Server → participants: a message has a new text. The client may not have the message yet.
  * @typedef {object} MessageUpdated
  * @property {'message.updated'} type
  * @property {number} conversation_id
@@ -791,38 +791,38 @@ export function verdict(code) {
  * Reply to message.search.
  * @typedef {object} MessagesFound
  * @property {FoundMessage[]} messages
- * @property {string | null} next Cursor of the next page; null when this is the last.
+ * @property {string | null} next Cursor of the next page; null on the last page.
  */
 
 /**
- * What one participant has set for a conversation; nobody else sees it.
+ * The settings of one participant for a conversation; nobody else sees them.
  * @typedef {object} Mine
- * @property {boolean} archived Until the next message: a new one brings it back without anybody's doing.
- * @property {string | null} pinned_at Set while it is pinned; show pinned ones first, the latest pinned on top.
+ * @property {boolean} archived It ends automatically with the next message.
+ * @property {string | null} pinned_at Set while it is pinned; clients show pinned ones first, the last pinned on top.
  * @property {string | null} muted_until Muted while this lies in the future.
- * @property {'all' | 'mentions' | 'none'} notify What to be notified of on a device that is not looking.
- * @property {boolean} manual_unread Marked unread by hand; a window that is merely open must not undo it.
- * @property {number} version Whoever holds a higher version ignores a lower one.
+ * @property {'all' | 'mentions' | 'none'} notify What to notify the employee of when they are not looking.
+ * @property {boolean} manual_unread Marked unread by hand; receipt.read without `explicit` does not end it.
+ * @property {number} version Rises with each change; ignore a version below the one already received.
  */
 
 /**
- * Reply to archive, pin, mute, notify and their opposites: how it now is for me.
+ * Reply to archive, pin, mute, notify and their opposites: the settings after the change.
  * @typedef {object} MineIs
  * @property {number} conversation_id
  * @property {Mine} mine
  */
 
 /**
- * Server → whoever may handle callbacks: a call was missed, and they are to be called back.
+ * Server → employees with `callbacks.handle`: a missed call to call back.
  * @typedef {object} MissedCallCreated
  * @property {'missed_call.created'} type
  * @property {Callback} callback
- * @property {number | null} open How many are open and claimed by nobody, at most 1,000; null when it could not be counted.
+ * @property {number | null} open How many are open and unclaimed, at most 1,000; null when it could not be counted.
  * @property {number | null} open_as_of When that was counted, in microseconds by the database's clock: keep the latest count.
  */
 
 /**
- * Something the CRM has open for a customer: what a screen-pop shows.
+ * An open lead or work order of a customer, for the screen pop.
  * @typedef {object} OpenWork
  * @property {'lead' | 'work_order'} kind
  * @property {number} id
@@ -845,95 +845,95 @@ export function verdict(code) {
  * @property {number} conversation_id
  * @property {number} change
  * @property {Participant} participant
- * @property {boolean} left True: no longer in the conversation. Who it names hears nothing of it after this.
+ * @property {boolean} left True: no longer in the conversation; that employee receives no later events of it.
  */
 
 /**
  * One page of participants.
  * @typedef {object} ParticipantPage
  * @property {Participant[]} participants
- * @property {Presence[]} presences How reachable they are.
- * @property {number} participant_count Of the whole conversation.
- * @property {number | null} next What to ask for the next page with; null when this is the last.
+ * @property {Presence[]} presences Presence of these participants.
+ * @property {number} participant_count In the whole conversation.
+ * @property {number | null} next Pass it as `after` for the next page; null on the last page.
  */
 
 /**
- * Either way: answer, so that I know you are there.
+ * Either side → the other: a check that the connection works; answer it.
  * @typedef {object} Ping
  * @property {'ping'} type
  */
 
 /**
- * Either way: I am. Any other frame says so too.
+ * Either side → the other: the answer to ping. Any other frame answers it, too.
  * @typedef {object} Pong
  * @property {'pong'} type
  */
 
 /**
- * How reachable one employee is, across all their devices.
+ * The status of one employee across all their devices.
  * @typedef {object} Presence
  * @property {number} employee_id
  * @property {'offline' | 'away' | 'online' | 'busy' | 'on_call' | 'do_not_disturb'} status
- * @property {string | null} since When this status began; null when never seen.
- * @property {string | null} text A line of their own choosing.
- * @property {string | null} until When the status or text they chose ends by itself.
- * @property {string | null} last_seen When someone offline was last here; null where that is kept private.
- * @property {number} version Whoever holds a higher version ignores a lower one.
+ * @property {string | null} since When this status began; null when the employee was never connected.
+ * @property {string | null} text A status text that the employee chose.
+ * @property {string | null} until When the chosen status and text end.
+ * @property {string | null} last_seen When an offline employee was last connected; null when that is hidden.
+ * @property {number} version Rises with each change; ignore a version below the one already received.
  */
 
 /**
- * Server → watchers: how these people now are.
+ * Server → watchers: the presence of these employees has changed.
  * @typedef {object} PresenceChanged
  * @property {'presence.changed'} type
  * @property {Presence[]} presences
- * @property {boolean} degraded True while presence cannot be read: what is shown is the last known state.
+ * @property {boolean} degraded True while presence cannot be read: the values are the last known ones.
  */
 
 /**
- * Reply to presence.set: what others now see.
+ * Reply to presence.set: what others see now.
  * @typedef {object} PresenceIs
  * @property {Presence} presence
  */
 
 /**
- * Reply to presence.watch: a snapshot, deltas follow as presence.changed.
+ * Reply to presence.watch: the current state; changes follow as presence.changed.
  * @typedef {object} PresenceWatched
  * @property {Presence[]} presences
- * @property {boolean} degraded True while presence cannot be read: what is shown is the last known state.
+ * @property {boolean} degraded True while presence cannot be read: the values are the last known ones.
  */
 
 /**
- * How many agents of a queue do what.
+ * How many agents of a queue are in which state.
  * @typedef {object} QueueAgents
- * @property {number} total Members of the queue that the PBX told of, and whoever has a call of it.
+ * @property {number} total Members of the queue that the PBX reports, and agents with a call of the queue.
  * @property {number} available
  * @property {number} ringing
- * @property {number} talking On the telephone, in calls of other queues or of none, too: held and dialling included.
+ * @property {number} talking On any call, also of other queues or none; held and dialling are included.
  * @property {number} wrap_up
  * @property {number} paused
  */
 
 /**
- * Server → watchers: how these queues now are.
+ * Server → watchers: these queues have changed.
  * @typedef {object} QueueChanged
  * @property {'queue.changed'} type
  * @property {QueueLive[]} queues
  */
 
 /**
- * A queue at this moment. It travels whole: keep the highest version.
+ * The current state of a queue. It is always sent whole; keep the highest version.
  * @typedef {object} QueueLive
  * @property {string} queue
  * @property {number} waiting
- * @property {string | null} longest_since Since when the first of those waits: show the time that has passed.
- * @property {number} talking Conversations that came from this queue.
+ * @property {string | null} longest_since Since when the longest waiting caller waits; clients show the time since then.
+ * @property {number} talking Calls in progress that came from this queue.
  * @property {QueueAgents} agents
  * @property {QueueToday} today
  * @property {number} version
  */
 
 /**
- * One stay of a call in one queue.
+ * The time that a call was in one queue.
  * @typedef {object} QueueStint
  * @property {string} queue
  * @property {string} entered_at
@@ -944,32 +944,32 @@ export function verdict(code) {
  */
 
 /**
- * What came into a queue since midnight.
+ * The calls that entered a queue since midnight.
  * @typedef {object} QueueToday
- * @property {string} since That midnight.
+ * @property {string} since Midnight in the requested time zone.
  * @property {number} offered
  * @property {number} answered
  * @property {number} abandoned
- * @property {number} short_abandoned Of those, the ones that gave up within 5 s.
+ * @property {number} short_abandoned Those abandoned within 5 s; included in abandoned.
  * @property {ServiceLevel} service_level
  */
 
 /**
- * Server → a watcher: you may no longer watch queues, or not their calls; watch anew.
+ * Server → a watcher: the permission for queues or their calls was withdrawn; watch again.
  * @typedef {object} QueueUnwatched
  * @property {'queue.unwatched'} type
  */
 
 /**
- * Reply to queue.watch: a snapshot, changes follow at most once a second.
+ * Reply to queue.watch: the current state; changes follow at most once a second.
  * @typedef {object} QueueWatched
- * @property {QueueLive[]} queues With all: the first 200 by name; GET /v1/telephony/queues has the others.
- * @property {AgentState[]} agents The first 500 by their numbers; GET /v1/telephony/agents has the others.
+ * @property {QueueLive[]} queues For all queues the first 200 by name; GET /v1/telephony/queues has the others.
+ * @property {AgentState[]} agents The first 500 by their ids; GET /v1/telephony/agents has the others.
  * @property {string} tz
  */
 
 /**
- * One emoji below a message, and who put it there.
+ * One emoji on a message, and who added it.
  * @typedef {object} Reaction
  * @property {string} emoji
  * @property {number} count
@@ -985,18 +985,18 @@ export function verdict(code) {
  */
 
 /**
- * Reply to receipt.readers; its sender is not among them.
+ * Reply to receipt.readers, without the sender of the message.
  * @typedef {object} Readers
  * @property {number} conversation_id
  * @property {number} seq
- * @property {number[]} read_by At most 100, read_count says how many there are.
+ * @property {number[]} read_by At most 100; read_count is the number of all.
  * @property {number} read_count
- * @property {number} delivered_count How many have it on a device, whether read or not.
- * @property {number} participant_count Of how many: everybody in the conversation but its sender.
+ * @property {number} delivered_count How many have received it on a device, read or not.
+ * @property {number} participant_count How many are in the conversation, without the sender.
  */
 
 /**
- * Reply to receipt.delivered: up to where my devices have it.
+ * Reply to receipt.delivered: the last seq that a device of the employee has received.
  * @typedef {object} ReceiptDeliveredDone
  * @property {number} conversation_id
  * @property {number} last_delivered_seq
@@ -1005,19 +1005,19 @@ export function verdict(code) {
 /**
  * Reply to receipt.read_all.
  * @typedef {object} ReceiptReadAllDone
- * @property {number} conversations How many were unread and now are not.
- * @property {boolean} more True: there are others still; ask again.
+ * @property {number} conversations How many were unread before.
+ * @property {boolean} more True: there are more; repeat the command.
  */
 
 /**
- * Reply to receipt.read and receipt.unread: where my read position now is.
+ * Reply to receipt.read and receipt.unread: the read position after the change.
  * @typedef {object} ReceiptReadDone
  * @property {number} conversation_id
  * @property {number} last_read_seq
  */
 
 /**
- * Server → who sent those messages: this person's device has everything up to seq.
+ * Server → the senders of these messages: a device of an employee has received up to seq.
  * @typedef {object} ReceiptWasDelivered
  * @property {'receipt.delivered'} type
  * @property {number} conversation_id
@@ -1026,7 +1026,7 @@ export function verdict(code) {
  */
 
 /**
- * Server → participants: this person has read up to seq.
+ * Server → participants: an employee has read up to seq.
  * @typedef {object} ReceiptWasRead
  * @property {'receipt.read'} type
  * @property {number} conversation_id
@@ -1035,31 +1035,31 @@ export function verdict(code) {
  */
 
 /**
- * What stands under `error` in a reply.
+ * The content of `error` in a reply.
  * @typedef {object} Refusal
  * @property {string} code
  * @property {string} message
  * @property {string | null} path
- * @property {number | null} retry_after Seconds; present means temporary.
+ * @property {number | null} retry_after Seconds after which to try again; set when the refusal is temporary.
  */
 
 /**
- * One reviewer's grading of one agent's part of one call. It travels whole.
+ * One reviewer's rating of one agent in one call. It is always sent whole.
  * @typedef {object} Review
  * @property {number} review_id
- * @property {number} version Keep the highest.
+ * @property {number} version Rises with each change; keep the highest.
  * @property {string} call_id
  * @property {number} agent_id
  * @property {number} reviewer_id
  * @property {number} scorecard_id
  * @property {'draft' | 'published' | 'acknowledged' | 'disputed' | 'resolved'} state
- * @property {Object<string, number>} points Criterion → points; those that are not in it do not apply.
+ * @property {Object<string, number>} points Criterion → points; a criterion that is missing does not apply.
  * @property {number | null} score Percent, two decimals: 100 * sum(weight * points / max) / sum(weight) over the criteria with points; null when none has.
  * @property {string} comment
  * @property {string} created_at
  * @property {string | null} published_at
  * @property {string | null} acknowledged_at
- * @property {string | null} dispute What the agent holds against it.
+ * @property {string | null} dispute The reason that the agent gave for disputing it.
  * @property {string | null} disputed_at
  * @property {'upheld' | 'changed' | null} resolution
  * @property {string | null} resolution_text
@@ -1068,32 +1068,32 @@ export function verdict(code) {
  */
 
 /**
- * Server → the reviewer, and the agent unless it is a draft: a review is now so.
+ * Server → the reviewer, and the agent unless it is a draft: a review has changed.
  * @typedef {object} ReviewChanged
  * @property {'review.changed'} type
  * @property {Review} review
  */
 
 /**
- * A message of mine that is sent at a time; nobody else sees it before.
+ * A message that is sent at a given time; only its author sees it before.
  * @typedef {object} ScheduledMessage
  * @property {number} scheduled_id
  * @property {number} conversation_id
- * @property {string} client_key The key that the message will have: how a client finds it among the sent ones.
+ * @property {string} client_key The key that the message will have; a client recognises the sent message by it.
  * @property {string} text
  * @property {string} send_at
  * @property {'waiting' | 'sent' | 'failed'} state
- * @property {string | null} failed_code Why it was not sent: an error code that message.send could have answered with.
+ * @property {string | null} failed_code Why it was not sent: an error code of message.send.
  */
 
 /**
- * Reply to message.scheduled_list: all that wait, and the newest failed, at most 200.
+ * Reply to message.scheduled_list: all that wait and the newest that failed, at most 200.
  * @typedef {object} ScheduledPage
  * @property {ScheduledMessage[]} scheduled
  */
 
 /**
- * The share that was answered in time, and how it was reckoned.
+ * The share of calls answered in time, and its formula.
  * @typedef {object} ServiceLevel
  * @property {'sl1' | 'sl2' | 'sl3' | 'sl4' | 'sl5' | 'sl6'} method
  * @property {string} formula
@@ -1109,16 +1109,16 @@ export function verdict(code) {
  */
 
 /**
- * A message and answers to it in ascending order of seq, without deleted ones.
+ * A message and its replies in ascending order of seq, without deleted ones.
  * @typedef {object} ThreadPage
- * @property {Message} root Its `reply_count` says how many answers there are.
+ * @property {Message} root Its `reply_count` is the number of all replies.
  * @property {Message[]} messages
- * @property {boolean} has_before True when there are older answers than the first one here.
- * @property {boolean} has_after True when there are newer answers than the last one here.
+ * @property {boolean} has_before True when older replies exist.
+ * @property {boolean} has_after True when newer replies exist.
  */
 
 /**
- * Server → client: refresh the token, or this connection closes when it expires.
+ * Server → client: the token expires soon; without token.refresh the connection then closes.
  * @typedef {object} TokenExpiring
  * @property {'token.expiring'} type
  * @property {string} expires_at
@@ -1131,7 +1131,7 @@ export function verdict(code) {
  */
 
 /**
- * Server → the other participants: show it for expires_ms, or until a message comes.
+ * Server → the other participants: show typing for expires_ms, or until a message comes.
  * @typedef {object} TypingStarted
  * @property {'typing.started'} type
  * @property {number} conversation_id
@@ -1140,19 +1140,19 @@ export function verdict(code) {
  */
 
 /**
- * How much of one conversation I have not read; computed by the server, never added up.
+ * How much of one conversation is unread; the server counts it, clients never add to it.
  * @typedef {object} Unread
  * @property {number} conversation_id
- * @property {number} unread Messages of others after my read position; counted up to 100.
- * @property {number} mentions Those of them that mention me; counted up to 100.
+ * @property {number} unread Messages of others after the employee's read position; counted up to 100.
+ * @property {number} mentions How many of these mention the employee; counted up to 100.
  * @property {number} last_read_seq
- * @property {number} version Whoever holds a higher version ignores a lower one.
- * @property {string | null} muted_until Until then its messages are not in the total; its mentions are.
- * @property {boolean} archived While it is archived nothing of it is in the total.
+ * @property {number} version Rises with each change; ignore a version below the one already received.
+ * @property {string | null} muted_until Until then the total leaves out its messages, but not its mentions.
+ * @property {boolean} archived While it is archived, the total leaves it out.
  */
 
 /**
- * Server → one employee's devices: these counts are now so.
+ * Server → the employee's devices: unread counts have changed.
  * @typedef {object} UnreadChanged
  * @property {'unread.changed'} type
  * @property {UnreadTotal} total
@@ -1160,105 +1160,105 @@ export function verdict(code) {
  */
 
 /**
- * Reply to unread.get: conversations with something unread, at most 1,000, and the total.
+ * Reply to unread.get: conversations with unread messages, at most 1,000, and the total.
  * @typedef {object} UnreadCounts
  * @property {UnreadTotal} total
  * @property {Unread[]} conversations
  */
 
 /**
- * What the application's badge shows.
+ * The unread counts of all conversations together, for the badge of the application.
  * @typedef {object} UnreadTotal
- * @property {number} messages Unread ones of conversations that are neither muted nor archived.
+ * @property {number} messages Unread messages in conversations that are neither muted nor archived.
  * @property {number} conversations How many such conversations have unread messages.
- * @property {number} mentions Those that mention me, in muted conversations too, but not in archived ones.
+ * @property {number} mentions Unread messages that mention the employee, also in muted conversations, not in archived.
  */
 
 /**
- * The HTTP request that brings the bytes.
+ * The HTTP request that uploads the content.
  * @typedef {object} Upload
  * @property {string} method PUT.
- * @property {string} url Where to; a path is on the gateway's own address. The URL is the permission: keep it.
- * @property {Object<string, string>} headers To be sent with it, beside what HTTP itself needs.
+ * @property {string} url The target; a path is relative to the gateway's own address. Anybody with the URL can upload: do not share it.
+ * @property {Object<string, string>} headers Headers to send, in addition to those that HTTP needs.
  * @property {string} expires_at
  */
 
 /**
- * Reply to hello: everything a fresh client needs, as of one moment.
+ * Reply to hello: everything that a new client needs, read at one moment.
  * @typedef {object} Welcome
  * @property {string} session
  * @property {string} node The worker that serves this connection.
  * @property {Employee} user
  * @property {string[]} permissions
- * @property {number} ping_s A ping comes when nothing was sent for this long; answer with anything.
+ * @property {number} ping_s The server sends a ping after this many seconds without a frame; any frame answers it.
  * @property {string} token_expires_at
- * @property {Conversation[]} conversations The newest 50; conversation.list has the rest.
- * @property {string | null} next Cursor for conversation.list; null when all are here.
+ * @property {Conversation[]} conversations The 50 that were active last; conversation.list returns the others.
+ * @property {string | null} next Cursor for conversation.list; null when there are no others.
  * @property {UnreadCounts} unread
- * @property {Call[]} calls Live calls of mine.
- * @property {AgentState | null} agent What I do on the telephone now; null for who has none.
- * @property {number | null} callbacks_open How many call-back requests are open and claimed by nobody, at most 1,000; null without `callbacks.handle`.
+ * @property {Call[]} calls The employee's calls that have not ended.
+ * @property {AgentState | null} agent The employee's state on the telephone; null for an employee without a telephone.
+ * @property {number | null} callbacks_open How many call-back requests are open and unclaimed, at most 1,000; null without the permission `callbacks.handle`.
  * @property {number | null} callbacks_open_as_of When that was counted, in microseconds by the database's clock: keep the latest count.
  * @property {Object<string, Object<string, any>[]>} changes conversation → the events after the position given in resume, in order, exactly as they were first sent.
- * @property {number[]} reload Conversations with more than was sent here: fetch them afresh.
- * @property {FileLimits | null} files null: this gateway keeps no files, so hide the paper clip.
+ * @property {number[]} reload Conversations with more changes than fit here: read them again.
+ * @property {FileLimits | null} files null: this gateway stores no files, so a client offers no attachments.
  */
 
 /**
- * Client → server: I am about to upload this file, for a message here.
+ * Client → server: declare a file that will be uploaded for a message of this conversation.
  * @typedef {object} AttachmentCreate
  * @property {'attachment.create'} type
  * @property {number} conversation_id
  * @property {string} name
  * @property {string} content_type
- * @property {number} size Bytes; exactly so many are taken.
- * @property {string | null} [sha256] Of its bytes, in hex; when given, the upload is checked against it.
+ * @property {number} size Bytes; an upload of another length is refused.
+ * @property {string | null} [sha256] SHA-256 of the content in hex; when given, the upload is checked against it.
  */
 
 /**
- * Client → server: say where I can read this file.
+ * Client → server: get a link for downloading a file.
  * @typedef {object} AttachmentGet
  * @property {'attachment.get'} type
  * @property {number} attachment_id
  */
 
 /**
- * Client → server: this is how the call went; the last one to be set counts.
+ * Client → server: set the disposition of a call; the one set last counts.
  * @typedef {object} CallDispositionSet
  * @property {'call.disposition_set'} type
  * @property {string} call_id
- * @property {string | null} [disposition] Null takes it away: no call needs one.
+ * @property {string | null} [disposition] null removes it; no call has to have one.
  */
 
 /**
- * Client → server: calls I took part in (everyone's with permission `calls.view_all`).
+ * Client → server: list the employee's own calls, or all with permission `calls.view_all`.
  * @typedef {object} CallList
  * @property {'call.list'} type
  * @property {'live' | 'ended' | null} [status]
  * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} [outcome]
  * @property {'inbound' | 'outbound' | 'internal' | null} [direction]
- * @property {string | null} [queue] Calls that were in this queue at any time.
- * @property {string | null} [number] However it is written, as for the look-up; or, of calls without a number in E.164, exactly as the PBX gave it: an extension, `anonymous`.
- * @property {number | null} [agent_id] Calls in which a telephone of this employee took part; another than me needs `calls.view_all`, without it permission.denied.
- * @property {number | null} [customer_id] Calls with one of the numbers that the CRM has of this customer, at most 50, in either direction.
- * @property {string | null} [disposition] Calls that have this one now.
- * @property {string | null} [since] Calls that began then or later …
- * @property {string | null} [until] … and before this.
+ * @property {string | null} [queue] Only calls that were in this queue at any time.
+ * @property {string | null} [number] A number in any usual notation; for calls without a number in E.164, exactly what the PBX sent: an extension, `anonymous`.
+ * @property {number | null} [agent_id] Only calls with a telephone of this employee; another employee than oneself needs `calls.view_all`.
+ * @property {number | null} [customer_id] Calls with one of this customer's numbers in the CRM, at most 50, in either direction.
+ * @property {string | null} [disposition] Only calls that have this disposition now.
+ * @property {string | null} [since] Only calls that began at this time or later.
+ * @property {string | null} [until] Only calls that began before this time.
  * @property {number} [limit]
  * @property {string | null} [cursor]
  */
 
 /**
- * Client → server: write a note to a call I took part in.
+ * Client → server: add a note to a call that the employee may see.
  * @typedef {object} CallNoteAdd
  * @property {'call.note_add'} type
  * @property {string} call_id
- * @property {string} client_key Chosen by the client; adding twice with one key stores one note.
+ * @property {string} client_key Chosen by the client; a second command with the same key adds no second note.
  * @property {string} text
  */
 
 /**
- * Client → server: take a note of mine away; doing it again changes nothing.
+ * Client → server: delete one of the employee's own notes; repeating it changes nothing.
  * @typedef {object} CallNoteDelete
  * @property {'call.note_delete'} type
  * @property {string} call_id
@@ -1266,7 +1266,7 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: give a note of mine another text.
+ * Client → server: change the text of one of the employee's own notes.
  * @typedef {object} CallNoteEdit
  * @property {'call.note_edit'} type
  * @property {string} call_id
@@ -1275,14 +1275,14 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: I call them back. Again before it ends: for another 15 minutes.
+ * Client → server: claim a request for 15 minutes; claiming it again extends the claim.
  * @typedef {object} CallbackClaim
  * @property {'callback.claim'} type
  * @property {number} callback_id
  */
 
 /**
- * Client → server: done, one's own or one that nobody has claimed.
+ * Client → server: close a request that the employee has claimed or that is unclaimed.
  * @typedef {object} CallbackClose
  * @property {'callback.close'} type
  * @property {number} callback_id
@@ -1291,32 +1291,32 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: whom to call back; needs `callbacks.handle`.
+ * Client → server: list call-back requests; needs permission `callbacks.handle`.
  * @typedef {object} CallbackList
  * @property {'callback.list'} type
- * @property {'open' | 'claimed' | 'closed' | null} [state] null: open and claimed ones, who has waited longest first. Closed ones come newest first.
- * @property {boolean} [mine] Only those that I have claimed, or closed.
- * @property {string | null} [queue] Only those with a call in this queue.
+ * @property {'open' | 'claimed' | 'closed' | null} [state] null: open and claimed ones, longest waiting first. Closed ones are listed newest first.
+ * @property {boolean} [mine] True: only those that the employee has claimed or closed.
+ * @property {string | null} [queue] Only requests with a call in this queue.
  * @property {number} [limit]
  * @property {string | null} [cursor]
  */
 
 /**
- * Client → server: somebody else may call them back.
+ * Client → server: give up the claim, so that others can call back.
  * @typedef {object} CallbackRelease
  * @property {'callback.release'} type
  * @property {number} callback_id
  */
 
 /**
- * Client → server: it was not done after all.
+ * Client → server: open a closed request again.
  * @typedef {object} CallbackReopen
  * @property {'callback.reopen'} type
  * @property {number} callback_id
  */
 
 /**
- * Client → server: let these people join; owners and admins may.
+ * Client → server: add employees; for owners and admins.
  * @typedef {object} ConversationAdd
  * @property {'conversation.add'} type
  * @property {number} conversation_id
@@ -1324,21 +1324,21 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: put it out of my list until the next message.
+ * Client → server: archive a conversation until the next message.
  * @typedef {object} ConversationArchive
  * @property {'conversation.archive'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: take no more messages here; owners and admins may.
+ * Client → server: close a conversation to new messages; for owners and admins.
  * @typedef {object} ConversationClose
  * @property {'conversation.close'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: make a group of these people and me.
+ * Client → server: create a group with these employees; the creator is its owner.
  * @typedef {object} ConversationCreate
  * @property {'conversation.create'} type
  * @property {string} title
@@ -1346,30 +1346,30 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: one conversation of mine, as a list shows it.
+ * Client → server: get one conversation, as conversation.list returns it.
  * @typedef {object} ConversationGet
  * @property {'conversation.get'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: take me out. When the last owner leaves, another one becomes it.
+ * Client → server: leave a conversation. When the last owner leaves, another becomes owner.
  * @typedef {object} ConversationLeave
  * @property {'conversation.leave'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: my conversations, newest first.
+ * Client → server: list the employee's conversations, most recently active first.
  * @typedef {object} ConversationList
  * @property {'conversation.list'} type
  * @property {number} [limit]
- * @property {string | null} [cursor] The `next` of the page before.
- * @property {boolean} [archived] Those I have archived instead of those I have not.
+ * @property {string | null} [cursor] The `next` of the previous page.
+ * @property {boolean} [archived] True: only archived ones; false: only those that are not archived.
  */
 
 /**
- * Client → server: leave its messages out of my badge until then; without a time, no more.
+ * Client → server: leave its messages out of the total until a time; null ends it.
  * @typedef {object} ConversationMute
  * @property {'conversation.mute'} type
  * @property {number} conversation_id
@@ -1377,7 +1377,7 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: what to notify me of when I am not looking.
+ * Client → server: choose what to notify the employee of when they are not looking.
  * @typedef {object} ConversationNotify
  * @property {'conversation.notify'} type
  * @property {number} conversation_id
@@ -1385,30 +1385,30 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: the direct conversation with this person, made when there is none.
+ * Client → server: get, or create, the direct conversation with an employee.
  * @typedef {object} ConversationOpen
  * @property {'conversation.open'} type
  * @property {number} employee_id
  */
 
 /**
- * Client → server: everybody who is in it, in order of their numbers.
+ * Client → server: list the participants, by their ids.
  * @typedef {object} ConversationParticipants
  * @property {'conversation.participants'} type
  * @property {number} conversation_id
  * @property {number} [limit]
- * @property {number | null} [after] The `next` of the page before: an employee.
+ * @property {number | null} [after] The `next` of the previous page: the id of an employee.
  */
 
 /**
- * Client → server: keep it on top of my list; at most 20 can be.
+ * Client → server: pin a conversation to the top of the list; at most 20 can be pinned.
  * @typedef {object} ConversationPin
  * @property {'conversation.pin'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: take someone out; admins may not take out an owner.
+ * Client → server: remove an employee; for owners and admins, admins cannot remove an owner.
  * @typedef {object} ConversationRemove
  * @property {'conversation.remove'} type
  * @property {number} conversation_id
@@ -1416,14 +1416,14 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: take messages here again.
+ * Client → server: open a closed conversation again; for owners and admins.
  * @typedef {object} ConversationReopen
  * @property {'conversation.reopen'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: give someone a role; owners may. The last owner keeps theirs.
+ * Client → server: give a participant a role; for owners. The last owner stays owner.
  * @typedef {object} ConversationSetRole
  * @property {'conversation.set_role'} type
  * @property {number} conversation_id
@@ -1432,53 +1432,53 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: bring it back into my list.
+ * Client → server: end the archiving of a conversation.
  * @typedef {object} ConversationUnarchive
  * @property {'conversation.unarchive'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: no longer keep it on top.
+ * Client → server: unpin a conversation.
  * @typedef {object} ConversationUnpin
  * @property {'conversation.unpin'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: change what is given; owners and admins may.
+ * Client → server: change the fields that are given; for owners and admins.
  * @typedef {object} ConversationUpdate
  * @property {'conversation.update'} type
  * @property {number} conversation_id
  * @property {string | null} [title]
- * @property {string | null} [avatar_url] An http(s) address; an empty one takes the picture away.
- * @property {'all' | 'joined' | null} [history] Counts for everybody in it at once, by when they joined.
+ * @property {string | null} [avatar_url] An http(s) address; an empty text removes the picture.
+ * @property {'all' | 'joined' | null} [history] all: every participant sees all messages; joined: only those after they joined. It applies to everybody at once.
  */
 
 /**
- * What is connecting. The id stays the same across reconnects of one browser or telephone.
+ * The client's device. Its id stays the same across reconnects of one browser or telephone.
  * @typedef {object} Device
  * @property {string} id
  * @property {'web' | 'mobile' | 'desktop' | 'softphone' | 'bot'} [kind]
  */
 
 /**
- * Client → server: I have no draft here any more.
+ * Client → server: clear the draft of a conversation.
  * @typedef {object} DraftClear
  * @property {'draft.clear'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: my drafts, the newest first.
+ * Client → server: list the drafts, newest first.
  * @typedef {object} DraftList
  * @property {'draft.list'} type
  * @property {number} [limit]
- * @property {string | null} [cursor] The `next` of the page before.
+ * @property {string | null} [cursor] The `next` of the previous page.
  */
 
 /**
- * Client → server: this is my draft here now; send it when typing pauses, not every key.
+ * Client → server: store a draft; send it when typing pauses, not with every key.
  * @typedef {object} DraftSet
  * @property {'draft.set'} type
  * @property {number} conversation_id
@@ -1487,35 +1487,35 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: active colleagues whose name, position or department has all these words.
+ * Client → server: search active employees by words in name, position or department.
  * @typedef {object} EmployeeSearch
  * @property {'employee.search'} type
- * @property {string} [text] Parts of words are enough; without any text everybody is found.
+ * @property {string} [text] Parts of words are enough; an empty text finds everybody.
  * @property {number} [limit]
- * @property {string | null} [cursor] The `next` of the page before.
+ * @property {string | null} [cursor] The `next` of the previous page.
  */
 
 /**
- * Client → server, first: who I am and what I have already seen.
+ * Client → server: the first command: who connects, and what it has received before.
  * @typedef {object} Hello
  * @property {'hello'} type
- * @property {string | null} [token] May be left out when it came in the Authorization header or as subprotocol.
+ * @property {string | null} [token] May be left out when it was sent in the Authorization header or as a subprotocol.
  * @property {Device | null} [device]
- * @property {Object<string, number>} [resume] conversation → the last change taken in.
- * @property {boolean} [away] Nobody is looking at this device; presence.away changes it.
+ * @property {Object<string, number>} [resume] conversation → the last change that the client has processed.
+ * @property {boolean} [away] True: nobody is looking at this device. presence.away changes it later.
  */
 
 /**
- * Client → server: what has happened in a conversation since a change, to fill a gap.
+ * Client → server: read what happened in a conversation after a change, to fill a gap.
  * @typedef {object} MessageChanges
  * @property {'message.changes'} type
  * @property {number} conversation_id
- * @property {number} after The last change taken in.
+ * @property {number} after The last change that the client has processed.
  * @property {number} [limit]
  */
 
 /**
- * Client → server: delete a message of mine, or anyone's as an owner or admin.
+ * Client → server: delete one's own message; owners and admins can delete any message.
  * @typedef {object} MessageDelete
  * @property {'message.delete'} type
  * @property {number} conversation_id
@@ -1523,7 +1523,7 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: give a message of mine another text.
+ * Client → server: change the text of one of the employee's own messages.
  * @typedef {object} MessageEdit
  * @property {'message.edit'} type
  * @property {number} conversation_id
@@ -1532,69 +1532,69 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: messages before, after or around a seq; without any, the newest.
+ * Client → server: read messages before, after or around a seq; without one, the newest.
  * @typedef {object} MessageHistory
  * @property {'message.history'} type
  * @property {number} conversation_id
  * @property {number | null} [before]
  * @property {number | null} [after]
- * @property {number | null} [around] This one in the middle, for a jump to it.
+ * @property {number | null} [around] A page with this seq in the middle.
  * @property {number} [limit]
  */
 
 /**
- * Client → server: send it at another time, or with another text; a failed one once more.
+ * Client → server: change the time or text of a scheduled message, or retry a failed one.
  * @typedef {object} MessageReschedule
  * @property {'message.reschedule'} type
  * @property {number} scheduled_id
  * @property {string} send_at
- * @property {string | null} [text] Null leaves the text as it is.
+ * @property {string | null} [text] null keeps the text.
  */
 
 /**
- * Client → server: send this later, at least a minute and at most a year from now.
+ * Client → server: send a message later, between a minute and a year from now.
  * @typedef {object} MessageSchedule
  * @property {'message.schedule'} type
  * @property {number} conversation_id
- * @property {string} client_key Chosen by the client; scheduling twice with one key schedules one message.
+ * @property {string} client_key Chosen by the client; a second command with the same key schedules no second message.
  * @property {string} text
  * @property {string} send_at
  */
 
 /**
- * Client → server: what I have scheduled and what could not be sent, the next one first.
+ * Client → server: list waiting and failed scheduled messages, the next one first.
  * @typedef {object} MessageScheduledList
  * @property {'message.scheduled_list'} type
- * @property {number | null} [conversation_id] Only for this one.
+ * @property {number | null} [conversation_id] Only those of this conversation.
  */
 
 /**
- * Client → server: messages in my conversations that contain all these words, newest first.
+ * Client → server: search one's conversations for messages with all words, newest first.
  * @typedef {object} MessageSearch
  * @property {'message.search'} type
- * @property {string} text Words, in any order. Of the last one three letters are enough, unless a space follows.
- * @property {number | null} [conversation_id] Only in this one.
- * @property {number | null} [sender_id] Only theirs.
- * @property {string | null} [since] Only of this moment or later.
- * @property {string | null} [until] Only before this moment.
- * @property {boolean} [has_attachment] Only with a file.
+ * @property {string} text Words in any order. Three letters of the last word are enough, unless a space follows it.
+ * @property {number | null} [conversation_id] Only in this conversation.
+ * @property {number | null} [sender_id] Only messages of this employee.
+ * @property {string | null} [since] Only messages of this time or later.
+ * @property {string | null} [until] Only messages before this time.
+ * @property {boolean} [has_attachment] Only messages with a file.
  * @property {number} [limit]
- * @property {string | null} [cursor] The `next` of the page before.
+ * @property {string | null} [cursor] The `next` of the previous page.
  */
 
 /**
- * Client → server: put a message into a conversation.
+ * Client → server: send a message to a conversation.
  * @typedef {object} MessageSend
  * @property {'message.send'} type
  * @property {number} conversation_id
- * @property {string} client_key Chosen by the client; sending twice with one key stores one message.
- * @property {string} text At least one character, or a file.
- * @property {number | null} [reply_to_seq] The message this one answers.
- * @property {number[] | null} [attachments] Files that I declared for this conversation and have uploaded.
+ * @property {string} client_key Chosen by the client; a second command with the same key stores no second message.
+ * @property {string} text May be empty only with attachments.
+ * @property {number | null} [reply_to_seq] The seq of the message that this one replies to.
+ * @property {number[] | null} [attachments] Files that were declared for this conversation and uploaded.
  */
 
 /**
- * Client → server: a message and its answers; without before or after, the newest ones.
+ * Client → server: read a message and its replies, by default the newest replies.
  * @typedef {object} MessageThread
  * @property {'message.thread'} type
  * @property {number} conversation_id
@@ -1605,47 +1605,47 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: do not send it; a failed one is forgotten.
+ * Client → server: cancel a scheduled message, or remove a failed one.
  * @typedef {object} MessageUnschedule
  * @property {'message.unschedule'} type
  * @property {number} scheduled_id
  */
 
 /**
- * Client → server: whether nobody is looking at this device; with `hello`, from the start. A person whose every device is away is away, unless they chose a status.
+ * Client → server: report whether somebody is looking at this device; hello has the same field. An employee whose devices are all away is shown as away, unless they chose a status.
  * @typedef {object} PresenceAway
  * @property {'presence.away'} type
  * @property {boolean} away
  */
 
 /**
- * Client → server: choose a status and a text; status null returns to the automatic one. Each choice replaces the one before, its end included.
+ * Client → server: choose a status and a text; status null returns to the automatic one. Each command replaces the whole choice before, its end included.
  * @typedef {object} PresenceSet
  * @property {'presence.set'} type
  * @property {'online' | 'away' | 'busy' | 'do_not_disturb' | 'offline' | null} [status]
  * @property {string | null} [text]
- * @property {string | null} [until] When both end by themselves, at most a year from now; null: they stay.
+ * @property {string | null} [until] When both end, at most a year from now; null: never.
  */
 
 /**
- * Client → server: hear of these people from now on; replaces the previous list.
+ * Client → server: watch these employees; replaces the previous list.
  * @typedef {object} PresenceWatch
  * @property {'presence.watch'} type
  * @property {number[]} employee_ids
  */
 
 /**
- * Client → server: hear of these queues from now on; replaces what was watched, [] ends it. Needs permission `stats.view`, and `calls.view_all` for their calls. Whoever loses it hears queue.unwatched, and nothing more.
+ * Client → server: receive changes of these queues; it replaces the list before, [] ends it. Needs permission `stats.view`, and `calls.view_all` for calls. When the permission is withdrawn, queue.unwatched is sent and the changes stop.
  * @typedef {object} QueueWatch
  * @property {'queue.watch'} type
  * @property {string[] | 'all'} queues
- * @property {boolean} [agents] Hear agent.state_changed of their agents; with all queues, of all agents.
- * @property {boolean} [calls] Hear of the calls in them: call.offered, call.updated, call.ended, call.revised.
- * @property {string | null} [tz] Whose midnight today began: `Europe/Kyiv`; without it, the gateway's.
+ * @property {boolean} [agents] Receive agent.state_changed of their agents; with all queues, of all agents.
+ * @property {boolean} [calls] Receive the calls in them: call.offered, call.updated, call.ended, call.revised.
+ * @property {string | null} [tz] The time zone whose midnight starts the day: `Europe/Kyiv`; null: the gateway's own.
  */
 
 /**
- * Client → server: put an emoji below a message.
+ * Client → server: add an emoji to a message.
  * @typedef {object} ReactionAdd
  * @property {'reaction.add'} type
  * @property {number} conversation_id
@@ -1654,7 +1654,7 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: take my emoji back.
+ * Client → server: remove one's own emoji from a message.
  * @typedef {object} ReactionRemove
  * @property {'reaction.remove'} type
  * @property {number} conversation_id
@@ -1663,7 +1663,7 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: my device has everything up to seq. Moves forward only.
+ * Client → server: this device has received up to seq. The position only moves forward.
  * @typedef {object} ReceiptDelivered
  * @property {'receipt.delivered'} type
  * @property {number} conversation_id
@@ -1671,22 +1671,22 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: I have read this conversation up to seq. Moves forward only.
+ * Client → server: the employee has read up to seq. The position only moves forward.
  * @typedef {object} ReceiptRead
  * @property {'receipt.read'} type
  * @property {number} conversation_id
  * @property {number} seq
- * @property {boolean} [explicit] I said so myself, not merely an open window: ends a manual mark as unread.
+ * @property {boolean} [explicit] True: the employee marked it read, not just an open window; ends a manual unread mark.
  */
 
 /**
- * Client → server: I have read everything; up to 1,000 conversations at once.
+ * Client → server: mark everything as read, up to 1,000 conversations at once.
  * @typedef {object} ReceiptReadAll
  * @property {'receipt.read_all'} type
  */
 
 /**
- * Client → server: tell me who has read this message.
+ * Client → server: list who has read a message.
  * @typedef {object} ReceiptReaders
  * @property {'receipt.readers'} type
  * @property {number} conversation_id
@@ -1694,7 +1694,7 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: mark the conversation unread from this message on.
+ * Client → server: mark a conversation as unread from this message on.
  * @typedef {object} ReceiptUnread
  * @property {'receipt.unread'} type
  * @property {number} conversation_id
@@ -1702,21 +1702,21 @@ export function verdict(code) {
  */
 
 /**
- * Client → server: go on with this token. It must be for the same employee.
+ * Client → server: continue with this token. It must belong to the same employee.
  * @typedef {object} TokenRefresh
  * @property {'token.refresh'} type
  * @property {string} token
  */
 
 /**
- * Client → server: I am writing here; repeat every 3 s while it lasts.
+ * Client → server: the employee is typing; repeat it every 3 s while that lasts.
  * @typedef {object} TypingStart
  * @property {'typing.start'} type
  * @property {number} conversation_id
  */
 
 /**
- * Client → server: my unread counts.
+ * Client → server: get the unread counts.
  * @typedef {object} UnreadGet
  * @property {'unread.get'} type
  */

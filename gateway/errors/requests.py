@@ -1,4 +1,4 @@
-"""No to a frame, a command or a token."""
+"""Refusals of frames, commands and tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TooLarge(GatewayError):
 
 
 class TooSlow(GatewayError):
-    """The body did not come to its end in time."""
+    """The body was not complete in time."""
 
     code = "limit.too_slow"
     http_status = 408
@@ -52,14 +52,14 @@ class Invalid(GatewayError):
 
 
 class HelloRequired(GatewayError):
-    """Say hello first: no other command is served before it."""
+    """Send hello first: no other command is accepted before it."""
 
     code = "session.hello_required"
     http_status = 401
 
 
 class HelloTwice(GatewayError):
-    """This connection has already said hello."""
+    """hello was already accepted on this connection."""
 
     code = "session.hello_twice"
     http_status = 409
@@ -73,14 +73,14 @@ class TokenMissing(GatewayError):
 
 
 class TokenInvalid(GatewayError):
-    """The token is not one of ours, or has been tampered with."""
+    """The token is not valid: it was not issued for this gateway, or it was changed."""
 
     code = "token.invalid"
     http_status = 401
 
 
 class TokenExpired(GatewayError):
-    """The token has expired: get a new one, then come back."""
+    """The token has expired: get a new one and reconnect."""
 
     code = "token.expired"
     http_status = 401
@@ -94,7 +94,7 @@ class EmployeeDisabled(GatewayError):
 
 
 class Forbidden(GatewayError):
-    """Your permissions do not allow this."""
+    """A permission for this is missing."""
 
     code = "permission.denied"
     http_status = 403
