@@ -23,8 +23,8 @@ from gateway import rest
 from gateway.auth import Tokens
 from gateway.bus import RedisBus, RedisConfig
 from gateway.chat import file_sweeper, retention
+from gateway.chat.message_store import BatchedMessageStore
 from gateway.chat.schedule_worker import ScheduleWorker
-from gateway.chat.sends import Sends
 from gateway.context import Services
 from gateway.db import Pool, open_pool, pending
 from gateway.delivery.delivery import Delivery
@@ -140,9 +140,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         lag = LoopLag(Histogram())
         lag.start()
         stack.callback(lag.stop)
-        sends = Sends(tasks.spawn, lag.lived_s)
+        sends = BatchedMessageStore(tasks.spawn, lag.lived_s)
         pressure = _pressure(pool, settings.database_pool, lag.lived_s)
-        pressure.add_source(sends.late_s)
+        pressure.add_source(sends.oldest_wait_s)
         services = Services(
             pool, delivery.publish, presence, sends, settings.database_timeout_s,
             files=files, shedder=pressure, stats_cache=RedisStatsCache(redis),

@@ -20,7 +20,7 @@ from gateway.files import Files
 from gateway.limits import LoadShedder
 from presence import PresenceStore
 
-NOTICE_S = 2.0
+TYPING_NOTICE_S = 2.0
 """Someone who types is announced so often in one conversation, whatever their client says."""
 
 Publish = Callable[[Collection[Announcement]], None]
@@ -29,8 +29,8 @@ ACQUIRE_S = 2.0
 """A command waits this long for a database connection, then is told to come back."""
 
 
-class Sends(Protocol):
-    """What stores messages: gateway.chat.sends, which is above this module."""
+class MessageStore(Protocol):
+    """What stores messages: gateway.chat.message_store, which is above this module."""
 
     @property
     def waiting(self) -> int: ...
@@ -48,7 +48,7 @@ class StatsCache(Protocol):
     async def invalidate_days(self, began: Iterable[datetime]) -> None: ...
 
 
-class Notices:
+class TypingNotices:
     """Who was announced as typing, and where, in the last moments: two generations of a set."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -57,14 +57,14 @@ class Notices:
         self._before: dict[tuple[int, int], float] = {}
         self._current: dict[tuple[int, int], float] = {}
 
-    def seen(self, conversation_id: int, employee_id: int) -> bool:
+    def announced_recently(self, conversation_id: int, employee_id: int) -> bool:
         """Say whether this one was announced less than NOTICE_S ago; if not, it now is."""
         key, now = (conversation_id, employee_id), self._now()
-        if now - self._began >= NOTICE_S:
+        if now - self._began >= TYPING_NOTICE_S:
             # All that has been forgotten was older than two of these.
             self._before, self._current, self._began = self._current, {}, now
         last = self._current.get(key, self._before.get(key))
-        if last is not None and now - last < NOTICE_S:
+        if last is not None and now - last < TYPING_NOTICE_S:
             return True
         self._current[key] = now
         return False
@@ -77,9 +77,9 @@ class Services:
     pool: Pool
     publish: Publish
     presence: PresenceStore
-    sends: Sends
+    message_store: MessageStore
     timeout_s: float = 5.0
-    notices: Notices = field(default_factory=Notices)
+    typing_notices: TypingNotices = field(default_factory=TypingNotices)
     files: Files = field(default_factory=Files)
     shedder: LoadShedder = field(default_factory=lambda: LoadShedder(10))
     stats_cache: StatsCache | None = None
@@ -126,7 +126,7 @@ class Transaction:
         """Tell everyone on this topic, after the COMMIT and not if there is none."""
         self.announcements.append(announce(topic, event, change=change, by=by))
 
-    def changed(self, event: Any) -> None:
+    def announce_change(self, event: Any) -> None:
         """Tell a conversation's participants of a change of it; the event has both in it."""
         self.announce(topics.conversation(event.conversation_id), event, change=event.change)
 
@@ -137,7 +137,7 @@ class Context:
 
     identity: Identity
     services: Services
-    hearing: Container[str] = ()
+    joined_topics: Container[str] = ()
     """Topics this employee's session has joined, membership checked; empty for REST."""
 
     @property

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from gateway.chat.membership import standing_of
+from gateway.chat.membership import membership_of
 from gateway.chat.queries import attachments as queries
-from gateway.chat.queries.attachments import Row
+from gateway.chat.queries.attachments import AttachmentRow
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import (
@@ -40,14 +40,14 @@ from gateway.serving import serves
 
 MAX_PENDING = 200
 """Files of one person that were declared and are in no message."""
-LOOKING_S = 20.0
+VERIFY_TIMEOUT_S = 20.0
 """All files of a message must have been looked at by then."""
 
 
 @serves(AttachmentCreate)
 async def create(ctx: Context, command: AttachmentCreate) -> AttachmentCreated:
     """Note a file that is about to be uploaded; return how."""
-    with _counted(ctx):
+    with _counting_refusals(ctx):
         files = ctx.services.files
         storage, limits = files.require(), files.limits
         limits.check(command.content_type, command.size)
@@ -85,26 +85,26 @@ async def get(ctx: Context, command: AttachmentGet) -> AttachmentLink:
     files = ctx.services.files
     storage = files.require()
     async with ctx.reading() as conn:
-        row = await queries.readable(conn, ctx.user_id, command.attachment_id)
+        row = await queries.find_readable(conn, ctx.user_id, command.attachment_id)
     if row is None:
         raise AttachmentNotFound
     link = await storage.download_link(
         row.key,
-        name=row.shown.name,
-        content_type=row.shown.content_type,
+        name=row.attachment.name,
+        content_type=row.attachment.content_type,
         valid_s=files.limits.link_s,
     )
     return AttachmentLink(
-        attachment_id=row.shown.attachment_id,
-        name=row.shown.name,
-        content_type=row.shown.content_type,
-        size=row.shown.size,
+        attachment_id=row.attachment.attachment_id,
+        name=row.attachment.name,
+        content_type=row.attachment.content_type,
+        size=row.attachment.size,
         url=link.url,
         expires_at=link.expires_at,
     )
 
 
-async def ready(ctx: Context, command: MessageSend) -> Sequence[Attachment]:
+async def verify(ctx: Context, command: MessageSend) -> Sequence[Attachment]:
     """Return the files that a message is to have, each looked at where it is kept.
 
     Outside of any transaction, because a storage may be slow. What is attached already may be so
@@ -115,7 +115,7 @@ async def ready(ctx: Context, command: MessageSend) -> Sequence[Attachment]:
         if not command.text:
             raise Invalid("A message needs a text, or a file.", path="text")
         return ()
-    with _counted(ctx):
+    with _counting_refusals(ctx):
         files = ctx.services.files
         storage = files.require()
         if len(set(ids)) < len(ids):
@@ -123,35 +123,37 @@ async def ready(ctx: Context, command: MessageSend) -> Sequence[Attachment]:
         if len(ids) > files.limits.per_message:
             raise TooManyAttachments(f"At most {files.limits.per_message} files.")
         async with ctx.reading() as conn:
-            await standing_of(ctx, conn, command.conversation_id)
-            found = await queries.mine(conn, ctx.user_id, command.conversation_id, ids)
+            await membership_of(ctx, conn, command.conversation_id)
+            found = await queries.find_own(conn, ctx.user_id, command.conversation_id, ids)
         if len(found) < len(ids):
             raise AttachmentNotFound
-        await _look_at(ctx, storage, [row for row in found.values() if row.state == "declared"])
-    return [found[one].shown for one in ids]
+        await _verify_uploads(
+            ctx, storage, [row for row in found.values() if row.state == "declared"]
+        )
+    return [found[one].attachment for one in ids]
 
 
-async def _look_at(ctx: Context, storage: Storage, rows: Sequence[Row]) -> None:
+async def _verify_uploads(ctx: Context, storage: Storage, rows: Sequence[AttachmentRow]) -> None:
     """Look at what was uploaded; what is not as declared is for nothing, and is removed."""
     if not rows:
         return
     try:
-        async with asyncio.timeout(LOOKING_S):
+        async with asyncio.timeout(VERIFY_TIMEOUT_S):
             for row in rows:
                 await _require_as_declared(storage, row)
     except TimeoutError:
         raise StorageUnavailable from None
     except AttachmentMismatch:
         async with ctx.reading() as conn:
-            await queries.discard(conn, row.shown.attachment_id)
+            await queries.discard(conn, row.attachment.attachment_id)
         ctx.services.files.news.set()
         raise
     async with ctx.reading() as conn:
-        await queries.stored(conn, [row.shown.attachment_id for row in rows])
+        await queries.mark_stored(conn, [row.attachment.attachment_id for row in rows])
 
 
-async def _require_as_declared(storage: Storage, row: Row) -> None:
-    which = row.shown
+async def _require_as_declared(storage: Storage, row: AttachmentRow) -> None:
+    which = row.attachment
     look = await storage.look(row.key)
     if look is None:
         raise AttachmentNotUploaded(f"File {which.attachment_id} has not been uploaded.")
@@ -164,13 +166,13 @@ async def _require_as_declared(storage: Storage, row: Row) -> None:
 
 
 async def _require_writable(ctx: Context, conn: Conn, conversation_id: int) -> None:
-    standing = await standing_of(ctx, conn, conversation_id)
-    if standing.closed:
+    membership = await membership_of(ctx, conn, conversation_id)
+    if membership.closed:
         raise ConversationClosed
 
 
 @contextmanager
-def _counted(ctx: Context) -> Iterator[None]:
+def _counting_refusals(ctx: Context) -> Iterator[None]:
     """Count what is refused."""
     try:
         yield

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from gateway.auth.permissions import AUDIT_READ
 from gateway.chat.queries import audit as queries
-from gateway.chat.queries.audit import Sought
+from gateway.chat.queries.audit import AuditFilter
 from gateway.context import Context
 from gateway.protocol.audit import AuditPage
 
 
-async def page(ctx: Context, sought: Sought, *, before: int | None, limit: int) -> AuditPage:
+async def page(ctx: Context, sought: AuditFilter, *, before: int | None, limit: int) -> AuditPage:
     """Return a page of acts, the newest first: those before this id."""
     ctx.identity.require(AUDIT_READ)
     async with ctx.reading() as conn:

@@ -40,7 +40,7 @@ async def open_direct(ctx: Context, command: ConversationOpen) -> ConversationOp
         conversation_id, created = await queries.open_direct(
             tx.conn, ctx.user_id, command.employee_id
         )
-        conversation = await one(tx.conn, ctx.user_id, conversation_id)
+        conversation = await load(tx.conn, ctx.user_id, conversation_id)
         if created:
             _announce(tx, conversation, [ctx.user_id, command.employee_id])
     return ConversationOpened(conversation=await with_presence(ctx, conversation), created=created)
@@ -58,7 +58,7 @@ async def create_group(ctx: Context, command: ConversationCreate) -> Conversatio
         conversation_id = await queries.create_group(
             tx.conn, ctx.user_id, title=command.title, employee_ids=people
         )
-        conversation = await one(tx.conn, ctx.user_id, conversation_id)
+        conversation = await load(tx.conn, ctx.user_id, conversation_id)
         _announce(tx, conversation, sorted(people))
     return ConversationOpened(conversation=await with_presence(ctx, conversation), created=True)
 
@@ -84,7 +84,7 @@ async def list_page(ctx: Context, command: ConversationList) -> ConversationPage
 async def get(ctx: Context, command: ConversationGet) -> ConversationIs:
     """Return one conversation of mine."""
     async with ctx.reading() as conn:
-        conversation = await one(conn, ctx.user_id, command.conversation_id)
+        conversation = await load(conn, ctx.user_id, command.conversation_id)
     return ConversationIs(conversation=await with_presence(ctx, conversation))
 
 
@@ -122,7 +122,7 @@ async def page(
     return found[:limit], cursors.pack(last.last_message_at, last.id)
 
 
-async def one(conn: Conn, employee_id: int, conversation_id: int) -> Conversation:
+async def load(conn: Conn, employee_id: int, conversation_id: int) -> Conversation:
     """Return this conversation as this person sees it; ConversationNotFound when they do not."""
     found = await listing.page(conn, employee_id, limit=1, only=conversation_id)
     if not found:
@@ -152,7 +152,7 @@ async def with_presence(ctx: Context, conversation: Conversation) -> Conversatio
     return (await with_presences(ctx, [conversation]))[0]
 
 
-def created(conversation: Conversation, *, change: int) -> ConversationCreated:
+def created_event(conversation: Conversation, *, change: int) -> ConversationCreated:
     """Describe a conversation to someone who does not have it; change is where they are then."""
     return ConversationCreated(
         conversation_id=conversation.id,
@@ -170,6 +170,6 @@ def created(conversation: Conversation, *, change: int) -> ConversationCreated:
 
 def _announce(tx: Transaction, conversation: Conversation, people: list[int]) -> None:
     """Tell each member's devices: they join the conversation's topic when they hear it."""
-    event = created(conversation, change=1)
+    event = created_event(conversation, change=1)
     for employee_id in people:
         tx.announce(topics.user(employee_id), event)

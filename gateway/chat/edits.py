@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gateway.auth.permissions import MESSAGES_DELETE_ANY
 from gateway.chat import mentions
-from gateway.chat.membership import standing_of
+from gateway.chat.membership import membership_of
 from gateway.chat.queries import attachments as attachment_queries
 from gateway.chat.queries import audit
 from gateway.chat.queries import edits as queries
@@ -31,22 +31,22 @@ from gateway.serving import serves
 async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
     """Give a message of mine another text; the same text changes nothing."""
     async with ctx.transaction() as tx:
-        standing, message = await locked(ctx, tx.conn, command.conversation_id, command.seq)
+        membership, message = await lock_message(ctx, tx.conn, command.conversation_id, command.seq)
         if message.deleted_at is not None:
             raise MessageNotFound
         if message.sender_id != ctx.user_id or message.kind != "text":
             raise Forbidden("Only who wrote a message may edit it.")
-        if standing.closed:
+        if membership.closed:
             raise ConversationClosed
         if message.text != command.text:
             message = await queries.edit(
                 tx.conn,
                 message,
                 text=command.text,
-                sender_role=standing.role,
-                mentions=mentions.named_in(ctx, command.text),
+                sender_role=membership.role,
+                mentions=mentions.mentions_in(ctx, command.text),
             )
-            tx.changed(
+            tx.announce_change(
                 MessageUpdated(
                     conversation_id=message.conversation_id,
                     change=message.change,
@@ -61,8 +61,8 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
     """Leave of a message only its place; doing it again answers the same."""
     released = False
     async with ctx.transaction() as tx:
-        standing, message = await locked(ctx, tx.conn, command.conversation_id, command.seq)
-        if not _may_delete(ctx, standing, message):
+        membership, message = await lock_message(ctx, tx.conn, command.conversation_id, command.seq)
+        if not _may_delete(ctx, membership, message):
             raise Forbidden("Only who wrote a message, an owner or an admin may delete it.")
         if message.deleted_at is None:
             if message.attachments:
@@ -78,7 +78,7 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
                     seq=message.seq,
                     details={"sender_id": message.sender_id},
                 )
-            tx.changed(
+            tx.announce_change(
                 MessageDeleted(
                     conversation_id=message.conversation_id,
                     change=message.change,
@@ -90,24 +90,26 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
     return MessageIs(message=message)
 
 
-def _may_delete(ctx: Context, standing: message_queries.Standing, message: Message) -> bool:
+def _may_delete(ctx: Context, membership: message_queries.Membership, message: Message) -> bool:
     if message.kind == "system":  # the record of who joined and left
         return False
     return (
         message.sender_id == ctx.user_id
-        or standing.role in {"owner", "admin"}
+        or membership.role in {"owner", "admin"}
         or MESSAGES_DELETE_ANY in ctx.identity.permissions
     )
 
 
-async def locked(
+async def lock_message(
     ctx: Context, conn: Conn, conversation_id: int, seq: int
-) -> tuple[message_queries.Standing, Message]:
+) -> tuple[message_queries.Membership, Message]:
     """Hold the conversation; return what I am in it, and the message, deleted or not."""
-    standing = await standing_of(ctx, conn, conversation_id, lock=True)
+    membership = await membership_of(ctx, conn, conversation_id, lock=True)
     message = (
-        await message_queries.find(conn, conversation_id, seq) if seq > standing.hidden_to else None
+        await message_queries.find(conn, conversation_id, seq)
+        if seq > membership.hidden_to
+        else None
     )
     if message is None:
         raise MessageNotFound
-    return standing, message
+    return membership, message

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gateway.auth.permissions import CONVERSATIONS_EXPORT
 from gateway.chat import conversations
-from gateway.chat.membership import standing_of
+from gateway.chat.membership import membership_of
 from gateway.chat.queries import audit, pages
 from gateway.context import Context
 from gateway.errors import GatewayError
@@ -21,7 +21,7 @@ PAGE = 200
 """Messages in memory at once: at most 8,000 characters each."""
 
 
-async def begin(ctx: Context, conversation_id: int) -> AsyncGenerator[bytes, None]:
+async def start(ctx: Context, conversation_id: int) -> AsyncGenerator[bytes, None]:
     """Check, and write down that there is an export; return its lines.
 
     First the conversation, then its messages up to now (of deleted ones what is left), then how
@@ -30,16 +30,16 @@ async def begin(ctx: Context, conversation_id: int) -> AsyncGenerator[bytes, Non
     """
     ctx.identity.require(CONVERSATIONS_EXPORT)
     async with ctx.transaction() as tx:
-        standing = await standing_of(ctx, tx.conn, conversation_id)
-        conversation = await conversations.one(tx.conn, ctx.user_id, conversation_id)
+        membership = await membership_of(ctx, tx.conn, conversation_id)
+        conversation = await conversations.load(tx.conn, ctx.user_id, conversation_id)
         await audit.record(
             tx.conn,
             "conversation.export",
             actor_id=ctx.user_id,
             conversation_id=conversation_id,
-            details={"after": standing.hidden_to, "to": conversation.last_seq},
+            details={"after": membership.hidden_to, "to": conversation.last_seq},
         )
-    return _lines(ctx, conversation, standing.hidden_to)
+    return _lines(ctx, conversation, membership.hidden_to)
 
 
 async def _lines(ctx: Context, conversation: Conversation, seq: int) -> AsyncGenerator[bytes, None]:
@@ -58,6 +58,6 @@ async def _lines(ctx: Context, conversation: Conversation, seq: int) -> AsyncGen
 
 async def _page(ctx: Context, conversation: Conversation, seq: int) -> list[Message]:
     async with ctx.reading() as conn:
-        standing = await standing_of(ctx, conn, conversation.id)
-        found = await pages.after(conn, conversation.id, max(seq, standing.hidden_to), PAGE)
+        membership = await membership_of(ctx, conn, conversation.id)
+        found = await pages.after(conn, conversation.id, max(seq, membership.hidden_to), PAGE)
     return [message for message in found if message.seq <= conversation.last_seq]

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 BATCH = 100
 LEASE_S = 300.0
 """Removing a batch takes a second; the claims of a node that died are another's after this."""
-TIDY_S = 3_600.0
+TIDY_EVERY_S = 3_600.0
 MARGIN_S = 60.0
 """An upload that began with a link's last second has ended by then, or is cut."""
 
@@ -39,7 +39,7 @@ async def run(services: Services, *, every_s: float) -> None:
             while await sweep(services, storage) == BATCH:
                 pass
             if loop.time() >= tidy_at:
-                tidy_at = loop.time() + TIDY_S
+                tidy_at = loop.time() + TIDY_EVERY_S
                 files.counts.removed += await storage.tidy()
         except Exception as error:  # noqa: BLE001 - an outage: tried again
             log.warning("files.not_swept", error=type(error).__name__)
@@ -52,7 +52,7 @@ async def sweep(services: Services, storage: Storage) -> int:
     """Remove some of what is due; return how many, 0 when the storage does not answer."""
     files: Files = services.files
     async with services.connection() as conn:
-        doomed = await queries.claim_due(conn, limit=BATCH, lease_s=LEASE_S)
+        doomed = await queries.claim_unwanted(conn, limit=BATCH, lease_s=LEASE_S)
     removed = []
     for one in doomed:
         try:
@@ -62,7 +62,7 @@ async def sweep(services: Services, storage: Storage) -> int:
         removed.append(one.id)
     if removed:
         async with services.connection() as conn:
-            await queries.removed(conn, removed, link_s=files.limits.upload_s + MARGIN_S)
+            await queries.delete_removed(conn, removed, link_s=files.limits.upload_s + MARGIN_S)
         files.counts.removed += len(removed)
         log.info("files.removed", files=len(removed))
     return len(doomed) if len(removed) == len(doomed) else 0

@@ -14,10 +14,10 @@ from typing import Any
 
 from gateway import topics
 from gateway.chat import conversations, preferences
-from gateway.chat.queries import audit, system
+from gateway.chat.queries import audit, system_messages
 from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import members as queries
-from gateway.chat.queries.members import Room, Seat
+from gateway.chat.queries.members import LockedConversation, Member
 from gateway.context import Context, Transaction
 from gateway.errors import (
     ConversationFull,
@@ -48,13 +48,13 @@ from gateway.serving import serves
 @serves(ConversationAdd)
 async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
     """Let people join; who is in it already stays as they are."""
-    async with _changing(ctx, command.conversation_id) as change:
-        change.needs_admin()
+    async with _editing(ctx, command.conversation_id) as change:
+        change.require_admin()
         asked = list(dict.fromkeys(command.employee_ids))
         missing = set(asked) - await conversation_queries.active_employees(change.conn, asked)
         if missing:
             raise EmployeeNotFound(f"There is no active employee {min(missing)}.")
-        seats = await change.seats(asked)
+        seats = await change.members(asked)
         inside = {seat.employee_id for seat in seats if not seat.left}
         returning = {seat.employee_id for seat in seats if seat.left}
         joining = [one for one in asked if one not in inside]
@@ -62,55 +62,55 @@ async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
             if await queries.count(change.conn, change.room.id) + len(joining) > MAX_PARTICIPANTS:
                 raise ConversationFull
             await queries.join(change.conn, change.room.id, joining)
-            await change.tell_of(joining)
-            await change.say("joined", employee_ids=joining)
-        conversation = await change.look()
-        event = conversations.created(conversation, change=conversation.last_change)
+            await change.announce_participants(joining)
+            await change.post_system_message("joined", employee_ids=joining)
+        conversation = await change.read()
+        event = conversations.created_event(conversation, change=conversation.last_change)
         for employee_id in joining:
             change.tx.announce(topics.user(employee_id), event)
         for employee_id in returning & set(joining):  # what they had set is gone
-            await preferences.announce_now(change.tx, employee_id, change.room.id)
-    return await _answer(ctx, conversation)
+            await preferences.announce_current(change.tx, employee_id, change.room.id)
+    return await _reply(ctx, conversation)
 
 
 @serves(ConversationRemove)
 async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
     """Take someone out; again for who is out already changes nothing."""
-    async with _changing(ctx, command.conversation_id) as change:
-        change.needs_admin()
+    async with _editing(ctx, command.conversation_id) as change:
+        change.require_admin()
         if command.employee_id == ctx.user_id:
             raise Invalid("Leave with conversation.leave.", path="employee_id")
-        seat = await change.seat(command.employee_id)
+        seat = await change.member(command.employee_id)
         if seat.role == "owner" and change.room.role != "owner" and not seat.left:
             raise Forbidden("Only an owner may remove an owner.")
         if not seat.left:
-            await change.say("removed", employee_ids=[command.employee_id])
-            await change.take_out(command.employee_id)
-            await change.note(command, employee_id=command.employee_id)
-        conversation = await change.look()
-    return await _answer(ctx, conversation)
+            await change.post_system_message("removed", employee_ids=[command.employee_id])
+            await change.remove(command.employee_id)
+            await change.record_audit(command, employee_id=command.employee_id)
+        conversation = await change.read()
+    return await _reply(ctx, conversation)
 
 
 @serves(ConversationLeave)
 async def leave(ctx: Context, command: ConversationLeave) -> None:
     """Take me out; when I was its last owner, who is there longest becomes it."""
-    async with _changing(ctx, command.conversation_id) as change:
+    async with _editing(ctx, command.conversation_id) as change:
         room, me = change.room, ctx.user_id
         if room.role == "owner" and await queries.is_last_owner(change.conn, room.id, me):
-            heir = await queries.heir(change.conn, room.id, me)
+            heir = await queries.next_owner(change.conn, room.id, me)
             if heir is not None:
-                await change.give_role(heir, "owner")
-        await change.say("left", employee_ids=[me])
-        await change.take_out(me)
+                await change.set_role(heir, "owner")
+        await change.post_system_message("left", employee_ids=[me])
+        await change.remove(me)
 
 
 @serves(ConversationSetRole)
 async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs:
     """Give someone a role."""
-    async with _changing(ctx, command.conversation_id) as change:
+    async with _editing(ctx, command.conversation_id) as change:
         if change.room.role != "owner":
             raise Forbidden("Only an owner may give roles.")
-        seat = await change.seat(command.employee_id)
+        seat = await change.member(command.employee_id)
         if seat.left:
             raise ParticipantNotFound
         if seat.role != command.role:
@@ -118,12 +118,12 @@ async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs
                 change.conn, change.room.id, seat.employee_id
             ):
                 raise LastOwner
-            await change.give_role(seat.employee_id, command.role)
-            await change.note(
+            await change.set_role(seat.employee_id, command.role)
+            await change.record_audit(
                 command, employee_id=seat.employee_id, role=command.role, before=seat.role
             )
-        conversation = await change.look()
-    return await _answer(ctx, conversation)
+        conversation = await change.read()
+    return await _reply(ctx, conversation)
 
 
 @serves(ConversationUpdate)
@@ -132,23 +132,23 @@ async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
     given = (command.title, command.avatar_url, command.history)
     if all(one is None for one in given):
         raise Invalid("Give title, avatar_url or history.", path="title")
-    async with _changing(ctx, command.conversation_id) as change:
-        change.needs_admin()
+    async with _editing(ctx, command.conversation_id) as change:
+        change.require_admin()
         room = change.room
         title = room.title if command.title is None else command.title
         avatar_url = room.avatar_url if command.avatar_url is None else command.avatar_url or None
         history = command.history or room.history
         if title != room.title:
-            await change.say("renamed", title=title)
+            await change.post_system_message("renamed", title=title)
         if avatar_url != room.avatar_url:
-            await change.say("picture_changed")
+            await change.post_system_message("picture_changed")
         if history != room.history:
-            await change.say("history_changed", history=history)
-        told = await change.become(title=title, avatar_url=avatar_url, history=history)
+            await change.post_system_message("history_changed", history=history)
+        told = await change.update(title=title, avatar_url=avatar_url, history=history)
         if told:
-            await change.note(command, **told)
-        conversation = await change.look()
-    return await _answer(ctx, conversation)
+            await change.record_audit(command, **told)
+        conversation = await change.read()
+    return await _reply(ctx, conversation)
 
 
 @serves(ConversationClose)
@@ -166,69 +166,69 @@ async def reopen(ctx: Context, command: ConversationReopen) -> ConversationIs:
 async def _set_closed(
     ctx: Context, command: ConversationClose | ConversationReopen, *, closed: bool
 ) -> ConversationIs:
-    async with _changing(ctx, command.conversation_id) as change:
-        change.needs_admin()
+    async with _editing(ctx, command.conversation_id) as change:
+        change.require_admin()
         if closed != (change.room.closed_at is not None):
-            await change.say("closed" if closed else "reopened")
-            await change.become(closed=closed)
-            await change.note(command)
-        conversation = await change.look()
-    return await _answer(ctx, conversation)
+            await change.post_system_message("closed" if closed else "reopened")
+            await change.update(closed=closed)
+            await change.record_audit(command)
+        conversation = await change.read()
+    return await _reply(ctx, conversation)
 
 
 @dataclass(slots=True)
-class _Change:
+class _Edit:
     """One command at work on one conversation that it has locked."""
 
     ctx: Context
     tx: Transaction
-    room: Room
+    room: LockedConversation
 
     @property
     def conn(self) -> Any:
         return self.tx.conn
 
-    def needs_admin(self) -> None:
+    def require_admin(self) -> None:
         if self.room.role == "member":
             raise Forbidden("Only an owner or an admin of the conversation may do this.")
 
-    async def seats(self, employee_ids: Collection[int]) -> list[Seat]:
-        return await queries.seats(self.conn, self.room.id, employee_ids)
+    async def members(self, employee_ids: Collection[int]) -> list[Member]:
+        return await queries.find(self.conn, self.room.id, employee_ids)
 
-    async def seat(self, employee_id: int) -> Seat:
+    async def member(self, employee_id: int) -> Member:
         """Return someone's place; ParticipantNotFound when they never had one."""
-        found = await self.seats([employee_id])
+        found = await self.members([employee_id])
         if not found:
             raise ParticipantNotFound
         return found[0]
 
-    async def say(self, event: str, **attrs: Any) -> None:
+    async def post_system_message(self, event: str, **attrs: Any) -> None:
         """Store and announce a system message."""
-        message = await system.say(
+        message = await system_messages.insert(
             self.conn, self.room.id, {"event": event, "by": self.ctx.user_id, **attrs}
         )
-        self.tx.changed(
+        self.tx.announce_change(
             MessageCreated(conversation_id=self.room.id, change=message.change, message=message)
         )
 
-    async def tell_of(self, employee_ids: Collection[int]) -> None:
+    async def announce_participants(self, employee_ids: Collection[int]) -> None:
         """Announce how these people's places now are."""
-        for event in await queries.changed(self.conn, self.room.id, employee_ids):
-            self.tx.changed(event)
+        for event in await queries.participant_events(self.conn, self.room.id, employee_ids):
+            self.tx.announce_change(event)
 
-    async def take_out(self, employee_id: int) -> None:
+    async def remove(self, employee_id: int) -> None:
         """Take someone out, and tell all their devices: not all may hear this conversation."""
         await queries.leave(self.conn, self.room.id, employee_id)
-        for event in await queries.changed(self.conn, self.room.id, [employee_id]):
-            self.tx.changed(event)
+        for event in await queries.participant_events(self.conn, self.room.id, [employee_id]):
+            self.tx.announce_change(event)
             self.tx.announce(topics.user(employee_id), event)
 
-    async def give_role(self, employee_id: int, role: Any) -> None:
+    async def set_role(self, employee_id: int, role: Any) -> None:
         await queries.set_role(self.conn, self.room.id, employee_id, role)
-        await self.tell_of([employee_id])
-        await self.say("role_changed", employee_ids=[employee_id], role=role)
+        await self.announce_participants([employee_id])
+        await self.post_system_message("role_changed", employee_ids=[employee_id], role=role)
 
-    async def become(self, **changes: Any) -> dict[str, Any]:
+    async def update(self, **changes: Any) -> dict[str, Any]:
         """Write title, picture, closing and history, and announce them; nothing when unchanged.
 
         Return what has changed, as [before, after].
@@ -244,10 +244,10 @@ class _Change:
             name: [before[name], now] for name, now in changes.items() if before[name] != now
         }
         if changed:
-            self.tx.changed(await queries.update(self.conn, room.id, **(before | changes)))
+            self.tx.announce_change(await queries.update(self.conn, room.id, **(before | changes)))
         return changed
 
-    async def note(self, command: Any, **details: Any) -> None:
+    async def record_audit(self, command: Any, **details: Any) -> None:
         """Write an act of moderation down."""
         await audit.record(
             self.conn,
@@ -257,13 +257,13 @@ class _Change:
             details=details,
         )
 
-    async def look(self) -> Conversation:
+    async def read(self) -> Conversation:
         """Return the conversation as it now is to who asked."""
-        return await conversations.one(self.conn, self.ctx.user_id, self.room.id)
+        return await conversations.load(self.conn, self.ctx.user_id, self.room.id)
 
 
 @asynccontextmanager
-async def _changing(ctx: Context, conversation_id: int) -> AsyncIterator[_Change]:
+async def _editing(ctx: Context, conversation_id: int) -> AsyncIterator[_Edit]:
     """Lock a conversation that I am in and that is not direct."""
     async with ctx.transaction() as tx:
         room = await queries.lock(tx.conn, ctx.user_id, conversation_id)
@@ -271,8 +271,8 @@ async def _changing(ctx: Context, conversation_id: int) -> AsyncIterator[_Change
             raise ConversationNotFound
         if room.kind == "direct":
             raise DirectConversation
-        yield _Change(ctx, tx, room)
+        yield _Edit(ctx, tx, room)
 
 
-async def _answer(ctx: Context, conversation: Conversation) -> ConversationIs:
+async def _reply(ctx: Context, conversation: Conversation) -> ConversationIs:
     return ConversationIs(conversation=await conversations.with_presence(ctx, conversation))

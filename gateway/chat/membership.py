@@ -9,14 +9,14 @@ from gateway.db import Conn
 from gateway.errors import ConversationNotFound
 
 
-async def standing_of(
+async def membership_of(
     ctx: Context, conn: Conn, conversation_id: int, *, lock: bool = False
-) -> queries.Standing:
+) -> queries.Membership:
     """Return what I am in this conversation; ConversationNotFound when I am not in it."""
-    standing = await queries.standing(conn, ctx.user_id, conversation_id, lock=lock)
-    if standing is None:
+    membership = await queries.membership(conn, ctx.user_id, conversation_id, lock=lock)
+    if membership is None:
         raise ConversationNotFound
-    return standing
+    return membership
 
 
 async def require_participant(ctx: Context, conn: Conn, conversation_id: int) -> None:

@@ -16,7 +16,7 @@ from gateway.protocol.frame import MAX_INT
 TOKEN = re.compile(r"<@(all|[1-9][0-9]{0,18})>")
 
 
-def named_in(ctx: Context, text: str) -> Mentions:
+def mentions_in(ctx: Context, text: str) -> Mentions:
     """Find them, each once, in the order of the text; takes time in proportion to its length."""
     named = dict.fromkeys(TOKEN.findall(text))
     if not named:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncpg
 
 from gateway.chat import attachments, mentions
-from gateway.chat.membership import standing_of
+from gateway.chat.membership import membership_of
+from gateway.chat.message_store import SendRequest, store_with_files
 from gateway.chat.queries import changes, pages
 from gateway.chat.queries import messages as queries
-from gateway.chat.sends import Ask, store_with_files
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import (
@@ -41,7 +41,7 @@ from gateway.protocol import (
 from gateway.protocol.frame import MAX_INT
 from gateway.serving import serves
 
-UNUSABLE = (AttachmentNotFound, AttachmentNotUploaded, AttachmentMismatch, AttachmentTaken)
+UNUSABLE_FILE = (AttachmentNotFound, AttachmentNotUploaded, AttachmentMismatch, AttachmentTaken)
 """What a file may be to a message; but one that was sent already has its files."""
 
 
@@ -52,25 +52,25 @@ async def send(ctx: Context, command: MessageSend, *, from_draft: bool = True) -
     A repeated client_key returns the first message and announces nothing. What its sender had
     begun to write there is what was sent: unless it comes from elsewhere, their draft is emptied.
     """
-    ask = Ask(
+    ask = SendRequest(
         ctx,
-        queries.Said(
+        queries.NewMessage(
             ctx.user_id,
             command.conversation_id,
             client_key=command.client_key,
             text=command.text,
             reply_to_seq=command.reply_to_seq,
-            mentions=mentions.named_in(ctx, command.text),
+            mentions=mentions.mentions_in(ctx, command.text),
             from_draft=from_draft,
         ),
     )
     refusal: GatewayError | None = None
     try:
-        if files := await attachments.ready(ctx, command):
+        if files := await attachments.verify(ctx, command):
             message = await store_with_files(ask, files)
         else:
-            message = await ctx.services.sends.store(ask)
-    except UNUSABLE as error:
+            message = await ctx.services.message_store.store(ask)
+    except UNUSABLE_FILE as error:
         message, refusal = None, error
     except asyncpg.UniqueViolationError:
         # The same key, sent twice at once: the twin has committed, ours took no number.
@@ -78,22 +78,24 @@ async def send(ctx: Context, command: MessageSend, *, from_draft: bool = True) -
     except asyncpg.NotNullViolationError:
         message = None  # taken out of the conversation at this moment: no number was taken
     if message is None:
-        message = await _sent_before(ctx, command, refusal)
+        message = await _stored_before(ctx, command, refusal)
     return MessageSent(message=message)
 
 
-async def _sent_before(ctx: Context, command: MessageSend, refusal: GatewayError | None) -> Message:
+async def _stored_before(
+    ctx: Context, command: MessageSend, refusal: GatewayError | None
+) -> Message:
     """Return what this key stored; or say why nothing was stored."""
     conversation_id = command.conversation_id
     async with ctx.reading() as conn:
-        message = await queries.find_sent(conn, ctx.user_id, conversation_id, command.client_key)
-        standing = await standing_of(ctx, conn, conversation_id)
+        message = await queries.find_by_key(conn, ctx.user_id, conversation_id, command.client_key)
+        membership = await membership_of(ctx, conn, conversation_id)
         if message is None:
             if refusal is not None:
                 raise refusal
-            if not standing.closed and command.reply_to_seq is not None:
+            if not membership.closed and command.reply_to_seq is not None:
                 raise MessageNotFound
-            raise ConversationClosed if standing.closed else ConversationNotFound
+            raise ConversationClosed if membership.closed else ConversationNotFound
     # Of an edited or deleted message nobody knows any more what it said at first.
     as_sent = message.edited_at is None and message.deleted_at is None
     has = [file.attachment_id for file in message.attachments]
@@ -113,8 +115,8 @@ async def history(ctx: Context, command: MessageHistory) -> MessagePage:
         raise Invalid("Give one of before, after and around.", path="after")
     conversation_id, limit = command.conversation_id, command.limit
     async with ctx.reading() as conn:
-        standing = await standing_of(ctx, conn, conversation_id)
-        floor = standing.hidden_to
+        membership = await membership_of(ctx, conn, conversation_id)
+        floor = membership.hidden_to
         if command.around is not None:
             return await _around(conn, command, command.around, floor)
         if command.after is not None:
@@ -152,19 +154,21 @@ async def thread(ctx: Context, command: MessageThread) -> ThreadPage:
         raise Invalid("Give before or after, not both.", path="after")
     conversation_id, seq, limit = command.conversation_id, command.seq, command.limit
     async with ctx.reading() as conn:
-        standing = await standing_of(ctx, conn, conversation_id)
-        root = await queries.find(conn, conversation_id, seq) if seq > standing.hidden_to else None
+        membership = await membership_of(ctx, conn, conversation_id)
+        root = (
+            await queries.find(conn, conversation_id, seq) if seq > membership.hidden_to else None
+        )
         if root is None:
             raise MessageNotFound
         if command.after is not None:
-            return await _answers_after(conn, root, command.after, limit)
-        return await _answers_before(conn, root, command.before, limit)
+            return await _replies_after(conn, root, command.after, limit)
+        return await _replies_before(conn, root, command.before, limit)
 
 
-async def _answers_after(conn: Conn, root: Message, after: int, limit: int) -> ThreadPage:
+async def _replies_after(conn: Conn, root: Message, after: int, limit: int) -> ThreadPage:
     place = root.conversation_id, root.seq
-    found = await pages.answers_after(conn, *place, seq=after, limit=limit + 1)
-    older = found and await pages.answers_before(conn, *place, seq=found[0].seq, limit=1)
+    found = await pages.replies_after(conn, *place, seq=after, limit=limit + 1)
+    older = found and await pages.replies_before(conn, *place, seq=found[0].seq, limit=1)
     return ThreadPage(
         root=root,
         messages=found[:limit],
@@ -173,10 +177,10 @@ async def _answers_after(conn: Conn, root: Message, after: int, limit: int) -> T
     )
 
 
-async def _answers_before(conn: Conn, root: Message, before: int | None, limit: int) -> ThreadPage:
+async def _replies_before(conn: Conn, root: Message, before: int | None, limit: int) -> ThreadPage:
     place = root.conversation_id, root.seq
-    found = await pages.answers_before(conn, *place, seq=before, limit=limit + 1)
-    newer = found and await pages.answers_after(conn, *place, seq=found[-1].seq, limit=1)
+    found = await pages.replies_before(conn, *place, seq=before, limit=limit + 1)
+    newer = found and await pages.replies_after(conn, *place, seq=found[-1].seq, limit=1)
     return ThreadPage(
         root=root,
         messages=found[-limit:],
@@ -189,12 +193,12 @@ async def _answers_before(conn: Conn, root: Message, before: int | None, limit: 
 async def changed(ctx: Context, command: MessageChanges) -> ChangesPage:
     """Return what has happened in a conversation after a change, oldest first."""
     async with ctx.reading() as conn:
-        standing = await standing_of(ctx, conn, command.conversation_id)
+        membership = await membership_of(ctx, conn, command.conversation_id)
         found = await changes.after(
             conn,
             [(command.conversation_id, command.after)],
             command.limit,
-            above=standing.hidden_to,
+            above=membership.hidden_to,
         )
     return ChangesPage(
         events=[change.event for change in found],

@@ -110,8 +110,8 @@ def announce(tx: Transaction, employee_id: int, conversation_id: int, mine: Mine
     )
 
 
-async def announce_now(tx: Transaction, employee_id: int, conversation_id: int) -> None:
+async def announce_current(tx: Transaction, employee_id: int, conversation_id: int) -> None:
     """Tell this person's devices how it is now, after something else has changed it."""
-    now = await queries.look(tx.conn, employee_id, conversation_id)
+    now = await queries.find(tx.conn, employee_id, conversation_id)
     if now is not None:
         announce(tx, employee_id, conversation_id, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.chat.edits import locked
+from gateway.chat.edits import lock_message
 from gateway.chat.queries import messages as message_queries
 from gateway.chat.queries import reactions as queries
 from gateway.context import Context
@@ -11,7 +11,7 @@ from gateway.protocol import Message, MessageReacted, ReactionAdd, ReactionRemov
 from gateway.serving import serves
 
 MAX_DIFFERENT = 20
-MAX_OF_ONE = 10
+MAX_PER_PERSON = 10
 
 
 @serves(ReactionAdd)
@@ -28,22 +28,22 @@ async def remove(ctx: Context, command: ReactionRemove) -> ReactionsAre:
 
 async def _put(ctx: Context, command: ReactionAdd | ReactionRemove, *, there: bool) -> ReactionsAre:
     async with ctx.transaction() as tx:
-        standing, message = await locked(ctx, tx.conn, command.conversation_id, command.seq)
+        membership, message = await lock_message(ctx, tx.conn, command.conversation_id, command.seq)
         if message.deleted_at is not None:
             raise MessageNotFound
-        if standing.closed:
+        if membership.closed:
             raise ConversationClosed
         mine = _emojis_of(ctx.user_id, message)
         if (command.emoji in mine) != there:
             if there:
-                _check_room(message, mine, command.emoji)
+                _check_limits(message, mine, command.emoji)
             change = await queries.put(
                 tx.conn, message, ctx.user_id, emoji=command.emoji, removed=not there
             )
             found = await message_queries.find(tx.conn, command.conversation_id, command.seq)
             assert found is not None
             message = found
-            tx.changed(
+            tx.announce_change(
                 MessageReacted(
                     conversation_id=command.conversation_id,
                     change=change,
@@ -60,7 +60,7 @@ def _emojis_of(employee_id: int, message: Message) -> set[str]:
     return {one.emoji for one in message.reactions if employee_id in one.employee_ids}
 
 
-def _check_room(message: Message, mine: set[str], emoji: str) -> None:
+def _check_limits(message: Message, mine: set[str], emoji: str) -> None:
     different = {one.emoji for one in message.reactions}
-    if len(mine) >= MAX_OF_ONE or (emoji not in different and len(different) >= MAX_DIFFERENT):
+    if len(mine) >= MAX_PER_PERSON or (emoji not in different and len(different) >= MAX_DIFFERENT):
         raise TooManyReactions

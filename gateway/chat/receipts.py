@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from gateway import topics
 from gateway.chat import preferences
-from gateway.chat.membership import standing_of
+from gateway.chat.membership import membership_of
 from gateway.chat.queries import delivered as delivered_queries
 from gateway.chat.queries import receipts as queries
 from gateway.context import Context, Transaction
@@ -32,8 +32,8 @@ from gateway.protocol import (
 from gateway.protocol.receipts import MAX_READERS
 from gateway.serving import serves
 
-READ_AT_ONCE = 1_000
-SENDERS_LOOKED_AT = 100
+READ_ALL_BATCH = 1_000
+MAX_SENDERS = 100
 """Messages whose senders hear that they were delivered; of more only the newest ones' do."""
 
 
@@ -53,7 +53,7 @@ async def read(ctx: Context, command: ReceiptRead) -> ReceiptReadDone:
         if position.moved:
             _announce_read(ctx, tx, command.conversation_id, position.last_read_seq)
         if position.unmarked:
-            await preferences.announce_now(tx, ctx.user_id, command.conversation_id)
+            await preferences.announce_current(tx, ctx.user_id, command.conversation_id)
     return ReceiptReadDone(
         conversation_id=command.conversation_id, last_read_seq=position.last_read_seq
     )
@@ -67,11 +67,11 @@ async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
             tx.conn, ctx.user_id, command.conversation_id, command.seq
         )
         if found is None:
-            await standing_of(ctx, tx.conn, command.conversation_id)
+            await membership_of(ctx, tx.conn, command.conversation_id)
             raise MessageNotFound
         last_read_seq, moved = found
         if moved:
-            await preferences.announce_now(tx, ctx.user_id, command.conversation_id)
+            await preferences.announce_current(tx, ctx.user_id, command.conversation_id)
     return ReceiptReadDone(conversation_id=command.conversation_id, last_read_seq=last_read_seq)
 
 
@@ -79,12 +79,12 @@ async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
 async def read_all(ctx: Context, command: ReceiptReadAll) -> ReceiptReadAllDone:  # noqa: ARG001 - no fields
     """Read everything to its end, at most 1,000 conversations at once."""
     async with ctx.transaction() as tx:
-        done = await queries.read_all(tx.conn, ctx.user_id, READ_AT_ONCE)
+        done = await queries.read_all(tx.conn, ctx.user_id, READ_ALL_BATCH)
         for one in done:
             _announce_read(ctx, tx, one.conversation_id, one.last_read_seq)
             if one.unmarked:
-                await preferences.announce_now(tx, ctx.user_id, one.conversation_id)
-    return ReceiptReadAllDone(conversations=len(done), more=len(done) == READ_AT_ONCE)
+                await preferences.announce_current(tx, ctx.user_id, one.conversation_id)
+    return ReceiptReadAllDone(conversations=len(done), more=len(done) == READ_ALL_BATCH)
 
 
 @serves(ReceiptDelivered)
@@ -96,7 +96,7 @@ async def delivered(ctx: Context, command: ReceiptDelivered) -> ReceiptDelivered
     conversation_id = command.conversation_id
     async with ctx.statement() as tx:
         found = await delivered_queries.delivered(
-            tx.conn, ctx.user_id, conversation_id, command.seq, SENDERS_LOOKED_AT
+            tx.conn, ctx.user_id, conversation_id, command.seq, MAX_SENDERS
         )
         if found is None:
             raise ConversationNotFound
@@ -116,7 +116,7 @@ async def delivered(ctx: Context, command: ReceiptDelivered) -> ReceiptDelivered
 async def readers(ctx: Context, command: ReceiptReaders) -> Readers:
     """Return who has read this message."""
     async with ctx.reading() as conn:
-        mine_here = await standing_of(ctx, conn, command.conversation_id)
+        mine_here = await membership_of(ctx, conn, command.conversation_id)
         found = None
         if command.seq > mine_here.hidden_to:
             found = await delivered_queries.readers(

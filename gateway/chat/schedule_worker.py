@@ -19,7 +19,7 @@ from gateway.auth.queries import employees
 from gateway.bus import announce
 from gateway.chat import messages
 from gateway.chat.queries import scheduled as queries
-from gateway.chat.queries.scheduled import Due
+from gateway.chat.queries.scheduled import DueMessage
 from gateway.context import Context, Services
 from gateway.errors import EmployeeDisabled, GatewayError
 from gateway.protocol import MessageScheduleChanged, MessageScheduleFailed, MessageSend
@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
 
 BATCH = 20
 LEASE_S = 60.0
-GIVE_BACK_S = 30.0
+START_WITHIN_S = 30.0
 """Nothing more is begun when a claim is so old: one sending takes 10 s at the very worst."""
-AGAIN_S = 10.0
+RETRY_S = 10.0
 """A database or a node that has too much to do is asked again after this."""
 ATTEMPTS = 20
 KEPT_DAYS = 30
@@ -49,30 +49,30 @@ class ScheduleWorker:
         """Send what is due until cancelled: at its time, or when another node has let go of it."""
         while True:
             try:
-                wait_s = await self._round()
+                wait_s = await self._send_due()
             except Exception as error:  # noqa: BLE001 - asked again in a moment
                 log.warning("scheduled.failed", error=type(error).__name__)
                 wait_s = self._every_s
             await asyncio.sleep(wait_s)
 
-    async def _round(self) -> float:
+    async def _send_due(self) -> float:
         """Send what is due now; return how long nothing will be."""
         async with self._services.connection() as conn:
             due = await queries.claim(conn, limit=BATCH, lease_s=LEASE_S)
-            next_s = await queries.next_in(conn) if len(due) < BATCH else 0.0
+            next_s = await queries.next_due_in_s(conn) if len(due) < BATCH else 0.0
             if time.monotonic() >= self._forget_at:
                 self._forget_at = time.monotonic() + FORGET_EVERY_S
-                await queries.forget(conn, days=KEPT_DAYS)
+                await queries.delete_done(conn, days=KEPT_DAYS)
         claimed_at = time.monotonic()
         for item in due:
-            if time.monotonic() - claimed_at > GIVE_BACK_S:
+            if time.monotonic() - claimed_at > START_WITHIN_S:
                 break  # the claim ends by itself
             await self._send(item)
         if next_s is None:
             return self._every_s
         return min(max(next_s, 0.0), self._every_s)
 
-    async def _send(self, item: Due) -> None:
+    async def _send(self, item: DueMessage) -> None:
         """Send one message with its author's rights of now, and note what came of it."""
         try:
             ctx = Context(await self._author(item.employee_id), self._services)
@@ -92,12 +92,12 @@ class ScheduleWorker:
             code, passing = GatewayError.code, True
         else:
             async with self._services.connection() as conn:
-                sent = await queries.sent(conn, item.id)
+                sent = await queries.mark_sent(conn, item.id)
             if sent is not None:
-                self._tell(item, MessageScheduleChanged(scheduled=sent, gone=True))
+                self._announce(item, MessageScheduleChanged(scheduled=sent, gone=True))
             return
         if passing and item.attempts < ATTEMPTS:
-            await self._later(item, code)
+            await self._retry_later(item, code)
         else:
             await self._give_up(item, code)
 
@@ -110,17 +110,19 @@ class ScheduleWorker:
             found.employee, found.permissions, datetime.now(UTC) + timedelta(seconds=LEASE_S)
         )
 
-    async def _later(self, item: Due, code: str) -> None:
+    async def _retry_later(self, item: DueMessage, code: str) -> None:
         log.warning("scheduled.delayed", scheduled=item.id, code=code, attempts=item.attempts)
         async with self._services.connection() as conn:
-            await queries.later(conn, item.id, seconds=AGAIN_S)
+            await queries.retry_later(conn, item.id, seconds=RETRY_S)
 
-    async def _give_up(self, item: Due, code: str) -> None:
+    async def _give_up(self, item: DueMessage, code: str) -> None:
         """Keep the reason, and tell its author; once, whoever else tried."""
         async with self._services.connection() as conn:
-            failed = await queries.failed(conn, item.id, code)
+            failed = await queries.mark_failed(conn, item.id, code)
         if failed is not None:
-            self._tell(item, MessageScheduleFailed(scheduled=failed))
+            self._announce(item, MessageScheduleFailed(scheduled=failed))
 
-    def _tell(self, item: Due, event: MessageScheduleChanged | MessageScheduleFailed) -> None:
+    def _announce(
+        self, item: DueMessage, event: MessageScheduleChanged | MessageScheduleFailed
+    ) -> None:
         self._services.publish([announce(topics.user(item.employee_id), event)])

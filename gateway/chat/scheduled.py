@@ -29,9 +29,9 @@ from gateway.protocol import (
 from gateway.protocol.scheduled import MAX_SCHEDULED
 from gateway.serving import serves
 
-SOONEST = timedelta(minutes=1)
-LATEST = timedelta(days=366)
-LISTED = 200
+MIN_DELAY = timedelta(minutes=1)
+MAX_DELAY = timedelta(days=366)
+MAX_LISTED = 200
 
 
 @serves(MessageSchedule)
@@ -47,7 +47,7 @@ async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
             if found.text != command.text:
                 raise ClientKeyReused
             return MessageScheduled(scheduled=found)
-        _require_soon(command.send_at)
+        _require_valid_time(command.send_at)
         made = await queries.insert(
             tx.conn,
             ctx.user_id,
@@ -58,7 +58,7 @@ async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
             most=MAX_SCHEDULED,
         )
         if made is not None:
-            _tell(tx, ctx, made)
+            _announce(tx, ctx, made)
     if made is None:
         raise TooManyScheduled
     return MessageScheduled(scheduled=made)
@@ -67,10 +67,10 @@ async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
 @serves(MessageReschedule)
 async def reschedule(ctx: Context, command: MessageReschedule) -> MessageScheduled:
     """Give a message another time, and another text; one that failed waits again."""
-    _require_soon(command.send_at)
+    _require_valid_time(command.send_at)
     async with ctx.transaction() as tx:
         await queries.lock(tx.conn, ctx.user_id)
-        moved = await queries.move(
+        moved = await queries.reschedule(
             tx.conn,
             ctx.user_id,
             command.scheduled_id,
@@ -79,8 +79,8 @@ async def reschedule(ctx: Context, command: MessageReschedule) -> MessageSchedul
             most=MAX_SCHEDULED,
         )
         if moved is None:
-            raise await _why_not(ctx, tx, command.scheduled_id)
-        _tell(tx, ctx, moved)
+            raise await _refusal(ctx, tx, command.scheduled_id)
+        _announce(tx, ctx, moved)
     return MessageScheduled(scheduled=moved)
 
 
@@ -90,8 +90,8 @@ async def unschedule(ctx: Context, command: MessageUnschedule) -> MessageSchedul
     async with ctx.transaction() as tx:
         removed = await queries.remove(tx.conn, ctx.user_id, command.scheduled_id)
         if removed is None:
-            raise await _why_not(ctx, tx, command.scheduled_id)
-        _tell(tx, ctx, removed, gone=True)
+            raise await _refusal(ctx, tx, command.scheduled_id)
+        _announce(tx, ctx, removed, gone=True)
     return MessageScheduled(scheduled=removed)
 
 
@@ -99,28 +99,28 @@ async def unschedule(ctx: Context, command: MessageUnschedule) -> MessageSchedul
 async def list_all(ctx: Context, command: MessageScheduledList) -> ScheduledPage:
     """Return what waits and what failed, of all conversations or of one."""
     async with ctx.reading() as conn:
-        found = await queries.page(conn, ctx.user_id, command.conversation_id, LISTED)
+        found = await queries.page(conn, ctx.user_id, command.conversation_id, MAX_LISTED)
     return ScheduledPage(scheduled=found)
 
 
-async def _why_not(ctx: Context, tx: Transaction, scheduled_id: int) -> GatewayError:
+async def _refusal(ctx: Context, tx: Transaction, scheduled_id: int) -> GatewayError:
     """Say why a message could be neither moved nor taken back."""
     found = await queries.find(tx.conn, ctx.user_id, scheduled_id)
     if found is None:
         return ScheduledNotFound()
-    waiting = await queries.waiting(tx.conn, ctx.user_id)
+    waiting = await queries.count_waiting(tx.conn, ctx.user_id)
     if found.state == "failed" and waiting >= MAX_SCHEDULED:
         return TooManyScheduled()
     return ScheduledSent()
 
 
-def _tell(
+def _announce(
     tx: Transaction, ctx: Context, scheduled: ScheduledMessage, *, gone: bool = False
 ) -> None:
     tx.announce(topics.user(ctx.user_id), MessageScheduleChanged(scheduled=scheduled, gone=gone))
 
 
-def _require_soon(send_at: datetime) -> None:
+def _require_valid_time(send_at: datetime) -> None:
     now = datetime.now(UTC)
-    if not now + SOONEST <= send_at <= now + LATEST:
+    if not now + MIN_DELAY <= send_at <= now + MAX_DELAY:
         raise Invalid("must be at least a minute and at most a year from now", path="send_at")

@@ -13,11 +13,11 @@ from functools import lru_cache
 
 from gateway.protocol.search import Span
 
-SHOWN = 160
+MAX_LENGTH = 160
 """Code points of a snippet: two lines of a list on a telephone."""
-BEFORE = 40
+LEADING = 40
 """So many of them come before the first match."""
-WORD = 64
+MAX_WORD = 64
 """Letters of a word that are compared."""
 
 _SIMPLER = str.maketrans("ґłøđς", "гlodσ", "'’ʼ‘`")  # noqa: RUF001 - they are meant
@@ -30,24 +30,24 @@ _BETWEEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SearchTerms:
     """The words that a message was found by."""
 
     words: frozenset[str]
-    beginning: str | None
+    prefix: str | None
     """How a further word begins; None when all are whole."""
 
     def __contains__(self, word: str) -> bool:
         if word in self.words:
             return True
-        return self.beginning is not None and word.startswith(self.beginning)
+        return self.prefix is not None and word.startswith(self.prefix)
 
 
-def snippet(text: str, wanted: Wanted) -> tuple[str, list[Span]]:
+def snippet(text: str, wanted: SearchTerms) -> tuple[str, list[Span]]:
     """Return the part of text round its first match, and the matches within that part."""
     found = [span for word, span in words_of(text) if word in wanted]
     start = _start(text, found[0].start) if found else 0
-    end = min(len(text), start + SHOWN)
+    end = min(len(text), start + MAX_LENGTH)
     if end < len(text):
         end = _end(text, start, end)
     head, tail = "…" if start else "", "…" if end < len(text) else ""
@@ -67,12 +67,12 @@ def words_of(text: str) -> Iterator[tuple[str, Span]]:
                 start = start if word else place
                 word, end = word + letter, place + 1
             elif word:
-                yield word[:WORD], Span(start=start, end=end)
+                yield word[:MAX_WORD], Span(start=start, end=end)
                 word = ""
         if word and unicodedata.combining(char):
             end = place + 1
     if word:
-        yield word[:WORD], Span(start=start, end=end)
+        yield word[:MAX_WORD], Span(start=start, end=end)
 
 
 @lru_cache(maxsize=4_096)
@@ -83,10 +83,10 @@ def _fold(char: str) -> str:
 
 def _start(text: str, match: int) -> int:
     """Return where to begin: a little before the match, where a word begins."""
-    if match <= BEFORE:
+    if match <= LEADING:
         return 0
-    space = text.find(" ", match - BEFORE, match)
-    return space + 1 if space >= 0 else match - BEFORE
+    space = text.find(" ", match - LEADING, match)
+    return space + 1 if space >= 0 else match - LEADING
 
 
 def _end(text: str, start: int, end: int) -> int:
@@ -100,8 +100,8 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s", " ", text)
 
 
-def wanted_of(words: Sequence[str], *, beginning: bool) -> Wanted:
+def search_terms(words: Sequence[str], *, beginning: bool) -> SearchTerms:
     """Return what to look for; the last word may be only the beginning of one."""
     if beginning:
-        return Wanted(frozenset(words[:-1]), words[-1])
-    return Wanted(frozenset(words), None)
+        return SearchTerms(frozenset(words[:-1]), words[-1])
+    return SearchTerms(frozenset(words), None)

@@ -13,10 +13,10 @@ from gateway.serving import serves
 async def start(ctx: Context, command: TypingStart) -> None:
     """Tell the other participants, once in 2 s at most; my own devices do not hear it."""
     topic = topics.conversation(command.conversation_id)
-    if topic not in ctx.hearing:
+    if topic not in ctx.joined_topics:
         async with ctx.reading() as conn:
             await require_participant(ctx, conn, command.conversation_id)
-    if ctx.services.notices.seen(command.conversation_id, ctx.user_id):
+    if ctx.services.typing_notices.announced_recently(command.conversation_id, ctx.user_id):
         return
     ctx.publish(
         topic,

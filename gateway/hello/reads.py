@@ -105,7 +105,7 @@ class HelloReads:
             joined = await overview.joined(conn, list(standing), most)
             for employee_id, conversation_ids in joined.items():
                 if len(conversation_ids) > most:  # only the newest are joined
-                    members = await conversations.memberships(conn, employee_id, most)
+                    members = await conversations.list_positions(conn, employee_id, most)
                     joined[employee_id] = [member.conversation_id for member in members]
         return [(standing.get(one), joined.get(one, [])) for one in employee_ids]
 

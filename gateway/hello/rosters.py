@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from gateway.chat.queries.conversations import Seat, seats_of
+from gateway.chat.queries.conversations import ListedParticipant, parse_participants
 from gateway.protocol.codec import Printed, as_printed
 
 MAX_ROSTERS = 2_000
@@ -57,7 +57,7 @@ class RosterCache:
         return [known[people] if people else EMPTY_ROSTER for people in wanted]
 
     async def _print(self, unknown: AbstractSet[str]) -> Mapping[str, Roster]:
-        seated = {people: seats_of(people) for people in unknown}
+        seated = {people: parse_participants(people) for people in unknown}
         names = await self._names({seat.employee_id for seats in seated.values() for seat in seats})
         made = {people: _roster(seats, names) for people, seats in seated.items()}
         if len(self._rosters) + len(made) <= MAX_ROSTERS:
@@ -72,7 +72,7 @@ class RosterCache:
         self._rosters = {}  # a new dict: whoever uses the old one keeps it
 
 
-def _roster(seats: Sequence[Seat], names: Mapping[int, str]) -> Roster:
+def _roster(seats: Sequence[ListedParticipant], names: Mapping[int, str]) -> Roster:
     """Print these participants; those who are not in the CRM are left out."""
     known = [seat for seat in seats if seat.employee_id in names]
     participants = ",".join(

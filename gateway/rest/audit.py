@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from gateway.chat import audit
-from gateway.chat.queries.audit import Sought
+from gateway.chat.queries.audit import AuditFilter
 from gateway.protocol.audit import MAX_RECORDS, AuditPage
 from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, IdQuery, StrictRoute, answer
@@ -31,5 +31,5 @@ async def read_audit(
 
     `before` is the `next` of the page before; `until` itself is not in it.
     """
-    sought = Sought(act, actor_id, conversation_id, since, until)
+    sought = AuditFilter(act, actor_id, conversation_id, since, until)
     return answer(await audit.page(asking, sought, before=before, limit=limit))

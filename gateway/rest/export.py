@@ -30,7 +30,7 @@ async def export_conversation(asking: Asking, conversation_id: RowId) -> Streami
     ends with `{"error": …}`.
     """
     return StreamingResponse(
-        await export.begin(asking, conversation_id),
+        await export.start(asking, conversation_id),
         media_type=LINES,
         headers={
             "Content-Disposition": f'attachment; filename="conversation-{conversation_id}.jsonl"'

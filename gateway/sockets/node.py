@@ -180,7 +180,7 @@ class Node:
         stack.callback(self.wheel.stop)
         if not serves:
             return
-        reads = StreamReader(self.services)
+        reads = StreamReader(self.services, self.delivery.hub)
         self.spawn(self.delivery.streams.run(reads, settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")
         self.spawn(self.reconciler.run(), name="upkeep")

@@ -159,7 +159,7 @@ class Reconciler:
     async def _compare(self, group: EmployeeGroup) -> None:
         async with self._services.connection() as conn:
             changed = await employee_changes.changed(conn, group.employee_ids, group.stamps)
-            strayed = await compare.strayed(conn, group.employee_ids, group.counts, group.sums)
+            strayed = await compare.mismatched(conn, group.employee_ids, group.counts, group.sums)
         for employee_id, now in changed.items():
             self._as_of = None  # their stamps have changed
             self._apply_rights(group.people[employee_id], now)

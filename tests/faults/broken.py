@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.bus import Announcement
-from gateway.chat import sends
+from gateway.chat import message_store
+from gateway.chat.message_store import SendRequest
 from gateway.chat.queries import messages as queries
-from gateway.chat.sends import Ask
 from gateway.cli import worker
 from gateway.delivery.delivery import Delivery
 from gateway.delivery.streams import StreamReads, Streams
@@ -47,24 +47,28 @@ def no_resync() -> None:
 def early_ack() -> None:
     """A message is acknowledged, and announced, before the COMMIT."""
 
-    async def store(asks: Sequence[Ask], *, wait: bool = False) -> list[Message | None]:
+    async def store(asks: Sequence[SendRequest], *, wait: bool = False) -> list[Message | None]:
         done: asyncio.Future[list[Message | None]] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(_store_slowly(asks, done))
         _later.add(task)
         task.add_done_callback(_later.discard)
         return await done
 
-    sends._store = store
+    message_store._store = store
 
 
-async def _store_slowly(asks: Sequence[Ask], done: asyncio.Future[list[Message | None]]) -> None:
+async def _store_slowly(
+    asks: Sequence[SendRequest], done: asyncio.Future[list[Message | None]]
+) -> None:
     ctx = asks[0].ctx
     try:
         async with ctx.transaction() as tx:
-            found = await queries.insert(tx.conn, [ask.said for ask in asks], wait=len(asks) == 1)
+            found = await queries.insert(
+                tx.conn, [ask.message for ask in asks], wait=len(asks) == 1
+            )
             for ask, stored in zip(asks, found, strict=True):
                 if stored is not None:
-                    await sends._tell(tx, ask.ctx.user_id, stored)
+                    await message_store._announce(tx, ask.ctx.user_id, stored)
             ctx.services.publish(tx.announcements)
             tx.announcements.clear()
             done.set_result([stored and stored.message for stored in found])
@@ -78,8 +82,8 @@ def no_key() -> None:
     """What is sent again is stored again."""
     insert = queries.insert
 
-    async def forgetful(conn: Any, said: Sequence[queries.Said], *, wait: bool) -> Any:
-        new = [replace(one, client_key=uuid.uuid4()) for one in said]
+    async def forgetful(conn: Any, messages: Sequence[queries.NewMessage], *, wait: bool) -> Any:
+        new = [replace(one, client_key=uuid.uuid4()) for one in messages]
         return await insert(conn, new, wait=wait)
 
     queries.insert = forgetful
@@ -88,14 +92,14 @@ def no_key() -> None:
 def no_lock() -> None:
     """Numbers are taken without the row's lock: who took the later one may commit first."""
 
-    async def store(asks: Sequence[Ask], *, wait: bool = False) -> list[Message | None]:
+    async def store(asks: Sequence[SendRequest], *, wait: bool = False) -> list[Message | None]:
         return [await _store_unlocked(ask) for ask in asks]
 
-    sends._store = store
+    message_store._store = store
 
 
-async def _store_unlocked(ask: Ask) -> Message | None:
-    said = ask.said
+async def _store_unlocked(ask: SendRequest) -> Message | None:
+    new = ask.message
     async with ask.ctx.reading() as conn:
         taken = await conn.fetchrow(
             """
@@ -108,8 +112,8 @@ async def _store_unlocked(ask: Ask) -> Message | None:
                AND p.left_seq IS NULL
             RETURNING c.last_seq, c.last_change
             """,
-            said.conversation_id,
-            said.sender_id,
+            new.conversation_id,
+            new.sender_id,
         )
     if taken is None:
         return None
@@ -123,15 +127,17 @@ async def _store_unlocked(ask: Ask) -> Message | None:
             VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
             RETURNING *, 0 AS reply_count, NULL AS reactions
             """,
-            said.conversation_id,
+            new.conversation_id,
             taken["last_seq"],
             taken["last_change"],
-            said.sender_id,
-            said.client_key,
-            said.text,
+            new.sender_id,
+            new.client_key,
+            new.text,
         )
         message = queries.to_message(row)
-        await sends._tell(tx, said.sender_id, queries.Stored(message, unmarked=False, draft=None))
+        await message_store._announce(
+            tx, new.sender_id, queries.StoredMessage(message, unmarked=False, draft=None)
+        )
     return message
 
 

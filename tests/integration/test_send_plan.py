@@ -9,7 +9,7 @@ import pytest
 
 from gateway import db
 from gateway.chat.queries import messages
-from gateway.chat.queries.messages import Mentions, Said
+from gateway.chat.queries.messages import Mentions, NewMessage
 
 GROUPS = 8
 
@@ -46,7 +46,7 @@ async def test_a_young_database_gets_the_plan_that_a_grown_one_needs(
 
         async def send(count: int) -> None:
             said = [
-                Said(1, room, uuid.uuid4(), "hello", reply_to_seq=None, mentions=Mentions())
+                NewMessage(1, room, uuid.uuid4(), "hello", reply_to_seq=None, mentions=Mentions())
                 for room in ids[:count]
             ]
             stored = await messages.insert(conn, said, wait=wait)

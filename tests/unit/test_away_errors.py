@@ -60,7 +60,7 @@ def make_services(error: type[Exception], *, fails: bool = False) -> Services:
         pool=cast("Pool", LendingPool(error("away") if fails else None)),
         publish=lambda _: None,
         presence=cast("PresenceStore", None),
-        sends=cast("Any", None),
+        message_store=cast("Any", None),
     )
 
 

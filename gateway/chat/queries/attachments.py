@@ -11,16 +11,16 @@ from gateway.protocol import Attachment, AttachmentCreate
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AttachmentRow:
     """A file as its owner's send, or a reader's download, needs it."""
 
-    shown: Attachment
+    attachment: Attachment
     key: str
     sha256: str | None
     state: str
 
 
-def to_row(row: Any) -> Row:
+def to_row(row: Any) -> AttachmentRow:
     """Make it of a row of realtime.attachments."""
     shown = Attachment(
         attachment_id=row["id"],
@@ -28,7 +28,7 @@ def to_row(row: Any) -> Row:
         content_type=row["content_type"],
         size=row["size"],
     )
-    return Row(shown, row["key"], row["sha256"], row["state"])
+    return AttachmentRow(shown, row["key"], row["sha256"], row["state"])
 
 
 async def lock(conn: Conn, employee_id: int) -> None:
@@ -82,13 +82,13 @@ async def declare(
     return declared_id
 
 
-async def mine(
+async def find_own(
     conn: Conn, employee_id: int, conversation_id: int, ids: Iterable[int]
-) -> dict[int, Row]:
+) -> dict[int, AttachmentRow]:
     """Return those of these files that this person declared for this conversation."""
     rows = await conn.fetch(
         """
-        -- attachments.mine
+        -- attachments.find_own
         SELECT id, name, content_type, size, sha256, key, state
           FROM realtime.attachments
          WHERE id = ANY ($3::text::bigint[]) AND employee_id = $1 AND conversation_id = $2
@@ -101,11 +101,11 @@ async def mine(
     return {row["id"]: to_row(row) for row in rows}
 
 
-async def stored(conn: Conn, ids: Iterable[int]) -> None:
+async def mark_stored(conn: Conn, ids: Iterable[int]) -> None:
     """Note that these were uploaded and are what they were declared to be."""
     await conn.execute(
         """
-        -- attachments.stored
+        -- attachments.mark_stored
         UPDATE realtime.attachments SET state = 'stored'
          WHERE id = ANY ($1::text::bigint[]) AND state = 'declared'
         """,
@@ -125,7 +125,7 @@ async def discard(conn: Conn, attachment_id: int) -> None:
     )
 
 
-async def claim(
+async def attach(
     conn: Conn, employee_id: int, conversation_id: int, *, seq: int, files: Sequence[Attachment]
 ) -> bool:
     """Make files part of a message that was just stored; say whether all of them were free.
@@ -134,7 +134,7 @@ async def claim(
     """
     claimed: bool | None = await conn.fetchval(
         """
-        -- attachments.claim
+        -- attachments.attach
         WITH claimed AS (
             UPDATE realtime.attachments SET state = 'attached', seq = $3
              WHERE id = ANY ($4::text::bigint[]) AND employee_id = $1 AND conversation_id = $2
@@ -168,11 +168,11 @@ async def release(conn: Conn, conversation_id: int, seq: int) -> None:
     )
 
 
-async def readable(conn: Conn, employee_id: int, attachment_id: int) -> Row | None:
+async def find_readable(conn: Conn, employee_id: int, attachment_id: int) -> AttachmentRow | None:
     """Return a file of a message that this person may read."""
     row = await conn.fetchrow(
         """
-        -- attachments.readable
+        -- attachments.find_readable
         SELECT a.id, a.name, a.content_type, a.size, a.sha256, a.key, a.state
           FROM realtime.attachments AS a
           JOIN realtime.conversations AS c ON c.id = a.conversation_id
@@ -187,21 +187,21 @@ async def readable(conn: Conn, employee_id: int, attachment_id: int) -> Row | No
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class UnwantedFile:
     """A file whose bytes are to be removed."""
 
     id: int
     key: str
 
 
-async def claim_due(conn: Conn, *, limit: int, lease_s: float) -> list[Doomed]:
+async def claim_unwanted(conn: Conn, *, limit: int, lease_s: float) -> list[UnwantedFile]:
     """Take what nobody wants any more; what another node took is left to it.
 
     From here on no message can have it. The claim ends by itself, for nodes that die.
     """
     rows = await conn.fetch(
         """
-        -- attachments.claim_due
+        -- attachments.claim_unwanted
         UPDATE realtime.attachments AS a
            SET state = 'gone', due_at = now() + make_interval(secs => $2)
           FROM (SELECT id
@@ -216,10 +216,10 @@ async def claim_due(conn: Conn, *, limit: int, lease_s: float) -> list[Doomed]:
         limit,
         lease_s,
     )
-    return [Doomed(row["id"], row["key"]) for row in rows]
+    return [UnwantedFile(row["id"], row["key"]) for row in rows]
 
 
-async def removed(conn: Conn, ids: Iterable[int], *, link_s: float) -> None:
+async def delete_removed(conn: Conn, ids: Iterable[int], *, link_s: float) -> None:
     """Forget files whose bytes are gone.
 
     While the link to upload one is still good, its bytes could come again: those are looked at
@@ -227,7 +227,7 @@ async def removed(conn: Conn, ids: Iterable[int], *, link_s: float) -> None:
     """
     await conn.execute(
         """
-        -- attachments.removed
+        -- attachments.delete_removed
         WITH again AS (
             UPDATE realtime.attachments
                SET due_at = created_at + make_interval(secs => $2)

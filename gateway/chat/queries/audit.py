@@ -11,7 +11,7 @@ from gateway.protocol.audit import AuditRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class AuditFilter:
     """Which acts to return; None asks for any."""
 
     act: str | None = None
@@ -45,7 +45,9 @@ async def record(
     )
 
 
-async def page(conn: Conn, sought: Sought, *, before: int | None, limit: int) -> list[AuditRecord]:
+async def page(
+    conn: Conn, sought: AuditFilter, *, before: int | None, limit: int
+) -> list[AuditRecord]:
     """Return acts with ids below `before`, the highest first; `until` itself is not in it."""
     rows = await conn.fetch(
         """

@@ -13,11 +13,11 @@ SUM_BITS = 62
 """A sum of conversation numbers is compared modulo 2^62, so that it fits a bigint."""
 
 
-async def total(conn: Conn, conversation_ids: str) -> int:
+async def change_sum(conn: Conn, conversation_ids: str) -> int:
     """Return the sum of last changes of these, given as bigints() prints them."""
     found = await conn.fetchval(
         """
-        -- compare.total
+        -- compare.change_sum
         SELECT coalesce(sum(last_change), 0)::bigint
           FROM realtime.conversations
          WHERE id = ANY ($1::text::bigint[])
@@ -28,11 +28,11 @@ async def total(conn: Conn, conversation_ids: str) -> int:
     return found
 
 
-async def moved(conn: Conn, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
+async def advanced(conn: Conn, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
     """Return conversation → last_change of those that have gone on from these positions."""
     rows = await conn.fetch(
         """
-        -- compare.moved
+        -- compare.advanced
         SELECT c.id, c.last_change
           FROM unnest($1::text::bigint[], $2::text::bigint[]) AS known (id, position)
           JOIN realtime.conversations AS c ON c.id = known.id AND c.last_change > known.position
@@ -43,11 +43,11 @@ async def moved(conn: Conn, positions: Sequence[tuple[int, int]]) -> dict[int, i
     return {row["id"]: row["last_change"] for row in rows}
 
 
-async def belonging(conn: Conn, employee_id: int, conversation_ids: Collection[int]) -> set[int]:
+async def joined_among(conn: Conn, employee_id: int, conversation_ids: Collection[int]) -> set[int]:
     """Return which of these conversations this person is in."""
     rows = await conn.fetch(
         """
-        -- compare.belonging
+        -- compare.joined_among
         SELECT conversation_id
           FROM realtime.conversation_participants
          WHERE conversation_id = ANY ($2::text::bigint[]) AND employee_id = $1
@@ -59,7 +59,7 @@ async def belonging(conn: Conn, employee_id: int, conversation_ids: Collection[i
     return {row["conversation_id"] for row in rows}
 
 
-async def strayed(conn: Conn, employee_ids: str, counts: str, sums: str) -> list[int]:
+async def mismatched(conn: Conn, employee_ids: str, counts: str, sums: str) -> list[int]:
     """Return the employees who are in other conversations than their fingerprint says.
 
     A fingerprint is how many they hear, and the sum of their numbers modulo 2^SUM_BITS; all as
@@ -67,7 +67,7 @@ async def strayed(conn: Conn, employee_ids: str, counts: str, sums: str) -> list
     """
     rows = await conn.fetch(
         """
-        -- compare.strayed
+        -- compare.mismatched
         SELECT known.id
           FROM unnest($1::text::bigint[], $2::text::bigint[], $3::text::bigint[])
                AS known (id, count, sum)

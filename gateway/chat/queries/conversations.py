@@ -12,10 +12,10 @@ from gateway.protocol.conversations import Role
 
 SHOWN_PARTICIPANTS = 20
 
-SEAT = re.compile(r"(\d+)([a-z]+)(\d+)")
+PARTICIPANT = re.compile(r"(\d+)([a-z]+)(\d+)")
 
 
-class Seat(NamedTuple):
+class ListedParticipant(NamedTuple):
     """Somebody's place in a conversation."""
 
     employee_id: int
@@ -23,30 +23,30 @@ class Seat(NamedTuple):
     last_read_seq: int
 
 
-def seats_of(people: str | None) -> list[Seat]:
+def parse_participants(people: str | None) -> list[ListedParticipant]:
     """Read a list of them, `17member40,23owner41`, as far as participants are shown.
 
     As text because jsonb, or an array of rows, takes many times as long to make and to read.
     """
     return [
-        Seat(int(employee_id), cast("Role", role), int(seq))
-        for employee_id, role, seq in SEAT.findall(people or "")[:SHOWN_PARTICIPANTS]
+        ListedParticipant(int(employee_id), cast("Role", role), int(seq))
+        for employee_id, role, seq in PARTICIPANT.findall(people or "")[:SHOWN_PARTICIPANTS]
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class ConversationPosition:
     """One conversation of someone, and where it stands."""
 
     conversation_id: int
     last_change: int
 
 
-async def memberships(conn: Conn, employee_id: int, limit: int) -> list[Membership]:
+async def list_positions(conn: Conn, employee_id: int, limit: int) -> list[ConversationPosition]:
     """Return someone's conversations, the most recently active first."""
     rows = await conn.fetch(
         """
-        -- conversations.memberships
+        -- conversations.list_positions
         SELECT c.id, c.last_change
           FROM realtime.conversation_participants AS p
           JOIN realtime.conversations AS c ON c.id = p.conversation_id
@@ -57,7 +57,7 @@ async def memberships(conn: Conn, employee_id: int, limit: int) -> list[Membersh
         employee_id,
         limit,
     )
-    return [Membership(row["id"], row["last_change"]) for row in rows]
+    return [ConversationPosition(row["id"], row["last_change"]) for row in rows]
 
 
 async def lock(conn: Conn, employee_id: int, conversation_id: int) -> bool:

@@ -9,7 +9,7 @@ from gateway.protocol import Readers
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveryPosition:
     """Up to where someone's devices have a conversation, and who wrote what is new to them."""
 
     last_delivered_seq: int
@@ -18,7 +18,7 @@ class Delivered:
 
 async def delivered(
     conn: Conn, employee_id: int, conversation_id: int, seq: int, most: int
-) -> Delivered | None:
+) -> DeliveryPosition | None:
     """Move it forward to seq, at most to the newest message; None for who is not in it.
 
     Senders are those of the newest `most` messages that were not delivered before.
@@ -56,7 +56,7 @@ async def delivered(
         seq,
         most,
     )
-    return Delivered(**row) if row else None
+    return DeliveryPosition(**row) if row else None
 
 
 async def readers(conn: Conn, conversation_id: int, seq: int, most: int) -> Readers | None:

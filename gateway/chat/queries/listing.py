@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.auth.queries.employees import to_employee
-from gateway.chat.queries.conversations import SHOWN_PARTICIPANTS, seats_of
+from gateway.chat.queries.conversations import SHOWN_PARTICIPANTS, parse_participants
 from gateway.chat.queries.messages import to_message
 from gateway.db import Conn
 from gateway.protocol import Conversation, Employee, Mine, Participant, Unread
@@ -136,7 +136,7 @@ def _to_conversation(row: Any, employees: Mapping[int, Employee]) -> Conversatio
                 role=seat.role,
                 last_read_seq=seat.last_read_seq,
             )
-            for seat in seats_of(row["people"])
+            for seat in parse_participants(row["people"])
             if seat.employee_id in employees
         ],
         participant_count=row["participant_count"],

@@ -22,7 +22,7 @@ from gateway.protocol.conversations import History, Kind, Role
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class LockedConversation:
     """A conversation that this transaction has locked, and what the asker is in it."""
 
     id: int
@@ -35,7 +35,7 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Member:
     """Someone who is in the conversation, or was."""
 
     employee_id: int
@@ -43,7 +43,7 @@ class Seat:
     left: bool
 
 
-async def lock(conn: Conn, employee_id: int, conversation_id: int) -> Room | None:
+async def lock(conn: Conn, employee_id: int, conversation_id: int) -> LockedConversation | None:
     """Lock the conversation, and return it; None when this person is not in it then."""
     if not await conversations.lock(conn, employee_id, conversation_id):
         return None
@@ -58,14 +58,14 @@ async def lock(conn: Conn, employee_id: int, conversation_id: int) -> Room | Non
         employee_id,
         conversation_id,
     )
-    return Room(**row) if row else None
+    return LockedConversation(**row) if row else None
 
 
-async def seats(conn: Conn, conversation_id: int, employee_ids: Collection[int]) -> list[Seat]:
+async def find(conn: Conn, conversation_id: int, employee_ids: Collection[int]) -> list[Member]:
     """Return those of these people who are in the conversation or have been."""
     rows = await conn.fetch(
         """
-        -- members.seats
+        -- members.find
         SELECT employee_id, role, left_seq IS NOT NULL AS "left"
           FROM realtime.conversation_participants
          WHERE conversation_id = $1 AND employee_id = ANY ($2::bigint[])
@@ -73,7 +73,7 @@ async def seats(conn: Conn, conversation_id: int, employee_ids: Collection[int])
         conversation_id,
         list(employee_ids),
     )
-    return [Seat(**row) for row in rows]
+    return [Member(**row) for row in rows]
 
 
 async def page(conn: Conn, conversation_id: int, *, after: int, limit: int) -> list[Participant]:
@@ -199,11 +199,11 @@ async def is_last_owner(conn: Conn, conversation_id: int, employee_id: int) -> b
     return [row["employee_id"] for row in found] == [employee_id]
 
 
-async def heir(conn: Conn, conversation_id: int, employee_id: int) -> int | None:
+async def next_owner(conn: Conn, conversation_id: int, employee_id: int) -> int | None:
     """Return who becomes owner when this one goes: the longest-standing admin, else member."""
     found: int | None = await conn.fetchval(
         """
-        -- members.heir
+        -- members.next_owner
         SELECT employee_id FROM realtime.conversation_participants
          WHERE conversation_id = $1 AND employee_id <> $2 AND left_seq IS NULL
          ORDER BY role = 'admin' DESC, joined_at, employee_id
@@ -245,13 +245,13 @@ async def update(
     return conversation_updated(row)
 
 
-async def changed(
+async def participant_events(
     conn: Conn, conversation_id: int, employee_ids: Collection[int]
 ) -> list[ParticipantChanged]:
     """Return how these people's seats now are, as events, in the order of their changes."""
     rows = await conn.fetch(
         """
-        -- members.changed
+        -- members.participant_events
         SELECT p.conversation_id AS id, p.change AS at, p.role, p.last_read_seq, p.left_seq,
                p.employee_id, e.name, e.department, e.position,
                e.avatar_url AS employee_avatar_url

@@ -64,7 +64,7 @@ class Mentions:
     """By permission; a role, or a small group, is enough too."""
 
 
-class Stored(NamedTuple):
+class StoredMessage(NamedTuple):
     """A message that was just stored, and what that changed for its sender."""
 
     message: Message
@@ -75,7 +75,7 @@ class Stored(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class NewMessage:
     """What someone wants to say somewhere."""
 
     sender_id: int
@@ -88,7 +88,9 @@ class Said:
     """What its sender had begun to write there is what is sent: the draft is emptied."""
 
 
-async def insert(conn: Conn, said: Sequence[Said], *, wait: bool) -> list[Stored | None]:
+async def insert(
+    conn: Conn, messages: Sequence[NewMessage], *, wait: bool
+) -> list[StoredMessage | None]:
     """Store messages of as many conversations, and move their senders' read positions to them.
 
     That ends a mark as unread, and empties the draft it came from: looking for one costs a probe
@@ -111,44 +113,44 @@ async def insert(conn: Conn, said: Sequence[Said], *, wait: bool) -> list[Stored
     whether a key is known is a subquery, never a join: of a young table a join would read all, and
     the plan would stay when the table has grown.
     """
-    assert not wait or len(said) == 1
+    assert not wait or len(messages) == 1
     rows = await conn.fetch(
         f"""
         -- messages.insert
-        WITH said AS MATERIALIZED (
+        WITH given AS MATERIALIZED (
             SELECT *
               FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]), (SELECT $3::uuid[]),
                           (SELECT $4::text[]), (SELECT $5::bigint[]), (SELECT $6::text[]),
                           (SELECT $7::boolean[]), (SELECT $8::boolean[]), (SELECT $9::boolean[]))
-                AS said (sender_id, conversation_id, client_key, body, reply_to_seq, named,
+                AS given (sender_id, conversation_id, client_key, body, reply_to_seq, named,
                          mention_all, may_all, from_draft)
         ), turn AS MATERIALIZED (
             SELECT c.id
               FROM realtime.conversations AS c
-             WHERE c.id IN (SELECT conversation_id FROM said)
+             WHERE c.id IN (SELECT conversation_id FROM given)
                FOR NO KEY UPDATE OF c {"" if wait else "SKIP LOCKED"}
         ), room AS (
             UPDATE realtime.conversations AS c
                SET last_seq = c.last_seq + 1,
                    last_change = c.last_change + 1,
                    last_message_at = greatest(c.last_message_at, clock_timestamp())
-              FROM said
-              JOIN turn ON turn.id = said.conversation_id
+              FROM given
+              JOIN turn ON turn.id = given.conversation_id
               JOIN realtime.conversation_participants AS p
-                ON p.conversation_id = said.conversation_id AND p.employee_id = said.sender_id
+                ON p.conversation_id = given.conversation_id AND p.employee_id = given.sender_id
                AND p.left_seq IS NULL
-             WHERE c.id = said.conversation_id AND c.closed_at IS NULL
+             WHERE c.id = given.conversation_id AND c.closed_at IS NULL
                AND (SELECT m.seq
                       FROM realtime.messages AS m
-                     WHERE m.conversation_id = said.conversation_id
-                       AND m.sender_id = said.sender_id AND m.client_key = said.client_key
+                     WHERE m.conversation_id = given.conversation_id
+                       AND m.sender_id = given.sender_id AND m.client_key = given.client_key
                      LIMIT 1) IS NULL
-               AND (said.reply_to_seq IS NULL
+               AND (given.reply_to_seq IS NULL
                     OR EXISTS (SELECT FROM realtime.messages AS m
-                                WHERE m.conversation_id = said.conversation_id
-                                  AND m.seq = said.reply_to_seq AND m.state < 2
+                                WHERE m.conversation_id = given.conversation_id
+                                  AND m.seq = given.reply_to_seq AND m.state < 2
                                   AND (c.history = 'all' OR m.seq > p.joined_seq)))
-         RETURNING c.last_seq, c.last_change, c.last_message_at, p.role, said.*
+         RETURNING c.last_seq, c.last_change, c.last_message_at, p.role, given.*
         ), read AS (
             UPDATE realtime.conversation_participants AS p
                SET last_read_seq = room.last_seq, last_read_at = room.last_message_at,
@@ -200,23 +202,23 @@ async def insert(conn: Conn, said: Sequence[Said], *, wait: bool) -> list[Stored
                   (SELECT updated_at FROM emptied
                     WHERE emptied.conversation_id = messages.conversation_id) AS draft_updated_at
         """,  # noqa: S608 - ours
-        [one.sender_id for one in said],
-        [one.conversation_id for one in said],
-        [one.client_key for one in said],
-        [one.text for one in said],
-        [one.reply_to_seq for one in said],
-        [bigints(one.mentions.employee_ids) for one in said],
-        [one.mentions.all for one in said],
-        [one.mentions.may_all for one in said],
-        [one.from_draft for one in said],
+        [one.sender_id for one in messages],
+        [one.conversation_id for one in messages],
+        [one.client_key for one in messages],
+        [one.text for one in messages],
+        [one.reply_to_seq for one in messages],
+        [bigints(one.mentions.employee_ids) for one in messages],
+        [one.mentions.all for one in messages],
+        [one.mentions.may_all for one in messages],
+        [one.from_draft for one in messages],
         MAX_MENTIONS,
         SMALL_GROUP,
     )
     stored = {
-        row["conversation_id"]: Stored(to_message(row), row["unmarked"], _emptied(row))
+        row["conversation_id"]: StoredMessage(to_message(row), row["unmarked"], _emptied(row))
         for row in rows
     }
-    return [stored.get(one.conversation_id) for one in said]
+    return [stored.get(one.conversation_id) for one in messages]
 
 
 def _emptied(row: Any) -> Draft | None:
@@ -230,13 +232,13 @@ def _emptied(row: Any) -> Draft | None:
     )
 
 
-async def find_sent(
+async def find_by_key(
     conn: Conn, sender_id: int, conversation_id: int, client_key: UUID
 ) -> Message | None:
     """Return the message this person sent here with this key."""
     row = await conn.fetchrow(
         """
-        -- messages.find_sent
+        -- messages.find_by_key
         SELECT * FROM realtime.shown_messages
          WHERE conversation_id = $2 AND sender_id = $1 AND client_key = $3
         """,
@@ -248,7 +250,7 @@ async def find_sent(
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Membership:
     """What someone is in a conversation."""
 
     role: str
@@ -257,9 +259,9 @@ class Standing:
     """Messages up to this seq are not for them: they joined later. 0 hides none."""
 
 
-async def standing(
+async def membership(
     conn: Conn, employee_id: int, conversation_id: int, *, lock: bool = False
-) -> Standing | None:
+) -> Membership | None:
     """Return it; None when they are not in the conversation.
 
     With lock, the conversation's row is held until the transaction ends, and membership is read
@@ -269,7 +271,7 @@ async def standing(
         return None
     row = await conn.fetchrow(
         """
-        -- messages.standing
+        -- messages.membership
         SELECT p.role, c.closed_at IS NOT NULL AS closed,
                CASE c.history WHEN 'joined' THEN p.joined_seq ELSE 0 END AS hidden_to
           FROM realtime.conversation_participants AS p
@@ -279,7 +281,7 @@ async def standing(
         employee_id,
         conversation_id,
     )
-    return Standing(row["role"], row["closed"], row["hidden_to"]) if row else None
+    return Membership(row["role"], row["closed"], row["hidden_to"]) if row else None
 
 
 async def find(conn: Conn, conversation_id: int, seq: int) -> Message | None:

@@ -44,13 +44,13 @@ async def after(conn: Conn, conversation_id: int, seq: int, limit: int) -> list[
     return [to_message(row) for row in rows]
 
 
-async def answers_before(
+async def replies_before(
     conn: Conn, conversation_id: int, root_seq: int, *, seq: int | None, limit: int
 ) -> list[Message]:
     """Return the newest answers to a message below seq (None: of all), oldest first."""
     rows = await conn.fetch(
         """
-        -- pages.answers_before
+        -- pages.replies_before
         SELECT * FROM realtime.shown_messages
          WHERE conversation_id = $1 AND reply_to_seq = $2 AND state < 2
            AND ($3::bigint IS NULL OR seq < $3)
@@ -65,13 +65,13 @@ async def answers_before(
     return [to_message(row) for row in reversed(rows)]
 
 
-async def answers_after(
+async def replies_after(
     conn: Conn, conversation_id: int, root_seq: int, *, seq: int, limit: int
 ) -> list[Message]:
     """Return the oldest answers to a message above seq, oldest first."""
     rows = await conn.fetch(
         """
-        -- pages.answers_after
+        -- pages.replies_after
         SELECT * FROM realtime.shown_messages
          WHERE conversation_id = $1 AND reply_to_seq = $2 AND state < 2 AND seq > $3
          ORDER BY seq

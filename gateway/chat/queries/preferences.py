@@ -14,7 +14,7 @@ from gateway.db import Conn
 from gateway.protocol import Mine
 from gateway.protocol.preferences import Notify
 
-SEEN = """coalesce(c.last_seq <= p.archived_seq, false) AS archived, p.pinned_at, p.muted_until,
+COLUMNS = """coalesce(c.last_seq <= p.archived_seq, false) AS archived, p.pinned_at, p.muted_until,
                p.notify, p.manual_unread, p.mine_version"""
 """What to_mine reads, of p, a participant, in c."""
 
@@ -30,7 +30,7 @@ async def archive(conn: Conn, employee_id: int, conversation_id: int, *, on: boo
           FROM realtime.conversations AS c
          WHERE c.id = $2 AND p.conversation_id = c.id AND p.employee_id = $1
            AND p.left_seq IS NULL
-        RETURNING {SEEN}
+        RETURNING {COLUMNS}
         """,  # noqa: S608 - ours
         employee_id,
         conversation_id,
@@ -39,11 +39,11 @@ async def archive(conn: Conn, employee_id: int, conversation_id: int, *, on: boo
     return _to_mine(row)
 
 
-async def take_turn(conn: Conn, employee_id: int) -> None:
+async def lock(conn: Conn, employee_id: int) -> None:
     """Wait until nobody else pins for this person, until the transaction ends."""
     await conn.execute(
         """
-        -- preferences.take_turn
+        -- preferences.lock
         SELECT pg_advisory_xact_lock(hashtextextended('realtime.pinned', $1))
         """,
         employee_id,
@@ -57,7 +57,7 @@ async def pin(
 
     Two devices that pin at once take turns, and the second counts after the first has committed.
     """
-    await take_turn(conn, employee_id)
+    await lock(conn, employee_id)
     row = await conn.fetchrow(
         f"""
         -- preferences.pin
@@ -71,7 +71,7 @@ async def pin(
                                   FROM realtime.conversation_participants
                                  WHERE employee_id = $1 AND left_seq IS NULL
                                    AND pinned_at IS NOT NULL AND conversation_id <> $2))
-        RETURNING {SEEN}
+        RETURNING {COLUMNS}
         """,  # noqa: S608 - ours
         employee_id,
         conversation_id,
@@ -94,7 +94,7 @@ async def mute(
           FROM realtime.conversations AS c
          WHERE c.id = $2 AND p.conversation_id = c.id AND p.employee_id = $1
            AND p.left_seq IS NULL
-        RETURNING {SEEN}
+        RETURNING {COLUMNS}
         """,  # noqa: S608 - ours
         employee_id,
         conversation_id,
@@ -113,7 +113,7 @@ async def notify(conn: Conn, employee_id: int, conversation_id: int, level: Noti
           FROM realtime.conversations AS c
          WHERE c.id = $2 AND p.conversation_id = c.id AND p.employee_id = $1
            AND p.left_seq IS NULL
-        RETURNING {SEEN}
+        RETURNING {COLUMNS}
         """,  # noqa: S608 - ours
         employee_id,
         conversation_id,
@@ -122,12 +122,12 @@ async def notify(conn: Conn, employee_id: int, conversation_id: int, level: Noti
     return _to_mine(row)
 
 
-async def look(conn: Conn, employee_id: int, conversation_id: int) -> Mine | None:
+async def find(conn: Conn, employee_id: int, conversation_id: int) -> Mine | None:
     """Return how it is."""
     row = await conn.fetchrow(
         f"""
-        -- preferences.look
-        SELECT {SEEN}
+        -- preferences.find
+        SELECT {COLUMNS}
           FROM realtime.conversation_participants AS p
           JOIN realtime.conversations AS c ON c.id = p.conversation_id
          WHERE p.conversation_id = $2 AND p.employee_id = $1 AND p.left_seq IS NULL

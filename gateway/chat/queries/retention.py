@@ -8,7 +8,7 @@ from gateway.db import Conn
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
+class RetentionStep:
     """What one statement has done."""
 
     messages: int
@@ -18,7 +18,7 @@ class Deleted:
 
 async def delete_old(
     conn: Conn, *, days: int, after: int, conversations: int, limit: int
-) -> Deleted:
+) -> RetentionStep:
     """Delete at most `limit` messages older than so many days, of conversations above `after`.
 
     Oldest first in each conversation, and none that somebody who is in it and works here has yet
@@ -86,4 +86,4 @@ async def delete_old(
         limit,
     )
     assert row is not None
-    return Deleted(row["messages"], row["last_conversation"])
+    return RetentionStep(row["messages"], row["last_conversation"])

@@ -12,7 +12,7 @@ from gateway.protocol import ScheduledMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueMessage:
     """One message that this node has claimed and is to send now."""
 
     id: int
@@ -109,7 +109,7 @@ async def find(conn: Conn, employee_id: int, scheduled_id: int) -> ScheduledMess
     return to_scheduled(row) if row else None
 
 
-async def move(
+async def reschedule(
     conn: Conn,
     employee_id: int,
     scheduled_id: int,
@@ -124,7 +124,7 @@ async def move(
     """
     row = await conn.fetchrow(
         """
-        -- scheduled.move
+        -- scheduled.reschedule
         UPDATE realtime.scheduled_messages AS s
            SET send_at = $3, text = coalesce($4, s.text), state = 'waiting', failed_code = NULL,
                attempts = 0, claimed_until = NULL, done_at = NULL
@@ -143,11 +143,11 @@ async def move(
     return to_scheduled(row) if row else None
 
 
-async def waiting(conn: Conn, employee_id: int) -> int:
+async def count_waiting(conn: Conn, employee_id: int) -> int:
     """Return how many messages of this person wait to be sent."""
     count: int = await conn.fetchval(
         """
-        -- scheduled.waiting
+        -- scheduled.count_waiting
         SELECT count(*) FROM realtime.scheduled_messages
          WHERE employee_id = $1 AND state = 'waiting'
         """,
@@ -192,7 +192,7 @@ async def page(
     return [to_scheduled(row) for row in rows]
 
 
-async def claim(conn: Conn, *, limit: int, lease_s: float) -> list[Due]:
+async def claim(conn: Conn, *, limit: int, lease_s: float) -> list[DueMessage]:
     """Take messages that are due and that no living node is sending."""
     rows = await conn.fetch(
         """
@@ -213,7 +213,7 @@ async def claim(conn: Conn, *, limit: int, lease_s: float) -> list[Due]:
         lease_s,
     )
     return [
-        Due(
+        DueMessage(
             row["id"],
             row["employee_id"],
             row["conversation_id"],
@@ -225,11 +225,11 @@ async def claim(conn: Conn, *, limit: int, lease_s: float) -> list[Due]:
     ]
 
 
-async def next_in(conn: Conn) -> float | None:
+async def next_due_in_s(conn: Conn) -> float | None:
     """Return in how many seconds something will be due; None when nothing waits."""
     found: float | None = await conn.fetchval(
         """
-        -- scheduled.next_in
+        -- scheduled.next_due_in_s
         SELECT extract(epoch FROM min(greatest(send_at, claimed_until)) - clock_timestamp())::float8
           FROM (SELECT send_at, claimed_until FROM realtime.scheduled_messages
                  WHERE state = 'waiting' ORDER BY send_at, id LIMIT 100) AS soon
@@ -238,11 +238,11 @@ async def next_in(conn: Conn) -> float | None:
     return found
 
 
-async def sent(conn: Conn, scheduled_id: int) -> ScheduledMessage | None:
+async def mark_sent(conn: Conn, scheduled_id: int) -> ScheduledMessage | None:
     """Note that a message was sent; None when that is known already."""
     row = await conn.fetchrow(
         """
-        -- scheduled.sent
+        -- scheduled.mark_sent
         UPDATE realtime.scheduled_messages
            SET state = 'sent', claimed_until = NULL, done_at = clock_timestamp()
          WHERE id = $1 AND state = 'waiting'
@@ -253,11 +253,11 @@ async def sent(conn: Conn, scheduled_id: int) -> ScheduledMessage | None:
     return to_scheduled(row) if row else None
 
 
-async def failed(conn: Conn, scheduled_id: int, code: str) -> ScheduledMessage | None:
+async def mark_failed(conn: Conn, scheduled_id: int, code: str) -> ScheduledMessage | None:
     """Note why a message could not be sent; None when that is decided already."""
     row = await conn.fetchrow(
         """
-        -- scheduled.failed
+        -- scheduled.mark_failed
         UPDATE realtime.scheduled_messages
            SET state = 'failed', failed_code = $2, claimed_until = NULL,
                done_at = clock_timestamp()
@@ -270,11 +270,11 @@ async def failed(conn: Conn, scheduled_id: int, code: str) -> ScheduledMessage |
     return to_scheduled(row) if row else None
 
 
-async def later(conn: Conn, scheduled_id: int, *, seconds: float) -> None:
+async def retry_later(conn: Conn, scheduled_id: int, *, seconds: float) -> None:
     """Give a claim back after a failure that may pass: due again after these seconds."""
     await conn.execute(
         """
-        -- scheduled.later
+        -- scheduled.retry_later
         UPDATE realtime.scheduled_messages
            SET claimed_until = clock_timestamp() + make_interval(secs => $2)
          WHERE id = $1 AND state = 'waiting'
@@ -284,11 +284,11 @@ async def later(conn: Conn, scheduled_id: int, *, seconds: float) -> None:
     )
 
 
-async def forget(conn: Conn, *, days: int) -> None:
+async def delete_done(conn: Conn, *, days: int) -> None:
     """Delete what was sent or failed longer ago."""
     await conn.execute(
         """
-        -- scheduled.forget
+        -- scheduled.delete_done
         DELETE FROM realtime.scheduled_messages
          WHERE done_at < clock_timestamp() - make_interval(days => $1)
         """,

@@ -11,7 +11,7 @@ from gateway.protocol import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class SearchScope:
     """Where someone may look, and for what."""
 
     words: list[str]
@@ -23,7 +23,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SearchPosition:
     """A message's place in the order of search; a row is behind it when it is older."""
 
     at: datetime
@@ -33,7 +33,7 @@ class Place:
 
 async def scope(
     conn: Conn, employee_id: int, text: str, *, conversation_id: int | None, most: int
-) -> Scope:
+) -> SearchScope:
     """Return the words of text, and up to `most` conversations of this person, or the one."""
     row = await conn.fetchrow(
         """
@@ -55,16 +55,18 @@ async def scope(
         most,
     )
     assert row is not None
-    return Scope(row["words"].split(), row["conversation_ids"], row["earliest"], row["latest"])
+    return SearchScope(
+        row["words"].split(), row["conversation_ids"], row["earliest"], row["latest"]
+    )
 
 
-async def found(
+async def find_messages(
     conn: Conn,
     employee_id: int,
     wanted: str,
     *,
     since: datetime | None,
-    before: Place,
+    before: SearchPosition,
     limit: int,
 ) -> list[Message]:
     """Return the newest messages that this person may read and that have the wanted keys.
@@ -74,7 +76,7 @@ async def found(
     """
     rows = await conn.fetch(
         """
-        -- search.found
+        -- search.find_messages
         WITH hits AS MATERIALIZED (
             SELECT m.conversation_id, m.seq, m.created_at
               FROM realtime.messages AS m

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway.chat.queries.drafts import to_draft
 from gateway.chat.queries.listing import to_mine
-from gateway.chat.queries.preferences import SEEN
+from gateway.chat.queries.preferences import COLUMNS
 from gateway.db import Conn
 from gateway.protocol import Draft, Message, Mine
 
@@ -35,7 +35,7 @@ async def ended_marks(conn: Conn, sent: Sequence[Message]) -> list[tuple[int, in
     rows = await conn.fetch(
         f"""
         -- sender_state.ended_marks
-        SELECT p.employee_id, p.conversation_id, {SEEN}
+        SELECT p.employee_id, p.conversation_id, {COLUMNS}
           FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
                AS sent (employee_id, conversation_id, seq)
           JOIN realtime.conversation_participants AS p

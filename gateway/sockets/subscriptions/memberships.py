@@ -78,12 +78,12 @@ class Memberships:
             return
         async with self._joining(session, conversation_id) as join:
             async with self._services.connection() as conn:
-                conversation = await conversations.one(conn, session.user_id, conversation_id)
+                conversation = await conversations.load(conn, session.user_id, conversation_id)
                 whole = conversation.last_change <= PAGE
                 after = 1 if whole else conversation.last_change
                 missed = await self._read_missed(conn, session, conversation_id, after=after)
             change = 1 if whole else conversation.last_change
-            session.send_event(conversations.created(conversation, change=change))
+            session.send_event(conversations.created_event(conversation, change=change))
             # Numbers that were superseded or are hidden are skipped, or streams would go back.
             floor, removed = _send_all(session, missed, floor=conversation.last_change)
             join.floor = None if removed else floor
@@ -128,11 +128,13 @@ class Memberships:
         self, conn: Conn, session: ListeningSession, conversation_id: int, *, after: int
     ) -> list[changes.Change]:
         """Return what happened after a change, without messages hidden from this participant."""
-        standing = await messages.standing(conn, session.user_id, conversation_id)
-        if standing is None:  # removed again
+        membership = await messages.membership(conn, session.user_id, conversation_id)
+        if membership is None:  # removed again
             raise ConversationNotFound
-        self.hide(session, conversation_id, standing.hidden_to)
-        return await changes.after(conn, [(conversation_id, after)], PAGE, above=standing.hidden_to)
+        self.hide(session, conversation_id, membership.hidden_to)
+        return await changes.after(
+            conn, [(conversation_id, after)], PAGE, above=membership.hidden_to
+        )
 
     async def catch_up(self, session: ListeningSession, floors: dict[int, int]) -> None:
         """Send a held session what the streams of this node delivered before it joined.
@@ -192,13 +194,15 @@ class Memberships:
         most = self._max_topics
         joined = {session: _conversations(session) for session in sessions}
         async with self._services.connection() as conn:
-            members = await conversation_queries.memberships(conn, employee_id, most)
+            members = await conversation_queries.list_positions(conn, employee_id, most)
             wanted = {member.conversation_id for member in members}
             others = set().union(*joined.values()) - wanted
             if len(members) == most:  # of more than that only the newest are wanted
-                others -= await compare.belonging(conn, employee_id, others)
+                others -= await compare.joined_among(conn, employee_id, others)
             removals = {
-                conversation_id: await member_queries.changed(conn, conversation_id, [employee_id])
+                conversation_id: await member_queries.participant_events(
+                    conn, conversation_id, [employee_id]
+                )
                 for conversation_id in others
             }
         for session in sessions:

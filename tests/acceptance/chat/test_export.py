@@ -116,7 +116,7 @@ async def begun(desk: Desk, conversation_id: int) -> AsyncGenerator[bytes, None]
     services = desk.nodes[0].node.services
     async with services.connection() as conn:
         identity = await auth.identify(conn, desk.tokens.verify(desk.token(DIRECTOR)))
-    return await export.begin(Context(identity, services), conversation_id)
+    return await export.start(Context(identity, services), conversation_id)
 
 
 async def test_who_is_removed_during_an_export_gets_no_more(desk: Desk) -> None:

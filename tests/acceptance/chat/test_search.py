@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.chat.search import windows
-from gateway.chat.snippets import SHOWN, snippet, wanted_of, words_of
+from gateway.chat.search import day_ranges
+from gateway.chat.snippets import MAX_LENGTH, search_terms, snippet, words_of
 from gateway.client import Connection, RequestRefused
 from gateway.protocol import (
     ConversationCreate,
@@ -75,7 +75,7 @@ async def test_matches_are_marked_by_offsets(desk: Desk) -> None:
     assert marked(item) == ["Сьогодні", "клієнт"]
     assert "<b>Сьогодні</b> дзвонив" in item.snippet
     assert item.snippet[0] == item.snippet[-1] == "…"
-    assert len(item.snippet) <= SHOWN + 2
+    assert len(item.snippet) <= MAX_LENGTH + 2
 
 
 async def test_only_what_one_may_read_is_found(desk: Desk) -> None:
@@ -305,14 +305,14 @@ async def test_snippets_fold_as_the_database_does(desk: Desk) -> None:
 
 def test_a_text_without_matches_has_a_snippet_all_the_same() -> None:
     """A word cut off by the limit of what is compared leaves nothing to mark."""
-    assert snippet("коротко", wanted_of(["інше"], beginning=False)) == ("коротко", [])
+    assert snippet("коротко", search_terms(["інше"], beginning=False)) == ("коротко", [])
 
 
 @pytest.mark.parametrize("last", [20_000, 20_479, 20_480, 20_481, 20_543])
 @pytest.mark.parametrize("first", [20_000, 19_993, 19_000, 15_000])
 def test_windows_cover_every_day_once(first: int, last: int) -> None:
     """Neither a gap nor an overlap, and few of them."""
-    found = list(windows(last, first, all_before=False))
+    found = list(day_ranges(last, first, all_before=False))
 
     days = [day for one in found for day in range(one.first or 0, one.last + 1)]
     assert sorted(days) == list(range(first, last + 1))

@@ -78,7 +78,7 @@ async def test_what_is_sent_at_once_is_stored_together(desk: Desk) -> None:
                 )
             )
         )
-        await eventually(lambda: desk.nodes[0].node.services.sends.waiting >= MANY - 3)
+        await eventually(lambda: desk.nodes[0].node.services.message_store.waiting >= MANY - 3)
 
     stored: list[Message] = await asyncio.gather(*early, *late)
     assert [(one.conversation_id, one.text) for one in stored] == [

@@ -9,7 +9,7 @@ from gateway.db import Conn
 from gateway.protocol import Message
 
 
-async def say(conn: Conn, conversation_id: int, attrs: dict[str, Any]) -> Message:
+async def insert(conn: Conn, conversation_id: int, attrs: dict[str, Any]) -> Message:
     """Store a silent message of the system's, under the next number and change.
 
     It counts for nobody as unread, and brings no archived conversation back: where it was
@@ -17,7 +17,7 @@ async def say(conn: Conn, conversation_id: int, attrs: dict[str, Any]) -> Messag
     """
     row = await conn.fetchrow(
         """
-        -- system.say
+        -- system_messages.insert
         WITH room AS (
             UPDATE realtime.conversations
                SET last_seq = last_seq + 1, last_change = last_change + 1,

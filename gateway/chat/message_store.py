@@ -19,106 +19,106 @@ from gateway.context import ACQUIRE_S, Context, Transaction
 from gateway.errors import AttachmentTaken
 from gateway.protocol import Attachment, Message, MessageCreated
 
-MOST = 32
-AT_ONCE = 2
+MAX_BATCH = 32
+CONCURRENCY = 2
 """While one statement waits for its COMMIT to reach the disk, the other one runs. With 100 people
 who write at once, one reached 0.6 of the rate of bare INSERTs, two 0.7, three and six 0.6."""
-PATIENT = 3
+WAITING_CONCURRENCY = 3
 """So many connections may wait for conversations that others hold, whatever their number."""
-PATIENCE_S = 5.0
+WAITING_TIMEOUT_S = 5.0
 """A message may wait so long for those before it, where each of them waits for a lock."""
 
 
-class Ask(NamedTuple):
+class SendRequest(NamedTuple):
     """Somebody's message, and whose call it is."""
 
     ctx: Context
-    said: queries.Said
+    message: queries.NewMessage
 
 
-class Sends:
+class BatchedMessageStore:
     """Stores the messages of one node."""
 
     def __init__(self, spawn: Spawn, clock: Callable[[], float] = time.monotonic) -> None:
-        self._quick = BatchLoader(
+        self._batched = BatchLoader(
             _store,
             spawn=spawn,
             name="sends",
-            max_batch=MOST,
-            concurrency=AT_ONCE,
-            key=_conversation,
+            max_batch=MAX_BATCH,
+            concurrency=CONCURRENCY,
+            key=_conversation_of,
             timeout_s=ACQUIRE_S,
             clock=clock,
         )
-        self._patient = BatchLoader(
+        self._lock_waiters = BatchLoader(
             _store_waiting,
             spawn=spawn,
             name="sends.patient",
             max_batch=1,
-            concurrency=PATIENT,
-            key=_conversation,
-            timeout_s=PATIENCE_S,
+            concurrency=WAITING_CONCURRENCY,
+            key=_conversation_of,
+            timeout_s=WAITING_TIMEOUT_S,
             clock=clock,
         )
 
     @property
     def waiting(self) -> int:
         """How many messages wait for a statement."""
-        return self._quick.waiting + self._patient.waiting
+        return self._batched.waiting + self._lock_waiters.waiting
 
-    def late_s(self) -> float:
+    def oldest_wait_s(self) -> float:
         """Return how long the first of those who wait for a statement has waited."""
-        return max(self._quick.oldest_wait_s(), self._patient.oldest_wait_s())
+        return max(self._batched.oldest_wait_s(), self._lock_waiters.oldest_wait_s())
 
-    async def store(self, ask: Ask) -> Message | None:
+    async def store(self, ask: SendRequest) -> Message | None:
         """Store a message and announce it; None and raises as queries.messages.insert.
 
         Who finds the conversation's row held by somebody, or is refused, is asked about alone: so
         those who write elsewhere never wait for it.
         """
-        message = await self._quick.load(ask)
-        return message if message is not None else await self._patient.load(ask)
+        message = await self._batched.load(ask)
+        return message if message is not None else await self._lock_waiters.load(ask)
 
 
-def _conversation(ask: Ask) -> int:
-    return ask.said.conversation_id
+def _conversation_of(ask: SendRequest) -> int:
+    return ask.message.conversation_id
 
 
-async def _store_waiting(asks: Sequence[Ask]) -> list[Message | None]:
+async def _store_waiting(asks: Sequence[SendRequest]) -> list[Message | None]:
     return await _store(asks, wait=True)
 
 
-async def _store(asks: Sequence[Ask], *, wait: bool = False) -> list[Message | None]:
+async def _store(asks: Sequence[SendRequest], *, wait: bool = False) -> list[Message | None]:
     async with asks[0].ctx.statement() as tx:
-        found = await queries.insert(tx.conn, [ask.said for ask in asks], wait=wait)
+        found = await queries.insert(tx.conn, [ask.message for ask in asks], wait=wait)
         for ask, stored in zip(asks, found, strict=True):
             if stored is not None:
-                await _tell(tx, ask.ctx.user_id, stored)
+                await _announce(tx, ask.ctx.user_id, stored)
     return [stored and stored.message for stored in found]
 
 
-async def store_with_files(ask: Ask, files: Sequence[Attachment]) -> Message | None:
+async def store_with_files(ask: SendRequest, files: Sequence[Attachment]) -> Message | None:
     """Store a message and make these files its own, or neither.
 
     A transaction, in which the files are claimed under the conversation's lock: of two messages
     with the same file the second one finds it taken, and takes no number.
     """
     async with ask.ctx.transaction() as tx:
-        [stored] = await queries.insert(tx.conn, [ask.said], wait=True)
+        [stored] = await queries.insert(tx.conn, [ask.message], wait=True)
         if stored is None:
             return None
         message = replace(stored.message, attachments=list(files))
-        if not await attachment_queries.claim(
+        if not await attachment_queries.attach(
             tx.conn, ask.ctx.user_id, message.conversation_id, seq=message.seq, files=files
         ):
             raise AttachmentTaken
-        await _tell(tx, ask.ctx.user_id, stored._replace(message=message))
+        await _announce(tx, ask.ctx.user_id, stored._replace(message=message))
     return message
 
 
-async def _tell(tx: Transaction, sender_id: int, stored: queries.Stored) -> None:
+async def _announce(tx: Transaction, sender_id: int, stored: queries.StoredMessage) -> None:
     message = stored.message
-    tx.changed(
+    tx.announce_change(
         MessageCreated(
             conversation_id=message.conversation_id, change=message.change, message=message
         )
@@ -126,4 +126,4 @@ async def _tell(tx: Transaction, sender_id: int, stored: queries.Stored) -> None
     if stored.draft is not None:
         drafts.announce(tx, sender_id, stored.draft)
     if stored.unmarked:
-        await preferences.announce_now(tx, sender_id, message.conversation_id)
+        await preferences.announce_current(tx, sender_id, message.conversation_id)
