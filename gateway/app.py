@@ -36,7 +36,7 @@ from gateway.ops.loop_lag import LoopLag
 from gateway.ops.tasks import Tasks
 from gateway.people import presences
 from gateway.settings import BACKLOG, Settings
-from gateway.sockets.listener.http import edge_class
+from gateway.sockets.listener.http import http_protocol_class
 from gateway.sockets.listener.websocket import protocol_class
 from gateway.sockets.node import Node
 from gateway.telephony.agents import on_call
@@ -220,7 +220,7 @@ def make_server(settings: Settings) -> tuple[FastAPI, uvicorn.Server]:
 
     config = uvicorn.Config(
         app,
-        http=edge_class(node),  # type: ignore[arg-type]
+        http=http_protocol_class(node),  # type: ignore[arg-type]
         ws=protocol_class(node) if settings.takes("sockets") else "none",  # type: ignore[arg-type]
         loop="uvloop",
         lifespan="on",

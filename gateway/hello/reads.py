@@ -69,7 +69,7 @@ class HelloReads:
         found, conversation_ids = await self._employees.load(claims.employee_id)
         return Authenticated(auth.admit(found, claims), conversation_ids)
 
-    async def view(self, request: ViewRequest) -> EmployeeView:
+    async def read_view(self, request: ViewRequest) -> EmployeeView:
         """Return an employee's chats, calls and agent state, read after this call."""
         return await self._views.load(request)
 
@@ -79,11 +79,11 @@ class HelloReads:
             return None
         return await self._callbacks.load(identity.user_id)
 
-    async def rosters(self, lists: Iterable[str | None]) -> list[Roster]:
+    async def read_rosters(self, lists: Iterable[str | None]) -> list[Roster]:
         """Return the roster of each OverviewRow.people; names are at most 2 NAMES_TTL_S old."""
         return await self._rosters.get_many(lists)
 
-    async def presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, PresenceJson]:
+    async def read_presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, PresenceJson]:
         """Return employee → presence, at most PRESENCES_TTL_S old; others may be among them."""
         return await self._presences.get_many(employee_ids)
 

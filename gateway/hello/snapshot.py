@@ -67,12 +67,12 @@ class HelloSnapshot:
 class SnapshotSources(Protocol):
     """Where it is read, together with what other hellos read at the same time."""
 
-    async def view(self, request: ViewRequest) -> EmployeeView: ...
+    async def read_view(self, request: ViewRequest) -> EmployeeView: ...
 
-    async def rosters(self, lists: Iterable[str | None]) -> list[Roster]:
+    async def read_rosters(self, lists: Iterable[str | None]) -> list[Roster]:
         """Return the roster of each of these OverviewRow.people."""
 
-    async def presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, PresenceJson]:
+    async def read_presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, PresenceJson]:
         """Return employee → presence; others may be among them."""
 
 
@@ -83,9 +83,9 @@ async def read_snapshot(
 
     Never partial: a conversation is either caught up completely, or named in reload.
     """
-    view, calls, agent = await sources.view(ViewRequest(ctx.user_id, resume))
-    rosters = await sources.rosters(line.people for line in view.lines)
-    seen = await sources.presences({one for roster in rosters for one in roster.employee_ids})
+    view, calls, agent = await sources.read_view(ViewRequest(ctx.user_id, resume))
+    rosters = await sources.read_rosters(line.people for line in view.lines)
+    seen = await sources.read_presences({one for roster in rosters for one in roster.employee_ids})
     return HelloSnapshot(
         conversations=[
             _conversation(line, roster, seen)

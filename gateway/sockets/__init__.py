@@ -1,5 +1,5 @@
 """Frames in, frames out.
 
 listener ─▶ admission ─▶ session ─▶ subscriptions, watch ─▶ outgoing. Node puts the parts together:
-uvicorn.Config(app, ws=protocol_class(lambda: node), http=edge_class(lambda: node))
+uvicorn.Config(app, ws=protocol_class(lambda: node), http=http_protocol_class(lambda: node))
 """

@@ -1,8 +1,9 @@
-"""The gateway's own edge and protocol class, as an echo: what Autobahn talks to.
+"""The gateway's own protocol classes, as an echo server for Autobahn.
 
-Everything below a session is the product's: uvicorn's configuration from `make_server`, Edge,
-SocketProtocol, Sender, the wheel. Only the session says back what it hears, binary frames are let
-in, and the bounds are those that Autobahn's section 9 (16 MiB, 65,536 fragments) needs.
+Everything below a session is the product's: uvicorn's configuration from `make_server`,
+HttpProtocol, SocketProtocol, Sender, the wheel. Only the session echoes what it receives, binary
+frames are accepted, and the limits are those that Autobahn's section 9 (16 MiB, 65,536 fragments)
+needs.
 """
 
 from __future__ import annotations

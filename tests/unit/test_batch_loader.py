@@ -1,4 +1,4 @@
-"""Questions that come loader are read loader, and never with what was read before."""
+"""Requests that come together are loaded together, and never from what was read before."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.ops.tasks import Tasks
 
 
-class Reader:
-    """Answers n with 10 n, when it is let go; keeps what it was asked."""
+class Source:
+    """Loads 10 n for n, when the test lets it; records its batches."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -21,13 +21,13 @@ class Reader:
         self.go_on.set()
         self.fails: dict[int, Exception] = {}
 
-    async def read(self, questions: Sequence[int]) -> list[int]:
-        self.batches.append(list(questions))
+    async def read(self, requests: Sequence[int]) -> list[int]:
+        self.batches.append(list(requests))
         await self.go_on.wait()
-        for question in questions:
-            if question in self.fails:
-                raise self.fails[question]
-        return [10 * question for question in questions]
+        for request in requests:
+            if request in self.fails:
+                raise self.fails[request]
+        return [10 * request for request in requests]
 
 
 @pytest.fixture
@@ -43,42 +43,42 @@ async def turns() -> None:
 
 
 async def test_an_idle_loader_loads_at_once(tasks: Tasks) -> None:
-    """A lone question does not wait for company."""
-    reader = Reader()
-    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test")
+    """A single request does not wait for others."""
+    source = Source()
+    loader = BatchLoader(source.read, spawn=tasks.spawn, name="test")
 
     assert await loader.load(1) == 10
     assert await loader.load(2) == 20
-    assert reader.batches == [[1], [2]]
+    assert source.batches == [[1], [2]]
 
 
 async def test_requests_that_meet_a_busy_loader_share_a_batch(tasks: Tasks) -> None:
     """They are read after it is done, in batches of at most the given size, each answered."""
-    reader = Reader()
-    reader.go_on.clear()
-    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test", max_batch=3)
+    source = Source()
+    source.go_on.clear()
+    loader = BatchLoader(source.read, spawn=tasks.spawn, name="test", max_batch=3)
     first = asyncio.create_task(loader.load(0))
     await turns()
 
     others = [asyncio.create_task(loader.load(n)) for n in range(1, 6)]
     await turns()
-    assert reader.batches == [[0]]  # nobody may be answered with what was read before they asked
-    reader.go_on.set()
+    assert source.batches == [[0]]  # nobody may be answered with what was read before its request
+    source.go_on.set()
 
     assert await first == 0
     assert await asyncio.gather(*others) == [10, 20, 30, 40, 50]
-    assert reader.batches == [[0], [1, 2, 3], [4, 5]]
+    assert source.batches == [[0], [1, 2, 3], [4, 5]]
 
 
 async def test_one_bad_request_fails_no_other(tasks: Tasks) -> None:
-    """What trips over one of a batch is raised to that one alone."""
-    reader = Reader()
-    reader.fails[2] = ZeroDivisionError()
-    reader.go_on.clear()
-    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test")
+    """An error that one request of a batch causes is raised to that one alone."""
+    source = Source()
+    source.fails[2] = ZeroDivisionError()
+    source.go_on.clear()
+    loader = BatchLoader(source.read, spawn=tasks.spawn, name="test")
     asked = [asyncio.create_task(loader.load(n)) for n in range(4)]
     await turns()
-    reader.go_on.set()
+    source.go_on.set()
 
     found = await asyncio.gather(*asked, return_exceptions=True)
 
@@ -87,48 +87,48 @@ async def test_one_bad_request_fails_no_other(tasks: Tasks) -> None:
 
 
 async def test_an_outage_fails_every_request_at_once(tasks: Tasks) -> None:
-    """A database that is away is not asked again for each of a batch; later ones are served."""
-    reader = Reader()
-    reader.go_on.clear()
-    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test")
+    """An unavailable database is not read again for each of a batch; later ones are loaded."""
+    source = Source()
+    source.go_on.clear()
+    loader = BatchLoader(source.read, spawn=tasks.spawn, name="test")
     first = asyncio.create_task(loader.load(0))
     await turns()
-    reader.fails[1] = DatabaseUnavailable()
+    source.fails[1] = DatabaseUnavailable()
     others = [asyncio.create_task(loader.load(n)) for n in range(1, 5)]
     await turns()
-    reader.go_on.set()
+    source.go_on.set()
 
     assert await first == 0
     found = await asyncio.gather(*others, return_exceptions=True)
 
     assert [type(one) for one in found] == [DatabaseUnavailable] * 4
-    assert reader.batches == [[0], [1, 2, 3, 4]]
+    assert source.batches == [[0], [1, 2, 3, 4]]
     assert await loader.load(7) == 70
 
 
 async def test_nothing_is_loaded_for_a_caller_that_has_gone(tasks: Tasks) -> None:
-    """A question whose asker was cancelled while it waited is dropped."""
-    reader = Reader()
-    reader.go_on.clear()
-    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test")
+    """A request whose caller was cancelled while it waited is dropped."""
+    source = Source()
+    source.go_on.clear()
+    loader = BatchLoader(source.read, spawn=tasks.spawn, name="test")
     first = asyncio.create_task(loader.load(0))
     await turns()
     gone, stays = asyncio.create_task(loader.load(1)), asyncio.create_task(loader.load(2))
     await turns()
     gone.cancel()
     await turns()
-    reader.go_on.set()
+    source.go_on.set()
 
     assert (await first, await stays) == (0, 20)
-    assert reader.batches == [[0], [2]]
+    assert source.batches == [[0], [2]]
 
 
 async def test_a_loader_that_is_stopped_leaves_nobody_waiting() -> None:
-    """When the node goes, so do the questions it was reading."""
-    reader = Reader()
-    reader.go_on.clear()
+    """When the node goes, so do the requests it was reading."""
+    source = Source()
+    source.go_on.clear()
     async with Tasks() as owner:
-        loader = BatchLoader(reader.read, spawn=owner.spawn, name="test")
+        loader = BatchLoader(source.read, spawn=owner.spawn, name="test")
         asked = asyncio.create_task(loader.load(0))
         await turns()
 
@@ -137,27 +137,27 @@ async def test_a_loader_that_is_stopped_leaves_nobody_waiting() -> None:
 
 
 async def test_several_batches_may_be_in_flight(tasks: Tasks) -> None:
-    """A second reader takes what comes while the first one is busy; then questions wait."""
-    reader = Reader()
-    reader.go_on.clear()
-    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test", concurrency=2)
+    """A second source takes what comes while the first one is busy; then requests wait."""
+    source = Source()
+    source.go_on.clear()
+    loader = BatchLoader(source.read, spawn=tasks.spawn, name="test", concurrency=2)
     asked = []
     for n in range(4):
         asked.append(asyncio.create_task(loader.load(n)))
         await turns()
 
-    assert reader.batches == [[0], [1]]
-    reader.go_on.set()
+    assert source.batches == [[0], [1]]
+    source.go_on.set()
     assert await asyncio.gather(*asked) == [0, 10, 20, 30]
-    assert reader.batches == [[0], [1], [2, 3]]
+    assert source.batches == [[0], [1], [2, 3]]
 
 
 async def test_of_one_key_one_request_is_in_flight_at_a_time(tasks: Tasks) -> None:
-    """What has the key of another goes after it, in order, and holds nobody else up."""
-    reader = Reader()
-    reader.go_on.clear()
+    """A request with the key of another goes after it, in order, and delays no others."""
+    source = Source()
+    source.go_on.clear()
     loader = BatchLoader(
-        reader.read,
+        source.read,
         spawn=tasks.spawn,
         name="test",
         concurrency=2,
@@ -168,43 +168,43 @@ async def test_of_one_key_one_request_is_in_flight_at_a_time(tasks: Tasks) -> No
         asked.append(asyncio.create_task(loader.load(n)))
         await turns()
 
-    assert reader.batches == [[1], [2]]
-    reader.go_on.set()
+    assert source.batches == [[1], [2]]
+    source.go_on.set()
     assert await asyncio.gather(*asked) == [10, 110, 210, 20]
-    assert [batch for batch in reader.batches if batch != [2]] == [[1], [11], [21]]
+    assert [batch for batch in source.batches if batch != [2]] == [[1], [11], [21]]
 
 
 async def test_a_key_is_free_again_when_its_caller_has_gone(tasks: Tasks) -> None:
-    """The next one of the key is read although the one before it was never."""
-    reader = Reader()
-    reader.go_on.clear()
-    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test", key=lambda request: request)
+    """The next one of the key is loaded although the one before it never was."""
+    source = Source()
+    source.go_on.clear()
+    loader = BatchLoader(source.read, spawn=tasks.spawn, name="test", key=lambda request: request)
     first = asyncio.create_task(loader.load(0))
     await turns()
     gone, stays = asyncio.create_task(loader.load(1)), asyncio.create_task(loader.load(1))
     await turns()
     gone.cancel()
     await turns()
-    reader.go_on.set()
+    source.go_on.set()
 
     assert (await first, await stays) == (0, 10)
-    assert reader.batches == [[0], [1]]
+    assert source.batches == [[0], [1]]
 
 
 async def test_a_request_that_waits_too_long_fails_and_one_in_flight_does_not(tasks: Tasks) -> None:
-    """What may have been done already is never called undone."""
-    reader = Reader()
-    reader.go_on.clear()
-    loader = BatchLoader(reader.read, spawn=tasks.spawn, name="test", max_batch=1, timeout_s=0.02)
+    """A write that may have happened already is never reported as failed."""
+    source = Source()
+    source.go_on.clear()
+    loader = BatchLoader(source.read, spawn=tasks.spawn, name="test", max_batch=1, timeout_s=0.02)
     out = asyncio.create_task(loader.load(0))
     await turns()
 
     with pytest.raises(Overloaded):
         await loader.load(1)
     assert loader.oldest_wait_s() > 0
-    reader.go_on.set()
+    source.go_on.set()
 
     assert await out == 0
     assert await loader.load(2) == 20
-    assert reader.batches == [[0], [2]]
+    assert source.batches == [[0], [2]]
     assert loader.waiting == 0

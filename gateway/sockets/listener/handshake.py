@@ -44,7 +44,7 @@ class Handshake(ServerProtocol):
         return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in subprotocols else None
 
 
-def begin(settings: Settings) -> ServerProtocol:
+def server_protocol(settings: Settings) -> ServerProtocol:
     """Return the protocol object that reads the request and answers it."""
     return Handshake(
         extensions=[DEFLATE] if settings.deflate else None,
@@ -53,15 +53,15 @@ def begin(settings: Settings) -> ServerProtocol:
     )
 
 
-def opened(shaken: ServerProtocol, max_size: int) -> Protocol:
+def open_protocol(handshake: ServerProtocol, max_size: int) -> Protocol:
     """Return the protocol object after the handshake; the one before keeps 2.6 KiB of request."""
     protocol = Protocol(Side.SERVER, state=OPEN, max_size=max_size, logger=quiet)
-    protocol.extensions = shaken.extensions
-    release(shaken)
+    protocol.extensions = handshake.extensions
+    break_cycles(handshake)
     return protocol
 
 
-def release(protocol: Protocol) -> None:
+def break_cycles(protocol: Protocol) -> None:
     """Break the library's reference cycles (parser, traceback), so that it is freed at once."""
     protocol.parser.close()
     protocol.parser_exc = protocol.handshake_exc = None

@@ -1,8 +1,8 @@
 """The HTTP side of the one port: uvicorn's httptools protocol with limits of our own.
 
-uvicorn ─▶ Edge ─▶ REST, or SocketProtocol after an upgrade. uvicorn's defaults wait for ever for
-the rest of a head and read heads of any size; here a head has 5 s and 16 KiB, for every connection
-on the port, also those that become WebSockets.
+uvicorn ─▶ HttpProtocol ─▶ REST, or SocketProtocol after an upgrade. uvicorn's defaults wait for
+ever for the rest of a head and read heads of any size; here a head has 5 s and 16 KiB, for every
+connection on the port, also those that become WebSockets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 MAX_HEAD = 16_384
 
 
-class Edge(HttpToolsProtocol):
+class HttpProtocol(HttpToolsProtocol):
     """One TCP connection, until it is upgraded or closed."""
 
     def __init__(self, node: Node, **arguments: Any) -> None:
@@ -135,10 +135,10 @@ class Edge(HttpToolsProtocol):
             self.transport.abort()
 
 
-def edge_class(node: Callable[[], Node]) -> Callable[..., Edge]:
+def http_protocol_class(node: Callable[[], Node]) -> Callable[..., HttpProtocol]:
     """Return what uvicorn's `http=` setting takes."""
 
-    def make(**arguments: Any) -> Edge:
-        return Edge(node(), **arguments)
+    def make(**arguments: Any) -> HttpProtocol:
+        return HttpProtocol(node(), **arguments)
 
     return make

@@ -23,11 +23,11 @@ from gateway.protocol.close_codes import CloseCode
 from gateway.sockets.admission.addresses import address_of
 from gateway.sockets.listener.handshake import (
     PATH,
-    begin,
-    opened,
+    break_cycles,
+    open_protocol,
     origin_allowed,
     refusal_response,
-    release,
+    server_protocol,
     token_of,
     window_bits,
 )
@@ -61,7 +61,7 @@ class SocketProtocol(asyncio.Protocol):
         self._fragments: list[bytes] | None = None
         self._closing_at = 0.0
         self._address = ""
-        self._ws: Protocol = begin(node.settings)
+        self._ws: Protocol = server_protocol(node.settings)
 
     # --- asyncio.Protocol ------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class SocketProtocol(asyncio.Protocol):
             self._write_protocol()  # pongs go before the answers to what came in the same read
         for event in self._ws.events_received():
             if isinstance(event, Request):
-                self._shake_hands(event)
+                self._answer_upgrade(event)
             elif isinstance(event, Frame):
                 self._frame(event)
         self._write_protocol()
@@ -117,7 +117,7 @@ class SocketProtocol(asyncio.Protocol):
             why = "" if self._session.closed else self._why_lost(exc)
             self._node.disconnect_queue.add(partial(self._session.finalize, why))
             self._session = None
-        release(self._ws)
+        break_cycles(self._ws)
         self._transport = None
 
     def _why_lost(self, exc: Exception | None) -> str:
@@ -149,7 +149,7 @@ class SocketProtocol(asyncio.Protocol):
 
     # --- handshake -------------------------------------------------------------------------
 
-    def _shake_hands(self, request: Request) -> None:
+    def _answer_upgrade(self, request: Request) -> None:
         """Answer the upgrade; an unexpected error aborts the connection."""
         try:
             self._handshake(request)
@@ -176,7 +176,7 @@ class SocketProtocol(asyncio.Protocol):
             return
         self._write_protocol()
         assert self._sender is not None
-        self._ws = opened(self._ws, self._node.settings.max_frame_bytes)
+        self._ws = open_protocol(self._ws, self._node.settings.max_frame_bytes)
         self._sender.window_bits = window_bits(self._ws)
         self._session = Session(self._node.shared, self, self._sender, token_of(request.headers))
         self._node.session_started(self._session, self._address)
@@ -241,9 +241,9 @@ class SocketProtocol(asyncio.Protocol):
         self._session.finalize(f"{code.code} {code.reason}")
         last = bye_frame(code, self._node.settings.drain_s) if code.code >= 4000 else b""
         self._ws.send_close(code.code, code.reason)
-        self._end(last + b"".join(self._ws.data_to_send()))
+        self._write_last(last + b"".join(self._ws.data_to_send()))
 
-    def _end(self, last: bytes) -> None:
+    def _write_last(self, last: bytes) -> None:
         """Write the last bytes; abort the connection if it is still open after LINGER_S."""
         if self._sender is None or self._closing_at:
             return
@@ -275,12 +275,12 @@ class SocketProtocol(asyncio.Protocol):
         parts = self._ws.data_to_send()
         data = b"".join(parts)
         if b"" in parts:
-            self._end(data)
-            self._hang_up(self._transport)
+            self._write_last(data)
+            self._close_transport(self._transport)
         elif data:
             self._sender.write_control(data)
 
-    def _hang_up(self, transport: asyncio.Transport) -> None:
+    def _close_transport(self, transport: asyncio.Transport) -> None:
         """Close the TCP connection; only our half of it when the client may still be sending.
 
         Closing with unread bytes resets the connection: a client in the middle of too large a frame

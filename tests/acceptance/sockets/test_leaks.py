@@ -18,7 +18,7 @@ from gateway import topics
 from gateway.bus import Announcement, RedisBus
 from gateway.protocol import ConversationCreated
 from gateway.sockets.listener.handshake import Handshake
-from gateway.sockets.listener.http import Edge
+from gateway.sockets.listener.http import HttpProtocol
 from gateway.sockets.listener.websocket import SocketProtocol
 from gateway.sockets.outgoing.sender import Sender
 from gateway.sockets.session.command_queue import CommandQueue
@@ -160,7 +160,7 @@ async def test_visitors_leave_nothing_on_the_node(
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
     assert await left_over(started, before) == {}
     assert not [line for line in caplog.records if "failed" in line.getMessage()]
-    here = alive(Session, Sender, SocketProtocol, Edge)
+    here = alive(Session, Sender, SocketProtocol, HttpProtocol)
     there = len(empty_desk.nodes[1].node.sessions)
     assert (here["Session"], here["Sender"], here["SocketProtocol"]) == (there, there, there)
 
@@ -183,7 +183,7 @@ async def test_who_is_gone_does_not_wait_for_the_garbage_collector(empty_desk: D
         gc.enable()
 
     kinds = (
-        Session, Sender, SocketProtocol, Edge, Handshake, Protocol, CommandQueue, Deadlines,
+        Session, Sender, SocketProtocol, HttpProtocol, Handshake, Protocol, CommandQueue, Deadlines,
         HeldEvents,
     )  # fmt: skip
     assert {kind.__name__: left[kind] for kind in kinds if left[kind]} == {}
