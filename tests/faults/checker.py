@@ -8,110 +8,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 from gateway.protocol import Message
 from loadtests.messenger.check import absences, gaps, miscounts, twice
 from loadtests.messenger.truth import Truth
-from tests.faults.deadlines import DeliveryDeadlines
+from tests.faults.case import Case, CheckLimits
 from tests.faults.history import History, ReceivedEvent, Sent
 
 Findings = dict[str, list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class CheckLimits:
-    """How much of what is allowed."""
-
-    deliver_s: float = 5.0
-    """From the acknowledgement, or the end of the fault, until everybody has it."""
-    return_s: float = 30.0
-    """From losing a connection, or the end of the fault, until the next welcome."""
-    lease_s: float = 6.0
-    grace_s: float = 2.0
-    slack_s: float = 3.0
-    """What is announced is told a moment later: conflation, a sweep, a busy machine."""
-    acks: int = 20
-    heard: int = 50
-    """A run with fewer proves nothing."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is judged."""
-
-    history: History
-    truth: Truth
-    bounds: CheckLimits
-
-    @cached_property
-    def rows(self) -> dict[tuple[int, int], Message]:
-        """(conversation, seq) → what is stored there."""
-        return {
-            (cid, message.seq): message
-            for cid, room in self.truth.rooms.items()
-            for message in room.messages
-        }
-
-    @cached_property
-    def stored(self) -> dict[str, list[Message]]:
-        """What was said → where it is stored."""
-        found: dict[str, list[Message]] = defaultdict(list)
-        for message in self.rows.values():
-            found[message.text].append(message)
-        return found
-
-    @cached_property
-    def deadlines(self) -> DeliveryDeadlines:
-        return DeliveryDeadlines(self.history, self.bounds.deliver_s)
-
-    @cached_property
-    def by_session(self) -> dict[tuple[int, int], list[ReceivedEvent]]:
-        """(connection, conversation) → what it was told, in the order in which it came."""
-        found: dict[tuple[int, int], list[ReceivedEvent]] = defaultdict(list)
-        for one in self.history.heard:
-            found[one.session, one.conversation_id].append(one)
-        return found
-
-    @cached_property
-    def listed(self) -> dict[tuple[int, int], int]:
-        """(reader, conversation) → up to which change it was given a list's entry instead."""
-        found: dict[tuple[int, int], int] = defaultdict(int)
-        for session in self.history.sessions:
-            for cid in session.listed:
-                where = session.reader, cid
-                found[where] = max(found[where], session.positions[cid])
-        return found
-
-    @cached_property
-    def left_at(self) -> dict[int, float]:
-        """Reader → when they left and did not come back."""
-        last = {session.reader: session for session in self.history.sessions}
-        return {reader: session.ended_at or 0.0 for reader, session in last.items() if session.left}
-
-    @cached_property
-    def sent_at(self) -> dict[str, float]:
-        """What was said → when it was known to be stored, or at least tried."""
-        return {sent.text: sent.ended_at or sent.invoked_at for sent in self.history.sent}
-
-    def gone(self, reader: int, message: Message) -> bool:
-        """Say whether this reader left before they could be expected to hear of it."""
-        left_at = self.left_at.get(reader)
-        if left_at is None:
-            return False
-        sent_at = self.sent_at.get(message.text, left_at)
-        return self.deadlines.expected(reader, sent_at) + self.bounds.deliver_s > left_at
-
-    @cached_property
-    def first_heard(self) -> dict[tuple[int, int, int], ReceivedEvent]:
-        """(reader, conversation, seq) → when it came first."""
-        found: dict[tuple[int, int, int], ReceivedEvent] = {}
-        for one in self.history.heard:
-            if one.seq is not None:
-                found.setdefault((one.reader, one.conversation_id, one.seq), one)
-        return found
 
 
 Rule = Callable[[Case], Iterator[str]]

@@ -16,7 +16,8 @@ from loadtests.messenger import truth as database
 from loadtests.messenger.truth import Truth
 from loadtests.queries import crowds, messenger, people
 from tests.faults import checker
-from tests.faults.checker import Case, CheckLimits, Findings
+from tests.faults.case import Case, CheckLimits
+from tests.faults.checker import Findings
 from tests.faults.history import History
 from tests.faults.injector import inject
 from tests.faults.schedule import Fault

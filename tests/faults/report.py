@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
-from tests.faults.checker import RULES, Case, lateness
+from tests.faults.case import Case
+from tests.faults.checker import RULES, lateness
 from tests.faults.history import History, Sent
 from tests.faults.laboratory import FaultPlan, FaultResult
 

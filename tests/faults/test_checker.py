@@ -13,7 +13,8 @@ import pytest
 from gateway.protocol import Message, UnreadTotal
 from loadtests.messenger.truth import RoomTruth, Truth
 from loadtests.messenger.view import ClientView
-from tests.faults.checker import RULES, CheckLimits, check
+from tests.faults.case import CheckLimits
+from tests.faults.checker import RULES, check
 from tests.faults.history import (
     History,
     InjectedFault,

@@ -1,86 +1,41 @@
-"""Files in messages: declared, uploaded, looked at, sent, read, and removed with their message."""
+"""Files in messages: declared, uploaded, sent, read, and refused."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from gateway.chat import retention
-from gateway.client import Connection
 from gateway.protocol import (
     Attachment,
-    AttachmentCreate,
     AttachmentCreated,
     ConversationCreate,
     ConversationList,
     FileLimits,
     MessageCreated,
-    MessageDeleted,
     MessageSearch,
     MessageSend,
+)
+from tests.support.attachments import (
+    HTML,
+    PNG,
+    declare,
+    in_pieces,
+    kept,
+    picture,
+    upload,
 )
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
 
 pytest_plugins = ["tests.support.buckets"]
 
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)) * 20
-HTML = b"<!DOCTYPE html><html><script>alert(1)</script></html>"
 
-
-@pytest.fixture
-async def office(empty_desk: Desk, tmp_path: Path) -> Desk:
-    """Give a desk whose one node keeps files in a directory."""
-    await empty_desk.start_node(files_dir=tmp_path / "files", file_sweep_s=0.05)
-    return empty_desk
-
-
-def kept(desk: Desk) -> list[Path]:
-    """Return what is in the directory."""
-    root = desk.nodes[0].settings.files_dir
-    assert root is not None
-    return [path for path in root.rglob("*") if path.is_file()]
-
-
-async def declare(client: Connection, conversation_id: int, **changes: Any) -> AttachmentCreated:
-    fields: dict[str, Any] = {
-        "name": "photo.png",
-        "content_type": "image/png",
-        "size": len(PNG),
-        **changes,
-    }
-    made: AttachmentCreated = await client.request(
-        AttachmentCreate(conversation_id=conversation_id, **fields)
-    )
-    return made
-
-
-async def upload(desk: Desk, made: AttachmentCreated, data: Any = PNG, **headers: str) -> str:
-    """PUT the bytes; return the code of the refusal, or nothing."""
-    answer = await desk.http().put(
-        made.upload.url, content=data, headers={**made.upload.headers, **headers}
-    )
-    return "" if answer.status_code == 200 else answer.json()["error"]["code"]
-
-
-async def picture(client: Connection, conversation_id: int, data: bytes = PNG) -> int:
-    return await client.upload(conversation_id, "photo.png", "image/png", data)
-
-
-async def in_pieces(data: bytes) -> AsyncIterator[bytes]:
-    yield data[:100]
-    yield data[100:]
-
-
-async def test_a_file_goes_from_one_node_to_the_other(office: Desk, tmp_path: Path) -> None:
+async def test_a_file_goes_from_one_node_to_the_other(file_desk: Desk, tmp_path: Path) -> None:
     """Everybody hears of it with its message; it is in history, in search, and behind its link."""
-    await office.start_node(files_dir=tmp_path / "files")
-    oksana, petro = await office.client(OKSANA), await office.client(PETRO, node=1)
+    await file_desk.start_node(files_dir=tmp_path / "files")
+    oksana, petro = await file_desk.client(OKSANA), await file_desk.client(PETRO, node=1)
     conversation_id = (await oksana.open(PETRO)).conversation.id
     path = tmp_path / "звіт.csv"
     path.write_text("a;b\n" * 100_000)
@@ -96,7 +51,7 @@ async def test_a_file_goes_from_one_node_to_the_other(office: Desk, tmp_path: Pa
     assert (await petro.next(MessageCreated)).message == sent
     assert (await petro.history(conversation_id)).messages == [sent]
     listed = (await petro.request(ConversationList())).conversations
-    newly = (await office.client(PETRO)).welcome.conversations
+    newly = (await file_desk.client(PETRO)).welcome.conversations
     assert listed[0].last_message == newly[0].last_message == sent
     assert (await petro.changes(conversation_id, 0)).events[-1]["message"]["attachments"]
     assert await petro.download(first) == PNG
@@ -107,7 +62,7 @@ async def test_a_file_goes_from_one_node_to_the_other(office: Desk, tmp_path: Pa
     )
     found = await petro.request(MessageSearch(text="report", has_attachment=True))
     assert [hit.message.seq for hit in found.messages] == [labelled.seq]
-    figures = (await office.http(node=0).get("/metrics")).text
+    figures = (await file_desk.http(node=0).get("/metrics")).text
     assert f"gateway_file_bytes_in_total {2 * len(PNG) + 400_000:.1f}" in figures
 
 
@@ -159,35 +114,35 @@ async def test_a_file_goes_through_a_bucket(
     await eventually(empty)
 
 
-async def test_an_upload_is_what_was_declared(office: Desk) -> None:
+async def test_an_upload_is_what_was_declared(file_desk: Desk) -> None:
     """Longer, shorter, of another type or hash: refused, nothing is kept, and it can come right."""
-    oksana = await office.client(OKSANA)
+    oksana = await file_desk.client(OKSANA)
     conversation_id = (await oksana.open(PETRO)).conversation.id
     right = hashlib.sha256(PNG).hexdigest()
     made = await declare(oksana, conversation_id, sha256=right)
 
-    assert await upload(office, made, PNG + b"x") == "limit.too_large"
-    assert await upload(office, made, in_pieces(PNG + b"x")) == "limit.too_large"
-    assert await upload(office, made, PNG[:-1]) == "file.size_differs"
-    assert await upload(office, made, in_pieces(PNG[:-1])) == "file.size_differs"
-    assert await upload(office, made, b"") == "file.size_differs"
-    assert await upload(office, made, PNG[:-1] + b"x") == "attachment.mismatch"
-    assert await upload(office, made, **{"Content-Type": "text/html"}) == "file.link_invalid"
-    assert kept(office) == []
+    assert await upload(file_desk, made, PNG + b"x") == "limit.too_large"
+    assert await upload(file_desk, made, in_pieces(PNG + b"x")) == "limit.too_large"
+    assert await upload(file_desk, made, PNG[:-1]) == "file.size_differs"
+    assert await upload(file_desk, made, in_pieces(PNG[:-1])) == "file.size_differs"
+    assert await upload(file_desk, made, b"") == "file.size_differs"
+    assert await upload(file_desk, made, PNG[:-1] + b"x") == "attachment.mismatch"
+    assert await upload(file_desk, made, **{"Content-Type": "text/html"}) == "file.link_invalid"
+    assert kept(file_desk) == []
     unsent = oksana.send(conversation_id, "", attachments=[made.attachment_id])
     assert await refused(unsent) == "attachment.not_uploaded"
 
-    assert await upload(office, made, in_pieces(PNG)) == ""
-    assert await upload(office, made) == "file.exists"
+    assert await upload(file_desk, made, in_pieces(PNG)) == ""
+    assert await upload(file_desk, made) == "file.exists"
     sent = await oksana.send(conversation_id, "", attachments=[made.attachment_id])
 
     assert (sent.seq, len(sent.attachments)) == (1, 1)
     assert await oksana.download(made.attachment_id) == PNG
 
 
-async def test_a_page_that_calls_itself_a_picture_is_refused(office: Desk) -> None:
+async def test_a_page_that_calls_itself_a_picture_is_refused(file_desk: Desk) -> None:
     """It is removed, its message takes no number, and it is as if it had never been."""
-    oksana = await office.client(OKSANA)
+    oksana = await file_desk.client(OKSANA)
     conversation_id = (await oksana.open(PETRO)).conversation.id
     lie, truth = (
         await picture(oksana, conversation_id, HTML),
@@ -199,13 +154,13 @@ async def test_a_page_that_calls_itself_a_picture_is_refused(office: Desk) -> No
     again = oksana.send(conversation_id, "look", attachments=[truth, lie])
     assert await refused(again) == "attachment.not_found"
 
-    await eventually(lambda: len(kept(office)) == 1)
+    await eventually(lambda: len(kept(file_desk)) == 1)
     assert (await oksana.send(conversation_id, "look", attachments=[truth])).seq == 1
 
 
-async def test_links_are_good_for_one_thing(office: Desk) -> None:
+async def test_links_are_good_for_one_thing(file_desk: Desk) -> None:
     """Not for another method or file, not made up, and not after their time."""
-    oksana, http = await office.client(OKSANA), office.http()
+    oksana, http = await file_desk.client(OKSANA), file_desk.http()
     conversation_id = (await oksana.open(PETRO)).conversation.id
     first, second = [await declare(oksana, conversation_id) for _ in range(2)]
     said, _, signature = first.upload.url.partition(".")
@@ -221,18 +176,18 @@ async def test_links_are_good_for_one_thing(office: Desk) -> None:
         answer = await http.request(method, url, headers=first.upload.headers)
         assert answer.json()["error"]["code"] == "file.link_invalid"
     assert (await http.delete(first.upload.url)).status_code == 405
-    late = await office.start_node(
-        files_dir=office.nodes[0].settings.files_dir, upload_link_s=10, download_link_s=10
+    late = await file_desk.start_node(
+        files_dir=file_desk.nodes[0].settings.files_dir, upload_link_s=10, download_link_s=10
     )
     late.node.services.files.require()._signer._now = lambda: 9e9  # type: ignore[attr-defined]
-    made = await office.http(node=1).put(first.upload.url, content=PNG)
+    made = await file_desk.http(node=1).put(first.upload.url, content=PNG)
     assert made.json()["error"]["code"] == "file.link_expired"
-    assert kept(office) == []
+    assert kept(file_desk) == []
 
 
-async def test_only_ones_own_files_of_this_conversation_can_be_sent(office: Desk) -> None:
+async def test_only_ones_own_files_of_this_conversation_can_be_sent(file_desk: Desk) -> None:
     """Somebody else's, another conversation's and one that never was answer the same."""
-    oksana, petro = await office.client(OKSANA), await office.client(PETRO)
+    oksana, petro = await file_desk.client(OKSANA), await file_desk.client(PETRO)
     here = (await oksana.open(PETRO)).conversation.id
     there = (await oksana.open(IRYNA)).conversation.id
     mine = await picture(oksana, here)
@@ -260,9 +215,9 @@ async def test_only_ones_own_files_of_this_conversation_can_be_sent(office: Desk
     assert (sent.seq, sent.change) == (1, 2)
 
 
-async def test_who_is_not_there_declares_and_reads_nothing(office: Desk) -> None:
+async def test_who_is_not_there_declares_and_reads_nothing(file_desk: Desk) -> None:
     """A stranger's answer is that of no conversation and no file; so is who left, at once."""
-    oksana, petro, stranger = [await office.client(one) for one in (OKSANA, PETRO, 4)]
+    oksana, petro, stranger = [await file_desk.client(one) for one in (OKSANA, PETRO, 4)]
     command = ConversationCreate(title="Room", employee_ids=[PETRO])
     room = (await oksana.request(command)).conversation.id
     file = await picture(oksana, room)
@@ -278,14 +233,14 @@ async def test_who_is_not_there_declares_and_reads_nothing(office: Desk) -> None
     for file_id in (file, 999_999):
         assert await refused(stranger.link(file_id)) == "attachment.not_found"
 
-    await office.http(PETRO).post(f"/v1/messenger/conversations/{room}/leave")
+    await file_desk.http(PETRO).post(f"/v1/messenger/conversations/{room}/leave")
 
     assert await refused(petro.link(file)) == "attachment.not_found"
     assert await refused(declare(petro, room)) == "conversation.not_found"
     attempt = petro.send(room, "", attachments=[unsent])
     assert await refused(attempt) == "conversation.not_found"
-    await office.sql("UPDATE realtime.conversations SET history = 'joined', closed_at = now()")
-    await office.sql(
+    await file_desk.sql("UPDATE realtime.conversations SET history = 'joined', closed_at = now()")
+    await file_desk.sql(
         """
         INSERT INTO realtime.conversation_participants
                (conversation_id, employee_id, change, joined_seq)
@@ -297,139 +252,9 @@ async def test_who_is_not_there_declares_and_reads_nothing(office: Desk) -> None
     assert await refused(declare(oksana, room)) == "conversation.closed"
 
 
-async def test_a_file_is_part_of_one_message(office: Desk) -> None:
-    """Of many who send it at once one wins; the others take no number, and say nothing."""
-    oksana, phone = await office.client(OKSANA), await office.client(OKSANA)
-    conversation_id = (await oksana.open(PETRO)).conversation.id
-    file, more = [await picture(oksana, conversation_id) for _ in range(2)]
-
-    done = await asyncio.gather(
-        *(
-            client.send(conversation_id, f"{number}", attachments=ids)
-            for number in range(4)
-            for client, ids in ((oksana, [file, more]), (phone, [more, file]))
-        ),
-        return_exceptions=True,
-    )
-
-    refusals = [one for one in done if isinstance(one, Exception)]
-    assert [getattr(one, "code", one) for one in refusals] == ["attachment.taken"] * 7
-    page = await oksana.history(conversation_id)
-    assert [message.seq for message in page.messages] == [1]
-    late = oksana.send(conversation_id, "late", attachments=[file])
-    assert await refused(late) == "attachment.taken"
-    assert (await oksana.send(conversation_id, "after")).seq == 2
-
-
-async def test_a_retry_gets_the_first_message(office: Desk) -> None:
-    """Eight at once with one key are one message; with other files the key is refused."""
-    oksana, petro = await office.client(OKSANA), await office.client(PETRO)
-    conversation_id = (await oksana.open(PETRO)).conversation.id
-    file, other = [await picture(oksana, conversation_id) for _ in range(2)]
-    key = uuid.uuid4()
-
-    done = await asyncio.gather(
-        *(oksana.send(conversation_id, "x", client_key=key, attachments=[file]) for _ in range(8))
-    )
-
-    assert {message.seq for message in done} == {1}
-    for ids in ([other], [file, other], None):
-        attempt = oksana.send(conversation_id, "x", client_key=key, attachments=ids)
-        assert await refused(attempt) == "message.client_key_reused"
-    edited = await oksana.edit(conversation_id, 1, "y")
-    assert edited.attachments == done[0].attachments
-    assert await oksana.send(conversation_id, "x", client_key=key, attachments=[file]) == edited
-    deleted = await oksana.delete(conversation_id, 1)
-    await eventually(lambda: len(kept(office)) == 1)
-    assert await oksana.send(conversation_id, "x", client_key=key, attachments=[file]) == deleted
-    assert (await petro.next(MessageDeleted)).message.attachments == []
-
-
-async def test_a_deleted_message_takes_its_files_along(office: Desk) -> None:
-    """They are gone from the directory and for everybody; the other message's are not."""
-    oksana, petro = await office.client(OKSANA), await office.client(PETRO)
-    conversation_id = (await oksana.open(PETRO)).conversation.id
-    files = [await picture(oksana, conversation_id) for _ in range(3)]
-    await oksana.send(conversation_id, "", attachments=files[:2])
-    await oksana.send(conversation_id, "", attachments=files[2:])
-    link = await petro.link(files[0])
-    assert len(kept(office)) == 3
-
-    deleted = await oksana.delete(conversation_id, 1)
-
-    assert deleted.attachments == []
-    await eventually(lambda: len(kept(office)) == 1)
-    assert await refused(petro.link(files[0])) == "attachment.not_found"
-    answer = await office.http().get(link.url)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "file.not_found")
-    assert await petro.download(files[2]) == PNG
-
-
-async def test_what_nobody_wants_is_swept(office: Desk, tmp_path: Path) -> None:
-    """Never sent, its conversation gone, its message too old; by any node, and then forgotten."""
-    await office.start_node(files_dir=tmp_path / "files", file_sweep_s=0.05)
-    oksana = await office.client(OKSANA)
-    old = (await oksana.open(PETRO)).conversation.id
-    gone = (await oksana.open(IRYNA)).conversation.id
-    unsent, ancient, orphan, fresh = [await picture(oksana, room) for room in (old, old, gone, old)]
-    waiting = await declare(oksana, old)
-    await oksana.send(old, "", attachments=[ancient])
-    await oksana.send(old, "", attachments=[fresh])
-    await oksana.send(gone, "", attachments=[orphan])
-
-    await office.sql(
-        """
-        UPDATE realtime.attachments SET due_at = now() - interval '1 s',
-               created_at = now() - interval '2 days'
-         WHERE id = ANY ($1)
-        """,
-        [unsent, ancient, orphan, waiting.attachment_id],
-    )
-    await office.sql("DELETE FROM realtime.conversations WHERE id = $1", gone)
-    await office.sql("UPDATE realtime.conversation_participants SET last_read_seq = 9")
-    await office.sql(
-        "UPDATE realtime.messages SET created_at = now() - interval '31 days' WHERE seq = 1"
-    )
-    assert await retention.sweep(office.nodes[0].node.services, 30) == 1
-
-    async def left() -> bool:
-        rows = await office.sql("SELECT id FROM realtime.attachments")
-        return [row["id"] for row in rows] == [fresh]
-
-    await eventually(left)
-    assert len(kept(office)) == 1
-    attempt = oksana.send(old, "", attachments=[waiting.attachment_id])
-    assert await refused(attempt) == "attachment.not_found"
-
-
-async def test_bytes_that_come_again_are_removed_again(office: Desk) -> None:
-    """While its upload's link is good a removed file is remembered, and looked at once more."""
-    oksana = await office.client(OKSANA)
-    conversation_id = (await oksana.open(PETRO)).conversation.id
-    made = await declare(oksana, conversation_id)
-    await upload(office, made)
-    await oksana.send(conversation_id, "", attachments=[made.attachment_id])
-    await oksana.delete(conversation_id, 1)
-    counts = office.nodes[0].app.state.gateway.services.files.counts
-    await eventually(lambda: counts.removed)  # it is noted, too, that the bytes are gone
-    assert not kept(office)
-
-    assert await upload(office, made) == ""
-    await office.sql(
-        "UPDATE realtime.attachments SET created_at = now() - interval '1 day', due_at = now()"
-    )
-
-    await eventually(lambda: not kept(office))
-
-    async def forgotten() -> bool:
-        return not await office.sql("SELECT FROM realtime.attachments")
-
-    await eventually(forgotten)
-
-
-async def test_names_and_types_of_every_kind(office: Desk) -> None:
+async def test_names_and_types_of_every_kind(file_desk: Desk) -> None:
     """What a file may be called is kept as it is; what could deceive or escape is refused."""
-    oksana = await office.client(OKSANA)
+    oksana = await file_desk.client(OKSANA)
     conversation_id = (await oksana.open(PETRO)).conversation.id
     good = ["звіт №5.png", "😀.png", "שלום.png", 'a"b%c;d.png', ".hidden", "x" * 255, "я" * 127]
     bad = [
@@ -451,7 +276,7 @@ async def test_names_and_types_of_every_kind(office: Desk) -> None:
     assert [file.name for file in sent.attachments] == good
     for file in ids:
         link = await oksana.link(file)
-        answer = await office.http().get(link.url)
+        answer = await file_desk.http().get(link.url)
         assert (answer.status_code, answer.content) == (200, PNG)
         assert answer.headers["content-disposition"].startswith("inline; filename=")
 
@@ -488,9 +313,9 @@ async def test_sizes_have_bounds(empty_desk: Desk, tmp_path: Path) -> None:
     assert 'gateway_files_refused_total{code="attachment.too_much_pending"} 5.0' in figures
 
 
-async def test_files_over_http(office: Desk) -> None:
+async def test_files_over_http(file_desk: Desk) -> None:
     """Declared, sent and asked for by REST; served whole, in parts, and so that nothing runs."""
-    oksana, http = await office.client(OKSANA), office.http(OKSANA)
+    oksana, http = await file_desk.client(OKSANA), file_desk.http(OKSANA)
     room = f"/v1/messenger/conversations/{(await oksana.open(PETRO)).conversation.id}"
     ids = []
     for name, content_type, data in (
@@ -518,7 +343,7 @@ async def test_files_over_http(office: Desk) -> None:
     ):
         assert asked.json()["size"] == len(PNG)
     url = moved.headers["location"]
-    whole = await office.http().get(url)
+    whole = await file_desk.http().get(url)
     assert (whole.content, whole.headers["content-type"]) == (PNG, "image/png")
     assert whole.headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in whole.headers["content-security-policy"]
@@ -535,8 +360,8 @@ async def test_files_over_http(office: Desk) -> None:
     paper = await http.get((await http.get(paged)).headers["location"])
     assert paper.headers["content-disposition"].startswith("inline; ")
     assert "sandbox" not in paper.headers["content-security-policy"]
-    assert (await office.http().get(shown)).status_code == 401
-    stranger = await office.http(4).get(shown)
+    assert (await file_desk.http().get(shown)).status_code == 401
+    stranger = await file_desk.http(4).get(shown)
     assert stranger.json()["error"]["code"] == "attachment.not_found"
 
 
