@@ -1,6 +1,6 @@
 """`python -m gateway.ops.reference` writes the table of metrics of docs/operations.md.
 
-figures.py ─▶ here ─▶ docs/operations.md, between its markers; the prose around is ours.
+figures.py ─▶ here ─▶ docs/operations.md, between its markers; the rest of the page is prose.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MARKERS = re.compile(r"(<!-- metrics -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def render(page: str) -> str:
-    """Return page with the table between its markers made anew."""
+    """Return page with a new table between its markers."""
     return MARKERS.sub(lambda found: f"{found[1]}\n{table()}\n{found[2]}", page)
 
 

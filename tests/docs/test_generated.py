@@ -72,11 +72,11 @@ def test_the_examples_of_answers_have_the_fields_that_are_sent() -> None:
     """The welcome and the events on the page have the fields of their types, in any order."""
     types = wire_types()
     welcome = next(one["ok"] for one in EXAMPLES if "session" in one.get("ok", {}))
-    heard = [one for one in EXAMPLES if one.get("type") in EVENTS and "id" not in one]
+    events = [one for one in EXAMPLES if one.get("type") in EVENTS and "id" not in one]
 
     assert set(welcome) == {field.name for field in types["Welcome"].fields}
-    assert heard
-    for event in heard:
+    assert events
+    for event in events:
         described = types[EVENTS[event["type"]].__name__]
         assert set(event) == {field.name for field in described.fields}
 
@@ -86,8 +86,8 @@ def test_the_verdict_for_javascript_is_that_of_python() -> None:
     ranges = list(javascript.verdict_ranges())
 
     for code in range(4000, 5000):
-        said = [what for first, last, what in ranges if first <= code <= last]
-        assert (said or ["back_off"]) == [verdict(code)]
+        words = [advice for first, last, advice in ranges if first <= code <= last]
+        assert (words or ["back_off"]) == [verdict(code)]
 
 
 def test_errors_made_elsewhere_do_not_reach_the_tables() -> None:
@@ -103,7 +103,7 @@ def test_errors_made_elsewhere_do_not_reach_the_tables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "said"),
+    ("schema", "words"),
     [
         ({"type": "string", "minLength": 1, "maxLength": 8_000}, "1 to 8,000 characters"),
         ({"type": "array", "maxItems": 500, "items": {}}, "at most 500 items"),
@@ -112,6 +112,6 @@ def test_errors_made_elsewhere_do_not_reach_the_tables() -> None:
         ({"type": "integer", "minimum": 1, "maximum": 2**63 - 1}, ""),
     ],
 )  # fmt: skip
-def test_limits_are_said_in_words(schema: dict[str, object], said: str) -> None:
+def test_limits_are_in_words(schema: dict[str, object], words: str) -> None:
     """What a declaration allows stands in the table, bigint's own bound does not."""
-    assert limits(schema) == said
+    assert limits(schema) == words

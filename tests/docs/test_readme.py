@@ -35,9 +35,9 @@ async def run(*words: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0, said.decode()
-    return said.decode()
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, output.decode()
+    return output.decode()
 
 
 async def messages_in(desk: Desk) -> list[str]:
@@ -50,9 +50,9 @@ async def test_the_python_client_stores_its_message(empty_desk: Desk) -> None:
     (program,) = blocks(README, "python")
     token = (await run(sys.executable, "-m", "gateway", "token", "1")).strip()
 
-    said = await run(sys.executable, "-c", program.replace(DEV, f"127.0.0.1:{node.port}"), token)
+    output = await run(sys.executable, "-c", program.replace(DEV, f"127.0.0.1:{node.port}"), token)
 
-    assert re.fullmatch(r"Message 1 of conversation \d+ is stored\.\n", said)
+    assert re.fullmatch(r"Message 1 of conversation \d+ is stored\.\n", output)
     assert await messages_in(empty_desk) == ["Hello from Python!"]
 
 
@@ -70,11 +70,11 @@ async def test_the_signing_program_rings_a_telephone(empty_desk: Desk) -> None:
     page = (ROOT / "docs" / "telephony.md").read_text(encoding="utf-8")
     (program,) = [block for block in blocks(page, "python") if "hmac" in block]
 
-    said = await run(
+    output = await run(
         sys.executable, "-c", program.replace(DEV, f"127.0.0.1:{node.port}"), PBX_SECRET
     )
 
-    assert json.loads(said) == {"accepted": 1, "duplicates": 0, "rejected": []}
+    assert json.loads(output) == {"accepted": 1, "duplicates": 0, "rejected": []}
     (leg,) = await empty_desk.sql("SELECT extension FROM realtime.call_legs")
     assert leg["extension"] == "101"
 
@@ -103,11 +103,11 @@ async def test_the_javascript_client_stores_its_message(empty_desk: Desk) -> Non
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
         )
         page = await browser.new_page()
-        heard: list[str] = []
-        page.on("console", lambda said: heard.append(said.text))
+        messages: list[str] = []
+        page.on("console", lambda message: messages.append(message.text))
         await page.goto(f"{origin}/")
         await page.evaluate(f"async () => {{ {script} }}")
-        await eventually(lambda: "Hello from JavaScript!" in heard)
+        await eventually(lambda: "Hello from JavaScript!" in messages)
         await browser.close()
 
     assert await messages_in(empty_desk) == ["Hello from JavaScript!"]
@@ -117,13 +117,13 @@ async def test_hello_by_hand_is_welcomed(empty_desk: Desk) -> None:
     """The line that the README's echo prints is a hello, and the next one is answered."""
     node = await empty_desk.start_node()
     (echo,) = [line for line in commands(README) if line.startswith("echo ")]
-    (asked,) = blocks(README, "json")
+    (command,) = blocks(README, "json")
     gateway = f"{shlex.quote(sys.executable)} -m gateway"
     hello = await run("sh", "-c", echo.replace(".venv/bin/gateway", gateway))
 
     async with raw(node.socket_url) as socket:
         welcome = await socket.ask(hello.strip())
-        counts = await socket.ask(asked.strip())
+        counts = await socket.ask(command.strip())
 
     assert welcome["ok"]["user"]["id"] == 1
     assert counts == {"id": 2, "ok": {"total": counts["ok"]["total"], "conversations": []}}
@@ -132,8 +132,8 @@ async def test_hello_by_hand_is_welcomed(empty_desk: Desk) -> None:
 def test_the_frames_by_hand_are_commands() -> None:
     """Each frame printed in the README is one that the gateway would take."""
     for block in blocks(README, "json"):
-        said = json.loads(block)
-        assert codec.command(said.pop("type"), {k: v for k, v in said.items() if k != "id"})
+        frame = json.loads(block)
+        assert codec.command(frame.pop("type"), {k: v for k, v in frame.items() if k != "id"})
 
 
 def gateway_lines() -> list[str]:

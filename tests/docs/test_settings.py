@@ -72,16 +72,16 @@ async def test_the_health_endpoints_answer_as_described(small_desk: Desk) -> Non
 
 
 def test_make_targets_in_the_documents_exist() -> None:
-    """Whatever `make` is told to do on a page is in the Makefile."""
+    """Each target of `make` on a page is in the Makefile."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    asked = {
+    named = {
         word
         for line in [*commands(README), *commands(OPERATIONS)]
         for word in re.findall(r"^make ([a-z]+)", line)
     }
 
-    assert {"dev", "test"} <= asked <= targets
+    assert {"dev", "test"} <= named <= targets
 
 
 def flaws_in(description: str) -> list[str]:
@@ -91,7 +91,7 @@ def flaws_in(description: str) -> list[str]:
         "does not begin as a sentence": not first[:1].isupper(),
         "does not end as a sentence": not description.rstrip().endswith("."),
         "goes on in the next one": "…" in (description[:1], description.rstrip(" .")[-1:]),
-        "leans on the one before": first in {"And", "Its", "Those", "Of", "Beyond", "But"},
+        "needs the one before": first in {"And", "Its", "Those", "Of", "Beyond", "But"},
         "is too short to say when to change it": len(description.split()) < 6,
     }
     return [fault for fault, found in faults.items() if found]
@@ -115,6 +115,6 @@ def test_every_description_stands_alone(name: str) -> None:
         "how long a link is valid, in seconds; keep it short.",
     ],
 )
-def test_a_description_that_leans_on_another_is_found(description: str) -> None:
+def test_a_description_that_needs_another_is_found(description: str) -> None:
     """The check above can fail."""
     assert flaws_in(description) != []

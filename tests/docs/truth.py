@@ -118,7 +118,7 @@ def wrong_numbers(page: str) -> list[str]:
     "default" and "setting". The table of settings itself is generated.
     """
     text = re.sub(r"<!-- settings -->.*?<!-- end -->", "", prose(page), flags=re.DOTALL)
-    wrong = [f"{name}: {said}" for name, said in _beside(text) if not _is_default(name, said)]
+    wrong = [f"{name}: {number}" for name, number in _beside(text) if not _is_default(name, number)]
     for row in _limits(text):
         names = re.findall(r"GATEWAY_[A-Z_]+[A-Z]", row["setting"])
         given = _quantities(row["default"])
@@ -146,8 +146,8 @@ def _beside(text: str) -> Iterator[tuple[str, str]]:
             yield found[1], numbers[-1][0]
 
 
-def _is_default(name: str, said: str) -> bool:
-    return name not in DEFAULTS or DEFAULTS[name] in _quantities(said)[:1]
+def _is_default(name: str, number: str) -> bool:
+    return name not in DEFAULTS or DEFAULTS[name] in _quantities(number)[:1]
 
 
 def _quantities(text: str) -> list[float]:
