@@ -1,4 +1,4 @@
-"""What the documents say of the tree is so: paths, names, tables, numbers beside settings.
+"""What the documents say of the tree is so: paths, names, tables, routes, defaults of settings.
 
 Each check is shown to fail on a text that is not true.
 """
@@ -11,6 +11,7 @@ import pytest
 
 from tests.docs import truth
 from tests.docs.pages import PAGES, ROOT
+from tests.support.desk import Desk
 
 ABOUT_THE_CODE = [
     ROOT / "docs" / "architecture.md",
@@ -48,6 +49,23 @@ def test_tables_exist(page: Path) -> None:
 def test_numbers_are_the_defaults(page: Path) -> None:
     """A number beside a setting's name is the default of that setting."""
     assert truth.wrong_numbers(truth.text_of(page)) == []
+
+
+async def test_routes_are_served(small_desk: Desk) -> None:
+    """A request that a page prints is one that the gateway answers."""
+    described = (await small_desk.http().get("/openapi.json")).json()["paths"]
+    served = {(method.upper(), path) for path, found in described.items() for method in found}
+
+    for page in PAGES:
+        assert truth.missing_routes(truth.text_of(page), served) == [], relative(page)
+
+
+def test_a_route_that_is_not_served_is_found() -> None:
+    """The check of routes can fail, on the path and on the method."""
+    page = "`GET /v1/calls/{id}`, `PUT /v1/calls/7`, `GET /v1/stats/{queues,moods}?since=now`"
+    served = {("GET", "/v1/calls/{call_id}"), ("GET", "/v1/stats/queues")}
+
+    assert truth.missing_routes(page, served) == ["GET /v1/stats/moods", "PUT /v1/calls/7"]
 
 
 def test_the_pages_hold_what_is_searched_for() -> None:

@@ -108,6 +108,24 @@ def _defined(tree: ast.Module) -> Iterator[str]:
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
+def missing_routes(page: str, served: set[tuple[str, str]]) -> list[str]:
+    """Return the requests on a page, method and path, that the gateway does not serve."""
+    patterns = [(method, re.sub(r"{\w+}", "[^/]+", path)) for method, path in served]
+    wrong = []
+    for method, path in _requests(page):
+        if not any(method == one and re.fullmatch(pattern, path) for one, pattern in patterns):
+            wrong.append(f"{method} {path}")
+    return sorted(set(wrong))
+
+
+def _requests(page: str) -> Iterator[tuple[str, str]]:
+    """Yield (method, path); `{a,b}` in a path stands for both."""
+    for method, path in re.findall(r"\b(GET|POST|PUT|PATCH|DELETE) (/v1/[\w/{},.-]*[\w}])", page):
+        choice = re.search(r"{(\w+(?:,\w+)+)}", path)
+        for one in choice[1].split(",") if choice else [""]:
+            yield method, path.replace(choice[0], one) if choice else path
+
+
 # --- numbers beside settings ---------------------------------------------------------------------
 
 
