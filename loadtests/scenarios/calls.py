@@ -148,7 +148,7 @@ async def _measure(
         )
     finally:
         await conn.close()
-    line = await pbx.line()
+    line = await pbx.next_connection()
     try:
         await fleet.arrive(agents)
         await _play(line, agents, findings, rate=rate, seconds=seconds)

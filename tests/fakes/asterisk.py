@@ -1,9 +1,9 @@
 """A fake Asterisk manager interface: checks the login, answers actions, plays recordings.
 
     async with FakeAsterisk() as pbx:          # pbx.port
-        line = await pbx.line()                # the gateway has signed in and asked how things are
-        await line.play(tape.until("AgentConnect"))
-        line.hang_up()
+        connection = await pbx.next_connection()  # signed in, and a snapshot requested
+        await connection.play(tape.until("AgentConnect"))
+        connection.disconnect()
 
 It answers as the recorded Asterisk does; what is played are the recording's own bytes.
 """
@@ -64,8 +64,8 @@ class Tape:
 def _connections(path: Path) -> Iterator[list[dict[str, Any]]]:
     items: list[dict[str, Any]] = []
     with gzip.open(path, "rb") as lines:
-        for line in lines:
-            item = json.loads(line)
+        for connection in lines:
+            item = json.loads(connection)
             if item["kind"] == "banner" and items:
                 yield items
                 items = []
@@ -99,56 +99,58 @@ class AsteriskConnection:
         self.writer.write(data)
         await self.writer.drain()
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         self.writer.transport.abort()
 
-    def answer(self, asked: AmiMessage) -> bytes:
+    def answer(self, request: AmiMessage) -> bytes:
         """Return the whole answer to one action."""
-        self.actions.append(asked)
-        if asked.get("Action") == self.pbx.silent_at:
+        self.actions.append(request)
+        if request.get("Action") == self.pbx.silent_at:
             return b""
-        if asked.get("Action") == self.pbx.chatters_at:
-            self.pbx.chatter(self)
+        if request.get("Action") == self.pbx.floods_at:
+            self.pbx.flood(self)
             return b""
-        match asked.get("Action"):
+        match request.get("Action"):
             case "Challenge":
-                return self._say(asked, Response="Success", Challenge=self.challenge)
-            case "Login" if self._may_in(asked):
-                return self._say(asked, Response="Success", Message="Authentication accepted")
+                return self._message(request, Response="Success", Challenge=self.challenge)
+            case "Login" if self._is_signed_in(request):
+                return self._message(request, Response="Success", Message="Authentication accepted")
             case "Login":
-                return self._say(asked, Response="Error", Message="Authentication failed")
+                return self._message(request, Response="Error", Message="Authentication failed")
             case "Ping":
-                return self._say(asked, Response="Success", Ping="Pong") * self.pbx.answers_pings
+                return (
+                    self._message(request, Response="Success", Ping="Pong") * self.pbx.answers_pings
+                )
             case "CoreShowChannels":
-                return self._list(asked, "CoreShowChannel", self.pbx.live_channels())
+                return self._list(request, "CoreShowChannel", self.pbx.live_channels())
             case "QueueStatus":
-                return self._list(asked, "QueueEntry", self.pbx.entries)
+                return self._list(request, "QueueEntry", self.pbx.entries)
             case "Filter" if self.pbx.may_filter:
-                return self._say(asked, Response="Success", Message="Filter added")
+                return self._message(request, Response="Success", Message="Filter added")
             case _:
-                return self._say(asked, Response="Error", Message="Permission denied")
+                return self._message(request, Response="Error", Message="Permission denied")
 
-    def _may_in(self, asked: AmiMessage) -> bool:
-        if asked.get("Username") != USER:
+    def _is_signed_in(self, request: AmiMessage) -> bool:
+        if request.get("Username") != USER:
             return False
-        if asked.get("AuthType") == "MD5":
+        if request.get("AuthType") == "MD5":
             text = self.challenge + self.pbx.secret
-            return asked.get("Key") == hashlib.md5(text.encode()).hexdigest()
-        return asked.get("Secret") == self.pbx.secret
+            return request.get("Key") == hashlib.md5(text.encode()).hexdigest()
+        return request.get("Secret") == self.pbx.secret
 
-    def _list(self, asked: AmiMessage, event: str, rows: list[dict[str, str]] | None) -> bytes:
+    def _list(self, request: AmiMessage, event: str, rows: list[dict[str, str]] | None) -> bytes:
         if rows is None:
-            return self._say(asked, Response="Error", Message="Permission denied")
+            return self._message(request, Response="Error", Message="Permission denied")
         complete = "CoreShowChannelsComplete" if "Channel" in event else "QueueStatusComplete"
-        said = [self._say(asked, Response="Success", EventList="start")]
-        said += [self._say(asked, **{**row, "Event": event}) for row in rows]
-        return b"".join([*said, self._say(asked, Event=complete, EventList="Complete")])
+        parts = [self._message(request, Response="Success", EventList="start")]
+        parts += [self._message(request, **{**row, "Event": event}) for row in rows]
+        return b"".join([*parts, self._message(request, Event=complete, EventList="Complete")])
 
-    def _say(self, asked: AmiMessage, **fields: str) -> bytes:
+    def _message(self, request: AmiMessage, **fields: str) -> bytes:
         kind = "Event" if "Event" in fields else "Response"
         head = [(kind, fields.pop(kind))]
-        if asked.get("ActionID"):
-            head.append(("ActionID", asked.get("ActionID")))
+        if request.get("ActionID"):
+            head.append(("ActionID", request.get("ActionID")))
         return encode(head + [pair for pair in fields.items() if pair[0] != "ActionID"])
 
 
@@ -167,7 +169,7 @@ class FakeAsterisk(FakePbx[AsteriskConnection]):
         """The callers in queues."""
         self.answers_pings = True
         self.may_filter = True
-        self.chatters_at: str | None = None
+        self.floods_at: str | None = None
         self.silent_at: str | None = None
         """An action that is never answered: only events come, without end."""
 
@@ -175,14 +177,14 @@ class FakeAsterisk(FakePbx[AsteriskConnection]):
         """Return what CoreShowChannels answers."""
         return self.channels
 
-    def make_line(self, writer: asyncio.StreamWriter) -> AsteriskConnection:
-        return AsteriskConnection(self, writer, challenge=str(len(self.lines) + 100_000))
+    def make_connection(self, writer: asyncio.StreamWriter) -> AsteriskConnection:
+        return AsteriskConnection(self, writer, challenge=str(len(self.connections) + 100_000))
 
-    async def questions(self, reader: asyncio.StreamReader) -> AsyncIterator[AmiMessage]:
+    async def requests(self, reader: asyncio.StreamReader) -> AsyncIterator[AmiMessage]:
         parser = AmiParser()
         while data := await reader.read(65_536):
-            for asked in parser.feed(data):
-                yield asked
+            for request in parser.feed(data):
+                yield request
 
-    def is_last(self, asked: AmiMessage) -> bool:
-        return asked.get("Action") == "QueueStatus"
+    def is_last(self, request: AmiMessage) -> bool:
+        return request.get("Action") == "QueueStatus"

@@ -1,8 +1,8 @@
 """A fake FreeSWITCH event socket: checks the password, answers `api`, and sends events of calls.
 
 async with FakeFreeswitch() as pbx:        # pbx.port
-    line = await pbx.line()                # the gateway has signed in and asked for channels
-    await line.play(incoming(...))
+    connection = await pbx.next_connection()  # signed in, and channels requested
+    await connection.play(incoming(...))
 """
 
 from __future__ import annotations
@@ -126,13 +126,13 @@ class FreeswitchConnection:
             self.writer.write(data[start : start + (piece or len(data))])
             await self.writer.drain()
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         self.writer.transport.abort()
 
     def answer(self, command: str) -> bytes:
         self.commands.append(command)
-        if self.pbx.chatters_at and command.startswith(self.pbx.chatters_at):
-            self.pbx.chatter(self)
+        if self.pbx.floods_at and command.startswith(self.pbx.floods_at):
+            self.pbx.flood(self)
             return b""
         match command.split():
             case ["auth", *words]:
@@ -167,7 +167,7 @@ class FakeFreeswitch(FakePbx[FreeswitchConnection]):
         self.channels: list[dict[str, Any]] | bytes | None = []
         """The answer to `show channels`; bytes: as they are; None: permission denied."""
         self.answers = True
-        self.chatters_at = ""
+        self.floods_at = ""
         """The beginning of a command that is never answered: only events come, without end."""
 
     def show_channels(self) -> bytes:
@@ -179,15 +179,15 @@ class FakeFreeswitch(FakePbx[FreeswitchConnection]):
             return _api(rows)
         return _api(orjson.dumps({"row_count": len(rows)} | ({"rows": rows} if rows else {})))
 
-    def make_line(self, writer: asyncio.StreamWriter) -> FreeswitchConnection:
+    def make_connection(self, writer: asyncio.StreamWriter) -> FreeswitchConnection:
         return FreeswitchConnection(self, writer)
 
-    async def questions(self, reader: asyncio.StreamReader) -> AsyncIterator[str]:
+    async def requests(self, reader: asyncio.StreamReader) -> AsyncIterator[str]:
         while True:
             try:
                 yield (await reader.readuntil(b"\n\n")).decode().strip()
             except asyncio.IncompleteReadError:
                 return
 
-    def is_last(self, asked: str) -> bool:
-        return "channels" in asked
+    def is_last(self, request: str) -> bool:
+        return "channels" in request

@@ -13,17 +13,17 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 LONGEST_WAIT_S = 10.0
 
 
-class AnyLine(Protocol):
+class AnyConnection(Protocol):
     """One connection of a gateway."""
 
     writer: asyncio.StreamWriter
 
-    def hang_up(self) -> None: ...
+    def disconnect(self) -> None: ...
 
-    def answer(self, asked: Any, /) -> bytes: ...
+    def answer(self, request: Any, /) -> bytes: ...
 
 
-L = TypeVar("L", bound=AnyLine)
+L = TypeVar("L", bound=AnyConnection)
 
 
 class FakePbx(ABC, Generic[L]):
@@ -32,25 +32,25 @@ class FakePbx(ABC, Generic[L]):
     greeting: bytes
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
-        self.lines: list[L] = []
+        self.connections: list[L] = []
         """All connections there were, whether they signed in or not."""
         self.port = 0
-        self.talk = b""
-        self.talks_every_s = 0.0
+        self.flood_data = b""
+        self.flood_every_s = 0.0
         self._tls = tls
         self._ready: asyncio.Queue[L] = asyncio.Queue()
         self._serving: set[asyncio.Task[None]] = set()
 
     @abstractmethod
-    def make_line(self, writer: asyncio.StreamWriter) -> L:
+    def make_connection(self, writer: asyncio.StreamWriter) -> L:
         """Return an object for a new connection."""
 
     @abstractmethod
-    def questions(self, reader: asyncio.StreamReader) -> AsyncIterator[Any]:
+    def requests(self, reader: asyncio.StreamReader) -> AsyncIterator[Any]:
         """Yield what a gateway sends, until it closes the connection."""
 
     @abstractmethod
-    def is_last(self, asked: Any) -> bool:
+    def is_last(self, request: Any) -> bool:
         """Return whether this is the last request of a snapshot."""
 
     async def __aenter__(self) -> Self:
@@ -75,23 +75,23 @@ class FakePbx(ABC, Generic[L]):
     async def stop(self) -> None:
         """Refuse connections, and cut those there are."""
         self._server.close()
-        for line in self.lines:
-            line.hang_up()
+        for connection in self.connections:
+            connection.disconnect()
         await asyncio.gather(*self._serving, return_exceptions=True)
 
-    def chatter(self, line: L) -> None:
+    def flood(self, connection: L) -> None:
         """Send the same event until the connection is cut: at once, or every `every_s`."""
-        task = asyncio.create_task(self._chatter(line), name="chatter")
+        task = asyncio.create_task(self._flood(connection), name="flood")
         self._serving.add(task)
 
-    async def _chatter(self, line: L) -> None:
+    async def _flood(self, connection: L) -> None:
         with contextlib.suppress(OSError):
-            while not line.writer.is_closing():
-                line.writer.write(self.talk)
-                await line.writer.drain()
-                await asyncio.sleep(self.talks_every_s)
+            while not connection.writer.is_closing():
+                connection.writer.write(self.flood_data)
+                await connection.writer.drain()
+                await asyncio.sleep(self.flood_every_s)
 
-    async def line(self) -> L:
+    async def next_connection(self) -> L:
         """Wait for the next connection that has signed in and requested a snapshot."""
         async with asyncio.timeout(LONGEST_WAIT_S):
             return await self._ready.get()
@@ -100,14 +100,14 @@ class FakePbx(ABC, Generic[L]):
         serving = asyncio.current_task()
         assert serving is not None
         self._serving.add(serving)
-        line = self.make_line(writer)
-        self.lines.append(line)
+        connection = self.make_connection(writer)
+        self.connections.append(connection)
         try:
             writer.write(self.greeting)
-            async for asked in self.questions(reader):
-                writer.write(line.answer(asked))
-                if self.is_last(asked):
-                    self._ready.put_nowait(line)
+            async for request in self.requests(reader):
+                writer.write(connection.answer(request))
+                if self.is_last(request):
+                    self._ready.put_nowait(connection)
         except OSError:
             pass
         finally:

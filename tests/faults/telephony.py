@@ -95,7 +95,7 @@ class Exchange(FakeAsterisk):
 
     def tell(self, data: bytes) -> None:
         """Say it to everybody who has signed in and is still there."""
-        for line in self.lines:
+        for line in self.connections:
             signed_in = any(asked.get("Action") == "Login" for asked in line.actions)
             if signed_in and not line.writer.is_closing():
                 line.writer.write(data)
@@ -105,7 +105,7 @@ class Exchange(FakeAsterisk):
         await self.stop()
         ended = list(self.live)
         self.live.clear()
-        self.lines.clear()
+        self.connections.clear()
         return ended
 
 

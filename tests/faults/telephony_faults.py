@@ -55,7 +55,7 @@ def _way(mode: Mode) -> FaultAction:
 async def _restart_pbx(
     run: ExchangeControl, _: FaultStage, __: int, trace: list[int]
 ) -> AsyncIterator[None]:
-    trace.append(len(run.exchange.lines))
+    trace.append(len(run.exchange.connections))
     await run.restart_exchange()
     yield
     await run.exchange.start()

@@ -99,7 +99,7 @@ async def test_a_call_arrives_as_it_happens(pool: Pool, announced: RecordedAnnou
     """Ringing, talking, ended: each is announced when Asterisk says so."""
     tape = Tape("l01")
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(tape.until("AgentCalled"))
         await line.play(tape.until("Newstate"))
         await eventually(lambda: "ringing" in statuses(announced))
@@ -119,22 +119,22 @@ async def test_the_secret_never_travels_in_the_clear(
 ) -> None:
     """Without TLS the login answers a challenge."""
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
 
     login = next(action for action in line.actions if action.get("Action") == "Login")
     assert login.get("AuthType") == "MD5"
     assert SECRET not in str([action.fields for action in line.actions])
 
 
-async def test_a_wrong_password_is_said_and_tried_again(
+async def test_a_wrong_password_is_logged_and_tried_again(
     pool: Pool, announced: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An operator reads why; once the password is right, the connection comes by itself."""
     async with FakeAsterisk(secret="another") as pbx, listening(pool, announced, connection(pbx)):
-        await eventually(lambda: len(pbx.lines) > 1)
+        await eventually(lambda: len(pbx.connections) > 1)
         refusals = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
         pbx.secret = SECRET
-        await pbx.line()
+        await pbx.next_connection()
 
     assert (
         "pbx refused the sign-in: pbx=pbx reason=login of 'gateway': Authentication failed"
@@ -143,17 +143,17 @@ async def test_a_wrong_password_is_said_and_tried_again(
     assert SECRET not in caplog.text
 
 
-async def test_what_ended_unheard_ends_as_lost(
+async def test_calls_that_ended_without_a_connection_end_as_lost(
     pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """The connection breaks in mid-call; after it, no channel is left."""
     tape = Tape("l01")
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(tape.until("AgentConnect") + tape.until("BridgeEnter"))
         await eventually(lambda: "talking" in statuses(announced))
-        line.hang_up()
-        await pbx.line()
+        line.disconnect()
+        await pbx.next_connection()
         (call,) = await ended(pool)
         gap = await pool.fetchrow("SELECT * FROM realtime.ingest_gaps")
 
@@ -170,12 +170,12 @@ async def test_a_pbx_that_never_says_how_things_are_leaves_a_gap(
     tape = Tape("l01")
     timing = replace(IMPATIENT, snapshot_s=0.0)
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx, timing)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(tape.until("AgentConnect"))
         await eventually(lambda: "talking" in statuses(announced))
         pbx.silent_at = "CoreShowChannels"
-        line.hang_up()
-        line = await pbx.line()
+        line.disconnect()
+        line = await pbx.next_connection()
         await line.play(tape.rest())
         await eventually(lambda: "ended" in statuses(announced))
         await eventually(lambda: gaps(pool))
@@ -191,12 +191,12 @@ async def test_what_goes_on_goes_on_after_a_gap(
     """The answer fell into the gap; the snapshot shows it, and the call is not lost."""
     first, second = Tape("l34"), Tape("l34", connection=1)
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(first.rest())
         await eventually(lambda: "ringing" in statuses(announced))
         pbx.channels = second.channels
-        line.hang_up()
-        await pbx.line()
+        line.disconnect()
+        await pbx.next_connection()
         await eventually(lambda: "talking" in statuses(announced))
         (call,) = await stored_calls(pool)
 
@@ -205,7 +205,7 @@ async def test_what_goes_on_goes_on_after_a_gap(
     assert [stint.outcome for stint in call.stints] == ["connected"]
 
 
-async def test_calls_that_began_unheard_are_found(
+async def test_calls_that_began_without_a_connection_appear(
     pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """A first connection in the middle of calls: those talking and those waiting appear."""
@@ -213,7 +213,7 @@ async def test_calls_that_began_unheard_are_found(
     async with FakeAsterisk() as pbx:
         pbx.channels, pbx.entries = tape.channels, tape.entries
         async with listening(pool, announced, connection(pbx)):
-            await pbx.line()
+            await pbx.next_connection()
             await eventually(lambda: len({c.after.id for c in announced.changes}) == 2)
             calls = await stored_calls(pool)
 
@@ -230,11 +230,11 @@ async def test_who_may_not_see_channels_loses_none(
     tape = Tape("l01")
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
         pbx.channels = None
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(tape.until("AgentConnect"))
         await eventually(lambda: announced.changes)
-        line.hang_up()
-        again = await pbx.line()
+        line.disconnect()
+        again = await pbx.next_connection()
         await again.play(tape.rest())
         (call,) = await ended(pool)
 
@@ -255,7 +255,7 @@ async def test_a_stranger_with_no_certificate_hears_no_secret(
     ):
         await eventually(lambda: caplog.text.count("CERTIFICATE_VERIFY_FAILED") > 1)
 
-    assert not pbx.lines
+    assert not pbx.connections
 
 
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\xff\0" * 1_000_000])
@@ -264,7 +264,7 @@ async def test_what_is_no_asterisk_is_left_alone(
 ) -> None:
     """Another service on the port, or noise without end: disconnected, and tried again."""
     async with FakeAsterisk(banner=greeting) as pbx, listening(pool, announced, connection(pbx)):
-        await eventually(lambda: len(pbx.lines) > 1)
+        await eventually(lambda: len(pbx.connections) > 1)
 
     assert "reason=the greeting is not Asterisk's" in caplog.text or "not AMI" in caplog.text
 
@@ -276,12 +276,12 @@ async def test_a_half_open_connection_is_noticed(
     timing = replace(IMPATIENT, quiet_s=0.05, answer_s=0.5)
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx, timing)):
         pbx.answers_pings = False
-        await pbx.line()
-        line = await pbx.line()
+        await pbx.next_connection()
+        line = await pbx.next_connection()
         pbx.answers_pings = True
         await eventually(lambda: sum(a.get("Action") == "Ping" for a in line.actions) >= 3)
 
-    assert len(pbx.lines) == 2
+    assert len(pbx.connections) == 2
 
 
 @pytest.mark.parametrize(("every_s", "why"), [(0.02, "no answer to Filter"), (0.0, "too many")])
@@ -295,11 +295,11 @@ async def test_a_talking_asterisk_that_never_answers_is_given_up(
     """The deadline is for the answer, whatever else arrives; a flood is cut off sooner."""
     timing = replace(IMPATIENT, connect_s=60.0 if every_s == 0 else 0.5)
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx, timing)):
-        pbx.talk, pbx.talks_every_s = b"Event: FullyBooted\r\n\r\n" * 200, every_s
-        pbx.chatters_at = "Filter"
+        pbx.flood_data, pbx.flood_every_s = b"Event: FullyBooted\r\n\r\n" * 200, every_s
+        pbx.floods_at = "Filter"
         await eventually(lambda: f"reason={why}" in caplog.text)
-        pbx.chatters_at = None
-        await pbx.line()
+        pbx.floods_at = None
+        await pbx.next_connection()
 
 
 async def test_an_answer_that_does_not_end_is_given_up(
@@ -318,7 +318,7 @@ async def test_an_answer_that_does_not_end_is_given_up(
         async with listening(pool, announced, connection(pbx)):
             await eventually(lambda: "reason=the snapshot is too long" in caplog.text)
             pbx.channels = []
-            await pbx.line()
+            await pbx.next_connection()
 
     assert await pool.fetchval("SELECT count(*) FROM realtime.call_events") == 0
 
@@ -329,12 +329,12 @@ async def test_a_restarted_asterisk_is_found_again(
     """It refuses connections for a while, comes back empty, and takes calls again."""
     before, after = Tape("l01"), Tape("l02")
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(before.until("AgentConnect"))
         await eventually(lambda: announced.changes)
         await pbx.stop()
         await pbx.start()
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await ended(pool)
         await line.play(after.rest())
         await eventually(lambda: len({change.after.id for change in announced.changes}) == 2)
@@ -351,20 +351,20 @@ async def test_two_nodes_never_listen_at_once(pool: Pool, announced: RecordedAnn
         await first.enter_async_context(
             listening(pool, announced, connection(pbx, timing), holder="n1")
         )
-        line = await pbx.line()
+        line = await pbx.next_connection()
         async with listening(pool, announced, connection(pbx, timing), holder="n2"):
             await line.play(tape.until("AgentConnect"))
             await eventually(lambda: announced.changes)
-            alone = len(pbx.lines)
+            alone = len(pbx.connections)
             pbx.channels = None  # what is live is not the question here
             await first.aclose()
-            line = await pbx.line()
+            line = await pbx.next_connection()
             holder = await pool.fetchval("SELECT holder FROM realtime.pbx_leases")
             await line.play(tape.rest())
             (call,) = await ended(pool)
 
     assert call.outcome == "answered"
-    assert (alone, len(pbx.lines), holder) == (1, 2, "n2")
+    assert (alone, len(pbx.connections), holder) == (1, 2, "n2")
 
 
 async def test_a_dead_nodes_lease_runs_out(pool: Pool, announced: RecordedAnnouncements) -> None:
@@ -374,7 +374,7 @@ async def test_a_dead_nodes_lease_runs_out(pool: Pool, announced: RecordedAnnoun
         "INSERT INTO realtime.pbx_leases VALUES ('pbx', 'dead', now() + interval '0.3 s', now())"
     )
     async with FakeAsterisk() as pbx, listening(pool, announced, connection(pbx, timing)):
-        await pbx.line()
+        await pbx.next_connection()
         left = await pool.fetchrow("SELECT * FROM realtime.pbx_leases")
         await eventually(lambda: gaps(pool))
 
@@ -391,7 +391,7 @@ async def test_a_node_whose_lease_was_taken_stops(
         FakeAsterisk() as pbx,
         listening(pool, announced, connection(pbx, timing)) as pipeline,
     ):
-        await pbx.line()
+        await pbx.next_connection()
         await pool.execute(
             "UPDATE realtime.pbx_leases SET holder = 'n2', lease_until = now() + interval '1 h'"
         )
@@ -399,7 +399,7 @@ async def test_a_node_whose_lease_was_taken_stops(
         holder = await pool.fetchval("SELECT holder FROM realtime.pbx_leases")
 
     assert holder == "n2"
-    assert len(pbx.lines) == 1
+    assert len(pbx.connections) == 1
 
 
 async def test_several_pbxs_are_listened_to_at_once(
@@ -410,7 +410,7 @@ async def test_several_pbxs_are_listened_to_at_once(
     async with FakeAsterisk() as kyiv, FakeAsterisk() as lviv:
         there = connection(kyiv, source="kyiv"), connection(lviv, source="lviv")
         async with listening(pool, announced, *there):
-            lines = await asyncio.gather(kyiv.line(), lviv.line())
+            lines = await asyncio.gather(kyiv.next_connection(), lviv.next_connection())
             data = tape.rest()
             await asyncio.gather(*(line.play(data) for line in lines))
             await eventually(

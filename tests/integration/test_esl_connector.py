@@ -29,7 +29,7 @@ async def test_a_queue_call_arrives_as_it_happens(
     """Waiting, ringing, talking, held, ended; cut anywhere, in the middle of a letter, too."""
     core = FakeCore()
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(core.incoming(CALLER, "0671234567"))
         await line.play(core.queue("member-queue-start", CALLER, "Продажі"), piece=7)
         await eventually(lambda: "waiting" in statuses(announced))
@@ -60,7 +60,7 @@ async def test_whom_a_queue_rings_in_vain_is_a_part_of_the_call(
     """mod_callcenter rings its agents by itself: no call of their own, and nobody else's miss."""
     core = FakeCore()
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(core.incoming(CALLER, "0671234567"))
         await line.play(core.queue("member-queue-start", CALLER))
         await line.play(core.ring_from_queue(ALICE, "1001", caller=CALLER))
@@ -86,13 +86,13 @@ async def test_whom_a_queue_rings_in_vain_is_a_part_of_the_call(
         ("LOSE_RACE", 0, "answered_elsewhere"),
     ],
 )
-async def test_why_a_telephone_stopped_ringing_is_told(
+async def test_the_reason_why_a_telephone_stopped_ringing_is_stored(
     cause: str, q850: int, reason: str, pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """Busy, not answered, rejected, withdrawn, or taken by a colleague."""
     core = FakeCore()
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
         await line.play(core.hangup(BOB, cause, q850) + core.hangup(CALLER))
         (call,) = await ended(pool)
@@ -108,7 +108,7 @@ async def test_events_that_come_twice_are_stored_once(
     core = FakeCore()
     told = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)) as pipeline:
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(told)
         await eventually(lambda: "ringing" in statuses(announced))
         before = await count(pool, "call_events")
@@ -126,7 +126,7 @@ async def test_half_a_character_loses_no_call(pool: Pool, announced: RecordedAnn
         b'"Ivan"', b'"Iv\\ud83d\\\\ud83d \\ud83d\\ude00\x01"'
     )  # fmt: skip
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(event(halved))
         await eventually(lambda: announced.changes)
         (call,) = await stored_calls(pool)
@@ -141,7 +141,7 @@ async def test_what_cannot_be_read_is_counted_in_the_log(
     """Unreadable events are logged, at a falling rate, and the others arrive."""
     core, nested = FakeCore(), b"[" * 100_000
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(event(b'{"Event-Name":"CHANNEL') * 9 + event(b"[]") + event(nested))
         await line.play(core.incoming(CALLER, "0671234567"))
         await eventually(lambda: announced.changes)
@@ -156,7 +156,7 @@ async def test_a_restarted_freeswitch_has_lost_its_calls(
     """A channel not listed any more has ended; one that began meanwhile appears, talking."""
     core, row = FakeCore(), {"direction": "inbound", "callstate": "ACTIVE", "call_uuid": "new-1"}
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
         await eventually(lambda: "ringing" in statuses(announced))
         pbx.channels = [
@@ -164,8 +164,8 @@ async def test_a_restarted_freeswitch_has_lost_its_calls(
             row | {"uuid": "new-2", "name": "sofia/internal/1001@y", "dest": "1001"}
             | {"direction": "outbound"},
         ]  # fmt: skip
-        line.hang_up()
-        await pbx.line()
+        line.disconnect()
+        await pbx.next_connection()
         await eventually(lambda: {"ended", "talking"} <= set(statuses(announced)))
         lost, found = await stored_calls(pool)
 
@@ -196,11 +196,11 @@ async def test_who_does_not_see_the_channels_loses_none(
     core = FakeCore()
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)):
         pbx.channels = answer
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(core.incoming(CALLER, "0671234567") + core.ring(BOB, "1002", caller=CALLER))
         await eventually(lambda: "ringing" in statuses(announced))
-        line.hang_up()
-        again = await pbx.line()
+        line.disconnect()
+        again = await pbx.next_connection()
         await eventually(lambda: gaps(pool))
         await again.play(core.hangup(BOB, "NO_ANSWER", 19) + core.hangup(CALLER))
         (call,) = await ended(pool)
@@ -215,14 +215,14 @@ async def test_who_does_not_see_the_channels_loses_none(
     assert "pbx did not list its channels (see esl-allowed-api): pbx=pbx" in caplog.text
 
 
-async def test_a_wrong_password_is_said_and_tried_again(
+async def test_a_wrong_password_is_logged_and_tried_again(
     pool: Pool, announced: RecordedAnnouncements, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An operator reads why; once the password is right, the connection comes by itself."""
     async with FakeFreeswitch(password="no") as pbx, listening(pool, announced, connection(pbx)):
-        await eventually(lambda: len(pbx.lines) > 1)
+        await eventually(lambda: len(pbx.connections) > 1)
         pbx.password = PASSWORD
-        await pbx.line()
+        await pbx.next_connection()
 
     assert "pbx refused the sign-in: pbx=pbx reason=login: -ERR invalid" in caplog.text
     assert PASSWORD not in caplog.text
@@ -241,11 +241,11 @@ async def test_a_talking_freeswitch_that_never_answers_is_given_up(
     """The deadline is for the answer, whatever else arrives; a flood is cut off sooner."""
     timing = replace(IMPATIENT, connect_s=60.0 if every_s == 0 else 0.5)
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx, timing)):
-        pbx.talk, pbx.talks_every_s = event(b"{}") * 200, every_s
-        pbx.chatters_at = "event json"
+        pbx.flood_data, pbx.flood_every_s = event(b"{}") * 200, every_s
+        pbx.floods_at = "event json"
         await eventually(lambda: f"reason={why}" in caplog.text)
-        pbx.chatters_at = ""
-        await pbx.line()
+        pbx.floods_at = ""
+        await pbx.next_connection()
 
 
 async def test_a_half_open_connection_is_noticed(
@@ -255,9 +255,9 @@ async def test_a_half_open_connection_is_noticed(
     timing = replace(IMPATIENT, quiet_s=0.05, answer_s=0.5)
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx, timing)):
         pbx.answers = False
-        await pbx.line()
-        line = await pbx.line()
+        await pbx.next_connection()
+        line = await pbx.next_connection()
         pbx.answers = True
         await eventually(lambda: line.commands.count("api uptime") >= 3)
 
-    assert len(pbx.lines) == 2
+    assert len(pbx.connections) == 2

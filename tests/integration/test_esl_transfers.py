@@ -71,7 +71,7 @@ async def stored(
 ) -> tuple[list[CallState], list[Any]]:
     """Play it twice, as a second connection would; return the calls and the transfers."""
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)) as pipeline:
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(told)
         calls = await ended(pool)
         await line.play(told)
@@ -134,7 +134,7 @@ async def test_a_blind_transfer_into_a_queue_is_one_call(
     assert (call.outcome, talked_s(call)) == ("answered", {CALLER: 50, ALICE: 30, BOB: 20})
 
 
-async def test_who_is_moved_by_the_crm_was_handed_on_by_his_partner(
+async def test_a_caller_moved_by_the_crm_was_transferred_by_the_peer(
     pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """`uuid_transfer` leaves no more than why the partner ended, and where the caller went."""
@@ -193,7 +193,7 @@ async def test_an_attended_transfer_joins_the_consultation(
     assert {leg.ended_reason for leg in call.legs} == {"completed"}
 
 
-async def test_an_attended_transfer_by_keys_is_told_by_the_bridge(
+async def test_an_attended_transfer_by_keys_follows_from_the_bridge(
     pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """`att_xfer` leaves no note on who hung up: whom 1001 rang is joined with the customer."""

@@ -29,7 +29,7 @@ def told(name: str, **fields: str) -> CallEvent:
     return event
 
 
-async def test_one_poisonous_event_never_spoils_its_batch(pool: Pool) -> None:
+async def test_one_event_that_cannot_be_stored_never_affects_its_batch(pool: Pool) -> None:
     """Each is in ingest_rejects, all others are stored, and their calls are folded."""
     poison = [told("QueueCallerJoin", **{"Queue": "q"} | fields) for fields in HOSTILE.values()]
     poison.append(replace(pause_event(), type="leg.created", leg_key="x", attrs={"name": "\0"}))

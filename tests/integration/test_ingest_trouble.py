@@ -48,7 +48,7 @@ from tests.support.ingest_tools import (
     ],
     ids=["nul in attrs", "nul", "surrogate", "no time"],
 )
-async def test_a_poisonous_event_does_not_spoil_its_batch(
+async def test_an_event_that_cannot_be_stored_does_not_affect_its_batch(
     poison: CallEvent, pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """All others are stored; the culprit is named, and kept with the reason."""
@@ -215,7 +215,7 @@ async def test_what_is_stored_of_a_batch_that_fails_is_announced(
     assert not any(change.repeated for change in announced.changes)
 
 
-async def test_a_database_that_stays_away_is_told_to_the_sender(
+async def test_a_database_that_stays_away_is_reported_to_the_sender(
     pool: Pool, database: str, announced: RecordedAnnouncements
 ) -> None:
     """After its attempts the batch is given up with a temporary error; a later one succeeds."""

@@ -55,7 +55,7 @@ async def ended_by(pipeline: Pipeline, pool: Pool) -> int:
     )
 
 
-async def test_a_call_of_which_nothing_is_heard_ends_as_lost(
+async def test_a_call_without_further_events_ends_as_lost(
     pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """At its last event, with a missed call, announced like any other end; only once."""
@@ -78,9 +78,7 @@ async def test_a_call_of_which_nothing_is_heard_ends_as_lost(
     assert change.after.id == call.id
 
 
-async def test_a_call_that_is_heard_of_goes_on(
-    pool: Pool, announced: RecordedAnnouncements
-) -> None:
+async def test_a_call_with_new_events_goes_on(pool: Pool, announced: RecordedAnnouncements) -> None:
     """However long ago it began; and so does one whose events were sent late, just now."""
     async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(*RINGING))

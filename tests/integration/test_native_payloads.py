@@ -74,7 +74,7 @@ async def test_a_message_is_stored_once_however_often_it_comes(
     assert await payloads(pool) == [one, two]
 
 
-async def test_nothing_is_kept_unless_it_is_asked_for(
+async def test_messages_are_kept_only_if_configured(
     pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """By default no event carries its message, and there is no partition for any."""
@@ -200,7 +200,7 @@ async def test_a_callback_of_several_events_is_kept_once(
     assert sorted(await payloads(pool), key=len) == [form, fields]
 
 
-async def test_the_page_tells_how_to_see_what_was_said_of_a_call(
+async def test_the_page_has_a_query_for_the_messages_of_a_call(
     pool: Pool, announced: RecordedAnnouncements
 ) -> None:
     """The statement of docs/telephony.md finds a call's messages, in their order."""

@@ -129,7 +129,7 @@ async def test_only_a_missing_entry_in_the_list_of_missed_calls_is_put_back(pool
     assert await versions(pool) == old
 
 
-async def test_only_the_calls_asked_for_are_looked_at(pool: Pool) -> None:
+async def test_only_the_selected_calls_are_examined(pool: Pool) -> None:
     """By time and by PBX; a call whose events are gone stays as it is."""
     await filled(pool)
     calls = await stored_calls(pool)

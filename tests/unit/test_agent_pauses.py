@@ -99,7 +99,7 @@ def test_what_stands_does_not_depend_on_the_order(story: str) -> None:
         assert known == expected
 
 
-def test_what_is_not_told_of_stays() -> None:
+def test_marks_without_new_events_stay() -> None:
     """A login too old to be read again is still in the mark."""
     known = {"sales": mark(logged_in=True, login_at=at(-9_000)), "other": mark("other")}
 
@@ -174,7 +174,7 @@ def caught(
     return [(event.type, str(event.extension), event.occurred_at) for event in events]
 
 
-def test_a_snapshot_tells_what_changed_unheard() -> None:
+def test_a_snapshot_shows_what_was_missed() -> None:
     """Logins, pauses and logoffs while nobody was connected; no events of other agents."""
     marks = {
         ("101", "sales"): mark(logged_in=True),
@@ -199,7 +199,7 @@ def test_a_snapshot_tells_what_changed_unheard() -> None:
     assert caught(PbxSnapshot(taken_at=at(10)), held, held) == []
 
 
-def test_what_was_heard_meanwhile_is_newer_than_the_answer() -> None:
+def test_an_event_received_meanwhile_is_newer_than_the_answer() -> None:
     """An agent who paused between request and answer stays paused."""
     before = StoredPbxState(marks={("101", "sales"): mark(logged_in=True)})
     now = StoredPbxState(

@@ -180,7 +180,7 @@ async def test_shifting_moves_times_and_nothing_else() -> None:
         ("", None),
     ],
 )
-def test_a_telephone_is_told_from_a_trunk_by_its_name(channel: str, extension: str | None) -> None:
+def test_a_telephone_and_a_trunk_differ_by_their_names(channel: str, extension: str | None) -> None:
     """An extension has two to six digits, between the technology and the call's number."""
     event = translate("Newchannel", Channel=channel, Uniqueid="1.1", Linkedid="1.1")
 

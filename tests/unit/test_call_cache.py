@@ -33,7 +33,7 @@ def remember(
     return call_id, turns[source].now
 
 
-def test_calls_are_known_while_the_mark_is_ours() -> None:
+def test_calls_are_cached_while_the_mark_is_ours() -> None:
     """The next transaction that finds our mark finds the call by its native id, with its events."""
     known = CallCache(10)
     call_id, mark = remember(known, None, "a")

@@ -70,7 +70,7 @@ async def test_what_is_larger_than_the_bound_goes_in_alone() -> None:
     assert await fill(inbox, event("x" * MIB), event()) == 1
 
 
-async def test_it_is_handed_on_in_order_and_together_and_its_end_is_last() -> None:
+async def test_reads_leave_in_order_and_together_and_the_error_is_last() -> None:
     """Events of several reads go on as one submission, not beyond a snapshot."""
     inbox, snapshot = EventBuffer(), PbxSnapshot(taken_at=NOW)
     first, second, third = event("1"), event("2"), event("3")

@@ -242,7 +242,7 @@ def test_leaving_the_queue_before_the_connection_is_not_a_loss() -> None:
     assert folded(*answered()).stints[0].outcome == "connected"
 
 
-def test_abandoned_is_also_said_when_the_queue_gave_up() -> None:
+def test_abandoned_is_also_reported_when_the_queue_gave_up() -> None:
     """If the caller's channel lives on, or the queue said so, it was a timeout."""
     gave_up = event("queue.abandoned", 9, queue="sales")
     said = event("queue.outcome", 9.01, attrs={"outcome": "timeout"})
@@ -302,7 +302,7 @@ def test_hold_and_unhold_do_not_have_to_pair() -> None:
     assert agent.hold_ms == 3_000
 
 
-def test_a_call_told_only_as_a_call_is_closed_by_its_end() -> None:
+def test_a_call_without_events_of_its_legs_is_closed_by_its_end() -> None:
     """A small PBX posts call.started and call.ended: every leg ends with the call."""
     start = event("call.started", 0, attrs={"direction": "inbound", "number_raw": "1"})
     rings = event("offer.started", 1, "x", peer_leg_key="caller", extension="7")
@@ -337,7 +337,7 @@ def test_a_queue_that_connects_is_believed_without_the_telephone() -> None:
     assert {call.answered_at for call in (talking, over)} == {T0 + timedelta(seconds=9)}
 
 
-def test_who_is_offered_a_call_is_told_by_extension() -> None:
+def test_a_call_is_offered_by_extension() -> None:
     """A telephone that shows as its Local channel first is not offered the call twice."""
     ringing = folded(*in_queue())
     twice = folded(*in_queue(), event("offer.started", 3, "b", extension="101", peer_leg_key="a"),

@@ -58,7 +58,7 @@ def events_of(section: str) -> list[CallEvent]:
 
 
 @pytest.mark.parametrize("section", EXPECTED)
-def test_stays_are_counted_in_the_hour_and_queue_that_was_entered(section: str) -> None:
+def test_stints_are_counted_in_the_hour_and_queue_that_was_entered(section: str) -> None:
     """One call in two queues is two stays; each belongs to the hour in which it began."""
     found: dict[tuple[str, int], Counter[str]] = {}
     for events in group_by_call(events_of(section)):

@@ -78,7 +78,7 @@ def test_a_channel_recorded_into_two_files_has_two_recordings() -> None:
     assert [(one.url, one.duration_ms) for one in two] == [("a.wav", 2_000), ("b.wav", 8_000)]
 
 
-def test_a_recording_whose_file_nobody_names_is_known_all_the_same() -> None:
+def test_a_recording_without_a_file_name_is_still_recorded() -> None:
     """There is one, and no link to it; a file told of later takes its place."""
     (nameless,) = recorded(started(8, "a"), stopped(9, "a"))
 

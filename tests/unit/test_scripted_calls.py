@@ -135,7 +135,7 @@ def test_an_attended_transfer_by_key_codes_survives_merge_and_optimisation() -> 
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_caller_handed_on_into_a_queue_waits_in_it(answers: bool) -> None:
+def test_a_caller_transferred_into_a_queue_waits_in_it(answers: bool) -> None:
     """301 enters another queue to announce the caller, and hands him on while it waits there."""
     pbx = ScriptedPbx()
     pbx.queue_to(A)

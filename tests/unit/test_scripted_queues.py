@@ -128,7 +128,7 @@ def test_who_is_put_into_a_queue_through_a_local_channel_leaves_it_in_the_end(
     assert seconds(pbx.call.wait_ms) == 8
 
 
-def test_a_stay_through_a_local_channel_ends_with_a_call_that_was_given_up_for_lost() -> None:
+def test_a_stint_through_a_local_channel_ends_with_a_lost_call() -> None:
     """Nobody heard the end: the far half, which waits, is no telephone, and is lost like one."""
     pbx = ScriptedPbx()
     pbx.call_in()
@@ -148,7 +148,7 @@ def test_a_stay_through_a_local_channel_ends_with_a_call_that_was_given_up_for_l
 
 
 @pytest.mark.parametrize("refused", [True, False])
-def test_an_entry_heard_on_two_connections_is_one_stay(refused: bool) -> None:
+def test_an_entry_received_on_two_connections_is_one_stint(refused: bool) -> None:
     """Without `timestampevents` the second has a time of its own, 30 ms later."""
     pbx = ScriptedPbx()
     pbx.call_in()
@@ -167,7 +167,7 @@ def test_an_entry_heard_on_two_connections_is_one_stay(refused: bool) -> None:
     assert [stint.outcome for stint in pbx.call.stints] == ["full" if refused else "abandoned"]
 
 
-def test_who_comes_back_to_a_queue_at_once_stays_in_it_twice() -> None:
+def test_a_caller_who_returns_to_a_queue_at_once_has_two_stints() -> None:
     """A dialplan that goes round when the queue gives up."""
     pbx = ScriptedPbx()
     pbx.into_queue()
@@ -182,7 +182,7 @@ def test_who_comes_back_to_a_queue_at_once_stays_in_it_twice() -> None:
     assert [stint.outcome for stint in pbx.call.stints] == ["timeout", "abandoned"]
 
 
-def test_a_call_of_which_only_the_end_was_heard_is_none() -> None:
+def test_a_call_of_which_only_the_end_arrived_is_none() -> None:
     """We began to listen in the middle and may not ask for a list: nobody was missed."""
     pbx = ScriptedPbx()
     pbx.queue_to(A)

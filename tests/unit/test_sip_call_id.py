@@ -52,7 +52,7 @@ def test_every_pbx_can_tell_it() -> None:
     assert ids_of(parse_events([posted], source="pbx", now=NOW).events) == [ID]
 
 
-def test_the_first_that_was_told_is_it_in_any_order() -> None:
+def test_the_first_that_was_reported_counts_in_any_order() -> None:
     """A second one, an empty one and one that a caller's channel hands down change nothing."""
     events = asterisk(
         {"Event": "Newchannel", "Channel": "PJSIP/301-1"},

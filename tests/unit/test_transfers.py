@@ -74,7 +74,7 @@ def test_a_transfer_that_nobody_takes_says_so() -> None:
     ("answered_s", "kind", "consult_ms"),
     [(6, "attended", 4_000), (12, "blonde", None), (None, "blonde", None)],
 )
-def test_an_attended_transfer_is_told_from_one_that_did_not_wait(
+def test_an_attended_and_a_blonde_transfer_differ(
     answered_s: int | None, kind: str, consult_ms: int | None
 ) -> None:
     """Whether the one asked had answered when the call was handed on decides."""
@@ -107,7 +107,7 @@ def test_a_transfer_into_a_queue_names_the_queue_and_who_answered_there() -> Non
     assert second.answered_at is None
 
 
-def test_a_transfer_told_of_twice_is_one() -> None:
+def test_a_transfer_reported_twice_is_one() -> None:
     """Both lines of the telephone may tell of it."""
     moved: Said = (10, "transfer.attended", {"leg_key": "a"})
 

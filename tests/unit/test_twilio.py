@@ -124,7 +124,7 @@ def folded(callbacks: list[dict[str, str]]) -> CallState:
     return call
 
 
-def test_an_answered_call_is_told_by_its_two_parts() -> None:
+def test_an_answered_call_consists_of_its_two_parts() -> None:
     """Who called, who answered, for how long they talked."""
     call = folded(ANSWERED)
 

@@ -95,7 +95,7 @@ async def test_messages_of_a_pbx_are_kept_where_that_is_set(empty_desk: Desk) ->
         body = aged(0)
         http = empty_desk.http(OKSANA)
         await http.post("/v1/telephony/events", content=body, headers=signed(body))
-        line = await pbx.line()
+        line = await pbx.next_connection()
         await line.play(tape.until("AgentCalled"))
 
         async def kept() -> bool:

@@ -34,7 +34,7 @@ async def test_a_live_asterisk_rings_at_a_softphone(empty_desk: Desk, tmp_path: 
         softphone = await empty_desk.client(
             OKSANA, node=1, device=Device(id="desk-phone", kind="softphone")
         )
-        line = await pbx.line()
+        line = await pbx.next_connection()
 
         await line.play(tape.until("AgentCalled") + tape.until("Newstate"))
         offered = (await softphone.next(CallOffered)).call
