@@ -39,7 +39,7 @@ def verify(
     secrets: Iterable[str],
     now: float | None = None,
 ) -> str:
-    """Return the message's id, or raise SignatureInvalid.
+    """Return the message's id, or raise InvalidSignature.
 
     Every secret is tried, so a new one can be introduced before the old one is removed.
     """

@@ -30,7 +30,7 @@ def sign_twilio(url: str, fields: Fields, *, token: str) -> str:
 def verify_twilio(
     url: str, fields: Fields, *, signature: str | None, tokens: Iterable[str]
 ) -> None:
-    """Raise SignatureInvalid, unless it is signed with one of the tokens."""
+    """Raise InvalidSignature unless it is signed with one of the tokens."""
     spellings = _spellings(url)
     expected = [sign_twilio(one, fields, token=token) for token in tokens for one in spellings]
     if not any_equal(expected, [signature or ""]):

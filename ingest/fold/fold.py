@@ -131,10 +131,10 @@ class _Fold:
         return min(answered, key=_answered_first, default=None)
 
     def _put_through(self, legs: list[Leg]) -> list[Leg]:
-        """Return who picked up, and was put through as far as is known.
+        """Return the legs that answered and, as far as is known, were connected with the caller.
 
-        Two may pick up within a millisecond, and a caller may give up while an agent still hears
-        whom the queue has for him.
+        Two may answer within a millisecond, and a caller may hang up while the queue still
+        announces the call to the agent who answered.
         """
         reached = [leg for leg in legs if leg.reached]
         at_once = [

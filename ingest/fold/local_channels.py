@@ -21,7 +21,7 @@ def is_internal_pair(halves: list[PbxChannel], channels: dict[str, PbxChannel]) 
 
 
 def dials_inside(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
-    """Return whether this calling pair is named for what is dialled, and not for a line."""
+    """Return whether the name of this calling pair is what was dialled, not an outside line."""
     name = halves[0].pair or ""
     if NAMED.match(name):
         return _rings_named_number(halves, channels)

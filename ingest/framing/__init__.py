@@ -1,1 +1,1 @@
-"""Messages of PBX protocols: bytes ⇄ messages. Used by connectors and normalise, knows neither."""
+"""Messages of PBX protocols: bytes ⇄ messages. Connectors and normalise import it."""

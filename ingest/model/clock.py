@@ -1,4 +1,4 @@
-"""Times that a PBX states: from epoch seconds to UTC, and which of them can be meant."""
+"""Times reported by a PBX: from epoch seconds to UTC, and which of them are plausible."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def from_epoch(seconds: float) -> datetime:
 
 
 def is_plausible(at: datetime, received_at: datetime) -> bool:
-    """Return whether a PBX can mean this time: at most a year ago, or a day ahead."""
+    """Return whether a PBX's time is plausible: at most a year ago, at most a day ahead."""
     return received_at - MAX_PAST <= at <= received_at + MAX_FUTURE

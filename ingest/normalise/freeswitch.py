@@ -1,4 +1,4 @@
-"""FreeSWITCH's events to CallEvents, and its list of channels to a Snapshot.
+"""FreeSWITCH's events to CallEvents, and its list of channels to a PbxSnapshot.
 
 connectors.esl ─▶ FreeswitchNormaliser ─▶ pipeline. Each event is translated by itself; its id is
 derived from the core's uuid and Event-Sequence, which restarts with the core.

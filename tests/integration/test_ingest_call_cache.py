@@ -79,7 +79,7 @@ async def test_a_failed_batch_is_not_remembered(
 
 
 async def test_native_ids_are_looked_up_by_index_however_many_there_are(conn: Conn) -> None:
-    """Told how many are asked for, PostgreSQL would rather read 20,000 than look up 200."""
+    """If PostgreSQL knew how many they are, it would read 20,000 rows to find 200."""
     await conn.execute(
         """
         INSERT INTO realtime.call_aliases (source, key, call_id)

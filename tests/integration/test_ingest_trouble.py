@@ -185,7 +185,7 @@ async def test_a_commit_whose_answer_was_lost_is_announced_all_the_same(
 async def test_what_is_stored_of_a_batch_that_fails_is_announced(
     pool: Pool, announced: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Poison splits the batch and the database goes away between the halves; sent again, all is."""
+    """The batch is bisected and the database goes away between the halves; sent again, all is."""
     first, second = events_of_recording(SOME[0]), events_of_recording(SOME[1])
     away: list[bool] = []
 
