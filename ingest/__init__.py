@@ -10,7 +10,7 @@ the events, ingest/pipeline.py the route that they take.
 from ingest.conn import AWAY_ERRORS
 from ingest.connectors.ami import AmiLink
 from ingest.connectors.esl import EslLink
-from ingest.connectors.link import Address, LinkTiming, PbxLink
+from ingest.connectors.link import LinkTiming, PbxAddress, PbxLink
 from ingest.connectors.live import Connectors, PbxConnection
 from ingest.connectors.signature import InvalidSignature, sign, verify
 from ingest.connectors.twilio_signature import sign_twilio, verify_twilio
@@ -36,7 +36,6 @@ from ingest.upkeep.replay import read_recording
 __all__ = [
     "AWAY_ERRORS",
     "REGIONS",
-    "Address",
     "AgentChange",
     "AmiLink",
     "AsteriskDialect",
@@ -58,6 +57,7 @@ __all__ = [
     "LegState",
     "LinkTiming",
     "ParsedEvents",
+    "PbxAddress",
     "PbxConnection",
     "PbxLink",
     "Pipeline",

@@ -17,9 +17,9 @@ from itertools import count
 from typing import Protocol
 
 from ingest.connectors.link import (
-    Address,
     ConnectionLost,
     LinkTiming,
+    PbxAddress,
     PbxSocket,
     Received,
     SignInRefused,
@@ -76,7 +76,7 @@ class AmiLink:
     """One connection to one Asterisk."""
 
     def __init__(
-        self, source: str, address: Address, timing: LinkTiming, normaliser: AmiNormaliser
+        self, source: str, address: PbxAddress, timing: LinkTiming, normaliser: AmiNormaliser
     ) -> None:
         self._source = source
         self._address = address

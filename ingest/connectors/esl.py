@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import orjson
 
 from ingest.connectors.link import (
-    Address,
     ConnectionLost,
     LinkTiming,
+    PbxAddress,
     PbxSocket,
     Received,
     SignInRefused,
@@ -53,7 +53,7 @@ class EslLink:
     """One connection to one FreeSWITCH."""
 
     def __init__(
-        self, source: str, address: Address, timing: LinkTiming, normaliser: EslNormaliser
+        self, source: str, address: PbxAddress, timing: LinkTiming, normaliser: EslNormaliser
     ) -> None:
         self._source = source
         self._address = address

@@ -32,7 +32,7 @@ class SignInRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class PbxAddress:
     """The address of a PBX and the credentials for it."""
 
     host: str
@@ -87,7 +87,7 @@ class PbxLink(Protocol):
 class PbxSocket:
     """A TCP or TLS connection with a deadline for every wait."""
 
-    def __init__(self, address: Address, timing: LinkTiming) -> None:
+    def __init__(self, address: PbxAddress, timing: LinkTiming) -> None:
         self._address = address
         self._timing = timing
         self._reader: asyncio.StreamReader | None = None

@@ -31,7 +31,7 @@ REFUSED = frozenset(("full", "join_empty"))
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
+class QueueEntry:
     """One entry of one channel into one queue, with its facts until the next entry."""
 
     leg_key: str
@@ -68,7 +68,7 @@ def _leg_keys(event: CallEvent) -> list[str]:
     return [key for key in (event.leg_key, event.peer_leg_key) if key]
 
 
-def _all_entries(by_leg: dict[str, list[CallEvent]]) -> list[Entry]:
+def _all_entries(by_leg: dict[str, list[CallEvent]]) -> list[QueueEntry]:
     """Return the entries of all channels, each with its facts."""
     entered = {leg_key: _entries(leg_key, events) for leg_key, events in by_leg.items()}
     for entries in entered.values():
@@ -86,7 +86,9 @@ def _all_entries(by_leg: dict[str, list[CallEvent]]) -> list[Entry]:
     return [entry for entries in entered.values() for entry in entries]
 
 
-def _entry_of(event: CallEvent, own: list[Entry], everywhere: list[Entry]) -> Entry | None:
+def _entry_of(
+    event: CallEvent, own: list[QueueEntry], everywhere: list[QueueEntry]
+) -> QueueEntry | None:
     """Return the channel's latest entry; after a transfer into a queue, the transferrer's."""
     before = [entry for entry in own if entry.entered_at <= event.occurred_at]
     if event.queue and all(entry.queue != event.queue for entry in before):
@@ -94,7 +96,7 @@ def _entry_of(event: CallEvent, own: list[Entry], everywhere: list[Entry]) -> En
     return before[-1] if before else None
 
 
-def _entries_of_others(event: CallEvent, everywhere: list[Entry]) -> list[Entry]:
+def _entries_of_others(event: CallEvent, everywhere: list[QueueEntry]) -> list[QueueEntry]:
     found = [
         entry
         for entry in everywhere
@@ -104,7 +106,7 @@ def _entries_of_others(event: CallEvent, everywhere: list[Entry]) -> list[Entry]
 
 
 def _gone_at(
-    entry: Entry, legs: list[Leg], transferred: set[str], channels: Mapping[str, PbxChannel]
+    entry: QueueEntry, legs: list[Leg], transferred: set[str], channels: Mapping[str, PbxChannel]
 ) -> datetime | None:
     """Return when the waiting party was gone: the leg that entered, or the one it was replaced by.
 
@@ -120,16 +122,16 @@ def _gone_at(
     return None if None in others else max((at for at in others if at), default=leg.ended_at)
 
 
-def _entries(leg_key: str, events: list[CallEvent]) -> list[Entry]:
+def _entries(leg_key: str, events: list[CallEvent]) -> list[QueueEntry]:
     """Return entries, also refused ones: those have a request to enter and an outcome."""
-    entries: list[Entry] = []
+    entries: list[QueueEntry] = []
     request: CallEvent | None = None
     inside = False
 
     def enter(queue: str, at: datetime, *, again: bool) -> None:
         last = entries[-1] if again and entries and entries[-1].queue == queue else None
         if last is None or at - last.entered_at > REPEATED_WITHIN:
-            entries.append(Entry(leg_key=leg_key, queue=queue, entered_at=at))
+            entries.append(QueueEntry(leg_key=leg_key, queue=queue, entered_at=at))
 
     for event in events:
         if event.type == "queue.requested":
@@ -145,17 +147,17 @@ def _entries(leg_key: str, events: list[CallEvent]) -> list[Entry]:
     return entries
 
 
-def _entry_from_connect(leg_key: str, events: list[CallEvent]) -> list[Entry]:
+def _entry_from_connect(leg_key: str, events: list[CallEvent]) -> list[QueueEntry]:
     """Return an entry before our connection to the PBX: queue.connected has the time waited."""
     for event in events:
         if event.type == "queue.connected" and event.queue:
             waited = timedelta(seconds=int(event.attrs.get("waited_s") or 0))
             entered_at = event.occurred_at - waited
-            return [Entry(leg_key=leg_key, queue=event.queue, entered_at=entered_at)]
+            return [QueueEntry(leg_key=leg_key, queue=event.queue, entered_at=entered_at)]
     return []
 
 
-def _add_event(entry: Entry, event: CallEvent) -> None:
+def _add_event(entry: QueueEntry, event: CallEvent) -> None:
     at = event.occurred_at
     match event.type:
         case "queue.connected":
@@ -171,7 +173,7 @@ def _add_event(entry: Entry, event: CallEvent) -> None:
 
 
 def _stint_state(
-    entry: Entry, gone_at: datetime | None, legs: list[Leg], last: datetime
+    entry: QueueEntry, gone_at: datetime | None, legs: list[Leg], last: datetime
 ) -> StintState:
     outcome, at = _outcome(entry, gone_at, legs, last)
     left_at = min(entry.left | ({at} if at else set()), default=None)
@@ -187,7 +189,7 @@ def _stint_state(
 
 
 def _outcome(
-    entry: Entry, gone_at: datetime | None, legs: list[Leg], last: datetime
+    entry: QueueEntry, gone_at: datetime | None, legs: list[Leg], last: datetime
 ) -> tuple[StintOutcome | None, datetime | None]:
     """Return how the stint ended and when; None while that is not known."""
     if connected := min(entry.connected, default=None):
@@ -216,7 +218,7 @@ def _abandoned(
 
 
 def _unexplained(
-    entry: Entry, left: datetime, gone_at: datetime | None, last: datetime
+    entry: QueueEntry, left: datetime, gone_at: datetime | None, last: datetime
 ) -> tuple[StintOutcome | None, datetime | None]:
     """Return the outcome of leaving without connection or abandonment: by pressing a key."""
     if gone_at or entry.until or last - left > EXPLAINED_WITHIN:
@@ -224,7 +226,7 @@ def _unexplained(
     return None, None
 
 
-def _answered(entry: Entry, legs: list[Leg]) -> datetime | None:
+def _answered(entry: QueueEntry, legs: list[Leg]) -> datetime | None:
     """Find an answer while the caller was in the queue, in case queue.connected is missing."""
     until = min((at for at in (*entry.left, entry.until) if at), default=None)
     answers = (

@@ -30,7 +30,7 @@ SECRET = re.compile(
 VARIABLES = "ChanVariable"
 """AMI's fields of channel variables; their values are `NAME=value`."""
 
-Payload = tuple[str, UUID, bytes]
+EventPayload = tuple[str, UUID, bytes]
 """An event's source and id, and the message that it came in."""
 
 
@@ -55,7 +55,7 @@ def with_native(events: Sequence[CallEvent], fields: Mapping[str, Any]) -> list[
     ]
 
 
-def split_payloads(events: list[CallEvent]) -> tuple[list[CallEvent], list[Payload]]:
+def split_payloads(events: list[CallEvent]) -> tuple[list[CallEvent], list[EventPayload]]:
     """Detach the messages from their events: cached calls need not hold them."""
     payloads = [(one.source, one.event_id, one.native) for one in events if one.native]
     if not payloads:

@@ -17,7 +17,7 @@ from ingest.model.events import CallEvent, EventType, derive_id
 REPEATABLE: frozenset[str] = frozenset(("leg.ringing", "leg.answered", "bridge.joined"))
 """Types that may be new of a leg with stored events; repeated, they change nothing."""
 
-Waiting = tuple[str, str]
+WaitingCaller = tuple[str, str]
 """A caller's leg and the queue in which the caller waits."""
 
 
@@ -41,7 +41,7 @@ class PbxSnapshot:
     """Native ids of all existing legs; None when the PBX refused."""
     facts: tuple[CallEvent, ...] = ()
     """What the answer says of them, as derived events."""
-    waiting: dict[Waiting, datetime] | None = None
+    waiting: dict[WaitingCaller, datetime] | None = None
     """Callers in queues → since when; None when the PBX refused."""
     members: tuple[QueueMember, ...] | None = None
     """The agents of all queues; None when the PBX refused."""
@@ -52,7 +52,7 @@ class StoredPbxState:
     """What the database holds of a PBX."""
 
     open_legs: frozenset[str] = frozenset()
-    waiting: frozenset[Waiting] = frozenset()
+    waiting: frozenset[WaitingCaller] = frozenset()
     with_events: frozenset[str] = frozenset()
     """Of the requested legs, those with events of their own."""
     in_open_calls: frozenset[str] = frozenset()
@@ -117,7 +117,7 @@ def lost_legs(legs: Iterable[str], source: str, at: datetime) -> list[CallEvent]
 
 
 def _queue_events(
-    waiting: dict[Waiting, datetime],
+    waiting: dict[WaitingCaller, datetime],
     at: datetime,
     source: str,
     *,
@@ -126,7 +126,7 @@ def _queue_events(
 ) -> Iterator[CallEvent]:
     """Return the missed entries of callers into queues, and their leaving."""
 
-    def queue_event(kind: EventType, who: Waiting, when: datetime) -> CallEvent:
+    def queue_event(kind: EventType, who: WaitingCaller, when: datetime) -> CallEvent:
         return derived_event(source, kind, when, leg_key=who[0], queue=who[1], once=at.isoformat())
 
     for who, entered_at in waiting.items():

@@ -12,7 +12,13 @@ from datetime import datetime, timedelta
 from ingest.framing.ami_messages import AmiMessage
 from ingest.framing.digits import parse_int
 from ingest.model.events import CallEvent
-from ingest.model.snapshot import PbxSnapshot, QueueMember, Waiting, bridge_joined, derived_event
+from ingest.model.snapshot import (
+    PbxSnapshot,
+    QueueMember,
+    WaitingCaller,
+    bridge_joined,
+    derived_event,
+)
 from ingest.normalise.asterisk_agents import member_of
 from ingest.normalise.asterisk_dialect import AsteriskDialect, DialectReader, Fields
 from ingest.normalise.asterisk_facts import TRANSLATE
@@ -117,7 +123,7 @@ class AsteriskSnapshot:
         if bridge and not fields.get("Application", "").startswith("Park"):
             yield bridge_joined(self._source, bridge, taken_at, **named)
 
-    def _waiting(self, taken_at: datetime) -> Iterator[tuple[Waiting, datetime]]:
+    def _waiting(self, taken_at: datetime) -> Iterator[tuple[WaitingCaller, datetime]]:
         for fields in self._entries:
             leg, queue, wait = (fields.get(name, "") for name in ("Uniqueid", "Queue", "Wait"))
             if leg and queue:

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from ingest.conn import Conn
 
-Key = tuple[str, str]
+NativeId = tuple[str, str]
 """(source, native id)."""
 
 
-async def find(conn: Conn, keys: Collection[Key]) -> dict[Key, UUID]:
+async def find(conn: Conn, keys: Collection[NativeId]) -> dict[NativeId, UUID]:
     """Return the calls of these ids, as far as they have one.
 
     `unnest((SELECT $1))` hides the number of ids: if it knew of 200, PostgreSQL would read the
@@ -30,7 +30,7 @@ async def find(conn: Conn, keys: Collection[Key]) -> dict[Key, UUID]:
     return {(row["source"], row["key"]): row["call_id"] for row in rows}
 
 
-async def add(conn: Conn, aliases: Mapping[Key, UUID]) -> None:
+async def add(conn: Conn, aliases: Mapping[NativeId, UUID]) -> None:
     """Add ids. The lock of their source is held, so no other process adds them meanwhile."""
     await conn.execute(
         """

@@ -11,7 +11,7 @@ import orjson
 
 from ingest.conn import Conn
 from ingest.model.events import CallEvent
-from ingest.model.native_payload import Payload
+from ingest.model.native_payload import EventPayload
 
 COLUMNS = (
     "source", "event_id", "type", "occurred_at", "time_quality", "native_type", "call_id",
@@ -95,7 +95,7 @@ async def insert(conn: Conn, events: Iterable[tuple[CallEvent, UUID | None]]) ->
     )  # fmt: skip
 
 
-async def insert_payloads(conn: Conn, payloads: Iterable[Payload]) -> None:
+async def insert_payloads(conn: Conn, payloads: Iterable[EventPayload]) -> None:
     """Store the messages of new events, in the transaction that stores the events."""
     await conn.copy_records_to_table(
         "call_event_payloads",

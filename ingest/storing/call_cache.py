@@ -15,7 +15,7 @@ from uuid import UUID
 
 from ingest.fold.event_log import EventLog
 from ingest.model.events import CallEvent
-from ingest.queries.aliases import Key
+from ingest.queries.aliases import NativeId
 from ingest.queries.events import SourceTurn
 from ingest.queries.sessions import StoredCall
 
@@ -27,7 +27,7 @@ class CachedCall:
     source: str
     log: EventLog
     stored: StoredCall | None = None
-    keys: list[Key] = field(default_factory=list)
+    keys: list[NativeId] = field(default_factory=list)
 
 
 class CallCache:
@@ -37,7 +37,7 @@ class CallCache:
         self._most = most_events
         self._cached_events = 0
         self._turns: dict[str, UUID] = {}
-        self._aliases: dict[Key, UUID] = {}
+        self._aliases: dict[NativeId, UUID] = {}
         self._calls: OrderedDict[UUID, CachedCall] = OrderedDict()
 
     @property
@@ -74,7 +74,7 @@ class CallCache:
             found = call_id
         return found
 
-    def find(self, keys: Iterable[Key]) -> dict[Key, UUID]:
+    def find(self, keys: Iterable[NativeId]) -> dict[NativeId, UUID]:
         """Return the calls of these native ids, as far as they are cached."""
         aliases = self._aliases
         return {key: aliases[key] for key in keys if key in aliases}
@@ -93,7 +93,7 @@ class CallCache:
         cached.log.add(new)
         self._cached_events += len(cached.log) - before
 
-    def add_aliases(self, aliases: Mapping[Key, UUID]) -> None:
+    def add_aliases(self, aliases: Mapping[NativeId, UUID]) -> None:
         """Add native ids of cached calls."""
         for key, call_id in aliases.items():
             if key not in self._aliases and (cached := self._calls.get(call_id)):

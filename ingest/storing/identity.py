@@ -16,7 +16,7 @@ from ingest.fold.union_find import UnionFind
 from ingest.model.events import CallEvent
 from ingest.model.ids import uuid7
 from ingest.queries import aliases, sessions
-from ingest.queries.aliases import Key
+from ingest.queries.aliases import NativeId
 from ingest.storing.call_cache import CallCache
 
 
@@ -28,11 +28,11 @@ class Assignment:
     """Call that is over → call it is a part of."""
     new_calls: frozenset[UUID]
     """Calls of which nothing was stored before."""
-    aliases: dict[Key, UUID]
+    aliases: dict[NativeId, UUID]
     """Every native id that was not found in the cache by its event → its call."""
 
 
-def keys_of(event: CallEvent) -> list[Key]:
+def keys_of(event: CallEvent) -> list[NativeId]:
     return [(event.source, key) for key in event.keys]
 
 
@@ -42,8 +42,8 @@ async def assign(conn: Conn, events: Iterable[CallEvent], cache: CallCache) -> A
     Most events name only ids of one cached call: those need no query.
     """
     calls: list[UUID | None] = []
-    named: dict[int, list[Key]] = {}
-    joined: UnionFind[Key] = UnionFind()
+    named: dict[int, list[NativeId]] = {}
+    joined: UnionFind[NativeId] = UnionFind()
     for index, event in enumerate(events):
         keys = event.keys
         calls.append(cache.call_of(event.source, keys))
@@ -67,7 +67,7 @@ async def assign(conn: Conn, events: Iterable[CallEvent], cache: CallCache) -> A
     return Assignment(calls, merged, new_calls, chosen)
 
 
-async def _find_calls(conn: Conn, keys: set[Key], cache: CallCache) -> dict[Key, UUID]:
+async def _find_calls(conn: Conn, keys: set[NativeId], cache: CallCache) -> dict[NativeId, UUID]:
     """Find the calls of these ids: in the cache, else in the database."""
     found = cache.find(keys)
     if unknown := [key for key in keys if key not in found]:
@@ -76,13 +76,13 @@ async def _find_calls(conn: Conn, keys: set[Key], cache: CallCache) -> dict[Key,
 
 
 async def _choose(
-    conn: Conn, joined: UnionFind[Key], known: dict[Key, UUID]
-) -> tuple[dict[Key, UUID], dict[UUID, UUID]]:
+    conn: Conn, joined: UnionFind[NativeId], known: dict[NativeId, UUID]
+) -> tuple[dict[NativeId, UUID], dict[UUID, UUID]]:
     """Choose one call for each set of keys. Sets that share a known call are one set."""
-    first_of: dict[UUID, Key] = {}
+    first_of: dict[UUID, NativeId] = {}
     for key, call in known.items():
         joined.union((first_of.setdefault(call, key), key))
-    chosen: dict[Key, UUID] = {}
+    chosen: dict[NativeId, UUID] = {}
     merged: dict[UUID, UUID] = {}
     for members in joined.sets():
         calls = {known[key] for key in members if key in known}

@@ -25,7 +25,7 @@ from ingest.metrics import IngestMetrics
 from ingest.model import native_payload
 from ingest.model.call_state import CallChange
 from ingest.model.events import CallEvent
-from ingest.model.native_payload import Payload
+from ingest.model.native_payload import EventPayload
 from ingest.queries import aliases
 from ingest.queries import events as queries
 from ingest.settings import IngestSettings
@@ -132,7 +132,7 @@ class EventStore:
         return StoredBatch(outcomes, changes, agents)
 
     async def _store_calls(
-        self, conn: Conn, new: list[CallEvent], payloads: list[Payload]
+        self, conn: Conn, new: list[CallEvent], payloads: list[EventPayload]
     ) -> list[CallChange]:
         limit, cache = self._settings.max_call_events, self._cache
         assigned = await identity.assign(conn, new, cache)
@@ -187,7 +187,7 @@ class EventStore:
 
 
 async def _insert(
-    conn: Conn, rows: Iterable[tuple[CallEvent, UUID | None]], payloads: list[Payload]
+    conn: Conn, rows: Iterable[tuple[CallEvent, UUID | None]], payloads: list[EventPayload]
 ) -> None:
     await queries.insert(conn, rows)
     if payloads:

@@ -29,7 +29,7 @@ DELETES = (
 )
 
 
-class Period(Protocol):
+class PartitionPeriod(Protocol):
     """The time that one partition covers."""
 
     @property
@@ -101,7 +101,11 @@ async def maintain(
 
 
 async def _maintain_table(
-    conn: Conn, table: PartitionedTable, wanted: Sequence[Period], *, oldest: Period
+    conn: Conn,
+    table: PartitionedTable,
+    wanted: Sequence[PartitionPeriod],
+    *,
+    oldest: PartitionPeriod,
 ) -> MaintenanceResult:
     there = await queries.names(conn, table)
     missing = [period for period in wanted if period.name not in there]

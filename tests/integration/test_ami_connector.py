@@ -14,12 +14,12 @@ import pytest
 
 from gateway.db import Pool
 from ingest import (
-    Address,
     AmiLink,
     AsteriskNormaliser,
     CallEvent,
     Connectors,
     LinkTiming,
+    PbxAddress,
     PbxConnection,
     Pipeline,
 )
@@ -51,7 +51,7 @@ def connection(
     tls: ssl.SSLContext | None = None,
 ) -> PbxConnection:
     """Return how to connect to the PBX."""
-    address = Address(host="127.0.0.1", port=pbx.port, user=USER, secret=SECRET, tls=tls)
+    address = PbxAddress(host="127.0.0.1", port=pbx.port, user=USER, secret=SECRET, tls=tls)
     return PbxConnection(
         source, lambda: AmiLink(source, address, timing, AsteriskNormaliser(source)), timing
     )

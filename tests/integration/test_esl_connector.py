@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.db import Pool
-from ingest import Address, EslLink, FreeswitchNormaliser, LinkTiming, PbxConnection
+from ingest import EslLink, FreeswitchNormaliser, LinkTiming, PbxAddress, PbxConnection
 from tests.fakes.freeswitch import PASSWORD, FakeCore, FakeFreeswitch, event
 from tests.integration.test_ami_connector import IMPATIENT, ended, gaps, listening, statuses
 from tests.support.desk import eventually
@@ -18,7 +18,7 @@ CALLER, ALICE, BOB = "aaaa-1", "bbbb-2", "cccc-3"
 
 def connection(pbx: FakeFreeswitch, timing: LinkTiming = IMPATIENT) -> PbxConnection:
     """Return how to connect to the PBX."""
-    address = Address(host="127.0.0.1", port=pbx.port, secret=PASSWORD)
+    address = PbxAddress(host="127.0.0.1", port=pbx.port, secret=PASSWORD)
     reads = FreeswitchNormaliser("pbx", region="UA")
     return PbxConnection("pbx", lambda: EslLink("pbx", address, timing, reads), timing)
 

@@ -14,7 +14,6 @@ from gateway.db import Pool
 from gateway.pbx_settings import AmiPbx, EslPbx, TwilioPbx
 from gateway.settings import Settings
 from ingest import (
-    Address,
     AmiLink,
     AsteriskDialect,
     AsteriskNormaliser,
@@ -23,6 +22,7 @@ from ingest import (
     FreeswitchNormaliser,
     IngestSettings,
     LinkTiming,
+    PbxAddress,
     PbxConnection,
     PbxLink,
     Pipeline,
@@ -60,7 +60,7 @@ def build_connectors(settings: Settings, pool: Pool, pipeline: Pipeline) -> Conn
 
 
 def _link_factory(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callable[[], PbxLink]:
-    address = Address(
+    address = PbxAddress(
         host=pbx.host,
         port=pbx.port,
         user=pbx.user,
