@@ -46,14 +46,16 @@ class FakeCore:
 
     def event(self, name: str, more: Mapping[str, Any] | None = None, /, **fields: str) -> bytes:
         """Return one event in its wire format; the names of `more` keep their underscores."""
-        told = {
+        message = {
             "Event-Name": name,
             "Core-UUID": self._uuid,
             "Event-Date-Timestamp": str(self.now_us),
             "Event-Sequence": str(next(self._sequence)),
         }
-        told |= {key.replace("_", "-"): value for key, value in fields.items()} | dict(more or {})
-        return event(orjson.dumps(told))
+        message |= {key.replace("_", "-"): value for key, value in fields.items()} | dict(
+            more or {}
+        )
+        return event(orjson.dumps(message))
 
     def channel(self, name: str, uuid: str, **fields: str) -> bytes:
         return self.event(name, Unique_ID=uuid, **fields)

@@ -106,13 +106,13 @@ async def test_events_that_come_twice_are_stored_once(
 ) -> None:
     """Core-UUID and Event-Sequence name an event, through whichever connection it comes."""
     core = FakeCore()
-    told = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
+    sent = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)) as pipeline:
         line = await pbx.next_connection()
-        await line.play(told)
+        await line.play(sent)
         await eventually(lambda: "ringing" in statuses(announced))
         before = await count(pool, "call_events")
-        await line.play(told)
+        await line.play(sent)
         await eventually(lambda: pipeline.metrics.duplicates == before)
         after = await count(pool, "call_events")
 
@@ -146,8 +146,8 @@ async def test_what_cannot_be_read_is_counted_in_the_log(
         await line.play(core.incoming(CALLER, "0671234567"))
         await eventually(lambda: announced.changes)
 
-    said = [one.getMessage() for one in caplog.records if "unreadable event" in one.getMessage()]
-    assert said == [f"pbx sent an unreadable event: pbx=pbx count={n}" for n in (1, 2, 4, 8)]
+    logged = [one.getMessage() for one in caplog.records if "unreadable event" in one.getMessage()]
+    assert logged == [f"pbx sent an unreadable event: pbx=pbx count={n}" for n in (1, 2, 4, 8)]
 
 
 async def test_a_restarted_freeswitch_has_lost_its_calls(

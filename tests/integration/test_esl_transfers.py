@@ -24,11 +24,11 @@ def core() -> FakeCore:
 
 def talking(core: FakeCore) -> bytes:
     """A customer rings 1001, who answers after 5 s and talks for 30."""
-    told = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
+    sent = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
     core.later(5)
-    told += core.answer(ALICE, caller=CALLER)
+    sent += core.answer(ALICE, caller=CALLER)
     core.later(30)
-    return told
+    return sent
 
 
 def sent_to(core: FakeCore, extension: str) -> bytes:
@@ -42,9 +42,9 @@ def sent_to(core: FakeCore, extension: str) -> bytes:
 
 def with_bob(core: FakeCore) -> bytes:
     """1002 rings for 5 s, and talks with the customer for 20, till the end."""
-    told = core.ring(BOB, "1002", caller=CALLER)
+    sent = core.ring(BOB, "1002", caller=CALLER)
     core.later(5)
-    return told + core.answer(BOB, caller=CALLER) + to_the_end(core, BOB)
+    return sent + core.answer(BOB, caller=CALLER) + to_the_end(core, BOB)
 
 
 def to_the_end(core: FakeCore, leg: str) -> bytes:
@@ -55,26 +55,26 @@ def to_the_end(core: FakeCore, leg: str) -> bytes:
 
 def consulting(core: FakeCore) -> bytes:
     """1001 puts the customer on hold, rings 1002 by another channel, and they talk for 15 s."""
-    told = core.channel("CHANNEL_HOLD", ALICE) + core.channel(
+    sent = core.channel("CHANNEL_HOLD", ALICE) + core.channel(
         "CHANNEL_CREATE", CONSULT, Call_Direction="inbound", Channel_Call_UUID=CONSULT,
         Channel_Name="sofia/internal/1001@10.0.0.8", Caller_Destination_Number="1002",
     )  # fmt: skip
-    told += core.ring(BOB, "1002", caller=CONSULT)
+    sent += core.ring(BOB, "1002", caller=CONSULT)
     core.later(5)
-    told += core.answer(BOB, caller=CONSULT)
+    sent += core.answer(BOB, caller=CONSULT)
     core.later(15)
-    return told
+    return sent
 
 
 async def stored(
-    pool: Pool, announced: RecordedAnnouncements, told: bytes
+    pool: Pool, announced: RecordedAnnouncements, sent: bytes
 ) -> tuple[list[CallState], list[Any]]:
     """Play it twice, as a second connection would; return the calls and the transfers."""
     async with FakeFreeswitch() as pbx, listening(pool, announced, connection(pbx)) as pipeline:
         line = await pbx.next_connection()
-        await line.play(told)
+        await line.play(sent)
         calls = await ended(pool)
-        await line.play(told)
+        await line.play(sent)
         await eventually(lambda: pipeline.metrics.duplicates >= pipeline.metrics.accepted)
     rows = await pool.fetch(
         "SELECT type, leg_key, peer_leg_key, attrs->>'to' AS to_ FROM realtime.call_events"
@@ -101,9 +101,9 @@ async def test_a_blind_transfer_is_one_call(
     pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """Two agents talked, one after the other; the transfer appears once, by whom and to whom."""
-    told = talking(core) + sent_to(core, "1002") + with_bob(core)
+    sent = talking(core) + sent_to(core, "1002") + with_bob(core)
 
-    (call,), transfers = await stored(pool, announced, told)
+    (call,), transfers = await stored(pool, announced, sent)
 
     assert transfers == [("transfer.blind", ALICE, CALLER, "1002")]
     assert handed_on(call) == [("blind", "1001", "1002", 0)]
@@ -119,13 +119,13 @@ async def test_a_blind_transfer_into_a_queue_is_one_call(
     pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """The customer waits after talking: a stint of its own, connected after 5 s."""
-    told = talking(core) + sent_to(core, "5000") + core.queue("member-queue-start", CALLER)
-    told += core.ring(BOB, "1002", caller=CALLER)
+    sent = talking(core) + sent_to(core, "5000") + core.queue("member-queue-start", CALLER)
+    sent += core.ring(BOB, "1002", caller=CALLER)
     core.later(5)
-    told += core.queue("bridge-agent-start", CALLER, CC_Agent_UUID=BOB)
-    told += core.answer(BOB, caller=CALLER) + to_the_end(core, BOB)
+    sent += core.queue("bridge-agent-start", CALLER, CC_Agent_UUID=BOB)
+    sent += core.answer(BOB, caller=CALLER) + to_the_end(core, BOB)
 
-    (call,), transfers = await stored(pool, announced, told)
+    (call,), transfers = await stored(pool, announced, sent)
 
     assert transfers == [("transfer.blind", ALICE, CALLER, "5000")]
     assert handed_on(call) == [("blind", "1001", "sales", 0)]
@@ -138,12 +138,12 @@ async def test_a_caller_moved_by_the_crm_was_transferred_by_the_peer(
     pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """`uuid_transfer` leaves no more than why the partner ended, and where the caller went."""
-    told = talking(core)
+    sent = talking(core)
     source = core.source("bl_xfer", "1002/default/XML")
-    told += core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE, transfer_source=source)
-    told += core.hangup(ALICE, "BLIND_TRANSFER", last_bridge_to=CALLER) + with_bob(core)
+    sent += core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE, transfer_source=source)
+    sent += core.hangup(ALICE, "BLIND_TRANSFER", last_bridge_to=CALLER) + with_bob(core)
 
-    (call,), transfers = await stored(pool, announced, told)
+    (call,), transfers = await stored(pool, announced, sent)
 
     assert transfers == [("transfer.blind", ALICE, CALLER, "1002")]
     assert call.outcome == "answered"
@@ -154,17 +154,17 @@ async def test_the_dialplan_sending_a_caller_on_is_no_transfer(
 ) -> None:
     """A menu, or `transfer 1001 XML default`, sets the same variable before anybody talks."""
     source = core.source("bl_xfer", "1001/default/XML")
-    told = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
+    sent = core.incoming(CALLER, "0671234567") + core.ring(ALICE, "1001", caller=CALLER)
     core.later(2)
     bridged = str(core.now_us)
-    told += core.answer(ALICE, caller=CALLER) + core.event(
+    sent += core.answer(ALICE, caller=CALLER) + core.event(
         "CHANNEL_UNBRIDGE",
         {"Unique-ID": CALLER, "Bridge-A-Unique-ID": CALLER, "Bridge-B-Unique-ID": ALICE,
          "variable_transfer_source": source, "Caller-Channel-Bridged-Time": bridged},
     )  # fmt: skip
-    told += core.hangup(ALICE) + core.hangup(CALLER, transfer_source=source)
+    sent += core.hangup(ALICE) + core.hangup(CALLER, transfer_source=source)
 
-    (call,), transfers = await stored(pool, announced, told)
+    (call,), transfers = await stored(pool, announced, sent)
 
     assert (call.outcome, transfers) == ("answered", [])
 
@@ -173,16 +173,16 @@ async def test_an_attended_transfer_joins_the_consultation(
     pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """Once 1001's telephone has put them together there is one call, in which three talked."""
-    told = talking(core) + consulting(core)
-    told += core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE)
-    told += core.bridge("CHANNEL_UNBRIDGE", CONSULT, BOB)
+    sent = talking(core) + consulting(core)
+    sent += core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE)
+    sent += core.bridge("CHANNEL_UNBRIDGE", CONSULT, BOB)
     history = [core.source("att_xfer", "1001@x/1002@x"), core.source("uuid_br", BOB)]
-    told += core.bridge("CHANNEL_BRIDGE", CALLER, BOB, transfer_history=history)
-    told += core.hangup(ALICE, transfer_to=f"att:{BOB}")
-    told += core.hangup(CONSULT, "ATTENDED_TRANSFER", endpoint_disposition="ATTENDED_TRANSFER")
-    told += to_the_end(core, BOB)
+    sent += core.bridge("CHANNEL_BRIDGE", CALLER, BOB, transfer_history=history)
+    sent += core.hangup(ALICE, transfer_to=f"att:{BOB}")
+    sent += core.hangup(CONSULT, "ATTENDED_TRANSFER", endpoint_disposition="ATTENDED_TRANSFER")
+    sent += to_the_end(core, BOB)
 
-    (call,), transfers = await stored(pool, announced, told)
+    (call,), transfers = await stored(pool, announced, sent)
 
     assert transfers == [("transfer.attended", ALICE, BOB, None)]
     assert handed_on(call) == [("attended", "1001", "1002", 15)]
@@ -197,17 +197,17 @@ async def test_an_attended_transfer_by_keys_follows_from_the_bridge(
     pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """`att_xfer` leaves no note on who hung up: whom 1001 rang is joined with the customer."""
-    told = talking(core) + core.ring(BOB, "1002", caller=ALICE)
+    sent = talking(core) + core.ring(BOB, "1002", caller=ALICE)
     core.later(5)
-    told += core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE) + core.answer(BOB, caller=ALICE)
+    sent += core.bridge("CHANNEL_UNBRIDGE", CALLER, ALICE) + core.answer(BOB, caller=ALICE)
     core.later(15)
-    told += core.bridge("CHANNEL_UNBRIDGE", ALICE, BOB) + core.hangup(ALICE)
-    told += core.bridge(
+    sent += core.bridge("CHANNEL_UNBRIDGE", ALICE, BOB) + core.hangup(ALICE)
+    sent += core.bridge(
         "CHANNEL_BRIDGE", BOB, CALLER, originator=ALICE, transfer_source=core.source("uuid_br", "x")
     )
-    told += to_the_end(core, BOB)
+    sent += to_the_end(core, BOB)
 
-    (call,), transfers = await stored(pool, announced, told)
+    (call,), transfers = await stored(pool, announced, sent)
 
     assert transfers == [("transfer.attended", ALICE, BOB, None)]
     assert handed_on(call) == [("attended", "1001", "1002", 15)]
@@ -219,11 +219,11 @@ async def test_an_attended_transfer_that_is_given_up_is_none(
     pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """1001 takes the customer back; the consultation was a call between the two, no missed one."""
-    told = talking(core) + consulting(core) + core.bridge("CHANNEL_UNBRIDGE", CONSULT, BOB)
-    told += core.hangup(BOB) + core.hangup(CONSULT) + core.channel("CHANNEL_UNHOLD", ALICE)
-    told += to_the_end(core, ALICE)
+    sent = talking(core) + consulting(core) + core.bridge("CHANNEL_UNBRIDGE", CONSULT, BOB)
+    sent += core.hangup(BOB) + core.hangup(CONSULT) + core.channel("CHANNEL_UNHOLD", ALICE)
+    sent += to_the_end(core, ALICE)
 
-    (call, consultation), transfers = await stored(pool, announced, told)
+    (call, consultation), transfers = await stored(pool, announced, sent)
 
     assert transfers == []
     assert (call.outcome, talked_s(call)) == ("answered", {CALLER: 70, ALICE: 70})
@@ -234,11 +234,11 @@ async def test_a_consultation_that_nobody_answers_is_no_missed_call(
     pool: Pool, announced: RecordedAnnouncements, core: FakeCore
 ) -> None:
     """1001 rings 1002 by keys, in the customer's call, and takes the customer back."""
-    told = talking(core) + core.ring(BOB, "1002", caller=ALICE)
+    sent = talking(core) + core.ring(BOB, "1002", caller=ALICE)
     core.later(10)
-    told += core.hangup(BOB, "ORIGINATOR_CANCEL", 0) + to_the_end(core, ALICE)
+    sent += core.hangup(BOB, "ORIGINATOR_CANCEL", 0) + to_the_end(core, ALICE)
 
-    (call,), transfers = await stored(pool, announced, told)
+    (call,), transfers = await stored(pool, announced, sent)
 
     assert transfers == []
     assert (call.outcome, talked_s(call)) == ("answered", {CALLER: 60, ALICE: 60, BOB: 0})

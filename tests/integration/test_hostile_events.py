@@ -22,7 +22,7 @@ HOSTILE = {
 }
 
 
-def told(name: str, **fields: str) -> CallEvent:
+def translated(name: str, **fields: str) -> CallEvent:
     """Translate one message of an Asterisk."""
     message = AmiMessage((("Event", name), *fields.items()))
     (event,) = AsteriskNormaliser("pbx").events(message, datetime.now(UTC))
@@ -31,13 +31,17 @@ def told(name: str, **fields: str) -> CallEvent:
 
 async def test_one_event_that_cannot_be_stored_never_affects_its_batch(pool: Pool) -> None:
     """Each is in ingest_rejects, all others are stored, and their calls are folded."""
-    poison = [told("QueueCallerJoin", **{"Queue": "q"} | fields) for fields in HOSTILE.values()]
+    poison = [
+        translated("QueueCallerJoin", **{"Queue": "q"} | fields) for fields in HOSTILE.values()
+    ]
     poison.append(replace(pause_event(), type="leg.created", leg_key="x", attrs={"name": "\0"}))
     good = [
-        told("Newchannel", Uniqueid=f"2.{number}", Linkedid=f"2.{number}", CallerIDNum="9" * 5_000)
+        translated(
+            "Newchannel", Uniqueid=f"2.{number}", Linkedid=f"2.{number}", CallerIDNum="9" * 5_000
+        )
         for number in range(20)
     ]
-    ends = [told("Hangup", Uniqueid=f"2.{number}", Cause="9" * 5_000) for number in range(20)]
+    ends = [translated("Hangup", Uniqueid=f"2.{number}", Cause="9" * 5_000) for number in range(20)]
     mixed = [*good[:7], *poison, *good[7:], *ends]
 
     async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:

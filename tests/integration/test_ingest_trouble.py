@@ -211,7 +211,7 @@ async def test_what_is_stored_of_a_batch_that_fails_is_announced(
     assert len(calls) == len(await stored_calls(pool)) == 2
     assert pipeline.metrics.accepted == len(first + second)
     assert receipt.duplicates > 0
-    assert {told[0] for told in announced.versions.values()} == {1}
+    assert {reported[0] for reported in announced.versions.values()} == {1}
     assert not any(change.repeated for change in announced.changes)
 
 
@@ -315,7 +315,7 @@ async def test_a_pbx_that_starts_anew_is_folded_some_telephones_at_a_time(
     pool: Pool, announced: RecordedAnnouncements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All log off at once; one of more queues than events are read of is off in all of them."""
-    told: list[AgentChange] = []
+    reported: list[AgentChange] = []
     read: list[int] = []
     events = agent_queries.events
     queues = [f"q{place:03}" for place in range(MAX_EVENTS + 20)]
@@ -331,7 +331,7 @@ async def test_a_pbx_that_starts_anew_is_folded_some_telephones_at_a_time(
         return await events(conn, telephones)
 
     async def agents(changes: list[AgentChange]) -> None:
-        told.extend(changes)
+        reported.extend(changes)
 
     monkeypatch.setattr(agent_queries, "events", count_events)
     async with Pipeline(
@@ -341,7 +341,7 @@ async def test_a_pbx_that_starts_anew_is_folded_some_telephones_at_a_time(
         await pipeline.submit(log_off)
 
     marks = await pool.fetch("SELECT extension, logged_in FROM realtime.agent_marks")
-    assert (len(marks), len(told)) == (len(log_in), 2 * 61)
+    assert (len(marks), len(reported)) == (len(log_in), 2 * 61)
     assert not any(row["logged_in"] for row in marks)
     assert max(read) < 1_500
 

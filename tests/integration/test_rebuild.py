@@ -212,12 +212,12 @@ async def test_agents_marks_come_right(pool: Pool) -> None:
     """Logins and pauses as in their events; others stay; a second run changes nothing."""
     now = datetime.now(UTC) - timedelta(hours=1)
 
-    def said(what: str, minute: int, extension: str, **more: Any) -> CallEvent:
+    def progress(what: str, minute: int, extension: str, **more: Any) -> CallEvent:
         at = now + timedelta(minutes=minute)
         return pause_event(type=f"agent.{what}", occurred_at=at, extension=extension, **more)
 
-    events = [said("login", 0, f"1{n:02}", queue="sales") for n in range(25)]
-    events += [said("paused", 1, "101", queue="sales", attrs={"reason": "lunch"})]
+    events = [progress("login", 0, f"1{n:02}", queue="sales") for n in range(25)]
+    events += [progress("paused", 1, "101", queue="sales", attrs={"reason": "lunch"})]
     async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await pipeline.submit(events)
     right = await marks(pool)
@@ -270,12 +270,12 @@ async def test_the_command_tells_what_it_did(pool: Pool, database: str) -> None:
             env={**os.environ, "GATEWAY_DATABASE_URL": database, "COLUMNS": "200"},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        said, _ = await running.communicate()
-        return running.returncode, said.decode()
+        progress, _ = await running.communicate()
+        return running.returncode, progress.decode()
 
-    (code, said), (wrong, why) = await asyncio.gather(run(), run("--since", "yesterday"))
+    (code, progress), (wrong, why) = await asyncio.gather(run(), run("--since", "yesterday"))
 
     assert code == 0
-    assert "1 calls looked at, 1 changed, 0 left alone" in said
+    assert "1 calls looked at, 1 changed, 0 left alone" in progress
     assert await pool.fetchval("SELECT outcome FROM realtime.call_sessions") == "abandoned"
     assert (wrong, "--since: a moment with its offset" in why) == (2, True)

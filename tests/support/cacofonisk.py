@@ -62,18 +62,18 @@ class Scenario:
 
     def events_named(self, *events: str) -> Iterator[dict[str, Any]]:
         """Return what was expected under these names."""
-        return (told for event, told in self.expected if event in events)
+        return (report for event, report in self.expected if event in events)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Who was expected to talk with whom, in this order."""
         ups = self.events_named("on_up", "on_attended_transfer")
-        return [(name_of(told["caller"]), name_of(told["target"])) for told in ups]
+        return [(name_of(report["caller"]), name_of(report["target"])) for report in ups]
 
     @property
     def dialled(self) -> set[str]:
-        told = self.events_named("on_b_dial", "on_blind_transfer", "on_blonde_transfer")
-        return {name_of(target) for item in told for target in item["targets"]}
+        report = self.events_named("on_b_dial", "on_blind_transfer", "on_blonde_transfer")
+        return {name_of(target) for item in report for target in item["targets"]}
 
     def _messages(self) -> list[dict[str, str]]:
         loaded = json.loads((FOLDER / f"{self.name}.json").read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def scenarios() -> list[Scenario]:
     return [
         Scenario(
             item["fixtures"][0].removeprefix("fixtures/").removesuffix(".json"),
-            [(event, told) for event, told in item["expected"]],
+            [(event, report) for event, report in item["expected"]],
         )
         for item in json.loads(path.read_text(encoding="utf-8"))
     ]
@@ -148,13 +148,13 @@ def differences(judged: FoldedScenario) -> list[str]:
 def _telephones(judged: FoldedScenario) -> Iterator[str]:
     """Who rang; a telephone that the PBX rang to place a call for it was no target there."""
     scenario = judged.scenario
-    callers = {name_of(told["caller"]) for _, told in scenario.expected}
+    callers = {name_of(report["caller"]) for _, report in scenario.expected}
     targets = scenario.dialled
     if scenario.expected:
         yield _same("rang", judged.rang() - (callers - targets), targets)
-    for told in scenario.events_named("on_b_dial_end"):
-        for target in map(name_of, told["targets"]):
-            ended, wanted = judged.reason(target), ENDS[told["reason"]]
+    for report in scenario.events_named("on_b_dial_end"):
+        for target in map(name_of, report["targets"]):
+            ended, wanted = judged.reason(target), ENDS[report["reason"]]
             yield "" if ended in wanted else f"{target} ended {ended}, not {wanted}"
 
 
@@ -178,11 +178,11 @@ def _call(judged: FoldedScenario) -> Iterator[str]:
         who = pairs[0][0 if direction == "outbound" else 1]
         yield _same("answered by", call.answered_extension, None if is_outside(who) else _ext(who))
         yield _same("talk", bool(call.talk_ms), True)
-    for told in scenario.events_named("on_hangup"):
+    for report in scenario.events_named("on_hangup"):
         dialled = [judged.reason(channel) for channel in _called(judged)]
-        if told["reason"] == "busy":
+        if report["reason"] == "busy":
             yield _same("busy", bool(set(dialled) & ENDS["busy"]), True)
-        if told["reason"] == "cancelled":
+        if report["reason"] == "cancelled":
             yield _same("cancelled", set(dialled), {"canceled"})
     yield from _number(scenario, call)
 
@@ -213,22 +213,22 @@ def _number(scenario: Scenario, call: CallState) -> Iterator[str]:
 
 
 def _transfers(judged: FoldedScenario) -> Iterator[str]:
-    """A transfer is told by whom it was, and those whom it joined talk after it."""
+    """Compare by whom each transfer was, and that those whom it joined talk after it."""
     kinds = {"on_blind_transfer": "transfer.blind", "on_attended_transfer": "transfer.attended",
              "on_blonde_transfer": "transfer.attended"}  # fmt: skip
-    for event, told in judged.scenario.expected:
+    for event, report in judged.scenario.expected:
         if event not in kinds:
             continue
-        by = judged.channels[name_of(told["transferer"])]
+        by = judged.channels[name_of(report["transferer"])]
         facts = [e for e in judged.events if e.type == kinds[event]]
         kind = event.removeprefix("on_").removesuffix("_transfer")
         yield _same("handed on", [one.kind for one in judged.call.transfers], [kind])
         yield _same(event, [by in (e.leg_key, e.peer_leg_key) for e in facts], [True])
-        caller, last = name_of(told["caller"]), judged.scenario.pairs[-1]
-        if caller == last[0] and name_of(told["transferer"]) not in last and facts:
+        caller, last = name_of(report["caller"]), judged.scenario.pairs[-1]
+        if caller == last[0] and name_of(report["transferer"]) not in last and facts:
             until = max(end or start for start, end in judged.leg(last[1]).talks)
             yield _same("talked after it", until > facts[0].occurred_at, True)
-            ended_at = judged.leg(name_of(told["transferer"])).ended_at
+            ended_at = judged.leg(name_of(report["transferer"])).ended_at
             yield _same("transferer left", ended_at is not None and ended_at < until, True)
 
 

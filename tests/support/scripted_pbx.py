@@ -30,12 +30,12 @@ class ScriptedPbx:
         self._at = seconds
 
     def send(self, event: str, channel: str = "", dest: str = "", **fields: str) -> None:
-        told = {"Event": event}
+        message_fields = {"Event": event}
         for prefix, name in (("", channel), ("Dest", dest)):
             if name:
-                told |= {f"{prefix}Channel": name, f"{prefix}Uniqueid": name}
-                told[f"{prefix}Linkedid"] = self._linked.get(name, name)
-        message = AmiMessage(tuple((told | fields).items()))
+                message_fields |= {f"{prefix}Channel": name, f"{prefix}Uniqueid": name}
+                message_fields[f"{prefix}Linkedid"] = self._linked.get(name, name)
+        message = AmiMessage(tuple((message_fields | fields).items()))
         self._at += 0.001
         moment = T0 + timedelta(seconds=self._at)
         self.heard += self._normaliser.events(message, moment)

@@ -27,7 +27,7 @@ def at(minute: float) -> datetime:
     return NOON + timedelta(minutes=minute)
 
 
-def said(what: str, minute: float, queue: str | None = "sales", **attrs: Any) -> CallEvent:
+def sent(what: str, minute: float, queue: str | None = "sales", **attrs: Any) -> CallEvent:
     """Make an event of telephone 101."""
     return CallEvent(
         event_id=uuid4(), source="pbx", type=f"agent.{what}",  # type: ignore[arg-type]
@@ -41,45 +41,45 @@ def mark(queue: str = "sales", **fields: Any) -> AgentMark:
 
 STORIES = {
     "pauses that repeat are one": (
-        [said("paused", 1, reason="lunch"), said("paused", 2, reason="lunch"), said("paused", 3)],
+        [sent("paused", 1, reason="lunch"), sent("paused", 2, reason="lunch"), sent("paused", 3)],
         {"sales": mark(paused=True, paused_at=at(1), reason="lunch")},
     ),
     "ends that repeat are one": (
-        [said("paused", 1), said("unpaused", 2), said("unpaused", 4)],
+        [sent("paused", 1), sent("unpaused", 2), sent("unpaused", 4)],
         {"sales": mark(paused_at=at(2))},
     ),
     "after its end a pause begins anew": (
-        [said("paused", 1), said("unpaused", 3), said("paused", 5)],
+        [sent("paused", 1), sent("unpaused", 3), sent("paused", 5)],
         {"sales": mark(paused=True, paused_at=at(5))},
     ),
     "another reason is another pause": (
-        [said("paused", 1, reason="wrapup"), said("paused", 2, reason="lunch")],
+        [sent("paused", 1, reason="wrapup"), sent("paused", 2, reason="lunch")],
         {"sales": mark(paused=True, paused_at=at(2), reason="lunch")},
     ),
     "at one instant the old ends first": (
-        [said("unpaused", 5), said("paused", 5), said("paused", 1)],
+        [sent("unpaused", 5), sent("paused", 5), sent("paused", 1)],
         {"sales": mark(paused=True, paused_at=at(5))},
     ),
     "who logs off pauses no longer": (
-        [said("login", 1), said("paused", 2), said("logoff", 3)],
+        [sent("login", 1), sent("paused", 2), sent("logoff", 3)],
         {"sales": mark(logged_in=False, login_at=at(3), paused_at=at(3))},
     ),
     "without a queue it is said of all": (
-        [said("login", 0), said("paused", 1), said("unpaused", 2, None)],
+        [sent("login", 0), sent("paused", 1), sent("unpaused", 2, None)],
         {
             "": mark("", paused_at=at(2)),
             "sales": mark(logged_in=True, login_at=at(0), paused_at=at(2)),
         },
     ),
     "one queue is taken up again": (
-        [said("login", 0), said("paused", 1, None), said("unpaused", 2)],
+        [sent("login", 0), sent("paused", 1, None), sent("unpaused", 2)],
         {
             "": mark("", paused=True, paused_at=at(1)),
             "sales": mark(logged_in=True, login_at=at(0), paused_at=at(2)),
         },
     ),
     "who joins a queue may be paused already": (
-        [said("login", 1, paused=True, reason="late")],
+        [sent("login", 1, paused=True, reason="late")],
         {"sales": mark(logged_in=True, login_at=at(1), paused=True, paused_at=at(1),
                        reason="late")},
     ),
@@ -103,7 +103,7 @@ def test_marks_without_new_events_stay() -> None:
     """A login too old to be read again is still in the mark."""
     known = {"sales": mark(logged_in=True, login_at=at(-9_000)), "other": mark("other")}
 
-    found = current_marks([said("paused", 1)], known)
+    found = current_marks([sent("paused", 1)], known)
 
     assert found["sales"].logged_in
     assert found["sales"].paused

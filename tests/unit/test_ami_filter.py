@@ -26,8 +26,8 @@ def test_the_filter_lets_through_what_is_used_and_little_else(name: str) -> None
     normaliser = AsteriskNormaliser("pbx")
     used, passed = set(), set()
     with gzip.open(path, "rb") as lines:
-        told = [item for item in map(json.loads, lines) if item["kind"] == "event"]
-    for number, item in enumerate(told):
+        recorded = [item for item in map(json.loads, lines) if item["kind"] == "event"]
+    for number, item in enumerate(recorded):
         (message,) = AmiParser().feed(item["raw"].encode("utf-8", "surrogateescape"))
         if normaliser.events(message, datetime.now(UTC)):
             used.add(number)
@@ -35,7 +35,7 @@ def test_the_filter_lets_through_what_is_used_and_little_else(name: str) -> None
             passed.add(number)
 
     assert used <= passed
-    assert len(passed - used) < len(told) / 50
+    assert len(passed - used) < len(recorded) / 50
 
 
 @pytest.mark.parametrize("name", ["SIPCALLID", "MIXMONITOR_FILENAME", "BRIDGEPEER"])

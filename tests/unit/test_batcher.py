@@ -27,8 +27,8 @@ def event(number: int) -> CallEvent:
 class RecordingStore:
     """Stores one batch for each time that it is allowed to."""
 
-    def __init__(self, fates: dict[int, EventOutcome] | None = None) -> None:
-        self.fates = fates or {}
+    def __init__(self, outcomes: dict[int, EventOutcome] | None = None) -> None:
+        self.fates = outcomes or {}
         self.batches: list[list[int]] = []
         self.may = asyncio.Semaphore(0)
         self.busy = asyncio.Event()

@@ -25,10 +25,10 @@ def event(said: str = "", leg: str = "a") -> CallEvent:
     )  # fmt: skip
 
 
-async def fill(inbox: EventBuffer, *events: CallEvent) -> int:
+async def fill(buffer: EventBuffer, *events: CallEvent) -> int:
     """Put each of these, until one has to wait; return how many went in."""
     for number, one in enumerate(events):
-        putting = asyncio.ensure_future(inbox.put(NOW, [[one]]))
+        putting = asyncio.ensure_future(buffer.put(NOW, [[one]]))
         for _ in range(5):  # it waits for nothing but room
             await asyncio.sleep(0)
         if not putting.done():
@@ -43,43 +43,43 @@ async def fill(inbox: EventBuffer, *events: CallEvent) -> int:
 )
 async def test_a_few_large_events_fill_it(large: CallEvent | PbxSnapshot) -> None:
     """It is bounded in bytes, whichever field holds them, and reads on once it is emptier."""
-    inbox = EventBuffer(most_events=1_000, most_bytes=3 * MIB)
-    heard = large if isinstance(large, PbxSnapshot) else [large]
+    buffer = EventBuffer(most_events=1_000, most_bytes=3 * MIB)
+    received = large if isinstance(large, PbxSnapshot) else [large]
     for _ in range(3):
-        await inbox.put(NOW, [heard])
+        await buffer.put(NOW, [received])
 
-    full = await fill(inbox, event())
+    full = await fill(buffer, event())
     for _ in range(3 if isinstance(large, PbxSnapshot) else 1):
-        await inbox.get()
+        await buffer.get()
 
-    assert (full, await fill(inbox, event())) == (0, 1)
+    assert (full, await fill(buffer, event())) == (0, 1)
 
 
 async def test_many_small_events_fill_it() -> None:
     """It is bounded in events, too, and a read of none counts as one."""
-    inbox = EventBuffer(most_events=10)
-    await inbox.put(NOW, [[]] * 4)
+    buffer = EventBuffer(most_events=10)
+    await buffer.put(NOW, [[]] * 4)
 
-    assert await fill(inbox, *[event() for _ in range(20)]) == 6
+    assert await fill(buffer, *[event() for _ in range(20)]) == 6
 
 
 async def test_what_is_larger_than_the_bound_goes_in_alone() -> None:
     """An empty inbox takes everything: nothing is too large to be stored."""
-    inbox = EventBuffer(most_bytes=1_000)
+    buffer = EventBuffer(most_bytes=1_000)
 
-    assert await fill(inbox, event("x" * MIB), event()) == 1
+    assert await fill(buffer, event("x" * MIB), event()) == 1
 
 
 async def test_reads_leave_in_order_and_together_and_the_error_is_last() -> None:
     """Events of several reads go on as one submission, not beyond a snapshot."""
-    inbox, snapshot = EventBuffer(), PbxSnapshot(taken_at=NOW)
+    buffer, snapshot = EventBuffer(), PbxSnapshot(taken_at=NOW)
     first, second, third = event("1"), event("2"), event("3")
-    await inbox.put(NOW, [[first], [second], snapshot, [third]])
-    await inbox.close(ConnectionLost("gone"))
+    await buffer.put(NOW, [[first], [second], snapshot, [third]])
+    await buffer.close(ConnectionLost("gone"))
 
-    taken = [(await inbox.get())[1] for _ in range(3)]
+    taken = [(await buffer.get())[1] for _ in range(3)]
 
     assert taken == [[first, second], snapshot, [third]]
     assert IngestSettings().max_submission_events >= SUBMISSION_EVENTS
     with pytest.raises(ConnectionLost):
-        await inbox.get()
+        await buffer.get()

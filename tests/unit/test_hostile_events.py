@@ -70,8 +70,8 @@ def test_no_field_of_asterisk_can_stop_the_fold(name: str) -> None:
 
     for field in fields:
         for text in TEXTS:
-            told = {"Event": name} | usual | {field: text, f"Dest{field}": text}
-            assert folds(normaliser.events(AmiMessage(tuple(told.items())), NOW))
+            message = {"Event": name} | usual | {field: text, f"Dest{field}": text}
+            assert folds(normaliser.events(AmiMessage(tuple(message.items())), NOW))
 
 
 @pytest.mark.parametrize("name", [*CHANNEL_EVENTS, "CUSTOM"])
@@ -97,9 +97,9 @@ def test_no_field_of_twilio_can_stop_the_fold() -> None:
     for status in sorted(STATUSES):
         for field in named_in(twilio):
             for text in TEXTS:
-                told = usual | {"CallStatus": status, field: text}
+                message = usual | {"CallStatus": status, field: text}
                 try:
-                    assert folds(twilio_events(told, source="pbx", received_at=NOW))
+                    assert folds(twilio_events(message, source="pbx", received_at=NOW))
                 except InvalidCallback:
                     refused += 1
 

@@ -1,4 +1,4 @@
-"""Posted JSON ─▶ events: one bad item never spoils the others, and is told why."""
+"""Posted JSON ─▶ events: one invalid item never affects the others, and is returned with why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings of a call follow from the set of what was told of them, and go where the call goes."""
+"""Recordings of a call follow from the set of their events, and go where the call goes."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ FILE = "/var/spool/asterisk/monitor/2026/11/22/in-101.wav"
 ENDS = [event("leg.ended", 20), event("leg.ended", 20, "a")]
 
 
-def recorded(*told: CallEvent, ended: bool = True) -> tuple[RecordingState, ...]:
-    return folded(*answered(), *told, *(ENDS if ended else ())).recordings
+def recorded(*facts: CallEvent, ended: bool = True) -> tuple[RecordingState, ...]:
+    return folded(*answered(), *facts, *(ENDS if ended else ())).recordings
 
 
 def started(at: float, leg: str = "caller", **attrs: Any) -> CallEvent:
@@ -57,9 +57,9 @@ def test_a_recording_ends_with_what_it_recorded() -> None:
 
 def test_a_recording_that_goes_on_after_a_pause_is_one() -> None:
     """From the first beginning to the last stop, however often it stopped between."""
-    told = [started(8, recording="r"), stopped(9, recording="r"), started(12, recording="r")]
-    (goes_on,) = recorded(*told, ended=False)
-    (over,) = recorded(*told, stopped(15, recording="r"))
+    facts = [started(8, recording="r"), stopped(9, recording="r"), started(12, recording="r")]
+    (goes_on,) = recorded(*facts, ended=False)
+    (over,) = recorded(*facts, stopped(15, recording="r"))
 
     assert (goes_on.state, goes_on.stopped_at) == ("recording", None)
     assert (over.state, over.duration_ms) == ("stopped", 7_000)
@@ -79,7 +79,7 @@ def test_a_channel_recorded_into_two_files_has_two_recordings() -> None:
 
 
 def test_a_recording_without_a_file_name_is_still_recorded() -> None:
-    """There is one, and no link to it; a file told of later takes its place."""
+    """There is one, without a link; a file reported later takes its place."""
     (nameless,) = recorded(started(8, "a"), stopped(9, "a"))
 
     assert (nameless.state, nameless.url, nameless.extension) == ("stopped", None, "101")
@@ -103,7 +103,7 @@ def test_a_link_that_comes_late_and_one_that_moves_are_taken() -> None:
 
 
 def test_a_recording_that_failed_says_so_unless_there_is_a_link() -> None:
-    """Whichever of the two was told first."""
+    """Whichever of the two was reported first."""
     failed = stopped(9, recording="r", result="failed")
     ready = event("recording.ready", 8, attrs={"recording": "r", "url": "https://a.example/r"})
 
@@ -149,8 +149,14 @@ def test_the_recordings_of_a_transfer_stay_with_the_call_in_any_order() -> None:
 
 
 def ami(name: str, **fields: str) -> CallEvent | None:
-    told = {"Event": name, "Uniqueid": "1.1", "Linkedid": "1.1", "Channel": "PJSIP/101-1", **fields}
-    text = "".join(f"{key}: {value}\r\n" for key, value in told.items()) + "\r\n"
+    facts = {
+        "Event": name,
+        "Uniqueid": "1.1",
+        "Linkedid": "1.1",
+        "Channel": "PJSIP/101-1",
+        **fields,
+    }
+    text = "".join(f"{key}: {value}\r\n" for key, value in facts.items()) + "\r\n"
     (message,) = AmiParser().feed(text.encode())
     return next(iter(AsteriskNormaliser("pbx").events(message, NOW)), None)
 

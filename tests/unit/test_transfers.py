@@ -24,7 +24,7 @@ ASK: Said = (4, "offer.started", {"leg_key": "b", "peer_leg_key": "a", "extensio
 OVER: list[Said] = [(30, "leg.ended", {"leg_key": "b"}), (30, "call.ended", {})]
 
 
-def folded(*told: Said) -> CallState:
+def folded(*facts: Said) -> CallState:
     items = [
         {
             "event_id": f"e{number}",
@@ -33,7 +33,7 @@ def folded(*told: Said) -> CallState:
             "occurred_at": (T0 + timedelta(seconds=at)).isoformat(),
             **fields,
         }
-        for number, (at, event_type, fields) in enumerate(told)
+        for number, (at, event_type, fields) in enumerate(facts)
     ]
     parsed = parse_events(items, source="main", region="UA", now=T0 + timedelta(minutes=1))
     assert parsed.rejected == []
