@@ -1,4 +1,4 @@
-"""Everything a client can ask for: collects the functions that serve commands, and runs them.
+"""Collect the functions that serve commands, and run them.
 
 Packages of use cases are imported here, so that each `@serves` in them enters HANDLERS. REST
 routes call run() with a Context of their own: there is one way to send a message.
@@ -23,7 +23,7 @@ __all__ = ["HANDLERS", "Cost", "Handler", "handler_of", "run"]
 
 PACKAGES = (gateway.chat, gateway.people, gateway.telephony)
 
-OF_THE_CONNECTION = frozenset(
+CONNECTION_COMMANDS = frozenset(
     {
         "hello", "token.refresh", "ping", "pong", "presence.watch", "presence.away", "queue.watch",
     }
@@ -56,7 +56,7 @@ def collect() -> None:
     """Fill HANDLERS; WrongDeclaration when a command that is declared is served by nobody."""
     for package in PACKAGES:
         _import_all(package)
-    for name in OF_THE_CONNECTION:
+    for name in CONNECTION_COMMANDS:
         HANDLERS.setdefault(name, Handler(COMMAND_DECLARATIONS[name].cost))
     if unserved := sorted(COMMAND_DECLARATIONS.keys() - HANDLERS.keys()):
         raise WrongDeclaration(f"nothing serves {', '.join(unserved)}: write @serves above it")

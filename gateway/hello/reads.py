@@ -23,7 +23,7 @@ from gateway.hello.snapshot import EmployeeView, PresenceJson
 from gateway.hello.ttl_cache import TtlCache
 from gateway.hello.views import ViewRequest
 from gateway.people.presences import to_wire
-from gateway.protocol.codec import encode, printed
+from gateway.protocol.codec import encode, fragment
 from gateway.telephony.agents import agents
 from gateway.telephony.callbacks import callbacks
 from gateway.telephony.callbacks.queries.callbacks import OpenCount
@@ -134,4 +134,4 @@ class HelloReads:
 
 
 def _presence_json(presence: PresenceState) -> PresenceJson:
-    return PresenceJson(presence.version, printed(to_wire(presence)))
+    return PresenceJson(presence.version, fragment(to_wire(presence)))

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from gateway.chat.queries.conversations import ListedParticipant, parse_participants
-from gateway.protocol.codec import Printed, as_printed
+from gateway.protocol.codec import JsonFragment, fragment_of_text
 
 MAX_ROSTERS = 2_000
 """Rosters in the cache: 4.5 KB each with twenty participants."""
@@ -22,11 +22,11 @@ class Roster(NamedTuple):
     """The listed participants of a conversation."""
 
     employee_ids: tuple[int, ...]
-    participants: Printed
+    participants: JsonFragment
     """A list of Participant."""
 
 
-EMPTY_ROSTER = Roster((), as_printed("[]"))
+EMPTY_ROSTER = Roster((), fragment_of_text("[]"))
 
 
 class RosterCache:
@@ -79,4 +79,4 @@ def _roster(seats: Sequence[ListedParticipant], names: Mapping[int, str]) -> Ros
         f'{{"employee":{names[employee_id]},"role":"{role}","last_read_seq":{last_read_seq}}}'
         for employee_id, role, last_read_seq in known
     )
-    return Roster(tuple(seat.employee_id for seat in known), as_printed(f"[{participants}]"))
+    return Roster(tuple(seat.employee_id for seat in known), fragment_of_text(f"[{participants}]"))

@@ -27,14 +27,14 @@ from gateway.protocol import (
     Presence,
     Unread,
 )
-from gateway.protocol.codec import Printed
+from gateway.protocol.codec import JsonFragment
 
 
 class PresenceJson(NamedTuple):
     """A presence as it was read last."""
 
     version: int
-    printed: Printed
+    printed: JsonFragment
 
 
 class EmployeeView(NamedTuple):
@@ -54,7 +54,7 @@ class HelloSnapshot:
     unread: list[Unread]
     positions: dict[int, int]
     """conversation → last_change, of every conversation to join."""
-    changes: dict[int, list[Printed]]
+    changes: dict[int, list[JsonFragment]]
     reload: list[int]
     hidden: dict[int, int]
     """conversation → the seq up to which its messages are hidden; only where some are."""

@@ -18,13 +18,13 @@ from gateway.db import Conn
 from gateway.hello.queries import overview
 from gateway.hello.queries.overview import OverviewRow
 from gateway.protocol import Unread
-from gateway.protocol.codec import Printed, printed
+from gateway.protocol.codec import JsonFragment, fragment
 from gateway.protocol.conversations import MAX_CONVERSATIONS
 
 CHANGES_PER_CONVERSATION = 200
 CHANGES_IN_ALL = 1_000
 
-MissedChanges = Mapping[int, Sequence[tuple[int, int, Printed]]]
+MissedChanges = Mapping[int, Sequence[tuple[int, int, JsonFragment]]]
 """conversation → (change, seq of the message or 0, event), in order."""
 
 
@@ -46,7 +46,7 @@ class ChatView:
     unread: list[Unread]
     positions: dict[int, int]
     """conversation → last_change, of every conversation to join."""
-    changes: dict[int, list[Printed]]
+    changes: dict[int, list[JsonFragment]]
     reload: list[int]
     hidden: dict[int, int]
     """conversation → the seq up to which its messages are hidden; only where some are."""
@@ -150,10 +150,10 @@ async def _read_missed(conn: Conn, builders: Iterable[_ViewBuilder]) -> MissedCh
         for conversation_id, after in builder.missing.items():
             if conversation_id not in behind or after < behind[conversation_id][0]:
                 behind[conversation_id] = after, builder.positions[conversation_id] - after
-    missed: dict[int, list[tuple[int, int, Printed]]] = defaultdict(list)
+    missed: dict[int, list[tuple[int, int, JsonFragment]]] = defaultdict(list)
     for positions in _portions(behind):
         for found in await change_queries.after(conn, positions, CHANGES_PER_CONVERSATION):
-            missed[found.conversation_id].append((found.change, found.seq, printed(found.event)))
+            missed[found.conversation_id].append((found.change, found.seq, fragment(found.event)))
     return missed
 
 

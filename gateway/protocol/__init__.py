@@ -106,7 +106,7 @@ from gateway.protocol.envelope import (
     TokenRefreshed,
     Welcome,
 )
-from gateway.protocol.lookup import Candidate, NumberFound, NumberSought
+from gateway.protocol.lookup import Candidate, NumberFound, NumberLookup
 from gateway.protocol.members import (
     ConversationAdd,
     ConversationClose,
@@ -263,7 +263,7 @@ __all__ = [
     "MessageScheduleFailed", "MessageScheduled", "MessageScheduledList", "MessageSearch",
     "MessageSend", "MessageSent", "MessageThread", "MessageUnschedule", "MessageUpdated",
     "MessagesFound", "Mine", "MineIs", "MissedCall", "MissedCallCreated", "MissedCallList",
-    "MissedCallPage", "NumberFound", "NumberSought", "OpenWork", "Participant",
+    "MissedCallPage", "NumberFound", "NumberLookup", "OpenWork", "Participant",
     "ParticipantChanged", "ParticipantPage", "Ping", "Pong", "Presence", "PresenceAway",
     "PresenceChanged", "PresenceIs", "PresencePage", "PresenceSet", "PresenceWatch",
     "PresenceWatched", "QualitySummary", "QueueAgents", "QueueChanged", "QueueLive", "QueuePage",

@@ -80,7 +80,7 @@ def _answering(command: type[Any]) -> Json:
 
 
 def _sending() -> Json:
-    """One operation per event: the gateway sends it unasked."""
+    """One operation per event: the gateway sends it without a request."""
     return {
         f"send-{name}": {
             "action": "send",

@@ -16,30 +16,32 @@ MAX_NAME_BYTES = 255
 """Bytes in UTF-8: the limit of file systems, so that a downloaded file can have its name."""
 MAX_ATTACHMENTS = 100
 
-TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""With these, photo\u202egpj.exe is drawn as photoexe.jpg."""
+BIDI_CONTROLS = frozenset(
+    "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+"""Control the writing direction: photo\u202egpj.exe is displayed as photoexe.jpg."""
 
 
-def _file_name(value: str) -> str:
+def _check_file_name(value: str) -> str:
     if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in value):
         raise ValueError("must not contain control characters")
     if "/" in value or "\\" in value:
         raise ValueError("must not contain / or \\")
-    if any(char in TURNING for char in value):
-        raise ValueError("must not contain characters that turn the direction of writing")
+    if any(char in BIDI_CONTROLS for char in value):
+        raise ValueError("must not contain characters that change the writing direction")
     if value.strip() != value or value in {".", ".."}:
-        raise ValueError("must be a file's name, without spaces around it")
+        raise ValueError("must be a file name without surrounding spaces")
     if len(value.encode()) > MAX_NAME_BYTES:
         raise ValueError(f"must have at most {MAX_NAME_BYTES} bytes in UTF-8")
     return value
 
 
 FileName = Annotated[
-    str, Field(strict=True, min_length=1, max_length=MAX_NAME), AfterValidator(_file_name)
+    str, Field(strict=True, min_length=1, max_length=MAX_NAME), AfterValidator(_check_file_name)
 ]
 TOKEN = r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"  # noqa: S105 - RFC 6838, 4.2
 ContentType = Annotated[str, Field(strict=True, max_length=255, pattern=rf"^{TOKEN}/{TOKEN}$")]
-"""In small letters and without parameters: `image/png`."""
+"""Lower case and without parameters: `image/png`."""
 Size = Annotated[int, Field(strict=True, ge=1, le=MAX_INT)]
 Sha256 = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
 AttachmentIds = Annotated[list[Id], Field(max_length=MAX_ATTACHMENTS)]

@@ -17,7 +17,7 @@ from gateway.protocol.search import Moment
 MAX_NOTE = 2_000
 
 CallbackState = Literal["open", "claimed", "closed"]
-ByHand = Literal["reached", "no_answer", "wrong_number", "not_needed"]
+ManualOutcome = Literal["reached", "no_answer", "wrong_number", "not_needed"]
 CallbackOutcome = Literal[
     "reached", "no_answer", "wrong_number", "not_needed", "mistaken", "merged"
 ]
@@ -118,7 +118,7 @@ class CallbackClose:
 
     type: Literal["callback.close"] = "callback.close"
     callback_id: Id
-    outcome: ByHand
+    outcome: ManualOutcome
     note: Annotated[PlainText, Field(min_length=1, max_length=MAX_NOTE)] | None = None
 
 

@@ -1,4 +1,4 @@
-"""Bytes ⇄ types: the only place that parses and prints JSON of the wire."""
+"""Bytes ⇄ types: the only place that decodes and encodes the JSON of the wire."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gateway.protocol import COMMANDS
 
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
-OF_PYDANTIC = re.compile(r"[\[(]")
-"""In a path: the kind of a union that was tried, which is not a field."""
+UNION_STEP = re.compile(r"[\[(]")
+"""In an error path: a variant of a union that was tried, which is no field."""
 
-NAMED_BY_US = dict.fromkeys(
+PLAIN_MESSAGES = dict.fromkeys(
     ("unexpected_keyword_argument", "extra_forbidden"), "There is no such field."
 )
-"""What pydantic says in the words of Python, which mean nothing to who writes JSON."""
+"""Messages of pydantic in terms of Python, in terms of JSON instead."""
 
 _adapters: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(command) for name, command in COMMANDS.items()
@@ -28,33 +28,33 @@ _adapters: dict[str, TypeAdapter[Any]] = {
 
 
 def encode(value: Any) -> bytes:
-    """Print a wire type, or plain data, as JSON."""
-    return orjson.dumps(value, default=_plain, option=OPTIONS)
+    """Encode a wire type, or plain data, as JSON."""
+    return orjson.dumps(value, default=_encode_other, option=OPTIONS)
 
 
-Printed: TypeAlias = orjson.Fragment
-"""JSON that is ready: encode() takes it over as it is, wherever it stands."""
+JsonFragment: TypeAlias = orjson.Fragment
+"""JSON that is encoded already: encode() inserts it unchanged."""
 
 
-def printed(value: Any) -> Printed:
-    """Print a value that will stand in several answers."""
+def fragment(value: Any) -> JsonFragment:
+    """Encode a value once that several answers contain."""
     return orjson.Fragment(encode(value))
 
 
-def as_printed(text: str) -> Printed:
-    """Take text that is JSON already."""
+def fragment_of_text(text: str) -> JsonFragment:
+    """Wrap text that is JSON already."""
     return orjson.Fragment(text)
 
 
-def _plain(value: Any) -> str:
-    """Print what orjson does not know: asyncpg's UUID is a subclass of the standard one."""
+def _encode_other(value: Any) -> str:
+    """Encode what orjson does not know: asyncpg's UUID, a subclass of the standard one."""
     if isinstance(value, UUID):
         return str(value)
     raise TypeError(type(value).__name__)
 
 
 def parse(data: bytes | str) -> Any:
-    """Read JSON; Malformed when it is not (NaN, lone surrogates, bad UTF-8, too deep)."""
+    """Decode JSON; Malformed when it is not valid (NaN, lone surrogates, bad UTF-8, too deep)."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -62,7 +62,7 @@ def parse(data: bytes | str) -> Any:
 
 
 def command(type_: str, fields: dict[str, Any]) -> Any:
-    """Make the command of this type from its fields; Invalid names the field that is wrong."""
+    """Make the command of this type from its fields; UnknownCommand, or Invalid with the field."""
     adapter = _adapters.get(type_)
     if adapter is None:
         raise UnknownCommand
@@ -70,7 +70,7 @@ def command(type_: str, fields: dict[str, Any]) -> Any:
 
 
 def validate(adapter: TypeAdapter[Any], value: Any) -> Any:
-    """Check value against adapter; Invalid never repeats what was sent."""
+    """Validate value; the message of Invalid never contains what was sent."""
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
@@ -78,28 +78,28 @@ def validate(adapter: TypeAdapter[Any], value: Any) -> Any:
 
 
 def invalid(error: ValidationError) -> Invalid:
-    """Turn pydantic's complaint into ours: the first field that is wrong, and why."""
+    """Make the error for the client: the first field that is wrong, and why."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     path = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}"
         for part in first["loc"]
-        if isinstance(part, int) or not OF_PYDANTIC.search(part)
+        if isinstance(part, int) or not UNION_STEP.search(part)
     ).lstrip(".")
-    return Invalid(words(first["type"], first["msg"]), path=path[:200] or None)
+    return Invalid(plain_message(first["type"], first["msg"]), path=path[:200] or None)
 
 
-def words(error_type: str, message: str) -> str:
-    """Say pydantic's complaint in the words of who writes JSON."""
-    if message.startswith("Value should have"):  # of a text, behind a validator of ours
+def plain_message(error_type: str, message: str) -> str:
+    """Return pydantic's message in terms of JSON, at most 300 characters."""
+    if message.startswith("Value should have"):  # of a string with a validator of ours
         message = message.replace("Value", "Text").replace("item", "character")
-    return NAMED_BY_US.get(error_type, message)[:300]
+    return PLAIN_MESSAGES.get(error_type, message)[:300]
 
 
 def refusal(error: GatewayError) -> dict[str, Any]:
-    """Describe an error as it stands under `error` in replies and REST bodies."""
-    said: dict[str, Any] = {"code": error.code, "message": error.detail}
+    """Return an error as replies and REST bodies contain it under `error`."""
+    content: dict[str, Any] = {"code": error.code, "message": error.detail}
     if error.path is not None:
-        said["path"] = error.path
+        content["path"] = error.path
     if error.retry_after is not None:
-        said["retry_after"] = error.retry_after
-    return said
+        content["retry_after"] = error.retry_after
+    return content

@@ -36,7 +36,7 @@ class WrongDeclaration(TypeError):
 
 @dataclass(frozen=True, slots=True)
 class CommandDeclaration:
-    """All that is said where a command is declared."""
+    """What the declaration of a command says."""
 
     name: str
     cls: type[Any]
@@ -49,7 +49,7 @@ class CommandDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class EventDeclaration:
-    """All that is said where an event is declared."""
+    """What the declaration of an event says."""
 
     name: str
     cls: type[Any]
@@ -88,7 +88,7 @@ def command(
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def event(*, lane: Lane) -> Callable[[type[T]], type[T]]:
-    """Declare what the gateway sends without being asked."""
+    """Declare what the gateway sends without a request."""
 
     def declare(cls: type[T]) -> type[T]:
         made = _frame_once(cls)

@@ -1,4 +1,4 @@
-"""The wire types as data: names, fields, types and meanings, read from the declarations.
+"""The wire types as data: names, fields, types and meanings, taken from the declarations.
 
 gateway/protocol ─▶ described ─▶ javascript (web/sdk/protocol.js) and reference (docs/protocol.md).
 """
@@ -18,7 +18,7 @@ from gateway.protocol import COMMANDS, EVENTS, REPLIES, Refusal
 
 @dataclass(frozen=True, slots=True)
 class FieldDescription:
-    """One field: its type as JSDoc writes it, what may stand in it, and what it means."""
+    """One field: its type in JSDoc's notation, its limits, and its meaning."""
 
     name: str
     type: str
@@ -37,20 +37,20 @@ class TypeDescription:
 
 
 def wire_types() -> dict[str, TypeDescription]:
-    """Describe every type that travels, by class name: commands first, then what they lead to."""
-    said = _describe(COMMANDS.values(), partial=True)
+    """Describe every type on the wire, by class name: replies and events, then commands."""
+    received = _describe(COMMANDS.values(), partial=True)
     replies = (reply for reply in REPLIES.values() if reply is not None)
-    heard = _describe([*replies, *EVENTS.values(), Refusal], partial=False)
-    return heard | said
+    sent = _describe([*replies, *EVENTS.values(), Refusal], partial=False)
+    return sent | received
 
 
 def errors() -> list[type[GatewayError]]:
-    """Return the errors of gateway/errors/; a test may have made others."""
+    """Return the errors of gateway/errors/; tests may define others."""
     return [error for error in catalogue() if error.__module__.startswith("gateway.errors.")]
 
 
 def _describe(classes: Iterable[type[Any]], *, partial: bool) -> dict[str, TypeDescription]:
-    """partial: fields with a default may be left out (commands); what we send is always whole."""
+    """partial: fields with a default may be left out (commands); the gateway sends all fields."""
     adapters = [(cls.__name__, "validation", TypeAdapter(cls)) for cls in classes]
     _, schema = TypeAdapter.json_schemas(adapters, ref_template="{model}")  # type: ignore[arg-type]
     definitions: dict[str, Any] = schema["$defs"]
@@ -97,7 +97,7 @@ def javascript_type(schema: dict[str, Any]) -> str:
 
 
 def limits(schema: dict[str, Any]) -> str:
-    """Say what the declaration allows: `1 to 200 characters`, `at most 50`; empty when all."""
+    """Return what the declaration allows: `1 to 200 characters`, `at most 50`; empty: anything."""
     choice = next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema)
     kind = choice.get("type")
     if kind == "string":

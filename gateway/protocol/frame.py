@@ -1,6 +1,7 @@
 """How a wire type is declared: `@frame` above a class with annotated fields.
 
-The docstring below a field describes it in all that is generated from the declaration.
+Commands and events are declared with the decorators of declaration.py, which use it. The docstring
+below a field describes it in everything that is generated from the declaration.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ MAX_INT = 2**63 - 1  # PostgreSQL's bigint
 def frame(cls: type[T]) -> type[T]:
     """Make cls a slotted, keyword-only dataclass that pydantic can decode and describe.
 
-    Frozen for mypy alone: checked while the program runs, too, one of ten fields would take 1.4 µs
-    to make instead of 0.5.
+    Frozen for mypy alone: checked at run time, too, creating one with ten fields would take 1.4 µs
+    instead of 0.5.
     """
     cls.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
     for name, text in _docstrings(cls.__module__).get(cls.__name__, {}).items():
@@ -36,7 +37,7 @@ def frame(cls: type[T]) -> type[T]:
 
 
 def type_of(cls: type[Any]) -> str:
-    """Return what stands under `type` in frames of this class."""
+    """Return the name of a command or event: the value of its field `type`."""
     default = next(one.default for one in fields(cls) if one.name == "type")
     assert isinstance(default, str)
     return default
@@ -46,8 +47,8 @@ def type_of(cls: type[Any]) -> str:
 def _docstrings(module: str) -> dict[str, dict[str, str]]:
     """Return class → field → the docstring below it, of one module.
 
-    pydantic can find these itself, but before Python 3.13 reads the whole file again for each
-    class, each time that it stands in another: a third of the time that the gateway took to start.
+    pydantic can find these itself, but before Python 3.13 it reads the whole file again for each
+    class and each use of it: a third of the time that the gateway took to start.
     """
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
@@ -83,10 +84,10 @@ def _printable(value: str) -> str:
 
 
 Id = Annotated[int, Field(strict=True, ge=1, le=MAX_INT)]
-"""A row's number in the database."""
+"""The id of a row in the database."""
 
 Position = Annotated[int, Field(strict=True, ge=0, le=MAX_INT)]
-"""A place in a conversation: a `seq` or a `change`; 0 is before the first."""
+"""A position in a conversation: a `seq` or a `change`; 0 is before the first."""
 
 PlainText = Annotated[str, Field(strict=True), AfterValidator(_printable)]
 """Text that PostgreSQL can store: any Unicode but U+0000."""

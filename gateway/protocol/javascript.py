@@ -31,14 +31,14 @@ def render() -> str:
 def verdict_ranges() -> Iterator[tuple[int, int, Verdict]]:
     """Yield the ranges of application close codes (first, last, verdict) that are not back-off.
 
-    Found by asking `verdict` for each code, so that the two cannot differ.
+    It calls `verdict` for each code, so that the two cannot differ.
     """
     first = 4000
     for code in range(4000, 5001):
-        said = verdict(first)
-        if code == 5000 or verdict(code) != said:
-            if said != "back_off":
-                yield first, code - 1, said
+        current = verdict(first)
+        if code == 5000 or verdict(code) != current:
+            if current != "back_off":
+                yield first, code - 1, current
             first = code
 
 
@@ -75,13 +75,13 @@ def _errors() -> str:
 
 def _close_codes() -> str:
     table = {close.code: {"reason": close.reason, "meaning": close.meaning} for close in CATALOGUE}
-    return _mapping("CLOSE_CODES", "close code → what it says.", table)
+    return _mapping("CLOSE_CODES", "close code → its reason and meaning.", table)
 
 
 def _verdict() -> str:
     lines = [
-        f"  if (code >= {first} && code <= {last}) return '{said}';"
-        for first, last, said in verdict_ranges()
+        f"  if (code >= {first} && code <= {last}) return '{what}';"
+        for first, last, what in verdict_ranges()
     ]
     return "\n".join(
         [
@@ -99,7 +99,7 @@ def _verdict() -> str:
 
 
 def _mapping(name: str, meaning: str, table: Mapping[Any, object]) -> str:
-    """Print a constant with one entry a line."""
+    """Write a constant with one entry a line."""
     rows = [
         f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},"
         for key, value in table.items()

@@ -16,7 +16,7 @@ Confidence = Literal["exact", "national", "partial"]
 
 
 @frame
-class NumberSought:
+class NumberLookup:
     """A number to look up."""
 
     number: Number

@@ -24,7 +24,7 @@ PageLimit = Annotated[int, Field(strict=True, ge=1, le=MAX_PAGE)]
 MessageKind = Literal["text", "system"]
 
 
-def _one_word(value: str) -> str:
+def _check_emoji(value: str) -> str:
     if any(char.isspace() or unicodedata.category(char) == "Cc" for char in value):
         raise ValueError("must not contain spaces or control characters")
     return value
@@ -33,7 +33,7 @@ def _one_word(value: str) -> str:
 Emoji = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=MAX_EMOJI),
-    AfterValidator(_one_word),
+    AfterValidator(_check_emoji),
 ]
 """Joiners and variation selectors are part of many: only spaces and controls are refused."""
 

@@ -18,13 +18,13 @@ Notify = Literal["all", "mentions", "none"]
 LAST_MUTED = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def _of_our_times(value: datetime) -> datetime:
+def _check_muted_until(value: datetime) -> datetime:
     if not FIRST_MOMENT <= value < LAST_MUTED:
         raise ValueError("must lie between 1970 and 9999")
     return value
 
 
-MutedMoment = Annotated[AwareDatetime, AfterValidator(_of_our_times)]
+MutedMoment = Annotated[AwareDatetime, AfterValidator(_check_muted_until)]
 """Until when; the year 2999 stands for ever."""
 
 

@@ -1,4 +1,4 @@
-"""Write the tables of `docs/protocol.md` between their markers; the prose around them is ours.
+"""Write the tables of `docs/protocol.md` between their markers; the other text is hand-written.
 
 gateway/protocol, gateway/errors ─▶ here ─▶ docs/protocol.md.
 """
@@ -28,7 +28,7 @@ VERDICTS = {
 
 
 def render(page: str) -> str:
-    """Return page with every table between markers made anew; KeyError for an unknown table."""
+    """Return page with every table between markers regenerated; KeyError for an unknown table."""
     return MARKERS.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", page)
 
 
@@ -100,7 +100,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def _fields(described: TypeDescription) -> str:
-    """Name the fields beside `type`, those that may be left out in brackets."""
+    """List the fields except `type`; those that may be left out are in brackets."""
     named = []
     for field in described.fields:
         if field.name != "type":
@@ -118,7 +118,7 @@ def _field_table(fields: Iterable[FieldDescription]) -> str:
 
 
 def _type(name: str) -> str:
-    """Write a type for the page, names of our own types as links to their tables."""
+    """Write a type for the page; names of wire types link to their tables."""
     return re.sub(r"\b[A-Z]\w+\b(?=\W|$)", lambda found: _link(found[0]), name).replace(
         "Object<string, ", "map<string, "
     )
@@ -130,8 +130,8 @@ def _link(name: str) -> str:
 
 def _sentence(meaning: str) -> str:
     """Leave out `Client → server:`, which the heading of the table says."""
-    said = re.sub(r"^(Client|Server|Either side) → [^:]*: ", "", meaning)
-    return said[:1].upper() + said[1:]
+    sentence = re.sub(r"^(Client|Server|Either side) → [^:]*: ", "", meaning)
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -14,20 +14,20 @@ from gateway.protocol.people import Employee, Presence
 
 MAX_FOUND = 50
 MAX_EMPLOYEES = 100
-MAX_SOUGHT = 200
+MAX_SEARCH_TEXT = 200
 
 FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
 
 
-def _of_our_times(value: datetime) -> datetime:
+def _check_moment(value: datetime) -> datetime:
     if not FIRST_MOMENT <= value < LAST_MOMENT:
         raise ValueError("must lie between 1970 and 2200")
     return value
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_of_our_times)]
-Sought = Annotated[PlainText, Field(min_length=1, max_length=MAX_SOUGHT)]
+Moment = Annotated[AwareDatetime, AfterValidator(_check_moment)]
+SearchText = Annotated[PlainText, Field(min_length=1, max_length=MAX_SEARCH_TEXT)]
 FoundLimit = Annotated[int, Field(strict=True, ge=1, le=MAX_FOUND)]
 FoundCursor = Annotated[PlainText, Field(max_length=1_000)]
 
@@ -46,7 +46,7 @@ class MessageSearch:
     """Client → server: search one's conversations for messages with all words, newest first."""
 
     type: Literal["message.search"] = "message.search"
-    text: Sought
+    text: SearchText
     """Words in any order. Three letters of the last word are enough, unless a space follows it."""
     conversation_id: Id | None = None
     """Only in this conversation."""
@@ -98,7 +98,7 @@ class EmployeeSearch:
     """Client → server: search active employees by words in name, position or department."""
 
     type: Literal["employee.search"] = "employee.search"
-    text: Annotated[PlainText, Field(max_length=MAX_SOUGHT)] = ""
+    text: Annotated[PlainText, Field(max_length=MAX_SEARCH_TEXT)] = ""
     """Parts of words are enough; an empty text finds everybody."""
     limit: Annotated[int, Field(strict=True, ge=1, le=MAX_EMPLOYEES)] = 20
     cursor: FoundCursor | None = None

@@ -22,14 +22,14 @@ from gateway.protocol import (
 )
 from gateway.protocol.callbacks import (
     MAX_NOTE,
-    ByHand,
     CallbackState,
+    ManualOutcome,
     MissedCallList,
     MissedCallPage,
 )
 from gateway.protocol.codec import validate
 from gateway.protocol.frame import PlainText, frame
-from gateway.protocol.lookup import NumberFound, NumberSought
+from gateway.protocol.lookup import NumberFound, NumberLookup
 from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
 from gateway.telephony.callbacks import missed
@@ -41,7 +41,7 @@ ONE = "/callbacks/{callback_id}"
 
 _callbacks: TypeAdapter[CallbackList] = TypeAdapter(CallbackList)
 _missed: TypeAdapter[MissedCallList] = TypeAdapter(MissedCallList)
-_number: TypeAdapter[NumberSought] = TypeAdapter(NumberSought)
+_number: TypeAdapter[NumberLookup] = TypeAdapter(NumberLookup)
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 QueueName = Annotated[str | None, Query(max_length=200)]
@@ -51,7 +51,7 @@ QueueName = Annotated[str | None, Query(max_length=200)]
 class Closing:
     """How a call-back ended."""
 
-    outcome: ByHand
+    outcome: ManualOutcome
     note: Annotated[PlainText, Field(min_length=1, max_length=MAX_NOTE)] | None = None
 
 

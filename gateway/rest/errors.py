@@ -78,7 +78,7 @@ def _invalid(error: RequestValidationError) -> GatewayError:
     if first["type"] == "json_invalid":
         return Malformed()
     path = ".".join(str(part) for part in first["loc"] if part != "body")
-    message = codec.words(first["type"], str(first["msg"]))
+    message = codec.plain_message(first["type"], str(first["msg"]))
     return Invalid(message, path=path[:200] or None)
 
 

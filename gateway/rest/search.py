@@ -12,7 +12,7 @@ from gateway import commands
 from gateway.errors import Invalid
 from gateway.protocol import EmployeeSearch, EmployeesFound, MessageSearch, MessagesFound
 from gateway.protocol.codec import validate
-from gateway.protocol.search import MAX_EMPLOYEES, MAX_FOUND, MAX_SOUGHT
+from gateway.protocol.search import MAX_EMPLOYEES, MAX_FOUND, MAX_SEARCH_TEXT
 from gateway.rest.depends import Asking, IdQuery, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/messenger/search", tags=["messenger"], route_class=StrictRoute)
@@ -26,7 +26,7 @@ _employees: TypeAdapter[EmployeeSearch] = TypeAdapter(EmployeeSearch)
 @router.get("/messages", response_model=MessagesFound)
 async def search_messages(
     asking: Asking,
-    q: Annotated[str, Query(min_length=1, max_length=MAX_SOUGHT)],
+    q: Annotated[str, Query(min_length=1, max_length=MAX_SEARCH_TEXT)],
     *,
     conversation_id: IdQuery = None,
     sender_id: IdQuery = None,
@@ -53,7 +53,7 @@ async def search_messages(
 @router.get("/employees", response_model=EmployeesFound)
 async def search_employees(
     asking: Asking,
-    q: Annotated[str, Query(max_length=MAX_SOUGHT)] = "",
+    q: Annotated[str, Query(max_length=MAX_SEARCH_TEXT)] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_EMPLOYEES)] = 50,
     cursor: Cursor = None,
 ) -> Response:

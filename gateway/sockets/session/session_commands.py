@@ -29,7 +29,7 @@ def check_served() -> None:
     """WrongDeclaration when a command of the connection has no handler; pings need none."""
     unserved = [
         name
-        for name in sorted(commands.OF_THE_CONNECTION)
+        for name in sorted(commands.CONNECTION_COMMANDS)
         if HANDLERS[name].cost != "ping" and not HANDLERS[name].by_session
     ]
     if unserved:

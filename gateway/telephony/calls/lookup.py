@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from gateway.context import Context
 from gateway.errors import Invalid
-from gateway.protocol.lookup import Confidence, NumberFound, NumberSought
+from gateway.protocol.lookup import Confidence, NumberFound, NumberLookup
 from gateway.telephony.calls.queries import lookup as queries
 from ingest import REGIONS, by_last_digits, e164, is_withheld, without_suffix
 
 EXTENSION = re.compile(r"[0-9*#]{1,6}")
 
 
-async def resolve(ctx: Context, asked: NumberSought) -> NumberFound:
+async def resolve(ctx: Context, asked: NumberLookup) -> NumberFound:
     """Return who may have this number, by the rules of its region, then of the other PBXs'."""
     regions = ctx.services.regions
     region = asked.region or regions[0]

@@ -235,7 +235,7 @@ export const ERRORS = {
   "webhook.signature_invalid": {"status": 401, "meaning": "The webhook's signature, timestamp or source is not valid."},
 };
 
-/** close code → what it says. */
+/** close code → its reason and meaning. */
 export const CLOSE_CODES = {
   1002: {"reason": "protocol error", "meaning": "The frames break RFC 6455."},
   1003: {"reason": "text frames only", "meaning": "A binary frame was sent; JSON is text."},
