@@ -26,7 +26,7 @@ from gateway.rest.depends import Asking, Cursor, IdQuery, StrictRoute, answer
 from gateway.rest.worker import parts_of
 from gateway.telephony.calls import timeline
 from gateway.telephony.pbx import twilio, webhook
-from gateway.telephony.pbx.webhook import Submission
+from gateway.telephony.pbx.webhook import WebhookResult
 
 log = structlog.get_logger(__name__)
 
@@ -131,8 +131,8 @@ async def take_events(
     if len(events) > parts.settings.max_webhook_events:
         raise TooMany(f"At most {parts.settings.max_webhook_events} events in one request.")
     region = (pbx and pbx.region) or parts.settings.phone_region
-    submission = await webhook.receive(parts.pipeline, source, events, region=region)
-    return answer(_events_taken(submission))
+    result = await webhook.receive(parts.pipeline, source, events, region=region)
+    return answer(_events_taken(result))
 
 
 @events.post("/twilio/{name}", response_model=EventsTaken)
@@ -152,21 +152,21 @@ async def take_twilio_callback(
         raise SignatureInvalid
     body, region = await request.body(), parts.settings.phone_region
     try:
-        submission = await twilio.receive(
+        result = await twilio.receive(
             parts.pipeline, name, account, body, signature=x_twilio_signature, region=region
         )
     except SignatureInvalid:
         log.warning("twilio.refused", source=name)
         raise
-    return answer(_events_taken(submission))
+    return answer(_events_taken(result))
 
 
-def _events_taken(submission: Submission) -> EventsTaken:
+def _events_taken(result: WebhookResult) -> EventsTaken:
     return EventsTaken(
-        accepted=submission.accepted,
-        duplicates=submission.duplicates,
+        accepted=result.accepted,
+        duplicates=result.duplicates,
         rejected=[
             RejectedEvent(index=one.index, code=one.code, message=one.message)
-            for one in submission.rejected
+            for one in result.rejected
         ],
     )

@@ -1,4 +1,4 @@
-"""Lists of calls: the right ones, in order, begun where few are, however many there are."""
+"""Lists of calls: the right ones, in order, by the cheapest access path."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ASKED: dict[str, list[dict[str, Any]]] = {
 
 @pytest.fixture
 async def made(conn: Conn) -> list[GeneratedRows]:
-    """Put calls of four days into the database, some without a number, some disposed of."""
+    """Store calls of four days, some without a number, some with a disposition."""
     batches = list(
         CallGenerator(5, datetime.now(UTC) - timedelta(days=4), 4, numbers=20).batches(CALLS)
     )
@@ -60,7 +60,7 @@ async def made(conn: Conn) -> list[GeneratedRows]:
 
 
 def criteria(**chosen: Any) -> CallFilter:
-    """Ask for calls that are so."""
+    """Return a filter with these criteria."""
     directions, outcomes = get_args(Direction), get_args(Outcome)
     direction, outcome = chosen.get("direction"), chosen.get("outcome")
     nothing = dict.fromkeys(("live", "outcome", "direction", "queue", "disposition", "telephones"))
@@ -77,7 +77,7 @@ def criteria(**chosen: Any) -> CallFilter:
 
 @dataclass(slots=True)
 class ListedCall:
-    """A call, and what the lists ask about it."""
+    """A call, and the properties by which lists filter."""
 
     call: dict[str, Any]
     said: str | None
@@ -117,18 +117,18 @@ def listed_calls(made: list[GeneratedRows]) -> list[ListedCall]:
 
 
 def matching(calls: list[ListedCall], **asked: Any) -> list[UUID]:
-    """Go through all calls in Python."""
+    """Filter all calls in Python."""
     return [one.call["id"] for one in calls if one.fits(asked)]
 
 
 def combinations() -> Iterator[dict[str, Any]]:
-    """Return everything that can be asked for together."""
+    """Return every combination of criteria."""
     for parts in itertools.product(*ASKED.values()):
         yield {name: value for part in parts for name, value in part.items()}
 
 
 async def listed(conn: Conn, asked: CallFilter, *, limit: int) -> list[UUID]:
-    """Go from page to page to the end."""
+    """Read page after page to the end."""
     found: list[UUID] = []
     last: tuple[datetime, UUID] | None = asked.before
     while last is not None:
@@ -144,10 +144,10 @@ def _fields(asked: CallFilter) -> dict[str, Any]:
     return {name: getattr(asked, name) for name in CallFilter.__slots__}
 
 
-async def test_every_question_finds_the_calls_that_fit_whatever_it_begins_at(
+async def test_every_combination_finds_the_matching_calls_by_any_access_path(
     conn: Conn, made: list[GeneratedRows], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Page by page, and in stretches too short for a page, exactly what Python finds."""
+    """Page by page, and in steps too short for a page, exactly what Python finds."""
     seen, calls = 0, listed_calls(made)
     for asked in combinations():
         wanted = matching(calls, **asked)
@@ -160,8 +160,8 @@ async def test_every_question_finds_the_calls_that_fit_whatever_it_begins_at(
     assert seen > CALLS
 
 
-async def test_a_page_ends_where_time_does(conn: Conn, made: list[GeneratedRows]) -> None:
-    """What began at since is within, at until is not."""
+async def test_a_list_is_limited_by_since_and_until(conn: Conn, made: list[GeneratedRows]) -> None:
+    """A call that began at since is in it, one that began at until is not."""
     times = {call["id"]: call["started_at"] for batch in made for call in batch.calls}
     wanted = matching(listed_calls(made), telephones=HERS)
     first, last = wanted[10], wanted[20]
@@ -175,7 +175,7 @@ async def test_a_page_ends_where_time_does(conn: Conn, made: list[GeneratedRows]
 async def test_a_list_reads_a_page_and_not_the_history(
     conn: Conn, made: list[GeneratedRows], mode: str
 ) -> None:
-    """From each place an index is read in the list's order, and no further than the page."""
+    """On each path an index is read in the list's order, and no further than the page."""
     explaining: Any = Explaining(conn, mode)
     paths: dict[str, dict[str, Any]] = {
         "live": {"live": True},
@@ -200,7 +200,7 @@ async def test_a_list_reads_a_page_and_not_the_history(
 
 
 async def test_telephones_are_found_by_their_pbx(conn: Conn, made: list[GeneratedRows]) -> None:
-    """One of any PBX is one of every PBX with calls, but for those where it is somebody else's."""
+    """One of any PBX counts for every PBX with calls, unless another employee has it there."""
     await conn.execute("INSERT INTO demo_crm.desk_phones VALUES ('two', '102', 15)")
 
     found = {who: sorted(await access_paths.telephones(conn, who)) for who in (1, 2, 14, 15)}
@@ -219,7 +219,7 @@ def event(call: str, at: datetime, **fields: Any) -> list[Any]:
 
 
 async def keys_of(pool: Pool) -> list[tuple[Any, ...]]:
-    """Return what legs, stays and dispositions say of their calls, and what the calls say."""
+    """Return the started_at and dispositions of calls; legs and stints must agree with them."""
     rows = await pool.fetch(
         """
         SELECT c.started_at,
@@ -241,8 +241,8 @@ async def keys_of(pool: Pool) -> list[tuple[Any, ...]]:
     return [(row["started_at"], len(row["said"] or ())) for row in rows]
 
 
-async def test_a_late_event_moves_a_call_with_all_that_is_listed_by_it(pool: Pool) -> None:
-    """It began earlier than was known, then it is part of another; a rebuild finds that right."""
+async def test_a_late_event_moves_a_call_with_all_its_list_keys(pool: Pool) -> None:
+    """It began earlier, then it is merged into another; a rebuild repairs wrong keys."""
     now = datetime.now(UTC) - timedelta(minutes=10)
     async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await pipeline.submit([

@@ -1,4 +1,4 @@
-"""Each statistic of calls is what plain Python makes of all rows."""
+"""Each statistic of calls equals what plain Python computes from all rows."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SPRING = datetime(2026, 3, 27, 22, 10, 30, tzinfo=UTC)
 AUTUMN = datetime(2025, 10, 23, 21, 0, tzinfo=UTC)
 
 
-def asked(since: datetime, **changes: Any) -> StatsFilter:
-    """Return what is asked for about five days."""
+def criteria(since: datetime, **changes: Any) -> StatsFilter:
+    """Return the criteria for five days."""
     plain = StatsFilter(
         since=since, until=since + timedelta(days=5), tz="Europe/Kyiv", direction=None, queue=None,
         agent_id=None, threshold_ms=20_000, short_ms=5_000,
@@ -31,7 +31,7 @@ def asked(since: datetime, **changes: Any) -> StatsFilter:
 
 
 async def fill(conn: Conn, since: datetime, seed: int, calls: int = 500) -> None:
-    """Make calls of seven days, from a day before."""
+    """Store calls of seven days, from a day before."""
     maker = CallGenerator(seed, since - timedelta(days=1), 7, numbers=calls // 5)
     for made in maker.batches(calls):
         await callstats.store(conn, made)
@@ -52,23 +52,23 @@ FILTERS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize(("since", "seed"), [(SPRING, 1), (AUTUMN, 2)])
-async def test_sql_says_what_plain_python_says(conn: Conn, since: datetime, seed: int) -> None:
+async def test_sql_equals_plain_python(conn: Conn, since: datetime, seed: int) -> None:
     """Every figure of all three, in weeks of changing clocks, with every kind of filter."""
     await fill(conn, since, seed)
 
     for changes in FILTERS:
-        what = asked(since, **changes)
+        what = criteria(since, **changes)
         oracle = Oracle(await callstats.load(conn, what.since, what.until), what)
         for kind in KINDS:
             assert await counted(conn, kind, what) == getattr(oracle, kind)(), (kind, changes)
 
 
-async def test_the_peak_of_a_crowded_hour_is_what_plain_python_says(conn: Conn) -> None:
-    """Where many minutes could hold it, and calls begin and end within one."""
+async def test_the_peak_of_a_crowded_hour_equals_plain_python(conn: Conn) -> None:
+    """When many minutes could hold it, and calls begin and end within one."""
     maker = CallGenerator(3, SPRING, 1 / 24, numbers=50)
     for made in maker.batches(1_500):
         await callstats.store(conn, made)
-    what = asked(SPRING)
+    what = criteria(SPRING)
     oracle = Oracle(await callstats.load(conn, what.since, what.until), what)
 
     found = await counted(conn, "overview", what)
@@ -76,9 +76,9 @@ async def test_the_peak_of_a_crowded_hour_is_what_plain_python_says(conn: Conn) 
     assert found["peak"] == oracle.overview()["peak"] > 50
 
 
-async def test_nobody_called_is_zero_and_not_nothing(conn: Conn) -> None:
+async def test_no_calls_are_counted_as_zero(conn: Conn) -> None:
     """An empty table has counts, too."""
-    what = asked(AUTUMN)
+    what = criteria(AUTUMN)
 
     row = await stats.overview(conn, what)
 
@@ -88,12 +88,12 @@ async def test_nobody_called_is_zero_and_not_nothing(conn: Conn) -> None:
     assert await stats_agents.read(conn, what, limit=10) == []
 
 
-async def test_the_sixth_time_is_planned_for_what_is_asked(conn: Conn) -> None:
-    """PostgreSQL's plan for any filter is 2 to 3 times slower: it is not taken."""
+async def test_the_sixth_run_is_planned_for_its_arguments(conn: Conn) -> None:
+    """PostgreSQL's generic plan is 2 to 3 times slower: it is not used."""
     async with conn.transaction():
         await stats.tune_planner(conn)
         for _ in range(7):
-            await stats.overview(conn, asked(SPRING))
+            await stats.overview(conn, criteria(SPRING))
         plans = await conn.fetchrow(
             "SELECT sum(generic_plans) AS any, sum(custom_plans) AS own"
             " FROM pg_prepared_statements WHERE statement LIKE $1",

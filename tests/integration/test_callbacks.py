@@ -1,4 +1,4 @@
-"""Whom to call back, over a real database: calls as ingest writes them, then settled."""
+"""Call-back requests on a real database: calls as ingest stores them, then processed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gateway.telephony.callbacks.queries import callbacks as items
 from tests.support.office import IVAN, MINUTE_MS, NOBODYS, OLENA, SWITCHBOARD, Office
 
 
-async def test_all_missed_calls_of_a_customer_are_one_item(office: Office) -> None:
-    """By whichever of their numbers: how many, since when, in which queues; told each time."""
+async def test_all_missed_calls_of_a_customer_are_one_request(office: Office) -> None:
+    """By any of their numbers: how many, since when, in which queues; published each time."""
     await office.conn.execute(
         "INSERT INTO demo_crm.client_contacts (client_id, kind, value)"
         " VALUES (1, 'phone', '050 777 66 55')"
@@ -47,7 +47,7 @@ async def test_all_missed_calls_of_a_customer_are_one_item(office: Office) -> No
 async def test_an_answered_call_by_any_of_their_numbers_closes_it(
     office: Office, direction: str
 ) -> None:
-    """From the first missed call to the answer: how long it took to recover; others stay open."""
+    """With the time from the first missed call to the answer; requests of others stay open."""
     await office.conn.execute(
         "INSERT INTO demo_crm.client_contacts (client_id, kind, value)"
         " VALUES (1, 'phone', '050 777 66 55')"
@@ -70,10 +70,10 @@ async def test_an_answered_call_by_any_of_their_numbers_closes_it(
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_the_order_in_which_calls_become_known_makes_no_difference(
+async def test_the_order_in_which_calls_are_stored_makes_no_difference(
     office: Office, at_once: bool
 ) -> None:
-    """Missed, answered, missed again: one debt paid after ten minutes, and one that is open."""
+    """Missed, answered, missed again: one request closed after ten minutes, and one open."""
     steps = [(0, False), (10, True), (20, False)]
     numbers = {
         row["e164"]: row["customer_id"]
@@ -101,10 +101,10 @@ async def test_the_order_in_which_calls_become_known_makes_no_difference(
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_exactly_what_was_missed_since_the_last_answer_is_due(
+async def test_exactly_the_calls_missed_since_the_last_answer_are_due(
     office: Office, seed: int
 ) -> None:
-    """Forty calls of three customers in any order, settled now and then, some taken back."""
+    """Forty calls of three customers in any order, processed now and then, some corrected."""
     rnd = random.Random(seed)
     await office.conn.execute(
         "INSERT INTO demo_crm.client_contacts (client_id, kind, value)"
@@ -144,8 +144,8 @@ async def test_exactly_what_was_missed_since_the_last_answer_is_due(
     assert all(row["recover_ms"] > 0 for row in paid)
 
 
-async def test_what_cannot_or_need_not_be_called_back_makes_no_item(office: Office) -> None:
-    """Callers without a number, who gave up within 5 s, and calls missed a week ago."""
+async def test_calls_that_cannot_or_need_not_be_called_back_make_no_request(office: Office) -> None:
+    """Callers without a number, those who gave up within 5 s, and calls missed a week ago."""
     await office.miss(0, number=None)
     await office.miss(0, wait_ms=4_999)
     await office.miss(0, at=datetime.now(UTC) - timedelta(days=7, minutes=1))
@@ -157,8 +157,8 @@ async def test_what_cannot_or_need_not_be_called_back_makes_no_item(office: Offi
     assert await office.process() == ["missed_call.created"] * 2
 
 
-async def test_a_missed_call_that_was_answered_after_all_is_taken_back(office: Office) -> None:
-    """The item shrinks; with its last call it is closed as mistaken, and no later look differs."""
+async def test_a_missed_call_that_was_answered_after_all_is_detached(office: Office) -> None:
+    """The request loses the call; without calls it is closed as mistaken, and stays so."""
     first, second = await office.miss(0), await office.miss(10, queue="support")
     await office.process()
 
@@ -173,8 +173,8 @@ async def test_a_missed_call_that_was_answered_after_all_is_taken_back(office: O
     assert (item["state"], item["outcome"], item["recover_ms"]) == ("closed", "mistaken", None)
 
 
-async def test_a_late_change_of_a_missed_call_is_no_new_one(office: Office) -> None:
-    """Another queue is told as a change, another wait is not, and who has it keeps it."""
+async def test_a_late_change_of_a_missed_call_is_no_new_missed_call(office: Office) -> None:
+    """Another queue is published as a change, another wait is not; a claim stays."""
     call_id = await office.miss(0)
     await office.process()
     await office.conn.execute(
@@ -193,8 +193,8 @@ async def test_a_late_change_of_a_missed_call_is_no_new_one(office: Office) -> N
     assert (item["queues"], item["claimed_by"], item["calls"]) == (["support"], 2, 1)
 
 
-async def test_a_debt_that_has_grown_old_stays_one(office: Office) -> None:
-    """A late change of a call missed over a week ago, or an answer before another of them."""
+async def test_an_old_request_stays_open(office: Office) -> None:
+    """After a late change of a call missed over a week ago, and after an earlier answer."""
     old, recent = await office.miss(0), await office.miss(20)
     await office.process()
     await office.conn.execute(
@@ -213,8 +213,8 @@ async def test_a_debt_that_has_grown_old_stays_one(office: Office) -> None:
     assert (due["state"], due["last_call_id"]) == ("open", recent)
 
 
-async def test_an_answer_while_a_call_still_waits_does_not_pay_for_it(office: Office) -> None:
-    """They called with two telephones at once: what ended later unheard is due."""
+async def test_an_answer_does_not_close_a_call_that_was_still_waiting(office: Office) -> None:
+    """They called with two telephones at once: the one that ended later unanswered is due."""
     await office.conn.execute(
         "INSERT INTO demo_crm.client_contacts (client_id, kind, value)"
         " VALUES (1, 'phone', '050 777 66 55')"
@@ -237,10 +237,10 @@ async def test_an_answer_while_a_call_still_waits_does_not_pay_for_it(office: Of
     assert paid["recover_ms"] == 4 * MINUTE_MS
 
 
-async def test_a_number_of_nobody_is_called_back_too_and_follows_who_gets_it(
+async def test_a_number_without_a_customer_has_a_request_that_follows_its_customer(
     office: Office,
 ) -> None:
-    """One item for each number; once customers have them, one item for each customer."""
+    """One request for each number; once customers have them, one for each customer."""
     await office.miss(0, number=NOBODYS)
     await office.miss(1, number="+380501000002")
     await office.process()
@@ -263,7 +263,7 @@ async def test_a_number_of_nobody_is_called_back_too_and_follows_who_gets_it(
 
 
 async def test_of_two_customers_with_one_number_the_best_is_called_back(office: Office) -> None:
-    """As in the screen-pop; a call with that number reaches both."""
+    """As in the screen pop; a call with that number reaches both."""
     await office.miss(0, number=SWITCHBOARD)
     await office.process()
     best = office.published[0]["callback"]["customer"]["id"]
@@ -275,8 +275,8 @@ async def test_of_two_customers_with_one_number_the_best_is_called_back(office: 
     assert await office.process() == ["callback.changed"]
 
 
-async def test_the_crm_says_that_a_customer_was_reached(office: Office) -> None:
-    """In its own transaction, as its own role; also before the missed call is told of."""
+async def test_the_crm_reports_that_a_customer_was_reached(office: Office) -> None:
+    """In its own transaction, as its own role; also before the missed call is stored."""
     await office.miss(0)
     await office.process()
     await office.conn.execute("CREATE ROLE crm_backend")
@@ -315,7 +315,7 @@ async def test_the_crm_says_that_a_customer_was_reached(office: Office) -> None:
     assert await office.items(state="open") == []
 
 
-async def test_after_lost_news_what_has_changed_is_told_again(office: Office) -> None:
+async def test_after_lost_news_changes_are_delivered_again(office: Office) -> None:
     """Only what has changed since, as it is now."""
     await office.miss(0)
     await office.process()
@@ -333,10 +333,10 @@ async def test_after_lost_news_what_has_changed_is_told_again(office: Office) ->
     assert event["callback"]["customer"]["id"] == 2
 
 
-async def test_of_too_many_changes_the_first_are_told_and_the_others_next(
+async def test_of_too_many_changes_the_first_are_delivered_and_the_others_next(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oldest first, each once, and up to when all were told is said."""
+    """The oldest first, each once, and the moment up to which all were delivered is returned."""
     monkeypatch.setattr(callbacks, "READ_BATCH", 2)
     monkeypatch.setattr(callbacks, "MAX_BATCHES", 2)
     began = await office.conn.fetchval("SELECT clock_timestamp()")
@@ -359,8 +359,8 @@ async def test_of_too_many_changes_the_first_are_told_and_the_others_next(
     assert len(rounds) == 2
 
 
-async def test_a_claim_ends_by_itself(office: Office) -> None:
-    """By the database's clock; told as a change, once, however many nodes look."""
+async def test_a_claim_expires(office: Office) -> None:
+    """By the database's clock; published as a change, once, however many nodes check."""
     await office.miss(0)
     await office.process()
     await office.conn.execute(
@@ -377,10 +377,10 @@ async def test_a_claim_ends_by_itself(office: Office) -> None:
     assert (event["callback"]["claimed_by"], event["open"]) == (None, 1)
 
 
-async def test_what_is_committed_is_told_though_it_cannot_be_counted(
+async def test_a_committed_change_is_published_when_the_count_fails(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database goes away behind the COMMIT: the item comes, without how many are open."""
+    """The database goes away after the COMMIT: the event comes, without how many are open."""
 
     async def gone(*_: Any) -> None:
         raise DatabaseUnavailable

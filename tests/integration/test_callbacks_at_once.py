@@ -1,4 +1,4 @@
-"""Whom to call back, while others settle and close at the same moment."""
+"""Call-back requests while others process and close at the same moment."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.support.desk import eventually
 from tests.support.office import IVAN, NOBODYS, OLENA, SWITCHBOARD, Office
 
 
-async def test_nodes_that_settle_at_once_make_one_item(database: str, office: Office) -> None:
-    """Six connections, forty calls of four numbers, each told of exactly once."""
+async def test_nodes_that_process_at_once_make_one_request(database: str, office: Office) -> None:
+    """Six connections, forty calls of four numbers, each published exactly once."""
     for number in (IVAN, OLENA, SWITCHBOARD, NOBODYS):
         for minute in range(10):
             await office.miss(minute, number=number)
@@ -29,13 +29,13 @@ async def test_nodes_that_settle_at_once_make_one_item(database: str, office: Of
             await conn.close()
 
     assert [row["calls"] for row in await office.items()] == [10] * 4
-    told = [event["callback"]["id"] for node in nodes for event in node.published]
-    assert len(told) == len(set(told)) == 4
+    published = [event["callback"]["id"] for node in nodes for event in node.published]
+    assert len(published) == len(set(published)) == 4
 
 
 @asynccontextmanager
 async def _closing(database: str, office: Office) -> AsyncIterator[None]:
-    """Have somebody close all items as `no_answer`, and COMMIT once the settler waits for them."""
+    """Close all requests as `no_answer`, and COMMIT once the processing node waits for them."""
     conn = await db.connect(database, application_name="test-hand")
     settler = office.conn.get_server_pid()
     transaction = conn.transaction()
@@ -61,10 +61,10 @@ async def _closing(database: str, office: Office) -> AsyncIterator[None]:
         await conn.close()
 
 
-async def test_what_somebody_closes_while_a_node_settles_stays_closed(
+async def test_a_request_closed_while_a_node_processes_stays_closed(
     database: str, office: Office
 ) -> None:
-    """Reaching them changes it no more, and a call missed meanwhile is a debt of its own."""
+    """Reaching the customer does not change it, and a call missed meanwhile has its own."""
     await office.miss(0)
     await office.process()
     await office.call(5, answered=True)
@@ -83,10 +83,10 @@ async def test_what_somebody_closes_while_a_node_settles_stays_closed(
     assert (opened["state"], opened["calls"], opened["last_call_id"]) == ("open", 1, later)
 
 
-async def test_a_number_that_becomes_a_customers_while_its_item_is_closed_stops_nothing(
+async def test_a_number_that_gets_a_customer_while_its_request_is_closed_stops_nothing(
     database: str, office: Office
 ) -> None:
-    """Neither when the number's item is closed, nor when that of the customer is, too."""
+    """Neither when the number's request is closed, nor when that of the customer is, too."""
     for minute, number in ((0, "+380501000010"), (20, "+380501000011")):
         if minute:  # now the customer has one, by their other number
             await office.miss(minute, number="+380501000010")
@@ -117,10 +117,10 @@ async def test_a_number_that_becomes_a_customers_while_its_item_is_closed_stops_
         )
 
 
-async def test_a_call_told_of_anew_does_not_open_what_is_closed_meanwhile(
+async def test_a_repeated_call_does_not_reopen_a_request_closed_meanwhile(
     database: str, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between taking a call out of its item and putting it back, nobody closes that."""
+    """Between detaching a call from its request and attaching it, nobody can close that."""
     call_id = await office.miss(0)
     await office.process()
     await office.conn.execute("UPDATE realtime.missed_calls SET wait_ms = 40000")

@@ -1,4 +1,4 @@
-"""How PostgreSQL finds who is calling: never by reading all customers or all calls."""
+"""PostgreSQL's plans for lookups and call-backs: never by reading all customers or all calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WATCHED = ("call_sessions", "missed_calls", "clients", "client_contacts")
 
 @pytest.fixture
 async def conn(conn: Conn) -> Conn:
-    """Give a connection to a database with 10,000 customers, who called twice."""
+    """Yield a connection to a database with 10,000 customers, who called twice."""
     await conn.execute(
         """
         INSERT INTO demo_crm.clients (id, first_name, last_name)
@@ -57,7 +57,7 @@ async def rows_read_in_order(conn: Conn) -> int:
 
 
 async def test_large_tables_are_read_by_index_only(conn: Conn) -> None:
-    """The screen-pop of twenty calls, a look-up and the lists, with plans new and kept."""
+    """The screen pop of twenty calls, a lookup and the lists, with new and cached plans."""
     before = await rows_read_in_order(conn)
 
     for _ in range(8):
@@ -91,7 +91,7 @@ async def test_large_tables_are_read_by_index_only(conn: Conn) -> None:
 async def test_a_page_of_missed_calls_reads_no_more_than_it_shows(
     conn: Conn, asked: MissedCallList, e164: list[str]
 ) -> None:
-    """Whatever is asked for, an index leads to it in the list's order."""
+    """For every filter, an index leads to the page in the list's order."""
     explaining: Any = Explaining(conn, "force_custom_plan")
 
     await missed.page(explaining, asked, e164=e164, after=None, limit=51)
@@ -100,8 +100,8 @@ async def test_a_page_of_missed_calls_reads_no_more_than_it_shows(
     assert looked_at["missed_calls"] <= 51
 
 
-async def test_closing_looks_at_the_missed_calls_of_its_items_only(conn: Conn) -> None:
-    """Forty items of 4,000, before PostgreSQL has looked at what there is: by index."""
+async def test_closing_reads_the_missed_calls_of_its_requests_only(conn: Conn) -> None:
+    """Forty requests of 4,000, before PostgreSQL has statistics: by index."""
     await conn.execute(
         """
         TRUNCATE realtime.missed_calls;

@@ -1,4 +1,4 @@
-"""How PostgreSQL goes about the live statements, and that they count what the statistics count."""
+"""PostgreSQL's plans for the live statements, and that they agree with the statistics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LARGE = {"call_sessions", "queue_stints", "call_legs"}
 
 @pytest.fixture
 async def conn(conn: Conn) -> Conn:
-    """Give a connection to a database with 4,000 calls of four days, up to now."""
+    """Yield a connection to a database with 4,000 calls of four days, up to now."""
     maker = CallGenerator(3, datetime.now(UTC) - timedelta(days=4), 4, numbers=500)
     for made in maker.batches(4_000):
         await callstats.store(conn, made)
@@ -37,7 +37,7 @@ async def conn(conn: Conn) -> Conn:
 
 
 def day(now: datetime) -> dict[str, Any]:
-    """Return the last 24 hours as what is counted."""
+    """Return the arguments for the last 24 hours."""
     return {
         "since": now - timedelta(days=1), "until": now + timedelta(hours=1),
         "threshold_ms": rates.THRESHOLD_MS, "short_ms": rates.SHORT_MS,
@@ -45,7 +45,7 @@ def day(now: datetime) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_only_todays_stays_and_what_goes_on_are_read(conn: Conn, mode: str) -> None:
+async def test_only_live_calls_and_the_days_stints_are_read(conn: Conn, mode: str) -> None:
     """No table is gone through, whatever it holds of other days; a queue costs at most its day.
 
     Of so few rows PostgreSQL reads all of the day for each queue, of many only the queue's own.
@@ -58,21 +58,21 @@ async def test_only_todays_stays_and_what_goes_on_are_read(conn: Conn, mode: str
     await queues.live(explaining, list(QUEUES), **day(datetime.now(UTC)))
     counted = list(explaining.reads())
     await agent_queries.read(explaining, [1, 2], list(QUEUES), with_their_queues=True)
-    looked = list(explaining.reads())
+    reads = list(explaining.reads())
     ago = datetime.now(UTC) - timedelta(seconds=90)
     newest: Any = Explaining(conn, "auto")  # PostgreSQL keeps no plan of it: hours decide
     await calls.changed_since(newest, ago, until=datetime.now(UTC), hours=2, limit=500)
-    looked += newest.reads()
+    reads += newest.reads()
 
-    for table, how, rows in counted + looked:
+    for table, how, rows in counted + reads:
         assert not (table in LARGE and how == "Seq Scan"), (table, how)
         assert table != "call_sessions" or rows < 200, (table, how, rows)
-    stays = sum(rows for table, _, rows in counted if table == "queue_stints")
-    assert 0 < stays < today * len(QUEUES) + 200
+    stints = sum(rows for table, _, rows in counted if table == "queue_stints")
+    assert 0 < stints < today * len(QUEUES) + 200
 
 
-async def test_a_day_counts_what_the_statistics_of_that_day_count(conn: Conn) -> None:
-    """Two statements that were written apart say the same of each queue."""
+async def test_the_live_counts_equal_the_statistics_of_the_day(conn: Conn) -> None:
+    """Two independent statements return the same for each queue."""
     now = datetime.now(UTC)
     what = day(now)
     asked = StatsFilter(**what, tz="UTC", direction=None, queue=None, agent_id=None)
@@ -90,10 +90,10 @@ async def test_a_day_counts_what_the_statistics_of_that_day_count(conn: Conn) ->
     assert await queues.names(conn, after="parts", limit=2) == ["sales", "service"]
 
 
-async def test_agents_are_counted_by_telephone_where_nobody_has_it(conn: Conn) -> None:
-    """Employees stand once with all their telephones; a telephone of nobody is an agent, too."""
+async def test_telephones_without_an_employee_are_counted_as_agents(conn: Conn) -> None:
+    """An employee counts once with all telephones; a telephone of nobody is an agent, too."""
     found = await agents.read(conn, [], ["sales"])
-    members = [agent for agent in found if "sales" in {told.queue for told in agent.record.marks}]
+    members = [agent for agent in found if "sales" in {mark.queue for mark in agent.record.marks}]
     counted = agents.count(found, "sales")
 
     assert len(members) == 9

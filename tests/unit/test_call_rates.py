@@ -1,4 +1,4 @@
-"""Rates are what the published formulas say, and null where nothing can be divided."""
+"""Rates equal the published formulas, and are null where nothing can be divided."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_short_abandons_are_left_out_of_the_rate_and_kept_in_the_raw_one() -> No
 
 @pytest.mark.parametrize("method", list(FORMULAS))
 def test_nothing_divided_by_nothing_is_null(method: Method) -> None:
-    """An hour without calls has no rates; it is not an hour with bad ones."""
+    """An hour without calls has no rates, not bad ones."""
     waited = service(NOTHING, method, 20_000)
     row = {"talked": 0, "talk_ms": None, "hold_ms": None, "transferred": 0}
     handled = handling(talk_counts(row), wrap_ms=0)
@@ -59,7 +59,7 @@ def test_nothing_divided_by_nothing_is_null(method: Method) -> None:
 
 
 def test_only_short_abandons_leave_nothing_to_divide_by() -> None:
-    """All who called gave up at once: neither served badly nor well."""
+    """All callers gave up at once: the service was neither bad nor good."""
     waits = replace(NOTHING, offered=3, abandoned=3, short_abandoned=3, abandoned_in_time=3)
 
     waited = service(waits, "sl6", 20_000)
@@ -70,7 +70,7 @@ def test_only_short_abandons_leave_nothing_to_divide_by() -> None:
 
 
 def test_handling_counts_wrap_up_and_holds() -> None:
-    """Talk has its holds in it already; wrap-up is added."""
+    """Talk time includes holds; wrap-up is added."""
     talks = TalkCounts(talked=4, talk_ms=40_000, hold_ms=4_000, transferred=1)
 
     handled = handling(talks, wrap_ms=8_000, answered=5)

@@ -1,4 +1,4 @@
-"""What watchers are told: only news, and what one was shown that the others were not."""
+"""What watchers receive: changes only, and what one received that the others did not."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def queue(waiting: int, version: int) -> QueueLive:
 
 
 def agent(version: int, *, paused: bool = False, queue: str = "sales") -> AgentRecord:
-    told = QueueMark(queue=queue, logged_in=True, login_at=NOON, paused=paused, reason=None,
+    mark = QueueMark(queue=queue, logged_in=True, login_at=NOON, paused=paused, reason=None,
                 paused_at=NOON)  # fmt: skip
     return AgentRecord(
-        employee_id=1, calls=(), marks=(told,), last_call_ended_at=None, version=version
+        employee_id=1, calls=(), marks=(mark,), last_call_ended_at=None, version=version
     )
 
 
-def test_a_queue_is_told_once_however_often_it_is_read() -> None:
-    """A later look at the same is no news, and each zone has watchers of its own."""
+def test_an_unchanged_queue_is_published_once() -> None:
+    """A later read of the same is no change, and each zone has its own watchers."""
     news = PublishedQueues()
 
     first = news.changed_queues({"UTC": [queue(1, 10)], "Asia/Tokyo": [queue(1, 10)]})
@@ -47,8 +47,8 @@ def test_a_queue_is_told_once_however_often_it_is_read() -> None:
     assert b'"waiting":2' in changed["UTC"]["sales"]
 
 
-def test_what_a_newcomer_was_shown_and_others_were_not_is_told_to_all() -> None:
-    """Else whoever was shown one who waits would see him for ever, once he has gone again."""
+def test_a_state_that_only_a_new_watcher_received_is_published_to_all() -> None:
+    """Otherwise a caller who has left would stay on the new watcher's screen."""
     news = PublishedQueues()
     news.changed_queues({"UTC": [queue(0, 10)]})
 
@@ -58,8 +58,8 @@ def test_what_a_newcomer_was_shown_and_others_were_not_is_told_to_all() -> None:
     assert news.changed_queues({"UTC": [queue(0, 50)]}) == {}
 
 
-def test_an_agent_is_told_to_the_queues_that_they_left_too() -> None:
-    """Of an unchanged agent there is no news; a moved one concerns the queue of before."""
+def test_an_agent_is_published_to_the_queues_that_they_left_too() -> None:
+    """An unchanged agent is no change; a moved one concerns the previous queue, too."""
     news = PublishedQueues()
 
     first = news.changed_agent(derive(agent(1)))
@@ -76,7 +76,7 @@ def test_an_agent_is_told_to_the_queues_that_they_left_too() -> None:
 
 
 def test_what_nobody_watches_is_forgotten() -> None:
-    """Queues by zone and name, agents by number."""
+    """Queues by zone and name, agents by id."""
     news = PublishedQueues()
     news.changed_queues({"UTC": [queue(1, 1)], "Asia/Tokyo": [queue(1, 1)]})
     news.changed_agent(derive(agent(1)))
@@ -90,7 +90,7 @@ def test_what_nobody_watches_is_forgotten() -> None:
 
 
 def test_time_alone_makes_a_wait_too_long_and_a_new_day() -> None:
-    """Each is said once; nothing is waited for that nobody watches."""
+    """Each is published once; nothing is scheduled without watchers."""
     times, now = TimedChanges(), datetime.now(UTC)
     times.watch_zone("UTC")
     late = QueueSnapshot(replace(queue(1, 1)), now + timedelta(seconds=5))

@@ -1,4 +1,4 @@
-"""Rows of another installation's queue_log, and the stints that they were counted as."""
+"""Rows of another installation's queue_log, and the stints as which they were counted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EXPECTED = {
 
 
 def events_of(section: str) -> list[CallEvent]:
-    """Translate one section; a call that goes on into another queue has not ended."""
+    """Translate one section; a call that continues in another queue has not ended."""
     text = PATH.read_text(encoding="utf-8").partition(f"## {section} ")[2].partition("\n=>")[0]
     rows = [line.split("|") for line in text.splitlines()[1:] if "|" in line]
     last = {row[1]: index for index, row in enumerate(rows)}
@@ -59,7 +59,7 @@ def events_of(section: str) -> list[CallEvent]:
 
 @pytest.mark.parametrize("section", EXPECTED)
 def test_stints_are_counted_in_the_hour_and_queue_that_was_entered(section: str) -> None:
-    """One call in two queues is two stays; each belongs to the hour in which it began."""
+    """One call in two queues is two stints; each belongs to the hour in which it began."""
     found: dict[tuple[str, int], Counter[str]] = {}
     for events in group_by_call(events_of(section)):
         call = fold(events, call_id=UUID(int=1))

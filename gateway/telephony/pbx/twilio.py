@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from gateway.errors import Invalid, SignatureInvalid
 from gateway.pbx_settings import TwilioPbx
 from gateway.telephony.pbx import webhook
-from gateway.telephony.pbx.webhook import Submission
+from gateway.telephony.pbx.webhook import WebhookResult
 from ingest import InvalidCallback, Pipeline, RejectedInput, twilio_events, verify_twilio
 from ingest import InvalidSignature as NotSigned
 
@@ -22,7 +22,7 @@ MAX_FIELDS = 200
 async def receive(
     pipeline: Pipeline, source: str, account: TwilioPbx, body: bytes, *,
     signature: str | None, region: str,
-) -> Submission:  # fmt: skip
+) -> WebhookResult:  # fmt: skip
     """Store the events of a callback; returns after the COMMIT."""
     fields = _fields(body)
     tokens = [token.get_secret_value() for token in account.tokens]
@@ -45,7 +45,7 @@ async def receive(
         await webhook.record_rejects(pipeline, source, [rejected])
         raise Invalid(f"{error}.") from None
     receipt = await webhook.submit(pipeline, events)
-    return webhook.submission(receipt, receipt.rejected)
+    return webhook.combine(receipt, receipt.rejected)
 
 
 def _fields(body: bytes) -> list[tuple[str, str]]:

@@ -105,7 +105,7 @@ def _is_deep(value: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class WebhookResult:
     """What became of the events of one request, after the COMMIT."""
 
     accepted: int
@@ -114,14 +114,16 @@ class Submission:
     """In the order of the request."""
 
 
-async def receive(pipeline: Pipeline, source: str, items: list[Any], *, region: str) -> Submission:
+async def receive(
+    pipeline: Pipeline, source: str, items: list[Any], *, region: str
+) -> WebhookResult:
     """Store the valid events and return what was rejected; returns after the COMMIT."""
     parsed = await _validate(pipeline, source, items, region)
     receipt = await submit(pipeline, parsed.events)
     refused = [RejectedInput(one.code, one.message, items[one.index]) for one in parsed.rejected]
     await record_rejects(pipeline, source, refused)
     rejected = [replace(one, index=parsed.indexes[one.index]) for one in receipt.rejected]
-    return submission(receipt, parsed.rejected + rejected)
+    return combine(receipt, parsed.rejected + rejected)
 
 
 async def _validate(pipeline: Pipeline, source: str, items: list[Any], region: str) -> ParsedEvents:
@@ -136,10 +138,10 @@ async def _validate(pipeline: Pipeline, source: str, items: list[Any], region: s
     return reader.parsed
 
 
-def submission(receipt: Receipt, rejected: Iterable[RejectedItem]) -> Submission:
+def combine(receipt: Receipt, rejected: Iterable[RejectedItem]) -> WebhookResult:
     """Combine what ingest stored with all that was rejected before or by it."""
     by_index = sorted(rejected, key=lambda one: one.index)
-    return Submission(receipt.accepted, receipt.duplicates, by_index)
+    return WebhookResult(receipt.accepted, receipt.duplicates, by_index)
 
 
 async def submit(pipeline: Pipeline, events: Sequence[CallEvent]) -> Receipt:

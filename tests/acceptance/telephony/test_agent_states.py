@@ -1,4 +1,4 @@
-"""What agents do now: told to themselves and to those who watch, on whichever node."""
+"""Agents and watchers receive what agents do now, on every node."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.queues import SALES, SUPPORT, QueuePbx, supervisor, watching
 pytestmark = pytest.mark.usefixtures("brisk")
 
 
-async def told(client: Connection, state: str, *, of: int = OKSANA) -> AgentState:
-    """Return the first state of this kind that client hears of an agent."""
+async def next_state(client: Connection, state: str, *, of: int = OKSANA) -> AgentState:
+    """Return the next state of this kind of an agent that client receives."""
     last = 0
     while True:
         agent: AgentState = (await client.next(AgentStateChanged)).agent
@@ -27,8 +27,8 @@ async def told(client: Connection, state: str, *, of: int = OKSANA) -> AgentStat
             return agent
 
 
-async def test_an_agent_hears_of_their_own_telephone(desk: Desk) -> None:
-    """Ringing, talking, holding, talking, idle: since when, and which call it is about."""
+async def test_an_agent_receives_the_state_of_their_telephone(desk: Desk) -> None:
+    """Ringing, talking, holding, talking, idle: since when, and about which call."""
     oksana, pbx = await desk.client(OKSANA, node=1), QueuePbx(desk)
     welcomed = oksana.welcome.agent
     assert welcomed is not None
@@ -36,16 +36,16 @@ async def test_an_agent_hears_of_their_own_telephone(desk: Desk) -> None:
 
     await pbx.enter("c1")
     await pbx.ring("c1")
-    ringing = await told(oksana, "ringing")
+    ringing = await next_state(oksana, "ringing")
     await pbx.answer("c1")
-    talking = await told(oksana, "talking")
+    talking = await next_state(oksana, "talking")
     again = await desk.client(OKSANA)
     await pbx.submit(("leg.hold_on", {"leg_key": "c1-101"}))
-    held = await told(oksana, "held")
+    held = await next_state(oksana, "held")
     await pbx.submit(("leg.hold_off", {"leg_key": "c1-101"}))
-    await told(oksana, "talking")
+    await next_state(oksana, "talking")
     await pbx.hang_up("c1", "101")
-    idle = await told(oksana, "idle")
+    idle = await next_state(oksana, "idle")
 
     assert ringing.call_id == talking.call_id == held.call_id
     assert (ringing.queue, idle.call_id, idle.queue) == (SALES, None, None)
@@ -54,11 +54,11 @@ async def test_an_agent_hears_of_their_own_telephone(desk: Desk) -> None:
     assert None not in moments
     assert again.welcome.agent is not None
     assert (again.welcome.agent.state, again.welcome.agent.since) == ("talking", talking.since)
-    assert (await told(again, "idle")).since == idle.since
+    assert (await next_state(again, "idle")).since == idle.since
 
 
-async def test_a_pause_is_told_in_whatever_order_it_comes(desk: Desk) -> None:
-    """Wrap-up is told from a break, one queue from all; colleagues hear nothing of it."""
+async def test_a_pause_is_published_whatever_the_order_of_its_events(desk: Desk) -> None:
+    """Wrap-up differs from a break, one queue from all; colleagues receive nothing."""
     pbx = QueuePbx(desk)
     for queue in (SALES, SUPPORT):
         await pbx.agent("login", queue=queue)
@@ -69,19 +69,19 @@ async def test_a_pause_is_told_in_whatever_order_it_comes(desk: Desk) -> None:
     assert [(agent.employee_id, agent.state) for agent in shown.agents] == [(OKSANA, "idle")]
 
     await pbx.agent("paused", attrs={"reason": "Wrap-Up"})
-    in_one = await told(client, "idle")
+    in_one = await next_state(client, "idle")
     await pbx.agent("paused", queue=SUPPORT, attrs={"reason": "acw"})
-    wrapping = await told(client, "wrap_up")
+    wrapping = await next_state(client, "wrap_up")
     await pbx.agent("paused", queue=None, attrs={"reason": "lunch"})
-    eating = await told(client, "paused")
+    eating = await next_state(client, "paused")
     moment = pbx.now
     pbx.now -= moment - moment.replace(year=moment.year - 1)
     await pbx.agent("unpaused", queue=None)
     pbx.now = moment
     await pbx.agent("unpaused", queue=None)
-    back = await told(client, "idle")
+    back = await next_state(client, "idle")
     await pbx.agent("logoff", queue=None)
-    gone = await told(client, "offline")
+    gone = await next_state(client, "offline")
 
     assert [(one.queue, one.paused, one.reason) for one in in_one.queues] == [
         (SALES, True, "Wrap-Up"), (SUPPORT, False, None),
@@ -91,7 +91,7 @@ async def test_a_pause_is_told_in_whatever_order_it_comes(desk: Desk) -> None:
     assert eating.since is not None
     assert back.since > eating.since
     assert gone.queues == []
-    assert await told(oksana, "offline") == gone
+    assert await next_state(oksana, "offline") == gone
     listed: Any = await desk.http(await supervisor(desk)).get("/v1/telephony/agents")
     first, second = listed.json()["agents"][:2]
     assert (first["employee_id"], first["state"], first["version"] > gone.version) == (
@@ -101,8 +101,8 @@ async def test_a_pause_is_told_in_whatever_order_it_comes(desk: Desk) -> None:
     await nothing_within(petro.next(AgentStateChanged), 0.1)
 
 
-async def test_what_the_bus_lost_is_told_once_it_is_back(desk: Desk) -> None:
-    """Of a pause that was announced to nobody the agent hears when the node compares."""
+async def test_a_state_that_the_bus_lost_is_delivered_when_it_is_back(desk: Desk) -> None:
+    """The agent receives a pause whose announcement was lost, when the node compares."""
     oksana, node = await desk.client(OKSANA, node=1), desk.nodes[1].node
     deliver = node.delivery.deliver
     node.delivery.bus._deliver = lambda _announcement: None  # type: ignore[attr-defined]
@@ -112,4 +112,4 @@ async def test_what_the_bus_lost_is_told_once_it_is_back(desk: Desk) -> None:
 
     node.delivery.resynced()
 
-    assert (await told(oksana, "paused")).reason is None
+    assert (await next_state(oksana, "paused")).reason is None

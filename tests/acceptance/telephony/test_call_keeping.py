@@ -1,4 +1,4 @@
-"""How long call data is kept is the operator's to say."""
+"""The operator sets how long call data is kept."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.desk import OKSANA, Desk, eventually
 
 
 def aged(days: float) -> bytes:
-    """Return a post of one event that happened so many days ago."""
+    """Return a post of one event that happened this many days ago."""
     at = (datetime.now(UTC) - timedelta(days=days)).isoformat()
     return orjson.dumps([{**ringing(int(days)), "occurred_at": at}])
 
 
 async def test_months_of_events_are_kept_as_set(empty_desk: Desk) -> None:
-    """What is older is dropped, and refused when it is posted: its ids are forgotten, too."""
+    """Older months are dropped, and older events are rejected: their ids are forgotten, too."""
     await empty_desk.sql(
         "CREATE TABLE realtime.call_events_2020_01 PARTITION OF realtime.call_events"
         " FOR VALUES FROM ('2020-01-01Z') TO ('2020-02-01Z')"
@@ -61,23 +61,23 @@ async def test_months_of_events_are_kept_as_set(empty_desk: Desk) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_kept_is_refused_by_name(wrong: dict[str, int]) -> None:
-    """Out of bounds is an error that names the setting, and not a surprise at night."""
+def test_a_setting_out_of_bounds_is_refused_by_name(wrong: dict[str, int]) -> None:
+    """The error names the setting, at the start and not at night."""
     with pytest.raises(ValidationError) as refused:
         Settings(**wrong)  # type: ignore[arg-type]
 
     assert [error["loc"] for error in refused.value.errors()] == [tuple(wrong)]
 
 
-def test_without_a_word_thirteen_months_are_kept() -> None:
-    """As ingest by itself would, and as the page says."""
+def test_the_default_is_thirteen_months() -> None:
+    """The gateway's default equals that of ingest and of the documentation."""
     assert Settings().call_event_months == IngestSettings().keep_months == 13
     assert "| `GATEWAY_CALL_EVENT_MONTHS` | `13` |" in OPERATIONS
 
 
 @pytest.mark.parametrize("months", range(1, 14))
-def test_nothing_is_accepted_whose_id_may_be_forgotten(months: int) -> None:
-    """An event sent again after its id is forgotten would be a second call."""
+def test_an_event_whose_id_may_be_forgotten_is_rejected(months: int) -> None:
+    """Sent again after its id is forgotten, it would make a second call."""
     accepts = IngestSettings(keep_months=months).max_event_age
     begins = [PartitionMonth(year, month) for year in (2024, 2025, 2026) for month in range(1, 13)]
     shortest = min(month.begin - month.plus(-months).begin for month in begins)
@@ -85,8 +85,8 @@ def test_nothing_is_accepted_whose_id_may_be_forgotten(months: int) -> None:
     assert accepts + timedelta(days=1) <= shortest
 
 
-async def test_messages_of_a_pbx_are_kept_where_that_is_set(empty_desk: Desk) -> None:
-    """Posted and live ones, as they were sent; who reads the call is not shown them."""
+async def test_pbx_messages_are_kept_when_that_is_set(empty_desk: Desk) -> None:
+    """Posted and live ones, as they were sent; readers of the call do not see them."""
     tape = Tape("l01")
     async with FakeAsterisk() as pbx:
         await empty_desk.start_node(
@@ -115,8 +115,8 @@ async def test_messages_of_a_pbx_are_kept_where_that_is_set(empty_desk: Desk) ->
     assert "native" not in shown.text
 
 
-async def test_a_lost_call_is_told_to_have_ended(empty_desk: Desk) -> None:
-    """Who was shown it for hours sees it end, and it is no live call any more."""
+async def test_a_lost_call_is_published_as_ended(empty_desk: Desk) -> None:
+    """An agent who saw it for hours receives its end, and it is not live any more."""
     node = await empty_desk.start_node(lost_call_hours=1)
     oksana, http = await empty_desk.client(OKSANA), empty_desk.http(OKSANA)
     body = aged(0.1)

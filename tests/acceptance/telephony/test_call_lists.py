@@ -1,4 +1,4 @@
-"""Lists of calls as clients ask for them: whose, with whom, how they went."""
+"""Lists of calls as clients request them: whose, with whom, and how they ended."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ENGINEER = 14
 """Has no telephone."""
 
 
-async def test_who_has_no_telephone_has_no_calls(desk: Desk) -> None:
-    """The list is empty and at its end, on the socket and over HTTP."""
+async def test_an_employee_without_a_telephone_has_no_calls(desk: Desk) -> None:
+    """The list is empty and has no next page, on the socket and over HTTP."""
     await play(desk, await recorded(ANSWERED))
 
     page = await (await desk.client(ENGINEER)).request(CallList())
@@ -29,8 +29,10 @@ async def test_who_has_no_telephone_has_no_calls(desk: Desk) -> None:
     assert answer.json() == {"calls": [], "dispositions": {}, "next": None}
 
 
-async def spoken(desk: Desk, who: int, *, direction: str = "inbound", number: str = IVAN) -> UUID:
-    """Put a call of this person with this number into the database."""
+async def stored_call(
+    desk: Desk, who: int, *, direction: str = "inbound", number: str = IVAN
+) -> UUID:
+    """Store a call of this employee with this number."""
     call_id = await made_call(desk, who, direction=direction)
     await desk.sql(
         "UPDATE realtime.call_sessions SET number_raw = $2, number_e164 = $2 WHERE id = $1",
@@ -40,36 +42,36 @@ async def spoken(desk: Desk, who: int, *, direction: str = "inbound", number: st
     return call_id
 
 
-async def found(desk: Desk, who: int, **asked: Any) -> list[UUID]:
-    """List calls over the socket and over HTTP: the same, by the time of their beginning."""
+async def listed(desk: Desk, who: int, **criteria: Any) -> list[UUID]:
+    """List calls over the socket and over HTTP, compare, and return them by their beginning."""
     client = await desk.client(who)
-    page = await client.request(CallList(**asked))
+    page = await client.request(CallList(**criteria))
     await client.close()
-    answer = (await desk.http(who).get(CALLS, params=asked)).json()
+    answer = (await desk.http(who).get(CALLS, params=criteria)).json()
     assert [str(call.id) for call in page.calls] == [call["id"] for call in answer["calls"]]
     return [call.id for call in page.calls][::-1]
 
 
 async def test_a_supervisor_lists_the_calls_of_one_agent(desk: Desk) -> None:
-    """Those in which their telephone took part, and of several agents each one's own."""
-    hers, his = await spoken(desk, OKSANA), await spoken(desk, PETRO)
+    """The calls in which the agent's telephone took part, also when other agents took part."""
+    hers, his = await stored_call(desk, OKSANA), await stored_call(desk, PETRO)
     both = await made_call(desk, OKSANA, PETRO)
 
-    assert await found(desk, DIRECTOR) == [hers, his, both]
-    assert await found(desk, DIRECTOR, agent_id=OKSANA) == [hers, both]
-    assert await found(desk, DIRECTOR, agent_id=PETRO) == [his, both]
-    assert await found(desk, DIRECTOR, agent_id=PETRO, number=IVAN) == [his]
+    assert await listed(desk, DIRECTOR) == [hers, his, both]
+    assert await listed(desk, DIRECTOR, agent_id=OKSANA) == [hers, both]
+    assert await listed(desk, DIRECTOR, agent_id=PETRO) == [his, both]
+    assert await listed(desk, DIRECTOR, agent_id=PETRO, number=IVAN) == [his]
     for nobody in (DIRECTOR, ENGINEER, 2**63 - 1):
-        assert await found(desk, DIRECTOR, agent_id=nobody) == []
+        assert await listed(desk, DIRECTOR, agent_id=nobody) == []
 
 
 async def test_an_agent_may_name_only_themselves(desk: Desk) -> None:
-    """Anybody else is refused by name of the permission, whether or not they exist."""
-    hers = await spoken(desk, OKSANA)
-    await spoken(desk, PETRO)
+    """Any other id is refused with the name of the permission, whether or not it exists."""
+    hers = await stored_call(desk, OKSANA)
+    await stored_call(desk, PETRO)
     oksana = await desk.client(OKSANA)
 
-    assert await found(desk, OKSANA, agent_id=OKSANA) == [hers]
+    assert await listed(desk, OKSANA, agent_id=OKSANA) == [hers]
     for other in (PETRO, ENGINEER, 999_999):
         answer = await desk.http(OKSANA).get(CALLS, params={"agent_id": other})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission.denied")
@@ -78,54 +80,54 @@ async def test_an_agent_may_name_only_themselves(desk: Desk) -> None:
 
 
 async def test_calls_with_one_customer_are_those_by_any_of_their_numbers(desk: Desk) -> None:
-    """In both directions; an agent finds their own with them, a supervisor all."""
+    """In both directions; an agent finds their own with the customer, a supervisor all."""
     await desk.sql(
         "INSERT INTO demo_crm.client_contacts (client_id, kind, value)"
         " VALUES (1, 'phone', '050 777-66-55'), (1, 'phone', 'ask the secretary')"
     )
-    came = await spoken(desk, OKSANA)
-    went = await spoken(desk, PETRO, direction="outbound", number="+380507776655")
-    await spoken(desk, OKSANA, number="+380441234567")
+    came = await stored_call(desk, OKSANA)
+    went = await stored_call(desk, PETRO, direction="outbound", number="+380507776655")
+    await stored_call(desk, OKSANA, number="+380441234567")
 
-    assert await found(desk, DIRECTOR, customer_id=1) == [came, went]
-    assert await found(desk, DIRECTOR, customer_id=1, direction="outbound") == [went]
-    assert await found(desk, DIRECTOR, customer_id=1, number=IVAN) == [came]
-    assert await found(desk, DIRECTOR, customer_id=1, number="+380441234567") == []
-    assert await found(desk, DIRECTOR, customer_id=1, agent_id=PETRO) == [went]
-    assert await found(desk, OKSANA, customer_id=1) == [came]
-    assert await found(desk, IRYNA, customer_id=1) == []
-    assert await found(desk, DIRECTOR, customer_id=2**63 - 1) == []
+    assert await listed(desk, DIRECTOR, customer_id=1) == [came, went]
+    assert await listed(desk, DIRECTOR, customer_id=1, direction="outbound") == [went]
+    assert await listed(desk, DIRECTOR, customer_id=1, number=IVAN) == [came]
+    assert await listed(desk, DIRECTOR, customer_id=1, number="+380441234567") == []
+    assert await listed(desk, DIRECTOR, customer_id=1, agent_id=PETRO) == [went]
+    assert await listed(desk, OKSANA, customer_id=1) == [came]
+    assert await listed(desk, IRYNA, customer_id=1) == []
+    assert await listed(desk, DIRECTOR, customer_id=2**63 - 1) == []
 
 
-async def test_calls_are_listed_by_what_was_said_of_them_last(desk: Desk) -> None:
-    """Taking a disposition away takes the call out; a merged call's stays with what it became."""
-    first, second = await spoken(desk, OKSANA), await spoken(desk, OKSANA)
+async def test_calls_are_listed_by_their_last_disposition(desk: Desk) -> None:
+    """A cleared disposition removes the call; that of a merged call counts for its target."""
+    first, second = await stored_call(desk, OKSANA), await stored_call(desk, OKSANA)
     client = await desk.client(OKSANA)
 
-    async def say(call_id: UUID, code: str | None) -> None:
+    async def dispose(call_id: UUID, code: str | None) -> None:
         await client.request(CallDispositionSet(call_id=call_id, disposition=code))
 
-    await say(first, "sale")
-    await say(second, "sale")
-    assert await found(desk, OKSANA, disposition="sale") == [first, second]
-    assert await found(desk, OKSANA, disposition="sale", customer_id=1) == [first, second]
-    await say(second, None)
-    assert await found(desk, OKSANA, disposition="sale") == [first]
+    await dispose(first, "sale")
+    await dispose(second, "sale")
+    assert await listed(desk, OKSANA, disposition="sale") == [first, second]
+    assert await listed(desk, OKSANA, disposition="sale", customer_id=1) == [first, second]
+    await dispose(second, None)
+    assert await listed(desk, OKSANA, disposition="sale") == [first]
     await desk.sql("UPDATE realtime.call_sessions SET merged_into = $2 WHERE id = $1",
                    first, second)  # fmt: skip
-    assert await found(desk, OKSANA, disposition="sale") == []  # taking it away was later
-    await say(second, "sale")
-    assert await found(desk, OKSANA, disposition="sale") == [second]
-    await say(second, "resolved")
-    assert await found(desk, OKSANA, disposition="sale") == []
-    assert await found(desk, OKSANA, disposition="resolved") == [second]
-    assert await found(desk, OKSANA, disposition="no-such-word") == []
+    assert await listed(desk, OKSANA, disposition="sale") == []  # taking it away was later
+    await dispose(second, "sale")
+    assert await listed(desk, OKSANA, disposition="sale") == [second]
+    await dispose(second, "resolved")
+    assert await listed(desk, OKSANA, disposition="sale") == []
+    assert await listed(desk, OKSANA, disposition="resolved") == [second]
+    assert await listed(desk, OKSANA, disposition="no-such-word") == []
 
 
-async def test_a_number_is_found_however_it_is_written(desk: Desk) -> None:
-    """As the look-up reads it, in the lists of calls and of missed ones; the rest to the letter."""
+async def test_a_number_is_found_in_any_notation(desk: Desk) -> None:
+    """As in the lookup, in the lists of calls and of missed calls; other texts match exactly."""
     number = "+380671234567"
-    named = await spoken(desk, OKSANA, number=number)
+    named = await stored_call(desk, OKSANA, number=number)
     short, hidden = await made_call(desk, OKSANA), await made_call(desk, OKSANA)
     for call_id, shown in ((short, "102"), (hidden, "anonymous")):
         await desk.sql(
@@ -138,14 +140,14 @@ async def test_a_number_is_found_however_it_is_written(desk: Desk) -> None:
     ways = (number, "067 123-45-67", " 380671234567", "8 (067) 123-45-67 доб. 12",
             "sip:+380671234567@pbx", "38 067 1234567")  # fmt: skip
     for way in ways:
-        assert await found(desk, OKSANA, number=way) == [named], way
+        assert await listed(desk, OKSANA, number=way) == [named], way
         answer = await desk.http(DIRECTOR).get("/v1/telephony/missed-calls", params={"number": way})
         assert [call["number"] for call in answer.json()["calls"]] == [number], way
-    assert await found(desk, OKSANA, number="067 123-45-67", customer_id=1) == [named]
-    assert await found(desk, OKSANA, number="102") == [short]
-    assert await found(desk, OKSANA, number=" anonymous ") == [hidden]
+    assert await listed(desk, OKSANA, number="067 123-45-67", customer_id=1) == [named]
+    assert await listed(desk, OKSANA, number="102") == [short]
+    assert await listed(desk, OKSANA, number=" anonymous ") == [hidden]
     for other in ("067 123-45-68", "1234567", "Anonymous", "10", "call me ☎"):
-        assert await found(desk, OKSANA, number=other) == [], other
+        assert await listed(desk, OKSANA, number=other) == [], other
 
 
 @pytest.mark.parametrize(
@@ -157,10 +159,10 @@ async def test_a_number_is_found_however_it_is_written(desk: Desk) -> None:
         ("number", ["", "a\0b", "1" * 65, 380671234567, True, []]),
     ],
 )
-async def test_what_no_filter_can_be_is_refused_by_its_name(
+async def test_an_invalid_filter_is_refused_by_its_name(
     desk: Desk, field: str, values: list[Any]
 ) -> None:
-    """On the socket and over HTTP, as command.invalid, and the next question is answered."""
+    """On the socket and over HTTP, as command.invalid; the next command is answered."""
     http = desk.http(OKSANA)
     async with raw(desk.nodes[0].socket_url) as client:
         await client.hello(desk.token(OKSANA))
@@ -169,26 +171,24 @@ async def test_what_no_filter_can_be_is_refused_by_its_name(
             assert answer["error"]["code"] == "command.invalid", (value, answer)
             assert answer["error"]["path"].startswith(field), (value, answer)
             if isinstance(value, str) and not value.isdigit():
-                said = await http.get(CALLS, params={field: value})
-                assert (said.status_code, said.json()["error"]["code"]) == (
-                    422,
-                    "command.invalid",
-                ), value
+                response = await http.get(CALLS, params={field: value})
+                code = response.json()["error"]["code"]
+                assert (response.status_code, code) == (422, "command.invalid"), value
         assert "ok" in await client.ask({"type": "call.list", "id": 3})
     for text in ("%00", "%ED%A0%80%00", "%F0%9F%98%80" * 70):
         assert (await http.get(f"{CALLS}?{field}={text}")).status_code == 422, text
     for text in ("9223372036854775808", "-1", "1e3"):
-        said = await http.get(f"{CALLS}?{field}={text}")
-        assert said.status_code == (422 if field.endswith("_id") else 200), text
+        response = await http.get(f"{CALLS}?{field}={text}")
+        assert response.status_code == (422 if field.endswith("_id") else 200), text
 
 
-async def test_half_a_character_is_no_filter(desk: Desk) -> None:
-    """A lone surrogate makes a frame malformed, and in an address it is another character."""
+async def test_a_lone_surrogate_is_no_filter(desk: Desk) -> None:
+    """It makes a frame malformed, and in a URL it is a different character."""
     async with raw(desk.nodes[0].socket_url) as client:
         await client.hello(desk.token(OKSANA))
         for field in ("number", "disposition"):
-            said = json.dumps({"type": "call.list", "id": 2, field: "\ud800"})
-            assert await client.code_of(said) == "frame.malformed"
+            frame = json.dumps({"type": "call.list", "id": 2, field: "\ud800"})
+            assert await client.code_of(frame) == "frame.malformed"
     for field, status in (("number", 200), ("disposition", 422), ("agent_id", 422)):
         answer = await desk.http(OKSANA).get(f"{CALLS}?{field}=%ED%A0%80")
         assert answer.status_code == status, answer.text

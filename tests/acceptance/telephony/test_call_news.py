@@ -1,4 +1,4 @@
-"""Everybody hears what became of a call: agents, watchers, and those to whom nobody told it."""
+"""Agents and watchers receive every change of a call, also when its announcement was lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.queues import SALES, SUPPORT, QueuePbx, supervisor
 
 
 async def until(client: Connection, kind: type[Any], right: Callable[[Call], bool]) -> Call:
-    """Return the first call of this kind of event that is right."""
+    """Return the first call of this kind of event that matches."""
     while True:
         call: Call = (await client.next(kind)).call
         if right(call):
@@ -37,15 +37,15 @@ async def until(client: Connection, kind: type[Any], right: Callable[[Call], boo
 
 
 async def ring(pbx: QueuePbx, call: str, leg: str, extension: str) -> None:
-    """Let a telephone ring on a leg of its own."""
+    """Let a telephone ring on its own leg."""
     await pbx.submit(
         ("offer.started", {"leg_key": leg, "peer_leg_key": call, "extension": extension}),
         ("leg.ringing", {"leg_key": leg, "extension": extension}),
     )
 
 
-async def test_a_call_is_offered_whenever_it_rings_anew(small_desk: Desk) -> None:
-    """After no answer, and when it was over and goes on: revised is what is over and stays so."""
+async def test_a_call_is_offered_each_time_it_rings(small_desk: Desk) -> None:
+    """Also after no answer, and when an ended call continues; revised is for ended calls only."""
     oksana, petro = await small_desk.client(OKSANA), await small_desk.client(PETRO)
     pbx = QueuePbx(small_desk)
     await pbx.enter("c1")
@@ -67,10 +67,10 @@ async def test_a_call_is_offered_whenever_it_rings_anew(small_desk: Desk) -> Non
     await nothing_within(oksana.next(CallRevised), 0.1)
 
 
-async def test_watchers_hear_the_end_of_a_call_that_becomes_a_part_of_another(
+async def test_watchers_receive_the_end_of_a_call_that_is_merged(
     small_desk: Desk,
 ) -> None:
-    """It has neither queues nor telephones then; whoever had it as their own hears it once."""
+    """It has neither queues nor telephones then; its own agents receive the end once."""
     watcher = await small_desk.client(await supervisor(small_desk))
     await watcher.request(QueueWatch(queues=[SALES], calls=True))
     pbx = QueuePbx(small_desk)
@@ -88,10 +88,10 @@ async def test_watchers_hear_the_end_of_a_call_that_becomes_a_part_of_another(
     await nothing_within(watcher.next(CallEnded), 0.1)
 
 
-async def test_what_was_stored_and_not_announced_is_told_all_the_same(
+async def test_a_change_that_was_stored_and_not_announced_is_delivered(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To agents and watchers, also while the bus is away; what was announced is told once."""
+    """To agents and watchers, also while the bus is away; announced changes are delivered once."""
     monkeypatch.setattr(calls, "RECONCILE_EVERY", 1)
     monkeypatch.setattr(calls, "ANNOUNCED_WITHIN", timedelta(0))
     who = await supervisor(desk)

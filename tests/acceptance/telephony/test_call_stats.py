@@ -1,4 +1,4 @@
-"""Statistics of calls over HTTP: for those who may, once for all who ask, and of the right hour."""
+"""Statistics of calls over HTTP: permission, one count for many requests, and the right hour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = ("overview", "agents", "queues")
 
 
 async def director(desk: Desk) -> int:
-    """Return one who may read statistics."""
+    """Return an employee who may read statistics."""
     rows = await desk.sql(
         "SELECT min(employee_id) AS id FROM crm.permissions WHERE permission = 'stats.view'"
     )
@@ -28,28 +28,28 @@ async def director(desk: Desk) -> int:
     return found
 
 
-async def ask(desk: Desk, kind: str, *, node: int = 0, **asked: Any) -> dict[str, Any]:
-    """Ask for the day up to an hour from now."""
+async def request(desk: Desk, kind: str, *, node: int = 0, **params: Any) -> dict[str, Any]:
+    """Request the 24 hours up to an hour from now."""
     now = datetime.now(UTC)
     times = {
         "since": (now - timedelta(days=1)).isoformat(),
         "until": (now + timedelta(hours=1)).isoformat(),
     }
     http = desk.http(await director(desk), node=node)
-    answer = await http.get(f"{PATH}/{kind}", params={**times, **asked})
+    answer = await http.get(f"{PATH}/{kind}", params={**times, **params})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
 async def test_recorded_calls_are_counted(desk: Desk) -> None:
-    """Two calls through a queue, taken by two agents, one after a colleague did not answer."""
+    """Two calls through a queue, answered by two agents, one after a colleague did not answer."""
     for path in (ANSWERED, NO_ANSWER_THEN_NEXT):
         await play(desk, await recorded(path))
 
-    overview = await ask(desk, "overview", tz="Europe/Kyiv")
-    queues = (await ask(desk, "queues"))["queues"]
-    agents = {row["employee_id"]: row for row in (await ask(desk, "agents"))["agents"]}
+    overview = await request(desk, "overview", tz="Europe/Kyiv")
+    queues = (await request(desk, "queues"))["queues"]
+    agents = {row["employee_id"]: row for row in (await request(desk, "agents"))["agents"]}
 
     assert (overview["calls"], overview["inbound"], overview["inbound_answered"]) == (2, 2, 2)
     assert overview["service"]["answer_rate"] == 1.0
@@ -63,14 +63,14 @@ async def test_recorded_calls_are_counted(desk: Desk) -> None:
     assert 0 < agents[PETRO]["occupancy"] <= 1
 
 
-async def test_only_those_who_may_read_them(desk: Desk) -> None:
-    """Without stats.view nothing is counted, and without a token neither."""
+async def test_statistics_need_the_permission(desk: Desk) -> None:
+    """Without stats.view, or without a token, nothing is counted."""
     for kind in KINDS:
         assert (await desk.http(OKSANA).get(f"{PATH}/{kind}")).status_code == 403
         assert (await desk.http().get(f"{PATH}/{kind}")).status_code == 401
 
 
-async def test_what_cannot_be_counted_is_refused(desk: Desk) -> None:
+async def test_an_invalid_request_is_refused(desk: Desk) -> None:
     """The refusal names the field."""
     http = desk.http(await director(desk))
     refused: list[tuple[dict[str, str], str]] = [
@@ -86,18 +86,18 @@ async def test_what_cannot_be_counted_is_refused(desk: Desk) -> None:
         ({"sl_method": "sl7"}, "sl_method"),
         ({"format": "xml"}, "format"),
     ]
-    for asked, path in refused:
-        answer = await http.get(f"{PATH}/overview", params=asked)
+    for params, path in refused:
+        answer = await http.get(f"{PATH}/overview", params=params)
 
-        assert answer.status_code == 422, asked
+        assert answer.status_code == 422, params
         assert answer.json()["error"]["code"] == "command.invalid"
         assert answer.json()["error"]["path"].endswith(path)
 
 
-async def test_many_who_ask_at_once_are_answered_by_one_count(
+async def test_many_requests_at_once_are_answered_by_one_count(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty on two nodes wait for the same count, and who comes later has it from Redis."""
+    """Twenty on two nodes wait for the same count; a later one gets it from Redis."""
     counted = 0
     compute = stats.compute
 
@@ -110,24 +110,24 @@ async def test_many_who_ask_at_once_are_answered_by_one_count(
     day: dict[str, Any] = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
 
     answers = await asyncio.gather(
-        *(ask(desk, "overview", node=number % 2, **day) for number in range(20))
+        *(request(desk, "overview", node=number % 2, **day) for number in range(20))
     )
-    await ask(desk, "overview", **day)
+    await request(desk, "overview", **day)
 
     assert counted == 1
     assert all(answer == answers[0] for answer in answers)
 
 
-async def test_a_late_event_ends_what_was_kept_of_its_day_and_of_no_other(desk: Desk) -> None:
-    """A call of last week that comes today is in the next answer about last week."""
+async def test_a_late_event_invalidates_cached_answers_about_its_day_only(desk: Desk) -> None:
+    """A call of last week that arrives today is in the next answer about last week."""
     events = await recorded(ANSWERED)
     last_week = datetime.now(UTC) - timedelta(days=7)
     events = shift(events, timedelta(days=-7))
     its: dict[str, Any] = {"since": (last_week - timedelta(days=1)).isoformat(),
                            "until": (last_week + timedelta(days=1)).isoformat()}  # fmt: skip
     other: dict[str, Any] = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
-    assert (await ask(desk, "overview", **its))["calls"] == 0
-    assert (await ask(desk, "overview", **other))["calls"] == 0
+    assert (await request(desk, "overview", **its))["calls"] == 0
+    assert (await request(desk, "overview", **other))["calls"] == 0
 
     await play(desk, events, node=1)
     await desk.sql(
@@ -137,39 +137,44 @@ async def test_a_late_event_ends_what_was_kept_of_its_day_and_of_no_other(desk: 
         " '2026-01-01 12:00Z', '2026-01-01 12:00Z')"
     )
 
-    assert (await ask(desk, "overview", **its))["calls"] == 1
-    assert (await ask(desk, "overview", **other))["calls"] == 0, "kept, as nobody told us"
+    assert (await request(desk, "overview", **its))["calls"] == 1
+    assert (await request(desk, "overview", **other))["calls"] == 0, (
+        "cached, as no late change was announced"
+    )
 
 
-async def test_a_late_wrap_up_ends_what_was_kept_of_its_day(desk: Desk) -> None:
-    """It changes nothing that stands now, and still what was counted."""
+async def test_a_late_wrap_up_invalidates_cached_answers_about_its_day(desk: Desk) -> None:
+    """It does not change what agents do now, but it changes what was counted."""
     began = (datetime.now(UTC) - timedelta(days=7)).replace(microsecond=0)
     its: dict[str, Any] = {"since": (began - timedelta(hours=1)).isoformat(),
                            "until": (began + timedelta(hours=1)).isoformat()}  # fmt: skip
     pipeline = desk.nodes[1].app.state.gateway.pipeline
 
-    def told(kind: str, at: datetime) -> dict[str, Any]:
+    def pause_event(kind: str, at: datetime) -> dict[str, Any]:
         return {"type": kind, "occurred_at": at.isoformat(), "extension": "101",
                 "attrs": {"reason": "wrapup"}}  # fmt: skip
 
-    now = [told("agent.paused", datetime.now(UTC))]
+    now = [pause_event("agent.paused", datetime.now(UTC))]
     await pipeline.submit(parse_events(now, source="main").events)
-    assert (await ask(desk, "overview", **its))["handling"]["wrap_ms"] == 0
+    assert (await request(desk, "overview", **its))["handling"]["wrap_ms"] == 0
 
-    late = [told("agent.paused", began), told("agent.unpaused", began + timedelta(seconds=30))]
+    late = [
+        pause_event("agent.paused", began),
+        pause_event("agent.unpaused", began + timedelta(seconds=30)),
+    ]
     await pipeline.submit(parse_events(late, source="main").events)
 
-    assert (await ask(desk, "overview", **its))["handling"]["wrap_ms"] == 30_000
+    assert (await request(desk, "overview", **its))["handling"]["wrap_ms"] == 30_000
 
 
-async def test_hours_in_which_a_pbx_was_not_heard_are_marked(desk: Desk) -> None:
-    """Figures that may be too low say so."""
+async def test_hours_without_a_connection_to_a_pbx_are_marked(desk: Desk) -> None:
+    """Figures that may be too low are marked as incomplete."""
     await desk.sql(
         "INSERT INTO realtime.ingest_gaps VALUES"
         " ('main', '2026-01-05 10:50Z', '2026-01-05 11:10Z', 'connection lost')"
     )
 
-    overview = await ask(
+    overview = await request(
         desk, "overview", since="2026-01-05T00:00:00Z", until="2026-01-06T00:00:00Z"
     )
 
@@ -184,19 +189,19 @@ async def test_a_spreadsheet_gets_a_line_for_each_and_runs_nothing(desk: Desk) -
     await play(desk, await recorded(ANSWERED))
     await desk.sql("UPDATE realtime.queue_stints SET queue = '=1+1,\"x\"'")
     now = datetime.now(UTC)
-    asked = {"since": (now - timedelta(days=1)).isoformat(), "format": "csv",
+    params = {"since": (now - timedelta(days=1)).isoformat(), "format": "csv",
              "until": (now + timedelta(hours=1)).isoformat()}  # fmt: skip
     http = desk.http(await director(desk))
 
     for kind in KINDS:
-        answer = await http.get(f"{PATH}/{kind}", params=asked)
+        answer = await http.get(f"{PATH}/{kind}", params=params)
         assert answer.headers["content-type"].startswith("text/csv")
         (row, *_) = csv.DictReader(io.StringIO(answer.text))
         if kind == "queues":
             assert row["queue"] == '\'=1+1,"x"'
             assert row["service.answered"] == "1"
             assert row["service.abandonment_rate"] == "0.0"
-    hours = await http.get(f"{PATH}/overview", params={**asked, "lines": "hours"})
+    hours = await http.get(f"{PATH}/overview", params={**params, "lines": "hours"})
     assert 'filename="hours.csv"' in hours.headers["content-disposition"]
     cells = list(csv.DictReader(io.StringIO(hours.text)))
     assert {"weekday", "hour", "calls", "per_hour"} <= cells[0].keys()
@@ -204,8 +209,8 @@ async def test_a_spreadsheet_gets_a_line_for_each_and_runs_nothing(desk: Desk) -
 
 
 @pytest.mark.parametrize("tz", ["localtime", "Factory", "posixrules", "Mars/Olympus", "right/UTC"])
-async def test_only_zones_that_all_machines_know_are_taken(desk: Desk, tz: str) -> None:
-    """What this machine happens to have is none."""
+async def test_only_zones_that_all_machines_know_are_accepted(desk: Desk, tz: str) -> None:
+    """A name that only this machine has is refused."""
     http = desk.http(await director(desk))
 
     answer = await http.get(f"{PATH}/overview", params={"tz": tz})
@@ -214,10 +219,10 @@ async def test_only_zones_that_all_machines_know_are_taken(desk: Desk, tz: str) 
     assert answer.json()["error"]["path"] == "tz"
 
 
-async def test_counting_for_too_long_says_what_to_do(
+async def test_a_count_that_takes_too_long_answers_what_to_do(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing was written that may be stored or not."""
+    """It is a read, so there is no doubt whether something was stored."""
     monkeypatch.setattr(stats, "STATEMENT_S", 0.0)
 
     answer = await desk.http(await director(desk)).get(f"{PATH}/agents")

@@ -1,4 +1,4 @@
-"""One call with all that happened in it, for those who may see it."""
+"""One call with all its events, for those who may see it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.support.desk import OKSANA, PETRO, Desk
 CALLS = "/v1/telephony/calls"
 
 
-async def test_a_call_is_read_with_everything_that_was_told_of_it(desk: Desk) -> None:
-    """The facts stand in the order of time, as many as the PBX told, beside the call itself."""
+async def test_a_call_is_read_with_all_its_pbx_events(desk: Desk) -> None:
+    """The facts are in the order of time, as many as the PBX sent, beside the call itself."""
     events = await recorded(ANSWERED)
     await play(desk, events)
     http = desk.http(OKSANA)
@@ -24,8 +24,8 @@ async def test_a_call_is_read_with_everything_that_was_told_of_it(desk: Desk) ->
 
     assert read["call"] == listed
     assert not read["more"]
-    told = [fact["at"] for fact in read["timeline"]]
-    assert told == sorted(told)
+    moments = [fact["at"] for fact in read["timeline"]]
+    assert moments == sorted(moments)
     stored = await desk.sql(
         "SELECT event_id FROM realtime.call_events WHERE call_id = $1", uuid.UUID(listed["id"])
     )
@@ -35,8 +35,8 @@ async def test_a_call_is_read_with_everything_that_was_told_of_it(desk: Desk) ->
     }
 
 
-async def test_others_calls_are_as_if_there_were_none(desk: Desk) -> None:
-    """Who took no part gets the answer for a call that never was; who may see all sees it."""
+async def test_calls_of_others_look_as_if_they_did_not_exist(desk: Desk) -> None:
+    """Those who took no part get the answer for an unknown call; calls.view_all sees all."""
     await play(desk, await recorded(ANSWERED))
     (call,) = await desk.sql("SELECT id FROM realtime.call_sessions")
     supervisors = await desk.sql(
@@ -53,8 +53,8 @@ async def test_others_calls_are_as_if_there_were_none(desk: Desk) -> None:
     assert (await desk.http(PETRO).get(f"{CALLS}/one")).status_code == 422
 
 
-async def test_a_merged_call_leads_to_what_it_became(desk: Desk) -> None:
-    """An old link to a consultation still finds the conversation that it was part of."""
+async def test_a_merged_call_leads_to_its_target(desk: Desk) -> None:
+    """An old link to a consultation still finds the conversation that it belonged to."""
     await play(desk, await recorded(ANSWERED))
     (call,) = await desk.sql("SELECT id FROM realtime.call_sessions")
     old = uuid.uuid4()
@@ -72,8 +72,8 @@ async def test_a_merged_call_leads_to_what_it_became(desk: Desk) -> None:
     assert (await desk.http(PETRO).get(f"{CALLS}/{old}")).status_code == 404
 
 
-async def test_calls_are_found_by_what_is_known_of_them(desk: Desk) -> None:
-    """By direction, queue, number and time, on the socket and over HTTP; none for what is not."""
+async def test_calls_are_found_by_their_properties(desk: Desk) -> None:
+    """By direction, queue, number and time, on the socket and over HTTP; none when they differ."""
     await play(desk, await recorded(ANSWERED))
     oksana, http = await desk.client(OKSANA), desk.http(OKSANA)
     (call,) = (await oksana.request(CallList())).calls

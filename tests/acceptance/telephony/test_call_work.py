@@ -1,4 +1,4 @@
-"""What people add to calls: dispositions and notes, in every window and through merges."""
+"""Dispositions and notes of calls, in every window and through merges."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEAD = 16
 
 
 async def merge(desk: Desk, call_id: uuid.UUID, into: uuid.UUID) -> None:
-    """Do what ingest does when two calls turn out to be one."""
+    """Merge two calls, as ingest does."""
     await desk.sql("DELETE FROM realtime.call_legs WHERE call_id = $1", call_id)
     await desk.sql(
         "UPDATE realtime.call_sessions SET merged_into = $2 WHERE id = $1", call_id, into
@@ -37,21 +37,21 @@ def note(call_id: uuid.UUID, text: str = "Asks for the price list.", **fields: A
     return CallNoteAdd(**{"call_id": call_id, "client_key": uuid.uuid4(), "text": text, **fields})
 
 
-async def test_a_disposition_is_seen_in_every_window_until_it_is_taken_away(desk: Desk) -> None:
-    """The last one counts, on the socket and over HTTP; what it is already is told to nobody."""
+async def test_a_disposition_is_seen_in_every_window_until_it_is_cleared(desk: Desk) -> None:
+    """The last one counts, on the socket and over HTTP; setting the same announces nothing."""
     call_id = await made_call(desk, OKSANA, PETRO)
     untouched = await made_call(desk, OKSANA)
     oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
     http, head = desk.http(OKSANA), desk.http(HEAD)
 
     first = await oksana.request(CallDispositionSet(call_id=call_id, disposition="sale"))
-    heard = [await one.next(CallAnnotated) for one in (oksana, petro)]
+    received = [await one.next(CallAnnotated) for one in (oksana, petro)]
     again = await oksana.request(CallDispositionSet(call_id=call_id, disposition="sale"))
     put = await head.put(f"{CALLS}/{call_id}/disposition", json={"disposition": "complaint"})
     replaced = await petro.next(CallAnnotated)
 
     assert (first.version, first.disposition.code, first.disposition.label) == (1, "sale", "Sale")
-    assert [(one.version, one.disposition, one.note) for one in heard] == [
+    assert [(one.version, one.disposition, one.note) for one in received] == [
         (1, first.disposition, None)
     ] * 2
     assert again == first
@@ -72,8 +72,8 @@ async def test_a_disposition_is_seen_in_every_window_until_it_is_taken_away(desk
     assert (await http.get(f"{CALLS}/{untouched}")).json()["annotations"]["version"] == 0
 
 
-async def test_only_dispositions_that_fit_and_are_used_can_be_chosen(small_desk: Desk) -> None:
-    """One that is no longer used stays where it is; the catalogue keeps its order, page by page."""
+async def test_only_active_dispositions_of_the_direction_can_be_set(small_desk: Desk) -> None:
+    """An inactive one stays where it is set; the catalogue keeps its order, page by page."""
     http = small_desk.http(OKSANA)
     inbound = await made_call(small_desk, OKSANA)
     outbound = await made_call(small_desk, OKSANA, direction="outbound")
@@ -110,33 +110,33 @@ async def test_only_dispositions_that_fit_and_are_used_can_be_chosen(small_desk:
     assert len(seen) == len(set(seen)) == 7
 
 
-async def test_a_note_is_written_once_edited_and_deleted_by_its_author(desk: Desk) -> None:
-    """However often it is sent; everybody on the call hears of each change, once."""
+async def test_a_note_is_added_once_edited_and_deleted_by_its_author(desk: Desk) -> None:
+    """However often it is sent; everybody on the call receives each change once."""
     call_id = await made_call(desk, OKSANA, PETRO)
     oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
     command = note(call_id)
 
     added = await asyncio.gather(*(oksana.request(command) for _ in range(5)))
-    heard = await petro.next(CallAnnotated)
-    told = {"call_id": call_id, "note_id": added[0].note.note_id}
+    received = await petro.next(CallAnnotated)
+    note_of = {"call_id": call_id, "note_id": added[0].note.note_id}
 
     assert len({(one.note.note_id, one.version) for one in added}) == 1
-    assert (heard.note, heard.version) == (added[0].note, 1)
+    assert (received.note, received.version) == (added[0].note, 1)
     assert await refused(oksana.request(note(call_id, "x", client_key=command.client_key))) == (
         "note.client_key_reused"
     )
-    assert await refused(petro.request(CallNoteEdit(**told, text="mine"))) == "permission.denied"
-    assert await refused(petro.request(CallNoteDelete(**told))) == "permission.denied"
+    assert await refused(petro.request(CallNoteEdit(**note_of, text="mine"))) == "permission.denied"
+    assert await refused(petro.request(CallNoteDelete(**note_of))) == "permission.denied"
 
-    edited = await oksana.request(CallNoteEdit(**told, text="Wants the new price list."))
-    assert await oksana.request(CallNoteEdit(**told, text=edited.note.text)) == edited
+    edited = await oksana.request(CallNoteEdit(**note_of, text="Wants the new price list."))
+    assert await oksana.request(CallNoteEdit(**note_of, text=edited.note.text)) == edited
     assert (await oksana.request(command)).note == edited.note
     assert (await petro.next(CallAnnotated)).note == edited.note
 
-    deleted = await oksana.request(CallNoteDelete(**told))
-    assert await oksana.request(CallNoteDelete(**told)) == deleted
+    deleted = await oksana.request(CallNoteDelete(**note_of))
+    assert await oksana.request(CallNoteDelete(**note_of)) == deleted
     assert (await oksana.request(command)).note == deleted.note
-    assert await refused(oksana.request(CallNoteEdit(**told, text="back"))) == "note.not_found"
+    assert await refused(oksana.request(CallNoteEdit(**note_of, text="back"))) == "note.not_found"
     gone = await petro.next(CallAnnotated)
     assert (gone.note.text, gone.version) == ("", 3)
     await nothing_within(petro.next(CallAnnotated), 0.1)
@@ -148,8 +148,8 @@ async def test_a_note_is_written_once_edited_and_deleted_by_its_author(desk: Des
     }  # fmt: skip
 
 
-async def test_two_who_write_at_once_have_a_version_each(desk: Desk) -> None:
-    """Versions rise by one with every change, whoever made it and on whichever node."""
+async def test_two_changes_at_once_have_a_version_each(desk: Desk) -> None:
+    """Versions rise by one with every change, by any author on any node."""
     call_id = await made_call(desk, OKSANA, PETRO)
     people = [await desk.client(OKSANA), await desk.client(PETRO, node=1)]
 
@@ -168,7 +168,7 @@ async def test_two_who_write_at_once_have_a_version_each(desk: Desk) -> None:
     assert [row["id"] for row in written] == sorted(one.note.note_id for one in done[:10])
 
 
-async def test_what_was_added_to_a_consultation_stays_with_the_call_it_became(
+async def test_annotations_of_a_consultation_stay_with_the_merged_call(
     small_desk: Desk,
 ) -> None:
     """By either id; the disposition that was set last counts, and a retry finds its note."""
@@ -194,8 +194,8 @@ async def test_what_was_added_to_a_consultation_stays_with_the_call_it_became(
     assert (await oksana.request(edit)).version == 4
 
 
-async def test_others_calls_and_bad_input_change_nothing(small_desk: Desk) -> None:
-    """Somebody else's call is as if there were none; what cannot be stored is refused."""
+async def test_calls_of_others_and_bad_input_change_nothing(small_desk: Desk) -> None:
+    """A call of others looks as if it did not exist; what cannot be stored is refused."""
     call_id = await made_call(small_desk, OKSANA)
     http, petro = small_desk.http(OKSANA), small_desk.http(PETRO)
     theirs = (await http.post(
@@ -258,7 +258,7 @@ async def test_others_calls_and_bad_input_change_nothing(small_desk: Desk) -> No
     assert (await http.post(f"{CALLS}/{call_id}/notes", json=more)).status_code == 201
 
 
-async def test_a_telephone_of_one_pbx_is_not_that_of_who_has_its_number_on_any(
+async def test_a_telephone_of_one_pbx_has_precedence_over_one_of_any_pbx(
     small_desk: Desk,
 ) -> None:
     """102 is Petro's, but on this PBX Oksana's: her calls there are hers alone, his are his."""

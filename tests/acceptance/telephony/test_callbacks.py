@@ -1,4 +1,4 @@
-"""A missed call comes to whoever may call back, is taken by one, and is done when it is done."""
+"""A missed call becomes a request to those who may call back, is claimed by one, and is closed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PATH = "/v1/telephony"
 JSON = {"Content-Type": "application/json"}
 
 
-async def made(desk: Desk, *, number: str = IVAN) -> int:
-    """Miss a call; return the item."""
+async def missed_request(desk: Desk, *, number: str = IVAN) -> int:
+    """Miss a call; return the id of its request."""
     call_key = await miss(desk, number=number)
 
     async def item() -> int | None:
@@ -46,15 +46,15 @@ async def made(desk: Desk, *, number: str = IVAN) -> int:
 
 
 async def changed(client: Connection, state: str) -> CallbackChanged:
-    """Return the next change after which an item is in this state."""
+    """Return the next change after which a request is in this state."""
     while True:
         event: CallbackChanged = await client.next(CallbackChanged)
         if event.callback.state == state:
             return event
 
 
-async def test_a_missed_call_is_told_taken_and_closed_by_calling_back(desk: Desk) -> None:
-    """Everybody who may hears each step, on any node; answering the call back closes it."""
+async def test_a_missed_call_is_published_claimed_and_closed_by_calling_back(desk: Desk) -> None:
+    """Everybody with the permission receives each step, on any node; an answered call closes it."""
     oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
     trainee = await desk.client(SOLOMIIA)
     assert (oksana.welcome.callbacks_open, trainee.welcome.callbacks_open) == (0, None)
@@ -62,15 +62,15 @@ async def test_a_missed_call_is_told_taken_and_closed_by_calling_back(desk: Desk
     await miss(desk)
 
     for who in (oksana, petro):
-        told = await who.next(MissedCallCreated)
-        assert told.callback.customer is not None
-        assert told.callback.customer.name == "Ivan Petrenko"
-        assert told.callback.customer.open_work
-        assert (told.callback.calls, told.open) == (1, 1)
-    claimed = await oksana.request(CallbackClaim(callback_id=told.callback.id))
+        missed_call = await who.next(MissedCallCreated)
+        assert missed_call.callback.customer is not None
+        assert missed_call.callback.customer.name == "Ivan Petrenko"
+        assert missed_call.callback.customer.open_work
+        assert (missed_call.callback.calls, missed_call.open) == (1, 1)
+    claimed = await oksana.request(CallbackClaim(callback_id=missed_call.callback.id))
     assert (claimed.callback.state, claimed.callback.claimed_by) == ("claimed", OKSANA)
-    heard = await changed(petro, "claimed")
-    assert (heard.callback, heard.open) == (claimed.callback, 0)
+    received = await changed(petro, "claimed")
+    assert (received.callback, received.open) == (claimed.callback, 0)
     await post(
         desk, "back",
         {"type": "call.started", "leg_key": "x", "extension": "101",
@@ -89,8 +89,8 @@ async def test_a_missed_call_is_told_taken_and_closed_by_calling_back(desk: Desk
 
 
 async def test_of_two_who_claim_at_once_one_gets_it(desk: Desk) -> None:
-    """The others are told who; that one may claim again, give it back, or let the time pass."""
-    item = await made(desk)
+    """The others learn who; that one may claim again, release it, or let the claim expire."""
+    item = await missed_request(desk)
     people = {
         OKSANA: await desk.client(OKSANA),
         PETRO: await desk.client(PETRO, node=1),
@@ -119,7 +119,9 @@ async def test_of_two_who_claim_at_once_one_gets_it(desk: Desk) -> None:
     assert (await loser.request(CallbackClaim(callback_id=item))).callback.state == "claimed"
     await desk.sql("UPDATE realtime.callbacks SET claim_until = now()")
     taken = (await winner.request(CallbackClaim(callback_id=item))).callback
-    assert taken.claimed_by == winner.welcome.user.id, "its time was over, though nobody said so"
+    assert taken.claimed_by == winner.welcome.user.id, (
+        "the claim had expired, but was not released yet"
+    )
     await desk.sql("UPDATE realtime.callbacks SET claim_until = now()")
     while (given := (await changed(loser, "open")).callback).version <= taken.version:
         pass
@@ -129,8 +131,8 @@ async def test_of_two_who_claim_at_once_one_gets_it(desk: Desk) -> None:
 async def test_of_two_claims_at_once_the_newest_count_is_right(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither sees the other's before its COMMIT: what counts is counted after it, and dated."""
-    items = [await made(desk, number=number) for number in (IVAN, "+380441234567")]
+    """Neither sees the other's before its COMMIT: the count is read after it, with its moment."""
+    items = [await missed_request(desk, number=number) for number in (IVAN, "+380441234567")]
     people = [await desk.client(OKSANA), await desk.client(PETRO, node=1)]
     listener = await desk.client(IRYNA)
     both, write = asyncio.Barrier(2), queries.claim
@@ -148,8 +150,8 @@ async def test_of_two_claims_at_once_the_newest_count_is_right(
         )
     )
 
-    heard = [await changed(listener, "claimed") for _ in items]
-    counted = {event.open_as_of or 0: event.open for event in heard}
+    received = [await changed(listener, "claimed") for _ in items]
+    counted = {event.open_as_of or 0: event.open for event in received}
     newest = max(counted)
     assert counted[newest] == 0
     page = await people[0].request(CallbackList())
@@ -159,9 +161,13 @@ async def test_of_two_claims_at_once_the_newest_count_is_right(
     assert listed["open_as_of"] > page.open_as_of
 
 
-async def test_what_was_closed_by_hand_stays_closed_until_it_is_opened_again(desk: Desk) -> None:
-    """Closing twice is closing once; with a newer item of the same customer it stays closed."""
-    item, oksana, petro = await made(desk), await desk.client(OKSANA), await desk.client(PETRO)
+async def test_a_request_closed_by_hand_stays_closed_until_it_is_reopened(desk: Desk) -> None:
+    """Closing twice is closing once; with a newer request of the customer it stays closed."""
+    item, oksana, petro = (
+        await missed_request(desk),
+        await desk.client(OKSANA),
+        await desk.client(PETRO),
+    )
     close = CallbackClose(callback_id=item, outcome="no_answer", note="Nobody. Їхати завтра")
 
     closed = await oksana.request(close)
@@ -172,7 +178,7 @@ async def test_what_was_closed_by_hand_stays_closed_until_it_is_opened_again(des
     for act in (CallbackClaim, CallbackRelease):
         assert await refused(petro.request(act(callback_id=item))) == "callback.closed"
     assert await refused(petro.request(close)) == "callback.closed"
-    newer = await made(desk)
+    newer = await missed_request(desk)
     reopen = CallbackReopen(callback_id=item)
     assert newer != item
     assert await refused(petro.request(reopen)) == "callback.another_open"
@@ -188,9 +194,9 @@ async def _settled(desk: Desk) -> bool:
     return not await desk.sql("SELECT FROM realtime.callback_news")
 
 
-async def test_who_may_not_and_what_nobody_can_mean_changes_nothing(desk: Desk) -> None:
-    """Neither list nor act without the permission; a refusal names the field."""
-    item, http = await made(desk), desk.http(SOLOMIIA)
+async def test_missing_permission_and_bad_input_change_nothing(desk: Desk) -> None:
+    """Neither list nor change without the permission; a refusal names the field."""
+    item, http = await missed_request(desk), desk.http(SOLOMIIA)
     trainee = await desk.client(SOLOMIIA)
 
     for command in (
@@ -240,8 +246,8 @@ async def test_who_may_not_and_what_nobody_can_mean_changes_nothing(desk: Desk) 
     assert (row["state"], row["version"]) == ("open", 1)
 
 
-async def test_the_permission_decides_from_the_moment_it_changes(desk: Desk) -> None:
-    """Who loses it hears nothing more, who gets it hears from then on, on the open socket."""
+async def test_a_changed_permission_takes_effect_on_open_sockets(desk: Desk) -> None:
+    """Without it nothing more is received, with it everything from then on."""
     oksana, trainee = await desk.client(OKSANA), await desk.client(SOLOMIIA, node=1)
     await desk.sql("UPDATE demo_crm.staff SET role_id = CASE id WHEN 1 THEN 5 ELSE 1 END"
                    " WHERE id IN (1, 5)")  # fmt: skip
@@ -260,7 +266,7 @@ def _hears(desk: Desk, node: int) -> bool:
 async def test_a_worker_that_dies_after_the_commit_loses_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is not told after the COMMIT is told by the next look, and again after lost news."""
+    """A change that was not announced is delivered by the next check, and after lost news again."""
     petro = await desk.client(PETRO, node=1)
 
     def die(*_: Any) -> None:
@@ -277,8 +283,8 @@ async def test_a_worker_that_dies_after_the_commit_loses_nothing(
     assert (await changed(petro, "closed")).callback.note == "lost"
 
 
-async def test_lists_are_paged_and_narrowed(desk: Desk) -> None:
-    """Each item and each missed call stands on one page; who waited longest is first."""
+async def test_lists_are_paged_and_filtered(desk: Desk) -> None:
+    """Each request and each missed call is on one page; the longest wait is first."""
     numbers = [f"+3805010000{place:02}" for place in range(5)]
     oksana, http = await desk.client(OKSANA), desk.http(OKSANA)
     for number in numbers:
@@ -293,8 +299,8 @@ async def test_lists_are_paged_and_narrowed(desk: Desk) -> None:
         ("reopen", {}, "open"),
         ("claim", {}, "claimed"),
     ]
-    for act, said, state in acts:
-        done = await http.post(f"{path}/{act}", json=said)
+    for act, body, state in acts:
+        done = await http.post(f"{path}/{act}", json=body)
         assert done.json()["callback"]["state"] == state, act
 
     seen, cursor = [], None

@@ -41,8 +41,8 @@ async def test_the_agent_sees_offered_answered_ended_in_order(desk: Desk) -> Non
     assert abs(ended.talk_ms - 6_020) < 1_000
 
 
-async def test_a_call_says_who_handed_it_on_and_who_took_it(desk: Desk) -> None:
-    """The one it went to sees by whom, live and in the list."""
+async def test_a_transferred_call_has_who_transferred_it_and_to_whom(desk: Desk) -> None:
+    """The agent who received it sees by whom, live and in the list."""
     petro = await desk.client(PETRO, node=1)
     moved = RECORDINGS / "l09_blind_transfer_to_agent.jsonl.gz"
 
@@ -57,14 +57,14 @@ async def test_a_call_says_who_handed_it_on_and_who_took_it(desk: Desk) -> None:
 
 
 async def test_a_softphone_finds_its_leg_by_its_sip_call_id(desk: Desk) -> None:
-    """The PBX told it while the telephone rang: it is on the leg that pops up, and in the list."""
+    """The PBX sent it while the telephone rang: it is on the leg in the pop-up and in the list."""
     oksana = await desk.client(OKSANA, node=1)
     events = await recorded(ANSWERED)
     rings = next(event for event in events if event.type == "leg.ringing")
-    told = replace(rings, event_id=uuid4(), attrs={"sip_call_id": "a84b4c76e66710@softphone"})
+    with_id = replace(rings, event_id=uuid4(), attrs={"sip_call_id": "a84b4c76e66710@softphone"})
 
     await desk.nodes[0].app.state.gateway.pipeline.submit(
-        [*events[: events.index(rings) + 1], told]
+        [*events[: events.index(rings) + 1], with_id]
     )
 
     (offered,) = [leg for leg in (await oksana.next(CallOffered)).call.legs if leg.employee_id]
@@ -73,8 +73,8 @@ async def test_a_softphone_finds_its_leg_by_its_sip_call_id(desk: Desk) -> None:
     assert [leg.sip_call_id for leg in listed.legs] == [None, "a84b4c76e66710@softphone"]
 
 
-async def test_a_second_agent_is_offered_what_the_first_did_not_take(desk: Desk) -> None:
-    """The call leaves the first screen and comes to the second; no false miss for the customer."""
+async def test_a_second_agent_is_offered_the_call_that_the_first_did_not_answer(desk: Desk) -> None:
+    """The call leaves the first screen and comes to the second; the customer missed nothing."""
     oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
 
     await play(desk, await recorded(NO_ANSWER_THEN_NEXT))
@@ -89,7 +89,7 @@ async def test_a_second_agent_is_offered_what_the_first_did_not_take(desk: Desk)
 
 
 async def test_replaying_twice_makes_the_same_calls_once(desk: Desk) -> None:
-    """The same recording again, on another node and at another time, changes and tells nothing."""
+    """The same recording again, on another node and later, changes and announces nothing."""
     events = await recorded(ANSWERED)
     await play(desk, events)
     before = await desk.sql("SELECT * FROM realtime.call_sessions")
@@ -105,7 +105,7 @@ async def test_replaying_twice_makes_the_same_calls_once(desk: Desk) -> None:
 
 
 async def test_a_reconnecting_agent_finds_the_live_call_in_the_welcome(desk: Desk) -> None:
-    """Whoever missed the ringing sees the call as it now is."""
+    """A client that missed the ringing receives the call as it is now."""
     events = await recorded(ANSWERED)
     halfway = next(i for i, e in enumerate(events) if e.type == "queue.connected") + 1
     await play(desk, events[:halfway])
@@ -119,7 +119,7 @@ async def test_a_reconnecting_agent_finds_the_live_call_in_the_welcome(desk: Des
 
 
 async def test_calls_are_listed_for_those_who_took_part_and_who_may_see_all(desk: Desk) -> None:
-    """Agents list their own calls; with calls.view_all one lists everyone's."""
+    """Agents list their own calls; with calls.view_all everyone's."""
     await play(desk, await recorded(ANSWERED))
     oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
     supervisors = await desk.sql(
@@ -137,7 +137,7 @@ async def test_calls_are_listed_for_those_who_took_part_and_who_may_see_all(desk
 
 
 async def test_calls_are_paged_one_by_one(desk: Desk) -> None:
-    """Each call stands on one page, newest first, on the socket and over HTTP."""
+    """Each call is on one page, newest first, on the socket and over HTTP."""
     for name in ("l01", "l02", "l05"):
         (path,) = RECORDINGS.glob(f"{name}*.jsonl.gz")
         await play(desk, await recorded(path))
@@ -181,7 +181,7 @@ async def test_a_pbx_that_only_posts_rings_too(desk: Desk) -> None:
 
 
 async def test_the_replay_command_rings_on_a_running_node(desk: Desk) -> None:
-    """`gateway replay` is a process of its own; the agent hears its calls through the bus."""
+    """`gateway replay` is a process of its own; the agent receives its calls through the bus."""
     oksana = await desk.client(OKSANA)
 
     replaying = await asyncio.create_subprocess_exec(
@@ -194,9 +194,9 @@ async def test_the_replay_command_rings_on_a_running_node(desk: Desk) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )  # fmt: skip
-    said, _ = await replaying.communicate()
+    output, _ = await replaying.communicate()
 
-    assert replaying.returncode == 0, said
-    assert b"0 known already" in said
+    assert replaying.returncode == 0, output
+    assert b"0 known already" in output
     assert (await oksana.next(CallOffered)).call.number == "+380671234567"
     assert (await oksana.next(CallEnded)).call.outcome == "answered"

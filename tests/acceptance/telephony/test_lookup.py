@@ -1,4 +1,4 @@
-"""Who calls: the customer with their last calls on a ringing telephone, and a number looked up."""
+"""Who calls: the customer with the last calls on a ringing telephone, and lookups of numbers."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ async def test_a_ringing_telephone_shows_the_last_calls_with_this_customer(desk:
     assert live.customer == customer
 
 
-async def test_a_number_is_looked_up_however_it_is_written(small_desk: Desk) -> None:
-    """What is no number is answered, too; the customer who has open work is first."""
+async def test_a_number_is_found_in_any_notation(small_desk: Desk) -> None:
+    """A text that is no number is answered, too; the customer with open work is first."""
     await small_desk.sql("UPDATE demo_crm.leads SET client_id = 13 WHERE client_id = 12")
     await small_desk.sql("UPDATE demo_crm.work_orders SET client_id = 13 WHERE client_id = 12")
     await play(small_desk, await recorded(ANSWERED))  # Oksana spoke with Ivan
@@ -59,10 +59,10 @@ async def test_a_number_is_looked_up_however_it_is_written(small_desk: Desk) -> 
         answer = await http.get(LOOKUP, params=asked)
 
         assert answer.status_code == 200, answer.text
-        said = answer.json()
-        candidates = [(one["customer"]["id"], one["confidence"]) for one in said["candidates"]]
-        assert (said["kind"], candidates) == (kind, found), asked
-        assert said["employee_id"] == (OKSANA if kind == "extension" else None)
+        body = answer.json()
+        candidates = [(one["customer"]["id"], one["confidence"]) for one in body["candidates"]]
+        assert (body["kind"], candidates) == (kind, found), asked
+        assert body["employee_id"] == (OKSANA if kind == "extension" else None)
         spoken = asked["number"] in {IVAN, "sip:+380671234567@pbx"}
-        assert said["last_spoke"] == (OKSANA if spoken else None)
-        assert [one["outcome"] for one in said["contacts"]] == ["answered"] * spoken
+        assert body["last_spoke"] == (OKSANA if spoken else None)
+        assert [one["outcome"] for one in body["contacts"]] == ["answered"] * spoken

@@ -1,4 +1,4 @@
-"""PBXs that are named in the settings: what they say is heard on people's screens."""
+"""PBXs that are named in the settings: their events reach the screens."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_a_live_asterisk_rings_at_a_softphone(empty_desk: Desk, tmp_path: 
 def test_an_unusable_pbx_stops_the_start(
     pbxs: Any, secrets: Any, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An operator's mistake is named before anything runs, and no secret is quoted."""
+    """The error names the operator's mistake before anything runs, and quotes no secret."""
     monkeypatch.setenv("GATEWAY_PBXS", json.dumps(pbxs))
     monkeypatch.setenv("GATEWAY_PBX_SECRETS", json.dumps(secrets))
 
@@ -86,7 +86,7 @@ def test_an_unusable_pbx_stops_the_start(
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "wrong"),
+    ("name", "value", "wrong"),
     [
         ("GATEWAY_PHONE_REGION", "UK", "GB"),
         ("GATEWAY_PBX_SECRETS", '{"a": {"secrets": ["whsec_s"], "region": "XX"}}', "country with"),
@@ -99,10 +99,10 @@ def test_an_unusable_pbx_stops_the_start(
     ],
 )  # fmt: skip
 def test_an_unknown_region_stops_the_start(
-    name: str, said: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A region that no number can be read in is named before any call is stored without."""
-    monkeypatch.setenv(name, said)
+    """A region without telephone numbers is named before any call is stored."""
+    monkeypatch.setenv(name, value)
 
     with pytest.raises(ValidationError, match=wrong):
         Settings()
@@ -111,7 +111,7 @@ def test_an_unknown_region_stops_the_start(
 def test_a_posting_pbx_is_its_secrets_or_these_and_a_region(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What was set before there were regions means what it meant."""
+    """A setting from before there were regions keeps its meaning."""
     monkeypatch.setenv(
         "GATEWAY_PBX_SECRETS", '{"a": ["x", "y"], "b": {"secrets": ["z"], "region": "PL"}}'
     )
@@ -126,8 +126,8 @@ TOLD = "https://gateway.example.com/v1/telephony/twilio/cloud"
 TOKEN = "an account's auth token"
 
 
-def said(status: str, number: int, **more: str) -> list[tuple[str, str]]:
-    """Say what happens at Oksana's telephone, which a caller's <Dial> rings."""
+def callback(status: str, number: int, **more: str) -> list[tuple[str, str]]:
+    """Return the callbacks of a call at Oksana's telephone, which a caller's <Dial> rings."""
     fields = {
         "CallSid": "CAchild", "ParentCallSid": "CAparent", "Direction": "outbound-dial",
         "From": "+380671234567", "To": "client:101", "CallStatus": status,
@@ -137,12 +137,12 @@ def said(status: str, number: int, **more: str) -> list[tuple[str, str]]:
     return list((fields | more).items())
 
 
-async def test_twilios_callbacks_ring_and_are_taken_once(empty_desk: Desk) -> None:
-    """A signed callback rings; again it is a repeat; with another signature it is nothing."""
+async def test_twilios_callbacks_ring_and_are_stored_once(empty_desk: Desk) -> None:
+    """A signed callback rings; repeated it is a duplicate; with a wrong signature it is refused."""
     account = {"kind": "twilio", "url": TOLD, "tokens": [TOKEN]}
     await empty_desk.start_node(pbxs={"cloud": account})
     oksana, http = await empty_desk.client(OKSANA), empty_desk.http()
-    ringing = said("ringing", 1)
+    ringing = callback("ringing", 1)
     good = {"X-Twilio-Signature": sign_twilio(TOLD, ringing, token=TOKEN)}
 
     async def post(name: str, fields: list[tuple[str, str]], headers: dict[str, str]) -> Any:
@@ -151,11 +151,11 @@ async def test_twilios_callbacks_ring_and_are_taken_once(empty_desk: Desk) -> No
     answers = [await post("cloud", ringing, good) for _ in range(2)]
     refusals = [
         await post("cloud", ringing, {}),
-        await post("cloud", said("completed", 1), good),
+        await post("cloud", callback("completed", 1), good),
         await post("main", ringing, good),
         await post("nobody", ringing, good),
     ]
-    odd = said("dancing", 2)
+    odd = callback("dancing", 2)
     useless = await post("cloud", odd, {"X-Twilio-Signature": sign_twilio(TOLD, odd, token=TOKEN)})
 
     assert (await oksana.next(CallOffered)).call.status == "ringing"

@@ -1,4 +1,4 @@
-"""Recordings of calls: who may hear them, that each link is noted, and that none gets lost."""
+"""Recordings of calls: who may listen, the audit of each link, and that none is lost."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ TRANSFER = next(RECORDINGS.glob("s05_sip_attended_transfer*.jsonl.gz"))
 
 
 async def post(desk: Desk, *events: dict[str, Any]) -> dict[str, Any]:
-    """Post events as a PBX does, whose clock is ours."""
+    """Post events as a PBX does whose clock is the gateway's."""
     now = datetime.now(UTC).isoformat()
     body = orjson.dumps([{"call_key": "c1", "occurred_at": now, **event} for event in events])
     answer = await desk.http().post("/v1/telephony/events", content=body, headers=signed(body))
-    said: dict[str, Any] = answer.json()
-    assert said.get("rejected") == [], said
-    return said
+    result: dict[str, Any] = answer.json()
+    assert result.get("rejected") == [], result
+    return result
 
 
 async def a_recorded_call(desk: Desk, name: str = "r1", **ready: Any) -> str:
-    """Post a call of Oksana's with one recording, which has the call's name."""
+    """Post a call of Oksana's with one recording that is named like the call."""
     events: tuple[dict[str, Any], ...] = (
         {"type": "call.started", "leg_key": "a", "attrs": {"number": "+380671234567"}},
         {"type": "leg.ringing", "leg_key": "b", "extension": "101"},
@@ -60,8 +60,8 @@ async def a_recorded_call(desk: Desk, name: str = "r1", **ready: Any) -> str:
     return str(row["call_id"])
 
 
-async def test_a_link_is_given_to_who_may_hear_and_each_time_noted(small_desk: Desk) -> None:
-    """As JSON or as a redirection; in the call stands only where to ask for it."""
+async def test_a_link_is_issued_to_those_who_may_listen_and_audited(small_desk: Desk) -> None:
+    """As JSON or as a redirect; the call itself has only the path at which to request it."""
     call_id = await a_recorded_call(small_desk)
     director = small_desk.http(DIRECTOR)
     read = await director.get(f"{CALLS}/{call_id}")
@@ -101,8 +101,8 @@ async def test_a_link_is_given_to_who_may_hear_and_each_time_noted(small_desk: D
     assert listens["count"] == 3
 
 
-async def test_recordings_are_as_if_there_were_none_to_who_may_not_hear(small_desk: Desk) -> None:
-    """An agent has the call without; with the permission, or once graded for it, they hear it."""
+async def test_recordings_are_hidden_from_those_who_may_not_listen(small_desk: Desk) -> None:
+    """An agent sees the call without them; with the permission or a review of them, with them."""
     call_id = await a_recorded_call(small_desk)
     recording_id = derive_id("main", "recording:r1")
     path = f"{CALLS}/{call_id}/recordings/{recording_id}"
@@ -130,8 +130,8 @@ async def test_recordings_are_as_if_there_were_none_to_who_may_not_hear(small_de
     assert (await petro.get(path)).status_code == 404
 
 
-async def test_a_link_that_stands_elsewhere_is_no_way_round(small_desk: Desk) -> None:
-    """Where a recording is belongs to its own events; what was stored otherwise is not shown."""
+async def test_a_link_in_another_event_is_not_shown(small_desk: Desk) -> None:
+    """Only recording events have the location of a recording; in other events it is hidden."""
     call_id = await a_recorded_call(small_desk)
     elsewhere = {"type": "leg.ended", "call_key": "r1", "leg_key": "br1",
                  "occurred_at": datetime.now(UTC).isoformat()}  # fmt: skip
@@ -155,7 +155,7 @@ async def test_a_link_that_stands_elsewhere_is_no_way_round(small_desk: Desk) ->
 
 
 async def test_no_recording_is_lost_in_an_attended_transfer(desk: Desk) -> None:
-    """Both halves' stay with the call, through two nodes, in any order; the other keeps none."""
+    """Those of both halves stay with the call, through two nodes, in any order."""
     events = await recorded(TRANSFER)
     legs = sorted({one.leg_key for one in events if one.type == "leg.answered" and one.leg_key})
     told: list[CallEvent] = []
@@ -233,7 +233,7 @@ async def test_a_link_that_comes_a_week_later_is_found(small_desk: Desk) -> None
 def test_a_path_becomes_a_url_by_the_template(
     place: str | None, template: str | None, found: str | None
 ) -> None:
-    """What the PBX wrote cannot leave its place in the URL."""
+    """Nothing in the PBX's path can leave its place in the URL."""
     one = RecordingState(
         id=uuid.uuid4(), recording="r/1", leg_key=None, extension=None, state="ready",
         started_at=datetime.now(UTC), url=place,
@@ -249,7 +249,7 @@ def test_a_path_becomes_a_url_by_the_template(
      "https://a.example/{path", "https://a.example/{}", "https://a.example/ {path}"],
 )  # fmt: skip
 def test_a_template_that_cannot_work_is_refused_at_the_start(template: str) -> None:
-    """Its host is written out, and what is in braces is known."""
+    """Its host has no placeholder, and the names in braces are known."""
     named = {"kind": "ami", "host": "a", "user": "u", "secret": "s", "recordings_url": template}
 
     with pytest.raises(ValidationError, match="recordings_url"):

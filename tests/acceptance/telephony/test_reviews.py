@@ -1,4 +1,4 @@
-"""Quality reviews: from the draft to the last word about a dispute, and what they come to."""
+"""Quality reviews: from the draft to the decision about a dispute, and their summary."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ CRITERIA: list[dict[str, Any]] = [
 ]
 
 
-async def said(waiting: Any, status: int = 200) -> dict[str, Any]:
-    """Return what was answered, which must have this status."""
+async def body_of(waiting: Any, status: int = 200) -> dict[str, Any]:
+    """Return the body of a response, which must have this status."""
     answer: httpx2.Response = await waiting
     assert answer.status_code == status, answer.text
     body: dict[str, Any] = answer.json()
@@ -51,13 +51,13 @@ async def drafted(
     http: httpx2.AsyncClient, call_id: uuid.UUID, card: int, agent_id: int = OKSANA, **more: Any
 ) -> dict[str, Any]:
     body = {"call_id": str(call_id), "agent_id": agent_id, "scorecard_id": card, **more}
-    made = await said(http.post(f"{QUALITY}/reviews", json=body), 201)
+    made = await body_of(http.post(f"{QUALITY}/reviews", json=body), 201)
     review: dict[str, Any] = made["review"]
     return review
 
 
 def score_of(points: dict[str, int], criteria: list[dict[str, Any]] = CRITERIA) -> float | None:
-    """Reckon the score as the page says, by another program than the one that is tested."""
+    """Compute the score as documented, independently of the tested code."""
     given = [one for one in criteria if one["key"] in points]
     if not given:
         return None
@@ -66,8 +66,8 @@ def score_of(points: dict[str, int], criteria: list[dict[str, Any]] = CRITERIA) 
     return score
 
 
-async def test_a_review_goes_from_draft_to_the_last_word(desk: Desk) -> None:
-    """The agent sees it when it is published, disputes it once, and it is decided; all is noted."""
+async def test_a_review_goes_from_draft_to_the_decision_about_a_dispute(desk: Desk) -> None:
+    """The agent sees it when published, disputes it once, and it is decided; all is audited."""
     call_id = await made_call(desk, OKSANA, PETRO)
     oksana, head = await desk.client(OKSANA), await desk.client(HEAD, node=1)
     petro = await desk.client(PETRO)
@@ -81,22 +81,22 @@ async def test_a_review_goes_from_draft_to_the_last_word(desk: Desk) -> None:
     assert draft["score"] == pytest.approx(score_of({"greeting": 5, "solved": 4}))
     for someone in (agent, other):
         assert await refusal(someone.get(path)) == (404, "review.not_found")
-    changed = await said(http.patch(path, json={"points": {"solved": 8}}))
+    changed = await body_of(http.patch(path, json={"points": {"solved": 8}}))
     assert (changed["review"]["score"], changed["review"]["comment"]) == (80.0, "Good.")
-    published = await said(http.post(f"{path}/publish"))
-    assert await said(http.post(f"{path}/publish")) == published
+    published = await body_of(http.post(f"{path}/publish"))
+    assert await body_of(http.post(f"{path}/publish")) == published
 
     heard = (await oksana.next(ReviewChanged)).review
     assert (heard.state, heard.version, heard.score) == ("published", 3, 80.0)
-    seen = await said(agent.get(path))
+    seen = await body_of(agent.get(path))
     assert seen == published
     assert seen["scorecard"]["criteria"] == CRITERIA
     assert await refusal(http.patch(path, json={"comment": "Bad."})) == (409, "review.wrong_state")
     assert await refusal(http.post(f"{path}/dispute", json={"text": "x"})) == (
         403, "permission.denied",
     )  # fmt: skip
-    disputed = await said(agent.post(f"{path}/dispute", json={"text": "It was solved."}))
-    assert await said(agent.post(f"{path}/dispute", json={"text": "It was solved."})) == disputed
+    disputed = await body_of(agent.post(f"{path}/dispute", json={"text": "It was solved."}))
+    assert await body_of(agent.post(f"{path}/dispute", json={"text": "It was solved."})) == disputed
     assert await refusal(agent.post(f"{path}/dispute", json={"text": "And more"})) == (
         409, "review.wrong_state",
     )  # fmt: skip
@@ -106,7 +106,7 @@ async def test_a_review_goes_from_draft_to_the_last_word(desk: Desk) -> None:
     assert await refusal(agent.post(f"{path}/resolve", json=verdict)) == (403, "permission.denied")
     for wrong in ({"resolution": "changed"}, {"resolution": "upheld", "points": {}}):
         assert await refusal(other.post(f"{path}/resolve", json=wrong)) == (422, "command.invalid")
-    resolved = (await said(other.post(f"{path}/resolve", json=verdict)))["review"]
+    resolved = (await body_of(other.post(f"{path}/resolve", json=verdict)))["review"]
     assert resolved["score"] == pytest.approx(score_of({"solved": 10, "offer": 2}))
     assert (resolved["state"], resolved["resolved_by"]) == ("resolved", OTHER_HEAD)
     assert await refusal(other.post(f"{path}/resolve", json=verdict)) == (409, "review.wrong_state")
@@ -127,7 +127,7 @@ async def test_a_review_goes_from_draft_to_the_last_word(desk: Desk) -> None:
 
 
 async def test_who_may_review_whom(small_desk: Desk) -> None:
-    """Nobody themselves, only who was on the call, once; and with the permission alone."""
+    """Nobody themselves, only those who were on the call, once; and only with the permission."""
     desk = small_desk
     call_id, others = await made_call(desk, OKSANA), await made_call(desk, PETRO)
     http, agent, director = desk.http(HEAD), desk.http(OKSANA), desk.http(DIRECTOR)
@@ -154,14 +154,14 @@ async def test_who_may_review_whom(small_desk: Desk) -> None:
         " WHERE id = 1"
     )
     assert await refusal(agent.get(path)) == (404, "review.not_found")
-    await said(http.post(f"{path}/publish"))
-    await said(agent.post(f"{path}/dispute", json={"text": "No."}))
+    await body_of(http.post(f"{path}/publish"))
+    await body_of(agent.post(f"{path}/dispute", json={"text": "No."}))
     upheld = {"resolution": "upheld"}
     assert await refusal(agent.post(f"{path}/resolve", json=upheld)) == (403, "review.of_oneself")
     assert await create(agent, call_id=str(others), agent_id=PETRO) == (404, "call.not_found")
-    resolved = await said(http.post(f"{path}/resolve", json=upheld))
+    resolved = await body_of(http.post(f"{path}/resolve", json=upheld))
     assert resolved["review"]["resolution"] == "upheld"
-    about = (await said(agent.get(f"{QUALITY}/reviews")))["reviews"]
+    about = (await body_of(agent.get(f"{QUALITY}/reviews")))["reviews"]
     assert [one["review_id"] for one in about] == [review["review_id"]]
 
     # Whoever is graded by a call may hear it, and acknowledges once.
@@ -175,16 +175,16 @@ async def test_who_may_review_whom(small_desk: Desk) -> None:
     )
     recording = f"/v1/telephony/calls/{others}/recordings/{others}"
     assert await refusal(petro.get(recording)) == (404, "recording.not_found")
-    await said(http.post(f"{QUALITY}/reviews/{theirs['review_id']}/publish"))
-    assert (await said(petro.get(recording)))["url"] == "https://rec.example.com/r"
-    accepted = await said(petro.post(f"{QUALITY}/reviews/{theirs['review_id']}/acknowledge"))
-    again = await said(petro.post(f"{QUALITY}/reviews/{theirs['review_id']}/acknowledge"))
+    await body_of(http.post(f"{QUALITY}/reviews/{theirs['review_id']}/publish"))
+    assert (await body_of(petro.get(recording)))["url"] == "https://rec.example.com/r"
+    accepted = await body_of(petro.post(f"{QUALITY}/reviews/{theirs['review_id']}/acknowledge"))
+    again = await body_of(petro.post(f"{QUALITY}/reviews/{theirs['review_id']}/acknowledge"))
     assert accepted == again
     assert accepted["review"]["state"] == "acknowledged"
 
 
-async def test_who_may_no_longer_review_hears_no_more_of_it(small_desk: Desk) -> None:
-    """The agent's answer goes to the reviewer only as long as they may read it."""
+async def test_a_reviewer_without_the_permission_receives_nothing_more(small_desk: Desk) -> None:
+    """The agent's answer goes to the reviewer only while they may read it."""
     desk = small_desk
     http, agent = desk.http(HEAD), desk.http(OKSANA)
     card = await scorecard(http)
@@ -193,23 +193,23 @@ async def test_who_may_no_longer_review_hears_no_more_of_it(small_desk: Desk) ->
     for call_id in calls:
         draft = await drafted(http, call_id, card)
         paths.append(f"{QUALITY}/reviews/{draft['review_id']}")
-        await said(http.post(f"{paths[-1]}/publish"))
+        await body_of(http.post(f"{paths[-1]}/publish"))
     oksana, head = await desk.client(OKSANA), await desk.client(HEAD)
-    await said(agent.post(f"{paths[0]}/acknowledge"))
+    await body_of(agent.post(f"{paths[0]}/acknowledge"))
     assert (await head.next(ReviewChanged)).review.state == "acknowledged"
     assert (await oksana.next(ReviewChanged)).review.state == "acknowledged"
 
     await desk.sql(
         "UPDATE demo_crm.roles SET permissions = array_remove(permissions, 'calls.review')"
     )
-    await said(agent.post(f"{paths[1]}/acknowledge"))
+    await body_of(agent.post(f"{paths[1]}/acknowledge"))
 
     assert (await oksana.next(ReviewChanged)).review.state == "acknowledged"
     await nothing_within(head.next(ReviewChanged), 0.1)
 
 
 async def test_of_a_scorecards_versions_only_the_newest_is_used(small_desk: Desk) -> None:
-    """An older one is not brought back, also not while a newer one is being made."""
+    """An older one cannot be activated, also not while a newer one is being created."""
     http = small_desk.http(HEAD)
     first = await scorecard(http)
     second = await scorecard(http, criteria=CRITERIA[:2])
@@ -218,9 +218,9 @@ async def test_of_a_scorecards_versions_only_the_newest_is_used(small_desk: Desk
         return await http.patch(f"{QUALITY}/scorecards/{card}", json={"active": active})
 
     assert await refusal(use(first, True)) == (409, "scorecard.outdated")
-    assert (await said(use(second, False)))["active"] is False
+    assert (await body_of(use(second, False)))["active"] is False
     assert await refusal(use(first, True)) == (409, "scorecard.outdated")
-    assert (await said(use(first, False)))["version"] == 1
+    assert (await body_of(use(first, False)))["version"] == 1
     _, changed = await asyncio.gather(scorecard(http, criteria=CRITERIA[:1]), use(second, True))
     assert changed.status_code in {200, 409}
     active = await small_desk.sql("SELECT version FROM realtime.scorecards WHERE active")
@@ -230,7 +230,7 @@ async def test_of_a_scorecards_versions_only_the_newest_is_used(small_desk: Desk
 async def test_an_edited_scorecard_is_a_new_version_and_reviews_keep_theirs(
     small_desk: Desk,
 ) -> None:
-    """The same twice makes one; what no scorecard may say is refused, and points beyond it."""
+    """The same criteria make no new one; invalid criteria and points are refused."""
     desk = small_desk
     call_id = await made_call(desk, OKSANA, PETRO, IRYNA)
     http = desk.http(HEAD)
@@ -240,21 +240,23 @@ async def test_an_edited_scorecard_is_a_new_version_and_reviews_keep_theirs(
     second = await scorecard(http, criteria=CRITERIA[:2])
     third = await scorecard(http, "Service")
 
-    cards = await said(http.get(f"{QUALITY}/scorecards", params={"limit": 2}))
-    rest = await said(http.get(f"{QUALITY}/scorecards", params={"cursor": cards["next"]}))
+    cards = await body_of(http.get(f"{QUALITY}/scorecards", params={"limit": 2}))
+    rest = await body_of(http.get(f"{QUALITY}/scorecards", params={"cursor": cards["next"]}))
     listed = [
         (one["scorecard_id"], one["version"], one["active"])
         for one in (*cards["scorecards"], *rest["scorecards"])
     ]
     assert listed == [(third, 1, True), (second, 2, True), (first, 1, False)]
     path = f"{QUALITY}/reviews/{review['review_id']}"
-    assert (await said(http.patch(path, json={"points": {"offer": 4}})))["review"]["score"] == 100
+    assert (await body_of(http.patch(path, json={"points": {"offer": 4}})))["review"][
+        "score"
+    ] == 100
     assert await refusal(http.patch(path, json={"scorecard_id": second})) == (
         422, "command.invalid",
     )  # fmt: skip
-    moved = await said(http.patch(path, json={"scorecard_id": second, "points": {"solved": 5}}))
+    moved = await body_of(http.patch(path, json={"scorecard_id": second, "points": {"solved": 5}}))
     assert (moved["scorecard"]["version"], moved["review"]["score"]) == (2, 50.0)
-    await said(http.patch(f"{QUALITY}/scorecards/{third}", json={"active": False}))
+    await body_of(http.patch(f"{QUALITY}/scorecards/{third}", json={"active": False}))
     assert await refusal(http.patch(path, json={"scorecard_id": third})) == (
         404, "scorecard.not_found",
     )  # fmt: skip
@@ -282,11 +284,11 @@ async def test_an_edited_scorecard_is_a_new_version_and_reviews_keep_theirs(
     assert await refusal(agent.get(f"{QUALITY}/scorecards")) == (403, "permission.denied")
     assert await refusal(agent.post(f"{QUALITY}/scorecards", json={
         "name": "x", "criteria": CRITERIA})) == (403, "permission.denied")  # fmt: skip
-    assert (await said(http.get(path)))["review"] == moved["review"]
+    assert (await body_of(http.get(path)))["review"] == moved["review"]
 
 
 async def test_reviews_are_found_paged_and_add_up(small_desk: Desk) -> None:
-    """Every filter and page against the same reviews gone through by hand; drafts are in no sum."""
+    """Every filter and page against the same reviews filtered by hand; drafts are in no sum."""
     desk = small_desk
     http, agent = desk.http(HEAD), desk.http(OKSANA)
     cards = [await scorecard(http), await scorecard(http, criteria=CRITERIA[:2])]
@@ -324,7 +326,7 @@ async def test_reviews_are_found_paged_and_add_up(small_desk: Desk) -> None:
         found, cursor = [], None
         while True:
             params = {**asked, "limit": 7} | ({"cursor": cursor} if cursor else {})
-            page = await said(who.get(f"{QUALITY}/reviews", params=params))
+            page = await body_of(who.get(f"{QUALITY}/reviews", params=params))
             found += [one["reviewer_id"] for one in page["reviews"]]
             cursor = page["next"]
             if cursor is None:
@@ -351,11 +353,11 @@ async def test_reviews_are_found_paged_and_add_up(small_desk: Desk) -> None:
         assert await reviewers(who, **asked) == expected, asked
 
     times = {"since": (now - timedelta(days=9)).isoformat(), "until": now.isoformat()}
-    first = await said(http.get(f"{QUALITY}/summary", params={**times, "limit": 1}))
-    second = await said(
+    first = await body_of(http.get(f"{QUALITY}/summary", params={**times, "limit": 1}))
+    second = await body_of(
         http.get(f"{QUALITY}/summary", params={**times, "limit": 1, "after": first["next"]})
     )
-    mine = await said(agent.get(f"{QUALITY}/summary", params=times))
+    mine = await body_of(agent.get(f"{QUALITY}/summary", params=times))
     assert second["next"] is None
     assert mine["agents"] == first["agents"]
     for summed, agent_id in ((first["agents"][0], OKSANA), (second["agents"][0], PETRO)):

@@ -1,4 +1,4 @@
-"""The benchmarks of telephony measure what they say: small ones, at one gateway that they share."""
+"""The benchmarks of telephony measure what they claim: small ones, at one shared gateway."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pbx(runner: asyncio.Runner) -> Iterator[FakeAsterisk]:
 
 @pytest.fixture
 def gateway(pbx: FakeAsterisk) -> Iterator[OwnGateway]:
-    """Give a gateway that listens to the PBX and takes the benchmark's posts."""
+    """Yield a gateway that is connected to the PBX and receives the benchmark's posts."""
     settings = {**NO_LIMITS, **ingest.SETTINGS, **calls.listening(pbx)}
     with own_gateway(settings=settings) as started:
         yield started

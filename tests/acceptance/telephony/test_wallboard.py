@@ -1,4 +1,4 @@
-"""Supervisors see queues as they are now, whichever node takes the PBX's events."""
+"""Supervisors see queues as they are now, on any node."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("brisk")
 
 
 async def until(client: Connection, right: Callable[[QueueLive], bool]) -> QueueLive:
-    """Return the first state of a queue that client hears and that is right."""
+    """Return the first state of a queue that client receives and that matches."""
     last = 0
     while True:
         changed: QueueChanged = await client.next(QueueChanged)
@@ -44,14 +44,14 @@ async def until(client: Connection, right: Callable[[QueueLive], bool]) -> Queue
 
 
 def plain(queue: QueueLive) -> dict[str, Any]:
-    """Return a state without when it was read."""
+    """Return a state without its version."""
     said: dict[str, Any] = codec.parse(codec.encode(queue))
     del said["version"]
     return said
 
 
-async def test_a_watcher_sees_calls_come_wait_and_be_answered(desk: Desk) -> None:
-    """From waiting to talking to over, at the other node; at each end as a fresh look shows it."""
+async def test_a_watcher_sees_calls_wait_and_be_answered(desk: Desk) -> None:
+    """From waiting to talking to over, on the other node; each time equal to a fresh read."""
     pbx = QueuePbx(desk)
     await pbx.agent("login")
     await pbx.agent("login", "102")
@@ -89,7 +89,7 @@ async def test_a_watcher_sees_calls_come_wait_and_be_answered(desk: Desk) -> Non
 async def test_changes_come_at_most_once_a_second_and_whole(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty callers within a moment are a frame or two; who watches another queue hears none."""
+    """Twenty callers at once are one or two frames; watchers of other queues receive none."""
     monkeypatch.setattr(queue_watches, "CONFLATE_S", 1.0)
     client, _ = await watching(desk, [SALES])
     other, _ = await watching(desk, [SUPPORT], node=0)
@@ -106,8 +106,8 @@ async def test_changes_come_at_most_once_a_second_and_whole(
     await nothing_within(other.next(QueueChanged), 0.2)
 
 
-async def test_whoever_may_see_all_calls_hears_those_of_the_watched_queues(desk: Desk) -> None:
-    """Offered, updated, ended, and revised by what comes late; nothing of other queues' calls."""
+async def test_with_calls_view_all_a_watcher_receives_the_calls_of_its_queues(desk: Desk) -> None:
+    """Offered, updated, ended, and revised by late events; no calls of other queues."""
     client, _ = await watching(desk, [SALES], calls=True)
     oksana = await desk.client(OKSANA, node=1)
     pbx = QueuePbx(desk)
@@ -132,8 +132,8 @@ async def test_whoever_may_see_all_calls_hears_those_of_the_watched_queues(desk:
     await nothing_within(oksana.next(CallUpdated), 0.2)
 
 
-async def test_only_those_who_may_watch_and_only_as_long_as_they_may(small_desk: Desk) -> None:
-    """Without the permission it is forbidden; whoever loses it hears so, and nothing more."""
+async def test_watching_needs_the_permission_for_as_long_as_it_lasts(small_desk: Desk) -> None:
+    """Without it the command is forbidden; who loses it receives queue.unwatched, and no more."""
     oksana = await small_desk.client(OKSANA)
     assert await refused(oksana.request(QueueWatch(queues="all"))) == "permission.denied"
     for path in ("queues", "agents"):
@@ -160,10 +160,10 @@ async def test_only_those_who_may_watch_and_only_as_long_as_they_may(small_desk:
     assert (await small_desk.http(who).get("/v1/telephony/queues")).status_code == 403
 
 
-async def test_a_watch_that_fails_brings_none_back_that_is_no_longer_allowed(
+async def test_a_failed_watch_restores_no_watch_that_is_no_longer_allowed(
     small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The permission was lost while another watch was on the way: the one before it ends."""
+    """The permission was lost while the command ran: the watch before it ends."""
     client, _ = await watching(small_desk, calls=True)
     node = small_desk.nodes[0].node
     (session,) = node.sessions
@@ -182,8 +182,8 @@ async def test_a_watch_that_fails_brings_none_back_that_is_no_longer_allowed(
     await client.next(QueueUnwatched)
 
 
-async def test_what_cannot_be_watched_is_refused_and_changes_nothing(small_desk: Desk) -> None:
-    """Names that cannot be stored, zones that nobody knows, too many; the old watch goes on."""
+async def test_an_invalid_watch_is_refused_and_changes_nothing(small_desk: Desk) -> None:
+    """Names that cannot be stored, unknown zones, too many; the old watch continues."""
     client, _ = await watching(small_desk, [SALES])
     bad: list[tuple[dict[str, Any], str]] = [
         ({"queues": ["a\0b"]}, "command.invalid"),
@@ -213,7 +213,7 @@ async def test_what_cannot_be_watched_is_refused_and_changes_nothing(small_desk:
 
 
 async def test_lists_are_paged_and_each_queue_and_agent_stands_once(small_desk: Desk) -> None:
-    """By name and by number, with cursors."""
+    """By name and by id, with cursors."""
     pbx = QueuePbx(small_desk)
     for queue in ("zulu", "alpha", "Kyiv", "київ"):
         await pbx.agent("login", queue=queue)
@@ -235,10 +235,10 @@ async def test_lists_are_paged_and_each_queue_and_agent_stands_once(small_desk: 
     assert len(agents) == 17
 
 
-async def test_what_was_announced_to_nobody_is_seen_all_the_same(
+async def test_a_change_whose_announcement_was_lost_is_seen(
     small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that died after its COMMIT, a bus that lost news: the node reads itself."""
+    """A worker died after its COMMIT, or the bus lost news: the node reads the database."""
     monkeypatch.setattr(queue_watches, "READ_ALL_EVERY", 1)
     client, _ = await watching(small_desk, [SALES])
     pbx = QueuePbx(small_desk)
@@ -253,7 +253,7 @@ async def test_what_was_announced_to_nobody_is_seen_all_the_same(
 async def test_waiting_too_long_counts_as_soon_as_it_is_too_long(
     small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service level falls when the threshold passes, though nothing happens then."""
+    """The service level falls when the threshold passes, due to time alone."""
     monkeypatch.setattr(wallboard, "THRESHOLD_MS", 1_500)
     client, _ = await watching(small_desk, [SALES], tz="Asia/Kathmandu")
     pbx = QueuePbx(small_desk)
@@ -268,10 +268,10 @@ async def test_waiting_too_long_counts_as_soon_as_it_is_too_long(
     assert (midnight.hour, midnight.minute) == (18, 15)
 
 
-async def test_nobody_who_watches_costs_nothing(
+async def test_without_watchers_nothing_is_read(
     small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the last watcher has gone, calls of queues are looked at by nobody."""
+    """After the last watcher has left, no node reads queues for changed calls."""
     reads: list[Any] = []
     client, _ = await watching(small_desk, agents=True, calls=True)
     await client.close()

@@ -1,4 +1,4 @@
-"""What a PBX posts that is not in order: it costs the event that holds it, and no other."""
+"""Invalid input in a PBX's post affects only the event that holds it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.support.calls import ringing, signed
 from tests.support.desk import PBX_SECRET, Desk
 
 EVENTS = "/v1/telephony/events"
-TOLD = "https://gateway.example.com/v1/telephony/twilio/cloud"
-TWILIO = {"cloud": {"kind": "twilio", "url": TOLD, "tokens": ["a token"]}}
+CONFIGURED_URL = "https://gateway.example.com/v1/telephony/twilio/cloud"
+TWILIO = {"cloud": {"kind": "twilio", "url": CONFIGURED_URL, "tokens": ["a token"]}}
 
 
 async def post(desk: Desk, body: bytes, *, source: str = "main") -> httpx2.Response:
@@ -27,20 +27,20 @@ async def post(desk: Desk, body: bytes, *, source: str = "main") -> httpx2.Respo
 
 
 async def call_back(desk: Desk, **fields: str) -> httpx2.Response:
-    """Post a status callback of a call that came in, as Twilio does; fields change it."""
+    """Post a status callback of an inbound call, as Twilio does; fields change it."""
     said = {
         "CallSid": "CA1", "Direction": "inbound", "From": "+380671234567", "To": "+380441234567",
         "CallStatus": "ringing", "Timestamp": format_datetime(datetime.now(UTC)),
         "SequenceNumber": "1",
     } | fields  # fmt: skip
-    signature = sign_twilio(TOLD, list(said.items()), token="a token")
+    signature = sign_twilio(CONFIGURED_URL, list(said.items()), token="a token")
     return await desk.http().post(
         "/v1/telephony/twilio/cloud", data=said, headers={"X-Twilio-Signature": signature}
     )
 
 
 def array(*items: bytes | dict[str, Any]) -> bytes:
-    """Print a batch; bytes are printed already."""
+    """Encode a batch; bytes are encoded already."""
     printed = (item if isinstance(item, bytes) else orjson.dumps(item) for item in items)
     return b"[" + b",".join(printed) + b"]"
 
@@ -55,8 +55,8 @@ SPOILT = {
 }
 
 
-async def test_what_a_strict_parser_refuses_costs_one_event(desk: Desk) -> None:
-    """The event that holds it is refused as invalid; those around it are stored, as they are."""
+async def test_a_text_that_strict_json_refuses_rejects_one_event(desk: Desk) -> None:
+    """The event that holds it is rejected as invalid; those around it are stored as they are."""
     answers = {}
     for number, (what, name) in enumerate(SPOILT.items()):
         fine = [{**ringing(n), "attrs": {"name": "Оля 😀"}} for n in (3 * number, 3 * number + 2)]
@@ -82,8 +82,8 @@ NO_JSON = {
 }
 
 
-async def test_what_is_no_json_is_refused_whole(desk: Desk) -> None:
-    """Patience with a text is no patience with a body: nor does depth beyond bounds pass."""
+async def test_a_body_that_is_no_json_is_refused(desk: Desk) -> None:
+    """Tolerance for a text does not apply to the body, nor to nesting beyond the limit."""
     answers = {what: await post(desk, body) for what, body in NO_JSON.items()}
 
     refusals = {what: (one.status_code, one.json()) for what, one in answers.items()}
@@ -91,8 +91,8 @@ async def test_what_is_no_json_is_refused_whole(desk: Desk) -> None:
     assert codes == dict.fromkeys(NO_JSON, (400, "frame.malformed"))
 
 
-async def test_a_callback_whose_event_cannot_be_stored_says_so(empty_desk: Desk) -> None:
-    """Each of its events is accepted, a duplicate or rejected; none is neither."""
+async def test_a_callback_answers_what_became_of_each_event(empty_desk: Desk) -> None:
+    """Each of its events is accepted, a duplicate or rejected."""
     await empty_desk.start_node(pbxs=TWILIO)
     await empty_desk.sql(
         "ALTER TABLE realtime.call_events ADD CONSTRAINT odd CHECK (type <> 'leg.answered')"
@@ -111,7 +111,7 @@ async def test_a_callback_whose_event_cannot_be_stored_says_so(empty_desk: Desk)
 
 
 async def test_each_pbx_has_its_own_country(empty_desk: Desk) -> None:
-    """A national number is read as the PBX's own, or the gateway's when it has none."""
+    """A national number is read by the PBX's country, or the gateway's when it has none."""
     pbxs = {"main": {"secrets": [PBX_SECRET], "region": "PL"}, "home": [PBX_SECRET]}
     await empty_desk.start_node(pbx_secrets=pbxs)
     body = array(
@@ -131,14 +131,14 @@ async def test_each_pbx_has_its_own_country(empty_desk: Desk) -> None:
 
 
 async def figures(desk: Desk) -> dict[str, float]:
-    """Read what the node counted of ingest."""
+    """Read the node's metrics of ingest."""
     lines = (await desk.http().get("/metrics")).text.splitlines()
     pairs = (line.split() for line in lines if line.startswith("gateway_ingest_"))
     return {name.removeprefix("gateway_ingest_"): float(value) for name, value in pairs}
 
 
-async def test_what_is_refused_is_kept_and_counted(empty_desk: Desk) -> None:
-    """Each with its reason and as it came, before the answer; the figures add up."""
+async def test_rejected_events_are_stored_and_counted(empty_desk: Desk) -> None:
+    """Each with its reason and as it was sent, before the answer; the figures add up."""
     await empty_desk.start_node(pbxs=TWILIO)
     spoilt = orjson.dumps({**ringing(2), "attrs": {"name": "?"}}).replace(b"?", rb"\ud83d")
     body = array({**ringing(1), "type": "leg.exploded"}, spoilt, b'"text"', ringing(3))
@@ -162,8 +162,8 @@ async def test_what_is_refused_is_kept_and_counted(empty_desk: Desk) -> None:
     assert (counted["accepted_total"], counted["duplicates_total"]) == (1, 0)
 
 
-async def test_a_refusal_that_cannot_be_kept_is_answered_as_an_event_is(desk: Desk) -> None:
-    """With 503: the same batch is sent again, and its events are duplicates then."""
+async def test_a_reject_that_cannot_be_stored_is_answered_like_an_event(desk: Desk) -> None:
+    """With 503: the batch is sent again, and its stored events are duplicates then."""
     store = desk.nodes[0].app.state.gateway.pipeline._store
     store._settings = replace(store._settings, database_timeout_s=0.3)
     body = array(ringing(1), b'"text"')

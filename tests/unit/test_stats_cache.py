@@ -1,4 +1,4 @@
-"""Answers that are kept: what happens when nobody can keep them, and which calls come late."""
+"""The cache of statistics: without Redis, with other workers, and when callers leave."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ UNTIL = SINCE + timedelta(days=1)
 
 @pytest.fixture
 def nowhere() -> Redis:
-    """Give a client of a Redis that is not there."""
+    """Yield a client of a Redis that does not exist."""
     return Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
 
 
-async def test_without_redis_everything_is_counted_anew(nowhere: Redis) -> None:
-    """Those who ask at the same time share a count; who asks later gets a new one."""
+async def test_without_redis_every_request_is_counted(nowhere: Redis) -> None:
+    """Requests at the same time share a count; a later one gets a new one."""
     counted = 0
 
     async def count() -> bytes:
@@ -46,8 +46,10 @@ async def test_without_redis_everything_is_counted_anew(nowhere: Redis) -> None:
     assert later == b"2"
 
 
-async def test_what_another_worker_kept_meanwhile_is_not_counted_again(redis_url: str) -> None:
-    """One looked and found nothing, the other kept its answer, and then the turn was free."""
+async def test_an_answer_that_another_worker_stored_meanwhile_is_not_counted_again(
+    redis_url: str,
+) -> None:
+    """One found nothing, the other stored its answer, and then the lock was free."""
     counted = 0
 
     async def count() -> bytes:
@@ -56,7 +58,7 @@ async def test_what_another_worker_kept_meanwhile_is_not_counted_again(redis_url
         return b"%d" % counted
 
     class Late(RedisStatsCache):
-        """Looks, and then is slow to ask for its turn."""
+        """Reads, and then is slow to acquire the lock."""
 
         async def _lock(self, lock: str) -> bool | None:
             await other.get("a", count, since=SINCE, until=UNTIL)
@@ -70,8 +72,8 @@ async def test_what_another_worker_kept_meanwhile_is_not_counted_again(redis_url
     assert (answer, counted, locks) == (b"1", 1, [])
 
 
-async def test_who_leaves_does_not_take_the_answer_from_the_others(nowhere: Redis) -> None:
-    """The first one's connection ends while it is counted; the second still gets the answer."""
+async def test_a_caller_that_leaves_does_not_cancel_the_answer_of_others(nowhere: Redis) -> None:
+    """The first one's connection ends while it is counted; the second gets the answer."""
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def count() -> bytes:
@@ -90,8 +92,8 @@ async def test_who_leaves_does_not_take_the_answer_from_the_others(nowhere: Redi
     assert await second == b"counted"
 
 
-async def test_what_nobody_waits_for_any_more_is_not_counted(nowhere: Redis) -> None:
-    """Everybody left before its turn came; who asks next is counted for."""
+async def test_a_request_that_nobody_waits_for_is_not_counted(nowhere: Redis) -> None:
+    """All callers left before it started; the next one is counted."""
     begun, go_on = asyncio.Event(), asyncio.Event()
     counted: list[str] = []
 
@@ -124,8 +126,8 @@ async def test_what_nobody_waits_for_any_more_is_not_counted(nowhere: Redis) -> 
     assert sorted(counted) == ["first 0", "first 1", "last"]
 
 
-async def test_a_count_that_fails_is_not_kept(nowhere: Redis) -> None:
-    """Everyone who waited hears of it, and the next one tries again."""
+async def test_a_failed_count_is_not_cached(nowhere: Redis) -> None:
+    """Every caller gets the error, and the next one tries again."""
 
     async def fail() -> bytes:
         raise ConnectionError
@@ -140,8 +142,8 @@ async def test_a_count_that_fails_is_not_kept(nowhere: Redis) -> None:
     assert await answers.get("a", count, since=SINCE, until=UNTIL) == b"counted"
 
 
-def test_only_calls_of_earlier_days_come_late() -> None:
-    """Of today nothing is kept for longer than a minute anyway."""
+def test_only_calls_of_earlier_days_invalidate_answers() -> None:
+    """Answers about today are at most a minute old anyway."""
     now = datetime(2026, 1, 2, 0, 30, tzinfo=UTC)
 
     assert late_days([now, now - timedelta(hours=1)], now) == [now - timedelta(hours=1)]
