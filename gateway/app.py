@@ -28,7 +28,7 @@ from gateway.chat.schedule_worker import ScheduleWorker
 from gateway.context import Services
 from gateway.db import Pool, open_pool, pending
 from gateway.delivery.delivery import Delivery
-from gateway.files import CannotKeepFiles, Files, Limits, Storage, open_storage
+from gateway.files import Files, Limits, Storage, StorageUnusable, open_storage
 from gateway.limits import LoadShedder
 from gateway.ops import metrics
 from gateway.ops.histogram import Histogram
@@ -278,7 +278,7 @@ async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
                 secret_key=_secret_of(settings.s3_secret_key),
             )
         )
-    except CannotKeepFiles as error:
+    except StorageUnusable as error:
         raise SettingMissing(str(error)) from error
 
 

@@ -17,18 +17,18 @@ def pack(at: datetime, last_id: int | UUID) -> str:
     """Make the cursor that points behind this row."""
     # asyncpg's UUID is a subclass of the standard one, which orjson does not take.
     plain = str(last_id) if isinstance(last_id, UUID) else last_id
-    return _packed(at, plain)
+    return _encode(at, plain)
 
 
 def unpack(cursor: str) -> tuple[datetime, Any]:
     """Read a cursor; Invalid when it is not one of ours."""
     try:
-        at, last_id = _unpacked(cursor)
+        at, last_id = _decode(cursor)
         moment = _moment(at)
     except (binascii.Error, ValueError, TypeError, OverflowError):
-        raise _foreign() from None
+        raise _not_ours() from None
     if not isinstance(last_id, int | str):
-        raise _foreign()
+        raise _not_ours()
     return moment, last_id
 
 
@@ -36,7 +36,7 @@ def unpack_int(cursor: str) -> tuple[datetime, int]:
     """Read a cursor of a list whose rows are numbered."""
     at, last_id = unpack(cursor)
     if not isinstance(last_id, int) or isinstance(last_id, bool) or not 0 < last_id < 2**63:
-        raise _foreign()
+        raise _not_ours()
     return at, last_id
 
 
@@ -46,51 +46,51 @@ def unpack_uuid(cursor: str) -> tuple[datetime, UUID]:
     try:
         return at, UUID(last_id)
     except (ValueError, AttributeError, TypeError):
-        raise _foreign() from None
+        raise _not_ours() from None
 
 
 def pack_ranked(rank: int, name: str, last_id: int) -> str:
     """Make the cursor of a list by how well a name fits."""
-    return _packed(rank, name, last_id)
+    return _encode(rank, name, last_id)
 
 
 def unpack_ranked(cursor: str) -> tuple[int, str, int]:
     """Read a cursor of a list by how well a name fits."""
     try:
-        rank, name, last_id = _unpacked(cursor)
+        rank, name, last_id = _decode(cursor)
     except (binascii.Error, ValueError, TypeError):
-        raise _foreign() from None
+        raise _not_ours() from None
     named = isinstance(name, str) and "\x00" not in name
     if not (named and type(last_id) is int and 0 < last_id < 2**63):
-        raise _foreign()
+        raise _not_ours()
     if type(rank) is not int or not 0 <= rank < 2**31:
-        raise _foreign()
+        raise _not_ours()
     return rank, name, last_id
 
 
-def pack_place(at: datetime, conversation_id: int, seq: int) -> str:
+def pack_message(at: datetime, conversation_id: int, seq: int) -> str:
     """Make the cursor that points behind this message."""
-    return _packed(at, conversation_id, seq)
+    return _encode(at, conversation_id, seq)
 
 
-def unpack_place(cursor: str) -> tuple[datetime, int, int]:
+def unpack_message(cursor: str) -> tuple[datetime, int, int]:
     """Read a cursor of a list of messages from several conversations."""
     try:
-        at, *numbers = _unpacked(cursor)
+        at, *numbers = _decode(cursor)
         moment, (conversation_id, seq) = _moment(at), numbers
     except (binascii.Error, ValueError, TypeError, OverflowError):
-        raise _foreign() from None
+        raise _not_ours() from None
     for number in (conversation_id, seq):
         if type(number) is not int or not 0 < number < 2**63:
-            raise _foreign()
+            raise _not_ours()
     return moment, conversation_id, seq
 
 
-def _packed(*values: Any) -> str:
+def _encode(*values: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
 
 
-def _unpacked(cursor: str) -> Any:
+def _decode(cursor: str) -> Any:
     """Read what is in a cursor; binascii.Error or ValueError when it is none."""
     return orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
 
@@ -103,5 +103,5 @@ def _moment(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _foreign() -> Invalid:
+def _not_ours() -> Invalid:
     return Invalid("This cursor was not made by this list.", path="cursor")

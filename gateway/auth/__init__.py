@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.auth.identity import Identity
 from gateway.auth.queries import employees
-from gateway.auth.queries.employees import Found
+from gateway.auth.queries.employees import EmployeeRecord
 from gateway.auth.tokens import Claims, Tokens
 from gateway.db import Conn
 from gateway.errors import EmployeeDisabled
@@ -18,11 +18,11 @@ async def identify(conn: Conn, claims: Claims) -> Identity:
     return admit(await employees.find(conn, claims.employee_id), claims)
 
 
-def admit(found: Found | None, claims: Claims) -> Identity:
+def admit(found: EmployeeRecord | None, claims: Claims) -> Identity:
     """Return who was found for these claims; EmployeeDisabled when they may not come in."""
     if found is None or not found.active:
         raise EmployeeDisabled
     return Identity(found.employee, found.permissions, claims.expires_at)
 
 
-__all__ = ["Claims", "Found", "Identity", "Tokens", "admit", "identify"]
+__all__ = ["Claims", "EmployeeRecord", "Identity", "Tokens", "admit", "identify"]

@@ -146,7 +146,7 @@ async def _verify_uploads(ctx: Context, storage: Storage, rows: Sequence[Attachm
     except AttachmentMismatch:
         async with ctx.reading() as conn:
             await queries.discard(conn, row.attachment.attachment_id)
-        ctx.services.files.news.set()
+        ctx.services.files.sweep_requested.set()
         raise
     async with ctx.reading() as conn:
         await queries.mark_stored(conn, [row.attachment.attachment_id for row in rows])
@@ -154,7 +154,7 @@ async def _verify_uploads(ctx: Context, storage: Storage, rows: Sequence[Attachm
 
 async def _require_as_declared(storage: Storage, row: AttachmentRow) -> None:
     which = row.attachment
-    look = await storage.look(row.key)
+    look = await storage.inspect(row.key)
     if look is None:
         raise AttachmentNotUploaded(f"File {which.attachment_id} has not been uploaded.")
     if look.size != which.size:

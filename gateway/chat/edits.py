@@ -86,7 +86,7 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
                 )
             )
     if released:
-        ctx.services.files.news.set()
+        ctx.services.files.sweep_requested.set()
     return MessageIs(message=message)
 
 

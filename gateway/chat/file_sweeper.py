@@ -34,7 +34,7 @@ async def run(services: Services, *, every_s: float) -> None:
     loop = asyncio.get_running_loop()
     tidy_at = loop.time()
     while True:
-        files.news.clear()
+        files.sweep_requested.clear()
         try:
             while await sweep(services, storage) == BATCH:
                 pass
@@ -45,7 +45,7 @@ async def run(services: Services, *, every_s: float) -> None:
             log.warning("files.not_swept", error=type(error).__name__)
         with suppress(TimeoutError):
             async with asyncio.timeout(every_s):
-                await files.news.wait()
+                await files.sweep_requested.wait()
 
 
 async def sweep(services: Services, storage: Storage) -> int:

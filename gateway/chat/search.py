@@ -43,7 +43,7 @@ class DayRange:
 @serves(MessageSearch)
 async def messages(ctx: Context, command: MessageSearch) -> MessagesFound:
     """Return a page of messages that have all the words, with the place of each in the text."""
-    place = SearchPosition(*cursors.unpack_place(command.cursor)) if command.cursor else None
+    place = SearchPosition(*cursors.unpack_message(command.cursor)) if command.cursor else None
     async with ctx.reading() as conn:
         scope = await queries.scope(
             conn,
@@ -171,4 +171,4 @@ def _shown(message: Message, wanted: SearchTerms) -> FoundMessage:
 
 
 def _cursor(message: Message) -> str:
-    return cursors.pack_place(message.created_at, message.conversation_id, message.seq)
+    return cursors.pack_message(message.created_at, message.conversation_id, message.seq)

@@ -39,7 +39,7 @@ def run(*, host: str | None, port: int | None, workers: int | None) -> None:
     with ExitStack() as stack:
         try:
             environment = _servers(stack, settings)
-            _prepare(environment["GATEWAY_DATABASE_URL"])
+            _prepare_database(environment["GATEWAY_DATABASE_URL"])
         except (EmbeddedError, db.MigrationError, OSError) as error:
             typer.echo(f"Cannot start: {error}", err=True)
             raise typer.Exit(1) from None
@@ -72,7 +72,7 @@ def run(*, host: str | None, port: int | None, workers: int | None) -> None:
         if not _wait_ready(settings.host, [port_of(listener) for listener in own]):
             typer.echo("The workers did not become ready; their messages are above.", err=True)
             raise typer.Exit(1)
-        _say(settings.host, port_of(shared), own, environment, time.monotonic() - began)
+        _print_links(settings.host, port_of(shared), own, environment, time.monotonic() - began)
         supervisor.run()
         typer.echo("\nStopped.")
 
@@ -120,7 +120,7 @@ def _files_dir(settings: Settings) -> Path:
     return settings.files_dir or settings.state_dir / "files"
 
 
-def _prepare(dsn: str) -> None:
+def _prepare_database(dsn: str) -> None:
     async def prepare() -> None:
         conn = await db.connect(dsn, application_name="gateway dev")
         try:
@@ -164,7 +164,7 @@ def _wait_ready(host: str, ports: list[int]) -> bool:
     return not waiting
 
 
-def _say(
+def _print_links(
     host: str,
     port: int,
     own: list[socket.socket],

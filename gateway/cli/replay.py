@@ -79,7 +79,7 @@ async def _replay(
     if not events:
         raise ValueError("it holds no call events")
     if again:
-        events = _anew(events)
+        events = _with_new_ids(events)
     first = min(event.occurred_at for event in events)
     if moved:
         events = shift(events, datetime.now(UTC) - first)
@@ -123,7 +123,7 @@ def _slices(
         yield current * SLICE_S, together
 
 
-def _anew(events: list[CallEvent]) -> list[CallEvent]:
+def _with_new_ids(events: list[CallEvent]) -> list[CallEvent]:
     """Give events and all the native ids in them new names, so that they make new calls."""
     run_id = secrets.token_hex(4)
 

@@ -22,12 +22,12 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-LONGEST_WAIT_S = 10.0
+MAX_BACKOFF_S = 10.0
 HEALTHY_S = 30.0  # a worker that lived this long starts again at once
 START_S = 60.0  # until its first sign of life a worker imports, and waits for PostgreSQL
-LAST_WORDS_S = 2.0  # between SIGABRT and SIGKILL
-LOOK_S = 0.5
-OURSELVES_S = 5.0
+ABORT_S = 2.0  # between SIGABRT and SIGKILL
+CHECK_EVERY_S = 0.5
+OWN_PAUSE_S = 5.0
 """When the supervisor itself stood still for this long, so did the machine: nobody is to blame."""
 
 COMMAND = (sys.executable, "-m", "gateway.cli.worker")
@@ -37,7 +37,7 @@ ALIVE, READY = b".", b"R"
 
 
 @dataclass(slots=True)
-class Worker:
+class WorkerProcess:
     """One worker's process, and its history."""
 
     number: int
@@ -57,7 +57,7 @@ class Worker:
 
     def start(self) -> None:
         fds = [listener.fileno() for listener in self.sockets]
-        self.forget()
+        self.close()
         self._pulse, theirs = os.pipe()
         os.set_blocking(self._pulse, False)
         self.started_at = time.monotonic()
@@ -74,7 +74,7 @@ class Worker:
         finally:
             os.close(theirs)
 
-    def listen(self, now: float) -> None:
+    def read_pulse(self, now: float) -> None:
         """Take note of what its event loop has said."""
         if self._pulse is None:
             return
@@ -86,7 +86,7 @@ class Worker:
             self.seen_at = now
             self.ready = self.ready or READY in said
 
-    def ask_to_end(self, now: float, within_s: float) -> None:
+    def terminate(self, now: float, within_s: float) -> None:
         """Have it drain; it is killed if it takes longer."""
         if self.process is not None:
             self.process.terminate()
@@ -96,9 +96,9 @@ class Worker:
         """Have it write where it stands, and end; it is killed if it cannot even do that."""
         if self.process is not None:
             self.process.send_signal(signal.SIGABRT)
-            self.kill_at = now + LAST_WORDS_S
+            self.kill_at = now + ABORT_S
 
-    def forget(self) -> None:
+    def close(self) -> None:
         """Be without a process."""
         if self._pulse is not None:
             os.close(self._pulse)
@@ -110,12 +110,12 @@ class Worker:
 class Supervisor:
     """Workers and the signals that stop or replace them. Use from the main thread."""
 
-    workers: list[Worker]
+    workers: list[WorkerProcess]
     stop_s: float = 20.0
     hang_s: float = 0.0
     stopping: bool = False
-    _to_replace: deque[Worker] = field(default_factory=deque)
-    _replacing: Worker | None = None
+    _to_replace: deque[WorkerProcess] = field(default_factory=deque)
+    _replacing: WorkerProcess | None = None
     _looked_at: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
@@ -129,14 +129,14 @@ class Supervisor:
             end.setblocking(False)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
-            signal.signal(number, self._noted)
+            signal.signal(number, self._on_signal)
         self._looked_at = time.monotonic()
         with reader, writer, selectors.DefaultSelector() as selector:
             selector.register(reader, selectors.EVENT_READ)
             while not self.stopping:
-                if selector.select(timeout=LOOK_S):
+                if selector.select(timeout=CHECK_EVERY_S):
                     reader.recv(4_096)
-                self.look_after(time.monotonic())
+                self.check(time.monotonic())
             signal.set_wakeup_fd(-1)
         self.stop()
 
@@ -155,9 +155,9 @@ class Supervisor:
                 process.kill()
                 process.wait()
         for worker in self.workers:
-            worker.forget()
+            worker.close()
 
-    def _noted(self, number: int, _frame: object) -> None:
+    def _on_signal(self, number: int, _frame: object) -> None:
         if number == signal.SIGHUP:
             self.replace_all()
         elif number != signal.SIGCHLD:
@@ -167,29 +167,29 @@ class Supervisor:
         """Replace the workers, one after the other: each when the one before is ready."""
         self._to_replace = deque(self.workers)
 
-    def look_after(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Start who is dead, end who hangs, replace whose turn it is."""
-        stood_still = now - self._looked_at > OURSELVES_S
+        stood_still = now - self._looked_at > OWN_PAUSE_S
         self._looked_at = now
         for worker in self.workers:
             if worker.process is not None and (code := worker.process.poll()) is not None:
-                self._bury(worker, code, now)
+                self._handle_exit(worker, code, now)
             if worker.process is None and now >= worker.start_at and not self.stopping:
                 worker.start()
-            worker.listen(now)
+            worker.read_pulse(now)
             if stood_still:
                 worker.seen_at = max(worker.seen_at, now)
-            self._end_if_it_hangs(worker, now)
-        self._go_on_replacing(now)
+            self._abort_if_hanging(worker, now)
+        self._continue_replacing(now)
 
-    def _bury(self, worker: Worker, code: int, now: float) -> None:
+    def _handle_exit(self, worker: WorkerProcess, code: int, now: float) -> None:
         lived_s = now - worker.started_at
         if worker.leaving:
             wait_s = 0.0
             log.info("worker.left", worker=worker.number, exit=code, lived_s=round(lived_s, 1))
         else:
             worker.failures = 0 if lived_s > HEALTHY_S else worker.failures + 1
-            wait_s = min(LONGEST_WAIT_S, 0.1 * 2**worker.failures) if worker.failures else 0.0
+            wait_s = min(MAX_BACKOFF_S, 0.1 * 2**worker.failures) if worker.failures else 0.0
             log.warning(
                 "worker.died",
                 worker=worker.number,
@@ -198,9 +198,9 @@ class Supervisor:
                 again_in_s=round(wait_s, 1),
             )
         worker.start_at = now + wait_s
-        worker.forget()
+        worker.close()
 
-    def _end_if_it_hangs(self, worker: Worker, now: float) -> None:
+    def _abort_if_hanging(self, worker: WorkerProcess, now: float) -> None:
         if worker.process is None:
             return
         if worker.kill_at is not None:
@@ -211,7 +211,7 @@ class Supervisor:
             log.error("worker.hangs", worker=worker.number, silent_s=round(now - worker.seen_at, 1))
             worker.abort(now)
 
-    def _go_on_replacing(self, now: float) -> None:
+    def _continue_replacing(self, now: float) -> None:
         if self._replacing is not None:
             if not self._replacing.ready or self._replacing.leaving:
                 return
@@ -219,7 +219,7 @@ class Supervisor:
         if self._to_replace and not self.stopping:
             self._replacing = worker = self._to_replace.popleft()
             log.info("worker.replaced", worker=worker.number, left=len(self._to_replace))
-            worker.ask_to_end(now, self.stop_s)
+            worker.terminate(now, self.stop_s)
 
 
 def make_workers(
@@ -229,11 +229,11 @@ def make_workers(
     own: list[socket.socket],
     node: str,
     environment: Mapping[str, str],
-) -> list[Worker]:
+) -> list[WorkerProcess]:
     """Describe count workers on the shared socket, each with its own one if there are any."""
     together = [] if shared is None else [shared]
     return [
-        Worker(
+        WorkerProcess(
             number,
             [*together, *own[number - 1 : number]],
             {**environment, "GATEWAY_NODE": f"{node}-w{number}"},

@@ -24,7 +24,7 @@ from gateway.settings import Settings
 
 PR_SET_PDEATHSIG = 1
 
-GARBAGE = (50_000, 20, 1_000)
+GC_THRESHOLDS = (50_000, 20, 1_000)
 """Python's cyclic garbage collector looks at what is young after 50,000 more objects than were
 freed, and hardly ever at everything. A look at everything stops a worker with 10,000 sessions for
 0.7 s; by default there is one whenever a quarter more has come, so all through a storm: it took
@@ -41,7 +41,7 @@ def main(parent: int, fds: list[int], pulse: int | None = None) -> None:
     settings = Settings()
     logs.configure(level=settings.log_level, json=settings.log_format == "json")
     sockets = [socket.socket(fileno=fd) for fd in fds]
-    gc.set_threshold(*GARBAGE)
+    gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()  # what was imported stays
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -138,10 +138,10 @@ async def _apply(conn: Conn, migration: Migration) -> None:
             return await _attempt(conn, migration)
         except asyncpg.LockNotAvailableError as error:
             if attempt == LOCK_ATTEMPTS:
-                raise _named(migration, error) from error
+                raise _with_name(migration, error) from error
             log.info("a table is busy, trying again name=%s", migration.name)
         except asyncpg.PostgresError as error:
-            raise _named(migration, error) from error
+            raise _with_name(migration, error) from error
         await asyncio.sleep(POLL_S)
     return None
 
@@ -159,7 +159,7 @@ async def _attempt(conn: Conn, migration: Migration) -> None:
         await queries.record(conn, migration.name, migration.sha256)
 
 
-def _named(migration: Migration, error: asyncpg.PostgresError) -> MigrationError:
+def _with_name(migration: Migration, error: asyncpg.PostgresError) -> MigrationError:
     line = ""
     if position := getattr(error, "position", None):
         line = f" line {migration.sql.count(chr(10), 0, int(position)) + 1}"

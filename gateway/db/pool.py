@@ -48,7 +48,7 @@ async def open_pool(
         min_size=min_size,
         max_size=max_size,
         init=configure,
-        reset=_leave_clean,
+        reset=_reset,
         timeout=CONNECT_S,
         command_timeout=command_timeout or statement_timeout_s + COMMAND_MARGIN_S,
         server_settings=_settings(application_name, statement_timeout_s, lock_timeout_s, settings),
@@ -93,7 +93,7 @@ def _decode(sent: bytes) -> Any:
     return orjson.loads(memoryview(sent)[1:])
 
 
-async def _leave_clean(conn: Conn) -> None:
+async def _reset(conn: Conn) -> None:
     """Reset only what was left half done: nothing of ours changes a session.
 
     asyncpg's own reset is one more round trip after every use, which the reply would wait for.

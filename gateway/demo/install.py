@@ -22,7 +22,7 @@ async def install(conn: Conn) -> bool:
     Any number of processes may call it at once.
     """
     async with conn.transaction():
-        await schemas.take_turns(conn)
+        await schemas.lock(conn)
         found = await schemas.find(conn)
         if found == {"crm": True, "demo_crm": True}:
             return True

@@ -90,7 +90,7 @@ def _postgres_dirs() -> Iterator[Path]:
     if on_path := shutil.which("postgres"):
         yield Path(on_path).resolve().parent
     if pg_config := shutil.which("pg_config"):
-        yield Path(_said([pg_config, "--bindir"]).strip())
+        yield Path(_output_of([pg_config, "--bindir"]).strip())
     # Debian keeps initdb and postgres off the PATH, Homebrew links only one version.
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_number, reverse=True)
     yield from debian
@@ -123,12 +123,12 @@ def _wheel(package: str) -> Path | None:
 @cache
 def _version(program: Path) -> int:
     """Return a program's major version, 0 when it cannot say."""
-    said = _said([str(program), "--version"])
+    said = _output_of([str(program), "--version"])
     match = re.search(r"\bv=(\d+)|\) (\d+)", said)  # "… v=9.1.2 …" or "(PostgreSQL) 18.6"
     return int(match[1] or match[2]) if match else 0
 
 
-def _said(command: list[str]) -> str:
+def _output_of(command: list[str]) -> str:
     try:
         done = subprocess.run(  # noqa: S603  a server program asked for its version
             command, capture_output=True, text=True, timeout=30, check=False

@@ -32,7 +32,7 @@ def main() -> NoReturn:
     if watch_fd is not None:
         leave_reaper(watch_fd, options["signal"])
     try:
-        become(options["identity"])
+        switch_user(options["identity"])
     except OSError as error:
         sys.stderr.write(f"launcher: {error}\n")
         sys.exit(NOT_POSSIBLE)
@@ -52,7 +52,7 @@ def libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def become(identity: str) -> None:
+def switch_user(identity: str) -> None:
     """Give up root, which PostgreSQL refuses to run as."""
     if identity == "namespace":
         enter_user_namespace()

@@ -20,7 +20,14 @@ from gateway.embedded import wire
 from gateway.embedded.binaries import PostgresBinaries, find_postgres
 from gateway.embedded.errors import DidNotStart
 from gateway.embedded.process import Child, run, start
-from gateway.embedded.state import Home, home_for, owned, prepare, readable_copy, socket_dir
+from gateway.embedded.state import (
+    ServerHome,
+    home_for,
+    lock_directory,
+    prepare,
+    readable_copy,
+    socket_dir,
+)
 
 USER = "gateway"
 DATABASE = "gateway"
@@ -93,7 +100,7 @@ def start_postgres(
     """
     state_dir = prepare(state_dir)
     with ExitStack() as resources:
-        resources.enter_context(owned(state_dir / "postgres.lock"))
+        resources.enter_context(lock_directory(state_dir / "postgres.lock"))
         binaries = find_postgres(state_dir / "postgres", bin_dir)
         home = home_for(state_dir, binaries.postgres)
         binaries = PostgresBinaries(readable_copy(home, binaries.bin_dir), binaries.major)
@@ -111,11 +118,11 @@ def start_postgres(
     raise AssertionError  # ExitStack suppresses nothing
 
 
-def _data_dir(home: Home, binaries: PostgresBinaries) -> Path:
+def _data_dir(home: ServerHome, binaries: PostgresBinaries) -> Path:
     """Return the data directory; a new one appears whole or not at all."""
     data_dir = home.directory / "postgres"
     if (data_dir / "PG_VERSION").exists():
-        return home.give(data_dir)
+        return home.give_ownership(data_dir)
     growing = home.directory / "postgres.new"
     for locale in _locales(binaries.major):
         shutil.rmtree(growing, ignore_errors=True)
@@ -172,7 +179,7 @@ def _settings(binaries: PostgresBinaries, *, durable: bool, max_connections: int
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
-def _start(command: list[str], log: Path, home: Home, sockets: Path) -> Child:
+def _start(command: list[str], log: Path, home: ServerHome, sockets: Path) -> Child:
     """Start until it answers; wait out a predecessor that is still going."""
     locked_until = time.monotonic() + LOCKED_S
     while True:
@@ -197,7 +204,7 @@ def _answers(child: Child, path: Path) -> bool:
     while child.alive:
         try:
             pid = wire.query(path, "SELECT pg_backend_pid()", user=USER, database="postgres")
-        except (OSError, wire.Refused):
+        except (OSError, wire.QueryRefused):
             if time.monotonic() > deadline:
                 raise child.failed(f"did not answer within {START_S:.0f} s") from None
             time.sleep(POLL_S)

@@ -70,7 +70,7 @@ class Child:
             except subprocess.TimeoutExpired:
                 continue
         if self._leash is not None:
-            _let_go(self._leash)
+            _release_reaper(self._leash)
             self._leash = None
 
 
@@ -122,7 +122,7 @@ def run(command: Sequence[str], *, identity: Identity = "self") -> str:
     return said
 
 
-def reaches(identity: Identity, paths: Iterable[Path]) -> bool:
+def can_access(identity: Identity, paths: Iterable[Path]) -> bool:
     """Tell whether someone of this identity could enter and read all these paths."""
     command = _launch([], identity, reach=paths)
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)  # noqa: S603
@@ -160,7 +160,7 @@ def _pipe_if_needed() -> tuple[int | None, int | None]:
     return os.pipe()
 
 
-def _let_go(leash: int) -> None:
+def _release_reaper(leash: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # the reaper saw the server go, and has gone too
         os.write(leash, b"x")
     os.close(leash)

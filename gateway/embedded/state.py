@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.embedded.errors import AlreadyRunning, EmbeddedError
-from gateway.embedded.process import Identity, reaches
+from gateway.embedded.process import Identity, can_access
 
 SOCKET_PATH_LIMIT = 100
 """sun_path holds 107 bytes on Linux and 103 on macOS."""
@@ -28,7 +28,7 @@ SHARED_HOME = Path("/var/lib/crm-gateway")
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ServerHome:
     """As whom a server runs, and where its files are."""
 
     identity: Identity
@@ -36,9 +36,9 @@ class Home:
 
     def private(self, name: str) -> Path:
         """Return a directory that only the server (and root) can enter."""
-        return self.give(_private(self.directory / name))
+        return self.give_ownership(_private(self.directory / name))
 
-    def give(self, directory: Path) -> Path:
+    def give_ownership(self, directory: Path) -> Path:
         """Make everything in this directory the server's own."""
         if self.identity != "nobody":
             return directory
@@ -60,29 +60,29 @@ def prepare(state_dir: Path) -> Path:
         ) from error
 
 
-def home_for(state_dir: Path, program: Path) -> Home:
+def home_for(state_dir: Path, program: Path) -> ServerHome:
     """Decide as whom a server that refuses root runs.
 
     As root first a user namespace, which changes nothing on the machine (0.5 s cold); where the
     system forbids that, as Docker's default profile does, user nobody.
     """
     if os.geteuid() != 0:
-        return Home("self", state_dir)
-    if reaches("namespace", [state_dir, program]):
-        return Home("namespace", state_dir)
-    if reaches("nobody", [state_dir]):
-        return Home("nobody", state_dir)
+        return ServerHome("self", state_dir)
+    if can_access("namespace", [state_dir, program]):
+        return ServerHome("namespace", state_dir)
+    if can_access("nobody", [state_dir]):
+        return ServerHome("nobody", state_dir)
     home = SHARED_HOME / _digest(state_dir)
     home.mkdir(parents=True, exist_ok=True, mode=0o755)
-    return Home("nobody", home)
+    return ServerHome("nobody", home)
 
 
-def readable_copy(home: Home, bin_dir: Path) -> Path:
+def readable_copy(home: ServerHome, bin_dir: Path) -> Path:
     """Return a bin directory that the server's identity can run.
 
     `nobody` cannot enter a virtual environment under /root: they get a copy (41 MB, 0.1 s).
     """
-    if home.identity != "nobody" or reaches("nobody", [bin_dir / "postgres"]):
+    if home.identity != "nobody" or can_access("nobody", [bin_dir / "postgres"]):
         return bin_dir
     install = bin_dir.parent
     copy = home.directory / "programs" / install.parent.name / install.name
@@ -97,7 +97,7 @@ def readable_copy(home: Home, bin_dir: Path) -> Path:
 
 
 @contextmanager
-def owned(lock: Path) -> Iterator[None]:
+def lock_directory(lock: Path) -> Iterator[None]:
     """Hold a lock file; AlreadyRunning when another process holds it."""
     with lock.open("a+", encoding="ascii") as file:
         try:
@@ -115,7 +115,7 @@ def owned(lock: Path) -> Iterator[None]:
 
 
 @contextmanager
-def socket_dir(home: Home, name: str, file: str) -> Iterator[Path]:
+def socket_dir(home: ServerHome, name: str, file: str) -> Iterator[Path]:
     """Give a private directory whose path leaves room for this socket.
 
     A short one beside the state directory's if that is too long; it goes away again.
@@ -124,7 +124,7 @@ def socket_dir(home: Home, name: str, file: str) -> Iterator[Path]:
     if len(os.fsencode(directory / file)) <= SOCKET_PATH_LIMIT:
         yield home.private(name)
         return
-    short = home.give(_short_dir(directory))
+    short = home.give_ownership(_short_dir(directory))
     try:
         yield short
     finally:

@@ -16,7 +16,7 @@ from typing import Self
 
 from gateway.embedded.binaries import find_valkey
 from gateway.embedded.process import Child, start
-from gateway.embedded.state import Home, owned, prepare, socket_dir
+from gateway.embedded.state import ServerHome, lock_directory, prepare, socket_dir
 
 SOCKET = "valkey.sock"
 START_S = 15.0
@@ -68,8 +68,10 @@ def start_valkey(state_dir: Path, *, binary: Path | None = None) -> Valkey:
     """
     state_dir = prepare(state_dir)
     with ExitStack() as resources:
-        resources.enter_context(owned(state_dir / "valkey.lock"))
-        sockets = resources.enter_context(socket_dir(Home("self", state_dir), "run-valkey", SOCKET))
+        resources.enter_context(lock_directory(state_dir / "valkey.lock"))
+        sockets = resources.enter_context(
+            socket_dir(ServerHome("self", state_dir), "run-valkey", SOCKET)
+        )
         path = sockets / SOCKET
         command = [str(find_valkey(binary)), *_settings(path)]
         child = start(

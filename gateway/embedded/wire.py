@@ -13,7 +13,7 @@ from pathlib import Path
 PROTOCOL_3_0 = 196608
 
 
-class Refused(Exception):
+class QueryRefused(Exception):
     """The server answered with an error."""
 
 
@@ -39,9 +39,9 @@ def _until_ready(connection: socket.socket) -> list[str]:
         kind, length = struct.unpack("!ci", _receive(connection, 5))
         body = _receive(connection, length - 4)
         if kind == b"E":
-            raise Refused(_error_text(body))
+            raise QueryRefused(_error_text(body))
         if kind == b"R" and body[:4] != b"\0\0\0\0":
-            raise Refused("the server asks for a password")
+            raise QueryRefused("the server asks for a password")
         if kind == b"D":
             (size,) = struct.unpack("!i", body[2:6])
             values.append(body[6 : 6 + size].decode())

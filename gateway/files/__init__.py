@@ -7,27 +7,27 @@ Clients bring and fetch the bytes themselves, by links that are good for one thi
 time. This package knows neither messages nor people.
 """
 
-from gateway.files.files import Counts, Files, Limits
-from gateway.files.local import Held, LocalStorage
-from gateway.files.opened import CannotKeepFiles, open_storage
+from gateway.files.files import Files, Limits, TransferCounts
+from gateway.files.local import LocalStorage, StoredFile
+from gateway.files.opened import StorageUnusable, open_storage
 from gateway.files.serving import SAFE_INLINE, disposition
 from gateway.files.signing import Grant, Signer
 from gateway.files.sniff import fits
-from gateway.files.storage import Link, Look, Storage, new_key
+from gateway.files.storage import SignedLink, Storage, StoredObject, new_key
 
 __all__ = [
     "SAFE_INLINE",
-    "CannotKeepFiles",
-    "Counts",
     "Files",
     "Grant",
-    "Held",
     "Limits",
-    "Link",
     "LocalStorage",
-    "Look",
+    "SignedLink",
     "Signer",
     "Storage",
+    "StorageUnusable",
+    "StoredFile",
+    "StoredObject",
+    "TransferCounts",
     "disposition",
     "fits",
     "new_key",

@@ -48,7 +48,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Counts:
+class TransferCounts:
     """What went through this worker."""
 
     bytes_in: int = 0
@@ -63,8 +63,8 @@ class Files:
 
     storage: Storage | None = None
     limits: Limits = field(default_factory=Limits)
-    counts: Counts = field(default_factory=Counts)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    counts: TransferCounts = field(default_factory=TransferCounts)
+    sweep_requested: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is something to remove."""
 
     def require(self) -> Storage:

@@ -30,7 +30,7 @@ from gateway.errors import (
     TooLarge,
 )
 from gateway.files.signing import Grant, Signer
-from gateway.files.storage import HEAD_BYTES, Link, Look
+from gateway.files.storage import HEAD_BYTES, SignedLink, StoredObject
 
 log = structlog.get_logger(__name__)
 
@@ -38,14 +38,14 @@ T = TypeVar("T")
 
 PATH = "/v1/files/"
 KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
-PIECE = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 """Written at once: a turn of a thread for each 64 KiB that arrive would cost as much again."""
 LEFT_OVER_S = 3_600.0
 """An unfinished upload that nobody has written to for so long was interrupted by a crash."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredFile:
     """A file that is there, to be sent."""
 
     path: Path
@@ -66,21 +66,23 @@ class LocalStorage:
 
     async def upload_link(
         self, key: str, *, size: int, content_type: str, sha256: str | None, valid_s: int
-    ) -> Link:
+    ) -> SignedLink:
         until = int(time.time()) + valid_s
         grant = Grant(
             do="PUT", key=key, until=until, size=size, content_type=content_type, sha256=sha256
         )
         return self._link(grant, {"Content-Type": content_type})
 
-    async def download_link(self, key: str, *, name: str, content_type: str, valid_s: int) -> Link:
+    async def download_link(
+        self, key: str, *, name: str, content_type: str, valid_s: int
+    ) -> SignedLink:
         until = int(time.time()) + valid_s
         return self._link(
             Grant(do="GET", key=key, until=until, name=name, content_type=content_type), {}
         )
 
-    async def look(self, key: str) -> Look | None:
-        return await _in_thread(_look, self._path(key))
+    async def inspect(self, key: str) -> StoredObject | None:
+        return await _in_thread(_inspect, self._path(key))
 
     async def sha256(self, key: str) -> str | None:
         return await _in_thread(_sha256, self._path(key))
@@ -93,16 +95,16 @@ class LocalStorage:
 
     # --- what the routes need ----------------------------------------------------------------
 
-    def granted(self, token: str, method: str) -> Grant:
+    def check_link(self, token: str, method: str) -> Grant:
         """Return what a link allows."""
         grant = self._signer.check(token, method)
         if not KEY.fullmatch(grant.key):
             raise LinkInvalid
         return grant
 
-    async def hold(self, key: str) -> Held | None:
+    async def hold(self, key: str) -> StoredFile | None:
         """Return the file to be sent."""
-        return await _in_thread(_hold, self._path(key))
+        return await _in_thread(_open, self._path(key))
 
     async def take(self, grant: Grant, pieces: AsyncIterable[bytes]) -> None:
         """Store what comes, if it is exactly what was declared; otherwise keep nothing of it.
@@ -115,7 +117,7 @@ class LocalStorage:
         coming = self._coming / f"{grant.key}.{secrets.token_hex(4)}"
         try:
             await self._write(coming, grant, pieces)
-            await _in_thread(_settle, coming, path)
+            await _in_thread(_publish_file, coming, path)
         except FileExistsError:
             raise FileExists from None
         finally:
@@ -132,7 +134,7 @@ class LocalStorage:
                 if size > grant.size:
                     raise TooLarge(f"Exactly {grant.size} bytes were declared.")
                 waiting += piece
-                if len(waiting) >= PIECE:
+                if len(waiting) >= CHUNK_BYTES:
                     await _in_thread(_put, file, bytes(waiting), hashed)
                     waiting.clear()
             if size != grant.size:
@@ -150,8 +152,8 @@ class LocalStorage:
             raise ValueError("not a key")
         return self._root / key[:2] / key
 
-    def _link(self, grant: Grant, headers: dict[str, str]) -> Link:
-        return Link(
+    def _link(self, grant: Grant, headers: dict[str, str]) -> SignedLink:
+        return SignedLink(
             f"{self._base_url}{PATH}{self._signer.sign(grant)}",
             datetime.fromtimestamp(grant.until, UTC),
             headers,
@@ -188,7 +190,7 @@ def _put(file: int, data: bytes, hashed: Any) -> None:
         left = left[os.write(file, left) :]
 
 
-def _settle(coming: Path, path: Path) -> None:
+def _publish_file(coming: Path, path: Path) -> None:
     """Give a whole file its name; FileExistsError when there is one. link(2) never overwrites."""
     path.parent.mkdir(exist_ok=True, mode=0o700)
     os.link(coming, path)
@@ -204,10 +206,10 @@ def _sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _look(path: Path) -> Look | None:
+def _inspect(path: Path) -> StoredObject | None:
     try:
         with path.open("rb") as file:
-            return Look(os.fstat(file.fileno()).st_size, file.read(HEAD_BYTES))
+            return StoredObject(os.fstat(file.fileno()).st_size, file.read(HEAD_BYTES))
     except FileNotFoundError:
         return None
 
@@ -220,9 +222,9 @@ def _sha256(path: Path) -> str | None:
         return None
 
 
-def _hold(path: Path) -> Held | None:
+def _open(path: Path) -> StoredFile | None:
     try:
-        return Held(path, path.stat())
+        return StoredFile(path, path.stat())
     except FileNotFoundError:
         return None
 

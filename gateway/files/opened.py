@@ -12,7 +12,7 @@ from gateway.files.signing import Signer
 from gateway.files.storage import Storage
 
 
-class CannotKeepFiles(Exception):
+class StorageUnusable(Exception):
     """The storage that was chosen cannot be used; the message says why."""
 
 
@@ -42,7 +42,7 @@ async def open_storage(
 
         from gateway.files.s3 import S3Storage  # noqa: PLC0415
     except ImportError:
-        raise CannotKeepFiles(
+        raise StorageUnusable(
             "A bucket needs the extra `s3`: pip install 'crm-gateway[s3]'."
         ) from None
     try:
@@ -57,7 +57,7 @@ async def open_storage(
             secret_key=secret_key,
         )
     except (ValueError, OSError, BotoCoreError) as error:
-        raise CannotKeepFiles(f"The bucket {bucket} cannot be used: {error}") from error
+        raise StorageUnusable(f"The bucket {bucket} cannot be used: {error}") from error
     try:
         yield storage
     finally:
@@ -68,4 +68,4 @@ def _in_directory(directory: Path, signer: Signer, public_url: str | None) -> Lo
     try:
         return LocalStorage(directory, signer, base_url=public_url or "")
     except OSError as error:
-        raise CannotKeepFiles(f"Files cannot be kept in {directory}: {error.strerror}.") from error
+        raise StorageUnusable(f"Files cannot be kept in {directory}: {error.strerror}.") from error

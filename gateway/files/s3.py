@@ -23,14 +23,14 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from gateway.errors import StorageUnavailable
 from gateway.files.serving import disposition
-from gateway.files.storage import HEAD_BYTES, Link, Look
+from gateway.files.storage import HEAD_BYTES, SignedLink, StoredObject
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 THREADS = 8
-PIECE = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 EMPTY = frozenset({"416", "InvalidRange"})
 
@@ -81,7 +81,7 @@ class S3Storage:
         content_type: str,
         sha256: str | None,  # noqa: ARG002 - checked when it is sent: not every server can
         valid_s: int,
-    ) -> Link:
+    ) -> SignedLink:
         asked = {
             **self._named(key),
             "ContentType": content_type,
@@ -90,18 +90,20 @@ class S3Storage:
         }
         url = await self._presigned("put_object", asked, valid_s)
         headers = {"Content-Type": content_type, "If-None-Match": "*"}
-        return Link(url, _in(valid_s), headers)
+        return SignedLink(url, _in(valid_s), headers)
 
-    async def download_link(self, key: str, *, name: str, content_type: str, valid_s: int) -> Link:
+    async def download_link(
+        self, key: str, *, name: str, content_type: str, valid_s: int
+    ) -> SignedLink:
         asked = {
             **self._named(key),
             "ResponseContentType": content_type,
             "ResponseContentDisposition": disposition(name, content_type),
         }
-        return Link(await self._presigned("get_object", asked, valid_s), _in(valid_s))
+        return SignedLink(await self._presigned("get_object", asked, valid_s), _in(valid_s))
 
-    async def look(self, key: str) -> Look | None:
-        return await self._call(self._look, key)
+    async def inspect(self, key: str) -> StoredObject | None:
+        return await self._call(self._inspect, key)
 
     async def sha256(self, key: str) -> str | None:
         return await self._call(self._sha256, key)
@@ -120,19 +122,19 @@ class S3Storage:
 
     # --- in a thread -------------------------------------------------------------------------
 
-    def _look(self, key: str) -> Look | None:
+    def _inspect(self, key: str) -> StoredObject | None:
         """One request for both: a range's answer says how long the whole is."""
         try:
             found = self._client.get_object(**self._named(key), Range=f"bytes=0-{HEAD_BYTES - 1}")
         except ClientError as error:
             if _code(error) in EMPTY:
-                return Look(0, b"")
+                return StoredObject(0, b"")
             _require_missing(error)
             return None
         with closing(found["Body"]) as body:
             head: bytes = body.read(HEAD_BYTES)
         whole: str = found.get("ContentRange", "").rpartition("/")[2]
-        return Look(int(whole) if whole.isdigit() else found["ContentLength"], head)
+        return StoredObject(int(whole) if whole.isdigit() else found["ContentLength"], head)
 
     def _sha256(self, key: str) -> str | None:
         try:
@@ -142,7 +144,7 @@ class S3Storage:
             return None
         hashed = hashlib.sha256()
         with closing(found["Body"]) as body:
-            for piece in body.iter_chunks(PIECE):
+            for piece in body.iter_chunks(CHUNK_BYTES):
                 hashed.update(piece)
         return hashed.hexdigest()
 

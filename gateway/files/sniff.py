@@ -34,7 +34,10 @@ FAMILIES: tuple[frozenset[str], ...] = tuple(
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/avi"}
 """Formats that begin alike, by what stands at the ninth byte."""
-MORE: tuple[tuple[bytes, str], ...] = ((b"#!AMR", "audio/amr"), (OLE, "application/msword"))
+OTHER_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"#!AMR", "audio/amr"),
+    (OLE, "application/msword"),
+)
 """What puremagic gives no type to."""
 
 ZIP = b"PK\x03\x04"
@@ -114,5 +117,5 @@ def _found(head: bytes) -> frozenset[str]:
         found = {match.mime_type for match in puremagic.magic_string(head)}
     except (puremagic.PureError, ValueError):
         found = set()
-    found.update(content_type for mark, content_type in MORE if head.startswith(mark))
+    found.update(content_type for mark, content_type in OTHER_SIGNATURES if head.startswith(mark))
     return frozenset(found - {""})

@@ -13,7 +13,7 @@ HEAD_BYTES = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class SignedLink:
     """A request that a client may make without a token."""
 
     url: str
@@ -22,7 +22,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class StoredObject:
     """What is there under a key."""
 
     size: int
@@ -37,13 +37,15 @@ class Storage(Protocol):
 
     async def upload_link(
         self, key: str, *, size: int, content_type: str, sha256: str | None, valid_s: int
-    ) -> Link:
+    ) -> SignedLink:
         """Return a link to PUT exactly so many bytes, once."""
 
-    async def download_link(self, key: str, *, name: str, content_type: str, valid_s: int) -> Link:
+    async def download_link(
+        self, key: str, *, name: str, content_type: str, valid_s: int
+    ) -> SignedLink:
         """Return a link to GET the bytes, as a file of this name and type."""
 
-    async def look(self, key: str) -> Look | None:
+    async def inspect(self, key: str) -> StoredObject | None:
         """Return what is there; None when nothing is."""
 
     async def sha256(self, key: str) -> str | None:

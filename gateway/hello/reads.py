@@ -98,10 +98,10 @@ class HelloReads:
 
     async def _read_employees(
         self, employee_ids: Sequence[int]
-    ) -> list[tuple[auth.Found | None, list[int]]]:
+    ) -> list[tuple[auth.EmployeeRecord | None, list[int]]]:
         most = self._max_topics
         async with self._services.connection() as conn:
-            standing = await employees_batch.standing(conn, set(employee_ids))
+            standing = await employees_batch.find_records(conn, set(employee_ids))
             joined = await overview.joined(conn, list(standing), most)
             for employee_id, conversation_ids in joined.items():
                 if len(conversation_ids) > most:  # only the newest are joined
@@ -125,7 +125,7 @@ class HelloReads:
 
     async def _read_names(self, employee_ids: Sequence[int]) -> Mapping[int, str]:
         async with self._services.connection() as conn:
-            found = await employees_batch.named(conn, employee_ids)
+            found = await employees_batch.find_profiles(conn, employee_ids)
         return {employee.id: encode(employee).decode() for employee in found}
 
     async def _read_presences(self, employee_ids: Sequence[int]) -> Mapping[int, PresenceJson]:

@@ -24,7 +24,7 @@ from gateway.protocol.people import MAX_WATCHED
 from gateway.serving import serves
 from presence import PresenceState, StoreUnavailable
 
-LATEST = timedelta(days=366)
+MAX_AHEAD = timedelta(days=366)
 
 
 async def presences_of(ctx: Context, employee_ids: Collection[int]) -> list[Presence]:
@@ -35,17 +35,17 @@ async def presences_of(ctx: Context, employee_ids: Collection[int]) -> list[Pres
     return [to_wire(found[employee_id]) for employee_id in employee_ids if employee_id in found]
 
 
-async def look(ctx: Context, command: PresenceWatch) -> PresenceWatched:
+async def fetch_watched(ctx: Context, command: PresenceWatch) -> PresenceWatched:
     """Return a snapshot of these people; the session adds the watching."""
     found = await presences_of(ctx, set(command.employee_ids))
     return PresenceWatched(presences=found, degraded=ctx.presence.degraded)
 
 
 @serves(PresenceSet)
-async def choose(ctx: Context, command: PresenceSet) -> PresenceIs:
+async def set_presence(ctx: Context, command: PresenceSet) -> PresenceIs:
     """Choose my status and text; watchers hear of it."""
     if command.until is not None:
-        _require_sense(command, command.until)
+        _require_valid_until(command, command.until)
     try:
         presence = await ctx.presence.choose(
             ctx.user_id, command.status, command.text, command.until
@@ -69,11 +69,11 @@ async def of_department(
     )
 
 
-def _require_sense(command: PresenceSet, until: datetime) -> None:
+def _require_valid_until(command: PresenceSet, until: datetime) -> None:
     if command.status is None and not command.text:
         raise Invalid("needs a status or a text that ends then", path="until")
     now = datetime.now(UTC)
-    if not now < until <= now + LATEST:
+    if not now < until <= now + MAX_AHEAD:
         raise Invalid("must be later than now and at most a year from now", path="until")
 
 

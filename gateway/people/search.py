@@ -6,7 +6,7 @@ from gateway import cursors
 from gateway.context import Context
 from gateway.people.presences import presences_of
 from gateway.people.queries import search as queries
-from gateway.people.queries.search import Place
+from gateway.people.queries.search import EmployeePosition
 from gateway.protocol import EmployeeSearch, EmployeesFound
 from gateway.serving import serves
 
@@ -14,7 +14,7 @@ from gateway.serving import serves
 @serves(EmployeeSearch)
 async def employees(ctx: Context, command: EmployeeSearch) -> EmployeesFound:
     """Return a page of active employees, and how reachable they are."""
-    after = Place(*cursors.unpack_ranked(command.cursor)) if command.cursor else None
+    after = EmployeePosition(*cursors.unpack_ranked(command.cursor)) if command.cursor else None
     async with ctx.reading() as conn:
         found = await queries.employees(
             conn, command.text.strip(), after=after, limit=command.limit + 1

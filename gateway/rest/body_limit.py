@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import GatewayError, TooLarge, TooSlow
 from gateway.rest.errors import body
 
-PASSED_OVER = 4 * 1024 * 1024
-PASSED_OVER_S = 2.0
+DISCARD_BYTES = 4 * 1024 * 1024
+DISCARD_S = 2.0
 
 
 class BodyLimit:
@@ -48,7 +48,7 @@ class BodyLimit:
                 await _refuse(TooSlow(f"At most {self._within_s:g} s."), scope, receive, send)
                 return
         if message is None:
-            await pass_over(receive)
+            await discard(receive)
             await _refuse(TooLarge(f"At most {limit} bytes."), scope, receive, send)
             return
         pending: list[Message] = [message]
@@ -81,11 +81,11 @@ async def _read(receive: Receive, limit: int) -> Message | None:
             return {"type": "http.request", "body": b"".join(pieces), "more_body": False}
 
 
-async def pass_over(receive: Receive) -> None:
+async def discard(receive: Receive) -> None:
     """Let a moderate rest pass unread: cut while sending, a client never sees our answer."""
-    left = PASSED_OVER
+    left = DISCARD_BYTES
     try:
-        async with asyncio.timeout(PASSED_OVER_S):
+        async with asyncio.timeout(DISCARD_S):
             while left > 0:
                 message = await receive()
                 left -= len(message.get("body", b""))

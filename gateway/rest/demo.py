@@ -12,7 +12,7 @@ from gateway.errors import EmployeeNotFound, NotFound
 from gateway.people.queries import directory
 from gateway.protocol.frame import Id, frame
 from gateway.rest.depends import StrictRoute, answer
-from gateway.rest.worker import Parts, parts_of
+from gateway.rest.worker import GatewayParts, parts_of
 
 router = APIRouter(prefix="/v1/demo", route_class=StrictRoute, include_in_schema=False)
 
@@ -44,7 +44,7 @@ async def issue_token(request: Request, body: SignIn) -> Response:
     return answer({"token": parts.tokens.issue(body.employee_id)})
 
 
-def _demo(request: Request) -> Parts:
+def _demo(request: Request) -> GatewayParts:
     """Return the parts of a demo; NotFound anywhere else.
 
     A page elsewhere whose name is made to resolve to this machine (DNS rebinding) shows itself by

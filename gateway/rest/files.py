@@ -25,7 +25,7 @@ from gateway.errors import (
     TooLarge,
     TooSlow,
 )
-from gateway.files import Counts, Files, Grant, Held, LocalStorage, disposition
+from gateway.files import Files, Grant, LocalStorage, StoredFile, TransferCounts, disposition
 from gateway.files.local import PATH
 from gateway.protocol import (
     AttachmentCreate,
@@ -35,18 +35,18 @@ from gateway.protocol import (
 )
 from gateway.protocol.attachments import ContentType, FileName, Sha256, Size
 from gateway.protocol.frame import frame
-from gateway.rest.body_limit import pass_over
+from gateway.rest.body_limit import discard
 from gateway.rest.depends import Asking, RowId, StrictRoute, answer
 from gateway.rest.errors import body as refusal
 from gateway.rest.worker import parts_of
 
 router = APIRouter(tags=["messenger"], route_class=StrictRoute)
 
-LATE_S = 30
+UPLOAD_GRACE_S = 30
 """An upload that began before its link's end may take so much longer."""
 CACHED_S = 3_600
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'; sandbox"
-SANDBOXED_NOT = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
+PDF_POLICY = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
 """For PDFs: browsers draw them by a part of their own, which does nothing in a sandbox."""
 
 
@@ -105,16 +105,16 @@ async def read(
 @router.put(PATH + "{token}", include_in_schema=False)
 async def upload(request: Request, token: str) -> Response:
     """Take the bytes of a declared file: exactly those, once, while its link is good."""
-    files, coming = _files(request), _Coming(request)
+    files, coming = _files(request), _Upload(request)
     try:
-        grant = _local(files).granted(token, "PUT")
-        await _take(coming, _local(files), grant)
+        grant = _local(files).check_link(token, "PUT")
+        await _receive(coming, _local(files), grant)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     except GatewayError as error:
         files.counts.refused[error.code] += 1
         if not coming.ended:
-            await pass_over(request.receive)
+            await discard(request.receive)
         refused = refusal(error)
         refused.headers["Connection"] = "close"
         return refused
@@ -122,7 +122,7 @@ async def upload(request: Request, token: str) -> Response:
     return answer({"size": grant.size})
 
 
-class _Coming:
+class _Upload:
     """A body as it comes."""
 
     def __init__(self, request: Request) -> None:
@@ -142,7 +142,7 @@ class _Coming:
             yield message.get("body", b"")
 
 
-async def _take(coming: _Coming, storage: LocalStorage, grant: Grant) -> None:
+async def _receive(coming: _Upload, storage: LocalStorage, grant: Grant) -> None:
     said = coming.headers.get("content-length", "")
     if said.isdigit() and int(said) != grant.size:
         raise (TooLarge if int(said) > grant.size else SizeDiffers)(
@@ -151,7 +151,7 @@ async def _take(coming: _Coming, storage: LocalStorage, grant: Grant) -> None:
     if coming.headers.get("content-type", "").lower() != grant.content_type:
         raise LinkInvalid(f"This link takes Content-Type: {grant.content_type} alone.")
     try:
-        async with asyncio.timeout(grant.until + LATE_S - time.time()):
+        async with asyncio.timeout(grant.until + UPLOAD_GRACE_S - time.time()):
             await storage.take(grant, coming)
     except TimeoutError:
         raise TooSlow from None
@@ -162,31 +162,33 @@ async def download(request: Request, token: str) -> Response:
     """Give the bytes of a file, or a range of them, to whoever has the link."""
     files = _files(request)
     storage = _local(files)
-    grant = storage.granted(token, request.method)
+    grant = storage.check_link(token, request.method)
     held = await storage.hold(grant.key)
     if held is None:
         raise FileNotFound
     headers = _headers(grant)
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return _Sent(held, grant, headers, files.counts)
+    return _CountedFileResponse(held, grant, headers, files.counts)
 
 
 def _headers(grant: Grant) -> dict[str, str]:
     is_pdf = grant.content_type == "application/pdf"
     return {
         "Content-Disposition": disposition(grant.name, grant.content_type),
-        "Content-Security-Policy": SANDBOXED_NOT if is_pdf else SANDBOX,
+        "Content-Security-Policy": PDF_POLICY if is_pdf else SANDBOX,
         "ETag": f'"{grant.key}"',  # what is under a key never changes
         "Cache-Control": f"private, max-age={CACHED_S}, immutable",
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
 
 
-class _Sent(FileResponse):
+class _CountedFileResponse(FileResponse):
     """A file on its way out, counted."""
 
-    def __init__(self, held: Held, grant: Grant, headers: dict[str, str], counts: Counts) -> None:
+    def __init__(
+        self, held: StoredFile, grant: Grant, headers: dict[str, str], counts: TransferCounts
+    ) -> None:
         super().__init__(
             held.path, headers=headers, media_type=grant.content_type, stat_result=held.stat
         )

@@ -13,7 +13,7 @@ from gateway import __version__
 from gateway.ops import metrics
 from gateway.protocol import asyncapi
 from gateway.rest.depends import answer
-from gateway.rest.worker import Parts, parts_of
+from gateway.rest.worker import GatewayParts, parts_of
 
 router = APIRouter(tags=["operations"])
 
@@ -53,7 +53,7 @@ def asyncapi_document() -> Response:
     return Response(asyncapi.render(__version__), media_type="application/json")
 
 
-async def _checks(parts: Parts) -> dict[str, str]:
+async def _checks(parts: GatewayParts) -> dict[str, str]:
     database = "ok"
     try:
         async with asyncio.timeout(READY_S):

@@ -51,7 +51,7 @@ async def look(
         if "\x00" in department:
             raise Invalid("must not contain U+0000", path="department")
         return answer(await presences.of_department(asking, department, after=after, limit=limit))
-    found = await presences.look(asking, _asked(employee_ids or ""))
+    found = await presences.fetch_watched(asking, _asked(employee_ids or ""))
     people = sorted(found.presences, key=lambda one: one.employee_id)
     return answer(PresencePage(presences=people, degraded=found.degraded))
 

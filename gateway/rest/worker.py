@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from ingest import Pipeline
 
 
-class Parts(Protocol):
+class GatewayParts(Protocol):
     """One worker's parts."""
 
     @property
@@ -39,7 +39,7 @@ class Parts(Protocol):
         """Print this worker's figures in Prometheus' text format."""
 
 
-def parts_of(request: Request) -> Parts:
+def parts_of(request: Request) -> GatewayParts:
     """Return the parts of the worker that serves this request."""
-    parts: Parts = request.app.state.gateway
+    parts: GatewayParts = request.app.state.gateway
     return parts

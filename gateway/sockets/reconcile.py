@@ -178,14 +178,14 @@ class Reconciler:
             if any(session.fingerprint[0] > most for session in sessions)
         ]
 
-    def _apply_rights(self, sessions: list[Session], now: employee_changes.Changed) -> None:
+    def _apply_rights(self, sessions: list[Session], now: employee_changes.ChangedEmployee) -> None:
         """Close the sessions of a disabled employee; apply the permissions of another."""
         for session in sessions:
-            if now.found is None or not now.found.active:
+            if now.record is None or not now.record.active:
                 session.close(close_codes.EMPLOYEE_DISABLED)
             elif session.context is not None:
                 session.rights_stamp = now.stamp
-                old, found = session.context.identity, now.found
+                old, found = session.context.identity, now.record
                 if (old.permissions, old.employee) != (found.permissions, found.employee):
                     session.update_identity(
                         Identity(found.employee, found.permissions, old.expires_at)

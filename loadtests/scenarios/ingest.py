@@ -25,7 +25,7 @@ import orjson
 import uvloop
 
 from gateway import db
-from gateway.cli.worker import GARBAGE
+from gateway.cli.worker import GC_THRESHOLDS
 from ingest import CallEvent, IngestMetrics, IngestSettings, parse_events
 from ingest.storing.store import EventStore
 from loadtests.generated_events import EventGenerator
@@ -187,7 +187,7 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
     """Measure; `--rows` is how many events there are in the end, and a fifth of them is posted."""
     require_proc()
     before = gc.get_threshold()
-    gc.set_threshold(*GARBAGE)  # as in a worker
+    gc.set_threshold(*GC_THRESHOLDS)  # as in a worker
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_measure(gateway, options))

@@ -30,13 +30,13 @@ from gateway.errors import (
     TooLarge,
 )
 from gateway.files import (
-    CannotKeepFiles,
     Grant,
-    Link,
     LocalStorage,
-    Look,
+    SignedLink,
     Signer,
     Storage,
+    StorageUnusable,
+    StoredObject,
     new_key,
     open_storage,
 )
@@ -63,11 +63,11 @@ async def pieces(data: bytes, size: int = 1_000) -> AsyncIterator[bytes]:
         yield data[start : start + size]
 
 
-async def put(storage: Storage, link: Link, data: bytes) -> bool:
+async def put(storage: Storage, link: SignedLink, data: bytes) -> bool:
     """Upload as a client does; say whether it was taken."""
     if isinstance(storage, LocalStorage):
         try:
-            grant = storage.granted(link.url.removeprefix(PATH), "PUT")
+            grant = storage.check_link(link.url.removeprefix(PATH), "PUT")
             await storage.take(grant, pieces(data))
         except FileExists:
             return False
@@ -91,22 +91,22 @@ async def test_what_was_uploaded_is_there(storage: Storage) -> None:
     """Its size, its first bytes and its hash are those of what was sent."""
     key = await kept(storage)
 
-    look = await storage.look(key)
+    look = await storage.inspect(key)
 
-    assert look == Look(len(DATA), DATA[:4_096])
+    assert look == StoredObject(len(DATA), DATA[:4_096])
     assert await storage.sha256(key) == hashlib.sha256(DATA).hexdigest()
 
 
 async def test_a_short_file_is_there_whole(storage: Storage) -> None:
     """One byte is a file, too."""
-    assert await storage.look(await kept(storage, b"x")) == Look(1, b"x")
+    assert await storage.inspect(await kept(storage, b"x")) == StoredObject(1, b"x")
 
 
 async def test_what_was_never_uploaded_is_not_there(storage: Storage) -> None:
     """Nothing is found, and removing it is no error."""
     key = new_key()
 
-    assert await storage.look(key) is None
+    assert await storage.inspect(key) is None
     assert await storage.sha256(key) is None
     await storage.delete(key)
 
@@ -118,8 +118,8 @@ async def test_what_was_removed_is_gone(storage: Storage) -> None:
     await storage.delete(key)
     await storage.delete(key)
 
-    assert await storage.look(key) is None
-    assert await storage.look(other) is not None
+    assert await storage.inspect(key) is None
+    assert await storage.inspect(other) is not None
 
 
 async def test_an_upload_overwrites_nothing(storage: Storage) -> None:
@@ -132,7 +132,7 @@ async def test_an_upload_overwrites_nothing(storage: Storage) -> None:
     assert await put(storage, link, b"good")
     assert not await put(storage, link, b"evil")
 
-    assert await storage.look(key) == Look(4, b"good")
+    assert await storage.inspect(key) == StoredObject(4, b"good")
 
 
 async def test_links_name_their_end(storage: Storage) -> None:
@@ -220,11 +220,11 @@ async def test_a_bucket_that_is_away_is_unavailable(bucket: dict[str, Any]) -> N
     async with open_storage(**{**bucket, "endpoint": "http://127.0.0.1:9"}) as away:
         assert away is not None
         with pytest.raises(StorageUnavailable):
-            await away.look(new_key())
+            await away.inspect(new_key())
     async with open_storage(**{**bucket, "bucket": "no-such-bucket"}) as missing:
         assert missing is not None
         with pytest.raises(StorageUnavailable):
-            await missing.look(new_key())
+            await missing.inspect(new_key())
 
 
 # --- a directory's links -----------------------------------------------------------------------
@@ -319,8 +319,8 @@ def test_a_link_is_good_for_what_it_says_alone(local: LocalStorage) -> None:
     said, _, signature = to_put.partition(".")
     other = signer.sign(grant()).partition(".")[0]
 
-    assert local.granted(to_put, "PUT").do == "PUT"
-    assert local.granted(to_get, "HEAD").do == "GET"
+    assert local.check_link(to_put, "PUT").do == "PUT"
+    assert local.check_link(to_get, "HEAD").do == "GET"
     for token, method in (
         (to_put, "GET"),
         (to_get, "PUT"),
@@ -334,16 +334,16 @@ def test_a_link_is_good_for_what_it_says_alone(local: LocalStorage) -> None:
         (Signer("another secret").sign(grant()), "PUT"),
     ):
         with pytest.raises(LinkInvalid):
-            local.granted(token, method)
+            local.check_link(token, method)
     with pytest.raises(LinkExpired):
-        local.granted(signer.sign(grant(until=int(time.time()) - 1)), "PUT")
+        local.check_link(signer.sign(grant(until=int(time.time()) - 1)), "PUT")
 
 
 def test_no_link_leads_out_of_the_directory(local: LocalStorage) -> None:
     """Even one with our signature is for nothing but a key of ours."""
     for key in ("../secret", "..", "/etc/passwd", "a" * 31, "A" * 32, "a" * 32 + "\n", "٣" * 32):
         with pytest.raises(LinkInvalid):
-            local.granted(Signer(SECRET).sign(grant(key=key)), "PUT")
+            local.check_link(Signer(SECRET).sign(grant(key=key)), "PUT")
 
 
 async def test_nothing_outside_is_reached_by_a_key(local: LocalStorage, tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ async def test_nothing_outside_is_reached_by_a_key(local: LocalStorage, tmp_path
     outside = tmp_path / "outside"
     outside.write_text("here")
 
-    for attempt in (local.look, local.sha256, local.delete, local.hold):
+    for attempt in (local.inspect, local.sha256, local.delete, local.hold):
         with pytest.raises(ValueError, match="not a key"):
             await attempt("../../outside")
 
@@ -384,7 +384,7 @@ async def test_a_place_that_cannot_be_used_is_said_at_the_start(tmp_path: Path) 
     """The message names the directory."""
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(CannotKeepFiles, match=str(tmp_path / "file")):
+    with pytest.raises(StorageUnusable, match=str(tmp_path / "file")):
         async with open_storage(directory=tmp_path / "file", secret=SECRET):
             pass
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import supervisor as supervisor_module
-from gateway.cli.supervisor import Supervisor, Worker
+from gateway.cli.supervisor import Supervisor, WorkerProcess
 
 BEATS = """
 import faulthandler, os, sys, time
@@ -38,14 +38,14 @@ def supervised(
     for number, what in enumerate(does, 1):
         script = tmp_path / f"{number}.py"
         script.write_text(BEATS.format(log=str(tmp_path / f"{number}.log")) + what)
-        workers.append(Worker(number, [], {}, command=(sys.executable, str(script))))
+        workers.append(WorkerProcess(number, [], {}, command=(sys.executable, str(script))))
     supervisor = Supervisor(workers, stop_s=5.0, hang_s=hang_s)
 
     def look_until(so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 20.0
         while not so():
             assert time.monotonic() < deadline
-            supervisor.look_after(time.monotonic())
+            supervisor.check(time.monotonic())
             time.sleep(0.01)
 
     supervisor.start()
@@ -55,7 +55,7 @@ def supervised(
         supervisor.stop()
 
 
-def pid(worker: Worker) -> int | None:
+def pid(worker: WorkerProcess) -> int | None:
     return worker.process.pid if worker.process else None
 
 
@@ -98,7 +98,7 @@ def test_a_worker_that_was_asleep_with_the_machine_is_left_alone(tmp_path: Path)
 
         worker.seen_at -= 100.0
         supervisor._looked_at -= 100.0
-        supervisor.look_after(time.monotonic())
+        supervisor.check(time.monotonic())
 
         assert worker.kill_at is None
         assert pid(worker) == before

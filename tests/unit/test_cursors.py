@@ -24,14 +24,14 @@ def test_cursors_come_back_as_they_were() -> None:
     assert cursors.unpack_int(cursors.pack(NOW, 17)) == (NOW, 17)
     assert cursors.unpack_uuid(cursors.pack(NOW, call_id)) == (NOW, call_id)
     assert cursors.unpack_ranked(cursors.pack_ranked(1, "Олена", 5)) == (1, "Олена", 5)
-    assert cursors.unpack_place(cursors.pack_place(NOW, 17, 4)) == (NOW, 17, 4)
+    assert cursors.unpack_message(cursors.pack_message(NOW, 17, 4)) == (NOW, 17, 4)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_cursor_or_refused(text: str) -> None:
     """Nothing but Invalid is raised, whatever a client makes up."""
     for unpack in (
-        cursors.unpack_int, cursors.unpack_uuid, cursors.unpack_ranked, cursors.unpack_place,
+        cursors.unpack_int, cursors.unpack_uuid, cursors.unpack_ranked, cursors.unpack_message,
     ):  # fmt: skip
         with contextlib.suppress(Invalid):
             unpack(text)
@@ -45,7 +45,7 @@ def test_a_moment_outside_of_the_calendar_is_refused(at: str) -> None:
     for unpack, rest in (
         (cursors.unpack_int, [1]),
         (cursors.unpack_uuid, [str(uuid.uuid4())]),
-        (cursors.unpack_place, [1, 1]),
+        (cursors.unpack_message, [1, 1]),
     ):
         made = base64.urlsafe_b64encode(orjson.dumps([at, *rest])).decode()
         with pytest.raises(Invalid):

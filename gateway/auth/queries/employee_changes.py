@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.auth.queries.employees import Found, to_found
+from gateway.auth.queries.employees import EmployeeRecord, to_record
 from gateway.db import Conn
 
 UNKNOWN = 0
@@ -12,14 +12,14 @@ UNKNOWN = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ChangedEmployee:
     """How an employee stands now; found is None when there is no such one any more."""
 
-    found: Found | None
+    record: EmployeeRecord | None
     stamp: int
 
 
-async def changed(conn: Conn, employee_ids: str, stamps: str) -> dict[int, Changed]:
+async def changed(conn: Conn, employee_ids: str, stamps: str) -> dict[int, ChangedEmployee]:
     """Return those employees who are not as their stamp says, and their new one.
 
     Both lists as bigints() prints them, because they are the same at nearly every look. A stamp is
@@ -50,6 +50,8 @@ async def changed(conn: Conn, employee_ids: str, stamps: str) -> dict[int, Chang
         stamps,
     )
     return {
-        row["asked"]: Changed(to_found(row) if row["id"] is not None else None, row["stamp"] or 0)
+        row["asked"]: ChangedEmployee(
+            to_record(row) if row["id"] is not None else None, row["stamp"] or 0
+        )
         for row in rows
     }

@@ -11,7 +11,7 @@ from gateway.protocol import Employee
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EmployeeRecord:
     """An employee as the CRM has them now."""
 
     employee: Employee
@@ -19,7 +19,7 @@ class Found:
     permissions: frozenset[str]
 
 
-async def find(conn: Conn, employee_id: int) -> Found | None:
+async def find(conn: Conn, employee_id: int) -> EmployeeRecord | None:
     """Return the employee with their permissions; None when there is no such one."""
     row = await conn.fetchrow(
         """
@@ -32,12 +32,12 @@ async def find(conn: Conn, employee_id: int) -> Found | None:
         """,
         employee_id,
     )
-    return to_found(row) if row else None
+    return to_record(row) if row else None
 
 
-def to_found(row: Any) -> Found:
+def to_record(row: Any) -> EmployeeRecord:
     """Make an employee with their rights of a row with these columns."""
-    return Found(to_employee(row), row["active"], _shared(tuple(row["permissions"])))
+    return EmployeeRecord(to_employee(row), row["active"], _shared(tuple(row["permissions"])))
 
 
 @lru_cache(maxsize=1_024)

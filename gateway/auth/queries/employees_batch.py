@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gateway.auth.queries.employees import Found, to_employee, to_found
+from gateway.auth.queries.employees import EmployeeRecord, to_employee, to_record
 from gateway.db import Conn
 from gateway.protocol import Employee
 
 
-async def standing(conn: Conn, employee_ids: Collection[int]) -> dict[int, Found]:
+async def find_records(conn: Conn, employee_ids: Collection[int]) -> dict[int, EmployeeRecord]:
     """Return these employees as the CRM has them now; who is gone is left out."""
     rows = await conn.fetch(
         """
-        -- employees_batch.standing
+        -- employees_batch.find_records
         SELECT e.id, e.name, e.department, e.position, e.avatar_url, e.active,
                ARRAY(SELECT p.permission FROM crm.permissions AS p
                       WHERE p.employee_id = e.id) AS permissions
@@ -22,14 +22,14 @@ async def standing(conn: Conn, employee_ids: Collection[int]) -> dict[int, Found
         """,
         list(employee_ids),
     )
-    return {row["id"]: to_found(row) for row in rows}
+    return {row["id"]: to_record(row) for row in rows}
 
 
-async def named(conn: Conn, employee_ids: Collection[int]) -> list[Employee]:
+async def find_profiles(conn: Conn, employee_ids: Collection[int]) -> list[Employee]:
     """Return these employees, also those who have left; who is gone is left out."""
     rows = await conn.fetch(
         """
-        -- employees_batch.named
+        -- employees_batch.find_profiles
         SELECT e.id, e.name, e.department, e.position, e.avatar_url
           FROM unnest($1::bigint[]) AS asked (id)
           JOIN crm.employees AS e ON e.id = asked.id

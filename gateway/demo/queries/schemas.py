@@ -10,11 +10,11 @@ LOCK = 4_105_233_870_914_662_013
 MARK = "Demo CRM of the gateway"
 
 
-async def take_turns(conn: Conn) -> None:
+async def lock(conn: Conn) -> None:
     """Wait for other installations; lasts until the transaction ends."""
     await conn.execute(
         """
-        -- schemas.take_turns
+        -- schemas.lock
         SELECT pg_advisory_xact_lock($1)
         """,
         LOCK,

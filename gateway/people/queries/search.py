@@ -10,7 +10,7 @@ from gateway.protocol import Employee
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EmployeePosition:
     """An employee's place in the order in which they are found."""
 
     rank: int
@@ -19,8 +19,8 @@ class Place:
 
 
 async def employees(
-    conn: Conn, text: str, *, after: Place | None, limit: int
-) -> list[tuple[Place, Employee]]:
+    conn: Conn, text: str, *, after: EmployeePosition | None, limit: int
+) -> list[tuple[EmployeePosition, Employee]]:
     """Return active employees who have every word of text, those whose name begins so first.
 
     Words are folded as those of messages are. A text without any word in it finds nobody, an
@@ -63,7 +63,7 @@ async def employees(
     )
     return [
         (
-            Place(row["rank"], row["named"], row["id"]),
+            EmployeePosition(row["rank"], row["named"], row["id"]),
             to_employee(row),
         )
         for row in rows

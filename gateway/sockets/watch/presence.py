@@ -55,7 +55,7 @@ class PresenceWatches:
         if session.closed or context is None:  # it ended while its command waited
             return PresenceWatched(presences=[])
         await self._delivery.bus.subscribe(self.watch(session, command.employee_ids))
-        return await presences.look(context, command)
+        return await presences.fetch_watched(context, command)
 
     def watch(self, session: WatchingSession, employee_ids: Collection[int]) -> list[str]:
         """Replace what session watches; return the topics that this needs."""

@@ -109,7 +109,7 @@ async def test_a_file_goes_through_a_bucket(
 
     async def empty() -> bool:
         keys = [row["key"] for row in await empty_desk.sql("SELECT key FROM realtime.attachments")]
-        return [await storage.look(key) for key in keys] == [None] * 4
+        return [await storage.inspect(key) for key in keys] == [None] * 4
 
     await eventually(empty)
 
