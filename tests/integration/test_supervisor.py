@@ -76,7 +76,7 @@ def test_a_worker_that_stands_still_says_where_and_is_replaced(
 
 def test_a_stopped_worker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGSTOP: it cannot even say where it stands; the others are left alone."""
-    monkeypatch.setattr(supervisor_module, "LAST_WORDS_S", 0.2)
+    monkeypatch.setattr(supervisor_module, "ABORT_S", 0.2)
     with supervised(tmp_path, WELL, WELL, hang_s=0.5) as (supervisor, look_until):
         stopped, other = supervisor.workers
         look_until(lambda: stopped.ready and other.ready)
