@@ -1,1 +1,1 @@
-"""How fast the gateway is: `python -m loadtests`. README.md says what each number means."""
+"""How fast the gateway is: `python -m loadtests`. README.md explains each figure."""

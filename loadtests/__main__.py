@@ -1,4 +1,4 @@
-"""`python -m loadtests [NAME] [--json]`: run one scenario, or all of them."""
+"""`python -m loadtests [NAME] [--json]`: run one scenario, or all short ones."""
 
 from __future__ import annotations
 

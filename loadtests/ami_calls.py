@@ -1,7 +1,7 @@
-"""Calls as Asterisk's manager interface tells them: a trunk rings one telephone.
+"""Calls as Asterisk's manager interface reports them: a trunk rings one telephone.
 
-scenarios, tests.faults ─▶ AmiCall ─▶ a fake Asterisk's line. Thirteen events in three parts, with
-the PBX's own times (timestampevents=yes).
+scenarios, tests.faults ─▶ AmiCall ─▶ a fake Asterisk's connection. Thirteen events in three parts,
+with the PBX's own times (timestampevents=yes).
 """
 
 from __future__ import annotations

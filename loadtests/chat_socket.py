@@ -1,7 +1,7 @@
 """One blocking WebSocket of a chat user; under Locust, gevent makes its waits cooperative.
 
-ChatUser ─▶ ChatSocket ─▶ gateway. A reader of its own (a thread, under gevent a greenlet) hands
-replies to those who asked, answers pings, and gives events away.
+ChatUser ─▶ ChatSocket ─▶ gateway. A separate reader (a thread; under gevent a greenlet) passes
+replies to their callers, answers pings, and passes events on.
 """
 
 from __future__ import annotations

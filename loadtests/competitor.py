@@ -1,4 +1,7 @@
-"""A server to compare with, in a process of its own: start, connect a crowd, ring, stop."""
+"""A server to compare with, in its own process: start, connect clients, send events, stop.
+
+scenarios/fanout.py ─▶ Competitor ─▶ loadtests.baselines.
+"""
 
 from __future__ import annotations
 

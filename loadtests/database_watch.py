@@ -1,4 +1,4 @@
-"""How many connections to PostgreSQL the gateway uses, looked at ten times a second."""
+"""Samples, ten times a second, how many PostgreSQL connections the gateway uses."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Thousands of clients in one process, from several addresses, so that ports do not run out.
+"""Thousands of clients in one process, from several local addresses so that ports do not run out.
 
-scenarios ─▶ fleet ─▶ RawSocket. What the server costs is read from the operating system
-(process_cost.py), so that the clients' own time is in no figure but latencies.
+scenarios ─▶ fleet ─▶ LeanSocket. The server's cost is read from the operating system
+(process_cost.py), so the clients' own CPU time is in no figure but latencies.
 """
 
 from __future__ import annotations

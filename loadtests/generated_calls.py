@@ -1,7 +1,7 @@
 """Calls as ingest would have stored them: any number, the same for the same seed.
 
-What statistics trip over is in it: stays in two queues, callers who give up at once, holds, ends
-that are lost, calls that go on, merged ones, transfers, wrap-up, telephones of nobody.
+They include what is difficult for statistics: stints in two queues, callers who hang up at once,
+holds, lost ends, calls in progress, merged calls, transfers, wrap-up, unassigned telephones.
 """
 
 from __future__ import annotations

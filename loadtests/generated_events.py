@@ -1,7 +1,7 @@
-"""Events as a PBX posts them: whole calls, so many at a time, each event once.
+"""Events as a PBX posts them: whole calls, a fixed number in progress, each event once.
 
-Maker ─▶ the webhook's JSON objects ─▶ parse_events or an HTTP body. The same for the same seed; as
-much is kept as there are calls in progress, however many events are made.
+EventGenerator ─▶ the webhook's JSON objects ─▶ parse_events or an HTTP body. The same for the same
+seed; memory depends on the calls in progress, not on the number of events.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Chat users for Locust: pairs who write to each other every 1 to 3 s.
 
-`python -m loadtests locust` starts a gateway and runs this headless. Against a `gateway dev` that
-runs already, with Locust's own page on port 8089:
+`python -m loadtests locust` starts a gateway and runs this without a page. To use Locust's own page
+on port 8089 with a running `gateway dev`:
 
     .venv/bin/locust -f loadtests/locustfile.py --host http://127.0.0.1:8080
 
-One process only: both ends of a pair must be in it to time a delivery.
+Use one process only: both users of a pair must be in it to time a delivery.
 """
 
 from __future__ import annotations

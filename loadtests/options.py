@@ -1,4 +1,4 @@
-"""What one may choose on the command line; each scenario has defaults of its own for the rest."""
+"""Options of the command line; for each that is not given, a scenario has its own default."""
 
 from __future__ import annotations
 

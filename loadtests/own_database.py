@@ -1,4 +1,4 @@
-"""A PostgreSQL for one benchmark that needs no gateway: our schema and the demo CRM in it."""
+"""A PostgreSQL for one benchmark that needs no gateway, with our schema and the demo CRM."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A gateway for one benchmark: `gateway dev` with everything of its own, gone afterwards.
+"""A gateway for one benchmark: `gateway dev` with its own servers, removed afterwards.
 
 Two worker processes, PostgreSQL (durable, as in production) and Valkey on free ports in a
-temporary state directory. Nothing in this process' environment reaches it, so a benchmark never
+temporary state directory. No setting of this process' environment reaches it, so a benchmark never
 writes to a database that GATEWAY_DATABASE_URL happens to name.
 """
 

@@ -1,4 +1,4 @@
-"""A PBX that posts: signed arrays of events over one connection that is kept.
+"""A PBX that posts signed arrays of events over one persistent connection.
 
 scenarios, tests.faults ─▶ Poster ─▶ POST /v1/telephony/events.
 """

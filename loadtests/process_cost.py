@@ -1,4 +1,4 @@
-"""What another process costs, as the operating system counts it: CPU time and memory."""
+"""CPU time and memory of another process, as the operating system counts them."""
 
 from __future__ import annotations
 

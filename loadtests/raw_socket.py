@@ -1,6 +1,6 @@
-"""A WebSocket client that does next to nothing, so that thousands of them are no load.
+"""A minimal WebSocket client, so that thousands of them cost little.
 
-fleet ─▶ RawSocket ─▶ servers. It upgrades, splits frames, answers pings and closes; once it
+fleet ─▶ LeanSocket ─▶ servers. It upgrades, splits frames, answers pings and closes. Once it
 counts, it only adds up bytes and parses nothing.
 """
 

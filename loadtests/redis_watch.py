@@ -1,7 +1,7 @@
-"""What Redis was asked: by workers, and by the scripts that they have it run.
+"""How many commands Redis ran: those sent by workers, and those inside their scripts.
 
-scenarios ─▶ redis_watch. A script counts as one command, which is what it costs on the wire; what
-it does inside is told apart.
+scenarios ─▶ redis_watch. A script counts as one command, which is its cost on the wire; the
+commands inside it are counted separately.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a scenario found: a table for people, one line of JSON for programs."""
+"""The result of a scenario: a table for people, one line of JSON for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker says of itself: GET /metrics, over one connection that is kept."""
+"""A worker's own metrics: GET /metrics over one persistent connection."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Nodes as Redis sees them: connections that SUBSCRIBE to topics, and only count what comes.
+"""Simulated nodes: connections that SUBSCRIBE to topics and only count the bytes received.
 
-scenarios/scale.py ─▶ subscribers ─▶ Redis. A hundred of them are no load for this process, so
-that what a node more costs Redis can be measured without a hundred machines.
+scenarios/scale.py ─▶ subscribers ─▶ Redis. A hundred of them cost this process little, so the cost
+of one more node to Redis can be measured without a hundred machines.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class AwaitedByteCounter:
             self._reached = None
 
 
-class Subscriber(asyncio.Protocol):
+class CountingSubscriber(asyncio.Protocol):
     """One node's connection for hearing."""
 
     def __init__(self, topics: Sequence[str], tally: AwaitedByteCounter) -> None:
@@ -73,10 +73,10 @@ class Subscriber(asyncio.Protocol):
 
 async def subscribe(
     url: str, count: int, topics: Sequence[str], tally: AwaitedByteCounter
-) -> list[Subscriber]:
+) -> list[CountingSubscriber]:
     """Connect so many, and wait until Redis has confirmed every topic of each."""
     loop = asyncio.get_running_loop()
-    made = [Subscriber(topics, tally) for _ in range(count)]
+    made = [CountingSubscriber(topics, tally) for _ in range(count)]
     async with asyncio.timeout(START_S):
         for each in made:
             await _connect(loop, url, each)
@@ -85,7 +85,9 @@ async def subscribe(
     return made
 
 
-async def _connect(loop: asyncio.AbstractEventLoop, url: str, subscriber: Subscriber) -> None:
+async def _connect(
+    loop: asyncio.AbstractEventLoop, url: str, subscriber: CountingSubscriber
+) -> None:
     parts = urlsplit(url)
     if parts.scheme == "unix":
         await loop.create_unix_connection(lambda: subscriber, parts.path)

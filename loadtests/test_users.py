@@ -1,7 +1,7 @@
-"""Who plays: employees with tokens, each on the worker they connect to.
+"""Users with tokens, each with the worker that it connects to.
 
-OwnGateway.cast ─▶ Player ─▶ scenarios. Players 0 and 1 are a pair, 2 and 3 the next; the two of
-a pair sit on different workers, so that every message takes the way through Redis.
+OwnGateway.cast ─▶ SignedInUser ─▶ scenarios. Users 0 and 1 are a pair, 2 and 3 the next. The two of
+a pair are on different workers, so every message passes through Redis.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One end of a timed conversation, on asyncio and the plain `websockets` client.
+"""One user of a timed conversation, on asyncio and the plain `websockets` client.
 
-Not gateway.client: what that decodes and checks would be added to every figure.
+It does not use gateway.client: the time that it needs to decode and check would be in every figure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Clients that watch people, and what they were told of them.
+"""Clients that watch people, and the statuses they receive.
 
-scenarios ─▶ Watcher ─▶ Member. A watcher reads every frame: what it says is checked, not only
-counted.
+scenarios ─▶ PresenceWatcher ─▶ FleetClient. A watcher parses every frame: its content is checked,
+not only counted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OnStatus = Callable[[int, str, float], None]
 CHANGED = b'{"type":"presence.changed"'
 
 
-class Watcher:
+class PresenceWatcher:
     """One client that watches some people."""
 
     def __init__(self, player: SignedInUser, watched: Sequence[int], told: OnStatus) -> None:

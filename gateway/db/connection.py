@@ -23,7 +23,7 @@ NOTHING_ASKED = SimpleNamespace(name="known")
 _known: dict[frozenset[int], list[Any]] = {}
 
 
-class Connection(Base):
+class DatabaseConnection(Base):
     """asyncpg's, which looks up types that it has no codec for, arrays among them, by a query.
 
     It does so on each connection for each combination of types: 10 to 45 ms, of which the first

@@ -12,7 +12,7 @@ import asyncpg
 import orjson
 
 from gateway.db.conn import Conn
-from gateway.db.connection import Connection
+from gateway.db.connection import DatabaseConnection
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
@@ -44,7 +44,7 @@ async def open_pool(
     """
     return await asyncpg.create_pool(
         dsn,
-        connection_class=Connection,
+        connection_class=DatabaseConnection,
         min_size=min_size,
         max_size=max_size,
         init=configure,
@@ -66,7 +66,7 @@ async def connect(
     """Open one connection with the pool's manners."""
     connection = await asyncpg.connect(
         dsn,
-        connection_class=Connection,
+        connection_class=DatabaseConnection,
         timeout=CONNECT_S,
         server_settings=_settings(application_name, statement_timeout_s, lock_timeout_s, settings),
     )

@@ -60,7 +60,7 @@ AfterFlush = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class Submission:
+class QueuedEvents:
     """The events of one caller, stored in one or more batches, in order."""
 
     events: Sequence[CallEvent]
@@ -112,7 +112,7 @@ class Submission:
 class Part:
     """The events of a submission that are in one batch."""
 
-    submission: Submission
+    submission: QueuedEvents
     events: Sequence[CallEvent]
     bytes: int
 
@@ -132,7 +132,7 @@ class Batcher:
         self._after_flush = after_flush
         self._settings = settings
         self._metrics = metrics
-        self._waiting: deque[Submission] = deque()
+        self._waiting: deque[QueuedEvents] = deque()
         """Submissions of which not all events are in a batch yet."""
         self._waiting_events = 0
         self._waiting_bytes = 0
@@ -157,7 +157,7 @@ class Batcher:
         if not events:
             return Receipt(0, 0)
         loop = asyncio.get_running_loop()
-        submission = Submission(list(events), size, loop.time(), loop.create_future())
+        submission = QueuedEvents(list(events), size, loop.time(), loop.create_future())
         self._waiting.append(submission)
         self._waiting_events += len(events)
         self._waiting_bytes += size

@@ -1,4 +1,4 @@
-"""What the gateway is compared with: each tells everyone the same event the way its manual says.
+"""The servers the gateway is compared with: each sends one event to all clients, by its manual.
 
 `python -m loadtests.baselines.NAME` prints its port, greets each client with "hi", and sends the
 event once to all for every line on its standard input. It ends with its standard input.

@@ -1,4 +1,4 @@
-"""Standard input as a doorbell: a line is one event for everyone."""
+"""Standard input as a trigger: each line sends one event to all clients."""
 
 from __future__ import annotations
 

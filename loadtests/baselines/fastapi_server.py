@@ -1,4 +1,4 @@
-"""FastAPI's WebSocket and the loop over connections of its manual, under uvicorn's defaults."""
+"""FastAPI's WebSocket with its manual's loop over connections, under uvicorn's defaults."""
 
 from __future__ import annotations
 

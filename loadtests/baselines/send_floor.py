@@ -1,4 +1,4 @@
-"""The loop of send(2), in C where there is a compiler, else in Python (and then no floor at all).
+"""The loop of send(2), in C where there is a compiler, else in Python (then it is no floor).
 
 `python -m loadtests.baselines.send_floor CLIENTS`
 """

@@ -1,6 +1,6 @@
-"""What each action of the plan is, through the Python client.
+"""Performs each action of the plan through the Python client.
 
-client ─▶ Deeds ─▶ gateway.client. What was acknowledged is noted.
+client ─▶ ActionRunner ─▶ gateway.client. Acknowledged messages are recorded.
 """
 
 from __future__ import annotations

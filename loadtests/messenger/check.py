@@ -1,6 +1,6 @@
-"""What must be true after everything: each check counts what is not, and says where.
+"""What must be true afterwards: each check returns the violations and where they are.
 
-views, notes and Truth ─▶ check ─▶ Report. Nothing is asked of a server here.
+views, acknowledgements and Truth ─▶ check ─▶ Report. No server is contacted here.
 """
 
 from __future__ import annotations

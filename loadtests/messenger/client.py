@@ -1,7 +1,7 @@
-"""One device that carries out its part of the plan, through the Python client.
+"""One device that performs its part of the plan through the Python client.
 
-plan ─▶ Client ─▶ gateway.client ─▶ View. Notes what was acknowledged; what is refused because
-somebody else was faster is counted, anything else is a failure.
+plan ─▶ MessengerClient ─▶ gateway.client ─▶ ClientView. Acknowledgements are recorded; refusals
+because another user was faster are counted, every other refusal is a failure.
 """
 
 from __future__ import annotations

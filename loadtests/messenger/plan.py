@@ -1,6 +1,6 @@
-"""Who will do what: chosen by a seed alone, before anything has happened.
+"""Who will do what, chosen by a seed before the run.
 
-What depends on how things then are (which message is edited) is chosen by a number from 0 to 1.
+What depends on the state at that time (which message is edited) is chosen by a number from 0 to 1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Carry a plan out against running workers, wait until it is quiet, and check.
+"""Runs a plan against workers, waits until nothing is pending, and checks the result.
 
-stage, plan ─▶ play ─▶ Played.
+MessengerSetup, MessengerPlan ─▶ play ─▶ MessengerRun.
 """
 
 from __future__ import annotations

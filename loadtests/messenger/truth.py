@@ -1,6 +1,6 @@
-"""What the database holds when everything is quiet: what every device has to agree with.
+"""What the database holds when nothing is pending: every device has to agree with it.
 
-queries ─▶ Truth ─▶ check. Rows become wire types here, not by the gateway's own functions.
+queries ─▶ Truth ─▶ check. Rows become wire types here, without the gateway's own functions.
 """
 
 from __future__ import annotations

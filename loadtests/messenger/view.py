@@ -1,7 +1,7 @@
-"""What one device shows, kept by the rules of docs/protocol.md alone.
+"""What one device shows, by the rules of docs/protocol.md alone.
 
-gateway.client ─▶ View ─▶ check. A welcome is a snapshot, an event carries whole state, and what a
-page of history says is older than the events that came while it was read.
+gateway.client ─▶ ClientView ─▶ check. A welcome is a snapshot, an event carries whole state, and a
+page of history is older than the events that arrived while it was being read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Ten thousand come and go in every manner, and what the worker keeps of it: nothing.
+"""Ten thousand clients connect and disconnect in every way; the worker must keep nothing of them.
 
-Several hundred at a time. After a first crowd, which lets pools, caches and the allocator grow,
-the worker is left alone and looked at; after all the others it is looked at again, and must hold
-as much as before.
+Several hundred at a time. After a first group, which lets pools, caches and the allocator grow, the
+idle worker is measured. After all the others it is measured again and must hold as much as before.
 """
 
 from __future__ import annotations

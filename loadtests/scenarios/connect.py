@@ -1,7 +1,7 @@
-"""How fast people get in: TCP, upgrade, hello, welcome.
+"""How fast clients connect: TCP, upgrade, hello, welcome.
 
-So many at once that the worker is never idle; what a hello costs its CPU says how many a core
-can take a second. PostgreSQL answers each hello too, on a core of its own if there is one.
+Enough at once that the worker is never idle: its CPU time per hello says how many a core can accept
+in a second. PostgreSQL answers each hello too, on a separate core if there is one.
 """
 
 from __future__ import annotations

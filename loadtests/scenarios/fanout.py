@@ -1,8 +1,8 @@
-"""One event, a thousand sockets: what a delivery costs the server's CPU.
+"""One event to a thousand sockets: CPU time of the server per delivery.
 
-The gateway beside what it is built from and what others use: `websockets.broadcast`, FastAPI's
-WebSocket, python-socketio, and the floor, a loop of send(2) in C. All of them stand ready with
-their clients connected, and take turns, so that a busy machine is busy for all alike.
+The gateway is compared with what it is built from and with alternatives: `websockets.broadcast`,
+FastAPI's WebSocket, python-socketio, and the floor, a loop of send(2) in C. All run with their
+clients connected and are measured in turn, so that other load on the machine affects all alike.
 """
 
 from __future__ import annotations

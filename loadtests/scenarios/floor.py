@@ -1,8 +1,8 @@
 """The floor: the least that a message from one worker to another can cost on this machine.
 
-One INSERT in a transaction, one PUBLISH and its arrival, one WebSocket write and its arrival,
-one after the other in one process, with the libraries and servers the gateway uses. No checks,
-no numbering, no second process: what the gateway adds is what lies above.
+One INSERT in a transaction, one PUBLISH and its arrival, one WebSocket write and its arrival, one
+after the other in one process, with the same libraries and servers as the gateway. No checks, no
+numbering, no second process: the gateway's own cost is the difference.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a connection costs that says nothing: memory, CPU, and commands to Redis.
+"""The cost of an idle connection: memory, CPU, and commands to Redis.
 
-Everyone is signed in and hears their own topic and 20 conversations. One whole ping cycle is
-measured, in which each of them is pinged once and answers.
+Each client is signed in and subscribed to its own topic and 20 conversations. One whole ping cycle
+is measured, in which each client is pinged once and answers.
 """
 
 from __future__ import annotations

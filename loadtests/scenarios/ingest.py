@@ -1,9 +1,9 @@
-"""How many events of calls are stored a second: by COPY alone, by the store, through the webhook.
+"""How many call events are stored a second: by COPY alone, by the store, through the webhook.
 
-In turns on one PostgreSQL: raw COPY into a table like call_events, the product's store with
-batches of 100, 1,000 and 5,000, signed posts to a gateway, and a transaction of statements for each
-event. Then the memory of the worker over a million posted events, and what an event costs when
-there are five million already and when there are none, in turns on two databases.
+In turns on one PostgreSQL: raw COPY into a table like call_events, the product's store with batches
+of 100, 1,000 and 5,000, signed posts to a gateway, and one transaction of statements per event.
+Then the worker's memory over a million posted events, and the cost of an event with five million
+already stored and with none, in turns on two databases.
 """
 
 from __future__ import annotations

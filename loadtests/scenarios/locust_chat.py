@@ -1,4 +1,4 @@
-"""Locust's chat users (locustfile.py) against a gateway of their own, headless."""
+"""Locust's chat users (locustfile.py), without its page, against a gateway started for them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Ten thousand are cut at once, and how much of it those notice who stay.
+"""Ten thousand clients lose their connections at once: what the remaining ones notice.
 
-A crowd sits on one worker, each on their own topic and in 20 conversations. A hundred others are
-there in pairs, and write to each other on a fixed schedule. Then the crowd's process is killed.
-The others' deliveries before and after that, the worker's own view of its event loop, and what
-the worker still holds when the crowd is gone.
+The clients are on one worker, each subscribed to its own topic and 20 conversations. A hundred
+others are there in pairs and write to each other on a fixed schedule. Then the process with the
+many clients is killed. Measured are the others' deliveries before and after, the worker's own
+figure for the delay of its event loop, and what the worker still holds when all have gone.
 """
 
 from __future__ import annotations

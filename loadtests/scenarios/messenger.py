@@ -1,6 +1,7 @@
-"""Everybody does everything at once, with connections cut at random; then all of it is checked.
+"""Many users do everything at once, with connections cut at random; then everything is checked.
 
-plan ─▶ run ─▶ check (loadtests/messenger). Two workers; who comes back comes to the other one.
+plan ─▶ run ─▶ check (loadtests/messenger). Two workers; a client that reconnects uses the other
+one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Everyone comes online within ten seconds, and everyone watches fifty others.
 
-On as many workers as there are. Measured is what it costs Redis, how many frames reach a watcher,
-and how long after somebody's welcome the others see them; then, with everyone in, the same of
-people who choose a status, and what Redis hears while nothing happens.
+On all workers. Measured are the cost to Redis, the frames that reach a watcher, and the time from a
+user's welcome until the others see that user online. Then, with all connected, the same for users
+who choose a status, and the commands to Redis while nothing happens.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from loadtests.process_cost import require_proc
 from loadtests.redis_watch import CommandCounts, command_counts
 from loadtests.report import Figure, Result
 from loadtests.test_users import SignedInUser
-from loadtests.watcher import Watcher
+from loadtests.watcher import PresenceWatcher
 
 CLIENTS = 10_000
 WATCHED = 50
@@ -56,7 +56,7 @@ class PresenceRun:
 
     gateway: OwnGateway
     redis: Redis
-    watchers: list[Watcher]
+    watchers: list[PresenceWatcher]
     clock: ChangeTimer
 
     @property
@@ -100,7 +100,7 @@ async def _measure(
     for player in players:
         others = dice.sample(ids, min(WATCHED + 1, len(ids)))
         watched = [one for one in others if one != player.employee_id][:WATCHED]
-        stage.watchers.append(Watcher(player, watched, told))
+        stage.watchers.append(PresenceWatcher(player, watched, told))
     idle_s = min(IDLE_S, 1.5 * within_s)
     try:
         alone = await _idle(redis, idle_s)
@@ -168,7 +168,7 @@ async def _arrivals(stage: PresenceRun, within_s: float) -> dict[str, Figure]:
     }
 
 
-def _choosers(stage: PresenceRun) -> list[Watcher]:
+def _choosers(stage: PresenceRun) -> list[PresenceWatcher]:
     return stage.watchers[:: max(1, len(stage.watchers) // CHOICES)][:CHOICES]
 
 
@@ -207,7 +207,7 @@ async def _until_known(stage: PresenceRun, status: object) -> None:
         await asyncio.sleep(0.05)
 
 
-def _wrong(stage: PresenceRun, *, choosers: list[Watcher]) -> int:
+def _wrong(stage: PresenceRun, *, choosers: list[PresenceWatcher]) -> int:
     """Count what watchers believe of people and is not so, at the end."""
     busy = {chooser.player.employee_id for chooser in choosers}
     return sum(

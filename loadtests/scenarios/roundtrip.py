@@ -1,7 +1,7 @@
-"""Two people on two workers: how long from sending a message until the other one has it.
+"""Two users on two workers: the time from sending a message until the other one has it.
 
-Beside it, in the same seconds and on the same servers, the floor (scenarios/floor.py): a machine
-that is slow or busy shows in both.
+The floor (scenarios/floor.py) is measured in the same seconds on the same servers: a slow or busy
+machine shows in both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one more worker and one more node cost: the constants of docs/scaling.md.
+"""The cost of one more worker and of one more node: the constants of docs/scaling.md.
 
 First the same clients in the same conversations, on one worker and spread over two, so that every
 event goes to both. Then Redis alone, with up to a hundred nodes that subscribe as ours do.
@@ -30,7 +30,7 @@ from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import MeasuredProcess, require_proc
 from loadtests.raw_socket import ByteCounter
 from loadtests.report import Figure, Result
-from loadtests.subscribers import PREFIX, AwaitedByteCounter, Subscriber
+from loadtests.subscribers import PREFIX, AwaitedByteCounter, CountingSubscriber
 
 CLIENTS = 1_000
 SIZES = (2, 20, 200)
@@ -251,7 +251,7 @@ async def _subscriber_cost(
         MeasuredProcess(redis.info("server")["process_id"]),
     )
     names = [f"scale:{number}" for number in range(TOPICS, TOPICS * 2)]  # all of one length
-    there: list[Subscriber] = []
+    there: list[CountingSubscriber] = []
     try:
         for count in nodes:
             new, memory = count - len(there), redis.info("memory")["used_memory"]
@@ -273,7 +273,7 @@ class Load:
 
     redis: Any
     server: MeasuredProcess
-    nodes: Sequence[Subscriber]
+    nodes: Sequence[CountingSubscriber]
     tally: AwaitedByteCounter
     names: Sequence[str]
     latencies: Latencies = field(default_factory=Latencies)

@@ -1,7 +1,7 @@
-"""How long a search takes when half a million messages are searched: rare words and common ones.
+"""How long a search takes among half a million messages: for rare words and for common ones.
 
-The product's own function on a PostgreSQL of its own, without sockets: what is measured is what
-the database does, in as many statements as the search needs.
+The product's own function on a separate PostgreSQL, without sockets: measured is the database's
+work, in as many statements as the search needs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How many messages one worker stores, in one conversation, in ten, in a hundred.
 
-Everybody in these conversations is connected; one person in each writes the next message as soon
-as the last one is answered, which is after its COMMIT. In turn with it, on the same server and
-with as many at once: a bare BEGIN, INSERT, COMMIT.
+All users of these conversations are connected; one user in each writes the next message as soon as
+the last one is answered, which is after its COMMIT. In turn with it, on the same server and with
+the same concurrency: a bare BEGIN, INSERT, COMMIT.
 """
 
 from __future__ import annotations

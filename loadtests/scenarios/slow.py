@@ -1,8 +1,8 @@
-"""One client stops reading, and how much of it the others notice.
+"""One client stops reading: how much the others notice.
 
-Events go to a conversation at a steady rate, and with each a large one to one member's own topic.
-A while that member reads, a while they do not, and again: until the kernel's buffers and their
-queue are full and they are let go.
+Events go to a conversation at a steady rate, each together with a large one to one member's own
+topic. That member alternately reads and does not, until the kernel's buffers and its queue are full
+and the gateway disconnects it.
 """
 
 from __future__ import annotations

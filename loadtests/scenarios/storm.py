@@ -1,8 +1,8 @@
-"""Everyone is cut at once and comes back at once, while messages go on: nothing may be missing.
+"""All clients disconnect and reconnect at once while messages continue: nothing may be missing.
 
-All of them on one worker. One in each room stays connected and writes all the time; the others
-lose their connection, dial again at once, and resume from the last change they took in; told to
-come back later, they do. Each keeps a list of every change it was given, live or on return.
+All on one worker. One user in each room stays connected and writes all the time. The others lose
+their connection, reconnect at once, and resume from the last change they received; when asked to
+come back later, they do. Each lists every change it received, live or on resume.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What it costs to know what is unread, with years of messages in the database.
+"""The cost of counting unread messages, with years of messages in the database.
 
-The product's own statements on a PostgreSQL of their own, beside the two ways of counting that
-CRMs are found with. The newest tenth of the messages is loaded first, so that the same person
-with the same unread messages is measured again when there are ten times as many.
+The product's own statements on a separate PostgreSQL, beside two other ways of counting that CRMs
+use. The newest tenth of the messages is loaded first, so that the same user with the same unread
+messages is measured again with ten times as many messages.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A worker is killed with everyone on it, and they do not come back.
+"""A worker is killed with everyone on it, and they do not reconnect.
 
-Their colleagues on the surviving worker watch them, and go on writing messages: everyone must be
-told offline within lease and grace, a batch at a time, and the messages must not be slower for it.
+Users on the surviving worker watch them and continue to write messages: every lost user must be
+announced offline within lease and grace period, one batch at a time, without slowing the messages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from loadtests.process_cost import require_proc
 from loadtests.raw_socket import masked
 from loadtests.report import Figure, Result
 from loadtests.test_users import SignedInUser
-from loadtests.watcher import Watcher
+from loadtests.watcher import PresenceWatcher
 
 CLIENTS = 2_000
 WATCHED = 500
@@ -140,7 +140,7 @@ async def _measure(
 ) -> Result:
     ids, ends = [player.employee_id for player in doomed], OfflineTimes()
     watchers = [
-        Watcher(player, ids[number * WATCHED : (number + 1) * WATCHED], ends.hear)
+        PresenceWatcher(player, ids[number * WATCHED : (number + 1) * WATCHED], ends.hear)
         for number, player in enumerate(watching)
     ]
     members = [FleetClient(player) for player in doomed]
@@ -189,7 +189,7 @@ async def _until_first(ends: OfflineTimes) -> None:
             await ends.first.wait()
 
 
-async def _until(watchers: Sequence[Watcher], status: str, within_s: float) -> None:
+async def _until(watchers: Sequence[PresenceWatcher], status: str, within_s: float) -> None:
     """Wait until everyone watched is so, as far as their watchers know."""
     deadline = time.perf_counter() + within_s
     while time.perf_counter() < deadline:

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.browser.client import Client
 from tests.browser.fake_gateway import FakeGateway
-from tests.browser.window import DevGateway, Open, Window
+from tests.browser.window import Open, PageGateway, Window
 
 ARGS = [
     "--no-sandbox",  # tests may run as root in a container
@@ -56,7 +56,7 @@ async def client(chromium: Browser, fake: FakeGateway) -> AsyncIterator[Client]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def window(chromium: Browser, dev_gateway: DevGateway) -> AsyncIterator[Open]:
+async def window(chromium: Browser, dev_gateway: PageGateway) -> AsyncIterator[Open]:
     """Give a function that opens windows: employee, worker. None may have reported an error."""
     opened: list[Window] = []
 

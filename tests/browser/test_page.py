@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from gateway.client import connect
-from tests.browser.window import DevGateway, Open, Window, pair, unique
+from tests.browser.window import Open, PageGateway, Window, pair, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -86,7 +86,7 @@ async def test_a_message_shows_that_it_was_read(window: Open) -> None:
     await expect(mark).to_have_attribute("data-read", "true")
 
 
-async def test_an_answer_shows_that_it_was_read(window: Open, dev_gateway: DevGateway) -> None:
+async def test_an_answer_shows_that_it_was_read(window: Open, dev_gateway: PageGateway) -> None:
     """Whoever answers has read what came before, without saying so separately."""
     one = await window(12)
     await one.start_with(13)
@@ -102,7 +102,7 @@ async def test_an_answer_shows_that_it_was_read(window: Open, dev_gateway: DevGa
         await expect(mark).to_have_attribute("data-read", "true")
 
 
-async def test_what_becomes_of_messages_is_shown(window: Open, dev_gateway: DevGateway) -> None:
+async def test_what_becomes_of_messages_is_shown(window: Open, dev_gateway: PageGateway) -> None:
     """Edits, reactions, mentions and deletions appear where the messages stand."""
     one = await window(14)
     await one.start_with(15)
@@ -156,7 +156,7 @@ async def test_text_is_never_markup(window: Open) -> None:
     assert await other.by("messages").locator("img, b").count() == 0
 
 
-async def test_a_call_brings_the_customer(window: Open, dev_gateway: DevGateway) -> None:
+async def test_a_call_brings_the_customer(window: Open, dev_gateway: PageGateway) -> None:
     """A ringing telephone shows the caller from the CRM, then how the call ended."""
     agent = await window(AGENT_101)
     playing = asyncio.create_task(asyncio.to_thread(dev_gateway.replay, "l01"))
@@ -175,7 +175,7 @@ async def test_a_call_brings_the_customer(window: Open, dev_gateway: DevGateway)
 
 
 async def test_a_call_that_was_handed_on_says_to_whom(
-    window: Open, dev_gateway: DevGateway
+    window: Open, dev_gateway: PageGateway
 ) -> None:
     """The card of whom it was handed to tells who did it, and after how long a question."""
     agent = await window(AGENT_103)
@@ -234,7 +234,9 @@ async def test_what_was_missed_offline_is_shown_once(window: Open) -> None:
         assert said == [*missed, written]
 
 
-async def test_older_messages_come_when_scrolling_up(window: Open, dev_gateway: DevGateway) -> None:
+async def test_older_messages_come_when_scrolling_up(
+    window: Open, dev_gateway: PageGateway
+) -> None:
     """The newest page is shown first; scrolling to the top brings the page before it."""
     one, other = await pair(window, 19, 12)
     first = unique("the very first")
@@ -277,7 +279,7 @@ async def test_the_token_leaves_the_address_bar(window: Open) -> None:
 
 
 async def test_a_refused_token_leads_to_the_sign_in(
-    chromium: Browser, dev_gateway: DevGateway
+    chromium: Browser, dev_gateway: PageGateway
 ) -> None:
     """A forged token is forgotten, and the person is asked to sign in."""
     made = await Window.open(chromium)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
-from tests.browser.window import DevGateway, Open, Window, pair, unique
+from tests.browser.window import Open, PageGateway, Window, pair, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -61,7 +61,7 @@ async def test_messages_that_are_being_read_count_nowhere(window: Open) -> None:
 
 
 async def test_a_ringing_call_is_in_the_title_and_on_the_tab(
-    window: Open, dev_gateway: DevGateway
+    window: Open, dev_gateway: PageGateway
 ) -> None:
     """While a telephone rings the tab of the browser says who calls; afterwards it does not."""
     agent = await window(AGENT_101)
@@ -79,7 +79,7 @@ async def test_a_ringing_call_is_in_the_title_and_on_the_tab(
 
 
 async def test_no_calls_is_not_said_when_they_could_not_be_read(
-    chromium: Browser, dev_gateway: DevGateway
+    chromium: Browser, dev_gateway: PageGateway
 ) -> None:
     """An error stands alone: whether there were calls is unknown."""
     one = await Window.open(chromium)

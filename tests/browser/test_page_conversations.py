@@ -9,7 +9,7 @@ from playwright.async_api import Locator, expect
 
 from gateway.client import connect
 from gateway.protocol import ConversationCreate
-from tests.browser.window import DevGateway, Open, Window, pair, unique
+from tests.browser.window import Open, PageGateway, Window, pair, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -166,7 +166,7 @@ async def test_a_group_is_managed_from_its_dialog(window: Open) -> None:
 
 
 async def test_what_was_missed_looks_like_a_fresh_load(
-    window: Open, dev_gateway: DevGateway
+    window: Open, dev_gateway: PageGateway
 ) -> None:
     """After a break the page shows what a page shows that has just been opened."""
     one = await window(15)

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Locator, expect
 
 from gateway.client import connect
-from tests.browser.window import DevGateway, Open, Window, pair, unique
+from tests.browser.window import Open, PageGateway, Window, pair, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -121,7 +121,7 @@ async def test_replies_reactions_and_mentions_in_a_group(window: Open) -> None:
     await expect(one.by("notices")).to_contain_text("Read by 1 of 2: Nadiia Kravets.")
 
 
-async def test_a_link_to_a_message_leads_to_it(window: Open, dev_gateway: DevGateway) -> None:
+async def test_a_link_to_a_message_leads_to_it(window: Open, dev_gateway: PageGateway) -> None:
     """It opens among its neighbours, the way goes on in both directions; others' links say no."""
     one = await window(8)
     await one.start_with(9, 10, title=unique("Long"))

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.window import DevGateway, Open
+from tests.browser.window import Open, PageGateway
 from tests.support.calls import signed
 from tests.support.desk import DIRECTOR
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 AGENT = 2
 
 
-async def post(gateway: DevGateway, *events: dict[str, Any]) -> None:
+async def post(gateway: PageGateway, *events: dict[str, Any]) -> None:
     """Tell what happens, as a PBX that only posts."""
     state_dir: Path = gateway.state_dir  # type: ignore[attr-defined]
     secret = (state_dir / "pbx_secret").read_text(encoding="ascii").strip()
@@ -35,7 +35,7 @@ async def post(gateway: DevGateway, *events: dict[str, Any]) -> None:
 
 
 async def test_the_wallboard_shows_who_waits_and_what_agents_do(
-    window: Open, dev_gateway: DevGateway
+    window: Open, dev_gateway: PageGateway
 ) -> None:
     """A caller comes and goes, an agent pauses; an agent's own page has no wallboard."""
     queue, call = f"desk {uuid.uuid4().hex[:6]}", uuid.uuid4().hex

@@ -9,7 +9,7 @@ from uuid import uuid4
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 
-class DevGateway(Protocol):
+class PageGateway(Protocol):
     """The running gateway that the fixture `dev_gateway` gives: demo CRM, two workers."""
 
     url: str

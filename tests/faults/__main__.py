@@ -1,6 +1,6 @@
-"""`python -m tests.faults`: a gateway of its own under faults for some minutes, and the verdict.
+"""`python -m tests.faults`: run a gateway under faults for some minutes, and check the result.
 
-Exit code 0 when nothing is violated, 1 when something is; with --broken it is the other way round.
+Exit status 0 when no rule is violated, 1 when one is; with --broken it is the other way round.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.faults.stage import StageOptions
 from tests.faults.workers import PRODUCT
 
 CALM_S = 6.0
-"""Longer than a delivery may take: what is late in it is late for no excuse."""
+"""Longer than a delivery may take: a delivery that is late in the calm has no excuse."""
 AIMED_S = 30.0
 
 
@@ -47,11 +47,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_line.parser(
         "python -m tests.faults", __doc__, minutes=10.0, workers=4, variants=VARIANTS
     )
-    parser.add_argument("--clients", type=int, default=500)
-    parser.add_argument("--rate", type=float, default=100.0, help="messages a second, of all")
-    parser.add_argument("--calm", type=float, default=CALM_S, help="seconds after each fault")
-    parser.add_argument("--logs", type=Path, help="keep what workers and servers wrote here")
-    parser.add_argument("--schedule", action="store_true", help="print the faults, and end")
+    parser.add_argument(
+        "--clients", type=int, default=500, help="simulated users (default: %(default)s)"
+    )
+    parser.add_argument("--rate", type=float, default=100.0, help="messages a second, of all users")
+    parser.add_argument(
+        "--calm", type=float, default=CALM_S, help="seconds without faults after each fault"
+    )
+    parser.add_argument("--logs", type=Path, help="directory for the logs of workers and servers")
+    parser.add_argument(
+        "--schedule", action="store_true", help="print the planned faults, and exit"
+    )
     return parser
 
 
@@ -82,7 +88,7 @@ def _plan(options: Any, broken: str | None) -> FaultPlan:
 
 
 def _in_namespaces(workers: int, kinds: set[str]) -> tuple[int, ...]:
-    """Return which workers get a network of their own; leave such faults out where none can."""
+    """Return which workers get their own network; drop such faults where it is impossible."""
     wanted = {kind for kind in kinds if KINDS[kind].where == "namespace"}
     why_not = namespaces.why_not() if wanted else None
     if why_not:

@@ -1,4 +1,4 @@
-"""A worker with one promise broken, in place of gateway.cli.worker: what the laboratory must find.
+"""A worker with one promise broken, in place of gateway.cli.worker: the laboratory must detect it.
 
 `python -m tests.faults.broken NAME PARENT FD` patches the product, then serves. The product itself
 has no switch for any of this.

@@ -1,6 +1,6 @@
-"""`python -m tests.faults.calls`: telephony under faults for some minutes, and the verdict.
+"""`python -m tests.faults.calls`: run telephony under faults for minutes, and check the result.
 
-Exit code 0 when nothing is violated, 1 when something is; with --broken it is the other way round.
+Exit status 0 when no rule is violated, 1 when one is; with --broken it is the other way round.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def _plan(options: Any, broken: str | None) -> TelephonyPlan:
     if broken:
         kinds, count = set(VARIANTS[broken].kinds), AIMED
     else:
-        blows = telephony_faults.BLOWS
-        kinds = command_line.kinds_of(options.only, blows, blows)
+        known = telephony_faults.FAULT_ACTIONS
+        kinds = command_line.kinds_of(options.only, known, known)
         count = max(1, round(options.minutes * 60 / EACH_S))
     module = (MODULE[0], broken) if broken else MODULE
     faults = tuple(islice(telephony_faults.choose(options.seed, kinds), count))

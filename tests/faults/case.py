@@ -1,6 +1,6 @@
-"""What a run is judged by: its history, the database after it, and the limits that apply.
+"""What a run is checked with: its history, the database after it, and the limits that apply.
 
-history, Truth ─▶ Case ─▶ checker. Each index over the history is made once, when a rule needs it.
+history, Truth ─▶ Case ─▶ checker. Each index over the history is built once, when a rule needs it.
 """
 
 from __future__ import annotations

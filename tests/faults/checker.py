@@ -1,7 +1,7 @@
-"""What must be true of every run, whatever struck: pure functions of a history and the database.
+"""What must be true of every run, whatever faults occurred: pure functions of history and database.
 
-history, Truth ─▶ check ─▶ Findings: rule → evidence. What nobody knows the outcome of may be there
-or not, but never twice, and what is there must have reached everybody.
+history, Truth ─▶ check ─▶ Findings: rule → evidence. A message whose outcome is unknown may be
+stored or not, but never twice, and a stored message must have reached everybody.
 """
 
 from __future__ import annotations

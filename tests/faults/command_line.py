@@ -1,4 +1,4 @@
-"""What the command lines of both laboratories share: arguments, what is printed, the exit code.
+"""What both command lines share: arguments, output, and the exit status.
 
 tests.faults, tests.faults.calls ─▶ command_line ─▶ standard output; progress to standard error.
 """
@@ -21,25 +21,33 @@ Findings = Mapping[str, list[str]]
 def parser(
     prog: str, description: str | None, *, minutes: float, workers: int, variants: Collection[str]
 ) -> argparse.ArgumentParser:
-    """Return what every laboratory understands."""
+    """Return the parser of the options that both command lines have."""
     made = argparse.ArgumentParser(prog=prog, description=description)
-    made.add_argument("--minutes", type=float, default=minutes)
-    made.add_argument("--seed", type=int, default=1, help="chooses the faults")
-    made.add_argument("--workers", type=int, default=workers)
-    made.add_argument("--only", help="kinds of faults, separated by commas")
-    made.add_argument("--json", action="store_true", help="figures as JSON on standard output")
-    made.add_argument("--broken", choices=sorted(variants), help="run a broken product instead")
     made.add_argument(
-        "--all-broken", action="store_true", help="each of them, and beside it the whole product"
+        "--minutes", type=float, default=minutes, help="duration of the run (default: %(default)s)"
+    )
+    made.add_argument(
+        "--seed", type=int, default=1, help="seed that chooses the faults (default: 1)"
+    )
+    made.add_argument(
+        "--workers", type=int, default=workers, help="worker processes (default: %(default)s)"
+    )
+    made.add_argument("--only", help="only these kinds of faults, separated by commas")
+    made.add_argument("--json", action="store_true", help="print the figures as JSON")
+    made.add_argument("--broken", choices=sorted(variants), help="run a product with this defect")
+    made.add_argument(
+        "--all-broken",
+        action="store_true",
+        help="run every defect, and the product itself under the same faults",
     )
     return made
 
 
 def kinds_of(only: str | None, known: Collection[str], otherwise: Iterable[str]) -> set[str]:
-    """Return the kinds of faults that are asked for; end when one is not known."""
+    """Return the requested kinds of faults; exit when one does not exist."""
     kinds = set(only.split(",") if only else otherwise)
     if unknown := kinds - set(known):
-        sys.exit(f"no such faults: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        sys.exit(f"unknown faults: {', '.join(sorted(unknown))}; known are {', '.join(known)}")
     return kinds
 
 
@@ -50,21 +58,21 @@ def show_json(said: Mapping[str, Any], findings: Findings) -> None:
 
 
 def exit_code(broken: str | None, findings: Findings) -> int:
-    """Return 0 when nothing is violated; of a broken product, when something is."""
+    """Return 0 when no rule is violated; for a broken product, when one is."""
     found = any(findings.values())
     if broken:
-        say(f"{broken} was {'' if found else 'NOT '}found")
+        say(f"{broken} was {'' if found else 'NOT '}detected")
     return int(found != bool(broken))
 
 
 def compare(variants: Iterable[str], judge: Callable[[str], tuple[Findings, Findings]]) -> int:
-    """Judge each variant, and the whole product under the same faults; print what was found."""
+    """Judge each variant, and the product itself under the same faults; print the findings."""
     rows: list[tuple[str, str, str]] = []
     for name in variants:
         broken, sound = map(_verdict, judge(name))
         rows.append((name, broken, sound))
-        say(f"{name}: {broken}; the whole product: {sound}")
-    show(f"\n{'variant':<14}{'found':<60}the whole product, same faults")
+        say(f"{name}: {broken}; the product itself: {sound}")
+    show(f"\n{'variant':<14}{'findings':<60}the product itself, same faults")
     for name, broken, sound in rows:
         show(f"{name:<14}{broken:<60}{sound}")
     return int(any(broken == NOTHING or sound != NOTHING for _, broken, sound in rows))

@@ -1,8 +1,8 @@
-"""When something can be expected, given what struck meanwhile.
+"""When a delivery can be expected, given the faults and disconnections.
 
-checker ─▶ Deadlines. A fault, or having no connection, puts off what is due while it lasts, and
-what falls due within the bound after it; the calm after each fault is longer than that, so no
-chain of faults excuses everything.
+checker ─▶ DeliveryDeadlines. A fault, or having no connection, postpones what is due while it lasts
+and what falls due within the limit after it. The calm after each fault is longer than that limit,
+so no chain of faults excuses everything.
 """
 
 from __future__ import annotations

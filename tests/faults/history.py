@@ -1,6 +1,6 @@
-"""What everybody did and saw in one run: nothing here judges.
+"""What every user did and saw in one run; nothing is judged here.
 
-crowd, injector ─▶ History ─▶ checker. Times are seconds of one clock, time.monotonic's.
+users, injector ─▶ History ─▶ checker. Times are seconds of one clock, time.monotonic's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Does what a fault says, for as long as it says, and undoes it.
+"""Causes one fault, keeps it for its duration, and ends it.
 
-schedule ─▶ strike ─▶ Struck. Each says what it was seen to do: a fault that did nothing proves
-nothing.
+schedule ─▶ inject ─▶ InjectedFault. Each fault records a trace of its effect: a fault without
+effect proves nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ async def inject(stage: FaultStage, fault: Fault, history: History) -> InjectedF
     """Strike, wait, heal; return what happened once the cause is gone."""
     trace: Trace = []
     began_at = time.monotonic()
-    async with BLOWS[fault.kind](stage, fault, trace):
+    async with FAULT_ACTIONS[fault.kind](stage, fault, trace):
         if fault.kind.startswith("client_"):
             _doubt(history, fault, began_at)
         await asyncio.sleep(fault.lasts_s)
@@ -197,7 +197,7 @@ def _postgres(stage: FaultStage) -> list[Proxy]:
 
 MODES: tuple[Mode, ...] = ("delay", "stall", "cut", "blackhole")
 
-BLOWS: dict[str, FaultAction] = {
+FAULT_ACTIONS: dict[str, FaultAction] = {
     "kill_worker": _kill_worker,
     "stop_worker": _stop_worker,
     **{f"client_{mode}": _bad(_doors, mode) for mode in MODES},

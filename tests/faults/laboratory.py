@@ -1,6 +1,7 @@
-"""One run from beginning to end: people, faults, calm, and what the database then holds.
+"""One run from beginning to end: users, faults, calm, and the database's content afterwards.
 
-schedule, Set ─▶ run ─▶ Outcome (history, truth, findings). Whatever fails, everything is stopped.
+schedule, StageOptions ─▶ run ─▶ FaultResult (history, truth, findings). Everything is stopped,
+whatever fails.
 """
 
 from __future__ import annotations

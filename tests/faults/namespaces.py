@@ -1,7 +1,7 @@
-"""Network namespaces: a node whose network really is gone, as the kernel does it.
+"""Network namespaces: a node that loses its network in the kernel.
 
-A worker in one reaches Redis over one pair of virtual interfaces and PostgreSQL over another;
-taking one of them down loses every packet without a word to either end. Needs root.
+A worker in a namespace reaches Redis over one pair of virtual interfaces and PostgreSQL over
+another; setting one of them down loses every packet without a sign to either end. Needs root.
 """
 
 from __future__ import annotations

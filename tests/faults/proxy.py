@@ -1,7 +1,7 @@
-"""A network that can be bad: what one end sends goes through here to the other.
+"""A network that can fail: each connection passes through this proxy.
 
-client ─▶ Proxy ─▶ server (TCP, or a unix socket). One instance is one direction of trust: the way
-of the clients to a worker, or of a worker to its Redis or PostgreSQL.
+client ─▶ Proxy ─▶ server (TCP, or a unix socket). One instance is one network path: from the
+clients to a worker, or from a worker to its Redis or PostgreSQL.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a run came to, as figures and as text.
+"""The result of a run as figures and as text.
 
-Outcome ─▶ figures ─▶ JSON, or a table. Evidence is named, a few lines of each rule.
+FaultResult ─▶ figures ─▶ JSON, or a table. Of the evidence, the first lines of each rule are shown.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which faults strike, when and where: chosen by a seed alone, before anything has happened.
+"""Which faults occur, when and where: chosen by a seed before the run.
 
-make ─▶ Fault, Fault, … ─▶ injector. Each kind has its turn before any comes again.
+make ─▶ Fault, Fault, … ─▶ injector. Each kind occurs once before any is repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the workers stand on: a durable PostgreSQL and a Redis, each of which can be killed.
+"""The servers that workers need: a durable PostgreSQL and a Redis, each of which can be killed.
 
-stage ─▶ Servers ─▶ the embedded programs. Redis runs with an append-only file of its own here:
-`gateway dev`'s forgets on purpose, and a restart that keeps everything is to be tried, too.
+stage ─▶ Servers ─▶ the embedded programs. Redis writes an append-only file here: that of
+`gateway dev` loses its data on purpose, and a restart that keeps all data is to be tested, too.
 """
 
 from __future__ import annotations

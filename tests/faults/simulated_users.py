@@ -1,7 +1,7 @@
-"""The people of one run: each reads everything, writes now and then, and watches some others.
+"""The users of one run: each reads everything, writes now and then, and watches some others.
 
-laboratory ─▶ Crowd ─▶ Person ─▶ wire. They behave as the client library does: they come back by
-themselves and repeat, with the same key, what had no answer.
+laboratory ─▶ SimulatedUser ─▶ wire. They behave as the client library does: they reconnect by
+themselves and repeat, with the same key, every message without an answer.
 """
 
 from __future__ import annotations

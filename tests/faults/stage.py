@@ -1,7 +1,7 @@
-"""Everything that one run stands on, with a proxy in every place where a network is.
+"""Everything that one run needs, with a proxy on every network path.
 
-laboratory ─▶ open_stage ─▶ Stage. Clients reach a worker through one proxy, and each worker has a
-Redis and a PostgreSQL proxy of its own, so that one of them can be cut off alone.
+laboratory ─▶ open_stage ─▶ FaultStage. Clients reach a worker through one proxy, and each worker
+has its own proxies to Redis and to PostgreSQL, so that one of them can be cut off alone.
 """
 
 from __future__ import annotations

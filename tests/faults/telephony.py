@@ -1,7 +1,7 @@
-"""Calls under faults: a PBX that is listened to and one that posts, while things break.
+"""Calls under faults: one PBX that the gateway listens to and one that posts.
 
-Plan ─▶ run ─▶ Outcome (what was told, what is stored, findings). After each fault both PBXs have to
-be heard again before the next one strikes.
+TelephonyPlan ─▶ run ─▶ TelephonyResult (what PBXs sent, what is stored, findings). After each fault
+both PBXs must be received again before the next fault.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ class _Run:
         if worker is None:
             worker = self._dice.randrange(len(self._stage.workers))
         trace: list[int] = []
-        async with telephony_faults.BLOWS[kind](self, self._stage, worker, trace):
+        async with telephony_faults.FAULT_ACTIONS[kind](self, self._stage, worker, trace):
             await asyncio.sleep(lasts_s)
         took_s = await self._heard_again(time.time())
         self._told.recoveries.append(Recovery(name, sum(trace), took_s))

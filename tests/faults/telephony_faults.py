@@ -1,6 +1,6 @@
-"""The faults that strike telephony: those of the laboratory, and what happens to PBXs.
+"""The faults of telephony runs: those of the laboratory, and those of PBXs.
 
-telephony ─▶ BLOWS[kind] ─▶ a context in which it is so.
+telephony ─▶ FAULT_ACTIONS[kind] ─▶ a context during which the fault lasts.
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ def _of_the_laboratory(kind: str) -> FaultAction:
         _: ExchangeControl, stage: FaultStage, worker: int, trace: list[int]
     ) -> AsyncIterator[None]:
         fault = Fault(0, kind, worker, 0.0, 0.0, ())
-        async with injector.BLOWS[kind](stage, fault, trace):
+        async with injector.FAULT_ACTIONS[kind](stage, fault, trace):
             yield
 
     return fault_action
 
 
-BLOWS: dict[str, FaultAction] = {
+FAULT_ACTIONS: dict[str, FaultAction] = {
     "pbx_cut": _way("cut"),
     "pbx_half_open": _way("blackhole"),
     "pbx_stall": _way("stall"),

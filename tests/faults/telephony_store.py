@@ -1,4 +1,4 @@
-"""SQL of the telephony laboratory: what is stored in the end, and what was heard last."""
+"""SQL of the telephony laboratory: what is stored at the end, and what was received last."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What PBXs said and were told, what the database then holds, and what must be true of both.
+"""What PBXs sent and how they were answered, what is stored, and what must be true of both.
 
-telephony ─▶ Told, Stored ─▶ check ─▶ Findings: rule → evidence. Pure functions; nothing here waits.
+telephony ─▶ TelephonyRecord, StoredTelephony ─▶ check ─▶ Findings: rule → evidence. Pure functions
+without waiting.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from tests.faults.broken import VARIANTS
-from tests.faults.injector import BLOWS
+from tests.faults.injector import FAULT_ACTIONS
 from tests.faults.schedule import KINDS, QUIET, Fault, make
 
 
@@ -34,5 +34,5 @@ def test_every_kind_has_its_turn_and_calm_after_it() -> None:
 
 def test_everything_that_is_planned_can_be_done() -> None:
     """Each kind has its blow, and each broken variant is aimed at kinds that there are."""
-    assert set(BLOWS) == set(KINDS)
+    assert set(FAULT_ACTIONS) == set(KINDS)
     assert all(set(variant.kinds) <= set(KINDS) for variant in VARIANTS.values())

@@ -1,7 +1,7 @@
-"""A client's socket that writes down what comes over the wire, before the client looks at it.
+"""A client's socket that records what arrives before the client handles it.
 
-crowd ─▶ Wire (gateway.client) ─▶ History. The client drops repeats and asks for what it missed;
-what the gateway promises is judged by what it sent.
+users ─▶ RecordingConnection (gateway.client) ─▶ History. The client drops repeats and requests what
+it missed; the gateway's promises are checked by what it sent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Worker processes that may be killed, stopped and broken on purpose.
 
-stage ─▶ Worker ─▶ `gateway.cli.worker`, or tests.faults.broken in its place. Like the supervisor's,
-its listening socket outlives it: who connects meanwhile waits.
+stage ─▶ WorkerProcess ─▶ `gateway.cli.worker`, or tests.faults.broken in its place. As with the
+supervisor, the listening socket outlives the process: clients that connect meanwhile wait.
 """
 
 from __future__ import annotations

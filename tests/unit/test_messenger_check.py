@@ -119,7 +119,7 @@ def a_view(employee_id: int, heard: list[Any]) -> ClientView:
 
 
 @dataclass
-class World:
+class CheckedRun:
     """What was stored, what devices heard, and what was promised."""
 
     truth: Truth
@@ -147,7 +147,7 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> CheckedRun:
     """Give one in which all is well."""
     row = {
         "title": "Room", "avatar_url": None, "closed_at": None, "history": "all",
@@ -161,82 +161,82 @@ def world() -> World:
     room = RoomTruth(row, [first, *STORED[1:4], LAST], seats, [2, 3, 4, 5, 8, 7, 9, 1, 1])
     counts: dict[int, dict[int, tuple[int, int]]] = {ONE: {ROOM: (1, 0)}, TWO: {}, THREE: {}}
     none = UnreadTotal(messages=0, conversations=0, mentions=0)
-    return World(Truth({ROOM: room}, counts, {ONE: TOTAL, TWO: none, THREE: none}))
+    return CheckedRun(Truth({ROOM: room}, counts, {ONE: TOTAL, TWO: none, THREE: none}))
 
 
-def a_message_is_missing(world: World) -> None:
+def a_message_is_missing(world: CheckedRun) -> None:
     del world.truth.rooms[ROOM].messages[2]
 
 
-def two_rows_have_one_change(world: World) -> None:
+def two_rows_have_one_change(world: CheckedRun) -> None:
     world.truth.rooms[ROOM].changes.append(8)
 
 
-def a_duplicate_was_inserted(world: World) -> None:
+def a_duplicate_was_inserted(world: CheckedRun) -> None:
     copy = replace(STORED[1], seq=6, client_key=UUID(int=99))
     world.truth.rooms[ROOM].messages.append(copy)
     world.truth.rooms[ROOM].row["last_seq"] = 6
 
 
-def a_retry_got_another_number(world: World) -> None:
+def a_retry_got_another_number(world: CheckedRun) -> None:
     world.acknowledged.append(Acknowledged(ROOM, UUID(int=1), "a", None, 3))
 
 
-def a_promise_was_not_kept(world: World) -> None:
+def a_promise_was_not_kept(world: CheckedRun) -> None:
     world.acknowledged.append(Acknowledged(ROOM, UUID(int=77), "x", None, 6))
 
 
-def another_text_was_stored(world: World) -> None:
+def another_text_was_stored(world: CheckedRun) -> None:
     world.acknowledged[0] = replace(world.acknowledged[0], text="not a")
 
 
-def something_was_never_stored(world: World) -> None:
+def something_was_never_stored(world: CheckedRun) -> None:
     made_up = said(6, TWO, "boo")
     world.heard[TWO].append(MessageCreated(conversation_id=ROOM, change=10, message=made_up))
 
 
-def changes_came_in_another_order(world: World) -> None:
+def changes_came_in_another_order(world: CheckedRun) -> None:
     world.heard[TWO][1:3] = reversed(world.heard[TWO][1:3])
 
 
-def a_view_drops_an_event(world: World) -> None:
+def a_view_drops_an_event(world: CheckedRun) -> None:
     del world.heard[TWO][-1]
 
 
-def a_view_keeps_who_has_left(world: World) -> None:
+def a_view_keeps_who_has_left(world: CheckedRun) -> None:
     del world.heard[TWO][4]
 
 
-def a_session_fetches_too_little(world: World) -> None:
+def a_session_fetches_too_little(world: CheckedRun) -> None:
     world.new_session = world.new_session[:-1]
 
 
-def a_count_was_falsified(world: World) -> None:
+def a_count_was_falsified(world: CheckedRun) -> None:
     world.pushed.append(counted(2, 10))
 
 
-def a_total_was_falsified(world: World) -> None:
+def a_total_was_falsified(world: CheckedRun) -> None:
     world.truth.totals[ONE] = replace(TOTAL, messages=7)
 
 
-def a_lower_version_came_later(world: World) -> None:
+def a_lower_version_came_later(world: CheckedRun) -> None:
     world.pushed.append(counted(5, 4))
 
 
-def one_version_has_two_counts(world: World) -> None:
+def one_version_has_two_counts(world: CheckedRun) -> None:
     world.pushed.append(counted(3, 9))
 
 
-def who_was_removed_hears_on(world: World) -> None:
+def who_was_removed_hears_on(world: CheckedRun) -> None:
     world.heard[THREE].append(events()[5])
 
 
-def who_was_removed_is_never_told(world: World) -> None:
+def who_was_removed_is_never_told(world: CheckedRun) -> None:
     del world.heard[THREE][4]
     world.heard[THREE].append(events()[5])
 
 
-BROKEN: dict[Callable[[World], None], str] = {
+BROKEN: dict[Callable[[CheckedRun], None], str] = {
     a_message_is_missing: "gaps",
     two_rows_have_one_change: "gaps",
     a_duplicate_was_inserted: "duplicates",
@@ -257,13 +257,13 @@ BROKEN: dict[Callable[[World], None], str] = {
 }
 
 
-def test_where_all_is_well_nothing_is_found(world: World) -> None:
+def test_where_all_is_well_nothing_is_found(world: CheckedRun) -> None:
     """Every check counts none."""
     assert world.check() == {name: [] for name in CHECKS}
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
-def test_what_is_wrong_is_found(world: World, broken: Callable[[World], None]) -> None:
+def test_what_is_wrong_is_found(world: CheckedRun, broken: Callable[[CheckedRun], None]) -> None:
     """By the check that is for it."""
     broken(world)
 
