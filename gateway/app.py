@@ -140,12 +140,12 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         lag = LoopLag(Histogram())
         lag.start()
         stack.callback(lag.stop)
-        sends = BatchedMessageStore(tasks.spawn, lag.lived_s)
-        pressure = _pressure(pool, settings.database_pool, lag.lived_s)
-        pressure.add_source(sends.oldest_wait_s)
+        store = BatchedMessageStore(tasks.spawn, lag.lived_s)
+        shedder = _load_shedder(pool, settings.database_pool, lag.lived_s)
+        shedder.add_source(store.oldest_wait_s)
         services = Services(
-            pool, delivery.publish, presence, sends, settings.database_timeout_s,
-            files=files, shedder=pressure, stats_cache=RedisStatsCache(redis),
+            pool, delivery.publish, presence, store, settings.database_timeout_s,
+            files=files, shedder=shedder, stats_cache=RedisStatsCache(redis),
             regions=connections.regions(settings),
         )  # fmt: skip
         node = Node(
@@ -282,7 +282,7 @@ async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
         raise SettingMissing(str(error)) from error
 
 
-def _pressure(pool: Pool, size: int, now: Callable[[], float]) -> LoadShedder:
+def _load_shedder(pool: Pool, size: int, now: Callable[[], float]) -> LoadShedder:
     return LoadShedder(
         size, full=lambda: pool.get_size() >= size and not pool.get_idle_size(), now=now
     )
