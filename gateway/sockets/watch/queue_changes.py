@@ -59,13 +59,13 @@ class PublishedQueues:
         self, read: Mapping[str, Iterable[QueueLive]]
     ) -> dict[str, dict[str, bytes]]:
         """Return zone → queue → its state, printed: those that have changed."""
-        news: dict[str, dict[str, bytes]] = {}
+        changes: dict[str, dict[str, bytes]] = {}
         for tz, states in read.items():
             for state in states:
                 if not _same(self._queues.get((tz, state.queue)), state):
                     self._queues[tz, state.queue] = state
-                    news.setdefault(tz, {})[state.queue] = encode(state)
-        return news
+                    changes.setdefault(tz, {})[state.queue] = encode(state)
+        return changes
 
     def changed_agent(self, agent: Agent) -> tuple[bytes, frozenset[str]] | None:
         """Return the event of an agent and the queues concerned; None when nothing has changed."""

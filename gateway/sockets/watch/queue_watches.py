@@ -278,18 +278,18 @@ class QueueWatches:
         return found, {tz: shown[day] for tz, day in days.items()}
 
     def _publish_queues(self, shown: dict[str, list[QueueLive]]) -> None:
-        news = self._published.changed_queues(shown)
+        changes = self._published.changed_queues(shown)
         for session, watching in self._watchers.items():
-            for queue, printed in news.get(watching.tz, {}).items():
+            for queue, printed in changes.get(watching.tz, {}).items():
                 if watching.covers((queue,)):
                     self._unsent.setdefault(session, {})[queue] = printed
         self._flush()
 
     def _flush(self) -> None:
         """Send what has changed; for a slow reader changes go on being conflated."""
-        news, self._unsent = self._unsent, {}
+        changes, self._unsent = self._unsent, {}
         frames: dict[tuple[bytes, ...], SharedFrame] = {}
-        for session, printed in news.items():
+        for session, printed in changes.items():
             if session.full:
                 self._unsent[session] = printed
                 self._wake.set()
@@ -304,10 +304,10 @@ class QueueWatches:
         """Send an agent's state to the agent, and to the watchers of their queues, old and new."""
         watched = [one for one in self._watchers.items() if one[1].agents]
         here = self._delivery.hub.listeners(topics.user(employee_id))
-        news = self._published.changed_agent(agent) if watched or here else None
-        if news is None:
+        changes = self._published.changed_agent(agent) if watched or here else None
+        if changes is None:
             return
-        frame, queues = SharedFrame(news[0], AGENT_LANE), news[1]
+        frame, queues = SharedFrame(changes[0], AGENT_LANE), changes[1]
         for listener in here:
             listener.deliver(frame)
         for session, watching in watched:

@@ -56,7 +56,7 @@ class UnreadPush:
             self._expected.add(employee_id)
 
     def welcomed(self, employee_id: int, counts: Iterable[Unread]) -> None:
-        """Record the counts of a welcome; push those that are news to other devices."""
+        """Record the counts of a welcome; push those that other devices were not sent."""
         self._expected.discard(employee_id)
         known = self._sent.get(employee_id)
         if known is None:
@@ -141,17 +141,17 @@ class UnreadPush:
             await asyncio.sleep(1.0)
             return
         now = asyncio.get_running_loop().time()
-        news: dict[int, list[Unread]] = {}
+        updates: dict[int, list[Unread]] = {}
         found = {(employee_id, unread.conversation_id) for employee_id, unread in counts}
         for employee_id, conversation_id in set(pairs) - found:  # no longer participants
             known = self._sent.get(employee_id)
             if known is not None and known.pop(conversation_id, None) is not None:
-                news.setdefault(employee_id, [])
+                updates.setdefault(employee_id, [])
         for employee_id, unread in counts:
             known = self._sent.get(employee_id)
             if known is not None and self._store_newer(employee_id, known, unread):
-                news.setdefault(employee_id, []).append(unread)
-        for employee_id, changed in news.items():
+                updates.setdefault(employee_id, []).append(unread)
+        for employee_id, changed in updates.items():
             self._pushed_at[employee_id] = now
             self._push_counts(employee_id, changed)
 
