@@ -33,7 +33,7 @@ from gateway.sockets.session import session_commands
 from gateway.sockets.session.command_queue import QueueLimits
 from gateway.sockets.session.deadlines import Timeouts
 from gateway.sockets.session.limits import SocketLimits
-from gateway.sockets.session.session import Session, Shared
+from gateway.sockets.session.session import NodeParts, Session
 from gateway.sockets.session.timing_wheel import TimingWheel
 from gateway.sockets.subscriptions.after_delivery import AfterDelivery
 from gateway.sockets.subscriptions.joining import Joining
@@ -80,7 +80,7 @@ class Node:
         self.cluster_limits = (
             self.limits.shared(redis, settings.node, self.admission.close_newest) if redis else None
         )
-        self.shared = Shared(
+        self.parts = NodeParts(
             services=services,
             tokens=tokens,
             limits=self.limits,

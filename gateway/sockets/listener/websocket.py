@@ -178,7 +178,7 @@ class SocketProtocol(asyncio.Protocol):
         assert self._sender is not None
         self._ws = open_protocol(self._ws, self._node.settings.max_frame_bytes)
         self._sender.window_bits = window_bits(self._ws)
-        self._session = Session(self._node.shared, self, self._sender, token_of(request.headers))
+        self._session = Session(self._node.parts, self, self._sender, token_of(request.headers))
         self._node.session_started(self._session, self._address)
 
     def _refuse(self, request: Request) -> Response | None:

@@ -14,13 +14,13 @@ from gateway.delivery.shared_frame import PING
 from gateway.protocol import TokenExpiring, close_codes
 from gateway.protocol.close_codes import CloseCode
 from gateway.sockets.outgoing.sender import Sender
-from gateway.sockets.session.timing_wheel import TimingWheel, WheelEntry
+from gateway.sockets.session.timing_wheel import TimingWheel
 
 WARN_S = 60.0
 """The client gets `token.expiring` this long before its token ends."""
 
 
-class DeadlineOwner(WheelEntry, Protocol):
+class DeadlineOwner(Protocol):
     """What deadlines use of their session. It is passed in, so that nothing refers in a circle."""
 
     closed: bool
@@ -36,6 +36,9 @@ class DeadlineOwner(WheelEntry, Protocol):
     @property
     def reading_paused(self) -> bool:
         """Whether what it sends is not being read: then its silence means nothing."""
+
+    def due(self, now: float) -> float | None:
+        """Be called by the timing wheel, and call Deadlines.due()."""
 
     def close(self, code: CloseCode) -> None: ...
 

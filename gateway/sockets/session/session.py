@@ -63,8 +63,8 @@ class Socket(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """What the sessions of one node share."""
+class NodeParts:
+    """The parts of a node that its sessions use."""
 
     services: Services
     tokens: Tokens
@@ -88,16 +88,16 @@ class Session:
     __slots__ = (
         "__weakref__", "_answering", "_deadlines", "_errors", "_held", "_pings", "_queue",
         "_socket", "_spent", "claim", "closed", "context", "counted_user_id", "device",
-        "fingerprint", "frames_in", "id", "needs_reconcile", "opened_at", "received_at",
-        "rights_stamp", "sender", "shared", "token", "topics", "watched",
+        "fingerprint", "frames_in", "id", "needs_reconcile", "opened_at", "parts", "received_at",
+        "rights_stamp", "sender", "token", "topics", "watched",
     )  # fmt: skip
 
-    def __init__(self, shared: Shared, socket: Socket, sender: Sender, token: str | None) -> None:
-        self.shared = shared
+    def __init__(self, parts: NodeParts, socket: Socket, sender: Sender, token: str | None) -> None:
+        self.parts = parts
         self._socket = socket
         self.sender = sender
-        self._queue = CommandQueue(shared.queue_limits)
-        self._deadlines = Deadlines(shared.timeouts)
+        self._queue = CommandQueue(parts.queue_limits)
+        self._deadlines = Deadlines(parts.timeouts)
         self._held: HeldEvents | None = None
         self._answering: Job | None = None
         """The command of the connection itself that runs, until it is replied to."""
@@ -140,7 +140,7 @@ class Session:
             return
         self.received_at = asyncio.get_running_loop().time()
         try:
-            items = request.parse_frame(data, self.shared.max_batch)
+            items = request.parse_frame(data, self.parts.max_batch)
         except GatewayError as error:
             self.refuse(None, error)
             return
@@ -165,7 +165,7 @@ class Session:
             if self._queue.draining:
                 raise Draining
             self._spend(handler.cost)
-            self.shared.services.admit(handler.cost)
+            self.parts.services.admit(handler.cost)
             command = codec.command(envelope.type, envelope.fields)
         except GatewayError as error:
             self.refuse(request.request_id_of(item), error)
@@ -184,7 +184,7 @@ class Session:
             self._reply(envelope.id, Pong())
 
     def _spend_ping(self) -> float:
-        pings = self.shared.limits.pings
+        pings = self.parts.limits.pings
         wait_s = pings.wait_s(self._pings, self.received_at)
         if not wait_s:
             self._pings = pings.spend(self._pings, self.received_at)
@@ -192,7 +192,7 @@ class Session:
 
     def _spend(self, cost: commands.Cost) -> None:
         """Count a command against the limits of this connection and of its user; TooFast."""
-        limits, now = self.shared.limits, self.received_at
+        limits, now = self.parts.limits, self.received_at
         wait_s = limits.commands.wait_s(self._spent, now)
         if not wait_s and self.context is not None and cost in limits.users:
             wait_s = limits.users[cost].acquire(self.user_id, now)
@@ -219,7 +219,7 @@ class Session:
         else:
             if job.id is not None and (not job.handler.by_session or self._answering is job):
                 self._reply(job.id, result if result is not None else {})
-        self.shared.figures.count_command(type_, loop.time() - started)
+        self.parts.figures.count_command(type_, loop.time() - started)
 
     async def _serve(self, job: Job) -> Any:
         serve = job.handler.serve
@@ -247,7 +247,7 @@ class Session:
         """Go on with this identity: the same employee, with the permissions of now."""
         assert self.context is not None
         self.context = Context(identity, self.context.services, self.topics)
-        self.shared.queue_watches.check_permission(self)
+        self.parts.queue_watches.check_permission(self)
 
     def token_refreshed(self) -> None:
         """Apply the end of a new token to the deadlines."""
@@ -334,10 +334,10 @@ class Session:
 
     def _count_refusal(self, error: GatewayError) -> None:
         """Count a refusal; close a connection that gathers what no honest client does."""
-        self.shared.figures.count_refusal(error.code)
+        self.parts.figures.count_refusal(error.code)
         if self.closed or not isinstance(error, ABUSE):
             return
-        errors, now = self.shared.limits.errors, asyncio.get_running_loop().time()
+        errors, now = self.parts.limits.errors, asyncio.get_running_loop().time()
         if not errors.wait_s(self._errors, now):
             self._errors = errors.spend(self._errors, now)
             return
@@ -396,4 +396,4 @@ class Session:
         self.closed = True
         self._queue.clear()
         self._held = None
-        self.shared.ended(self, reason)
+        self.parts.ended(self, reason)

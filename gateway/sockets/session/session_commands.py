@@ -41,7 +41,7 @@ async def hello(session: Session, command: Hello) -> Welcome:
     """Admit the client."""
     if session.context is not None:
         raise HelloTwice
-    welcome: Welcome = await session.shared.hello(session, command)
+    welcome: Welcome = await session.parts.hello(session, command)
     session.token = None
     return welcome
 
@@ -50,7 +50,7 @@ async def hello(session: Session, command: Hello) -> Welcome:
 async def refresh_token(session: Session, command: TokenRefresh) -> TokenRefreshed:
     """Go on until a new token of the same employee ends."""
     old = session.require_context().identity
-    claims = session.shared.tokens.verify(command.token)
+    claims = session.parts.tokens.verify(command.token)
     if claims.employee_id != session.user_id:
         raise TokenInvalid("A token of another employee does not refresh this session.")
     session.update_identity(Identity(old.employee, old.permissions, claims.expires_at))
@@ -62,7 +62,7 @@ async def refresh_token(session: Session, command: TokenRefresh) -> TokenRefresh
 async def watch_presence(session: Session, command: PresenceWatch) -> PresenceWatched:
     """Send this session the presence changes of these employees from now on."""
     session.require_context()
-    return await session.shared.presence_watches.serve(session, command)
+    return await session.parts.presence_watches.serve(session, command)
 
 
 @serves_in_session(PresenceAway)
@@ -76,4 +76,4 @@ async def set_away(session: Session, command: PresenceAway) -> None:
 async def watch_queues(session: Session, command: QueueWatch) -> QueueWatched:
     """Send this session the changes of these queues from now on."""
     session.require_context()
-    return await session.shared.queue_watches.serve(session, command)
+    return await session.parts.queue_watches.serve(session, command)
