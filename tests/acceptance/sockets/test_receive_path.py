@@ -223,7 +223,7 @@ async def test_a_stopping_node_answers_what_runs_and_refuses_what_waits(
             "id": 20,
             "error": {
                 "code": "draining", "retry_after": 0.5,
-                "message": "This node is shutting down: connect again, elsewhere.",
+                "message": "This node is shutting down: reconnect to another one.",
             },
         }  # fmt: skip
 
