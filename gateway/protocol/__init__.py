@@ -106,7 +106,7 @@ from gateway.protocol.envelope import (
     TokenRefreshed,
     Welcome,
 )
-from gateway.protocol.lookup import Candidate, NumberFound, NumberLookup
+from gateway.protocol.lookup import Candidate, LookupRequest, NumberFound
 from gateway.protocol.members import (
     ConversationAdd,
     ConversationClose,
@@ -257,13 +257,13 @@ __all__ = [
     "ConversationUpdated", "Criterion", "CriterionMean", "Customer", "Device", "Disposition",
     "DispositionPage", "Draft", "DraftChanged", "DraftClear", "DraftIs", "DraftList", "DraftPage",
     "DraftSet", "Employee", "EmployeeSearch", "EmployeesFound", "FileLimits", "FoundMessage",
-    "Handling", "Hello", "LastCall", "Message", "MessageChanges", "MessageCreated",
-    "MessageDelete", "MessageDeleted", "MessageEdit", "MessageHistory", "MessageIs", "MessagePage",
-    "MessageReacted", "MessageReschedule", "MessageSchedule", "MessageScheduleChanged",
-    "MessageScheduleFailed", "MessageScheduled", "MessageScheduledList", "MessageSearch",
-    "MessageSend", "MessageSent", "MessageThread", "MessageUnschedule", "MessageUpdated",
-    "MessagesFound", "Mine", "MineIs", "MissedCall", "MissedCallCreated", "MissedCallList",
-    "MissedCallPage", "NumberFound", "NumberLookup", "OpenWork", "Participant",
+    "Handling", "Hello", "LastCall", "LookupRequest", "Message", "MessageChanges",
+    "MessageCreated", "MessageDelete", "MessageDeleted", "MessageEdit", "MessageHistory",
+    "MessageIs", "MessagePage", "MessageReacted", "MessageReschedule", "MessageSchedule",
+    "MessageScheduleChanged", "MessageScheduleFailed", "MessageScheduled", "MessageScheduledList",
+    "MessageSearch", "MessageSend", "MessageSent", "MessageThread", "MessageUnschedule",
+    "MessageUpdated", "MessagesFound", "Mine", "MineIs", "MissedCall", "MissedCallCreated",
+    "MissedCallList", "MissedCallPage", "NumberFound", "OpenWork", "Participant",
     "ParticipantChanged", "ParticipantPage", "Ping", "Pong", "Presence", "PresenceAway",
     "PresenceChanged", "PresenceIs", "PresencePage", "PresenceSet", "PresenceWatch",
     "PresenceWatched", "QualitySummary", "QueueAgents", "QueueChanged", "QueueLive", "QueuePage",

@@ -16,7 +16,7 @@ Confidence = Literal["exact", "national", "partial"]
 
 
 @frame
-class NumberLookup:
+class LookupRequest:
     """A number to look up."""
 
     number: Number

@@ -29,7 +29,7 @@ from gateway.protocol.callbacks import (
 )
 from gateway.protocol.codec import validate
 from gateway.protocol.frame import PlainText, frame
-from gateway.protocol.lookup import NumberFound, NumberLookup
+from gateway.protocol.lookup import LookupRequest, NumberFound
 from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
 from gateway.telephony.callbacks import missed
@@ -41,7 +41,7 @@ ONE = "/callbacks/{callback_id}"
 
 _callbacks: TypeAdapter[CallbackList] = TypeAdapter(CallbackList)
 _missed: TypeAdapter[MissedCallList] = TypeAdapter(MissedCallList)
-_number: TypeAdapter[NumberLookup] = TypeAdapter(NumberLookup)
+_number: TypeAdapter[LookupRequest] = TypeAdapter(LookupRequest)
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 QueueName = Annotated[str | None, Query(max_length=200)]

@@ -11,22 +11,22 @@ from collections.abc import Sequence
 
 from gateway.context import Context
 from gateway.errors import Invalid
-from gateway.protocol.lookup import Confidence, NumberFound, NumberLookup
+from gateway.protocol.lookup import Confidence, LookupRequest, NumberFound
 from gateway.telephony.calls.queries import lookup as queries
 from ingest import REGIONS, by_last_digits, e164, is_withheld, without_suffix
 
 EXTENSION = re.compile(r"[0-9*#]{1,6}")
 
 
-async def resolve(ctx: Context, asked: NumberLookup) -> NumberFound:
+async def resolve(ctx: Context, request: LookupRequest) -> NumberFound:
     """Return who may have this number, by the rules of its region, then of the other PBXs'."""
     regions = ctx.services.regions
-    region = asked.region or regions[0]
+    region = request.region or regions[0]
     if region not in REGIONS:
         raise Invalid("must be a country of ISO 3166 that has telephone numbers", path="region")
-    text = asked.number.strip()
+    text = request.number.strip()
     if is_withheld(text):
-        return NumberFound(number=asked.number, kind="anonymous")
+        return NumberFound(number=request.number, kind="anonymous")
     others = [other for other in regions if other != region]
     readings = _interpretations(text, region, others)
     exact = readings[0][0] if readings and readings[0][1] == "exact" else None
@@ -34,7 +34,7 @@ async def resolve(ctx: Context, asked: NumberLookup) -> NumberFound:
     async with ctx.reading() as conn:
         found = await queries.find(conn, readings, extension=extension)
     return NumberFound(
-        number=asked.number,
+        number=request.number,
         kind="number" if exact else "extension" if found.employee_id else "unreadable",
         e164=exact,
         employee_id=found.employee_id,
