@@ -1,34 +1,35 @@
-// The page: signs in, connects, and joins the store with the views.
+// The page: signs in, connects, and connects the state with the views.
 //
-// session ─▶ client ─▶ Store, Calls ─▶ views; the address says what is open: #/conversations/17.
+// sdk/client.js ─▶ state (Store, Calls, Wallboard) ─▶ views. The address names what is open:
+// #/conversations/17.
 
 import { watchIdle } from './state/idle.js';
 import { Calls } from './state/calls.js';
 import { connect } from './sdk/client.js';
-import { Deeds } from './state/actions.js';
-import { forgetMessage, go, place } from './state/route.js';
-import { deviceId, isSignedIn, signOut, takeTokenFromAddress, token } from './state/credentials.js';
+import { Actions } from './state/actions.js';
+import { removeMessageFromAddress, navigate, currentRoute } from './state/route.js';
+import { deviceId, isSignedIn, signOut, moveTokenFromAddress, token } from './state/credentials.js';
 import { Store } from './state/store.js';
-import { callCards, caller, recentCalls } from './view/calls.js';
+import { callCards, callerName, recentCalls } from './view/calls.js';
 import { conversationView } from './view/conversation.js';
 import { conversationList } from './view/conversations.js';
-import { notices, question } from './view/dialog.js';
-import { keepPage } from './view/drop_zone.js';
-import { attribute, element } from './view/elements.js';
-import { count, names } from './view/format.js';
+import { notices, confirmation } from './view/dialog.js';
+import { preventFileNavigation } from './view/drop_zone.js';
+import { setAttribute, element } from './view/elements.js';
+import { formatCount, joinNames } from './view/format.js';
 import { header } from './view/header.js';
 import { popover } from './view/popover.js';
 import { showSignIn } from './view/sign_in.js';
-import { startDialog } from './view/new_conversation.js';
+import { newConversationDialog } from './view/new_conversation.js';
 import { tabList } from './view/tabs.js';
 import { wallboardView } from './view/wallboard.js';
 import { Wallboard } from './state/wallboard.js';
 
 const SOCKET_PATH = 'v1/ws';
-const SIGN_IN_AGAIN = { // what to say after these of CLOSE_CODES in protocol.js
-  4001: 'This sign-in link is not valid any more. Please choose again.',
-  4010: 'This employee can no longer sign in. Please choose again.',
-  4201: 'This sign-in link is not valid any more. Please choose again.',
+const SIGN_IN_AGAIN = { // texts for these of CLOSE_CODES in protocol.js
+  4001: 'Your sign-in is no longer valid. Please sign in again.',
+  4010: 'This employee is no longer active. Please sign in as somebody else.',
+  4201: 'Your sign-in is no longer valid. Please sign in again.',
 };
 
 const root = document.getElementById('app');
@@ -41,7 +42,7 @@ function socketUrl() {
 }
 
 async function start() {
-  takeTokenFromAddress();
+  moveTokenFromAddress();
   if (isSignedIn()) await show();
   else await showSignIn(root, { done: show });
 }
@@ -64,28 +65,34 @@ async function show() {
   store.subscribe(page.render);
   window.addEventListener('hashchange', page.render);
   setInterval(page.tick, 1_000);
-  keepPage();
+  preventFileNavigation();
   page.render();
 }
 
+/**
+ * @param {import('./sdk/client.js').Gateway} gateway
+ * @param {Store} store
+ * @param {Calls} calls
+ * @param {Wallboard} wallboard
+ */
 function layout(gateway, store, calls, wallboard) {
-  const selected = () => place().conversation;
+  const selected = () => currentRoute().conversation;
   const leave = () => {
     store.drafts.flush();
     signOut();
     gateway.close();
     location.replace(location.pathname);
   };
-  const deeds = new Deeds(gateway, store);
-  const ui = { popover: popover(), question: question(), notices: notices() };
+  const actions = new Actions(gateway, store);
+  const ui = { popover: popover(), question: confirmation(), notices: notices() };
   const top = header(gateway, store, leave);
   const cards = callCards(calls, store.people);
-  const conversation = conversationView(gateway, store, deeds, {
-    selected, select: go, open: (seq) => go(selected(), seq), arrived: forgetMessage,
+  const conversation = conversationView(gateway, store, actions, {
+    selected, select: navigate, open: (seq) => navigate(selected(), seq), arrived: removeMessageFromAddress,
   }, ui);
-  const dialog = startDialog(store, deeds, go);
-  const list = conversationList(store, deeds, {
-    selected, select: go, reading: conversation.reading, start: () => dialog.show(),
+  const dialog = newConversationDialog(store, actions, navigate);
+  const list = conversationList(store, actions, {
+    selected, select: navigate, conversationInView: conversation.conversationInView, start: () => dialog.show(),
   }, ui);
   const recent = recentCalls(calls, store.people);
   const board = wallboardView(wallboard, store.people);
@@ -104,15 +111,15 @@ function layout(gateway, store, calls, wallboard) {
     ui.question.root, ui.notices.root);
 
   function render() {
-    attribute(shell, 'data-open', selected() ? 'true' : null);
+    setAttribute(shell, 'data-open', selected() ? 'true' : null);
     for (const view of [top, conversation, list, board, recent, cards, dialog]) view.render();
-    const unread = store.unreadBesides(conversation.reading()); // what is being read would only flash
+    const unread = store.unreadElsewhere(conversation.conversationInView()); // a badge for what is being read would only flash
     const ringing = calls.ringing();
     tabs.show(unread, ringing.length);
     document.title = titleFor(unread, ringing);
   }
 
-  /** What changes with time alone. */
+  /** Update what changes due to time alone. */
   function tick() {
     if (gateway.state.name === 'waiting') top.render();
     if (calls.cards().some((call) => call.status !== 'ended')) cards.render();
@@ -122,10 +129,10 @@ function layout(gateway, store, calls, wallboard) {
   return { root: page, render, tick };
 }
 
-/** A telephone that rings comes before messages that wait. */
+/** The title of the window: ringing calls come before unread messages. */
 function titleFor(unread, ringing) {
-  if (ringing.length) return `☎ ${names(ringing.map(caller))} ${ringing.length > 1 ? 'call' : 'calls'}`;
-  return unread ? `(${count(unread)}) ${titleOfPage}` : titleOfPage;
+  if (ringing.length) return `☎ ${joinNames(ringing.map(callerName))} ${ringing.length > 1 ? 'call' : 'calls'}`;
+  return unread ? `(${formatCount(unread)}) ${titleOfPage}` : titleOfPage;
 }
 
 start();

@@ -174,21 +174,20 @@ async def test_a_call_brings_the_customer(window: Open, dev_gateway: PageGateway
     await expect(agent.by("recent-call").first).to_contain_text("Ivan Petrenko")
 
 
-async def test_a_call_that_was_handed_on_says_to_whom(
-    window: Open, dev_gateway: PageGateway
-) -> None:
-    """The card of whom it was handed to tells who did it, and after how long a question."""
+async def test_a_transferred_call_shows_to_whom(window: Open, dev_gateway: PageGateway) -> None:
+    """The card of the target shows who transferred it, and after how long a consultation."""
     agent = await window(AGENT_103)
 
     await asyncio.to_thread(dev_gateway.replay, "l12")
     card = agent.by("call-card").first
 
     await expect(card.get_by_test_id("call-transfers")).to_have_text(
-        "Oksana Kovalenko handed it on to Iryna Bondar, after asking for 0:04", timeout=15_000
+        "Oksana Kovalenko transferred the call to Iryna Bondar, after a consultation of 0:04",
+        timeout=15_000,
     )
     await card.get_by_test_id("call-dismiss").click()
     await agent.by("tab-calls").click()
-    await expect(agent.by("recent-call").first).to_contain_text("handed on to Iryna Bondar")
+    await expect(agent.by("recent-call").first).to_contain_text("transferred to Iryna Bondar")
 
 
 async def test_a_reload_opens_the_same_conversation(window: Open) -> None:
@@ -287,7 +286,7 @@ async def test_a_refused_token_leads_to_the_sign_in(
 
     await expect(made.by("sign-in")).to_be_visible(timeout=15_000)
     await expect(made.by("sign-in-error")).to_have_text(
-        "This sign-in link is not valid any more. Please choose again."
+        "Your sign-in is no longer valid. Please sign in again."
     )
 
     assert await made.page.evaluate("sessionStorage.getItem('gateway.token')") is None

@@ -138,7 +138,7 @@ async def test_a_group_is_managed_from_its_dialog(window: Open) -> None:
     await one.by("details-title").fill(renamed)
     await one.by("save-details").click()
     await expect(other.by("conversation-title")).to_have_text(renamed)
-    await expect(other.message(f"Vira Savchuk named it “{renamed}”")).to_be_visible()
+    await expect(other.message(f"Vira Savchuk changed the name to “{renamed}”")).to_be_visible()
     await choose(one, "details")
     await one.by("add-people").click()
     await one.by("add-employee-filter").fill("Kateryna")

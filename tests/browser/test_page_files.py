@@ -114,7 +114,7 @@ async def test_a_file_without_words_is_dropped_or_pasted(window: Open) -> None:
 async def test_what_cannot_be_sent_is_said_before_it_is_uploaded(
     window: Open, tmp_path: Path
 ) -> None:
-    """Too large, empty, of a type that is not taken, one too many; and what only looks right."""
+    """Too large, empty, of a type that is not allowed, one too many; and what only looks right."""
     one = await window(6)
     await one.start_with(11)
     asked: list[str] = []
@@ -123,7 +123,7 @@ async def test_what_cannot_be_sent_is_said_before_it_is_uploaded(
     with large.open("wb") as made:
         made.truncate(27 * 2**20)
     await expect(one.by("attach")).to_have_attribute(
-        "title", "Attach files: at most 10, of 25 MB each"
+        "title", "Attach files (at most 10, 25 MB each)"
     )
     await choose(one, str(large))
     problem = one.by("file-problem")
@@ -136,7 +136,9 @@ async def test_what_cannot_be_sent_is_said_before_it_is_uploaded(
 
     many = [file(f"{number}.txt", "text/plain", b"x") for number in range(11)]
     await choose(one, *many)
-    await expect(problem).to_have_text("“10.txt” is one too many: at most 10 in a message.")
+    await expect(problem).to_have_text(
+        "“10.txt” was not added: a message can have at most 10 files."
+    )
     await one.by("remove-file").first.focus()
     for _ in range(10):
         await one.page.keyboard.press("Enter")  # the focus goes on to the next one
@@ -145,7 +147,7 @@ async def test_what_cannot_be_sent_is_said_before_it_is_uploaded(
     await expect(one.by("chosen-file")).to_have_attribute("data-state", "ready")
     await one.by("send").click()
     failed = one.page.locator("[data-testid=message][data-state=failed]")
-    await expect(failed).to_contain_text("A file is not what its name says.")
+    await expect(failed).to_contain_text("The content of a file does not match its type.")
     await failed.get_by_test_id("discard").click()
     await expect(failed).to_have_count(0)
 
@@ -169,9 +171,7 @@ async def test_an_upload_can_be_stopped_and_tried_again(window: Open) -> None:
     await choose(one, file("a.txt", "text/plain", b"first"))
     await held.wait()
     await one.send("with a file")
-    await expect(one.by("file-problem")).to_have_text(
-        "Not sent yet: files are still being uploaded."
-    )
+    await expect(one.by("file-problem")).to_have_text("Not sent yet: files are being uploaded.")
     await one.by("remove-file").click()
     await expect(one.by("chosen-file")).to_have_count(0)
     go_on.set()

@@ -1,8 +1,8 @@
-// How long to wait before coming back: what a close said, or exponential back-off.
+// How long to wait before the next attempt: as a close asked, or exponential back-off.
 
 const FIRST_MS = 500;
 const LONGEST_MS = 30_000;
-const LIVED_MS = 10_000; // a connection that held this long starts the back-off anew
+const STABLE_MS = 10_000; // a connection that lived this long resets the back-off
 
 /** Full jitter: a thousand clients that lost one node must not return in one moment. */
 export class Backoff {
@@ -16,19 +16,19 @@ export class Backoff {
   next(verdict, window = null) {
     const failures = this.#failures;
     this.#failures += 1;
-    // A node that says "come back now" again and again is treated as one that is away.
-    const patient = failures >= 3;
-    if (window && !patient) return between(window[0], window[1]);
-    if ((verdict === 'now' || verdict === 'refresh') && !patient) return between(0, FIRST_MS);
+    // A node that closes with "come back now" 3 times in a row is treated as unreachable.
+    const tooOften = failures >= 3;
+    if (window && !tooOften) return between(window[0], window[1]);
+    if ((verdict === 'now' || verdict === 'refresh') && !tooOften) return between(0, FIRST_MS);
     return between(0, Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failures, 10)));
   }
 
-  /** Tell that a connection ended which had been live for this long. */
-  lived(ms) {
-    if (ms >= LIVED_MS) this.#failures = 0;
+  /** Report that a connection ended after it had been live for this long. */
+  connectionEnded(ms) {
+    if (ms >= STABLE_MS) this.#failures = 0;
   }
 
-  /** Forget the failures: the person asked, or the network came back. */
+  /** Forget the failures: the person asked for it, or the network came back. */
   reset() {
     this.#failures = 0;
   }

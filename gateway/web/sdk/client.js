@@ -1,19 +1,20 @@
-// The gateway's JavaScript client: one WebSocket that comes back by itself and misses nothing.
+// The JavaScript SDK: one WebSocket that reconnects by itself and misses no event.
 //
 //   const gateway = connect('wss://crm.example/v1/ws', { token: () => fetchToken() });
 //   gateway.on('message.created', ({ message }) => show(message));
 //   await gateway.request('message.send', { conversation_id: 17, client_key: newKey(), text: 'hi' });
 //
-// Events of a conversation arrive in order, each once, also across reconnects. `reload` says that
-// a conversation has changed more than was replayed: fetch it anew. `welcome` is hello's reply,
-// `state` tells how the connection is. docs/protocol.md describes the wire.
+// Events of a conversation arrive in order, each once, also across reconnects. `reload` names a
+// conversation that changed more than was replayed: fetch it again. The last `presence.watch` and
+// `queue.watch` are repeated on each new connection, and what they show comes as events. `welcome` is
+// hello's reply, `state` is how the connection is. docs/protocol.md describes the wire.
 
 import { Backoff } from './backoff.js';
 import { describeFile } from './file_description.js';
-import { Ordered } from './gaps.js';
+import { OrderedEvents } from './gaps.js';
 import { Listeners } from './listeners.js';
 import { SUBPROTOCOL, verdict } from './protocol.js';
-import { GatewayError, Requests, closeCodeOf, closedForGood } from './requests.js';
+import { GatewayError, Requests, closeCodeOf, connectionClosed } from './requests.js';
 import { upload } from './upload.js';
 import { Watchdog, onNetworkChange } from './watchdog.js';
 import { Watches } from './watches.js';
@@ -29,19 +30,19 @@ const SILENCE_SLACK_MS = 10_000;
  * @typedef {object} Options
  * @property {(why: {refresh: boolean}) => string | Promise<string>} token refresh: a new one
  * @property {{id: string, kind: string}} [device] stays the same across reconnects
- * @property {Record<string, number>} [resume] conversation → last change taken in before
+ * @property {Record<string, number>} [resume] conversation → last change received before
  */
 
 /**
  * @typedef {object} State
  * @property {'connecting' | 'live' | 'waiting' | 'stopped'} name
- * @property {number} [retryAt] when the next attempt comes, while waiting
+ * @property {number} [retryAt] when the next attempt begins, while waiting
  * @property {number} [code] why the last connection ended
  * @property {string} [reason]
  */
 
 /**
- * Connect, and stay connected until `close()` or until the server says not to come back.
+ * Connect, and stay connected until `close()` or until the gateway closes for good.
  * @param {string | URL} url
  * @param {Options} options
  */
@@ -71,11 +72,11 @@ export class Gateway {
   #backoff = new Backoff();
   #timer = 0; // the next attempt
   #watchdog = new Watchdog();
-  #unhook;
+  #stopListening;
   #liveSince = 0;
   #helloId = 0;
   #token = '';
-  #needFresh = false;
+  #needsFreshToken = false;
   #bye = null;
   #refusal = null;
   #away = false;
@@ -89,7 +90,7 @@ export class Gateway {
     this.#url = url;
     this.#options = options;
     this.#device = options.device ?? { id: newKey(), kind: 'web' };
-    this.#ordered = new Ordered(
+    this.#ordered = new OrderedEvents(
       options.resume,
       (/** @type {any} */ event) => this.#listeners.emit(event.type, event),
       (type, fields) => this.request(type, fields),
@@ -102,15 +103,15 @@ export class Gateway {
         return id;
       },
     );
-    this.#unhook = onNetworkChange((offline) => this.#checkNow(offline));
-    queueMicrotask(() => this.#open()); // after the caller has put its listeners
+    this.#stopListening = onNetworkChange((offline) => this.#checkNow(offline));
+    queueMicrotask(() => this.#open()); // after the caller has added its listeners
   }
 
   /**
-   * Hear of events by type: those of the protocol, `welcome`, `reload`, `state`, `refused`.
+   * Listen to events by type: those of the protocol, `welcome`, `reload`, `state`, `refused`.
    * @param {string} type
    * @param {(event: any) => void} listener
-   * @returns {() => void} stops hearing
+   * @returns {() => void} stops listening
    */
   on(type, listener) {
     return this.#listeners.add(type, listener);
@@ -126,22 +127,22 @@ export class Gateway {
    * @throws {GatewayError} code, message, path, retryAfter
    */
   async request(type, fields = {}, { timeoutMs } = {}) {
-    if (this.state.name === 'stopped') throw closedForGood();
+    if (this.state.name === 'stopped') throw connectionClosed();
     const ok = await this.#requests.add(type, fields, timeoutMs);
-    if (type === 'conversation.list') this.#ordered.adopt(ok.conversations);
-    if (ok?.conversation) this.#ordered.adopt([ok.conversation]);
+    if (type === 'conversation.list') this.#ordered.addConversations(ok.conversations);
+    if (ok?.conversation) this.#ordered.addConversations([ok.conversation]);
     return ok;
   }
 
-  /** Say whether nobody is looking at this device; hello repeats it on each new connection. */
+  /** Report whether nobody uses this device; hello repeats it on each new connection. */
   away(away) {
     if (away === this.#away) return;
     this.#away = away;
-    this.request('presence.away', { away }).catch(() => {}); // the next hello says it
+    this.request('presence.away', { away }).catch(() => {}); // the next hello reports it
   }
 
   /**
-   * Bring a file, to be named in `attachments` of message.send in this conversation.
+   * Upload a file, to be named in `attachments` of message.send in this conversation.
    * @param {number} conversationId
    * @param {File} file
    * @param {import('./upload.js').Uploading} [options] onProgress, signal
@@ -152,7 +153,7 @@ export class Gateway {
   }
 
   /**
-   * Where a file of a message can be read for some minutes; the URL needs no token.
+   * A link to a file of a message, valid for some minutes; the URL needs no token.
    * @param {number} attachmentId
    * @returns {Promise<import('./protocol.js').AttachmentLink>}
    */
@@ -161,7 +162,7 @@ export class Gateway {
     return { ...link, url: new URL(link.url, this.#origin()).href };
   }
 
-  /** Come back at once, also after the server said not to. */
+  /** Connect at once, also after the gateway closed for good. */
   reconnect() {
     this.#backoff.reset();
     if (this.state.name === 'waiting' || this.state.name === 'stopped') this.#open();
@@ -169,9 +170,9 @@ export class Gateway {
 
   /** Leave for good. */
   close() {
-    this.#drop();
+    this.#dropSocket();
     this.#stop(1000, 'closed by this client');
-    this.#unhook();
+    this.#stopListening();
   }
 
   /** The gateway's address for HTTP. */
@@ -183,7 +184,7 @@ export class Gateway {
     clearTimeout(this.#timer);
     this.#bye = null;
     this.#refusal = null;
-    this.#become({ name: 'connecting' });
+    this.#setState({ name: 'connecting' });
     const state = this.state;
     const token = await this.#fetchToken();
     if (this.state !== state || token === null) return; // closed, or called again, meanwhile
@@ -192,13 +193,13 @@ export class Gateway {
     socket.onopen = () => this.#hello(socket);
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#closed(code, reason);
-    this.#watch(HELLO_MS);
+    this.#startWatchdog(HELLO_MS);
   }
 
-  /** A token to say hello with; null when there is none, and what follows is arranged. */
+  /** The token for hello; null when there is none: then the state has been set, and any retry planned. */
   async #fetchToken() {
     const refused = this.#token;
-    const refresh = this.#needFresh;
+    const refresh = this.#needsFreshToken;
     const state = this.state;
     try {
       const token = await this.#options.token({ refresh });
@@ -207,13 +208,13 @@ export class Gateway {
         this.#stop(4201, 'There is no newer token.');
         return null;
       }
-      this.#needFresh = false;
+      this.#needsFreshToken = false;
       this.#token = token;
       return token;
     } catch (error) {
       if (this.state !== state) return null;
       if (error?.code === 'token.none') this.#stop(4001, error.message);
-      else this.#wait('back_off', null, { reason: `No token: ${error?.message ?? error}` });
+      else this.#retryLater('back_off', null, { reason: `No token: ${error?.message ?? error}` });
       return null;
     }
   }
@@ -222,24 +223,24 @@ export class Gateway {
     if (socket !== this.#socket) return;
     this.#helloId = this.#requests.nextId();
     const resume = this.#ordered.resume();
-    const who = { token: this.#token, device: this.#device, away: this.#away };
-    socket.send(JSON.stringify({ type: 'hello', id: this.#helloId, ...who, resume }));
+    const identity = { token: this.#token, device: this.#device, away: this.#away };
+    socket.send(JSON.stringify({ type: 'hello', id: this.#helloId, ...identity, resume }));
   }
 
-  /** Many say hello at once: the server keeps this connection until it is our turn. */
-  #helloLater(delay) {
+  /** The gateway has too many hellos at once: it keeps the connection open until we repeat ours. */
+  #retryHello(delay) {
     const socket = this.#socket;
     this.#timer = setTimeout(() => this.#hello(socket), delay);
-    this.#watch(delay + HELLO_MS);
+    this.#startWatchdog(delay + HELLO_MS);
   }
 
   #welcomed(welcome) {
     this.welcome = welcome;
     this.#liveSince = Date.now();
-    this.#watch(welcome.ping_s * 1500 + SILENCE_SLACK_MS);
+    this.#startWatchdog(welcome.ping_s * 1500 + SILENCE_SLACK_MS);
     this.#listeners.emit('welcome', welcome);
-    this.#ordered.welcome(welcome);
-    this.#become({ name: 'live' });
+    this.#ordered.receiveWelcome(welcome);
+    this.#setState({ name: 'live' });
     // In this order the last watch that was requested is the last that the gateway receives.
     this.#watches.connected();
     this.#requests.connected((frame) => {
@@ -249,20 +250,20 @@ export class Gateway {
   }
 
   #receive(data) {
-    this.#watchdog.heard();
-    const said = JSON.parse(data);
-    for (const frame of Array.isArray(said) ? said : [said]) this.#take(frame);
+    this.#watchdog.received();
+    const received = JSON.parse(data);
+    for (const frame of Array.isArray(received) ? received : [received]) this.#dispatch(frame);
   }
 
-  #take(frame) {
+  #dispatch(frame) {
     if (frame.id === this.#helloId && frame.ok) this.#welcomed(frame.ok);
-    else if (frame.id === this.#helloId && frame.error) this.#refused(frame.error);
+    else if (frame.id === this.#helloId && frame.error) this.#helloRefused(frame.error);
     else if (typeof frame.id === 'number') this.#settle(frame);
     else if (frame.error) this.#listeners.emit('refused', frame.error);
     else if (frame.type === 'ping') this.#send({ type: 'pong' });
     else if (frame.type === 'bye') this.#bye = frame;
     else if (frame.type === 'token.expiring') this.#renew();
-    else if (typeof frame.change === 'number' && frame.conversation_id) this.#ordered.take(frame);
+    else if (typeof frame.change === 'number' && frame.conversation_id) this.#ordered.receive(frame);
     else if (typeof frame.type === 'string') {
       if (frame.type === 'queue.unwatched') this.#watches.unwatched();
       this.#listeners.emit(frame.type, frame);
@@ -278,7 +279,7 @@ export class Gateway {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
   }
 
-  /** Swap the token without a reconnect; if it fails, the expiry closes and the next one is fresh. */
+  /** Replace the token without a reconnect; if that fails, the gateway closes, and we reconnect. */
   async #renew() {
     try {
       const token = await this.#options.token({ refresh: true });
@@ -290,32 +291,32 @@ export class Gateway {
     }
   }
 
-  // --- closing and coming back -----------------------------------------------------------------
+  // --- closing and reconnecting ----------------------------------------------------------------
 
-  /** Hello was refused: for good reasons the server closes; for a passing one we come back. */
-  #refused(error) {
+  /** Hello was refused: for good, then the gateway closes; for the moment, then we try again. */
+  #helloRefused(error) {
     this.#listeners.emit('refused', error);
-    if (error.code === 'overloaded') return this.#helloLater(error.retry_after * 1000);
+    if (error.code === 'overloaded') return this.#retryHello(error.retry_after * 1000);
     this.#refusal = error;
-    if (closeCodeOf(error)) this.#watch(CLOSE_MS);
+    if (closeCodeOf(error)) this.#startWatchdog(CLOSE_MS);
     else this.#closed(1006, error.message);
   }
 
   #closed(code, reason = '') {
-    this.#drop();
-    const said = this.#bye?.code ?? closeCodeOf(this.#refusal);
-    const why = code < 4000 && said ? said : code; // the close frame may be lost, a bye was read
-    const what = this.#bye?.resume === false ? 'stop' : verdict(why);
+    this.#dropSocket();
+    const announced = this.#bye?.code ?? closeCodeOf(this.#refusal);
+    const cause = code < 4000 && announced ? announced : code; // the bye is trusted when the close frame was lost
+    const action = this.#bye?.resume === false ? 'stop' : verdict(cause);
     const text = this.#bye?.reason || reason || this.#refusal?.message || '';
-    if (what === 'stop') return this.#stop(why, text);
-    this.#needFresh ||= what === 'refresh';
+    if (action === 'stop') return this.#stop(cause, text);
+    this.#needsFreshToken ||= action === 'refresh';
     const after = this.#refusal?.retry_after;
     const retryIn = this.#bye?.retry_in ?? (after ? [after * 1000, after * 2000] : null);
-    this.#wait(what, retryIn, { code: why, reason: text });
+    this.#retryLater(action, retryIn, { code: cause, reason: text });
   }
 
-  /** Forget the socket without waiting for its close handshake, which a dead network never ends. */
-  #drop() {
+  /** Abandon the socket without its close handshake, which never ends on a dead network. */
+  #dropSocket() {
     this.#watchdog.stop();
     const socket = this.#socket;
     this.#socket = null;
@@ -323,46 +324,46 @@ export class Gateway {
       socket.onopen = socket.onmessage = socket.onclose = null;
       if (socket.readyState <= WebSocket.OPEN) socket.close(1000);
     }
-    if (this.#liveSince) this.#backoff.lived(Date.now() - this.#liveSince);
+    if (this.#liveSince) this.#backoff.connectionEnded(Date.now() - this.#liveSince);
     this.#liveSince = 0;
     this.#requests.disconnected();
     this.#watches.disconnected();
   }
 
-  #wait(what, retryIn, said) {
+  #retryLater(what, retryIn, ended) {
     const delay = this.#backoff.next(what, retryIn);
-    this.#become({ name: 'waiting', retryAt: Date.now() + delay, ...said });
+    this.#setState({ name: 'waiting', retryAt: Date.now() + delay, ...ended });
     this.#timer = setTimeout(() => this.#open(), delay);
   }
 
   #stop(code, reason) {
     clearTimeout(this.#timer);
     this.#requests.stop();
-    this.#become({ name: 'stopped', code, reason });
+    this.#setState({ name: 'stopped', code, reason });
   }
 
-  // --- signs of life ---------------------------------------------------------------------------
+  // --- detecting a dead connection -------------------------------------------------------------
 
-  #watch(limitMs) {
-    this.#watchdog.watch(limitMs, () => this.#closed(1006, 'nothing was heard'));
+  #startWatchdog(limitMs) {
+    this.#watchdog.start(limitMs, () => this.#closed(1006, 'nothing was received'));
   }
 
-  /** The network or the window changed: look now instead of when the timers say. */
+  /** The network or the window changed: check now instead of waiting for the timers. */
   #checkNow(offline) {
     if (this.state.name === 'live') this.#probe();
     if (this.state.name !== 'waiting' || offline) return;
     clearTimeout(this.#timer);
     this.#backoff.reset();
-    this.#wait('now', null, { reason: this.state.reason });
+    this.#retryLater('now', null, { reason: this.state.reason });
   }
 
-  /** Ask, and treat the connection as dead when nothing at all is heard. */
+  /** Send a ping; the connection is dead when nothing at all is received after it. */
   #probe() {
     this.#send({ type: 'ping' });
-    this.#watchdog.expect(PROBE_MS, () => this.#closed(1006, 'nothing was heard'));
+    this.#watchdog.expect(PROBE_MS, () => this.#closed(1006, 'nothing was received'));
   }
 
-  #become(state) {
+  #setState(state) {
     this.state = state;
     this.#listeners.emit('state', state);
   }

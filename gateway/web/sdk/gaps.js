@@ -1,6 +1,6 @@
-// Events in their order, each once: replays, duplicates, and gaps that are read back.
+// Events in order, each once: replays, duplicates, and gaps, which are read with message.changes.
 //
-// client.js ─▶ Ordered ─▶ deliver. An event with a `change` is delivered when its turn comes.
+// client.js ─▶ OrderedEvents ─▶ deliver. An event with a `change` is delivered in the order of changes.
 
 import { Positions } from './positions.js';
 
@@ -8,7 +8,7 @@ const PAGE = 100;
 const MAX_PAGES = 5;
 const MAX_TRIES = 3;
 
-export class Ordered {
+export class OrderedEvents {
   #positions;
   #deliver;
   #request;
@@ -25,22 +25,22 @@ export class Ordered {
     this.#request = request;
   }
 
-  /** What hello says under `resume`. */
+  /** The positions for hello's `resume`. */
   resume() {
     return this.#positions.resume();
   }
 
-  /** Take what hello's reply brings: replays first, then what has to be fetched anew. */
-  welcome(welcome) {
-    this.#positions.forgetKept();
+  /** Deliver what a welcome brings: replayed events first, then a reload for each gap. */
+  receiveWelcome(welcome) {
+    this.#positions.clearHeld();
     for (const events of Object.values(welcome.changes)) {
-      // An edit moves a message to a new change, so replayed numbers may have holes.
+      // An edit gives a message a new change, so replayed numbers may have holes.
       for (const event of events) if (this.#positions.advance(event)) this.#deliver(event);
     }
     const anew = new Set(welcome.reload);
     for (const conversation of welcome.conversations) {
-      this.#positions.adopt(conversation);
-      // Behind: something was not replayed. In front: the server's database was restored.
+      this.#positions.setIfUnknown(conversation);
+      // Lower: something was not replayed. Higher: the gateway's database was restored.
       if (this.#positions.change(conversation.id) !== conversation.last_change) {
         anew.add(conversation.id);
       }
@@ -51,36 +51,36 @@ export class Ordered {
     for (const id of anew) this.#deliver({ type: 'reload', conversation_id: id });
   }
 
-  /** Learn conversations from a reply. */
-  adopt(conversations) {
-    for (const conversation of conversations) this.#positions.adopt(conversation);
+  /** Start from conversations in a reply. */
+  addConversations(conversations) {
+    for (const conversation of conversations) this.#positions.setIfUnknown(conversation);
   }
 
-  /** Take a live event that has a `change`. */
-  take(event) {
+  /** Receive a live event that has a `change`. */
+  receive(event) {
     const id = event.conversation_id;
     if (this.#positions.isAhead(event)) {
-      if (this.#positions.keep(event)) this.#fill(id);
-      else this.#giveUp(id);
+      if (this.#positions.hold(event)) this.#readMissing(id);
+      else this.#reload(id);
       return;
     }
     if (this.#positions.advance(event)) this.#deliver(event);
     this.#release(id);
   }
 
-  /** Read what is missing. Numbers that are skipped there have been superseded by higher ones. */
-  async #fill(id) {
+  /** Read what is missing. Numbers missing there too have been replaced by higher ones. */
+  async #readMissing(id) {
     if (this.#filling.has(id)) return;
     this.#filling.add(id);
     try {
-      for (let tries = 0; this.#positions.hasKept(id) && tries < MAX_TRIES; tries += 1) {
+      for (let tries = 0; this.#positions.hasHeld(id) && tries < MAX_TRIES; tries += 1) {
         await this.#readAfter(id);
         this.#release(id);
       }
-      if (this.#positions.hasKept(id)) this.#giveUp(id);
+      if (this.#positions.hasHeld(id)) this.#reload(id);
     } catch {
-      // A lost connection: the next hello resumes from our position. Any refusal: fetch anew.
-      if (this.#positions.hasKept(id)) this.#giveUp(id);
+      // A lost connection: the next hello resumes from our position. Any refusal: reload.
+      if (this.#positions.hasHeld(id)) this.#reload(id);
     } finally {
       this.#filling.delete(id);
     }
@@ -99,7 +99,7 @@ export class Ordered {
     for (const event of this.#positions.release(id)) this.#deliver(event);
   }
 
-  #giveUp(id) {
+  #reload(id) {
     for (const event of this.#positions.release(id, true)) this.#deliver(event);
     this.#deliver({ type: 'reload', conversation_id: id });
   }

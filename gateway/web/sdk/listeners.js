@@ -1,9 +1,9 @@
-// Who hears what: type → functions.
+// Listeners by event type.
 
 export class Listeners {
   #byType = new Map();
 
-  /** Returns a function that stops hearing. */
+  /** Returns a function that removes the listener. */
   add(type, listener) {
     const listeners = this.#byType.get(type) ?? new Set();
     this.#byType.set(type, listeners.add(listener));
@@ -15,7 +15,7 @@ export class Listeners {
       try {
         listener(event);
       } catch (error) {
-        // A listener's mistake must not cost the connection: report it as the browser would.
+        // A failing listener must not cost the connection: report the error as the browser would.
         (globalThis.reportError ?? console.error)(error);
       }
     }

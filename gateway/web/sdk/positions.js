@@ -1,40 +1,40 @@
-// How far each conversation has been taken in: what hello's `resume` says, and what is a gap.
+// The last change received of each conversation: for hello's `resume`, and to detect gaps.
 
-const MAX_RESUME = 1_000; // the server accepts no more in one hello
+const MAX_RESUME = 1_000; // the gateway accepts no more in one hello
 const MAX_AHEAD = 500;
 
 export class Positions {
-  #taken = new Map(); // conversation → last change; the one touched last is last
-  #ahead = new Map(); // conversation → Map(change → event that came before its turn)
+  #lastChange = new Map(); // conversation → last change; the one changed last is last
+  #held = new Map(); // conversation → Map(change → event that came too early)
 
-  /** @param {Record<string, number>} [resume] conversation → last change taken in */
+  /** @param {Record<string, number>} [resume] conversation → last change received */
   constructor(resume = {}) {
     for (const [id, change] of Object.entries(resume)) {
-      this.#taken.set(Number(id), change);
+      this.#lastChange.set(Number(id), change);
     }
   }
 
-  /** What hello says: the conversations touched last, as many as the server takes. */
+  /** The positions for hello: the conversations changed last, as many as the gateway accepts. */
   resume() {
-    return Object.fromEntries([...this.#taken].slice(-MAX_RESUME));
+    return Object.fromEntries([...this.#lastChange].slice(-MAX_RESUME));
   }
 
   change(id) {
-    return this.#taken.get(id);
+    return this.#lastChange.get(id);
   }
 
-  /** Start from a conversation as the server described it. */
+  /** Start a conversation from the change that the gateway reported. */
   set(id, change) {
-    this.#taken.delete(id);
-    this.#taken.set(id, change);
+    this.#lastChange.delete(id);
+    this.#lastChange.set(id, change);
   }
 
-  /** Start from it unless something is known already. */
-  adopt(conversation) {
-    if (!this.#taken.has(conversation.id)) this.set(conversation.id, conversation.last_change);
+  /** Start from a conversation unless its position is known. */
+  setIfUnknown(conversation) {
+    if (!this.#lastChange.has(conversation.id)) this.set(conversation.id, conversation.last_change);
   }
 
-  /** Take an event in whose turn it is, or that is replayed; false when it was seen before. */
+  /** Move the position to an event; false when it is a repetition. */
   advance(event) {
     const id = event.conversation_id;
     if (event.change <= (this.change(id) ?? 0)) return false;
@@ -48,32 +48,32 @@ export class Positions {
     return change !== undefined && event.change > change + 1;
   }
 
-  /** Keep an event until its turn; false when too many are kept. */
-  keep(event) {
+  /** Hold an event until the gap before it is closed; false when too many are held. */
+  hold(event) {
     const id = event.conversation_id;
-    const kept = this.#ahead.get(id) ?? new Map();
-    this.#ahead.set(id, kept.set(event.change, event));
+    const kept = this.#held.get(id) ?? new Map();
+    this.#held.set(id, kept.set(event.change, event));
     return kept.size <= MAX_AHEAD;
   }
 
-  /** Yield kept events in order: those whose turn has come, or all. */
+  /** Yield held events in order: those without a gap before them, or all. */
   *release(id, all = false) {
-    const kept = this.#ahead.get(id);
+    const kept = this.#held.get(id);
     if (!kept) return;
     for (const event of [...kept.values()].sort((a, b) => a.change - b.change)) {
       if (!all && this.isAhead(event)) break;
       kept.delete(event.change);
       if (this.advance(event)) yield event;
     }
-    if (kept.size === 0) this.#ahead.delete(id);
+    if (kept.size === 0) this.#held.delete(id);
   }
 
-  hasKept(id) {
-    return this.#ahead.has(id);
+  hasHeld(id) {
+    return this.#held.has(id);
   }
 
-  /** A new connection replays what is missing: what was kept is not needed. */
-  forgetKept() {
-    this.#ahead.clear();
+  /** A new connection replays what is missing: held events are not needed. */
+  clearHeld() {
+    this.#held.clear();
   }
 }

@@ -1,23 +1,23 @@
-// Requests on their way: each waits for its reply, also across a reconnect when that is safe.
+// Requests without a reply: each waits for it, also across a reconnect when repeating it is safe.
 
 import { REPEATABLE } from './protocol.js';
 
-/** Commands that mean nothing a moment later: they never wait for a connection. */
-const FLEETING = new Set(['typing.start', 'token.refresh']);
+/** Commands that are useless a moment later: they never wait for a connection. */
+const NEVER_WAIT = new Set(['typing.start', 'token.refresh']);
 
 const MAX_WAITING = 500;
 const TIMEOUT_MS = 30_000;
 
-/** A refusal of the server's, or of this client (`connection.lost`, `request.timeout` …). */
+/** A refusal by the gateway, or by this SDK (`connection.lost`, `request.timeout` …). */
 export class GatewayError extends Error {
   /** @param {{code: string, message: string, path?: string | null, retry_after?: number | null}} refusal */
   constructor(refusal) {
     super(refusal.message);
     this.name = 'GatewayError';
-    /** One of ERRORS in protocol.js, or one of this client's own. */
+    /** One of ERRORS in protocol.js, or one of the SDK's own. */
     this.code = refusal.code;
     this.path = refusal.path ?? null;
-    /** Seconds after which trying again makes sense; null when it does not. */
+    /** Seconds after which to try again; null when that would not help. */
     this.retryAfter = refusal.retry_after ?? null;
   }
 }
@@ -26,7 +26,7 @@ export class Requests {
   #lastId = 0;
   #waiting = new Map(); // id → request, not sent on this connection yet
   #sent = new Map();
-  #send = null; // how to send, while there is a live connection
+  #send = null; // sends a frame; null without a live connection
 
   /**
    * Send a command now, or as soon as there is a connection.
@@ -36,9 +36,9 @@ export class Requests {
    * @returns {Promise<any>} what the reply carries under `ok`
    */
   add(type, fields, timeoutMs = TIMEOUT_MS) {
-    if (!this.#send && FLEETING.has(type)) return Promise.reject(lost());
+    if (!this.#send && NEVER_WAIT.has(type)) return Promise.reject(connectionLost());
     if (this.#waiting.size >= MAX_WAITING) {
-      return Promise.reject(refused('request.too_many', 'Too many requests wait for a connection.'));
+      return Promise.reject(clientError('request.too_many', 'Too many requests wait for a connection.'));
     }
     return new Promise((resolve, reject) => {
       const id = this.nextId();
@@ -49,39 +49,39 @@ export class Requests {
     });
   }
 
-  /** A number for a frame that this class does not keep: hello. */
+  /** An id for a frame that this class does not keep, such as hello. */
   nextId() {
     this.#lastId += 1;
     return this.#lastId;
   }
 
-  /** From now on requests go out through send; those that waited go first, in their order. */
+  /** Send requests through `send` from now on; those that waited go first, in their order. */
   connected(send) {
     this.#send = send;
     this.#flush();
   }
 
-  /** The connection is gone: what may be repeated waits for the next one, the rest is told. */
+  /** The connection is lost: what may be repeated waits for the next one, the rest is rejected. */
   disconnected() {
     this.#send = null;
-    const again = [...this.#sent.values()].filter((request) => repeatable(request.frame));
-    const lostOnes = [...this.#sent.values()].filter((request) => !repeatable(request.frame));
+    const repeated = [...this.#sent.values()].filter((request) => repeatable(request.frame));
+    const unrepeatable = [...this.#sent.values()].filter((request) => !repeatable(request.frame));
     this.#sent.clear();
-    this.#waiting = new Map([...again, ...this.#waiting.values()].map((one) => [one.id, one]));
-    for (const request of lostOnes) finish(request, request.reject, lost());
+    this.#waiting = new Map([...repeated, ...this.#waiting.values()].map((one) => [one.id, one]));
+    for (const request of unrepeatable) finish(request, request.reject, connectionLost());
   }
 
-  /** Nothing will come any more. */
+  /** Reject everything: no reply will come any more. */
   stop() {
     this.#send = null;
     const all = [...this.#sent.values(), ...this.#waiting.values()];
     this.#sent.clear();
     this.#waiting.clear();
-    const error = closedForGood();
+    const error = connectionClosed();
     for (const request of all) finish(request, request.reject, error);
   }
 
-  /** Hand a reply to whoever asked. */
+  /** Hand a reply to its request. */
   settle(reply) {
     const request = this.#sent.get(reply.id);
     if (!request) return;
@@ -103,11 +103,11 @@ export class Requests {
     const request = this.#sent.get(id) ?? this.#waiting.get(id);
     this.#sent.delete(id);
     this.#waiting.delete(id);
-    request?.reject(refused('request.timeout', 'No reply came in time.'));
+    request?.reject(clientError('request.timeout', 'The gateway did not reply in time.'));
   }
 }
 
-/** The close code that goes with a refused hello; null when it is worth trying again. */
+/** The close code for the same reason as a refused hello; null when trying again may help. */
 export function closeCodeOf(refusal) {
   if (!refusal) return null;
   if (refusal.code === 'token.expired') return 4201;
@@ -124,14 +124,14 @@ function finish(request, settle, value) {
   settle(value);
 }
 
-function refused(code, message) {
+function clientError(code, message) {
   return new GatewayError({ code, message });
 }
 
-export function closedForGood() {
-  return refused('connection.closed', 'The connection has been closed for good.');
+export function connectionClosed() {
+  return clientError('connection.closed', 'The connection has been closed for good.');
 }
 
-function lost() {
-  return refused('connection.lost', 'The connection was lost before an answer came.');
+function connectionLost() {
+  return clientError('connection.lost', 'The connection was lost before a reply came.');
 }

@@ -1,63 +1,63 @@
-// Bringing a file to where the gateway keeps them: declared over the socket, its bytes over HTTP.
+// Uploads a file: declared over the socket, its bytes over HTTP.
 //
-// client.js ─▶ upload ─▶ attachment.create, then the PUT that its reply describes. XMLHttpRequest,
-// because fetch does not say how far an upload has come.
+// client.js ─▶ upload ─▶ attachment.create, then the PUT that its reply describes. It uses
+// XMLHttpRequest because fetch does not report the progress of an upload.
 
 import { describeFile } from './file_description.js';
 import { GatewayError } from './requests.js';
 
 const TRIES = 4;
 const PAUSE_MS = 500;
-const EXISTS = 412; // nothing is overwritten
+const EXISTS = 412; // the storage overwrites nothing
 
 /**
  * @typedef {object} Uploading
  * @property {(sent: number, size: number) => void} [onProgress] in bytes
- * @property {AbortSignal} [signal] gives it up
+ * @property {AbortSignal} [signal] aborts it
  */
 
 /**
  * @param {import('./client.js').Gateway} gateway
- * @param {string | URL} base what a path in a link belongs to
+ * @param {string | URL} base the address that a path in a link belongs to
  * @param {number} conversationId
  * @param {File} file
  * @param {Uploading} options
  * @returns {Promise<import('./protocol.js').Attachment>} to be named in message.send
  */
 export async function upload(gateway, base, conversationId, file, { onProgress = () => {}, signal } = {}) {
-  const said = describeFile(file);
-  const fields = { conversation_id: conversationId, ...said };
-  const made = await withRetries(() => gateway.request('attachment.create', fields), signal);
-  const url = new URL(made.upload.url, base);
+  const description = describeFile(file);
+  const fields = { conversation_id: conversationId, ...description };
+  const declared = await withRetries(() => gateway.request('attachment.create', fields), signal);
+  const url = new URL(declared.upload.url, base);
   let tries = 0;
   await withRetries(async () => {
     tries += 1;
     try {
-      await send(url, made.upload, file, onProgress, signal);
+      await send(url, declared.upload, file, onProgress, signal);
     } catch (error) {
-      // Brought by the try before, of which only the answer was lost.
+      // The attempt before stored it, and only its response was lost.
       if (error.status !== EXISTS || tries === 1) throw error;
     }
   }, signal);
   onProgress(file.size, file.size);
-  return { attachment_id: made.attachment_id, ...said };
+  return { attachment_id: declared.attachment_id, ...description };
 }
 
-/** Do it again after what passes: a broken connection, a busy gateway. */
+/** Try again after a temporary failure: a broken connection, a busy gateway. */
 async function withRetries(work, signal) {
   for (let tries = 1; ; tries += 1) {
     signal?.throwIfAborted();
     try {
       return await work();
     } catch (error) {
-      const wait = waitFor(error, tries);
+      const wait = retryDelay(error, tries);
       if (wait === null || tries === TRIES) throw error;
       await pause(wait, signal);
     }
   }
 }
 
-function waitFor(error, tries) {
+function retryDelay(error, tries) {
   if (!(error instanceof GatewayError)) return null;
   if (error.retryAfter !== null) return error.retryAfter * 1000 + Math.random() * 250;
   return ['upload.lost', 'connection.lost'].includes(error.code) ? PAUSE_MS * 2 ** tries : null;
@@ -76,34 +76,34 @@ function pause(ms, signal) {
 function send(url, { method, headers }, file, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    const give = () => request.abort();
+    const abort = () => request.abort();
     request.open(method, url);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ loaded }) => onProgress(Math.min(loaded, file.size), file.size);
     request.onload = () => (request.status < 300 ? resolve() : reject(refusal(request)));
-    request.onerror = () => reject(lost());
+    request.onerror = () => reject(uploadLost());
     request.onabort = () => reject(signal.reason);
-    request.onloadend = () => signal?.removeEventListener('abort', give);
-    signal?.addEventListener('abort', give);
+    request.onloadend = () => signal?.removeEventListener('abort', abort);
+    signal?.addEventListener('abort', abort);
     request.send(file);
   });
 }
 
-/** What the gateway says, or a storage that speaks another language. */
+/** The error for a failed upload: the gateway's own, or one for a storage that answers in XML. */
 function refusal({ status, responseText }) {
-  let said = null;
+  let refused = null;
   try {
-    said = JSON.parse(responseText).error;
+    refused = JSON.parse(responseText).error;
   } catch {
-    // XML, of an S3
+    // XML, from an S3 bucket
   }
-  const passing = status >= 500 ? 1 : null;
-  const error = new GatewayError(said?.code ? said : {
-    code: 'upload.refused', message: `The storage refused the file (${status}).`, retry_after: passing,
+  const retryAfter = status >= 500 ? 1 : null;
+  const error = new GatewayError(refused?.code ? refused : {
+    code: 'upload.refused', message: `The storage refused the file (${status}).`, retry_after: retryAfter,
   });
   return Object.assign(error, { status });
 }
 
-function lost() {
+function uploadLost() {
   return new GatewayError({ code: 'upload.lost', message: 'The upload was interrupted.' });
 }

@@ -1,31 +1,31 @@
-// Signs of life: when nothing was heard for too long, and when the network or the window changed.
+// Detects a dead connection: silence for too long; and reports changes of network and window.
 
 export class Watchdog {
   #timer = 0;
   #probe = 0;
-  #heardAt = 0;
+  #receivedAt = 0;
 
-  /** Call dead() once nothing was heard for limitMs; replaces the watch before. */
-  watch(limitMs, dead) {
+  /** Call onSilence() once nothing was received for limitMs; replaces the limit before. */
+  start(limitMs, onSilence) {
     this.stop();
-    this.heard();
-    const look = () => {
-      const left = this.#heardAt + limitMs - Date.now();
-      if (left <= 0) dead();
-      else this.#timer = setTimeout(look, left);
+    this.received();
+    const check = () => {
+      const left = this.#receivedAt + limitMs - Date.now();
+      if (left <= 0) onSilence();
+      else this.#timer = setTimeout(check, left);
     };
-    this.#timer = setTimeout(look, limitMs);
+    this.#timer = setTimeout(check, limitMs);
   }
 
-  /** Call dead() when nothing is heard from now on for limitMs; the watch goes on beside it. */
-  expect(limitMs, dead) {
-    const asked = Date.now();
+  /** Call onSilence() if nothing is received from now on for limitMs; the other limit stays. */
+  expect(limitMs, onSilence) {
+    const startedAt = Date.now();
     clearTimeout(this.#probe);
-    this.#probe = setTimeout(() => this.#heardAt < asked && dead(), limitMs);
+    this.#probe = setTimeout(() => this.#receivedAt < startedAt && onSilence(), limitMs);
   }
 
-  heard() {
-    this.#heardAt = Date.now(); // one number a frame; the timer looks at it when it fires
+  received() {
+    this.#receivedAt = Date.now(); // one assignment per frame; the timer reads it when it fires
   }
 
   stop() {
@@ -35,20 +35,20 @@ export class Watchdog {
 }
 
 /**
- * Call listener when the network comes or goes, or the window is shown again: timers slept.
+ * Call listener when the network comes or goes, or the window is shown again: timers may have slept.
  * @param {(offline: boolean) => void} listener
- * @returns {() => void} stops hearing
+ * @returns {() => void} stops listening
  */
 export function onNetworkChange(listener) {
-  const hear = (event) => {
+  const listen = (event) => {
     if (!globalThis.document?.hidden) listener(event.type === 'offline');
   };
-  globalThis.addEventListener?.('online', hear);
-  globalThis.addEventListener?.('offline', hear);
-  globalThis.document?.addEventListener('visibilitychange', hear);
+  globalThis.addEventListener?.('online', listen);
+  globalThis.addEventListener?.('offline', listen);
+  globalThis.document?.addEventListener('visibilitychange', listen);
   return () => {
-    globalThis.removeEventListener?.('online', hear);
-    globalThis.removeEventListener?.('offline', hear);
-    globalThis.document?.removeEventListener('visibilitychange', hear);
+    globalThis.removeEventListener?.('online', listen);
+    globalThis.removeEventListener?.('offline', listen);
+    globalThis.document?.removeEventListener('visibilitychange', listen);
   };
 }

@@ -1,6 +1,8 @@
-// What a person does to conversations and messages: a command each, and its reply taken in.
+// What a person does to conversations and messages.
+//
+// views ─▶ Actions ─▶ a command of the gateway; its reply ─▶ Store.
 
-export class Deeds {
+export class Actions {
   #gateway;
   #store;
 
@@ -48,50 +50,50 @@ export class Deeds {
 
   async leave({ id }) {
     await this.#gateway.request('conversation.leave', { conversation_id: id });
-    this.#store.forget(id);
+    this.#store.removeConversation(id);
   }
 
-  // --- what only I see of them -----------------------------------------------------------------
+  // --- my preferences for conversations ----------------------------------------------------------
 
   setArchived({ id }, archived) {
-    return this.#mine(`conversation.${archived ? 'archive' : 'unarchive'}`, { conversation_id: id });
+    return this.#changePreferences(`conversation.${archived ? 'archive' : 'unarchive'}`, { conversation_id: id });
   }
 
   setPinned({ id }, pinned) {
-    return this.#mine(`conversation.${pinned ? 'pin' : 'unpin'}`, { conversation_id: id });
+    return this.#changePreferences(`conversation.${pinned ? 'pin' : 'unpin'}`, { conversation_id: id });
   }
 
-  /** @param {Date | null} until null: no more */
+  /** @param {Date | null} until null: unmute */
   mute({ id }, until) {
-    return this.#mine('conversation.mute', { conversation_id: id, until: until?.toISOString() ?? null });
+    return this.#changePreferences('conversation.mute', { conversation_id: id, until: until?.toISOString() ?? null });
   }
 
   notify({ id }, level) {
-    return this.#mine('conversation.notify', { conversation_id: id, level });
+    return this.#changePreferences('conversation.notify', { conversation_id: id, level });
   }
 
   // --- messages --------------------------------------------------------------------------------
 
   async edit({ conversation_id, seq }, text) {
     const fields = { conversation_id, seq, text };
-    this.#store.timeline.restate((await this.#gateway.request('message.edit', fields)).message);
+    this.#store.timeline.updateMessage((await this.#gateway.request('message.edit', fields)).message);
   }
 
   async delete({ conversation_id, seq }) {
     const fields = { conversation_id, seq };
-    this.#store.timeline.restate((await this.#gateway.request('message.delete', fields)).message);
+    this.#store.timeline.updateMessage((await this.#gateway.request('message.delete', fields)).message);
   }
 
-  /** Put my emoji below a message, or take it back. */
-  async toggle({ conversation_id, seq, reactions }, emoji) {
+  /** Add my reaction to a message, or remove it. */
+  async toggleReaction({ conversation_id, seq, reactions }, emoji) {
     const mine = reactions.some((one) => one.emoji === emoji && one.employee_ids.includes(this.#store.me.id));
     const fields = { conversation_id, seq, emoji };
-    this.#store.timeline.react(
+    this.#store.timeline.updateReactions(
       await this.#gateway.request(mine ? 'reaction.remove' : 'reaction.add', fields),
     );
   }
 
-  // --- looking for things ----------------------------------------------------------------------
+  // --- search ------------------------------------------------------------------------------------
 
   /** @returns {Promise<import('../sdk/protocol.js').MessagesFound>} */
   searchMessages(text, cursor = null) {
@@ -101,16 +103,16 @@ export class Deeds {
   /** @returns {Promise<import('../sdk/protocol.js').Employee[]>} */
   async searchPeople(text, limit = 50) {
     const found = await this.#gateway.request('employee.search', { text, limit });
-    this.#store.people.take(found.presences);
+    this.#store.people.receivePresences(found.presences);
     this.#store.people.watchAlso(found.employees);
     return found.employees;
   }
 
   async #conversation(type, fields) {
-    return this.#store.learn((await this.#gateway.request(type, fields)).conversation);
+    return this.#store.addConversation((await this.#gateway.request(type, fields)).conversation);
   }
 
-  async #mine(type, fields) {
-    this.#store.minded(await this.#gateway.request(type, fields));
+  async #changePreferences(type, fields) {
+    this.#store.preferencesChanged(await this.#gateway.request(type, fields));
   }
 }

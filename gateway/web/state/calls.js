@@ -1,4 +1,4 @@
-// Calls as this window knows them: the highest version of each, and which have a card.
+// Calls: the highest version of each that this window received, and which of them have a card.
 
 const PAGE = 30;
 const MAX_CALLS = 500;
@@ -26,7 +26,7 @@ export class Calls {
     this.#changed = changed;
     gateway.on('welcome', (welcome) => this.#welcomed(welcome));
     for (const type of ['call.offered', 'call.updated', 'call.ended', 'call.revised']) {
-      gateway.on(type, ({ call }) => this.#take(call, true));
+      gateway.on(type, ({ call }) => this.#receive(call, true));
     }
   }
 
@@ -35,14 +35,14 @@ export class Calls {
     return [...this.#cards].map((id) => this.#byId.get(id));
   }
 
-  /** Calls that ring at my telephone because somebody calls me. */
+  /** Calls that ring at my telephone; not those that I make. */
   ringing() {
     return this.cards().filter(
       (call) => call.direction !== 'outbound' && this.myLeg(call)?.status === 'ringing',
     );
   }
 
-  /** Calls known here, newest first. */
+  /** All calls that are known here, newest first. */
   recent() {
     const calls = [...this.#byId.values()];
     return calls.sort((a, b) => Date.parse(b.started_at) - Date.parse(a.started_at));
@@ -54,7 +54,7 @@ export class Calls {
     this.#changed();
   }
 
-  /** My own telephone in a call, the one in use before those that have ended. */
+  /** My own leg of a call: one that has not ended, else the last; null when I have none. */
   myLeg(call) {
     const mine = call.legs.filter((leg) => leg.employee_id === this.#me);
     return mine.find((leg) => leg.status !== 'ended') ?? mine.at(-1) ?? null;
@@ -64,37 +64,37 @@ export class Calls {
     const fields = cursor ? { limit: PAGE, cursor } : { limit: PAGE };
     const page = await this.#gateway.request('call.list', fields);
     this.next = page.next;
-    for (const call of page.calls) this.#take(call, false);
+    for (const call of page.calls) this.#receive(call, false);
   }
 
   #welcomed(welcome) {
     this.#me = welcome.user.id;
-    for (const call of welcome.calls) this.#take(call, true);
+    for (const call of welcome.calls) this.#receive(call, true);
     const live = new Set(welcome.calls.map(({ id }) => id));
     const ended = this.cards().some((call) => call.status !== 'ended' && !live.has(call.id));
-    if (ended) this.#finish(live);
+    if (ended) this.#readMissedEnds(live);
   }
 
-  /** A call ended while we were away: ask how, and put the card away when nobody knows. */
-  async #finish(live) {
+  /** Calls ended while we were disconnected: read how, and remove cards of unknown ones. */
+  async #readMissedEnds(live) {
     await this.loadRecent().catch(() => {});
     for (const call of this.cards()) {
       if (call.status !== 'ended' && !live.has(call.id)) this.dismiss(call.id);
     }
   }
 
-  #take(call, withCard) {
-    // A card appears when a call reaches me, and stays until it is put away.
-    const wanted = withCard && call.status !== 'ended' && !this.#dismissed.has(call.id);
+  #receive(call, withCard) {
+    // A card appears when a call reaches me, and stays until I dismiss it.
+    const showCard = withCard && call.status !== 'ended' && !this.#dismissed.has(call.id);
     const known = this.#byId.get(call.id);
     if (!known || known.version < call.version) this.#byId.set(call.id, call);
-    if (wanted) this.#cards.add(call.id);
-    this.#people.introduce([call.answered_by, ...call.transfers.flatMap(({ by, to }) => [by, to])]);
+    if (showCard) this.#cards.add(call.id);
+    this.#people.loadNames([call.answered_by, ...call.transfers.flatMap(({ by, to }) => [by, to])]);
     this.#trim();
     this.#changed();
   }
 
-  /** A window stays open for weeks: forget what nobody looks at. */
+  /** A window may stay open for weeks: forget old calls. */
   #trim() {
     const ended = this.cards().filter((call) => call.status === 'ended');
     for (const call of ended.slice(0, -MAX_ENDED_CARDS)) this.#cards.delete(call.id);

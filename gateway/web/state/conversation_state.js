@@ -1,37 +1,39 @@
-// One conversation from two descriptions: what this window knows, and what the server now says.
+// Merges what this window knows of a conversation with what the gateway reports.
+//
+// welcome, reply or event ─▶ mergeConversation ─▶ Store.
 
 const NOTHING_UNREAD = { unread: 0, mentions: 0, last_read_seq: 0, version: 0 };
-const NOTHING_MINE = {
+const DEFAULT_PREFERENCES = {
   archived: false, pinned_at: null, muted_until: null, notify: 'all', manual_unread: false, version: 0,
 };
 
 /**
- * Take a conversation as the server describes it; what is loaded of it, and what is newer, stays.
+ * Merge a reported conversation into a known one: loaded messages and newer values stay.
  * @param {import('./store.js').Known | undefined} known
  * @param {import('../sdk/protocol.js').Conversation} conversation
- * @param {boolean} fresh true: as of now, false: it may be older than events that have come
+ * @param {boolean} fresh true: as of now; false: it may be older than events that were received
  * @returns {import('./store.js').Known}
  */
-export function merged(known, conversation, fresh) {
+export function mergeConversation(known, conversation, fresh) {
   const loaded = { messages: new Map(), history: 'none', hasBefore: false, hasAfter: false, seen: 0 };
-  const { history: rule, ...described } = conversation; // `history` here is what is loaded
-  // How far events and pages have come: what is told again after a break may lie behind last_seq.
+  const { history: rule, ...described } = conversation; // in the state, `history` is what is loaded
+  // The highest seq received; events that are replayed after a break may be below last_seq.
   const reached = known?.reached ?? conversation.last_seq;
-  const made = { ...loaded, ...known, ...described, rule, reached };
-  made.seen = Math.max(made.seen, conversation.last_change);
-  if (known) keepNewer(made, known, conversation, fresh);
-  return made;
+  const merged = { ...loaded, ...known, ...described, rule, reached };
+  merged.seen = Math.max(merged.seen, conversation.last_change);
+  if (known) keepNewer(merged, known, conversation, fresh);
+  return merged;
 }
 
-/** A conversation that one is in from this moment, as its event describes it. */
-export function fromEvent({ conversation_id: id, change, type: _type, ...described }) {
+/** The description of a new conversation from its event: nothing read, default preferences. */
+export function conversationFromEvent({ conversation_id: id, change, type: _type, ...described }) {
   const unread = { ...NOTHING_UNREAD, conversation_id: id };
-  const nothingYet = { last_seq: 0, last_message: null, presences: [], unread, mine: NOTHING_MINE };
+  const nothingYet = { last_seq: 0, last_message: null, presences: [], unread, mine: DEFAULT_PREFERENCES };
   return { id, last_change: change, ...described, ...nothingYet };
 }
 
-/** A participant, as far as either description says they have read. */
-export function furthest(participant, known) {
+/** A participant with the higher read position of both descriptions. */
+export function mergeParticipant(participant, known) {
   const id = participant.employee.id;
   const before = known.participants.find((one) => one.employee.id === id);
   const seq = Math.max(participant.last_read_seq, before?.last_read_seq ?? 0);
@@ -46,5 +48,5 @@ function keepNewer(made, known, conversation, fresh) {
     made.last_message_at = known.last_message_at;
   }
   made.last_seq = Math.max(known.last_seq, conversation.last_seq);
-  made.participants = conversation.participants.map((one) => furthest(one, known));
+  made.participants = conversation.participants.map((one) => mergeParticipant(one, known));
 }

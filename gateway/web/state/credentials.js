@@ -1,4 +1,4 @@
-// Who is signed in, in this window: the token, where new ones come from, and the device's id.
+// Who is signed in in this window: the token, the source of new ones, and the device's id.
 
 import { newKey } from '../sdk/client.js';
 
@@ -12,8 +12,8 @@ export function fragment() {
   return new URLSearchParams(location.hash.slice(1));
 }
 
-/** Move a token from the fragment to this window's storage: addresses are shared and remembered. */
-export function takeTokenFromAddress() {
+/** Move a token from the fragment to this window's storage: people share and bookmark addresses. */
+export function moveTokenFromAddress() {
   const parameters = fragment();
   const token = parameters.get('token');
   if (!token) return;
@@ -38,16 +38,16 @@ export function signOut() {
   sessionStorage.removeItem(EMPLOYEE);
 }
 
-/** The client's token source: a new one when asked, if this window knows where to get it. */
+/** The SDK's token source; with refresh a new token, if the demo's sign-in gave the first one. */
 export async function token({ refresh = false } = {}) {
   const employeeId = sessionStorage.getItem(EMPLOYEE);
   if (refresh && employeeId) signIn(await demoToken(Number(employeeId)), employeeId);
   return sessionStorage.getItem(TOKEN) ?? '';
 }
 
-/** Employees to choose from; null when this gateway does not offer the demo's sign-in. */
+/** Employees to choose from; null when the gateway has no demo sign-in. */
 export async function demoEmployees() {
-  const answer = await call('v1/demo/employees');
+  const answer = await request('v1/demo/employees');
   if (answer.status === 404) return null;
   const found = await bodyOf(answer);
   return Array.isArray(found) ? found : found.employees;
@@ -56,23 +56,23 @@ export async function demoEmployees() {
 export async function demoToken(employeeId) {
   const body = JSON.stringify({ employee_id: employeeId });
   const headers = { 'Content-Type': 'application/json' };
-  return (await bodyOf(await call('v1/demo/token', { method: 'POST', body, headers }))).token;
+  return (await bodyOf(await request('v1/demo/token', { method: 'POST', body, headers }))).token;
 }
 
 /**
  * This window's id: the same across reloads, another one for each tab. A duplicated tab copies
- * the storage, so the id is held by a lock for as long as the window lives.
+ * the storage, so a lock holds the id for as long as the window lives.
  */
 export async function deviceId() {
   const remembered = sessionStorage.getItem(DEVICE);
-  if (remembered && (await hold(remembered))) return remembered;
+  if (remembered && (await acquireLock(remembered))) return remembered;
   const fresh = newKey();
-  await hold(fresh);
+  await acquireLock(fresh);
   sessionStorage.setItem(DEVICE, fresh);
   return fresh;
 }
 
-function hold(id) {
+function acquireLock(id) {
   if (!navigator.locks) return true; // not a secure context: duplicated tabs replace each other
   return new Promise((resolve) => {
     navigator.locks.request(`gateway.device.${id}`, { ifAvailable: true }, (lock) => {
@@ -82,7 +82,7 @@ function hold(id) {
   });
 }
 
-function call(path, options = {}) {
+function request(path, options = {}) {
   return fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
 }
 

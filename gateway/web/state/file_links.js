@@ -1,9 +1,9 @@
-// Where files of messages can be read, for the few minutes that such a link is good.
+// Links to files of messages, cached until they expire some minutes later.
 
 const SPARE_MS = 30_000;
-const MANY = 500;
+const MAX_LINKS = 500;
 
-export class Links {
+export class FileLinks {
   #gateway;
   #byId = new Map(); // attachment → {link: Promise<AttachmentLink>, until}
 
@@ -13,21 +13,21 @@ export class Links {
   }
 
   /** @returns {Promise<import('../sdk/protocol.js').AttachmentLink>} */
-  of(attachmentId) {
+  get(attachmentId) {
     const known = this.#byId.get(attachmentId);
     if (known && known.until > Date.now()) return known.link;
-    if (this.#byId.size >= MANY) this.#byId.clear();
-    const kept = { link: this.#gateway.link(attachmentId), until: Infinity };
-    this.#byId.set(attachmentId, kept);
-    kept.link.then(
-      ({ expires_at: end }) => { kept.until = Date.parse(end) - SPARE_MS; },
+    if (this.#byId.size >= MAX_LINKS) this.#byId.clear();
+    const entry = { link: this.#gateway.link(attachmentId), until: Infinity };
+    this.#byId.set(attachmentId, entry);
+    entry.link.then(
+      ({ expires_at: end }) => { entry.until = Date.parse(end) - SPARE_MS; },
       () => this.#byId.delete(attachmentId),
     );
-    return kept.link;
+    return entry.link;
   }
 
-  /** It was of no use. */
-  drop(attachmentId) {
+  /** Forget a link that did not work. */
+  invalidate(attachmentId) {
     this.#byId.delete(attachmentId);
   }
 }

@@ -1,44 +1,44 @@
-// Whether anybody is looking: a window long hidden, or in which long nobody did anything, is away.
+// Idle detection: a window is away when it is hidden for 1 minute, or unused for 5.
 
-const HIDDEN_MS = 60_000; // switching windows is not leaving
+const HIDDEN_MS = 60_000; // people switch windows for a moment
 const IDLE_MS = 300_000;
-const DEEDS = ['pointermove', 'pointerdown', 'keydown', 'wheel', 'touchstart'];
+const ACTIVITY_EVENTS = ['pointermove', 'pointerdown', 'keydown', 'wheel', 'touchstart'];
 
 /**
- * Tell away() whenever that changes.
- * @param {(away: boolean) => void} away
+ * Call report(away) whenever that changes.
+ * @param {(away: boolean) => void} report
  * @param {{hiddenMs?: number, idleMs?: number}} [after]
  * @returns {() => void} stops watching
  */
-export function watchIdle(away, { hiddenMs = HIDDEN_MS, idleMs = IDLE_MS } = {}) {
+export function watchIdle(report, { hiddenMs = HIDDEN_MS, idleMs = IDLE_MS } = {}) {
   let timer = 0;
-  let lastDeed = Date.now();
+  let lastActivity = Date.now();
   let isAway = false;
 
-  const become = (now) => {
-    if (now !== isAway) away((isAway = now));
+  const setAway = (now) => {
+    if (now !== isAway) report((isAway = now));
   };
-  const look = () => {
-    const left = lastDeed + (document.hidden ? hiddenMs : idleMs) - Date.now();
+  const check = () => {
+    const left = lastActivity + (document.hidden ? hiddenMs : idleMs) - Date.now();
     clearTimeout(timer);
-    if (left > 0) timer = setTimeout(look, left);
-    become(left <= 0);
+    if (left > 0) timer = setTimeout(check, left);
+    setAway(left <= 0);
   };
-  const deed = () => {
-    lastDeed = Date.now(); // a mouse moves often: while somebody is here, that is all it costs
-    if (isAway) look();
+  const onActivity = () => {
+    lastActivity = Date.now(); // a mouse moves often: no more work than this
+    if (isAway) check();
   };
-  const turned = () => {
-    lastDeed = Date.now(); // hidden, the minute begins; shown, somebody looks
-    look();
+  const onVisibility = () => {
+    lastActivity = Date.now(); // hidden: the minute begins; shown: somebody is here
+    check();
   };
 
-  for (const type of DEEDS) document.addEventListener(type, deed, { passive: true, capture: true });
-  document.addEventListener('visibilitychange', turned);
-  look();
+  for (const type of ACTIVITY_EVENTS) document.addEventListener(type, onActivity, { passive: true, capture: true });
+  document.addEventListener('visibilitychange', onVisibility);
+  check();
   return () => {
     clearTimeout(timer);
-    for (const type of DEEDS) document.removeEventListener(type, deed, { capture: true });
-    document.removeEventListener('visibilitychange', turned);
+    for (const type of ACTIVITY_EVENTS) document.removeEventListener(type, onActivity, { capture: true });
+    document.removeEventListener('visibilitychange', onVisibility);
   };
 }

@@ -1,4 +1,6 @@
-// What a message says, in words: names for mentions, links, and what system messages tell of.
+// The text of messages for people: names for mentions, links, and system messages.
+//
+// Store ─▶ MessageText ─▶ views; composer ─▶ MessageText ─▶ message.send.
 
 import { isInlineImage } from './file_kinds.js';
 
@@ -13,7 +15,7 @@ const PIECE = /<@(all|[1-9]\d{0,18})>|(https?:\/\/[^\s<>"]+[^\s<>".,:;!?)\]}'»�
  * @property {string} [href]
  */
 
-export class Words {
+export class MessageText {
   #people;
 
   /** @param {import('./people.js').People} people */
@@ -21,15 +23,15 @@ export class Words {
     this.#people = people;
   }
 
-  /** The whole of it as one line of text. */
-  said(message) {
+  /** The whole message as one line of text. */
+  plainText(message) {
     return this.pieces(message).map(({ text }) => text).join('') || this.#files(message.attachments ?? []);
   }
 
-  /** @returns {Piece[]} text, mentions and links in their order */
+  /** @returns {Piece[]} text, mentions and links in order */
   pieces(message) {
     if (message.deleted_at) return [{ text: 'Message deleted' }];
-    if (message.kind === 'system') return [{ text: this.#happened(message.attrs ?? {}) }];
+    if (message.kind === 'system') return [{ text: this.#systemText(message.attrs ?? {}) }];
     const pieces = [];
     let end = 0;
     for (const match of message.text.matchAll(PIECE)) {
@@ -48,57 +50,57 @@ export class Words {
     return message.mention_all || Boolean(message.mention_ids?.includes(this.#people.me?.id));
   }
 
-  /** Text to be written in: `<@17>` becomes `@Vira Savchuk`. */
-  forWriting(text) {
+  /** The text for an input field: `<@17>` becomes `@Vira Savchuk`. */
+  toEditable(text) {
     return text.replace(TOKEN, (token, who) => {
       if (who === 'all') return '@all';
-      return this.#people.knows(Number(who)) ? `@${this.#people.name(Number(who))}` : token;
+      return this.#people.isKnown(Number(who)) ? `@${this.#people.nameOf(Number(who))}` : token;
     });
   }
 
   /**
-   * Text to be sent: `@Vira Savchuk` becomes `<@17>`, for these people.
+   * The text for the wire: `@Vira Savchuk` becomes `<@17>`, for these people.
    * @param {string} text
    * @param {{id: number | 'all', name: string}[]} people
    */
-  forSending(text, people) {
+  toWire(text, people) {
     const ids = new Map(people.map(({ id, name }) => [`@${name}`, id]));
     const names = [...ids.keys()].sort((a, b) => b.length - a.length).map(escaped);
     if (!names.length) return text;
-    const written = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${names.join('|')})(?![\\p{L}\\p{N}_])`, 'gu');
-    return text.replace(written, (name) => `<@${ids.get(name)}>`);
+    const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${names.join('|')})(?![\\p{L}\\p{N}_])`, 'gu');
+    return text.replace(pattern, (name) => `<@${ids.get(name)}>`);
   }
 
-  /** Only what the server took as a mention is one; anything else is the text that it is. */
+  /** A mention is one only if the gateway accepted it; null: it is plain text. */
   #mention(who, message) {
     const me = this.#people.me?.id;
     if (who === 'all') return message.mention_all ? { text: '@all', mention: true, mine: true } : null;
     const id = Number(who);
     if (!message.mention_ids?.includes(id)) return null;
-    return { text: `@${this.#people.name(id)}`, mention: true, mine: id === me };
+    return { text: `@${this.#people.nameOf(id)}`, mention: true, mine: id === me };
   }
 
-  /** What a message without words brings. */
+  /** The text for a message that has only files. */
   #files(attachments) {
     if (attachments.length > 1) return `${attachments.length} files`;
     return attachments.map((one) => `${isInlineImage(one) ? 'Picture' : 'File'}: ${one.name}`).join('');
   }
 
-  #happened({ event, by, employee_ids = [], title, role }) {
-    const names = employee_ids.map((id) => this.#people.name(id)).join(', ');
-    const who = by === undefined || by === null ? 'Someone' : this.#people.name(by);
-    const said = {
+  #systemText({ event, by, employee_ids = [], title, role }) {
+    const names = employee_ids.map((id) => this.#people.nameOf(id)).join(', ');
+    const who = by === undefined || by === null ? 'Someone' : this.#people.nameOf(by);
+    const texts = {
       joined: employee_ids.includes(by) || !by ? `${names} joined` : `${who} added ${names}`,
       left: `${names} left`,
       removed: `${who} removed ${names}`,
-      renamed: `${who} named it “${title}”`,
+      renamed: `${who} changed the name to “${title}”`,
       role_changed: `${who} made ${names} ${role === 'member' ? 'a member' : `an ${role}`}`,
       picture_changed: `${who} changed the picture`,
-      history_changed: `${who} changed what newcomers may read`,
+      history_changed: `${who} changed which messages new members can read`,
       closed: `${who} closed the conversation`,
-      reopened: `${who} opened the conversation again`,
+      reopened: `${who} reopened the conversation`,
     };
-    return said[event] ?? 'Something changed here';
+    return texts[event] ?? 'The conversation was changed';
   }
 }
 

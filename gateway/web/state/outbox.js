@@ -1,13 +1,15 @@
-// Messages on their way: shown at once, sent in order, kept across reloads until they are stored.
+// Outgoing messages: shown at once, sent in order, kept across page reloads until they are stored.
+//
+// composer ─▶ Outbox ─▶ message.send; its reply ─▶ Timeline.
 
 import { GatewayError, newKey } from '../sdk/client.js';
 
 const STORAGE = 'gateway.outbox';
 const MAX_TRIES = 5;
-const MAX_PUT_OFF = 20; // times that the gateway said when to come back: it is busy, nothing is wrong
-const SAID = { // of files, what a person can do
-  'attachment.mismatch': 'A file is not what its name says. Discard this, and choose another one.',
-  'attachment.not_found': 'A file waited for too long. Discard this, and choose it again.',
+const MAX_BUSY_TRIES = 20; // refusals with retry_after: the gateway is busy, the message is not wrong
+const ERROR_TEXTS = { // codes of file errors → what a person can do
+  'attachment.mismatch': 'The content of a file does not match its type. Discard the message and choose another file.',
+  'attachment.not_found': 'A file has expired. Discard the message and choose the file again.',
 };
 
 /**
@@ -28,7 +30,7 @@ export class Outbox {
   #stored;
   #owner;
   #pending = new Map(); // client_key → Pending, in the order of writing
-  #lines = new Map(); // conversation → the promise of its last message: one after the other
+  #queues = new Map(); // conversation → promise of its last message: they are sent one after another
 
   /**
    * @param {import('../sdk/client.js').Gateway} gateway
@@ -47,7 +49,7 @@ export class Outbox {
   }
 
   /** @returns {Pending[]} */
-  of(conversationId) {
+  inConversation(conversationId) {
     return [...this.#pending.values()].filter((one) => one.conversation_id === conversationId);
   }
 
@@ -68,7 +70,7 @@ export class Outbox {
     this.#queue(pending);
   }
 
-  /** Try again with the same key: what was stored without our knowing is not stored twice. */
+  /** Try again with the same key: a message that was stored already is not stored twice. */
   retry(key) {
     const pending = this.#pending.get(key);
     if (pending?.state !== 'failed') return;
@@ -77,14 +79,14 @@ export class Outbox {
     this.#queue(pending);
   }
 
-  /** The message is stored, or its writer gave it up. */
+  /** The message is stored, or its sender discarded it. */
   remove(key) {
     if (this.#pending.delete(key)) this.#save();
   }
 
   #queue(pending) {
-    const line = this.#lines.get(pending.conversation_id) ?? Promise.resolve();
-    this.#lines.set(pending.conversation_id, line.then(() => this.#deliver(pending)));
+    const previous = this.#queues.get(pending.conversation_id) ?? Promise.resolve();
+    this.#queues.set(pending.conversation_id, previous.then(() => this.#deliver(pending)));
   }
 
   async #deliver(pending) {
@@ -96,9 +98,9 @@ export class Outbox {
         this.#stored((await this.#gateway.request('message.send', fields)).message);
         return;
       } catch (error) {
-        const wait = waitFor(error);
+        const wait = retryDelay(error);
         if (error.code === 'request.timeout' && this.#gateway.state.name !== 'live') tries -= 1;
-        const most = error.retryAfter === null ? MAX_TRIES : MAX_PUT_OFF;
+        const most = error.retryAfter === null ? MAX_TRIES : MAX_BUSY_TRIES;
         if (wait === null || tries >= most) {
           this.#fail(pending, error);
           return;
@@ -109,24 +111,24 @@ export class Outbox {
   }
 
   #fail(pending, error) {
-    Object.assign(pending, { state: 'failed', error: SAID[error.code] ?? error.message });
+    Object.assign(pending, { state: 'failed', error: ERROR_TEXTS[error.code] ?? error.message });
     this.#save();
   }
 
   #save() {
-    const kept = { owner: this.#owner, pending: [...this.#pending.values()] };
+    const saved = { owner: this.#owner, pending: [...this.#pending.values()] };
     try {
-      sessionStorage.setItem(STORAGE, JSON.stringify(kept));
+      sessionStorage.setItem(STORAGE, JSON.stringify(saved));
     } catch {
-      // Storage is full or forbidden: messages are still sent, only not kept across a reload.
+      // Storage is full or forbidden: messages are sent, but not kept across a reload.
     }
     this.#changed();
   }
 
   #restore() {
     try {
-      const kept = JSON.parse(sessionStorage.getItem(STORAGE) ?? '{}');
-      return kept.owner === this.#owner ? kept.pending : [];
+      const saved = JSON.parse(sessionStorage.getItem(STORAGE) ?? '{}');
+      return saved.owner === this.#owner ? saved.pending : [];
     } catch {
       return [];
     }
@@ -134,7 +136,7 @@ export class Outbox {
 }
 
 /** Milliseconds before another try; null when that would not help. */
-function waitFor(error) {
+function retryDelay(error) {
   if (!(error instanceof GatewayError)) return null;
   if (error.retryAfter !== null) return error.retryAfter * 1000 + Math.random() * 250;
   return error.code === 'request.timeout' || error.code === 'connection.lost' ? 250 : null;

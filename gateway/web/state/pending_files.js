@@ -1,7 +1,7 @@
-// Files that have been chosen and not sent yet, for each place where one writes.
+// Files that were chosen and are not sent yet, for each composer.
 //
-// view/tray.js ─▶ Tray ─▶ client.upload. They are uploaded at once, so that sending waits for nothing;
-// what is taken away stops at once, and the gateway removes by itself what no message has.
+// view/pending_files.js ─▶ PendingFiles ─▶ gateway.upload. Uploads begin at once, so that sending need
+// not wait. Removing a file aborts its upload; the gateway deletes files that belong to no message.
 
 import { describeFile } from '../sdk/client.js';
 import { isInlineImage, uploadProblem } from './file_kinds.js';
@@ -9,7 +9,7 @@ import { isInlineImage, uploadProblem } from './file_kinds.js';
 const AT_ONCE = 3;
 
 /**
- * @typedef {object} Chosen
+ * @typedef {object} PendingFile
  * @property {number} id
  * @property {File} file
  * @property {number} conversationId
@@ -19,15 +19,15 @@ const AT_ONCE = 3;
  * @property {'waiting' | 'uploading' | 'ready' | 'failed'} state
  * @property {number} sent bytes
  * @property {string} error
- * @property {string | null} preview a picture of this window's own
+ * @property {string | null} preview an object URL of this window
  * @property {AbortController} stop
  * @property {import('../sdk/protocol.js').Attachment | null} attachment
  */
 
-export class Tray {
+export class PendingFiles {
   #gateway;
   #changed;
-  #places = new Map(); // place → Chosen[], in the order of choosing
+  #byComposer = new Map(); // composerKey → PendingFile[], in the order of choosing
   #lastId = 0;
   /** @type {import('../sdk/protocol.js').FileLimits | null} null: no files here */
   limits = null;
@@ -41,91 +41,91 @@ export class Tray {
     this.#changed = changed;
   }
 
-  /** @returns {Chosen[]} */
-  of(place) {
-    return this.#places.get(place) ?? [];
+  /** @returns {PendingFile[]} */
+  get(composerKey) {
+    return this.#byComposer.get(composerKey) ?? [];
   }
 
   /**
-   * Take files in, and begin to upload them.
-   * @param {string} place
+   * Add files, and begin to upload them.
+   * @param {string} composerKey
    * @param {number} conversationId
    * @param {File[]} files
-   * @returns {string[]} why some of them are not taken
+   * @returns {string[]} why some of them were not added
    */
-  add(place, conversationId, files) {
+  add(composerKey, conversationId, files) {
     const problems = [];
-    const chosen = [...this.of(place)];
+    const chosen = [...this.get(composerKey)];
     for (const file of files) {
       const problem = uploadProblem(file, this.limits);
       if (problem) problems.push(problem);
-      else if (chosen.length < this.limits.per_message) chosen.push(this.#choose(file, conversationId));
-      else problems.push(`“${file.name}” is one too many: at most ${this.limits.per_message} in a message.`);
+      else if (chosen.length < this.limits.per_message) chosen.push(this.#create(file, conversationId));
+      else problems.push(`“${file.name}” was not added: a message can have at most ${this.limits.per_message} files.`);
     }
-    this.#places.set(place, chosen);
-    this.#next();
+    this.#byComposer.set(composerKey, chosen);
+    this.#uploadNext();
     this.#changed();
     return problems;
   }
 
-  remove(place, id) {
-    const gone = this.of(place).find((one) => one.id === id);
+  remove(composerKey, id) {
+    const gone = this.get(composerKey).find((one) => one.id === id);
     if (!gone) return;
-    this.#keep(place, this.of(place).filter((one) => one !== gone));
-    drop(gone);
-    this.#next();
+    this.#set(composerKey, this.get(composerKey).filter((one) => one !== gone));
+    release(gone);
+    this.#uploadNext();
     this.#changed();
   }
 
-  retry(place, id) {
-    const one = this.of(place).find((other) => other.id === id);
+  retry(composerKey, id) {
+    const one = this.get(composerKey).find((other) => other.id === id);
     if (one?.state !== 'failed') return;
     Object.assign(one, { state: 'waiting', error: '', sent: 0 });
-    this.#next();
+    this.#uploadNext();
     this.#changed();
   }
 
-  /** Everything is there, for a message that is sent now; the place is empty then. */
-  take(place) {
-    const taken = this.of(place);
-    this.#keep(place, []);
-    for (const one of taken) drop(one);
+  /** Remove and return all files of a composer, for a message that is sent now. */
+  takeAttachments(composerKey) {
+    const taken = this.get(composerKey);
+    this.#set(composerKey, []);
+    for (const one of taken) release(one);
     this.#changed();
     return taken.map(({ attachment }) => attachment);
   }
 
-  /** Out of a conversation: nothing is sent there any more. */
-  forget(conversationId) {
-    for (const [place, chosen] of this.#places) {
+  /** Remove all files of a conversation that I left. */
+  removeConversation(conversationId) {
+    for (const [composerKey, chosen] of this.#byComposer) {
       for (const one of chosen) {
-        if (one.conversationId === conversationId) this.remove(place, one.id);
+        if (one.conversationId === conversationId) this.remove(composerKey, one.id);
       }
     }
   }
 
-  #choose(file, conversationId) {
-    const said = describeFile(file);
+  #create(file, conversationId) {
+    const description = describeFile(file);
     this.#lastId += 1;
     return {
-      id: this.#lastId, file, conversationId, ...said, state: 'waiting', sent: 0, error: '',
-      preview: isInlineImage(said) ? URL.createObjectURL(file) : null, stop: new AbortController(), attachment: null,
+      id: this.#lastId, file, conversationId, ...description, state: 'waiting', sent: 0, error: '',
+      preview: isInlineImage(description) ? URL.createObjectURL(file) : null, stop: new AbortController(), attachment: null,
     };
   }
 
-  #keep(place, chosen) {
-    if (chosen.length) this.#places.set(place, chosen);
-    else this.#places.delete(place);
+  #set(composerKey, chosen) {
+    if (chosen.length) this.#byComposer.set(composerKey, chosen);
+    else this.#byComposer.delete(composerKey);
   }
 
-  /** Begin with what waits, a few at a time. */
-  #next() {
-    const all = [...this.#places.values()].flat();
+  /** Start waiting uploads, AT_ONCE at a time. */
+  #uploadNext() {
+    const all = [...this.#byComposer.values()].flat();
     const free = AT_ONCE - all.filter(({ state }) => state === 'uploading').length;
     const waiting = all.filter(({ state }) => state === 'waiting');
     for (const one of waiting.slice(0, Math.max(0, free))) this.#upload(one);
   }
 
-  /** @param {Chosen} one */
+  /** @param {PendingFile} one */
   async #upload(one) {
     one.state = 'uploading';
     const onProgress = (sent) => {
@@ -139,13 +139,13 @@ export class Tray {
     } catch (error) {
       Object.assign(one, { state: 'failed', error: error.message });
     }
-    this.#next();
+    this.#uploadNext();
     this.#changed();
   }
 }
 
-/** @param {Chosen} one */
-function drop(one) {
+/** @param {PendingFile} one */
+function release(one) {
   one.stop.abort();
   if (one.preview) URL.revokeObjectURL(one.preview);
 }

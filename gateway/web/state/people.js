@@ -1,8 +1,8 @@
-// People as this window knows them: names, presence, who is typing where.
+// People: names, presence, and who is typing in which conversation.
 
-const MAX_WATCHED = 500; // the server's limit
-const WATCH_AFTER_MS = 150; // one command for all that come into view together
-const NAMES = 100; // so many people one search names at most
+const MAX_WATCHED = 500; // the gateway's limit
+const WATCH_AFTER_MS = 150; // one command for all who come into view together
+const MAX_NAMES = 100; // the most that one search returns
 
 export class People {
   #gateway;
@@ -11,13 +11,13 @@ export class People {
   #presences = new Map();
   #typing = new Map(); // `conversation:employee` → timer
   #watched = '';
-  #wanted = [];
+  #toWatch = [];
   #timer = 0;
-  #introduced = false;
+  #namesLoaded = false;
   degraded = false;
   me = null;
-  /** Counts up whenever somebody has another name than was known. */
-  names = 0;
+  /** Grows whenever a name changes. */
+  namesVersion = 0;
 
   /**
    * @param {import('../sdk/client.js').Gateway} gateway
@@ -28,56 +28,55 @@ export class People {
     this.#changed = changed;
     gateway.on('presence.changed', ({ presences, degraded }) => {
       this.degraded = degraded;
-      this.take(presences);
+      this.receivePresences(presences);
     });
   }
 
-  /** A new connection watches nobody yet. */
+  /** Receive who I am; the SDK repeats the watch on the new connection. */
   welcomed(me) {
     this.me = me;
-    this.#introduced = false; // somebody may have joined the company since
-    this.learn(me);
-    this.#watched = '';
+    this.#namesLoaded = false; // there may be new employees
+    this.add(me);
     this.watch([]);
   }
 
   /** @param {import('../sdk/protocol.js').Employee} employee */
-  learn(employee) {
-    if (this.#byId.get(employee.id)?.name !== employee.name) this.names += 1;
+  add(employee) {
+    if (this.#byId.get(employee.id)?.name !== employee.name) this.namesVersion += 1;
     this.#byId.set(employee.id, employee);
   }
 
-  /** Ask for names when some of these have none, once a connection: calls bring ids alone. */
-  async introduce(ids) {
-    if (this.#introduced || ids.every((id) => id === null || this.knows(id))) return;
-    this.#introduced = true;
+  /** Load names when one of these is unknown, once per connection: calls have ids only. */
+  async loadNames(ids) {
+    if (this.#namesLoaded || ids.every((id) => id === null || this.isKnown(id))) return;
+    this.#namesLoaded = true;
     const found = await this.#gateway
-      .request('employee.search', { text: '', limit: NAMES }).catch(() => null);
-    for (const employee of found?.employees ?? []) this.learn(employee);
+      .request('employee.search', { text: '', limit: MAX_NAMES }).catch(() => null);
+    for (const employee of found?.employees ?? []) this.add(employee);
     if (found) this.#changed();
-    else this.#introduced = false;
+    else this.#namesLoaded = false;
   }
 
-  knows(id) {
+  isKnown(id) {
     return this.#byId.has(id);
   }
 
-  name(id) {
+  nameOf(id) {
     if (id === null) return 'System';
     return this.#byId.get(id)?.name ?? `Employee ${id}`;
   }
 
   /** @returns {import('../sdk/protocol.js').Presence | undefined} */
-  presence(id) {
+  presenceOf(id) {
     return this.#presences.get(id);
   }
 
-  status(id) {
+  statusOf(id) {
     return this.#presences.get(id)?.status ?? 'offline';
   }
 
   /** @param {import('../sdk/protocol.js').Presence[]} presences */
-  take(presences) {
+  receivePresences(presences) {
     for (const presence of presences) {
       const known = this.#presences.get(presence.employee_id);
       if (!known || presence.version >= known.version) {
@@ -87,30 +86,30 @@ export class People {
     if (presences.length) this.#changed();
   }
 
-  /** Hear of me and of the people in these conversations. */
+  /** Watch the presence of me and of the people in these conversations. */
   watch(conversations) {
     const ids = conversations.flatMap(({ participants }) => participants.map((p) => p.employee.id));
-    // Whoever came into view last comes first: those beyond the limit were looked at long ago.
-    const wanted = new Set([this.me?.id, ...ids, ...this.#wanted].filter(Boolean));
-    this.#wanted = [...wanted].slice(0, MAX_WATCHED);
+    // Who came into view last comes first: beyond the limit are those seen longest ago.
+    const wanted = new Set([this.me?.id, ...ids, ...this.#toWatch].filter(Boolean));
+    this.#toWatch = [...wanted].slice(0, MAX_WATCHED);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#watch(), WATCH_AFTER_MS);
+    this.#timer = setTimeout(() => this.#sendWatch(), WATCH_AFTER_MS);
   }
 
-  /** Hear of these people too: they are in the dialog. */
+  /** Watch the presence of these people too: a dialog shows them. */
   watchAlso(employees) {
-    for (const employee of employees) this.learn(employee);
-    this.#wanted.unshift(...employees.map(({ id }) => id));
+    for (const employee of employees) this.add(employee);
+    this.#toWatch.unshift(...employees.map(({ id }) => id));
     this.watch([]);
   }
 
-  /** Choose a status and a text; status null is the automatic one. */
-  async choose(status, text) {
+  /** Set my status and its text; status null is the automatic one. */
+  async setStatus(status, text) {
     const { presence } = await this.#gateway.request('presence.set', { status, text: text || null });
-    this.take([presence]);
+    this.receivePresences([presence]);
   }
 
-  typing({ conversation_id, employee_id, expires_ms }) {
+  startedTyping({ conversation_id, employee_id, expires_ms }) {
     const key = `${conversation_id}:${employee_id}`;
     clearTimeout(this.#typing.get(key));
     const stop = () => this.stoppedTyping(conversation_id, employee_id);
@@ -124,22 +123,22 @@ export class People {
     if (this.#typing.delete(key)) this.#changed();
   }
 
-  /** Names of those who are typing in this conversation. */
+  /** Names of the people who are typing in this conversation. */
   typingIn(conversationId) {
     const prefix = `${conversationId}:`;
     const keys = [...this.#typing.keys()].filter((key) => key.startsWith(prefix));
-    return keys.map((key) => this.name(Number(key.slice(prefix.length))));
+    return keys.map((key) => this.nameOf(Number(key.slice(prefix.length))));
   }
 
-  async #watch() {
-    const ids = this.#wanted;
+  async #sendWatch() {
+    const ids = this.#toWatch;
     const list = [...ids].sort((a, b) => a - b).join();
     if (list === this.#watched || this.#gateway.state.name !== 'live') return;
     this.#watched = list;
     try {
-      this.take((await this.#gateway.request('presence.watch', { employee_ids: ids })).presences);
+      this.receivePresences((await this.#gateway.request('presence.watch', { employee_ids: ids })).presences);
     } catch {
-      this.#watched = ''; // the next change of the list, or the next connection, asks again
+      this.#watched = ''; // the next change of the list tries again
     }
   }
 }

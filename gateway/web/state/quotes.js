@@ -1,11 +1,11 @@
-// Messages that others answer, and that are not loaded themselves: each is read once.
+// Messages that are quoted by replies and are not loaded themselves: each is read once.
 
-const MANY = 500; // more than a window shows
+const MAX_QUOTES = 500; // more than a window shows
 
 export class Quotes {
   #gateway;
   #store;
-  #read = new Map(); // `conversation:seq` → message, or null while it is unknown
+  #messages = new Map(); // `conversation:seq` → message; null while it is being read
 
   /**
    * @param {import('../sdk/client.js').Gateway} gateway
@@ -17,32 +17,32 @@ export class Quotes {
     for (const type of ['message.updated', 'message.deleted']) {
       gateway.on(type, ({ message }) => {
         const key = `${message.conversation_id}:${message.seq}`;
-        if (this.#read.has(key)) this.#read.set(key, message);
+        if (this.#messages.has(key)) this.#messages.set(key, message);
       });
     }
-    gateway.on('reload', () => this.#read.clear());
+    gateway.on('reload', () => this.#messages.clear());
   }
 
-  /** The message, or null as long as, or because, it cannot be read. */
-  of(conversation, seq) {
+  /** The quoted message; null while it is being read, or when it cannot be read. */
+  get(conversation, seq) {
     const loaded = conversation.messages.get(seq);
     if (loaded) return loaded;
     const key = `${conversation.id}:${seq}`;
-    if (!this.#read.has(key)) this.#fetch(conversation.id, seq, key);
-    return this.#read.get(key) ?? null;
+    if (!this.#messages.has(key)) this.#fetch(conversation.id, seq, key);
+    return this.#messages.get(key) ?? null;
   }
 
   async #fetch(conversationId, seq, key) {
-    if (this.#read.size >= MANY) this.#read.delete(this.#read.keys().next().value);
-    this.#read.set(key, null);
+    if (this.#messages.size >= MAX_QUOTES) this.#messages.delete(this.#messages.keys().next().value);
+    this.#messages.set(key, null);
     try {
       const fields = { conversation_id: conversationId, around: seq, limit: 1 };
       const { messages } = await this.#gateway.request('message.history', fields);
       const found = messages.find((message) => message.seq === seq);
-      if (found) this.#read.set(key, found);
+      if (found) this.#messages.set(key, found);
       this.#store.changed();
     } catch {
-      this.#read.delete(key);
+      this.#messages.delete(key);
     }
   }
 }

@@ -1,8 +1,8 @@
-// Messages to be sent later: mine alone, until their time comes.
+// My scheduled messages: visible to me only until they are sent.
 
 import { newKey } from '../sdk/client.js';
 
-export class Scheduled {
+export class ScheduledMessages {
   #gateway;
   #changed;
   #byId = new Map();
@@ -14,17 +14,17 @@ export class Scheduled {
   constructor(gateway, changed) {
     this.#gateway = gateway;
     this.#changed = changed;
-    gateway.on('message.schedule_failed', ({ scheduled }) => this.#take(scheduled));
-    gateway.on('message.schedule_changed', ({ scheduled, gone }) => this.#take(scheduled, gone));
+    gateway.on('message.schedule_failed', ({ scheduled }) => this.#receive(scheduled));
+    gateway.on('message.schedule_changed', ({ scheduled, gone }) => this.#receive(scheduled, gone));
   }
 
   /** @returns {import('../sdk/protocol.js').ScheduledMessage[]} the next one first */
-  of(conversationId) {
+  inConversation(conversationId) {
     const here = [...this.#byId.values()].filter((one) => one.conversation_id === conversationId);
     return here.sort((a, b) => Date.parse(a.send_at) - Date.parse(b.send_at));
   }
 
-  /** Read all of it: after a connection was lost, what my other windows did is not told. */
+  /** Read all of them: changes made elsewhere while disconnected are not replayed. */
   async load() {
     const { scheduled } = await this.#gateway.request('message.scheduled_list');
     this.#byId = new Map(scheduled.map((one) => [one.scheduled_id, one]));
@@ -33,12 +33,12 @@ export class Scheduled {
 
   async add(conversationId, text, sendAt) {
     const fields = { conversation_id: conversationId, client_key: newKey(), text, send_at: sendAt };
-    this.#take((await this.#gateway.request('message.schedule', fields)).scheduled);
+    this.#receive((await this.#gateway.request('message.schedule', fields)).scheduled);
   }
 
   async change(id, text, sendAt) {
     const fields = { scheduled_id: id, text, send_at: sendAt };
-    this.#take((await this.#gateway.request('message.reschedule', fields)).scheduled);
+    this.#receive((await this.#gateway.request('message.reschedule', fields)).scheduled);
   }
 
   async cancel(id) {
@@ -47,14 +47,14 @@ export class Scheduled {
     this.#changed();
   }
 
-  /** Its message has come: it waits no longer. */
-  sent(clientKey) {
+  /** Remove a scheduled message that was sent. */
+  removeSent(clientKey) {
     for (const [id, one] of this.#byId) {
       if (one.client_key === clientKey && this.#byId.delete(id)) this.#changed();
     }
   }
 
-  #take(scheduled, gone = scheduled.state === 'sent') {
+  #receive(scheduled, gone = scheduled.state === 'sent') {
     if (gone) this.#byId.delete(scheduled.scheduled_id);
     else this.#byId.set(scheduled.scheduled_id, scheduled);
     this.#changed();

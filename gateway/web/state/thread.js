@@ -1,4 +1,4 @@
-// The open thread: a message and what answers it, kept live. timeline ─▶ Thread ─▶ view/thread.js
+// The open thread: a message and the replies to it, kept live. Timeline ─▶ Thread ─▶ view/thread.js
 
 export class Thread {
   #gateway;
@@ -8,7 +8,7 @@ export class Thread {
    *   messages: Map<number, import('../sdk/protocol.js').Message>, hasBefore: boolean, error: string} | null}
    */
   open = null;
-  #touched = false; // something happened while a page was on its way
+  #changedMeanwhile = false; // an event came while a page was being read
 
   /**
    * @param {import('../sdk/client.js').Gateway} gateway
@@ -19,7 +19,7 @@ export class Thread {
     this.#changed = changed;
   }
 
-  async show(conversationId, seq) {
+  async load(conversationId, seq) {
     const place = { conversation_id: conversationId, seq };
     this.open = { ...place, root: null, messages: new Map(), hasBefore: false, error: '' };
     await this.#load({});
@@ -30,23 +30,23 @@ export class Thread {
     this.#changed();
   }
 
-  older() {
+  loadOlder() {
     return this.#load({ before: Math.min(...this.open.messages.keys()) });
   }
 
-  /** @returns {import('../sdk/protocol.js').Message[]} the answers, in their order */
-  answers() {
+  /** @returns {import('../sdk/protocol.js').Message[]} the replies, in order */
+  replies() {
     return [...(this.open?.messages.values() ?? [])].sort((a, b) => a.seq - b.seq);
   }
 
-  created(message) {
-    if (!this.#isHere(message) || message.reply_to_seq !== this.open.seq) return;
+  messageCreated(message) {
+    if (!this.#isOpenIn(message) || message.reply_to_seq !== this.open.seq) return;
     this.open.messages.set(message.seq, message);
     this.#changed();
   }
 
-  restated(message) {
-    if (!this.#isHere(message)) return;
+  messageChanged(message) {
+    if (!this.#isOpenIn(message)) return;
     const { open } = this;
     if (message.seq === open.seq) open.root = { ...open.root, ...message };
     else if (message.reply_to_seq !== open.seq) return;
@@ -55,8 +55,8 @@ export class Thread {
     this.#changed();
   }
 
-  reacted({ conversation_id, seq, reactions }) {
-    if (!this.#isHere({ conversation_id })) return;
+  reactionsChanged({ conversation_id, seq, reactions }) {
+    if (!this.#isOpenIn({ conversation_id })) return;
     const { open } = this;
     if (seq === open.seq && open.root) open.root = { ...open.root, reactions };
     const known = open.messages.get(seq);
@@ -64,14 +64,14 @@ export class Thread {
     this.#changed();
   }
 
-  /** More has changed than was replayed. */
+  /** More was missed than was replayed: read the thread again. */
   reload(conversationId) {
-    if (this.open?.conversation_id === conversationId) this.show(conversationId, this.open.seq);
+    if (this.open?.conversation_id === conversationId) this.load(conversationId, this.open.seq);
   }
 
-  #isHere({ conversation_id }) {
+  #isOpenIn({ conversation_id }) {
     const here = this.open?.conversation_id === conversation_id;
-    if (here) this.#touched = true;
+    if (here) this.#changedMeanwhile = true;
     return here;
   }
 
@@ -79,8 +79,8 @@ export class Thread {
     const { open } = this;
     const { conversation_id, seq } = open;
     try {
-      for (let again = true; again; again = this.#touched) {
-        this.#touched = false;
+      for (let again = true; again; again = this.#changedMeanwhile) {
+        this.#changedMeanwhile = false;
         const page = await this.#gateway.request('message.thread', { conversation_id, seq, ...where });
         if (this.open !== open) return;
         open.root = page.root;

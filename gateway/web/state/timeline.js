@@ -1,6 +1,6 @@
-// The messages of conversations: pages in both directions, jumps, and what becomes of them live.
+// The messages of conversations: pages in both directions, jumps, and live changes.
 //
-// Pages have no holes: while a window of the past is loaded, newer messages are not put into it.
+// Pages have no holes: while a part of the past is loaded, new messages are not inserted into it.
 
 const PAGE = 50;
 const MAX_KEPT = 300;
@@ -17,9 +17,9 @@ export class Timeline {
     this.#gateway = gateway;
     this.#store = store;
     gateway.on('message.created', (event) => this.#created(event));
-    gateway.on('message.updated', (event) => this.#restated(event));
-    gateway.on('message.deleted', (event) => this.#restated(event));
-    gateway.on('message.reacted', (event) => this.#reacted(event));
+    gateway.on('message.updated', (event) => this.#messageChanged(event));
+    gateway.on('message.deleted', (event) => this.#messageChanged(event));
+    gateway.on('message.reacted', (event) => this.#reactionsChanged(event));
     gateway.on('reload', ({ conversation_id }) => this.#reload(conversation_id));
   }
 
@@ -28,70 +28,70 @@ export class Timeline {
     return [...conversation.messages.values()].sort((a, b) => a.seq - b.seq);
   }
 
-  /** Load the newest messages, if there are none yet. */
-  async newest(id) {
+  /** Load the newest messages, if none are loaded. */
+  async loadNewest(id) {
     const conversation = this.#store.conversations.get(id);
     if (conversation?.history !== 'none') return;
     Object.assign(conversation, { history: 'loading', hasAfter: false });
     await this.#loadPage(conversation, {});
   }
 
-  /** Load the page before the oldest message that is there. */
-  async older(id) {
+  /** Load the page before the oldest loaded message. */
+  async loadOlder(id) {
     const conversation = this.#store.conversations.get(id);
     if (conversation?.history !== 'loaded' || !conversation.hasBefore) return;
     conversation.history = 'loading';
     await this.#loadPage(conversation, { before: Math.min(...conversation.messages.keys()) });
   }
 
-  /** Load the page after the newest message that is there, in a window of the past. */
-  async newer(id) {
+  /** Load the page after the newest loaded message, in a part of the past. */
+  async loadNewer(id) {
     const conversation = this.#store.conversations.get(id);
     if (conversation?.history !== 'loaded' || !conversation.hasAfter) return;
     conversation.history = 'loading';
     await this.#loadPage(conversation, { after: Math.max(...conversation.messages.keys()) });
   }
 
-  /** Have this message and its neighbours loaded; false when there is no such message for me. */
-  async around(id, seq) {
+  /** Load this message and those around it; false when I cannot read such a message. */
+  async loadAround(id, seq) {
     const conversation = this.#store.conversations.get(id);
     if (conversation.messages.has(seq)) return true;
-    this.#forget(conversation);
+    this.#unload(conversation);
     Object.assign(conversation, { history: 'loading', hasAfter: true });
     await this.#loadPage(conversation, { around: seq });
     return conversation.messages.has(seq);
   }
 
-  /** Leave a window of the past for the newest messages. */
-  async toEnd(id) {
+  /** Replace a loaded part of the past by the newest messages. */
+  async returnToNewest(id) {
     const conversation = this.#store.conversations.get(id);
     if (!conversation?.hasAfter) return;
-    this.#forget(conversation);
-    await this.newest(id);
+    this.#unload(conversation);
+    await this.loadNewest(id);
   }
 
-  /** The conversation is no longer shown: of a long one, or of its past, keep nothing. */
-  leave(id) {
+  /** The conversation is no longer shown: unload many messages, or a part of the past. */
+  unloadLarge(id) {
     const conversation = this.#store.conversations.get(id);
     if (conversation?.history !== 'loaded') return;
-    if (conversation.hasAfter || conversation.messages.size > MAX_KEPT) this.#forget(conversation);
+    if (conversation.hasAfter || conversation.messages.size > MAX_KEPT) this.#unload(conversation);
   }
 
-  /** Place a message by its number; the same one may come as event, reply and history. */
-  received(message) {
-    this.#store.stored(message);
+  /** Insert a message by its seq; the same one may come as event, reply and history. */
+  receive(message) {
+    this.#store.messageStored(message);
     const conversation = this.#store.conversations.get(message.conversation_id);
     if (!conversation) {
-      this.#store.refresh();
+      this.#store.reloadList();
       return;
     }
     this.#store.people.stoppedTyping(conversation.id, message.sender_id);
-    this.#place(conversation, message);
+    this.#insert(conversation, message);
     const { last_message: last } = conversation;
     if (!message.deleted_at && message.seq > (last?.seq ?? 0)) {
       conversation.last_message = message;
       conversation.last_message_at = message.created_at;
-      // Archived is up to its newest message: another one brings it back without being told.
+      // A new message ends archiving; the gateway sends no event for that.
       const isNews = message.kind !== 'system' && message.seq > conversation.last_seq;
       if (conversation.mine.archived && isNews) {
         conversation.mine = { ...conversation.mine, archived: false };
@@ -99,75 +99,75 @@ export class Timeline {
     }
     conversation.last_seq = Math.max(conversation.last_seq, message.seq);
     conversation.reached = Math.max(conversation.reached, message.seq);
-    // Whoever writes has read what came before: the server moves their position with the message.
-    this.#store.reading.wasRead({ ...message, employee_id: message.sender_id });
+    // A sender has read what came before: the gateway moves their position with the message.
+    this.#store.receipts.receiveRead({ ...message, employee_id: message.sender_id });
     this.#store.changed();
   }
 
-  /** Take the whole state of a message from a reply. */
-  restate(message) {
+  /** Receive the whole state of a message from a reply. */
+  updateMessage(message) {
     const conversation = this.#store.conversations.get(message.conversation_id);
-    if (conversation) this.#change(conversation, message.seq, (known) => later(known, message));
+    if (conversation) this.#change(conversation, message.seq, (known) => newerOf(known, message));
   }
 
-  /** Take a message's reactions from a reply or an event. */
-  react({ conversation_id, seq, reactions }) {
+  /** Receive a message's reactions from a reply or an event. */
+  updateReactions({ conversation_id, seq, reactions }) {
     const conversation = this.#store.conversations.get(conversation_id);
     if (conversation) this.#change(conversation, seq, (known) => ({ ...known, reactions }));
   }
 
   #created(event) {
     const { message } = event;
-    const conversation = this.#heard(event);
-    if (conversation && message.reply_to_seq) this.#answered(conversation, event, 1);
-    this.received(message);
-    this.#store.thread.created(message);
+    const conversation = this.#noteChange(event);
+    if (conversation && message.reply_to_seq) this.#changeReplyCount(conversation, event, 1);
+    this.receive(message);
+    this.#store.thread.messageCreated(message);
   }
 
-  /** Take an edited or deleted message; it may have been sent, too, while we were away. */
-  #restated(event) {
+  /** Receive an edited or deleted message; it may have been sent while we were disconnected, too. */
+  #messageChanged(event) {
     const { message } = event;
-    const conversation = this.#heard(event);
+    const conversation = this.#noteChange(event);
     const isNew = !conversation || message.seq > conversation.reached;
     const sign = Number(isNew) - Number(Boolean(message.deleted_at));
-    if (conversation && message.reply_to_seq && sign) this.#answered(conversation, event, sign);
-    if (isNew) this.received(message);
-    else this.#change(conversation, message.seq, (known) => later(known, message));
-    this.#store.thread.restated(message);
+    if (conversation && message.reply_to_seq && sign) this.#changeReplyCount(conversation, event, sign);
+    if (isNew) this.receive(message);
+    else this.#change(conversation, message.seq, (known) => newerOf(known, message));
+    this.#store.thread.messageChanged(message);
   }
 
-  #reacted(event) {
-    this.#heard(event);
-    this.react(event);
-    this.#store.thread.reacted(event);
+  #reactionsChanged(event) {
+    this.#noteChange(event);
+    this.updateReactions(event);
+    this.#store.thread.reactionsChanged(event);
   }
 
-  #heard({ conversation_id, change }) {
+  #noteChange({ conversation_id, change }) {
     const conversation = this.#store.conversations.get(conversation_id);
     if (conversation) conversation.seen = Math.max(conversation.seen, change);
     return conversation;
   }
 
-  /** One answer more or less, unless the message was read after that. */
-  #answered(conversation, { change, message }, by) {
+  /** Change the number of replies, unless the message was read after this change. */
+  #changeReplyCount(conversation, { change, message }, by) {
     this.#change(conversation, message.reply_to_seq, (known) => {
       if (change <= (known.asOf ?? 0)) return known;
       return { ...known, reply_count: Math.max(0, known.reply_count + by) };
     });
   }
 
-  #place(conversation, message) {
+  #insert(conversation, message) {
     if (conversation.history === 'none') return;
     const known = conversation.messages.get(message.seq);
     const marked = { ...message, asOf: conversation.seen };
-    if (known) conversation.messages.set(message.seq, later(known, marked));
+    if (known) conversation.messages.set(message.seq, newerOf(known, marked));
     else if (!conversation.hasAfter) conversation.messages.set(message.seq, marked);
-    else conversation.late?.push({ seq: message.seq, created: marked });
+    else conversation.missedChanges?.push({ seq: message.seq, created: marked });
   }
 
-  /** Change a message where it is shown. One that is not loaded stays so: pages have no holes. */
+  /** Change a loaded message. One that is not loaded is not inserted: pages have no holes. */
   #change(conversation, seq, make) {
-    conversation.late?.push({ seq, make });
+    conversation.missedChanges?.push({ seq, make });
     const known = conversation.messages.get(seq);
     if (known) conversation.messages.set(seq, make(known));
     if (conversation.last_message?.seq === seq) {
@@ -177,46 +177,46 @@ export class Timeline {
     this.#store.changed();
   }
 
-  /** The list shows the newest message that is left: one that is loaded, or what the server says. */
+  /** The list shows the newest message that is left: a loaded one, or what the gateway reports. */
   #lastDeleted(conversation) {
     const whole = conversation.history === 'loaded' && !conversation.hasAfter;
     const left = whole ? this.messages(conversation) : [];
     conversation.last_message = left.filter((one) => !one.deleted_at).at(-1) ?? null;
-    if (!conversation.last_message) this.#store.refresh();
+    if (!conversation.last_message) this.#store.reloadList();
   }
 
-  /** More has changed than was replayed: what is loaded of this conversation is stale. */
+  /** More was missed than was replayed: what is loaded of this conversation is stale. */
   async #reload(id) {
     const conversation = this.#store.conversations.get(id);
     if (!conversation) {
-      this.#store.refresh();
+      this.#store.reloadList();
       return;
     }
     const wasShown = conversation.history !== 'none';
-    this.#forget(conversation);
+    this.#unload(conversation);
     this.#store.thread.reload(id);
-    if (wasShown) await this.newest(id);
+    if (wasShown) await this.loadNewest(id);
   }
 
-  #forget(conversation) {
+  #unload(conversation) {
     Object.assign(conversation, { messages: new Map(), history: 'none', hasBefore: false, hasAfter: false });
   }
 
   async #loadPage(conversation, where) {
     const id = conversation.id;
     const into = conversation.messages;
-    conversation.late = []; // what changes now may be older in the page that is on its way
+    conversation.missedChanges = []; // changes received while the page is read may be newer than it
     this.#store.changed();
     try {
       const fields = { conversation_id: id, limit: PAGE, ...where };
       const page = await this.#gateway.request('message.history', fields);
       const current = this.#store.conversations.get(id);
-      if (current?.messages !== into) return; // it was reloaded, or left, meanwhile
-      this.#take(current, page, where);
+      if (current?.messages !== into) return; // it was reloaded or unloaded meanwhile
+      this.#insertPage(current, page, where);
     } catch (error) {
       const current = this.#store.conversations.get(id);
-      if (!current) return; // taken out of it meanwhile
-      current.late = null;
+      if (!current) return; // I was removed from it meanwhile
+      current.missedChanges = null;
       if (current.messages === into) current.history = into.size ? 'loaded' : 'none';
       throw error;
     } finally {
@@ -224,25 +224,25 @@ export class Timeline {
     }
   }
 
-  #take(conversation, page, where) {
-    const { messages: into, late } = conversation;
+  #insertPage(conversation, page, where) {
+    const { messages: into, missedChanges } = conversation;
     const asOf = page.messages.reduce((most, { change }) => Math.max(most, change), conversation.seen);
     for (const message of page.messages) {
       into.set(message.seq, { ...message, asOf });
       if (!page.has_after) conversation.reached = Math.max(conversation.reached, message.seq);
-      this.#store.stored(message);
+      this.#store.messageStored(message);
     }
     const hasBefore = 'after' in where ? conversation.hasBefore : page.has_before;
     const hasAfter = 'before' in where ? conversation.hasAfter : page.has_after;
-    Object.assign(conversation, { history: 'loaded', hasBefore, hasAfter, late: null });
-    for (const { seq, make, created } of late) {
+    Object.assign(conversation, { history: 'loaded', hasBefore, hasAfter, missedChanges: null });
+    for (const { seq, make, created } of missedChanges) {
       if (make && into.has(seq)) into.set(seq, make(into.get(seq)));
       if (created && !into.has(seq) && !hasAfter) into.set(seq, created);
     }
   }
 }
 
-/** The later of two states of one message; reactions are told apart from it. */
-function later(known, message) {
+/** The newer of two states of one message; reactions have events of their own. */
+function newerOf(known, message) {
   return message.change >= known.change ? { ...known, ...message } : known;
 }

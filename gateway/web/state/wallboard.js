@@ -1,6 +1,6 @@
-// The wallboard as this window knows it: the highest version of each queue and agent.
+// The wallboard: the highest version of each queue and agent that this window received.
 //
-// queue.watch ─▶ Wallboard ─▶ view/wallboard.js. Only for whoever may see statistics.
+// queue.watch ─▶ Wallboard ─▶ view/wallboard.js. Only for people with the permission stats.view.
 
 const PERMISSION = 'stats.view';
 
@@ -10,7 +10,7 @@ export class Wallboard {
   #changed;
   #queues = new Map();
   #agents = new Map();
-  #wanted = false;
+  #watching = false;
   allowed = false;
 
   /**
@@ -23,8 +23,8 @@ export class Wallboard {
     this.#people = people;
     this.#changed = changed;
     gateway.on('welcome', (welcome) => this.#welcomed(welcome));
-    gateway.on('queue.changed', ({ queues }) => this.#take(queues, []));
-    gateway.on('agent.state_changed', ({ agent }) => this.#take([], [agent]));
+    gateway.on('queue.changed', ({ queues }) => this.#receive(queues, []));
+    gateway.on('agent.state_changed', ({ agent }) => this.#receive([], [agent]));
     gateway.on('queue.unwatched', () => this.#ended());
   }
 
@@ -33,7 +33,7 @@ export class Wallboard {
     return [...this.#queues.values()].sort((a, b) => a.queue.localeCompare(b.queue));
   }
 
-  /** Agents of whom the PBX tells something, or who are on the telephone; busy ones first. */
+  /** Agents that the PBX reports in a queue, or who are on the telephone; busy ones first. */
   agents() {
     const order = ['talking', 'held', 'dialling', 'ringing', 'wrap_up', 'paused', 'idle', 'offline'];
     return [...this.#agents.values()]
@@ -41,46 +41,44 @@ export class Wallboard {
       .sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.employee_id - b.employee_id);
   }
 
-  /** Begin to watch, when this is looked at for the first time. */
+  /** Begin to watch, when the wallboard is shown for the first time. */
   async watch() {
-    if (!this.allowed || this.#wanted) return;
-    this.#wanted = true;
+    if (!this.allowed || this.#watching) return;
+    this.#watching = true;
     const tz = Intl.DateTimeFormat().resolvedOptions().timeZone;
     const shown = await this.#gateway
       .request('queue.watch', { queues: 'all', agents: true, ...(tz ? { tz } : {}) })
       .catch(() => null);
     if (!shown) {
-      this.#wanted = false;
+      this.#watching = false;
       return;
     }
-    this.#take(shown.queues, shown.agents);
+    this.#receive(shown.queues, shown.agents);
   }
 
   #welcomed(welcome) {
-    const again = this.#wanted; // a new connection watches nothing yet
     this.allowed = welcome.permissions.includes(PERMISSION);
-    this.#wanted = false;
-    this.#queues.clear();
+    if (!this.allowed) this.#watching = false;
+    this.#queues.clear(); // the SDK repeats the watch, and its snapshot comes as events
     this.#agents.clear();
-    if (again) this.watch();
     this.#changed();
   }
 
-  #take(queues, agents) {
-    if (!this.#wanted) return;
-    for (const queue of queues) keep(this.#queues, queue.queue, queue);
-    for (const agent of agents) keep(this.#agents, agent.employee_id, agent);
-    this.#people.introduce(agents.map((agent) => agent.employee_id));
+  #receive(queues, agents) {
+    if (!this.#watching) return;
+    for (const queue of queues) keepNewest(this.#queues, queue.queue, queue);
+    for (const agent of agents) keepNewest(this.#agents, agent.employee_id, agent);
+    this.#people.loadNames(agents.map((agent) => agent.employee_id));
     this.#changed();
   }
 
   #ended() {
-    this.allowed = this.#wanted = false;
+    this.allowed = this.#watching = false;
     this.#changed();
   }
 }
 
-function keep(known, key, state) {
+function keepNewest(known, key, state) {
   const before = known.get(key);
   if (!before || before.version < state.version) known.set(key, state);
 }

@@ -1,7 +1,7 @@
-// Calls: a card for each that reaches me, and the list of recent ones.
+// Calls: a card for each that reaches me, and the list of recent calls.
 
-import { attribute, element, keyed, part, text } from './elements.js';
-import { OUTCOMES, brief, duration, full } from './format.js';
+import { setAttribute, element, updateList, part, setText } from './elements.js';
+import { OUTCOMES, formatBrief, formatDuration, formatFull } from './format.js';
 
 const DIRECTIONS = { inbound: '↙', outbound: '↗', internal: '↔' };
 const DIRECTION_NAMES = { inbound: 'Incoming call', outbound: 'Outgoing call', internal: 'Internal call' };
@@ -12,17 +12,17 @@ const DIRECTION_NAMES = { inbound: 'Incoming call', outbound: 'Outgoing call', i
  */
 export function callCards(calls, people) {
   const cards = element('div', { class: 'cards' });
-  const said = element('p', { class: 'unseen', role: 'alert' });
-  const root = element('section', { class: 'call-cards', 'aria-label': 'My calls' }, said, cards);
-  let announced = new Set(); // whose ringing has been brought into view
+  const announcement = element('p', { class: 'unseen', role: 'alert' });
+  const root = element('section', { class: 'call-cards', 'aria-label': 'My calls' }, announcement, cards);
+  let announced = new Set(); // ringing calls that have been scrolled into view
 
   function render() {
     const ringing = calls.ringing();
     const shown = [...ringing, ...calls.cards().filter((call) => !ringing.includes(call))];
     if (ringing.some((call) => !announced.has(call.id))) root.scrollTop = 0;
     announced = new Set(ringing.map(({ id }) => id));
-    keyed(cards, shown, { key: (call) => call.id, make, update });
-    text(said, ringing.map((call) => `${caller(call)} is calling`).join('. '));
+    updateList(cards, shown, { key: (call) => call.id, make, update });
+    setText(announcement, ringing.map((call) => `${callerName(call)} is calling`).join('. '));
     root.hidden = shown.length === 0;
   }
 
@@ -35,7 +35,7 @@ export function callCards(calls, people) {
         element('span', { class: 'call-status', testid: 'call-status', 'data-part': 'status' }),
         element('span', { class: 'call-timer', testid: 'call-timer', role: 'timer', 'data-part': 'timer' }),
         element('button', {
-          type: 'button', class: 'close', 'aria-label': 'Put this card away', testid: 'call-dismiss',
+          type: 'button', class: 'close', 'aria-label': 'Dismiss this card', testid: 'call-dismiss',
           onclick: () => calls.dismiss(call.id),
         }, '×')),
       element('h3', { testid: 'call-customer', 'data-part': 'customer' }),
@@ -54,41 +54,41 @@ export function callCards(calls, people) {
 
   function update(node, call) {
     const leg = calls.myLeg(call);
-    attribute(node, 'data-status', call.status);
-    attribute(node, 'data-leg', leg?.status);
-    attribute(node, 'aria-label', `${DIRECTION_NAMES[call.direction]}: ${caller(call)}`);
-    text(part(node, 'status'), status(call, leg));
-    text(part(node, 'timer'), timer(call));
-    text(part(node, 'customer'), caller(call));
-    row(node, 'company', call.customer?.company);
-    row(node, 'number', call.number);
-    if (call.number?.startsWith('+')) attribute(part(node, 'number'), 'href', `tel:${call.number}`);
-    row(node, 'queue', call.queue);
+    setAttribute(node, 'data-status', call.status);
+    setAttribute(node, 'data-leg', leg?.status);
+    setAttribute(node, 'aria-label', `${DIRECTION_NAMES[call.direction]}: ${callerName(call)}`);
+    setText(part(node, 'status'), statusText(call, leg));
+    setText(part(node, 'timer'), timerText(call));
+    setText(part(node, 'customer'), callerName(call));
+    updateRow(node, 'company', call.customer?.company);
+    updateRow(node, 'number', call.number);
+    if (call.number?.startsWith('+')) setAttribute(part(node, 'number'), 'href', `tel:${call.number}`);
+    updateRow(node, 'queue', call.queue);
     const others = call.customers_found - 1;
-    text(part(node, 'more'), others > 0 ? `and ${others} more with this number` : '');
-    keyed(part(node, 'work'), call.customer?.open_work ?? [], {
+    setText(part(node, 'more'), others > 0 ? `and ${others} more customers with this number` : '');
+    updateList(part(node, 'work'), call.customer?.open_work ?? [], {
       key: (work) => `${work.kind}-${work.id}`, make: makeWork, update: updateWork,
     });
-    const handed = call.transfers.map((one, place) => [String(place), handedOn(call, place, people)]);
-    keyed(part(node, 'transfers'), handed, {
-      key: ([place]) => place, make: () => element('li', {}), update: (item, [, said]) => text(item, said),
+    const handed = call.transfers.map((one, place) => [String(place), transferText(call, place, people)]);
+    updateList(part(node, 'transfers'), handed, {
+      key: ([place]) => place, make: () => element('li', {}), update: (item, [, content]) => setText(item, content),
     });
-    text(part(node, 'outcome'), call.status === 'ended' ? outcome(call) : '');
+    setText(part(node, 'outcome'), call.status === 'ended' ? outcomeText(call) : '');
   }
 
-  function status(call, leg) {
+  function statusText(call, leg) {
     if (call.status === 'ended') return 'Ended';
     if (leg?.status === 'held') return 'On hold';
     if (leg?.status === 'talking') return 'Talking';
     if (leg?.status === 'ringing') return 'Ringing';
-    if (call.status === 'talking' && call.answered_by) return `With ${people.name(call.answered_by)}`;
+    if (call.status === 'talking' && call.answered_by) return `With ${people.nameOf(call.answered_by)}`;
     return { created: 'Starting', waiting: 'Waiting', ringing: 'Ringing', talking: 'Talking' }[call.status];
   }
 
-  function outcome(call) {
-    const by = call.answered_by ? ` by ${people.name(call.answered_by)}` : '';
-    const talked = call.talk_ms === null ? '' : `, talked ${duration(call.talk_ms)}`;
-    const waited = call.wait_ms === null ? '' : `, waited ${duration(call.wait_ms)}`;
+  function outcomeText(call) {
+    const by = call.answered_by ? ` by ${people.nameOf(call.answered_by)}` : '';
+    const talked = call.talk_ms === null ? '' : `, talked ${formatDuration(call.talk_ms)}`;
+    const waited = call.wait_ms === null ? '' : `, waited ${formatDuration(call.wait_ms)}`;
     return `${OUTCOMES[call.outcome] ?? call.outcome ?? 'Ended'}${by}${talked}${waited}`;
   }
 
@@ -112,15 +112,15 @@ export function recentCalls(calls, people) {
 
   async function load(cursor = null) {
     await calls.loadRecent(cursor).then(
-      () => text(problem, ''),
-      (error) => text(problem, error.message),
+      () => setText(problem, ''),
+      (error) => setText(problem, error.message),
     );
     render();
   }
 
   function render() {
     const recent = calls.recent();
-    keyed(items, recent, { key: (call) => call.id, make, update });
+    updateList(items, recent, { key: (call) => call.id, make, update });
     empty.hidden = recent.length > 0 || problem.textContent !== '';
     more.hidden = !calls.next;
   }
@@ -135,59 +135,65 @@ export function recentCalls(calls, people) {
 
   function update(node, call) {
     const [direction, time] = [part(node, 'direction'), part(node, 'time')];
-    text(direction, DIRECTIONS[call.direction]);
-    attribute(direction, 'aria-label', DIRECTION_NAMES[call.direction]);
-    attribute(node, 'data-outcome', call.outcome);
-    text(part(node, 'who'), caller(call));
-    text(time, brief(call.started_at));
-    attribute(time, 'title', full(call.started_at));
-    text(part(node, 'how'), how(call));
+    setText(direction, DIRECTIONS[call.direction]);
+    setAttribute(direction, 'aria-label', DIRECTION_NAMES[call.direction]);
+    setAttribute(node, 'data-outcome', call.outcome);
+    setText(part(node, 'who'), callerName(call));
+    setText(time, formatBrief(call.started_at));
+    setAttribute(time, 'title', formatFull(call.started_at));
+    setText(part(node, 'how'), summary(call));
   }
 
-  function how(call) {
-    const said = call.status === 'ended' ? OUTCOMES[call.outcome] ?? call.outcome ?? 'Ended' : 'Now';
-    const by = call.answered_by ? people.name(call.answered_by) : null;
-    const talked = call.talk_ms ? duration(call.talk_ms) : null;
+  function summary(call) {
+    const result = call.status === 'ended' ? OUTCOMES[call.outcome] ?? call.outcome ?? 'Ended' : 'Now';
+    const by = call.answered_by ? people.nameOf(call.answered_by) : null;
+    const talked = call.talk_ms ? formatDuration(call.talk_ms) : null;
     const last = call.transfers.at(-1);
-    const on = last ? `handed on ${target(last, people)}` : null;
-    return [said, call.queue, by, talked, on].filter(Boolean).join(' · ');
+    const on = last ? `transferred ${transferTarget(last, people)}` : null;
+    return [result, call.queue, by, talked, on].filter(Boolean).join(' · ');
   }
 
   return { root, render, load };
 }
 
-/** Who calls, as well as is known. */
-export function caller(call) {
+/** The caller: the customer's name, the caller's name, or the number. */
+export function callerName(call) {
   return call.customer?.name ?? call.caller_name ?? call.number ?? 'Unknown caller';
 }
 
-/** What became of a call that somebody handed on; while it rings there nobody knows. */
-function handedOn(call, place, people) {
+/**
+ * One transfer as a line of text; while the target rings its result is not known yet.
+ * @param {import('../state/people.js').People} people
+ */
+function transferText(call, place, people) {
   const one = call.transfers[place];
   const over = call.status === 'ended' || place < call.transfers.length - 1;
-  const by = one.by ? people.name(one.by) : one.by_extension ?? 'Somebody';
-  const asked = one.consult_ms === null ? '' : `, after asking for ${duration(one.consult_ms)}`;
-  const taken = one.answered_at === null && over ? ', not taken' : '';
-  return `${by} handed it on ${target(one, people)}${asked}${taken}`;
+  const by = one.by ? people.nameOf(one.by) : one.by_extension ?? 'Somebody';
+  const consulted = one.consult_ms === null ? '' : `, after a consultation of ${formatDuration(one.consult_ms)}`;
+  const unanswered = one.answered_at === null && over ? ', not answered' : '';
+  return `${by} transferred the call ${transferTarget(one, people)}${consulted}${unanswered}`;
 }
 
-/** Where to: `into sales`, `to Petro Bondar`, `into sales, to Petro Bondar`. */
-function target(one, people) {
-  const who = one.to ? people.name(one.to) : one.to_extension ?? one.to_number;
-  const into = one.queue ? [`into ${one.queue}`] : [];
-  const taken = one.queue && one.answered_at === null ? null : who; // a queue rings many
-  return [...into, ...(taken ? [`to ${taken}`] : [])].join(', ') || 'to somebody';
+/**
+ * The target: `to queue sales`, `to Petro Bondar`, `to queue sales, to Petro Bondar`.
+ * @param {import('../state/people.js').People} people
+ */
+function transferTarget(one, people) {
+  const who = one.to ? people.nameOf(one.to) : one.to_extension ?? one.to_number;
+  const into = one.queue ? [`to queue ${one.queue}`] : [];
+  const taken = one.queue && one.answered_at === null ? null : who; // a queue rings several agents
+  return [...into, ...(taken ? [`to ${taken}`] : [])].join(', ') || 'to an unknown number';
 }
 
-/** Talking time while talking, waiting time before. */
-function timer(call) {
-  if (call.status === 'ended') return call.talk_ms === null ? '' : duration(call.talk_ms);
-  return duration(Date.now() - Date.parse(call.answered_at ?? call.started_at));
+/** The talking time while talking, the waiting time before. */
+function timerText(call) {
+  if (call.status === 'ended') return call.talk_ms === null ? '' : formatDuration(call.talk_ms);
+  return formatDuration(Date.now() - Date.parse(call.answered_at ?? call.started_at));
 }
 
-function row(node, name, value) {
+function updateRow(node, name, value) {
   part(node, `${name}-row`).hidden = !value;
-  text(part(node, name), value ?? '');
+  setText(part(node, name), value ?? '');
 }
 
 function makeWork() {
@@ -197,6 +203,6 @@ function makeWork() {
 
 function updateWork(node, work) {
   const kind = work.kind === 'lead' ? 'Lead' : 'Work order';
-  text(part(node, 'title'), `${kind} ${work.id}: ${work.title}`);
-  text(part(node, 'state'), work.status);
+  setText(part(node, 'title'), `${kind} ${work.id}: ${work.title}`);
+  setText(part(node, 'state'), work.status);
 }

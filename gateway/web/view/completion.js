@@ -1,11 +1,11 @@
-// Completing names: after an @ the people of the conversation, arrows choose, Enter or Tab takes one.
+// Completes mentions: after an @ a list of the people; arrows select, Enter or Tab inserts a name.
 
-import { attribute, element, keyed, text } from './elements.js';
+import { setAttribute, element, updateList, setText } from './elements.js';
 
 const MAX_SHOWN = 6;
-const BEGUN = /(^|[\s([{"'«„])@([\p{L}\p{N}'’.\- ]{0,40})$/u;
+const MENTION_PREFIX = /(^|[\s([{"'«„])@([\p{L}\p{N}'’.\- ]{0,40})$/u;
 
-let made = 0; // lists on the page, for their ids
+let made = 0; // number of lists on the page, for their ids
 
 /**
  * @param {import('../state/store.js').Store} store
@@ -17,26 +17,26 @@ export function completion(store, input, conversation) {
   const id = `completion-${made}`;
   const root = element('ul', { class: 'completion', id, role: 'listbox', 'aria-label': 'People', testid: 'completion' });
   root.hidden = true;
-  attribute(input, 'aria-autocomplete', 'list');
-  attribute(input, 'aria-controls', id);
+  setAttribute(input, 'aria-autocomplete', 'list');
+  setAttribute(input, 'aria-controls', id);
   input.addEventListener('blur', () => close());
   let found = [];
   let at = 0;
-  const chosen = new Map(); // name → id, of those taken from the list: two may have one name
+  const chosen = new Map(); // name → id of inserted people: two may have the same name
 
-  /** Whom a text may name: those who are here, as far as this window knows them. */
+  /** The people that a text may mention: known participants and senders. */
   function people() {
     const here = conversation();
     if (!here) return [];
     const ids = new Set(here.participants.map(({ employee }) => employee.id));
     for (const { sender_id: sender } of here.messages.values()) if (sender) ids.add(sender);
-    const known = [...ids].map((one) => ({ id: one, name: store.people.name(one) }));
+    const known = [...ids].map((one) => ({ id: one, name: store.people.nameOf(one) }));
     if (here.kind !== 'direct') known.push({ id: 'all', name: 'all' });
     return known.map((one) => ({ ...one, id: chosen.get(one.name) ?? one.id }));
   }
 
-  function written() {
-    const [, , begun] = BEGUN.exec(input.value.slice(0, input.selectionStart)) ?? [];
+  function onInput() {
+    const [, , begun] = MENTION_PREFIX.exec(input.value.slice(0, input.selectionStart)) ?? [];
     const wanted = begun?.toLowerCase();
     const all = begun === undefined ? [] : people().filter(({ id: who }) => who !== store.me?.id);
     found = all.filter(({ name }) => matches(name, wanted)).slice(0, MAX_SHOWN);
@@ -51,28 +51,28 @@ export function completion(store, input, conversation) {
 
   function render() {
     root.hidden = !found.length;
-    keyed(root, found, { key: (one) => String(one.id), make, update });
-    attribute(input, 'aria-activedescendant', found.length ? `${id}-${found[at].id}` : null);
+    updateList(root, found, { key: (one) => String(one.id), make, update });
+    setAttribute(input, 'aria-activedescendant', found.length ? `${id}-${found[at].id}` : null);
   }
 
   function make(one) {
     return element('li', {
       role: 'option', id: `${id}-${one.id}`, testid: 'completion-option',
       onpointerdown: (event) => {
-        event.preventDefault(); // the focus stays where one writes
-        take(one);
+        event.preventDefault(); // the focus stays in the input
+        insert(one);
       },
     });
   }
 
   function update(node, one) {
-    text(node, one.id === 'all' ? '@all, everybody here' : one.name);
-    attribute(node, 'aria-selected', String(found[at] === one));
+    setText(node, one.id === 'all' ? '@all (everybody in this conversation)' : one.name);
+    setAttribute(node, 'aria-selected', String(found[at] === one));
   }
 
-  function take(one) {
+  function insert(one) {
     const caret = input.selectionStart;
-    const [, , begun] = BEGUN.exec(input.value.slice(0, caret)) ?? [];
+    const [, , begun] = MENTION_PREFIX.exec(input.value.slice(0, caret)) ?? [];
     if (begun === undefined) return;
     chosen.set(one.name, one.id);
     input.setRangeText(`@${one.name} `, caret - begun.length - 1, caret, 'end');
@@ -80,12 +80,12 @@ export function completion(store, input, conversation) {
     input.dispatchEvent(new Event('input'));
   }
 
-  /** Take a key that is for the list; true when it was. */
-  function pressed(event) {
+  /** Handle a key; true when it was for the list. */
+  function handleKey(event) {
     if (!found.length || event.isComposing) return false;
     if (event.key === 'ArrowDown') at = (at + 1) % found.length;
     else if (event.key === 'ArrowUp') at = (at + found.length - 1) % found.length;
-    else if (event.key === 'Enter' || event.key === 'Tab') take(found[at]);
+    else if (event.key === 'Enter' || event.key === 'Tab') insert(found[at]);
     else if (event.key === 'Escape') close();
     else return false;
     event.preventDefault();
@@ -99,5 +99,5 @@ export function completion(store, input, conversation) {
     render();
   }
 
-  return { root, people, written, pressed, close };
+  return { root, people, onInput, handleKey, close };
 }

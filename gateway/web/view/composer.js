@@ -1,40 +1,40 @@
-// Where a message is written: Enter sends, Shift+Enter makes a new line, what it answers and its
-// files stand above.
+// The composer of a message: Enter sends, Shift+Enter makes a new line. The quoted message and the
+// files are shown above it.
 
 import { completion } from './completion.js';
-import { attribute, element, text } from './elements.js';
+import { setAttribute, element, setText } from './elements.js';
 import { icon } from './icons.js';
-import { fileTray } from './pending_files.js';
+import { pendingFilesBar } from './pending_files.js';
 
 const TYPING_EVERY_MS = 3_000; // as the protocol asks
 const MAX_TEXT = 8_000;
 
 /**
  * @param {import('../state/store.js').Store} store
- * @param {{conversation: () => any, place: () => string, typing: () => void,
+ * @param {{conversation: () => any, composerKey: () => string, typing: () => void,
  *   send: (text: string, replyTo: number | null, files: any[]) => void,
  *   later?: (text: string) => Promise<boolean>, notices?: any, label?: string, testid?: string,
- *   drafts?: boolean}} actions
+ *   drafts?: boolean}} options
  */
-export function composer(store, actions) {
-  const { conversation, place, send, typing, later, notices } = actions;
-  const { label = 'Message', testid = 'composer', drafts = true } = actions;
+export function composer(store, options) {
+  const { conversation, composerKey, send, typing, later, notices } = options;
+  const { label = 'Message', testid = 'composer', drafts = true } = options;
   let current = null;
   let replyTo = null;
-  let toldAt = 0;
+  let typingSentAt = 0;
   const prefix = drafts ? '' : 'thread-';
   const input = element('textarea', {
     rows: 1, maxlength: MAX_TEXT, placeholder: 'Write a message', 'aria-label': label, dir: 'auto',
-    'aria-keyshortcuts': 'Enter', testid, oninput: written, onkeydown: pressed,
-    onpaste: (event) => files.pasted(event),
+    'aria-keyshortcuts': 'Enter', testid, oninput: onInput, onkeydown: onKey,
+    onpaste: (event) => files.onPaste(event),
   });
-  const files = fileTray(store, { place, conversation, prefix, focus: () => input.focus() });
+  const files = pendingFilesBar(store, { composerKey, conversation, prefix, focus: () => input.focus() });
   const mentions = completion(store, input, conversation);
   const quoted = element('span', { class: 'quoted', dir: 'auto' });
   const quote = element('p', { class: 'answering', testid: `${prefix}answering` }, quoted,
     element('button', {
-      type: 'button', class: 'close', 'aria-label': 'Do not reply to it', testid: `${prefix}stop-answering`,
-      onclick: () => answer(null),
+      type: 'button', class: 'close', 'aria-label': 'Cancel the reply', testid: `${prefix}stop-answering`,
+      onclick: () => setReply(null),
     }, '×'));
   const clock = element('button', {
     type: 'button', class: 'icon', 'aria-label': 'Send later', title: 'Send later', testid: 'send-later', onclick: postpone,
@@ -44,92 +44,92 @@ export function composer(store, actions) {
   const row = element('div', { class: 'composer-row' }, files.clip, files.choice, input, later ? clock : null, button);
   const root = element('form', { class: 'composer', onsubmit: submit }, quote, mentions.root, files.root, row, closed);
 
-  function written() {
+  function onInput() {
     grow();
-    mentions.written();
-    keep();
-    if (!input.value.trim() || Date.now() - toldAt < TYPING_EVERY_MS) return;
-    toldAt = Date.now();
+    mentions.onInput();
+    saveDraft();
+    if (!input.value.trim() || Date.now() - typingSentAt < TYPING_EVERY_MS) return;
+    typingSentAt = Date.now();
     typing();
   }
 
-  function pressed(event) {
-    if (mentions.pressed(event)) return;
-    if (event.key === 'Escape' && replyTo !== null) answer(null);
-    // While an input method composes a character, Enter chooses it.
+  function onKey(event) {
+    if (mentions.handleKey(event)) return;
+    if (event.key === 'Escape' && replyTo !== null) setReply(null);
+    // While an input method composes a character, Enter selects it.
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     submit(event);
   }
 
   function submit(event) {
     event.preventDefault();
-    const wire = forSending();
+    const wire = wireText();
     if (!wire && files.isEmpty()) return;
-    const attachments = files.take();
-    if (!attachments) return; // why is said beside them
+    const attachments = files.takeAttachments();
+    if (!attachments) return; // the reason is shown beside the files
     send(wire, replyTo, attachments);
-    empty();
+    clear();
     input.focus();
   }
 
   async function postpone() {
-    if (!files.isEmpty()) return notices.say('Files cannot be sent later: send them now, or remove them.');
-    const wire = forSending();
-    if (await later(wire)) empty();
+    if (!files.isEmpty()) return notices.show('Files cannot be scheduled. Send them now, or remove them.');
+    const wire = wireText();
+    if (await later(wire)) clear();
     return undefined;
   }
 
-  function forSending() {
-    return store.words.forSending(input.value.trim(), mentions.people());
+  function wireText() {
+    return store.messageText.toWire(input.value.trim(), mentions.people());
   }
 
-  function empty() {
+  function clear() {
     input.value = '';
     replyTo = null;
-    toldAt = 0;
+    typingSentAt = 0;
     if (drafts) store.drafts.clear(current);
     grow();
     showQuote();
   }
 
-  /** Keep what is written as a draft; an answer without words is none. */
-  function keep() {
+  /** Save the text as a draft; a reply without text is not a draft. */
+  function saveDraft() {
     if (!drafts || current === null) return;
-    const wire = store.words.forSending(input.value, mentions.people());
+    const wire = store.messageText.toWire(input.value, mentions.people());
     store.drafts.write(current, wire.trim() ? wire : '', wire.trim() ? replyTo : null);
   }
 
-  function answer(seq) {
+  function setReply(seq) {
     replyTo = seq;
     showQuote();
-    keep();
+    saveDraft();
     input.focus();
   }
 
   function showQuote() {
     quote.hidden = replyTo === null;
     if (replyTo === null) return;
-    const message = store.quotes.of(conversation(), replyTo);
-    text(quoted, message ? `${store.people.name(message.sender_id)}: ${store.words.said(message)}` : 'A message');
+    const message = store.quotes.get(conversation(), replyTo);
+    setText(quoted, message ? `${store.people.nameOf(message.sender_id)}: ${store.messageText.plainText(message)}` : 'A message');
   }
 
   function grow() {
     input.rows = Math.min(6, input.value.split('\n').length);
   }
 
-  /** Change to another conversation: what was written stays with its own. */
+  /** Switch to another conversation; the text stays with the one before, as a draft. */
   function show(conversationId) {
     if (drafts) store.drafts.flush();
     current = conversationId;
     restore();
-    toldAt = 0;
+    typingSentAt = 0;
     files.clear();
-    if (matchMedia('(hover: hover)').matches) input.focus(); // no keyboard over a telephone's screen
+    if (matchMedia('(hover: hover)').matches) input.focus(); // on a phone the keyboard would cover the screen
   }
 
   function restore() {
-    const draft = drafts ? store.drafts.of(current) : { text: '', reply_to_seq: null };
-    input.value = store.words.forWriting(draft.text);
+    const draft = drafts ? store.drafts.get(current) : { text: '', reply_to_seq: null };
+    input.value = store.messageText.toEditable(draft.text);
     replyTo = draft.text ? draft.reply_to_seq ?? null : null;
     root.dataset.version = String(draft.version ?? 0);
     grow();
@@ -137,21 +137,21 @@ export function composer(store, actions) {
     showQuote();
   }
 
-  /** Take over what I have written on another device, unless I am writing here. */
+  /** Show a draft that was changed on another device, unless I am typing here. */
   function render() {
     const { closed_at } = conversation();
     row.hidden = Boolean(closed_at);
     files.render();
     closed.hidden = !closed_at;
-    attribute(root, 'data-closed', closed_at ? 'true' : null);
+    setAttribute(root, 'data-closed', closed_at ? 'true' : null);
     if (replyTo !== null) showQuote();
-    if (!drafts || store.drafts.isWriting(current)) return;
-    const draft = store.drafts.of(current);
+    if (!drafts || store.drafts.isUnsaved(current)) return;
+    const draft = store.drafts.get(current);
     if (Number(root.dataset.version) >= draft.version) return;
     root.dataset.version = String(draft.version);
-    const same = draft.text === store.words.forSending(input.value, mentions.people());
+    const same = draft.text === store.messageText.toWire(input.value, mentions.people());
     if (!same) restore();
   }
 
-  return { root, files, show, answer, render, focus: () => input.focus() };
+  return { root, files, show, setReply, render, focus: () => input.focus() };
 }

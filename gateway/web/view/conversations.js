@@ -1,20 +1,20 @@
-// The list of conversations: pinned ones first, then the newest; the archive, and the search above it.
+// The list of conversations: pinned ones first, then the newest; the archive, and the search.
 
-import { attribute, avatar, element, keyed, part, portray, text } from './elements.js';
-import { finder } from './search.js';
-import { STATUSES, brief, count } from './format.js';
+import { setAttribute, avatar, element, updateList, part, updateAvatar, setText } from './elements.js';
+import { searchBox } from './search.js';
+import { STATUSES, formatBrief, formatCount } from './format.js';
 import { showIcons } from './icons.js';
 
 /**
  * @param {import('../state/store.js').Store} store
- * @param {import('../state/actions.js').Deeds} deeds
- * @param {{selected: () => number | null, reading: () => number | null,
- *   select: (id: number, seq?: number) => void, start: () => void}} actions
+ * @param {import('../state/actions.js').Actions} actions
+ * @param {{selected: () => number | null, conversationInView: () => number | null,
+ *   select: (id: number, seq?: number) => void, start: () => void}} handlers
  * @param {{popover: any, notices: any}} ui
  */
-export function conversationList(store, deeds, actions, { popover, notices }) {
-  let archive = false; // show what has been put away
-  let asked = false; // the archive is read when it is first looked at
+export function conversationList(store, actions, handlers, { popover, notices }) {
+  let archive = false; // show archived conversations
+  let archiveLoaded = false; // the archive is loaded when it is first shown
   const items = element('ul', { class: 'conversations', testid: 'conversation-list' });
   const empty = element('p', { class: 'muted empty' });
   const more = element('button', {
@@ -23,14 +23,14 @@ export function conversationList(store, deeds, actions, { popover, notices }) {
   }, 'Show older conversations');
   const start = element(
     'button',
-    { type: 'button', class: 'primary', testid: 'new-conversation', onclick: actions.start },
+    { type: 'button', class: 'primary', testid: 'new-conversation', onclick: handlers.start },
     'New conversation',
   );
   const menu = element('button', {
-    type: 'button', class: 'icon', 'aria-label': 'What to do with the list', 'aria-haspopup': 'menu',
+    type: 'button', class: 'icon', 'aria-label': 'List actions', 'aria-haspopup': 'menu',
     testid: 'list-menu', onclick: ({ currentTarget }) => open(currentTarget),
   }, '⋯');
-  const find = finder(store, deeds, { select: actions.select }, notices);
+  const find = searchBox(store, actions, { select: handlers.select }, notices);
   const heading = element('p', { class: 'row archive', testid: 'archive-heading' }, 'Archive',
     element('button', {
       type: 'button', class: 'link', testid: 'leave-archive', onclick: () => toggle(false),
@@ -40,27 +40,27 @@ export function conversationList(store, deeds, actions, { popover, notices }) {
     element('div', { class: 'row list-head' }, start, menu), find.root, all);
 
   function open(anchor) {
-    popover.open(anchor, { label: 'What to do with the list', items: [
-      { name: 'Mark everything as read', testid: 'read-all', act: () => notices.attempt(() => store.reading.readAll()) },
+    popover.open(anchor, { label: 'List actions', items: [
+      { name: 'Mark all as read', testid: 'read-all', act: () => notices.attempt(() => store.receipts.markAllRead()) },
       { name: archive ? 'Back to the list' : 'Show the archive', testid: 'show-archive', act: () => toggle(!archive) },
     ] });
   }
 
   function toggle(on) {
     archive = on;
-    if (on && !asked) notices.attempt(() => store.loadMore(true)).then(() => render());
-    asked ||= on;
+    if (on && !archiveLoaded) notices.attempt(() => store.loadMore(true)).then(() => render());
+    archiveLoaded ||= on;
     render();
   }
 
   function render() {
     const conversations = store.list(archive);
-    keyed(items, conversations, { key: (one) => String(one.id), make, update });
+    updateList(items, conversations, { key: (one) => String(one.id), make, update });
     find.render();
     all.hidden = find.isSearching();
     heading.hidden = !archive;
     empty.hidden = conversations.length > 0 || !store.me;
-    text(empty, archive ? 'Nothing is archived.' : 'No conversations yet. Start one!');
+    setText(empty, archive ? 'No archived conversations.' : 'No conversations yet.');
     more.hidden = !store.next[archive];
   }
 
@@ -68,7 +68,7 @@ export function conversationList(store, deeds, actions, { popover, notices }) {
     return element('li', {},
       element('button', {
         type: 'button', class: 'conversation-item', testid: 'conversation-item',
-        'data-conversation-id': conversation.id, onclick: () => actions.select(conversation.id),
+        'data-conversation-id': conversation.id, onclick: () => handlers.select(conversation.id),
       },
       element('span', { class: 'portrait' }, avatar('', conversation.id),
         element('span', { class: 'dot', testid: 'presence-dot', 'data-part': 'dot' })),
@@ -84,12 +84,12 @@ export function conversationList(store, deeds, actions, { popover, notices }) {
     const partner = store.partner(conversation);
     const title = store.title(conversation);
     const button = node.firstElementChild;
-    attribute(button, 'aria-current', actions.selected() === conversation.id ? 'true' : null);
+    setAttribute(button, 'aria-current', handlers.selected() === conversation.id ? 'true' : null);
     const url = conversation.avatar_url ?? partner?.avatar_url;
-    portray(part(node, 'avatar'), title, partner?.id ?? conversation.id, url);
-    attribute(part(node, 'avatar'), 'data-kind', conversation.kind);
-    text(part(node, 'title'), title);
-    text(part(node, 'time'), brief(conversation.last_message_at));
+    updateAvatar(part(node, 'avatar'), title, partner?.id ?? conversation.id, url);
+    setAttribute(part(node, 'avatar'), 'data-kind', conversation.kind);
+    setText(part(node, 'title'), title);
+    setText(part(node, 'time'), formatBrief(conversation.last_message_at));
     showLast(part(node, 'last'), conversation);
     showMarks(part(node, 'marks'), conversation);
     showPresence(part(node, 'dot'), partner);
@@ -98,19 +98,19 @@ export function conversationList(store, deeds, actions, { popover, notices }) {
 
   function showLast(node, conversation) {
     const typing = store.people.typingIn(conversation.id);
-    const draft = actions.selected() === conversation.id ? '' : store.drafts.of(conversation.id).text;
-    attribute(node, 'data-draft', draft && !typing.length ? 'true' : null);
-    if (typing.length) text(node, conversation.kind === 'direct' ? 'typing…' : `${typing[0]} is typing…`);
-    else text(node, draft ? `Draft: ${store.words.forWriting(draft)}` : lastLine(conversation));
+    const draft = handlers.selected() === conversation.id ? '' : store.drafts.get(conversation.id).text;
+    setAttribute(node, 'data-draft', draft && !typing.length ? 'true' : null);
+    if (typing.length) setText(node, conversation.kind === 'direct' ? 'typing…' : `${typing[0]} is typing…`);
+    else setText(node, draft ? `Draft: ${store.messageText.toEditable(draft)}` : lastLine(conversation));
   }
 
   function lastLine(conversation) {
     const last = conversation.last_message;
     if (!last) return '';
-    const said = store.words.said(last);
-    if (last.kind === 'system') return said;
-    if (last.sender_id === store.me?.id) return `You: ${said}`;
-    return conversation.kind === 'direct' ? said : `${store.people.name(last.sender_id)}: ${said}`;
+    const content = store.messageText.plainText(last);
+    if (last.kind === 'system') return content;
+    if (last.sender_id === store.me?.id) return `You: ${content}`;
+    return conversation.kind === 'direct' ? content : `${store.people.nameOf(last.sender_id)}: ${content}`;
   }
 
   function showMarks(node, conversation) {
@@ -122,24 +122,24 @@ export function conversationList(store, deeds, actions, { popover, notices }) {
   function showPresence(dot, partner) {
     dot.hidden = !partner;
     if (!partner) return;
-    const status = store.people.status(partner.id);
+    const status = store.people.statusOf(partner.id);
     const degraded = store.people.degraded ? ' (last known)' : '';
-    attribute(dot, 'data-status', status);
-    attribute(dot, 'title', STATUSES[status] + degraded);
-    attribute(dot, 'role', 'img');
-    attribute(dot, 'aria-label', STATUSES[status] + degraded);
+    setAttribute(dot, 'data-status', status);
+    setAttribute(dot, 'title', STATUSES[status] + degraded);
+    setAttribute(dot, 'role', 'img');
+    setAttribute(dot, 'aria-label', STATUSES[status] + degraded);
   }
 
   function showUnread(badge, conversation) {
-    // What is being read this moment would only flash.
+    // A badge for what is being read would only flash.
     const { unread, mentions } = conversation.unread;
     const { manual_unread: marked } = conversation.mine;
-    badge.hidden = (unread === 0 && !marked) || actions.reading() === conversation.id;
+    badge.hidden = (unread === 0 && !marked) || handlers.conversationInView() === conversation.id;
     const quiet = store.isMuted(conversation) && !mentions;
-    attribute(badge, 'data-quiet', quiet ? 'true' : null);
-    text(badge, unread === 0 ? '•' : mentions ? `@ ${count(unread)}` : count(unread));
-    const mentioned = mentions ? `, ${count(mentions)} mention you` : '';
-    attribute(badge, 'aria-label', unread === 0 ? 'marked unread' : `${count(unread)} unread${mentioned}`);
+    setAttribute(badge, 'data-quiet', quiet ? 'true' : null);
+    setText(badge, unread === 0 ? '•' : mentions ? `@ ${formatCount(unread)}` : formatCount(unread));
+    const mentioned = mentions ? `, ${formatCount(mentions)} mention you` : '';
+    setAttribute(badge, 'aria-label', unread === 0 ? 'marked unread' : `${formatCount(unread)} unread${mentioned}`);
   }
 
   return { root, render };

@@ -1,7 +1,7 @@
-// A group's name, picture and members, and what owners and admins may change of them.
+// The dialog of a group: name, picture, history and members; owners and admins can change them.
 
 import { dialog } from './dialog.js';
-import { attribute, avatar, element, keyed, part, text } from './elements.js';
+import { setAttribute, avatar, element, updateList, part, setText } from './elements.js';
 import { STATUSES } from './format.js';
 import { peoplePicker } from './people_picker.js';
 
@@ -9,10 +9,10 @@ const ROLES = { owner: 'Owner', admin: 'Admin', member: 'Member' };
 
 /**
  * @param {import('../state/store.js').Store} store
- * @param {import('../state/actions.js').Deeds} deeds
+ * @param {import('../state/actions.js').Actions} actions
  * @param {() => any} current
  */
-export function conversationDetails(store, deeds, current) {
+export function conversationDetails(store, actions, current) {
   const title = element('input', { type: 'text', maxlength: 200, required: '', dir: 'auto', testid: 'details-title' });
   const picture = element('input', { type: 'url', maxlength: 2000, placeholder: 'https://…', testid: 'details-picture' });
   const history = element('select', { testid: 'details-history' },
@@ -21,16 +21,16 @@ export function conversationDetails(store, deeds, current) {
   const save = element('button', { type: 'submit', class: 'primary', testid: 'save-details' }, 'Save');
   const field = (name, input) => element('label', { class: 'field' }, name, input);
   const form = element('form', { class: 'fields', onsubmit: submit }, field('Name', title),
-    field('Picture', picture), field('Who joins later may read', history), element('div', { class: 'row' }, save));
+    field('Picture', picture), field('New members can read', history), element('div', { class: 'row' }, save));
   const members = element('ul', { class: 'members', testid: 'members', 'aria-label': 'Members' });
   const heading = element('h3', {});
-  const picker = peoplePicker(store, deeds, { changed: () => showAdd(), without: present, prefix: 'add-' });
-  const add = element('button', { type: 'button', class: 'primary', testid: 'add-members', onclick: addChosen }, 'Add');
+  const picker = peoplePicker(store, actions, { changed: () => showAdd(), without: memberIds, prefix: 'add-' });
+  const add = element('button', { type: 'button', class: 'primary', testid: 'add-members', onclick: addSelected }, 'Add');
   const adding = element('details', { class: 'adding', ontoggle: () => adding.open && picker.reset() },
     element('summary', { testid: 'add-people' }, 'Add people'), picker.root, element('div', { class: 'row' }, add));
   const frame = dialog('Members and settings', 'details-dialog', form, heading, members, adding);
 
-  let everybody = null; // of a group of which a conversation lists the first only
+  let allMembers = null; // of a large group, of which only the first are loaded
 
   function show() {
     const conversation = current();
@@ -38,29 +38,29 @@ export function conversationDetails(store, deeds, current) {
     picture.value = conversation.avatar_url ?? '';
     history.value = conversation.rule;
     adding.open = false;
-    everybody = null;
+    allMembers = null;
     render(conversation);
     frame.show();
   }
 
   function render(conversation) {
-    const may = store.moderates(conversation);
+    const may = store.canModerate(conversation);
     for (const input of [title, picture, history]) input.disabled = !may;
     save.hidden = !may;
     adding.hidden = !may;
-    text(heading, `${conversation.participant_count} members`);
-    if (conversation.participants.length >= conversation.participant_count) everybody = null;
-    else if (everybody?.count !== conversation.participant_count) readEverybody(conversation);
-    const listed = everybody?.found ?? conversation.participants;
-    keyed(members, listed, { key: ({ employee }) => String(employee.id), make, update });
+    setText(heading, `${conversation.participant_count} members`);
+    if (conversation.participants.length >= conversation.participant_count) allMembers = null;
+    else if (allMembers?.count !== conversation.participant_count) loadAllMembers(conversation);
+    const listed = allMembers?.found ?? conversation.participants;
+    updateList(members, listed, { key: ({ employee }) => String(employee.id), make, update });
   }
 
-  async function readEverybody(conversation) {
-    const asked = { id: conversation.id, count: conversation.participant_count, found: null };
-    everybody = asked;
-    const found = await store.everybodyIn(conversation.id).catch(() => null);
-    if (everybody !== asked || current()?.id !== asked.id || !found) return;
-    asked.found = found;
+  async function loadAllMembers(conversation) {
+    const request = { id: conversation.id, count: conversation.participant_count, found: null };
+    allMembers = request;
+    const found = await store.loadParticipants(conversation.id).catch(() => null);
+    if (allMembers !== request || current()?.id !== request.id || !found) return;
+    request.found = found;
     render(current());
   }
 
@@ -68,9 +68,9 @@ export function conversationDetails(store, deeds, current) {
     const role = element('select', {
       'data-part': 'role', testid: 'role', 'aria-label': `Role of ${employee.name}`,
       onchange: async () => {
-        await frame.attempt(() => deeds.setRole(current(), employee.id, role.value));
+        await frame.attempt(() => actions.setRole(current(), employee.id, role.value));
         const now = current()?.participants.find((one) => one.employee.id === employee.id);
-        if (now) role.value = now.role; // as it is, also when that was refused
+        if (now) role.value = now.role; // the present role, also when the change was refused
       },
     }, ...Object.entries(ROLES).map(([value, name]) => element('option', { value }, name)));
     return element('li', { testid: 'member', 'data-employee-id': employee.id },
@@ -80,7 +80,7 @@ export function conversationDetails(store, deeds, current) {
       element('button', {
         type: 'button', class: 'close', 'data-part': 'remove', testid: 'remove-member',
         'aria-label': `Remove ${employee.name}`, title: `Remove ${employee.name}`,
-        onclick: () => frame.attempt(() => deeds.remove(current(), employee.id)),
+        onclick: () => frame.attempt(() => actions.remove(current(), employee.id)),
       }, '×'));
   }
 
@@ -91,9 +91,9 @@ export function conversationDetails(store, deeds, current) {
     if (document.activeElement !== select) select.value = role;
     const isMe = employee.id === store.me?.id;
     part(node, 'remove').hidden = isMe || mine === 'member' || (role === 'owner' && mine !== 'owner');
-    const status = store.people.status(employee.id);
-    attribute(part(node, 'dot'), 'data-status', status);
-    attribute(part(node, 'dot'), 'aria-label', STATUSES[status]);
+    const status = store.people.statusOf(employee.id);
+    setAttribute(part(node, 'dot'), 'data-status', status);
+    setAttribute(part(node, 'dot'), 'aria-label', STATUSES[status]);
   }
 
   async function submit(event) {
@@ -102,22 +102,22 @@ export function conversationDetails(store, deeds, current) {
     const given = { title: title.value.trim(), avatar_url: picture.value.trim(), history: history.value };
     const now = { title: conversation.title, avatar_url: conversation.avatar_url ?? '', history: conversation.rule };
     const changed = Object.fromEntries(Object.entries(given).filter(([name, value]) => now[name] !== value));
-    if (!Object.keys(changed).length || await frame.attempt(() => deeds.update(conversation, changed))) frame.close();
+    if (!Object.keys(changed).length || await frame.attempt(() => actions.update(conversation, changed))) frame.close();
   }
 
-  function present() {
+  function memberIds() {
     return new Set(current()?.participants.map(({ employee }) => employee.id));
   }
 
-  async function addChosen() {
+  async function addSelected() {
     const ids = [...picker.chosen];
-    if (await frame.attempt(() => deeds.add(current(), ids))) await picker.reset();
+    if (await frame.attempt(() => actions.add(current(), ids))) await picker.reset();
   }
 
   function showAdd() {
     const { size } = picker.chosen;
     add.disabled = size === 0;
-    text(add, size ? `Add ${size}` : 'Add');
+    setText(add, size ? `Add ${size}` : 'Add');
   }
 
   return { root: frame.root, show, render: (conversation) => frame.root.open && render(conversation) };

@@ -1,6 +1,6 @@
-// Dialogs: one with any content, and the question before what cannot be undone.
+// Dialogs: one with any content, a confirmation, and short notices.
 
-import { element, text } from './elements.js';
+import { element, setText } from './elements.js';
 
 /**
  * @param {string} label
@@ -17,19 +17,19 @@ export function dialog(label, testid, ...content) {
     element('div', { class: 'dialog-head' }, title, close), ...content, problem);
 
   function show(heading = label) {
-    text(title, heading);
-    text(problem, '');
+    setText(title, heading);
+    setText(problem, '');
     root.showModal();
   }
 
-  /** Do something; what goes wrong is said below. Returns whether it went well. */
+  /** Do something and show its error in the dialog. Returns whether it succeeded. */
   async function attempt(work) {
     try {
       await work();
-      text(problem, '');
+      setText(problem, '');
       return true;
     } catch (error) {
-      text(problem, error.message);
+      setText(problem, error.message);
       return false;
     }
   }
@@ -37,8 +37,8 @@ export function dialog(label, testid, ...content) {
   return { root, show, attempt, close: () => root.close() };
 }
 
-/** Asks yes or no; a promise of the answer. */
-export function question() {
+/** A question before what cannot be undone; ask() returns a promise of the answer. */
+export function confirmation() {
   const about = element('p', { dir: 'auto', testid: 'question' });
   const yes = element('button', {
     type: 'button', class: 'danger', testid: 'confirm', onclick: () => answer(true),
@@ -49,9 +49,9 @@ export function question() {
   }, about, element('div', { class: 'row' }, no, yes));
   let settle = () => {};
 
-  function ask(said, name) {
-    text(about, said);
-    text(yes, name);
+  function ask(message, name) {
+    setText(about, message);
+    setText(yes, name);
     root.showModal();
     return new Promise((resolve) => {
       settle = resolve;
@@ -66,26 +66,26 @@ export function question() {
   return { root, ask };
 }
 
-/** Says for a moment what has happened, or gone wrong. */
+/** Notices that are shown for 6 seconds. */
 export function notices() {
   const SHOWN_MS = 6_000;
   const root = element('div', { class: 'notices', role: 'status', testid: 'notices' });
 
-  function say(said) {
-    const made = element('p', { class: 'notice' }, said);
+  function show(message) {
+    const made = element('p', { class: 'notice' }, message);
     root.append(made);
     setTimeout(() => made.remove(), SHOWN_MS);
   }
 
-  /** Do something, and say what goes wrong. */
+  /** Do something and show its error as a notice; undefined when it failed. */
   async function attempt(work) {
     try {
       return await work();
     } catch (error) {
-      say(error.message);
+      show(error.message);
       return undefined;
     }
   }
 
-  return { root, say, attempt };
+  return { root, show, attempt };
 }

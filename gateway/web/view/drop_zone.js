@@ -1,18 +1,18 @@
-// Files that are dropped: taken where they may be, and nowhere opened in place of the page.
+// Dropped files: accepted by drop zones; elsewhere the browser must not open them.
 
-import { attribute } from './elements.js';
+import { setAttribute } from './elements.js';
 
 /**
- * Let files be dropped on a part of the page.
+ * Accept dropped files on a part of the page.
  * @param {HTMLElement} node
- * @param {{isOpen: () => boolean, add: (files: File[]) => void}} tray
+ * @param {{isOpen: () => boolean, add: (files: File[]) => void}} target
  */
-export function dropZone(node, tray) {
-  let depth = 0; // entering a child comes before leaving its parent
-  const show = () => attribute(node, 'data-dropping', depth > 0 ? 'true' : null);
-  const wanted = (event) => hasFiles(event) && tray.isOpen();
+export function dropZone(node, target) {
+  let depth = 0; // the event of entering a child comes before that of leaving its parent
+  const show = () => setAttribute(node, 'data-dropping', depth > 0 ? 'true' : null);
+  const isAccepted = (event) => hasFiles(event) && target.isOpen();
   node.addEventListener('dragenter', (event) => {
-    if (!wanted(event)) return;
+    if (!isAccepted(event)) return;
     depth += 1;
     show();
   });
@@ -22,7 +22,7 @@ export function dropZone(node, tray) {
     show();
   });
   node.addEventListener('dragover', (event) => {
-    if (!wanted(event)) return;
+    if (!isAccepted(event)) return;
     event.preventDefault();
     event.stopPropagation();
     event.dataTransfer.dropEffect = 'copy';
@@ -30,14 +30,14 @@ export function dropZone(node, tray) {
   node.addEventListener('drop', (event) => {
     depth = 0;
     show();
-    if (!wanted(event)) return;
+    if (!isAccepted(event)) return;
     event.preventDefault();
-    tray.add(filesOf(event.dataTransfer));
+    target.add(filesOf(event.dataTransfer));
   });
 }
 
-/** Elsewhere the browser would leave the page for the file. */
-export function keepPage() {
+/** Outside drop zones, keep the browser from replacing the page by the file. */
+export function preventFileNavigation() {
   window.addEventListener('dragover', (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
@@ -50,7 +50,7 @@ function hasFiles({ dataTransfer }) {
   return dataTransfer.types.includes('Files');
 }
 
-/** A folder looks like a file that cannot be read. */
+/** The files without folders, which look like files that cannot be read. */
 function filesOf({ items, files }) {
   const entries = [...items].filter(({ kind }) => kind === 'file').map((item) => item.webkitGetAsEntry?.());
   return [...files].filter((_, index) => !entries[index]?.isDirectory);

@@ -1,21 +1,21 @@
-// Writing one's own message anew, where it stands: Enter saves, Escape leaves it as it was.
+// Edits my own message in its place: Enter saves, Escape cancels.
 
 import { completion } from './completion.js';
-import { attribute, element, part } from './elements.js';
+import { setAttribute, element, part } from './elements.js';
 
 const MAX_TEXT = 8_000;
 
 /**
  * @param {import('../state/store.js').Store} store
- * @param {import('../state/actions.js').Deeds} deeds
- * @param {{conversation: () => any, notices: any, done: () => void}} actions
+ * @param {import('../state/actions.js').Actions} actions
+ * @param {{conversation: () => any, notices: any, done: () => void}} handlers
  */
-export function editor(store, deeds, { conversation, notices, done }) {
+export function editor(store, actions, { conversation, notices, done }) {
   let line = null;
   let before = '';
   const input = element('textarea', {
     rows: 1, maxlength: MAX_TEXT, dir: 'auto', 'aria-label': 'Edit the message', testid: 'editor',
-    oninput: grow, onkeydown: pressed,
+    oninput: grow, onkeydown: onKey,
   });
   const mentions = completion(store, input, conversation);
   const cancel = element('button', { type: 'button', class: 'link', testid: 'cancel-edit', onclick: close }, 'Cancel');
@@ -26,9 +26,9 @@ export function editor(store, deeds, { conversation, notices, done }) {
   function open(node, message) {
     close();
     line = node;
-    before = store.words.forWriting(message.text);
+    before = store.messageText.toEditable(message.text);
     input.value = before;
-    attribute(node, 'data-editing', 'true');
+    setAttribute(node, 'data-editing', 'true');
     part(node, 'bubble').append(form);
     form.dataset.seq = String(message.seq);
     form.message = message;
@@ -39,14 +39,14 @@ export function editor(store, deeds, { conversation, notices, done }) {
 
   function close() {
     if (!line) return;
-    attribute(line, 'data-editing', null);
+    setAttribute(line, 'data-editing', null);
     line = null;
     form.remove();
     done();
   }
 
-  function pressed(event) {
-    if (mentions.pressed(event)) return;
+  function onKey(event) {
+    if (mentions.handleKey(event)) return;
     if (event.key === 'Escape') close();
     else if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) submit(event);
     else return;
@@ -59,13 +59,13 @@ export function editor(store, deeds, { conversation, notices, done }) {
     const written = input.value.trim();
     if (!written || written === before) return close();
     const { message } = form;
-    const wire = store.words.forSending(written, mentions.people());
-    if (await notices.attempt(async () => (await deeds.edit(message, wire), true))) close();
+    const wire = store.messageText.toWire(written, mentions.people());
+    if (await notices.attempt(async () => (await actions.edit(message, wire), true))) close();
   }
 
   function grow() {
     input.rows = Math.min(8, input.value.split('\n').length);
-    mentions.written();
+    mentions.onInput();
   }
 
   return { open, close };

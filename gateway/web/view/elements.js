@@ -1,4 +1,4 @@
-// Building and updating the page: elements from plain data, lists by key. Text is always text.
+// Builds and updates elements from plain data, and lists by key. Text never becomes markup.
 
 /**
  * Make an element: `element('button', {class: 'x', onclick: f, testid: 'send'}, 'Send')`.
@@ -12,21 +12,21 @@ export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith('on')) made.addEventListener(name.slice(2), value);
-    else if (name === 'testid') attribute(made, 'data-testid', value);
-    else attribute(made, name, value);
+    else if (name === 'testid') setAttribute(made, 'data-testid', value);
+    else setAttribute(made, name, value);
   }
   made.append(...children.filter((child) => child !== null));
   return made;
 }
 
 /** Set an attribute, or remove it when value is null or false. */
-export function attribute(node, name, value) {
+export function setAttribute(node, name, value) {
   if (value === null || value === undefined || value === false) node.removeAttribute(name);
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
 }
 
-/** Set an element's text, only when it differs: screen readers announce what changes. */
-export function text(node, value) {
+/** Set an element's text only when it differs: screen readers announce changes. */
+export function setText(node, value) {
   if (node.textContent !== value) node.textContent = value;
 }
 
@@ -38,7 +38,7 @@ export function text(node, value) {
  * @param {{key: (item: T) => string, make: (item: T) => HTMLElement,
  *   update: (node: HTMLElement, item: T) => void}} how
  */
-export function keyed(parent, items, { key, make, update }) {
+export function updateList(parent, items, { key, make, update }) {
   const present = /** @type {HTMLElement[]} */ ([...parent.children]);
   const before = new Map(present.map((node) => [node.dataset.key, node]));
   let cursor = parent.firstElementChild;
@@ -54,7 +54,7 @@ export function keyed(parent, items, { key, make, update }) {
   for (const node of before.values()) node.remove();
 }
 
-/** The parts of a node by their `data-part`. */
+/** The part of a node with this `data-part`. */
 export function part(node, name) {
   return node.querySelector(`[data-part="${name}"]`);
 }
@@ -62,19 +62,19 @@ export function part(node, name) {
 /** A round picture with a person's initials; the colour follows from the id. */
 export function avatar(name, id, url = null) {
   const made = element('span', { class: 'avatar', 'aria-hidden': 'true', 'data-part': 'avatar' });
-  portray(made, name, id, url);
+  updateAvatar(made, name, id, url);
   return made;
 }
 
-/** Show initials, or a picture over them once it has come. */
-export function portray(node, name, id, url = null) {
+/** Show initials, and the picture over them once it is loaded. */
+export function updateAvatar(node, name, id, url = null) {
   const shown = JSON.stringify([name, id, url]);
   if (node.dataset.shown === shown) return;
   node.dataset.shown = shown;
   const words = name.match(/[\p{L}\p{N}]+/gu) ?? ['?'];
   const initials = [words[0], ...words.slice(1).slice(-1)].map((word) => [...word][0]);
   node.replaceChildren(initials.join('').toUpperCase());
-  attribute(node, 'data-hue', id % 8);
+  setAttribute(node, 'data-hue', id % 8);
   if (!url?.startsWith('https:')) return; // the page's policy lets no others in
   const picture = element('img', { src: url, alt: '', loading: 'lazy', referrerpolicy: 'no-referrer' });
   picture.addEventListener('error', () => picture.remove());

@@ -1,10 +1,10 @@
-// The files of a message: pictures in place, everything else as a card; a click opens or downloads.
+// The files of a message: pictures in place, others as cards; a click opens or downloads.
 
 import { isInlineImage, typeLabel, formatSize } from '../state/file_kinds.js';
-import { attribute, element, keyed } from './elements.js';
+import { setAttribute, element, updateList } from './elements.js';
 import { icon } from './icons.js';
 
-const NEAR = '300px';
+const LOAD_MARGIN = '300px';
 
 /**
  * @param {import('../state/store.js').Store} store
@@ -12,14 +12,14 @@ const NEAR = '300px';
  */
 export function messageFiles(store, { notices }) {
   const shown = new WeakMap(); // picture → its attachment
-  const near = new IntersectionObserver((entries) => {
+  const observer = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) if (isIntersecting) load(target);
-  }, { rootMargin: NEAR });
+  }, { rootMargin: LOAD_MARGIN });
   const viewer = pictureViewer((one) => download(one));
 
-  /** Show these below the text; `ready` once they can be read. */
+  /** Show these below the text; ready: they can be downloaded. */
   function show(node, attachments, ready) {
-    keyed(node, attachments, {
+    updateList(node, attachments, {
       key: (one) => `${one.attachment_id}-${ready}`,
       make: (one) => (ready && isInlineImage(one) ? picture(one) : card(one, ready)),
       update: () => {},
@@ -33,34 +33,34 @@ export function messageFiles(store, { notices }) {
       type: 'button', class: 'picture', testid: 'picture', title: one.name, 'aria-label': `Picture ${one.name}, ${formatSize(one.size)}`,
       onclick: () => open(one),
     }, image);
-    image.addEventListener('load', () => attribute(made, 'data-loaded', 'true'));
-    image.addEventListener('error', () => again(made));
+    image.addEventListener('load', () => setAttribute(made, 'data-loaded', 'true'));
+    image.addEventListener('error', () => retry(made));
     shown.set(made, one);
-    near.observe(made);
+    observer.observe(made);
     return made;
   }
 
-  /** Ask for it only when it comes into sight. */
+  /** Load a picture when it comes into view. */
   async function load(made) {
-    near.unobserve(made);
+    observer.unobserve(made);
     const { attachment_id: id } = shown.get(made);
     try {
-      made.firstChild.src = (await store.links.of(id)).url;
+      made.firstChild.src = (await store.fileLinks.get(id)).url;
     } catch {
-      lost(made);
+      replaceByCard(made);
     }
   }
 
-  /** The link may have ended meanwhile: a second one, and no third. */
-  function again(made) {
-    store.links.drop(shown.get(made).attachment_id);
-    if (made.dataset.again) return lost(made);
+  /** The link may have expired: try a second one, then give up. */
+  function retry(made) {
+    store.fileLinks.invalidate(shown.get(made).attachment_id);
+    if (made.dataset.again) return replaceByCard(made);
     made.dataset.again = 'true';
     return load(made);
   }
 
-  function lost(made) {
-    const instead = card(shown.get(made), true); // to be tried by hand
+  function replaceByCard(made) {
+    const instead = card(shown.get(made), true); // a person can still try to download it
     instead.dataset.key = made.dataset.key;
     made.replaceWith(instead);
   }
@@ -76,21 +76,21 @@ export function messageFiles(store, { notices }) {
   }
 
   async function open(one) {
-    const link = await notices.attempt(() => store.links.of(one.attachment_id));
+    const link = await notices.attempt(() => store.fileLinks.get(one.attachment_id));
     if (link) viewer.show(one, link.url);
   }
 
   async function download(one) {
-    const link = await notices.attempt(() => store.links.of(one.attachment_id));
+    const link = await notices.attempt(() => store.fileLinks.get(one.attachment_id));
     if (!link) return;
-    // Of another origin `download` is not heeded: then it opens beside the page, not in its place.
+    // Browsers ignore `download` for other origins: then it opens in a new tab.
     element('a', { href: link.url, download: one.name, target: '_blank', rel: 'noopener noreferrer' }).click();
   }
 
   return { show, root: viewer.root };
 }
 
-/** One picture as large as the window. */
+/** The dialog that shows one picture as large as the window. */
 function pictureViewer(download) {
   let shown = null;
   const image = element('img', { alt: '', testid: 'large-picture' });
@@ -110,8 +110,8 @@ function pictureViewer(download) {
   function show(one, url) {
     shown = one;
     name.textContent = one.name;
-    attribute(image, 'alt', one.name);
-    attribute(image, 'src', url);
+    setAttribute(image, 'alt', one.name);
+    setAttribute(image, 'src', url);
     root.showModal();
   }
 

@@ -1,11 +1,11 @@
-// Times and words for people, in their language and time zone where the browser knows them.
+// Times, counts and names as text, in the browser's language and time zone.
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
 const SHORT_DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 
-/** The presence values, as people say them. */
+/** The texts for presence values. */
 export const STATUSES = {
   online: 'Online',
   away: 'Away',
@@ -15,46 +15,46 @@ export const STATUSES = {
   offline: 'Offline',
 };
 
-/** How calls end, as people say it. */
+/** The texts for outcomes of calls. */
 export const OUTCOMES = {
   answered: 'Answered',
-  abandoned: 'Caller gave up',
+  abandoned: 'Caller hung up',
   missed: 'Missed',
-  timeout: 'Waited too long',
+  timeout: 'Waiting time exceeded',
   left_queue: 'Left the queue',
   failed: 'Failed',
-  unknown: 'Ended',
+  unknown: 'Ended, outcome unknown',
 };
 
-export function clock(time) {
+export function formatTime(time) {
   return CLOCK.format(new Date(time));
 }
 
-export function full(time) {
+export function formatFull(time) {
   return FULL.format(new Date(time));
 }
 
-/** Which day, for the line between messages. */
-export function day(time) {
+/** The day, for the line between messages. */
+export function formatDay(time) {
   const then = new Date(time);
   if (isToday(then)) return 'Today';
   return DAY.format(then);
 }
 
-/** For lists: the clock today, the day before that. */
-export function brief(time) {
+/** For lists: the time for today, else the day. */
+export function formatBrief(time) {
   const then = new Date(time);
   return isToday(then) ? CLOCK.format(then) : SHORT_DAY.format(then);
 }
 
-/** A day and a time, for what is planned. */
-export function moment(time) {
+/** Day and time of a scheduled message. */
+export function formatMoment(time) {
   const then = new Date(time);
   return `${isToday(then) ? 'today' : SHORT_DAY.format(then)}, ${CLOCK.format(then)}`;
 }
 
-/** `4:05`, `1:02:03`; clocks that differ never show less than nothing. */
-export function duration(ms) {
+/** `4:05`, `1:02:03`; never negative, also when clocks differ. */
+export function formatDuration(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
   const two = (number) => String(number).padStart(2, '0');
@@ -63,15 +63,15 @@ export function duration(ms) {
 }
 
 /** `Olena`, `Olena and Ivan`, `Olena, Ivan and 3 others`. */
-export function names(people) {
+export function joinNames(people) {
   if (people.length <= 1) return people.join('');
   if (people.length === 2) return `${people[0]} and ${people[1]}`;
   if (people.length === 3) return `${people[0]}, ${people[1]} and ${people[2]}`;
   return `${people[0]}, ${people[1]} and ${people.length - 2} others`;
 }
 
-/** Counts are capped by the server at 100. */
-export function count(number) {
+/** The gateway counts up to 100. */
+export function formatCount(number) {
   return number >= 100 ? '99+' : String(number);
 }
 

@@ -1,6 +1,6 @@
-// The top bar: who I am, how reachable, how the connection is and which node serves it.
+// The top bar: my name and status, the state of the connection, and the node that serves it.
 
-import { attribute, element, text } from './elements.js';
+import { setAttribute, element, setText } from './elements.js';
 import { STATUSES } from './format.js';
 
 const CHOICES = ['online', 'away', 'busy', 'do_not_disturb', 'offline'];
@@ -26,17 +26,17 @@ export function header(gateway, store, signOut) {
   for (const event of ['online', 'offline']) window.addEventListener(event, () => render());
 
   function render() {
-    text(me, store.me?.name ?? '');
+    setText(me, store.me?.name ?? '');
     presence.render();
     const now = gateway.state;
     const offline = !navigator.onLine && now.name !== 'stopped';
-    attribute(connection, 'data-state', offline ? 'offline' : now.name);
-    attribute(state, 'data-state', now.name);
-    text(state, offline ? 'Offline' : describe(now));
+    setAttribute(connection, 'data-state', offline ? 'offline' : now.name);
+    setAttribute(state, 'data-state', now.name);
+    setText(state, offline ? 'Offline' : describe(now));
     retry.hidden = now.name !== 'waiting' && now.name !== 'stopped';
     node.hidden = offline || now.name !== 'live';
-    text(node, gateway.welcome ? gateway.welcome.node : '');
-    attribute(node, 'title', 'The worker that serves this window');
+    setText(node, gateway.welcome ? gateway.welcome.node : '');
+    setAttribute(node, 'title', 'The worker that serves this window');
   }
 
   return { root, render };
@@ -50,6 +50,7 @@ function describe(state) {
   return seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting…';
 }
 
+/** @param {import('../state/store.js').Store} store */
 function presenceForm(store) {
   const dot = element('span', { class: 'dot', 'aria-hidden': 'true' });
   const automatic = element('option', { value: '' }, 'Automatic');
@@ -60,17 +61,17 @@ function presenceForm(store) {
     ...CHOICES.map((status) => element('option', { value: status }, STATUSES[status])),
   );
   const line = element('input', {
-    type: 'text', maxlength: 140, placeholder: 'What are you up to?', 'aria-label': 'My status text',
+    type: 'text', maxlength: 140, placeholder: 'Status message', 'aria-label': 'My status text',
     testid: 'presence-text',
   });
   const problem = element('span', { class: 'error', role: 'alert' });
   const choose = async (event) => {
     event.preventDefault();
     try {
-      await store.people.choose(select.value || null, line.value.trim());
-      text(problem, '');
+      await store.people.setStatus(select.value || null, line.value.trim());
+      setText(problem, '');
     } catch (error) {
-      text(problem, error.message);
+      setText(problem, error.message);
     }
   };
   select.addEventListener('change', choose);
@@ -79,9 +80,9 @@ function presenceForm(store) {
   let shown = null;
 
   function render() {
-    const mine = store.me && store.people.presence(store.me.id);
-    attribute(dot, 'data-status', mine?.status ?? 'offline');
-    text(automatic, mine ? `Automatic (${STATUSES[mine.status]})` : 'Automatic');
+    const mine = store.me && store.people.presenceOf(store.me.id);
+    setAttribute(dot, 'data-status', mine?.status ?? 'offline');
+    setText(automatic, mine ? `Automatic (${STATUSES[mine.status]})` : 'Automatic');
     if (mine && mine !== shown && document.activeElement !== line) line.value = mine.text ?? '';
     shown = mine;
   }

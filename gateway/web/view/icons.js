@@ -1,4 +1,4 @@
-// Small pictures that look the same everywhere: fonts differ in which signs they have.
+// Icons as SVG: fonts differ in the symbols that they have.
 
 const SVG = 'http://www.w3.org/2000/svg';
 const SHAPES = {
@@ -24,7 +24,7 @@ export function icon(name) {
   return made;
 }
 
-/** Show these beside each other, and say what they mean. */
+/** Show these icons with a label for screen readers. */
 export function showIcons(node, names) {
   const shown = names.join(', ');
   if (node.dataset.shown === shown) return;

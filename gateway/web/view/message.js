@@ -1,19 +1,19 @@
-// One message as a line of the list: text with mentions and links, what it answers, reactions, marks.
+// One message as a line of the list: text, quoted message, files, reactions, check marks.
 
-import { attribute, avatar, element, keyed, part, text } from './elements.js';
-import { clock, day, full, names } from './format.js';
+import { setAttribute, avatar, element, updateList, part, setText } from './elements.js';
+import { formatTime, formatDay, formatFull, joinNames } from './format.js';
 
 /**
  * @param {import('../state/store.js').Store} store
  * @param {{conversation: () => any, jump: (seq: number) => void, thread: (seq: number) => void,
  *   react: (line: any, emoji: string) => void, inThread?: boolean,
- *   files: (node: HTMLElement, attachments: any[], ready: boolean) => void}} actions
+ *   files: (node: HTMLElement, attachments: any[], ready: boolean) => void}} handlers
  */
-export function messageLine(store, actions) {
-  const lines = new WeakMap(); // element → what it shows
-  const looks = new WeakMap(); // element → what else that depended on
+export function messageLine(store, handlers) {
+  const lines = new WeakMap(); // element → the message that it shows
+  const looks = new WeakMap(); // element → the other values that it was drawn from
 
-  /** One key from writing to stored, so that the element stays where it is. */
+  /** The same key while sending and when stored, so that the element stays. */
   function stored(message) {
     const mine = message.sender_id === store.me?.id;
     const key = message.client_key ?? `seq-${message.seq}`;
@@ -24,18 +24,18 @@ export function messageLine(store, actions) {
     return { ...pending, mine: true, sender_id: store.me.id, seq: null, key: pending.client_key };
   }
 
-  /** Where a new day, or another person's turn, begins. */
+  /** Mark the first line of each day and of each sender. */
   function mark(all) {
     all.forEach((line, index) => {
       const before = all[index - 1];
-      line.day = before && day(before.created_at) === day(line.created_at) ? '' : day(line.created_at);
+      line.day = before && formatDay(before.created_at) === formatDay(line.created_at) ? '' : formatDay(line.created_at);
       const system = line.kind === 'system' || before?.kind === 'system';
       line.turn = Boolean(line.day) || system || before.sender_id !== line.sender_id;
     });
   }
 
   function make(line) {
-    const name = store.people.name(line.sender_id);
+    const name = store.people.nameOf(line.sender_id);
     return element('li', { class: 'line', testid: 'message', tabindex: -1 },
       element('p', { class: 'day muted', 'data-part': 'day' }),
       element('div', { class: 'message' },
@@ -44,14 +44,14 @@ export function messageLine(store, actions) {
           element('p', { class: 'sender', 'data-part': 'sender', dir: 'auto' }),
           element('button', {
             type: 'button', class: 'quote', testid: 'quote', 'data-part': 'quote', tabindex: -1, dir: 'auto',
-            onclick: ({ currentTarget }) => actions.jump(lineOf(currentTarget).reply_to_seq),
+            onclick: ({ currentTarget }) => handlers.jump(lineOf(currentTarget).reply_to_seq),
           }, element('span', { class: 'sender', 'data-part': 'quoted-name' }), ' ', element('span', { 'data-part': 'quoted' })),
           element('p', { class: 'text', testid: 'message-text', 'data-part': 'text', dir: 'auto' }),
           element('div', { class: 'files', testid: 'files', 'data-part': 'files' }),
           element('p', { class: 'reactions', testid: 'reactions', 'data-part': 'reactions' }),
           element('button', {
             type: 'button', class: 'link answers', testid: 'answers', 'data-part': 'answers',
-            onclick: ({ currentTarget }) => actions.thread(lineOf(currentTarget).seq),
+            onclick: ({ currentTarget }) => handlers.thread(lineOf(currentTarget).seq),
           }),
           element('p', { class: 'meta muted', 'data-part': 'meta' },
             element('span', { testid: 'edited', 'data-part': 'edited' }),
@@ -68,7 +68,7 @@ export function messageLine(store, actions) {
     return element('button', { type: 'button', class: 'link', testid, onclick }, name);
   }
 
-  /** Most events are about something else: then nothing of a line is touched. */
+  /** Most events are about other messages: then the line is not touched. */
   function update(node, line) {
     const look = lookOf(line);
     const same = line.source && lines.get(node)?.source === line.source
@@ -78,52 +78,52 @@ export function messageLine(store, actions) {
     if (!same) show(node, line);
   }
 
-  /** What a line shows beside its message, which is another object whenever it changes. */
+  /** The values of a line beside its message; a changed message is a new object. */
   function lookOf(line) {
-    const conversation = actions.conversation();
-    const isQuoting = line.reply_to_seq && !line.deleted_at && !actions.inThread;
-    const quoted = isQuoting ? store.quotes.of(conversation, line.reply_to_seq) : null;
+    const conversation = handlers.conversation();
+    const isQuoting = line.reply_to_seq && !line.deleted_at && !handlers.inThread;
+    const quoted = isQuoting ? store.quotes.get(conversation, line.reply_to_seq) : null;
     const readers = line.mine ? readersOf(line).map(({ id }) => id).join() : '';
     const delivered = line.mine && (conversation.delivered ?? 0) >= line.seq;
-    return [line.day, line.turn, conversation.kind, store.people.names, quoted, readers, delivered];
+    return [line.day, line.turn, conversation.kind, store.people.namesVersion, quoted, readers, delivered];
   }
 
   function readersOf(line) {
-    return line.state === 'stored' ? store.reading.readers(actions.conversation(), line) : [];
+    return line.state === 'stored' ? store.receipts.readers(handlers.conversation(), line) : [];
   }
 
   function show(node, line) {
-    const { kind } = actions.conversation();
+    const { kind } = handlers.conversation();
     const system = line.kind === 'system';
-    attribute(node, 'data-seq', line.seq);
-    attribute(node, 'data-state', line.state);
-    attribute(node, 'data-kind', system ? 'system' : null);
-    attribute(node, 'data-mine', line.mine ? 'true' : null);
-    attribute(node, 'data-turn', line.turn ? 'true' : null);
-    attribute(node, 'data-deleted', line.deleted_at ? 'true' : null);
-    attribute(node, 'data-mentions-me', line.state === 'stored' && store.words.mentionsMe(line) ? 'true' : null);
-    text(part(node, 'day'), line.day);
-    const named = line.turn && !line.mine && !system && (kind !== 'direct' || actions.inThread);
-    text(part(node, 'sender'), named ? store.people.name(line.sender_id) : '');
+    setAttribute(node, 'data-seq', line.seq);
+    setAttribute(node, 'data-state', line.state);
+    setAttribute(node, 'data-kind', system ? 'system' : null);
+    setAttribute(node, 'data-mine', line.mine ? 'true' : null);
+    setAttribute(node, 'data-turn', line.turn ? 'true' : null);
+    setAttribute(node, 'data-deleted', line.deleted_at ? 'true' : null);
+    setAttribute(node, 'data-mentions-me', line.state === 'stored' && store.messageText.mentionsMe(line) ? 'true' : null);
+    setText(part(node, 'day'), line.day);
+    const named = line.turn && !line.mine && !system && (kind !== 'direct' || handlers.inThread);
+    setText(part(node, 'sender'), named ? store.people.nameOf(line.sender_id) : '');
     showText(part(node, 'text'), line);
-    actions.files(part(node, 'files'), line.deleted_at ? [] : line.attachments ?? [], line.state === 'stored');
+    handlers.files(part(node, 'files'), line.deleted_at ? [] : line.attachments ?? [], line.state === 'stored');
     showQuote(node, line);
-    text(part(node, 'edited'), line.edited_at && !line.deleted_at ? 'edited' : '');
+    setText(part(node, 'edited'), line.edited_at && !line.deleted_at ? 'edited' : '');
     showReactions(part(node, 'reactions'), line);
-    const answers = actions.inThread || line.deleted_at ? 0 : line.reply_count ?? 0;
+    const answers = handlers.inThread || line.deleted_at ? 0 : line.reply_count ?? 0;
     part(node, 'answers').hidden = !answers;
-    text(part(node, 'answers'), answers > 1 ? `${answers} replies` : answers ? '1 reply' : '');
-    text(part(node, 'time'), clock(line.created_at));
-    attribute(part(node, 'time'), 'title', full(line.created_at));
+    setText(part(node, 'answers'), answers > 1 ? `${answers} replies` : answers ? '1 reply' : '');
+    setText(part(node, 'time'), formatTime(line.created_at));
+    setAttribute(part(node, 'time'), 'title', formatFull(line.created_at));
     part(node, 'failed').hidden = line.state !== 'failed';
-    text(part(node, 'error'), line.error ?? '');
+    setText(part(node, 'error'), line.error ?? '');
     showMark(part(node, 'mark'), line);
   }
 
-  /** Pieces of text, each as text: nothing that was written becomes markup. */
+  /** Show the pieces of the text; nothing in them becomes markup. */
   function showText(node, line) {
-    const pieces = line.state === 'stored' ? store.words.pieces(line)
-      : [{ text: store.words.forWriting(line.text) }];
+    const pieces = line.state === 'stored' ? store.messageText.pieces(line)
+      : [{ text: store.messageText.toEditable(line.text) }];
     const wanted = JSON.stringify(pieces);
     if (node.dataset.shown === wanted) return;
     node.dataset.shown = wanted;
@@ -139,49 +139,49 @@ export function messageLine(store, actions) {
 
   function showQuote(node, line) {
     const quote = part(node, 'quote');
-    quote.hidden = !line.reply_to_seq || Boolean(line.deleted_at) || Boolean(actions.inThread);
+    quote.hidden = !line.reply_to_seq || Boolean(line.deleted_at) || Boolean(handlers.inThread);
     if (quote.hidden) return;
-    const quoted = store.quotes.of(actions.conversation(), line.reply_to_seq);
-    text(part(quote, 'quoted-name'), quoted ? store.people.name(quoted.sender_id) : 'A message');
-    text(part(quote, 'quoted'), quoted ? store.words.said(quoted) : `number ${line.reply_to_seq}`);
+    const quoted = store.quotes.get(handlers.conversation(), line.reply_to_seq);
+    setText(part(quote, 'quoted-name'), quoted ? store.people.nameOf(quoted.sender_id) : 'A message');
+    setText(part(quote, 'quoted'), quoted ? store.messageText.plainText(quoted) : `number ${line.reply_to_seq}`);
   }
 
-  /** Each emoji with how many put it there; a click adds or takes back my own. */
+  /** Each emoji with its count; a click adds or removes my own. */
   function showReactions(node, line) {
-    keyed(node, line.reactions ?? [], {
+    updateList(node, line.reactions ?? [], {
       key: ({ emoji }) => emoji,
       make: ({ emoji }) => element('button', {
         type: 'button', class: 'reaction', testid: 'reaction',
-        onclick: ({ currentTarget }) => actions.react(lineOf(currentTarget), emoji),
+        onclick: ({ currentTarget }) => handlers.react(lineOf(currentTarget), emoji),
       }),
       update: (one, { emoji, count, employee_ids }) => {
         const mine = employee_ids.includes(store.me?.id);
-        text(one, `${emoji} ${count}`);
-        attribute(one, 'title', names(employee_ids.map((id) => store.people.name(id))));
-        attribute(one, 'data-mine', mine ? 'true' : null);
-        attribute(one, 'aria-pressed', String(mine));
+        setText(one, `${emoji} ${count}`);
+        setAttribute(one, 'title', joinNames(employee_ids.map((id) => store.people.nameOf(id))));
+        setAttribute(one, 'data-mine', mine ? 'true' : null);
+        setAttribute(one, 'aria-pressed', String(mine));
       },
     });
   }
 
-  /** ○ on its way, ✓ stored, ✓✓ on the other's device, ✓✓ in colour: read by somebody. */
+  /** ○ sending, ✓ stored, ✓✓ delivered to a device, ✓✓ in colour: read. */
   function showMark(node, line) {
     if (!line.mine || line.state === 'failed' || line.deleted_at) {
-      text(node, '');
-      for (const name of ['title', 'role', 'aria-label', 'data-read']) attribute(node, name, null);
+      setText(node, '');
+      for (const name of ['title', 'role', 'aria-label', 'data-read']) setAttribute(node, name, null);
       return;
     }
-    const conversation = actions.conversation();
+    const conversation = handlers.conversation();
     const isStored = line.state === 'stored';
     const readers = readersOf(line);
-    let [sign, said] = isStored ? ['✓', 'Sent'] : ['○', 'Sending'];
-    if (isStored && (conversation.delivered ?? 0) >= line.seq) [sign, said] = ['✓✓', 'Delivered'];
-    if (readers.length) [sign, said] = ['✓✓', `Read by ${names(readers.map(({ name }) => name))}`];
-    text(node, sign);
-    attribute(node, 'data-read', readers.length ? 'true' : null);
-    attribute(node, 'title', said);
-    attribute(node, 'role', 'img');
-    attribute(node, 'aria-label', said);
+    let [sign, label] = isStored ? ['✓', 'Sent'] : ['○', 'Sending'];
+    if (isStored && (conversation.delivered ?? 0) >= line.seq) [sign, label] = ['✓✓', 'Delivered'];
+    if (readers.length) [sign, label] = ['✓✓', `Read by ${joinNames(readers.map(({ name }) => name))}`];
+    setText(node, sign);
+    setAttribute(node, 'data-read', readers.length ? 'true' : null);
+    setAttribute(node, 'title', label);
+    setAttribute(node, 'role', 'img');
+    setAttribute(node, 'aria-label', label);
   }
 
   function lineOf(node) {

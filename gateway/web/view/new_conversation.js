@@ -1,17 +1,17 @@
-// The dialog that starts a conversation: one person makes it direct, several make a group.
+// The dialog for a new conversation: direct with one person, a group with several.
 
-import { attribute, element, text } from './elements.js';
+import { setAttribute, element, setText } from './elements.js';
 import { peoplePicker } from './people_picker.js';
 
 /**
  * @param {import('../state/store.js').Store} store
- * @param {import('../state/actions.js').Deeds} deeds
+ * @param {import('../state/actions.js').Actions} actions
  * @param {(conversationId: number) => void} started
  */
-export function startDialog(store, deeds, started) {
-  const picker = peoplePicker(store, deeds, { changed: showChoice });
+export function newConversationDialog(store, actions, started) {
+  const picker = peoplePicker(store, actions, { changed: showChoice });
   const title = element('input', {
-    type: 'text', maxlength: 200, placeholder: 'Name of the group', 'aria-label': 'Name of the group',
+    type: 'text', maxlength: 200, placeholder: 'Group name', 'aria-label': 'Group name',
     testid: 'group-title', dir: 'auto', oninput: showChoice,
   });
   const error = element('p', { class: 'error', role: 'alert' });
@@ -26,7 +26,7 @@ export function startDialog(store, deeds, started) {
 
   async function show() {
     title.value = '';
-    text(error, '');
+    setText(error, '');
     root.showModal();
     await picker.reset();
   }
@@ -36,12 +36,12 @@ export function startDialog(store, deeds, started) {
     const ids = [...picker.chosen];
     go.disabled = true;
     try {
-      const made = ids.length === 1 ? deeds.open(ids[0]) : deeds.create(title.value.trim(), ids);
+      const made = ids.length === 1 ? actions.open(ids[0]) : actions.create(title.value.trim(), ids);
       const conversation = await made;
       root.close();
       started(conversation.id);
     } catch (problem) {
-      text(error, problem.message);
+      setText(error, problem.message);
     } finally {
       showChoice();
     }
@@ -51,9 +51,9 @@ export function startDialog(store, deeds, started) {
     const { size } = picker.chosen;
     const group = size > 1;
     title.hidden = !group;
-    attribute(title, 'required', group ? '' : null);
+    setAttribute(title, 'required', group ? '' : null);
     go.disabled = size === 0 || (group && !title.value.trim());
-    text(go, group ? `Create a group of ${size + 1}` : 'Start');
+    setText(go, group ? `Create group (${size + 1} members)` : 'Start');
   }
 
   return { root, show, render: () => root.open && picker.render() };

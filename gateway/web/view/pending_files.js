@@ -1,67 +1,67 @@
-// Files that wait to be sent: the paper clip, choosing, dropping and pasting, and how far each has come.
+// Files that will be sent with a message: choosing, dropping, pasting, and upload progress.
 
 import { formatSize } from '../state/file_kinds.js';
-import { attribute, element, keyed, part, text } from './elements.js';
+import { setAttribute, element, updateList, part, setText } from './elements.js';
 import { icon } from './icons.js';
 
 /**
  * @param {import('../state/store.js').Store} store
- * @param {{place: () => string, conversation: () => any, focus: () => void, prefix?: string}} actions
+ * @param {{composerKey: () => string, conversation: () => any, focus: () => void, prefix?: string}} handlers
  */
-export function fileTray(store, { place, conversation, focus, prefix = '' }) {
-  const { tray } = store;
-  const choice = element('input', { type: 'file', multiple: '', hidden: '', testid: `${prefix}file-input`, onchange: chosen });
+export function pendingFilesBar(store, { composerKey, conversation, focus, prefix = '' }) {
+  const { pendingFiles } = store;
+  const choice = element('input', { type: 'file', multiple: '', hidden: '', testid: `${prefix}file-input`, onchange: onChoose });
   const clip = element('button', {
     type: 'button', class: 'icon', 'aria-label': 'Attach files', testid: `${prefix}attach`, onclick: () => choice.click(),
   }, icon('attachment'));
   const items = element('ul', { class: 'chosen', 'aria-label': 'Files to be sent', testid: `${prefix}chosen` });
   const problem = element('p', { class: 'error', role: 'alert', testid: `${prefix}file-problem` });
-  const root = element('div', { class: 'tray' }, items, problem);
+  const root = element('div', { class: 'pending-files' }, items, problem);
 
-  function chosen() {
+  function onChoose() {
     add([...choice.files]);
-    choice.value = ''; // the same file may be chosen again
+    choice.value = ''; // allows choosing the same file again
     focus();
   }
 
-  /** Take these, as far as they are allowed; the others are named. */
+  /** Add the files that are allowed; show why the others are not. */
   function add(files) {
     if (!files.length || !isOpen()) return;
-    text(problem, tray.add(place(), conversation().id, files).join(' '));
+    setText(problem, pendingFiles.add(composerKey(), conversation().id, files).join(' '));
   }
 
-  /** Files are taken here, now. */
+  /** Whether files can be added now. */
   function isOpen() {
-    return Boolean(tray.limits && conversation() && !conversation().closed_at);
+    return Boolean(pendingFiles.limits && conversation() && !conversation().closed_at);
   }
 
-  /** Pictures from the clipboard; text that brings its own picture along stays text. */
-  function pasted(event) {
+  /** Paste pictures; text that has a picture of itself beside it is pasted as text. */
+  function onPaste(event) {
     const { files, types } = event.clipboardData;
     if (!files.length || types.includes('text/plain') || !isOpen()) return;
     event.preventDefault();
     add([...files]);
   }
 
-  /** All of them, for a message; null when they cannot be sent yet, and why is said. */
-  function take() {
-    const waiting = tray.of(place());
+  /** Take all files for a message; null when they are not uploaded: the reason is shown. */
+  function takeAttachments() {
+    const waiting = pendingFiles.get(composerKey());
     const failed = waiting.some(({ state }) => state === 'failed');
     const ready = waiting.every(({ state }) => state === 'ready');
-    if (failed) text(problem, 'Retry or remove what could not be uploaded.');
-    else text(problem, ready ? '' : 'Not sent yet: files are still being uploaded.');
-    return ready ? tray.take(place()) : null;
+    if (failed) setText(problem, 'Some files could not be uploaded. Retry or remove them.');
+    else setText(problem, ready ? '' : 'Not sent yet: files are being uploaded.');
+    return ready ? pendingFiles.takeAttachments(composerKey()) : null;
   }
 
   function render() {
-    const { limits } = tray;
+    const { limits } = pendingFiles;
     clip.hidden = !limits;
     if (limits) {
-      attribute(clip, 'title', `Attach files: at most ${limits.per_message}, of ${formatSize(limits.max_bytes)} each`);
+      setAttribute(clip, 'title', `Attach files (at most ${limits.per_message}, ${formatSize(limits.max_bytes)} each)`);
     }
-    const waiting = conversation() ? tray.of(place()) : [];
-    if (waiting.every(({ state }) => state === 'ready') && problem.textContent.startsWith('Not sent yet')) text(problem, '');
-    keyed(items, waiting, { key: ({ id }) => String(id), make, update });
+    const waiting = conversation() ? pendingFiles.get(composerKey()) : [];
+    if (waiting.every(({ state }) => state === 'ready') && problem.textContent.startsWith('Not sent yet')) setText(problem, '');
+    updateList(items, waiting, { key: ({ id }) => String(id), make, update });
     items.hidden = !waiting.length;
   }
 
@@ -70,8 +70,8 @@ export function fileTray(store, { place, conversation, focus, prefix = '' }) {
     const button = (name, testid, act, sign) => element('button', {
       type: 'button', class: sign ? 'close' : 'link', 'aria-label': `${name} ${one.name}`, testid, onclick: act,
     }, sign ?? name);
-    const again = button('Retry', 'retry-file', () => tray.retry(place(), one.id));
-    attribute(again, 'data-part', 'retry');
+    const again = button('Retry', 'retry-file', () => pendingFiles.retry(composerKey(), one.id));
+    setAttribute(again, 'data-part', 'retry');
     return element('li', { testid: 'chosen-file' }, element('span', { class: 'preview', 'aria-hidden': 'true' }, picture),
       element('span', { class: 'file-text' },
         element('bdi', { class: 'file-name', title: one.name }, one.name),
@@ -81,19 +81,19 @@ export function fileTray(store, { place, conversation, focus, prefix = '' }) {
   }
 
   function update(node, { state, size, sent, error }) {
-    const said = { waiting: 'Waiting', uploading: `${formatSize(sent)} of ${formatSize(size)}`, ready: formatSize(size), failed: error };
-    text(part(node, 'state'), said[state]);
-    attribute(node, 'data-state', state);
+    const texts = { waiting: 'Waiting', uploading: `${formatSize(sent)} of ${formatSize(size)}`, ready: formatSize(size), failed: error };
+    setText(part(node, 'state'), texts[state]);
+    setAttribute(node, 'data-state', state);
     part(node, 'retry').hidden = state !== 'failed';
     part(node, 'progress').hidden = !['waiting', 'uploading'].includes(state);
     if (state !== 'failed') part(node, 'progress').value = sent;
   }
 
-  /** The focus goes on to the next one, or to where one writes. */
+  /** Remove a file; the focus moves to the next one, or to the input. */
   function remove({ id }) {
-    const at = tray.of(place()).findIndex((one) => one.id === id);
-    tray.remove(place(), id);
-    text(problem, '');
+    const at = pendingFiles.get(composerKey()).findIndex((one) => one.id === id);
+    pendingFiles.remove(composerKey(), id);
+    setText(problem, '');
     render();
     const next = items.children[Math.min(at, items.children.length - 1)];
     if (next) next.querySelector('.close').focus();
@@ -101,8 +101,8 @@ export function fileTray(store, { place, conversation, focus, prefix = '' }) {
   }
 
   function isEmpty() {
-    return !tray.of(place()).length;
+    return !pendingFiles.get(composerKey()).length;
   }
 
-  return { root, clip, choice, add, isOpen, pasted, take, render, isEmpty, clear: () => text(problem, '') };
+  return { root, clip, choice, add, isOpen, onPaste, takeAttachments, render, isEmpty, clear: () => setText(problem, '') };
 }

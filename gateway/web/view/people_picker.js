@@ -1,23 +1,23 @@
-// Choosing people: a search among employees, with how reachable they are.
+// Selects people: a search among employees, with their presence.
 
-import { attribute, avatar, element, keyed, part, text } from './elements.js';
+import { setAttribute, avatar, element, updateList, part, setText } from './elements.js';
 import { STATUSES } from './format.js';
 
 const SEARCH_AFTER_MS = 250;
 
 /**
  * @param {import('../state/store.js').Store} store
- * @param {import('../state/actions.js').Deeds} deeds
- * @param {{changed: () => void, without?: () => Set<number>, prefix?: string}} actions
+ * @param {import('../state/actions.js').Actions} actions
+ * @param {{changed: () => void, without?: () => Set<number>, prefix?: string}} handlers
  */
-export function peoplePicker(store, deeds, { changed, without = () => new Set(), prefix = '' }) {
-  const found = new Map(); // everyone a search has brought so far
+export function peoplePicker(store, actions, { changed, without = () => new Set(), prefix = '' }) {
+  const found = new Map(); // all results of searches so far
   const chosen = new Set();
   let searching = 0;
-  let searched = null; // what the server has last been asked, and has answered
+  let searched = null; // the last search that has a reply
   const filter = element('input', {
     type: 'search', placeholder: 'Search by name or department', 'aria-label': 'Search people',
-    testid: `${prefix}employee-filter`, oninput: wait,
+    testid: `${prefix}employee-filter`, oninput: onInput,
   });
   const list = element('ul', { class: 'people', 'aria-label': 'People' });
   const nobody = element('p', { class: 'muted empty', role: 'status' });
@@ -27,13 +27,13 @@ export function peoplePicker(store, deeds, { changed, without = () => new Set(),
   function reset() {
     chosen.clear();
     filter.value = '';
-    text(error, '');
+    setText(error, '');
     render();
     return search();
   }
 
-  /** Show what is known at once, ask for more when the typing pauses. */
-  function wait() {
+  /** Filter known people at once, search for more when the typing pauses. */
+  function onInput() {
     render();
     clearTimeout(searching);
     searching = setTimeout(search, SEARCH_AFTER_MS);
@@ -42,12 +42,12 @@ export function peoplePicker(store, deeds, { changed, without = () => new Set(),
   async function search() {
     const wanted = filter.value.trim();
     try {
-      const people = await deeds.searchPeople(wanted, 100);
+      const people = await actions.searchPeople(wanted, 100);
       searched = wanted.toLowerCase();
       for (const one of people) found.set(one.id, one);
-      text(error, '');
+      setText(error, '');
     } catch (problem) {
-      text(error, problem.message);
+      setText(error, problem.message);
     }
     render();
   }
@@ -57,13 +57,13 @@ export function peoplePicker(store, deeds, { changed, without = () => new Set(),
     const out = without();
     const known = [...found.values()].filter(({ id }) => id !== store.me?.id && !out.has(id));
     const shown = known.filter((one) => chosen.has(one.id) || matches(one, wanted));
-    keyed(list, shown, { key: (one) => String(one.id), make, update });
+    updateList(list, shown, { key: (one) => String(one.id), make, update });
     const none = searched === wanted && !known.some((one) => matches(one, wanted));
-    text(nobody, none ? 'Nobody found' : '');
+    setText(nobody, none ? 'Nobody found' : '');
     changed();
   }
 
-  /** As the server does: all words, each in any of them. */
+  /** As on the gateway: each word in the name, position or department. */
   function matches({ name, position, department }, wanted) {
     const all = [name, position, department].join(' ').toLowerCase();
     return wanted.split(/\s+/).every((word) => all.includes(word));
@@ -87,10 +87,10 @@ export function peoplePicker(store, deeds, { changed, without = () => new Set(),
   }
 
   function update(node, employee) {
-    const status = store.people.status(employee.id);
+    const status = store.people.statusOf(employee.id);
     const dot = part(node, 'dot');
-    attribute(dot, 'data-status', status);
-    attribute(dot, 'aria-label', STATUSES[status]);
+    setAttribute(dot, 'data-status', status);
+    setAttribute(dot, 'aria-label', STATUSES[status]);
     node.querySelector('input').checked = chosen.has(employee.id);
   }
 

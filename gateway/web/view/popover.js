@@ -1,6 +1,6 @@
-// A menu beside what opened it: arrows move, Enter chooses, Escape and a click elsewhere close it.
+// A menu beside its button: arrows move, Enter selects, Escape and a click elsewhere close it.
 
-import { attribute, element } from './elements.js';
+import { setAttribute, element } from './elements.js';
 
 const GAP_PX = 4;
 const STEPS = { ArrowDown: 1, ArrowUp: -1, ArrowRight: 1, ArrowLeft: -1 };
@@ -10,15 +10,15 @@ const STEPS = { ArrowDown: 1, ArrowUp: -1, ArrowRight: 1, ArrowLeft: -1 };
  * @property {string} name
  * @property {() => void} act
  * @property {string} [testid]
- * @property {string} [label] what it is called when its name is a picture
+ * @property {string} [label] the text for screen readers when the name is a picture
  * @property {boolean} [checked] one of several that exclude each other
  * @property {boolean} [danger]
- * @property {boolean} [apart] a line stands before it
+ * @property {boolean} [apart] a separator is before it
  */
 
 export function popover() {
   const root = element('div', {
-    class: 'popover', popover: 'manual', role: 'menu', testid: 'menu', onkeydown: pressed, onfocusout: left,
+    class: 'popover', popover: 'manual', role: 'menu', testid: 'menu', onkeydown: onKey, onfocusout: onFocusOut,
   });
   let opener = null;
   document.addEventListener('pointerdown', ({ target }) => {
@@ -32,8 +32,8 @@ export function popover() {
    */
   function open(anchor, { label, items, grid = false }) {
     opener = document.activeElement;
-    attribute(root, 'aria-label', label);
-    attribute(root, 'data-grid', grid ? 'true' : null);
+    setAttribute(root, 'aria-label', label);
+    setAttribute(root, 'data-grid', grid ? 'true' : null);
     root.replaceChildren(...items.map(make));
     root.showPopover();
     place(anchor.getBoundingClientRect());
@@ -53,7 +53,7 @@ export function popover() {
     }, name);
   }
 
-  /** Below what opened it, or above where there is no room below; never outside the window. */
+  /** Below its button, or above when there is no room; never outside the window. */
   function place(anchor) {
     const { offsetWidth: width, offsetHeight: height } = root;
     const below = anchor.bottom + GAP_PX;
@@ -63,7 +63,7 @@ export function popover() {
     root.style.left = `${Math.max(GAP_PX, Math.min(start, innerWidth - width - GAP_PX))}px`;
   }
 
-  function pressed(event) {
+  function onKey(event) {
     const items = [...root.children];
     const at = items.indexOf(document.activeElement);
     if (event.key in STEPS) items[(at + STEPS[event.key] + items.length) % items.length].focus();
@@ -75,14 +75,14 @@ export function popover() {
     event.stopPropagation();
   }
 
-  function left({ relatedTarget }) {
+  function onFocusOut({ relatedTarget }) {
     if (relatedTarget && !root.contains(relatedTarget)) close(false);
   }
 
-  function close(back) {
+  function close(restoreFocus) {
     if (!isOpen()) return;
     root.hidePopover();
-    if (back && opener?.isConnected) opener.focus();
+    if (restoreFocus && opener?.isConnected) opener.focus();
   }
 
   function isOpen() {

@@ -1,7 +1,7 @@
-// The search box: conversations here, people and messages from the server; a hit leads to its place.
+// The search box: loaded conversations, and people and messages from the gateway.
 
-import { avatar, element, keyed, part, portray, text } from './elements.js';
-import { brief } from './format.js';
+import { avatar, element, updateList, part, updateAvatar, setText } from './elements.js';
+import { formatBrief } from './format.js';
 import { showIcons } from './icons.js';
 
 const SEARCH_AFTER_MS = 250;
@@ -9,17 +9,17 @@ const MAX_PEOPLE = 5;
 
 /**
  * @param {import('../state/store.js').Store} store
- * @param {import('../state/actions.js').Deeds} deeds
- * @param {{select: (id: number, seq?: number) => void}} actions
+ * @param {import('../state/actions.js').Actions} actions
+ * @param {{select: (id: number, seq?: number) => void}} handlers
  * @param {{attempt: (work: () => Promise<any>) => Promise<any>}} notices
  */
-export function finder(store, deeds, { select }, notices) {
+export function searchBox(store, actions, { select }, notices) {
   let found = { people: [], messages: [], next: null, wanted: null };
   let timer = 0;
-  let turn = 0; // answers to what is no longer asked are dropped
+  let turn = 0; // replies to an older query are dropped
   const box = element('input', {
     type: 'search', placeholder: 'Search messages and people', 'aria-label': 'Search messages and people',
-    maxlength: 200, testid: 'search', oninput: wait, onkeydown: pressed,
+    maxlength: 200, testid: 'search', oninput: onInput, onkeydown: onKey,
   });
   const group = (name, testid) => {
     const list = element('ul', { class: 'conversations', testid });
@@ -35,31 +35,31 @@ export function finder(store, deeds, { select }, notices) {
   const results = element('div', { class: 'found' }, conversations.root, people.root, messages.root, more, nothing);
   const root = element('search', { class: 'find' }, box, results);
 
-  const wanted = () => box.value.trim();
+  const query = () => box.value.trim();
 
-  function wait() {
+  function onInput() {
     clearTimeout(timer);
     store.changed();
-    if (wanted()) timer = setTimeout(() => search(), SEARCH_AFTER_MS);
+    if (query()) timer = setTimeout(() => search(), SEARCH_AFTER_MS);
   }
 
-  function pressed(event) {
+  function onKey(event) {
     if (event.key !== 'Escape' || !box.value) return;
     event.preventDefault();
     box.value = '';
-    wait();
+    onInput();
   }
 
   async function search(cursor = null) {
     turn += 1;
-    const [asked, mine] = [wanted(), turn];
+    const [wanted, mine] = [query(), turn];
     await notices.attempt(async () => {
       const [who, page] = await Promise.all([
-        cursor ? found.people : deeds.searchPeople(asked, MAX_PEOPLE), deeds.searchMessages(asked, cursor),
+        cursor ? found.people : actions.searchPeople(wanted, MAX_PEOPLE), actions.searchMessages(wanted, cursor),
       ]);
       if (mine !== turn) return;
       const before = cursor ? found.messages : [];
-      found = { people: who, messages: [...before, ...page.messages], next: page.next, wanted: asked };
+      found = { people: who, messages: [...before, ...page.messages], next: page.next, wanted: wanted };
       store.changed();
     });
   }
@@ -68,13 +68,13 @@ export function finder(store, deeds, { select }, notices) {
     results.hidden = !isSearching();
     if (results.hidden) return;
     const key = ({ id }) => String(id);
-    const fits = (one) => store.title(one).toLowerCase().includes(wanted().toLowerCase());
+    const fits = (one) => store.title(one).toLowerCase().includes(query().toLowerCase());
     const known = [...store.conversations.values()].filter(fits);
     show(conversations, known, {
       key, make: makeRow('found-conversation', ({ id }) => select(id)), update: showConversation,
     });
     const others = found.people.filter(({ id }) => id !== store.me?.id);
-    show(people, others, { key, make: makeRow('found-person', talk), update: showPerson });
+    show(people, others, { key, make: makeRow('found-person', openDirect), update: showPerson });
     const hit = ({ message }) => select(message.conversation_id, message.seq);
     show(messages, found.messages, {
       key: ({ message }) => `${message.conversation_id}-${message.seq}`,
@@ -82,12 +82,12 @@ export function finder(store, deeds, { select }, notices) {
       update: showMessage,
     });
     more.hidden = !found.next;
-    const none = found.wanted === wanted() && !known.length && !found.people.length && !found.messages.length;
-    text(nothing, none ? 'Nothing found' : '');
+    const none = found.wanted === query() && !known.length && !found.people.length && !found.messages.length;
+    setText(nothing, none ? 'No results' : '');
   }
 
   function show({ list, root: section }, items, how) {
-    keyed(list, items, how);
+    updateList(list, items, how);
     section.hidden = !items.length;
   }
 
@@ -103,31 +103,31 @@ export function finder(store, deeds, { select }, notices) {
 
   function showConversation(node, one) {
     const partner = store.partner(one);
-    portray(part(node, 'avatar'), store.title(one), partner?.id ?? one.id, one.avatar_url ?? partner?.avatar_url);
+    updateAvatar(part(node, 'avatar'), store.title(one), partner?.id ?? one.id, one.avatar_url ?? partner?.avatar_url);
     part(node, 'avatar').dataset.kind = one.kind;
-    text(part(node, 'title'), store.title(one));
-    text(part(node, 'last'), one.kind === 'direct' ? partner?.position ?? '' : `${one.participant_count} members`);
+    setText(part(node, 'title'), store.title(one));
+    setText(part(node, 'last'), one.kind === 'direct' ? partner?.position ?? '' : `${one.participant_count} members`);
   }
 
   function showPerson(node, one) {
-    portray(part(node, 'avatar'), one.name, one.id, one.avatar_url);
-    text(part(node, 'title'), one.name);
-    text(part(node, 'last'), [one.position, one.department].filter(Boolean).join(' · '));
+    updateAvatar(part(node, 'avatar'), one.name, one.id, one.avatar_url);
+    setText(part(node, 'title'), one.name);
+    setText(part(node, 'last'), [one.position, one.department].filter(Boolean).join(' · '));
   }
 
   function showMessage(node, { message, snippet, matches }) {
     const conversation = store.conversations.get(message.conversation_id);
     const where = conversation ? store.title(conversation) : 'A conversation';
-    const who = store.people.name(message.sender_id);
-    portray(part(node, 'avatar'), who, message.sender_id ?? 0);
-    text(part(node, 'title'), conversation?.kind === 'direct' ? who : `${who} in ${where}`);
-    text(part(node, 'time'), brief(message.created_at));
+    const who = store.people.nameOf(message.sender_id);
+    updateAvatar(part(node, 'avatar'), who, message.sender_id ?? 0);
+    setText(part(node, 'title'), conversation?.kind === 'direct' ? who : `${who} in ${where}`);
+    setText(part(node, 'time'), formatBrief(message.created_at));
     showIcons(part(node, 'clip'), message.attachments?.length ? ['attachment'] : []);
     part(node, 'last').replaceChildren(...marked(snippet, matches));
   }
 
-  async function talk({ id }) {
-    const conversation = await notices.attempt(() => deeds.open(id));
+  async function openDirect({ id }) {
+    const conversation = await notices.attempt(() => actions.open(id));
     if (!conversation) return;
     box.value = '';
     select(conversation.id);
@@ -135,13 +135,13 @@ export function finder(store, deeds, { select }, notices) {
   }
 
   function isSearching() {
-    return wanted() !== '';
+    return query() !== '';
   }
 
   return { root, render, isSearching };
 }
 
-/** The snippet with its matches, which are counted in code points; all of it as text. */
+/** The snippet with its matches marked; positions are code points, not UTF-16 units. */
 function marked(snippet, matches) {
   const letters = [...snippet];
   const pieces = [];

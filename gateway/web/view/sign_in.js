@@ -1,10 +1,10 @@
-// Signing in: choose an employee of the demo, or paste a token.
+// The sign-in: select an employee of the demo, or paste a token.
 
 import { demoEmployees, demoToken, signIn } from '../state/credentials.js';
-import { avatar, element, text } from './elements.js';
+import { avatar, element, setText } from './elements.js';
 
 /**
- * Show the sign-in; done() is called once there is a token.
+ * Show the sign-in; calls done() once there is a token.
  * @param {HTMLElement} root
  * @param {{notice?: string, done: () => void}} options
  */
@@ -16,26 +16,26 @@ export async function showSignIn(root, { notice = '', done }) {
       'main',
       { class: 'sign-in', testid: 'sign-in' },
       element('h1', {}, 'CRM gateway'),
-      element('p', { class: 'muted' }, 'Messages, presence and calls, live.'),
+      element('p', { class: 'muted' }, 'Messages, presence and calls in real time.'),
       error,
       choices,
     ),
   );
   const employees = await demoEmployees().catch((problem) => {
-    text(error, `The gateway does not answer: ${problem.message}`);
+    setText(error, `The gateway does not respond: ${problem.message}`);
     return null;
   });
-  if (employees?.length) choices.replaceChildren(chooser(employees, error, done), pasting(done));
-  else choices.replaceChildren(pasting(done));
+  if (employees?.length) choices.replaceChildren(employeeChooser(employees, error, done), tokenForm(done));
+  else choices.replaceChildren(tokenForm(done));
 }
 
-function chooser(employees, error, done) {
+function employeeChooser(employees, error, done) {
   const choose = async (employee) => {
     try {
       signIn(await demoToken(employee.id), employee.id);
       done();
     } catch (problem) {
-      text(error, problem.message);
+      setText(error, problem.message);
     }
   };
   const list = element('ul', { class: 'people', 'aria-label': 'Employees' });
@@ -61,10 +61,10 @@ function chooser(employees, error, done) {
       ),
     );
   }
-  return element('section', {}, element('h2', {}, 'Who are you today?'), list);
+  return element('section', {}, element('h2', {}, 'Sign in as'), list);
 }
 
-function pasting(done) {
+function tokenForm(done) {
   const input = element('textarea', {
     id: 'token', rows: 3, required: '', autocomplete: 'off', spellcheck: 'false', testid: 'token-input',
   });
@@ -77,7 +77,7 @@ function pasting(done) {
   return element(
     'form',
     { class: 'paste', onsubmit: submit },
-    element('label', { for: 'token' }, 'Or sign in with a token of your CRM'),
+    element('label', { for: 'token' }, 'Or sign in with a token from your CRM'),
     input,
     element('button', { type: 'submit', class: 'primary', testid: 'token-submit' }, 'Sign in'),
   );

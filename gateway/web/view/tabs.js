@@ -1,7 +1,7 @@
-// Two tabs, conversations and calls, with the keys that tabs have.
+// Two tabs, conversations and calls; the left and right arrow keys switch.
 
-import { attribute, element, text } from './elements.js';
-import { count } from './format.js';
+import { setAttribute, element, setText } from './elements.js';
+import { formatCount } from './format.js';
 
 /** @param {HTMLElement} conversations @param {{root: HTMLElement, load: () => void}} recent */
 export function tabList(conversations, recent) {
@@ -14,9 +14,9 @@ export function tabList(conversations, recent) {
   ];
   tabs.forEach((tab, index) => {
     panels[index].id = `panel-${index}`;
-    attribute(panels[index], 'role', 'tabpanel');
-    attribute(tab, 'role', 'tab');
-    attribute(tab, 'aria-controls', `panel-${index}`);
+    setAttribute(panels[index], 'role', 'tabpanel');
+    setAttribute(tab, 'role', 'tab');
+    setAttribute(tab, 'aria-controls', `panel-${index}`);
     tab.addEventListener('click', () => choose(index));
     tab.addEventListener('keydown', ({ key }) => {
       if (key === 'ArrowLeft' || key === 'ArrowRight') choose(1 - index).focus();
@@ -25,8 +25,8 @@ export function tabList(conversations, recent) {
 
   function choose(chosen) {
     tabs.forEach((tab, index) => {
-      attribute(tab, 'aria-selected', String(index === chosen));
-      attribute(tab, 'tabindex', index === chosen ? 0 : -1);
+      setAttribute(tab, 'aria-selected', String(index === chosen));
+      setAttribute(tab, 'tabindex', index === chosen ? 0 : -1);
       panels[index].hidden = index !== chosen;
     });
     if (chosen === 1) recent.load();
@@ -34,10 +34,10 @@ export function tabList(conversations, recent) {
   }
 
   function show(unread, ringing) {
-    text(badge, unread ? count(unread) : '');
+    setText(badge, unread ? formatCount(unread) : '');
     badge.hidden = !unread;
-    text(bell, ringing ? String(ringing) : '');
-    attribute(bell, 'aria-label', `${ringing} ringing`);
+    setText(bell, ringing ? String(ringing) : '');
+    setAttribute(bell, 'aria-label', `${ringing} ringing`);
     bell.hidden = !ringing;
   }
 

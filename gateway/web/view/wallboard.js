@@ -1,13 +1,13 @@
-// The wallboard: who waits in which queue, and what its agents do.
+// The wallboard: the queues with their waiting calls, and the states of the agents.
 
-import { attribute, element, keyed, part, text } from './elements.js';
-import { count, duration } from './format.js';
+import { setAttribute, element, updateList, part, setText } from './elements.js';
+import { formatCount, formatDuration } from './format.js';
 
 const STATES = {
   offline: 'Logged out', idle: 'Free', dialling: 'Dialling', ringing: 'Ringing', talking: 'Talking',
   held: 'On hold', wrap_up: 'Wrap-up', paused: 'Paused',
 };
-const COUNTED = [
+const AGENT_COUNTS = [
   ['available', 'free'], ['ringing', 'ringing'], ['talking', 'talking'], ['wrap_up', 'wrap-up'],
   ['paused', 'paused'],
 ];
@@ -26,18 +26,18 @@ export function wallboardView(wallboard, people) {
     const shown = wallboard.allowed ? wallboard.queues() : [];
     root.hidden = shown.length === 0;
     if (root.hidden) return;
-    keyed(queues, shown, { key: (queue) => queue.queue, make: makeQueue, update: updateQueue });
-    keyed(agents, wallboard.agents(), {
+    updateList(queues, shown, { key: (queue) => queue.queue, make: makeQueue, update: updateQueue });
+    updateList(agents, wallboard.agents(), {
       key: (agent) => String(agent.employee_id), make: makeAgent, update: updateAgent,
     });
     agents.hidden = !agents.firstElementChild;
   }
 
   function updateAgent(node, agent) {
-    attribute(node, 'data-state', agent.state);
-    text(part(node, 'who'), people.name(agent.employee_id));
-    text(part(node, 'state'), [STATES[agent.state] ?? agent.state, agent.reason].filter(Boolean).join(': '));
-    text(part(node, 'since'), agent.since ? since(agent.since) : '');
+    setAttribute(node, 'data-state', agent.state);
+    setText(part(node, 'who'), people.nameOf(agent.employee_id));
+    setText(part(node, 'state'), [STATES[agent.state] ?? agent.state, agent.reason].filter(Boolean).join(': '));
+    setText(part(node, 'since'), agent.since ? formatSince(agent.since) : '');
   }
 
   return { root, render };
@@ -54,15 +54,15 @@ function makeQueue(queue) {
 }
 
 function updateQueue(node, queue) {
-  attribute(node, 'data-waiting', queue.waiting > 0);
-  text(part(node, 'name'), queue.queue);
-  text(part(node, 'waiting'), `${count(queue.waiting)} waiting`);
-  text(part(node, 'longest'), queue.longest_since ? since(queue.longest_since) : '');
-  const doing = COUNTED.filter(([name]) => queue.agents[name]).map(([name, word]) => `${queue.agents[name]} ${word}`);
-  text(part(node, 'agents'), doing.join(' · ') || 'No agents');
+  setAttribute(node, 'data-waiting', queue.waiting > 0);
+  setText(part(node, 'name'), queue.queue);
+  setText(part(node, 'waiting'), `${formatCount(queue.waiting)} waiting`);
+  setText(part(node, 'longest'), queue.longest_since ? formatSince(queue.longest_since) : '');
+  const doing = AGENT_COUNTS.filter(([name]) => queue.agents[name]).map(([name, word]) => `${queue.agents[name]} ${word}`);
+  setText(part(node, 'agents'), doing.join(' · ') || 'No agents');
   const { answered, offered, service_level: level } = queue.today;
   const inTime = level.value === null ? '' : ` · ${Math.round(level.value * 100)} % in ${level.threshold_s} s`;
-  text(part(node, 'today'), `Today ${answered} of ${offered} answered${inTime}`);
+  setText(part(node, 'today'), `Today ${answered} of ${offered} answered${inTime}`);
 }
 
 function makeAgent(agent) {
@@ -72,6 +72,6 @@ function makeAgent(agent) {
     element('span', { class: 'muted wall-since', 'data-part': 'since' }));
 }
 
-function since(moment) {
-  return duration(Date.now() - Date.parse(moment));
+function formatSince(moment) {
+  return formatDuration(Date.now() - Date.parse(moment));
 }
