@@ -156,5 +156,5 @@ async def _numbers(
     return e164, raw
 
 
-def _choices(asked: str | None, every: Sequence[str]) -> Sequence[str]:
-    return every if asked is None else (asked,)
+def _choices(chosen: str | None, every: Sequence[str]) -> Sequence[str]:
+    return every if chosen is None else (chosen,)

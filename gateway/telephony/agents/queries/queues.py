@@ -71,11 +71,11 @@ async def live(
               FROM live
              GROUP BY queue
         )
-        SELECT asked.queue, COALESCE(going.waiting, 0) AS waiting, going.longest_since,
+        SELECT named.queue, COALESCE(going.waiting, 0) AS waiting, going.longest_since,
                COALESCE(going.talking, 0) AS talking, COALESCE(going.late, 0) AS late,
                going.next_entered + $4::bigint * interval '1 ms' AS next_late, today.*,
                (extract(epoch FROM statement_timestamp()) * 1000000)::bigint AS version
-          FROM unnest($1::text[]) AS asked (queue)
+          FROM unnest($1::text[]) AS named (queue)
           LEFT JOIN going USING (queue)
          CROSS JOIN LATERAL (
                SELECT count(*) AS offered,
@@ -86,9 +86,9 @@ async def live(
                       count(*) FILTER (WHERE s.outcome = 'connected' AND s.wait_ms <= $4)
                           AS answered_in_time
                  FROM realtime.queue_stints AS s
-                WHERE s.queue = asked.queue AND s.entered_at >= $2 AND s.entered_at < $3
+                WHERE s.queue = named.queue AND s.entered_at >= $2 AND s.entered_at < $3
                ) AS today
-         ORDER BY asked.queue COLLATE "C"
+         ORDER BY named.queue COLLATE "C"
         """,
         list(queues),
         since,

@@ -158,14 +158,14 @@ async def estimate(conn: Conn, criteria: CallFilter, *, most: int) -> dict[str, 
           FROM (SELECT one.started_at
                   FROM (SELECT number, true AS whole FROM unnest($12::text[]) AS number
                          UNION ALL
-                        SELECT number, false FROM unnest($13::text[]) AS number) AS asked
+                        SELECT number, false FROM unnest($13::text[]) AS number) AS given
                  CROSS JOIN LATERAL (
                       (SELECT k.started_at FROM realtime.call_sessions AS k
-                        WHERE asked.whole AND k.number_e164 = asked.number AND {IN_RANGE}
+                        WHERE given.whole AND k.number_e164 = given.number AND {IN_RANGE}
                         ORDER BY k.started_at DESC, k.id DESC LIMIT $4)
                         UNION ALL
                       (SELECT k.started_at FROM realtime.call_sessions AS k
-                        WHERE NOT asked.whole AND k.number_raw = asked.number
+                        WHERE NOT given.whole AND k.number_raw = given.number
                           AND k.number_e164 IS NULL AND {IN_RANGE}
                         ORDER BY k.started_at DESC, k.id DESC LIMIT $4)) AS one
                  ORDER BY one.started_at DESC LIMIT $4) AS found

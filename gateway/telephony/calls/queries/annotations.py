@@ -46,7 +46,7 @@ async def read(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, AnnotationSta
         """
         -- annotations.read
         WITH RECURSIVE family AS (
-            SELECT id AS call_id, id, 1 AS steps FROM unnest($1::uuid[]) AS asked (id)
+            SELECT id AS call_id, id, 1 AS steps FROM unnest($1::uuid[]) AS given (id)
              UNION ALL
             SELECT family.call_id, c.id, family.steps + 1
               FROM family JOIN realtime.call_sessions AS c ON c.merged_into = family.id

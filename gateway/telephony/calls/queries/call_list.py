@@ -109,22 +109,22 @@ async def by_numbers(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPos
         -- call_list.by_numbers
         SELECT found.id, found.started_at
           FROM (SELECT one.*
-                  FROM unnest($12::text[]) AS asked (number)
+                  FROM unnest($12::text[]) AS given (number)
                  CROSS JOIN LATERAL (
                        SELECT k.id, k.started_at
                          FROM realtime.call_sessions AS k
                         CROSS JOIN {CALL}
-                        WHERE k.number_e164 = asked.number AND {IN_RANGE} AND {MATCHES_ALL}
+                        WHERE k.number_e164 = given.number AND {IN_RANGE} AND {MATCHES_ALL}
                         ORDER BY k.started_at DESC, k.id DESC
                         LIMIT $4) AS one
                  UNION ALL
                 SELECT one.*
-                  FROM unnest($13::text[]) AS asked (number)
+                  FROM unnest($13::text[]) AS given (number)
                  CROSS JOIN LATERAL (
                        SELECT k.id, k.started_at
                          FROM realtime.call_sessions AS k
                         CROSS JOIN {CALL}
-                        WHERE k.number_raw = asked.number AND k.number_e164 IS NULL
+                        WHERE k.number_raw = given.number AND k.number_e164 IS NULL
                           AND {IN_RANGE} AND {MATCHES_ALL}
                         ORDER BY k.started_at DESC, k.id DESC
                         LIMIT $4) AS one) AS found

@@ -44,7 +44,7 @@ LAST_CALLS = f"""(
                               s.talk_ms, who.employee_id,
                               row_number() OVER (ORDER BY s.started_at DESC, s.id DESC) AS rank
                          FROM (SELECT * FROM realtime.call_sessions AS s
-                                WHERE s.number_e164 = asked.e164
+                                WHERE s.number_e164 = given.e164
                                 ORDER BY s.started_at DESC, s.id DESC
                                 LIMIT {MAX_CALLS_READ}) AS s
                          LEFT JOIN LATERAL (
@@ -56,7 +56,7 @@ LAST_CALLS = f"""(
                                LIMIT 1) AS who ON true
                         WHERE s.ended_at IS NOT NULL AND s.merged_into IS NULL) AS c
                ) AS last"""  # noqa: S608 - ours
-"""The last ended calls with asked.e164, and who talked in them last; to_contacts decodes it.
+"""The last ended calls with given.e164, and who talked in them last; to_contacts decodes it.
 
 At most 50 rows of call_sessions_number for each number, whatever the number of calls: of 1,000,000
 calls 0.2 ms for one number, 1.2 for 20, 0.4 for one that has called 20,000 times.
@@ -93,19 +93,19 @@ async def employees(
     conn: Conn, telephones: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
     """Return (source, extension) → employee; one of a PBX has precedence over one of any PBX."""
-    asked = list(telephones)
+    given = list(telephones)
     rows = await conn.fetch(
         """
         -- lookup.employees
-        SELECT DISTINCT ON (asked.source, asked.extension)
-               asked.source, asked.extension, x.employee_id
-          FROM unnest($1::text[], $2::text[]) AS asked (source, extension)
+        SELECT DISTINCT ON (given.source, given.extension)
+               given.source, given.extension, x.employee_id
+          FROM unnest($1::text[], $2::text[]) AS given (source, extension)
           JOIN crm.extensions AS x
-            ON x.extension = asked.extension AND x.source IN (asked.source, '*')
-         ORDER BY asked.source, asked.extension, x.source = '*', x.employee_id
+            ON x.extension = given.extension AND x.source IN (given.source, '*')
+         ORDER BY given.source, given.extension, x.source = '*', x.employee_id
         """,
-        [source for source, _ in asked],
-        [extension for _, extension in asked],
+        [source for source, _ in given],
+        [extension for _, extension in given],
     )
     return {(row["source"], row["extension"]): row["employee_id"] for row in rows}
 
@@ -130,12 +130,12 @@ async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, CustomerMat
     rows = await conn.fetch(
         f"""
         -- lookup.customers
-        SELECT asked.e164, c.id, c.name, c.company, c.found, work.open_work
-          FROM unnest($1::text[]) AS asked (e164)
+        SELECT given.e164, c.id, c.name, c.company, c.found, work.open_work
+          FROM unnest($1::text[]) AS given (e164)
          CROSS JOIN LATERAL (
                SELECT one.id, one.name, one.company, count(*) OVER () AS found
                  FROM (SELECT DISTINCT customer_id FROM crm.customer_phones
-                        WHERE e164 = asked.e164
+                        WHERE e164 = given.e164
                         ORDER BY customer_id
                         LIMIT $2) AS p
                  JOIN crm.customers AS one ON one.id = p.customer_id
@@ -188,8 +188,8 @@ async def contacts(conn: Conn, numbers: Sequence[str]) -> dict[str, Contacts]:
     rows = await conn.fetch(
         f"""
         -- lookup.contacts
-        SELECT asked.e164, last.*
-          FROM unnest($1::text[]) AS asked (e164)
+        SELECT given.e164, last.*
+          FROM unnest($1::text[]) AS given (e164)
          CROSS JOIN LATERAL {LAST_CALLS}
          WHERE last.calls IS NOT NULL
         """,  # noqa: S608 - ours
@@ -234,7 +234,7 @@ async def find(
                (SELECT min(x.employee_id) FROM crm.extensions AS x
                  WHERE x.extension = $4) AS employee_id,
                last.calls, last.last_spoke
-          FROM (SELECT ($1::text[])[1] AS e164) AS asked
+          FROM (SELECT ($1::text[])[1] AS e164) AS given
          CROSS JOIN LATERAL {LAST_CALLS}
         """,  # noqa: S608 - ours
         [number for number, _ in interpretations],
