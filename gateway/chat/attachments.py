@@ -1,7 +1,7 @@
-"""Files of messages: declare one, have it looked at before it is sent, read one.
+"""Files of messages: declare, verify before sending, read.
 
-attachment.create ─▶ the client uploads ─▶ message.send, which asks here whether what came is what
-was declared ─▶ attachment.get. file_sweeper.py removes what nobody wants.
+attachment.create ─▶ the client uploads ─▶ message.send, which verifies here that the upload is what
+was declared ─▶ attachment.get. file_sweeper.py removes files that no message uses.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from gateway.protocol import (
 from gateway.serving import serves
 
 MAX_PENDING = 200
-"""Files of one person that were declared and are in no message."""
+"""Most files of one employee that are declared and not in a message."""
 VERIFY_TIMEOUT_S = 20.0
-"""All files of a message must have been looked at by then."""
+"""All files of a message must be verified within this time."""
 
 
 @serves(AttachmentCreate)
 async def create(ctx: Context, command: AttachmentCreate) -> AttachmentCreated:
-    """Note a file that is about to be uploaded; return how."""
+    """Record a file that will be uploaded; return the link for the upload."""
     with _counting_refusals(ctx):
         files = ctx.services.files
         storage, limits = files.require(), files.limits
@@ -81,7 +81,7 @@ async def create(ctx: Context, command: AttachmentCreate) -> AttachmentCreated:
 
 @serves(AttachmentGet)
 async def get(ctx: Context, command: AttachmentGet) -> AttachmentLink:
-    """Return where a file of a message that I may read can be read."""
+    """Return a download link for a file of a message that I may read."""
     files = ctx.services.files
     storage = files.require()
     async with ctx.reading() as conn:
@@ -105,10 +105,10 @@ async def get(ctx: Context, command: AttachmentGet) -> AttachmentLink:
 
 
 async def verify(ctx: Context, command: MessageSend) -> Sequence[Attachment]:
-    """Return the files that a message is to have, each looked at where it is kept.
+    """Return the files of a message to send, each verified in the storage.
 
-    Outside of any transaction, because a storage may be slow. What is attached already may be so
-    by this very message, sent before: whoever stores it finds out.
+    Outside of any transaction, because a storage may be slow. A file that is attached already may
+    belong to this very message, sent before: storing the message finds out.
     """
     ids = command.attachments or ()
     if not ids:
@@ -134,7 +134,7 @@ async def verify(ctx: Context, command: MessageSend) -> Sequence[Attachment]:
 
 
 async def _verify_uploads(ctx: Context, storage: Storage, rows: Sequence[AttachmentRow]) -> None:
-    """Look at what was uploaded; what is not as declared is for nothing, and is removed."""
+    """Verify uploads against their declarations; one that differs is discarded."""
     if not rows:
         return
     try:
@@ -160,7 +160,7 @@ async def _require_as_declared(storage: Storage, row: AttachmentRow) -> None:
     if look.size != which.size:
         raise AttachmentMismatch(f"File {which.attachment_id} has {look.size} bytes.")
     if not fits(which.content_type, look.head):
-        raise AttachmentMismatch(f"File {which.attachment_id} is no {which.content_type}.")
+        raise AttachmentMismatch(f"File {which.attachment_id} is not {which.content_type}.")
     if row.sha256 is not None and await storage.sha256(row.key) != row.sha256:
         raise AttachmentMismatch(f"File {which.attachment_id} has another SHA-256.")
 
@@ -173,7 +173,7 @@ async def _require_writable(ctx: Context, conn: Conn, conversation_id: int) -> N
 
 @contextmanager
 def _counting_refusals(ctx: Context) -> Iterator[None]:
-    """Count what is refused."""
+    """Count refusals by their error code."""
     try:
         yield
     except GatewayError as error:

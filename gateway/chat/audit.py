@@ -1,6 +1,6 @@
-"""The audit, for those who may read it: all acts of moderation, whoever's conversation it was.
+"""Reading the audit: all acts of moderation, of every conversation; needs `audit.read`.
 
-rest ─▶ page. What is written, by whom, stands in members.py, edits.py, export.py and retention.py.
+rest ─▶ page. members.py, edits.py, export.py and retention.py write it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gateway.protocol.audit import AuditPage
 
 
 async def page(ctx: Context, sought: AuditFilter, *, before: int | None, limit: int) -> AuditPage:
-    """Return a page of acts, the newest first: those before this id."""
+    """Return a page of acts with ids below `before`, the newest first."""
     ctx.identity.require(AUDIT_READ)
     async with ctx.reading() as conn:
         found = await queries.page(conn, sought, before=before, limit=limit + 1)

@@ -31,7 +31,7 @@ from gateway.serving import serves
 
 @serves(ConversationOpen)
 async def open_direct(ctx: Context, command: ConversationOpen) -> ConversationOpened:
-    """Return the direct conversation with this person; make and announce it when there is none."""
+    """Return the direct conversation with this person; create and announce it if there is none."""
     if command.employee_id == ctx.user_id:
         raise Invalid("A direct conversation needs somebody else.", path="employee_id")
     async with ctx.transaction() as tx:
@@ -48,7 +48,7 @@ async def open_direct(ctx: Context, command: ConversationOpen) -> ConversationOp
 
 @serves(ConversationCreate)
 async def create_group(ctx: Context, command: ConversationCreate) -> ConversationOpened:
-    """Make a group; every member's devices hear of it."""
+    """Create a group, and announce it to all members' devices."""
     ctx.identity.require(CONVERSATIONS_CREATE_GROUP)
     people = {*command.employee_ids, ctx.user_id}
     async with ctx.transaction() as tx:
@@ -90,7 +90,7 @@ async def get(ctx: Context, command: ConversationGet) -> ConversationIs:
 
 @serves(ConversationParticipants)
 async def participants(ctx: Context, command: ConversationParticipants) -> ParticipantPage:
-    """Return a page of everybody who is in a conversation of mine."""
+    """Return a page of the participants of a conversation of mine."""
     conversation_id, limit = command.conversation_id, command.limit
     async with ctx.reading() as conn:
         await require_participant(ctx, conn, conversation_id)
@@ -123,7 +123,7 @@ async def page(
 
 
 async def load(conn: Conn, employee_id: int, conversation_id: int) -> Conversation:
-    """Return this conversation as this person sees it; ConversationNotFound when they do not."""
+    """Return this conversation as this employee sees it; ConversationNotFound if not a member."""
     found = await listing.page(conn, employee_id, limit=1, only=conversation_id)
     if not found:
         raise ConversationNotFound
@@ -131,7 +131,7 @@ async def load(conn: Conn, employee_id: int, conversation_id: int) -> Conversati
 
 
 async def with_presences(ctx: Context, conversations: list[Conversation]) -> list[Conversation]:
-    """Add how reachable the listed participants are: one read for the whole page."""
+    """Add the presence of the listed participants, with one read for the whole page."""
     people = {who.employee.id for item in conversations for who in item.participants}
     known = {item.employee_id: item for item in await presences_of(ctx, people)}
     return [
@@ -148,12 +148,12 @@ async def with_presences(ctx: Context, conversations: list[Conversation]) -> lis
 
 
 async def with_presence(ctx: Context, conversation: Conversation) -> Conversation:
-    """Add how reachable the listed participants are."""
+    """Add the presence of the listed participants."""
     return (await with_presences(ctx, [conversation]))[0]
 
 
 def created_event(conversation: Conversation, *, change: int) -> ConversationCreated:
-    """Describe a conversation to someone who does not have it; change is where they are then."""
+    """Make the event for a client that does not know this conversation; it resumes from change."""
     return ConversationCreated(
         conversation_id=conversation.id,
         change=change,
@@ -169,7 +169,7 @@ def created_event(conversation: Conversation, *, change: int) -> ConversationCre
 
 
 def _announce(tx: Transaction, conversation: Conversation, people: list[int]) -> None:
-    """Tell each member's devices: they join the conversation's topic when they hear it."""
+    """Announce it to each member's devices: they join its topic when they receive this."""
     event = created_event(conversation, change=1)
     for employee_id in people:
         tx.announce(topics.user(employee_id), event)

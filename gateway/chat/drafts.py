@@ -1,7 +1,7 @@
-"""Drafts: what I have begun to write, the same on all my devices.
+"""Drafts: unfinished texts, one per employee and conversation, the same on all devices.
 
-The last one to be stored counts. Sending empties the sender's draft in the same statement
-(chat/messages.py).
+The draft that is stored last wins. Sending empties the sender's draft in the same statement
+(queries/messages.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 @serves(DraftSet)
 async def put(ctx: Context, command: DraftSet) -> DraftIs:
-    """Store my draft and tell my devices."""
+    """Store my draft and announce it to my devices."""
     async with ctx.statement() as tx:
         draft = await queries.put(
             tx.conn,
@@ -47,7 +47,7 @@ async def put(ctx: Context, command: DraftSet) -> DraftIs:
 
 @serves(DraftClear)
 async def clear(ctx: Context, command: DraftClear) -> DraftIs:
-    """Empty my draft and tell my devices; nothing happens when there is none."""
+    """Empty my draft and announce it to my devices; nothing changes when there is none."""
     async with ctx.transaction() as tx:
         await require_participant(ctx, tx.conn, command.conversation_id)
         draft = await queries.clear(tx.conn, ctx.user_id, command.conversation_id)
@@ -75,5 +75,5 @@ async def list_page(ctx: Context, command: DraftList) -> DraftPage:
 
 
 def announce(tx: Transaction, employee_id: int, draft: Draft) -> None:
-    """Tell this person's devices."""
+    """Announce it to this employee's devices."""
     tx.announce(topics.user(employee_id), DraftChanged(draft=draft))

@@ -1,4 +1,4 @@
-"""What becomes of messages: edit, delete.
+"""Edit and delete messages.
 
 Each function is one command: under the conversation's lock it checks, writes the next change, and
 announces it after the COMMIT.
@@ -29,13 +29,13 @@ from gateway.serving import serves
 
 @serves(MessageEdit)
 async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
-    """Give a message of mine another text; the same text changes nothing."""
+    """Change the text of a message of mine; the same text changes nothing."""
     async with ctx.transaction() as tx:
         membership, message = await lock_message(ctx, tx.conn, command.conversation_id, command.seq)
         if message.deleted_at is not None:
             raise MessageNotFound
         if message.sender_id != ctx.user_id or message.kind != "text":
-            raise Forbidden("Only who wrote a message may edit it.")
+            raise Forbidden("Only the sender of a message may edit it.")
         if membership.closed:
             raise ConversationClosed
         if message.text != command.text:
@@ -58,12 +58,12 @@ async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
 
 @serves(MessageDelete)
 async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
-    """Leave of a message only its place; doing it again answers the same."""
+    """Delete a message's content; its seq stays. Deleting again returns the same."""
     released = False
     async with ctx.transaction() as tx:
         membership, message = await lock_message(ctx, tx.conn, command.conversation_id, command.seq)
         if not _may_delete(ctx, membership, message):
-            raise Forbidden("Only who wrote a message, an owner or an admin may delete it.")
+            raise Forbidden("Only its sender, an owner or an admin may delete a message.")
         if message.deleted_at is None:
             if message.attachments:
                 await attachment_queries.release(tx.conn, message.conversation_id, message.seq)
@@ -91,7 +91,7 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
 
 
 def _may_delete(ctx: Context, membership: message_queries.Membership, message: Message) -> bool:
-    if message.kind == "system":  # the record of who joined and left
+    if message.kind == "system":  # it records who joined and left
         return False
     return (
         message.sender_id == ctx.user_id
@@ -103,7 +103,7 @@ def _may_delete(ctx: Context, membership: message_queries.Membership, message: M
 async def lock_message(
     ctx: Context, conn: Conn, conversation_id: int, seq: int
 ) -> tuple[message_queries.Membership, Message]:
-    """Hold the conversation; return what I am in it, and the message, deleted or not."""
+    """Lock the conversation; return my membership and the message, deleted or not."""
     membership = await membership_of(ctx, conn, conversation_id, lock=True)
     message = (
         await message_queries.find(conn, conversation_id, seq)

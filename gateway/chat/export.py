@@ -1,7 +1,7 @@
-"""Exports: a whole conversation as JSON lines, in bounded memory, noted in the audit.
+"""Exports: a whole conversation as JSON lines, in bounded memory, recorded in the audit.
 
-rest ─▶ begin ─▶ lines. Read page by page instead of through one cursor: a reader who is slow
-holds neither a connection nor a snapshot, and who is removed meanwhile gets no more.
+rest ─▶ start ─▶ lines. Read page by page instead of through one cursor: a slow reader keeps neither
+a connection nor a snapshot, and someone who is removed meanwhile gets no more.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ PAGE = 200
 
 
 async def start(ctx: Context, conversation_id: int) -> AsyncGenerator[bytes, None]:
-    """Check, and write down that there is an export; return its lines.
+    """Check permission and record the export; return its lines.
 
-    First the conversation, then its messages up to now (of deleted ones what is left), then how
-    many these were: without this last line an export is not whole. One that cannot go on, because
-    its taker was removed or the database is away, ends by saying so.
+    First the conversation, then its messages up to now (deleted ones without their text), then
+    their number: without this last line an export is incomplete. An export that cannot continue,
+    because the reader was removed or the database is away, ends with an error line.
     """
     ctx.identity.require(CONVERSATIONS_EXPORT)
     async with ctx.transaction() as tx:

@@ -1,8 +1,8 @@
-"""The loop that removes files nobody wants, on every node.
+"""The loop that removes unused files, on every node.
 
-Those of deleted messages; those that were declared and never sent; those of conversations that
-are gone. A node claims some, removes their bytes, then forgets them: whatever fails in between is
-done again.
+These are files of deleted messages, files that were declared and never sent, and files of deleted
+conversations. A node claims some, removes their bytes, then deletes their rows: what fails in
+between is done again.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ log = structlog.get_logger(__name__)
 
 BATCH = 100
 LEASE_S = 300.0
-"""Removing a batch takes a second; the claims of a node that died are another's after this."""
+"""Removing a batch takes a second; after this another node takes the claims of one that died."""
 TIDY_EVERY_S = 3_600.0
 MARGIN_S = 60.0
-"""An upload that began with a link's last second has ended by then, or is cut."""
+"""An upload that began in the last second of its link has ended after this, or was aborted."""
 
 
 async def run(services: Services, *, every_s: float) -> None:
-    """Remove what is due until cancelled, and at once what is deleted here."""
+    """Remove due files until cancelled: every `every_s`, and at once after a deletion here."""
     files = services.files
     storage = files.require()
     loop = asyncio.get_running_loop()
@@ -41,7 +41,7 @@ async def run(services: Services, *, every_s: float) -> None:
             if loop.time() >= tidy_at:
                 tidy_at = loop.time() + TIDY_EVERY_S
                 files.counts.removed += await storage.tidy()
-        except Exception as error:  # noqa: BLE001 - an outage: tried again
+        except Exception as error:  # noqa: BLE001 - an outage: tried again later
             log.warning("files.not_swept", error=type(error).__name__)
         with suppress(TimeoutError):
             async with asyncio.timeout(every_s):
@@ -49,7 +49,7 @@ async def run(services: Services, *, every_s: float) -> None:
 
 
 async def sweep(services: Services, storage: Storage) -> int:
-    """Remove some of what is due; return how many, 0 when the storage does not answer."""
+    """Remove a batch of due files; return its size, 0 when the storage does not answer."""
     files: Files = services.files
     async with services.connection() as conn:
         doomed = await queries.claim_unwanted(conn, limit=BATCH, lease_s=LEASE_S)
@@ -58,7 +58,7 @@ async def sweep(services: Services, storage: Storage) -> int:
         try:
             await storage.delete(one.key)
         except StorageUnavailable:
-            break  # the claim ends by itself
+            break  # the claim expires
         removed.append(one.id)
     if removed:
         async with services.connection() as conn:

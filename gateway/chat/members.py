@@ -1,8 +1,8 @@
-"""Who is in a conversation and what it is called: each function is one command.
+"""Participants, roles, title and closing of a conversation: each function is one command.
 
-The conversation's row is locked first and membership read after that, so two people who change
-it at once take turns, and the second is judged by what the first has left. Each change is told
-by its number; what happened is also said in the conversation, by a silent system message.
+The conversation's row is locked first and membership is read after that: of two people who change
+it at once, the second is checked against the result of the first. Each change is announced with its
+number, and recorded in the conversation by a silent system message.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from gateway.serving import serves
 
 @serves(ConversationAdd)
 async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
-    """Let people join; who is in it already stays as they are."""
+    """Add people; those who are in it already stay as they are."""
     async with _editing(ctx, command.conversation_id) as change:
         change.require_admin()
         asked = list(dict.fromkeys(command.employee_ids))
@@ -68,14 +68,14 @@ async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
         event = conversations.created_event(conversation, change=conversation.last_change)
         for employee_id in joining:
             change.tx.announce(topics.user(employee_id), event)
-        for employee_id in returning & set(joining):  # what they had set is gone
+        for employee_id in returning & set(joining):  # their earlier preferences are gone
             await preferences.announce_current(change.tx, employee_id, change.room.id)
     return await _reply(ctx, conversation)
 
 
 @serves(ConversationRemove)
 async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
-    """Take someone out; again for who is out already changes nothing."""
+    """Remove someone; nothing changes when they have left already."""
     async with _editing(ctx, command.conversation_id) as change:
         change.require_admin()
         if command.employee_id == ctx.user_id:
@@ -93,7 +93,7 @@ async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
 
 @serves(ConversationLeave)
 async def leave(ctx: Context, command: ConversationLeave) -> None:
-    """Take me out; when I was its last owner, who is there longest becomes it."""
+    """Leave; when I am the last owner, the longest-standing admin or member becomes owner."""
     async with _editing(ctx, command.conversation_id) as change:
         room, me = change.room, ctx.user_id
         if room.role == "owner" and await queries.is_last_owner(change.conn, room.id, me):
@@ -128,7 +128,7 @@ async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs
 
 @serves(ConversationUpdate)
 async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
-    """Change title, picture or history; what is not given stays."""
+    """Change title, picture or history; fields that are not given stay."""
     given = (command.title, command.avatar_url, command.history)
     if all(one is None for one in given):
         raise Invalid("Give title, avatar_url or history.", path="title")
@@ -153,13 +153,13 @@ async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
 
 @serves(ConversationClose)
 async def close(ctx: Context, command: ConversationClose) -> ConversationIs:
-    """Take no more messages."""
+    """Close the conversation to new messages."""
     return await _set_closed(ctx, command, closed=True)
 
 
 @serves(ConversationReopen)
 async def reopen(ctx: Context, command: ConversationReopen) -> ConversationIs:
-    """Take messages again."""
+    """Open the conversation to new messages again."""
     return await _set_closed(ctx, command, closed=False)
 
 
@@ -178,7 +178,7 @@ async def _set_closed(
 
 @dataclass(slots=True)
 class _Edit:
-    """One command at work on one conversation that it has locked."""
+    """One command's changes to one conversation, which it has locked."""
 
     ctx: Context
     tx: Transaction
@@ -212,12 +212,12 @@ class _Edit:
         )
 
     async def announce_participants(self, employee_ids: Collection[int]) -> None:
-        """Announce how these people's places now are."""
+        """Announce these people's memberships as they are now."""
         for event in await queries.participant_events(self.conn, self.room.id, employee_ids):
             self.tx.announce_change(event)
 
     async def remove(self, employee_id: int) -> None:
-        """Take someone out, and tell all their devices: not all may hear this conversation."""
+        """Remove someone, and announce it to all their devices: some may not have the topic."""
         await queries.leave(self.conn, self.room.id, employee_id)
         for event in await queries.participant_events(self.conn, self.room.id, [employee_id]):
             self.tx.announce_change(event)
@@ -248,7 +248,7 @@ class _Edit:
         return changed
 
     async def record_audit(self, command: Any, **details: Any) -> None:
-        """Write an act of moderation down."""
+        """Record an act of moderation in the audit."""
         await audit.record(
             self.conn,
             command.type,
@@ -258,7 +258,7 @@ class _Edit:
         )
 
     async def read(self) -> Conversation:
-        """Return the conversation as it now is to who asked."""
+        """Return the conversation as the caller sees it now."""
         return await conversations.load(self.conn, self.ctx.user_id, self.room.id)
 
 

@@ -1,4 +1,4 @@
-"""What somebody is in a conversation, for every command that asks before it does anything."""
+"""Membership checks: every command of a conversation begins with one of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.errors import ConversationNotFound
 async def membership_of(
     ctx: Context, conn: Conn, conversation_id: int, *, lock: bool = False
 ) -> queries.Membership:
-    """Return what I am in this conversation; ConversationNotFound when I am not in it."""
+    """Return my membership of this conversation; ConversationNotFound when there is none."""
     membership = await queries.membership(conn, ctx.user_id, conversation_id, lock=lock)
     if membership is None:
         raise ConversationNotFound

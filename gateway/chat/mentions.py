@@ -1,7 +1,7 @@
-"""Whom a text names: `<@17>` is an employee, `<@all>` everybody in the conversation.
+"""Mentions in a text: `<@17>` is an employee, `<@all>` everybody in the conversation.
 
-The tokens stay in the text; who draws it puts names in their place. What names nobody who is
-there is plain text.
+The tokens stay in the text; clients show names in their place. A token that names nobody in the
+conversation is plain text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TOKEN = re.compile(r"<@(all|[1-9][0-9]{0,18})>")
 
 
 def mentions_in(ctx: Context, text: str) -> Mentions:
-    """Find them, each once, in the order of the text; takes time in proportion to its length."""
+    """Return each mention of a text once, in order; takes time proportional to its length."""
     named = dict.fromkeys(TOKEN.findall(text))
     if not named:
         return Mentions()

@@ -1,7 +1,7 @@
-"""Storing what many people send at the same time: in one statement, and patiently where one waits.
+"""Stores messages that are sent at the same time in one statement.
 
-messages.send ─▶ Sends ─▶ one statement for up to 32 conversations. The busier a node is, the fewer
-statements, COMMITs and turns of the connection pool a message costs.
+messages.send ─▶ BatchedMessageStore ─▶ one statement for up to 32 conversations. The busier a node
+is, the fewer statements, COMMITs and pool connections a message costs.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from gateway.protocol import Attachment, Message, MessageCreated
 
 MAX_BATCH = 32
 CONCURRENCY = 2
-"""While one statement waits for its COMMIT to reach the disk, the other one runs. With 100 people
-who write at once, one reached 0.6 of the rate of bare INSERTs, two 0.7, three and six 0.6."""
+"""Statements at the same time: while one waits for its COMMIT to reach the disk, the other runs.
+With 100 concurrent senders one reached 0.6 of the rate of plain INSERTs, two 0.7, three and six
+0.6."""
 WAITING_CONCURRENCY = 3
-"""So many connections may wait for conversations that others hold, whatever their number."""
+"""At most this many connections wait for locked conversations, however many are locked."""
 WAITING_TIMEOUT_S = 5.0
-"""A message may wait so long for those before it, where each of them waits for a lock."""
+"""How long a message waits for earlier ones of a locked conversation before it is refused."""
 
 
 class SendRequest(NamedTuple):
-    """Somebody's message, and whose call it is."""
+    """A message to store, and the context of its sender."""
 
     ctx: Context
     message: queries.NewMessage
@@ -63,18 +64,18 @@ class BatchedMessageStore:
 
     @property
     def waiting(self) -> int:
-        """How many messages wait for a statement."""
+        """Number of messages that wait for a statement."""
         return self._batched.waiting + self._lock_waiters.waiting
 
     def oldest_wait_s(self) -> float:
-        """Return how long the first of those who wait for a statement has waited."""
+        """Return how long the oldest waiting message has waited."""
         return max(self._batched.oldest_wait_s(), self._lock_waiters.oldest_wait_s())
 
     async def store(self, ask: SendRequest) -> Message | None:
-        """Store a message and announce it; None and raises as queries.messages.insert.
+        """Store a message and announce it; returns None and raises as queries.messages.insert.
 
-        Who finds the conversation's row held by somebody, or is refused, is asked about alone: so
-        those who write elsewhere never wait for it.
+        A message that was not stored with the batch (its conversation is locked, or it is refused)
+        is tried again in a statement of its own, so messages of other conversations never wait.
         """
         message = await self._batched.load(ask)
         return message if message is not None else await self._lock_waiters.load(ask)
@@ -100,8 +101,8 @@ async def _store(asks: Sequence[SendRequest], *, wait: bool = False) -> list[Mes
 async def store_with_files(ask: SendRequest, files: Sequence[Attachment]) -> Message | None:
     """Store a message and make these files its own, or neither.
 
-    A transaction, in which the files are claimed under the conversation's lock: of two messages
-    with the same file the second one finds it taken, and takes no number.
+    One transaction: the files are attached under the conversation's lock. Of two messages with the
+    same file the second finds it taken (AttachmentTaken) and uses no number.
     """
     async with ask.ctx.transaction() as tx:
         [stored] = await queries.insert(tx.conn, [ask.message], wait=True)

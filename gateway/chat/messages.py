@@ -1,7 +1,7 @@
 """Messages: send, and pages of a conversation.
 
-Each function is one command. Sending is one statement: it checks, numbers and stores at once, and
-what is sent in several conversations at the same time shares one.
+Each function is one command. Sending is one statement, which checks, numbers and stores; messages
+sent to several conversations at the same time share it (message_store.py).
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from gateway.protocol.frame import MAX_INT
 from gateway.serving import serves
 
 UNUSABLE_FILE = (AttachmentNotFound, AttachmentNotUploaded, AttachmentMismatch, AttachmentTaken)
-"""What a file may be to a message; but one that was sent already has its files."""
+"""Why a file cannot be attached. A repeated message.send finds its own files taken: no error."""
 
 
 @serves(MessageSend)
 async def send(ctx: Context, command: MessageSend, *, from_draft: bool = True) -> MessageSent:
     """Store the message and announce it to the conversation.
 
-    A repeated client_key returns the first message and announces nothing. What its sender had
-    begun to write there is what was sent: unless it comes from elsewhere, their draft is emptied.
+    A repeated client_key returns the first message and announces nothing. With from_draft, the
+    sender's draft in this conversation is emptied: it is taken for the text that was sent.
     """
     ask = SendRequest(
         ctx,
@@ -73,10 +73,10 @@ async def send(ctx: Context, command: MessageSend, *, from_draft: bool = True) -
     except UNUSABLE_FILE as error:
         message, refusal = None, error
     except asyncpg.UniqueViolationError:
-        # The same key, sent twice at once: the twin has committed, ours took no number.
+        # The same key, sent twice at once: the other one has committed, this one used no number.
         message = None
     except asyncpg.NotNullViolationError:
-        message = None  # taken out of the conversation at this moment: no number was taken
+        message = None  # removed from the conversation at this moment: no number was used
     if message is None:
         message = await _stored_before(ctx, command, refusal)
     return MessageSent(message=message)
@@ -85,7 +85,7 @@ async def send(ctx: Context, command: MessageSend, *, from_draft: bool = True) -
 async def _stored_before(
     ctx: Context, command: MessageSend, refusal: GatewayError | None
 ) -> Message:
-    """Return what this key stored; or say why nothing was stored."""
+    """Return the message that this key stored before; else raise why nothing was stored."""
     conversation_id = command.conversation_id
     async with ctx.reading() as conn:
         message = await queries.find_by_key(conn, ctx.user_id, conversation_id, command.client_key)
@@ -96,7 +96,7 @@ async def _stored_before(
             if not membership.closed and command.reply_to_seq is not None:
                 raise MessageNotFound
             raise ConversationClosed if membership.closed else ConversationNotFound
-    # Of an edited or deleted message nobody knows any more what it said at first.
+    # The first text of an edited or deleted message is not stored: it is not compared.
     as_sent = message.edited_at is None and message.deleted_at is None
     has = [file.attachment_id for file in message.attachments]
     if (
@@ -110,7 +110,7 @@ async def _stored_before(
 
 @serves(MessageHistory)
 async def history(ctx: Context, command: MessageHistory) -> MessagePage:
-    """Return a page of a conversation: the newest, or those before, after or around a seq."""
+    """Return a page of messages: the newest, or those before, after or around a seq."""
     if sum(one is not None for one in (command.before, command.after, command.around)) > 1:
         raise Invalid("Give one of before, after and around.", path="after")
     conversation_id, limit = command.conversation_id, command.limit
@@ -134,7 +134,7 @@ async def history(ctx: Context, command: MessageHistory) -> MessagePage:
 
 
 async def _around(conn: Conn, command: MessageHistory, seq: int, floor: int) -> MessagePage:
-    """Return the message at seq in the middle of its neighbours, or the nearest there are."""
+    """Return the message at seq with its neighbours on both sides, or the nearest messages."""
     older, newer = command.limit - command.limit // 2, command.limit // 2
     conversation_id = command.conversation_id
     end = seq + 1 if seq < MAX_INT else None
@@ -149,7 +149,7 @@ async def _around(conn: Conn, command: MessageHistory, seq: int, floor: int) -> 
 
 @serves(MessageThread)
 async def thread(ctx: Context, command: MessageThread) -> ThreadPage:
-    """Return a message and a page of what answers it."""
+    """Return a message and a page of its replies."""
     if command.before is not None and command.after is not None:
         raise Invalid("Give before or after, not both.", path="after")
     conversation_id, seq, limit = command.conversation_id, command.seq, command.limit
@@ -191,7 +191,7 @@ async def _replies_before(conn: Conn, root: Message, before: int | None, limit: 
 
 @serves(MessageChanges)
 async def changed(ctx: Context, command: MessageChanges) -> ChangesPage:
-    """Return what has happened in a conversation after a change, oldest first."""
+    """Return the changes of a conversation after one, oldest first."""
     async with ctx.reading() as conn:
         membership = await membership_of(ctx, conn, command.conversation_id)
         found = await changes.after(

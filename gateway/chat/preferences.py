@@ -1,6 +1,6 @@
-"""What only I see of a conversation: archived, pinned, muted, what to be notified of.
+"""Personal preferences of a conversation: archived, pinned, muted, notifications.
 
-No visible change of it: my other devices hear of it, nobody else does.
+They take no change number: they are announced to the employee's own devices only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Write = Callable[[Conn], Awaitable[Mine | None]]
 
 @serves(ConversationArchive)
 async def archive(ctx: Context, command: ConversationArchive) -> MineIs:
-    """Put it away until the next message."""
+    """Archive it until the next message."""
     return await _write(
         ctx,
         command.conversation_id,
@@ -42,7 +42,7 @@ async def archive(ctx: Context, command: ConversationArchive) -> MineIs:
 
 @serves(ConversationUnarchive)
 async def unarchive(ctx: Context, command: ConversationUnarchive) -> MineIs:
-    """Bring it back."""
+    """Take it out of the archive."""
     return await _write(
         ctx,
         command.conversation_id,
@@ -52,19 +52,19 @@ async def unarchive(ctx: Context, command: ConversationUnarchive) -> MineIs:
 
 @serves(ConversationPin)
 async def pin(ctx: Context, command: ConversationPin) -> MineIs:
-    """Pin it; what is pinned already stays where it is."""
+    """Pin it; one that is pinned already keeps its place."""
     return await _pin(ctx, command.conversation_id, on=True)
 
 
 @serves(ConversationUnpin)
 async def unpin(ctx: Context, command: ConversationUnpin) -> MineIs:
-    """Take the pin away."""
+    """Unpin it."""
     return await _pin(ctx, command.conversation_id, on=False)
 
 
 @serves(ConversationMute)
 async def mute(ctx: Context, command: ConversationMute) -> MineIs:
-    """Leave its messages out of my badge for a while."""
+    """Leave its messages out of my unread total until a time."""
     return await _write(
         ctx,
         command.conversation_id,
@@ -103,7 +103,7 @@ async def _pin(ctx: Context, conversation_id: int, *, on: bool) -> MineIs:
 
 
 def announce(tx: Transaction, employee_id: int, conversation_id: int, mine: Mine) -> None:
-    """Tell this person's devices; the node that tells them counts their unread anew."""
+    """Announce it to this employee's devices; their node then counts unread again."""
     tx.announce(
         topics.user(employee_id),
         ConversationMineChanged(conversation_id=conversation_id, mine=mine),
@@ -111,7 +111,7 @@ def announce(tx: Transaction, employee_id: int, conversation_id: int, mine: Mine
 
 
 async def announce_current(tx: Transaction, employee_id: int, conversation_id: int) -> None:
-    """Tell this person's devices how it is now, after something else has changed it."""
+    """Announce the current preferences to this employee's devices after another change."""
     now = await queries.find(tx.conn, employee_id, conversation_id)
     if now is not None:
         announce(tx, employee_id, conversation_id, now)

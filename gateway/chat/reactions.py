@@ -1,4 +1,4 @@
-"""Reactions: emojis below a message. Each function is one command; repeating it changes nothing."""
+"""Emoji reactions to messages. Each function is one command; repeating it changes nothing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MAX_PER_PERSON = 10
 
 @serves(ReactionAdd)
 async def add(ctx: Context, command: ReactionAdd) -> ReactionsAre:
-    """Put an emoji below a message."""
+    """Add my reaction to a message."""
     return await _put(ctx, command, there=True)
 
 
 @serves(ReactionRemove)
 async def remove(ctx: Context, command: ReactionRemove) -> ReactionsAre:
-    """Take my emoji back."""
+    """Remove my reaction."""
     return await _put(ctx, command, there=False)
 
 

@@ -34,12 +34,12 @@ from gateway.serving import serves
 
 READ_ALL_BATCH = 1_000
 MAX_SENDERS = 100
-"""Messages whose senders hear that they were delivered; of more only the newest ones' do."""
+"""Of at most this many messages, the newest, the senders are notified of a delivery."""
 
 
 @serves(ReceiptRead)
 async def read(ctx: Context, command: ReceiptRead) -> ReceiptReadDone:
-    """Move my read position forward; the conversation hears how far I have read."""
+    """Move my read position forward and announce it to the conversation."""
     async with ctx.statement() as tx:
         position = await queries.read(
             tx.conn,
@@ -61,7 +61,7 @@ async def read(ctx: Context, command: ReceiptRead) -> ReceiptReadDone:
 
 @serves(ReceiptUnread)
 async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
-    """Move my read position back; nobody but my devices hears of it."""
+    """Move my read position back; only my devices are notified."""
     async with ctx.statement() as tx:
         found = await queries.mark_unread(
             tx.conn, ctx.user_id, command.conversation_id, command.seq
@@ -77,7 +77,7 @@ async def mark_unread(ctx: Context, command: ReceiptUnread) -> ReceiptReadDone:
 
 @serves(ReceiptReadAll)
 async def read_all(ctx: Context, command: ReceiptReadAll) -> ReceiptReadAllDone:  # noqa: ARG001 - no fields
-    """Read everything to its end, at most 1,000 conversations at once."""
+    """Mark everything as read, at most 1,000 conversations at once."""
     async with ctx.transaction() as tx:
         done = await queries.read_all(tx.conn, ctx.user_id, READ_ALL_BATCH)
         for one in done:
@@ -89,9 +89,9 @@ async def read_all(ctx: Context, command: ReceiptReadAll) -> ReceiptReadAllDone:
 
 @serves(ReceiptDelivered)
 async def delivered(ctx: Context, command: ReceiptDelivered) -> ReceiptDeliveredDone:
-    """Move my delivery position forward; who wrote what came to me now hears of it.
+    """Move my delivery position forward, and notify the senders of the delivered messages.
 
-    They alone: to tell everybody would be a million frames for one message to a thousand.
+    Only them: notifying everybody would be a million frames for one message to 1,000 people.
     """
     conversation_id = command.conversation_id
     async with ctx.statement() as tx:
@@ -114,7 +114,7 @@ async def delivered(ctx: Context, command: ReceiptDelivered) -> ReceiptDelivered
 
 @serves(ReceiptReaders)
 async def readers(ctx: Context, command: ReceiptReaders) -> Readers:
-    """Return who has read this message."""
+    """Return the readers of a message."""
     async with ctx.reading() as conn:
         mine_here = await membership_of(ctx, conn, command.conversation_id)
         found = None
@@ -136,7 +136,7 @@ async def unread(ctx: Context, command: UnreadGet) -> UnreadCounts:  # noqa: ARG
 
 
 def total(counts: Iterable[Unread]) -> UnreadTotal:
-    """Add up a badge: archived conversations are not in it, of muted ones only the mentions."""
+    """Add up the unread total: without archived conversations, of muted ones only mentions."""
     now = datetime.now(UTC)
     shown = [item for item in counts if item.unread and not item.archived]
     loud = [item for item in shown if item.muted_until is None or item.muted_until <= now]

@@ -1,6 +1,6 @@
-"""Messages that have been kept long enough are deleted, a little at a time.
+"""Deletes messages older than the retention period, in small batches.
 
-app ─▶ run, in every worker: rows that another one holds are skipped, so they share the work.
+app ─▶ run, in every worker: rows locked by another worker are skipped, so they share the work.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ log = structlog.get_logger(__name__)
 
 EVERY_S = 3_600.0
 BATCH = 1_000
-"""Messages deleted by one statement: about 20 ms, in which nobody waits for it."""
+"""Messages deleted by one statement, which takes about 20 ms; nobody waits for it."""
 CONVERSATIONS = 1_000
-"""Looked at by one statement."""
+"""Conversations examined by one statement."""
 PAUSE_S = 0.1
-"""Between two statements, for everything that is more urgent."""
+"""Pause between two statements, for more urgent work."""
 
 
 async def run(services: Services, days: int) -> None:
@@ -51,6 +51,6 @@ async def sweep(services: Services, days: int) -> int:
         total += done.messages
         if done.last_conversation is None:
             return total
-        if done.messages < BATCH:  # else there may be more in these
+        if done.messages < BATCH:  # else these conversations may have more
             after = done.last_conversation
         await asyncio.sleep(PAUSE_S)

@@ -1,8 +1,8 @@
 """The loop that sends scheduled messages, on every node.
 
-A node claims what is due, sends it as its author would, and notes what came of it. The claim ends
-by itself, so that what a dying node held is sent by another; the client_key makes sure that it is
-stored once, whichever of them got how far.
+A node claims due messages, sends them with their authors' rights, and records the results. A claim
+expires, so that another node sends what a dying node had claimed; the client_key ensures that the
+message is stored once.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ log = structlog.get_logger(__name__)
 BATCH = 20
 LEASE_S = 60.0
 START_WITHIN_S = 30.0
-"""Nothing more is begun when a claim is so old: one sending takes 10 s at the very worst."""
+"""No further message of a claim is begun after this: one send takes 10 s at the very worst."""
 RETRY_S = 10.0
-"""A database or a node that has too much to do is asked again after this."""
+"""How long a message waits after a temporary failure: an overloaded node or database."""
 ATTEMPTS = 20
 KEPT_DAYS = 30
 FORGET_EVERY_S = 3_600.0
 
 
 class ScheduleWorker:
-    """What one node does about scheduled messages."""
+    """Sends due messages on one node."""
 
     def __init__(self, services: Services, *, every_s: float) -> None:
         self._services = services
@@ -46,17 +46,17 @@ class ScheduleWorker:
         self._forget_at = time.monotonic() + FORGET_EVERY_S
 
     async def run(self) -> None:
-        """Send what is due until cancelled: at its time, or when another node has let go of it."""
+        """Send due messages until cancelled, at their time or when another node's claim expires."""
         while True:
             try:
                 wait_s = await self._send_due()
-            except Exception as error:  # noqa: BLE001 - asked again in a moment
+            except Exception as error:  # noqa: BLE001 - tried again in a moment
                 log.warning("scheduled.failed", error=type(error).__name__)
                 wait_s = self._every_s
             await asyncio.sleep(wait_s)
 
     async def _send_due(self) -> float:
-        """Send what is due now; return how long nothing will be."""
+        """Send what is due now; return the seconds until something may be due."""
         async with self._services.connection() as conn:
             due = await queries.claim(conn, limit=BATCH, lease_s=LEASE_S)
             next_s = await queries.next_due_in_s(conn) if len(due) < BATCH else 0.0
@@ -66,14 +66,14 @@ class ScheduleWorker:
         claimed_at = time.monotonic()
         for item in due:
             if time.monotonic() - claimed_at > START_WITHIN_S:
-                break  # the claim ends by itself
+                break  # the claim expires
             await self._send(item)
         if next_s is None:
             return self._every_s
         return min(max(next_s, 0.0), self._every_s)
 
     async def _send(self, item: DueMessage) -> None:
-        """Send one message with its author's rights of now, and note what came of it."""
+        """Send one message with its author's present rights, and record the result."""
         try:
             ctx = Context(await self._author(item.employee_id), self._services)
             await messages.send(
@@ -116,7 +116,7 @@ class ScheduleWorker:
             await queries.retry_later(conn, item.id, seconds=RETRY_S)
 
     async def _give_up(self, item: DueMessage, code: str) -> None:
-        """Keep the reason, and tell its author; once, whoever else tried."""
+        """Store the reason and notify the author, once even if several nodes tried."""
         async with self._services.connection() as conn:
             failed = await queries.mark_failed(conn, item.id, code)
         if failed is not None:

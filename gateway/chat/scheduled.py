@@ -1,4 +1,4 @@
-"""Messages to be sent later: schedule, change, take back. schedule_worker.py sends them."""
+"""Scheduled messages: create, change, cancel, list. schedule_worker.py sends them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_LISTED = 200
 
 @serves(MessageSchedule)
 async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
-    """Keep a message until its time; the same client_key again returns the first one."""
+    """Schedule a message; the same client_key again returns the first one."""
     async with ctx.transaction() as tx:
         await queries.lock(tx.conn, ctx.user_id)
         await require_participant(ctx, tx.conn, command.conversation_id)
@@ -66,7 +66,7 @@ async def schedule(ctx: Context, command: MessageSchedule) -> MessageScheduled:
 
 @serves(MessageReschedule)
 async def reschedule(ctx: Context, command: MessageReschedule) -> MessageScheduled:
-    """Give a message another time, and another text; one that failed waits again."""
+    """Change the time and the text of a message; a failed one waits again."""
     _require_valid_time(command.send_at)
     async with ctx.transaction() as tx:
         await queries.lock(tx.conn, ctx.user_id)
@@ -86,7 +86,7 @@ async def reschedule(ctx: Context, command: MessageReschedule) -> MessageSchedul
 
 @serves(MessageUnschedule)
 async def unschedule(ctx: Context, command: MessageUnschedule) -> MessageScheduled:
-    """Take a message back before it is sent."""
+    """Cancel a message before it is sent."""
     async with ctx.transaction() as tx:
         removed = await queries.remove(tx.conn, ctx.user_id, command.scheduled_id)
         if removed is None:
@@ -97,14 +97,14 @@ async def unschedule(ctx: Context, command: MessageUnschedule) -> MessageSchedul
 
 @serves(MessageScheduledList)
 async def list_all(ctx: Context, command: MessageScheduledList) -> ScheduledPage:
-    """Return what waits and what failed, of all conversations or of one."""
+    """Return waiting and failed messages, of all conversations or of one."""
     async with ctx.reading() as conn:
         found = await queries.page(conn, ctx.user_id, command.conversation_id, MAX_LISTED)
     return ScheduledPage(scheduled=found)
 
 
 async def _refusal(ctx: Context, tx: Transaction, scheduled_id: int) -> GatewayError:
-    """Say why a message could be neither moved nor taken back."""
+    """Return why a message could not be rescheduled or cancelled."""
     found = await queries.find(tx.conn, ctx.user_id, scheduled_id)
     if found is None:
         return ScheduledNotFound()

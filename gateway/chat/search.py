@@ -1,8 +1,8 @@
-"""Messages found by their words, the newest first.
+"""Search for messages by words, the newest first.
 
-A rare word is one look into the index. A common one would be found a hundred thousand times to
-show twenty: so the newest days are asked first, and eight times as many as long as too little is
-found (docs/decisions/0009-search.md).
+A rare word needs one index search. A common one would match 100,000 messages to show twenty: so the
+newest day is searched first, then ranges of eight times as many days until a page is full
+(docs/decisions/0009-search.md).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from gateway.protocol import FoundMessage, Message, MessageSearch, MessagesFound
 from gateway.serving import serves
 
 MIN_PREFIX_LETTERS = 3
-"""Letters. What begins with two is nearly everything: 15 ms instead of 3 in 500,000 messages."""
+"""Letters of a prefix. Two match nearly everything: 15 ms instead of 3 in 500,000 messages."""
 MAX_NAMED_CONVERSATIONS = 8
-"""Who is in more has all of them searched, and what others alone may read is left out afterwards:
-each key of a query costs, 100 of them 15 ms."""
+"""For someone who is in more conversations, all messages are searched and those they may not read
+are dropped afterwards: each key of a query costs time, 100 of them 15 ms."""
 GROWTH = 8
 LENGTHS = ((512, "y"), (64, "m"), (8, "w"), (1, "d"))
-"""Days that realtime.search_key counts as one."""
+"""Numbers of days that have one key in realtime.search_key, with its letter."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class DayRange:
-    """Days to look in, both included; without `first`, everything up to `last`."""
+    """Days to search, both inclusive; without `first`, everything up to `last`."""
 
     first: int | None
     last: int
@@ -42,7 +42,7 @@ class DayRange:
 
 @serves(MessageSearch)
 async def messages(ctx: Context, command: MessageSearch) -> MessagesFound:
-    """Return a page of messages that have all the words, with the place of each in the text."""
+    """Return a page of messages with all the words, and where the words are in each text."""
     place = SearchPosition(*cursors.unpack_message(command.cursor)) if command.cursor else None
     async with ctx.reading() as conn:
         scope = await queries.scope(
@@ -55,7 +55,7 @@ async def messages(ctx: Context, command: MessageSearch) -> MessagesFound:
         if command.conversation_id is not None and not scope.conversation_ids:
             raise ConversationNotFound
         if not scope.words:
-            raise Invalid("Look for at least one letter or digit.", path="text")
+            raise Invalid("The text needs at least one letter or digit.", path="text")
         found = await _search(conn, ctx.user_id, command, scope, place)
     wanted = search_terms(scope.words, beginning=_ends_in_prefix(command, scope))
     page = found[: command.limit]
@@ -72,7 +72,7 @@ async def _search(
     scope: SearchScope,
     place: SearchPosition | None,
 ) -> list[Message]:
-    """Return one message more than a page holds, if there are."""
+    """Return up to one message more than a page holds."""
     if scope.earliest is None or scope.latest is None:
         return []
     until = command.until or scope.latest + timedelta(days=1)
@@ -100,14 +100,14 @@ async def _search(
 
 
 def day_ranges(last: int, first: int, *, all_before: bool) -> Iterator[DayRange]:
-    """Return what to look through, from the last day to the first, ever more days at once.
+    """Return the ranges to search, from the last day to the first, each with more days.
 
-    With all_before, the oldest window has no beginning: an imported message may be older than
-    its conversation.
+    With all_before, the oldest range has no beginning: an imported message may be older than its
+    conversation.
     """
     days = 1
     while last - days >= first:
-        # Begun where eight days, 64 or 512 begin, a window is few keys.
+        # A range that begins where 8, 64 or 512 days begin needs few keys.
         grid = max(1, days // GROWTH)
         start = max(first, (last - days + 1) // grid * grid)
         yield DayRange(start, last)
@@ -118,9 +118,9 @@ def day_ranges(last: int, first: int, *, all_before: bool) -> Iterator[DayRange]
 
 
 def _keys(command: MessageSearch, scope: SearchScope) -> list[str]:
-    """Return what a message must have, as parts of a tsquery.
+    """Return the keys that a message must have, as parts of a tsquery.
 
-    Words hold nothing but letters and digits, so there is nothing in them to be escaped.
+    Words consist of letters and digits only: nothing needs escaping.
     """
     keys = [f"'{word}'" for word in scope.words]
     if _ends_in_prefix(command, scope):
@@ -135,7 +135,7 @@ def _keys(command: MessageSearch, scope: SearchScope) -> list[str]:
 
 
 def _days(window: DayRange) -> list[str]:
-    """Return the window's days as a part of a tsquery, in as few keys as there are."""
+    """Return the days of a range as a part of a tsquery, in as few keys as possible."""
     if window.first is None:
         return []
     day, keys = window.last, []
@@ -153,7 +153,7 @@ def _any_of(keys: Iterator[str] | Sequence[str]) -> str:
 
 
 def _ends_in_prefix(command: MessageSearch, scope: SearchScope) -> bool:
-    """Say whether the last word may be only the beginning of one: not when a space follows it."""
+    """Return whether the last word may be a prefix: not when a space follows it."""
     return not command.text[-1].isspace() and len(scope.words[-1]) >= MIN_PREFIX_LETTERS
 
 

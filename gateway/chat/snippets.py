@@ -1,6 +1,7 @@
-"""Which part of a found message to show, and where in it the words are.
+"""Snippets of found messages: the part of the text to show, and where the words are in it.
 
-Folds as realtime.search_words does (tests compare the two), but remembers where each letter was.
+Words are normalised as in realtime.search_words (a test compares the two), with the position of
+each letter in the original text.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from functools import lru_cache
 from gateway.protocol.search import Span
 
 MAX_LENGTH = 160
-"""Code points of a snippet: two lines of a list on a telephone."""
+"""Code points of a snippet: two lines of a list on a phone."""
 LEADING = 40
-"""So many of them come before the first match."""
+"""At most this many code points come before the first match."""
 MAX_WORD = 64
-"""Letters of a word that are compared."""
+"""Letters of a word that are compared; the rest is ignored."""
 
 _SIMPLER = str.maketrans("ґłøđς", "гlodσ", "'’ʼ‘`")  # noqa: RUF001 - they are meant
 _MARKS = re.compile("[\u0300-\u036f]+")
@@ -31,11 +32,11 @@ _BETWEEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SearchTerms:
-    """The words that a message was found by."""
+    """The words that a message was searched by."""
 
     words: frozenset[str]
     prefix: str | None
-    """How a further word begins; None when all are whole."""
+    """The beginning of one more word; None when all words are whole."""
 
     def __contains__(self, word: str) -> bool:
         if word in self.words:
@@ -44,7 +45,7 @@ class SearchTerms:
 
 
 def snippet(text: str, wanted: SearchTerms) -> tuple[str, list[Span]]:
-    """Return the part of text round its first match, and the matches within that part."""
+    """Return the part of text around its first match, and the matches within that part."""
     found = [span for word, span in words_of(text) if word in wanted]
     start = _start(text, found[0].start) if found else 0
     end = min(len(text), start + MAX_LENGTH)
@@ -59,7 +60,7 @@ def snippet(text: str, wanted: SearchTerms) -> tuple[str, list[Span]]:
 
 
 def words_of(text: str) -> Iterator[tuple[str, Span]]:
-    """Return the words of text as they are compared, and where each of them is."""
+    """Return the normalised words of text, and the position of each."""
     word, start, end = "", 0, 0
     for place, char in enumerate(text):
         for letter in _fold(char):
@@ -82,7 +83,7 @@ def _fold(char: str) -> str:
 
 
 def _start(text: str, match: int) -> int:
-    """Return where to begin: a little before the match, where a word begins."""
+    """Return where the snippet begins: a little before the match, at the start of a word."""
     if match <= LEADING:
         return 0
     space = text.find(" ", match - LEADING, match)
@@ -90,18 +91,18 @@ def _start(text: str, match: int) -> int:
 
 
 def _end(text: str, start: int, end: int) -> int:
-    """Return where to end: not within a word, if it has a beginning in the second half."""
+    """Return where the snippet ends: between two words, if one begins in its second half."""
     space = text.rfind(" ", start + (end - start) // 2, end + 1)
     return space if space >= 0 else end
 
 
 def _one_line(text: str) -> str:
-    """Put spaces for line breaks: as long as before, so that offsets stay right."""
+    """Replace each line break by one space: offsets stay right."""
     return re.sub(r"\s", " ", text)
 
 
 def search_terms(words: Sequence[str], *, beginning: bool) -> SearchTerms:
-    """Return what to look for; the last word may be only the beginning of one."""
+    """Return the terms to mark; with `beginning` the last word is a prefix."""
     if beginning:
         return SearchTerms(frozenset(words[:-1]), words[-1])
     return SearchTerms(frozenset(words), None)

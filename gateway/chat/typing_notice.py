@@ -1,4 +1,4 @@
-"""Someone is writing: told, never stored."""
+"""Typing notices: published, never stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.serving import serves
 
 @serves(TypingStart)
 async def start(ctx: Context, command: TypingStart) -> None:
-    """Tell the other participants, once in 2 s at most; my own devices do not hear it."""
+    """Notify the other participants, at most once in 2 s; my own devices do not receive it."""
     topic = topics.conversation(command.conversation_id)
     if topic not in ctx.joined_topics:
         async with ctx.reading() as conn:

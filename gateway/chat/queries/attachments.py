@@ -12,7 +12,7 @@ from gateway.protocol import Attachment, AttachmentCreate
 
 @dataclass(frozen=True, slots=True)
 class AttachmentRow:
-    """A file as its owner's send, or a reader's download, needs it."""
+    """An attachment with its storage key and state."""
 
     attachment: Attachment
     key: str
@@ -21,7 +21,7 @@ class AttachmentRow:
 
 
 def to_row(row: Any) -> AttachmentRow:
-    """Make it of a row of realtime.attachments."""
+    """Make an AttachmentRow of a row of realtime.attachments."""
     shown = Attachment(
         attachment_id=row["id"],
         name=row["name"],
@@ -32,7 +32,7 @@ def to_row(row: Any) -> AttachmentRow:
 
 
 async def lock(conn: Conn, employee_id: int) -> None:
-    """Make this person's declarations take turns until the end of the transaction."""
+    """Let this employee's declarations take turns until the transaction ends."""
     await conn.execute(
         """
         -- attachments.lock
@@ -52,7 +52,7 @@ async def declare(
     most_bytes: int,
     most: int,
 ) -> int | None:
-    """Note a file that will come; None when this person has so much declared already."""
+    """Record a declared file; None when `most` files or `most_bytes` are pending already."""
     declared_id: int | None = await conn.fetchval(
         """
         -- attachments.declare
@@ -85,7 +85,7 @@ async def declare(
 async def find_own(
     conn: Conn, employee_id: int, conversation_id: int, ids: Iterable[int]
 ) -> dict[int, AttachmentRow]:
-    """Return those of these files that this person declared for this conversation."""
+    """Return those of these files that this employee declared for this conversation."""
     rows = await conn.fetch(
         """
         -- attachments.find_own
@@ -102,7 +102,7 @@ async def find_own(
 
 
 async def mark_stored(conn: Conn, ids: Iterable[int]) -> None:
-    """Note that these were uploaded and are what they were declared to be."""
+    """Record that these were uploaded and match their declarations."""
     await conn.execute(
         """
         -- attachments.mark_stored
@@ -114,7 +114,7 @@ async def mark_stored(conn: Conn, ids: Iterable[int]) -> None:
 
 
 async def discard(conn: Conn, attachment_id: int) -> None:
-    """Give a file to the sweeper that no message may have."""
+    """Release a file that no message may use to the sweeper."""
     await conn.execute(
         """
         -- attachments.discard
@@ -128,9 +128,9 @@ async def discard(conn: Conn, attachment_id: int) -> None:
 async def attach(
     conn: Conn, employee_id: int, conversation_id: int, *, seq: int, files: Sequence[Attachment]
 ) -> bool:
-    """Make files part of a message that was just stored; say whether all of them were free.
+    """Attach files to a message that was just stored; return whether all of them were free.
 
-    The conversation is locked, so that two messages take turns in asking.
+    The conversation is locked: two messages with the same file take turns.
     """
     claimed: bool | None = await conn.fetchval(
         """
@@ -156,7 +156,7 @@ async def attach(
 
 
 async def release(conn: Conn, conversation_id: int, seq: int) -> None:
-    """Give the files of a message that is being deleted to the sweeper."""
+    """Release the files of a deleted message to the sweeper."""
     await conn.execute(
         """
         -- attachments.release
@@ -169,7 +169,7 @@ async def release(conn: Conn, conversation_id: int, seq: int) -> None:
 
 
 async def find_readable(conn: Conn, employee_id: int, attachment_id: int) -> AttachmentRow | None:
-    """Return a file of a message that this person may read."""
+    """Return a file of a message that this employee may read."""
     row = await conn.fetchrow(
         """
         -- attachments.find_readable
@@ -188,16 +188,16 @@ async def find_readable(conn: Conn, employee_id: int, attachment_id: int) -> Att
 
 @dataclass(frozen=True, slots=True)
 class UnwantedFile:
-    """A file whose bytes are to be removed."""
+    """A file whose bytes are removed next."""
 
     id: int
     key: str
 
 
 async def claim_unwanted(conn: Conn, *, limit: int, lease_s: float) -> list[UnwantedFile]:
-    """Take what nobody wants any more; what another node took is left to it.
+    """Claim files that no message uses, without those that another node has claimed.
 
-    From here on no message can have it. The claim ends by itself, for nodes that die.
+    From now on no message can attach them. The claim expires, for nodes that die.
     """
     rows = await conn.fetch(
         """
@@ -220,10 +220,10 @@ async def claim_unwanted(conn: Conn, *, limit: int, lease_s: float) -> list[Unwa
 
 
 async def delete_removed(conn: Conn, ids: Iterable[int], *, link_s: float) -> None:
-    """Forget files whose bytes are gone.
+    """Delete the rows of files whose bytes are removed.
 
-    While the link to upload one is still good, its bytes could come again: those are looked at
-    once more when it no longer is.
+    While the upload link is valid, bytes could arrive again: such a row is due once more after the
+    link has expired.
     """
     await conn.execute(
         """

@@ -12,7 +12,7 @@ from gateway.protocol.audit import AuditRecord
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which acts to return; None asks for any."""
+    """Which acts to return; None matches any."""
 
     act: str | None = None
     actor_id: int | None = None
@@ -30,7 +30,7 @@ async def record(
     seq: int | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Write down who did what, in the transaction that does it; `act` is `noun.verb`."""
+    """Record an act in the transaction that does it; `act` is `noun.verb`."""
     await conn.execute(
         """
         -- audit.record
@@ -48,7 +48,7 @@ async def record(
 async def page(
     conn: Conn, sought: AuditFilter, *, before: int | None, limit: int
 ) -> list[AuditRecord]:
-    """Return acts with ids below `before`, the highest first; `until` itself is not in it."""
+    """Return acts with ids below `before`, the highest first; `until` is exclusive."""
     rows = await conn.fetch(
         """
         -- audit.page

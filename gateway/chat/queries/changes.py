@@ -1,8 +1,8 @@
-"""SQL for what has happened in conversations since a change: the one way to read it.
+"""SQL for the changes of conversations after a change: the only place that reads them.
 
-Resume, late joins, gaps that a node finds, and clients that ask: all read it here. A change is
-one row's, in one of four tables; a row that has changed again since shows only as it is now, so
-numbers may be skipped.
+Resume, late joins, gaps that a node finds, and message.changes read them here. Each change is the
+latest of one row in one of four tables; a row that has changed again is returned only as it is now,
+so numbers may be skipped.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from gateway.protocol import (
 
 
 class Change(NamedTuple):
-    """One visible change, as the event that tells of it."""
+    """One visible change, as an event."""
 
     conversation_id: int
     change: int
     seq: int
-    """Of the message it is about; 0 when it is about none."""
+    """Seq of the message that changed; 0 when no message did."""
     last_change: int
     """The conversation's, as of this reading."""
     event: Any
@@ -39,11 +39,11 @@ class Change(NamedTuple):
 async def after(
     conn: Conn, positions: Sequence[tuple[int, int]], limit: int, *, above: int = 0
 ) -> list[Change]:
-    """Return what changed after each (conversation, change), in order: at most limit of each.
+    """Return the changes after each (conversation, change), in order: at most limit of each.
 
-    Of messages up to seq `above` nothing is told. A conversation's first change is its making,
-    which is no event of it. Reactions to one message come once, as they all are now. LIMIT 1 has
-    rows found one by one: left to choose, PostgreSQL hashed all participants there are.
+    Changes of messages up to seq `above` are left out. A conversation's first change is its
+    creation, which is not returned. Reactions to one message are one change, with all of them as
+    they are now. LIMIT 1 has rows found one by one: otherwise PostgreSQL hashed all participants.
     """
     rows = await conn.fetch(
         """
@@ -133,7 +133,7 @@ def _reactions(row: Any) -> MessageReacted:
 
 
 def participant_changed(row: Any) -> ParticipantChanged:
-    """Make the event of a row of participants, with the employee's columns beside it."""
+    """Make the event of a row of participants that has the employee's columns, too."""
     employee = Employee(
         id=row["employee_id"],
         name=row["name"] or "",

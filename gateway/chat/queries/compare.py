@@ -1,6 +1,6 @@
-"""SQL that compares what a worker knows of many conversations and people with the database.
+"""SQL that compares a worker's state of many conversations and employees with the database.
 
-Each statement takes what is known and returns only what is different: nearly always nothing.
+Each statement takes that state and returns only the differences: nearly always nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SUM_BITS = 62
 
 
 async def change_sum(conn: Conn, conversation_ids: str) -> int:
-    """Return the sum of last changes of these, given as bigints() prints them."""
+    """Return the sum of last_change of these conversations, given as bigints() prints them."""
     found = await conn.fetchval(
         """
         -- compare.change_sum
@@ -29,7 +29,7 @@ async def change_sum(conn: Conn, conversation_ids: str) -> int:
 
 
 async def advanced(conn: Conn, positions: Sequence[tuple[int, int]]) -> dict[int, int]:
-    """Return conversation → last_change of those that have gone on from these positions."""
+    """Return conversation → last_change of those beyond these (conversation, change)."""
     rows = await conn.fetch(
         """
         -- compare.advanced
@@ -44,7 +44,7 @@ async def advanced(conn: Conn, positions: Sequence[tuple[int, int]]) -> dict[int
 
 
 async def joined_among(conn: Conn, employee_id: int, conversation_ids: Collection[int]) -> set[int]:
-    """Return which of these conversations this person is in."""
+    """Return which of these conversations this employee is in."""
     rows = await conn.fetch(
         """
         -- compare.joined_among
@@ -60,10 +60,11 @@ async def joined_among(conn: Conn, employee_id: int, conversation_ids: Collectio
 
 
 async def mismatched(conn: Conn, employee_ids: str, counts: str, sums: str) -> list[int]:
-    """Return the employees who are in other conversations than their fingerprint says.
+    """Return the employees whose conversations differ from their fingerprint.
 
-    A fingerprint is how many they hear, and the sum of their numbers modulo 2^SUM_BITS; all as
-    bigints() prints them. The database's is found index-only, without reading who is where.
+    A fingerprint is the number of conversations that their sessions have joined, and the sum of the
+    ids modulo 2^SUM_BITS; all lists as bigints() prints them. The database computes its own from an
+    index-only scan.
     """
     rows = await conn.fetch(
         """

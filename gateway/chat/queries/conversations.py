@@ -16,7 +16,7 @@ PARTICIPANT = re.compile(r"(\d+)([a-z]+)(\d+)")
 
 
 class ListedParticipant(NamedTuple):
-    """Somebody's place in a conversation."""
+    """A participant, as the list of conversations shows them."""
 
     employee_id: int
     role: Role
@@ -24,9 +24,9 @@ class ListedParticipant(NamedTuple):
 
 
 def parse_participants(people: str | None) -> list[ListedParticipant]:
-    """Read a list of them, `17member40,23owner41`, as far as participants are shown.
+    """Parse participants, `17member40,23owner41` (id, role, last_read_seq), as far as shown.
 
-    As text because jsonb, or an array of rows, takes many times as long to make and to read.
+    Text, because jsonb or an array of rows takes many times as long to build and to parse.
     """
     return [
         ListedParticipant(int(employee_id), cast("Role", role), int(seq))
@@ -36,14 +36,14 @@ def parse_participants(people: str | None) -> list[ListedParticipant]:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPosition:
-    """One conversation of someone, and where it stands."""
+    """A conversation and its last change."""
 
     conversation_id: int
     last_change: int
 
 
 async def list_positions(conn: Conn, employee_id: int, limit: int) -> list[ConversationPosition]:
-    """Return someone's conversations, the most recently active first."""
+    """Return an employee's conversations, the most recently active first."""
     rows = await conn.fetch(
         """
         -- conversations.list_positions
@@ -61,10 +61,10 @@ async def list_positions(conn: Conn, employee_id: int, limit: int) -> list[Conve
 
 
 async def lock(conn: Conn, employee_id: int, conversation_id: int) -> bool:
-    """Lock the conversation until the transaction ends; False when this person is not in it.
+    """Lock the conversation until the transaction ends; False when this employee is not in it.
 
-    Read membership after that, by a statement of its own: who was removed while this one waited
-    is not in it. The look at it here only keeps strangers from locking.
+    Read the membership again in a statement after this: someone removed while this one waited is no
+    longer a member. The check here only keeps non-members from locking.
     """
     return bool(
         await conn.fetchval(
@@ -83,7 +83,7 @@ async def lock(conn: Conn, employee_id: int, conversation_id: int) -> bool:
 
 
 async def is_participant(conn: Conn, employee_id: int, conversation_id: int) -> bool:
-    """Say whether this person is in this conversation now."""
+    """Return whether this employee is in this conversation now."""
     return bool(
         await conn.fetchval(
             """
@@ -111,10 +111,10 @@ async def active_employees(conn: Conn, employee_ids: Collection[int]) -> set[int
 
 
 async def open_direct(conn: Conn, employee_id: int, other_id: int) -> tuple[int, bool]:
-    """Return the direct conversation of these two and whether it was made now.
+    """Return the direct conversation of these two, and whether it was created now.
 
-    Two people who open it at the same moment meet at the unique direct_key: the second waits
-    for the first's commit and finds its row.
+    When both open it at the same moment, the unique direct_key makes the second wait for the commit
+    of the first and find its row.
     """
     row = await conn.fetchrow(
         """
@@ -153,7 +153,7 @@ async def open_direct(conn: Conn, employee_id: int, other_id: int) -> tuple[int,
 async def create_group(
     conn: Conn, owner_id: int, *, title: str, employee_ids: Collection[int]
 ) -> int:
-    """Make a group of the owner and these people; return its id."""
+    """Create a group of the owner and these people; return its id."""
     conversation_id = await conn.fetchval(
         """
         -- conversations.create_group

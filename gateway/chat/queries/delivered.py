@@ -1,4 +1,4 @@
-"""SQL for how far a conversation has come to people's devices, and who has read a message."""
+"""SQL for delivery positions, and for the readers of a message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.protocol import Readers
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPosition:
-    """Up to where someone's devices have a conversation, and who wrote what is new to them."""
+    """A delivery position, and the senders of the messages that it newly covers."""
 
     last_delivered_seq: int
     senders: list[int]
@@ -19,7 +19,7 @@ class DeliveryPosition:
 async def delivered(
     conn: Conn, employee_id: int, conversation_id: int, seq: int, most: int
 ) -> DeliveryPosition | None:
-    """Move it forward to seq, at most to the newest message; None for who is not in it.
+    """Move the position forward to seq, at most to the newest message; None for a non-member.
 
     Senders are those of the newest `most` messages that were not delivered before.
     """
@@ -60,7 +60,7 @@ async def delivered(
 
 
 async def readers(conn: Conn, conversation_id: int, seq: int, most: int) -> Readers | None:
-    """Return who has read this message, its sender left out; None when there is none."""
+    """Return the readers of a message without its sender; None when there is no such message."""
     row = await conn.fetchrow(
         """
         -- delivered.readers

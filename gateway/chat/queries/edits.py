@@ -1,4 +1,4 @@
-"""SQL for what becomes of messages: one function per statement."""
+"""SQL for editing and deleting messages: one function per statement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.protocol import Message
 async def edit(
     conn: Conn, message: Message, *, text: str, sender_role: str, mentions: Mentions
 ) -> Message:
-    """Give a message, whose conversation is locked, another text under the next change."""
+    """Change a message's text under the next change; the conversation is locked."""
     row = await conn.fetchrow(
         """
         -- edits.edit
@@ -62,7 +62,7 @@ async def edit(
 
 
 async def delete(conn: Conn, message: Message, *, by: int) -> Message:
-    """Leave of a message, whose conversation is locked, only its place, under the next change."""
+    """Delete a message's content under the next change; the conversation is locked."""
     row = await conn.fetchrow(
         """
         -- edits.delete

@@ -1,4 +1,4 @@
-"""SQL for someone's conversations as they see them, with all that a list shows."""
+"""SQL for an employee's conversations, with everything that a list shows."""
 
 from __future__ import annotations
 
@@ -32,15 +32,14 @@ async def page(
     only: int | None = None,
     archived: bool | None = None,
 ) -> list[Conversation]:
-    """Return someone's conversations, newest first, each with all that a list shows.
+    """Return an employee's conversations, newest first, each with everything that a list shows.
 
-    archived None: those that are and those that are not.
+    archived None returns archived and other conversations.
 
-    One statement: the page is chosen first, then each lateral touches one conversation, and
-    messages only where something is unread (realtime.unread_after). The same people sit in many
-    conversations: each of them is described once, with the first row, and not in every one; for 51
-    conversations of ten that halved it. Conversations are found one by one (LIMIT 1), not by
-    hashing all there are.
+    One statement: the page is chosen first, then each lateral reads one conversation, and messages
+    only where something is unread (realtime.unread_after). The same people are in many
+    conversations: each is described once, with the first row; for 51 conversations of ten people
+    that halved the time. LIMIT 1 has conversations found one by one, not by hashing all of them.
     """
     rows = await conn.fetch(
         """
@@ -158,7 +157,7 @@ def _to_conversation(row: Any, employees: Mapping[int, Employee]) -> Conversatio
 
 
 def to_mine(row: Any) -> Mine:
-    """Make what is only mine of a row of participants, with `archived` told."""
+    """Make preferences of a row of participants with a column `archived`."""
     return Mine(
         archived=row["archived"],
         pinned_at=row["pinned_at"],

@@ -1,4 +1,4 @@
-"""SQL for who is in a conversation, and what it is called.
+"""SQL for participants, roles, title and closing of a conversation.
 
 Every function but `lock` expects the conversation's row to be locked by this transaction.
 """
@@ -23,7 +23,7 @@ from gateway.protocol.conversations import History, Kind, Role
 
 @dataclass(frozen=True, slots=True)
 class LockedConversation:
-    """A conversation that this transaction has locked, and what the asker is in it."""
+    """A conversation that this transaction has locked, and the caller's role in it."""
 
     id: int
     kind: Kind
@@ -36,7 +36,7 @@ class LockedConversation:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Someone who is in the conversation, or was."""
+    """Someone who is in the conversation, or has left it."""
 
     employee_id: int
     role: Role
@@ -62,7 +62,7 @@ async def lock(conn: Conn, employee_id: int, conversation_id: int) -> LockedConv
 
 
 async def find(conn: Conn, conversation_id: int, employee_ids: Collection[int]) -> list[Member]:
-    """Return those of these people who are in the conversation or have been."""
+    """Return the present and former members among these people."""
     rows = await conn.fetch(
         """
         -- members.find
@@ -77,7 +77,7 @@ async def find(conn: Conn, conversation_id: int, employee_ids: Collection[int]) 
 
 
 async def page(conn: Conn, conversation_id: int, *, after: int, limit: int) -> list[Participant]:
-    """Return who is in the conversation, in order of their numbers, from behind this one."""
+    """Return a page of participants in the order of their ids, after this id."""
     rows = await conn.fetch(
         """
         -- members.page
@@ -101,7 +101,7 @@ async def page(conn: Conn, conversation_id: int, *, after: int, limit: int) -> l
 
 
 async def count(conn: Conn, conversation_id: int) -> int:
-    """Return how many are in the conversation."""
+    """Return the number of participants."""
     found = await conn.fetchval(
         """
         -- members.count
@@ -115,9 +115,9 @@ async def count(conn: Conn, conversation_id: int) -> int:
 
 
 async def join(conn: Conn, conversation_id: int, employee_ids: Sequence[int]) -> None:
-    """Seat these people, none of whom is in it: one change for each, in this order.
+    """Add these people, none of whom is in it: one change for each, in this order.
 
-    Who was in it before gets their old row again, as new: what they had set is gone.
+    A former member's row is used again, with all preferences reset.
     """
     await conn.execute(
         """
@@ -147,7 +147,7 @@ async def join(conn: Conn, conversation_id: int, employee_ids: Sequence[int]) ->
 
 
 async def leave(conn: Conn, conversation_id: int, employee_id: int) -> None:
-    """Take someone out under the next change. Their row stays: others hear of it by its change."""
+    """Remove someone under the next change. The row stays: resuming clients read its change."""
     await conn.execute(
         """
         -- members.leave
@@ -200,7 +200,7 @@ async def is_last_owner(conn: Conn, conversation_id: int, employee_id: int) -> b
 
 
 async def next_owner(conn: Conn, conversation_id: int, employee_id: int) -> int | None:
-    """Return who becomes owner when this one goes: the longest-standing admin, else member."""
+    """Return who becomes owner after this one leaves: the longest-standing admin, else member."""
     found: int | None = await conn.fetchval(
         """
         -- members.next_owner
@@ -224,7 +224,7 @@ async def update(
     history: History,
     closed: bool,
 ) -> ConversationUpdated:
-    """Write how the conversation now is under its next change; return what to tell of it."""
+    """Store these values under the conversation's next change; return the event to announce."""
     row = await conn.fetchrow(
         """
         -- members.update
@@ -248,7 +248,7 @@ async def update(
 async def participant_events(
     conn: Conn, conversation_id: int, employee_ids: Collection[int]
 ) -> list[ParticipantChanged]:
-    """Return how these people's seats now are, as events, in the order of their changes."""
+    """Return these people's memberships as they are now, as events in the order of changes."""
     rows = await conn.fetch(
         """
         -- members.participant_events
@@ -269,7 +269,7 @@ async def participant_events(
 async def hidden_to(
     conn: Conn, conversation_id: int, employee_ids: Collection[int]
 ) -> dict[int, int]:
-    """Return employee → up to which seq messages are not theirs: those who joined later."""
+    """Return employee → the seq up to which messages are hidden from those who joined later."""
     rows = await conn.fetch(
         """
         -- members.hidden_to

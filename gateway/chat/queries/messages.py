@@ -13,7 +13,7 @@ from gateway.protocol import Attachment, Draft, Message, Reaction
 
 MAX_MENTIONS = 100
 SMALL_GROUP = 20
-"""Up to so many participants, anyone may mention everybody."""
+"""In a conversation of at most this many participants, anyone may mention everybody."""
 
 
 def to_message(row: Any) -> Message:
@@ -50,33 +50,33 @@ def to_reactions(items: Iterable[dict[str, Any]] | None) -> list[Reaction]:
 
 
 def to_attachments(items: Iterable[dict[str, Any]] | None) -> list[Attachment]:
-    """Make attachments of what a message's row says of its files."""
+    """Make attachments of the jsonb column of a message."""
     return [Attachment(**item) for item in items or ()]
 
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """Whom a text names, before anyone has looked who of them is there."""
+    """Employees that a text mentions; it is not checked yet who of them is a participant."""
 
     employee_ids: Sequence[int] = ()
     all: bool = False
     may_all: bool = False
-    """By permission; a role, or a small group, is enough too."""
+    """The sender has the permission to mention everybody. A role or a small group suffices, too."""
 
 
 class StoredMessage(NamedTuple):
-    """A message that was just stored, and what that changed for its sender."""
+    """A message that was just stored, and what this changed for its sender."""
 
     message: Message
     unmarked: bool
-    """The sender had marked the conversation unread by hand, and it no longer is."""
+    """The sender had marked the conversation as unread by hand; the message ended this mark."""
     draft: Draft | None
-    """The sender's draft, which had a text and no longer has."""
+    """The sender's draft, if the message emptied it."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """What someone wants to say somewhere."""
+    """A message to store."""
 
     sender_id: int
     conversation_id: int
@@ -85,33 +85,32 @@ class NewMessage:
     reply_to_seq: int | None
     mentions: Mentions
     from_draft: bool = True
-    """What its sender had begun to write there is what is sent: the draft is emptied."""
+    """Empty the sender's draft in this conversation."""
 
 
 async def insert(
     conn: Conn, messages: Sequence[NewMessage], *, wait: bool
 ) -> list[StoredMessage | None]:
-    """Store messages of as many conversations, and move their senders' read positions to them.
+    """Store messages, one for each conversation, and move their senders' read positions to them.
 
-    That ends a mark as unread, and empties the draft it came from: looking for one costs a probe
-    of its primary key. A mark that was there shows by marked_seq, which is set only then:
-    RETURNING cannot tell how a row was, and what the snapshot says may be older.
+    This ends a mark as unread, and empties the sender's draft (one probe of its primary key). An
+    ended mark is recognised by marked_seq, which is set only then: RETURNING does not see the old
+    row, and the snapshot may be older.
 
-    None for each that is already stored, whose sender is not in the conversation, that is closed,
-    or where what is answered is not there; without `wait` also where another transaction holds the
-    conversation's row, where senders take turns. Raises UniqueViolationError when a twin with the
-    same client_key commits first, and NotNullViolationError when a sender was taken out while this
-    waited: then nothing of them is stored. A number is taken only by a transaction that commits.
-    The time is read after that wait, so that it never runs backwards against seq.
+    Returns None for each message that is stored already, whose sender is not a participant, whose
+    conversation is closed, or whose reply_to_seq is not there; without `wait` also where another
+    transaction has locked the conversation's row. Raises UniqueViolationError when another one with
+    the same client_key commits first, and NotNullViolationError when a sender is removed while this
+    waits: then no message is stored. Only a transaction that commits uses numbers. created_at is
+    read after the wait for the lock, so that it never runs backwards against seq.
 
-    Waits for one row at most: of several, none is waited for, and so nobody waits for somebody
-    else's conversation, and two of these can not wait for each other.
+    With `wait` there is one message and one row to wait for. Without it no row is waited for: no
+    sender waits for another conversation, and two such statements cannot wait for each other.
 
-    Written so that PostgreSQL keeps one plan for any number of them (planning takes 1 ms): the
-    planner must not see how long the arrays are, or it finds a plan for that many cheaper: hence
-    the subqueries around them. And
-    whether a key is known is a subquery, never a join: of a young table a join would read all, and
-    the plan would stay when the table has grown.
+    Written so that PostgreSQL keeps one generic plan for any number of messages (planning takes
+    1 ms). The subqueries hide the length of the arrays from the planner: otherwise it finds a plan
+    for that length cheaper. Whether a key is known is a subquery, never a join: while the table is
+    small, a join reads all of it, and that plan stays when the table has grown.
     """
     assert not wait or len(messages) == 1
     rows = await conn.fetch(
@@ -251,21 +250,21 @@ async def find_by_key(
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What someone is in a conversation."""
+    """A participant's role in a conversation, and which messages they may see."""
 
     role: str
     closed: bool
     hidden_to: int
-    """Messages up to this seq are not for them: they joined later. 0 hides none."""
+    """Messages up to this seq are hidden from someone who joined later. 0 hides none."""
 
 
 async def membership(
     conn: Conn, employee_id: int, conversation_id: int, *, lock: bool = False
 ) -> Membership | None:
-    """Return it; None when they are not in the conversation.
+    """Return the membership; None when this employee is not in the conversation.
 
-    With lock, the conversation's row is held until the transaction ends, and membership is read
-    after it was got: who was removed meanwhile is not in it.
+    With lock, the conversation's row stays locked until the transaction ends. Membership is read
+    after the lock was acquired: someone removed meanwhile is not in it.
     """
     if lock and not await conversations.lock(conn, employee_id, conversation_id):
         return None
@@ -285,7 +284,7 @@ async def membership(
 
 
 async def find(conn: Conn, conversation_id: int, seq: int) -> Message | None:
-    """Return one message, or what is left of it."""
+    """Return one message, deleted or not; None when there is none."""
     row = await conn.fetchrow(
         """
         -- messages.find

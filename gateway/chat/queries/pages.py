@@ -10,7 +10,7 @@ from gateway.protocol import Message
 async def before(
     conn: Conn, conversation_id: int, seq: int | None, limit: int, *, above: int = 0
 ) -> list[Message]:
-    """Return the newest messages below seq (None: of all), oldest first; none up to `above`."""
+    """Return the newest messages below seq (None: of all) and above `above`, oldest first."""
     rows = await conn.fetch(
         """
         -- pages.before
@@ -47,7 +47,7 @@ async def after(conn: Conn, conversation_id: int, seq: int, limit: int) -> list[
 async def replies_before(
     conn: Conn, conversation_id: int, root_seq: int, *, seq: int | None, limit: int
 ) -> list[Message]:
-    """Return the newest answers to a message below seq (None: of all), oldest first."""
+    """Return the newest replies to a message below seq (None: of all), oldest first."""
     rows = await conn.fetch(
         """
         -- pages.replies_before
@@ -68,7 +68,7 @@ async def replies_before(
 async def replies_after(
     conn: Conn, conversation_id: int, root_seq: int, *, seq: int, limit: int
 ) -> list[Message]:
-    """Return the oldest answers to a message above seq, oldest first."""
+    """Return the oldest replies to a message above seq, oldest first."""
     rows = await conn.fetch(
         """
         -- pages.replies_after

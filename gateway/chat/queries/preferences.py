@@ -1,7 +1,7 @@
-"""SQL for what only one participant sees: archived, pinned, muted, notifications.
+"""SQL for a participant's preferences: archived, pinned, muted, notifications.
 
-Each returns how it is now, and None when this person is not in the conversation. What counts for
-the badge grows read_version too: it orders unread counts.
+Each returns the new preferences, and None when this employee is not in the conversation. What
+affects the unread total raises read_version, too: it orders unread counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COLUMNS = """coalesce(c.last_seq <= p.archived_seq, false) AS archived, p.pinned
 
 
 async def archive(conn: Conn, employee_id: int, conversation_id: int, *, on: bool) -> Mine | None:
-    """Archive it up to its newest message, or bring it back."""
+    """Archive it up to its newest message, or take it out of the archive."""
     row = await conn.fetchrow(
         f"""
         -- preferences.archive
@@ -40,7 +40,7 @@ async def archive(conn: Conn, employee_id: int, conversation_id: int, *, on: boo
 
 
 async def lock(conn: Conn, employee_id: int) -> None:
-    """Wait until nobody else pins for this person, until the transaction ends."""
+    """Let this employee's pin commands take turns until the transaction ends."""
     await conn.execute(
         """
         -- preferences.lock
@@ -53,7 +53,7 @@ async def lock(conn: Conn, employee_id: int) -> None:
 async def pin(
     conn: Conn, employee_id: int, conversation_id: int, *, on: bool, most: int
 ) -> Mine | None:
-    """Pin or unpin; None too when `most` others are pinned already.
+    """Pin or unpin; also None when `most` others are pinned already.
 
     Two devices that pin at once take turns, and the second counts after the first has committed.
     """
@@ -84,7 +84,7 @@ async def pin(
 async def mute(
     conn: Conn, employee_id: int, conversation_id: int, until: datetime | None
 ) -> Mine | None:
-    """Mute it until then; a time that is over mutes nothing."""
+    """Mute it until a time; a time in the past unmutes it."""
     row = await conn.fetchrow(
         f"""
         -- preferences.mute
@@ -123,7 +123,7 @@ async def notify(conn: Conn, employee_id: int, conversation_id: int, level: Noti
 
 
 async def find(conn: Conn, employee_id: int, conversation_id: int) -> Mine | None:
-    """Return how it is."""
+    """Return the current preferences."""
     row = await conn.fetchrow(
         f"""
         -- preferences.find

@@ -7,10 +7,7 @@ from gateway.protocol import Message
 
 
 async def put(conn: Conn, message: Message, employee_id: int, *, emoji: str, removed: bool) -> int:
-    """Set or take back someone's emoji below a message, whose conversation is locked.
-
-    Return the change that it took.
-    """
+    """Add or remove a reaction to a message; the conversation is locked. Return its change."""
     change = await conn.fetchval(
         """
         -- reactions.put

@@ -18,7 +18,7 @@ MAX_UNREAD_CONVERSATIONS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ReadPosition:
-    """Where someone's read position is, and what this call did to it."""
+    """A read position, and how the call changed it."""
 
     last_read_seq: int
     moved: bool
@@ -31,8 +31,8 @@ async def read(
 ) -> ReadPosition | None:
     """Move the read position forward to seq, at most to the newest message.
 
-    None when this person is not in the conversation. Moving back changes nothing, and neither
-    does reading up to what was there when it was marked unread, unless explicitly.
+    None when this employee is not in the conversation. A lower seq changes nothing. A mark as
+    unread ends only when seq is above the newest message at the time of the mark, or with explicit.
     """
     row = await conn.fetchrow(
         """
@@ -70,10 +70,10 @@ async def read(
 async def mark_unread(
     conn: Conn, employee_id: int, conversation_id: int, seq: int
 ) -> tuple[int, bool] | None:
-    """Move the read position back to before seq and remember that it was by hand.
+    """Move the read position back to before seq and mark the conversation as unread by hand.
 
-    Returns it, and whether anything changed; None when this person is not in the conversation or
-    there is no such message yet. Not further back than they may look.
+    Returns the position, and whether anything changed; None when this employee is not in the
+    conversation or there is no such message yet. Not further back than their joined_seq.
     """
     row = await conn.fetchrow(
         """
@@ -107,7 +107,7 @@ async def mark_unread(
 
 @dataclass(frozen=True, slots=True)
 class ReadAll:
-    """One conversation that was read to its end."""
+    """One conversation that was marked as read."""
 
     conversation_id: int
     last_read_seq: int
@@ -115,9 +115,9 @@ class ReadAll:
 
 
 async def read_all(conn: Conn, employee_id: int, limit: int) -> list[ReadAll]:
-    """Read everything of up to `limit` conversations, those that are marked too.
+    """Mark up to `limit` conversations as read, and end their marks as unread.
 
-    The rows are locked in one order, so that two devices that ask at once take turns.
+    The rows are locked in one order, so that two devices that do it at once take turns.
     """
     rows = await conn.fetch(
         """
@@ -147,7 +147,7 @@ async def read_all(conn: Conn, employee_id: int, limit: int) -> list[ReadAll]:
 
 
 async def unread(conn: Conn, employee_id: int) -> list[Unread]:
-    """Return the counts of every conversation in which this person has something unread."""
+    """Return the counts of every conversation in which this employee has unread messages."""
     rows = await conn.fetch(
         """
         -- receipts.unread
@@ -174,8 +174,8 @@ async def unread(conn: Conn, employee_id: int) -> list[Unread]:
 async def unread_of(conn: Conn, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, Unread]]:
     """Return (employee, counts) for each of these (employee, conversation), zero counts too.
 
-    The pairs are found first: left to choose, PostgreSQL counted for every participant there is
-    and joined what was asked last (4,000 counts, 0.3 s, for one pair).
+    MATERIALIZED, because otherwise PostgreSQL counted for every participant and joined the
+    requested pairs last (4,000 counts, 0.3 s, for one pair).
     """
     rows = await conn.fetch(
         """

@@ -1,4 +1,4 @@
-"""SQL that deletes messages which have been kept long enough: one function per statement."""
+"""SQL that deletes messages older than the retention period: one function per statement."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from gateway.db import Conn
 
 @dataclass(frozen=True, slots=True)
 class RetentionStep:
-    """What one statement has done."""
+    """The result of one statement."""
 
     messages: int
     last_conversation: int | None
-    """The last one it looked at; None when there are no more."""
+    """The last one examined; None when there are no more."""
 
 
 async def delete_old(
     conn: Conn, *, days: int, after: int, conversations: int, limit: int
 ) -> RetentionStep:
-    """Delete at most `limit` messages older than so many days, of conversations above `after`.
+    """Delete at most `limit` messages older than `days`, of conversations above `after`.
 
-    Oldest first in each conversation, and none that somebody who is in it and works here has yet
-    to read: so every unread count stays as it was told. Numbers are not given again, last_seq
-    stays. The oldest message of a conversation says whether there is anything to do there. Rows
-    that somebody holds are left for the next time.
+    Oldest first in each conversation, and none that an active participant has not read: every
+    unread count stays as it is. Numbers are not used again, last_seq stays. The oldest message of a
+    conversation shows whether there is anything to delete. Locked rows are left for the next sweep.
     """
     row = await conn.fetchrow(
         """

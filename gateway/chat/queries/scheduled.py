@@ -1,4 +1,4 @@
-"""SQL for messages to be sent later: one function per statement."""
+"""SQL for scheduled messages: one function per statement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.protocol import ScheduledMessage
 
 @dataclass(frozen=True, slots=True)
 class DueMessage:
-    """One message that this node has claimed and is to send now."""
+    """A message that this node has claimed and sends now."""
 
     id: int
     employee_id: int
@@ -28,7 +28,7 @@ def to_scheduled(row: Any) -> ScheduledMessage:
     return ScheduledMessage(
         scheduled_id=row["id"],
         conversation_id=row["conversation_id"],
-        client_key=UUID(int=row["client_key"].int),  # asyncpg's own kind, which orjson refuses
+        client_key=UUID(int=row["client_key"].int),  # asyncpg's UUID class, which orjson refuses
         text=row["text"],
         send_at=row["send_at"],
         state=row["state"],
@@ -37,7 +37,7 @@ def to_scheduled(row: Any) -> ScheduledMessage:
 
 
 async def lock(conn: Conn, employee_id: int) -> None:
-    """Make this person's schedulings take turns until the end of the transaction."""
+    """Let this employee's schedule commands take turns until the transaction ends."""
     await conn.execute(
         """
         -- scheduled.lock
@@ -57,7 +57,7 @@ async def insert(
     send_at: datetime,
     most: int,
 ) -> ScheduledMessage | None:
-    """Schedule a message; None when the key is known or that many wait already."""
+    """Schedule a message; None when the key is known or `most` messages wait already."""
     row = await conn.fetchrow(
         """
         -- scheduled.insert
@@ -82,7 +82,7 @@ async def insert(
 async def find_key(
     conn: Conn, employee_id: int, conversation_id: int, client_key: UUID
 ) -> ScheduledMessage | None:
-    """Return what this person has scheduled here with this key."""
+    """Return the message that this employee scheduled in this conversation with this key."""
     row = await conn.fetchrow(
         """
         -- scheduled.find_key
@@ -118,9 +118,9 @@ async def reschedule(
     text: str | None,
     most: int,
 ) -> ScheduledMessage | None:
-    """Give a message that is not being sent another time; a failed one waits again.
+    """Change the time of a message that is not being sent; a failed one waits again.
 
-    None when there is none, it is being sent or was, or that many others wait.
+    None when there is none, it is being sent or was sent, or `most` others wait.
     """
     row = await conn.fetchrow(
         """
@@ -144,7 +144,7 @@ async def reschedule(
 
 
 async def count_waiting(conn: Conn, employee_id: int) -> int:
-    """Return how many messages of this person wait to be sent."""
+    """Return how many messages of this employee wait."""
     count: int = await conn.fetchval(
         """
         -- scheduled.count_waiting
@@ -157,7 +157,7 @@ async def count_waiting(conn: Conn, employee_id: int) -> int:
 
 
 async def remove(conn: Conn, employee_id: int, scheduled_id: int) -> ScheduledMessage | None:
-    """Forget a message that is not being sent; None when there is none, or it is, or was."""
+    """Delete a message; None when there is none, or it is being sent, or was sent."""
     row = await conn.fetchrow(
         """
         -- scheduled.remove
@@ -175,7 +175,7 @@ async def remove(conn: Conn, employee_id: int, scheduled_id: int) -> ScheduledMe
 async def page(
     conn: Conn, employee_id: int, conversation_id: int | None, limit: int
 ) -> list[ScheduledMessage]:
-    """Return what waits, the next one first, and behind it what failed, the newest first."""
+    """Return waiting messages, the next one first, then failed ones, the newest first."""
     rows = await conn.fetch(
         """
         -- scheduled.page
@@ -193,7 +193,7 @@ async def page(
 
 
 async def claim(conn: Conn, *, limit: int, lease_s: float) -> list[DueMessage]:
-    """Take messages that are due and that no living node is sending."""
+    """Claim due messages without a valid claim of another node."""
     rows = await conn.fetch(
         """
         -- scheduled.claim
@@ -226,7 +226,7 @@ async def claim(conn: Conn, *, limit: int, lease_s: float) -> list[DueMessage]:
 
 
 async def next_due_in_s(conn: Conn) -> float | None:
-    """Return in how many seconds something will be due; None when nothing waits."""
+    """Return the seconds until the next message is due; None when nothing waits."""
     found: float | None = await conn.fetchval(
         """
         -- scheduled.next_due_in_s
@@ -239,7 +239,7 @@ async def next_due_in_s(conn: Conn) -> float | None:
 
 
 async def mark_sent(conn: Conn, scheduled_id: int) -> ScheduledMessage | None:
-    """Note that a message was sent; None when that is known already."""
+    """Record that a message was sent; None when it is recorded already."""
     row = await conn.fetchrow(
         """
         -- scheduled.mark_sent
@@ -254,7 +254,7 @@ async def mark_sent(conn: Conn, scheduled_id: int) -> ScheduledMessage | None:
 
 
 async def mark_failed(conn: Conn, scheduled_id: int, code: str) -> ScheduledMessage | None:
-    """Note why a message could not be sent; None when that is decided already."""
+    """Record why a message could not be sent; None when its result is recorded already."""
     row = await conn.fetchrow(
         """
         -- scheduled.mark_failed
@@ -271,7 +271,7 @@ async def mark_failed(conn: Conn, scheduled_id: int, code: str) -> ScheduledMess
 
 
 async def retry_later(conn: Conn, scheduled_id: int, *, seconds: float) -> None:
-    """Give a claim back after a failure that may pass: due again after these seconds."""
+    """Return a claim after a temporary failure: the message is due again after these seconds."""
     await conn.execute(
         """
         -- scheduled.retry_later
@@ -285,7 +285,7 @@ async def retry_later(conn: Conn, scheduled_id: int, *, seconds: float) -> None:
 
 
 async def delete_done(conn: Conn, *, days: int) -> None:
-    """Delete what was sent or failed longer ago."""
+    """Delete messages that were sent or failed more than `days` ago."""
     await conn.execute(
         """
         -- scheduled.delete_done

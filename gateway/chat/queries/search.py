@@ -1,4 +1,4 @@
-"""SQL for finding messages by their words."""
+"""SQL for searching messages by words."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gateway.protocol import Message
 
 @dataclass(frozen=True, slots=True)
 class SearchScope:
-    """Where someone may look, and for what."""
+    """The words to search for, and the conversations that an employee may search."""
 
     words: list[str]
-    """The text's words as realtime.search_words compares them."""
+    """The words of the text as realtime.search_words returns them."""
     conversation_ids: list[int]
     earliest: datetime | None
-    """When the oldest of these conversations was made; None when there is none at all."""
+    """When the oldest of these conversations was created; None when there is none."""
     latest: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class SearchPosition:
-    """A message's place in the order of search; a row is behind it when it is older."""
+    """A message's position in the search order, newest first."""
 
     at: datetime
     conversation_id: int
@@ -34,7 +34,7 @@ class SearchPosition:
 async def scope(
     conn: Conn, employee_id: int, text: str, *, conversation_id: int | None, most: int
 ) -> SearchScope:
-    """Return the words of text, and up to `most` conversations of this person, or the one."""
+    """Return the words of text, and up to `most` conversations of this employee, or the one."""
     row = await conn.fetchrow(
         """
         -- search.scope
@@ -69,10 +69,10 @@ async def find_messages(
     before: SearchPosition,
     limit: int,
 ) -> list[Message]:
-    """Return the newest messages that this person may read and that have the wanted keys.
+    """Return the newest messages with the wanted keys that this employee may read.
 
-    `wanted` is a tsquery over realtime.search_key. It is answered by its index alone, at once
-    and for all; who may read what is asked only of what it found.
+    `wanted` is a tsquery over realtime.search_key. The index alone answers it; membership is
+    checked only for the messages that it found.
     """
     rows = await conn.fetch(
         """

@@ -1,4 +1,4 @@
-"""SQL for what a conversation itself says: who joined, who left, what it is called now."""
+"""SQL for system messages: who joined, who left, how the conversation was renamed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gateway.protocol import Message
 
 
 async def insert(conn: Conn, conversation_id: int, attrs: dict[str, Any]) -> Message:
-    """Store a silent message of the system's, under the next number and change.
+    """Store a silent system message under the next seq and change.
 
-    It counts for nobody as unread, and brings no archived conversation back: where it was
-    archived up to the last message, it is archived up to this one.
+    It does not count as unread, and takes no conversation out of an archive: archived_seq moves on
+    to this message.
     """
     row = await conn.fetchrow(
         """
