@@ -1,4 +1,4 @@
-"""What a command may use: who asks, the database, and a way to tell others after the COMMIT."""
+"""What a command uses: its caller, the database, and announcements after the COMMIT."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from gateway.limits import LoadShedder
 from presence import PresenceStore
 
 TYPING_NOTICE_S = 2.0
-"""Someone who types is announced so often in one conversation, whatever their client says."""
+"""A person's typing in one conversation is announced at most once in this time."""
 
 Publish = Callable[[Collection[Announcement]], None]
 
 ACQUIRE_S = 2.0
-"""A command waits this long for a database connection, then is told to come back."""
+"""A command waits this long for a database connection; then it is refused as overloaded."""
 
 
 class MessageStore(Protocol):
-    """What stores messages: gateway.chat.message_store, which is above this module."""
+    """Stores messages: gateway.chat.message_store, which is above this module."""
 
     @property
     def waiting(self) -> int: ...
@@ -49,7 +49,7 @@ class StatsCache(Protocol):
 
 
 class TypingNotices:
-    """Who was announced as typing, and where, in the last moments: two generations of a set."""
+    """Recent typing notices by conversation and employee, in two generations of a dict."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -58,10 +58,10 @@ class TypingNotices:
         self._current: dict[tuple[int, int], float] = {}
 
     def announced_recently(self, conversation_id: int, employee_id: int) -> bool:
-        """Say whether this one was announced less than NOTICE_S ago; if not, it now is."""
+        """Return whether this was announced less than TYPING_NOTICE_S ago; if not, note it now."""
         key, now = (conversation_id, employee_id), self._now()
         if now - self._began >= TYPING_NOTICE_S:
-            # All that has been forgotten was older than two of these.
+            # What is dropped here is at least TYPING_NOTICE_S old.
             self._before, self._current, self._began = self._current, {}, now
         last = self._current.get(key, self._before.get(key))
         if last is not None and now - last < TYPING_NOTICE_S:
@@ -72,7 +72,7 @@ class TypingNotices:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every command shares."""
+    """Services that all commands of a worker share."""
 
     pool: Pool
     publish: Publish
@@ -84,7 +84,7 @@ class Services:
     shedder: LoadShedder = field(default_factory=lambda: LoadShedder(10))
     stats_cache: StatsCache | None = None
     regions: tuple[str, ...] = ("UA",)
-    """Countries whose national numbers people mean: ours first, then those of the PBXs."""
+    """Countries of national phone numbers that people type: ours, then those of the PBXs."""
     callback_news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this node stored a call that was missed or answered."""
 
@@ -105,7 +105,7 @@ class Services:
             except AWAY_ERRORS as error:
                 raise DatabaseUnavailable from error
             finally:
-                # What fails here has ended the connection already; it must not hide the cause.
+                # A failure here means that the connection has ended; it must not hide the cause.
                 with contextlib.suppress(*AWAY_ERRORS):
                     await self.pool.release(conn, timeout=ACQUIRE_S)
 
@@ -117,23 +117,23 @@ class Services:
 
 @dataclass(slots=True)
 class Transaction:
-    """One transaction, and what to say once it is committed."""
+    """One transaction, and the announcements to publish once it is committed."""
 
     conn: Conn
     announcements: list[Announcement] = field(default_factory=list)
 
     def announce(self, topic: str, event: Any, *, change: int = 0, by: int = 0) -> None:
-        """Tell everyone on this topic, after the COMMIT and not if there is none."""
+        """Publish an event on this topic after the COMMIT, and not if there is none."""
         self.announcements.append(announce(topic, event, change=change, by=by))
 
     def announce_change(self, event: Any) -> None:
-        """Tell a conversation's participants of a change of it; the event has both in it."""
+        """Announce a numbered change to a conversation's participants."""
         self.announce(topics.conversation(event.conversation_id), event, change=event.change)
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One employee asking for one thing."""
+    """One employee's command."""
 
     identity: Identity
     services: Services
@@ -158,8 +158,8 @@ class Context:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Run a transaction; publish what it announced after the commit.
 
-        So nobody hears of a row they cannot read. A crash between the two is healed by the
-        sweep, and two nodes may publish 8 before 7: listeners order by change.
+        So nobody receives an event of a row that they cannot read yet. The sweep heals a crash
+        between the two. Two nodes may publish change 8 before 7: listeners order by change.
         """
         async with self.services.connection() as conn:
             tx = Transaction(conn)
@@ -169,7 +169,7 @@ class Context:
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
-        """Run ONE statement, which is a transaction of its own; publish what was announced.
+        """Run ONE statement, a transaction of its own; publish what it announced.
 
         Without BEGIN and COMMIT a send takes one round trip instead of three.
         """
@@ -183,5 +183,5 @@ class Context:
             self.services.publish(tx.announcements)
 
     def publish(self, topic: str, event: Any, *, by: int = 0) -> None:
-        """Tell everyone on this topic something that is not stored."""
+        """Publish an event that is not stored on this topic."""
         self.services.publish([announce(topic, event, by=by)])

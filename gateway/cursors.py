@@ -14,14 +14,14 @@ from gateway.errors import Invalid
 
 
 def pack(at: datetime, last_id: int | UUID) -> str:
-    """Make the cursor that points behind this row."""
+    """Return a cursor for the rows after this one."""
     # asyncpg's UUID is a subclass of the standard one, which orjson does not take.
     plain = str(last_id) if isinstance(last_id, UUID) else last_id
     return _encode(at, plain)
 
 
 def unpack(cursor: str) -> tuple[datetime, Any]:
-    """Read a cursor; Invalid when it is not one of ours."""
+    """Parse a cursor; Invalid when this gateway did not make it."""
     try:
         at, last_id = _decode(cursor)
         moment = _moment(at)
@@ -33,7 +33,7 @@ def unpack(cursor: str) -> tuple[datetime, Any]:
 
 
 def unpack_int(cursor: str) -> tuple[datetime, int]:
-    """Read a cursor of a list whose rows are numbered."""
+    """Parse a cursor of a list whose rows have integer ids."""
     at, last_id = unpack(cursor)
     if not isinstance(last_id, int) or isinstance(last_id, bool) or not 0 < last_id < 2**63:
         raise _not_ours()
@@ -41,7 +41,7 @@ def unpack_int(cursor: str) -> tuple[datetime, int]:
 
 
 def unpack_uuid(cursor: str) -> tuple[datetime, UUID]:
-    """Read a cursor of a list whose rows have UUIDs."""
+    """Parse a cursor of a list whose rows have UUIDs."""
     at, last_id = unpack(cursor)
     try:
         return at, UUID(last_id)
@@ -50,12 +50,12 @@ def unpack_uuid(cursor: str) -> tuple[datetime, UUID]:
 
 
 def pack_ranked(rank: int, name: str, last_id: int) -> str:
-    """Make the cursor of a list by how well a name fits."""
+    """Return a cursor of a list that is ordered by how well a name matches."""
     return _encode(rank, name, last_id)
 
 
 def unpack_ranked(cursor: str) -> tuple[int, str, int]:
-    """Read a cursor of a list by how well a name fits."""
+    """Parse a cursor of a list that is ordered by how well a name matches."""
     try:
         rank, name, last_id = _decode(cursor)
     except (binascii.Error, ValueError, TypeError):
@@ -69,12 +69,12 @@ def unpack_ranked(cursor: str) -> tuple[int, str, int]:
 
 
 def pack_message(at: datetime, conversation_id: int, seq: int) -> str:
-    """Make the cursor that points behind this message."""
+    """Return a cursor for the messages after this one, of several conversations."""
     return _encode(at, conversation_id, seq)
 
 
 def unpack_message(cursor: str) -> tuple[datetime, int, int]:
-    """Read a cursor of a list of messages from several conversations."""
+    """Parse a cursor of a list of messages of several conversations."""
     try:
         at, *numbers = _decode(cursor)
         moment, (conversation_id, seq) = _moment(at), numbers
@@ -91,12 +91,12 @@ def _encode(*values: Any) -> str:
 
 
 def _decode(cursor: str) -> Any:
-    """Read what is in a cursor; binascii.Error or ValueError when it is none."""
+    """Decode a cursor; binascii.Error or ValueError when it is not one."""
     return orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
 
 
 def _moment(text: str) -> datetime:
-    """Read a moment in UTC; ValueError or OverflowError when there it is none."""
+    """Parse a time in UTC; ValueError or OverflowError when it is not one."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("no offset from UTC")

@@ -6,11 +6,12 @@ A topic is what a node subscribes to on the bus and what a session joins in the 
 from __future__ import annotations
 
 PRESENCE_SHARDS = 256
-"""People are spread over so many presence topics: a node hears only those it watches."""
+"""Number of presence topics, over which employees are spread: a node subscribes to those that its
+sessions watch."""
 
 
 CALLBACKS = "callbacks"
-"""Whom to call back, for everyone who may."""
+"""Call-back requests, for all who may handle them."""
 
 USER, CONVERSATION, PRESENCE = "user", "conversation", "presence"
 """Kinds of topics that have a number."""
@@ -45,10 +46,10 @@ def conversation_of(topic: str) -> int | None:
 
 
 QUEUES = "queues"
-"""Which queues and agents have changed: nodes on which somebody watches hear it."""
+"""Changed queues and agents; nodes with sessions that watch queues subscribe to it."""
 
 QUEUE_CALLS = "queues:calls"
-"""The calls of all queues: nodes on which a supervisor watches those of some hear it."""
+"""Calls of all queues; nodes with sessions that watch the calls of a queue subscribe to it."""
 
 
 def presence(employee_id: int) -> str:
@@ -56,5 +57,5 @@ def presence(employee_id: int) -> str:
 
 
 def is_presence(topic: str) -> bool:
-    """Say whether a topic carries news of people."""
+    """Return whether a topic is one of presence."""
     return topic.startswith(_PRESENCE)

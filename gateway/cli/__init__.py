@@ -1,6 +1,6 @@
-"""What an operator can run. `gateway --help` is the manual.
+"""The command line. `gateway --help` is the manual.
 
-Each command imports its module when it runs: `gateway --help` answers in 0.2 s, not in 1.
+Each command imports its module when it runs: `gateway --help` takes 0.2 s instead of 1 s.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ app = typer.Typer(
     help=(
         "Real-time messaging and telephony gateway for CRMs.\n\n"
         "Settings come from the environment (GATEWAY_DATABASE_URL, GATEWAY_REDIS_URL, "
-        "GATEWAY_TOKEN_SECRET …); docs/operations.md lists them all. To try everything at once: "
+        "GATEWAY_TOKEN_SECRET …); docs/operations.md lists them all. To try the gateway, run "
         "`gateway dev`."
     ),
     no_args_is_help=True,
@@ -38,35 +38,43 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     _version_wanted: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Say what all commands have in common."""
+    """Define the options of all commands."""
 
 
 @app.command()
 def dev(
     port: Annotated[
         int | None,
-        typer.Option(help="Port of the page, REST and sockets; GATEWAY_PORT, or 8080."),
+        typer.Option(
+            help="Port of the page, of REST and of the sockets. Default: GATEWAY_PORT, else 8080."
+        ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=16, help="Worker processes; GATEWAY_WORKERS, or 2."),
+        typer.Option(
+            min=1, max=16, help="Number of worker processes. Default: GATEWAY_WORKERS, else 2."
+        ),
     ] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; GATEWAY_HOST, or 127.0.0.1.")
+        str | None,
+        typer.Option(help="Address to listen on. Default: GATEWAY_HOST, else 127.0.0.1."),
     ] = None,
 ) -> None:
-    """Run everything: PostgreSQL and Valkey of its own, a demo CRM, workers and the page.
+    """Start everything for development: PostgreSQL, Valkey, a demo CRM, workers and the page.
 
-    Prints the page's address and sign-in links for three demo employees. With
-    GATEWAY_DATABASE_URL or GATEWAY_REDIS_URL set, those servers are used and not started; the
-    demo CRM is installed only into a database that has no schema `crm`. Ctrl-C stops everything.
+    The command prints the page's address and sign-in links for three demo employees. If
+    GATEWAY_DATABASE_URL or GATEWAY_REDIS_URL is set, that server is used and none is started. The
+    demo CRM is installed only into a database without a schema `crm`. Ctrl-C stops everything.
 
-    Data and secrets stay for the next time in GATEWAY_STATE_DIR, by default
-    $XDG_STATE_HOME/crm-gateway or ~/.local/state/crm-gateway: one place for all clones of a user.
-    To begin anew, stop it and delete that directory.
+    Data and secrets are kept in GATEWAY_STATE_DIR, by default $XDG_STATE_HOME/crm-gateway or
+    ~/.local/state/crm-gateway: one directory for all clones of a user. To start with no data, stop
+    the command and delete this directory.
     """
     from gateway.cli.dev import run
 
@@ -76,24 +84,39 @@ def dev(
 @app.command()
 def serve(
     workers: Annotated[
-        int | None, typer.Option(min=1, max=128, help="Worker processes; GATEWAY_WORKERS.")
+        int | None,
+        typer.Option(
+            min=1, max=128, help="Number of worker processes. Default: GATEWAY_WORKERS, else 1."
+        ),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; GATEWAY_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; GATEWAY_PORT.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. Default: GATEWAY_HOST, else 127.0.0.1."),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on. Default: GATEWAY_PORT, else 8080.")
+    ] = None,
     role: Annotated[
         str | None,
-        typer.Option(help="What to do: sockets, ingest, background or several; GATEWAY_ROLES."),
+        typer.Option(
+            help="Roles of the workers, separated by commas: sockets, ingest, background. "
+            "Default: GATEWAY_ROLES, else all three."
+        ),
     ] = None,
     migrate: Annotated[
-        bool, typer.Option(help="Apply missing migrations first; safe on many nodes at once.")
+        bool,
+        typer.Option(
+            help="Apply missing migrations before the workers start. Several nodes may do so at "
+            "the same time."
+        ),
     ] = False,
 ) -> None:
     """Serve on one port with one or more worker processes.
 
-    A worker that dies is started again, with back-off; one that hangs is ended. SIGTERM drains:
-    clients are told to come back elsewhere, commands that have begun are finished. SIGHUP replaces
-    the workers one after the other. Needs GATEWAY_DATABASE_URL,
-    GATEWAY_REDIS_URL and GATEWAY_TOKEN_SECRET.
+    A worker that dies is restarted, with back-off; a worker that hangs is killed and restarted.
+    SIGTERM drains: clients are asked to reconnect to another node, and running commands are
+    finished. SIGHUP replaces the workers one after the other. The command needs
+    GATEWAY_DATABASE_URL, GATEWAY_REDIS_URL and GATEWAY_TOKEN_SECRET.
     """
     from gateway.cli.serve import run
 
@@ -103,16 +126,20 @@ def serve(
 @app.command()
 def migrate(
     demo: Annotated[
-        bool, typer.Option(help="Also install the demo CRM, if there is no schema crm.")
+        bool,
+        typer.Option(help="Also install the demo CRM, unless the database has a schema crm."),
     ] = False,
     check: Annotated[
-        bool, typer.Option(help="Change nothing; exit 1 if migrations are missing.")
+        bool,
+        typer.Option(
+            help="Change nothing: print missing migrations; exit with status 1 if there are any."
+        ),
     ] = False,
 ) -> None:
     """Bring the schema `realtime` of GATEWAY_DATABASE_URL up to date.
 
-    Safe to run on several nodes at once. Without that variable, `--check` looks at the database
-    of the `gateway dev` that runs on this machine.
+    It may run on several nodes at the same time: one works, the others wait. If the variable is not
+    set, `--check` uses the database of the `gateway dev` that runs on this machine.
     """
     from gateway.cli.migrate import run
 
@@ -121,13 +148,18 @@ def migrate(
 
 @app.command()
 def token(
-    employee: Annotated[int, typer.Argument(help="The employee's id in the CRM.")],
-    ttl: Annotated[str, typer.Option(help="How long it is valid: 30m, 8h, 7d.")] = "8h",
+    employee: Annotated[int, typer.Argument(help="Id of the employee in the CRM.")],
+    ttl: Annotated[
+        str,
+        typer.Option(
+            help="Time until the token expires: a number with s, m, h or d, such as 30m or 7d."
+        ),
+    ] = "8h",
 ) -> None:
     """Print a token for an employee, signed with GATEWAY_TOKEN_SECRET.
 
-    Without that, with the secret that `gateway dev` made for itself. Whether there is such an
-    employee is not checked here but when the token is used.
+    If the variable is not set, the secret of `gateway dev` is used. The command does not check that
+    the employee exists; the gateway does when the token is used.
     """
     from gateway.cli.token import run
 
@@ -137,39 +169,53 @@ def token(
 @app.command()
 def replay(
     file: Annotated[
-        Path | None, typer.Argument(help="A recording: NAME.jsonl.gz with AMI messages.")
+        Path | None, typer.Argument(help="Recording of AMI messages, NAME.jsonl.gz.")
     ] = None,
     speed: Annotated[
-        float, typer.Option(min=0.1, max=1000, help="How many times faster than it happened.")
+        float, typer.Option(min=0.1, max=1000, help="Factor of the speed: 2 plays twice as fast.")
     ] = 1.0,
     source: Annotated[
         str | None,
-        typer.Option(help="Name of the PBX it pretends to be, or main; of the PBX to rebuild."),
+        typer.Option(
+            help="Name of the PBX that the recording stands for. Default: main. With --rebuild: "
+            "the PBX whose calls are rebuilt. Default: all."
+        ),
     ] = None,
     keep_times: Annotated[
-        bool, typer.Option(help="Keep the recorded times instead of moving the call to now.")
+        bool, typer.Option(help="Keep the recorded times. By default the call happens now.")
     ] = False,
     again: Annotated[
-        bool, typer.Option(help="Make new calls of it, even if it has been replayed before.")
+        bool,
+        typer.Option(help="Create new calls even if this recording was replayed before."),
     ] = False,
     rebuild: Annotated[
-        bool, typer.Option(help="No recording: fold the stored events again into the calls' rows.")
+        bool,
+        typer.Option(
+            help="Play no recording: build the rows of calls again from the stored events."
+        ),
     ] = False,
     since: Annotated[
-        str | None, typer.Option(help="Rebuild calls that began then or later: 2026-11-01T00:00Z.")
+        str | None,
+        typer.Option(
+            help="With --rebuild: only calls that began at this time or later, such as "
+            "2026-11-01T00:00Z."
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Rebuild calls that began before.")] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(help="With --rebuild: only calls that began before this time."),
+    ] = None,
 ) -> None:
-    """Play a recorded PBX dialogue: the calls ring on the agents' screens as they did then.
+    """Replay a recorded PBX connection: its calls ring on the agents' screens again.
 
-    Goes through the normaliser and the whole pipeline into the database and the bus of
+    The events pass through the normaliser and the whole pipeline into the database and the bus of
     GATEWAY_DATABASE_URL and GATEWAY_REDIS_URL, or of the `gateway dev` that runs on this machine.
-    Playing the same file twice makes its calls once.
+    Replaying the same file twice creates its calls once.
 
-    With `--rebuild` nothing is played: calls with their legs, stays in queues, transfers,
-    recordings and missed calls are made anew from the events that are stored, also calls whose row
-    is gone, and what stands of agents. Rows that are right are not written, calls whose events are
-    gone stay as they are. It may run beside a live gateway, be stopped and run again.
+    With `--rebuild` nothing is played: calls with their legs, queue stints, transfers, recordings
+    and missed calls, and the states of agents, are built again from the stored events, also calls
+    whose row was deleted. Rows that are right are not written. Calls whose events were deleted stay
+    as they are. The command may run beside a live gateway, and be stopped and run again.
     """
     if rebuild:
         from gateway.cli import rebuild as rebuilding
@@ -180,7 +226,7 @@ def replay(
         rebuilding.run(since=since, until=until, source=source)
         return
     if file is None or since or until:
-        typer.echo("Name a recording, or say --rebuild.", err=True)
+        typer.echo("Name a recording, or use --rebuild.", err=True)
         raise typer.Exit(2)
     from gateway.cli.replay import run
 
@@ -188,7 +234,7 @@ def replay(
 
 
 def main() -> None:
-    """Run the command line; a wrong setting is one line, not a trace."""
+    """Run the command line; a wrong setting is reported in one line, without a traceback."""
     try:
         app()
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""`gateway dev`: everything in one command, for a first look and for developing clients."""
+"""`gateway dev`: everything in one command, to try the gateway and to develop clients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORKERS = 2  # so that a message crosses from one process to another
 
 
 def run(*, host: str | None, port: int | None, workers: int | None) -> None:
-    """Start servers, database, demo, workers; say where; stop all of it on Ctrl-C."""
+    """Start servers, database, demo and workers; print the links; stop everything on Ctrl-C."""
     settings = _settings(host=host, port=port, workers=workers)
     logs.configure(level=settings.log_level, json=False)
     began = time.monotonic()
@@ -70,7 +70,7 @@ def run(*, host: str | None, port: int | None, workers: int | None) -> None:
         )
         supervisor.start()
         if not _wait_ready(settings.host, [port_of(listener) for listener in own]):
-            typer.echo("The workers did not become ready; their messages are above.", err=True)
+            typer.echo("The workers did not become ready. Their messages are above.", err=True)
             raise typer.Exit(1)
         _print_links(settings.host, port_of(shared), own, environment, time.monotonic() - began)
         supervisor.run()
@@ -78,7 +78,7 @@ def run(*, host: str | None, port: int | None, workers: int | None) -> None:
 
 
 def _settings(**given: Any) -> Settings:
-    """Read the environment, below what was given, above what suits a first look."""
+    """Return the settings: options, then the environment, then defaults for development."""
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     suited = {"workers": WORKERS, "log_level": "warning"}
     return settings.model_copy(
@@ -89,7 +89,7 @@ def _settings(**given: Any) -> Settings:
 
 
 def _servers(stack: ExitStack, settings: Settings) -> dict[str, str]:
-    """Start what is not configured; return the workers' environment."""
+    """Start the servers that are not configured; return the workers' environment."""
     state = settings.state_dir
     database_url, redis_url = settings.database_url, settings.redis_url
     if database_url is None:
@@ -180,7 +180,7 @@ def _print_links(
         "",
         f"  The gateway is ready after {took_s:.1f} s:  http://{_shown(host)}:{port}/",
         "",
-        "  Sign in as one of these, each in a window of its own (each link goes to one worker):",
+        "  Sign in as one of these, each in a separate window (each link goes to one worker):",
         "",
     ]
     for index, (employee_id, name) in enumerate(shown):
@@ -191,7 +191,7 @@ def _print_links(
         ]
     lines += [
         "",
-        "  Let a recorded call ring:  .venv/bin/gateway replay tests/recordings/"
+        "  Replay a recorded call:  .venv/bin/gateway replay tests/recordings/"
         "l01_answered_caller_hangs_up.jsonl.gz --again",
         "  Ctrl-C stops everything.",
         "",

@@ -8,7 +8,7 @@ from gateway.settings import BACKLOG
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket that children inherit; OSError says why it cannot be."""
+    """Open a listening socket that child processes inherit; OSError when it cannot be opened."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -20,6 +20,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def port_of(listener: socket.socket) -> int:
-    """Return the port it listens on."""
+    """Return the port of a listening socket."""
     port: int = listener.getsockname()[1]
     return port

@@ -1,4 +1,4 @@
-"""`gateway migrate`: bring the schema up to date, or say that it is not."""
+"""`gateway migrate`: bring the schema up to date, or list what is missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.settings import Settings
 
 
 def run(*, demo: bool, check: bool) -> None:
-    """Apply what is missing, or only say so."""
+    """Apply missing migrations, or only list them; exit with the command's status."""
     dsn = _database(check=check)
     try:
         code = asyncio.run(_run(dsn, with_demo=demo, check=check))
@@ -23,9 +23,10 @@ def run(*, demo: bool, check: bool) -> None:
 
 
 def _database(*, check: bool) -> str:
-    """Take the database from the environment; for a mere look, also that of a `gateway dev`.
+    """Return the database of the environment; with check, else that of a running `gateway dev`.
 
-    Whoever forgot the variable must not believe that their own database has been migrated.
+    Not without check: an operator who forgot the variable must not believe that the production
+    database was migrated.
     """
     settings = Settings()
     if settings.database_url:
@@ -36,7 +37,7 @@ def _database(*, check: bool) -> str:
             f"Set GATEWAY_DATABASE_URL{', or start `gateway dev`' if check else ''}.", err=True
         )
         raise typer.Exit(2)
-    typer.echo("The database of the `gateway dev` that runs here:", err=True)
+    typer.echo("The database of the running `gateway dev`:", err=True)
     return str(running["database_url"])
 
 
@@ -50,7 +51,7 @@ async def _run(dsn: str, *, with_demo: bool, check: bool) -> int:
         applied = await db.migrate(conn)
         typer.echo("\n".join(f"applied {name}" for name in applied) or "Up to date.")
         if with_demo and not await demo.install(conn):
-            typer.echo("There is a schema crm already: the demo CRM was not installed.")
+            typer.echo("The database has a schema crm already: the demo CRM was not installed.")
         return 0
     finally:
         await conn.close()

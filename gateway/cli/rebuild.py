@@ -1,4 +1,4 @@
-"""`gateway replay --rebuild`: the stored events, folded again into the calls' rows."""
+"""`gateway replay --rebuild`: builds the rows of calls again from the stored events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONNECTIONS = 1
 
 
 def run(*, since: str | None, until: str | None, source: str | None) -> None:
-    """Rebuild, telling how far it has come; each step that is told of is kept."""
+    """Rebuild and print the progress; each step that was printed is committed."""
     moments = _moment("--since", since), _moment("--until", until)
     dsn = _database()
     try:
@@ -41,13 +41,13 @@ def _moment(option: str, text: str | None) -> datetime | None:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None or not 1900 < moment.year < 9999:
-        typer.echo(f"{option}: a moment with its offset, such as 2026-11-01T00:00Z.", err=True)
+        typer.echo(f"{option}: a time with its UTC offset, such as 2026-11-01T00:00Z.", err=True)
         raise typer.Exit(2)
     return moment
 
 
 def _database() -> str:
-    """Take the database from the environment, or that of the `gateway dev` that runs here."""
+    """Return the database of the environment, else that of the running `gateway dev`."""
     settings = Settings()
     if settings.database_url:
         return settings.database_url
@@ -71,6 +71,6 @@ async def _rebuild(
         ):
             if done != told:
                 where = f"down to {done.down_to}" if done.down_to != told.down_to else "from events"
-                typer.echo(f"{where}: {done.examined} looked at, {done.changed} changed")
+                typer.echo(f"{where}: {done.examined} examined, {done.changed} changed")
             told = done
     return done

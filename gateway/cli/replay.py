@@ -25,12 +25,12 @@ from gateway.ops import logs
 from gateway.settings import Settings
 from ingest import AsteriskDialect, CallEvent, read_recording, shift
 
-SLICE_S = 0.05  # events that fall into one such slice of playing time are handed in together
-LINGER_S = 0.3  # the bus sends on its own time; give it some before leaving
+SLICE_S = 0.05  # events of one slice of playing time are submitted together
+LINGER_S = 0.3  # the bus publishes in the background; wait for it before the process ends
 
 
 def run(file: Path, *, speed: float, source: str, keep_times: bool, again: bool) -> None:
-    """Play it."""
+    """Replay the recording and print how many events were new."""
     settings = _settings()
     logs.configure(level="warning", json=False)
     if not file.is_file():
@@ -43,13 +43,13 @@ def run(file: Path, *, speed: float, source: str, keep_times: bool, again: bool)
     except (OSError, ValueError) as error:
         typer.echo(f"Cannot replay {file}: {error}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{accepted} events accepted, {duplicates} known already.")
+    typer.echo(f"{accepted} events accepted, {duplicates} duplicates.")
     if duplicates and not accepted:
-        typer.echo("This recording has been played before; --again makes new calls of it.")
+        typer.echo("This recording was replayed before; use --again to create new calls.")
 
 
 def _settings() -> Settings:
-    """Take the servers from the environment, or from the `gateway dev` that runs here."""
+    """Return settings with the servers of the environment, else of the running `gateway dev`."""
     settings = Settings()
     found: dict[str, Any] = {}
     if not (settings.database_url and settings.redis_url):
@@ -109,7 +109,7 @@ async def _submit(gateway: Gateway, events: list[CallEvent]) -> tuple[int, int]:
 def _slices(
     events: list[CallEvent], first: datetime, speed: float
 ) -> Iterator[tuple[float, list[CallEvent]]]:
-    """Cut the recording into what happens together, with the moment to play it."""
+    """Divide the recording into slices, each with the time at which to play it."""
     together: list[CallEvent] = []
     current = 0
     for event in events:
@@ -124,7 +124,7 @@ def _slices(
 
 
 def _with_new_ids(events: list[CallEvent]) -> list[CallEvent]:
-    """Give events and all the native ids in them new names, so that they make new calls."""
+    """Replace the ids of events and all native ids in them, so that they make new calls."""
     run_id = secrets.token_hex(4)
 
     def named(key: str | None) -> str | None:

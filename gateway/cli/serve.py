@@ -1,4 +1,4 @@
-"""`gateway serve`: workers on one port, against a database and a Redis that are there already."""
+"""`gateway serve`: workers on one port, with an existing database and Redis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def run(
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     logs.configure(level=settings.log_level, json=settings.log_format == "json")
     if settings.demo:
-        typer.echo("GATEWAY_DEMO signs anyone in as anyone: only `gateway dev` may.", err=True)
+        typer.echo(
+            "GATEWAY_DEMO lets anyone sign in as any employee: only `gateway dev` may set it.",
+            err=True,
+        )
         raise typer.Exit(2)
     missing = [
         name
@@ -40,7 +43,7 @@ def run(
     ]
     if missing:
         typer.echo(
-            f"Set {', '.join(missing)}; or run `gateway dev`, which brings its own.", err=True
+            f"Set {', '.join(missing)}, or run `gateway dev`, which needs no settings.", err=True
         )
         raise typer.Exit(2)
     assert settings.database_url is not None

@@ -1,4 +1,4 @@
-"""What `gateway dev` leaves beside its databases: its secrets, and where it runs just now."""
+"""Files of `gateway dev` beside its databases: its secrets, and the addresses of its servers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_secret(state_dir: Path, name: str) -> str | None:
 
 
 def keep_secret(state_dir: Path, name: str, *, prefix: str = "") -> str:
-    """Return the secret of this name; make it up the first time, readable by this user only."""
+    """Return the secret of this name; create it the first time, readable by this user only."""
     if found := read_secret(state_dir, name):
         return found
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -35,7 +35,7 @@ def keep_secret(state_dir: Path, name: str, *, prefix: str = "") -> str:
 
 @contextmanager
 def running(state_dir: Path, **facts: Any) -> Iterator[None]:
-    """Leave a note of where the servers are for other commands; take it away at the end."""
+    """Write the addresses of the servers to a file for other commands; remove it at the end."""
     note = state_dir / "running.json"
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -48,7 +48,7 @@ def running(state_dir: Path, **facts: Any) -> Iterator[None]:
 
 
 def find_running(state_dir: Path) -> dict[str, Any] | None:
-    """Return the note of a `gateway dev` that is still alive."""
+    """Return the addresses of a `gateway dev` that is running; None when there is none."""
     try:
         facts: dict[str, Any] = orjson.loads((state_dir / "running.json").read_bytes())
         os.kill(facts["pid"], 0)

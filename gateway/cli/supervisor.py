@@ -1,8 +1,8 @@
-"""Keeps N worker processes alive: starts a dead one again with back-off, ends one that hangs.
+"""Keeps N worker processes alive: restarts a dead one with back-off, kills one that hangs.
 
 serve, dev ─▶ Supervisor ─▶ workers. Stops all of them in order, and replaces them one by one on
-SIGHUP. A worker's event loop says that it is alive through a pipe; one that has stood still for
-`hang_s` writes where it stands (SIGABRT, faulthandler) and is killed.
+SIGHUP. A worker's event loop reports through a pipe that it is alive; one that has been silent for
+`hang_s` prints its stack (SIGABRT, faulthandler) and is killed.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ import structlog
 log = structlog.get_logger(__name__)
 
 MAX_BACKOFF_S = 10.0
-HEALTHY_S = 30.0  # a worker that lived this long starts again at once
-START_S = 60.0  # until its first sign of life a worker imports, and waits for PostgreSQL
+HEALTHY_S = 30.0  # a worker that lived this long is restarted at once
+START_S = 60.0  # before its first report a worker imports modules, and waits for PostgreSQL
 ABORT_S = 2.0  # between SIGABRT and SIGKILL
 CHECK_EVERY_S = 0.5
 OWN_PAUSE_S = 5.0
-"""When the supervisor itself stood still for this long, so did the machine: nobody is to blame."""
+"""When the supervisor itself was stopped for this long, so was the machine: no worker hangs."""
 
 COMMAND = (sys.executable, "-m", "gateway.cli.worker")
 PULSE = "pulse="
 ALIVE, READY = b".", b"R"
-"""What a worker writes into its pipe, again and again."""
+"""What a worker writes into its pipe repeatedly."""
 
 
 @dataclass(slots=True)
 class WorkerProcess:
-    """One worker's process, and its history."""
+    """A worker's process and its history of starts and failures."""
 
     number: int
     sockets: list[socket.socket]
@@ -51,7 +51,7 @@ class WorkerProcess:
     seen_at: float = 0.0
     ready: bool = False
     leaving: bool = False
-    """It was asked to end, to be replaced."""
+    """It was asked to end, because it is being replaced."""
     kill_at: float | None = None
     _pulse: int | None = None
 
@@ -99,7 +99,7 @@ class WorkerProcess:
             self.kill_at = now + ABORT_S
 
     def close(self) -> None:
-        """Be without a process."""
+        """Forget the process that has ended, and close its pipe."""
         if self._pulse is not None:
             os.close(self._pulse)
         self._pulse = self.process = self.kill_at = None
@@ -123,7 +123,7 @@ class Supervisor:
             worker.start()
 
     def run(self) -> None:
-        """Watch until SIGINT or SIGTERM, then stop everyone."""
+        """Supervise until SIGINT or SIGTERM, then stop all workers."""
         reader, writer = socket.socketpair()
         for end in (reader, writer):
             end.setblocking(False)
@@ -168,7 +168,7 @@ class Supervisor:
         self._to_replace = deque(self.workers)
 
     def check(self, now: float) -> None:
-        """Start who is dead, end who hangs, replace whose turn it is."""
+        """Restart dead workers, abort hanging ones, continue a replacement."""
         stood_still = now - self._looked_at > OWN_PAUSE_S
         self._looked_at = now
         for worker in self.workers:
@@ -230,7 +230,7 @@ def make_workers(
     node: str,
     environment: Mapping[str, str],
 ) -> list[WorkerProcess]:
-    """Describe count workers on the shared socket, each with its own one if there are any."""
+    """Make `count` workers on the shared socket, each with its own socket if there are any."""
     together = [] if shared is None else [shared]
     return [
         WorkerProcess(

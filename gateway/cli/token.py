@@ -15,7 +15,7 @@ UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def run(*, employee: int, ttl: str) -> None:
-    """Print it."""
+    """Print the token."""
     settings = Settings()
     secret = (
         settings.token_secret.get_secret_value()
@@ -26,14 +26,14 @@ def run(*, employee: int, ttl: str) -> None:
         typer.echo("Set GATEWAY_TOKEN_SECRET, or run `gateway dev` once.", err=True)
         raise typer.Exit(2)
     if not 1 <= employee <= 2**63 - 1:
-        typer.echo("An employee's id is a positive integer.", err=True)
+        typer.echo("The id of an employee is a positive integer.", err=True)
         raise typer.Exit(2)
     tokens = Tokens(secret, settings.token_issuer, settings.token_audience)
     typer.echo(tokens.issue(employee, ttl=duration(ttl)))
 
 
 def duration(text: str) -> timedelta:
-    """Read 30m, 8h or 7d."""
+    """Parse a duration such as 30m, 8h or 7d."""
     match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
     if match is None:
         raise typer.BadParameter("Write a number and a unit: 90s, 30m, 8h or 7d.")

@@ -1,6 +1,6 @@
 """One worker process: `python -m gateway.cli.worker PARENT [FD …] [pulse=FD]`, for the supervisor.
 
-FD are listening sockets; into the last one the event loop writes that it is alive.
+FD are listening sockets. Into the pipe pulse=FD the event loop writes that it is alive.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from gateway.settings import Settings
 PR_SET_PDEATHSIG = 1
 
 GC_THRESHOLDS = (50_000, 20, 1_000)
-"""Python's cyclic garbage collector looks at what is young after 50,000 more objects than were
-freed, and hardly ever at everything. A look at everything stops a worker with 10,000 sessions for
-0.7 s; by default there is one whenever a quarter more has come, so all through a storm: it took
-35 s instead of 14. Sessions that end leave no circles (tests/acceptance/sockets/test_leaks.py)."""
+"""The cyclic garbage collector examines young objects after 50,000 more were allocated than freed,
+and hardly ever all objects. A full collection stops a worker with 10,000 sessions for 0.7 s. By
+default there is one after each growth by a quarter, so many during a reconnect storm: it took 35 s
+instead of 14. Ended sessions leave no cycles (tests/acceptance/sockets/test_leaks.py)."""
 
 
 def main(parent: int, fds: list[int], pulse: int | None = None) -> None:
     """Serve on the inherited sockets; end when the supervisor does, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it was gone before we asked; in a container it may be 1
+        if os.getppid() != parent:  # it ended before prctl; in a container the parent may be 1
             return
-    faulthandler.enable()  # SIGABRT from the supervisor: where do we stand?
+    faulthandler.enable()  # on SIGABRT from the supervisor, print the stack
     settings = Settings()
     logs.configure(level=settings.log_level, json=settings.log_format == "json")
     sockets = [socket.socket(fileno=fd) for fd in fds]
     gc.set_threshold(*GC_THRESHOLDS)
-    gc.freeze()  # what was imported stays
+    gc.freeze()  # imported objects stay for good
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings, sockets, beat=_beat(pulse)))
@@ -58,7 +58,7 @@ def _beat(pulse: int | None) -> Beat | None:
     os.set_blocking(pulse, False)
 
     def beat(*, ready: bool) -> None:
-        with contextlib.suppress(OSError):  # full: nobody reads just now
+        with contextlib.suppress(OSError):  # the pipe is full: the supervisor does not read now
             os.write(pulse, READY if ready else ALIVE)
 
     return beat

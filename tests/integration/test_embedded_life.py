@@ -168,7 +168,7 @@ def test_root_without_user_namespaces_becomes_nobody(
     def reaches(identity: Identity, paths: list[Path]) -> bool:
         return identity == "nobody" and readable and paths[0].name == "postgres"
 
-    monkeypatch.setattr(state, "reaches", reaches)
+    monkeypatch.setattr(state, "can_access", reaches)
     monkeypatch.setattr(state, "SHARED_HOME", open_home / "shared")
 
     for _ in ("cold", "warm"):
