@@ -1,4 +1,4 @@
-"""Who is asking: tokens, and the employee behind one.
+"""Authentication: tokens, and the employee that a token names.
 
 identity = await auth.identify(tokens, conn, token)
 """
@@ -14,12 +14,12 @@ from gateway.errors import EmployeeDisabled
 
 
 async def identify(conn: Conn, claims: Claims) -> Identity:
-    """Return the employee these claims name; EmployeeDisabled when they may not come in."""
+    """Return the identity for these claims; EmployeeDisabled when the employee is not active."""
     return admit(await employees.find(conn, claims.employee_id), claims)
 
 
 def admit(found: EmployeeRecord | None, claims: Claims) -> Identity:
-    """Return who was found for these claims; EmployeeDisabled when they may not come in."""
+    """Make the identity of a record; EmployeeDisabled when it is None or not active."""
     if found is None or not found.active:
         raise EmployeeDisabled
     return Identity(found.employee, found.permissions, claims.expires_at)

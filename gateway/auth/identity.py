@@ -1,4 +1,4 @@
-"""Who is asking, and what they may do."""
+"""The caller of a command: an employee and their permissions."""
 
 from __future__ import annotations
 

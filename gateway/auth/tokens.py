@@ -17,7 +17,7 @@ MAX_TOKEN = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says."""
+    """The contents of a valid token."""
 
     employee_id: int
     expires_at: datetime
@@ -47,7 +47,7 @@ class Tokens:
         return jwt.encode(claims, self.secret, algorithm=ALGORITHM)
 
     def verify(self, token: str | None) -> Claims:
-        """Return what the token says; TokenMissing, TokenExpired or TokenInvalid otherwise."""
+        """Return a token's claims; TokenMissing, TokenExpired or TokenInvalid otherwise."""
         if not token:
             raise TokenMissing
         if len(token) > MAX_TOKEN:
@@ -63,7 +63,7 @@ class Tokens:
                 options={"require": ["sub", "iss", "aud", "exp", "jti"]},
             )
             subject = str(claims["sub"])
-            # 19 digits are bigint's most; isdecimal alone would take other scripts' digits.
+            # A bigint has at most 19 digits; isdecimal alone accepts digits of other scripts.
             if not (subject.isascii() and subject.isdecimal() and len(subject) <= 19):
                 raise TokenInvalid
             employee_id = int(subject)
@@ -73,6 +73,6 @@ class Tokens:
         except jwt.ExpiredSignatureError:
             raise TokenExpired from None
         except (jwt.PyJWTError, ValueError, OverflowError, OSError, TypeError):
-            # An `exp` beyond the year 9999 overflows: such a token is not one of ours either.
+            # An `exp` beyond the year 9999 overflows: this gateway issues no such token.
             raise TokenInvalid from None
         return Claims(employee_id, expires_at, str(claims["jti"]))

@@ -1,4 +1,4 @@
-"""What SQL functions take as `conn`: a connection, one's own or one lent by the pool."""
+"""The type of `conn` in SQL functions: a connection, opened directly or lent by the pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection that does not ask PostgreSQL again what an array of integers is."""
+"""A connection that does not query PostgreSQL again for the types of arrays."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ SYSTEM_TYPES = 10_000
 (access/transam.h, FirstGenbkiObjectId)."""
 
 NOTHING_ASKED = SimpleNamespace(name="known")
-"""Stands for the statement that would have asked; with a name, it has replaced no unnamed one."""
+"""Stands for the statement of the query; with a name, because it replaced no unnamed statement."""
 
 _known: dict[frozenset[int], list[Any]] = {}
 
 
 class DatabaseConnection(Base):
-    """asyncpg's, which looks up types that it has no codec for, arrays among them, by a query.
+    """asyncpg's connection with a cache of types for the whole process.
 
-    It does so on each connection for each combination of types: 10 to 45 ms, of which the first
-    messages of a worker paid some on every connection of its pool. What system types are made of
-    is remembered here for all connections of the process.
+    asyncpg queries types without a codec, such as arrays, on each connection for each combination:
+    10 to 45 ms, which the first messages of a worker paid on every connection of its pool. System
+    types never change, so they are cached here for all connections.
     """
 
     async def _introspect_types(  # as asyncpg calls it

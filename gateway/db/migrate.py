@@ -34,12 +34,12 @@ WAIT_S = 600.0
 POLL_S = 0.1
 RUN_S = 3600.0
 LOCK_TIMEOUT_MS = 2_000
-"""An ALTER TABLE that waits for its lock makes everyone after it wait too: give up, try again."""
+"""An ALTER TABLE that waits for its lock makes all later statements wait: give up, try again."""
 LOCK_ATTEMPTS = 30
 
 
 class MigrationError(Exception):
-    """The schema was not changed; the message names the file and what is wrong with it."""
+    """A migration failed; the message names the file and the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class Migration:
 async def migrate(database: str | Conn, *, directory: Path = MIGRATIONS) -> list[str]:
     """Apply what is missing and return its names; those before a failed file stay applied.
 
-    Takes a DSN or a connection of its own: not one inside a transaction, nor one through
-    PgBouncer in transaction mode, because the lock belongs to the session.
+    Takes a DSN or a connection, but not one in a transaction or through PgBouncer in transaction
+    mode, because the lock belongs to the session.
     """
     migrations = _read(directory)
     async with _session(database) as conn:
@@ -90,7 +90,7 @@ def _read(directory: Path) -> list[Migration]:
     migrations: list[Migration] = []
     for path in sorted(directory.glob("*.sql")):
         if not NAME.fullmatch(path.name):
-            raise MigrationError(f"{path.name}: a migration is called NNNN_subject.sql")
+            raise MigrationError(f"{path.name}: the name of a migration is NNNN_subject.sql")
         if migrations and migrations[-1].name[:4] == path.name[:4]:
             raise MigrationError(f"{path.name}: {migrations[-1].name} has the same number")
         migrations.append(Migration(path.name, path.read_text(encoding="utf-8")))

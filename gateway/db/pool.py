@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: every one with the same limits and the same idea of JSON.
+"""Connections to PostgreSQL, all with the same limits and JSON codecs.
 
-No wait is unbounded: the server ends a statement, a wait for a lock and a forgotten
-transaction by itself, even when this process hangs.
+No wait is unbounded: the server itself ends a long statement, a wait for a lock and an idle
+transaction, even when this process hangs.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 CONNECT_S = 5.0
 STATEMENT_S = 15.0
-"""Our slowest page takes 0.1 s; statistics over a year take 2."""
+"""The slowest page takes 0.1 s; statistics over a year take 2 s."""
 LOCK_S = 3.0
 IDLE_IN_TRANSACTION_S = 10.0
 """A transaction left open keeps rows locked and vacuum waiting."""
 COMMAND_MARGIN_S = 5.0
-"""We give up after the server should have, so that its clearer error wins."""
+"""The client's timeout is this much longer than the server's, whose error is clearer."""
 
 
 async def open_pool(
@@ -63,7 +63,7 @@ async def connect(
     lock_timeout_s: float = LOCK_S,
     settings: dict[str, str] | None = None,
 ) -> asyncpg.Connection[asyncpg.Record]:
-    """Open one connection with the pool's manners."""
+    """Open one connection with the settings of the pool."""
     connection = await asyncpg.connect(
         dsn,
         connection_class=DatabaseConnection,
@@ -75,7 +75,7 @@ async def connect(
 
 
 async def configure(conn: Conn) -> None:
-    """Let json and jsonb be Python values, through orjson; in binary, so that COPY takes them."""
+    """Convert json and jsonb to Python values with orjson; in binary, so that COPY takes them."""
     await conn.set_type_codec(
         "json", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads, format="binary"
     )
@@ -85,7 +85,7 @@ async def configure(conn: Conn) -> None:
 
 
 def _encode(value: Any) -> bytes:
-    """Print a value as jsonb travels: the version of the format, then text."""
+    """Encode a value as binary jsonb: the version of the format, then text."""
     return b"\x01" + orjson.dumps(value)
 
 
@@ -94,9 +94,9 @@ def _decode(sent: bytes) -> Any:
 
 
 async def _reset(conn: Conn) -> None:
-    """Reset only what was left half done: nothing of ours changes a session.
+    """Reset only a connection in a transaction: no statement of the gateway changes a session.
 
-    asyncpg's own reset is one more round trip after every use, which the reply would wait for.
+    asyncpg's own reset is one more round trip after every use, for which the reply would wait.
     """
     if conn.is_in_transaction():
         await conn.reset()
@@ -114,7 +114,7 @@ def _settings(
         "lock_timeout": _ms(lock_timeout_s),
         "idle_in_transaction_session_timeout": _ms(IDLE_IN_TRANSACTION_S),
         "timezone": "UTC",
-        "jit": "off",  # our statements take milliseconds; compiling one takes tens
+        "jit": "off",  # statements take milliseconds; compiling one takes tens of them
         **(more or {}),
     }
 

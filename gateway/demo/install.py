@@ -1,4 +1,4 @@
-"""Put the demo CRM into a database that has no CRM.
+"""Installs the demo CRM in a database without a CRM.
 
 `gateway dev` and the tests ─▶ install ─▶ crm.sql, in one transaction of about 0.1 s.
 """
@@ -17,7 +17,7 @@ CRM_SQL = Path(__file__).with_name("crm.sql")
 
 
 async def install(conn: Conn) -> bool:
-    """Return True when the demo CRM is there, now or already; False when the CRM is another's.
+    """Return True when the demo CRM is installed, now or before; False if another CRM is.
 
     Any number of processes may call it at once.
     """

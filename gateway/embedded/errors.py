@@ -1,14 +1,14 @@
-"""Why an embedded server could not be had; each message says what to do."""
+"""Errors of embedded servers; each message says what to do."""
 
 from __future__ import annotations
 
 
 class EmbeddedError(RuntimeError):
-    """An embedded server could not be had."""
+    """An embedded server could not be started."""
 
 
 class NoBinaries(EmbeddedError):
-    """No fitting server program was found."""
+    """No suitable server program was found."""
 
 
 class AlreadyRunning(EmbeddedError):
@@ -16,4 +16,4 @@ class AlreadyRunning(EmbeddedError):
 
 
 class DidNotStart(EmbeddedError):
-    """The server was started and ended, or did not answer in time."""
+    """The server ended while starting, or did not answer in time."""

@@ -1,9 +1,9 @@
-"""What runs between our fork and the server's exec.
+"""The program between the fork of this process and the exec of a server.
 
-`process.start` runs this file with a bare interpreter (about 20 ms): it becomes another user if
-asked, ties the server's life to its parent's, then turns into the server. A program of its own
-rather than a preexec_fn, which may deadlock in a process that has threads and warns since
-Python 3.12. Standard library only, and nothing from this package.
+`process.start` runs this file with a bare interpreter (about 20 ms): it switches to another user if
+requested, arranges that the server ends with its parent, then executes the server. It is a separate
+program instead of a preexec_fn, which may deadlock in a process with threads, and warns since
+Python 3.12. It uses the standard library only, and nothing of this package.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 PR_SET_PDEATHSIG = 1
 CLONE_NEWUSER = 0x10000000
 NOT_POSSIBLE = 97
-"""Exit status when the identity asked for cannot be had here."""
+"""Exit status when the requested identity is not available here."""
 
 
 def main() -> NoReturn:
@@ -43,7 +43,7 @@ def main() -> NoReturn:
     if watch_fd is None and sys.platform == "linux":
         # After become(): a change of credentials clears the signal.
         libc().prctl(PR_SET_PDEATHSIG, options["signal"], 0, 0, 0)
-    if os.getppid() != parent:  # it died while we were getting ready
+    if os.getppid() != parent:  # the parent ended meanwhile
         sys.exit(1)
     os.execv(command[0], command)  # noqa: S606  argv comes from process.start, no shell
 
@@ -64,7 +64,7 @@ def switch_user(identity: str) -> None:
 
 
 def enter_user_namespace() -> None:
-    """Be `nobody` inside a user namespace while files stay root's outside.
+    """Become `nobody` inside a user namespace, while files stay root's outside of it.
 
     No user is created and no permission is changed. The id needs an entry in the passwd file,
     or initdb ends with "could not look up effective user ID".
@@ -79,11 +79,10 @@ def enter_user_namespace() -> None:
 
 
 def leave_reaper(watch_fd: int, signal: int) -> None:
-    """Leave a process behind that ends the server when the parent's end of the pipe closes.
+    """Fork a process that ends the server when the parent's end of the pipe closes.
 
-    For systems without PR_SET_PDEATHSIG, and for starts outside the main thread, where that
-    signal would come when the thread ends. Forked twice, so that the server has no child it
-    does not know.
+    For systems without PR_SET_PDEATHSIG, and for starts outside the main thread, where that signal
+    would be sent when the thread ends. Forked twice, so that the server has no unknown child.
     """
     server = os.getpid()
     if child := os.fork():
@@ -101,7 +100,7 @@ def watch(watch_fd: int, server: int, signal: int) -> None:
     while True:
         readable, _, _ = select.select([watch_fd], [], [], 1.0)
         if readable and os.read(watch_fd, 1):
-            return  # a byte is the parent's word that it stopped the server itself
+            return  # a byte means that the parent has stopped the server itself
         try:
             os.kill(server, signal if readable else 0)
         except OSError:

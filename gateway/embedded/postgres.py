@@ -1,4 +1,4 @@
-"""PostgreSQL as a child: made on the first start, found again on the next.
+"""PostgreSQL as a child process: created at the first start, reused at the next.
 
 A cold start (initdb included) takes about 0.7 s, a warm one 0.1 s: initdb does not fsync,
 because what it writes can be made again.
@@ -32,12 +32,12 @@ from gateway.embedded.state import (
 USER = "gateway"
 DATABASE = "gateway"
 PORT = 5432
-"""Only names the socket's file: there is no TCP."""
+"""Part of the name of the socket's file only: there is no TCP."""
 
 START_S = 60.0
 """Crash recovery after a kill can take this long on a laptop's disk."""
 LOCKED_S = 10.0
-"""A server killed with its parent needs about 0.1 s to let go of its directory, 10 s at worst."""
+"""A server killed with its parent needs about 0.1 s to release its directory, 10 s at worst."""
 POLL_S = 0.005
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
@@ -65,12 +65,12 @@ class Postgres:
 
     def dsn(self, database: str = DATABASE) -> str:
         """Return a URL for asyncpg and psql."""
-        # The port is spelled out, or PGPORT in the environment would be taken.
+        # With the port, or PGPORT of the environment would be used.
         host = quote(str(self.socket_dir), safe="")
         return f"postgresql://{USER}@/{quote(database)}?host={host}&port={PORT}"
 
     def stop(self) -> None:
-        """Shut down and give back the state directory; harmless when repeated."""
+        """Shut down and release the state directory; may be repeated."""
         self._child.stop()
         self._resources.close()
 
@@ -119,7 +119,7 @@ def start_postgres(
 
 
 def _data_dir(home: ServerHome, binaries: PostgresBinaries) -> Path:
-    """Return the data directory; a new one appears whole or not at all."""
+    """Return the data directory; a new one is created completely or not at all."""
     data_dir = home.directory / "postgres"
     if (data_dir / "PG_VERSION").exists():
         return home.give_ownership(data_dir)
@@ -180,7 +180,7 @@ def _settings(binaries: PostgresBinaries, *, durable: bool, max_connections: int
 
 
 def _start(command: list[str], log: Path, home: ServerHome, sockets: Path) -> Child:
-    """Start until it answers; wait out a predecessor that is still going."""
+    """Start the server and wait until it answers; first wait for a predecessor to end."""
     locked_until = time.monotonic() + LOCKED_S
     while True:
         child = start(

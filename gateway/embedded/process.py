@@ -1,7 +1,7 @@
-"""One server process: started by us, logged to a file, gone when we are gone.
+"""One server process as a child: it logs to a file, and ends when this process ends.
 
-postgres, valkey ─▶ start ─▶ launcher ─▶ server. The child has a session of its own, so that
-Ctrl-C in the terminal reaches only us and we stop things in order.
+postgres, valkey ─▶ start ─▶ launcher ─▶ server. The child has its own session, so that Ctrl-C in
+the terminal reaches only this process, which stops its servers in order.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Child:
     name: str
     log: Path
     log_start: int
-    """Where this start's output begins in the log."""
+    """Offset in the log at which the output of this start begins."""
     stop_signals: tuple[signal.Signals, ...]
     _process: subprocess.Popen[bytes]
     _leash: int | None
-    """Our end of the reaper's pipe, where there is one."""
+    """This process's end of the reaper's pipe; None without a reaper."""
 
     @property
     def pid(self) -> int:
@@ -60,7 +60,7 @@ class Child:
         return DidNotStart(f"{self.name} {why}; the end of {self.log} says:\n{tail}")
 
     def stop(self) -> None:
-        """End the server, politely first; return when it is gone."""
+        """Stop the server, at last by SIGKILL; return when it has ended."""
         for number in (*self.stop_signals, signal.SIGKILL):
             if self.alive:
                 self._process.send_signal(number)
@@ -91,7 +91,7 @@ def start(
             process = subprocess.Popen(  # noqa: S603  no shell, our own argv
                 _launch(command, identity, signal=stop_signals[0], watch_fd=watch_fd),
                 stdin=subprocess.DEVNULL,
-                stdout=output,  # never our own: a closed terminal would take the server along
+                stdout=output,  # not our stdout: a closed terminal must not end the server
                 stderr=subprocess.STDOUT,
                 cwd="/",
                 env=environment(),
@@ -105,7 +105,7 @@ def start(
 
 
 def run(command: Sequence[str], *, identity: Identity = "self") -> str:
-    """Run a program to its end and return what it said; DidNotStart when it failed."""
+    """Run a program to its end and return its output; DidNotStart when it failed."""
     done = subprocess.run(  # noqa: S603  no shell, our own argv
         _launch(command, identity),
         stdin=subprocess.DEVNULL,
@@ -123,14 +123,14 @@ def run(command: Sequence[str], *, identity: Identity = "self") -> str:
 
 
 def can_access(identity: Identity, paths: Iterable[Path]) -> bool:
-    """Tell whether someone of this identity could enter and read all these paths."""
+    """Return whether a process of this identity can enter and read all these paths."""
     command = _launch([], identity, reach=paths)
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)  # noqa: S603
     return done.returncode == 0
 
 
 def environment() -> dict[str, str]:
-    """Return our environment without what would steer the server past our arguments."""
+    """Return the environment without variables that would override the server's arguments."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
     return {**kept, "LC_ALL": "C"}
 
@@ -161,7 +161,7 @@ def _pipe_if_needed() -> tuple[int | None, int | None]:
 
 
 def _release_reaper(leash: int) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the reaper saw the server go, and has gone too
+    with contextlib.suppress(BrokenPipeError):  # the reaper saw the server end, and has ended, too
         os.write(leash, b"x")
     os.close(leash)
 

@@ -1,7 +1,7 @@
-"""The state directory: who owns it, and where sockets and files go.
+"""The state directory: its lock, and the places of sockets and files.
 
-One process at a time owns a server's part of a state directory; the kernel drops the lock with
-its owner, however that one ends.
+One process at a time owns a server's part of a state directory; the kernel releases the lock when
+that process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ SOCKET_PATH_LIMIT = 100
 """sun_path holds 107 bytes on Linux and 103 on macOS."""
 
 SHARED_HOME = Path("/var/lib/crm-gateway")
-"""Where `nobody` keeps data when a state directory such as /root/.local is closed to them."""
+"""Data directory of `nobody` when it cannot enter the state directory, such as /root/.local."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerHome:
-    """As whom a server runs, and where its files are."""
+    """The identity that a server runs as, and the directory of its files."""
 
     identity: Identity
     directory: Path
@@ -39,7 +39,7 @@ class ServerHome:
         return self.give_ownership(_private(self.directory / name))
 
     def give_ownership(self, directory: Path) -> Path:
-        """Make everything in this directory the server's own."""
+        """Make the server's identity the owner of everything in this directory."""
         if self.identity != "nobody":
             return directory
         nobody = pwd.getpwnam("nobody")
@@ -50,7 +50,7 @@ class ServerHome:
 
 
 def prepare(state_dir: Path) -> Path:
-    """Return the state directory as an absolute path, made if need be."""
+    """Return the state directory as an absolute path; create it if necessary."""
     directory = state_dir.expanduser().resolve()
     try:
         return _private(directory) if not directory.exists() else directory
@@ -61,10 +61,10 @@ def prepare(state_dir: Path) -> Path:
 
 
 def home_for(state_dir: Path, program: Path) -> ServerHome:
-    """Decide as whom a server that refuses root runs.
+    """Choose the identity of a server that refuses to run as root.
 
-    As root first a user namespace, which changes nothing on the machine (0.5 s cold); where the
-    system forbids that, as Docker's default profile does, user nobody.
+    For root, first a user namespace, which changes nothing on the machine (0.5 s cold). If the
+    system forbids that, as Docker's default profile does, the user nobody.
     """
     if os.geteuid() != 0:
         return ServerHome("self", state_dir)
@@ -80,7 +80,7 @@ def home_for(state_dir: Path, program: Path) -> ServerHome:
 def readable_copy(home: ServerHome, bin_dir: Path) -> Path:
     """Return a bin directory that the server's identity can run.
 
-    `nobody` cannot enter a virtual environment under /root: they get a copy (41 MB, 0.1 s).
+    `nobody` cannot enter a virtual environment under /root: it gets a copy (41 MB, 0.1 s).
     """
     if home.identity != "nobody" or can_access("nobody", [bin_dir / "postgres"]):
         return bin_dir
@@ -88,7 +88,7 @@ def readable_copy(home: ServerHome, bin_dir: Path) -> Path:
     copy = home.directory / "programs" / install.parent.name / install.name
     if not (copy / "bin" / "postgres").exists():
         libraries = install.parent.with_name(f"{install.parent.name}.libs")
-        if libraries.is_dir():  # the programs look for them three directories up
+        if libraries.is_dir():  # the programs search them three directories up
             target = copy.parent.with_name(libraries.name)
             shutil.copytree(libraries, target, dirs_exist_ok=True)
         for part in ("lib", "share", "bin"):
@@ -116,9 +116,9 @@ def lock_directory(lock: Path) -> Iterator[None]:
 
 @contextmanager
 def socket_dir(home: ServerHome, name: str, file: str) -> Iterator[Path]:
-    """Give a private directory whose path leaves room for this socket.
+    """Give a private directory whose path is short enough for this socket.
 
-    A short one beside the state directory's if that is too long; it goes away again.
+    If the path in the state directory is too long, a temporary one elsewhere, removed at the end.
     """
     directory = home.directory / name
     if len(os.fsencode(directory / file)) <= SOCKET_PATH_LIMIT:
@@ -132,7 +132,7 @@ def socket_dir(home: ServerHome, name: str, file: str) -> Iterator[Path]:
 
 
 def _short_dir(directory: Path) -> Path:
-    """Make or reuse a directory named after the long path, so that a killed run leaves one."""
+    """Create or reuse a directory named after the long path: killed runs leave one, not many."""
     name = f"crm-gateway-{_digest(directory)}"
     for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108
         if not base or len(os.fsencode(base)) > SOCKET_PATH_LIMIT - 50:

@@ -1,4 +1,4 @@
-"""Valkey (or Redis) as a child, keeping nothing on disk: PostgreSQL is the log.
+"""Valkey (or Redis) as a child process, without data on disk: PostgreSQL has all data.
 
 Starts in about 80 ms, 20 of them the launcher, and holds 7 MB.
 """
@@ -41,11 +41,11 @@ class Valkey:
 
     @property
     def url(self) -> str:
-        """A URL for redis-py."""
+        """Return a URL for redis-py."""
         return f"unix://{self.socket}"
 
     def stop(self) -> None:
-        """Shut down and give back the state directory; harmless when repeated."""
+        """Shut down and release the state directory; may be repeated."""
         self._child.stop()
         self._resources.close()
 

@@ -1,6 +1,6 @@
-"""Just enough of PostgreSQL's protocol to ask a server on a unix socket one question.
+"""The part of PostgreSQL's protocol that one query over a unix socket needs.
 
-asyncpg would need an event loop, and a start is synchronous: it happens before there is one.
+asyncpg needs an event loop, and a start is synchronous: it happens before there is one.
 Format: https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
 
@@ -14,11 +14,11 @@ PROTOCOL_3_0 = 196608
 
 
 class QueryRefused(Exception):
-    """The server answered with an error."""
+    """The server returned an error."""
 
 
 def query(path: Path, sql: str, *, user: str, database: str, timeout_s: float = 30.0) -> list[str]:
-    """Return the first column of the answer; OSError when nobody answers, Refused on an error."""
+    """Return the first column; OSError without a server, QueryRefused on an error of its."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout_s)
         connection.connect(str(path))

@@ -1,10 +1,10 @@
-"""Where the bytes of attached files are kept: a directory, or a bucket of S3.
+"""Storage of attached files: a directory, or an S3 bucket.
 
     async with open_storage(directory=path, secret=secret) as storage:
         link = await storage.upload_link(key, size=..., content_type=..., valid_s=900)
 
-Clients bring and fetch the bytes themselves, by links that are good for one thing and a short
-time. This package knows neither messages nor people.
+Clients upload and download the bytes themselves, by links that allow one request type for a short
+time. This package does not depend on messages and employees.
 """
 
 from gateway.files.files import Files, Limits, TransferCounts

@@ -1,4 +1,4 @@
-"""The file storage of this gateway, what may be kept there, and what has been counted."""
+"""The file storage of this gateway, its limits and its counters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What may be kept, and for how long things are good."""
+    """Limits of size, type and number of files, and lifetimes of links in seconds."""
 
     max_bytes: int = 25 * 1024 * 1024
     types: Sequence[str] = ("*/*",)
@@ -28,7 +28,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return those that an operator has set."""
+        """Return the limits of the settings."""
         return cls(
             max_bytes=settings.max_file_bytes,
             types=settings.file_types,
@@ -40,7 +40,7 @@ class Limits:
         )
 
     def check(self, content_type: str, size: int) -> None:
-        """Refuse a file that is too large or of a type that is not taken."""
+        """Refuse a file that is too large or of a type that is not allowed."""
         if size > self.max_bytes:
             raise AttachmentTooLarge(f"At most {self.max_bytes} bytes.")
         if not any(fnmatchcase(content_type, pattern) for pattern in self.types):
@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(slots=True)
 class TransferCounts:
-    """What went through this worker."""
+    """Counters of this worker."""
 
     bytes_in: int = 0
     bytes_out: int = 0
@@ -59,13 +59,13 @@ class TransferCounts:
 
 @dataclass(slots=True)
 class Files:
-    """What commands and routes use; without a storage there are no attachments."""
+    """The storage, limits and counters that commands and routes use."""
 
     storage: Storage | None = None
     limits: Limits = field(default_factory=Limits)
     counts: TransferCounts = field(default_factory=TransferCounts)
     sweep_requested: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when there is something to remove."""
+    """Set when there are files to remove."""
 
     def require(self) -> Storage:
         """Return the storage; AttachmentsOff when there is none."""

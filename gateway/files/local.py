@@ -1,7 +1,7 @@
 """Files in a directory: for `gateway dev` and for installations with one machine.
 
-Uploads and downloads go through the gateway's own port, by links that signing.py makes. Several
-nodes need the same directory (NFS): its files are only ever made, whole, and removed.
+Uploads and downloads use the gateway's own port, with links that signing.py makes. Several nodes
+need the same directory (NFS): files are only created as a whole, and removed.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ T = TypeVar("T")
 PATH = "/v1/files/"
 KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 CHUNK_BYTES = 256 * 1024
-"""Written at once: a turn of a thread for each 64 KiB that arrive would cost as much again."""
+"""Bytes per write: one thread call for each 64 KiB that arrive would double the cost."""
 LEFT_OVER_S = 3_600.0
-"""An unfinished upload that nobody has written to for so long was interrupted by a crash."""
+"""An unfinished upload without a write for this long was interrupted by a crash."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that is there, to be sent."""
+    """A stored file, for a download."""
 
     path: Path
     stat: os.stat_result
@@ -96,20 +96,20 @@ class LocalStorage:
     # --- what the routes need ----------------------------------------------------------------
 
     def check_link(self, token: str, method: str) -> Grant:
-        """Return what a link allows."""
+        """Return the grant of a link; LinkInvalid or LinkExpired."""
         grant = self._signer.check(token, method)
         if not KEY.fullmatch(grant.key):
             raise LinkInvalid
         return grant
 
     async def hold(self, key: str) -> StoredFile | None:
-        """Return the file to be sent."""
+        """Return the file for a download; None when there is none."""
         return await _in_thread(_open, self._path(key))
 
     async def take(self, grant: Grant, pieces: AsyncIterable[bytes]) -> None:
-        """Store what comes, if it is exactly what was declared; otherwise keep nothing of it.
+        """Store an upload if it is exactly what was declared; otherwise keep nothing of it.
 
-        At most PIECE and what one read brings are in memory. What is stored survives a crash.
+        At most CHUNK_BYTES and one read are in memory. A stored file survives a crash.
         """
         path = self._path(grant.key)
         if await _in_thread(path.exists):
@@ -121,7 +121,7 @@ class LocalStorage:
         except FileExistsError:
             raise FileExists from None
         finally:
-            # Not awaited: this must happen even when we are being cancelled.
+            # Not awaited: this must happen even when this task is being cancelled.
             with suppress(OSError):
                 coming.unlink()
 
@@ -138,16 +138,16 @@ class LocalStorage:
                     await _in_thread(_put, file, bytes(waiting), hashed)
                     waiting.clear()
             if size != grant.size:
-                raise SizeDiffers(f"{size} of {grant.size} declared bytes came.")
+                raise SizeDiffers(f"{size} of {grant.size} declared bytes were received.")
             await _in_thread(_put, file, bytes(waiting), hashed)
             if grant.sha256 is not None and hashed.hexdigest() != grant.sha256:
-                raise AttachmentMismatch("These bytes have another SHA-256 than was declared.")
+                raise AttachmentMismatch("The SHA-256 differs from the declared one.")
             await _in_thread(os.fsync, file)
         finally:
             os.close(file)
 
     def _path(self, key: str) -> Path:
-        """Return where a key's file is; keys are made by us, and still nothing else is taken."""
+        """Return the path of a key's file; ValueError for anything that is not a key."""
         if not KEY.fullmatch(key):
             raise ValueError("not a key")
         return self._root / key[:2] / key
@@ -161,10 +161,10 @@ class LocalStorage:
 
 
 async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Call it where it may wait for the disk.
+    """Call a function in a thread, because it may wait for the disk.
 
-    Who is cancelled meanwhile waits for its end: a descriptor that was closed under a thread which
-    still writes may by then be another file's.
+    A cancelled caller waits for its end: a descriptor that is closed while the thread still writes
+    may already belong to another file.
     """
     working = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
     try:
@@ -191,7 +191,7 @@ def _put(file: int, data: bytes, hashed: Any) -> None:
 
 
 def _publish_file(coming: Path, path: Path) -> None:
-    """Give a whole file its name; FileExistsError when there is one. link(2) never overwrites."""
+    """Give a complete file its name; FileExistsError if it exists: link(2) never overwrites."""
     path.parent.mkdir(exist_ok=True, mode=0o700)
     os.link(coming, path)
     for directory in (path.parent, path.parent.parent):

@@ -1,4 +1,4 @@
-"""From settings to a storage: which one it is, and whether it can be used."""
+"""Opens the file storage that the settings choose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.files.storage import Storage
 
 
 class StorageUnusable(Exception):
-    """The storage that was chosen cannot be used; the message says why."""
+    """The chosen storage cannot be used; the message gives the reason."""
 
 
 @asynccontextmanager
@@ -30,7 +30,7 @@ async def open_storage(
     access_key: str | None = None,
     secret_key: str | None = None,
 ) -> AsyncIterator[Storage | None]:
-    """Open the bucket or the directory; None when neither is named."""
+    """Open the bucket or the directory; None when neither is given."""
     if directory is not None:
         yield _in_directory(directory, Signer(secret), public_url)
         return
@@ -46,7 +46,7 @@ async def open_storage(
             "A bucket needs the extra `s3`: pip install 'crm-gateway[s3]'."
         ) from None
     try:
-        storage = await asyncio.to_thread(  # reading botocore's descriptions takes 0.2 s
+        storage = await asyncio.to_thread(  # botocore takes 0.2 s to read its service descriptions
             S3Storage,
             bucket,
             endpoint=endpoint,
@@ -68,4 +68,6 @@ def _in_directory(directory: Path, signer: Signer, public_url: str | None) -> Lo
     try:
         return LocalStorage(directory, signer, base_url=public_url or "")
     except OSError as error:
-        raise StorageUnusable(f"Files cannot be kept in {directory}: {error.strerror}.") from error
+        raise StorageUnusable(
+            f"Files cannot be stored in {directory}: {error.strerror}."
+        ) from error

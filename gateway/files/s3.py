@@ -1,8 +1,8 @@
-"""Files in a bucket: AWS S3, or whatever speaks its protocol (MinIO, R2, Ceph, Garage …).
+"""Files in a bucket: AWS S3, or a server with its protocol (MinIO, R2, Ceph, Garage …).
 
-Clients talk to the bucket themselves, by presigned requests; only the first bytes, hashes and
-removals pass through here. botocore knows every way to come by credentials and every signature;
-it blocks, so it has threads of its own. It is the extra `s3`.
+Clients use the bucket directly, with presigned requests; only first bytes, hashes and removals pass
+through here. botocore implements all sources of credentials and all signatures; it blocks, so it
+runs in a thread pool. It is the extra `s3`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ EMPTY = frozenset({"416", "InvalidRange"})
 
 
 class S3Storage:
-    """Keeps files in one bucket, below a prefix."""
+    """Stores files in one bucket, below a prefix."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class S3Storage:
         access_key: str | None = None,
         secret_key: str | None = None,
     ) -> None:
-        """Without keys, botocore looks for them: in the environment, a profile, the role."""
+        """Without keys, botocore searches them in the environment, a profile and the role."""
         self._bucket = bucket
         self._prefix = prefix
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
@@ -66,7 +66,7 @@ class S3Storage:
                 read_timeout=5,
                 retries={"total_max_attempts": 2, "mode": "standard"},
                 max_pool_connections=THREADS,
-                # Servers other than AWS' know no checksums beyond those that were asked for.
+                # Servers other than AWS do not support checksums that are not required.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
@@ -79,14 +79,14 @@ class S3Storage:
         *,
         size: int,
         content_type: str,
-        sha256: str | None,  # noqa: ARG002 - checked when it is sent: not every server can
+        sha256: str | None,  # noqa: ARG002 - checked by message.send: not every server can
         valid_s: int,
     ) -> SignedLink:
         asked = {
             **self._named(key),
             "ContentType": content_type,
             "ContentLength": size,
-            "IfNoneMatch": "*",  # so that nobody swaps a file that was looked at
+            "IfNoneMatch": "*",  # so that nobody replaces a file that was verified
         }
         url = await self._presigned("put_object", asked, valid_s)
         headers = {"Content-Type": content_type, "If-None-Match": "*"}
@@ -112,18 +112,18 @@ class S3Storage:
         await self._call(self._delete, key)
 
     async def tidy(self) -> int:
-        """Nothing to do: what is not uploaded to its end is not in the bucket."""
+        """Return 0: an incomplete upload is not in the bucket."""
         return 0
 
     async def aclose(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and threads."""
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
         self._client.close()
 
     # --- in a thread -------------------------------------------------------------------------
 
     def _inspect(self, key: str) -> StoredObject | None:
-        """One request for both: a range's answer says how long the whole is."""
+        """Use one request for both: the reply to a range contains the full size."""
         try:
             found = self._client.get_object(**self._named(key), Range=f"bytes=0-{HEAD_BYTES - 1}")
         except ClientError as error:
@@ -163,7 +163,7 @@ class S3Storage:
         return {"Bucket": self._bucket, "Key": f"{self._prefix}{key}"}
 
     async def _presigned(self, operation: str, asked: dict[str, Any], valid_s: int) -> str:
-        # In a thread, because credentials of a machine's role may be due to be fetched anew.
+        # In a thread, because the credentials of a role may have to be fetched again.
         return await self._call(self._client.generate_presigned_url, operation, asked, valid_s)
 
     async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -181,7 +181,7 @@ def _code(error: ClientError) -> str:
 
 
 def _require_missing(error: ClientError) -> None:
-    """Take note that nothing is there; raise what means something else."""
+    """Return when the error means that the object is missing; else raise it."""
     if _code(error) not in MISSING:
         raise error
 

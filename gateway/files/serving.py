@@ -1,4 +1,4 @@
-"""How a browser is told to treat a file: shown only where that can do no harm."""
+"""The Content-Disposition of files: browsers show only types that cannot run scripts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ SAFE_INLINE = frozenset(
         "audio/wav", "audio/flac", "video/mp4", "video/webm", "video/ogg", "video/quicktime",
     }
 )  # fmt: skip
-"""Types in which no script runs as part of a page. SVG and HTML are none of them."""
+"""Types in which no script can run. SVG and HTML are not among them."""
 
 
 def disposition(name: str, content_type: str) -> str:
     """Return the Content-Disposition (RFC 6266) of a file.
 
-    Twice the name: in ASCII for the oldest clients, and as it is.
+    It has the name twice: in ASCII for very old clients, and as it is.
     """
     kind = "inline" if content_type in SAFE_INLINE else "attachment"
     plain = "".join(char if " " <= char <= "~" and char not in '"\\%' else "_" for char in name)

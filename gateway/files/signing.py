@@ -1,4 +1,4 @@
-"""Links of our own: what one allows stands in it, signed, so that any node can check it."""
+"""Signed links: each contains what it allows, so that any node can check it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import orjson
 from gateway.errors import LinkExpired, LinkInvalid
 
 PURPOSE = b"crm-gateway file links, version 1"
-"""So that no signature of another purpose, made with the same secret, is one of ours."""
+"""Part of the key: a signature made with the same secret for another purpose is not valid here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What one link allows: this, to this file, until then (seconds since 1970)."""
+    """What one link allows: a method, a file, until a time (seconds since 1970)."""
 
     do: Literal["PUT", "GET"]
     key: str
@@ -45,9 +45,9 @@ class Signer:
         return f"{said}.{self._signature(said)}"
 
     def check(self, token: str, method: str) -> Grant:
-        """Return what a link allows; LinkInvalid when it is not ours or for another method."""
+        """Return a link's grant; LinkInvalid for a wrong signature or method, LinkExpired."""
         said, _, signature = token.partition(".")
-        # As bytes: of text, compare_digest takes ASCII alone, and a URL may hold anything.
+        # As bytes: compare_digest accepts only ASCII text, and a URL may contain any text.
         if not hmac.compare_digest(self._signature(said).encode(), signature.encode()):
             raise LinkInvalid
         fields: dict[str, Any] = orjson.loads(_unpacked(said))

@@ -1,4 +1,4 @@
-"""Whether a file's first bytes are what its type says. puremagic knows the signatures."""
+"""Checks a file's first bytes against its declared type. puremagic has the signatures."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ FAMILIES: tuple[frozenset[str], ...] = tuple(
         "application/vnd.ms-outlook application/vnd.visio application/x-visio",
     )
 )
-"""Names for one format, and formats that only what follows the first bytes tells apart."""
+"""Names of one format, and formats that differ only after their first bytes."""
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/avi"}
-"""Formats that begin alike, by what stands at the ninth byte."""
+"""Formats with the same beginning, by the four bytes at offset 8."""
 OTHER_SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"#!AMR", "audio/amr"),
     (OLE, "application/msword"),
 )
-"""What puremagic gives no type to."""
+"""Signatures for which puremagic returns no type."""
 
 ZIP = b"PK\x03\x04"
 ZIPPED = (
@@ -52,24 +52,24 @@ CERTAIN = (
     "image/", "audio/", "video/", "application/pdf", "application/msword", "application/rtf",
     "application/vnd.ms-",
 )  # fmt: skip
-"""Of these the first bytes always tell: what is not recognised is none."""
+"""Types that always have a known signature: a file without it is refused."""
 
 PAGES = (
     b"<!doctype html", b"<html", b"<head", b"<script", b"<body", b"<iframe", b"<svg", b"<style",
     b"<meta", b"<table", b"<a ", b"<div", b"<img", b"<h1", b"<!--",
 )  # fmt: skip
-"""Lower case. A browser that guesses takes what begins so for a page (the WHATWG's MIME Sniffing
-has most of these)."""
+"""In lower case. A browser that guesses the type treats such a file as a page (the WHATWG's MIME
+Sniffing has most of these)."""
 PROGRAMS = (
     b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"#!/",
 )  # fmt: skip
 
 
 def fits(content_type: str, head: bytes) -> bool:
-    """Say whether a file that begins so may be called this type.
+    """Return whether a file with these first bytes may have this type.
 
-    Pages and programs are only what says so of itself; pictures, sound and films are what their
-    first bytes say; text is text. Of a type that has no signature, nothing more is asked.
+    Pages and programs are allowed only under their own types; pictures, audio and video need their
+    signature; text must be text. A type without a signature is allowed for everything else.
     """
     if _textual(content_type):
         return _is_text(head) and (_is_page_type(content_type) or not _is_page(head))
@@ -99,7 +99,7 @@ def _is_page(head: bytes) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """Say whether it is UTF-8 (cut anywhere), UTF-16 with its mark, or some 8-bit alphabet."""
+    """Return whether it is UTF-8 (cut anywhere), UTF-16 with a BOM, or some 8-bit encoding."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return True
     return not any(byte < 0x20 and byte not in b"\t\n\r\f\x1b" for byte in head)

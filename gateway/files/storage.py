@@ -1,4 +1,4 @@
-"""What every file storage promises; local.py and s3.py keep it."""
+"""The interface of file storages; local.py and s3.py implement it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 HEAD_BYTES = 4_096
-"""Of a file's beginning this much says what it is."""
+"""This many first bytes of a file are enough to recognise its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +23,22 @@ class SignedLink:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What is there under a key."""
+    """Size and first bytes of the object under a key."""
 
     size: int
     head: bytes
 
 
 class Storage(Protocol):
-    """Keeps bytes under keys. All that fails for now raises StorageUnavailable."""
+    """Stores bytes under keys. Every temporary failure raises StorageUnavailable."""
 
     origin: str | None
-    """Where its links lead, for a page's Content-Security-Policy; None: to the gateway itself."""
+    """Origin of its links, for the Content-Security-Policy of a page; None: the gateway itself."""
 
     async def upload_link(
         self, key: str, *, size: int, content_type: str, sha256: str | None, valid_s: int
     ) -> SignedLink:
-        """Return a link to PUT exactly so many bytes, once."""
+        """Return a link to PUT exactly `size` bytes, once."""
 
     async def download_link(
         self, key: str, *, name: str, content_type: str, valid_s: int
@@ -46,16 +46,16 @@ class Storage(Protocol):
         """Return a link to GET the bytes, as a file of this name and type."""
 
     async def inspect(self, key: str) -> StoredObject | None:
-        """Return what is there; None when nothing is."""
+        """Return size and first bytes of the object; None when there is none."""
 
     async def sha256(self, key: str) -> str | None:
-        """Return the hash of what is there, in hex; None when nothing is."""
+        """Return the object's SHA-256 in hex; None when there is none."""
 
     async def delete(self, key: str) -> None:
-        """Remove what is there, if anything is."""
+        """Remove the object; nothing happens when there is none."""
 
     async def tidy(self) -> int:
-        """Remove what interrupted uploads have left; return how many there were."""
+        """Remove the remains of interrupted uploads; return their number."""
 
 
 def new_key() -> str:

@@ -1,4 +1,4 @@
-"""Presence for clients: look, choose, of a department."""
+"""Presence for clients: snapshots, own status, all of a department."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_AHEAD = timedelta(days=366)
 
 
 async def presences_of(ctx: Context, employee_ids: Collection[int]) -> list[Presence]:
-    """Return how reachable these people are, in one read."""
+    """Return the presence of these employees, with one read."""
     if not employee_ids:
         return []
     found = await ctx.presence.fetch(employee_ids)
@@ -36,14 +36,14 @@ async def presences_of(ctx: Context, employee_ids: Collection[int]) -> list[Pres
 
 
 async def fetch_watched(ctx: Context, command: PresenceWatch) -> PresenceWatched:
-    """Return a snapshot of these people; the session adds the watching."""
+    """Return a snapshot of these employees; the session subscribes to changes."""
     found = await presences_of(ctx, set(command.employee_ids))
     return PresenceWatched(presences=found, degraded=ctx.presence.degraded)
 
 
 @serves(PresenceSet)
 async def set_presence(ctx: Context, command: PresenceSet) -> PresenceIs:
-    """Choose my status and text; watchers hear of it."""
+    """Set my status and text; watchers receive the change."""
     if command.until is not None:
         _require_valid_until(command, command.until)
     try:
@@ -58,7 +58,7 @@ async def set_presence(ctx: Context, command: PresenceSet) -> PresenceIs:
 async def of_department(
     ctx: Context, department: str, *, after: int = 0, limit: int = MAX_WATCHED
 ) -> PresencePage:
-    """Return a page of the active employees of a department, by their numbers."""
+    """Return a page of the active employees of a department, by their ids."""
     async with ctx.reading() as conn:
         found = await directory.of_department(conn, department, after=after, limit=limit + 1)
     page = found[:limit]
@@ -90,14 +90,14 @@ def to_wire(presence: PresenceState) -> Presence:
 
 
 def from_wire(said: dict[str, Any]) -> PresenceState:
-    """Read one presence of a presence.changed that another node published."""
+    """Parse one presence of a presence.changed of another node."""
     return PresenceState(
         user_id=said["employee_id"],
         status=said["status"],
         since=_moment(said["since"]),
         text=said["text"],
         version=said["version"],
-        until=_moment(said.get("until")),  # nodes of the version before do not say it
+        until=_moment(said.get("until")),  # nodes of an older version leave it out
         last_seen=_moment(said.get("last_seen")),
     )
 
@@ -112,7 +112,7 @@ async def publish_changed(publish: Publish, changed: Collection[PresenceState]) 
 
 
 def announcements(changed: Collection[PresenceState]) -> list[Announcement]:
-    """Make one announcement a shard: it goes only to nodes on which somebody watches it."""
+    """Make one announcement for each shard: it goes only to nodes with watchers of that shard."""
     shards: dict[str, list[Presence]] = {}
     for item in changed:
         shards.setdefault(topics.presence(item.user_id), []).append(to_wire(item))

@@ -1,4 +1,4 @@
-"""Colleagues found by name, position or department."""
+"""Search for colleagues by name, position or department."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.serving import serves
 
 @serves(EmployeeSearch)
 async def employees(ctx: Context, command: EmployeeSearch) -> EmployeesFound:
-    """Return a page of active employees, and how reachable they are."""
+    """Return a page of active employees with their presence."""
     after = EmployeePosition(*cursors.unpack_ranked(command.cursor)) if command.cursor else None
     async with ctx.reading() as conn:
         found = await queries.employees(

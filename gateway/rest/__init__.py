@@ -91,7 +91,7 @@ class Described(FastAPI):
 
 
 def _by_name(of: dict[tuple[str, Any], dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the schemas that stand for themselves: of whatever no other one refers to."""
+    """Return the schemas to which no other schema refers."""
     return {name: schema for (name, _), schema in of.items() if "$ref" not in schema}
 
 
@@ -152,7 +152,7 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
 
 
 async def warm_up(app: FastAPI) -> None:
-    """Ask for what is not there: FastAPI makes its validators with the first request.
+    """Request a path that does not exist: FastAPI builds its validators at the first request.
 
     That takes half a second, in which nobody on the same event loop is served.
     """

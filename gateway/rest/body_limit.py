@@ -1,7 +1,7 @@
-"""Bodies have a size, counted in bytes as they come, whatever Content-Length says; and an end.
+"""Limits the size of request bodies, counted as they arrive, and the time to receive them.
 
-FastAPI's own max_body_size refuses in plain text, before error handlers; ours answers in the one
-form that every refusal has.
+FastAPI's own max_body_size refuses in plain text, before error handlers; this answers in the form
+of every refusal.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ DISCARD_S = 2.0
 
 
 class BodyLimit:
-    """ASGI middleware: reads a body up to its limit, then lets the app have it."""
+    """ASGI middleware: reads a body up to its limit, then passes it to the app."""
 
     def __init__(
         self, app: ASGIApp, *, limit: int, larger: dict[str, int], within_s: float, streamed: str
     ) -> None:
-        """Paths that begin with `streamed` look after their bodies themselves."""
+        """Paths that begin with `streamed` limit their bodies themselves."""
         self._app = app
         self._limit = limit
         self._larger = larger
@@ -82,7 +82,7 @@ async def _read(receive: Receive, limit: int) -> Message | None:
 
 
 async def discard(receive: Receive) -> None:
-    """Let a moderate rest pass unread: cut while sending, a client never sees our answer."""
+    """Read and drop the rest of a body: a client cut off while sending never reads the response."""
     left = DISCARD_BYTES
     try:
         async with asyncio.timeout(DISCARD_S):

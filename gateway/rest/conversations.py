@@ -1,4 +1,4 @@
-"""Who is in a conversation, what it is called, and what is mine of it, over HTTP."""
+"""Participants, title and personal preferences of conversations over HTTP."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ router = APIRouter(
 
 @frame
 class Changes:
-    """What is to be changed; what is not given stays."""
+    """The fields to change; fields that are not given stay."""
 
     title: Title | None = None
     avatar_url: AvatarUrl | None = None
@@ -52,7 +52,7 @@ class Changes:
 
 @frame
 class Newcomers:
-    """Who is to join."""
+    """The employees to add."""
 
     employee_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_ADDED)]
 
@@ -66,7 +66,7 @@ class RoleIs:
 
 @frame
 class MutedUntil:
-    """How long to leave it out of the badge."""
+    """Until when the conversation is muted."""
 
     until: MutedMoment
 
@@ -95,7 +95,7 @@ async def participants(
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = MAX_LISTED,
     after: IdQuery = None,
 ) -> Response:
-    """Everybody who is in it, in order of their numbers."""
+    """Participants in the order of their ids."""
     command = ConversationParticipants(conversation_id=conversation_id, limit=limit, after=after)
     return await _run(asking, command)
 
@@ -114,14 +114,14 @@ async def update(asking: Asking, conversation_id: RowId, body: Changes) -> Respo
 
 @router.post("/participants", response_model=ConversationIs)
 async def add(asking: Asking, conversation_id: RowId, body: Newcomers) -> Response:
-    """Let people join."""
+    """Add people."""
     command = ConversationAdd(conversation_id=conversation_id, employee_ids=body.employee_ids)
     return await _run(asking, command)
 
 
 @router.delete("/participants/{employee_id}", response_model=ConversationIs)
 async def remove(asking: Asking, conversation_id: RowId, employee_id: RowId) -> Response:
-    """Take someone out."""
+    """Remove someone."""
     command = ConversationRemove(conversation_id=conversation_id, employee_id=employee_id)
     return await _run(asking, command)
 
@@ -139,56 +139,56 @@ async def set_role(
 
 @router.post("/leave", status_code=204, response_class=Response)
 async def leave(asking: Asking, conversation_id: RowId) -> Response:
-    """Take me out."""
+    """Leave the conversation."""
     await commands.run(asking, ConversationLeave(conversation_id=conversation_id))
     return Response(status_code=204)
 
 
 @router.post("/close", response_model=ConversationIs)
 async def close(asking: Asking, conversation_id: RowId) -> Response:
-    """Take no more messages."""
+    """Close the conversation to new messages."""
     return await _run(asking, ConversationClose(conversation_id=conversation_id))
 
 
 @router.post("/reopen", response_model=ConversationIs)
 async def reopen(asking: Asking, conversation_id: RowId) -> Response:
-    """Take messages again."""
+    """Open the conversation to new messages again."""
     return await _run(asking, ConversationReopen(conversation_id=conversation_id))
 
 
 @router.put("/archive", response_model=MineIs)
 async def archive(asking: Asking, conversation_id: RowId) -> Response:
-    """Put it out of my list until the next message."""
+    """Archive it until the next message."""
     return await _run(asking, ConversationArchive(conversation_id=conversation_id))
 
 
 @router.delete("/archive", response_model=MineIs)
 async def unarchive(asking: Asking, conversation_id: RowId) -> Response:
-    """Bring it back into my list."""
+    """Take it out of the archive."""
     return await _run(asking, ConversationUnarchive(conversation_id=conversation_id))
 
 
 @router.put("/pin", response_model=MineIs)
 async def pin(asking: Asking, conversation_id: RowId) -> Response:
-    """Keep it on top of my list."""
+    """Pin it to the top of my list."""
     return await _run(asking, ConversationPin(conversation_id=conversation_id))
 
 
 @router.delete("/pin", response_model=MineIs)
 async def unpin(asking: Asking, conversation_id: RowId) -> Response:
-    """No longer keep it on top."""
+    """Unpin it."""
     return await _run(asking, ConversationUnpin(conversation_id=conversation_id))
 
 
 @router.put("/mute", response_model=MineIs)
 async def mute(asking: Asking, conversation_id: RowId, body: MutedUntil) -> Response:
-    """Leave its messages out of my badge until then."""
+    """Mute it: leave its messages out of my unread total until a time."""
     return await _run(asking, ConversationMute(conversation_id=conversation_id, until=body.until))
 
 
 @router.delete("/mute", response_model=MineIs)
 async def unmute(asking: Asking, conversation_id: RowId) -> Response:
-    """Count its messages again."""
+    """Unmute it: count its messages in my unread total."""
     return await _run(asking, ConversationMute(conversation_id=conversation_id))
 
 

@@ -1,4 +1,4 @@
-"""The demo's sign-in: anyone becomes anyone. Only `gateway dev` serves it."""
+"""Sign-in of the demo: anyone may sign in as any employee. Only `gateway dev` serves it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ router = APIRouter(prefix="/v1/demo", route_class=StrictRoute, include_in_schema
 
 @frame
 class SignIn:
-    """Whom to sign in as."""
+    """The employee to sign in as."""
 
     employee_id: Id
 
 
 @router.get("/employees")
 async def list_employees(request: Request) -> Response:
-    """Everyone one may sign in as."""
+    """Employees to sign in as."""
     parts = _demo(request)
     async with parts.services.connection() as conn:
         found = await directory.first(conn, 100)
@@ -35,7 +35,7 @@ async def list_employees(request: Request) -> Response:
 
 @router.post("/token")
 async def issue_token(request: Request, body: SignIn) -> Response:
-    """Give a token for this employee."""
+    """Issue a token for this employee."""
     parts = _demo(request)
     async with parts.services.connection() as conn:
         found = await employees.find(conn, body.employee_id)
@@ -45,7 +45,7 @@ async def issue_token(request: Request, body: SignIn) -> Response:
 
 
 def _demo(request: Request) -> GatewayParts:
-    """Return the parts of a demo; NotFound anywhere else.
+    """Return the worker's parts in a demo; NotFound anywhere else.
 
     A page elsewhere whose name is made to resolve to this machine (DNS rebinding) shows itself by
     its Host header: that is a name, where ours is an address or localhost.

@@ -1,4 +1,4 @@
-"""From an HTTP request to the node, a Context, and a JSON answer."""
+"""From an HTTP request to a Context, and from a result to a JSON response."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Cursor = Annotated[str | None, Query(max_length=200)]
 
 
 class StrictRequest(Request):
-    """A request whose body is read by the same parser as the socket's frames."""
+    """A request whose body has the same parser as the socket's frames."""
 
     async def json(self) -> Any:
         """Parse the body; NaN, lone surrogates, bad UTF-8 and UTF-16 are refused."""
@@ -39,11 +39,11 @@ class StrictRequest(Request):
 
 
 ANSWERS: dict[str, Any] = {}
-"""Name → what routes answer with; app.openapi() describes each once."""
+"""Name → response model of routes; app.openapi() describes each once."""
 
 
 class StrictRoute(APIRoute):
-    """A route that hands its function a StrictRequest.
+    """A route that passes a StrictRequest to its function.
 
     Its `response_model` is for the OpenAPI document alone: our functions print their answers
     themselves, and FastAPI would make a validator of it, twice for each route: half of the time
@@ -58,7 +58,7 @@ class StrictRoute(APIRoute):
         response_model: Any = None,
         **options: Any,
     ) -> None:
-        """Take what APIRoute does."""
+        """Take the arguments of APIRoute."""
         if isinstance(response_model, type):
             ANSWERS[response_model.__name__] = response_model
             schema = {"$ref": f"#/components/schemas/{response_model.__name__}"}
@@ -80,15 +80,15 @@ class StrictRoute(APIRoute):
 
 
 class Throttle:
-    """One bucket per employee of this worker: REST costs what the socket costs."""
+    """One token bucket per employee of this worker: REST has the limits of the socket."""
 
     def __init__(self) -> None:
         self._buckets: dict[int, Bucket] = {}
 
     def check(self, employee_id: int, per_s: float, burst: float) -> None:
-        """Raise TooFast when this employee asks too often."""
+        """Raise TooFast when this employee exceeds the rate."""
         bucket = self._buckets.pop(employee_id, None) or Bucket(per_s, burst)
-        self._buckets[employee_id] = bucket  # moved to the end: the oldest are forgotten first
+        self._buckets[employee_id] = bucket  # moved to the end: the oldest are dropped first
         if len(self._buckets) > MAX_BUCKETS:
             del self._buckets[next(iter(self._buckets))]
         if wait_s := bucket.acquire():
@@ -99,7 +99,7 @@ async def context(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
 ) -> Context:
-    """Check the token; say who asks."""
+    """Check the token and return the caller's context."""
     parts = parts_of(request)
     if credentials is None:
         raise TokenMissing
@@ -116,5 +116,5 @@ Asking = Annotated[Context, Depends(context)]
 
 
 def answer(value: Any, status: int = 200) -> Response:
-    """Print an answer exactly as the socket would."""
+    """Encode a response exactly as the socket does."""
     return Response(codec.encode(value), status, media_type="application/json")

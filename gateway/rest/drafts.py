@@ -35,7 +35,7 @@ SCHEDULED = "/scheduled-messages"
 
 @frame
 class DraftNew:
-    """What I have begun to write."""
+    """An unfinished text."""
 
     text: Text
     reply_to_seq: Id | None = None
@@ -43,7 +43,7 @@ class DraftNew:
 
 @frame
 class ScheduledNew:
-    """A message to be sent later; repeating a client_key schedules it once."""
+    """A message to send later; repeating a client_key schedules it once."""
 
     client_key: UUID
     text: Text
@@ -52,7 +52,7 @@ class ScheduledNew:
 
 @frame
 class ScheduledChange:
-    """Another time, and another text where one is given."""
+    """The new time, and a new text if given."""
 
     send_at: AwareDatetime
     text: Text | None = None
@@ -70,7 +70,7 @@ async def list_drafts(
 
 @router.put(DRAFT, response_model=DraftIs)
 async def put_draft(asking: Asking, conversation_id: RowId, body: DraftNew) -> Response:
-    """Store my draft; the last one to be stored counts."""
+    """Store my draft; the draft that is stored last wins."""
     command = DraftSet(
         conversation_id=conversation_id, text=body.text, reply_to_seq=body.reply_to_seq
     )
@@ -79,7 +79,7 @@ async def put_draft(asking: Asking, conversation_id: RowId, body: DraftNew) -> R
 
 @router.delete(DRAFT, response_model=DraftIs)
 async def clear_draft(asking: Asking, conversation_id: RowId) -> Response:
-    """Clear my draft; doing it again changes nothing."""
+    """Empty my draft; doing it again changes nothing."""
     return answer(await commands.run(asking, DraftClear(conversation_id=conversation_id)))
 
 
@@ -98,7 +98,7 @@ async def list_scheduled(
     status_code=201,
 )
 async def schedule(asking: Asking, conversation_id: RowId, body: ScheduledNew) -> Response:
-    """Schedule a message; the same client_key again answers with the first one."""
+    """Schedule a message; the same client_key again returns the first one."""
     command = MessageSchedule(
         conversation_id=conversation_id,
         client_key=body.client_key,
@@ -110,12 +110,12 @@ async def schedule(asking: Asking, conversation_id: RowId, body: ScheduledNew) -
 
 @router.patch(SCHEDULED + "/{scheduled_id}", response_model=MessageScheduled)
 async def reschedule(asking: Asking, scheduled_id: RowId, body: ScheduledChange) -> Response:
-    """Give a scheduled message another time; a failed one waits again."""
+    """Change the time of a scheduled message; a failed one waits again."""
     command = MessageReschedule(scheduled_id=scheduled_id, send_at=body.send_at, text=body.text)
     return answer(await commands.run(asking, command))
 
 
 @router.delete(SCHEDULED + "/{scheduled_id}", response_model=MessageScheduled)
 async def unschedule(asking: Asking, scheduled_id: RowId) -> Response:
-    """Take a message back before it is sent; answers with what it was."""
+    """Cancel a scheduled message before it is sent, and return it."""
     return answer(await commands.run(asking, MessageUnschedule(scheduled_id=scheduled_id)))

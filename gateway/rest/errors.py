@@ -1,4 +1,4 @@
-"""GatewayError → JSON body and status. A refusal never repeats what was sent."""
+"""GatewayError → JSON body and status. A refusal never repeats the request's data."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ log = structlog.get_logger(__name__)
 
 @frame
 class RefusalBody:
-    """What every refused request carries."""
+    """The body of every refused request."""
 
     error: Refusal
 
 
 def body(error: GatewayError) -> Response:
-    """Build the answer to a refused request."""
+    """Build the response to a refused request."""
     headers: dict[str, str] = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
@@ -46,7 +46,7 @@ def body(error: GatewayError) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Have every refusal of this app answered in the one form."""
+    """Give every refusal of this app the same form."""
 
     async def refused(_request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)

@@ -1,4 +1,4 @@
-"""A whole conversation as a download."""
+"""Export of a whole conversation as a download."""
 
 from __future__ import annotations
 

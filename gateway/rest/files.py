@@ -1,4 +1,4 @@
-"""Files over HTTP: declared and asked for with a token; brought and fetched by signed links.
+"""Files over HTTP: declared and requested with a token; uploaded and downloaded by signed links.
 
 The links are answered here only when files are in a directory of ours; S3 answers its own.
 """
@@ -43,16 +43,16 @@ from gateway.rest.worker import parts_of
 router = APIRouter(tags=["messenger"], route_class=StrictRoute)
 
 UPLOAD_GRACE_S = 30
-"""An upload that began before its link's end may take so much longer."""
+"""Seconds for which an upload may continue after its link has expired."""
 CACHED_S = 3_600
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'; sandbox"
 PDF_POLICY = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
-"""For PDFs: browsers draw them by a part of their own, which does nothing in a sandbox."""
+"""For PDFs: browsers show them with a viewer of their own, which does not work in a sandbox."""
 
 
 @frame
 class AttachmentNew:
-    """The file that is about to be uploaded."""
+    """A file that will be uploaded."""
 
     name: FileName
     content_type: ContentType
@@ -61,7 +61,7 @@ class AttachmentNew:
 
 
 def origin(app: FastAPI) -> str | None:
-    """Return where links to files lead, if not to us."""
+    """Return the origin of links to files; None: the gateway itself."""
     gateway = getattr(app.state, "gateway", None)
     storage = gateway.services.files.storage if gateway is not None else None
     return storage.origin if storage is not None else None
@@ -73,7 +73,7 @@ def origin(app: FastAPI) -> str | None:
     status_code=201,
 )
 async def declare(asking: Asking, conversation_id: RowId, body: AttachmentNew) -> Response:
-    """Declare a file; the answer says how to upload it. Then name it in a message."""
+    """Declare a file. The response has the link for the upload; then send it with a message."""
     command = AttachmentCreate(
         conversation_id=conversation_id,
         name=body.name,
@@ -95,7 +95,7 @@ async def read(
     attachment_id: RowId,
     redirect: Annotated[bool, Query(description="false: answer with the link instead")] = True,
 ) -> Response:
-    """Go to a file of a message; with redirect=false, or Accept: application/json, get its link."""
+    """Redirect to a file of a message; with redirect=false or Accept: application/json its link."""
     link: AttachmentLink = await commands.run(asking, AttachmentGet(attachment_id=attachment_id))
     if not redirect or "application/json" in request.headers.get("accept", ""):
         return answer(link)
@@ -104,7 +104,7 @@ async def read(
 
 @router.put(PATH + "{token}", include_in_schema=False)
 async def upload(request: Request, token: str) -> Response:
-    """Take the bytes of a declared file: exactly those, once, while its link is good."""
+    """Store the bytes of a declared file: exactly these, once, while the link is valid."""
     files, coming = _files(request), _Upload(request)
     try:
         grant = _local(files).check_link(token, "PUT")
@@ -123,7 +123,7 @@ async def upload(request: Request, token: str) -> Response:
 
 
 class _Upload:
-    """A body as it comes."""
+    """A request body as it arrives."""
 
     def __init__(self, request: Request) -> None:
         self.headers = request.headers
@@ -132,7 +132,7 @@ class _Upload:
         self._patience_s = parts_of(request).settings.body_s
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield its pieces; whoever stops for too long has given up: TimeoutError."""
+        """Yield its parts; TimeoutError when the client pauses for longer than GATEWAY_BODY_S."""
         while not self.ended:
             async with asyncio.timeout(self._patience_s):
                 message = await self._receive()
@@ -159,7 +159,7 @@ async def _receive(coming: _Upload, storage: LocalStorage, grant: Grant) -> None
 
 @router.api_route(PATH + "{token}", methods=["GET", "HEAD"], include_in_schema=False)
 async def download(request: Request, token: str) -> Response:
-    """Give the bytes of a file, or a range of them, to whoever has the link."""
+    """Return the bytes of a file, or a range of them, to a client with a valid link."""
     files = _files(request)
     storage = _local(files)
     grant = storage.check_link(token, request.method)
@@ -184,7 +184,7 @@ def _headers(grant: Grant) -> dict[str, str]:
 
 
 class _CountedFileResponse(FileResponse):
-    """A file on its way out, counted."""
+    """A file response that counts its bytes."""
 
     def __init__(
         self, held: StoredFile, grant: Grant, headers: dict[str, str], counts: TransferCounts

@@ -1,4 +1,4 @@
-"""Security headers on every answer."""
+"""Security headers of every response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SecurityHeaders:
     """ASGI middleware that adds them."""
 
     def __init__(self, app: ASGIApp, *, files_origin: Callable[[], str | None]) -> None:
-        """`files_origin` says where files are uploaded to and read from, if not here."""
+        """`files_origin` returns the origin of links to files; None: the gateway itself."""
         self._app = app
         self._files_origin = files_origin
 

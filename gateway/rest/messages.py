@@ -1,4 +1,4 @@
-"""What becomes of messages, over HTTP: the same commands as on the socket."""
+"""Edit, delete, reactions, threads and changes over HTTP: the same commands as on the socket."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _removing: TypeAdapter[ReactionRemove] = TypeAdapter(ReactionRemove)
 
 @frame
 class TextNew:
-    """What the message says from now on."""
+    """The new text of a message."""
 
     text: Text
 
 
 @frame
 class ReactionNew:
-    """What I put below the message."""
+    """A reaction to a message."""
 
     emoji: Emoji
 
@@ -53,14 +53,14 @@ class ReactionNew:
 async def edit_message(
     asking: Asking, conversation_id: RowId, seq: RowId, body: TextNew
 ) -> Response:
-    """Give a message of mine another text."""
+    """Change the text of a message of mine."""
     command = MessageEdit(conversation_id=conversation_id, seq=seq, text=body.text)
     return answer(await commands.run(asking, command))
 
 
 @router.delete(MESSAGES, response_model=MessageIs)
 async def delete_message(asking: Asking, conversation_id: RowId, seq: RowId) -> Response:
-    """Delete a message; its place is left. Doing it again answers the same."""
+    """Delete a message; its seq stays. Deleting again returns the same."""
     command = MessageDelete(conversation_id=conversation_id, seq=seq)
     return answer(await commands.run(asking, command))
 
@@ -69,7 +69,7 @@ async def delete_message(asking: Asking, conversation_id: RowId, seq: RowId) -> 
 async def add_reaction(
     asking: Asking, conversation_id: RowId, seq: RowId, body: ReactionNew
 ) -> Response:
-    """Put an emoji below a message; doing it again changes nothing."""
+    """Add my reaction to a message; adding again changes nothing."""
     command = ReactionAdd(conversation_id=conversation_id, seq=seq, emoji=body.emoji)
     return answer(await commands.run(asking, command))
 
@@ -81,7 +81,7 @@ async def remove_reaction(
     seq: RowId,
     emoji: Annotated[str, Query(description="The one to take back, percent-encoded.")],
 ) -> Response:
-    """Take my emoji back; doing it again changes nothing."""
+    """Remove my reaction; removing again changes nothing."""
     command = validate(_removing, {"conversation_id": conversation_id, "seq": seq, "emoji": emoji})
     return answer(await commands.run(asking, command))
 
@@ -96,7 +96,7 @@ async def thread(
     after: SeqQuery = None,
     limit: Limit = 50,
 ) -> Response:
-    """Return a message and answers to it: the newest ones, or those before or after a seq."""
+    """Return a message and its replies: the newest ones, or those before or after a seq."""
     command = MessageThread(
         conversation_id=conversation_id, seq=seq, before=before, after=after, limit=limit
     )
@@ -110,6 +110,6 @@ async def changes(
     after: Annotated[int, Query(ge=0, le=MAX_INT)],
     limit: Limit = MAX_PAGE,
 ) -> Response:
-    """Return what has happened in a conversation after a change, as events."""
+    """Return the changes of a conversation after one, as events."""
     command = MessageChanges(conversation_id=conversation_id, after=after, limit=limit)
     return answer(await commands.run(asking, command))

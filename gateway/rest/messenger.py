@@ -63,14 +63,14 @@ async def list_conversations(
     cursor: Cursor = None,
     archived: bool = False,
 ) -> Response:
-    """My conversations, the most recently active first: those I have not archived, or those."""
+    """My conversations, the most recently active first: those not archived, or the archived."""
     command = ConversationList(limit=limit, cursor=cursor, archived=archived)
     return answer(await commands.run(asking, command))
 
 
 @router.post("/conversations", response_model=ConversationOpened, status_code=201)
 async def new_conversation(asking: Asking, body: ConversationNew) -> Response:
-    """Open a direct conversation (200 when there was one already), or make a group."""
+    """Open a direct conversation (200 when it exists already), or create a group."""
     command: ConversationOpen | ConversationCreate
     if body.employee_id is not None and body.title is None and body.employee_ids is None:
         command = ConversationOpen(employee_id=body.employee_id)
@@ -103,7 +103,7 @@ async def list_messages(
     "/conversations/{conversation_id}/messages", response_model=MessageSent, status_code=201
 )
 async def send_message(asking: Asking, conversation_id: RowId, body: MessageNew) -> Response:
-    """Store a message; the same client_key again answers with the first one."""
+    """Store a message; the same client_key again returns the first one."""
     command = MessageSend(
         conversation_id=conversation_id,
         client_key=body.client_key,

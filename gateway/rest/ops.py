@@ -1,4 +1,4 @@
-"""For operators and load balancers: alive, ready, figures; and the page's files."""
+"""Health, readiness and metrics for operators and load balancers; the files of the page."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ READY_S = 2.0
 
 @router.get("/healthz")
 async def healthz() -> Response:
-    """Say that the process is alive: restart it when this does not answer."""
+    """Answer 200 while the process is alive: restart it when this does not answer."""
     return answer({"status": "alive", "version": __version__})
 
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Say whether this worker can serve: database, bus and migrations right, not draining."""
+    """Answer 200 when this worker can serve: database, bus and migrations are fine, no drain."""
     checks = await _checks(parts_of(request))
-    # Presence without Redis is frozen, not wrong: the bus decides whether we are ready.
+    # Without Redis, presence is old but served: the bus decides whether the worker is ready.
     ready = all(check == "ok" for name, check in checks.items() if name != "presence")
     said = {
         "status": "ready" if ready else "not ready",
@@ -43,7 +43,7 @@ async def readyz(request: Request) -> Response:
 
 @router.get("/metrics", include_in_schema=False)
 async def figures(request: Request) -> Response:
-    """Prometheus' text format, of this worker."""
+    """Return this worker's metrics in Prometheus' text format."""
     return Response(parts_of(request).figures(), media_type=metrics.MEDIA_TYPE)
 
 
@@ -60,7 +60,7 @@ async def _checks(parts: GatewayParts) -> dict[str, str]:
             pending = await parts.pending_migrations()
         if pending:
             database = f"{len(pending)} migrations are missing: run `gateway migrate`"
-    except Exception as error:  # noqa: BLE001 - whatever it is, this worker is not ready
+    except Exception as error:  # noqa: BLE001 - after any error this worker is not ready
         database = f"unavailable: {type(error).__name__}"
     checks = {
         "database": database,
@@ -73,7 +73,7 @@ async def _checks(parts: GatewayParts) -> dict[str, str]:
 
 
 class Page(StaticFiles):
-    """The page's files, always asked for anew: they are small and change with the server."""
+    """The files of the page, revalidated at each use: they change with the server."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Presence over HTTP: of many people at once, of a department for a wallboard, and one's own."""
+"""Presence over HTTP: of many employees, of a department for a wallboard, and the own status."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _watch: TypeAdapter[PresenceWatch] = TypeAdapter(PresenceWatch)
 
 @frame
 class Chosen:
-    """A status and a text; what is left out is not chosen."""
+    """A status and a text; a field that is left out is unset."""
 
     status: ChosenStatus | None = None
     text: Annotated[PlainText, Field(max_length=140)] | None = None
     until: AwareDatetime | None = None
-    """When both end by themselves."""
+    """When both expire."""
 
 
 @router.get("", response_model=PresencePage)
@@ -44,7 +44,7 @@ async def look(
     after: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_WATCHED)] = MAX_WATCHED,
 ) -> Response:
-    """How these people are, by numbers with commas between them, or everybody of a department."""
+    """Presence of employees, by ids separated by commas, or of a department."""
     if (employee_ids is None) == (department is None):
         raise Invalid("Give either employee_ids or department.")
     if department is not None:
@@ -58,14 +58,14 @@ async def look(
 
 @router.put("/me", response_model=PresenceIs)
 async def choose(asking: Asking, body: Chosen) -> Response:
-    """Choose my status and text."""
+    """Set my status and text."""
     command = PresenceSet(status=body.status, text=body.text, until=body.until)
     return answer(await commands.run(asking, command))
 
 
 def _asked(employee_ids: str) -> PresenceWatch:
     if not IDS.fullmatch(employee_ids):
-        raise Invalid("must be numbers with commas between them", path="employee_ids")
+        raise Invalid("must be numbers separated by commas", path="employee_ids")
     asked = {"employee_ids": [int(one) for one in employee_ids.split(",")]}
     command: PresenceWatch = validate(_watch, asked)
     return command

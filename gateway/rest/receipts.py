@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1/messenger", tags=["messenger"], route_class=Stric
 
 @frame
 class ReadUpTo:
-    """How far I have read."""
+    """The last message that I have read."""
 
     seq: Position
     explicit: Explicit = False
@@ -37,14 +37,14 @@ class ReadUpTo:
 
 @frame
 class UnreadFrom:
-    """From which message on it is to be unread."""
+    """The first message that becomes unread."""
 
     seq: Seq
 
 
 @frame
 class DeliveredUpTo:
-    """How far it has come to my device."""
+    """The last message that my device has received."""
 
     seq: Position
 
@@ -58,7 +58,7 @@ async def read(asking: Asking, conversation_id: RowId, body: ReadUpTo) -> Respon
 
 @router.post("/conversations/{conversation_id}/unread", response_model=ReceiptReadDone)
 async def mark_unread(asking: Asking, conversation_id: RowId, body: UnreadFrom) -> Response:
-    """Mark it unread from a message on."""
+    """Mark the conversation as unread from a message on."""
     command = ReceiptUnread(conversation_id=conversation_id, seq=body.seq)
     return answer(await commands.run(asking, command))
 
@@ -74,14 +74,14 @@ async def delivered(asking: Asking, conversation_id: RowId, body: DeliveredUpTo)
 async def readers(
     asking: Asking, conversation_id: RowId, seq: Annotated[int, Path(ge=1, le=MAX_INT)]
 ) -> Response:
-    """Who has read a message."""
+    """Readers of a message."""
     command = ReceiptReaders(conversation_id=conversation_id, seq=seq)
     return answer(await commands.run(asking, command))
 
 
 @router.post("/read-all", response_model=ReceiptReadAllDone)
 async def read_all(asking: Asking) -> Response:
-    """Read everything, up to 1,000 conversations at once."""
+    """Mark everything as read, up to 1,000 conversations at once."""
     return answer(await commands.run(asking, ReceiptReadAll()))
 
 

@@ -57,12 +57,12 @@ async def search_employees(
     limit: Annotated[int, Query(ge=1, le=MAX_EMPLOYEES)] = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Active employees by any parts of name, position or department; all without q."""
+    """Active employees by parts of name, position or department; all without q."""
     return answer(await _run(asking, _employees, {"text": q, "limit": limit, "cursor": cursor}))
 
 
 async def _run(asking: Asking, adapter: TypeAdapter[Any], asked: dict[str, Any]) -> Any:
-    """Check what was asked as the socket does, and do it; what is `text` there is `q` here."""
+    """Validate a command as the socket does, and run it; `text` there is `q` here."""
     try:
         return await commands.run(asking, validate(adapter, asked))
     except Invalid as error:

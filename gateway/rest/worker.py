@@ -1,4 +1,4 @@
-"""What REST needs of the worker it runs in; app.py's Gateway has it."""
+"""The parts of a worker that REST routes use; gateway.app's Gateway provides them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingest import Pipeline
 
 
 class GatewayParts(Protocol):
-    """One worker's parts."""
+    """Parts of one worker."""
 
     @property
     def settings(self) -> Settings: ...
@@ -30,13 +30,13 @@ class GatewayParts(Protocol):
 
     @property
     def draining(self) -> bool:
-        """Whether this worker is saying goodbye."""
+        """Whether this worker is draining its sessions before it stops."""
 
     async def pending_migrations(self) -> list[str]:
         """Return migrations that this version has and the database has not."""
 
     def figures(self) -> bytes:
-        """Print this worker's figures in Prometheus' text format."""
+        """Return this worker's metrics in Prometheus' text format."""
 
 
 def parts_of(request: Request) -> GatewayParts:

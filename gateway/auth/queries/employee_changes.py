@@ -1,4 +1,4 @@
-"""SQL that finds those whose standing in the CRM has changed, among many whose has not."""
+"""SQL that finds the employees whose record in the CRM has changed, among many."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from gateway.auth.queries.employees import EmployeeRecord, to_record
 from gateway.db import Conn
 
 UNKNOWN = 0
-"""The stamp of someone who was not compared yet."""
+"""The stamp of an employee that was not compared yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedEmployee:
-    """How an employee stands now; found is None when there is no such one any more."""
+    """An employee's record as it is now; None when the CRM no longer has this employee."""
 
     record: EmployeeRecord | None
     stamp: int
 
 
 async def changed(conn: Conn, employee_ids: str, stamps: str) -> dict[int, ChangedEmployee]:
-    """Return those employees who are not as their stamp says, and their new one.
+    """Return the employees whose record differs from their stamp, with the new stamp.
 
-    Both lists as bigints() prints them, because they are the same at nearly every look. A stamp is
-    a hash of all that a session knows of its employee. Comparing it here keeps 10,000 unchanged
-    rows a pass out of the worker: each cost it 30 µs, as much as all its pings.
+    Both lists as bigints() prints them, because they are the same at nearly every comparison. A
+    stamp is a hash of everything that a session stores of its employee. Comparing it here keeps
+    10,000 unchanged rows a pass out of the worker: each cost 30 µs, as much as all its pings.
     """
     rows = await conn.fetch(
         """

@@ -12,7 +12,7 @@ from gateway.protocol import Employee
 
 @dataclass(frozen=True, slots=True)
 class EmployeeRecord:
-    """An employee as the CRM has them now."""
+    """An employee's present record in the CRM."""
 
     employee: Employee
     active: bool
@@ -20,7 +20,7 @@ class EmployeeRecord:
 
 
 async def find(conn: Conn, employee_id: int) -> EmployeeRecord | None:
-    """Return the employee with their permissions; None when there is no such one."""
+    """Return an employee's record; None when there is no such employee."""
     row = await conn.fetchrow(
         """
         -- employees.find
@@ -36,13 +36,13 @@ async def find(conn: Conn, employee_id: int) -> EmployeeRecord | None:
 
 
 def to_record(row: Any) -> EmployeeRecord:
-    """Make an employee with their rights of a row with these columns."""
+    """Make a record of a row with these columns."""
     return EmployeeRecord(to_employee(row), row["active"], _shared(tuple(row["permissions"])))
 
 
 @lru_cache(maxsize=1_024)
 def _shared(permissions: tuple[str, ...]) -> frozenset[str]:
-    """Return one set for all who may do the same: roles are few, employees many."""
+    """Return one set for all employees with these permissions: roles are few, employees many."""
     return frozenset(permissions)
 
 

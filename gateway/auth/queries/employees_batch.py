@@ -1,4 +1,4 @@
-"""SQL for several employees at once: those who say hello together, and their colleagues."""
+"""SQL for several employees at once: those of hellos at the same time, and their colleagues."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.protocol import Employee
 
 
 async def find_records(conn: Conn, employee_ids: Collection[int]) -> dict[int, EmployeeRecord]:
-    """Return these employees as the CRM has them now; who is gone is left out."""
+    """Return these employees' records; those that the CRM no longer has are left out."""
     rows = await conn.fetch(
         """
         -- employees_batch.find_records
@@ -26,7 +26,7 @@ async def find_records(conn: Conn, employee_ids: Collection[int]) -> dict[int, E
 
 
 async def find_profiles(conn: Conn, employee_ids: Collection[int]) -> list[Employee]:
-    """Return these employees, also those who have left; who is gone is left out."""
+    """Return these employees, also inactive ones; those that the CRM no longer has are left out."""
     rows = await conn.fetch(
         """
         -- employees_batch.find_profiles

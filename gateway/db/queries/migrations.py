@@ -1,11 +1,11 @@
-"""SQL for migrations: who may run them, and which have run."""
+"""SQL for migrations: the lock, and the record of applied files."""
 
 from __future__ import annotations
 
 from gateway.db.conn import Conn
 
 LOCK = 7_305_808_869_232_150_119
-"""Any number nobody else uses; advisory locks are per database."""
+"""A number that nothing else uses; advisory locks are per database."""
 
 
 async def try_lock(conn: Conn) -> bool:
@@ -36,7 +36,7 @@ async def unlock(conn: Conn) -> None:
 
 
 async def prepare(conn: Conn) -> None:
-    """Make the schema and the table of what has run; call it with the lock held."""
+    """Create the schema and the table of applied migrations; call it with the lock held."""
     await conn.execute(
         """
         -- migrations.prepare
@@ -53,7 +53,7 @@ async def prepare(conn: Conn) -> None:
 
 
 async def applied(conn: Conn) -> dict[str, str]:
-    """Return the sha256 of each migration that has run, by name."""
+    """Return the sha256 of each applied migration by name."""
     known = await conn.fetchval(
         """
         -- migrations.applied
@@ -83,7 +83,7 @@ async def record(conn: Conn, name: str, sha256: str) -> None:
 
 
 async def limit(conn: Conn, *, lock_timeout_ms: int) -> None:
-    """Let this session work as long as it needs, but not wait long for a lock."""
+    """Remove this session's statement timeout, and limit its waits for locks."""
     await conn.execute(
         """
         -- migrations.limit

@@ -1,4 +1,4 @@
-"""SQL for whom the demo shows first."""
+"""SQL for the employees that the demo shows first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gateway.db.conn import Conn
 
 
 async def with_telephones(conn: Conn, limit: int) -> list[tuple[int, str]]:
-    """Return (id, name) of active employees who have a telephone, by its extension."""
+    """Return (id, name) of active employees with a phone, in the order of extensions."""
     rows = await conn.fetch(
         """
         -- people.with_telephones

@@ -1,17 +1,17 @@
-"""SQL for telling the demo CRM from a real one, by the comment on its schemas."""
+"""SQL that distinguishes the demo CRM from a real one by the comment on its schemas."""
 
 from __future__ import annotations
 
 from gateway.db.conn import Conn
 
 LOCK = 4_105_233_870_914_662_013
-"""Any number nobody else uses; advisory locks are per database."""
+"""A number that nothing else uses; advisory locks are per database."""
 
 MARK = "Demo CRM of the gateway"
 
 
 async def lock(conn: Conn) -> None:
-    """Wait for other installations; lasts until the transaction ends."""
+    """Let installations take turns until the transaction ends."""
     await conn.execute(
         """
         -- schemas.lock
@@ -47,7 +47,7 @@ async def mark(conn: Conn) -> None:
 
 
 async def analyze(conn: Conn) -> None:
-    """Let the planner know the tables at once; autovacuum would need a minute."""
+    """Analyze the tables at once; autovacuum would need a minute."""
     await conn.execute(
         """
         -- schemas.analyze

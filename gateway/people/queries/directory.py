@@ -24,7 +24,7 @@ async def first(conn: Conn, limit: int) -> list[Employee]:
 
 
 async def of_department(conn: Conn, department: str, *, after: int, limit: int) -> list[int]:
-    """Return the ids of a department's active employees that come after one, in order."""
+    """Return the ids of a department's active employees above `after`, in order."""
     rows = await conn.fetch(
         """
         -- directory.of_department

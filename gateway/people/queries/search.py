@@ -1,4 +1,4 @@
-"""SQL for finding employees."""
+"""SQL for searching employees."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.protocol import Employee
 
 @dataclass(frozen=True, slots=True)
 class EmployeePosition:
-    """An employee's place in the order in which they are found."""
+    """An employee's position in the order of the search."""
 
     rank: int
     named: str
@@ -21,10 +21,10 @@ class EmployeePosition:
 async def employees(
     conn: Conn, text: str, *, after: EmployeePosition | None, limit: int
 ) -> list[tuple[EmployeePosition, Employee]]:
-    """Return active employees who have every word of text, those whose name begins so first.
+    """Return active employees with every word of text, those whose name begins with it first.
 
-    Words are folded as those of messages are. A text without any word in it finds nobody, an
-    empty one everybody.
+    Words are normalised as for messages. A text without any word finds nobody, an empty text
+    everybody.
     """
     rows = await conn.fetch(
         """
