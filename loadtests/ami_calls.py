@@ -79,7 +79,7 @@ class AmiCall:
         )
 
     def channels(self, *, talking: bool) -> list[dict[str, str]]:
-        """Return what CoreShowChannels says of it."""
+        """Return the reply to CoreShowChannels while the call lasts."""
         both = ("6", "6") if talking else ("4", "5")
         bridge = {"BridgeId": f"bridge-{self.number}" if talking else "", "Duration": "00:00:01"}
         return [

@@ -20,7 +20,7 @@ from gateway.protocol import SUBPROTOCOL
 
 REPLY_S = 10.0
 
-Hear = Callable[[dict[str, Any]], None]
+OnEvent = Callable[[dict[str, Any]], None]
 
 
 class CommandRefused(Exception):
@@ -34,8 +34,8 @@ class SocketLost(Exception):
 class ChatSocket:
     """Connected once constructed; say hello first."""
 
-    def __init__(self, url: str, hear: Hear) -> None:
-        self._hear = hear
+    def __init__(self, url: str, on_event: OnEvent) -> None:
+        self._on_event = on_event
         self._ids = itertools.count(1)
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any] | None]] = {}
         self._closing = False
@@ -57,16 +57,16 @@ class ChatSocket:
             if self.lost is not None:
                 raise SocketLost(self.lost)
             self._send_command({"type": type_, "id": number, **fields})
-            said = answer.get(timeout=REPLY_S)
+            frame = answer.get(timeout=REPLY_S)
         except queue.Empty:
             raise SocketLost(f"no answer to {type_} within {REPLY_S:.0f} s") from None
         finally:
             del self._answers[number]
-        if said is None:
+        if frame is None:
             raise SocketLost(self.lost or "closed")
-        if "error" in said:
-            raise CommandRefused(f"{said['error']['code']}: {said['error']['message']}")
-        ok: dict[str, Any] = said["ok"]
+        if "error" in frame:
+            raise CommandRefused(f"{frame['error']['code']}: {frame['error']['message']}")
+        ok: dict[str, Any] = frame["ok"]
         return ok
 
     def close(self) -> None:
@@ -77,9 +77,9 @@ class ChatSocket:
         self._reader.join(timeout=2.0)
         self._socket.shutdown()  # type: ignore[no-untyped-call]
 
-    def _send_command(self, said: dict[str, Any]) -> None:
+    def _send_command(self, frame: dict[str, Any]) -> None:
         try:
-            self._socket.send_text(orjson.dumps(said).decode())
+            self._socket.send_text(orjson.dumps(frame).decode())
         except (websocket.WebSocketException, OSError) as error:
             raise SocketLost(f"{type(error).__name__}: {error}") from None
 
@@ -90,22 +90,22 @@ class ChatSocket:
                 if opcode == websocket.ABNF.OPCODE_CLOSE:
                     self._ended(f"closed by the gateway: {_close_code(data)}")
                     return
-                said = orjson.loads(data)
-                for item in said if isinstance(said, list) else [said]:
+                frame = orjson.loads(data)
+                for item in frame if isinstance(frame, list) else [frame]:
                     self._handle(item)
         except (websocket.WebSocketException, OSError, SocketLost) as error:
             self._ended(f"{type(error).__name__}: {error}")
 
-    def _handle(self, said: dict[str, Any]) -> None:
-        number = said.get("id")
+    def _handle(self, frame: dict[str, Any]) -> None:
+        number = frame.get("id")
         if number is not None:
             answer = self._answers.get(number)
             if answer is not None:
-                answer.put(said)
-        elif said["type"] == "ping":
+                answer.put(frame)
+        elif frame["type"] == "ping":
             self._send_command({"type": "pong"})
         else:
-            self._hear(said)
+            self._on_event(frame)
 
     def _ended(self, why: str) -> None:
         if not self._closing:

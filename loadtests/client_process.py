@@ -23,19 +23,19 @@ from loadtests.test_users import SignedInUser
 
 ROOT = Path(__file__).parents[1]
 FIRST = 1_000
-"""Their addresses do not overlap with those of the clients of whoever starts the crowd."""
+"""Number of the first client: their addresses do not overlap with those of the starting process."""
 
 
 class ClientProcess:
-    """A crowd of clients elsewhere; use it as a context."""
+    """Clients in another process; use it as a context."""
 
     def __init__(self, players: Sequence[SignedInUser]) -> None:
         self._players = players
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> ClientProcess:
-        """Start, and wait until everyone is in; RuntimeError when somebody is not."""
-        with tempfile.TemporaryDirectory(prefix="gateway-crowd-") as directory:
+        """Start, and wait until all are connected; RuntimeError when one is not."""
+        with tempfile.TemporaryDirectory(prefix="gateway-clients-") as directory:
             path = Path(directory) / "cast.json"
             test_users.write(path, self._players)
             self._process = await asyncio.create_subprocess_exec(
@@ -45,10 +45,10 @@ class ClientProcess:
                 stdout=asyncio.subprocess.PIPE,
             )
             assert self._process.stdout is not None
-            said = await self._process.stdout.readline()
-        if said != b"in\n":
+            line = await self._process.stdout.readline()
+        if line != b"in\n":
             await self.cut()
-            raise RuntimeError("the crowd did not get in")
+            raise RuntimeError("not all clients connected")
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -65,7 +65,7 @@ class ClientProcess:
 
 
 async def main(players: Sequence[SignedInUser]) -> None:
-    """Bring everyone in, and stay until standard input ends."""
+    """Connect all, and wait until standard input ends."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), ended.set)

@@ -28,11 +28,11 @@ class Competitor:
     url: str
     greeting: bytes
     opening: bytes
-    """What a client must say to be greeted."""
+    """What a client must send to be greeted."""
     _bell: subprocess.Popen[bytes]
 
     async def connect(self, clients: int) -> list[LeanSocket]:
-        """Bring in a crowd that has been greeted."""
+        """Connect this many clients, and wait until each was greeted."""
         sockets = [LeanSocket(greeting=self.greeting) for _ in range(clients)]
 
         async def arrive(index: int) -> None:
@@ -45,7 +45,7 @@ class Competitor:
         return sockets
 
     def send_events(self, events: int) -> None:
-        """Have it send so many events to everyone."""
+        """Make the server send this many events to every client."""
         assert self._bell.stdin is not None
         self._bell.stdin.write(b"\n" * events)
         self._bell.stdin.flush()

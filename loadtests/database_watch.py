@@ -17,7 +17,7 @@ EVERY_S = 0.1
 
 @dataclass(slots=True)
 class DatabaseConnections:
-    """The most there were at any look."""
+    """Highest number in any sample."""
 
     open: int = 0
     busy: int = 0

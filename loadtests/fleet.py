@@ -22,7 +22,7 @@ AT_ONCE = 32
 """Clients that connect at the same time: as many hellos as a worker serves at once."""
 PER_ADDRESS = 500
 START_S, EACH_S = 20.0, 0.05
-"""How long a crowd may take to get in: 20 s and 50 ms each, ten times what it needs."""
+"""How long clients may take to connect: 20 s and 50 ms each, ten times what they need."""
 SPARE_FILES = 200
 ANSWERED, WELCOMED = b'{"id":1,', b'{"id":1,"ok"'
 NO_LIMITS = {
@@ -43,7 +43,7 @@ NO_LIMITS = {
 
 
 def allow_files(sockets: int) -> None:
-    """Let this process, and what it starts, hold so many sockets; RuntimeError when it may not."""
+    """Raise the limit of open files to this many sockets; RuntimeError when that is not allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = sockets + SPARE_FILES
     if hard != resource.RLIM_INFINITY and hard < needed:
@@ -57,18 +57,18 @@ class FleetClient(LeanSocket):
 
     __slots__ = ("hello_s", "player", "put_off")
 
-    def __init__(self, player: SignedInUser, hear: OnText | None = None) -> None:
-        super().__init__(greeting=ANSWERED, hear=hear)
+    def __init__(self, player: SignedInUser, on_text: OnText | None = None) -> None:
+        super().__init__(greeting=ANSWERED, on_text=on_text)
         self.player = player
         self.hello_s = 0.0
         """From the TCP connection to the welcome."""
         self.put_off = 0
-        """How often it was asked to say hello again later."""
+        """How often its hello was postponed."""
 
     async def arrive(self, index: int, resume: Mapping[str, int] | None = None) -> bytes:
         """Connect, say hello, and return the welcome; RuntimeError when there is none.
 
-        A hello that is put off is said again on the same socket, after the time it was told.
+        A postponed hello is sent again on the same socket after the time in the reply.
         """
         began = time.perf_counter()
         await self.connect(index)
@@ -90,9 +90,9 @@ class FleetClient(LeanSocket):
         await dial(self, self.player.url, index, f"Sec-WebSocket-Protocol: {SUBPROTOCOL}")
 
     def hello(self, resume: Mapping[str, int] | None = None) -> bytes:
-        """Return the frame that says who this is."""
-        said = {"type": "hello", "id": 1, "token": self.player.token, "resume": resume or {}}
-        return masked(orjson.dumps(said))
+        """Return the frame of the hello command."""
+        frame = {"type": "hello", "id": 1, "token": self.player.token, "resume": resume or {}}
+        return masked(orjson.dumps(frame))
 
 
 async def dial(socket: LeanSocket, url: str, index: int, *headers: str) -> None:
@@ -113,7 +113,7 @@ async def dial(socket: LeanSocket, url: str, index: int, *headers: str) -> None:
 async def run_limited(
     count: int, do: Callable[[int], Awaitable[object]], *, at_once: int = AT_ONCE
 ) -> None:
-    """Do it for 0 … count - 1, so many at once; RuntimeError when it takes far too long."""
+    """Run `do` for 0 … count - 1, `at_once` at a time; RuntimeError when it takes far too long."""
     numbers = iter(range(count))
 
     async def worker() -> None:
@@ -126,10 +126,10 @@ async def run_limited(
                 group.create_task(worker(), name=f"steward.{number}")
     except TimeoutError:
         raise RuntimeError(
-            f"{count} clients did not get in; {next(numbers, count)} tried"
+            f"{count} clients did not connect; {next(numbers, count)} tried"
         ) from None
     except ExceptionGroup as failed:
-        raise RuntimeError(f"a client did not get in: {failed.exceptions[0]}") from failed
+        raise RuntimeError(f"a client did not connect: {failed.exceptions[0]}") from failed
 
 
 async def arrive(members: Sequence[FleetClient]) -> None:

@@ -46,7 +46,7 @@ class CallGenerator:
         self._since, self._days, self._numbers = since, days, max(1, numbers)
 
     def batches(self, calls: int, *, size: int = 20_000) -> Iterator[GeneratedRows]:
-        """Make the calls, so many at a time, in the order of their beginning."""
+        """Generate the calls in batches of `size`, in the order of their beginning."""
         for first in range(0, calls, size):
             made = GeneratedRows()
             for place in range(first, min(calls, first + size)):

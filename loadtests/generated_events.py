@@ -24,7 +24,7 @@ Steps = deque[Event]
 
 @dataclass(slots=True)
 class EventGenerator:
-    """Makes the events of calls that go on beside each other."""
+    """Generates the events of concurrent calls."""
 
     seed: int
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=12))
@@ -52,7 +52,7 @@ class EventGenerator:
     def _next(self, *, begin: bool = True) -> Event:
         while begin and len(self._live) < self.in_progress:
             steps = self._call()
-            # Who looks first finds calls at every stage, as at any later time.
+            # From the beginning there are calls at every stage, as at any later time.
             for _ in range(self._dice.randrange(len(steps)) if not self.events else 0):
                 steps.popleft()
             self._live.append(steps)

@@ -31,7 +31,7 @@ from loadtests.test_users import SignedInUser
 CAST = "LOADTEST_CAST"
 FIGURES = "LOADTEST_FIGURES"
 LATE_S = 5.0
-"""A message the other one has not heard by then counts as lost."""
+"""A message that the other user has not received by then counts as lost."""
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Pair:
     hearing: set[int] = field(default_factory=set)
     """Employees who are connected and not about to leave."""
     sent: dict[str, float] = field(default_factory=dict)
-    """client_key → when it was sent, of messages the other one should hear."""
+    """client_key → when it was sent, of messages that the other user should receive."""
 
 
 class Seats:
@@ -112,7 +112,7 @@ class ChatUser(User):  # type: ignore[misc]  # Locust is not checked
 
     @task  # type: ignore[untyped-decorator]
     def write(self) -> None:
-        """Send one message; who is to hear it takes its time."""
+        """Send one message; the receiving user measures the delivery time."""
         key = str(uuid.uuid4())
         if self.other.employee_id in self.pair.hearing:
             self.pair.sent[key] = time.perf_counter()
@@ -130,7 +130,7 @@ class ChatUser(User):  # type: ignore[misc]  # Locust is not checked
             raise StopUser
 
     def on_stop(self) -> None:
-        """Stop hearing, once what is under way has arrived; then close."""
+        """Wait for deliveries under way, then close."""
         if self.socket is None:
             return
         self.pair.hearing.discard(self.me.employee_id)
@@ -187,7 +187,7 @@ def _begin(**_: Any) -> None:
 
 @events.request.add_listener  # type: ignore[untyped-decorator]
 def _note(name: str, response_time: float, exception: Exception | None, **_: Any) -> None:
-    """Keep exact times for whoever started us: Locust's own statistics round to a millisecond."""
+    """Write exact times for the scenario: Locust's own statistics round to a millisecond."""
     if FIGURES not in os.environ:
         return
     if exception is None:

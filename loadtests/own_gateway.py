@@ -54,7 +54,7 @@ class OwnGateway:
         return f"ws://127.0.0.1:{self.worker_ports[worker % len(self.worker_ports)]}/v1/ws"
 
     def cast(self, count: int, *, worker: int | None = None) -> list[SignedInUser]:
-        """Hire so many employees and seat them on this worker, or on all workers in turn."""
+        """Add this many employees and assign them to this worker, or to all workers in turn."""
         secret = read_secret(self.directory, "token_secret")
         assert secret is not None
         tokens = Tokens(secret, "crm-gateway", "crm-gateway")

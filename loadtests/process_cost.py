@@ -50,7 +50,7 @@ class CpuMeter:
         self._own_s += time.process_time()
 
     def figures(self, count: int, of: str) -> dict[str, int]:
-        """Return microseconds for each of so many, under names that end with what they are."""
+        """Return microseconds per unit of `count`, under names that end with the unit `of`."""
         return {
             f"cpu_us_per_{of}": round(self._process_s * 1e6 / count),
             f"fleet_cpu_us_per_{of}": round(self._own_s * 1e6 / count),

@@ -28,7 +28,7 @@ class UpgradeRefused(ConnectionError):
     def __init__(self, status: str, retry_after_s: float) -> None:
         super().__init__(status)
         self.retry_after_s = retry_after_s
-        """When to come back, as the server says; 0 when it does not."""
+        """Retry-After of the reply in seconds; 0 without one."""
 
 
 def masked(payload: bytes, opcode: int = OPCODE_TEXT) -> bytes:
@@ -47,15 +47,15 @@ PONG = masked(b'{"type":"pong"}')
 
 
 class ByteCounter:
-    """Bytes that a crowd has received."""
+    """Bytes that a group of clients has received."""
 
     def __init__(self) -> None:
         self.received = 0
 
     async def reach(self, wanted: int, within_s: float) -> None:
-        """Return when the crowd has received this much in all; TimeoutError when it did not.
+        """Return when the group has received this much in all; TimeoutError when it did not.
 
-        It looks every LOOK_S and blocks in between: a client that waits in epoll is woken by
+        It checks every POLL_S and blocks in between: a client that waits in epoll is woken by
         every send, and waking costs the server up to 4 µs a delivery, depending on who is faster.
         """
         deadline = time.monotonic() + within_s
@@ -70,11 +70,11 @@ class LeanSocket(asyncio.Protocol):
     """One connection. `greeting` is how the text begins that says it is served."""
 
     __slots__ = (
-        "_buffer", "_greeting", "_hear", "_tally", "_transport", "_upgraded", "close_code",
+        "_buffer", "_greeting", "_on_text", "_tally", "_transport", "_upgraded", "close_code",
         "counted", "lost", "open", "served",
     )  # fmt: skip
 
-    def __init__(self, *, greeting: bytes = b"", hear: OnText | None = None) -> None:
+    def __init__(self, *, greeting: bytes = b"", on_text: OnText | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.open: asyncio.Future[None] = loop.create_future()
         """Done when the server has answered the upgrade."""
@@ -85,7 +85,7 @@ class LeanSocket(asyncio.Protocol):
         self.counted = 0
         self.close_code = 0
         self._greeting = greeting
-        self._hear = hear
+        self._on_text = on_text
         self._buffer = bytearray()
         self._tally: ByteCounter | None = None
         self._transport: asyncio.Transport | None = None
@@ -109,7 +109,7 @@ class LeanSocket(asyncio.Protocol):
         self._split()  # some may have come already
 
     def await_greeting_again(self) -> None:
-        """Take what comes next that begins like the greeting as one: the last one was a no."""
+        """Wait for another greeting: the last one was a refusal."""
         self.served = asyncio.get_running_loop().create_future()
         if self._transport is None:
             self._fail(self.served, ConnectionError("closed"))
@@ -124,7 +124,7 @@ class LeanSocket(asyncio.Protocol):
         self._buffer.clear()
 
     def limit_receive_buffer(self, size: int) -> None:
-        """Have the kernel hold only so much that has not been read."""
+        """Limit how many unread bytes the kernel holds."""
         if self._transport is not None:
             end = self._transport.get_extra_info("socket")
             end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
@@ -140,7 +140,7 @@ class LeanSocket(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> bool:
-        """Go without a word; say whether there was somebody to go."""
+        """Abort the connection; return whether there was one."""
         if self._transport is None:
             return False
         self._transport.abort()
@@ -171,12 +171,12 @@ class LeanSocket(asyncio.Protocol):
     def _fail(waiting: asyncio.Future[Any], why: Exception) -> None:
         if not waiting.done():
             waiting.set_exception(why)
-            waiting.exception()  # whoever awaits it hears; nobody must
+            waiting.exception()  # marks it as retrieved: awaiting it is optional
 
     # --- reading ---------------------------------------------------------------------------
 
     def _read_head(self) -> bool:
-        """Take the answer to the upgrade off the buffer; say whether frames follow."""
+        """Parse the reply to the upgrade; return whether frames follow."""
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             return False
@@ -207,8 +207,8 @@ class LeanSocket(asyncio.Protocol):
                 self.write(PONG)
             elif not self.served.done() and payload.startswith(self._greeting):
                 self.served.set_result(payload)
-            elif self._hear is not None:
-                self._hear(payload)
+            elif self._on_text is not None:
+                self._on_text(payload)
         elif opcode == OPCODE_PING:
             self.write(masked(payload, OPCODE_PONG))
         elif opcode == OPCODE_CLOSE:

@@ -24,11 +24,11 @@ OURS = frozenset({"info", "config|resetstat"})
 
 @dataclass(frozen=True, slots=True)
 class CommandCounts:
-    """How much Redis has done, up to a moment or between two."""
+    """Commands that Redis ran, up to a moment or between two."""
 
     commands: int
     steps: int
-    """What scripts did, too."""
+    """Commands, including those inside scripts."""
     at: float
 
     def __sub__(self, before: CommandCounts) -> CommandCounts:
@@ -42,7 +42,7 @@ class CommandCounts:
 
 
 def command_counts(redis: Redis) -> CommandCounts:
-    """Return what Redis has been asked so far, without these questions."""
+    """Return the commands so far, without those of this measurement."""
     commands = steps = 0
     for name, stat in redis.info("commandstats").items():
         command = name.removeprefix("cmdstat_")

@@ -11,7 +11,7 @@ TIMEOUT_S = 30.0
 
 
 class Scrape:
-    """One connection to one worker: a new one for each look would show in what is looked at."""
+    """One connection to one worker: a new one for each reading would change the figures."""
 
     def __init__(self, connection: HTTPConnection) -> None:
         self._connection = connection

@@ -17,7 +17,7 @@ START_S = 20.0
 
 
 class AwaitedByteCounter:
-    """A tally that says when it is reached, at that moment."""
+    """Counts bytes and reports the moment at which an expected number is reached."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -25,7 +25,7 @@ class AwaitedByteCounter:
         self._reached: asyncio.Future[float] | None = None
 
     def expect(self, wanted: int) -> asyncio.Future[float]:
-        """Return when the last of so many bytes in all has come."""
+        """Return a future with the time at which this many bytes in all have arrived."""
         self._wanted = wanted
         self._reached = asyncio.get_running_loop().create_future()
         return self._reached
@@ -74,7 +74,7 @@ class CountingSubscriber(asyncio.Protocol):
 async def subscribe(
     url: str, count: int, topics: Sequence[str], tally: AwaitedByteCounter
 ) -> list[CountingSubscriber]:
-    """Connect so many, and wait until Redis has confirmed every topic of each."""
+    """Connect `count` subscribers, and wait until Redis has confirmed every topic of each."""
     loop = asyncio.get_running_loop()
     made = [CountingSubscriber(topics, tally) for _ in range(count)]
     async with asyncio.timeout(START_S):

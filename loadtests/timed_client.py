@@ -27,9 +27,9 @@ OnMessage = Callable[[str, float], None]
 class TimedClient:
     """A connected employee."""
 
-    def __init__(self, socket: ClientConnection, heard: OnMessage) -> None:
+    def __init__(self, socket: ClientConnection, on_message: OnMessage) -> None:
         self._socket = socket
-        self._heard = heard
+        self._on_message = on_message
         self._ids = itertools.count(1)
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.user_id = 0
@@ -41,8 +41,8 @@ class TimedClient:
         self._asked[number] = answered
         try:
             async with asyncio.timeout(REPLY_S):
-                said = orjson.dumps({"type": type_, "id": number, **fields})
-                await self._socket.send(said, text=True)
+                frame = orjson.dumps({"type": type_, "id": number, **fields})
+                await self._socket.send(frame, text=True)
                 answer = await answered
         finally:
             del self._asked[number]
@@ -58,29 +58,29 @@ class TimedClient:
         """Take in everything until the connection ends."""
         async for data in self._socket:
             at = time.perf_counter()
-            said = orjson.loads(data)
-            for item in said if isinstance(said, list) else [said]:
+            frame = orjson.loads(data)
+            for item in frame if isinstance(frame, list) else [frame]:
                 await self._handle(item, at)
 
-    async def _handle(self, said: dict[str, Any], at: float) -> None:
-        if (number := said.get("id")) is not None:
+    async def _handle(self, frame: dict[str, Any], at: float) -> None:
+        if (number := frame.get("id")) is not None:
             answered = self._asked.get(number)
             if answered is not None and not answered.done():
-                answered.set_result(said)
-        elif said["type"] == "message.created":
-            if said["message"]["sender_id"] != self.user_id:
-                self._heard(said["message"]["client_key"], at)
-        elif said["type"] == "ping":
+                answered.set_result(frame)
+        elif frame["type"] == "message.created":
+            if frame["message"]["sender_id"] != self.user_id:
+                self._on_message(frame["message"]["client_key"], at)
+        elif frame["type"] == "ping":
             await self._socket.send('{"type":"pong"}')
 
 
 @asynccontextmanager
-async def timed_client(url: str, token: str, heard: OnMessage) -> AsyncIterator[TimedClient]:
+async def timed_client(url: str, token: str, on_message: OnMessage) -> AsyncIterator[TimedClient]:
     """Connect and say hello."""
     async with connect(
         url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, ping_interval=None
     ) as socket:
-        timed_client = TimedClient(socket, heard)
+        timed_client = TimedClient(socket, on_message)
         reading = asyncio.create_task(timed_client.read(), name="talker.read")
         try:
             await timed_client.hello(token)

@@ -24,15 +24,15 @@ CHANGED = b'{"type":"presence.changed"'
 class PresenceWatcher:
     """One client that watches some people."""
 
-    def __init__(self, player: SignedInUser, watched: Sequence[int], told: OnStatus) -> None:
+    def __init__(self, player: SignedInUser, watched: Sequence[int], on_status: OnStatus) -> None:
         self.player = player
         self.watched = watched
         self.frames = 0
         self.news = 0
         self.refused = 0
         self.known: dict[int, tuple[int, str]] = {}
-        """Whom it watches → version and status, as far as it was told."""
-        self._told = told
+        """Watched user → version and status, as last received."""
+        self._on_status = on_status
         self.member: FleetClient | None = None
 
     async def arrive(self, index: int) -> float:
@@ -44,10 +44,10 @@ class PresenceWatcher:
             self.watch({"type": "presence.watch", "id": 2, "employee_ids": list(self.watched)})
         return at
 
-    def watch(self, said: dict[str, object]) -> None:
+    def watch(self, frame: dict[str, object]) -> None:
         """Send a command without waiting for the answer."""
         assert self.member is not None
-        self.member.write(masked(orjson.dumps(said)))
+        self.member.write(masked(orjson.dumps(frame)))
 
     def _hear(self, payload: bytes) -> None:
         if payload.startswith(CHANGED):
@@ -59,13 +59,13 @@ class PresenceWatcher:
             self.refused += 1
 
     def _handle(self, presences: list[dict[str, object]], at: float) -> None:
-        for said in presences:
-            employee_id, version = said["employee_id"], said["version"]
+        for frame in presences:
+            employee_id, version = frame["employee_id"], frame["version"]
             assert isinstance(employee_id, int)
             assert isinstance(version, int)
-            status = str(said["status"])
+            status = str(frame["status"])
             if at:
                 self.news += 1
-                self._told(employee_id, status, at)
+                self._on_status(employee_id, status, at)
             if self.known.get(employee_id, (-1, ""))[0] < version:
                 self.known[employee_id] = (version, status)

@@ -44,7 +44,7 @@ EMOJIS = ("👍", "❤️", "😀", "🎉", "👀")
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """A message that the gateway said it has."""
+    """A message that the gateway acknowledged."""
 
     conversation_id: int
     client_key: uuid.UUID
@@ -82,7 +82,7 @@ class ActionRunner:
         }  # fmt: skip
 
     async def do(self, action: Action) -> None:
-        """Do it; RequestRefused and TimeoutError are for whoever asked."""
+        """Perform it; RequestRefused and TimeoutError are for the caller."""
         room = self._where(action)
         handler = self._handlers.get(action.kind)
         if handler is not None:
@@ -176,8 +176,8 @@ class ActionRunner:
     async def _twice(self, action: Action, room: int) -> None:
         """Send one message by two requests at once."""
         key = uuid.uuid4()
-        said = [self._say(room, action.text, key) for _ in range(2)]
-        results = await asyncio.gather(*said, return_exceptions=True)
+        sends = [self._say(room, action.text, key) for _ in range(2)]
+        results = await asyncio.gather(*sends, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -225,14 +225,14 @@ class ActionRunner:
         await self.connection.request(ReceiptDelivered(conversation_id=room, seq=seq))
 
     async def _leave(self, action: Action, room: int) -> None:
-        """Leave; whoever owns it stays and speaks, to let the others in again."""
+        """Leave; the owner stays and writes instead, to add the others again."""
         if self._scene.pools[room][0] == self.view.employee_id:
             await self._send(action, room)
         else:
             await self.connection.request(ConversationLeave(conversation_id=room))
 
     async def _add(self, action: Action, room: int) -> None:
-        """Let in whom the plan says and, so that leaving does not empty it, who is not there."""
+        """Add the planned person and, so that leaving does not empty the room, one who is out."""
         found = self.view.rooms.get(room)
         inside = found.people if found else {}
         away = [one for one in self._scene.pools[room] if one not in inside][:2]

@@ -132,18 +132,18 @@ def _hearing(
     witness: ObservedClient, rows: Mapping[tuple[int, int], Message]
 ) -> Iterator[tuple[str, str]]:
     last: dict[int, int] = defaultdict(int)
-    for one in witness.view.heard:
+    for one in witness.view.received:
         cid, seq = one.conversation_id, one.message.seq
         where = f"conversation {cid}, {seq}"
         row = rows.get((cid, seq))
         if row is None or _origin(row) != _origin(one.message):
-            yield "invented", f"{where} was heard as {one.message}, and is {row}"
+            yield "invented", f"{where} was received as {one.message}, and is {row}"
         elif row.edited_at is None and row.deleted_at is None and row.text != one.message.text:
-            yield "invented", f"{where} was heard as {one.message.text!r}, and is {row.text!r}"
+            yield "invented", f"{where} was received as {one.message.text!r}, and is {row.text!r}"
         if seq == last[cid]:
-            yield "duplicates", f"{where} was heard twice"
+            yield "duplicates", f"{where} was received twice"
         elif seq < last[cid]:
-            yield "disordered", f"{where} was heard after {last[cid]}"
+            yield "disordered", f"{where} was received after {last[cid]}"
         last[cid] = max(last[cid], seq)
 
 
@@ -152,7 +152,7 @@ def _origin(message: Message) -> tuple[Any, ...]:
     return message.sender_id, message.client_key, message.kind, message.created_at
 
 
-# --- who may hear what ---------------------------------------------------------------------
+# --- who may receive what ------------------------------------------------------------------
 
 
 def _trespasses(
@@ -162,7 +162,7 @@ def _trespasses(
         cid: list(absences(room, witness.employee_id, witness.employee_id in founders[cid]))
         for cid, room in truth.rooms.items()
     }
-    for one in witness.view.heard:
+    for one in witness.view.received:
         seq = one.message.seq
         for gone, back, back_change in away.get(one.conversation_id, ()):
             if gone < seq < back and one.admitted < back_change:
@@ -170,7 +170,7 @@ def _trespasses(
 
 
 def absences(room: RoomTruth, employee_id: int, inside: bool) -> Iterator[tuple[int, int, int]]:
-    """Return (last seq heard, first seq heard again, its change) as the conversation says it."""
+    """Return (last seq before leaving, first seq after return, its change) by the conversation."""
     gone = 0
     for message in room.messages:
         if message.kind != "system" or not message.attrs:
@@ -225,7 +225,7 @@ def _public(shows: Mapping[int, Show]) -> dict[int, Show]:
 
 
 def _stored(truth: Truth, employee_id: int) -> dict[int, Show]:
-    """Return what the database says that this person is to be shown."""
+    """Return what this person should be shown by the database."""
     stored: dict[int, Show] = {}
     for cid, room in truth.rooms.items():
         seat = room.people.get(employee_id)

@@ -31,7 +31,7 @@ EXPECTED = frozenset(
         "command.invalid", "connection.lost", "overloaded", "database.unavailable",
     }
 )  # fmt: skip
-"""What somebody is told who was late, or may not, or whose connection was cut."""
+"""Codes of refusals that are expected: too late, not allowed, or the connection was cut."""
 PAGE = 100
 
 
@@ -69,7 +69,7 @@ class MessengerClient:
             self.look_after()
 
     def look_after(self) -> None:
-        """Fetch what the view says is missing; take a welcome that no event followed."""
+        """Fetch what the view reports as missing; apply a welcome that no event followed."""
         self._look_at_welcome()
         for room in self.view.rooms.values():
             if room.stale and not room.fetching:

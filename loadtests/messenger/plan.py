@@ -112,7 +112,7 @@ def _actions(
         if kinds is OWNER and dice.random() < HISTORIES:
             kind = "history_for"
         if kind == "leave" and pools[room][0] == person:
-            kind = "send"  # whoever owns it stays, to let the others in again
+            kind = "send"  # the owner stays, to add the others again
         actions.append(
             Action(
                 pause_s=pause,

@@ -129,7 +129,7 @@ async def _judge(
         sum((one.refusals for one in clients), Counter()),
         sum(one.cuts for one in clients),
         sum(one.connection.reconnects for one in clients),
-        sum(len(one.view.heard) for one in clients),
+        sum(len(one.view.received) for one in clients),
     )
 
 

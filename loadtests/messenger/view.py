@@ -66,7 +66,7 @@ class RoomView:
     closed: bool
     history: str
     known: int
-    """The change up to which the snapshot has told of people, title and so on."""
+    """The change up to which the snapshot includes people, title and so on."""
     people: dict[int, str]
     admitted: int
     """The newest change of which we know that we are in it."""
@@ -88,7 +88,7 @@ class ClientView:
         self.counts: dict[int, Unread] = {}
         self.total = NOTHING
         self.drafts: dict[int, Draft] = {}
-        self.heard: list[ReceivedMessage] = []
+        self.received: list[ReceivedMessage] = []
         self.out: dict[int, int] = {}
         """conversation → the change by which its owner was taken out, until let in again."""
         self.problems: dict[str, list[str]] = {}
@@ -192,7 +192,7 @@ class ClientView:
         self._last[cid] = event.change
         room = self.rooms.get(cid)
         if isinstance(event, MessageCreated):
-            self.heard.append(ReceivedMessage(cid, event.message, room.admitted if room else 0))
+            self.received.append(ReceivedMessage(cid, event.message, room.admitted if room else 0))
         if room is None:
             return
         if room.fetching:
@@ -200,7 +200,7 @@ class ClientView:
         self._apply(room, event)
 
     def _is_out(self, event: Changed) -> bool:
-        """Say whether this is of a conversation we are not in, where nothing may be heard."""
+        """Return whether this is of a conversation we are not in, of which nothing may arrive."""
         taken_out = self.out.get(event.conversation_id)
         if taken_out is None:
             return False
@@ -253,7 +253,7 @@ class ClientView:
         room.meanwhile.clear()
 
     def fetched(self, room: RoomView, messages: Iterable[Message] | None) -> None:
-        """Its history has come; None when we are told that there is no such conversation."""
+        """Apply a page of history; None: the conversation does not exist."""
         room.fetching = False
         if self.rooms.get(room.id) is not room:
             return  # it has gone, or gone and come back, meanwhile

@@ -80,7 +80,7 @@ class AgentClient(FleetClient):
     __slots__ = ("extension",)
 
     def __init__(self, player: SignedInUser, extension: str, hear: Callable[[bytes], None]) -> None:
-        super().__init__(player, hear=hear)
+        super().__init__(player, on_text=hear)
         self.extension = extension
 
 

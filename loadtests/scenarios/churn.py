@@ -28,7 +28,7 @@ PEOPLE = 500
 CONVERSATIONS = 5
 AT_ONCE = 300
 WARM_SHARE = 2
-"""The first crowd is half of the visits: the allocator takes so long to settle."""
+"""The first group is half of the visits: the allocator needs that long to settle."""
 QUIET_S = 45.0
 """The longest that anything may remain: pings are due every 4 s here, TCP lingers 2 s."""
 LOOK_S = 0.2
@@ -65,7 +65,7 @@ async def vanish_amid_hello(member: FleetClient) -> None:
 
 
 async def vanish_unknown(member: FleetClient) -> None:
-    """Go without having said who it is."""
+    """Disconnect before hello."""
 
 
 async def vanish_amid_a_command(member: FleetClient) -> None:
@@ -73,11 +73,11 @@ async def vanish_amid_a_command(member: FleetClient) -> None:
     member.write(member.hello())
     await member.served
     people = list(range(1, 20))
-    for said in (
+    for frame in (
         {"type": "presence.watch", "id": 2, "employee_ids": people},
         {"type": "conversation.list", "id": 3},
     ):
-        member.write(masked(orjson.dumps(said)))
+        member.write(masked(orjson.dumps(frame)))
 
 
 async def break_the_protocol(member: FleetClient) -> None:
@@ -95,7 +95,7 @@ MANNERS: Sequence[Callable[[FleetClient], Awaitable[None]]] = (
 
 
 def run(options: Options) -> Result:
-    """Start a gateway, let everyone come and go, look at it, stop it."""
+    """Start a gateway, run all visits, measure it, stop it."""
     with own_gateway(workers=1, settings=SETTINGS) as gateway:
         return measure(gateway, options)
 

@@ -22,7 +22,7 @@ from loadtests.test_users import SignedInUser
 
 CLIENTS = 2_000
 CONVERSATIONS = 5
-"""Groups of five: what a fresh client is told grows with its conversations."""
+"""Groups of five: the size of a welcome grows with the client's conversations."""
 WARM = 200
 
 

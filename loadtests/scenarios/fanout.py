@@ -60,7 +60,7 @@ class ContestClients:
         for socket in self.sockets:
             socket.count_for(self.tally)
 
-    async def hear(self, events: int, send_events: Callable[[int], None]) -> None:
+    async def receive(self, events: int, send_events: Callable[[int], None]) -> None:
         """Have events sent and wait until everyone has them."""
         self.events += events
         send_events(events)
@@ -88,7 +88,7 @@ class Contestant:
         before = self.process.cpu_s()
         bursts = FEW_EVENTS.get(self.name, EVENTS) // self.burst
         for _ in range(bursts):
-            await self.crowd.hear(self.burst, self.send_events)
+            await self.crowd.receive(self.burst, self.send_events)
         deliveries = bursts * self.burst * len(self.crowd.sockets)
         self.us_per_delivery.append((self.process.cpu_s() - before) * 1e6 / deliveries)
 
@@ -174,7 +174,7 @@ async def _contest(
             for each in contestants:
                 await each.run()
     except TimeoutError:
-        pass  # whoever got too little is counted
+        pass  # clients that received too little are counted
     finally:
         await fleet.dismiss(socket for each in contestants for socket in each.crowd.sockets)
     return contestants

@@ -58,7 +58,7 @@ class Floor:
             await self._server_side.send(await self._heard(), text=True)
             await self._client_side.recv()
             took = time.perf_counter() - began
-            await publishing  # its answer is behind what the listener was told
+            await publishing  # its reply comes after the message to the listener
         return took
 
     async def _heard(self) -> bytes:

@@ -31,7 +31,7 @@ SECONDS = 25.0
 """The gateway's default ping_s: a shorter window sees a share of the pings that is chance."""
 ALONE_S = 4.0
 EARLY = 100
-"""Connected before the first look at memory, and not counted: pools and caches have grown."""
+"""Clients connected before memory is first read, and not counted: pools and caches have grown."""
 SETTLE_S = 1.0
 
 
@@ -46,7 +46,7 @@ class IdleCost:
 
 
 def run(options: Options) -> Result:
-    """Start a gateway, look at it with few and with all clients, stop it."""
+    """Start a gateway, measure it with few and with all clients, stop it."""
     with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
         return measure(gateway, options)
 

@@ -50,7 +50,7 @@ REMEMBERED = 1_000_000
 REGION = "UA"
 
 Way = Callable[[float], Awaitable[float]]
-"""Store events for so many seconds; return how many a second."""
+"""Store events for this many seconds; return events per second."""
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ class IngestBench:
         return way
 
     async def post(self, times: int, *sources: str, ahead: bool = True) -> float:
-        """Post so many bodies from each source; return how many events a second."""
+        """Post this many bodies from each source; return events per second."""
         times = max(times, AT_ONCE)
         bodies = {source: _bodies(self.posted[source], times) for source in sources}
         if ahead:  # made before the clock runs
@@ -164,7 +164,7 @@ class IngestBench:
         """Find everything that was posted, once."""
         for source, maker in self.posted.items():
             events, calls = await queries.stored(self.plain, source)
-            begun_before = maker.in_progress  # of some of which only the very end was told
+            begun_before = maker.in_progress  # of some of these only the last event was posted
             if events != maker.events or not maker.calls - begun_before <= calls <= maker.calls:
                 self.failures.append(
                     f"{source}: {events:,} events and {calls:,} calls are stored, of "
@@ -303,7 +303,7 @@ async def _cost(bench: IngestBench, pools: dict[str, db.Pool], seconds: float) -
 
 
 async def _grow(bench: IngestBench, rows: int) -> int:
-    """Fill up to so many events; return how many there are."""
+    """Fill up to this many events; return the number stored."""
     missing = rows - await queries.events(bench.plain)
     if missing > 0:
         await queries.fill(bench.plain, missing)

@@ -37,7 +37,7 @@ MESSAGES_PER_S = 100.0
 SECONDS = 5.0
 """Of messages before the cut, and at least so many after it."""
 GONE_S = 30.0
-"""How long the worker may take to forget the crowd."""
+"""How long the worker may take to release the clients that were cut."""
 LATE_S, LOOK_S = 5.0, 0.1
 CPU = "process_cpu_seconds_total"
 HELD = ("gateway_connections", "gateway_topics", "gateway_streams")
@@ -53,7 +53,7 @@ class BystanderTimes:
 
     @property
     def longest_gap_ms(self) -> float:
-        """The longest time in which none of them heard anything."""
+        """Return the longest time in which none of them received anything."""
         gaps = zip(self.heard_at[1:], self.heard_at, strict=False)
         return round(max((late - early for late, early in gaps), default=0.0) * 1_000, 1)
 
@@ -68,11 +68,11 @@ class Bystanders:
     spell: BystanderTimes = field(default_factory=BystanderTimes)
     refused: int = 0
 
-    def hear(self, payload: bytes) -> None:
-        """Take what one of them is told."""
+    def receive(self, payload: bytes) -> None:
+        """Process a frame that one of them receives."""
         at = time.perf_counter()
-        said = orjson.loads(payload)
-        for item in said if isinstance(said, list) else [said]:
+        frame = orjson.loads(payload)
+        for item in frame if isinstance(frame, list) else [frame]:
             if item.get("type") == "message.created":
                 began = self.sent.pop(item["message"]["client_key"], None)
                 if began is not None:
@@ -93,7 +93,7 @@ class Bystanders:
     def _write(self, number: int) -> None:
         pair, side = number % len(self.rooms), number // len(self.rooms) % 2
         key = str(uuid.uuid4())
-        said = {
+        frame = {
             "type": "message.send",
             "id": number + 2,
             "conversation_id": self.rooms[pair],
@@ -101,11 +101,11 @@ class Bystanders:
             "text": TEXT,
         }
         self.sent[key] = time.perf_counter()
-        self.members[2 * pair + side].write(masked(orjson.dumps(said)))
+        self.members[2 * pair + side].write(masked(orjson.dumps(frame)))
 
 
 def run(options: Options) -> Result:
-    """Start a gateway, fill it, cut the crowd, stop it."""
+    """Start a gateway, connect all, cut most of them, stop it."""
     with own_gateway(workers=1, settings=NO_LIMITS) as gateway:
         return measure(gateway, options)
 
@@ -134,7 +134,7 @@ async def _measure(
     seconds: float,
 ) -> Result:
     others = Bystanders(rooms=rooms)
-    others.members = [FleetClient(player, others.hear) for player in players]
+    others.members = [FleetClient(player, others.receive) for player in players]
     done = asyncio.Event()
     try:
         await fleet.arrive(others.members)
@@ -188,7 +188,7 @@ async def _cut(
     baseline: dict[str, float],
     seconds: float,
 ) -> tuple[BystanderTimes, dict[str, Figure], float]:
-    """Cut the crowd, and listen until the worker has forgotten it."""
+    """Cut the clients, and wait until the worker has released them."""
     held = await scrape.fetch()
     others.spell = spell = BystanderTimes()
     began = time.perf_counter()
@@ -241,7 +241,7 @@ def _figures(name: str, spell: BystanderTimes, worker: dict[str, Figure]) -> dic
 
 
 async def _all_heard(others: Bystanders) -> None:
-    """Wait until every message has arrived, but not for ever."""
+    """Wait until every message has arrived, with a time limit."""
     until = time.perf_counter() + LATE_S
     while others.sent:
         if time.perf_counter() > until:

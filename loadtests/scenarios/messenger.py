@@ -22,7 +22,7 @@ from loadtests.report import Figure, Result
 CLIENTS = 50
 SECONDS = 60.0
 NAMED = 3
-"""Of each kind of violation so many are named."""
+"""Violations of each kind that are shown."""
 
 
 def run(options: Options) -> Result:

@@ -38,13 +38,13 @@ AT_ONCE = 64
 
 @dataclass(slots=True)
 class ChangeTimer:
-    """When people changed, and how long later each watcher was told."""
+    """When users changed, and how much later each watcher received it."""
 
     wanted: str
     changed: dict[int, float] = field(default_factory=dict)
     late: Latencies = field(default_factory=Latencies)
 
-    def told(self, employee_id: int, status: str, at: float) -> None:
+    def on_status(self, employee_id: int, status: str, at: float) -> None:
         began = self.changed.get(employee_id)
         if status == self.wanted and began is not None:
             self.late.add(at - began)
@@ -94,13 +94,13 @@ async def _measure(
     ids = [player.employee_id for player in players]
     dice = random.Random(7)
 
-    def told(employee_id: int, status: str, at: float) -> None:
-        stage.clock.told(employee_id, status, at)
+    def on_status(employee_id: int, status: str, at: float) -> None:
+        stage.clock.on_status(employee_id, status, at)
 
     for player in players:
         others = dice.sample(ids, min(WATCHED + 1, len(ids)))
         watched = [one for one in others if one != player.employee_id][:WATCHED]
-        stage.watchers.append(PresenceWatcher(player, watched, told))
+        stage.watchers.append(PresenceWatcher(player, watched, on_status))
     idle_s = min(IDLE_S, 1.5 * within_s)
     try:
         alone = await _idle(redis, idle_s)
@@ -194,7 +194,7 @@ async def _choices(stage: PresenceRun, within_s: float) -> dict[str, Figure]:
 
 
 async def _until_known(stage: PresenceRun, status: object) -> None:
-    """Wait until every watcher knows how all are whom it watches, but not for ever."""
+    """Wait until every watcher has the state of all it watches, with a time limit."""
     assert callable(status)
     deadline = time.perf_counter() + SETTLE_S
     waiting = list(stage.watchers)

@@ -79,7 +79,7 @@ class RoundtripTimes:
         if key not in self.warming:
             self.reply.add(took_s)
 
-    def heard(self, key: str, at: float) -> None:
+    def received(self, key: str, at: float) -> None:
         began = self.sent.pop(key, None)
         if began is not None and key not in self.warming:
             self.delivery.add(at - began)
@@ -123,8 +123,8 @@ async def _measure(
     findings = RoundtripTimes()
     one, other = players
     async with (
-        timed_client(one.url, one.token, findings.heard) as first,
-        timed_client(other.url, other.token, findings.heard) as second,
+        timed_client(one.url, one.token, findings.received) as first,
+        timed_client(other.url, other.token, findings.received) as second,
         floor(gateway.database_url, gateway.redis_url) as ground,
     ):
         opened = await first.request("conversation.open", employee_id=second.user_id)

@@ -107,7 +107,7 @@ class ScaleClients:
 
 @dataclass(slots=True)
 class ScaleRound:
-    """Events in the conversations of one size, to everybody in a crowd."""
+    """Events in the conversations of one size, to all clients of a group."""
 
     crowd: ScaleClients
     size: int
@@ -148,7 +148,7 @@ async def _crossing(gateway: OwnGateway, redis: Any, clients: int, rounds: int) 
             for turn in turns:
                 await turn.run()
     except TimeoutError:
-        pass  # whoever got too little is counted
+        pass  # clients that received too little are counted
     finally:
         await fleet.dismiss(member for crowd in crowds for member in crowd.members)
     return turns
@@ -214,7 +214,7 @@ def _delivery_figures(turns: Sequence[ScaleRound]) -> dict[str, Figure | dict[st
 
 @dataclass(slots=True)
 class SubscriberCost:
-    """What Redis spends with so many nodes."""
+    """Redis' cost by the number of nodes."""
 
     alone_us: dict[int, float] = field(default_factory=dict)
     together_us: dict[int, float] = field(default_factory=dict)
@@ -260,7 +260,7 @@ async def _subscriber_cost(
             found.bytes_per_subscription = grown / (new * TOPICS)
             await _load(Load(redis, server, there, tally, names), found, rounds)
     except TimeoutError:
-        found.failures.append(f"one of {len(there)} nodes did not hear everything")
+        found.failures.append(f"one of {len(there)} nodes did not receive everything")
     finally:
         for each in there:
             each.close()

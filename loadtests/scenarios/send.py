@@ -66,7 +66,7 @@ class BenchWriter(FleetClient):
     __slots__ = ("_number", "_replied", "conversation_id")
 
     def __init__(self, player: SignedInUser, conversation_id: int) -> None:
-        super().__init__(player, hear=self._heard)
+        super().__init__(player, on_text=self._on_reply)
         self.conversation_id = conversation_id
         self._number = 1  # the hello's
         self._replied: asyncio.Future[bytes] | None = None
@@ -75,14 +75,14 @@ class BenchWriter(FleetClient):
         """Send a message; RuntimeError when the reply is a refusal or does not come."""
         self._number += 1
         self._replied = asyncio.get_running_loop().create_future()
-        said = {
+        frame = {
             "type": "message.send",
             "id": self._number,
             "conversation_id": self.conversation_id,
             "client_key": uuid.uuid4(),
             "text": TEXT,
         }
-        self.write(masked(orjson.dumps(said)))
+        self.write(masked(orjson.dumps(frame)))
         try:
             async with asyncio.timeout(REPLY_S):
                 reply = await self._replied
@@ -91,7 +91,7 @@ class BenchWriter(FleetClient):
         if not reply.startswith(b'{"id":%d,"ok"' % self._number):
             raise RuntimeError(reply.decode())
 
-    def _heard(self, payload: bytes) -> None:
+    def _on_reply(self, payload: bytes) -> None:
         if payload.startswith(b'{"id":') and self._replied and not self._replied.done():
             self._replied.set_result(payload)
 
@@ -179,7 +179,7 @@ def _per(count: int, messages: int) -> float:
 async def _turn(
     side: Side, store: Store, size: int, *, seconds: float, count: Conn | bool = False
 ) -> None:
-    """Have so many store one message after the other for so long."""
+    """Store one message after the other, in this many connections, for this many seconds."""
     before = await statements.count(count) if not isinstance(count, bool) else 0
     began = time.perf_counter()
     stored = 0
@@ -212,7 +212,7 @@ async def _bare(database_url: str) -> AsyncIterator[Store]:
             free.append(await asyncpg.connect(database_url))
             stack.push_async_callback(free[-1].close)
         await floor.make_table(free[0])
-        turn = asyncio.Semaphore(CONNECTIONS)  # fair: whoever has waited longest is next
+        turn = asyncio.Semaphore(CONNECTIONS)  # fair: the longest wait is served next
 
         async def store(_place: int) -> None:
             async with turn:

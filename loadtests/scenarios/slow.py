@@ -48,30 +48,30 @@ class DeliveryTimer:
 
     readers: int
     sent: list[float] = field(default_factory=list)
-    heard: int = 0
-    all_heard: asyncio.Event = field(default_factory=asyncio.Event)
+    received: int = 0
+    all_received: asyncio.Event = field(default_factory=asyncio.Event)
     latencies: Latencies = field(default_factory=Latencies)
 
     @property
     def lost(self) -> int:
         """Deliveries that have not arrived."""
-        return len(self.sent) * self.readers - self.heard
+        return len(self.sent) * self.readers - self.received
 
-    def hear(self, payload: bytes) -> None:
+    def receive(self, payload: bytes) -> None:
         """Take an event at a reader."""
         if payload.startswith(HEAD):
             number = int(payload[len(HEAD) : len(HEAD) + 8])
             self.latencies.add(time.perf_counter() - self.sent[number - 10_000_000])
-            self.heard += 1
+            self.received += 1
             if not self.lost:
-                self.all_heard.set()
+                self.all_received.set()
 
     def event(self, topic: str) -> Announcement:
         """Make the next event and note the time."""
         number = 10_000_000 + len(self.sent)
         start = HEAD + str(number).encode() + b',"text":"'
         payload = start + b"x" * (EVENT_BYTES - len(start) - 2) + b'"}'
-        self.all_heard.clear()
+        self.all_received.clear()
         self.sent.append(time.perf_counter())
         return Announcement(topic, "benchmark.event", payload)
 
@@ -99,11 +99,11 @@ async def _measure(
     reading, stalled = DeliveryTimer(len(players) - 1), DeliveryTimer(len(players) - 1)
     clock = reading
 
-    def hear(payload: bytes) -> None:
-        clock.hear(payload)
+    def receive(payload: bytes) -> None:
+        clock.receive(payload)
 
     one, others = players[0], players[1:]
-    members = [FleetClient(player, hear) for player in others]
+    members = [FleetClient(player, receive) for player in others]
     large = topics.user(one.employee_id)
     let_go = 0
     try:
@@ -120,7 +120,7 @@ async def _measure(
                     member.pause_reading()
                 await _spell(redis, clock, topic=topic, large=large, seconds=seconds)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(clock.all_heard.wait(), ARRIVE_S)
+                    await asyncio.wait_for(clock.all_received.wait(), ARRIVE_S)
                 let_go += stalls and await _ended(member)
                 await fleet.dismiss([member])
         share = (time.process_time() - own) / (time.perf_counter() - began)
@@ -137,7 +137,7 @@ async def _measure(
         {
             **reading.latencies.figures(),
             **stalled.latencies.figures("stalled_"),
-            "delivered": reading.heard + stalled.heard,
+            "delivered": reading.received + stalled.received,
             "lost": lost,
             "let_go": let_go,
             "fleet_cpu_share": round(share, 2),

@@ -32,7 +32,7 @@ CLIENTS = 5_000
 ROOM = 50
 MESSAGES_PER_S = 40.0
 AROUND_S = 1.0
-"""How long messages go on before and after the storm."""
+"""How long messages continue before and after the storm."""
 CATCH_UP_S = 20.0
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 """Before dialling again where the server does not say when."""
@@ -50,7 +50,7 @@ class ReturningClient:
     position: int = 0
     member: FleetClient | None = None
     put_off: int = 0
-    """Hellos that were to be said again later."""
+    """Hellos that were postponed."""
     dialled_again: int = 0
     """Connections that were refused, or ended before the welcome."""
 
@@ -93,8 +93,8 @@ class ReturningClient:
         return len(self.changes) - len(set(self.changes))
 
     def _hear(self, payload: bytes) -> None:
-        said = orjson.loads(payload)
-        for item in said if isinstance(said, list) else [said]:
+        frame = orjson.loads(payload)
+        for item in frame if isinstance(frame, list) else [frame]:
             if item.get("type") == "message.created":
                 self._take(item)
 
@@ -122,25 +122,25 @@ class StormWriter:
         """Send a message without waiting for the answer."""
         assert self.member is not None
         self.sent += 1
-        said = {
+        frame = {
             "type": "message.send",
             "id": self.sent + 1,
             "conversation_id": self.conversation_id,
             "client_key": str(uuid.uuid4()),
             "text": TEXT,
         }
-        self.member.write(masked(orjson.dumps(said)))
+        self.member.write(masked(orjson.dumps(frame)))
 
     @property
     def answered(self) -> bool:
         return self.last_change - 1 + self.refused >= self.sent
 
     def _hear(self, payload: bytes) -> None:
-        said = orjson.loads(payload)
-        if "error" in said:
+        frame = orjson.loads(payload)
+        if "error" in frame:
             self.refused += 1
-        elif "ok" in said:
-            self.last_change = max(self.last_change, said["ok"]["message"]["change"])
+        elif "ok" in frame:
+            self.last_change = max(self.last_change, frame["ok"]["message"]["change"])
 
 
 def run(options: Options) -> Result:
@@ -227,7 +227,7 @@ async def _storm(residents: list[ReturningClient]) -> Latencies:
 
 
 async def _settle(residents: list[ReturningClient], writers: list[StormWriter]) -> None:
-    """Wait until everything written has been answered and heard, but not for ever."""
+    """Wait until everything written has been answered and received, with a time limit."""
     deadline = time.perf_counter() + CATCH_UP_S
     while time.perf_counter() < deadline:
         last = _last_changes(writers)

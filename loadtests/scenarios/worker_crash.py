@@ -63,7 +63,7 @@ class SurvivorWriter:
         number = 1
         while True:
             number += 1
-            said = {
+            frame = {
                 "type": "message.send",
                 "id": number,
                 "conversation_id": self.conversation_id,
@@ -72,7 +72,7 @@ class SurvivorWriter:
             }
             assert self._member is not None
             self._sent[number] = time.perf_counter()
-            self._member.write(masked(orjson.dumps(said)))
+            self._member.write(masked(orjson.dumps(frame)))
             await asyncio.sleep(PAUSE_S)
 
     def leave(self) -> None:
@@ -89,21 +89,21 @@ class SurvivorWriter:
 
 @dataclass(slots=True)
 class OfflineTimes:
-    """Who was told offline, and when for the first and the last time."""
+    """Users announced as offline, and when each was first."""
 
-    told: dict[int, float] = field(default_factory=dict)
+    offline_at: dict[int, float] = field(default_factory=dict)
     first: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def hear(self, employee_id: int, status: str, at: float) -> None:
+    def receive(self, employee_id: int, status: str, at: float) -> None:
         if status == "offline":
-            self.told.setdefault(employee_id, at)
+            self.offline_at.setdefault(employee_id, at)
             self.first.set()
 
     def batches(self) -> list[int]:
         """Return how many people each instant brought."""
         sizes: list[int] = []
         last = 0.0
-        for at in sorted(self.told.values()):
+        for at in sorted(self.offline_at.values()):
             if not sizes or at - last > INSTANT_S:
                 sizes.append(0)
             sizes[-1] += 1
@@ -140,7 +140,7 @@ async def _measure(
 ) -> Result:
     ids, ends = [player.employee_id for player in doomed], OfflineTimes()
     watchers = [
-        PresenceWatcher(player, ids[number * WATCHED : (number + 1) * WATCHED], ends.hear)
+        PresenceWatcher(player, ids[number * WATCHED : (number + 1) * WATCHED], ends.receive)
         for number, player in enumerate(watching)
     ]
     members = [FleetClient(player) for player in doomed]
@@ -151,7 +151,7 @@ async def _measure(
         for number, writer in enumerate(writers):
             await writer.arrive(number)
         await _until(watchers, "online", GRANTED_S)
-        ends.told.clear()
+        ends.offline_at.clear()
         ends.first.clear()
         async with asyncio.TaskGroup() as group:
             writing = [group.create_task(writer.write()) for writer in writers]
@@ -202,7 +202,7 @@ def _result(
     ends: OfflineTimes, killed_at: float, spells: list[Latencies], *, people: int
 ) -> Result:
     sizes = ends.batches()
-    times = sorted(at - killed_at for at in ends.told.values())
+    times = sorted(at - killed_at for at in ends.offline_at.values())
     normal, waiting, telling = spells
     ratio = telling.percentile(0.99) / normal.percentile(0.99)
     figures: dict[str, Figure] = {
@@ -220,9 +220,9 @@ def _result(
     }
     failures = []
     if len(times) < people:
-        failures.append(f"{people - len(times)} people were never told offline")
+        failures.append(f"{people - len(times)} people were never announced offline")
     elif times[-1] > PROMISED_S:
-        failures.append(f"the last was told offline after {times[-1]:.1f} s")
+        failures.append(f"the last was announced offline after {times[-1]:.1f} s")
     return Result(
         "worker_crash",
         f"a worker with {people} people is killed; none comes back",

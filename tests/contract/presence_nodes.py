@@ -46,8 +46,8 @@ class ChangeRecorder:
         async with asyncio.timeout(PATIENCE_S), self._more:
             await self._more.wait_for(lambda: set(wanted) <= set(self.statuses()))
 
-    async def told(self, user_id: int, times: int) -> None:
-        """Wait until so much was announced of one person."""
+    async def until_count(self, user_id: int, times: int) -> None:
+        """Wait until this many changes of one person were announced."""
         async with asyncio.timeout(PATIENCE_S), self._more:
             await self._more.wait_for(lambda: len(self.of(user_id)) >= times)
 
@@ -102,10 +102,10 @@ class NodeProcess:
             stdout=asyncio.subprocess.PIPE,
         )
         process = cls(child)
-        await process.says("ready")
+        await process.until_line("ready")
         return process
 
-    async def says(self, wanted: str) -> None:
+    async def until_line(self, wanted: str) -> None:
         """Read its announcements until this one."""
         assert self._child.stdout is not None
         async with asyncio.timeout(PATIENCE_S):
@@ -135,14 +135,16 @@ class Nodes:
     def __init__(self, redis: Redis, url: str) -> None:
         self.redis = redis
         self.url = url
-        self.heard = ChangeRecorder()
+        self.recorder = ChangeRecorder()
         self._stack = AsyncExitStack()
 
     async def open(
-        self, name: str, heard: ChangeRecorder | None = None, settings: PresenceSettings = FAST
+        self, name: str, recorder: ChangeRecorder | None = None, settings: PresenceSettings = FAST
     ) -> RedisPresence:
         redis = await self._stack.enter_async_context(Redis.from_url(self.url))
-        store = RedisPresence(redis, node=name, on_change=heard or self.heard, settings=settings)
+        store = RedisPresence(
+            redis, node=name, on_change=recorder or self.recorder, settings=settings
+        )
         await store.open()
         self._stack.push_async_callback(store.close)
         return store

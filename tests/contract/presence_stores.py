@@ -20,14 +20,14 @@ ANNA, BORIS, NOBODY = 1, 2, 999
 @dataclass
 class StoreUnderTest:
     store: PresenceStore
-    heard: ChangeRecorder
+    recorder: ChangeRecorder
 
     async def pass_grace(self) -> None:
         """Return when the grace of everybody who left before is over."""
         sentinel = next(_sentinels)
         await self.store.arrive(sentinel, "web")
         await self.store.leave(sentinel, "web")
-        await self.heard.until((sentinel, "offline"))
+        await self.recorder.until((sentinel, "offline"))
 
 
 _sentinels = itertools.count(1_000_000)
@@ -37,17 +37,17 @@ _sentinels = itertools.count(1_000_000)
 async def opened_store(
     request: pytest.FixtureRequest, kind: str, settings: PresenceSettings
 ) -> AsyncIterator[StoreUnderTest]:
-    heard = ChangeRecorder()
+    recorder = ChangeRecorder()
     if kind == "memory":
-        memory = MemoryPresence(on_change=heard, settings=settings)
+        memory = MemoryPresence(on_change=recorder, settings=settings)
         await memory.open()
-        yield StoreUnderTest(memory, heard)
+        yield StoreUnderTest(memory, recorder)
         await memory.close()
         return
     async with Redis.from_url(request.getfixturevalue("redis_url")) as redis:
-        store = RedisPresence(redis, node="a", on_change=heard, settings=settings)
+        store = RedisPresence(redis, node="a", on_change=recorder, settings=settings)
         await store.open()
-        yield StoreUnderTest(store, heard)
+        yield StoreUnderTest(store, recorder)
         await store.close()
 
 

@@ -27,14 +27,14 @@ from tests.support.desk import eventually
 
 @dataclass
 class BusListener:
-    """One node's end of the bus, and what it heard."""
+    """One node's bus, and what it received."""
 
     bus: Bus
-    heard: list[Announcement] = field(default_factory=list)
+    received: list[Announcement] = field(default_factory=list)
     resyncs: list[None] = field(default_factory=list)
 
     def texts(self, topic: str) -> list[bytes]:
-        return [item.payload for item in self.heard if item.topic == topic]
+        return [item.payload for item in self.received if item.topic == topic]
 
 
 MakeListener = Callable[[str], Any]
@@ -47,9 +47,9 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[MakeListener]:
     async with AsyncExitStack() as stack:
 
         async def memory(_name: str) -> BusListener:
-            heard: list[Announcement] = []
+            received: list[Announcement] = []
             return BusListener(
-                MemoryBus(broker, deliver=heard.append, resynced=lambda: None), heard
+                MemoryBus(broker, deliver=received.append, resynced=lambda: None), received
             )
 
         async def over_redis(name: str) -> BusListener:
@@ -68,12 +68,14 @@ async def cluster_listener(cluster: Cluster, name: str, stack: AsyncExitStack) -
 async def redis_listener(
     config: RedisConfig | str, name: str, stack: AsyncExitStack
 ) -> BusListener:
-    heard: list[Announcement] = []
+    received: list[Announcement] = []
     resyncs: list[None] = []
-    bus = RedisBus(config, node=name, deliver=heard.append, resynced=lambda: resyncs.append(None))
+    bus = RedisBus(
+        config, node=name, deliver=received.append, resynced=lambda: resyncs.append(None)
+    )
     await stack.enter_async_context(bus)
     await eventually(lambda: bus.healthy)
-    return BusListener(bus, heard, resyncs)
+    return BusListener(bus, received, resyncs)
 
 
 def message(topic: str, number: int) -> Announcement:
@@ -88,9 +90,9 @@ async def test_what_one_node_publishes_another_hears_in_order(make: MakeListener
     for number in range(1, 501):
         here.bus.publish([message("conversation:1", number)])
 
-    await eventually(lambda: len(there.heard) == 500)
-    assert [item.change for item in there.heard] == list(range(1, 501))
-    assert there.heard[0] == message("conversation:1", 1)
+    await eventually(lambda: len(there.received) == 500)
+    assert [item.change for item in there.received] == list(range(1, 501))
+    assert there.received[0] == message("conversation:1", 1)
 
 
 async def test_a_node_does_not_hear_itself_nor_other_topics(make: MakeListener) -> None:
@@ -102,9 +104,9 @@ async def test_a_node_does_not_hear_itself_nor_other_topics(make: MakeListener) 
     here.bus.publish([message("user:1", 1), message("user:2", 2)])
     there.bus.publish([message("user:1", 3)])
 
-    await eventually(lambda: here.heard and there.heard)
-    assert [item.change for item in here.heard] == [3]
-    assert [item.change for item in there.heard] == [1]
+    await eventually(lambda: here.received and there.received)
+    assert [item.change for item in here.received] == [3]
+    assert [item.change for item in there.received] == [1]
 
 
 async def test_subscribing_twice_delivers_once(make: MakeListener) -> None:
@@ -115,8 +117,8 @@ async def test_subscribing_twice_delivers_once(make: MakeListener) -> None:
     here.bus.publish([message("user:1", 1)])
     here.bus.publish([message("user:1", 2)])
 
-    await eventually(lambda: len(there.heard) >= 2)
-    assert [item.change for item in there.heard] == [1, 2]
+    await eventually(lambda: len(there.received) >= 2)
+    assert [item.change for item in there.received] == [1, 2]
 
 
 async def test_coming_back_at_once_misses_nothing(make: MakeListener) -> None:
@@ -128,7 +130,7 @@ async def test_coming_back_at_once_misses_nothing(make: MakeListener) -> None:
 
     here.bus.publish([message("user:1", 1)])
 
-    await eventually(lambda: there.heard)
+    await eventually(lambda: there.received)
 
 
 async def test_odd_bytes_survive(make: MakeListener) -> None:
@@ -140,9 +142,9 @@ async def test_odd_bytes_survive(make: MakeListener) -> None:
 
     here.bus.publish([odd, announce("user:1", event, by=2)])
 
-    await eventually(lambda: len(there.heard) == 2)
-    assert there.heard[0] == odd
-    assert (there.heard[1].type, there.heard[1].by) == ("typing.started", 2)
+    await eventually(lambda: len(there.received) == 2)
+    assert there.received[0] == odd
+    assert (there.received[1].type, there.received[1].by) == ("typing.started", 2)
 
 
 async def test_many_topics_are_heard_wherever_they_are(make: MakeListener) -> None:
@@ -153,8 +155,8 @@ async def test_many_topics_are_heard_wherever_they_are(make: MakeListener) -> No
 
     here.bus.publish([message(topic, number) for number, topic in enumerate(topics)])
 
-    await eventually(lambda: len(there.heard) == len(topics))
-    assert {item.topic for item in there.heard} == set(topics)
+    await eventually(lambda: len(there.received) == len(topics))
+    assert {item.topic for item in there.received} == set(topics)
 
 
 async def redis_pair(redis_url: str, stack: AsyncExitStack) -> tuple[BusListener, BusListener]:
@@ -173,7 +175,7 @@ async def test_a_lost_connection_is_noticed_resubscribed_and_said(redis_url: str
         await eventually(lambda: len(there.resyncs) > before)
 
         here.bus.publish([message("user:1", 1)])
-        await eventually(lambda: there.heard)
+        await eventually(lambda: there.received)
 
 
 async def test_a_bus_that_is_not_there_holds_nobody_up() -> None:
@@ -198,5 +200,5 @@ async def test_rubbish_on_the_channel_does_not_kill_the_listener(redis_url: str)
 
         here.bus.publish([message("user:1", 1)])
 
-        await eventually(lambda: there.heard)
-        assert [item.change for item in there.heard] == [1]
+        await eventually(lambda: there.received)
+        assert [item.change for item in there.received] == [1]

@@ -22,12 +22,12 @@ async def pair(cluster: Cluster, stack: AsyncExitStack) -> tuple[BusListener, Bu
     return here, there
 
 
-async def all_heard(here: BusListener, there: BusListener, number: int) -> None:
+async def all_received(here: BusListener, there: BusListener, number: int) -> None:
     """Publish to all topics, and again for what was lost meanwhile, until each was heard."""
 
     def missing() -> list[str]:
-        heard = {item.topic for item in there.heard if item.change == number}
-        return [topic for topic in TOPICS if topic not in heard]
+        received = {item.topic for item in there.received if item.change == number}
+        return [topic for topic in TOPICS if topic not in received]
 
     def again() -> bool:
         here.bus.publish([message(topic, number) for topic in missing()])
@@ -47,7 +47,7 @@ async def test_a_topic_whose_slot_moves_is_followed(cluster: Cluster) -> None:
         cluster.move(key, new)
 
         await eventually(lambda: len(there.resyncs) > before)
-        await all_heard(here, there, 1)
+        await all_received(here, there, 1)
 
 
 async def test_publishing_to_the_wrong_server_is_made_good(cluster: Cluster) -> None:
@@ -63,7 +63,7 @@ async def test_publishing_to_the_wrong_server_is_made_good(cluster: Cluster) -> 
 
         here.bus.publish([message(topic, 1) for topic in TOPICS])
 
-        await eventually(lambda: len(there.heard) == len(TOPICS))
+        await eventually(lambda: len(there.received) == len(TOPICS))
         assert isinstance(here.bus, RedisBus)
         assert here.bus.dropped == 0
 
@@ -78,7 +78,7 @@ async def test_a_replica_that_takes_over_is_heard(cluster: Cluster) -> None:
         cluster.nodes[0].ask("CLIENT", "KILL", "TYPE", "pubsub")
 
         await eventually(lambda: len(there.resyncs) > before)
-        await all_heard(here, there, 1)
+        await all_received(here, there, 1)
         await eventually(lambda: here.bus.healthy and there.bus.healthy)
         port = cluster.nodes[3].port
         assert ("127.0.0.1", port) in topology_of(there).slots.masters
@@ -96,7 +96,7 @@ async def test_one_shard_that_is_lost_leaves_the_others_heard(cluster: Cluster) 
         await eventually(lambda: len(there.resyncs) > before)
         await eventually(lambda: there.bus.healthy)
         assert there.bus.reconnects == 1  # type: ignore[attr-defined]
-        await all_heard(here, there, 1)
+        await all_received(here, there, 1)
 
 
 async def test_a_cluster_that_is_not_there_holds_nobody_up() -> None:

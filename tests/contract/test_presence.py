@@ -24,7 +24,7 @@ async def test_the_first_of_two_devices_announces_online_once(world: StoreUnderT
 
     assert first is not None
     assert second is None
-    assert world.heard.changes == [first]
+    assert world.recorder.changes == [first]
     assert (first.user_id, first.status, first.text) == (ANNA, "online", None)
 
 
@@ -36,7 +36,7 @@ async def test_leaving_with_one_of_two_devices_changes_nothing(world: StoreUnder
     await world.store.leave(ANNA, "web")
     await world.pass_grace()
 
-    assert world.heard.of(ANNA) == ["online"]
+    assert world.recorder.of(ANNA) == ["online"]
 
 
 async def test_a_device_may_connect_anew_before_its_old_connection_ends(
@@ -48,7 +48,7 @@ async def test_a_device_may_connect_anew_before_its_old_connection_ends(
     await world.store.leave(ANNA, "web")
     await world.pass_grace()
 
-    assert world.heard.of(ANNA) == ["online"]
+    assert world.recorder.of(ANNA) == ["online"]
 
 
 async def test_offline_is_announced_only_after_the_grace(world: StoreUnderTest) -> None:
@@ -58,12 +58,12 @@ async def test_offline_is_announced_only_after_the_grace(world: StoreUnderTest) 
     await world.store.leave(ANNA, "web")
 
     assert (await world.store.fetch([ANNA]))[ANNA] == arrived
-    assert world.heard.of(ANNA) == ["online"]
+    assert world.recorder.of(ANNA) == ["online"]
 
-    await world.heard.until((ANNA, "offline"))
+    await world.recorder.until((ANNA, "offline"))
 
     gone = (await world.store.fetch([ANNA]))[ANNA]
-    assert gone == world.heard.changes[-1]
+    assert gone == world.recorder.changes[-1]
     assert gone.since is not None
     assert gone.since - left_at > timedelta(seconds=FAST.grace_s * 0.9)
 
@@ -76,18 +76,18 @@ async def test_a_return_within_the_grace_is_invisible(world: StoreUnderTest) -> 
     await world.pass_grace()
 
     assert back is None
-    assert world.heard.of(ANNA) == ["online"]
+    assert world.recorder.of(ANNA) == ["online"]
 
 
 async def test_coming_back_after_the_grace_is_announced_again(world: StoreUnderTest) -> None:
     """Each visible change is told once, in order, with growing versions."""
     await world.store.arrive(ANNA, "web")
     await world.store.leave(ANNA, "web")
-    await world.heard.until((ANNA, "offline"))
+    await world.recorder.until((ANNA, "offline"))
     await world.store.arrive(ANNA, "web")
 
-    assert world.heard.of(ANNA) == ["online", "offline", "online"]
-    versions = world.heard.versions(ANNA)
+    assert world.recorder.of(ANNA) == ["online", "offline", "online"]
+    versions = world.recorder.versions(ANNA)
     assert versions == sorted(set(versions))
 
 
@@ -96,7 +96,7 @@ async def test_a_chosen_status_and_text_survive_a_reconnect(world: StoreUnderTes
     await world.store.arrive(ANNA, "web")
     chosen = await world.store.choose(ANNA, "busy", "in a meeting")
     await world.store.leave(ANNA, "web")
-    await world.heard.until((ANNA, "offline"))
+    await world.recorder.until((ANNA, "offline"))
 
     back = await world.store.arrive(ANNA, "phone")
 
@@ -113,7 +113,7 @@ async def test_choosing_the_same_twice_is_announced_once(world: StoreUnderTest) 
     second = await world.store.choose(ANNA, "away", "lunch")
 
     assert second == first
-    assert world.heard.of(ANNA) == ["online", "away"]
+    assert world.recorder.of(ANNA) == ["online", "away"]
 
 
 async def test_a_new_text_keeps_since(world: StoreUnderTest) -> None:
@@ -147,7 +147,7 @@ async def test_the_invisible_stay_invisible(world: StoreUnderTest) -> None:
     await world.store.arrive(ANNA, "phone")
     await world.store.set_on_call(ANNA, "c1", talking=True)
 
-    assert world.heard.of(ANNA) == ["online", "offline"]
+    assert world.recorder.of(ANNA) == ["online", "offline"]
 
 
 async def test_on_a_call_until_the_last_of_two_calls_ends(world: StoreUnderTest) -> None:
@@ -160,7 +160,7 @@ async def test_on_a_call_until_the_last_of_two_calls_ends(world: StoreUnderTest)
     ended = await world.store.set_on_call(ANNA, "c2", talking=False)
 
     assert ended is not None
-    assert world.heard.of(ANNA) == ["online", "on_call", "online"]
+    assert world.recorder.of(ANNA) == ["online", "on_call", "online"]
 
 
 async def test_a_call_is_joined_a_second_time(world: StoreUnderTest) -> None:
@@ -169,7 +169,7 @@ async def test_a_call_is_joined_a_second_time(world: StoreUnderTest) -> None:
     for talking in (True, False, True):
         await world.store.set_on_call(ANNA, "c1", talking)
 
-    assert world.heard.of(ANNA) == ["online", "on_call", "online", "on_call"]
+    assert world.recorder.of(ANNA) == ["online", "on_call", "online", "on_call"]
 
 
 async def test_the_most_present_device_wins(world: StoreUnderTest) -> None:
@@ -180,10 +180,10 @@ async def test_the_most_present_device_wins(world: StoreUnderTest) -> None:
     await world.store.set_away(ANNA, "phone", True)
     await world.store.set_away(ANNA, "web", False)
     await world.store.leave(ANNA, "web")
-    await world.heard.until((ANNA, "away"))
+    await world.recorder.until((ANNA, "away"))
     await world.pass_grace()
 
-    assert world.heard.of(ANNA) == ["online", "away", "online", "away"]
+    assert world.recorder.of(ANNA) == ["online", "away", "online", "away"]
 
 
 DEVICES: list[DeviceStatus] = ["offline", "away", "online"]
@@ -245,7 +245,7 @@ async def test_leaving_without_having_come_is_harmless(world: StoreUnderTest) ->
     await world.store.leave(ANNA, "web")
     await world.pass_grace()
 
-    assert world.heard.of(ANNA) == []
+    assert world.recorder.of(ANNA) == []
 
 
 async def test_a_listener_that_fails_does_not_stop_presence(
@@ -264,7 +264,7 @@ async def test_a_listener_that_fails_does_not_stop_presence(
 
     assert "on_change failed" in caplog.text
     assert {one.status for one in (await world.store.fetch([ANNA, BORIS])).values()} == {"online"}
-    assert world.heard.of(BORIS) == ["online"]
+    assert world.recorder.of(BORIS) == ["online"]
 
 
 async def test_calls_are_corrected_by_what_the_database_says(world: StoreUnderTest) -> None:
@@ -282,4 +282,4 @@ async def test_calls_are_corrected_by_what_the_database_says(world: StoreUnderTe
 
     seen = await world.store.fetch([ANNA, BORIS, 3])
     assert [seen[one].status for one in (ANNA, BORIS, 3)] == ["online", "on_call", "on_call"]
-    assert world.heard.of(ANNA) == ["online", "on_call", "online"]
+    assert world.recorder.of(ANNA) == ["online", "on_call", "online"]

@@ -19,30 +19,32 @@ PEOPLE = range(1, 201)
 
 async def test_people_come_choose_talk_and_are_reaped(cluster: Cluster, cluster_url: str) -> None:
     """The same scripts as on one server, through a client that has to find the right one."""
-    heard = ChangeRecorder()
+    recorder = ChangeRecorder()
     async with AsyncExitStack() as stack:
-        stores = [await _open(cluster_url, name, heard, stack) for name in ("a", "b")]
+        stores = [await _open(cluster_url, name, recorder, stack) for name in ("a", "b")]
         here, there = stores
         await asyncio.gather(*(here.arrive(one, "web") for one in PEOPLE))
         assert {one.status for one in (await there.fetch(PEOPLE)).values()} == {"online"}
 
         await there.choose(1, "busy", "soon over", datetime.now(UTC) + timedelta(seconds=0.2))
         await there.set_on_call(2, "c1", talking=True)
-        await heard.told(1, 3)
+        await recorder.until_count(1, 3)
         assert await here.correct_calls([], datetime.now(UTC) + timedelta(seconds=1)) == 1
         await abandon(here)
-        await eventually(lambda: heard.count("offline").total() >= len(PEOPLE))
+        await eventually(lambda: recorder.count("offline").total() >= len(PEOPLE))
 
-        assert heard.of(1) == ["online", "busy", "online", "offline"]
-        assert heard.of(2) == ["online", "on_call", "online", "offline"]
-        assert all(heard.count("offline")[one] == 1 for one in PEOPLE)
+        assert recorder.of(1) == ["online", "busy", "online", "offline"]
+        assert recorder.of(2) == ["online", "on_call", "online", "offline"]
+        assert all(recorder.count("offline")[one] == 1 for one in PEOPLE)
     _only_on_one_master(cluster)
 
 
-async def _open(url: str, name: str, heard: ChangeRecorder, stack: AsyncExitStack) -> RedisPresence:
+async def _open(
+    url: str, name: str, recorder: ChangeRecorder, stack: AsyncExitStack
+) -> RedisPresence:
     redis = RedisConfig(url, cluster=True).key_client()
     stack.push_async_callback(redis.aclose)
-    store = RedisPresence(redis, node=name, on_change=heard, settings=FAST)
+    store = RedisPresence(redis, node=name, on_change=recorder, settings=FAST)
     await store.open()
     stack.push_async_callback(store.close)
     return store

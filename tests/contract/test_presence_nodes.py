@@ -26,12 +26,12 @@ async def test_a_return_on_another_node_within_the_grace_is_invisible(nodes: Nod
 
     await first.arrive(2, "web")  # leaves after Anna left, so its grace ends after hers
     await first.leave(2, "web")
-    await nodes.heard.until((2, "offline"))
+    await nodes.recorder.until((2, "offline"))
 
-    assert nodes.heard.of(ANNA) == ["online"]
+    assert nodes.recorder.of(ANNA) == ["online"]
     await second.leave(ANNA, "web")
-    await nodes.heard.until((ANNA, "offline"))
-    assert nodes.heard.of(ANNA) == ["online", "offline"]
+    await nodes.recorder.until((ANNA, "offline"))
+    assert nodes.recorder.of(ANNA) == ["online", "offline"]
 
 
 async def test_a_choice_made_on_one_node_is_seen_on_all(nodes: Nodes) -> None:
@@ -87,14 +87,14 @@ async def test_a_paused_node_comes_back_with_its_people(nodes: Nodes) -> None:
     survivor = await nodes.open("b")
     sleeper = await nodes.process("a", range(1, 3))
     sleeper.pause()
-    await nodes.heard.until((1, "offline"), (2, "offline"))
+    await nodes.recorder.until((1, "offline"), (2, "offline"))
 
     sleeper.resume()
-    await sleeper.says("2 online")
+    await sleeper.until_line("2 online")
 
     seen = await survivor.fetch([1, 2])
     assert [one.status for one in seen.values()] == ["online", "online"]
-    assert all(one.version > nodes.heard.versions(user)[-1] for user, one in seen.items())
+    assert all(one.version > nodes.recorder.versions(user)[-1] for user, one in seen.items())
 
 
 async def test_whoever_was_given_up_for_a_moment_is_announced_with_a_new_version(
@@ -108,10 +108,10 @@ async def test_whoever_was_given_up_for_a_moment_is_announced_with_a_new_version
     await nodes.redis.zadd("{presence}:nodes", {store._link.incarnation: 0, "b:1": future_ms})
 
     await store.arrive(2, "web")
-    await nodes.heard.until((2, "online"))
-    await eventually(lambda: len(nodes.heard.of(ANNA)) == 2)
+    await nodes.recorder.until((2, "online"))
+    await eventually(lambda: len(nodes.recorder.of(ANNA)) == 2)
 
-    first, second = (one for one in nodes.heard.changes if one.user_id == ANNA)
+    first, second = (one for one in nodes.recorder.changes if one.user_id == ANNA)
     assert (second.status, second.since) == (first.status, first.since)
     assert second.version > first.version
     assert (await store.fetch([ANNA]))[ANNA] == second
@@ -134,11 +134,11 @@ async def test_a_drain_is_invisible_to_those_who_move(nodes: Nodes) -> None:
     await leaving.close()
     assert {one.status for one in (await staying.fetch([1, 2])).values()} == {"online"}
     assert await staying.arrive(1, "web") is None
-    await nodes.heard.until((2, "offline"))
+    await nodes.recorder.until((2, "offline"))
     await nodes.dead_are_reaped()
 
-    assert nodes.heard.of(1) == ["online"]
-    assert nodes.heard.of(2) == ["online", "offline"]
+    assert nodes.recorder.of(1) == ["online"]
+    assert nodes.recorder.of(2) == ["online", "offline"]
 
 
 async def test_a_restart_under_the_same_name_is_invisible_too(nodes: Nodes) -> None:
@@ -156,7 +156,7 @@ async def test_a_restart_under_the_same_name_is_invisible_too(nodes: Nodes) -> N
 
     await eventually(alone)
     await nodes.dead_are_reaped()
-    assert nodes.heard.of(ANNA) == ["online"]
+    assert nodes.recorder.of(ANNA) == ["online"]
 
 
 async def test_whoever_applies_all_changes_knows_what_a_look_returns(nodes: Nodes) -> None:
@@ -181,16 +181,16 @@ async def test_whoever_applies_all_changes_knows_what_a_look_returns(nodes: Node
     await asyncio.gather(*(live(store, user) for store in stores for user in people))
     await stores[0].arrive(99, "web")
     await stores[0].leave(99, "web")
-    await nodes.heard.until((99, "offline"))
+    await nodes.recorder.until((99, "offline"))
     await stores[1].arrive(98, "web")
     await stores[1].leave(98, "web")
-    await nodes.heard.until((98, "offline"))
+    await nodes.recorder.until((98, "offline"))
 
     seen = await stores[0].fetch(people)
     for user in people:
-        versions = nodes.heard.versions(user)
+        versions = nodes.recorder.versions(user)
         assert len(versions) == len(set(versions)) > 1
-        latest = max((one.version, one) for one in nodes.heard.changes if one.user_id == user)[1]
+        latest = max((one.version, one) for one in nodes.recorder.changes if one.user_id == user)[1]
         assert seen[user] == latest
 
 
@@ -205,12 +205,12 @@ async def test_the_end_of_a_choice_is_announced_once_by_many_nodes(nodes: Nodes)
     await abandon(chooser)
     chooser._expiry.stop()
 
-    await asyncio.gather(*(nodes.heard.told(one, 2) for one in people))
+    await asyncio.gather(*(nodes.recorder.until_count(one, 2) for one in people))
     await survivors[0].arrive(999, "web")
     await survivors[0].leave(999, "web")
-    await nodes.heard.until((999, "offline"))
+    await nodes.recorder.until((999, "offline"))
 
-    assert all(nodes.heard.of(one) == ["online", "online"] for one in people)
+    assert all(nodes.recorder.of(one) == ["online", "online"] for one in people)
     assert not await nodes.redis.exists("{presence}:ends")
 
 
@@ -226,10 +226,10 @@ async def test_a_choice_that_ended_while_nobody_ran_is_announced_at_the_next_sta
     await eventually(lambda: datetime.now(UTC) > before_end)
 
     after = await nodes.open("b")
-    await nodes.heard.told(ANNA, 3)
+    await nodes.recorder.until_count(ANNA, 3)
 
-    assert nodes.heard.of(ANNA) == ["online", "busy", "online"]
-    assert (await after.fetch([ANNA]))[ANNA] == nodes.heard.changes[-1]
+    assert nodes.recorder.of(ANNA) == ["online", "busy", "online"]
+    assert (await after.fetch([ANNA]))[ANNA] == nodes.recorder.changes[-1]
 
 
 async def test_a_batch_of_ended_choices_whose_node_died_is_announced_by_the_next(
@@ -269,7 +269,7 @@ async def test_a_node_closes_at_any_moment(nodes: Nodes) -> None:
     """Also when the cancellation meets the end of a renewal, which Python 3.11 may swallow."""
     settings = replace(FAST, renew_s=0.002)
     for turn in range(100):
-        store = RedisPresence(nodes.redis, node="a", on_change=nodes.heard, settings=settings)
+        store = RedisPresence(nodes.redis, node="a", on_change=nodes.recorder, settings=settings)
         await store.open()
         for _ in range(turn % 25):
             await asyncio.sleep(0)

@@ -27,7 +27,7 @@ LONG_S = FAST.lease_ttl_s + FAST.grace_s + 0.4  # every lease and every grace ru
 @pytest.fixture
 async def pair(nodes: Nodes) -> tuple[RedisPresence, RedisPresence, ChangeRecorder]:
     """Give two nodes and what either announces."""
-    return await nodes.open("a"), await nodes.open("b"), nodes.heard
+    return await nodes.open("a"), await nodes.open("b"), nodes.recorder
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def test_a_paused_redis_freezes_presence_and_sends_nobody_offline(
     pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """Longer than lease and grace: afterwards everyone is as before, and arrivals are told."""
-    first, second, heard = pair
+    first, second, recorder = pair
     await first.arrive(ANNA, "web")
     await second.arrive(BORIS, "web")
     before = await first.fetch([ANNA, BORIS])
@@ -61,18 +61,18 @@ async def test_a_paused_redis_freezes_presence_and_sends_nobody_offline(
     assert await first.arrive(3, "web") is None
     assert time.monotonic() - started < 0.2  # once degraded, nobody waits for a timeout
 
-    await heard.until((3, "online"))
+    await recorder.until((3, "online"))
     await eventually(lambda: not (first.degraded or second.degraded))
     assert (await second.fetch([ANNA, BORIS])) == before
-    assert heard.count("offline").total() == 0
-    assert heard.of(3) == ["online"]
+    assert recorder.count("offline").total() == 0
+    assert recorder.of(3) == ["online"]
 
 
 async def test_those_who_left_during_the_outage_go_offline_after_it(
     pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """What happened while Redis was away is told once it is back."""
-    first, second, heard = pair
+    first, second, recorder = pair
     await first.arrive(ANNA, "web")
     await second.arrive(BORIS, "web")
     await _pause(redis_url, LONG_S)
@@ -80,16 +80,16 @@ async def test_those_who_left_during_the_outage_go_offline_after_it(
 
     await first.leave(ANNA, "web")
 
-    await heard.until((ANNA, "offline"))
-    assert heard.of(ANNA) == ["online", "offline"]
-    assert heard.of(BORIS) == ["online"]
+    await recorder.until((ANNA, "offline"))
+    assert recorder.of(ANNA) == ["online", "offline"]
+    assert recorder.of(BORIS) == ["online"]
 
 
 async def test_a_choice_during_the_outage_is_refused(
     pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """It is not kept for later; one that was stored after all is announced."""
-    first, _, heard = pair
+    first, _, recorder = pair
     await first.arrive(ANNA, "web")
     await _pause(redis_url, 2 * FAST.command_timeout_s)
 
@@ -99,7 +99,7 @@ async def test_a_choice_during_the_outage_is_refused(
     await eventually(lambda: not first.degraded)
     seen = (await first.fetch([ANNA]))[ANNA]
     if seen.status == "busy":  # Redis had it in its buffer before we gave up
-        await heard.until((ANNA, "busy"))
+        await recorder.until((ANNA, "busy"))
     assert (await first.choose(ANNA, "away", None)).status == "away"
 
 
@@ -107,15 +107,15 @@ async def test_a_call_during_the_outage_is_told_afterwards(
     pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """Telephony reports once and does not wait."""
-    first, _, heard = pair
+    first, _, recorder = pair
     await first.arrive(ANNA, "web")
     await _pause(redis_url, 2 * FAST.command_timeout_s)
     await eventually(lambda: first.degraded)
 
     assert await first.set_on_call(ANNA, "c1", talking=True) is None
 
-    await heard.until((ANNA, "on_call"))
-    assert heard.of(ANNA) == ["online", "on_call"]
+    await recorder.until((ANNA, "on_call"))
+    assert recorder.of(ANNA) == ["online", "on_call"]
 
 
 async def test_redis_back_with_nothing_in_it_hears_everything_again(short_dir: Path) -> None:
@@ -138,7 +138,7 @@ async def test_redis_back_with_nothing_in_it_hears_everything_again(short_dir: P
             after = await stores[0].fetch(people)
 
             assert {one.status for one in after.values()} == {"online"}
-            assert nodes.heard.count("offline").total() == 0
+            assert nodes.recorder.count("offline").total() == 0
             assert all(after[user].version > before[user].version for user in people)
             for store in stores:
                 await store.close()
@@ -169,7 +169,7 @@ async def test_who_left_while_redis_lost_its_memory_is_offline_in_the_end(short_
         assert after[ANNA].status == "offline"
         assert after[ANNA].version > before[ANNA].version
         assert after[BORIS].status == "online"
-        assert nodes.heard.count("offline").total() == 0
+        assert nodes.recorder.count("offline").total() == 0
         assert (await first.fetch([ANNA])) == {ANNA: after[ANNA]}
 
 
@@ -217,10 +217,10 @@ async def test_whoever_had_no_answer_does_not_give_up_the_others(nodes: Nodes) -
     assert (await left_s_after_return(0.1) or 0) >= full_s
     assert (await left_s_after_return(0.1) or 0) < 0  # it has not renewed since
     assert (await survivor.fetch([BORIS]))[BORIS].status == "online"
-    assert nodes.heard.of(BORIS) == ["online"]
+    assert nodes.recorder.of(BORIS) == ["online"]
 
     assert await left_s_after_return(calm.grace_s) is None
-    await nodes.heard.until((BORIS, "offline"))
+    await nodes.recorder.until((BORIS, "offline"))
 
 
 async def _remember(redis: Redis) -> dict[Any, Any]:
@@ -247,7 +247,7 @@ async def test_a_redis_with_older_data_is_told_everything_again(nodes: Nodes) ->
     await eventually(lambda: first.default_version > 0)
     snapshot = await _remember(nodes.redis)
     await first.leave(ANNA, "web")
-    await nodes.heard.until((ANNA, "offline"))
+    await nodes.recorder.until((ANNA, "offline"))
     await first.choose(BORIS, "do_not_disturb", "focus")
     await second.arrive(dan, "web")
     before = await second.fetch([ANNA, BORIS, carol, dan])
@@ -280,7 +280,7 @@ async def test_presence_may_begin_before_redis_does(short_dir: Path) -> None:
 
         with start_valkey(short_dir) as again:
             assert again.url == url
-            await nodes.heard.until((ANNA, "online"))
+            await nodes.recorder.until((ANNA, "online"))
             await eventually(lambda: not store.degraded)
             await store.close()
 
@@ -289,29 +289,29 @@ async def test_a_lost_answer_loses_no_announcement(
     pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis applied the change and the connection broke: the repetition announces it, once."""
-    first, _, heard = pair
+    first, _, recorder = pair
 
     _lose_one_answer(monkeypatch, "own")
     await first.arrive(ANNA, "web")
-    await heard.until((ANNA, "online"))
+    await recorder.until((ANNA, "online"))
     await eventually(lambda: not first.degraded)
 
-    assert heard.of(ANNA) == ["online"]
-    assert (await first.fetch([ANNA]))[ANNA] == heard.changes[0]
+    assert recorder.of(ANNA) == ["online"]
+    assert (await first.fetch([ANNA]))[ANNA] == recorder.changes[0]
 
 
 async def test_a_choice_whose_answer_was_lost_is_announced_all_the_same(
     pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one who chose is told to try again; the others see what was stored."""
-    first, _, heard = pair
+    first, _, recorder = pair
     await first.arrive(ANNA, "web")
 
     _lose_one_answer(monkeypatch, "choose")
     with pytest.raises(StoreUnavailable):
         await first.choose(ANNA, "busy", None)
 
-    await heard.until((ANNA, "busy"))
+    await recorder.until((ANNA, "busy"))
 
 
 def _lose_one_answer(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -331,10 +331,10 @@ async def test_what_other_nodes_announce_is_shown_while_redis_is_away(
     pair: tuple[RedisPresence, RedisPresence, ChangeRecorder], redis_url: str
 ) -> None:
     """The last known state includes what came over the bus, and never goes back to an older one."""
-    first, second, heard = pair
+    first, second, recorder = pair
     await second.arrive(BORIS, "web")
     await second.choose(BORIS, "busy", None)
-    online, busy = heard.changes
+    online, busy = recorder.changes
     first.merge_remote([busy])
     first.merge_remote([online])
     await _pause(redis_url, 2 * FAST.command_timeout_s)

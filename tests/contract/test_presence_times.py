@@ -15,15 +15,15 @@ async def test_a_choice_with_an_end_is_over_by_itself(world: StoreUnderTest) -> 
     chosen = await world.store.choose(ANNA, "do_not_disturb", "focus", until)
     assert (chosen.status, chosen.text, chosen.until) == ("do_not_disturb", "focus", until)
 
-    await world.heard.until((ANNA, "do_not_disturb"))
-    await world.heard.told(ANNA, 3)
+    await world.recorder.until((ANNA, "do_not_disturb"))
+    await world.recorder.until_count(ANNA, 3)
 
-    over = world.heard.changes[-1]
+    over = world.recorder.changes[-1]
     assert (over.status, over.text, over.until) == ("online", None, None)
     assert over.since is not None
     assert timedelta() <= over.since - until < timedelta(seconds=1)
     await world.pass_grace()
-    assert world.heard.of(ANNA) == ["online", "do_not_disturb", "online"]
+    assert world.recorder.of(ANNA) == ["online", "do_not_disturb", "online"]
     assert (await world.store.fetch([ANNA]))[ANNA] == over
 
 
@@ -32,11 +32,11 @@ async def test_a_text_alone_may_end_too(world: StoreUnderTest) -> None:
     await world.store.arrive(ANNA, "web")
     until = soon()
     chosen = await world.store.choose(ANNA, None, "back at four", until)
-    await world.heard.told(ANNA, 3)
+    await world.recorder.until_count(ANNA, 3)
 
     assert (chosen.status, chosen.until) == ("online", until)
-    assert [one.text for one in world.heard.changes] == [None, "back at four", None]
-    assert world.heard.changes[-1].since == chosen.since
+    assert [one.text for one in world.recorder.changes] == [None, "back at four", None]
+    assert world.recorder.changes[-1].since == chosen.since
 
 
 async def test_a_new_choice_takes_the_end_of_the_old_one_away(world: StoreUnderTest) -> None:
@@ -45,7 +45,7 @@ async def test_a_new_choice_takes_the_end_of_the_old_one_away(world: StoreUnderT
     await world.store.choose(ANNA, "busy", None, soon(0.1))
     lasting = await world.store.choose(ANNA, "busy", None)
     await world.store.choose(BORIS, None, "until soon", soon(0.15))
-    await world.heard.told(BORIS, 2)
+    await world.recorder.until_count(BORIS, 2)
 
     assert lasting.until is None
     assert (await world.store.fetch([ANNA]))[ANNA] == lasting
@@ -60,7 +60,7 @@ async def test_another_end_for_the_same_choice_is_told(world: StoreUnderTest) ->
 
     assert first.version < second.version
     assert third == second
-    assert world.heard.changes[1:] == [first, second]
+    assert world.recorder.changes[1:] == [first, second]
 
 
 async def test_a_choice_that_has_ended_already_is_none(world: StoreUnderTest) -> None:
@@ -68,7 +68,7 @@ async def test_a_choice_that_has_ended_already_is_none(world: StoreUnderTest) ->
     await world.store.arrive(ANNA, "web")
 
     assert (await world.store.choose(ANNA, "busy", "late", soon(-1))).status == "online"
-    assert world.heard.of(ANNA) == ["online"]
+    assert world.recorder.of(ANNA) == ["online"]
 
 
 async def test_the_end_of_what_is_not_shown_is_not_shown(world: StoreUnderTest) -> None:
@@ -87,7 +87,7 @@ async def test_whoever_is_offline_was_last_seen_when_they_left(world: StoreUnder
     arrived = await world.store.arrive(ANNA, "web")
     left_at = datetime.now(UTC)
     await world.store.leave(ANNA, "web")
-    await world.heard.until((ANNA, "offline"))
+    await world.recorder.until((ANNA, "offline"))
     gone = (await world.store.fetch([ANNA]))[ANNA]
     back = await world.store.arrive(ANNA, "web")
 
@@ -120,8 +120,8 @@ async def test_nobody_learns_when_people_left_where_that_is_private(
     """Neither last_seen nor since tells it, in news and looks alike."""
     await discreet.store.arrive(ANNA, "web")
     await discreet.store.leave(ANNA, "web")
-    await discreet.heard.until((ANNA, "offline"))
+    await discreet.recorder.until((ANNA, "offline"))
 
     gone = (await discreet.store.fetch([ANNA]))[ANNA]
-    assert gone == discreet.heard.changes[-1]
+    assert gone == discreet.recorder.changes[-1]
     assert (gone.status, gone.since, gone.last_seen) == ("offline", None, None)

@@ -28,7 +28,7 @@ class CheckLimits:
     slack_s: float = 3.0
     """What is announced is told a moment later: conflation, a sweep, a busy machine."""
     acks: int = 20
-    heard: int = 50
+    received: int = 50
     """A run with fewer proves nothing."""
 
 
@@ -65,7 +65,7 @@ class Case:
     def by_session(self) -> dict[tuple[int, int], list[ReceivedEvent]]:
         """(connection, conversation) → what it was told, in the order in which it came."""
         found: dict[tuple[int, int], list[ReceivedEvent]] = defaultdict(list)
-        for one in self.history.heard:
+        for one in self.history.received:
             found[one.session, one.conversation_id].append(one)
         return found
 
@@ -99,10 +99,10 @@ class Case:
         return self.deadlines.expected(reader, sent_at) + self.bounds.deliver_s > left_at
 
     @cached_property
-    def first_heard(self) -> dict[tuple[int, int, int], ReceivedEvent]:
+    def first_received(self) -> dict[tuple[int, int, int], ReceivedEvent]:
         """(reader, conversation, seq) → when it came first."""
         found: dict[tuple[int, int, int], ReceivedEvent] = {}
-        for one in self.history.heard:
+        for one in self.history.received:
             if one.seq is not None:
                 found.setdefault((one.reader, one.conversation_id, one.seq), one)
         return found

@@ -112,9 +112,9 @@ def gap(case: Case) -> Iterator[str]:
             if session.reader not in case.history.members.get(cid, ()):
                 continue
             told = case.by_session.get((session.number, cid), [])
-            heard = {one.change for one in told}
-            last = max(heard, default=position)
-            missing = [one for one in changes[cid] if position < one < last and one not in heard]
+            received = {one.change for one in told}
+            last = max(received, default=position)
+            missing = [one for one in changes[cid] if position < one < last and one not in received]
             if missing:
                 yield (
                     f"reader {session.reader}, connection {session.number}, conversation {cid}: "
@@ -124,7 +124,7 @@ def gap(case: Case) -> Iterator[str]:
 
 def content(case: Case) -> Iterator[str]:
     """What was heard is not what is stored."""
-    for one in case.history.heard:
+    for one in case.history.received:
         if one.seq is None:
             continue
         row = case.rows.get((one.conversation_id, one.seq))
@@ -140,7 +140,7 @@ def undelivered(case: Case) -> Iterator[str]:
         for message in case.truth.rooms[cid].messages:
             for reader in readers:
                 if (
-                    (reader, cid, message.seq) not in case.first_heard
+                    (reader, cid, message.seq) not in case.first_received
                     and message.change > case.listed.get((reader, cid), 0)
                     and not case.gone(reader, message)
                 ):
@@ -160,7 +160,7 @@ def lateness(case: Case) -> Iterator[tuple[Sent, ReceivedEvent, float]]:
         if sent.outcome != "ok" or sent.ended_at is None or sent.seq is None:
             continue
         for reader in case.history.members.get(sent.conversation_id, ()):
-            one = case.first_heard.get((reader, sent.conversation_id, sent.seq))
+            one = case.first_received.get((reader, sent.conversation_id, sent.seq))
             if one is not None:
                 due = case.deadlines.expected(reader, sent.ended_at)
                 yield sent, one, max(0.0, one.at - due)
@@ -171,13 +171,13 @@ def trespass(case: Case) -> Iterator[str]:
     for cid, visitors in case.history.visitors.items():
         for visitor in visitors:
             away = list(absences(case.truth.rooms[cid], visitor, inside=True))
-            for one in case.history.heard:
+            for one in case.history.received:
                 if one.reader != visitor or one.conversation_id != cid or one.seq is None:
                     continue
                 for gone, back, _ in away:
                     if gone < one.seq < back:
                         yield f"{_heard(one)}, away from {gone} to {back}"
-    for one in case.history.heard:
+    for one in case.history.received:
         cid = one.conversation_id
         let_in = (*case.history.members.get(cid, ()), *case.history.visitors.get(cid, ()))
         if cid in case.truth.rooms and one.reader not in let_in:
@@ -268,8 +268,8 @@ def vacuity(case: Case) -> Iterator[str]:
     acked = [sent for sent in case.history.sent if sent.outcome == "ok"]
     if len(acked) < case.bounds.acks:
         yield f"only {len(acked)} messages were acknowledged"
-    if len(case.history.heard) < case.bounds.heard:
-        yield f"only {len(case.history.heard)} changes were heard"
+    if len(case.history.received) < case.bounds.received:
+        yield f"only {len(case.history.received)} changes were heard"
     if not case.history.faults:
         yield "nothing struck"
     quiet = Counter(sent.during for sent in acked)

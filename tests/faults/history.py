@@ -120,7 +120,7 @@ class History:
     """reader → whose presence it shows."""
     sent: list[Sent] = field(default_factory=list)
     sessions: list[ObservedSession] = field(default_factory=list)
-    heard: list[ReceivedEvent] = field(default_factory=list)
+    received: list[ReceivedEvent] = field(default_factory=list)
     faults: list[InjectedFault] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=dict)

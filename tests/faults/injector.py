@@ -57,7 +57,7 @@ def _doubt(history: History, fault: Fault, at: float) -> None:
 @asynccontextmanager
 async def _kill_worker(stage: FaultStage, fault: Fault, trace: Trace) -> AsyncIterator[None]:
     worker = stage.workers[fault.worker]
-    await asyncio.to_thread(worker.look)
+    await asyncio.to_thread(worker.read_metrics)
     before = worker.pid
     worker.kill()
     yield

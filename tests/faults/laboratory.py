@@ -183,7 +183,7 @@ class _Run:
         await quiet
         self._history.faults.append(struck)
         for worker in self._stage.workers:
-            await asyncio.to_thread(worker.look)
+            await asyncio.to_thread(worker.read_metrics)
         self._reconnects[fault.number] = self._count_reconnects() - before
         self._say(f"{fault}: {struck.trace} felt it, {self._reconnects[fault.number]} reconnects")
 
@@ -248,7 +248,7 @@ class _Run:
         history = self._history
         history.ended_at = time.monotonic()
         for worker in self._stage.workers:
-            await asyncio.to_thread(worker.look)
+            await asyncio.to_thread(worker.read_metrics)
         return FaultResult(
             history,
             truth,

@@ -27,9 +27,9 @@ class ProxyLink:
 
     writers: list[asyncio.StreamWriter]
     silent: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set: nothing passes ever again, as behind a router that has forgotten it."""
+    """Set: nothing passes any more, as behind a router that lost the connection's state."""
     mute: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set: nothing comes back ever again, while what is said still arrives."""
+    """Set: nothing comes back any more, while data still arrives in the other direction."""
 
     def reset(self) -> None:
         for writer in self.writers:
@@ -164,6 +164,6 @@ class Proxy:
 
 
 def _end(link: ProxyLink) -> None:
-    """Close both ways, after what was said."""
+    """Close both directions after what was sent."""
     for writer in link.writers:
         writer.close()

@@ -14,7 +14,7 @@ from tests.faults.history import History, Sent
 from tests.faults.laboratory import FaultPlan, FaultResult
 
 NAMED = 5
-"""Of the evidence for each rule so many lines are shown."""
+"""Lines of evidence that are shown for each rule."""
 CALM = "calm"
 
 
@@ -22,7 +22,7 @@ def figures(plan: FaultPlan, outcome: FaultResult) -> dict[str, Any]:
     """Return everything that is counted and measured."""
     history = outcome.history
     outcomes = Counter(sent.outcome for sent in history.sent)
-    how = Counter(one.how for one in history.heard)
+    how = Counter(one.how for one in history.received)
     return {
         "seed": plan.seed,
         "seconds": round(history.ended_at - history.began_at),
@@ -50,10 +50,10 @@ def _by_kind(plan: FaultPlan, outcome: FaultResult) -> dict[str, dict[str, Any]]
     for one in outcome.history.sent:
         if one.outcome == "ok":
             sent[_kind(outcome.history, one)] += 1
-    for one, heard, late_s in lateness(case):
+    for one, received, late_s in lateness(case):
         kind = _kind(outcome.history, one)
         late[kind] = max(late[kind], late_s)
-        raw[kind] = max(raw[kind], heard.at - (one.ended_at or 0.0))
+        raw[kind] = max(raw[kind], received.at - (one.ended_at or 0.0))
     times = Counter(fault.kind for fault in outcome.history.faults)
     found: dict[str, dict[str, Any]] = {}
     for kind in [*sorted(times), CALM]:
@@ -81,14 +81,14 @@ def _kind(history: History, sent: Sent) -> str:
 
 def text(said: dict[str, Any], outcome: FaultResult) -> str:
     """Return it for people."""
-    messages, heard = said["messages"], said["heard"]
+    messages, received = said["messages"], said["heard"]
     lines = [
         "",
         f"seed {said['seed']}: {said['clients']} clients, {said['workers']} workers, "
         f"{said['seconds']} s",
         f"  messages: {messages['acknowledged']} acknowledged, {messages['refused']} refused, "
         f"{messages['unknown']} unknown, {messages['tried_again']} tried again",
-        f"  heard: {heard['live']} live, {heard['by_resume']} by resume; "
+        f"  received: {received['live']} live, {received['by_resume']} by resume; "
         f"{said['healed_by_sweep_or_gap_fill']} healed by sweep or gap fill",
         f"  reconnects: {said['reconnects']}",
         "",
@@ -111,5 +111,5 @@ def text(said: dict[str, Any], outcome: FaultResult) -> str:
 
 
 def _meaning(rule: str) -> str:
-    """Return the first line of what a rule says of itself."""
+    """Return the first line of a rule's docstring."""
     return (RULES[rule].__doc__ or "").partition("\n")[0]

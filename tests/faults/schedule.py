@@ -46,18 +46,18 @@ KINDS: dict[str, Kind] = {
         Kind("client_delay", "clients' frames take long", "worker", 2.0, 4.0),
         Kind("client_stall", "nothing moves between clients and a worker", "worker", 2.0, 4.0),
         Kind("client_cut", "clients' connections are reset, and refused", "worker", 1.0, 4.0),
-        Kind("client_blackhole", "clients' connections fall silent for ever", "worker", 1.0, 3.0),
+        Kind("client_blackhole", "clients' connections stay silent", "worker", 1.0, 3.0),
         Kind("client_mute", "what they say arrives, and no answer does", "worker", 1.0, 3.0),
         Kind("redis_delay", "a worker's Redis answers late", "worker", 2.0, 4.0),
         Kind("redis_stall", "a worker's Redis does not answer", "worker", 2.0, 4.0),
         Kind("redis_cut", "a worker's connections to Redis are reset", "worker", *REDIS_AWAY_S),
-        Kind("redis_blackhole", "they fall silent for ever", "worker", 2.0, 9.0),
+        Kind("redis_blackhole", "they fall silent permanently", "worker", 2.0, 9.0),
         Kind("postgres_delay", "a worker's PostgreSQL answers late", "worker", 2.0, 3.0),
         Kind("postgres_stall", "a worker's PostgreSQL does not answer", "worker", 2.0, 4.0),
         Kind("postgres_cut", "a worker's connections to it are reset", "worker", 2.0, 4.0),
         Kind(
             "postgres_blackhole",
-            "they fall silent for ever; each is found out by a statement that times out",
+            "they fall silent permanently; each is detected by a statement that times out",
             "worker", 1.0, 2.0, STUCK_S,
         ),
         Kind("terminate_backends", "pg_terminate_backend of all", "everything", 0.5, 1.0),
@@ -82,7 +82,7 @@ class Fault:
     number: int
     kind: str
     worker: int
-    """Which one it strikes, where it strikes one."""
+    """The worker it affects; None when it affects no single one."""
     at_s: float
     """After the run began."""
     lasts_s: float
@@ -115,7 +115,7 @@ def make(
     kinds: Collection[str],
     in_namespaces: Collection[int] = (),
 ) -> tuple[Fault, ...]:
-    """Choose the faults that begin, end and are got over within so many seconds.
+    """Choose the faults that begin, end and are recovered from within this many seconds.
 
     After each there is calm for longer than what it did may take to be put right: what is late is
     late by its own fault.

@@ -149,7 +149,7 @@ class _Run:
         self._calls: set[asyncio.Task[None]] = set()
         self._over = False
         self.speed = 1
-        """How many times more is said than planned."""
+        """Factor by which more calls and posts are made than planned."""
         self._last_acknowledged = 0.0
         self._memory: dict[int, tuple[int, int]] = {}
 
@@ -259,7 +259,9 @@ class _Run:
         took_s = await self._heard_again(time.time())
         self._told.recoveries.append(Recovery(name, sum(trace), took_s))
         shown = "never" if took_s is None else f"{took_s:.1f} s"
-        self._say(f"{name} for {lasts_s:.1f} s: {sum(trace)} felt it, heard again after {shown}")
+        self._say(
+            f"{name} for {lasts_s:.1f} s: {sum(trace)} affected, received again after {shown}"
+        )
 
     async def _listening(self) -> int | None:
         """Return the worker that listens to the PBX."""
@@ -269,7 +271,7 @@ class _Run:
         return found[0] if found else None
 
     async def _heard_again(self, since: float) -> float | None:
-        """Wait until both PBXs are heard; return how long that took."""
+        """Wait until both PBXs are received again; return how long that took."""
         began = time.monotonic()
         while (took_s := time.monotonic() - began) < GIVE_UP_S:
             async with self._stage.database() as conn:
@@ -293,7 +295,7 @@ class _Run:
     # --- afterwards ------------------------------------------------------------------------
 
     async def _settle(self) -> StoredTelephony:
-        """Read what is stored, once everything that was told has come or has had its time."""
+        """Read what is stored, once every sent event has arrived or its time is over."""
         until = time.monotonic() + RECOVERED_S
         while True:
             async with self._stage.database() as conn:

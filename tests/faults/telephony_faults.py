@@ -17,7 +17,7 @@ from tests.faults.schedule import Fault
 from tests.faults.stage import FaultStage
 
 FLOOD = 10
-"""So many times more is said."""
+"""Factor by which a flood increases calls and posts."""
 
 
 class ExchangeControl(Protocol):
@@ -100,7 +100,7 @@ FAULT_ACTIONS: dict[str, FaultAction] = {
     "restart_postgres": _of_the_laboratory("restart_postgres"),
 }
 AIMED = frozenset({"kill_worker", "stop_worker", "postgres_cut"})
-"""They strike the worker that listens to the PBX: another one has to take over."""
+"""They affect the worker that listens to the PBX: another one has to take over."""
 LASTS_S = {
     "pbx_cut": (0.5, 3.0), "pbx_half_open": (1.0, 4.0), "pbx_stall": (1.0, 2.5),
     "pbx_restart": (0.5, 3.0), "flood": (2.0, 4.0), "web_cut": (0.5, 2.0), "web_mute": (0.5, 2.0),

@@ -37,12 +37,12 @@ class PostedCall:
     call: AmiCall
     answers: bool
     told: list[tuple[str, datetime]] = field(default_factory=list)
-    """Which parts it told, and when."""
+    """Parts of the call that the PBX sent, and when."""
     cut: bool = False
     """The PBX was restarted meanwhile: nobody tells of its end."""
 
     def facts(self) -> Iterator[tuple[Fact, datetime]]:
-        """Say what must be stored of what was told."""
+        """Return what must be stored of the parts sent."""
         caller, agent = self.call.caller_id, self.call.agent_id
         says: dict[str, list[Fact]] = {
             "ringing": [(caller, "leg.created"), (agent, "leg.created"),
@@ -61,7 +61,7 @@ class PostedCall:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How long after a fault both PBXs were heard again; None: not at all."""
+    """How long after a fault both PBXs were received again; None: not at all."""
 
     fault: str
     trace: int
@@ -73,7 +73,7 @@ class TelephonyRecord:
     """What happened outside."""
 
     acknowledged: list[dict[str, Any]] = field(default_factory=list)
-    """Events that a webhook's answer said are taken."""
+    """Events that the webhook acknowledged."""
     again: int = 0
     """How often a body was posted again."""
     refused: list[str] = field(default_factory=list)
@@ -136,7 +136,7 @@ def _misfolded(events: list[CallEvent], stored: StoredTelephony) -> list[str]:
         if any(not stored.web[event.event_id] for event in said):
             continue
         is_now = stored.calls.get((WEB, key))
-        if is_now is None:  # nothing but an end was told of a call that had begun before
+        if is_now is None:  # only the end was sent of a call that had begun before
             if fold(said, call_id=UUID(int=0)) is not None:
                 found.append(f"{key} is no call")
             continue
@@ -149,7 +149,7 @@ def _misfolded(events: list[CallEvent], stored: StoredTelephony) -> list[str]:
 
 
 def _misheard(rung: PostedCall, stored: StoredTelephony) -> Iterator[str]:
-    """A call, all of whose events were heard, is not what happened."""
+    """A call of which all events were received differs from what happened."""
     if rung.cut or any(not stored.office[fact] for fact, _ in rung.facts()):
         return
     call = stored.calls.get((OFFICE, rung.call.caller_id))
@@ -163,26 +163,26 @@ def _misheard(rung: PostedCall, stored: StoredTelephony) -> Iterator[str]:
 
 
 def _ungapped(rung: PostedCall, stored: StoredTelephony) -> Iterator[str]:
-    """What was not heard lies in no gap."""
+    """An event that was not received lies in no recorded gap."""
     for fact, at in rung.facts():
         said = any(began - SLACK <= at <= ended + SLACK for began, ended in stored.gaps)
         if not (stored.office[fact] or said):
-            yield f"{fact} at {at.isoformat()} was not heard, and nothing says so"
+            yield f"{fact} at {at.isoformat()} was not received, and no gap covers it"
 
 
 def _open(stored: StoredTelephony) -> Iterator[str]:
-    """A call goes on in the database, and is over."""
+    """A call is open in the database, and is over."""
     for (source, key), call in stored.calls.items():
         if call.status != "ended":
             yield f"{key} of {source} is {_short(call)}"
 
 
 def _recovery(told: TelephonyRecord) -> Iterator[str]:
-    """After a fault it takes too long until both PBXs are heard again."""
+    """After a fault it takes too long until both PBXs are received again."""
     for one in told.recoveries:
         if one.took_s is None or one.took_s > RECOVERED_S:
             took = "never" if one.took_s is None else f"after {one.took_s:.1f} s"
-            yield f"{one.fault}: heard again {took}"
+            yield f"{one.fault}: received again {took}"
 
 
 def _vacuity(told: TelephonyRecord, stored: StoredTelephony, faults: int) -> Iterator[str]:
@@ -191,9 +191,9 @@ def _vacuity(told: TelephonyRecord, stored: StoredTelephony, faults: int) -> Ite
         yield f"only {len(told.acknowledged)} events were acknowledged"
     heard = sum(all(stored.office[fact] for fact, _ in rung.facts()) for rung in told.rung)
     if heard < LEAST_CALLS:
-        yield f"only {heard} calls were heard whole"
+        yield f"only {heard} calls were received whole"
     if len(told.recoveries) < faults:
-        yield f"only {len(told.recoveries)} of {faults} faults struck"
+        yield f"only {len(told.recoveries)} of {faults} faults occurred"
     yield from (f"{one.fault} did nothing" for one in told.recoveries if not one.trace)
 
 

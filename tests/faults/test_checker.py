@@ -28,7 +28,7 @@ ROOM, VISITED = 1, 2
 ONE, TWO, THREE = 11, 12, 13
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FAULT = InjectedFault(0, "fault 0, redis_cut on worker 1", "redis_cut", 0, 10.0, 12.0, trace=3)
-BOUNDS = CheckLimits(acks=3, heard=3)
+BOUNDS = CheckLimits(acks=3, received=3)
 END = 60.0
 
 
@@ -113,7 +113,7 @@ def good() -> tuple[History, Truth]:
         (1, TWO, ROOM, 2, 13.0), (0, ONE, ROOM, 3, 20.6), (2, TWO, ROOM, 3, 21.0),
     ):  # fmt: skip
         row = rooms[cid][seq - 1]
-        history.heard.append(
+        history.received.append(
             ReceivedEvent(
                 session, who, cid, seq + 1, at, "live",
                 seq=seq, key=row.client_key, text=row.text,
@@ -131,8 +131,8 @@ Mutate = Callable[[History, Truth], Any]
 
 
 def swap(history: History, first: int, second: int) -> None:
-    heard = history.heard
-    heard[first], heard[second] = heard[second], heard[first]
+    received = history.received
+    received[first], received[second] = received[second], received[first]
 
 
 def lose_row(history: History, truth: Truth) -> None:
@@ -140,7 +140,9 @@ def lose_row(history: History, truth: Truth) -> None:
     room = truth.rooms[ROOM]
     room.messages.pop()
     room.row = {**room.row, "last_seq": 2}
-    history.heard = [one for one in history.heard if (one.conversation_id, one.seq) != (ROOM, 3)]
+    history.received = [
+        one for one in history.received if (one.conversation_id, one.seq) != (ROOM, 3)
+    ]
 
 
 def store_again(truth: Truth, said: str, sender_id: int) -> None:
@@ -151,16 +153,16 @@ def store_again(truth: Truth, said: str, sender_id: int) -> None:
 
 
 def forget_heard(history: History, index: int) -> None:
-    del history.heard[index]
+    del history.received[index]
 
 
 def hear_with_the_next(history: History) -> None:
     """Have the other reader be told its first message only by its second connection."""
-    history.heard.append(replace(history.heard.pop(1), session=2, at=22.0))
+    history.received.append(replace(history.received.pop(1), session=2, at=22.0))
 
 
 def delay(history: History, index: int, at: float) -> None:
-    history.heard[index] = replace(history.heard[index], at=at)
+    history.received[index] = replace(history.received[index], at=at)
 
 
 def miscount(history: History) -> None:
@@ -188,7 +190,7 @@ MUTANTS: dict[str, tuple[str, Mutate]] = {
     "two changes change places": ("order", lambda h, t: swap(h, 4, 5)),
     "a message is announced twice": (
         "order",
-        lambda h, t: h.heard.insert(9, h.heard[8]),
+        lambda h, t: h.received.insert(9, h.received[8]),
     ),
     "a message is passed over": ("gap", lambda h, t: forget_heard(h, 4)),
     "what is passed over comes with the next connection": (
@@ -197,11 +199,11 @@ MUTANTS: dict[str, tuple[str, Mutate]] = {
     ),
     "other words are heard than stored": (
         "content",
-        lambda h, t: h.heard.insert(0, replace(h.heard.pop(0), text="other words")),
+        lambda h, t: h.received.insert(0, replace(h.received.pop(0), text="other words")),
     ),
     "something is heard that is not stored": (
         "content",
-        lambda h, t: h.heard.append(replace(h.heard[-2], seq=9, change=10)),
+        lambda h, t: h.received.append(replace(h.received[-2], seq=9, change=10)),
     ),
     "the last message of a conversation never comes": (
         "undelivered",
@@ -212,11 +214,11 @@ MUTANTS: dict[str, tuple[str, Mutate]] = {
     "a message comes late without one": ("late", lambda h, t: delay(h, 10, 26.0)),
     "one who was taken out hears": (
         "trespass",
-        lambda h, t: h.heard.append(replace(h.heard[5], session=3, reader=THREE)),
+        lambda h, t: h.received.append(replace(h.received[5], session=3, reader=THREE)),
     ),
     "one who was never in it hears": (
         "trespass",
-        lambda h, t: h.heard.append(replace(h.heard[0], session=3, reader=THREE)),
+        lambda h, t: h.received.append(replace(h.received[0], session=3, reader=THREE)),
     ),
     "a count is wrong": ("unread", lambda h, t: miscount(h)),
     "somebody here is shown as gone": (
@@ -265,7 +267,7 @@ def test_what_nobody_knows_is_neither_success_nor_failure() -> None:
     """A message whose outcome is unknown may be stored, once."""
     history, truth = good()
     store_again(truth, "unknown", ONE)
-    history.heard.append(
+    history.received.append(
         ReceivedEvent(0, ONE, VISITED, 6, 30.0, "live", seq=5, key=UUID(int=205), text="unknown")
     )
 

@@ -81,7 +81,7 @@ class RecordingSocket(RoamingSocket):
             return  # the last one is a snapshot, as of the change that let somebody in
         message = event.get("message") if event["type"] == "message.created" else None
         key = message and message.get("client_key")
-        self._history.heard.append(
+        self._history.received.append(
             ReceivedEvent(
                 self.session.number,
                 self._reader,

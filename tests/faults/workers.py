@@ -110,8 +110,8 @@ class WorkerProcess:
         said = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(said[-lines:])
 
-    def look(self) -> None:
-        """Note how much it has healed; one that does not answer has not said."""
+    def read_metrics(self) -> None:
+        """Read how many deliveries it has healed; without an answer the last figure stays."""
         with contextlib.suppress(OSError, ValueError):
             for line in self._get("/metrics").splitlines():
                 if line.startswith(HEALED):

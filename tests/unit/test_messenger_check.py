@@ -90,7 +90,7 @@ def counted(unread: int, version: int) -> UnreadChanged:
     return UnreadChanged(total=TOTAL, conversations=[one])
 
 
-def a_view(employee_id: int, heard: list[Any]) -> ClientView:
+def a_view(employee_id: int, received: list[Any]) -> ClientView:
     """Give the view of somebody who was there from the beginning."""
     view = ClientView(employee_id)
     seats = [
@@ -111,7 +111,7 @@ def a_view(employee_id: int, heard: list[Any]) -> ClientView:
             unread=nothing,
         )
     )
-    for event in heard:
+    for event in received:
         view.take(event)
     if employee_id == ONE:
         view.take(counted(1, 9))
@@ -123,7 +123,7 @@ class CheckedRun:
     """What was stored, what devices heard, and what was promised."""
 
     truth: Truth
-    heard: dict[int, list[Any]] = field(
+    received: dict[int, list[Any]] = field(
         default_factory=lambda: {ONE: events(), TWO: events(), THREE: events()[:5]}
     )
     pushed: list[Any] = field(default_factory=list)
@@ -135,9 +135,9 @@ class CheckedRun:
     def check(self) -> Report:
         witnesses = [
             ObservedClient(
-                f"{one}", one, a_view(one, heard), self.acknowledged if one == ONE else []
+                f"{one}", one, a_view(one, received), self.acknowledged if one == ONE else []
             )
-            for one, heard in self.heard.items()
+            for one, received in self.received.items()
         ]
         for event in self.pushed:
             witnesses[0].view.take(event)
@@ -192,19 +192,19 @@ def another_text_was_stored(world: CheckedRun) -> None:
 
 def something_was_never_stored(world: CheckedRun) -> None:
     made_up = said(6, TWO, "boo")
-    world.heard[TWO].append(MessageCreated(conversation_id=ROOM, change=10, message=made_up))
+    world.received[TWO].append(MessageCreated(conversation_id=ROOM, change=10, message=made_up))
 
 
 def changes_came_in_another_order(world: CheckedRun) -> None:
-    world.heard[TWO][1:3] = reversed(world.heard[TWO][1:3])
+    world.received[TWO][1:3] = reversed(world.received[TWO][1:3])
 
 
 def a_view_drops_an_event(world: CheckedRun) -> None:
-    del world.heard[TWO][-1]
+    del world.received[TWO][-1]
 
 
 def a_view_keeps_who_has_left(world: CheckedRun) -> None:
-    del world.heard[TWO][4]
+    del world.received[TWO][4]
 
 
 def a_session_fetches_too_little(world: CheckedRun) -> None:
@@ -228,12 +228,12 @@ def one_version_has_two_counts(world: CheckedRun) -> None:
 
 
 def who_was_removed_hears_on(world: CheckedRun) -> None:
-    world.heard[THREE].append(events()[5])
+    world.received[THREE].append(events()[5])
 
 
 def who_was_removed_is_never_told(world: CheckedRun) -> None:
-    del world.heard[THREE][4]
-    world.heard[THREE].append(events()[5])
+    del world.received[THREE][4]
+    world.received[THREE].append(events()[5])
 
 
 BROKEN: dict[Callable[[CheckedRun], None], str] = {
