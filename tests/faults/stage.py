@@ -24,7 +24,7 @@ from loadtests.own_database import connected
 from tests.faults.namespaces import Namespace, namespace
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Servers
-from tests.faults.workers import PRODUCT, WorkerProcess
+from tests.faults.workers import PRODUCT, LaboratoryWorker
 
 LEASE_S = 6.0
 GRACE_S = 2.0
@@ -62,7 +62,7 @@ class FaultStage:
     """It is open."""
 
     servers: Servers
-    workers: list[WorkerProcess]
+    workers: list[LaboratoryWorker]
     doors: list[Proxy]
     """Worker → the way of clients to it."""
     redis: list[Proxy]
@@ -114,7 +114,7 @@ async def _build(
         postgres = await stack.enter_async_context(
             Proxy(servers.postgres_socket, host=postgres_host)
         )
-        worker = WorkerProcess(
+        worker = LaboratoryWorker(
             number,
             {
                 **SETTINGS,

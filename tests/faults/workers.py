@@ -1,6 +1,6 @@
 """Worker processes that may be killed, stopped and broken on purpose.
 
-stage ─▶ WorkerProcess ─▶ `gateway.cli.worker`, or tests.faults.broken in its place. As with the
+stage ─▶ LaboratoryWorker ─▶ `gateway.cli.worker`, or tests.faults.broken in its place. As with the
 supervisor, the listening socket outlives the process: clients that connect meanwhile wait.
 """
 
@@ -27,7 +27,7 @@ HEALED = "gateway_healed_total"
 
 
 @dataclass(slots=True)
-class WorkerProcess:
+class LaboratoryWorker:
     """One of them."""
 
     number: int
