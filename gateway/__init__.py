@@ -1,7 +1,7 @@
-"""The gateway: everything clients meet.
+"""The gateway: everything that clients connect to.
 
 A message travels sockets → commands → chat → PostgreSQL → bus → sockets; docs/architecture.md
-follows it station by station. `gateway.client` is the Python SDK.
+describes each step. `gateway.client` is the Python SDK.
 """
 
 __version__ = "0.1.0"

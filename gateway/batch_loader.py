@@ -1,6 +1,6 @@
 """Requests that come at the same time are loaded in one batch.
 
-hellos, sends ─▶ BatchLoader ─▶ one statement. A request that finds the loader idle is loaded at
+hellos, messages ─▶ BatchLoader ─▶ one statement. A request that finds the loader idle is loaded at
 once; those that come while it is busy wait and form the next batch. So no result was read before
 its request came, no request waits for others, and the busier the loader is, the fewer statements a
 request costs.

@@ -50,14 +50,15 @@ async def add(ctx: Context, command: ConversationAdd) -> ConversationIs:
     """Add people; those who are in it already stay as they are."""
     async with _editing(ctx, command.conversation_id) as change:
         change.require_admin()
-        asked = list(dict.fromkeys(command.employee_ids))
-        missing = set(asked) - await conversation_queries.active_employees(change.conn, asked)
+        requested = list(dict.fromkeys(command.employee_ids))
+        active = await conversation_queries.active_employees(change.conn, requested)
+        missing = set(requested) - active
         if missing:
             raise EmployeeNotFound(f"There is no active employee {min(missing)}.")
-        seats = await change.members(asked)
-        inside = {seat.employee_id for seat in seats if not seat.left}
-        returning = {seat.employee_id for seat in seats if seat.left}
-        joining = [one for one in asked if one not in inside]
+        members = await change.members(requested)
+        present = {member.employee_id for member in members if not member.left}
+        returning = {member.employee_id for member in members if member.left}
+        joining = [one for one in requested if one not in present]
         if joining:
             if await queries.count(change.conn, change.room.id) + len(joining) > MAX_PARTICIPANTS:
                 raise ConversationFull
@@ -80,10 +81,10 @@ async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
         change.require_admin()
         if command.employee_id == ctx.user_id:
             raise Invalid("Leave with conversation.leave.", path="employee_id")
-        seat = await change.member(command.employee_id)
-        if seat.role == "owner" and change.room.role != "owner" and not seat.left:
+        member = await change.member(command.employee_id)
+        if member.role == "owner" and change.room.role != "owner" and not member.left:
             raise Forbidden("Only an owner may remove an owner.")
-        if not seat.left:
+        if not member.left:
             await change.post_system_message("removed", employee_ids=[command.employee_id])
             await change.remove(command.employee_id)
             await change.record_audit(command, employee_id=command.employee_id)
@@ -97,9 +98,9 @@ async def leave(ctx: Context, command: ConversationLeave) -> None:
     async with _editing(ctx, command.conversation_id) as change:
         room, me = change.room, ctx.user_id
         if room.role == "owner" and await queries.is_last_owner(change.conn, room.id, me):
-            heir = await queries.next_owner(change.conn, room.id, me)
-            if heir is not None:
-                await change.set_role(heir, "owner")
+            next_owner = await queries.next_owner(change.conn, room.id, me)
+            if next_owner is not None:
+                await change.set_role(next_owner, "owner")
         await change.post_system_message("left", employee_ids=[me])
         await change.remove(me)
 
@@ -110,17 +111,17 @@ async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs
     async with _editing(ctx, command.conversation_id) as change:
         if change.room.role != "owner":
             raise Forbidden("Only an owner may give roles.")
-        seat = await change.member(command.employee_id)
-        if seat.left:
+        member = await change.member(command.employee_id)
+        if member.left:
             raise ParticipantNotFound
-        if seat.role != command.role:
-            if seat.role == "owner" and await queries.is_last_owner(
-                change.conn, change.room.id, seat.employee_id
+        if member.role != command.role:
+            if member.role == "owner" and await queries.is_last_owner(
+                change.conn, change.room.id, member.employee_id
             ):
                 raise LastOwner
-            await change.set_role(seat.employee_id, command.role)
+            await change.set_role(member.employee_id, command.role)
             await change.record_audit(
-                command, employee_id=seat.employee_id, role=command.role, before=seat.role
+                command, employee_id=member.employee_id, role=command.role, before=member.role
             )
         conversation = await change.read()
     return await _reply(ctx, conversation)
@@ -144,9 +145,9 @@ async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
             await change.post_system_message("picture_changed")
         if history != room.history:
             await change.post_system_message("history_changed", history=history)
-        told = await change.update(title=title, avatar_url=avatar_url, history=history)
-        if told:
-            await change.record_audit(command, **told)
+        changes = await change.update(title=title, avatar_url=avatar_url, history=history)
+        if changes:
+            await change.record_audit(command, **changes)
         conversation = await change.read()
     return await _reply(ctx, conversation)
 

@@ -44,7 +44,7 @@ class BatchedMessageStore:
         self._batched = BatchLoader(
             _store,
             spawn=spawn,
-            name="sends",
+            name="message_store",
             max_batch=MAX_BATCH,
             concurrency=CONCURRENCY,
             key=_conversation_of,
@@ -54,7 +54,7 @@ class BatchedMessageStore:
         self._lock_waiters = BatchLoader(
             _store_waiting,
             spawn=spawn,
-            name="sends.patient",
+            name="message_store.waiting",
             max_batch=1,
             concurrency=WAITING_CONCURRENCY,
             key=_conversation_of,
@@ -71,49 +71,49 @@ class BatchedMessageStore:
         """Return how long the oldest waiting message has waited."""
         return max(self._batched.oldest_wait_s(), self._lock_waiters.oldest_wait_s())
 
-    async def store(self, ask: SendRequest) -> Message | None:
+    async def store(self, request: SendRequest) -> Message | None:
         """Store a message and announce it; returns None and raises as queries.messages.insert.
 
         A message that was not stored with the batch (its conversation is locked, or it is refused)
         is tried again in a statement of its own, so messages of other conversations never wait.
         """
-        message = await self._batched.load(ask)
-        return message if message is not None else await self._lock_waiters.load(ask)
+        message = await self._batched.load(request)
+        return message if message is not None else await self._lock_waiters.load(request)
 
 
-def _conversation_of(ask: SendRequest) -> int:
-    return ask.message.conversation_id
+def _conversation_of(request: SendRequest) -> int:
+    return request.message.conversation_id
 
 
-async def _store_waiting(asks: Sequence[SendRequest]) -> list[Message | None]:
-    return await _store(asks, wait=True)
+async def _store_waiting(requests: Sequence[SendRequest]) -> list[Message | None]:
+    return await _store(requests, wait=True)
 
 
-async def _store(asks: Sequence[SendRequest], *, wait: bool = False) -> list[Message | None]:
-    async with asks[0].ctx.statement() as tx:
-        found = await queries.insert(tx.conn, [ask.message for ask in asks], wait=wait)
-        for ask, stored in zip(asks, found, strict=True):
+async def _store(requests: Sequence[SendRequest], *, wait: bool = False) -> list[Message | None]:
+    async with requests[0].ctx.statement() as tx:
+        found = await queries.insert(tx.conn, [request.message for request in requests], wait=wait)
+        for request, stored in zip(requests, found, strict=True):
             if stored is not None:
-                await _announce(tx, ask.ctx.user_id, stored)
+                await _announce(tx, request.ctx.user_id, stored)
     return [stored and stored.message for stored in found]
 
 
-async def store_with_files(ask: SendRequest, files: Sequence[Attachment]) -> Message | None:
+async def store_with_files(request: SendRequest, files: Sequence[Attachment]) -> Message | None:
     """Store a message and make these files its own, or neither.
 
     One transaction: the files are attached under the conversation's lock. Of two messages with the
     same file the second finds it taken (AttachmentTaken) and uses no number.
     """
-    async with ask.ctx.transaction() as tx:
-        [stored] = await queries.insert(tx.conn, [ask.message], wait=True)
+    async with request.ctx.transaction() as tx:
+        [stored] = await queries.insert(tx.conn, [request.message], wait=True)
         if stored is None:
             return None
         message = replace(stored.message, attachments=list(files))
         if not await attachment_queries.attach(
-            tx.conn, ask.ctx.user_id, message.conversation_id, seq=message.seq, files=files
+            tx.conn, request.ctx.user_id, message.conversation_id, seq=message.seq, files=files
         ):
             raise AttachmentTaken
-        await _announce(tx, ask.ctx.user_id, stored._replace(message=message))
+        await _announce(tx, request.ctx.user_id, stored._replace(message=message))
     return message
 
 

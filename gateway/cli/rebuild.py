@@ -61,7 +61,7 @@ def _database() -> str:
 async def _rebuild(
     dsn: str, since: datetime | None, until: datetime | None, source: str | None
 ) -> RebuildProgress:
-    done = told = RebuildProgress()
+    done = printed = RebuildProgress()
     most = IngestSettings().max_call_events
     async with await db.open_pool(
         dsn, application_name="gateway rebuild", max_size=CONNECTIONS
@@ -69,8 +69,9 @@ async def _rebuild(
         async for done in rebuild(
             pool, since=since, until=until, source=source, max_call_events=most
         ):
-            if done != told:
-                where = f"down to {done.down_to}" if done.down_to != told.down_to else "from events"
+            if done != printed:
+                in_order = done.down_to != printed.down_to
+                where = f"down to {done.down_to}" if in_order else "from events"
                 typer.echo(f"{where}: {done.examined} examined, {done.changed} changed")
-            told = done
+            printed = done
     return done

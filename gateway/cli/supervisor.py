@@ -37,7 +37,7 @@ ALIVE, READY = b".", b"R"
 
 
 @dataclass(slots=True)
-class WorkerProcess:
+class SupervisedWorker:
     """A worker's process and its history of starts and failures."""
 
     number: int
@@ -75,25 +75,25 @@ class WorkerProcess:
             os.close(theirs)
 
     def read_pulse(self, now: float) -> None:
-        """Take note of what its event loop has said."""
+        """Read what its event loop has reported."""
         if self._pulse is None:
             return
         try:
-            said = os.read(self._pulse, 65_536)
+            data = os.read(self._pulse, 65_536)
         except BlockingIOError:
             return
-        if said:
+        if data:
             self.seen_at = now
-            self.ready = self.ready or READY in said
+            self.ready = self.ready or READY in data
 
     def terminate(self, now: float, within_s: float) -> None:
-        """Have it drain; it is killed if it takes longer."""
+        """Send SIGTERM, so that it drains; it is killed after `within_s`."""
         if self.process is not None:
             self.process.terminate()
             self.leaving, self.kill_at = True, now + within_s
 
     def abort(self, now: float) -> None:
-        """Have it write where it stands, and end; it is killed if it cannot even do that."""
+        """Send SIGABRT, so that it prints its stack and ends; it is killed after ABORT_S."""
         if self.process is not None:
             self.process.send_signal(signal.SIGABRT)
             self.kill_at = now + ABORT_S
@@ -110,13 +110,13 @@ class WorkerProcess:
 class Supervisor:
     """Workers and the signals that stop or replace them. Use from the main thread."""
 
-    workers: list[WorkerProcess]
+    workers: list[SupervisedWorker]
     stop_s: float = 20.0
     hang_s: float = 0.0
     stopping: bool = False
-    _to_replace: deque[WorkerProcess] = field(default_factory=deque)
-    _replacing: WorkerProcess | None = None
-    _looked_at: float = field(default_factory=time.monotonic)
+    _to_replace: deque[SupervisedWorker] = field(default_factory=deque)
+    _replacing: SupervisedWorker | None = None
+    _checked_at: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
         for worker in self.workers:
@@ -130,7 +130,7 @@ class Supervisor:
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        self._looked_at = time.monotonic()
+        self._checked_at = time.monotonic()
         with reader, writer, selectors.DefaultSelector() as selector:
             selector.register(reader, selectors.EVENT_READ)
             while not self.stopping:
@@ -169,8 +169,8 @@ class Supervisor:
 
     def check(self, now: float) -> None:
         """Restart dead workers, abort hanging ones, continue a replacement."""
-        stood_still = now - self._looked_at > OWN_PAUSE_S
-        self._looked_at = now
+        stood_still = now - self._checked_at > OWN_PAUSE_S
+        self._checked_at = now
         for worker in self.workers:
             if worker.process is not None and (code := worker.process.poll()) is not None:
                 self._handle_exit(worker, code, now)
@@ -182,7 +182,7 @@ class Supervisor:
             self._abort_if_hanging(worker, now)
         self._continue_replacing(now)
 
-    def _handle_exit(self, worker: WorkerProcess, code: int, now: float) -> None:
+    def _handle_exit(self, worker: SupervisedWorker, code: int, now: float) -> None:
         lived_s = now - worker.started_at
         if worker.leaving:
             wait_s = 0.0
@@ -200,7 +200,7 @@ class Supervisor:
         worker.start_at = now + wait_s
         worker.close()
 
-    def _abort_if_hanging(self, worker: WorkerProcess, now: float) -> None:
+    def _abort_if_hanging(self, worker: SupervisedWorker, now: float) -> None:
         if worker.process is None:
             return
         if worker.kill_at is not None:
@@ -229,11 +229,11 @@ def make_workers(
     own: list[socket.socket],
     node: str,
     environment: Mapping[str, str],
-) -> list[WorkerProcess]:
+) -> list[SupervisedWorker]:
     """Make `count` workers on the shared socket, each with its own socket if there are any."""
     together = [] if shared is None else [shared]
     return [
-        WorkerProcess(
+        SupervisedWorker(
             number,
             [*together, *own[number - 1 : number]],
             {**environment, "GATEWAY_NODE": f"{node}-w{number}"},

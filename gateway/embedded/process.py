@@ -116,10 +116,10 @@ def run(command: Sequence[str], *, identity: Identity = "self") -> str:
         timeout=120,
         check=False,
     )
-    said = done.stdout.decode(errors="replace").strip()
+    output = done.stdout.decode(errors="replace").strip()
     if done.returncode != 0:
-        raise DidNotStart(f"{Path(command[0]).name} ended with {done.returncode}:\n{said}")
-    return said
+        raise DidNotStart(f"{Path(command[0]).name} ended with {done.returncode}:\n{output}")
+    return output
 
 
 def can_access(identity: Identity, paths: Iterable[Path]) -> bool:

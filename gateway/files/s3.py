@@ -82,25 +82,25 @@ class S3Storage:
         sha256: str | None,  # noqa: ARG002 - checked by message.send: not every server can
         valid_s: int,
     ) -> SignedLink:
-        asked = {
+        parameters = {
             **self._named(key),
             "ContentType": content_type,
             "ContentLength": size,
             "IfNoneMatch": "*",  # so that nobody replaces a file that was verified
         }
-        url = await self._presigned("put_object", asked, valid_s)
+        url = await self._presigned("put_object", parameters, valid_s)
         headers = {"Content-Type": content_type, "If-None-Match": "*"}
         return SignedLink(url, _in(valid_s), headers)
 
     async def download_link(
         self, key: str, *, name: str, content_type: str, valid_s: int
     ) -> SignedLink:
-        asked = {
+        parameters = {
             **self._named(key),
             "ResponseContentType": content_type,
             "ResponseContentDisposition": disposition(name, content_type),
         }
-        return SignedLink(await self._presigned("get_object", asked, valid_s), _in(valid_s))
+        return SignedLink(await self._presigned("get_object", parameters, valid_s), _in(valid_s))
 
     async def inspect(self, key: str) -> StoredObject | None:
         return await self._call(self._inspect, key)
@@ -162,17 +162,17 @@ class S3Storage:
     def _named(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": f"{self._prefix}{key}"}
 
-    async def _presigned(self, operation: str, asked: dict[str, Any], valid_s: int) -> str:
+    async def _presigned(self, operation: str, parameters: dict[str, Any], valid_s: int) -> str:
         # In a thread, because the credentials of a role may have to be fetched again.
-        return await self._call(self._client.generate_presigned_url, operation, asked, valid_s)
+        return await self._call(self._client.generate_presigned_url, operation, parameters, valid_s)
 
     async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, function, *arguments)
         except (BotoCoreError, ClientError, HTTPClientError, OSError) as error:
-            said = _code(error) if isinstance(error, ClientError) else ""
-            log.warning("files.failed", error=type(error).__name__, code=said)
+            code = _code(error) if isinstance(error, ClientError) else ""
+            log.warning("files.failed", error=type(error).__name__, code=code)
             raise StorageUnavailable from error
 
 

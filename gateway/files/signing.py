@@ -41,16 +41,16 @@ class Signer:
 
     def sign(self, grant: Grant) -> str:
         """Return the grant as text for a URL."""
-        said = _packed(orjson.dumps(asdict(grant)))
-        return f"{said}.{self._signature(said)}"
+        payload = _encode(orjson.dumps(asdict(grant)))
+        return f"{payload}.{self._signature(payload)}"
 
     def check(self, token: str, method: str) -> Grant:
         """Return a link's grant; LinkInvalid for a wrong signature or method, LinkExpired."""
-        said, _, signature = token.partition(".")
+        payload, _, signature = token.partition(".")
         # As bytes: compare_digest accepts only ASCII text, and a URL may contain any text.
-        if not hmac.compare_digest(self._signature(said).encode(), signature.encode()):
+        if not hmac.compare_digest(self._signature(payload).encode(), signature.encode()):
             raise LinkInvalid
-        fields: dict[str, Any] = orjson.loads(_unpacked(said))
+        fields: dict[str, Any] = orjson.loads(_decode(payload))
         grant = Grant(**fields)
         if grant.do != ("GET" if method == "HEAD" else method):
             raise LinkInvalid
@@ -58,15 +58,15 @@ class Signer:
             raise LinkExpired
         return grant
 
-    def _signature(self, said: str) -> str:
-        return _packed(hmac.digest(self._key, said.encode(), hashlib.sha256))
+    def _signature(self, payload: str) -> str:
+        return _encode(hmac.digest(self._key, payload.encode(), hashlib.sha256))
 
 
-def _packed(data: bytes) -> str:
+def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _unpacked(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except binascii.Error:

@@ -59,5 +59,5 @@ class Storage(Protocol):
 
 
 def new_key() -> str:
-    """Return a key that nobody can guess and that says nothing of the file."""
+    """Return a random key, which cannot be guessed and does not depend on the file."""
     return secrets.token_hex(16)

@@ -89,21 +89,21 @@ def to_wire(presence: PresenceState) -> Presence:
     )
 
 
-def from_wire(said: dict[str, Any]) -> PresenceState:
+def from_wire(data: dict[str, Any]) -> PresenceState:
     """Parse one presence of a presence.changed of another node."""
     return PresenceState(
-        user_id=said["employee_id"],
-        status=said["status"],
-        since=_moment(said["since"]),
-        text=said["text"],
-        version=said["version"],
-        until=_moment(said.get("until")),  # nodes of an older version leave it out
-        last_seen=_moment(said.get("last_seen")),
+        user_id=data["employee_id"],
+        status=data["status"],
+        since=_moment(data["since"]),
+        text=data["text"],
+        version=data["version"],
+        until=_moment(data.get("until")),  # nodes of an older version leave it out
+        last_seen=_moment(data.get("last_seen")),
     )
 
 
-def _moment(said: str | None) -> datetime | None:
-    return datetime.fromisoformat(said) if said else None
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 async def publish_changed(publish: Publish, changed: Collection[PresenceState]) -> None:

@@ -58,8 +58,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (409, "The client_key is another message's"),
         (413, "Too large, or too many"),
         (415, "Files of this type are not taken"),
-        (422, "A field is wrong; `path` says which"),
-        (429, "Too fast; `retry_after` says how long to wait"),
+        (422, "A field is wrong; `path` names it"),
+        (429, "Too fast; `retry_after` is the time to wait in seconds"),
         (503, "Try again after `retry_after` seconds"),
     )
 }
@@ -73,21 +73,21 @@ for clients that only ask. Every list has a hard maximum and a cursor; every ref
 class Described(FastAPI):
     """Describes what all refusals look like once, and each answer.
 
-    Given as a model, FastAPI makes ten validators of it for each route: 2 s at the first request.
+    As a response model, FastAPI builds ten validators of it per route: 2 s at the first request.
     """
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
-        said: dict[str, Any] = super().openapi()
+        document: dict[str, Any] = super().openapi()
         bodies = {"RefusalBody": RefusalBody, **ANSWERS}
         of, shared = TypeAdapter.json_schemas(
             [(name, "serialization", TypeAdapter(body)) for name, body in bodies.items()],
             ref_template="#/components/schemas/{model}",
         )
-        schemas = said.setdefault("components", {}).setdefault("schemas", {})
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name, schema in {**shared["$defs"], **_by_name(of)}.items():
             schemas.setdefault(name, schema)
-        return said
+        return document
 
 
 def _by_name(of: dict[tuple[str, Any], dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -66,6 +66,6 @@ async def choose(asking: Asking, body: Chosen) -> Response:
 def _asked(employee_ids: str) -> PresenceWatch:
     if not IDS.fullmatch(employee_ids):
         raise Invalid("must be numbers separated by commas", path="employee_ids")
-    asked = {"employee_ids": [int(one) for one in employee_ids.split(",")]}
-    command: PresenceWatch = validate(_watch, asked)
+    fields = {"employee_ids": [int(one) for one in employee_ids.split(",")]}
+    command: PresenceWatch = validate(_watch, fields)
     return command

@@ -37,7 +37,7 @@ def no_sweep() -> None:
 
 
 def no_resync() -> None:
-    """The bus comes back, and nobody asks what was missed."""
+    """The bus comes back, and nobody requests what was missed."""
 
     def nothing(self: Delivery) -> None: ...
 
@@ -47,9 +47,9 @@ def no_resync() -> None:
 def early_ack() -> None:
     """A message is acknowledged, and announced, before the COMMIT."""
 
-    async def store(asks: Sequence[SendRequest], *, wait: bool = False) -> list[Message | None]:
+    async def store(requests: Sequence[SendRequest], *, wait: bool = False) -> list[Message | None]:
         done: asyncio.Future[list[Message | None]] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(_store_slowly(asks, done))
+        task = asyncio.create_task(_store_slowly(requests, done))
         _later.add(task)
         task.add_done_callback(_later.discard)
         return await done
@@ -58,15 +58,15 @@ def early_ack() -> None:
 
 
 async def _store_slowly(
-    asks: Sequence[SendRequest], done: asyncio.Future[list[Message | None]]
+    requests: Sequence[SendRequest], done: asyncio.Future[list[Message | None]]
 ) -> None:
-    ctx = asks[0].ctx
+    ctx = requests[0].ctx
     try:
         async with ctx.transaction() as tx:
             found = await queries.insert(
-                tx.conn, [ask.message for ask in asks], wait=len(asks) == 1
+                tx.conn, [one.message for one in requests], wait=len(requests) == 1
             )
-            for ask, stored in zip(asks, found, strict=True):
+            for ask, stored in zip(requests, found, strict=True):
                 if stored is not None:
                     await message_store._announce(tx, ask.ctx.user_id, stored)
             ctx.services.publish(tx.announcements)
@@ -92,8 +92,8 @@ def no_key() -> None:
 def no_lock() -> None:
     """Numbers are taken without the row's lock: who took the later one may commit first."""
 
-    async def store(asks: Sequence[SendRequest], *, wait: bool = False) -> list[Message | None]:
-        return [await _store_unlocked(ask) for ask in asks]
+    async def store(requests: Sequence[SendRequest], *, wait: bool = False) -> list[Message | None]:
+        return [await _store_unlocked(one) for one in requests]
 
     message_store._store = store
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import supervisor as supervisor_module
-from gateway.cli.supervisor import Supervisor, WorkerProcess
+from gateway.cli.supervisor import SupervisedWorker, Supervisor
 
 BEATS = """
 import faulthandler, os, sys, time
@@ -38,7 +38,7 @@ def supervised(
     for number, what in enumerate(does, 1):
         script = tmp_path / f"{number}.py"
         script.write_text(BEATS.format(log=str(tmp_path / f"{number}.log")) + what)
-        workers.append(WorkerProcess(number, [], {}, command=(sys.executable, str(script))))
+        workers.append(SupervisedWorker(number, [], {}, command=(sys.executable, str(script))))
     supervisor = Supervisor(workers, stop_s=5.0, hang_s=hang_s)
 
     def look_until(so: Callable[[], bool]) -> None:
@@ -55,7 +55,7 @@ def supervised(
         supervisor.stop()
 
 
-def pid(worker: WorkerProcess) -> int | None:
+def pid(worker: SupervisedWorker) -> int | None:
     return worker.process.pid if worker.process else None
 
 
@@ -97,7 +97,7 @@ def test_a_worker_that_was_asleep_with_the_machine_is_left_alone(tmp_path: Path)
         before = pid(worker)
 
         worker.seen_at -= 100.0
-        supervisor._looked_at -= 100.0
+        supervisor._checked_at -= 100.0
         supervisor.check(time.monotonic())
 
         assert worker.kill_at is None

@@ -9,10 +9,10 @@ LOCK = 7_305_808_869_232_150_119
 
 
 async def try_lock(conn: Conn) -> bool:
-    """Become the only runner; False when somebody else is.
+    """Acquire the lock of migrations; False when another process holds it.
 
-    Asked again and again instead of waiting inside pg_advisory_lock: a waiting session holds a
-    snapshot, CREATE INDEX CONCURRENTLY waits for snapshots, and both would wait for ever.
+    Callers poll instead of waiting inside pg_advisory_lock: a waiting session holds a snapshot,
+    CREATE INDEX CONCURRENTLY waits for snapshots, and both would wait for ever.
     """
     return bool(
         await conn.fetchval(
