@@ -162,7 +162,7 @@ async def test_a_call_brings_the_customer(window: Open, dev_gateway: PageGateway
     playing = asyncio.create_task(asyncio.to_thread(dev_gateway.replay, "l01"))
     card = agent.by("call-card").first
 
-    await expect(card.get_by_test_id("call-customer")).to_have_text("Ivan Petrenko", timeout=15_000)
+    await expect(card.get_by_test_id("call-customer")).to_have_text("Ivan Petrenko", timeout=40_000)
     await expect(card.get_by_test_id("call-number")).to_have_text("+380671234567")
     await expect(card.get_by_test_id("call-queue")).to_have_text("sales")
     await playing
