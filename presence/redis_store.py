@@ -45,15 +45,15 @@ class RedisPresence:
         settings: PresenceSettings | None = None,
     ) -> None:
         own = settings or PresenceSettings()
-        self._owned = OwnedConnections(own.grace_s)
+        self.owned = OwnedConnections(own.grace_s)
         self._announcer = Announcer(on_change, own)
-        self._link = RedisLink(redis, node, own)
-        self._writer = PresenceWriter(self._link, self._owned, self._announcer, own)
-        self._reaper = Reaper(self._link, self._announcer, own)
-        self._backlog = PresenceBacklog(self._link, self._announcer, own)
-        self._expiry = ChoiceExpiry(self._link, self._announcer, own)
+        self.link = RedisLink(redis, node, own)
+        self._writer = PresenceWriter(self.link, self.owned, self._announcer, own)
+        self._reaper = Reaper(self.link, self._announcer, own)
+        self._backlog = PresenceBacklog(self.link, self._announcer, own)
+        self._expiry = ChoiceExpiry(self.link, self._announcer, own)
         self._lease = NodeLease(
-            self._link,
+            self.link,
             own,
             on_new_life=self._writer.rewrite_all,
             on_dead=self._reaper.reap,
@@ -71,7 +71,7 @@ class RedisPresence:
             "writer": self._writer.run,
             "reaper": self._reaper.run,
             "backlog": self._backlog.run,
-            "lapser": self._expiry.run,
+            "expiry": self._expiry.run,
         }
         for name, run in loops.items():
             task = asyncio.create_task(_run_forever(name, run), name=f"presence-{name}")
@@ -88,14 +88,14 @@ class RedisPresence:
         self._expiry.stop()
         self._writer.release_waiters()
         try:
-            await self._link.run("goodbye")
+            await self.link.run("goodbye")
         except StoreUnavailable:
             log.warning("presence: lease not released, it expires by itself")
 
     @property
     def degraded(self) -> bool:
         """Return whether what `fetch` returns may be out of date."""
-        return not self._link.ready.is_set() or self._writer.restoring
+        return not self.link.ready.is_set() or self._writer.restoring
 
     @property
     def default_version(self) -> int:
@@ -111,18 +111,18 @@ class RedisPresence:
         self, user_id: int, device: str, *, away: bool = False
     ) -> PresenceState | None:
         """Count one more connection; return what changed."""
-        self._owned.arrive(user_id, device, away=away)
+        self.owned.arrive(user_id, device, away=away)
         return await self._writer.write_now(user_id)
 
     async def leave(self, user_id: int, device: str) -> None:
         """Count one connection less; a person is offline when the grace period has passed."""
-        self._owned.leave(user_id, device, asyncio.get_running_loop().time())
+        self.owned.leave(user_id, device, asyncio.get_running_loop().time())
         self._writer.enqueue([user_id])  # the most present device may be the one that left
         self._schedule_grace()
 
     async def set_away(self, user_id: int, device: str, away: bool) -> PresenceState | None:
         """Set whether a device is unattended; return what changed."""
-        self._owned.set_away(user_id, device, away=away)
+        self.owned.set_away(user_id, device, away=away)
         return await self._writer.write_now(user_id)
 
     async def choose(
@@ -136,20 +136,20 @@ class RedisPresence:
         if status is not None and status not in CHOICES:
             raise ValueError(f"{status} is not a status one can choose")
         try:
-            changed, row, lapses_ms = await self._link.run(
+            changed, row, lapses_ms = await self.link.run(
                 "choose",
                 user_id,
                 status or "",
                 text or "",
                 epoch_ms(until) if until else "",
-                nonce=self._link.nonce(),
+                nonce=self.link.nonce(),
             )
         except StoreUnavailable:
             self._backlog.recheck(user_id)
             raise
         if int(lapses_ms) >= 0:
             self._expiry.schedule(int(lapses_ms) / 1000)
-        presence = self._link.parse_row(row)
+        presence = self.link.parse_row(row)
         if int(changed):
             await self._announcer.announce([presence])
         return presence
@@ -158,19 +158,19 @@ class RedisPresence:
         """Report that a call of this person began or ended; return what changed."""
         at_ms = time.time_ns() // 1_000_000
         return await self._backlog.report_call(
-            CallReport(user_id, call_id, talking, at_ms, self._link.nonce())
+            CallReport(user_id, call_id, talking, at_ms, self.link.nonce())
         )
 
     async def correct_calls(self, talking: Collection[tuple[int, str]], as_of: datetime) -> int:
         """Replace the calls in progress by (user, call), as of a moment; return the corrections."""
-        [pairs] = await self._link.run_many("talking", [()])
+        [pairs] = await self.link.run_many("talking", [()])
         known = {text_of(name): float(at) for name, at in zip(pairs[::2], pairs[1::2], strict=True)}
         true = {f"{user_id}:{call_id}": (user_id, call_id) for user_id, call_id in talking}
         at_ms, corrected = epoch_ms(as_of), 0
         for name in known.keys() ^ true.keys():
             if known.get(name, 0.0) < at_ms:  # a later report stands
                 user_id, _, call_id = name.partition(":")
-                report = (int(user_id), call_id, name in true, at_ms, self._link.nonce())
+                report = (int(user_id), call_id, name in true, at_ms, self.link.nonce())
                 await self._backlog.report_call(CallReport(*report))
                 corrected += 1
         return corrected
@@ -180,11 +180,11 @@ class RedisPresence:
         ids = list(dict.fromkeys(user_ids))
         if ids and not self.degraded:
             try:
-                answers = await self._link.run_many("look", _chunks(ids, FETCH_CHUNK))
+                answers = await self.link.run_many("look", _chunks(ids, FETCH_CHUNK))
             except StoreUnavailable:
                 pass  # and degraded from now on
             else:
-                people = self._link.parse_rows(list(itertools.chain.from_iterable(answers)))
+                people = self.link.parse_rows(list(itertools.chain.from_iterable(answers)))
                 self._announcer.replace(people)
                 return {one.user_id: one for one in people}
         return self._announcer.last_known(ids)
@@ -195,13 +195,13 @@ class RedisPresence:
 
     def _schedule_grace(self) -> None:
         """Set the node's one timer to the end of the next grace period."""
-        deadline = self._owned.next_expiry()
+        deadline = self.owned.next_expiry()
         if deadline is not None and self._grace is None:
             self._grace = asyncio.get_running_loop().call_at(deadline, self._expire_grace)
 
     def _expire_grace(self) -> None:
         self._grace = None
-        self._writer.enqueue(self._owned.pop_expired(asyncio.get_running_loop().time()))
+        self._writer.enqueue(self.owned.pop_expired(asyncio.get_running_loop().time()))
         self._schedule_grace()
 
 

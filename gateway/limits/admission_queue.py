@@ -33,6 +33,11 @@ class AdmissionQueue:
         self.waiting = 0
 
     @property
+    def full(self) -> bool:
+        """Return whether every slot is taken."""
+        return self._slots.locked()
+
+    @property
     def expected_s(self) -> float:
         """Return how long a client that comes now would wait."""
         return self.waiting * self._each_s / self._at_once

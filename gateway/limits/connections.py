@@ -22,6 +22,11 @@ class UserConnections:
         self._changed: dict[int, int] = {}
         """user → connections opened since the last report."""
 
+    @property
+    def unreported(self) -> bool:
+        """Return whether a count has changed since the last report."""
+        return bool(self._changed)
+
     def held_here(self, user_id: int) -> int:
         """Return a user's connections on this node."""
         return self._here.get(user_id, 0)

@@ -187,7 +187,7 @@ class Node:
         self.spawn(self.devices.run(), name="devices")
         self.spawn(self.queue_watches.run(), name="queues")
         if self.cluster_limits is not None:
-            self.spawn(self.cluster_limits.run(), name="ledger")
+            self.spawn(self.cluster_limits.run(), name="cluster_limits")
 
     # --- sessions --------------------------------------------------------------------------
 

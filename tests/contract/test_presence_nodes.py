@@ -70,13 +70,13 @@ async def test_a_batch_whose_reaper_died_is_announced_by_the_next(nodes: Nodes) 
     victim = await nodes.open("a", ChangeRecorder())
     await victim.arrive(ANNA, "web")
     await abandon(victim)
-    dead = victim._link.incarnation
+    dead = victim.link.incarnation
     await nodes.redis.zrem("{presence}:nodes", dead)  # given up, and not yet in its grave
 
     reap = ("reap", dead, 1000, 50)
-    _, _, [first] = await store._link.run(*reap, nonce=f"reap/{dead}")
-    _, _, [again] = await store._link.run(*reap, nonce=f"reap/{dead}")
-    state, _, rows = await store._link.run(*reap, ANNA, nonce=f"reap/{dead}")
+    _, _, [first] = await store.link.run(*reap, nonce=f"reap/{dead}")
+    _, _, [again] = await store.link.run(*reap, nonce=f"reap/{dead}")
+    state, _, rows = await store.link.run(*reap, ANNA, nonce=f"reap/{dead}")
 
     assert again == first
     assert (state, rows) == (b"over", [])
@@ -105,7 +105,7 @@ async def test_whoever_was_given_up_for_a_moment_is_announced_with_a_new_version
     await store.arrive(ANNA, "web")
     future_ms = time.time() * 1000 + 60_000
     await nodes.redis.set("{presence}:reaper", "elsewhere", px=60_000)
-    await nodes.redis.zadd("{presence}:nodes", {store._link.incarnation: 0, "b:1": future_ms})
+    await nodes.redis.zadd("{presence}:nodes", {store.link.incarnation: 0, "b:1": future_ms})
 
     await store.arrive(2, "web")
     await nodes.recorder.until((2, "online"))
@@ -121,7 +121,7 @@ async def test_a_node_without_a_lease_can_own_nobody(nodes: Nodes) -> None:
     """What it wrote would never be reaped."""
     store = await nodes.open("a")
 
-    assert await store._link.run("own", ANNA, "online", me="b:1") == b"lost"
+    assert await store.link.run("own", ANNA, "online", me="b:1") == b"lost"
     assert not await nodes.redis.keys("{presence}:user:*")
 
 
@@ -244,11 +244,11 @@ async def test_a_batch_of_ended_choices_whose_node_died_is_announced_by_the_next
     await nodes.redis.zadd("{presence}:ends", {str(ANNA): lapsed_ms})
 
     lapse = ("lapse", 1_000, 50)
-    _, _, done, [first] = await store._link.run(*lapse)
-    _, _, _, [again] = await store._link.run(*lapse)
+    _, _, done, [first] = await store.link.run(*lapse)
+    _, _, _, [again] = await store.link.run(*lapse)
     soon = datetime.now(UTC).replace(microsecond=0)  # a moment is rounded, the clock is cut
     await store.choose(ANNA, "away", None, soon + timedelta(seconds=60))
-    state, next_ms, _, _ = await store._link.run(*lapse, *(one.decode() for one in done))
+    state, next_ms, _, _ = await store.link.run(*lapse, *(one.decode() for one in done))
 
     assert again == first
     assert (state, 50_000 < next_ms <= 60_000) == (b"over", True)
@@ -259,8 +259,8 @@ async def test_a_late_report_of_a_calls_beginning_does_not_revive_it(nodes: Node
     store = await nodes.open("a")
     await store.arrive(ANNA, "web")
     now_ms = time.time_ns() // 1_000_000
-    await store._link.run("call", ANNA, "c1", 0, now_ms, nonce="later")
-    await store._link.run("call", ANNA, "c1", 1, now_ms - 1_000, nonce="earlier")
+    await store.link.run("call", ANNA, "c1", 0, now_ms, nonce="later")
+    await store.link.run("call", ANNA, "c1", 1, now_ms - 1_000, nonce="earlier")
 
     assert (await store.fetch([ANNA]))[ANNA].status == "online"
 

@@ -158,7 +158,7 @@ async def test_who_left_while_redis_lost_its_memory_is_offline_in_the_end(short_
         server.stop()
         await eventually(lambda: first.degraded and second.degraded)
         await first.leave(ANNA, "web")
-        await eventually(lambda: first._owned.next_expiry() is None)
+        await eventually(lambda: first.owned.next_expiry() is None)
         stack.enter_context(start_valkey(short_dir))
         await eventually(lambda: not (first.degraded or second.degraded))
         meanwhile = await second.fetch([ANNA, BORIS])
@@ -200,14 +200,14 @@ async def test_whoever_had_no_answer_does_not_give_up_the_others(nodes: Nodes) -
     survivor, other = await nodes.open("a", settings=calm), await nodes.open("b", settings=calm)
     await other.arrive(BORIS, "web")
     await abandon(other)
-    name, leases = other._link.incarnation, "{presence}:nodes"
+    name, leases = other.link.incarnation, "{presence}:nodes"
     full_s = calm.lease_ttl_s - 0.01  # Redis counts whole milliseconds
 
     async def left_s_after_return(overdue_s: float) -> float | None:
         """Say how much of a lease that had run out is left when the survivor is back."""
         now_ms = time.time() * 1000
         await nodes.redis.zadd(leases, {name: now_ms - overdue_s * 1000})
-        survivor._link.fail("a test")
+        survivor.link.fail("a test")
         await eventually(lambda: not survivor.degraded)
         ends_ms = await nodes.redis.zscore(leases, name)
         return None if ends_ms is None else (ends_ms - now_ms) / 1000
@@ -243,7 +243,7 @@ async def test_a_redis_with_older_data_is_told_everything_again(nodes: Nodes) ->
     carol, dan = 3, 4
     for user in (ANNA, BORIS, carol):
         await first.arrive(user, "web")
-    lives = first._link.incarnation, second._link.incarnation
+    lives = first.link.incarnation, second.link.incarnation
     await eventually(lambda: first.default_version > 0)
     snapshot = await _remember(nodes.redis)
     await first.leave(ANNA, "web")
@@ -254,7 +254,7 @@ async def test_a_redis_with_older_data_is_told_everything_again(nodes: Nodes) ->
 
     await _go_back_to(nodes.redis, snapshot)
     await eventually(
-        lambda: lives[0] != first._link.incarnation and lives[1] != second._link.incarnation
+        lambda: lives[0] != first.link.incarnation and lives[1] != second.link.incarnation
     )
     await eventually(lambda: second.default_version > before[dan].version)
     await eventually(lambda: not (first.degraded or second.degraded))

@@ -65,7 +65,7 @@ def test_a_bucket_begins_full() -> None:
     assert 900 < bucket.acquire() <= 1_000
 
 
-def test_users_have_allowances_of_their_own_and_are_forgotten() -> None:
+def test_each_user_has_a_rate_and_is_deleted_when_idle() -> None:
     """One user's use costs no other; what has nothing to remember is dropped."""
     rate = UserRate(10.0, 2)
     assert [rate.acquire(1, NOW) for _ in range(2)] == [0.0, 0.0]

@@ -143,7 +143,7 @@ async def test_each_role_starts_only_what_it_needs(empty_desk: Desk) -> None:
     await start_all(empty_desk)
     sockets, ingest, background = empty_desk.nodes
 
-    assert {"streams", "unread", "upkeep", "devices", "ledger"} <= tasks_of(sockets)
+    assert {"streams", "unread", "upkeep", "devices", "cluster_limits"} <= tasks_of(sockets)
     assert "scheduled" not in tasks_of(sockets)
     assert tasks_of(ingest) == {"on_call", "callbacks.news"}
     assert tasks_of(background) == {"scheduled", "callbacks"}

@@ -26,7 +26,7 @@ async def test_what_was_missed_is_told_once_presence_can_be_read_again(
     deaf = desk.nodes[1]
     presence: Any = deaf.node.services.presence
     away, looked, check = asyncio.Event(), asyncio.Event(), deaf.node.reconciler._check
-    evaluate = presence._link._evaluate
+    evaluate = presence.link._evaluate
 
     async def unreachable(calls: Any) -> Any:
         if away.is_set():
@@ -38,10 +38,10 @@ async def test_what_was_missed_is_told_once_presence_can_be_read_again(
         if events_lost:
             looked.set()
 
-    monkeypatch.setattr(presence._link, "_evaluate", unreachable)
+    monkeypatch.setattr(presence.link, "_evaluate", unreachable)
     monkeypatch.setattr(deaf.node.reconciler, "_check", checked)
     away.set()
-    presence._link.fail("a test")
+    presence.link.fail("a test")
     end = lose_everything(desk.nodes[0])
     await oksana.request(PresenceSet(status="busy", text=None))
     end()
@@ -73,11 +73,11 @@ async def test_who_leaves_while_redis_loses_its_memory_is_shown_offline(
 
     monkeypatch.setattr(RedisLink, "_evaluate", unreachable)
     for store in stores:
-        store._link.fail("a test")
+        store.link.fail("a test")
     async with Redis.from_url(desk.redis_url) as redis:
         await redis.flushall()
     await oksana.close()
-    holder = stores[0]._owned
+    holder = stores[0].owned
     await eventually(lambda: holder.desired(OKSANA) == "offline")
     monkeypatch.setattr(RedisLink, "_evaluate", evaluate)
 

@@ -178,4 +178,4 @@ async def test_a_user_who_writes_through_two_nodes_is_held_to_one_limit(desk: De
     assert 25 <= granted <= 62
 
 
-# --- the ledger ----------------------------------------------------------------------------------
+# --- limits of a cluster --------------------------------------------------------------------------

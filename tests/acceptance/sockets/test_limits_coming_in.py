@@ -92,7 +92,7 @@ async def test_connections_on_other_nodes_count_too(
             assert answer["error"]["code"] == "limit.user_connections"
         assert "ok" in await first.ask({"type": "unread.get", "id": 3})
         assert "ok" in await second.ask({"type": "unread.get", "id": 3})
-    await eventually(lambda: not left.node.limits.connections._changed)
+    await eventually(lambda: not left.node.limits.connections.unreported)
 
     async def let_in() -> bool:
         async with raw(right.socket_url) as client:
@@ -203,7 +203,7 @@ async def test_a_hello_that_would_wait_too_long_is_given_an_appointment(
     hello = {"type": "hello", "id": 1, "token": empty_desk.token(OKSANA)}
     async with raw(node.socket_url) as served, raw(node.socket_url) as waits:
         await served.say(hello)
-        await eventually(node.node.limits.hellos._slots.locked)
+        await eventually(lambda: node.node.limits.hellos.full)
         await waits.say(hello)
         await eventually(lambda: node.node.limits.hellos.waiting == 1)
         async with raw(node.socket_url) as late:  # its time for hello begins here
@@ -263,7 +263,7 @@ async def test_a_storm_larger_than_the_queue_gets_in(empty_desk: Desk) -> None:
 
     assert put_off > 0
     assert node.node.limits.hellos.waiting == 0
-    assert not node.node.limits.hellos._slots.locked()
+    assert not node.node.limits.hellos.full
 
 
 async def test_the_sdk_keeps_its_appointment_on_the_same_socket(
@@ -313,7 +313,7 @@ async def test_bad_tokens_take_no_place_in_the_queue(
     node = await empty_desk.start_node(hellos_at_once=1)
     async with raw(node.socket_url) as served, raw(node.socket_url) as forged:
         await served.say({"type": "hello", "id": 1, "token": empty_desk.token(OKSANA)})
-        await eventually(node.node.limits.hellos._slots.locked)
+        await eventually(lambda: node.node.limits.hellos.full)
 
         assert await forged.code_of({"type": "hello", "id": 1, "token": "x.y.z"}) == "token.invalid"
 
