@@ -34,8 +34,11 @@ log = structlog.get_logger(__name__)
 
 CallEvent = CallOffered | CallUpdated | CallEnded | CallRevised
 
-AGENT_RECHECK = "agent.recheck"
-"""Between nodes, on an employee's topic: what they do may have changed, so read it again."""
+AGENT_RECHECK = "agent.touched"
+"""Between nodes, on an employee's topic: what they do may have changed, so read it again.
+
+Names on the bus do not change: nodes of two versions read each other during a rolling upgrade.
+"""
 
 PUBLISH_BATCH = 20
 """Calls published without a pause: a few milliseconds in which this process does nothing else."""
@@ -93,7 +96,7 @@ async def agents_changed(services: Services, changes: Sequence[AgentChange]) -> 
 
 def agent_recheck(employee_id: int) -> Announcement:
     """Return the announcement that makes an employee's nodes read again what they do."""
-    return Announcement(topics.user(employee_id), AGENT_RECHECK, b'{"type":"agent.recheck"}')
+    return Announcement(topics.user(employee_id), AGENT_RECHECK, b'{"type":"agent.touched"}')
 
 
 async def redeliver(
@@ -228,7 +231,7 @@ def _queues_recheck(queues: set[str], employee_ids: set[int]) -> list[Announceme
     if not (queues or employee_ids):
         return []
     payload = orjson.dumps({"queues": sorted(queues), "employees": sorted(employee_ids)})
-    return [Announcement(topics.QUEUES, "queues.recheck", payload)]
+    return [Announcement(topics.QUEUES, "queues.touched", payload)]
 
 
 def _states(changes: Sequence[CallChange]) -> list[CallState]:
