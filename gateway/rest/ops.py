@@ -33,12 +33,12 @@ async def readyz(request: Request) -> Response:
     checks = await _checks(parts_of(request))
     # Without Redis, presence is old but served: the bus decides whether the worker is ready.
     ready = all(check == "ok" for name, check in checks.items() if name != "presence")
-    said = {
+    report = {
         "status": "ready" if ready else "not ready",
         "roles": parts_of(request).settings.roles,
         "checks": checks,
     }
-    return answer(said, 200 if ready else 503)
+    return answer(report, 200 if ready else 503)
 
 
 @router.get("/metrics", include_in_schema=False)

@@ -34,7 +34,7 @@ class Visit:
         self.socket = socket
         self.done = asyncio.Event()
 
-    async def heard(self, type_: str) -> dict[str, Any]:
+    async def expect(self, type_: str) -> dict[str, Any]:
         """Return the client's next frame of this type; frames of other types are passed over."""
         while (frame := await self.receive())["type"] != type_:
             pass
@@ -46,14 +46,14 @@ class Visit:
             frame: dict[str, Any] = json.loads(await self.socket.recv())
             return frame
 
-    async def say(self, *frames: object) -> None:
+    async def send(self, *frames: object) -> None:
         for frame in frames:
             await self.socket.send(json.dumps(frame))
 
     async def welcome(self, **fields: Any) -> dict[str, Any]:
         """Answer hello; return it."""
-        hello = await self.heard("hello")
-        await self.say({"id": hello["id"], "ok": WELCOME | fields})
+        hello = await self.expect("hello")
+        await self.send({"id": hello["id"], "ok": WELCOME | fields})
         return hello
 
     async def close(self, code: int, reason: str = "") -> None:

@@ -32,9 +32,9 @@ async def test_a_window_in_which_nobody_does_anything_is_away(
     await client.page.clock.run_for(240_000)
     await client.page.clock.run_for(70_000)
 
-    assert (await visit.heard("presence.away"))["away"] is True
+    assert (await visit.expect("presence.away"))["away"] is True
     await client.page.keyboard.press("Shift")
-    assert (await visit.heard("presence.away"))["away"] is False
+    assert (await visit.expect("presence.away"))["away"] is False
 
 
 async def test_a_hidden_window_is_away_after_a_minute_and_says_so_when_it_comes_back(
@@ -48,12 +48,12 @@ async def test_a_hidden_window_is_away_after_a_minute_and_says_so_when_it_comes_
     await client.page.evaluate(TURN, arg=True)
     await client.page.clock.run_for(50_000)
     await client.page.evaluate(TURN, arg=False)
-    await visit.heard("ping")  # shown again, the client makes sure of its connection
-    await visit.say({"type": "pong"})
+    await visit.expect("ping")  # shown again, the client makes sure of its connection
+    await visit.send({"type": "pong"})
     await client.until("gateway.state.name === 'live'")
     await client.page.evaluate(TURN, arg=True)
     await client.page.clock.run_for(61_000)
-    assert (await visit.heard("presence.away"))["away"] is True
+    assert (await visit.expect("presence.away"))["away"] is True
 
     await visit.close(4601)
     await client.until("gateway.state.name === 'waiting'")

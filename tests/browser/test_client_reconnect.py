@@ -17,7 +17,7 @@ async def test_a_close_for_good_stops_the_client(
     """Codes from 4000 to 4199, also unknown ones, mean: do not come back."""
     visit = await arrive(client, fake)
     await client.request("unread.get")
-    await visit.heard("unread.get")
+    await visit.expect("unread.get")
 
     await visit.close(code)
 
@@ -56,8 +56,8 @@ async def test_a_refused_hello_stops_even_when_the_close_is_lost(
     """The error says what the close code would have said."""
     await client.connect()
     visit = await fake.visit()
-    hello = await visit.heard("hello")
-    await visit.say({"id": hello["id"], "error": {"code": "token.invalid", "message": "No."}})
+    hello = await visit.expect("hello")
+    await visit.send({"id": hello["id"], "error": {"code": "token.invalid", "message": "No."}})
 
     await client.page.clock.run_for(4_000)
 
@@ -70,9 +70,9 @@ async def test_a_hello_that_failed_for_a_moment_is_tried_again(
     """A refusal with retry_after is temporary: the client waits that long."""
     await client.connect()
     visit = await fake.visit()
-    hello = await visit.heard("hello")
+    hello = await visit.expect("hello")
     error = {"code": "database.unavailable", "message": "!", "retry_after": 20.0}
-    await visit.say({"id": hello["id"], "error": error})
+    await visit.send({"id": hello["id"], "error": error})
 
     wait = "gateway.state.name === 'waiting' && gateway.state.retryAt - Date.now()"
     assert 15_000 < await client.until(wait) <= 40_000
@@ -86,10 +86,10 @@ async def test_a_hello_that_is_put_off_is_said_again_on_the_same_connection(
     """`overloaded` names a time; until then the connection is kept, beyond the time for hello."""
     await client.connect()
     visit = await fake.visit()
-    hello = await visit.heard("hello")
+    hello = await visit.expect("hello")
     await client.page.evaluate("void gateway.on('refused', (error) => (window.refused = error))")
     error = {"code": "overloaded", "message": "!", "retry_after": 20.0}
-    await visit.say({"id": hello["id"], "error": error})
+    await visit.send({"id": hello["id"], "error": error})
     await client.until("window.refused")
     await client.page.clock.run_for(19_000)
     assert await client.page.evaluate("gateway.state.name") == "connecting"
@@ -106,7 +106,7 @@ async def test_a_bye_says_when_to_come_back(client: Client, fake: FakeGateway) -
     """The client returns within the window, also when the close frame itself is lost."""
     visit = await arrive(client, fake)
     bye = {"type": "bye", "code": 4601, "reason": "drain", "resume": True}
-    await visit.say({**bye, "retry_in": [30_000, 40_000]})
+    await visit.send({**bye, "retry_in": [30_000, 40_000]})
     visit.socket.transport.abort()
 
     waits = "gateway.state.name === 'waiting' && gateway.state.retryAt - Date.now()"
@@ -120,7 +120,9 @@ async def test_a_bye_without_resume_is_for_good(client: Client, fake: FakeGatewa
     """`resume: false` stops whatever the code says."""
     visit = await arrive(client, fake)
 
-    await visit.say({"type": "bye", "code": 4601, "reason": "x", "resume": False, "retry_in": None})
+    await visit.send(
+        {"type": "bye", "code": 4601, "reason": "x", "resume": False, "retry_in": None}
+    )
     await visit.close(4601)
 
     await client.until("gateway.state.name === 'stopped'")
@@ -148,9 +150,9 @@ async def test_a_ping_is_answered(client: Client, fake: FakeGateway) -> None:
     """The server's ping gets a pong."""
     visit = await arrive(client, fake)
 
-    await visit.say({"type": "ping"})
+    await visit.send({"type": "ping"})
 
-    assert await visit.heard("pong") == {"type": "pong"}
+    assert await visit.expect("pong") == {"type": "pong"}
 
 
 async def test_silence_means_a_new_connection(client: Client, fake: FakeGateway) -> None:
@@ -170,15 +172,15 @@ async def test_a_change_of_network_is_looked_into(client: Client, fake: FakeGate
     """When the browser says the network changed, a dead connection is found within 5 s."""
     visit = await arrive(client, fake)
     await client.page.evaluate("dispatchEvent(new Event('offline'))")
-    await visit.heard("ping")
-    await visit.say({"type": "pong"})
+    await visit.expect("ping")
+    await visit.send({"type": "pong"})
     await client.request("unread.get")
-    await visit.heard("unread.get")
+    await visit.expect("unread.get")
     await client.page.clock.run_for(5_000)
     assert await client.page.evaluate("gateway.state.name") == "live"
 
     await client.page.evaluate("dispatchEvent(new Event('offline'))")
-    await visit.heard("ping")
+    await visit.expect("ping")
     await client.page.clock.run_for(6_000)
 
     await (await fake.visit()).welcome()
@@ -192,9 +194,9 @@ async def test_an_expiring_token_is_swapped_without_a_reconnect(
     visit = await fake.visit()
     await visit.welcome()
 
-    await visit.say({"type": "token.expiring", "expires_at": "2026-01-01T00:00:00Z"})
+    await visit.send({"type": "token.expiring", "expires_at": "2026-01-01T00:00:00Z"})
 
-    assert (await visit.heard("token.refresh"))["token"] == "new"
+    assert (await visit.expect("token.refresh"))["token"] == "new"
 
 
 async def test_a_listener_that_fails_costs_nothing(client: Client, fake: FakeGateway) -> None:
@@ -211,7 +213,7 @@ async def test_a_listener_that_fails_costs_nothing(client: Client, fake: FakeGat
         }"""
     )
 
-    await visit.say(created(1, change=2), created(2, change=3))
+    await visit.send(created(1, change=2), created(2, change=3))
 
     assert len(await client.events(2)) == 2
     await client.until("reported.length === 2 && reported[0].includes('mine')")

@@ -14,9 +14,9 @@ async def test_a_refusal_rejects_with_what_was_said(client: Client, fake: FakeGa
     """Code, path and retry_after reach whoever asked."""
     visit = await arrive(client, fake)
     await client.request("message.send", conversation_id=17, client_key="k", text="hi")
-    asked = await visit.heard("message.send")
+    asked = await visit.expect("message.send")
 
-    await visit.say(
+    await visit.send(
         {"id": asked["id"], "error": {"code": "limit.too_fast", "message": "!", "retry_after": 0.4}}
     )
 
@@ -30,13 +30,13 @@ async def test_a_message_in_flight_is_sent_again_with_its_key(
     """Whether the first one arrived is unknown; the key makes the second one harmless."""
     visit = await arrive(client, fake)
     await client.request("message.send", conversation_id=17, client_key="k1", text="hi")
-    await visit.heard("message.send")
+    await visit.expect("message.send")
     await visit.close(1011)
 
     visit = await fake.visit()
     await visit.welcome()
-    again = await visit.heard("message.send")
-    await visit.say({"id": again["id"], "ok": {"message": message(1, change=2)}})
+    again = await visit.expect("message.send")
+    await visit.send({"id": again["id"], "ok": {"message": message(1, change=2)}})
 
     assert again["client_key"] == "k1"
     assert (await client.answer())["ok"]["message"]["seq"] == 1
@@ -46,7 +46,7 @@ async def test_what_may_not_be_repeated_is_reported_lost(client: Client, fake: F
     """A group whose making is uncertain is not made twice."""
     visit = await arrive(client, fake)
     await client.request("conversation.create", title="x", employee_ids=[2])
-    await visit.heard("conversation.create")
+    await visit.expect("conversation.create")
 
     await visit.close(1011)
 
@@ -59,14 +59,14 @@ async def test_what_only_reads_is_sent_again(client: Client, fake: FakeGateway) 
     visit = await arrive(client, fake)
     for name in reads:
         await client.request(name)
-        await visit.heard(name)
+        await visit.expect(name)
     await visit.close(1011)
 
     visit = await fake.visit()
     await visit.welcome()
     for name in reads:
-        again = await visit.heard(name)
-        await visit.say({"id": again["id"], "ok": {"name": name}})
+        again = await visit.expect(name)
+        await visit.send({"id": again["id"], "ok": {"name": name}})
         assert (await client.answer())["ok"] == {"name": name}
 
 
@@ -83,7 +83,7 @@ async def test_requests_made_while_away_wait_for_the_connection(
 
     await visit.welcome()
 
-    first, second = await visit.heard("unread.get"), await visit.heard("call.list")
+    first, second = await visit.expect("unread.get"), await visit.expect("call.list")
     assert first["id"] < second["id"]
 
 

@@ -37,14 +37,14 @@ FILE = {"name": "note.txt", "content_type": "text/plain", "size": 12}
 
 async def declare(visit: Visit) -> dict[str, Any]:
     """Answer attachment.create as the gateway does; return what was declared."""
-    asked = await visit.heard("attachment.create")
+    asked = await visit.expect("attachment.create")
     upload = {
         "method": "PUT",
         "url": "/v1/files/secret",
         "headers": {"Content-Type": "text/plain"},
         "expires_at": "2030-01-01T00:00:00Z",
     }
-    await visit.say({"id": asked["id"], "ok": {"attachment_id": 31, "upload": upload}})
+    await visit.send({"id": asked["id"], "ok": {"attachment_id": 31, "upload": upload}})
     return {name: asked[name] for name in FILE}
 
 
@@ -81,7 +81,7 @@ async def test_a_file_is_declared_again_on_the_next_connection(
     """Whether the first declaration arrived is unknown, and does not matter."""
     visit = await arrive(client, fake)
     await client.page.evaluate(UPLOAD)
-    await visit.heard("attachment.create")
+    await visit.expect("attachment.create")
     await visit.close(4601)
     await client.until("gateway.state.name === 'waiting'")
     await client.wait_for_retry()

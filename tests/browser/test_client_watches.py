@@ -27,12 +27,12 @@ async def watches(visit: Visit) -> list[tuple[str, Any]]:
     while True:
         frame = await visit.receive()
         if frame["type"] == "unread.get":
-            await visit.say({"id": frame["id"], "ok": {}})
+            await visit.send({"id": frame["id"], "ok": {}})
             return seen
         if frame["type"] not in KIND:
             continue
         seen.append((frame["type"], frame[KIND[frame["type"]]]))
-        await visit.say({"id": frame["id"], "ok": snapshot(*seen[-1])})
+        await visit.send({"id": frame["id"], "ok": snapshot(*seen[-1])})
 
 
 def snapshot(type_: str, named: Any) -> dict[str, Any]:
@@ -120,14 +120,14 @@ async def test_a_refused_watch_ends_or_is_repeated(client: Client, fake: FakeGat
     await watches(visit)
 
     visit = await come_back(client, fake, visit)
-    first = await visit.heard("queue.watch")
+    first = await visit.expect("queue.watch")
     busy = {"code": "database.unavailable", "message": "Later.", "retry_after": 2}
-    await visit.say({"id": first["id"], "error": busy}, {"type": "ping"})
-    await visit.heard("pong")
+    await visit.send({"id": first["id"], "error": busy}, {"type": "ping"})
+    await visit.expect("pong")
     await client.page.clock.run_for(2_001)
-    again = await visit.heard("queue.watch")
+    again = await visit.expect("queue.watch")
     assert again["queues"] == ["sales"]
-    await visit.say({"id": again["id"], "error": {"code": "permission.denied", "message": "No."}})
+    await visit.send({"id": again["id"], "error": {"code": "permission.denied", "message": "No."}})
     await client.until("events.length >= 1")
     assert await client.page.evaluate("events") == [{"type": "queue.unwatched"}]
 

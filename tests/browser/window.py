@@ -31,7 +31,7 @@ class Window:
         self.page = page
         self.problems: list[str] = []
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("console", lambda said: self._hear(said.type, said.text))
+        page.on("console", lambda said: self._note_console(said.type, said.text))
 
     @classmethod
     async def open(cls, browser: Browser) -> Self:
@@ -88,7 +88,7 @@ class Window:
     async def close(self) -> None:
         await self.context.close()
 
-    def _hear(self, kind: str, text: str) -> None:
+    def _note_console(self, kind: str, text: str) -> None:
         # A lost connection is part of some tests, and the browser reports it by itself.
         if kind == "error" and "ERR_" not in text and "WebSocket connection" not in text:
             self.problems.append(text)
