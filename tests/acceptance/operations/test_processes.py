@@ -163,4 +163,4 @@ async def test_each_package_logs_at_level_info() -> None:
             await eventually(lambda: logged("gateway.app", "gateway.ready"))
             await eventually(lambda: logged("gateway.db.migrate", "0001_realtime.sql"))
             await eventually(lambda: logged("ingest.connectors.live", "connected"))
-            await eventually(lambda: logged("presence.lease", "live node="))
+            await eventually(lambda: logged("presence.lease", "Redis available node="))
