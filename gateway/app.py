@@ -86,8 +86,8 @@ class Gateway:
         """Whether this worker is closing its sessions to stop."""
         return self.node.drain.begun
 
-    def figures(self) -> bytes:
-        """Print this worker's figures in Prometheus' text format."""
+    def render_metrics(self) -> bytes:
+        """Return this worker's metrics in Prometheus' text format."""
         return metrics.render(self)
 
     async def pending_migrations(self) -> list[str]:

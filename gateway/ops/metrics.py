@@ -1,4 +1,4 @@
-"""The gateway's figures (figures.py), rendered for Prometheus.
+"""The gateway's metrics (metric_catalogue.py), rendered for Prometheus.
 
 prometheus_client formats them, and adds what it knows of the process: CPU, memory, open files.
 """
@@ -9,16 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as MetricFamily
 from prometheus_client.registry import Collector
 
-from gateway.ops.figures import FIGURES, Figure, Kind, Values
 from gateway.ops.histogram import Histogram
+from gateway.ops.metric_catalogue import METRICS, Kind, Metric, Values
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -30,19 +26,19 @@ FAMILIES: Mapping[Kind, Any] = {
 
 
 class GatewayCollector(Collector):
-    """Reads the figures of one worker when it is scraped."""
+    """Reads the metrics of one worker when it is scraped."""
 
     def __init__(self, gateway: Any) -> None:
         self._gateway = gateway
 
-    def collect(self) -> Iterable[Metric]:
-        for figure in FIGURES:
-            yield family(figure, figure.read(self._gateway))
+    def collect(self) -> Iterable[MetricFamily]:
+        for metric in METRICS:
+            yield family(metric, metric.read(self._gateway))
 
 
-def family(figure: Figure, values: Values) -> Metric:
-    """Return a figure with its values, in prometheus_client's terms."""
-    made: Metric = FAMILIES[figure.kind](figure.name, figure.text, labels=figure.labels)
+def family(metric: Metric, values: Values) -> MetricFamily:
+    """Return a metric with its values, in prometheus_client's terms."""
+    made: MetricFamily = FAMILIES[metric.kind](metric.name, metric.text, labels=metric.labels)
     for labels, value in values.items() if isinstance(values, Mapping) else [((), values)]:
         if isinstance(value, Histogram):
             made.add_metric(labels, value.buckets(), value.total_s)  # type: ignore[attr-defined]
@@ -52,7 +48,7 @@ def family(figure: Figure, values: Values) -> Metric:
 
 
 def render(gateway: Any) -> bytes:
-    """Print the figures of this worker."""
+    """Return the metrics of this worker in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(GatewayCollector(gateway))
     ProcessCollector(registry=registry)

@@ -1,6 +1,6 @@
 """`python -m gateway.ops.reference` writes the table of metrics of docs/operations.md.
 
-figures.py ─▶ here ─▶ docs/operations.md, between its markers; the rest of the page is prose.
+metric_catalogue.py ─▶ here ─▶ docs/operations.md, between its markers; the rest is prose.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gateway.ops.figures import FIGURES, Figure
+from gateway.ops.metric_catalogue import METRICS, Metric
 
 PATH = Path(__file__).parents[2] / "docs" / "operations.md"
 
@@ -21,14 +21,14 @@ def render(page: str) -> str:
 
 
 def table() -> str:
-    """One row per figure, in the order in which they are served."""
+    """One row per metric, in the order in which they are served."""
     rows = ["| metric | kind | meaning |", "|---|---|---|"]
-    rows += [f"| `{_shown(figure)}` | {figure.kind} | {figure.text} |" for figure in FIGURES]
+    rows += [f"| `{_shown(metric)}` | {metric.kind} | {metric.text} |" for metric in METRICS]
     return "\n".join(rows)
 
 
-def _shown(figure: Figure) -> str:
-    return figure.name + (f"{{{','.join(figure.labels)}}}" if figure.labels else "")
+def _shown(metric: Metric) -> str:
+    return metric.name + (f"{{{','.join(metric.labels)}}}" if metric.labels else "")
 
 
 def main() -> None:

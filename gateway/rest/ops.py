@@ -42,9 +42,9 @@ async def readyz(request: Request) -> Response:
 
 
 @router.get("/metrics", include_in_schema=False)
-async def figures(request: Request) -> Response:
+async def serve_metrics(request: Request) -> Response:
     """Return this worker's metrics in Prometheus' text format."""
-    return Response(parts_of(request).figures(), media_type=metrics.MEDIA_TYPE)
+    return Response(parts_of(request).render_metrics(), media_type=metrics.MEDIA_TYPE)
 
 
 @router.get("/asyncapi.json", include_in_schema=False)

@@ -26,7 +26,7 @@ from gateway.sockets.admission.admission import Admission
 from gateway.sockets.admission.devices import Devices
 from gateway.sockets.admission.disconnect_queue import DisconnectQueue
 from gateway.sockets.admission.drain import Drain
-from gateway.sockets.figures import SocketFigures
+from gateway.sockets.metrics import SocketMetrics
 from gateway.sockets.outgoing.sender import Cork
 from gateway.sockets.reconcile import Reconciler
 from gateway.sockets.session import session_commands
@@ -67,7 +67,7 @@ class Node:
         self.tasks = tasks
         self.spawn = spawn = tasks.spawn
         self.sessions: set[Session] = set()
-        self.figures = SocketFigures()
+        self.metrics = SocketMetrics()
         self.limits = SocketLimits(settings)
         self.cork = Cork(deflate_from=settings.deflate_min_bytes)
         self.disconnect_queue = DisconnectQueue()
@@ -88,7 +88,7 @@ class Node:
             timeouts=Timeouts(
                 self.wheel, settings.hello_s, settings.ping_s, settings.pong_s, time.time
             ),
-            figures=self.figures,
+            metrics=self.metrics,
             presence_watches=self.presence_watches,
             queue_watches=self.queue_watches,
             max_batch=settings.max_batch,
@@ -145,7 +145,7 @@ class Node:
             presence_watches=self.presence_watches,
             unread=self.unread,
             calls=self.call_reconciler,
-            figures=self.figures,
+            metrics=self.metrics,
             spawn=self.spawn,
             max_topics=settings.max_topics,
             every_s=settings.upkeep_s,
@@ -166,7 +166,7 @@ class Node:
             devices=self.devices,
             joining=self.joining,
             drain=self.drain,
-            figures=self.figures,
+            metrics=self.metrics,
         )
 
     async def start(self, stack: AsyncExitStack) -> None:
@@ -195,14 +195,14 @@ class Node:
         """Count a new session, and expect its hello."""
         self.admission.connected(address)
         self.sessions.add(session)
-        self.figures.opened += 1
+        self.metrics.opened += 1
         session.expect_hello(self.settings.hello_s)
 
     def session_ended(self, session: Session, reason: str) -> None:
         """Take a session that has ended out of everything."""
         self.sessions.discard(session)
         self.admission.no_longer_counted(session)
-        self.figures.frames_in += session.frames_in
+        self.metrics.frames_in += session.frames_in
         user_id, hub = session.user_id, self.delivery.hub
         hub.leave_all(session)
         self.presence_watches.remove(session)
@@ -223,7 +223,7 @@ class Node:
         if not self.sessions:
             self.drain.ended()
 
-    # --- figures ---------------------------------------------------------------------------
+    # --- metrics ---------------------------------------------------------------------------
 
     @property
     def deadlines(self) -> int:

@@ -25,7 +25,7 @@ from gateway.db import bigints
 from gateway.delivery.delivery import Delivery
 from gateway.people.presences import announcements
 from gateway.protocol import close_codes
-from gateway.sockets.figures import SocketFigures
+from gateway.sockets.metrics import SocketMetrics
 from gateway.sockets.session.session import Session
 from gateway.sockets.subscriptions.memberships import Memberships
 from gateway.sockets.watch.calls import CallReconciler
@@ -70,7 +70,7 @@ class Reconciler:
         presence_watches: PresenceWatches,
         unread: UnreadPush,
         calls: CallReconciler,
-        figures: SocketFigures,
+        metrics: SocketMetrics,
         spawn: Spawn,
         max_topics: int,
         every_s: float,
@@ -82,7 +82,7 @@ class Reconciler:
         self._presence_watches = presence_watches
         self._unread = unread
         self._calls = calls
-        self._figures = figures
+        self._metrics = metrics
         self._spawn = spawn
         self._max_topics = max_topics
         self._every_s = every_s
@@ -134,7 +134,7 @@ class Reconciler:
 
     def _groups(self) -> list[EmployeeGroup]:
         """Return everybody connected, in groups: the last ones, if nothing has changed."""
-        as_of = self._figures.opened, len(self._sessions), self._delivery.hub.membership_changes
+        as_of = self._metrics.opened, len(self._sessions), self._delivery.hub.membership_changes
         if self._as_of != as_of:
             present, waiting = self._present()
             people = list(present.items())

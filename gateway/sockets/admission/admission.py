@@ -23,7 +23,7 @@ from gateway.settings import Settings
 from gateway.sockets.admission.addresses import is_in
 from gateway.sockets.admission.devices import Devices
 from gateway.sockets.admission.drain import Drain
-from gateway.sockets.figures import SocketFigures
+from gateway.sockets.metrics import SocketMetrics
 from gateway.sockets.session.limits import SocketLimits
 from gateway.sockets.session.session import Session
 from gateway.sockets.subscriptions.joining import Joining
@@ -44,7 +44,7 @@ class Admission:
         devices: Devices,
         joining: Joining,
         drain: Drain,
-        figures: SocketFigures,
+        metrics: SocketMetrics,
     ) -> None:
         self._settings = settings
         self._tokens = tokens
@@ -52,7 +52,7 @@ class Admission:
         self._devices = devices
         self._joining = joining
         self._drain = drain
-        self._figures = figures
+        self._metrics = metrics
         self.addresses: Counter[str] = Counter()
         """Address → its WebSockets."""
         self.http_addresses: Counter[str] = Counter()
@@ -70,7 +70,7 @@ class Admission:
             return True
         if is_in(address, self._settings.trusted_proxies):
             return True
-        self._figures.count_rejection(TooManyConnections.code)
+        self._metrics.count_rejection(TooManyConnections.code)
         return False
 
     def http_closed(self, address: str) -> None:

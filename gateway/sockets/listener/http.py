@@ -126,7 +126,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._reject("head too large")
 
     def _reject(self, why: str) -> None:
-        self._node.figures.count_rejection(why)
+        self._node.metrics.count_rejection(why)
         self._cut(why)
 
     def _cut(self, why: str) -> None:

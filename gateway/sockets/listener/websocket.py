@@ -81,7 +81,7 @@ class SocketProtocol(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        self._node.figures.bytes_in += len(data)
+        self._node.metrics.bytes_in += len(data)
         for start in range(0, len(data), MAX_SLICE):
             if self._session is not None and self._session.closed and start:
                 self.pause_reading()  # a flood, which goes on after our close frame
@@ -123,12 +123,12 @@ class SocketProtocol(asyncio.Protocol):
     def _why_lost(self, exc: Exception | None) -> str:
         received, sent = self._ws.close_rcvd, self._ws.close_sent
         if received is not None:
-            self._node.figures.count_client_close(received.code)
+            self._node.metrics.count_client_close(received.code)
             return f"client closed {received.code}"
         if sent is not None:  # closed by the library, which checks the protocol
-            self._node.figures.count_close(sent.code)
+            self._node.metrics.count_close(sent.code)
             return f"{sent.code} {sent.reason}"
-        self._node.figures.count_client_close(1006)
+        self._node.metrics.count_client_close(1006)
         return type(exc).__name__ if exc is not None else "client closed 1006"
 
     def pause_writing(self) -> None:
@@ -191,7 +191,7 @@ class SocketProtocol(asyncio.Protocol):
             error = self._node.admission.check_connection(self._address)
         if error is None:
             return None
-        self._node.figures.count_rejection(error.code)
+        self._node.metrics.count_rejection(error.code)
         log.info(
             "socket.refused",
             code=error.code,
@@ -237,7 +237,7 @@ class SocketProtocol(asyncio.Protocol):
         """Send `bye` and close with this code; nothing if the client or an error was first."""
         if self._session is None or self._session.closed or self._ws.state is not OPEN:
             return
-        self._node.figures.count_close(code.code)
+        self._node.metrics.count_close(code.code)
         self._session.finalize(f"{code.code} {code.reason}")
         last = bye_frame(code, self._node.settings.drain_s) if code.code >= 4000 else b""
         self._ws.send_close(code.code, code.reason)

@@ -33,7 +33,7 @@ from gateway.errors import (
 )
 from gateway.protocol import Hello, Pong, Welcome, close_codes, codec
 from gateway.protocol.close_codes import CloseCode
-from gateway.sockets.figures import SocketFigures
+from gateway.sockets.metrics import SocketMetrics
 from gateway.sockets.outgoing.goodbye import close_after
 from gateway.sockets.outgoing.sender import Sender
 from gateway.sockets.session import request
@@ -71,7 +71,7 @@ class NodeParts:
     limits: SocketLimits
     queue_limits: QueueLimits
     timeouts: Timeouts
-    figures: SocketFigures
+    metrics: SocketMetrics
     presence_watches: PresenceWatches
     queue_watches: QueueWatches
     max_batch: int
@@ -219,7 +219,7 @@ class Session:
         else:
             if job.id is not None and (not job.handler.by_session or self._answering is job):
                 self._reply(job.id, result if result is not None else {})
-        self.parts.figures.count_command(type_, loop.time() - started)
+        self.parts.metrics.count_command(type_, loop.time() - started)
 
     async def _serve(self, job: Job) -> Any:
         serve = job.handler.serve
@@ -334,7 +334,7 @@ class Session:
 
     def _count_refusal(self, error: GatewayError) -> None:
         """Count a refusal; close a connection that gathers what no honest client does."""
-        self.parts.figures.count_refusal(error.code)
+        self.parts.metrics.count_refusal(error.code)
         if self.closed or not isinstance(error, ABUSE):
             return
         errors, now = self.parts.limits.errors, asyncio.get_running_loop().time()

@@ -62,8 +62,8 @@ async def test_a_file_goes_from_one_node_to_the_other(file_desk: Desk, tmp_path:
     )
     found = await petro.request(MessageSearch(text="report", has_attachment=True))
     assert [hit.message.seq for hit in found.messages] == [labelled.seq]
-    figures = (await file_desk.http(node=0).get("/metrics")).text
-    assert f"gateway_file_bytes_in_total {2 * len(PNG) + 400_000:.1f}" in figures
+    metrics = (await file_desk.http(node=0).get("/metrics")).text
+    assert f"gateway_file_bytes_in_total {2 * len(PNG) + 400_000:.1f}" in metrics
 
 
 async def test_the_welcome_says_what_is_taken(empty_desk: Desk, tmp_path: Path) -> None:
@@ -309,8 +309,8 @@ async def test_sizes_have_bounds(empty_desk: Desk, tmp_path: Path) -> None:
     assert await refused(too_many) == "attachment.too_many"
     await oksana.send(conversation_id, "", attachments=ids)
     await declare(oksana, conversation_id, size=10_000)
-    figures = (await empty_desk.http().get("/metrics")).text
-    assert 'gateway_files_refused_total{code="attachment.too_much_pending"} 5.0' in figures
+    metrics = (await empty_desk.http().get("/metrics")).text
+    assert 'gateway_files_refused_total{code="attachment.too_much_pending"} 5.0' in metrics
 
 
 async def test_files_over_http(file_desk: Desk) -> None:

@@ -266,7 +266,7 @@ async def test_names_that_clients_make_up_are_not_kept(desk: Desk) -> None:
             await client.say({"type": f"x{number}", "id": number})
 
         assert await client.closed_with() == 4004
-    assert not node.figures.latency
+    assert not node.metrics.latency
 
 
 async def test_two_hellos_at_once_lose_nothing_between_their_snapshots(

@@ -159,4 +159,4 @@ async def test_a_stalled_database_holds_a_command_for_a_bounded_time(
             return "ok" in await opened[0].ask(send(room))
 
         await eventually(works)
-        assert node.node.figures.closes == {}
+        assert node.node.metrics.closes == {}

@@ -103,7 +103,7 @@ async def test_those_turned_away_are_counted_by_reason(empty_desk: Desk) -> None
     async with upgraded(node.port):
         _, second = await asyncio.open_connection("127.0.0.1", node.port)
         second.write(b"GET /v1/ws HTTP/1.1\r\n")
-        await eventually(lambda: node.node.figures.rejected["head too slow"] == 1)
+        await eventually(lambda: node.node.metrics.rejected["head too slow"] == 1)
         second.transport.abort()
 
         found = await scraped(empty_desk)

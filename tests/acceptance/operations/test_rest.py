@@ -340,7 +340,7 @@ async def test_health_says_what_is_wrong(desk: Desk) -> None:
     assert "gateway migrate" in not_ready.json()["checks"]["database"]
 
 
-async def test_figures_are_counted(desk: Desk) -> None:
+async def test_metrics_are_counted(desk: Desk) -> None:
     """Prometheus sees connections, deliveries and refusals."""
     oksana = await desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation

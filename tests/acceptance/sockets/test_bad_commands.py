@@ -39,7 +39,7 @@ async def test_bad_input_is_refused_and_harms_nobody(empty_desk: Desk, noun: str
 
     await oksana.send(conversation.id, "still here")
     assert (await petro.next(MessageCreated)).message.text == "still here"
-    assert "internal" not in node.node.figures.refusals
+    assert "internal" not in node.node.metrics.refusals
 
 
 async def _try_all(client: RawSocket, name: str) -> None:

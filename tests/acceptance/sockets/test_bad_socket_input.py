@@ -305,7 +305,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_others_go_on(empty_desk
             await asyncio.gather(*(oksana.send(conversation.id, "x" * 8_000) for _ in range(20)))
             count += 20
             assert count < 2_000, "it was never let go"
-        assert node.node.figures.closes[4401] == 1
+        assert node.node.metrics.closes[4401] == 1
 
     assert (await oksana.send(conversation.id, "still here")).seq == count + 1
 

@@ -35,7 +35,7 @@ AT_ONCE = 40
 COUNTED = frozenset(
     {"closes", "client_closes", "rejected", "refusals", "latency", "counts", "_known"}
 )
-"""Figures, which are to grow, and the last known presences, which have a bound of their own."""
+"""Metrics, which are to grow, and the last known presences, which have a bound of their own."""
 LARGE = b'{"type":"test.large","text":"' + b"x" * 60_000 + b'"}'
 
 
@@ -110,7 +110,7 @@ async def read_nothing(visitor: Visitor) -> None:
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     visitor.client.writer.transport.pause_reading()  # type: ignore[attr-defined]
     visitor.say(type="hello", id=1, token=visitor.token)
-    slow = visitor.node.node.figures.closes
+    slow = visitor.node.node.metrics.closes
     before = slow[4401]
     for _ in range(1_000):
         visitor.node.node.delivery.publish([Announcement(topics.user(IRYNA), "test.large", LARGE)])

@@ -60,16 +60,16 @@ async def test_floods_of_next_to_nothing_are_ended(empty_desk: Desk) -> None:
     async with raw(node.socket_url) as other:
         await other.hello(empty_desk.token(PETRO))
         pouring = [asyncio.create_task(pour(flood)) for flood in FLOODS.values()]
-        await eventually(lambda: sum(node.node.figures.closes.values()) == len(FLOODS))
+        await eventually(lambda: sum(node.node.metrics.closes.values()) == len(FLOODS))
         assert "ok" in await other.ask({"type": "unread.get", "id": 3})
         codes = dict(zip(FLOODS, await asyncio.gather(*pouring), strict=True))
 
     # Who goes on writing may have its line reset before it reads why.
     expected = {name: 4004 if name == "empty messages" else 4402 for name in FLOODS}
     assert all(code in {1006, expected[name]} for name, code in codes.items()), codes
-    assert node.node.figures.closes == {4402: 6, 4004: 1}
-    assert node.node.figures.bytes_in < len(FLOODS) * 2**20, "of 16 MB"
-    assert node.node.figures.refusals["limit.too_fast"] >= 6 * 6
+    assert node.node.metrics.closes == {4402: 6, 4004: 1}
+    assert node.node.metrics.bytes_in < len(FLOODS) * 2**20, "of 16 MB"
+    assert node.node.metrics.refusals["limit.too_fast"] >= 6 * 6
 
 
 async def test_honest_pings_are_answered(empty_desk: Desk) -> None:
@@ -148,7 +148,7 @@ async def test_each_kind_of_command_has_its_rate(
         granted = 2 if setting == "commands" else 3  # hello is a command, too
         assert "limit.too_fast" not in codes[:granted]
         assert codes[granted:] == ["limit.too_fast"] * (4 - granted)
-        assert node.node.figures.refusals["limit.too_fast"] == 4 - granted
+        assert node.node.metrics.refusals["limit.too_fast"] == 4 - granted
 
 
 async def test_a_user_who_writes_through_two_nodes_is_held_to_one_limit(desk: Desk) -> None:

@@ -163,7 +163,7 @@ async def test_a_worker_accepts_so_many_at_once(empty_desk: Desk) -> None:
     assert response.status_code == 503
     assert 90 <= int(response.headers["Retry-After"]) <= 100
     assert b'"limit.accepts"' in (response.body or b"")
-    assert node.node.figures.rejected["limit.accepts"] == 1
+    assert node.node.metrics.rejected["limit.accepts"] == 1
     assert (await empty_desk.http().get("/healthz")).status_code == 200
 
 
@@ -177,7 +177,7 @@ async def test_refusals_before_the_upgrade_are_counted(empty_desk: Desk) -> None
                 async with raw(asked):
                     pass
 
-    assert node.node.figures.rejected == {"limit.connections": 1, "not_found": 1}
+    assert node.node.metrics.rejected == {"limit.connections": 1, "not_found": 1}
 
 
 class HelloGate:
@@ -221,7 +221,7 @@ async def test_a_hello_that_would_wait_too_long_is_given_an_appointment(
             assert "ok" in await waits.hear()
             await eventually(lambda: node.node.limits.hellos.waiting == 0)
             assert "ok" in await late.ask(hello)
-            assert node.node.figures.refusals["overloaded"] >= 3
+            assert node.node.metrics.refusals["overloaded"] >= 3
 
 
 async def test_who_is_told_to_come_back_and_does_not_is_closed(
@@ -278,13 +278,13 @@ async def test_the_sdk_keeps_its_appointment_on_the_same_socket(
         await waits.say(hello)
         await eventually(lambda: node.node.limits.hellos.waiting == 1)
         petro = asyncio.create_task(empty_desk.client(PETRO))
-        await eventually(lambda: node.node.figures.refusals["overloaded"] > 0)
+        await eventually(lambda: node.node.metrics.refusals["overloaded"] > 0)
 
         gate.open.set()
 
         connection = await petro
         assert connection.reconnects == 0
-        assert node.node.figures.opened == 3
+        assert node.node.metrics.opened == 3
         assert connection.welcome.user.id == PETRO
 
 
@@ -298,7 +298,7 @@ async def test_the_sdk_waits_for_as_long_as_a_refusal_says(
         await first.hello(empty_desk.token(PETRO))
         began = asyncio.get_running_loop().time()
         petro = asyncio.create_task(empty_desk.client(PETRO))
-        await eventually(lambda: node.node.figures.refusals["limit.user_connections"] == 1)
+        await eventually(lambda: node.node.metrics.refusals["limit.user_connections"] == 1)
 
     connection = await petro
     assert asyncio.get_running_loop().time() - began >= 0.5

@@ -51,7 +51,7 @@ async def test_a_new_telephone_replaces_the_old_one(desk: Desk, second: int) -> 
         }  # fmt: skip
         assert await old.closed_with() == 4011
         assert all([await is_served(one) for one in (new, browser, petro)])
-        assert desk.nodes[0].node.figures.closes[4011] == 1
+        assert desk.nodes[0].node.metrics.closes[4011] == 1
 
 
 @pytest.mark.parametrize("second", [0, 1], ids=["the same node", "another node"])
@@ -146,7 +146,7 @@ async def test_what_the_bus_lost_is_said_again(desk: Desk, monkeypatch: pytest.M
 
         assert await old.closed_with() == 4011
         assert await is_served(new)
-        assert here.figures.closes[4011] == 1
+        assert here.metrics.closes[4011] == 1
 
 
 async def test_the_older_one_is_told_by_the_newer_whatever_is_heard_last(desk: Desk) -> None:

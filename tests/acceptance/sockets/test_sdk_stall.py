@@ -33,7 +33,7 @@ async def test_a_client_notices_at_once_that_it_was_given_up(empty_desk: Desk) -
         await eventually(lambda: waiting._deadlines._pinged_at > waiting.received_at)
         for number in range(40):
             await oksana.send(conversation.id, f"{number}")
-        await eventually(lambda: node.node.figures.closes[NO_PONG.code] == 1)
+        await eventually(lambda: node.node.metrics.closes[NO_PONG.code] == 1)
 
         line.set("open")
 

@@ -171,7 +171,7 @@ async def test_four_hundred_connections_leave_nothing_behind(empty_desk: Desk) -
 
     await asyncio.gather(*(visit(number) for number in range(400)))
 
-    assert node.figures.opened == 400
+    assert node.metrics.opened == 400
     await eventually(lambda: not node.sessions)
     await eventually(lambda: not node.admission.addresses)
     await eventually(lambda: not started.server.server_state.connections)

@@ -1,6 +1,6 @@
 """What the sockets of one node count for its metrics.
 
-listener, session ─▶ SocketFigures ─▶ gateway/ops/figures.py.
+listener, session ─▶ SocketMetrics ─▶ gateway/ops/metric_catalogue.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from gateway.ops.histogram import Histogram
 
 
-class SocketFigures:
+class SocketMetrics:
     """Counters since the start of the process."""
 
     def __init__(self) -> None:

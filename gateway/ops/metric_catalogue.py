@@ -20,7 +20,7 @@ Read = Callable[[Any], Values]
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Metric:
     """One row of the table."""
 
     name: str
@@ -31,27 +31,27 @@ class Figure:
     labels: tuple[str, ...] = ()
 
 
-def _gauge(name: str, text: str, read: Read, *labels: str) -> Figure:
-    return Figure(f"gateway_{name}", "gauge", text, read, labels)
+def _gauge(name: str, text: str, read: Read, *labels: str) -> Metric:
+    return Metric(f"gateway_{name}", "gauge", text, read, labels)
 
 
-def _counter(name: str, text: str, read: Read, *labels: str) -> Figure:
-    return Figure(f"gateway_{name}_total", "counter", text, read, labels)
+def _counter(name: str, text: str, read: Read, *labels: str) -> Metric:
+    return Metric(f"gateway_{name}_total", "counter", text, read, labels)
 
 
-def _histogram(name: str, text: str, read: Read, *labels: str) -> Figure:
-    return Figure(f"gateway_{name}_seconds", "histogram", text, read, labels)
+def _histogram(name: str, text: str, read: Read, *labels: str) -> Metric:
+    return Metric(f"gateway_{name}_seconds", "histogram", text, read, labels)
 
 
 def _frames_in(gateway: Any) -> float:
     node = gateway.node
-    return float(node.figures.frames_in + sum(session.frames_in for session in node.sessions))
+    return float(node.metrics.frames_in + sum(session.frames_in for session in node.sessions))
 
 
 def _closes(gateway: Any) -> Mapping[tuple[str, ...], float]:
     node = gateway.node
-    return {(str(code), "server"): count for code, count in node.figures.closes.items()} | {
-        (str(code), "client"): count for code, count in node.figures.client_closes.items()
+    return {(str(code), "server"): count for code, count in node.metrics.closes.items()} | {
+        (str(code), "client"): count for code, count in node.metrics.client_closes.items()
     }
 
 
@@ -60,16 +60,16 @@ def _by_key(values: Mapping[Any, float]) -> Mapping[tuple[str, ...], float]:
 
 
 def _commands(gateway: Any) -> Mapping[tuple[str, ...], Histogram]:
-    latency: dict[str, Histogram] = gateway.node.figures.latency
+    latency: dict[str, Histogram] = gateway.node.metrics.latency
     return {(command,): took for command, took in latency.items() if command != "hello"}
 
 
 def _hellos(gateway: Any) -> Histogram:
-    latency: dict[str, Histogram] = gateway.node.figures.latency
+    latency: dict[str, Histogram] = gateway.node.metrics.latency
     return latency.get("hello") or Histogram()
 
 
-FIGURES: Final[tuple[Figure, ...]] = (
+METRICS: Final[tuple[Metric, ...]] = (
     # who is here
     _gauge("connections", "WebSockets that are open", lambda g: len(g.node.sessions)),
     _gauge(
@@ -99,11 +99,11 @@ FIGURES: Final[tuple[Figure, ...]] = (
         lambda g: g.lag.lateness,
     ),
     # in and out
-    _counter("connections_opened", "WebSockets accepted", lambda g: g.node.figures.opened),
+    _counter("connections_opened", "WebSockets accepted", lambda g: g.node.metrics.opened),
     _counter(
         "connections_rejected",
         "connections refused before the upgrade to a WebSocket, by reason",
-        lambda g: _by_key(g.node.figures.rejected),
+        lambda g: _by_key(g.node.metrics.rejected),
         "reason",
     ),
     _counter(
@@ -115,7 +115,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
         "by",
     ),
     _counter("frames_in", "WebSocket messages received", _frames_in),
-    _counter("bytes_in", "bytes received on WebSockets", lambda g: g.node.figures.bytes_in),
+    _counter("bytes_in", "bytes received on WebSockets", lambda g: g.node.metrics.bytes_in),
     _counter(
         "deliveries", "events handed to sessions for sending", lambda g: g.delivery.hub.deliveries
     ),
@@ -155,7 +155,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _counter(
         "refusals",
         "errors sent to clients, by error code",
-        lambda g: _by_key(g.node.figures.refusals),
+        lambda g: _by_key(g.node.metrics.refusals),
         "code",
     ),
     # what must arrive
