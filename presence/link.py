@@ -72,7 +72,7 @@ class RedisLink:
     async def run(
         self, script: str, *args: Arg, nonce: str = "", me: str = "", probing: bool = False
     ) -> Any:
-        """Run one script; raises Unavailable."""
+        """Run one script; raises StoreUnavailable."""
         if not (probing or self.ready.is_set()):
             raise StoreUnavailable
         call = self._call(script, nonce, me or self.incarnation, args)
@@ -81,7 +81,7 @@ class RedisLink:
         return (await self._run_queued([call]))[0]
 
     async def run_many(self, script: str, calls: Iterable[Sequence[Arg]]) -> list[Any]:
-        """Run one script several times in one round trip; raises Unavailable."""
+        """Run one script several times in one round trip; raises StoreUnavailable."""
         if not self.ready.is_set():
             raise StoreUnavailable
         return await self._run_queued(

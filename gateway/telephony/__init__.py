@@ -7,6 +7,6 @@ stats      statistics of a period, cached for a minute
 quality    reviews of calls, by scorecards
 pbx        the operator's PBXs: connections, signed webhooks, Twilio's callbacks
 
-Each room has its use cases, and its SQL in queries/. gateway.commands, gateway.rest and the sockets
+Each package has its use cases, and its SQL in queries/. gateway.commands, gateway.rest and sockets
 call them; ingest knows none of them: gateway.app passes it calls_changed and agents_changed.
 """

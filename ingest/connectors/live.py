@@ -1,6 +1,7 @@
 """Live connections to PBXs: one lease, one connection, one stream of events each.
 
-    async with Connectors(pool, pipeline, [Connection("main", lambda: AmiLink(…))], holder=node):
+    main = PbxConnection("main", lambda: AmiLink(…))
+    async with Connectors(pool, pipeline, [main], holder=node):
         ...
 
 lease ─▶ PbxLink ─▶ EventBuffer (bounded) ─▶ pipeline. While the buffer is full the socket is not
