@@ -29,23 +29,23 @@ class NodeLease:
         link: RedisLink,
         settings: PresenceSettings,
         *,
-        on_new_life: Callable[[], None],
-        on_dead: Callable[[list[str]], None],
-        on_return: Callable[[], None],
-        on_lapses: Callable[[float], None],
+        on_lease_lost: Callable[[], None],
+        on_dead_nodes: Callable[[list[str]], None],
+        on_reconnected: Callable[[], None],
+        on_next_expiry: Callable[[float], None],
     ) -> None:
         self._link = link
         self._settings = settings
-        self._on_lease_lost = on_new_life
-        self._on_dead_nodes = on_dead
-        self._on_reconnected = on_return
-        self._on_next_expiry = on_lapses
+        self._on_lease_lost = on_lease_lost
+        self._on_dead_nodes = on_dead_nodes
+        self._on_reconnected = on_reconnected
+        self._on_next_expiry = on_next_expiry
         self._failures = 0
         self._acquired = False
         self._granted_until_ms = 0
         """End of the lease that was granted last, in ms of Redis' clock."""
         self.recovery = RecoveryWindow()
-        """Version of people without a record, as Redis last reported it: see _people.lua."""
+        """As Redis last reported it: until when a missing record does not yet mean offline."""
 
     async def run(self, wait_s: float) -> None:
         """Renew until cancelled; the first time after wait_s."""

@@ -38,7 +38,7 @@ class RedisLink:
     """Access to Redis under this node's current incarnation.
 
     An incarnation is the node's name and the time at which it began to hold its lease. After a lost
-    lease a new one begins, so that writes of the old one are ignored.
+    lease a new incarnation begins, so that Redis ignores writes of the old one.
     """
 
     def __init__(self, redis: Redis, node: str, settings: PresenceSettings) -> None:
@@ -55,7 +55,7 @@ class RedisLink:
         self.begin_incarnation()
 
     def begin_incarnation(self) -> None:
-        """Begin a new incarnation; what the old one owned is given up."""
+        """Begin a new incarnation; Redis gives up what the old one owned."""
         self.incarnation = f"{self._node}:{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
 
     def nonce(self) -> str:

@@ -14,7 +14,10 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class RecoveryWindow:
-    """The version that people without a record get once the window has passed."""
+    """The time in which a missing record does not yet mean offline.
+
+    `version` is what people without a record get afterwards.
+    """
 
     version: int = 0
     ends_at: float = 0.0

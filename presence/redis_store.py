@@ -55,10 +55,10 @@ class RedisPresence:
         self._lease = NodeLease(
             self.link,
             own,
-            on_new_life=self._writer.rewrite_all,
-            on_dead=self._reaper.reap,
-            on_return=self._backlog.resume,
-            on_lapses=self._expiry.schedule,
+            on_lease_lost=self._writer.rewrite_all,
+            on_dead_nodes=self._reaper.reap,
+            on_reconnected=self._backlog.resume,
+            on_next_expiry=self._expiry.schedule,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._grace: asyncio.TimerHandle | None = None

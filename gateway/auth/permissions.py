@@ -27,16 +27,16 @@ STATS_VIEW: Final = "stats.view"
 ALLOWS: Final[Mapping[str, str]] = MappingProxyType(
     {
         CONVERSATIONS_CREATE_GROUP: "to start group conversations",
-        CONVERSATIONS_EXPORT: "to download whole conversations that one is in; each download is"
+        CONVERSATIONS_EXPORT: "to download whole conversations that they are in; each download is"
         " noted in `realtime.audit`",
         AUDIT_READ: "to read all of `realtime.audit` by `GET /v1/audit`, also about conversations"
         " and calls of others",
-        MESSAGES_DELETE_ANY: "to delete anyone's messages in conversations that one is in",
+        MESSAGES_DELETE_ANY: "to delete anyone's messages in conversations that they are in",
         MESSAGES_MENTION_ALL: "to mention everybody in groups of more than 20",
         CALLBACKS_HANDLE: "to see, claim and close call-back requests",
-        CALLS_VIEW_ALL: "to see all calls, not only those that one took part in",
-        CALLS_REVIEW: "to review calls that one may see, and to hear their recordings",
-        RECORDINGS_LISTEN: "to hear the recordings of calls that one may see; each time is noted"
+        CALLS_VIEW_ALL: "to see all calls, not only those that they took part in",
+        CALLS_REVIEW: "to review calls that they may see, and to hear their recordings",
+        RECORDINGS_LISTEN: "to hear the recordings of calls that they may see; each time is noted"
         " in `realtime.audit`",
         STATS_VIEW: "to read call statistics, and to watch queues and agents as they are now",
     }

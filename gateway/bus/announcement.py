@@ -2,8 +2,8 @@
 
 On the wire: a one-line JSON array `[type, change, by, bytes]`, a newline, then the event's JSON,
 so many bytes, exactly as clients receive it. Announcements that follow each other on one topic may
-share a message. A reader ignores further elements of the array, so that a later version may add
-some; this version writes none, because readers of the version before it accept exactly four.
+share a message. A node writes these four elements, because a node of the oldest version that may
+run beside it accepts exactly four; it reads the first four and ignores further ones.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What nodes must know of an event to follow it up: typed, so that they need not parse its JSON.
 
 announce() ─▶ Routing ─▶ hub, after_delivery. On the node that publishes, it comes from the event
-itself. On other nodes it is read from the event's JSON, once and only where it is used: the head of
-the wire format (announcement.py) has no place for it that nodes of the last version would accept.
+itself. On other nodes it is read from the event's JSON, once and only where it is used: the
+array on the wire (announcement.py) has exactly four elements and no place for it.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ async def send(ctx: Context, command: MessageSend, *, from_draft: bool = True) -
     A repeated client_key returns the first message and announces nothing. With from_draft, the
     sender's draft in this conversation is emptied: it is taken for the text that was sent.
     """
-    ask = SendRequest(
+    request = SendRequest(
         ctx,
         queries.NewMessage(
             ctx.user_id,
@@ -67,9 +67,9 @@ async def send(ctx: Context, command: MessageSend, *, from_draft: bool = True) -
     refusal: GatewayError | None = None
     try:
         if files := await attachments.verify(ctx, command):
-            message = await store_with_files(ask, files)
+            message = await store_with_files(request, files)
         else:
-            message = await ctx.services.message_store.store(ask)
+            message = await ctx.services.message_store.store(request)
     except UNUSABLE_FILE as error:
         message, refusal = None, error
     except asyncpg.UniqueViolationError:

@@ -25,7 +25,7 @@ COMPUTED = {
 
 
 def render(page: str) -> str:
-    """Return page with the table between its markers made anew."""
+    """Return page with the table between its markers made again."""
     return MARKERS.sub(lambda found: f"{found[1]}\n{table()}\n{found[2]}", page)
 
 

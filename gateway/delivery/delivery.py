@@ -1,4 +1,4 @@
-"""The way of every event on one worker: to the bus, and to those whom it concerns here.
+"""The path of every event on one worker: to the bus, and to those whom it concerns here.
 
 use cases, bus ─▶ Delivery ─▶ handler of the topic or event type ─▶ Hub ─▶ sessions. Every role has
 one; a worker without sockets has no listeners and only publishes.
@@ -51,7 +51,7 @@ class Delivery:
         """Call this whenever the bus may have lost something and works again."""
         self._resynced.append(callback)
 
-    # --- the way of an event ---------------------------------------------------------------
+    # --- the path of an event --------------------------------------------------------------
 
     def publish(self, announcements: Collection[Announcement]) -> None:
         """Deliver here at once, and send to the other nodes; never waits."""

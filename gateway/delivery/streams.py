@@ -164,11 +164,11 @@ class Streams:
         self._wake.set()
 
     async def _sweep(self, reads: StreamReads) -> None:
-        for ids, printed in self._batches():
+        for ids, encoded in self._batches():
             # No position is ahead of the database, so equal sums mean that none has moved. Ours
             # is taken first: what moves meanwhile makes the sums differ, and is found.
             ours = sum(self._position(conversation_id) for conversation_id in ids)
-            if await reads.total(printed) == ours:
+            if await reads.total(encoded) == ours:
                 continue
             known = [(one, self._position(one)) for one in ids]
             for conversation_id, change in (await reads.moved(known)).items():

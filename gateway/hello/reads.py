@@ -31,7 +31,7 @@ from gateway.telephony.calls import calls
 from presence import PresenceState
 
 NAMES_TTL_S = 1.0
-"""How long names, photos and departments are cached; rosters printed with them as long again."""
+"""How long names, photos and departments are cached; rosters encoded with them as long again."""
 
 PRESENCES_TTL_S = 0.5
 """How old a presence may be. Changes that this node receives are in it at once; a client gets the

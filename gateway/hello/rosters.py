@@ -1,4 +1,4 @@
-"""The participants of a conversation, printed once for everybody who has it in their list.
+"""The participants of a conversation, encoded once for everybody who has it in their list.
 
 views ─▶ RosterCache ─▶ snapshot. The key is the list of participants as the database has it, so a
 roster is never older than that; only the names in it may be.
@@ -30,7 +30,7 @@ EMPTY_ROSTER = Roster((), fragment_of_text("[]"))
 
 
 class RosterCache:
-    """Prints rosters and caches each for `ttl_s`, because the next hello needs it, too."""
+    """Encodes rosters and caches each for `ttl_s`, because the next hello needs it, too."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class RosterCache:
         unknown = {people for people in wanted if people and people not in known}
         if unknown:
             known = {people: known[people] for people in wanted if people in known}
-            known.update(await self._print(unknown))
+            known.update(await self._encode(unknown))
         return [known[people] if people else EMPTY_ROSTER for people in wanted]
 
-    async def _print(self, unknown: AbstractSet[str]) -> Mapping[str, Roster]:
+    async def _encode(self, unknown: AbstractSet[str]) -> Mapping[str, Roster]:
         seated = {people: parse_participants(people) for people in unknown}
         names = await self._names({seat.employee_id for seats in seated.values() for seat in seats})
         made = {people: _roster(seats, names) for people, seats in seated.items()}
@@ -73,7 +73,7 @@ class RosterCache:
 
 
 def _roster(seats: Sequence[ListedParticipant], names: Mapping[int, str]) -> Roster:
-    """Print these participants; those who are not in the CRM are left out."""
+    """Encode these participants; those who are not in the CRM are left out."""
     known = [seat for seat in seats if seat.employee_id in names]
     participants = ",".join(
         f'{{"employee":{names[employee_id]},"role":"{role}","last_read_seq":{last_read_seq}}}'

@@ -2,7 +2,7 @@
 
 hello ─▶ read_snapshot ─▶ HelloSnapshot: the database's state, with names and presences of the
 participants. Wire types, except for people: the same twenty are in everyone's lists, so they come
-printed.
+already encoded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PresenceJson(NamedTuple):
     """A presence as it was read last."""
 
     version: int
-    printed: JsonFragment
+    encoded: JsonFragment
 
 
 class EmployeeView(NamedTuple):
@@ -106,7 +106,7 @@ def _conversation(
     line: OverviewRow, roster: Roster, seen: Mapping[int, PresenceJson]
 ) -> Conversation:
     me = line.employee_id
-    presences = [seen[one].printed for one in roster.employee_ids if one != me and one in seen]
+    presences = [seen[one].encoded for one in roster.employee_ids if one != me and one in seen]
     return Conversation(
         id=line.id,
         kind=line.kind,

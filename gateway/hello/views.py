@@ -96,7 +96,7 @@ class _ViewBuilder:
         )
         self.missing = {conversation_id: resume[conversation_id] for conversation_id in chosen}
         # A conversation that they are not in, and a position beyond the last change (after a
-        # restored backup): the client fetches it anew.
+        # restored backup): the client fetches it again.
         astray = [c for c, change in resume.items() if change > self.positions.get(c, -1)]
         self._reload = sorted({*reload, *astray})
 
@@ -143,7 +143,7 @@ def unread_of(line: OverviewRow) -> Unread:
 async def _read_missed(conn: Conn, builders: Iterable[_ViewBuilder]) -> MissedChanges:
     """Read what any of these missed, from where the one furthest behind needs it.
 
-    Each event is read and printed once, for any number of clients.
+    Each event is read and encoded once, for any number of clients.
     """
     behind: dict[int, tuple[int, int]] = {}  # conversation → (after, how many changes)
     for builder in builders:
@@ -172,7 +172,7 @@ def _portions(behind: Mapping[int, tuple[int, int]]) -> Iterator[list[tuple[int,
 
 
 def _choose_resumable(behind: Mapping[int, int]) -> tuple[list[int], list[int]]:
-    """Choose whole conversations, the least behind first; clients fetch the others anew.
+    """Choose whole conversations, the least behind first; clients fetch the others again.
 
     The number of changes that a conversation is behind is never less than the events to read for
     it, so the choice is made before any is read: with 1,000 conversations, 1,000 rows are read, not

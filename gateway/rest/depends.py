@@ -45,7 +45,7 @@ ANSWERS: dict[str, Any] = {}
 class StrictRoute(APIRoute):
     """A route that passes a StrictRequest to its function.
 
-    Its `response_model` is for the OpenAPI document alone: our functions print their answers
+    Its `response_model` is for the OpenAPI document alone: our functions encode their answers
     themselves, and FastAPI would make a validator of it, twice for each route: half of the time
     that a worker's first request took.
     """

@@ -199,7 +199,7 @@ class Node:
         session.expect_hello(self.settings.hello_s)
 
     def session_ended(self, session: Session, reason: str) -> None:
-        """Take a session that has ended out of everything."""
+        """Remove a session that has ended from all tables, topics and watches."""
         self.sessions.discard(session)
         self.admission.no_longer_counted(session)
         self.metrics.frames_in += session.frames_in

@@ -43,9 +43,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class EmployeeGroup:
-    """Some connected employees, and what the node holds of them, printed for the comparison.
+    """Some connected employees, and what the node holds of them, encoded for the comparison.
 
-    Printing takes longer than everything else that the worker does for an idle client.
+    Encoding takes longer than everything else that the node does for an idle client.
     """
 
     people: dict[int, list[Session]]
@@ -90,8 +90,8 @@ class Reconciler:
         self._events_lost = False
         self._presence_unsure = False
         """Watchers may have been sent a last known state, or nothing."""
-        self._unknown_as_of = 0
-        """The version of the unknown presences when all was delivered last."""
+        self._delivered_version = 0
+        """Default version at the last full delivery of presence."""
         self._groups_known: list[EmployeeGroup] = []
         self._as_of: tuple[int, int, int] | None = None
         """(sessions opened, sessions, joins and leaves): constant while nothing moves."""
@@ -206,18 +206,18 @@ class Reconciler:
         """Mark presence as degraded or not; deliver all of it again once it is not.
 
         The bus may be back before presence is: what is read then is as old as what was sent. And a
-        Redis that came back empty knows only after a while who is not here: nobody announces that,
-        it is read.
+        Redis that came back empty knows only after a while who is offline: that is not announced,
+        so it is read again.
         """
         presence = self._services.presence
         self._presence_watches.set_degraded(degraded=presence.degraded)
-        as_of = presence.default_version
-        unsure = events_lost or presence.degraded or as_of > self._unknown_as_of
+        version = presence.default_version
+        unsure = events_lost or presence.degraded or version > self._delivered_version
         self._presence_unsure = self._presence_unsure or unsure
         if self._presence_unsure and not presence.degraded:
             await self._redeliver_presence()
             self._presence_unsure = presence.degraded
-            self._unknown_as_of = as_of
+            self._delivered_version = version
 
     async def _redeliver_presence(self) -> None:
         watched = self._presence_watches.watched()
@@ -229,14 +229,14 @@ class Reconciler:
 
 def _group(people: dict[int, list[Session]]) -> EmployeeGroup:
     stamps = [_agreed([session.rights_stamp for session in of], UNKNOWN) for of in people.values()]
-    prints = [_agreed([session.fingerprint for session in of], STRAY) for of in people.values()]
+    joined = [_agreed([session.fingerprint for session in of], STRAY) for of in people.values()]
     return EmployeeGroup(
         people=people,
         largest=max(session.fingerprint[0] for of in people.values() for session in of),
         employee_ids=bigints(people),
         stamps=bigints(stamps),
-        counts=bigints(count for count, _ in prints),
-        sums=bigints(total % (1 << compare.SUM_BITS) for _, total in prints),
+        counts=bigints(count for count, _ in joined),
+        sums=bigints(total % (1 << compare.SUM_BITS) for _, total in joined),
     )
 
 

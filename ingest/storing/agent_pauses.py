@@ -56,7 +56,7 @@ class _Condition:
     reason: str | None = None
 
     def begin(self, at: datetime, reason: str | None = None) -> None:
-        """Begin it. A repetition keeps the first time, another reason begins anew."""
+        """Begin it. A repetition keeps the first time, another reason begins a new pause."""
         if not self.on or (reason and reason != self.reason):
             self.on, self.at, self.reason = True, at, reason
 

@@ -14,7 +14,7 @@ if holder and holder ~= ME then
 end
 
 for i = FIRST + 2, #ARGV, 2 do
-  if redis.call('ZSCORE', ENDS, ARGV[i]) == ARGV[i + 1] then -- else they have chosen anew
+  if redis.call('ZSCORE', ENDS, ARGV[i]) == ARGV[i + 1] then -- else they have chosen again
     redis.call('ZREM', ENDS, ARGV[i])
   end
 end

@@ -23,7 +23,7 @@ if nobody_had or WAS_BLIND then
   end
 end
 
--- Given up is for good: whoever was only slow finds its lease lost and announces its people anew.
+-- Given up is for good: whoever was only slow finds its lease lost and announces its people again.
 local given_up = redis.call('ZRANGEBYSCORE', NODES, '-inf', NOW - GRACE)
 for _, node in ipairs(given_up) do
   redis.call('ZREM', NODES, node)
@@ -43,7 +43,7 @@ if outdated or not certain then
   redis.call('SET', CERTAIN, whole(certain) .. (reset and ' all' or ''))
 end
 
--- Whom we held in older data has the grace; we begin anew.
+-- Whom we held in older data has the grace; we begin a new incarnation.
 if held and certain ~= TOLD then
   redis.call('ZADD', NODES, NOW, ME)
   held = false

@@ -142,7 +142,7 @@ async def test_a_drain_is_invisible_to_those_who_move(nodes: Nodes) -> None:
 
 
 async def test_a_restart_under_the_same_name_is_invisible_too(nodes: Nodes) -> None:
-    """The new life of a node does not end the grace of the old one's people."""
+    """A node's new incarnation does not end the grace of the old one's people."""
     before = await nodes.open("a")
     await before.arrive(ANNA, "web")
     await before.close()

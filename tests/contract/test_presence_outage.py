@@ -243,7 +243,7 @@ async def test_a_redis_with_older_data_is_told_everything_again(nodes: Nodes) ->
     carol, dan = 3, 4
     for user in (ANNA, BORIS, carol):
         await first.arrive(user, "web")
-    lives = first.link.incarnation, second.link.incarnation
+    before_reset = first.link.incarnation, second.link.incarnation
     await eventually(lambda: first.default_version > 0)
     snapshot = await _remember(nodes.redis)
     await first.leave(ANNA, "web")
@@ -254,7 +254,9 @@ async def test_a_redis_with_older_data_is_told_everything_again(nodes: Nodes) ->
 
     await _go_back_to(nodes.redis, snapshot)
     await eventually(
-        lambda: lives[0] != first.link.incarnation and lives[1] != second.link.incarnation
+        lambda: (
+            before_reset[0] != first.link.incarnation and before_reset[1] != second.link.incarnation
+        )
     )
     await eventually(lambda: second.default_version > before[dan].version)
     await eventually(lambda: not (first.degraded or second.degraded))

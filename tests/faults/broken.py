@@ -66,9 +66,9 @@ async def _store_slowly(
             found = await queries.insert(
                 tx.conn, [one.message for one in requests], wait=len(requests) == 1
             )
-            for ask, stored in zip(requests, found, strict=True):
+            for request, stored in zip(requests, found, strict=True):
                 if stored is not None:
-                    await message_store._announce(tx, ask.ctx.user_id, stored)
+                    await message_store._announce(tx, request.ctx.user_id, stored)
             ctx.services.publish(tx.announcements)
             tx.announcements.clear()
             done.set_result([stored and stored.message for stored in found])
@@ -98,9 +98,9 @@ def no_lock() -> None:
     message_store._store = store
 
 
-async def _store_unlocked(ask: SendRequest) -> Message | None:
-    new = ask.message
-    async with ask.ctx.reading() as conn:
+async def _store_unlocked(request: SendRequest) -> Message | None:
+    new = request.message
+    async with request.ctx.reading() as conn:
         taken = await conn.fetchrow(
             """
             -- broken.take_number
@@ -118,7 +118,7 @@ async def _store_unlocked(ask: SendRequest) -> Message | None:
     if taken is None:
         return None
     await asyncio.sleep(random.uniform(0.0, 0.3))
-    async with ask.ctx.statement() as tx:
+    async with request.ctx.statement() as tx:
         row = await tx.conn.fetchrow(
             """
             -- broken.insert

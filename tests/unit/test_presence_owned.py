@@ -52,8 +52,10 @@ def test_a_second_departure_begins_a_new_grace(owned: OwnedConnections) -> None:
     assert owned.pop_expired(now=15.0) == [ANNA]
 
 
-def test_a_new_life_tells_of_everyone_who_is_or_was_just_here(owned: OwnedConnections) -> None:
-    """A store that knows nothing must hear of those in their grace too."""
+def test_a_new_incarnation_announces_everyone_here_or_in_grace(
+    owned: OwnedConnections,
+) -> None:
+    """A store that knows nothing must receive those in their grace, too."""
     for user in (ANNA, BORIS):
         owned.arrive(user, "web")
         owned.mark_stored(user, "online")

@@ -14,7 +14,7 @@ SUM_BITS = 62
 
 
 async def change_sum(conn: Conn, conversation_ids: str) -> int:
-    """Return the sum of last_change of these conversations, given as bigints() prints them."""
+    """Return the sum of last_change of these conversations, given as bigints() encodes them."""
     found = await conn.fetchval(
         """
         -- compare.change_sum
@@ -63,8 +63,8 @@ async def mismatched(conn: Conn, employee_ids: str, counts: str, sums: str) -> l
     """Return the employees whose conversations differ from their fingerprint.
 
     A fingerprint is the number of conversations that their sessions have joined, and the sum of the
-    ids modulo 2^SUM_BITS; all lists as bigints() prints them. The database computes its own from an
-    index-only scan.
+    ids modulo 2^SUM_BITS; all lists as bigints() encodes them. The database computes its own from
+    an index-only scan.
     """
     rows = await conn.fetch(
         """

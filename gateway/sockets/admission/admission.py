@@ -104,7 +104,7 @@ class Admission:
         if late_s := self._limits.hellos.retry_after_s(now):
             latest = session.opened_at + MAX_HELLO_WAIT_S
             session.postpone_hello(min(now + late_s + self._settings.hello_s, latest))
-            raise Overloaded("Many are saying hello.", retry_after=late_s)
+            raise Overloaded("Too many clients are signing in at the moment.", retry_after=late_s)
         async with self._limits.hellos.slot():
             if session.closed:
                 return None

@@ -76,7 +76,7 @@ class Deadlines:
             self._timeouts.wheel.add(when, owner)
 
     def token_refreshed(self, now: float, owner: DeadlineOwner) -> None:
-        """Warn anew before the end of the new token."""
+        """Warn again before the end of the new token."""
         self._warned = False
         self.arm(now, owner)
 

@@ -14,7 +14,7 @@ from gateway.settings import Settings
 
 
 class SocketLimits:
-    """The limits of one worker."""
+    """The limits of one node."""
 
     def __init__(self, settings: Settings) -> None:
         self.commands = Rate(settings.commands_per_s, settings.commands_burst)
@@ -32,7 +32,7 @@ class SocketLimits:
         self.hellos = AdmissionQueue(settings.hellos_at_once, settings.hello_wait_s)
 
     def shared(self, redis: Redis, node: str, on_excess: OnExcess) -> ClusterLimits:
-        """Return the task that adds up the limits of users over all nodes."""
+        """Return what enforces the limits of users over all nodes together."""
         rates = {str(cost): rate for cost, rate in self.users.items()}
         return ClusterLimits(
             redis, node=node, rates=rates, connections=self.connections, on_excess=on_excess

@@ -42,7 +42,7 @@ class AfterDelivery:
         self._spawn = spawn
 
     def register(self) -> None:
-        """Have these called."""
+        """Register the handlers."""
         after = self._delivery.hub.on_delivered
         for event_type in ("message.created", "message.updated", "message.deleted"):
             after(event_type, self._message_delivered)
@@ -60,10 +60,10 @@ class AfterDelivery:
         self._unread.changed({listener.user_id for listener in listeners}, conversation_id)
 
     def _system_message_delivered(self, announcement: Announcement, listeners: Listeners) -> None:
-        """Take out who has left, though no other event may say so.
+        """Unsubscribe those whom a system message names as removed.
 
-        Of somebody who was let in again since, the database has only that; what was sent while
-        they were out is not for them, and may come next, when both are read from there.
+        If they rejoined meanwhile, the database holds only the rejoin, and no other event reports
+        the removal; they must not get messages sent between.
         """
         if listeners:
             for employee_id in announcement.routing.removed_ids:
@@ -110,9 +110,9 @@ class AfterDelivery:
         hub.hide_messages(topic, {one: found.get(one.user_id, 0) for one in hub.listeners(topic)})
 
     def deliver_removal(self, announcement: Announcement) -> None:
-        """Send somebody that they were removed from a conversation to which they do not listen.
+        """Tell of a removal those sessions of the employee that do not listen to the conversation.
 
-        Devices that listen to it get it there, in order, after what was sent before.
+        Sessions that listen to it receive it there, in order, after what was sent before.
         """
         employee_id = topics.user_of(announcement.topic)
         assert employee_id is not None
@@ -121,7 +121,7 @@ class AfterDelivery:
         self._unread.changed([employee_id], conversation_id)
 
     def _participant_delivered(self, announcement: Announcement, listeners: Listeners) -> None:
-        """Take who has left out of the topic; they may have been let in again since."""
+        """Remove from the topic those who have left; they may have rejoined since."""
         routing = announcement.routing
         if not routing.employee_id or topics.user_of(announcement.topic) is not None:
             return

@@ -58,7 +58,7 @@ class PublishedQueues:
     def changed_queues(
         self, read: Mapping[str, Iterable[QueueLive]]
     ) -> dict[str, dict[str, bytes]]:
-        """Return zone → queue → its state, printed: those that have changed."""
+        """Return zone → queue → its state, encoded: those that have changed."""
         changes: dict[str, dict[str, bytes]] = {}
         for tz, states in read.items():
             for state in states:

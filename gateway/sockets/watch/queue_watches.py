@@ -280,21 +280,21 @@ class QueueWatches:
     def _publish_queues(self, shown: dict[str, list[QueueLive]]) -> None:
         changes = self._published.changed_queues(shown)
         for session, watching in self._watchers.items():
-            for queue, printed in changes.get(watching.tz, {}).items():
+            for queue, encoded in changes.get(watching.tz, {}).items():
                 if watching.covers((queue,)):
-                    self._unsent.setdefault(session, {})[queue] = printed
+                    self._unsent.setdefault(session, {})[queue] = encoded
         self._flush()
 
     def _flush(self) -> None:
         """Send what has changed; for a slow reader changes go on being conflated."""
         changes, self._unsent = self._unsent, {}
         frames: dict[tuple[bytes, ...], SharedFrame] = {}
-        for session, printed in changes.items():
+        for session, encoded in changes.items():
             if session.full:
-                self._unsent[session] = printed
+                self._unsent[session] = encoded
                 self._wake.set()
                 continue
-            key = tuple(printed.values())
+            key = tuple(encoded.values())
             if key not in frames:  # most watchers get the same changes
                 payload = b'{"type":"queue.changed","queues":[%b]}' % b",".join(key)
                 frames[key] = SharedFrame(payload, QUEUE_LANE)

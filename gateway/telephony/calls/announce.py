@@ -60,7 +60,7 @@ async def calls_changed(services: Services, changes: Sequence[CallChange]) -> No
         services.publish(_queues_recheck(queues, agents))
         missed.wake(services, changes)
     for change in changes:
-        for employee_id, talking in _conversation_changes(pop, change):
+        for employee_id, talking in _talking_changes(pop, change):
             await services.presence.set_on_call(employee_id, str(change.after.id), talking)
     if services.stats_cache is not None:
         began = [change.after.started_at for change in changes]
@@ -287,14 +287,14 @@ def _ever_rung(state: CallState | None) -> frozenset[str]:
     return frozenset(leg.extension for leg in legs if leg.extension and leg.ringing_at)
 
 
-def _conversation_changes(pop: ScreenPop, change: CallChange) -> Iterator[tuple[int, bool]]:
+def _talking_changes(pop: ScreenPop, change: CallChange) -> Iterator[tuple[int, bool]]:
     """Yield (employee, True) for each who began to talk in this call, False for who stopped."""
-    after, before = _in_conversation(pop, change.after), _in_conversation(pop, change.before)
+    after, before = _talking(pop, change.after), _talking(pop, change.before)
     for employee_id in sorted(after ^ before):
         yield employee_id, employee_id in after
 
 
-def _in_conversation(pop: ScreenPop, state: CallState | None) -> frozenset[int]:
+def _talking(pop: ScreenPop, state: CallState | None) -> frozenset[int]:
     legs = state.legs if state and state.status != "ended" else ()
     employees = (
         pop.employee(state.source, leg.extension)

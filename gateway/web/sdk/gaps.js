@@ -37,18 +37,18 @@ export class OrderedEvents {
       // An edit gives a message a new change, so replayed numbers may have holes.
       for (const event of events) if (this.#positions.advance(event)) this.#deliver(event);
     }
-    const anew = new Set(welcome.reload);
+    const outdated = new Set(welcome.reload);
     for (const conversation of welcome.conversations) {
       this.#positions.setIfUnknown(conversation);
       // Lower: something was not replayed. Higher: the gateway's database was restored.
       if (this.#positions.change(conversation.id) !== conversation.last_change) {
-        anew.add(conversation.id);
+        outdated.add(conversation.id);
       }
-      if (anew.has(conversation.id)) {
+      if (outdated.has(conversation.id)) {
         this.#positions.set(conversation.id, conversation.last_change);
       }
     }
-    for (const id of anew) this.#deliver({ type: 'reload', conversation_id: id });
+    for (const id of outdated) this.#deliver({ type: 'reload', conversation_id: id });
   }
 
   /** Start from conversations in a reply. */

@@ -4,13 +4,13 @@ call_filter ─▶ one of these, chosen by access_paths.estimate. Each reads an 
 the list and stops when the page is full; the other criteria are checked call by call.
 
 1,000,000 calls of a year, 2,700,000 legs of 60 telephones, six queues, 400,000 dispositions; two
-cores with as much else to do; ms for a page of 50 with its estimate, without access paths in
+cores that other work used equally; ms for a page of 50 with its estimate, without access paths in
 brackets:
 
                        20 calls        45,000 calls     everyone's
     nothing            1.0 (7,880)     0.9 (10)         1.1 (0.6)
     a queue            4.3 (2,448)     13 (362)         0.8 (258)
-    … long disused     4.8 (1,376)     5.1 (787)        0.6 (1,130)
+    … unused for long  4.8 (1,376)     5.1 (787)        0.6 (1,130)
     an outcome         4.8 (1,457)     46 (19)          2.2 (0.4)
     … without a call   4.0 (1,365)     2.3 (603)        0.9 (330)
     a number           5.1 (1.5)       2.6 (0.5)        0.7 (0.3)
