@@ -26,10 +26,10 @@ def run(*, since: str | None, until: str | None, source: str | None) -> None:
         typer.echo(f"Not rebuilt: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(
-        f"{done.examined} calls looked at, {done.changed} changed, "
-        f"{done.skipped} left alone: their events are no longer all there.\n"
-        f"{done.restored} of them were gone and are back; "
-        f"{done.telephones} telephones had wrong logins or pauses."
+        f"{done.examined} calls examined, {done.changed} changed, "
+        f"{done.skipped} skipped, because some of their events were deleted.\n"
+        f"{done.restored} of them had no row and were restored; "
+        f"{done.telephones} telephones had wrong logins or pauses, corrected."
     )
 
 

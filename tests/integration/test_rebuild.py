@@ -259,7 +259,7 @@ async def test_it_takes_turns_with_live_ingest(pool: Pool, database: str) -> Non
 
 
 async def test_the_command_tells_what_it_did(pool: Pool, database: str) -> None:
-    """`gateway replay --rebuild`: how many were looked at and changed; or what is wrong."""
+    """`gateway replay --rebuild`: how many were examined and changed; or what is wrong."""
     async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
         await pipeline.submit(shift(events_of_recording(RECORDED[0]), timedelta(days=-1)))
     await pool.execute("UPDATE realtime.call_sessions SET outcome = 'failed'")
@@ -276,6 +276,6 @@ async def test_the_command_tells_what_it_did(pool: Pool, database: str) -> None:
     (code, progress), (wrong, why) = await asyncio.gather(run(), run("--since", "yesterday"))
 
     assert code == 0
-    assert "1 calls looked at, 1 changed, 0 left alone" in progress
+    assert "1 calls examined, 1 changed, 0 skipped" in progress
     assert await pool.fetchval("SELECT outcome FROM realtime.call_sessions") == "abandoned"
-    assert (wrong, "--since: a moment with its offset" in why) == (2, True)
+    assert (wrong, "--since: a time with its UTC offset" in why) == (2, True)

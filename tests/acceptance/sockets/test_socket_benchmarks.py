@@ -102,7 +102,7 @@ def test_a_node_that_hears_nothing_is_a_failure(
 
     result = scale.measure(gateway, Options(users=2, seconds=1))
 
-    assert result.failures == ["one of 1 nodes did not hear everything"]
+    assert result.failures == ["one of 1 nodes did not receive everything"]
 
 
 def test_everyone_who_connects_is_counted(gateway: OwnGateway) -> None:

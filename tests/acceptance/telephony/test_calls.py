@@ -197,6 +197,6 @@ async def test_the_replay_command_rings_on_a_running_node(desk: Desk) -> None:
     output, _ = await replaying.communicate()
 
     assert replaying.returncode == 0, output
-    assert b"0 known already" in output
+    assert b"0 duplicates" in output
     assert (await oksana.next(CallOffered)).call.number == "+380671234567"
     assert (await oksana.next(CallEnded)).call.outcome == "answered"
