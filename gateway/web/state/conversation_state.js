@@ -15,12 +15,11 @@ const DEFAULT_PREFERENCES = {
  * @returns {import('./store.js').Known}
  */
 export function mergeConversation(known, conversation, fresh) {
-  const loaded = { messages: new Map(), history: 'none', hasBefore: false, hasAfter: false, seen: 0 };
-  const { history: rule, ...described } = conversation; // in the state, `history` is what is loaded
-  // The highest seq received; events that are replayed after a break may be below last_seq.
-  const reached = known?.reached ?? conversation.last_seq;
-  const merged = { ...loaded, ...known, ...described, rule, reached };
-  merged.seen = Math.max(merged.seen, conversation.last_change);
+  const loaded = { messages: new Map(), loadState: 'none', hasBefore: false, hasAfter: false };
+  // Events that are replayed after a break may be below last_seq.
+  const receivedSeq = known?.receivedSeq ?? conversation.last_seq;
+  const receivedChange = Math.max(known?.receivedChange ?? 0, conversation.last_change);
+  const merged = { ...loaded, ...known, ...conversation, receivedSeq, receivedChange };
   if (known) keepNewer(merged, known, conversation, fresh);
   return merged;
 }

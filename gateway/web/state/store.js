@@ -20,11 +20,13 @@ const COUNT_LIMIT = 100;
 const REFRESH_AFTER_MS = 100;
 
 /**
- * @typedef {Omit<import('../sdk/protocol.js').Conversation, 'history'> & {
- *   messages: Map<number, import('../sdk/protocol.js').Message>, rule: 'all' | 'joined',
- *   history: 'none' | 'loading' | 'loaded', hasBefore: boolean, hasAfter: boolean,
- *   seen: number, reached: number, delivered?: number, markedUnreadAt?: number,
- *   missedChanges?: any[] | null}} Known
+ * A conversation with its loaded messages. `receivedChange` and `receivedSeq` are the highest change
+ * and the highest seq received; `pendingChanges` are changes received while a page is loaded.
+ * @typedef {import('../sdk/protocol.js').Conversation & {
+ *   messages: Map<number, import('../sdk/protocol.js').Message>,
+ *   loadState: 'none' | 'loading' | 'loaded', hasBefore: boolean, hasAfter: boolean,
+ *   receivedChange: number, receivedSeq: number, delivered?: number, markedUnreadAt?: number,
+ *   pendingChanges?: any[] | null}} Known
  */
 
 export class Store {
@@ -251,7 +253,7 @@ export class Store {
   #conversationUpdated({ conversation_id, title, avatar_url, closed_at, history }) {
     const conversation = this.conversations.get(conversation_id);
     if (!conversation) return;
-    Object.assign(conversation, { title, avatar_url, closed_at, rule: history });
+    Object.assign(conversation, { title, avatar_url, closed_at, history });
     this.changed();
   }
 

@@ -31,24 +31,24 @@ export class Timeline {
   /** Load the newest messages, if none are loaded. */
   async loadNewest(id) {
     const conversation = this.#store.conversations.get(id);
-    if (conversation?.history !== 'none') return;
-    Object.assign(conversation, { history: 'loading', hasAfter: false });
+    if (conversation?.loadState !== 'none') return;
+    Object.assign(conversation, { loadState: 'loading', hasAfter: false });
     await this.#loadPage(conversation, {});
   }
 
   /** Load the page before the oldest loaded message. */
   async loadOlder(id) {
     const conversation = this.#store.conversations.get(id);
-    if (conversation?.history !== 'loaded' || !conversation.hasBefore) return;
-    conversation.history = 'loading';
+    if (conversation?.loadState !== 'loaded' || !conversation.hasBefore) return;
+    conversation.loadState = 'loading';
     await this.#loadPage(conversation, { before: Math.min(...conversation.messages.keys()) });
   }
 
   /** Load the page after the newest loaded message, in a part of the past. */
   async loadNewer(id) {
     const conversation = this.#store.conversations.get(id);
-    if (conversation?.history !== 'loaded' || !conversation.hasAfter) return;
-    conversation.history = 'loading';
+    if (conversation?.loadState !== 'loaded' || !conversation.hasAfter) return;
+    conversation.loadState = 'loading';
     await this.#loadPage(conversation, { after: Math.max(...conversation.messages.keys()) });
   }
 
@@ -57,7 +57,7 @@ export class Timeline {
     const conversation = this.#store.conversations.get(id);
     if (conversation.messages.has(seq)) return true;
     this.#unload(conversation);
-    Object.assign(conversation, { history: 'loading', hasAfter: true });
+    Object.assign(conversation, { loadState: 'loading', hasAfter: true });
     await this.#loadPage(conversation, { around: seq });
     return conversation.messages.has(seq);
   }
@@ -73,7 +73,7 @@ export class Timeline {
   /** The conversation is no longer shown: unload many messages, or a part of the past. */
   unloadLarge(id) {
     const conversation = this.#store.conversations.get(id);
-    if (conversation?.history !== 'loaded') return;
+    if (conversation?.loadState !== 'loaded') return;
     if (conversation.hasAfter || conversation.messages.size > MAX_KEPT) this.#unload(conversation);
   }
 
@@ -98,7 +98,7 @@ export class Timeline {
       }
     }
     conversation.last_seq = Math.max(conversation.last_seq, message.seq);
-    conversation.reached = Math.max(conversation.reached, message.seq);
+    conversation.receivedSeq = Math.max(conversation.receivedSeq, message.seq);
     // A sender has read what came before: the gateway moves their position with the message.
     this.#store.receipts.receiveRead({ ...message, employee_id: message.sender_id });
     this.#store.changed();
@@ -128,7 +128,7 @@ export class Timeline {
   #messageChanged(event) {
     const { message } = event;
     const conversation = this.#noteChange(event);
-    const isNew = !conversation || message.seq > conversation.reached;
+    const isNew = !conversation || message.seq > conversation.receivedSeq;
     const sign = Number(isNew) - Number(Boolean(message.deleted_at));
     if (conversation && message.reply_to_seq && sign) this.#changeReplyCount(conversation, event, sign);
     if (isNew) this.receive(message);
@@ -144,7 +144,7 @@ export class Timeline {
 
   #noteChange({ conversation_id, change }) {
     const conversation = this.#store.conversations.get(conversation_id);
-    if (conversation) conversation.seen = Math.max(conversation.seen, change);
+    if (conversation) conversation.receivedChange = Math.max(conversation.receivedChange, change);
     return conversation;
   }
 
@@ -157,17 +157,17 @@ export class Timeline {
   }
 
   #insert(conversation, message) {
-    if (conversation.history === 'none') return;
+    if (conversation.loadState === 'none') return;
     const known = conversation.messages.get(message.seq);
-    const marked = { ...message, asOf: conversation.seen };
+    const marked = { ...message, asOf: conversation.receivedChange };
     if (known) conversation.messages.set(message.seq, newerOf(known, marked));
     else if (!conversation.hasAfter) conversation.messages.set(message.seq, marked);
-    else conversation.missedChanges?.push({ seq: message.seq, created: marked });
+    else conversation.pendingChanges?.push({ seq: message.seq, created: marked });
   }
 
   /** Change a loaded message. One that is not loaded is not inserted: pages have no holes. */
   #change(conversation, seq, make) {
-    conversation.missedChanges?.push({ seq, make });
+    conversation.pendingChanges?.push({ seq, make });
     const known = conversation.messages.get(seq);
     if (known) conversation.messages.set(seq, make(known));
     if (conversation.last_message?.seq === seq) {
@@ -179,7 +179,7 @@ export class Timeline {
 
   /** The list shows the newest message that is left: a loaded one, or what the gateway reports. */
   #lastDeleted(conversation) {
-    const whole = conversation.history === 'loaded' && !conversation.hasAfter;
+    const whole = conversation.loadState === 'loaded' && !conversation.hasAfter;
     const left = whole ? this.messages(conversation) : [];
     conversation.last_message = left.filter((one) => !one.deleted_at).at(-1) ?? null;
     if (!conversation.last_message) this.#store.reloadList();
@@ -192,20 +192,20 @@ export class Timeline {
       this.#store.reloadList();
       return;
     }
-    const wasShown = conversation.history !== 'none';
+    const wasShown = conversation.loadState !== 'none';
     this.#unload(conversation);
     this.#store.thread.reload(id);
     if (wasShown) await this.loadNewest(id);
   }
 
   #unload(conversation) {
-    Object.assign(conversation, { messages: new Map(), history: 'none', hasBefore: false, hasAfter: false });
+    Object.assign(conversation, { messages: new Map(), loadState: 'none', hasBefore: false, hasAfter: false });
   }
 
   async #loadPage(conversation, where) {
     const id = conversation.id;
     const into = conversation.messages;
-    conversation.missedChanges = []; // changes received while the page is read may be newer than it
+    conversation.pendingChanges = []; // changes received while the page is read may be newer than it
     this.#store.changed();
     try {
       const fields = { conversation_id: id, limit: PAGE, ...where };
@@ -216,8 +216,8 @@ export class Timeline {
     } catch (error) {
       const current = this.#store.conversations.get(id);
       if (!current) return; // I was removed from it meanwhile
-      current.missedChanges = null;
-      if (current.messages === into) current.history = into.size ? 'loaded' : 'none';
+      current.pendingChanges = null;
+      if (current.messages === into) current.loadState = into.size ? 'loaded' : 'none';
       throw error;
     } finally {
       this.#store.changed();
@@ -225,17 +225,17 @@ export class Timeline {
   }
 
   #insertPage(conversation, page, where) {
-    const { messages: into, missedChanges } = conversation;
-    const asOf = page.messages.reduce((most, { change }) => Math.max(most, change), conversation.seen);
+    const { messages: into, pendingChanges } = conversation;
+    const asOf = Math.max(conversation.receivedChange, ...page.messages.map(({ change }) => change));
     for (const message of page.messages) {
       into.set(message.seq, { ...message, asOf });
-      if (!page.has_after) conversation.reached = Math.max(conversation.reached, message.seq);
+      if (!page.has_after) conversation.receivedSeq = Math.max(conversation.receivedSeq, message.seq);
       this.#store.messageStored(message);
     }
     const hasBefore = 'after' in where ? conversation.hasBefore : page.has_before;
     const hasAfter = 'before' in where ? conversation.hasAfter : page.has_after;
-    Object.assign(conversation, { history: 'loaded', hasBefore, hasAfter, missedChanges: null });
-    for (const { seq, make, created } of missedChanges) {
+    Object.assign(conversation, { loadState: 'loaded', hasBefore, hasAfter, pendingChanges: null });
+    for (const { seq, make, created } of pendingChanges) {
       if (make && into.has(seq)) into.set(seq, make(into.get(seq)));
       if (created && !into.has(seq) && !hasAfter) into.set(seq, created);
     }

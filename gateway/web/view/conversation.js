@@ -85,8 +85,8 @@ export function conversationView(gateway, store, actions, handlers, ui) {
     }
     if (shown !== conversation.id) switchTo(conversation.id);
     jumpToRouteMessage(conversation);
-    if (conversation.history === 'none') store.timeline.loadNewest(shown).catch(() => {});
-    if (conversation.history === 'loaded') store.receipts.loadDelivered(conversation).catch(() => {});
+    if (conversation.loadState === 'none') store.timeline.loadNewest(shown).catch(() => {});
+    if (conversation.loadState === 'loaded') store.receipts.loadDelivered(conversation).catch(() => {});
     const writers = store.people.typingIn(shown);
     setText(typing, writers.length ? `${joinNames(writers)} ${writers.length > 1 ? 'are' : 'is'} typing…` : '');
     setAttribute(open, 'data-thread', store.thread.open ? 'true' : null);
@@ -164,7 +164,7 @@ export function conversationView(gateway, store, actions, handlers, ui) {
   /** Mark as read after a moment: one receipt for a burst of messages. */
   function markReadSoon() {
     const conversation = current();
-    if (!conversation || conversation.history !== 'loaded' || gateway.state.name !== 'live') return;
+    if (!conversation || conversation.loadState !== 'loaded' || gateway.state.name !== 'live') return;
     if (conversationInView() === null) return;
     const own = explicit;
     explicit = false;

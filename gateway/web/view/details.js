@@ -36,7 +36,7 @@ export function conversationDetails(store, actions, current) {
     const conversation = current();
     title.value = conversation.title ?? '';
     picture.value = conversation.avatar_url ?? '';
-    history.value = conversation.rule;
+    history.value = conversation.history;
     adding.open = false;
     allMembers = null;
     render(conversation);
@@ -100,7 +100,7 @@ export function conversationDetails(store, actions, current) {
     event.preventDefault();
     const conversation = current();
     const given = { title: title.value.trim(), avatar_url: picture.value.trim(), history: history.value };
-    const now = { title: conversation.title, avatar_url: conversation.avatar_url ?? '', history: conversation.rule };
+    const now = { title: conversation.title, avatar_url: conversation.avatar_url ?? '', history: conversation.history };
     const changed = Object.fromEntries(Object.entries(given).filter(([name, value]) => now[name] !== value));
     if (!Object.keys(changed).length || await frame.attempt(() => actions.update(conversation, changed))) frame.close();
   }

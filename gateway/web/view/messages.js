@@ -41,8 +41,8 @@ export function messageList(store, line, { seen }) {
     line.mark(lines);
     updateList(items, lines, { key: ({ key }) => key, make: line.make, update: line.update });
     showNew(lines);
-    loading.hidden = shown.history !== 'loading';
-    hint.hidden = shown.history !== 'loaded' || lines.length > 0;
+    loading.hidden = shown.loadState !== 'loading';
+    hint.hidden = shown.loadState !== 'loaded' || lines.length > 0;
     if (following && !shown.hasAfter) scrollToEnd();
     else if (items.firstElementChild !== before) scroll.scrollTop = top + scroll.scrollHeight - height;
     if (targetSeq !== null) scrollToTarget();
@@ -52,7 +52,7 @@ export function messageList(store, line, { seen }) {
 
   /** Mark where the unread messages began when the conversation was opened. */
   function showNew(lines) {
-    if (newFrom === null && conversation.history === 'loaded') {
+    if (newFrom === null && conversation.loadState === 'loaded') {
       const read = conversation.unread.last_read_seq;
       newFrom = read < conversation.last_seq ? read : Infinity; // messages that arrive while it is open are not marked
     }
@@ -79,7 +79,7 @@ export function messageList(store, line, { seen }) {
   }
 
   function fetchMore() {
-    if (!conversation || conversation.history !== 'loaded') return;
+    if (!conversation || conversation.loadState !== 'loaded') return;
     const left = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
     if (conversation.hasAfter && left < MORE_FROM_PX) store.timeline.loadNewer(conversation.id).catch(() => {});
     else if (conversation.hasBefore && scroll.scrollTop < MORE_FROM_PX) {
