@@ -43,12 +43,15 @@ NO_ROUTING = Routing()
 
 
 def removed_employees(kind: str, attrs: Mapping[str, Any] | None) -> Collection[int]:
-    """Return the employees of whom such a message says that they are no longer participants."""
+    """Return the employees of whom such a message says that they are no longer participants.
+
+    The CRM writes `attrs` as it likes (realtime.send_message): what has another form names nobody.
+    """
     attributes = attrs or {}
-    if kind != "system" or attributes.get("event") not in REMOVAL_EVENTS:
+    event, removed = attributes.get("event"), attributes.get("employee_ids")
+    if kind != "system" or not isinstance(event, str) or event not in REMOVAL_EVENTS:
         return ()
-    removed: list[int] = attributes["employee_ids"]
-    return removed
+    return [one for one in removed if type(one) is int] if isinstance(removed, list) else ()
 
 
 def of_event(event: Any) -> Routing:

@@ -10,10 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
+import structlog
+
 from gateway.bus import Announcement
 from gateway.bus.routing import MESSAGE_CHANGES, Routing
 from gateway.delivery.shared_frame import SharedFrame
 from gateway.delivery.small_set import SmallSet
+
+log = structlog.get_logger(__name__)
 
 
 class Listener(Protocol):
@@ -143,7 +147,10 @@ class Hub:
         if listeners:
             self._fan_out(announcement, listeners)
         for hook in self._hooks.get(announcement.type, ()):
-            hook(announcement, listeners)
+            try:
+                hook(announcement, listeners)
+            except Exception:  # the event was delivered; those after it must be, too
+                log.exception("delivery.hook_failed", type=announcement.type)
 
     def _fan_out(self, announcement: Announcement, listeners: Collection[Listener]) -> None:
         frame, by = SharedFrame.of(announcement), announcement.by

@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
@@ -31,6 +33,19 @@ def test_every_package_of_the_wheel_is_marked_as_typed() -> None:
 
     assert sorted(packages) == ["gateway", "ingest", "presence"]
     assert all((ROOT / package / "py.typed").is_file() for package in packages)
+
+
+def test_no_file_of_a_package_is_ignored_by_git() -> None:
+    """The build leaves out what .gitignore names, also when git has the file."""
+    try:
+        ignored = subprocess.run(
+            ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout.splitlines()  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git work tree")
+
+    assert ignored == []
 
 
 def test_a_strict_mypy_of_another_program_sees_the_types(tmp_path: Path) -> None:

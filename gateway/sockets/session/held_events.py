@@ -15,7 +15,10 @@ from gateway.delivery.lanes import PASSING
 from gateway.delivery.shared_frame import SharedFrame
 
 MAX_PASSING = 100
-"""Events held above which passing ones (typing, presence) are dropped."""
+"""Events held above which passing ones of topics (typing) are dropped.
+
+What no topic carries is kept: that presence is degraded is said once.
+"""
 
 
 class HeldEvents:
@@ -56,7 +59,8 @@ class HeldEvents:
 
     def _keep(self, frame: SharedFrame) -> None:
         """Hold an event: few passing ones, and not more bytes than a slow reader may owe."""
-        if frame.lane == PASSING and len(self._frames) >= MAX_PASSING:
+        passing = frame.lane == PASSING and frame.announcement is not None
+        if passing and len(self._frames) >= MAX_PASSING:
             return
         if self._bytes > self._limit_bytes:
             return

@@ -219,6 +219,8 @@ class Session:
         else:
             if job.id is not None and (not job.handler.by_session or self._answering is job):
                 self._reply(job.id, result if result is not None else {})
+        if self._answering is job:
+            self._answering = None  # it may hold a token, or 500 ids
         self.parts.metrics.count_command(type_, loop.time() - started)
 
     async def _serve(self, job: Job) -> Any:
