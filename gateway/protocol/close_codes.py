@@ -52,7 +52,7 @@ REPLACED = CloseCode(
 
 TOKEN_EXPIRED = CloseCode(4201, "token expired", "Get a new token, then reconnect.")
 
-SLOW_CLIENT = CloseCode(4401, "slow reader", "The client read too slowly; reconnect and resume.")
+SLOW_CLIENT = CloseCode(4401, "slow client", "The client read too slowly; reconnect and resume.")
 TOO_FAST = CloseCode(4402, "too fast", "The client kept sending above its limit.")
 HELLO_TIMEOUT = CloseCode(4403, "no hello", "No hello came within 10 s.")
 OVERLOADED = CloseCode(4404, "overloaded", "This node accepts no more clients now.")

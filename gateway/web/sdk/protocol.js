@@ -247,7 +247,7 @@ export const CLOSE_CODES = {
   4010: {"reason": "employee disabled", "meaning": "The employee is no longer active."},
   4011: {"reason": "replaced", "meaning": "A newer connection of this device, or of this kind of device, took over."},
   4201: {"reason": "token expired", "meaning": "Get a new token, then reconnect."},
-  4401: {"reason": "slow reader", "meaning": "The client read too slowly; reconnect and resume."},
+  4401: {"reason": "slow client", "meaning": "The client read too slowly; reconnect and resume."},
   4402: {"reason": "too fast", "meaning": "The client kept sending above its limit."},
   4403: {"reason": "no hello", "meaning": "No hello came within 10 s."},
   4404: {"reason": "overloaded", "meaning": "This node accepts no more clients now."},

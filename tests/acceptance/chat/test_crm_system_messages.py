@@ -11,10 +11,13 @@ from gateway.bus.routing import removed_employees
 from gateway.protocol import MessageCreated
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
 
+EVENTS: list[Any] = ["left", "removed", ["left"], {}, None, 7]
+IDS: list[Any] = [..., None, 5, "2", {}, [], ["2", None, 2.5, True, [2], {}]]
+
 ODD: list[dict[str, Any]] = [
     {"event": event, **({} if ids is ... else {"employee_ids": ids})}
-    for event in ("left", "removed", ["left"], {}, None, 7)
-    for ids in (..., None, 5, "2", {}, [], ["2", None, 2.5, True, [2], {}])
+    for event in EVENTS
+    for ids in IDS
 ]
 """An event that names removed employees, or does not, beside ids that are none."""
 
