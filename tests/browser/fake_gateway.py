@@ -59,6 +59,12 @@ class Visit:
     async def close(self, code: int, reason: str = "") -> None:
         await self.socket.close(code, reason)
 
+    async def drain(self) -> None:
+        """Close as a node that drains, with a wait that is long enough to be seen."""
+        bye = {"type": "bye", "code": 4601, "reason": "drain", "resume": True}
+        await self.send({**bye, "retry_in": [8_000, 9_000]})
+        await self.close(4601)
+
 
 class FakeGateway:
     """Where the client connects to."""

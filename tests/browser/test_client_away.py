@@ -55,7 +55,7 @@ async def test_a_hidden_window_is_away_after_a_minute_and_says_so_when_it_comes_
     await client.page.clock.run_for(61_000)
     assert (await visit.expect("presence.away"))["away"] is True
 
-    await visit.close(4601)
+    await visit.drain()
     await client.until("gateway.state.name === 'waiting'")
     await client.page.clock.run_for(500)
     second = await (await fake.visit()).welcome()

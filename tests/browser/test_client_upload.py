@@ -82,7 +82,7 @@ async def test_a_file_is_declared_again_on_the_next_connection(
     visit = await arrive(client, fake)
     await client.page.evaluate(UPLOAD)
     await visit.expect("attachment.create")
-    await visit.close(4601)
+    await visit.drain()
     await client.until("gateway.state.name === 'waiting'")
     await client.wait_for_retry()
     visit = await fake.welcomed()

@@ -43,7 +43,7 @@ def snapshot(type_: str, named: Any) -> dict[str, Any]:
 
 
 async def come_back(client: Client, fake: FakeGateway, visit: Visit) -> Visit:
-    await visit.close(4601)
+    await visit.drain()
     await client.until("gateway.state.name === 'waiting'")
     await client.wait_for_retry()
     back = await fake.welcomed()
@@ -74,7 +74,7 @@ async def test_the_last_watch_holds_on_each_new_connection(
             await request()
         await client.request("unread.get")
         await watches(visit)
-        await visit.close(4601)
+        await visit.drain()
         await client.until("gateway.state.name === 'waiting'")
         for _ in range(rng.randint(0, 2)):
             await request()

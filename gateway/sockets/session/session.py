@@ -100,7 +100,7 @@ class Session:
         self._deadlines = Deadlines(parts.timeouts)
         self._held: HeldEvents | None = None
         self._answering: Job | None = None
-        """The command of the connection itself that runs, until it is replied to."""
+        """The command of the connection itself that runs; forgotten when it is replied to."""
         self.id = secrets.token_hex(8)
         self.opened_at = self.received_at = asyncio.get_running_loop().time()
         self.closed = False
@@ -219,8 +219,7 @@ class Session:
         else:
             if job.id is not None and (not job.handler.by_session or self._answering is job):
                 self._reply(job.id, result if result is not None else {})
-        if self._answering is job:
-            self._answering = None  # it may hold a token, or 500 ids
+        self._answering = None if self._answering is job else self._answering
         self.parts.metrics.count_command(type_, loop.time() - started)
 
     async def _serve(self, job: Job) -> Any:
