@@ -1,4 +1,4 @@
-"""From PBX to database: events of a PBX become calls, stored exactly once, in any order.
+"""From PBX to database: events of a PBX become calls, stored exactly once, in any order of arrival.
 
     async with Pipeline(pool, announce=publish_calls) as pipeline:
         receipt = await pipeline.submit(await read_recording("l01.jsonl.gz", source="pbx"))

@@ -1,4 +1,4 @@
-"""The facts about one PBX channel, kept as sets and minima, so the order of events has no effect.
+"""The facts about one PBX channel, kept as sets and minima, so the order of arrival has no effect.
 
 event_log ─▶ add_event ─▶ PbxChannel ─▶ legs. Nothing is decided here. A channel is no leg while
 only its caller id is known, or only late events about its end have arrived.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from ingest.fold.event_order import Moment, moment
 from ingest.model.events import CallEvent
 
 BEARS_A_LEG = frozenset(
@@ -30,16 +31,20 @@ TIMES = {
     "leg.ringing": "ringing",
     "leg.answered": "answered",
     "offer.started": "offered",
+}
+"""Event type → the set its time belongs to."""
+MOMENTS = {
     "leg.hold_on": "holds",
     "leg.hold_off": "unholds",
     "leg.music_on": "music_on",
     "leg.music_off": "music_off",
 }
-"""Event type → the set its time belongs to."""
+"""Event type → the set its moment belongs to: a hold may begin and end within one second."""
 
 Times = AbstractSet[datetime]
-BridgeTimes = dict[str, set[datetime]]
-"""Bridge → times."""
+Moments = AbstractSet[Moment]
+BridgeMoments = dict[str, set[Moment]]
+"""Bridge → moments."""
 
 EMPTY: frozenset[Any] = frozenset()
 """No facts. Most of a channel's sets stay empty, and a set takes 216 bytes."""
@@ -71,16 +76,16 @@ class PbxChannel:
     ended: Times = EMPTY
     lost: Times = EMPTY
     """When it was given up as lost, without an end from the PBX; such an end takes precedence."""
-    holds: Times = EMPTY
-    unholds: Times = EMPTY
-    music_on: Times = EMPTY
-    music_off: Times = EMPTY
+    holds: Moments = EMPTY
+    unholds: Moments = EMPTY
+    music_on: Moments = EMPTY
+    music_off: Moments = EMPTY
     results: AbstractSet[str] = EMPTY
-    causes: AbstractSet[tuple[datetime, int]] = EMPTY
-    sip_call_ids: AbstractSet[tuple[datetime, bytes, str]] = EMPTY
-    """Each with the time and id of its event."""
-    joins: BridgeTimes = field(default_factory=dict)
-    leaves: BridgeTimes = field(default_factory=dict)
+    causes: AbstractSet[tuple[Moment, int]] = EMPTY
+    sip_call_ids: AbstractSet[tuple[Moment, bytes, str]] = EMPTY
+    """Each with the moment and id of its event."""
+    joins: BridgeMoments = field(default_factory=dict)
+    leaves: BridgeMoments = field(default_factory=dict)
     parties: Sequence[CallEvent] = ()
     """Events with caller ids, in order of arrival."""
 
@@ -131,8 +136,10 @@ def add_event(channels: dict[str, PbxChannel], event: CallEvent) -> None:
         channel.add("seen", at)
     if name := TIMES.get(kind):
         channel.add(name, at)
+    elif name := MOMENTS.get(kind):
+        channel.add(name, moment(event))
     if call_id := attrs.get("sip_call_id"):
-        channel.add("sip_call_ids", (at, event.event_id.bytes, str(call_id)))
+        channel.add("sip_call_ids", (moment(event), event.event_id.bytes, str(call_id)))
     if event.native_type == "webhook" and kind in {"leg.ringing", "leg.answered"}:
         # A PBX that posts events may name the telephone here and nowhere else, and a telephone
         # that rings is called. Asterisk reports calls itself, and rings a caller's telephone, too.
@@ -189,17 +196,17 @@ def _ended(channel: PbxChannel, event: CallEvent) -> None:
         channel.add("lost", event.occurred_at)
         return
     channel.add("ended", event.occurred_at)
-    channel.add("causes", (event.occurred_at, int(event.attrs.get("cause") or 0)))
+    channel.add("causes", (moment(event), int(event.attrs.get("cause") or 0)))
     _offer_ended(channel, event)
 
 
 def _joined(channel: PbxChannel, event: CallEvent) -> None:
     channel.linked = True
-    _add_bridge_time(channel.joins, event)
+    _add_bridge_moment(channel.joins, event)
 
 
 def _left(channel: PbxChannel, event: CallEvent) -> None:
-    _add_bridge_time(channel.leaves, event)
+    _add_bridge_moment(channel.leaves, event)
 
 
 def _queued(channel: PbxChannel, event: CallEvent) -> None:
@@ -233,8 +240,8 @@ def _identify(channel: PbxChannel, event: CallEvent) -> None:
             channel.pair, channel.half = named
 
 
-def _add_bridge_time(stays: BridgeTimes, event: CallEvent) -> None:
-    stays.setdefault(str(event.attrs.get("bridge")), set()).add(event.occurred_at)
+def _add_bridge_moment(stays: BridgeMoments, event: CallEvent) -> None:
+    stays.setdefault(str(event.attrs.get("bridge")), set()).add(moment(event))
 
 
 def _least(known: str | None, value: Any) -> str | None:

@@ -1,6 +1,8 @@
-"""The canonical order of events: the same for the same events, in whatever order they arrived.
+"""The canonical order of events: by time, and at one time in the order in which they were told.
 
-event_log, legs ─▶ order_key. By time, and at one instant causes before effects.
+event_log, legs ─▶ order_key. A PBX that reports whole seconds tells of many events with one time,
+and only the order of telling shows that a caller left one queue before entering another. Events
+without a number, of earlier releases, come first at their time: causes before effects.
 """
 
 from __future__ import annotations
@@ -22,12 +24,21 @@ RANK = {
         )
     )
 }  # fmt: skip
-"""The order of events of one instant: causes before effects."""
+"""The order of unnumbered events of one instant: causes before effects."""
+
+Moment = tuple[datetime, int]
+"""A time, and the number that decides between equal times; 0: none."""
 
 
-def order_key(event: CallEvent) -> tuple[datetime, int, int]:
+def moment(event: CallEvent) -> Moment:
+    """Return when an event occurred, comparable with moments of the same PBX's other events."""
+    return event.occurred_at, event.told or 0
+
+
+def order_key(event: CallEvent) -> tuple[datetime, int, int, int]:
     """Return the sort key of an event; it depends on nothing but the event."""
-    return event.occurred_at, RANK.get(event.type, len(RANK)), event.event_id.int
+    rank = RANK.get(event.type, len(RANK))
+    return event.occurred_at, event.told or 0, rank, event.event_id.int
 
 
 def canonical(events: Iterable[CallEvent]) -> list[CallEvent]:

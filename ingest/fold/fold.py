@@ -1,8 +1,8 @@
 """The fold: from the events of one call to its state.
 
-event_log ─▶ fold ─▶ CallState. Pure, and the same for every order and any repetition: the events
-are a set in canonical order and the state is a function of that set, so nothing depends on which
-event arrived last.
+event_log ─▶ fold ─▶ CallState. Pure, and the same for every order of arrival and any repetition:
+the events are a set in canonical order and the state is a function of that set, so nothing depends
+on which event arrived last. Between equal times the order decides in which their PBX told them.
 """
 
 from __future__ import annotations

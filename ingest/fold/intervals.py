@@ -1,6 +1,6 @@
 """Intervals from starts and ends: of talking, of holding.
 
-legs, bridged_peers ─▶ pair, intersection, union, total_ms. Starts and ends come in any order and
+legs, bridged_peers ─▶ pair, intersection, union, total_ms. Starts and ends arrive in any order and
 need not match: of repeated starts the first counts, a repeated end is ignored, and an interval that
 is still open closes when the leg ends.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from ingest.fold.event_order import Moment
 from ingest.model.call_state import ms_between
 
 Interval = tuple[datetime, datetime | None]
@@ -17,13 +18,16 @@ Interval = tuple[datetime, datetime | None]
 
 
 def pair(
-    starts: Iterable[datetime], ends: Iterable[datetime], closed_at: datetime | None
+    starts: Iterable[Moment], ends: Iterable[Moment], closed_at: datetime | None
 ) -> list[Interval]:
-    """Pair each start with the first end after it; at one instant, ends come before starts."""
-    boundaries = sorted([(at, 0) for at in ends] + [(at, 1) for at in starts])
+    """Pair each start with the first end after it; unnumbered ends of one time come before starts.
+
+    An end that was told after a start of the same time ends it at once.
+    """
+    boundaries = sorted([(one, 0) for one in ends] + [(one, 1) for one in starts])
     intervals: list[Interval] = []
     since: datetime | None = None
-    for at, is_start in boundaries:
+    for (at, _), is_start in boundaries:
         if is_start:
             since = since or at
         elif since is not None:

@@ -210,9 +210,9 @@ def _holds(
         if other.key in own:
             continue
         for music_on in other.music_on:
-            if any(abs(music_on - start) <= MUSIC_FOLLOWS for start in starts):
-                ends |= {min((at for at in other.music_off if at > music_on), default=music_on)}
-    ends -= {at for other in channels.values() for at in other.music_on}
+            if any(abs(music_on[0] - start[0]) <= MUSIC_FOLLOWS for start in starts):
+                ends |= {min((off for off in other.music_off if off > music_on), default=music_on)}
+    ends -= {music_on for other in channels.values() for music_on in other.music_on}
     return tuple(pair(starts, ends, ended_at))
 
 

@@ -2,7 +2,8 @@
 
 fold ─▶ build_stints. The outcome follows a precedence (connected, then what the queue reported,
 then abandoned, then left by key), never the order of arrival: leaving the queue is reported before
-the connection that explains it, and "abandoned" also when it was the queue that gave up.
+the connection that explains it, and "abandoned" also when it was the queue that gave up. A caller
+may leave one queue and enter another within one second: then the order of telling divides them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import cast
 
 from ingest.fold.channels import PbxChannel
 from ingest.fold.event_log import EventLog
+from ingest.fold.event_order import Moment, moment, order_key
 from ingest.fold.legs import Leg, leg_of
 from ingest.model.call_state import StintOutcome, StintState, ms_between
 from ingest.model.events import CallEvent
@@ -25,6 +27,8 @@ EXPLAINED_WITHIN = timedelta(seconds=2)
 
 REPEATED_WITHIN = timedelta(seconds=1)
 """An entry so soon after another without leaving is the same, received on two connections."""
+
+OrderKey = tuple[datetime, int, int, int]
 
 LEAVING = frozenset(("queue.left", "queue.abandoned", "queue.connected"))
 REFUSED = frozenset(("full", "join_empty"))
@@ -37,12 +41,14 @@ class QueueEntry:
     leg_key: str
     queue: str
     entered_at: datetime
+    key: OrderKey
+    """The order key of the event that told of it."""
     until: datetime | None = None
     """When the same channel entered a queue again."""
     connected: set[datetime] = field(default_factory=set)
     left: set[datetime] = field(default_factory=set)
     abandoned: set[datetime] = field(default_factory=set)
-    outcomes: set[tuple[datetime, str]] = field(default_factory=set)
+    outcomes: set[tuple[Moment, str]] = field(default_factory=set)
 
 
 def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
@@ -57,11 +63,10 @@ def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
     transferred = {
         key for e in log.transfer_events if e.type == "transfer.attended" for key in _leg_keys(e)
     }
-    stints = [
+    return tuple(
         _stint_state(entry, _gone_at(entry, legs, transferred, log.channels), legs, last)
-        for entry in _all_entries(by_leg)
-    ]
-    return tuple(sorted(stints, key=lambda stint: (stint.entered_at, stint.queue)))
+        for entry in sorted(_all_entries(by_leg), key=lambda entry: (entry.key[:2], entry.queue))
+    )
 
 
 def _leg_keys(event: CallEvent) -> list[str]:
@@ -89,20 +94,22 @@ def _all_entries(by_leg: dict[str, list[CallEvent]]) -> list[QueueEntry]:
 def _entry_of(
     event: CallEvent, own: list[QueueEntry], everywhere: list[QueueEntry]
 ) -> QueueEntry | None:
-    """Return the channel's latest entry; after a transfer into a queue, the transferrer's."""
-    before = [entry for entry in own if entry.entered_at <= event.occurred_at]
-    if event.queue and all(entry.queue != event.queue for entry in before):
-        before = _entries_of_others(event, everywhere) or before
+    """Return the channel's latest entry into the queue that the event names, or into any.
+
+    After a transfer into a queue, it is the transferrer's.
+    """
+    at = order_key(event)
+    before = [entry for entry in own if entry.key <= at]
+    if event.queue:
+        named = [entry for entry in before if entry.queue == event.queue]
+        before = named or _entries_of_others(event, everywhere) or before
     return before[-1] if before else None
 
 
 def _entries_of_others(event: CallEvent, everywhere: list[QueueEntry]) -> list[QueueEntry]:
-    found = [
-        entry
-        for entry in everywhere
-        if entry.queue == event.queue and entry.entered_at <= event.occurred_at
-    ]
-    return sorted(found, key=lambda entry: (entry.entered_at, entry.leg_key))
+    at = order_key(event)
+    found = [entry for entry in everywhere if entry.queue == event.queue and entry.key <= at]
+    return sorted(found, key=lambda entry: (entry.key[:2], entry.leg_key))
 
 
 def _gone_at(
@@ -128,19 +135,21 @@ def _entries(leg_key: str, events: list[CallEvent]) -> list[QueueEntry]:
     request: CallEvent | None = None
     inside = False
 
-    def enter(queue: str, at: datetime, *, again: bool) -> None:
+    def enter(queue: str, told: CallEvent, *, again: bool) -> None:
+        at = told.occurred_at
         last = entries[-1] if again and entries and entries[-1].queue == queue else None
         if last is None or at - last.entered_at > REPEATED_WITHIN:
-            entries.append(QueueEntry(leg_key=leg_key, queue=queue, entered_at=at))
+            key = order_key(told)
+            entries.append(QueueEntry(leg_key=leg_key, queue=queue, entered_at=at, key=key))
 
     for event in events:
         if event.type == "queue.requested":
             request = event
         elif event.type == "queue.entered" and event.queue:
-            enter(event.queue, event.occurred_at, again=inside)
+            enter(event.queue, event, again=inside)
             request, inside = None, True
         elif event.type == "queue.outcome" and request and event.attrs.get("outcome") in REFUSED:
-            enter(request.queue or event.queue or "", request.occurred_at, again=not inside)
+            enter(request.queue or event.queue or "", request, again=not inside)
             request = None
         elif event.type in LEAVING and entries and event.queue == entries[-1].queue:
             inside = False
@@ -153,7 +162,8 @@ def _entry_from_connect(leg_key: str, events: list[CallEvent]) -> list[QueueEntr
         if event.type == "queue.connected" and event.queue:
             waited = timedelta(seconds=int(event.attrs.get("waited_s") or 0))
             entered_at = event.occurred_at - waited
-            return [QueueEntry(leg_key=leg_key, queue=event.queue, entered_at=entered_at)]
+            key = (entered_at, 0, 0, 0)
+            return [QueueEntry(leg_key=leg_key, queue=event.queue, entered_at=entered_at, key=key)]
     return []
 
 
@@ -167,7 +177,7 @@ def _add_event(entry: QueueEntry, event: CallEvent) -> None:
         case "queue.abandoned":
             entry.abandoned.add(at)
         case "queue.outcome" if event.attrs.get("outcome"):
-            entry.outcomes.add((at, str(event.attrs["outcome"])))
+            entry.outcomes.add((moment(event), str(event.attrs["outcome"])))
         case _:
             pass
 
@@ -195,7 +205,7 @@ def _outcome(
     if connected := min(entry.connected, default=None):
         return "connected", connected
     if entry.outcomes:
-        at, outcome = min(entry.outcomes)
+        (at, _), outcome = min(entry.outcomes)
         return cast("StintOutcome", outcome), min(entry.left | entry.abandoned | {at})
     if abandoned := min(entry.abandoned, default=None):
         return _abandoned(abandoned, gone_at, last)
@@ -227,8 +237,11 @@ def _unexplained(
 
 
 def _answered(entry: QueueEntry, legs: list[Leg]) -> datetime | None:
-    """Find an answer while the caller was in the queue, in case queue.connected is missing."""
-    until = min((at for at in (*entry.left, entry.until) if at), default=None)
+    """Find an answer while the caller was in the queue, in case queue.connected is missing.
+
+    Who answers at the time of the next entry answers that one.
+    """
+    left = min(entry.left, default=None)
     answers = (
         leg.answered_at
         for leg in legs
@@ -239,7 +252,10 @@ def _answered(entry: QueueEntry, legs: list[Leg]) -> datetime | None:
         (
             at
             for at in answers
-            if at and entry.entered_at <= at and (not until or at <= until + slack)
+            if at
+            and entry.entered_at <= at
+            and (not left or at <= left + slack)
+            and (not entry.until or at < entry.until)
         ),
         default=None,
     )

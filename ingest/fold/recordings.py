@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from ingest.fold.event_order import Moment, moment
 from ingest.fold.legs import Leg, leg_of
 from ingest.model.call_state import RecordingState, RecordingStatus, ms_between
 from ingest.model.events import CallEvent, derive_id
@@ -53,8 +54,11 @@ def _recording(
         events, unnamed.get(leg_key or "", []), leg.ended_at if leg else ended_at
     )
     duration_ms = _last(events, "duration_ms")
-    started_at = min(_times(events, STARTED), default=None) or (
-        events[0].occurred_at - timedelta(milliseconds=duration_ms or 0)
+    starts = _moments(events, STARTED)
+    started_at = (
+        min(starts)[0]
+        if starts
+        else events[0].occurred_at - timedelta(milliseconds=duration_ms or 0)
     )
     if duration_ms is None and stopped_at:
         duration_ms = ms_between(started_at, stopped_at)
@@ -77,14 +81,14 @@ def _stopped_at(
     events: list[CallEvent], unnamed: list[CallEvent], leg_ended_at: datetime | None
 ) -> datetime | None:
     """Return when it last stopped: by its own event, by its channel's, or by the leg's end."""
-    starts, stops = _times(events, STARTED), _times(events, STOPPED)
+    starts, stops = _moments(events, STARTED), _moments(events, STOPPED)
     if not starts:
-        return max(stops, default=None)
+        return max(stops)[0] if stops else None
     began = max(starts)
-    if own := [at for at in stops if at >= began]:
-        return max(own)
-    others = [at for at in _times(unnamed, STOPPED) if at >= began]
-    return min(others, default=leg_ended_at)
+    if own := [stop for stop in stops if stop >= began]:
+        return max(own)[0]
+    others = [stop for stop in _moments(unnamed, STOPPED) if stop >= began]
+    return min(others)[0] if others else leg_ended_at
 
 
 def _state(
@@ -98,8 +102,8 @@ def _state(
     return "stopped" if stopped_at or is_ready else "recording"
 
 
-def _times(events: Iterable[CallEvent], event_type: str) -> set[datetime]:
-    return {event.occurred_at for event in events if event.type == event_type}
+def _moments(events: Iterable[CallEvent], event_type: str) -> set[Moment]:
+    return {moment(event) for event in events if event.type == event_type}
 
 
 def _last(events: list[CallEvent], attr: str) -> Any:

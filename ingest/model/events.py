@@ -1,7 +1,8 @@
 """CallEvent: one fact about a call, in the same form for every PBX.
 
 normalise ─▶ CallEvent ─▶ store, fold. A fact is never changed or withdrawn; the state of a call
-follows from the set of its facts, whatever their order and however often they arrived.
+follows from the set of its facts, however often they arrived. Their times decide on their order,
+and between equal times the numbers that they were given on receipt.
 """
 
 from __future__ import annotations
@@ -82,6 +83,9 @@ class CallEvent:
     native: bytes | None = field(default=None, compare=False, repr=False)
     """The PBX's message as JSON, where it is kept (model/native_payload.py). It is not compared:
     events that differ only in it are equal."""
+    told: int | None = field(default=None, compare=False)
+    """Its number among the events of its PBX, in the order of first receipt; it decides between
+    equal times. None: not stored yet, or stored by a node of an earlier release. Not compared."""
 
     @property
     def keys(self) -> list[str]:
@@ -122,6 +126,15 @@ def derive_id(source: str, natural_key: str) -> UUID:
         return uuid5(NAMESPACE, name)
     except UnicodeEncodeError:  # a lone surrogate; the store rejects the event later
         return uuid5(NAMESPACE, name.encode("utf-8", "backslashreplace").decode())
+
+
+def number(events: Iterable[CallEvent], first: int) -> None:
+    """Give events their numbers, in the order in which they were told.
+
+    The only change that an event ever sees: a copy would cost 2.5 µs of the 45 that it takes.
+    """
+    for told, event in enumerate(events, first):
+        object.__setattr__(event, "told", told)
 
 
 def shift(events: Iterable[CallEvent], offset: timedelta) -> list[CallEvent]:

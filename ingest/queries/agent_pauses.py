@@ -64,13 +64,13 @@ async def events(
         """
         -- agent_pauses.events
         SELECT e.source, e.event_id, e.type, e.occurred_at, e.queue, e.extension,
-               e.attrs::text AS attrs
+               e.attrs::text AS attrs, e.told
           FROM unnest($1::text[], $2::text[], $3::int[]) AS given (source, extension, newest)
          CROSS JOIN LATERAL (
                SELECT * FROM realtime.call_events AS e
                 WHERE e.source = given.source AND e.extension = given.extension
                   AND e.type IN ('agent.paused', 'agent.unpaused', 'agent.login', 'agent.logoff')
-                ORDER BY e.occurred_at DESC
+                ORDER BY e.occurred_at DESC, e.told DESC NULLS LAST
                 LIMIT given.newest) AS e
         """,
         [source for source, _ in telephones],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -15,7 +15,7 @@ from ingest.model.native_payload import EventPayload
 
 COLUMNS = (
     "source", "event_id", "type", "occurred_at", "time_quality", "native_type", "call_id",
-    "call_key", "leg_key", "peer_leg_key", "queue", "extension", "attrs",
+    "call_key", "leg_key", "peer_leg_key", "queue", "extension", "attrs", "told",
 )  # fmt: skip
 
 LOCK_CLASS = 0x63616C6C
@@ -28,10 +28,14 @@ class SourceTurn:
 
     before: UUID | None
     now: UUID
+    first: int = 1
+    """The first of the numbers that it may give to events; the others follow."""
 
 
-async def lock_sources(conn: Conn, sources: Iterable[str]) -> dict[str, SourceTurn]:
+async def lock_sources(conn: Conn, sources: Mapping[str, int]) -> dict[str, SourceTurn]:
     """Let one transaction at a time fold the calls of a source, on any node.
+
+    `sources` has the number of events that each will store at most: as many numbers are reserved.
 
     Which rows a batch changes is only known after its aliases are resolved, and resolving may merge
     calls. One lock for each PBX needs no such knowledge, and cannot deadlock, because locks are
@@ -39,25 +43,28 @@ async def lock_sources(conn: Conn, sources: Iterable[str]) -> dict[str, SourceTu
     the other stores thousands.
 
     A process that finds its own mark knows that no other has written since. The mark is a uuid and
-    no number: a standby after a failover may have lost the last numbers and would repeat them.
+    no number: a standby after a failover may have lost the last numbers and would repeat them. The
+    numbers of events may repeat like that, as their events were lost with them.
     """
     turns = {}
-    for source in sorted(sources):
+    for source, events in sorted(sources.items()):
         now = uuid4()
-        before = await conn.fetchval(
+        (row,) = await conn.fetch(
             """
             -- events.lock_sources
             WITH lane AS MATERIALIZED (SELECT pg_advisory_xact_lock($3, hashtext($1)))
-            INSERT INTO realtime.ingest_turns AS t (source, turn)
-            SELECT $1, $2::uuid FROM lane
-                ON CONFLICT (source) DO UPDATE SET turn = excluded.turn, before = t.turn
-            RETURNING before
+            INSERT INTO realtime.ingest_turns AS t (source, turn, told)
+            SELECT $1, $2::uuid, $4::bigint FROM lane
+                ON CONFLICT (source) DO UPDATE
+               SET turn = excluded.turn, before = t.turn, told = t.told + excluded.told
+            RETURNING before, told
             """,
             source,
             now,
             LOCK_CLASS,
+            events,
         )
-        turns[source] = SourceTurn(before, now)
+        turns[source] = SourceTurn(row["before"], now, row["told"] - events + 1)
     return turns
 
 
@@ -88,7 +95,7 @@ async def insert(conn: Conn, events: Iterable[tuple[CallEvent, UUID | None]]) ->
         schema_name="realtime",
         records=[
             (e.source, e.event_id, e.type, e.occurred_at, e.time_quality, e.native_type, call_id,
-             e.call_key, e.leg_key, e.peer_leg_key, e.queue, e.extension, e.attrs)
+             e.call_key, e.leg_key, e.peer_leg_key, e.queue, e.extension, e.attrs, e.told)
             for e, call_id in events
         ],
         columns=COLUMNS,
@@ -119,7 +126,7 @@ async def load(
         -- events.load
         SELECT e.source, e.event_id, e.type, e.occurred_at, e.time_quality, e.native_type,
                c.id AS call_id, e.call_key, e.leg_key, e.peer_leg_key, e.queue, e.extension,
-               e.attrs::text AS attrs
+               e.attrs::text AS attrs, e.told
           FROM unnest($1::uuid[]) AS c (id)
          CROSS JOIN LATERAL (
                SELECT * FROM realtime.call_events AS e

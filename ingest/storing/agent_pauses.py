@@ -1,9 +1,9 @@
 """Logins and pauses of agents' telephones: agent.* events folded in the order of time.
 
 store ─▶ refold ─▶ AgentChange ─▶ announce. The marks of a telephone are a function of the set of
-its newest 100 events and the new ones, so neither order nor repetition has an effect; what none of
-them mentions stays as it was. A PBX that restarts reports all telephones at once: they are folded
-a few at a time, and other tasks run in between.
+its newest 100 events and the new ones, so repetition has no effect, and the order of arrival none
+but between equal times; what none of them mentions stays as it was. A PBX that restarts reports all
+telephones at once: they are folded a few at a time, and other tasks run in between.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALL_QUEUES = ""
 """The queue of a mark that holds in all queues."""
 
 RANK = {"agent.logoff": 0, "agent.unpaused": 1, "agent.login": 2, "agent.paused": 3}
-"""The order at one instant: the end of the old state comes first."""
+"""The order of unnumbered events of one instant: the end of the old state comes first."""
 AGENT_EVENTS = frozenset(RANK)
 MAX_EVENTS = 100
 MAX_EVENTS_REBUILT = 1_000
@@ -75,7 +75,7 @@ def current_marks(
     known = known or {}
     ordered = sorted(
         {event.event_id: event for event in events}.values(),
-        key=lambda e: (e.occurred_at, RANK[e.type], e.event_id.bytes),
+        key=lambda e: (e.occurred_at, e.told or 0, RANK[e.type], e.event_id.bytes),
     )
     telephone = next(((e.source, e.extension or "") for e in ordered), None)
     if telephone is None:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -24,10 +24,11 @@ from ingest.conn import AWAY_ERRORS, Conn, Pool
 from ingest.metrics import IngestMetrics
 from ingest.model import native_payload
 from ingest.model.call_state import CallChange
-from ingest.model.events import CallEvent
+from ingest.model.events import CallEvent, number
 from ingest.model.native_payload import EventPayload
 from ingest.queries import aliases
 from ingest.queries import events as queries
+from ingest.queries.events import SourceTurn
 from ingest.settings import IngestSettings
 from ingest.storing import agent_pauses, identity, rejects, sessions
 from ingest.storing.agent_pauses import AgentChange
@@ -109,21 +110,31 @@ class EventStore:
         async with self._transaction_lock, self._pool.acquire() as conn:
             try:
                 async with conn.transaction():
-                    turns = await queries.lock_sources(conn, {event.source for event in events})
+                    turns = await queries.lock_sources(
+                        conn, Counter(event.source for event in events)
+                    )
                     self._cache.validate(turns)
-                    stored = await self._write(conn, events, again=again)
+                    stored = await self._write(conn, events, turns, again=again)
             except BaseException:
                 self._cache.clear()
                 raise
             self._cache.confirm(turns)
             return stored
 
-    async def _write(self, conn: Conn, events: Sequence[CallEvent], *, again: bool) -> StoredBatch:
+    async def _write(
+        self,
+        conn: Conn,
+        events: Sequence[CallEvent],
+        turns: Mapping[str, SourceTurn],
+        *,
+        again: bool,
+    ) -> StoredBatch:
         outcomes = await _deduplicate(conn, events)
         new = [
             event for event, outcome in zip(events, outcomes, strict=True) if outcome == "accepted"
         ]
         new, payloads = native_payload.split_payloads(new)
+        _number(new, turns)
         changes = await self._store_calls(conn, new, payloads) if new else []
         agents = await agent_pauses.refold(conn, new)
         if again:
@@ -184,6 +195,15 @@ class EventStore:
         metrics.accepted += accepted
         metrics.duplicates += duplicates
         metrics.rejected += len(stored.outcomes) - accepted - duplicates
+
+
+def _number(new: Iterable[CallEvent], turns: Mapping[str, SourceTurn]) -> None:
+    """Give the new events of each PBX their numbers, in the order of the batch."""
+    by_source: dict[str, list[CallEvent]] = defaultdict(list)
+    for event in new:
+        by_source[event.source].append(event)
+    for source, theirs in by_source.items():
+        number(theirs, turns[source].first)
 
 
 async def _insert(

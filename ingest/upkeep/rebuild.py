@@ -65,7 +65,7 @@ async def rebuild(
                 break
             for name, call_ids in _by_source(page).items():
                 async with conn.transaction():
-                    await event_queries.lock_sources(conn, [name])
+                    await event_queries.lock_sources(conn, {name: 0})
                     changed, left = await _rebuild_calls(conn, call_ids, max_call_events)
                 done = replace(
                     done,

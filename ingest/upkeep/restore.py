@@ -56,7 +56,7 @@ async def restore_calls(
             for name, missing in by_source.items():
                 for first in range(0, len(missing), CALLS_AT_ONCE):
                     async with conn.transaction():
-                        await event_queries.lock_sources(conn, [name])
+                        await event_queries.lock_sources(conn, {name: 0})
                         some = missing[first : first + CALLS_AT_ONCE]
                         back = await _put_back(conn, some, since, until, most=max_call_events)
                     yield back
@@ -111,7 +111,7 @@ async def restore_marks(pool: Pool, source: str | None) -> AsyncIterator[int]:
             if not some:
                 return
             async with conn.transaction():
-                await event_queries.lock_sources(conn, {name for name, _ in some})
+                await event_queries.lock_sources(conn, dict.fromkeys((name for name, _ in some), 0))
                 changed = await agent_pauses.refold_stored(conn, some)
         after = some[-1]
         yield len(changed)

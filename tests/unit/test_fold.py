@@ -371,6 +371,7 @@ def test_intervals_pair_by_time() -> None:
     """Boundaries need no order; overlaps are counted once; what is open is not counted."""
     at = [T0 + timedelta(seconds=second) for second in range(10)]
 
-    assert pair([at[5], at[1], at[2]], [at[3], at[4]], None) == [(at[1], at[3]), (at[5], None)]
-    assert pair([at[5]], [], at[7]) == [(at[5], at[7])]
+    starts, ends = [(at[5], 0), (at[1], 0), (at[2], 0)], [(at[3], 0), (at[4], 0)]
+    assert pair(starts, ends, None) == [(at[1], at[3]), (at[5], None)]
+    assert pair([(at[5], 0)], [], at[7]) == [(at[5], at[7])]
     assert total_ms([(at[1], at[4]), (at[3], at[5]), (at[6], None)]) == 4_000

@@ -85,7 +85,7 @@ async def facts(conn: Conn, call_id: UUID, *, limit: int) -> list[CallFact]:
             ON e.call_id = c.id
                AND e.occurred_at BETWEEN c.first_event_at AND c.last_event_at
          WHERE c.id = $1
-         ORDER BY e.occurred_at, e.event_id
+         ORDER BY e.occurred_at, e.told NULLS FIRST, e.event_id
          LIMIT $2
         """,
         call_id,
