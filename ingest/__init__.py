@@ -21,7 +21,7 @@ from ingest.model.events import CallEvent, shift
 from ingest.model.receipt import Receipt, RejectedItem
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
-from ingest.normalise.numbers import REGIONS, by_last_digits, e164, is_withheld, without_suffix
+from ingest.normalise.numbers import ANONYMOUS, REGIONS, by_last_digits, e164, read_number
 from ingest.normalise.twilio import InvalidCallback, twilio_events
 from ingest.normalise.webhook import EventReader, ParsedEvents, parse_events
 from ingest.pipeline import Pipeline
@@ -34,6 +34,7 @@ from ingest.upkeep.rebuild import RebuildProgress, rebuild
 from ingest.upkeep.replay import read_recording
 
 __all__ = [
+    "ANONYMOUS",
     "AWAY_ERRORS",
     "REGIONS",
     "AgentChange",
@@ -72,9 +73,9 @@ __all__ = [
     "e164",
     "fold",
     "group_by_call",
-    "is_withheld",
     "load_calls",
     "parse_events",
+    "read_number",
     "read_recording",
     "rebuild",
     "shift",
@@ -83,5 +84,4 @@ __all__ = [
     "twilio_events",
     "verify",
     "verify_twilio",
-    "without_suffix",
 ]

@@ -21,7 +21,7 @@ TransferKind = Literal["blind", "attended", "blonde", "threeway"]
 LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 
 QueueName = Annotated[PlainText, Field(min_length=1, max_length=200)]
-Number = Annotated[PlainText, Field(min_length=1, max_length=64)]
+Number = Annotated[PlainText, Field(min_length=1, max_length=200)]
 DispositionCode = Annotated[PlainText, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
 
 

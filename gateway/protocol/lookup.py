@@ -43,7 +43,8 @@ class NumberFound:
     number: str
     """The number as it was requested."""
     kind: Literal["number", "extension", "anonymous", "unreadable"]
-    """unreadable: neither a number of this region nor an extension; candidates are possible."""
+    """extension: an employee has it, even if it is a number, too; unreadable: neither a number of
+    this region nor an extension; candidates are possible."""
     e164: str | None = None
     employee_id: Id | None = None
     """The employee who has this extension."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.model.events import EventType
-from ingest.normalise.numbers import e164
+from ingest.normalise.numbers import party_number, read_number
 
 Fields = dict[str, str]
 """A message: each name with its first value."""
@@ -62,16 +62,17 @@ class DialectReader:
         return found[1] if found else None
 
     def short(self, number: str) -> str | None:
-        """Return the number if it has the form of an extension; else None."""
-        return number if self._short.match(number) else None
+        """Return the number without marks if it has the form of an extension; else None."""
+        plain = read_number(number).short or number
+        return plain if self._short.match(plain) else None
 
     def party(self, fields: Fields) -> dict[str, Any]:
         """Return the caller id of a channel as attrs."""
         number, name = clean(fields.get("CallerIDNum")), clean(fields.get("CallerIDName"))
+        short = self.short(number) if number else None
         return {
-            "number_raw": number,
-            "number_e164": e164(number, self.dialect.region),
-            "short": True if number and self._short.match(number) else None,
+            **party_number(short or number, self.dialect.region),
+            "short": True if short else None,
             "name": ESCAPED.sub(r"\1", name) if name else None,
         }
 

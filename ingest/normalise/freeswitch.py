@@ -22,7 +22,7 @@ from ingest.model.snapshot import PbxSnapshot, bridge_joined, derived_event
 from ingest.normalise.asterisk_dialect import clean, shorten
 from ingest.normalise.freeswitch_agents import agent_status
 from ingest.normalise.freeswitch_transfers import EventParts, transfers
-from ingest.normalise.numbers import e164
+from ingest.normalise.numbers import e164, party_number
 
 EXTENSION = r"^(?:sofia/[^/]+|verto\.rtc|user|loopback)/(?:sip:)?(\d{2,6})(?=@|/|-|$)"
 """Group 1 is the extension, in a channel's name: `sofia/internal/1001@10.0.0.5`."""
@@ -235,7 +235,7 @@ class FreeswitchNormaliser:
         return found[1] if found else None
 
     def _party(self, number: str | None, name: str | None) -> dict[str, Any]:
-        attrs = {"number_raw": number, "number_e164": e164(number, self._region), "name": name}
+        attrs = {**party_number(number, self._region), "name": name}
         return {key: value for key, value in attrs.items() if value}
 
 

@@ -20,7 +20,7 @@ from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.model.native_payload import with_native
 from ingest.model.recording_events import is_location
 from ingest.normalise.asterisk_dialect import shorten
-from ingest.normalise.numbers import e164
+from ingest.normalise.numbers import party_number
 
 EXTENSION = r"^(?:client:|sips?:)([\w.+-]{1,40})(?=@|$)"
 """Group 1 is the extension: of `client:101` and `sip:101@office.sip.twilio.com`, 101."""
@@ -96,7 +96,7 @@ class _Callback:
         found = self._extension.match(party)
         attrs: dict[str, Any] = {"kind": "agent" if found else "external"}
         if party and not found:
-            attrs |= {"number_raw": shorten(party), "number_e164": e164(party, self._region)}
+            attrs |= party_number(shorten(party), self._region)
         if self.dialled and not self.parent and not found:
             # Placed by a program: none of our telephones has a leg yet.
             attrs["direction"] = "outbound"

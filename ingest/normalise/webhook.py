@@ -21,7 +21,7 @@ from ingest.model.events import EVENT_TYPES, WEBHOOK, CallEvent, EventType, deri
 from ingest.model.native_payload import message_json
 from ingest.model.receipt import RejectedItem
 from ingest.model.recording_events import MAX_LOCATION_CHARS, READY, RECORDING_TYPES, is_location
-from ingest.normalise.numbers import e164
+from ingest.normalise.numbers import e164, party_number
 
 MAX_KEY_CHARS = 200
 MAX_TEXT_CHARS = 200
@@ -212,8 +212,7 @@ class EventReader:
                     "event.invalid", "attrs.url is neither an http(s) URL nor a path"
                 )
         if "number" in attrs:
-            number = attrs.pop("number")
-            attrs |= {"number_raw": number, "number_e164": e164(number, self._region)}
+            attrs |= party_number(attrs.pop("number"), self._region)
         if attrs.get("dialled"):
             attrs["dialled_e164"] = e164(attrs["dialled"], self._region)
         return attrs

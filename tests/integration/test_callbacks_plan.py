@@ -40,6 +40,9 @@ async def conn(conn: Conn) -> Conn:
           FROM realtime.call_sessions;
         UPDATE realtime.missed_calls SET number_raw = '101', number_e164 = NULL
          WHERE call_id IN (SELECT call_id FROM realtime.missed_calls ORDER BY started_at LIMIT 2);
+        UPDATE realtime.missed_calls SET number_raw = 'anonymous', number_e164 = NULL
+         WHERE call_id IN (SELECT call_id FROM realtime.missed_calls
+                            ORDER BY started_at OFFSET 2 LIMIT 2000);
         ANALYZE;
         """
     )
@@ -66,35 +69,38 @@ async def test_large_tables_are_read_by_index_only(conn: Conn) -> None:
         assert [len(one.calls) for one in contacts.values()] == [2] * 20
         found = await lookup.find(conn, [(NUMBERS[3], "exact")], extension=None)
         assert (len(found.candidates), len(found.contacts.calls)) == (1, 2)
-        for asked, e164 in (
-            (MissedCallList(number="067 000 05 00"), [NUMBERS[5], "+48670000500"]),
-            (MissedCallList(queue=f"q{NUMBERS[5]}"), []),
-            (MissedCallList(number="101"), []),
+        for asked, e164, raw in (
+            (MissedCallList(), [NUMBERS[5], "+48670000500"], ["067 000 05 00"]),
+            (MissedCallList(queue=f"q{NUMBERS[5]}"), [], []),
+            (MissedCallList(), [], ["101"]),
+            (MissedCallList(), [], ["101", "nobody"]),
         ):
-            assert len(await missed.page(conn, asked, e164=e164, after=None, limit=51)) == 2
-        newest = await missed.page(conn, MissedCallList(), e164=[], after=None, limit=51)
+            page = await missed.page(conn, asked, e164=e164, raw=raw, after=None, limit=51)
+            assert len(page) == 2
+        newest = await missed.page(conn, MissedCallList(), e164=[], raw=[], after=None, limit=51)
         assert len(newest) == 51
 
     assert await rows_read_in_order(conn) == before
 
 
 @pytest.mark.parametrize(
-    ("asked", "e164"),
+    ("asked", "e164", "raw"),
     [
-        (MissedCallList(), []),
-        (MissedCallList(number="067 000 05 00"), [NUMBERS[5]]),
-        (MissedCallList(queue=f"q{NUMBERS[5]}"), []),
-        (MissedCallList(number="101"), []),
-        (MissedCallList(number="nobody"), []),
+        (MissedCallList(), [], []),
+        (MissedCallList(), [NUMBERS[5]], []),
+        (MissedCallList(queue=f"q{NUMBERS[5]}"), [], []),
+        (MissedCallList(), [], ["101"]),
+        (MissedCallList(), [], ["nobody"]),
+        (MissedCallList(), [], ["anonymous", "Private"]),
     ],
 )
 async def test_a_page_of_missed_calls_reads_no_more_than_it_shows(
-    conn: Conn, asked: MissedCallList, e164: list[str]
+    conn: Conn, asked: MissedCallList, e164: list[str], raw: list[str]
 ) -> None:
     """For every filter, an index leads to the page in the list's order."""
     explaining: Any = Explaining(conn, "force_custom_plan")
 
-    await missed.page(explaining, asked, e164=e164, after=None, limit=51)
+    await missed.page(explaining, asked, e164=e164, raw=raw, after=None, limit=51)
 
     looked_at = {table: rows for table, _, rows in explaining.reads()}
     assert looked_at["missed_calls"] <= 51

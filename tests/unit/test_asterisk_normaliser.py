@@ -14,7 +14,6 @@ from ingest.framing import ami_recording
 from ingest.framing.ami_messages import AmiMessage, AmiParser, MessageTooLong, encode, parse
 from ingest.model.events import CallEvent, shift
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
-from ingest.normalise.numbers import e164
 from ingest.upkeep.replay import read_recording, read_recording_sync
 from tests.support.call_truth import RECORDINGS, events_of_recording, names
 
@@ -271,43 +270,6 @@ def test_every_recording_is_read_without_a_complaint(caplog: pytest.LogCaptureFi
         for event in events_of_recording(name):
             assert event.keys or event.type.startswith("agent.")
     assert not caplog.records
-
-
-# --- numbers ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("raw", "number"),
-    [
-        ("+380671234567", "+380671234567"),
-        ("0671234567", "+380671234567"),
-        ("380441234567", "+380441234567"),
-        ("8 (044) 123-45-67", "+380441234567"),
-        ("+38 050 111-22-33", "+380501112233"),
-        ("00380501112233", "+380501112233"),
-        ("sip:+380671234567@trunk;user=phone", "+380671234567"),
-        ("48221234567", "+48221234567"),
-        ("anonymous", None),
-        ("<unknown>", None),
-        ("Restricted", None),
-        ("", None),
-        (None, None),
-        ("101", None),
-        ("sip-user.name", None),
-        ("0000000000", None),
-        ("1" * 100, None),
-        ("+٣٨٠٦٧١٢٣٤٥٦٧", None),
-    ],
-)
-def test_numbers_as_people_and_trunks_write_them(raw: str | None, number: str | None) -> None:
-    """To E.164 with the region's habits; what is no number is None."""
-    assert e164(raw, "UA") == number
-
-
-def test_without_a_region_only_international_numbers_are_read() -> None:
-    """Guessing a country would match a stranger."""
-    assert e164("+380671234567") == "+380671234567"
-    assert e164("0671234567") is None
 
 
 def test_missing_recordings_are_an_error_and_not_an_empty_day(tmp_path: Path) -> None:

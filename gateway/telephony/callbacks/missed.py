@@ -31,7 +31,7 @@ from gateway.telephony.callbacks.queries import missed as queries
 from gateway.telephony.callbacks.queries import reached as reached_queries
 from gateway.telephony.callbacks.queries.missed import CallbackNews, MissedCallRow
 from gateway.telephony.callbacks.queries.reached import CustomerReached
-from gateway.telephony.calls.lookup import numbers_for
+from gateway.telephony.calls.lookup import numbers_for, texts_for
 from gateway.telephony.calls.queries import lookup
 from gateway.telephony.calls.queries.lookup import CustomerMatch
 from gateway.telephony.stats.rates import SHORT_MS
@@ -111,9 +111,12 @@ async def list_page(ctx: Context, command: MissedCallList) -> MissedCallPage:
     if not ctx.identity.permissions & {CALLBACKS_HANDLE, CALLS_VIEW_ALL}:
         raise Forbidden(f"This needs the permission {CALLBACKS_HANDLE} or {CALLS_VIEW_ALL}.")
     after = cursors.unpack_uuid(command.cursor) if command.cursor else None
-    e164 = numbers_for(command.number.strip(), ctx.services.regions) if command.number else []
+    e164 = numbers_for(command.number, ctx.services.regions) if command.number else []
+    raw = texts_for(command.number, ctx.services.regions) if command.number else []
     async with ctx.reading() as conn:
-        rows = await queries.page(conn, command, e164=e164, after=after, limit=command.limit + 1)
+        rows = await queries.page(
+            conn, command, e164=e164, raw=raw, after=after, limit=command.limit + 1
+        )
         page = rows[: command.limit]
         numbers = sorted({row.number_e164 for row in page if row.number_e164})
         customers = await lookup.customers(conn, numbers) if numbers else {}

@@ -19,7 +19,7 @@ from gateway.db import Conn
 from gateway.errors import Forbidden
 from gateway.protocol import CallList
 from gateway.protocol.calls import Direction, Outcome
-from gateway.telephony.calls.lookup import numbers_for
+from gateway.telephony.calls.lookup import numbers_for, texts_for
 from gateway.telephony.calls.queries import access_paths, lookup
 from gateway.telephony.calls.queries import call_list as queries
 from gateway.telephony.calls.queries.access_paths import AccessPath, CallFilter, Estimate
@@ -148,8 +148,8 @@ async def _numbers(
     e164: list[str] = []
     raw: list[str] = []
     if command.number is not None:
-        e164 = numbers_for(command.number.strip(), ctx.services.regions)
-        raw = list({command.number, command.number.strip()})
+        e164 = numbers_for(command.number, ctx.services.regions)
+        raw = texts_for(command.number, ctx.services.regions)
     if command.customer_id is not None:
         theirs = await lookup.numbers(conn, command.customer_id)
         e164, raw = [one for one in theirs if command.number is None or one in e164], []

@@ -1,21 +1,18 @@
 """Who has a number: from what was shown, dialled or typed to customers of the CRM and last calls.
 
 rest ─▶ resolve ─▶ queries. Any text is answered; one that is no number has no candidates.
-call_filter, missed ─▶ numbers_for: lists of calls interpret a number in the same way.
+call_filter, missed ─▶ numbers_for, texts_for: lists of calls interpret a number in the same way.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from gateway.context import Context
 from gateway.errors import Invalid
 from gateway.protocol.lookup import Confidence, LookupRequest, NumberFound
 from gateway.telephony.calls.queries import lookup as queries
-from ingest import REGIONS, by_last_digits, e164, is_withheld, without_suffix
-
-EXTENSION = re.compile(r"[0-9*#]{1,6}")
+from ingest import ANONYMOUS, REGIONS, by_last_digits, e164, read_number
 
 
 async def resolve(ctx: Context, request: LookupRequest) -> NumberFound:
@@ -24,18 +21,18 @@ async def resolve(ctx: Context, request: LookupRequest) -> NumberFound:
     region = request.region or regions[0]
     if region not in REGIONS:
         raise Invalid("must be a country of ISO 3166 that has telephone numbers", path="region")
-    text = request.number.strip()
-    if is_withheld(text):
+    text = request.number
+    reading = read_number(text, region)
+    if reading.withheld:
         return NumberFound(number=request.number, kind="anonymous")
     others = [other for other in regions if other != region]
     readings = _interpretations(text, region, others)
     exact = readings[0][0] if readings and readings[0][1] == "exact" else None
-    extension = text if exact is None and EXTENSION.fullmatch(text) else None
     async with ctx.reading() as conn:
-        found = await queries.find(conn, readings, extension=extension)
+        found = await queries.find(conn, readings, extension=reading.short)
     return NumberFound(
         number=request.number,
-        kind="number" if exact else "extension" if found.employee_id else "unreadable",
+        kind="extension" if found.employee_id else "number" if exact else "unreadable",
         e164=exact,
         employee_id=found.employee_id,
         candidates=found.candidates,
@@ -46,14 +43,23 @@ async def resolve(ctx: Context, request: LookupRequest) -> NumberFound:
 
 def numbers_for(text: str, regions: Sequence[str]) -> list[str]:
     """Return the E.164 numbers that a text is by the rules of these countries, each once."""
-    numbers = (_to_e164(text, region) for region in regions)
+    numbers = (e164(text, region) for region in regions)
     return list(dict.fromkeys(number for number in numbers if number))
+
+
+def texts_for(text: str, regions: Sequence[str]) -> list[str]:
+    """Return what a text may be in calls that have no E.164 number, each once."""
+    readings = [read_number(text, region) for region in regions]
+    found = [text, text.strip(), *(one.short for one in readings if one.short)]
+    if any(one.withheld for one in readings):
+        found.append(ANONYMOUS)
+    return list(dict.fromkeys(found))
 
 
 def _interpretations(text: str, region: str, others: Sequence[str]) -> list[tuple[str, Confidence]]:
     """Return the E.164 numbers that a text may be, the likeliest first, each once."""
     found: dict[str, Confidence] = {}
-    if exact := _to_e164(text, region):
+    if exact := e164(text, region):
         found[exact] = "exact"
     for national in numbers_for(text, others):
         found.setdefault(national, "national")
@@ -62,7 +68,3 @@ def _interpretations(text: str, region: str, others: Sequence[str]) -> list[tupl
             if number := by_last_digits(text, any_region):
                 found.setdefault(number, "partial")
     return list(found.items())
-
-
-def _to_e164(text: str, region: str) -> str | None:
-    return e164(text, region) or e164(without_suffix(text), region)
