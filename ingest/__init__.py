@@ -14,6 +14,7 @@ from ingest.connectors.link import LinkTiming, PbxAddress, PbxLink
 from ingest.connectors.live import Connectors, PbxConnection
 from ingest.connectors.signature import InvalidSignature, sign, verify
 from ingest.connectors.twilio_signature import sign_twilio, verify_twilio
+from ingest.fold.agent_marks import QueueState, TelephoneMarks, agent_order
 from ingest.fold.fold import fold, group_by_call
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange, CallState, LegState, RecordingState, StintState
@@ -62,13 +63,16 @@ __all__ = [
     "PbxConnection",
     "PbxLink",
     "Pipeline",
+    "QueueState",
     "RebuildProgress",
     "Receipt",
     "RecordingState",
     "RejectedInput",
     "RejectedItem",
     "StintState",
+    "TelephoneMarks",
     "TooManyEvents",
+    "agent_order",
     "by_last_digits",
     "e164",
     "fold",

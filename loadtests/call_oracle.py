@@ -14,12 +14,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.telephony.stats.queries.stats import StatsFilter
+from loadtests import pause_oracle
 
 Row = Any
 Interval = tuple[datetime, datetime]
 
 DAY, NONE = timedelta(days=1), timedelta()
-WRAP_UP = {"wrapup", "wrap-up", "wrap up", "acw", "after call work"}
 REFUSED = {"full", "join_empty"}
 LEFT = {"key", "leave_empty", "withdrawn"}
 
@@ -42,6 +42,11 @@ class Oracle:
         self._transfers: dict[Any, list[Row]] = defaultdict(list)
         for transfer in rows["transfers"]:
             self._transfers[transfer["call_id"]].append(transfer)
+        events = [
+            event for event in rows["events"]
+            if criteria.agent_id in {None, self._who_of(event)[0]}
+        ]  # fmt: skip
+        self._pauses = pause_oracle.pauses(events, self._who_of, criteria.since, criteria.until)
 
     # --- the three ---------------------------------------------------------------------------
 
@@ -61,8 +66,6 @@ class Oracle:
             for leg in self._legs_of[call["id"]]
             if leg["kind"] == "agent" and leg["hold_ms"]
         ]
-        spans = self._pauses(lambda event: (event["source"], event["extension"]), wrap=True,
-                             queue=criteria.queue)  # fmt: skip
         return {
             "calls": len(calls),
             "inbound": len(inbound),
@@ -86,7 +89,7 @@ class Oracle:
             "repeated": self._repeated({c["id"] for c in inbound}),
             "peak": self._peak(calls),
             "hours": self._hours(calls),
-            "wrap_ms": _ms(sum((_length(_cut(own, criteria)) for own in spans.values()), NONE)),
+            "wrap_ms": self._wrap_ms(criteria.queue),
         }
 
     def queues(self) -> dict[str, dict[str, Any]]:
@@ -100,12 +103,9 @@ class Oracle:
                 and self._direction_and_agent(stint["call_id"])
             ):
                 by_queue[stint["queue"]].append(stint)
-        spans = self._pauses(lambda event: (event["source"], event["extension"], event["queue"]),
-                             wrap=True, queue=criteria.queue)  # fmt: skip
         found = {}
         for queue, stints in by_queue.items():
             talks = [talk for stint in stints if (talk := self._talk(stint))]
-            wraps = [own for key, own in spans.items() if key[2] == queue]
             found[queue] = {
                 "queue": queue,
                 **self._service(
@@ -115,7 +115,7 @@ class Oracle:
                 "talk_ms": sum(talk for talk, _ in talks),
                 "hold_ms": sum(hold for _, hold in talks),
                 "transferred": sum(self._moved(stint) for stint in stints),
-                "wrap_ms": _ms(sum((_length(_cut(own, criteria)) for own in wraps), NONE)),
+                "wrap_ms": self._wrap_ms(queue),
             }
         return found
 
@@ -129,10 +129,12 @@ class Oracle:
                         who = self._who(leg["source"], leg["extension"])
                         if criteria.agent_id in {None, who[0]}:
                             legs_of[who].append(leg)
-        plain = self._pauses(self._who_of, wrap=False, queue=None)
-        wraps = self._pauses(self._who_of, wrap=True, queue=None)
         return {
-            who: self._agent(legs, plain.get(who, []), wraps.get(who, []))
+            who: self._agent(
+                legs,
+                self._pauses.get((who, None, "paused"), []),
+                self._pauses.get((who, None, "wrap_up"), []),
+            )
             for who, legs in legs_of.items()
         }
 
@@ -210,6 +212,11 @@ class Oracle:
 
     def _who_of(self, event: Row) -> tuple[Any, Any]:
         return self._who(event["source"], event["extension"])
+
+    def _wrap_ms(self, queue: str | None) -> int:
+        """Return the wrap-up in a queue, or in all queues of each agent, added up over agents."""
+        wraps = [own for key, own in self._pauses.items() if key[1:] == (queue, "wrap_up")]
+        return _ms(sum((_length(own) for own in wraps), NONE))
 
     def _lost(self, leg: Row) -> bool:
         return (leg["kind"], leg["ended_reason"]) == ("agent", "lost")
@@ -326,36 +333,6 @@ class Oracle:
                 days[began.astimezone(zone).date()].append((began, leg["ended_at"]))
         return [(min(b for b, _ in day), max(e for _, e in day)) for day in days.values()]
 
-    def _pauses(
-        self, key_of: Callable[[Row], Any], *, wrap: bool, queue: str | None
-    ) -> dict[Any, list[Interval]]:
-        """Pair pauses with their ends: from the first pause event to the first end after it."""
-        criteria = self._criteria
-        pause_events: dict[Any, list[Row]] = defaultdict(list)
-        for event in self._rows["events"]:
-            if (
-                event["type"].startswith("agent.")
-                and criteria.since - DAY <= event["occurred_at"] < criteria.until
-                and (queue is None or event["queue"] == queue)
-                and criteria.agent_id in {None, self._who_of(event)[0]}
-            ):
-                pause_events[event["source"], event["extension"], event["queue"]].append(event)
-        found: dict[Any, list[Interval]] = defaultdict(list)
-        for events in pause_events.values():
-            events.sort(key=lambda e: (e["occurred_at"], e["type"], e["event_id"]))
-            began: Row | None = None
-            for event in [*events, None]:
-                if event is not None and event["type"] == "agent.paused":
-                    began = began or event
-                    continue
-                if began is not None:
-                    reason = (began["attrs"].get("reason") or "").lower()
-                    if (reason in WRAP_UP) == wrap:
-                        ended = event["occurred_at"] if event else criteria.until
-                        found[key_of(began)].append((began["occurred_at"], ended))
-                began = None
-        return found
-
 
 def _stint_outcome(stint: Row) -> str | None:
     outcome: str | None = stint["outcome"]
@@ -367,14 +344,6 @@ def _percentile(ordered: list[int], share: float) -> float:
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
-
-
-def _cut(intervals: Iterable[Interval], criteria: StatsFilter) -> list[Interval]:
-    return [
-        (max(began, criteria.since), ended)
-        for began, ended in intervals
-        if ended > max(began, criteria.since)
-    ]
 
 
 def _common(intervals: list[Interval], days: list[Interval]) -> list[Interval]:

@@ -54,7 +54,10 @@ class CallGenerator:
             yield made
 
     def pauses(self, count: int) -> GeneratedRows:
-        """Make telephones pause and come back, now and then without the one or the other."""
+        """Make telephones pause and come back, now and then without the one or the other.
+
+        Some change the reason, log off while they are paused, or join a queue paused.
+        """
         made, rnd = GeneratedRows(), self._random
         for _ in range(count):
             at, extension = self._since + timedelta(days=self._days * rnd.random()), self._phone()
@@ -66,6 +69,14 @@ class CallGenerator:
             if rnd.random() < 0.95:
                 back = at + self._ms(600_000)
                 made.events.append(self._event("agent.unpaused", back, shape))
+            if rnd.random() < 0.1:
+                end = at + self._ms(1_200_000)
+                kind = rnd.choice(("agent.paused", "agent.logoff", "agent.login"))
+                more = {} if kind == "agent.logoff" else {"reason": rnd.choice(PAUSES)}
+                event = self._event(kind, end, {**shape, **more})
+                if kind == "agent.login" and rnd.random() < 0.5:
+                    event["attrs"]["paused"] = True
+                made.events.append(event)
         return made
 
     def _call(self, made: GeneratedRows, at: datetime) -> None:

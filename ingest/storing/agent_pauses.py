@@ -1,4 +1,4 @@
-"""Logins and pauses of agents' telephones: agent.* events folded in the order of time.
+"""The marks of agents' telephones, folded again for new agent.* events (fold/agent_marks.py).
 
 store ─▶ refold ─▶ AgentChange ─▶ announce. The marks of a telephone are a function of the set of
 its newest 100 events and the new ones, so repetition has no effect, and the order of arrival none
@@ -11,20 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.conn import Conn
+from ingest.fold.agent_marks import AGENT_EVENTS, ALL_QUEUES, current_marks
 from ingest.model.agent_mark import AgentMark, Telephone
 from ingest.model.events import CallEvent
 from ingest.queries import agent_pauses as queries
 
-ALL_QUEUES = ""
-"""The queue of a mark that holds in all queues."""
-
-RANK = {"agent.logoff": 0, "agent.unpaused": 1, "agent.login": 2, "agent.paused": 3}
-"""The order of unnumbered events of one instant: the end of the old state comes first."""
-AGENT_EVENTS = frozenset(RANK)
 MAX_EVENTS = 100
 MAX_EVENTS_REBUILT = 1_000
 """The newest events of a telephone from which a rebuild folds its marks: more than a new event is
@@ -45,78 +40,6 @@ class AgentChange:
     """The earliest time of the new events; None: it is not known which events are new."""
     unchanged: bool = False
     """The event came late: the marks are as before, but statistics of that day may change."""
-
-
-@dataclass(slots=True)
-class _Condition:
-    """A condition (paused, logged in), and since when it holds."""
-
-    on: bool = False
-    at: datetime | None = None
-    reason: str | None = None
-
-    def begin(self, at: datetime, reason: str | None = None) -> None:
-        """Begin it. A repetition keeps the first time, another reason begins a new pause."""
-        if not self.on or (reason and reason != self.reason):
-            self.on, self.at, self.reason = True, at, reason
-
-    def end(self, at: datetime) -> None:
-        if self.on or self.at is None:
-            self.on, self.at, self.reason = False, at, None
-
-
-def current_marks(
-    events: Iterable[CallEvent], known: Mapping[str, AgentMark] | None = None
-) -> dict[str, AgentMark]:
-    """Return queue → mark of one telephone; `known` are its marks so far.
-
-    An event without a queue holds in all of them.
-    """
-    known = known or {}
-    ordered = sorted(
-        {event.event_id: event for event in events}.values(),
-        key=lambda e: (e.occurred_at, e.told or 0, RANK[e.type], e.event_id.bytes),
-    )
-    telephone = next(((e.source, e.extension or "") for e in ordered), None)
-    if telephone is None:
-        return dict(known)
-    queues = sorted({event.queue or ALL_QUEUES for event in ordered} | set(known))
-    by_queue: dict[str, list[CallEvent]] = defaultdict(list)
-    for event in ordered:
-        for queue in (event.queue,) if event.queue else queues:
-            by_queue[queue].append(event)
-    return {queue: _mark(telephone, queue, by_queue[queue], known.get(queue)) for queue in queues}
-
-
-def _mark(
-    telephone: Telephone, queue: str, events: list[CallEvent], known: AgentMark | None
-) -> AgentMark:
-    """Fold what concerns one queue."""
-    pause, login = _Condition(), _Condition()
-    for event in events:
-        match event.type:
-            case "agent.paused":
-                pause.begin(event.occurred_at, _reason(event))
-            case "agent.login":
-                login.begin(event.occurred_at)
-                if event.attrs.get("paused"):
-                    pause.begin(event.occurred_at, _reason(event))
-            case "agent.logoff":
-                login.end(event.occurred_at)
-                pause.end(event.occurred_at)
-            case _:
-                pause.end(event.occurred_at)
-    mark = known or AgentMark(telephone=telephone, queue=queue)
-    if login.at is not None:
-        mark = replace(mark, logged_in=login.on, login_at=login.at)
-    if pause.at is not None:
-        mark = replace(mark, paused=pause.on, paused_at=pause.at, reason=pause.reason)
-    return mark
-
-
-def _reason(event: CallEvent) -> str | None:
-    reason = event.attrs.get("reason")
-    return reason if isinstance(reason, str) and reason else None
 
 
 async def refold(conn: Conn, new: Iterable[CallEvent]) -> list[AgentChange]:

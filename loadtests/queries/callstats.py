@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.db import Conn
+from ingest.queries import agent_pauses
+from ingest.storing.agent_pauses import refold_stored
 from loadtests.generated_calls import GeneratedRows
 
 TABLES = {
@@ -33,15 +35,25 @@ async def store(conn: Conn, made: GeneratedRows) -> None:
         -- callstats.store
         INSERT INTO realtime.call_events
                (source, event_id, type, occurred_at, time_quality, call_id, leg_key, queue,
-                extension, attrs)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                extension, attrs, told)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """,
         [
             (e["source"], e["event_id"], e["type"], e["occurred_at"], e["time_quality"],
-             e["call_id"], e["leg_key"], e["queue"], e["extension"], e["attrs"])
-            for e in made.events
+             e["call_id"], e["leg_key"], e["queue"], e["extension"], e["attrs"], told)
+            for told, e in enumerate(made.events, 1)
         ],
     )  # fmt: skip
+    if made.events:
+        await _mark(conn)
+
+
+async def _mark(conn: Conn) -> None:
+    """Have ingest fold the marks of all telephones, as it does for the events that it stores."""
+    after = ("", "")
+    while some := await agent_pauses.telephones(conn, after=after, limit=100):
+        await refold_stored(conn, some)
+        after = some[-1]
 
 
 async def settle(conn: Conn) -> None:
@@ -88,13 +100,11 @@ async def load(conn: Conn, since: datetime, until: datetime) -> dict[str, list[A
         "events": await conn.fetch(
             """
             -- callstats.load_events
-            SELECT source, type, occurred_at, event_id, call_id, leg_key, queue, extension, attrs
+            SELECT source, type, occurred_at, event_id, told, queue, extension, attrs
               FROM realtime.call_events
-             WHERE occurred_at >= $1 AND occurred_at < $2
-               AND type IN ('agent.paused', 'agent.unpaused')
+             WHERE occurred_at < $1 AND type LIKE 'agent.%'
             """,
-            since - day,
-            until + day,
+            until,
         ),
         "transfers": await conn.fetch(
             """

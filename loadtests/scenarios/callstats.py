@@ -24,7 +24,7 @@ from gateway.context import Context, Services
 from gateway.db import Conn
 from gateway.embedded import start_valkey
 from gateway.protocol import Employee
-from gateway.telephony.stats import stats
+from gateway.telephony.stats import pauses, stats
 from gateway.telephony.stats.counts import AgentCounts, OverviewCounts, QueueCounts
 from gateway.telephony.stats.queries import stats as queries
 from gateway.telephony.stats.queries import stats_agents, stats_queues
@@ -133,12 +133,17 @@ async def counted(conn: Conn, kind: Kind, criteria: StatsFilter) -> dict[Any, An
     """Return the figures of SQL in the shape of the oracle's."""
     async with conn.transaction():
         await queries.tune_planner(conn)
+        paused = await pauses.read(conn, criteria)
         if kind == "overview":
-            return _plain_overview(await queries.overview(conn, criteria))
+            overview = _plain_overview(await queries.overview(conn, criteria))
+            return overview | {"wrap_ms": paused.wrap_up_ms(criteria.queue)}
         if kind == "queues":
             rows = await stats_queues.read(conn, criteria, limit=1_000)
-            return {row.queue: _plain(row) for row in rows}
-        agents = [_plain(row) for row in await stats_agents.read(conn, criteria, limit=1_000)]
+            return {
+                row.queue: _plain(row) | {"wrap_ms": paused.wrap_up_ms(row.queue)} for row in rows
+            }
+        counts = await stats_agents.read(conn, criteria, limit=1_000, pauses=paused.pauses)
+        agents = [_plain(row) for row in counts]
         return {(row.pop("employee_id"), row.pop("telephone")): row for row in agents}
 
 

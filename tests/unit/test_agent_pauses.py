@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from ingest.fold.agent_marks import current_marks
 from ingest.framing.ami_messages import AmiParser
 from ingest.model.agent_mark import AgentMark
 from ingest.model.events import CallEvent
@@ -17,7 +18,6 @@ from ingest.model.snapshot import PbxSnapshot, QueueMember, StoredPbxState, catc
 from ingest.normalise.asterisk import AsteriskNormaliser
 from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
 from ingest.normalise.freeswitch import FreeswitchNormaliser
-from ingest.storing.agent_pauses import current_marks
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NOTHING = StoredPbxState()

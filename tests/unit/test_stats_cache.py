@@ -12,7 +12,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.errors import Overloaded
-from gateway.telephony.stats.stats_cache import MAX_RUNNING, MAX_WAITING, RedisStatsCache, late_days
+from gateway.telephony.stats.stats_cache import (
+    MAX_RUNNING,
+    MAX_WAITING,
+    RedisStatsCache,
+    days_since,
+    late_days,
+)
 from tests.support.desk import eventually
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -147,3 +153,14 @@ def test_only_calls_of_earlier_days_invalidate_answers() -> None:
     now = datetime(2026, 1, 2, 0, 30, tzinfo=UTC)
 
     assert late_days([now, now - timedelta(hours=1)], now) == [now - timedelta(hours=1)]
+
+
+def test_a_late_pause_is_late_for_every_day_since() -> None:
+    """It may have lasted until the next report; nothing late concerns no day."""
+    now = datetime(2026, 3, 5, 0, 30, tzinfo=UTC)
+    began = now - timedelta(days=2, hours=1)
+
+    late = late_days(days_since([now, began], now), now)
+
+    assert [at.day for at in late] == [2, 3, 4]
+    assert days_since([], now) == []

@@ -16,11 +16,11 @@ import orjson
 import pytest
 
 from ingest import group_by_call
+from ingest.fold.agent_marks import current_marks
 from ingest.fold.event_log import EventLog
 from ingest.fold.fold import fold
 from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent, EventType, number
-from ingest.storing.agent_pauses import current_marks
 from tests.support.call_truth import CALL_ID, calls_of, events_of_recording, names
 from tests.unit.test_agent_pauses import sent
 from tests.unit.test_fold import T0, event

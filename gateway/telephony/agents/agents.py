@@ -16,13 +16,11 @@ from gateway.db import Conn
 from gateway.protocol.wallboard import AgentPage, AgentQueue, AgentState, AgentStatus, QueueAgents
 from gateway.telephony.agents.queries import agents as queries
 from gateway.telephony.agents.queries.agents import AgentRecord, OnCall, QueueMark
-from gateway.telephony.stats.queries.stats import WRAP_UP
+from gateway.telephony.agents.standing import ALL_QUEUES, standing
 
 BUSIEST: tuple[AgentStatus, ...] = ("talking", "held", "dialling", "ringing")
 """Of several calls, the one whose status comes first here is what the agent does."""
 
-ALL_QUEUES = ""
-"""The queue of a mark that is about the agent in all queues."""
 MAX_QUEUES = 100
 
 
@@ -50,11 +48,8 @@ class Agent:
         """Return how this agent counts in one of their queues, as a field of QueueAgents."""
         if self.call is not None:
             return "ringing" if self.status == "ringing" else "talking"
-        marks = [one for one in _logged_in(self.record) if one.queue == queue]
-        pauses = [one for one in marks if one.paused]
-        if not marks or len(pauses) < len(marks):
-            return "available"
-        return "wrap_up" if all(map(_is_wrap_up, pauses)) else "paused"
+        stands = standing(one for one in self.record.marks if one.queue == queue)
+        return stands if stands in {"paused", "wrap_up"} else "available"
 
     def to_wire(self) -> AgentState:
         """Return the state that clients receive; only for an employee."""
@@ -110,14 +105,14 @@ def derive(record: AgentRecord) -> Agent:
     if record.calls:
         call = min(record.calls, key=lambda one: BUSIEST.index(one.status))
         return Agent(record, call.status, None, call.since, call)
+    stands = standing(record.marks)
+    if stands == "offline":
+        return Agent(record, stands, None, _latest(one.login_at for one in record.marks), None)
     present = _logged_in(record)
-    if record.marks and not present:
-        return Agent(record, "offline", None, _latest(one.login_at for one in record.marks), None)
-    relevant = [one for one in present if one.queue != ALL_QUEUES] or present
-    if relevant and all(one.paused for one in relevant):
+    if stands != "ready":
+        relevant = [one for one in present if one.queue != ALL_QUEUES] or present
         last = max(relevant, key=lambda one: (one.paused_at is not None, one.paused_at))
-        status: AgentStatus = "wrap_up" if all(map(_is_wrap_up, relevant)) else "paused"
-        return Agent(record, status, last.reason, last.paused_at, None)
+        return Agent(record, stands, last.reason, last.paused_at, None)
     began = [one.login_at for one in present if one.logged_in]
     back = [one.paused_at for one in present if not one.paused]
     return Agent(record, "idle", None, _latest([record.last_call_ended_at, *began, *back]), None)
@@ -148,10 +143,6 @@ def _queues_to_wire(marks: list[QueueMark]) -> list[AgentQueue]:
             AgentQueue(queue=queue, paused=one.paused, reason=one.reason, since=one.paused_at)
         )
     return merged
-
-
-def _is_wrap_up(mark: QueueMark) -> bool:
-    return (mark.reason or "").lower() in WRAP_UP
 
 
 def _latest(moments: Iterable[datetime | None]) -> datetime | None:

@@ -27,7 +27,7 @@ from gateway.telephony.callbacks import missed
 from gateway.telephony.calls.queries import calls as queries
 from gateway.telephony.calls.queries import lookup
 from gateway.telephony.calls.screen_pop import ScreenPop
-from gateway.telephony.stats.stats_cache import late_days
+from gateway.telephony.stats.stats_cache import days_since, late_days
 from ingest import AgentChange, CallChange, CallState, load_calls
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,8 @@ async def agents_changed(services: Services, changes: Sequence[AgentChange]) -> 
     """Have nodes read agents again that logged in, paused or came back, and their queues."""
     if services.stats_cache is not None:
         since = [change.since for change in changes if change.since is not None]
-        await services.stats_cache.invalidate_days(late_days(since, datetime.now(UTC)))
+        now = datetime.now(UTC)
+        await services.stats_cache.invalidate_days(late_days(days_since(since, now), now))
     changes = [change for change in changes if not change.unchanged]
     if not changes:
         return

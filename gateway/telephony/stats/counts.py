@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 
@@ -75,7 +76,6 @@ class OverviewCounts:
     outbound_answered: int
     repeated: int
     peak: int
-    wrap_ms: int
     waits: WaitCounts
     talks: TalkCounts
     hours: list[WeekHourCount]
@@ -86,7 +86,6 @@ class QueueCounts:
     """The stints in one queue, and the conversations that followed."""
 
     queue: str
-    wrap_ms: int
     waits: WaitCounts
     talks: TalkCounts
 
@@ -114,6 +113,17 @@ class AgentCounts:
     away_ms: int
     """Time in conversation, wrap-up or pause."""
     talks: TalkCounts
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPause:
+    """A time in which an agent was paused in all of their queues."""
+
+    person: str
+    """The employee's id, or the telephone (`source/extension`) that belongs to none."""
+    began: datetime
+    ended: datetime
+    wrap_up: bool
 
 
 _WAITS = tuple(field.name for field in fields(WaitCounts))

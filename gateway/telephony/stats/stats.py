@@ -34,6 +34,7 @@ from gateway.protocol.stats import (
     StatsQueues,
     WeekHour,
 )
+from gateway.telephony.stats import pauses
 from gateway.telephony.stats.counts import AgentCounts
 from gateway.telephony.stats.queries import stats as queries
 from gateway.telephony.stats.queries import stats_agents, stats_queues
@@ -118,6 +119,9 @@ async def compute(
 async def _overview(conn: Conn, request: StatsRequest) -> StatsOverview:
     criteria = request.filter
     counted = await queries.overview(conn, criteria)
+    wrap_ms = None
+    if criteria.direction is None:  # a pause has none
+        wrap_ms = (await pauses.read(conn, criteria)).wrap_up_ms(criteria.queue)
     return StatsOverview(
         asked=_to_wire(criteria),
         calls=counted.calls,
@@ -134,7 +138,7 @@ async def _overview(conn: Conn, request: StatsRequest) -> StatsOverview:
         repeat_rate=rate(counted.repeated, counted.inbound),
         peak=counted.peak,
         service=service(counted.waits, request.method, criteria.threshold_ms),
-        handling=handling(counted.talks, wrap_ms=None if criteria.direction else counted.wrap_ms),
+        handling=handling(counted.talks, wrap_ms=wrap_ms),
         hours=[
             WeekHour(
                 weekday=one.weekday,
@@ -153,6 +157,7 @@ async def _overview(conn: Conn, request: StatsRequest) -> StatsOverview:
 async def _queues(conn: Conn, request: StatsRequest) -> StatsQueues:
     criteria = request.filter
     rows = await stats_queues.read(conn, criteria, limit=MAX_ROWS)
+    paused = None if criteria.direction else await pauses.read(conn, criteria)
     return StatsQueues(
         asked=_to_wire(criteria),
         queues=[
@@ -161,7 +166,7 @@ async def _queues(conn: Conn, request: StatsRequest) -> StatsQueues:
                 service=service(row.waits, request.method, criteria.threshold_ms),
                 handling=handling(
                     row.talks,
-                    wrap_ms=None if criteria.direction else row.wrap_ms,
+                    wrap_ms=paused.wrap_up_ms(row.queue) if paused else None,
                     answered=row.waits.answered,
                 ),
             )
@@ -173,9 +178,10 @@ async def _queues(conn: Conn, request: StatsRequest) -> StatsQueues:
 
 async def _agents(conn: Conn, request: StatsRequest) -> StatsAgents:
     criteria = request.filter
-    rows = await stats_agents.read(conn, criteria, limit=MAX_ROWS)
     # For a part of the calls it is unknown how much of an agent's day they filled.
     whole = criteria.direction is None and criteria.queue is None
+    paused = (await pauses.read(conn, criteria)).pauses if whole else []
+    rows = await stats_agents.read(conn, criteria, limit=MAX_ROWS, pauses=paused)
     return StatsAgents(
         asked=_to_wire(criteria),
         agents=[_agent(row, whole=whole) for row in rows],

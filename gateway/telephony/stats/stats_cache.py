@@ -12,7 +12,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -27,6 +27,7 @@ TTL_S = 60
 LOCK_S = 20
 """Longer than the longest statement; after that the lock of a dead worker expires."""
 POLL_S = 0.05
+DAY = timedelta(days=1)
 MAX_RUNNING = 2
 """Statements of one worker at a time: the other database connections stay free for chat."""
 MAX_WAITING = 10
@@ -212,6 +213,15 @@ def late_days(began: Iterable[datetime], now: datetime) -> list[datetime]:
     """
     today = now.astimezone(UTC).date()
     return [at for at in began if at.astimezone(UTC).date() < today]
+
+
+def days_since(began: Iterable[datetime], now: datetime) -> list[datetime]:
+    """Return a moment of each UTC day from the first of these moments to now.
+
+    A late report of a pause, or of its end, may change every day up to the next report.
+    """
+    first = min(began, default=None)
+    return [] if first is None else [first + DAY * count for count in range((now - first).days + 2)]
 
 
 def _now_ms() -> int:

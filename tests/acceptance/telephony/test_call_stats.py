@@ -167,6 +167,47 @@ async def test_a_late_wrap_up_invalidates_cached_answers_about_its_day(desk: Des
     assert (await request(desk, "overview", **its))["handling"]["wrap_ms"] == 30_000
 
 
+async def test_pauses_are_counted_as_the_live_state_shows_them(desk: Desk) -> None:
+    """A reason that changes without an end, a logoff during a pause, a pause of the day before."""
+    noon = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0,
+                                                           microsecond=0)  # fmt: skip
+
+    def told(kind: str, second: int, extension: str, **more: Any) -> dict[str, Any]:
+        at = (noon + timedelta(seconds=second)).isoformat()
+        return {"type": kind, "occurred_at": at, "extension": extension, **more}
+
+    def call(extension: str) -> list[dict[str, Any]]:
+        """Make two short calls, so that the agent's day is the hour from noon."""
+        return [
+            {**told(kind, second + more, extension), "call_key": f"{extension}-{second}",
+             "leg_key": f"{extension}-{second}-a"}
+            for second in (0, 3_590)
+            for more, kind in enumerate(("leg.ringing", "leg.answered", "leg.ended"))
+        ]  # fmt: skip
+
+    wrap, lunch = {"attrs": {"reason": "wrapup"}}, {"attrs": {"reason": "lunch"}}
+    events = [
+        *call("101"), *call("102"),
+        told("agent.paused", 600, "101", **wrap),
+        told("agent.paused", 630, "101", **lunch),
+        told("agent.unpaused", 2_430, "101"),
+        told("agent.paused", -86_400, "102", **lunch),
+        told("agent.logoff", 300, "102"),
+    ]  # fmt: skip
+    await play(desk, parse_events(events, source="main").events)
+
+    its: dict[str, Any] = {"since": noon.isoformat(),
+                           "until": (noon + timedelta(hours=1)).isoformat()}  # fmt: skip
+    overview = await request(desk, "overview", **its)
+    agents = (await request(desk, "agents", **its))["agents"]
+
+    assert overview["handling"]["wrap_ms"] == 30_000
+    # The pause of the day before lasts until the logoff, without a second of conversation.
+    assert {(row["handling"]["wrap_ms"], row["pause_ms"]) for row in agents} == {
+        (30_000, 1_800_000), (0, 299_000),
+    }  # fmt: skip
+
+
 async def test_hours_without_a_connection_to_a_pbx_are_marked(desk: Desk) -> None:
     """Figures that may be too low are marked as incomplete."""
     await desk.sql(

@@ -19,11 +19,8 @@ from gateway.telephony.stats.counts import (
 
 _OVERVIEW = (
     "calls", "inbound", "outbound", "internal", "live", "inbound_answered", "inbound_missed",
-    "outbound_answered", "repeated", "peak", "wrap_ms",
+    "outbound_answered", "repeated", "peak",
 )  # fmt: skip
-
-WRAP_UP = ("wrapup", "wrap-up", "wrap up", "acw", "after call work")
-"""Reasons of a pause that mean work after a call, in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,36 +205,9 @@ async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
                        'weekday', weekday, 'hour', hour, 'calls', calls, 'hours', hours,
                        'incomplete', incomplete) ORDER BY weekday, hour) AS hours
               FROM hours
-        ), marks AS (
-            SELECT e.source, e.extension, e.type, lower(e.attrs ->> 'reason') AS reason,
-                   greatest(e.occurred_at, $1) AS began, lead(e.type) OVER later AS before,
-                   COALESCE(min(e.occurred_at) FILTER (WHERE e.type = 'agent.unpaused') OVER later,
-                            least($2, now())) AS ended
-              FROM realtime.call_events AS e
-              LEFT JOIN own AS x ON x.source = e.source AND x.extension = e.extension
-              LEFT JOIN own AS y ON y.source = '*' AND y.extension = e.extension
-             WHERE e.type IN ('agent.paused', 'agent.unpaused') AND e.extension IS NOT NULL
-               AND e.occurred_at >= $1::timestamptz - interval '24 hours' AND e.occurred_at < $2
-               AND ($4::text IS NULL OR e.queue = $4)
-               AND ($5::bigint IS NULL OR COALESCE(x.employee_id, y.employee_id) = $5)
-            WINDOW later AS (PARTITION BY e.extension, e.source, COALESCE(e.queue, '')
-                             ORDER BY e.occurred_at DESC, e.type DESC, e.event_id DESC
-                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-        ), after AS (
-            SELECT began, ended,
-                   max(ended) OVER (PARTITION BY extension, source ORDER BY began, ended
-                                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered
-              FROM marks
-             WHERE type = 'agent.paused' AND before IS DISTINCT FROM type AND ended > began
-               AND reason = ANY ($9::text[])
-        ), wrapped AS (
-            SELECT extract(epoch FROM sum(greatest(
-                       ended - greatest(began, covered), interval '0'))) * 1000 AS wrap_ms
-              FROM after
         )
-        SELECT counted.*, waited.wait, lost_calls.*, transfers.*, repeats.*, busiest.*, matrix.*,
-               floor(wrapped.wrap_ms)::bigint AS wrap_ms
-          FROM counted, waited, lost_calls, transfers, repeats, busiest, matrix, wrapped
+        SELECT counted.*, waited.wait, lost_calls.*, transfers.*, repeats.*, busiest.*, matrix.*
+          FROM counted, waited, lost_calls, transfers, repeats, busiest, matrix
         """,
         criteria.since,
         criteria.until,
@@ -247,7 +217,6 @@ async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
         criteria.threshold_ms,
         criteria.short_ms,
         criteria.tz,
-        WRAP_UP,
     )
     talks = talk_counts(row)
     return OverviewCounts(

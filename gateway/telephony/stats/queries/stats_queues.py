@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.db import Conn
 from gateway.telephony.stats.counts import QueueCounts, talk_counts, wait_counts
-from gateway.telephony.stats.queries.stats import WRAP_UP, StatsFilter
+from gateway.telephony.stats.queries.stats import StatsFilter
 
 
 async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[QueueCounts]:
@@ -96,35 +96,12 @@ async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[QueueCo
                    AND (c.until IS NULL OR t.at < c.until)
              WHERE t.at >= $1 AND t.at < $2::timestamptz + interval '24 hours'
              GROUP BY c.queue
-        ), marks AS (
-            SELECT e.queue, e.type, lower(e.attrs ->> 'reason') AS reason,
-                   greatest(e.occurred_at, $1) AS began, lead(e.type) OVER later AS before,
-                   COALESCE(min(e.occurred_at) FILTER (WHERE e.type = 'agent.unpaused') OVER later,
-                            least($2, now())) AS ended
-              FROM realtime.call_events AS e
-              LEFT JOIN own AS x ON x.source = e.source AND x.extension = e.extension
-              LEFT JOIN own AS y ON y.source = '*' AND y.extension = e.extension
-             WHERE e.type IN ('agent.paused', 'agent.unpaused') AND e.extension IS NOT NULL
-               AND e.occurred_at >= $1::timestamptz - interval '24 hours' AND e.occurred_at < $2
-               AND e.queue IS NOT NULL AND ($4::text IS NULL OR e.queue = $4)
-               AND ($5::bigint IS NULL OR COALESCE(x.employee_id, y.employee_id) = $5)
-            WINDOW later AS (PARTITION BY e.extension, e.source, e.queue
-                             ORDER BY e.occurred_at DESC, e.type DESC, e.event_id DESC
-                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-        ), wrapped AS (
-            SELECT queue,
-                   floor(extract(epoch FROM sum(ended - began)) * 1000)::bigint AS wrap_ms
-              FROM marks
-             WHERE type = 'agent.paused' AND before IS DISTINCT FROM type AND ended > began
-               AND reason = ANY ($9::text[])
-             GROUP BY queue
         )
         SELECT *
           FROM counted
           LEFT JOIN waited USING (queue)
           LEFT JOIN talked USING (queue)
           LEFT JOIN moved USING (queue)
-          LEFT JOIN wrapped USING (queue)
          ORDER BY offered DESC, queue COLLATE "C"
          LIMIT $8
         """,
@@ -136,12 +113,10 @@ async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[QueueCo
         criteria.threshold_ms,
         criteria.short_ms,
         limit,
-        WRAP_UP,
     )
     return [
         QueueCounts(
             queue=row["queue"],
-            wrap_ms=row["wrap_ms"] or 0,
             waits=wait_counts(row),
             talks=talk_counts(row),
         )
