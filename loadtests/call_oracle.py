@@ -139,7 +139,7 @@ class Oracle:
         }
 
     def _agent(self, legs: list[Row], plain: list[Interval], wraps: list[Interval]) -> Row:
-        rung = [leg for leg in legs if leg["ringing_at"]]
+        rung = [leg for leg in legs if leg["ringing_at"] and not leg["placed"]]
         known = [leg for leg in legs if leg["ended_at"] and leg["ended_reason"] != "lost"]
         talked = [leg for leg in known if leg["talk_ms"] is not None]
         rings = [
@@ -157,8 +157,9 @@ class Oracle:
             "no_answer": reasons.count("no_answer"),
             "rejected": reasons.count("busy") + reasons.count("rejected"),
             "answered_elsewhere": reasons.count("answered_elsewhere"),
-            "placed": sum(leg["answered_at"] is not None for leg in legs) - sum(
-                leg["answered_at"] is not None for leg in rung),
+            "placed": sum(
+                leg["placed"] or bool(leg["answered_at"] and not leg["ringing_at"]) for leg in legs
+            ),
             "talked": len(talked),
             "talk_ms": sum(leg["talk_ms"] for leg in talked),
             "hold_ms": sum(leg["hold_ms"] or 0 for leg in talked),
@@ -276,13 +277,12 @@ class Oracle:
         return sum(talks), sum(leg["hold_ms"] or 0 for leg in legs)
 
     def _moved(self, stint: Row) -> bool:
-        until = self._until(stint)
-        if stint["outcome"] != "connected":
-            return False
-        return any(
-            stint["entered_at"] <= transfer["at"] and (until is None or transfer["at"] < until)
-            for transfer in self._transfers.get(stint["call_id"], ())
-        )
+        """Return whether a telephone that took the call from this stint transferred it."""
+        until, call_id = self._until(stint), stint["call_id"]
+        taken = {x["leg_key"]: x["answered_at"] for x in self._legs_of[call_id] if x["answered_at"]}
+        times = [taken.get(x["by_leg_key"], x["at"]) for x in self._transfers.get(call_id, ())]
+        within = (stint["entered_at"] <= at and (until is None or at < until) for at in times)
+        return stint["outcome"] == "connected" and any(within)
 
     def _repeated(self, counted: set[Any]) -> int:
         by_number: dict[str, list[tuple[datetime, Any]]] = defaultdict(list)

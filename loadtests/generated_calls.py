@@ -179,6 +179,7 @@ class CallGenerator:
             "status": "ended" if over else "talking", "ringing_at": ringing_at,
             "answered_at": answered_at, "ended_at": began + took if over else None,
             "ended_reason": reason if over else None, "talk_ms": talk,
+            "placed": bool(extension and ringing_at) and rnd.random() < 0.05,
             "hold_ms": rnd.randrange(talk + 1) if talk is not None and held else
             None if talk is None else 0,
         }  # fmt: skip

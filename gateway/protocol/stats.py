@@ -166,7 +166,7 @@ class AgentStats:
     telephone: str | None
     """Source and extension of a telephone that is assigned to nobody."""
     offered: int
-    """How often the telephone rang."""
+    """How often the telephone rang for a call to it, click-to-call not counted."""
     answered: int
     no_answer: int
     rejected: int
@@ -178,7 +178,8 @@ class AgentStats:
     ring_avg_ms: float | None
     """The mean time until the agent answered."""
     placed: int
-    """Calls that the telephone started."""
+    """Conversations that the telephone started, and calls that the PBX placed for it, also those
+    that it did not take (click-to-call)."""
     handling: Handling
     pause_ms: int | None
     """Pauses between the first and last activity of each day, without talking and wrap-up."""

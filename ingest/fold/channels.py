@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest.fold.event_order import Moment, moment
-from ingest.model.events import CallEvent
+from ingest.model.events import WEBHOOK, CallEvent
 
 BEARS_A_LEG = frozenset(
     (
@@ -65,6 +65,8 @@ class PbxChannel:
     """Another channel dialled it, was dialled by it, or shares a bridge with it."""
     queued: bool = False
     """It entered a queue."""
+    placed: bool = False
+    """The PBX itself rang it: it reports the ringing, and nobody who dialled."""
     dialled_by: AbstractSet[str] = EMPTY
     onward_at: Times = EMPTY
     """When it entered a queue, or rang somebody."""
@@ -120,6 +122,7 @@ def merge_halves(halves: list[PbxChannel]) -> PbxChannel:
         merged.kind = _least(merged.kind, half.kind)
         merged.dialled = _least(merged.dialled, half.dialled)
         merged.dialled_e164 = _least(merged.dialled_e164, half.dialled_e164)
+        merged.placed = merged.placed or half.placed
         merged.parties = [*merged.parties, *half.parties]
         for name in SETS:
             setattr(merged, name, getattr(merged, name) | getattr(half, name))
@@ -140,7 +143,7 @@ def add_event(channels: dict[str, PbxChannel], event: CallEvent) -> None:
         channel.add(name, moment(event))
     if call_id := attrs.get("sip_call_id"):
         channel.add("sip_call_ids", (moment(event), event.event_id.bytes, str(call_id)))
-    if event.native_type == "webhook" and kind in {"leg.ringing", "leg.answered"}:
+    if event.native_type == WEBHOOK and kind in {"leg.ringing", "leg.answered"}:
         # A PBX that posts events may name the telephone here and nowhere else, and a telephone
         # that rings is called. Asterisk reports calls itself, and rings a caller's telephone, too.
         channel.extension = _least(channel.extension, event.extension)
@@ -181,6 +184,9 @@ def _offered(channel: PbxChannel, event: CallEvent) -> None:
     if event.peer_leg_key:
         channel.linked = True
         channel.add("dialled_by", event.peer_leg_key)
+    elif event.time_quality != "derived" and event.native_type != WEBHOOK:
+        # A snapshot does not know who dialled, and a PBX that posts may leave it out.
+        channel.placed = True
 
 
 def _offer_ended(channel: PbxChannel, event: CallEvent) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ingest.fold.intervals import total_ms
-from ingest.fold.legs import Leg
+from ingest.fold.legs import ELSEWHERE, Leg
+from ingest.fold.near_times import not_after
 from ingest.model.call_state import EndedReason, LegState
 
 ELSEWHERE_WITHIN = timedelta(milliseconds=500)  # the losers of a ring group stop 0 to 4 ms later
 
 # Q.850 causes of a channel that was never answered, as Asterisk reports them.
-BUSY, REJECTED, ELSEWHERE = 17, 21, 26
+BUSY, REJECTED = 17, 21
 NO_ANSWER = frozenset((18, 19))
 FAILED = frozenset((1, 2, 3, 20, 22, 27, 28, 34, 38, 41, 42, 44, 58, 88))
 STATED: tuple[EndedReason, ...] = ("busy", "rejected", "failed", "no_answer")
@@ -55,12 +56,13 @@ def _answered_elsewhere(leg: Leg, legs: list[Leg]) -> bool:
         and leg.ended_at is not None
         and other.key != leg.key
         and not other.external
-        and leg.created_at <= other.answered_at <= leg.ended_at + ELSEWHERE_WITHIN
+        and not_after(leg.created_at, other.answered_at)
+        and other.answered_at <= leg.ended_at + ELSEWHERE_WITHIN
         for other in legs
     )
 
 
-def leg_state(leg: Leg, legs: list[Leg]) -> LegState:
+def leg_state(leg: Leg, legs: list[Leg], *, placed: bool) -> LegState:
     """Return the leg in the form in which it is stored and shown."""
     return LegState(
         leg_key=leg.key,
@@ -74,4 +76,5 @@ def leg_state(leg: Leg, legs: list[Leg]) -> LegState:
         talk_ms=total_ms(leg.talks) if leg.talks else None,
         hold_ms=total_ms(leg.holds) if leg.holds else None,
         sip_call_id=leg.sip_call_id,
+        placed=placed,
     )

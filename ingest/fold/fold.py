@@ -7,6 +7,7 @@ on which event arrived last. Between equal times the order decides in which thei
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,9 +17,10 @@ from uuid import UUID
 from ingest.fold import recordings, transfers
 from ingest.fold.end_reasons import ELSEWHERE_WITHIN, ended_reason, leg_state
 from ingest.fold.event_log import EventLog
-from ingest.fold.event_order import canonical
+from ingest.fold.event_order import canonical, order_key
 from ingest.fold.intervals import total_ms
 from ingest.fold.legs import Leg, build_legs
+from ingest.fold.near_times import not_after, not_before
 from ingest.fold.queue_stints import build_stints
 from ingest.fold.union_find import UnionFind
 from ingest.model.call_state import (
@@ -41,6 +43,13 @@ STINT_OUTCOME: dict[str, Outcome] = {
     "full": "failed",
 }
 
+OUTSIDE = re.compile(r"\+?\d(?:[ ().\-/]*\d){6,}")
+"""A number that cannot be an extension, though it is not valid in the PBX's country."""
+NOBODY = (None, None)
+"""No number, neither raw nor E.164."""
+LONG = 7
+"""Digits of an extension that is a telephone number without the country's code."""
+
 
 def fold(
     events: EventLog | Iterable[CallEvent], *, call_id: UUID, version: int = 0
@@ -49,18 +58,21 @@ def fold(
     log = events if isinstance(events, EventLog) else EventLog(events)
     closed_at = next((e.occurred_at for e in log.events if e.type == "call.ended"), None)
     legs = build_legs(log.channels, closed_at)
-    return _Fold(log, legs).state(call_id, version) if legs else None
+    return (
+        _Fold(log, legs).state(call_id, version) if any(not leg.nowhere for leg in legs) else None
+    )
 
 
 class _Fold:
     """What follows from a call's legs; each property that others need is computed once."""
 
-    def __init__(self, log: EventLog, legs: list[Leg]) -> None:
+    def __init__(self, log: EventLog, found: list[Leg]) -> None:
         self.log = log
         self.events = log.events
-        self.legs = legs
-        self.initiator = next((leg for leg in legs if leg.calling), legs[0])
-        """Who began the call: the first leg that nobody rang, else the first (click-to-call)."""
+        self.legs = legs = [leg for leg in found if not leg.nowhere]
+        self.nowhere = [leg for leg in found if leg.nowhere]
+        self.initiator = next((leg for leg in legs if leg.calling or leg.placed), legs[0])
+        """Who began the call: the first leg that called, or that the PBX rang for it."""
         self.others = [leg for leg in legs if leg is not self.initiator]
         self.stints = build_stints(log, legs)
         self.direction = self._direction()
@@ -91,7 +103,10 @@ class _Fold:
             wait_ms=_wait_ms(stints),
             talk_ms=self.talk_ms,
             answered_extension=self.answered_extension,
-            legs=tuple(leg_state(leg, self.legs) for leg in self.legs),
+            legs=tuple(
+                leg_state(leg, self.legs, placed=leg.placed and self.click_to_call)
+                for leg in self.legs
+            ),
             stints=stints,
             transfers=transfers.build_transfers(log, self.legs, stints)
             if log.transfer_events
@@ -108,7 +123,34 @@ class _Fold:
         if self.initiator.external:
             placed = not (self.initiator.calling or self.initiator.local)
             return "outbound" if placed else "inbound"
-        return "outbound" if any(leg.external for leg in self.legs) else "internal"
+        outside = any(leg.external for leg in self.legs) or self.shown[0]
+        return "outbound" if outside else "internal"
+
+    @property
+    def shown(self) -> tuple[str | None, str | None]:
+        """The outside number, raw and E.164, that the PBX shows on the telephone it rings first.
+
+        It is the number to be called next (click-to-call), until that number is dialled.
+        """
+        if not self.initiator.placed or not all(leg.placed for leg in self.legs):
+            return NOBODY
+        rings_at, answered_at = self.initiator.ringing_at, self.initiator.answered_at
+        numbers = [
+            event
+            for event in sorted(self.initiator.shown, key=order_key)
+            if _is_outside(event, self.initiator)
+            and (answered_at is None or not_after(event.occurred_at, answered_at))
+        ]
+        before = [e for e in numbers if rings_at is None or not_after(e.occurred_at, rings_at)]
+        best = before[-1:] or numbers[:1]
+        return (best[0].attrs["number_raw"], best[0].attrs.get("number_e164")) if best else NOBODY
+
+    @property
+    def click_to_call(self) -> bool:
+        """Whether the PBX rang one of ours to call somebody for them."""
+        if self.initiator.external or not self.initiator.placed:
+            return False
+        return self.direction == "outbound" or not all(leg.placed for leg in self.legs)
 
     def _answering(self) -> list[Leg]:
         """Return the legs that had to answer: ours when called, the outside party when we call.
@@ -117,7 +159,7 @@ class _Fold:
         """
         if self.direction == "outbound":
             called = self.others if self.initiator.calling else self.legs
-            return [leg for leg in called if leg.external]
+            return [leg for leg in called if self._is_dialled(leg)]
         if not self.others and not (self.initiator.calling or self.initiator.external):
             return self.legs
         return [leg for leg in self.others if not leg.external] or self.others
@@ -126,9 +168,25 @@ class _Fold:
         """Return who answered first; an outside telephone only if it was in the conversation."""
         answered = self._put_through(self.answering)
         if self.direction == "inbound":
-            forwarded = [leg for leg in self.others if leg.external and leg.reached and leg.talks]
+            forwarded = [leg for leg in self.others if leg.external and self._took(leg)]
             answered = [leg for leg in answered if not leg.external] or forwarded
         return min(answered, key=_answered_first, default=None)
+
+    def _is_dialled(self, leg: Leg) -> bool:
+        """Return whether a call out dialled it: an outsider, and no other telephone of its caller.
+
+        Click-to-call may ring an employee's mobile beside the telephone in the office.
+        """
+        return leg.external and (self.initiator.external or not leg.placed)
+
+    def _took(self, leg: Leg) -> bool:
+        """Return whether it took the call; of an outsider, only a conversation shows that.
+
+        Unless the PBX reports no conversations at all.
+        """
+        return leg.reached and (
+            not leg.external or bool(leg.talks) or not any(one.joined for one in self.legs)
+        )
 
     def _put_through(self, legs: list[Leg]) -> list[Leg]:
         """Return the legs that answered and, as far as is known, were connected with the caller.
@@ -171,28 +229,32 @@ class _Fold:
         """The outside party's number, raw and E.164, and the name that the PBX shows."""
         if self.direction == "outbound":
             return self._dialled()
-        (name,) = self.initiator.party_fields("name")
+        answered_at = self.first_answer.answered_at if self.first_answer else None
+        until = min((at for at in (answered_at, _connected_at(self.stints)) if at), default=None)
+        (name,) = self.initiator.party_fields("name", until=until)
         if self.direction == "internal" and self.initiator.extension:
             return self.initiator.extension, None, name
-        number_raw, number_e164 = self.initiator.party_fields("number_raw", "number_e164")
+        numbers = "number_raw", "number_e164"
+        number_raw, number_e164 = self.initiator.party_fields(*numbers, until=until)
         return number_raw, number_e164, name
 
     def _dialled(self) -> tuple[str | None, str | None, str | None]:
         placed = [] if self.initiator.calling else [self.initiator]
-        called = next((leg for leg in (*self.others, *placed) if leg.external), None)
-        if called is None:
-            return None, None, None
-        if called.dialled:
+        called = next((leg for leg in (*self.others, *placed) if self._is_dialled(leg)), None)
+        if called and called.dialled:
             return called.dialled, called.dialled_e164, None
-        number_raw, number_e164 = called.party_fields("number_raw", "number_e164")
+        number_raw, number_e164 = (
+            called.party_fields("number_raw", "number_e164") if called else self.shown
+        )
         return number_raw, number_e164, None
 
     @property
     def status(self) -> CallStatus:
         if self.ended_at:
             return "ended"
-        ours = [leg for leg in self.others if not leg.external] or self.others
-        if any(leg.talking and leg.reached for leg in ours) or self.handed_over:
+        ours = any(not leg.external for leg in self.others)
+        took = [leg for leg in self.others if (self._took(leg) if ours else leg.reached)]
+        if any(leg.talking for leg in took) or self.handed_over:
             return "talking"
         if any(leg.status == "ringing" for leg in self.legs):
             return "ringing"
@@ -206,9 +268,11 @@ class _Fold:
             return False
         answers = [leg.answered_at for leg in self.others if leg.reached and leg.answered_at]
         rings = [leg.ringing_at for leg in self.legs if leg.status == "ringing" and leg.ringing_at]
-        known = any(one >= self.stints[-1].entered_at for one in answers)
-        over = any(e.type == "queue.completed" and e.occurred_at >= at for e in self.events)
-        return not (known or over or any(one > at for one in rings))
+        known = any(not_before(one, self.stints[-1].entered_at) for one in answers)
+        over = any(
+            e.type == "queue.completed" and not_before(e.occurred_at, at) for e in self.events
+        )
+        return not (known or over or any(not not_after(one, at) for one in rings))
 
     @property
     def outcome(self) -> Outcome:
@@ -216,13 +280,25 @@ class _Fold:
             return "answered"
         if self.stints:
             return STINT_OUTCOME.get(self.stints[-1].outcome or "", "unknown")
-        reasons = {ended_reason(leg, self.legs) for leg in self.answering}
-        if reasons and reasons <= {"failed"}:
+        placed = [self.initiator] if self.click_to_call else []
+        called = self.answering or self.nowhere or placed
+        reasons = {ended_reason(leg, self.legs) for leg in called}
+        if reasons and reasons <= ({"failed", "completed"} if called is placed else {"failed"}):
             return "failed"
         if reasons and not (self.direction == "inbound" and reasons <= {"canceled"}):
             return "missed"
         # The caller hung up: while somebody rang, or in the menu.
         return "abandoned" if self.direction == "inbound" else "unknown"
+
+
+def _is_outside(event: CallEvent, leg: Leg) -> bool:
+    """Return whether this caller id is an outside number, and not the telephone's own."""
+    number, own = event.attrs.get("number_raw"), leg.extension or ""
+    if not number or event.attrs.get("short") or number == own:
+        return False
+    if len(own) >= LONG and number.endswith(own):
+        return False
+    return bool(event.attrs.get("number_e164") or OUTSIDE.fullmatch(number))
 
 
 def _answered_first(leg: Leg) -> tuple[datetime, str]:
@@ -231,7 +307,7 @@ def _answered_first(leg: Leg) -> tuple[datetime, str]:
 
 
 def _within(at: datetime | None, start: datetime, end: datetime | None) -> bool:
-    return at is not None and start <= at and (end is None or at <= end)
+    return at is not None and not_before(at, start) and (end is None or not_after(at, end))
 
 
 def _wait_ms(stints: tuple[StintState, ...]) -> int | None:

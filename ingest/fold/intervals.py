@@ -1,8 +1,8 @@
 """Intervals from starts and ends: of talking, of holding.
 
 legs, bridged_peers ─▶ pair, intersection, union, total_ms. Starts and ends arrive in any order and
-need not match: of repeated starts the first counts, a repeated end is ignored, and an interval that
-is still open closes when the leg ends.
+need not match: of repeated starts the first counts, a repeated end is ignored, an end reported just
+before its start closes it, and an interval that is still open closes when the leg ends.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from ingest.fold.event_order import Moment
+from ingest.fold.near_times import not_before
 from ingest.model.call_state import ms_between
 
 Interval = tuple[datetime, datetime | None]
@@ -27,12 +28,18 @@ def pair(
     boundaries = sorted([(one, 0) for one in ends] + [(one, 1) for one in starts])
     intervals: list[Interval] = []
     since: datetime | None = None
+    unused: datetime | None = None
     for (at, _), is_start in boundaries:
-        if is_start:
+        if not is_start and since is None:
+            unused = at
+        elif not is_start:
+            intervals.append((since or at, at))
+            since = unused = None
+        elif since is None and unused is not None and unused < at and not_before(unused, at):
+            intervals.append((unused, at))
+            unused = None
+        else:
             since = since or at
-        elif since is not None:
-            intervals.append((since, at))
-            since = None
     if since is not None:
         intervals.append((since, max(since, closed_at) if closed_at else None))
     return intervals

@@ -18,12 +18,20 @@ from ingest.fold.bridged_peers import BridgedPeers
 from ingest.fold.channels import PbxChannel, merge_halves
 from ingest.fold.event_order import order_key
 from ingest.fold.intervals import Interval, pair
-from ingest.fold.local_channels import dials_inside, is_internal_pair, other_halves
+from ingest.fold.local_channels import (
+    dials_inside,
+    is_internal_pair,
+    leads_nowhere,
+    other_halves,
+)
+from ingest.fold.near_times import not_after
 from ingest.model.call_state import LegStatus
 from ingest.model.events import CallEvent
 
 MUSIC_FOLLOWS = timedelta(milliseconds=200)  # after Hold, the other side's music: 0 to 2 ms later
 
+ELSEWHERE = 26
+"""The Q.850 cause of a telephone that rang until somebody else answered."""
 NO_CAUSE = (None, 0)
 """For a channel that ended without a cause."""
 
@@ -38,8 +46,12 @@ class Leg:
     external: bool
     calling: bool
     """It placed the call: nobody rang it."""
+    placed: bool
+    """The PBX itself rang it, to place a call for it (click-to-call) or to it."""
     local: bool
     """A Local channel that nobody dialled: only its later events show whether it called in."""
+    nowhere: bool
+    """A Local channel that leads to no telephone: an attempt to reach somebody, and no leg."""
     created_at: datetime
     ringing_at: datetime | None
     answered_at: datetime | None
@@ -52,22 +64,31 @@ class Leg:
     cause: int
     dialled: str | None
     dialled_e164: str | None
+    diallers: AbstractSet[str]
+    """The channels that dialled it, directly or through internal pairs."""
     onward_at: datetime | None
     """When it first entered a queue or rang somebody."""
     parties: Sequence[CallEvent]
-    """Events with its caller ids, in canonical order."""
+    """Events with its caller ids until it was connected or ended, in canonical order."""
+    shown: Sequence[CallEvent]
+    """Of a telephone that the PBX rang, also those of the pair by which it did."""
     sip_call_id: str | None
 
-    def party_fields(self, *names: str) -> tuple[str | None, ...]:
+    def party_fields(self, *names: str, until: datetime | None = None) -> tuple[str | None, ...]:
         """Return fields of its caller id at `onward_at`: what the telephones rung then display.
 
-        Before, the dialplan may still correct it; afterwards, transfers overwrite it.
+        Before, the dialplan may still correct it. Later, the first one counts, until somebody is
+        connected: after that a PBX may show the name of whoever parked or transferred the call.
         """
-        named = [event for event in self.parties if event.attrs.get(names[0])]
+        named = [
+            event
+            for event in self.parties
+            if event.attrs.get(names[0]) and (until is None or not_after(event.occurred_at, until))
+        ]
         if not named:
             return (None,) * len(names)
         at = self.onward_at
-        before = [event for event in named if at is None or event.occurred_at <= at]
+        before = [event for event in named if at is None or not_after(event.occurred_at, at)]
         best = (before[-1] if before else named[0]).attrs
         return tuple(best.get(name) for name in names)
 
@@ -110,35 +131,79 @@ def build_legs(channels: dict[str, PbxChannel], closed_at: datetime | None) -> l
         for name, halves in pairs.items()
         if halves[0].pair and is_internal_pair(halves, channels)
     }
-    internal_halves = {half.key: halves for halves in internal.values() for half in halves}
-    peers = BridgedPeers(channels, other_halves(internal.values()), closed_at)
+    nowhere = {
+        name: halves
+        for name, halves in pairs.items()
+        if name not in internal and halves[0].pair and leads_nowhere(halves)
+    }
+    far = other_halves([*internal.values(), *nowhere.values()])
+    context = _Context(channels, internal, BridgedPeers(channels, far, closed_at), closed_at)
     legs = [
-        _leg(halves, channels, internal_halves, peers, closed_at)
+        _leg(halves, context, nowhere=name in nowhere)
         for name, halves in pairs.items()
         if name not in internal
     ]
     return sorted(legs, key=lambda leg: (leg.created_at, leg.key))
 
 
-def _leg(
-    halves: list[PbxChannel],
-    channels: dict[str, PbxChannel],
-    internal_halves: dict[str, list[PbxChannel]],
-    peers: BridgedPeers,
-    closed_at: datetime | None,
-) -> Leg:
+class _Context:
+    """What a leg needs to know of the other channels of its call."""
+
+    def __init__(
+        self,
+        channels: dict[str, PbxChannel],
+        internal: dict[str, list[PbxChannel]],
+        peers: BridgedPeers,
+        closed_at: datetime | None,
+    ) -> None:
+        self.channels = channels
+        self.internal_halves = {half.key: halves for halves in internal.values() for half in halves}
+        self.peers = peers
+        self.closed_at = closed_at
+
+    def pairs_to(self, merged: PbxChannel) -> tuple[AbstractSet[str], list[PbxChannel]]:
+        """Return who dialled it, through internal pairs, too, and the halves of these pairs."""
+        if not self.internal_halves:
+            return merged.dialled_by, []
+        diallers, halves, waiting = set[str](), list[PbxChannel](), set(merged.dialled_by)
+        while waiting:
+            key = waiting.pop()
+            diallers.add(key)
+            for half in self.internal_halves.get(key, ()):
+                halves.append(half)
+                waiting |= half.dialled_by - diallers
+        return diallers, halves
+
+
+def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
     if len(halves) > 1:
         halves = sorted(halves, key=lambda half: half.half)
     merged = merge_halves(halves)
     calling = _is_calling(halves)
-    ended_at = merged.ended_at(closed_at)
-    results = _results(merged, internal_halves) if internal_halves else merged.results
-    if merged.lost and not (merged.ended or closed_at):
+    ended_at = merged.ended_at(context.closed_at)
+    diallers, between = context.pairs_to(merged)
+    results = merged.results
+    for half in between:
+        results = results | half.results
+    if merged.lost and not (merged.ended or context.closed_at):
         results = {*results, "lost"}
-    talks = _talks(halves, peers, ended_at)
-    parties = sorted(merged.parties, key=order_key)
+    talks = _talks(halves, context.peers, ended_at)
+    talks_at = min((start for start, _ in talks), default=None)
+    answered_at = talks_at if calling else min(merged.answered, default=None)
+    cause = min((cause for cause in merged.causes if cause[1]), default=NO_CAUSE)[1]
+    joined = any(half.joins for half in halves)
+    if not (calling or joined) and (cause == ELSEWHERE or "answered_elsewhere" in results):
+        answered_at = None  # picked up in the moment in which a colleague had got the call
+    ringing_at = None if calling else min(merged.ringing, default=None)
+    placed = not calling and _is_placed(merged, diallers, between)
+    ends = (talks_at, ended_at) if placed else (answered_at, talks_at, ended_at)
+    until = min((at for at in ends if at), default=None)
+    parties = sorted(
+        (e for e in merged.parties if until is None or not_after(e.occurred_at, until)),
+        key=order_key,
+    )
     extension = merged.extension
-    if calling and merged.pair and (extension or dials_inside(halves, channels)):
+    if calling and merged.pair and (extension or dials_inside(halves, context.channels)):
         # `Local/102@internal` placed for 105: the name is the number called, not the caller's.
         ids = (e.attrs for e in parties)
         extension = next((str(one["number_raw"]) for one in ids if one.get("short")), None)
@@ -148,26 +213,38 @@ def _leg(
         extension=extension,
         external=(merged.kind or _kind(extension)) == "external",
         calling=calling,
+        placed=placed,
         local=merged.pair is not None and not merged.dialled_by,
+        nowhere=nowhere,
         created_at=min(merged.seen),
-        ringing_at=None if calling else min(merged.ringing, default=None),
-        answered_at=(
-            min((start for start, _ in talks), default=None)
-            if calling
-            else min(merged.answered, default=None)
-        ),
+        ringing_at=ringing_at,
+        answered_at=answered_at,
         ended_at=ended_at,
         talks=talks,
-        joined=any(half.joins for half in halves),
-        holds=_holds(merged, halves, channels, ended_at) if merged.holds else (),
+        joined=joined,
+        holds=_holds(merged, halves, context.channels, ended_at) if merged.holds else (),
         results=results,
-        cause=min((cause for cause in merged.causes if cause[1]), default=NO_CAUSE)[1],
+        cause=cause,
         dialled=merged.dialled,
         dialled_e164=merged.dialled_e164,
+        diallers=diallers,
         onward_at=min(merged.onward_at, default=None),
         parties=parties,
+        shown=[*merged.parties, *(e for half in between for e in half.parties)] if placed else (),
         sip_call_id=min(merged.sip_call_ids)[2] if merged.sip_call_ids else None,
     )
+
+
+def _is_placed(merged: PbxChannel, diallers: AbstractSet[str], between: list[PbxChannel]) -> bool:
+    """Return whether the PBX rang it: itself, or by the far half of a pair that nobody dialled.
+
+    The near half of such a pair dials whom the telephone then calls.
+    """
+    if not diallers:
+        return merged.placed
+    pairs = {half.pair for half in between if half.placed and half.half == 1}
+    far = {half.key for half in between if half.half == 2 and half.pair in pairs}
+    return bool(far & diallers) and diallers <= {half.key for half in between if half.half == 2}
 
 
 def _is_calling(halves: list[PbxChannel]) -> bool:
@@ -214,18 +291,6 @@ def _holds(
                 ends |= {min((off for off in other.music_off if off > music_on), default=music_on)}
     ends -= {music_on for other in channels.values() for music_on in other.music_on}
     return tuple(pair(starts, ends, ended_at))
-
-
-def _results(merged: PbxChannel, internal_halves: dict[str, list[PbxChannel]]) -> AbstractSet[str]:
-    """Return how attempts to reach it ended, also those through internal pairs."""
-    results, waiting, visited = set(merged.results), set(merged.dialled_by), set[str]()
-    while waiting:
-        key = waiting.pop()
-        visited.add(key)
-        for half in internal_halves.get(key, ()):
-            results |= half.results
-            waiting |= half.dialled_by - visited
-    return results
 
 
 def leg_of(leg_key: str | None, legs: Iterable[Leg]) -> Leg | None:

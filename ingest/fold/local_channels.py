@@ -1,7 +1,7 @@
 """Internal Local pairs: no telephone, but a connection inside the PBX.
 
 channels ─▶ is_internal_pair ─▶ legs. A pair is internal when it has other channels on both sides,
-or when the PBX itself places a call by it.
+or when the PBX itself places a call by it. One that leads nowhere is no telephone either.
 """
 
 from __future__ import annotations
@@ -18,6 +18,17 @@ FEATURE = re.compile(r"^Local/[*#]")
 
 def is_internal_pair(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:
     return _is_between_others(halves) or _is_placed_by_pbx(halves, channels)
+
+
+def leads_nowhere(halves: list[PbxChannel]) -> bool:
+    """Return whether somebody dialled this pair, no number names it, and its far half dials nobody.
+
+    It waits for a telephone to register, or looks for one (`Local/FMPR-301@from-internal`).
+    """
+    if NAMED.match(halves[0].pair or "") or any(half.extension or half.kind for half in halves):
+        return False
+    dialled = any(half.dialled_by for half in halves)
+    return dialled and not any(half.half == 2 and half.onward for half in halves)
 
 
 def dials_inside(halves: list[PbxChannel], channels: dict[str, PbxChannel]) -> bool:

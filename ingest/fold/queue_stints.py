@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
+from uuid import UUID
 
 from ingest.fold.channels import PbxChannel
 from ingest.fold.event_log import EventLog
 from ingest.fold.event_order import Moment, moment, order_key
+from ingest.fold.handovers import Handover, handovers
 from ingest.fold.legs import Leg, leg_of
+from ingest.fold.near_times import is_near, may_precede, not_after, not_before
 from ingest.model.call_state import StintOutcome, StintState, ms_between
 from ingest.model.events import CallEvent
 
@@ -49,6 +52,21 @@ class QueueEntry:
     left: set[datetime] = field(default_factory=set)
     abandoned: set[datetime] = field(default_factory=set)
     outcomes: set[tuple[Moment, str]] = field(default_factory=set)
+    refusal: UUID | None = None
+    """The event that refused it: the queue was full or empty."""
+
+    def precedes(self, event: CallEvent) -> bool:
+        """Return whether the caller may have entered before this event."""
+        if self.entered_at == event.occurred_at:
+            return self.key <= order_key(event)
+        return not_after(self.entered_at, event.occurred_at)
+
+    def lacks(self, event: CallEvent) -> bool:
+        """Return whether its end is still without this fact, so that the event may report it."""
+        if event.type == "queue.left":
+            return not self.left
+        explained = self.connected or self.outcomes
+        return not (explained or (self.abandoned and event.type != "queue.outcome"))
 
 
 def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
@@ -60,17 +78,11 @@ def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
     if not by_leg:
         return ()
     last = log.events[-1].occurred_at
-    transferred = {
-        key for e in log.transfer_events if e.type == "transfer.attended" for key in _leg_keys(e)
-    }
+    joined = [found for found in handovers(log.transfer_events, legs) if not found.blind]
     return tuple(
-        _stint_state(entry, _gone_at(entry, legs, transferred, log.channels), legs, last)
+        _stint_state(entry, _gone_at(entry, legs, joined, log.channels), legs, last)
         for entry in sorted(_all_entries(by_leg), key=lambda entry: (entry.key[:2], entry.queue))
     )
-
-
-def _leg_keys(event: CallEvent) -> list[str]:
-    return [key for key in (event.leg_key, event.peer_leg_key) if key]
 
 
 def _all_entries(by_leg: dict[str, list[CallEvent]]) -> list[QueueEntry]:
@@ -80,12 +92,15 @@ def _all_entries(by_leg: dict[str, list[CallEvent]]) -> list[QueueEntry]:
         for entry, following in pairwise(entries):
             entry.until = following.entered_at
     everywhere = [entry for entries in entered.values() for entry in entries]
+    refusals = {entry.refusal for entry in everywhere}
     for leg_key, events in by_leg.items():
         if not entered[leg_key] and not any(
             _entries_of_others(event, everywhere) for event in events
         ):
             entered[leg_key] = _entry_from_connect(leg_key, events)
         for event in events:
+            if event.event_id in refusals:
+                continue
             if latest := _entry_of(event, entered[leg_key], everywhere):
                 _add_event(latest, event)
     return [entry for entries in entered.values() for entry in entries]
@@ -96,26 +111,30 @@ def _entry_of(
 ) -> QueueEntry | None:
     """Return the channel's latest entry into the queue that the event names, or into any.
 
-    After a transfer into a queue, it is the transferrer's.
+    After a transfer into a queue, it is the transferrer's. An end that is reported in the moment of
+    the next entry is the end of the one before.
     """
-    at = order_key(event)
-    before = [entry for entry in own if entry.key <= at]
+    before = [entry for entry in own if entry.precedes(event)]
     if event.queue:
         named = [entry for entry in before if entry.queue == event.queue]
         before = named or _entries_of_others(event, everywhere) or before
+    if len(before) > 1 and is_near(before[-1].entered_at, event.occurred_at):
+        return before[-2] if before[-2].lacks(event) else before[-1]
     return before[-1] if before else None
 
 
 def _entries_of_others(event: CallEvent, everywhere: list[QueueEntry]) -> list[QueueEntry]:
-    at = order_key(event)
-    found = [entry for entry in everywhere if entry.queue == event.queue and entry.key <= at]
+    found = [entry for entry in everywhere if entry.queue == event.queue and entry.precedes(event)]
     return sorted(found, key=lambda entry: (entry.key[:2], entry.leg_key))
 
 
 def _gone_at(
-    entry: QueueEntry, legs: list[Leg], transferred: set[str], channels: Mapping[str, PbxChannel]
+    entry: QueueEntry,
+    legs: list[Leg],
+    joined: list[Handover],
+    channels: Mapping[str, PbxChannel],
 ) -> datetime | None:
-    """Return when the waiting party was gone: the leg that entered, or the one it was replaced by.
+    """Return when the waiting party was gone: the leg that entered, or whom it was replaced by.
 
     An internal channel that entered for a caller (`Local/8002@queues`) ends with that caller.
     """
@@ -123,37 +142,73 @@ def _gone_at(
     if leg is None:
         channel = channels.get(entry.leg_key)
         return channel.ended_at(None) if channel else None
-    if entry.leg_key not in transferred:
+    handed = next((found for found in joined if leg in found.lines), None)
+    if handed is None:
         return leg.ended_at
-    others = [other.ended_at for other in legs if other.calling and other.key != leg.key]
+    others = [
+        other.ended_at
+        for other in legs
+        if other not in handed.lines
+        and (other.calling or (other.answered_at and not_after(other.answered_at, handed.at)))
+    ]
     return None if None in others else max((at for at in others if at), default=leg.ended_at)
 
 
 def _entries(leg_key: str, events: list[CallEvent]) -> list[QueueEntry]:
     """Return entries, also refused ones: those have a request to enter and an outcome."""
+    entered = [event for event in events if event.type == "queue.entered" and event.queue]
+    refused = _refused(events, entered)
     entries: list[QueueEntry] = []
-    request: CallEvent | None = None
-    inside = False
-
-    def enter(queue: str, told: CallEvent, *, again: bool) -> None:
-        at = told.occurred_at
-        last = entries[-1] if again and entries and entries[-1].queue == queue else None
-        if last is None or at - last.entered_at > REPEATED_WITHIN:
-            key = order_key(told)
-            entries.append(QueueEntry(leg_key=leg_key, queue=queue, entered_at=at, key=key))
-
-    for event in events:
-        if event.type == "queue.requested":
-            request = event
-        elif event.type == "queue.entered" and event.queue:
-            enter(event.queue, event, again=inside)
-            request, inside = None, True
-        elif event.type == "queue.outcome" and request and event.attrs.get("outcome") in REFUSED:
-            enter(request.queue or event.queue or "", request, again=not inside)
-            request = None
-        elif event.type in LEAVING and entries and event.queue == entries[-1].queue:
-            inside = False
+    for event, outcome in sorted(
+        [*((one, None) for one in entered), *refused], key=lambda found: order_key(found[0])
+    ):
+        last = entries[-1] if entries else None
+        if last and last.queue == event.queue and _is_repeated(last, event, outcome, events):
+            continue
+        queue = event.queue or (outcome.queue if outcome else None) or ""
+        at = event.occurred_at
+        entry = QueueEntry(leg_key=leg_key, queue=queue, entered_at=at, key=order_key(event))
+        if outcome:
+            entry.refusal = outcome.event_id
+            _add_event(entry, outcome)
+        entries.append(entry)
     return entries
+
+
+def _is_repeated(
+    last: QueueEntry, event: CallEvent, outcome: CallEvent | None, events: list[CallEvent]
+) -> bool:
+    """Return whether this entry is the last one again, received on a second connection."""
+    at = event.occurred_at
+    if at - last.entered_at > REPEATED_WITHIN or (outcome is None) != (last.refusal is None):
+        return False
+    return not any(
+        one.type in LEAVING and one.queue == last.queue
+        and last.key < order_key(one) and may_precede(one, event)
+        for one in events
+    )  # fmt: skip
+
+
+def _refused(
+    events: list[CallEvent], entered: list[CallEvent]
+) -> list[tuple[CallEvent, CallEvent]]:
+    """Return the requests that no entry followed, each with the outcome that refused it."""
+    requests = [event for event in events if event.type == "queue.requested"]
+    for entry in entered:
+        own = [r for r in requests if r.queue in {None, entry.queue}]
+        if own := [r for r in own if may_precede(r, entry)]:
+            requests.remove(own[-1])
+    found = []
+    for outcome in events:
+        if outcome.type != "queue.outcome" or outcome.attrs.get("outcome") not in REFUSED:
+            continue
+        asked = [r for r in requests if may_precede(r, outcome)]
+        at_once = [r for r in asked if is_near(r.occurred_at, outcome.occurred_at)]
+        if asked:
+            request = at_once[0] if at_once else asked[-1]
+            requests.remove(request)
+            found.append((request, outcome))
+    return found
 
 
 def _entry_from_connect(leg_key: str, events: list[CallEvent]) -> list[QueueEntry]:
@@ -253,9 +308,9 @@ def _answered(entry: QueueEntry, legs: list[Leg]) -> datetime | None:
             at
             for at in answers
             if at
-            and entry.entered_at <= at
+            and not_before(at, entry.entered_at)
             and (not left or at <= left + slack)
-            and (not entry.until or at < entry.until)
+            and not (entry.until and not_before(at, entry.until))
         ),
         default=None,
     )

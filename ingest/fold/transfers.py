@@ -1,54 +1,56 @@
 """Transfers of a call: by whom, to whom, and whether anybody took the call.
 
 fold ─▶ build_transfers. A PBX reports that a call was transferred, and at best to which channel;
-who took it follows from the legs. "Success" of a blind transfer only means that it was sent on.
+who took it follows from the legs. "Success" of a blind transfer only means that it was sent on. A
+transfer may be reported after what it causes: that is what began since the telephone that
+transferred took the call, and still went on when the transfer was reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from ingest.fold.event_log import EventLog
-from ingest.fold.legs import Leg, leg_of
+from ingest.fold.handovers import Handover, handovers
+from ingest.fold.legs import Leg
+from ingest.fold.near_times import NEAR, not_after, not_before
 from ingest.model.call_state import StintState, TransferKind, TransferState, ms_between
-from ingest.model.events import CallEvent
+
+CONNECTED_WITHIN = timedelta(milliseconds=500)
+"""A queue reports the connection 0 to 4 ms after the answer."""
 
 
 def build_transfers(
     log: EventLog, legs: list[Leg], stints: Iterable[StintState]
 ) -> tuple[TransferState, ...]:
     """Return the transfers of a call in the order of time."""
-    events = _unique(log.transfer_events)
+    found = handovers(log.transfer_events, legs)
     return tuple(
-        _transfer(event, following.occurred_at if following else None, legs, stints)
-        for event, following in pairwise((*events, None))
-        if event
+        _transfer(handed, _until(handed, following), legs, stints)
+        for handed, following in pairwise((*found, None))
+        if handed
     )
 
 
-def _unique(events: Iterable[CallEvent]) -> list[CallEvent]:
-    """Return a transfer by one telephone at one instant once, though several channels report it."""
-    once: dict[tuple[datetime, str | None], CallEvent] = {}
-    for event in events:
-        once.setdefault((event.occurred_at, event.leg_key), event)
-    return list(once.values())
+def _until(handed: Handover, following: Handover | None) -> datetime | None:
+    """Return from when on all belongs to the following transfer: its telephone had the call."""
+    if following is None:
+        return None
+    since = following.since
+    return since if since and since > handed.at else following.at - NEAR
 
 
 def _transfer(
-    event: CallEvent, until: datetime | None, legs: list[Leg], stints: Iterable[StintState]
+    handed: Handover, until: datetime | None, legs: list[Leg], stints: Iterable[StintState]
 ) -> TransferState:
-    at = event.occurred_at
-    by = leg_of(event.leg_key, legs) or leg_of(event.peer_leg_key, legs)
-    blind = event.type == "transfer.blind"
-    target = _rung_after(at, until, legs) if blind else _consulted(event, by, legs)
-    answered_at = target.answered_at if target and target.reached else None
-    kind: TransferKind = "blind" if blind else _kind(event, answered_at)
+    event, by, at = handed.event, handed.by, handed.at
+    target = _rung(handed, until, legs) if handed.blind else handed.consulted
+    answered_at = _answered_at(target, handed) if target and target.reached else None
+    kind: TransferKind = "blind" if handed.blind else _kind(handed, answered_at)
     consulted = kind in {"attended", "threeway"} and answered_at is not None
-    stint = next(
-        (s for s in stints if s.entered_at >= at and not (until and s.entered_at >= until)), None
-    )
+    stint = next((s for s in stints if _led_into(s, handed, until, answered_at)), None)
     return TransferState(
         kind=kind,
         at=at,
@@ -62,51 +64,65 @@ def _transfer(
     )
 
 
-def _kind(event: CallEvent, answered_at: datetime | None) -> TransferKind:
+def _answered_at(target: Leg, handed: Handover) -> datetime | None:
+    """Return when the target answered, or when the line was answered that the target had called."""
+    called = [line.answered_at for line in handed.lines if target.keys & line.diallers]
+    answers = [at for at in called if at] if target.calling else []
+    return min(answers, default=target.answered_at)
+
+
+def _kind(handed: Handover, answered_at: datetime | None) -> TransferKind:
     """Distinguish a transfer after a consultation from one to a telephone that still rang."""
-    if event.attrs.get("mode") == "threeway":
+    if handed.event.attrs.get("mode") == "threeway":
         return "threeway"
-    return "attended" if answered_at and answered_at <= event.occurred_at else "blonde"
+    if answered_at is None or answered_at > handed.at:
+        return "blonde"
+    return "attended" if handed.gone_at is None or answered_at < handed.gone_at else "blonde"
 
 
-def _rung_after(at: datetime, until: datetime | None, legs: list[Leg]) -> Leg | None:
+def _began(began_at: datetime, ended_at: datetime | None, handed: Handover) -> bool:
+    """Return whether it began with this transfer, whichever of the two was reported first."""
+    if not_before(began_at, handed.at):
+        return True
+    since, ongoing = handed.since, ended_at is None or not_before(ended_at, handed.at)
+    return since is not None and began_at >= since and ongoing
+
+
+def _rung(handed: Handover, until: datetime | None, legs: list[Leg]) -> Leg | None:
     """Return the leg that took a call after a blind transfer, else the one that was rung first."""
     rung = [
         leg
         for leg in legs
-        if not leg.calling and leg.created_at >= at and not (until and leg.created_at >= until)
+        if not leg.calling
+        and leg is not handed.by
+        and _began(leg.created_at, leg.ended_at, handed)
+        and not (until and leg.created_at >= until)
     ]
-    taken = [leg for leg in rung if leg.reached]
-    return min(taken, key=_answered_at) if taken else next(iter(rung), None)
-
-
-def _consulted(event: CallEvent, by: Leg | None, legs: list[Leg]) -> Leg | None:
-    """Return the leg that was consulted: the one that is named, else the most probable one."""
-    for key in (_text(event.attrs.get("target")), event.peer_leg_key):
-        named = leg_of(key, legs)
-        if named and not named.calling and not (by and _is_same(named, by)):
-            return named
-    at = event.occurred_at
-    there = [
-        leg
-        for leg in legs
-        if leg is not by
-        and not leg.calling
-        and leg.created_at <= at
-        and not (leg.ended_at and leg.ended_at < at)
+    taken = [
+        (leg.answered_at, leg.key, leg)
+        for leg in rung
+        if leg.reached and leg.answered_at and not_before(leg.answered_at, handed.at)
     ]
-    later = [leg for leg in there if by is None or leg.created_at > by.created_at]
-    return max(later, key=lambda leg: (leg.reached, leg.created_at, leg.key), default=None)
+    return min(taken)[2] if taken else next(iter(rung), None)
 
 
-def _is_same(leg: Leg, other: Leg) -> bool:
-    """Return whether these are one telephone, or two lines of one."""
-    return leg is other or (leg.extension is not None and leg.extension == other.extension)
+def _led_into(
+    stint: StintState, handed: Handover, until: datetime | None, answered_at: datetime | None
+) -> bool:
+    """Return whether the call was transferred into this queue.
 
-
-def _answered_at(leg: Leg) -> tuple[datetime, str]:
-    assert leg.answered_at is not None
-    return leg.answered_at, leg.key
+    An agent may enter a queue to announce the caller: it is the queue then in which the colleague
+    answered, or in which the agent still waited.
+    """
+    entered_at = stint.entered_at
+    if (until and entered_at >= until) or (answered_at and not not_after(entered_at, answered_at)):
+        return False
+    if _began(entered_at, stint.left_at, handed):
+        return True
+    connected_at, since = stint.answered_at, handed.since
+    if handed.blind or not (answered_at and connected_at and since):
+        return False
+    return entered_at >= since and abs(connected_at - answered_at) <= CONNECTED_WITHIN
 
 
 def _text(value: object) -> str | None:

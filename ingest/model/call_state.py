@@ -56,6 +56,8 @@ class LegState:
     hold_ms: int | None = None
     sip_call_id: str | None = None
     """The SIP Call-ID by which the telephone knows its call: the first that the PBX reported."""
+    placed: bool = False
+    """The PBX rang it to call somebody for its employee (click-to-call): nobody called it."""
 
 
 @frozen

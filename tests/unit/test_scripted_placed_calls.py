@@ -29,8 +29,9 @@ def test_click_to_call_that_the_agent_refuses_is_no_missed_call(status: str) -> 
     if status != "ANSWER":
         pbx.send("DialEnd", two, A, DialStatus=status)
         pbx.hangup(A, two, one, cause="17" if status == "BUSY" else "19")
-        assert (pbx.call.direction, pbx.call.missed) == ("internal", False)
-        assert [leg.extension for leg in pbx.call.legs] == ["301"]
+        assert (pbx.call.direction, pbx.call.missed) == ("outbound", False)
+        assert (pbx.call.number_raw, pbx.call.outcome) == ("0671234567", "missed")
+        assert [(leg.extension, leg.placed) for leg in pbx.call.legs] == [("301", True)]
         return
     customer = "PJSIP/trunk-00000009"
     pbx.up(A, two)
@@ -47,6 +48,7 @@ def test_click_to_call_that_the_agent_refuses_is_no_missed_call(status: str) -> 
 
     assert (pbx.call.direction, pbx.call.outcome) == ("outbound", "answered")
     assert (pbx.call.number_raw, pbx.call.answered_extension) == ("0671234567", "301")
+    assert [leg.placed for leg in pbx.call.legs] == [True, False]
     assert talk_seconds(pbx.call) == {"301": 4}
 
 

@@ -53,22 +53,7 @@ REQUESTS = {
     "agent 7 in support": replace(STRICT, agent_id=7, queue="support", direction="inbound"),
 }
 
-RINGS = "offered|answered|no_answer|rejected|answer_rate|ring_avg_ms"
-FAULTS = {
-    # The PBX rings 104 and 105 14 times to place a call for them; 12 times they answer. These are
-    # placed calls and not offers (`placed` 14, not 0); ingest/fold/legs.py gives such a leg a time
-    # of ringing like any other.
-    rf".*: agents \(4, None\) ({RINGS}|placed): .*": "click-to-call is counted as an offer",
-    # Nobody answers two of them: outbound calls (14, not 12) and not internal ones (0, not 2).
-    # Call._direction of ingest/fold/fold.py does not know whom the PBX was to ring next.
-    r".*: overview (outbound|internal): .*": "click-to-call that nobody answers is internal",
-    r"(outbound|internal): overview (calls|peak|hours 0 (calls|per_hour)): .*": "the same",
-    r"internal: agents \(4, None\): only said": "the same",
-    # Twice 201 picked up in the moment in which the PBX had taken 203's answer, and was hung up
-    # with cause 26: answered elsewhere (4, not 2) and not answered (15, not 17).
-    # ended_reason of ingest/fold/end_reasons.py sees `answered_at` before it looks at the cause.
-    rf".*: agents \(6, None\) ({RINGS}|answered_elsewhere): .*": "losing a race is an answer",
-}
+FAULTS: dict[str, str] = {}
 """Figures that the product has wrong → why. Each stands here until the product is mended."""
 
 

@@ -47,9 +47,10 @@ async def read(
                                    $2::timestamptz AT TIME ZONE $6, interval '1 day') AS day
         ), legs AS NOT MATERIALIZED (
             SELECT l.call_id, l.leg_key, l.source, l.extension, l.ringing_at, l.answered_at,
-                   l.ended_at, l.ended_reason, l.talk_ms, l.hold_ms,
+                   l.ended_at, l.ended_reason, l.talk_ms, l.hold_ms, l.placed,
+                   CASE WHEN NOT l.placed THEN l.ringing_at END AS offered_at,
                    l.ended_at IS NOT NULL AND COALESCE(l.ended_reason, '') <> 'lost' AS known,
-                   CASE WHEN l.answered_at >= l.ringing_at
+                   CASE WHEN l.answered_at >= l.ringing_at AND NOT l.placed
                         THEN l.answered_at - l.ringing_at END AS rung
               FROM realtime.call_legs AS l
              WHERE l.started_at >= $1 AND l.started_at < $2
@@ -65,14 +66,14 @@ async def read(
                     SELECT extension FROM own WHERE employee_id = $5))
         ), days AS MATERIALIZED (
             SELECT source, extension, day,
-                   count(ringing_at) AS offered,
-                   count(answered_at) FILTER (WHERE ringing_at IS NOT NULL) AS answered,
-                   count(ringing_at) FILTER (WHERE ended_reason = 'no_answer') AS no_answer,
-                   count(ringing_at) FILTER (WHERE ended_reason IN ('busy', 'rejected'))
+                   count(offered_at) AS offered,
+                   count(answered_at) FILTER (WHERE offered_at IS NOT NULL) AS answered,
+                   count(offered_at) FILTER (WHERE ended_reason = 'no_answer') AS no_answer,
+                   count(offered_at) FILTER (WHERE ended_reason IN ('busy', 'rejected'))
                        AS rejected,
-                   count(ringing_at) FILTER (WHERE ended_reason = 'answered_elsewhere')
+                   count(offered_at) FILTER (WHERE ended_reason = 'answered_elsewhere')
                        AS answered_elsewhere,
-                   count(*) FILTER (WHERE ringing_at IS NULL AND answered_at IS NOT NULL)
+                   count(*) FILTER (WHERE placed OR ringing_at IS NULL AND answered_at IS NOT NULL)
                        AS placed,
                    count(talk_ms) FILTER (WHERE known) AS talked,
                    sum(talk_ms) FILTER (WHERE known) AS talk_ms,

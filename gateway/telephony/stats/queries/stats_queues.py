@@ -91,9 +91,11 @@ async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[QueueCo
         ), moved AS (
             SELECT c.queue, count(DISTINCT (c.call_id, c.position)) AS transferred
               FROM realtime.call_transfers AS t
+              LEFT JOIN realtime.call_legs AS l
+                ON l.call_id = t.call_id AND l.leg_key = t.by_leg_key
               JOIN connected AS c
-                ON c.call_id = t.call_id AND t.at >= c.entered_at
-                   AND (c.until IS NULL OR t.at < c.until)
+                ON c.call_id = t.call_id AND COALESCE(l.answered_at, t.at) >= c.entered_at
+                   AND (c.until IS NULL OR COALESCE(l.answered_at, t.at) < c.until)
              WHERE t.at >= $1 AND t.at < $2::timestamptz + interval '24 hours'
              GROUP BY c.queue
         )
