@@ -36,6 +36,15 @@ def _is_pattern(value: str | None) -> str | None:
     return value
 
 
+def _is_any_pattern(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"must be a regular expression: {error}") from None
+    return value
+
+
 def _is_template(value: str | None) -> str | None:
     if value is None:
         return None
@@ -107,6 +116,10 @@ class _Connected(_Pbx):
     ca_file: Path | None = None
     """PEM file of the certificate authorities that may sign its certificate. Unset: those that the
     system trusts."""
+
+    trunk: Annotated[str | None, Field(max_length=500), AfterValidator(_is_any_pattern)] = None
+    """Regular expression for names of PBX channels that are lines to the outside. Unset: contexts,
+    gateways and profiles of the PBX say so, and names that are no extension."""
 
 
 class AmiPbx(_Connected):

@@ -23,7 +23,8 @@ from gateway.app import Gateway, open_gateway
 from gateway.cli.state import find_running
 from gateway.ops import logs
 from gateway.settings import Settings
-from ingest import AsteriskDialect, CallEvent, read_recording, shift
+from gateway.telephony.pbx.connections import asterisk_dialect
+from ingest import CallEvent, read_recording, shift
 
 SLICE_S = 0.05  # events of one slice of playing time are submitted together
 LINGER_S = 0.3  # the bus publishes in the background; wait for it before the process ends
@@ -74,7 +75,7 @@ def _settings() -> Settings:
 async def _replay(
     settings: Settings, file: Path, *, speed: float, source: str, moved: bool, again: bool
 ) -> tuple[int, int]:
-    dialect = AsteriskDialect(region=settings.phone_region)
+    dialect = asterisk_dialect(settings, source)
     events = await read_recording(file, source=source, dialect=dialect)
     if not events:
         raise ValueError("it holds no call events")

@@ -202,7 +202,7 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         (e for e in merged.parties if until is None or not_after(e.occurred_at, until)),
         key=order_key,
     )
-    extension = merged.extension
+    extension = None if merged.kind == "external" else merged.extension
     if calling and merged.pair and (extension or dials_inside(halves, context.channels)):
         # `Local/102@internal` placed for 105: the name is the number called, not the caller's.
         ids = (e.attrs for e in parties)

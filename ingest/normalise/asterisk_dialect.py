@@ -11,6 +11,7 @@ from typing import Any
 
 from ingest.model.events import EventType
 from ingest.normalise.numbers import party_number, read_number
+from ingest.normalise.sides import Side, side_of_context
 
 Fields = dict[str, str]
 """A message: each name with its first value."""
@@ -29,6 +30,9 @@ class AsteriskDialect:
     extension: str = r"^(?:PJSIP|SIP|IAX2|SCCP|DAHDI|Local)/(\d{2,6})(?=[@-]|$)"
     """A pattern for names of channels and interfaces; group 1 is the telephone's extension. Trunks
     must not match: `PJSIP/trunk-00000122` and `Local/0441110001@from-trunk` have no extension."""
+    trunk: str | None = None
+    """A pattern for names of channels that are lines to the outside, whatever else they look like:
+    for installations whose dialplan contexts do not say it."""
     short_number: str = r"^\d{2,6}$"
     """A caller id of this form is an extension of ours, if the call comes from inside."""
     keep_native: bool = False
@@ -55,11 +59,29 @@ class DialectReader:
         self.dialect = dialect
         self._extension = re.compile(dialect.extension)
         self._short = re.compile(dialect.short_number)
+        self._trunk = re.compile(dialect.trunk) if dialect.trunk else None
 
     def extension_of(self, name: str) -> str | None:
         """Return the extension in the name of a channel or interface; None if there is none."""
         found = self._extension.match(name)
-        return found[1] if found else None
+        return found[1] if found and not self.is_trunk(name) else None
+
+    def is_trunk(self, name: str) -> bool:
+        """Return whether the operator says that channels of this name lead outside."""
+        return self._trunk is not None and self._trunk.search(name) is not None
+
+    def side_of(self, fields: Fields) -> Side | None:
+        """Return whether a new channel is ours or an outsider's; None: its name decides.
+
+        Its context is that of its endpoint, until the dialplan moves it. A dialled channel may be
+        given the context of the one that dials it, so only a trunk's says something then.
+        """
+        name = fields.get("Channel", "")
+        if self.is_trunk(name):
+            return "external"
+        side = None if name.startswith("Local/") else side_of_context(fields.get("Context", ""))
+        calls_in = fields.get("ChannelStateDesc") == "Ring"
+        return side if calls_in or side == "external" else None
 
     def short(self, number: str) -> str | None:
         """Return the number without marks if it has the form of an extension; else None."""

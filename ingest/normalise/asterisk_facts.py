@@ -14,10 +14,10 @@ from ingest.model.events import EventType
 from ingest.model.recording_events import is_location
 from ingest.normalise.asterisk_agents import AGENTS
 from ingest.normalise.asterisk_dialect import DialectReader, Fact, Fields, clean, shorten
+from ingest.normalise.dialled import dialled_in
 from ingest.normalise.numbers import e164
 
 LOCAL = re.compile(r"^(Local/.+-[0-9a-f]+);([12])$")
-DIALLED = re.compile(r"\+?\d{5,}")
 
 QUEUE_STATUS = {
     "TIMEOUT": "timeout",
@@ -66,11 +66,12 @@ def _fact(
 
 
 def _created(reader: DialectReader, fields: Fields) -> Fact:
-    channel = fields.get("Channel", "")
+    channel, side = fields.get("Channel", ""), reader.side_of(fields)
     return _fact(
         "leg.created",
         fields,
-        extension=reader.extension_of(channel),
+        extension=None if side == "external" else reader.extension_of(channel),
+        kind=side,
         exten=clean(fields.get("Exten")),
         **_local_half(channel),
         **reader.party(fields),
@@ -105,14 +106,16 @@ def _pickup(_: DialectReader, fields: Fields) -> Fact:
 
 def _dial_begin(reader: DialectReader, fields: Fields) -> Fact:
     channel = fields.get("DestChannel", "")
-    found = DIALLED.search(fields.get("DialString", ""))
-    number = shorten(found[0]) if found else None
+    dialled = dialled_in(fields.get("DialString", ""), channel)
+    number = shorten(dialled.number)
+    outside = dialled.through or reader.is_trunk(channel)
     return _fact(
         "offer.started",
         fields,
         prefix="Dest",
         peer=fields.get("Uniqueid", ""),
-        extension=reader.extension_of(channel),
+        extension=None if outside else reader.extension_of(channel),
+        kind="external" if outside else None,
         dialled=number,
         dialled_e164=e164(number, reader.dialect.region),
         **_local_half(channel),

@@ -104,7 +104,8 @@ class AsteriskSnapshot:
         if not leg:
             return
         named = {"leg_key": leg, "call_key": call or None}
-        created = TRANSLATE["Newchannel"](self._reader, fields)
+        # Its context is where the dialplan has got to and no longer its endpoint's.
+        created = TRANSLATE["Newchannel"](self._reader, {**fields, "Context": ""})
         assert created is not None
         attrs = {name: value for name, value in created.attrs.items() if value is not None}
         identity = {"extension": created.extension, "attrs": attrs}

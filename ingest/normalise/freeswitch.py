@@ -20,9 +20,12 @@ from ingest.model.native_payload import with_native
 from ingest.model.recording_events import is_location
 from ingest.model.snapshot import PbxSnapshot, bridge_joined, derived_event
 from ingest.normalise.asterisk_dialect import clean, shorten
+from ingest.normalise.dialled import dialled_number
 from ingest.normalise.freeswitch_agents import agent_status
+from ingest.normalise.freeswitch_sides import side_of, user_of
 from ingest.normalise.freeswitch_transfers import EventParts, transfers
 from ingest.normalise.numbers import e164, party_number
+from ingest.normalise.sides import Side
 
 EXTENSION = r"^(?:sofia/[^/]+|verto\.rtc|user|loopback)/(?:sip:)?(\d{2,6})(?=@|/|-|$)"
 """Group 1 is the extension, in a channel's name: `sofia/internal/1001@10.0.0.5`."""
@@ -69,11 +72,13 @@ class FreeswitchNormaliser:
         *,
         region: str | None = None,
         extension: str = EXTENSION,
+        trunk: str | None = None,
         keep_native: bool = False,
     ) -> None:
         self._source = source
         self._region = region
         self._extension = re.compile(extension)
+        self._trunk = re.compile(trunk) if trunk else None
         self._keep_native = keep_native
 
     event_names = (*CHANNEL_EVENTS, "CUSTOM", QUEUE_EVENTS)
@@ -114,15 +119,15 @@ class FreeswitchNormaliser:
     def create(self, fields: Fields) -> Iterator[EventParts]:
         """Translate a new leg and, if it is rung, who rings it."""
         leg, outbound = fields.get("Unique-ID", ""), fields.get("Call-Direction") == "outbound"
-        extension = self._extension_of(fields.get("Channel-Name", ""))
-        dialled = clean(fields.get("Caller-Destination-Number"))
+        side, extension = self._identity(fields)
+        dialled = clean(dialled_number(fields.get("Caller-Destination-Number", "")))
         number = dialled if outbound else clean(fields.get("Caller-Caller-ID-Number"))
         name = clean(fields.get("Caller-Caller-ID-Name")) if not outbound else None
-        attrs = self._party(number, name)
+        attrs = self._party(number, name) | ({"kind": side} if side else {})
         call_key = fields.get("Channel-Call-UUID") or None
         yield "leg.created", leg, {"call_key": call_key, "extension": extension, "attrs": attrs}
         if outbound:
-            rings = {"dialled": dialled, "dialled_e164": e164(dialled, self._region)}
+            rings = {"dialled": dialled, "dialled_e164": e164(dialled, self._region), "kind": side}
             yield "offer.started", leg, {
                 "peer_leg_key": _originator(fields),
                 "extension": extension,
@@ -218,9 +223,10 @@ class FreeswitchNormaliser:
             return
         epoch = parse_int(row.get("created_epoch"), 11)
         began_at = taken_at if epoch is None else min(taken_at, from_epoch(epoch))
-        dialled = clean(row.get("dest"))
+        dialled = clean(dialled_number(row.get("dest", "")))
         who = self._party(dialled if outbound else clean(row.get("cid_num")), None)
-        identity = {"extension": self._extension_of(row.get("name", "")), "attrs": who}
+        side, extension = self._identity({"Channel-Name": row.get("name", "")})
+        identity = {"extension": extension, "attrs": who | ({"kind": side} if side else {})}
         named = {"leg_key": leg, "call_key": row.get("call_uuid") or None}
         yield derived_event(self._source, "leg.created", began_at, **named, **identity)
         if outbound:
@@ -230,9 +236,14 @@ class FreeswitchNormaliser:
         if _is_talking(row):
             yield derived_event(self._source, "leg.answered", taken_at, **named)
 
-    def _extension_of(self, channel: str) -> str | None:
+    def _identity(self, fields: Fields) -> tuple[Side | None, str | None]:
+        """Return whose the leg is, if the PBX says so, and its extension if it is ours."""
+        channel = fields.get("Channel-Name", "")
+        side = "external" if self._trunk and self._trunk.search(channel) else side_of(fields)
         found = self._extension.match(channel)
-        return found[1] if found else None
+        if side == "external":
+            return side, None
+        return side, found[1] if found else user_of(fields) if side else None
 
     def _party(self, number: str | None, name: str | None) -> dict[str, Any]:
         attrs = {**party_number(number, self._region), "name": name}

@@ -20,10 +20,15 @@ from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.model.native_payload import with_native
 from ingest.model.recording_events import is_location
 from ingest.normalise.asterisk_dialect import shorten
-from ingest.normalise.numbers import party_number
+from ingest.normalise.numbers import e164, party_number
 
 EXTENSION = r"^(?:client:|sips?:)([\w.+-]{1,40})(?=@|$)"
 """Group 1 is the extension: of `client:101` and `sip:101@office.sip.twilio.com`, 101."""
+
+CARRIER = re.compile(
+    r"sips?:[^@]*@(?![^@]*\.sip\.(?:[a-z0-9-]+\.)?twilio\.com(?:[:;?]|$))", re.IGNORECASE
+)
+"""A SIP address that is not in one of Twilio's domains."""
 
 ENDS = {
     "completed": None,
@@ -93,7 +98,7 @@ class _Callback:
     def _identity(self) -> dict[str, Any]:
         """Return extension and caller id of this leg: who called in, or who was called."""
         party = self._fields.get("To" if self.dialled else "From", "")
-        found = self._extension.match(party)
+        found = None if self._is_outside_line(party) else self._extension.match(party)
         attrs: dict[str, Any] = {"kind": "agent" if found else "external"}
         if party and not found:
             attrs |= party_number(shorten(party), self._region)
@@ -105,6 +110,15 @@ class _Callback:
         if call_id := shorten(self._fields.get("SipCallId")):
             attrs["sip_call_id"] = call_id
         return {"extension": found[1] if found else None, "attrs": attrs}
+
+    def _is_outside_line(self, party: str) -> bool:
+        """Return whether a SIP address is a telephone number at a carrier, not at Twilio.
+
+        Telephones register at Twilio's own domains; their users may be called like numbers.
+        """
+        if self._extension.pattern != EXTENSION or not CARRIER.match(party):
+            return False
+        return e164(party, self._region) is not None
 
     def _rung(self, who: dict[str, Any]) -> dict[str, Any]:
         attrs = {"kind": who["attrs"]["kind"]}

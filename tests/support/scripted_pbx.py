@@ -19,12 +19,12 @@ A, B, C = "PJSIP/301-00000002", "PJSIP/302-00000003", "PJSIP/303-00000004"
 class ScriptedPbx:
     """Sends what an Asterisk would; a channel's name is also its unique id."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trunk: str | None = None) -> None:
         self._at = 0.0
         self._linked: dict[str, str] = {}
         self._bridges: dict[str, str] = {}
         self.heard: list[CallEvent] = []
-        self._normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA"))
+        self._normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA", trunk=trunk))
 
     def at(self, seconds: float) -> None:
         self._at = seconds

@@ -59,6 +59,20 @@ def build_connectors(settings: Settings, pool: Pool, pipeline: Pipeline) -> Conn
     return Connectors(pool, pipeline, connections, holder=settings.node)
 
 
+def asterisk_dialect(settings: Settings, name: str) -> AsteriskDialect:
+    """Return how the names and numbers of this PBX are read; by default if it is no Asterisk."""
+    pbx = settings.pbxs.get(name)
+    if not isinstance(pbx, AmiPbx):
+        return AsteriskDialect(region=settings.phone_region)
+    chosen = {} if pbx.extension is None else {"extension": pbx.extension}
+    return AsteriskDialect(
+        region=pbx.region or settings.phone_region,
+        trunk=pbx.trunk,
+        keep_native=settings.pbx_payload_days > 0,
+        **chosen,
+    )
+
+
 def _link_factory(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callable[[], PbxLink]:
     address = PbxAddress(
         host=pbx.host,
@@ -67,10 +81,15 @@ def _link_factory(name: str, pbx: AmiPbx | EslPbx, settings: Settings) -> Callab
         secret=pbx.secret.get_secret_value(),
         tls=ssl.create_default_context(cafile=pbx.ca_file) if pbx.tls else None,
     )
-    region, keeps = pbx.region or settings.phone_region, settings.pbx_payload_days > 0
-    chosen = {} if pbx.extension is None else {"extension": pbx.extension}
     if isinstance(pbx, EslPbx):
-        normaliser = FreeswitchNormaliser(name, region=region, keep_native=keeps, **chosen)
+        chosen = {} if pbx.extension is None else {"extension": pbx.extension}
+        normaliser = FreeswitchNormaliser(
+            name,
+            region=pbx.region or settings.phone_region,
+            trunk=pbx.trunk,
+            keep_native=settings.pbx_payload_days > 0,
+            **chosen,
+        )
         return lambda: EslLink(name, address, TIMING, normaliser)
-    dialect = AsteriskDialect(region=region, keep_native=keeps, **chosen)
+    dialect = asterisk_dialect(settings, name)
     return lambda: AmiLink(name, address, TIMING, AsteriskNormaliser(name, dialect))

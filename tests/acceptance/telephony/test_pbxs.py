@@ -14,11 +14,14 @@ from pydantic import ValidationError
 
 from gateway.protocol import CallEnded, CallOffered, CallUpdated, Device
 from gateway.settings import Settings
+from gateway.telephony.pbx.connections import asterisk_dialect
 from ingest import sign_twilio
 from tests.fakes import asterisk
 from tests.fakes.asterisk import FakeAsterisk, Tape
 from tests.support.desk import OKSANA, Desk
 from tests.support.tls import Authority
+
+DIALECT = {"region": "PL", "extension": "^PJSIP/ext-(.+)-", "trunk": "^SIP/70[0-9]"}
 
 
 async def test_a_live_asterisk_rings_at_a_softphone(empty_desk: Desk, tmp_path: Path) -> None:
@@ -51,6 +54,17 @@ async def test_a_live_asterisk_rings_at_a_softphone(empty_desk: Desk, tmp_path: 
     assert (answered.answered_by, ended.outcome) == (OKSANA, "answered")
 
 
+def test_a_pbx_is_read_as_its_settings_say() -> None:
+    """Live and in a replay: its country, its telephones and its trunks."""
+    office = {"kind": "ami", "host": "h", "user": "u", "secret": "s"} | DIALECT
+    settings = Settings.model_validate({"pbxs": {"office": office}, "phone_region": "UA"})
+
+    there, elsewhere = (asterisk_dialect(settings, name) for name in ("office", "replay"))
+
+    assert {name: getattr(there, name) for name in DIALECT} == DIALECT
+    assert (elsewhere.region, elsewhere.trunk) == ("UA", None)
+
+
 @pytest.mark.parametrize(
     ("pbxs", "secrets", "wrong"),
     [
@@ -66,13 +80,14 @@ async def test_a_live_asterisk_rings_at_a_softphone(empty_desk: Desk, tmp_path: 
             {"a": {"kind": "ami", "host": "h", "user": "u", "secret": "s", "extension": "x"}}, {},
             "one group",
         ),
+        ({"a": {"kind": "esl", "host": "h", "secret": "s", "trunk": "("}}, {}, "trunk"),
         ({"a": {"kind": "ami", "host": "h", "user": "u", "secret": "s"}}, {"a": ["x"]}, "collide"),
         ({"a": {"kind": "esl", "host": "h", "secret": "s", "port": 0}}, {}, "port"),
         ({"a": {"kind": "twilio", "url": "gateway", "tokens": ["t"]}}, {}, "url"),
         ({"a": {"kind": "twilio", "url": "https://g/", "tokens": []}}, {}, "tokens"),
     ],
-    ids=["kind", "no secret", "unknown field", "name", "pattern", "no group", "name taken", "port",
-         "no url", "no token"],
+    ids=["kind", "no secret", "unknown field", "name", "pattern", "no group", "trunk", "name taken",
+         "port", "no url", "no token"],
 )  # fmt: skip
 def test_an_unusable_pbx_stops_the_start(
     pbxs: Any, secrets: Any, wrong: str, monkeypatch: pytest.MonkeyPatch

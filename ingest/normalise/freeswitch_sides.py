@@ -1,0 +1,45 @@
+"""Whose a leg of FreeSWITCH is: by gateway, directory user, context and profile, then by its name.
+
+freeswitch ─▶ side_of, user_of. An outsider who calls in is named by the caller id:
+`sofia/external/1001@carrier` is not our 1001.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ingest.normalise.sides import Side, side_of_context
+
+GATEWAYS = ("variable_sip_gateway_name", "variable_sip_gateway")
+"""Set for a leg that goes out through a gateway, and for one that came in through it."""
+CALLED_USERS = ("variable_dialed_user",)
+CALLING_USERS = ("variable_user_name", "variable_sip_auth_username")
+PROFILE = re.compile(r"^sofia/([^/]+)/")
+EXTENSION = re.compile(r"\d{2,6}")
+
+
+def side_of(fields: Mapping[str, str]) -> Side | None:
+    """Return whether the leg is ours or an outsider's; None: its name decides."""
+    if any(fields.get(name) for name in GATEWAYS):
+        return "external"
+    if _user(fields):
+        return "agent"
+    calls_in = fields.get("Call-Direction") == "inbound"
+    if calls_in and side_of_context(fields.get("Caller-Context", "")) == "external":
+        return "external"
+    profile = PROFILE.match(fields.get("Channel-Name", ""))
+    outside = profile is not None and side_of_context(profile[1]) == "external"
+    return "external" if outside else None
+
+
+def user_of(fields: Mapping[str, str]) -> str | None:
+    """Return the directory user's number: a browser's telephone has a random name."""
+    user = _user(fields)
+    return user if EXTENSION.fullmatch(user) else None
+
+
+def _user(fields: Mapping[str, str]) -> str:
+    outbound = fields.get("Call-Direction") == "outbound"
+    names = CALLED_USERS if outbound else CALLING_USERS
+    return next((found for name in names if (found := fields.get(name))), "")
