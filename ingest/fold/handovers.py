@@ -126,22 +126,21 @@ def _named(event: CallEvent, lines: tuple[Leg, ...], legs: list[Leg]) -> Leg | N
         event.occurred_at,
         min((x.answered_at for x in lines if x.answered_at), default=None),
     )
+    others = [leg for leg in legs if not any(is_same(leg, line) for line in lines)]
     for key in (event.attrs.get("target"), event.peer_leg_key):
-        named = leg_of(key if isinstance(key, str) else None, legs)
-        if named is None or any(named is line or is_same(named, line) for line in lines):
-            continue
-        if not named.calling or (since and named.created_at > since):
+        named = leg_of(key if isinstance(key, str) else None, others)
+        if named and (not named.calling or (since and named.created_at > since)):
             return named
-    began_at = lines[0].created_at
     there = [
         leg
-        for leg in legs
-        if not any(leg is line or is_same(leg, line) for line in lines)
-        and not leg.calling
-        and leg.created_at > began_at
+        for leg in others
+        if not leg.calling
+        and leg.created_at > (since or lines[0].created_at)
         and not_after(leg.created_at, at)
         and (leg.ended_at is None or not_before(leg.ended_at, at))
     ]
+    if since is None and lines[0].calling:
+        there = there[1:]  # whom the telephone had called, as far as a PBX without bridges tells
     return max(there, key=_most_likely, default=None)
 
 

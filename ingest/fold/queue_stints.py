@@ -63,10 +63,15 @@ class QueueEntry:
 
     def lacks(self, event: CallEvent) -> bool:
         """Return whether its end is still without this fact, so that the event may report it."""
-        if event.type == "queue.left":
-            return not self.left
-        explained = self.connected or self.outcomes
-        return not (explained or (self.abandoned and event.type != "queue.outcome"))
+        match event.type:
+            case "queue.left":
+                return not self.left
+            case "queue.abandoned":
+                return not (self.abandoned or self.connected)
+            case "queue.outcome":
+                return not (self.outcomes or self.connected)
+            case _:
+                return not (self.outcomes or self.connected or self.abandoned)
 
 
 def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:

@@ -1,0 +1,181 @@
+"""Click-to-call in all ways in which an Asterisk rings the caller first: taken, or not."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.model.call_state import CallState
+from tests.support.scripted_pbx import A, B, C, ScriptedPbx, talk_seconds
+
+MOBILE = "PJSIP/trunk-00000009"
+
+
+def ring_first(pbx: ScriptedPbx, how: str, shown: str) -> str:
+    """Let the PBX ring 301 to call somebody for it; return the channel that then dials."""
+    if how == "telephone":
+        pbx.new(A, of=A)
+        pbx.send("NewCallerid", A, CallerIDNum=shown)
+        pbx.dial("", A)
+        pbx.ring(A)
+        return A
+    one, two = pbx.pair("301@from-internal", of="self")
+    for half in (one, two):
+        pbx.send("NewCallerid", half, CallerIDNum=shown)
+    pbx.dial("", one)
+    if how == "local":
+        pbx.ring(one)
+        return one
+    devices = [A] if how == "local to a telephone" else [A, "PJSIP/301-0000000c"]
+    for device in devices:
+        pbx.new(device, of=one, number="301")
+        pbx.dial(two, device)
+        pbx.ring(device)
+    return one
+
+
+def take(pbx: ScriptedPbx, how: str) -> None:
+    """Answer at 301."""
+    one, two = "Local/301@from-internal-0000000a;1", "Local/301@from-internal-0000000a;2"
+    if how == "telephone":
+        pbx.up(A)
+        return
+    if how == "local":
+        pbx.up(one)
+        return
+    pbx.up(A, two)
+    pbx.up(one)
+    pbx.enter("near", A, two)
+    if how == "local to two telephones":
+        pbx.hangup("PJSIP/301-0000000c", cause="26")
+
+
+WAYS = ("telephone", "local", "local to a telephone", "local to two telephones")
+
+
+def give_up(pbx: ScriptedPbx, how: str, cause: str) -> None:
+    devices = {"telephone": [A], "local": [], "local to a telephone": [A]}
+    pair = ["Local/301@from-internal-0000000a;2", "Local/301@from-internal-0000000a;1"]
+    channels = devices.get(how, [A, "PJSIP/301-0000000c"]) + (pair if how != "telephone" else [])
+    pbx.hangup(*channels, cause=cause)
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("shown", ["0671234567", "+380671234567", "8 (067) 123-45-67", "12345678"])
+@pytest.mark.parametrize(
+    ("cause", "outcome"), [("19", "missed"), ("17", "missed"), ("21", "missed"), ("20", "failed")]
+)
+def test_click_to_call_that_is_not_taken_is_outbound_to_whom_it_shows(
+    how: str, shown: str, cause: str, outcome: str
+) -> None:
+    """From its first ring to its end, for every way to ring, and however the number is written."""
+    pbx = ScriptedPbx()
+    ring_first(pbx, how, shown)
+    ringing = pbx.call
+    pbx.at(5)
+    give_up(pbx, how, cause)
+
+    for call in (ringing, pbx.call):
+        assert (call.direction, call.number_raw, call.missed) == ("outbound", shown, False)
+        assert all(leg.placed for leg in call.legs)
+    assert (ringing.status, ringing.ringing) == ("ringing", frozenset({"301"}))
+    assert (pbx.call.outcome, pbx.call.answered_extension) == (outcome, None)
+
+
+@pytest.mark.parametrize("how", ["telephone", "local"])
+def test_click_to_call_that_shows_a_colleague_is_internal(how: str) -> None:
+    """Not taken: between two of ours, and no missed call."""
+    pbx = ScriptedPbx()
+    ring_first(pbx, how, "302")
+    pbx.at(5)
+    give_up(pbx, how, "19")
+
+    assert (pbx.call.direction, pbx.call.number_raw, pbx.call.missed) == ("internal", "301", False)
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("line", ["0671234567", "0441110001"])
+@pytest.mark.parametrize("ends", ["talks", "nobody answers", "no channel"])
+def test_click_to_call_that_is_taken_calls_whom_it_dials(how: str, line: str, ends: str) -> None:
+    """The customer's number, also if the office's line is shown after the agent's answer."""
+    pbx = ScriptedPbx()
+    dials = ring_first(pbx, how, "0671234567")
+    pbx.at(3)
+    take(pbx, how)
+    pbx.send("NewCallerid", dials, CallerIDNum=line)
+    if ends != "no channel":
+        pbx.new(MOBILE, of=dials)
+        pbx.send("DialBegin", dials, MOBILE, DialString="0671234567@trunk")
+        pbx.ring(MOBILE)
+        pbx.at(10)
+    if ends == "talks":
+        pbx.up(MOBILE, dials)
+        pbx.enter("far", MOBILE, dials)
+        pbx.at(14)
+    if ends != "no channel":
+        pbx.hangup(MOBILE, cause="16" if ends == "talks" else "19")
+    give_up(pbx, how if how != "local to two telephones" else "local to a telephone", "16")
+
+    outcome = {"talks": "answered", "nobody answers": "missed", "no channel": "failed"}[ends]
+    assert (pbx.call.direction, pbx.call.number_raw) == ("outbound", "0671234567")
+    assert (pbx.call.outcome, pbx.call.missed) == (outcome, False)
+    assert pbx.call.answered_extension == ("301" if ends == "talks" else None)
+    assert talk_seconds(pbx.call) == ({"301": 4} if ends == "talks" else {})
+    assert {leg.placed for leg in pbx.call.legs if leg.extension} == {True}
+
+
+def test_a_telephone_that_the_pbx_rings_with_its_own_number_calls_nobody() -> None:
+    """Whom it is to call is not known yet."""
+    pbx = ScriptedPbx()
+    pbx.new(A, of=A)
+    pbx.send("NewCallerid", A, CallerIDNum="301")
+    pbx.dial("", A)
+    pbx.ring(A)
+
+    assert (pbx.call.direction, pbx.call.number_raw) == ("internal", "301")
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("consults", ["301 calls", "302 calls", "303 calls 302", "303 calls 301"])
+def test_a_consultation_after_click_to_call_is_not_its_beginning(how: str, consults: str) -> None:
+    """301 called 302 by a click; whoever then consults 303, it is still 301 who called 302."""
+    pbx = ScriptedPbx()
+    dials = ring_first(pbx, how, "302")
+    pbx.at(2)
+    take(pbx, how)
+    pbx.new(B, of=dials)
+    pbx.dial(dials, B)
+    pbx.ring(B)
+    pbx.at(4)
+    pbx.up(B, dials)
+    pbx.enter("far", B, dials)
+    pbx.at(8)
+    by = "302" if "302" in consults else "301"
+    line = f"PJSIP/{by}-00000009"
+    one, other = (C, line) if consults.startswith("303") else (line, C)
+    pbx.new(one, of=one, number=one[6:9])
+    pbx.new(other, of=one)
+    pbx.dial(one, other)
+    pbx.ring(other)
+    pbx.at(10)
+    pbx.up(other, one)
+    pbx.enter("consult", other, one)
+    pbx.at(14)
+    first, stays = (B, dials) if by == "302" else (A if how == "telephone" else dials, B)
+    if by == "301" and how.startswith("local to"):
+        first = A
+    pbx.send(
+        "AttendedTransfer", Result="Success", OrigTransfererUniqueid=first, DestType="Bridge",
+        SecondTransfererUniqueid=line, TransferTargetUniqueid=C,
+    )  # fmt: skip
+    pbx.leave(stays)
+    pbx.enter("consult", stays)
+
+    call = pbx.call
+    assert (call.direction, call.number_raw, call.answered_extension) == ("internal", "301", "302")
+    assert seconds_of(call) == 4
+    assert [(t.by_extension, t.to_extension) for t in call.transfers] == [(by, "303")]
+
+
+def seconds_of(call: CallState) -> int:
+    assert call.answered_at
+    return round((call.answered_at - call.started_at).total_seconds())
