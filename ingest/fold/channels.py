@@ -67,6 +67,8 @@ class PbxChannel:
     """It entered a queue."""
     placed: bool = False
     """The PBX itself rang it: it reports the ringing, and nobody who dialled."""
+    member: bool = False
+    """A queue rang it as one of its members."""
     dialled_by: AbstractSet[str] = EMPTY
     onward_at: Times = EMPTY
     """When it entered a queue, or rang somebody."""
@@ -181,6 +183,7 @@ def _offered(channel: PbxChannel, event: CallEvent) -> None:
     _identify(channel, event)
     channel.dialled = _least(channel.dialled, event.attrs.get("dialled"))
     channel.dialled_e164 = _least(channel.dialled_e164, event.attrs.get("dialled_e164"))
+    channel.member |= "interface" in event.attrs
     if event.peer_leg_key:
         channel.linked = True
         channel.add("dialled_by", event.peer_leg_key)

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from ingest.fold.bridged_peers import BridgedPeers
 from ingest.fold.channels import PbxChannel, merge_halves
 from ingest.fold.event_order import order_key
+from ingest.fold.follow_me import member_of
 from ingest.fold.intervals import Interval, pair
 from ingest.fold.local_channels import (
     dials_inside,
@@ -207,11 +208,15 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         # `Local/102@internal` placed for 105: the name is the number called, not the caller's.
         ids = (e.attrs for e in parties)
         extension = next((str(one["number_raw"]) for one in ids if one.get("short")), None)
+    external = (merged.kind or _kind(extension)) == "external"
+    if external and between and not calling:
+        member = member_of(merged, between, context.channels, lambda one: context.pairs_to(one)[0])
+        extension, external = member, member is None
     return Leg(
         key=merged.key,
         keys=frozenset(half.key for half in halves),
         extension=extension,
-        external=(merged.kind or _kind(extension)) == "external",
+        external=external,
         calling=calling,
         placed=placed,
         local=merged.pair is not None and not merged.dialled_by,

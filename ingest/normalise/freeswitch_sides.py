@@ -21,9 +21,12 @@ EXTENSION = re.compile(r"\d{2,6}")
 
 def side_of(fields: Mapping[str, str]) -> Side | None:
     """Return whether the leg is ours or an outsider's; None: its name decides."""
+    user, outbound = _user(fields), fields.get("Call-Direction") == "outbound"
+    if outbound and user:
+        return "agent"  # also the user's mobile, which a gateway leads to
     if any(fields.get(name) for name in GATEWAYS):
         return "external"
-    if _user(fields):
+    if user:
         return "agent"
     calls_in = fields.get("Call-Direction") == "inbound"
     if calls_in and side_of_context(fields.get("Caller-Context", "")) == "external":

@@ -199,6 +199,14 @@ def test_freeswitch_knows_gateways_and_its_users(
         assert leg_of(Call_Direction=direction, **given) == (kind, extension), direction
 
 
+def test_a_users_mobile_behind_a_gateway_is_the_users() -> None:
+    """FreeSWITCH rings it for `user/1001`, by a dial string that leads to a gateway."""
+    found = leg_of(Call_Direction="outbound", Channel_Name="sofia/external/0507776655@carrier",
+                   variable_sip_gateway_name="carrier", variable_dialed_user="1001")  # fmt: skip
+
+    assert found == ("agent", "1001")
+
+
 @pytest.mark.parametrize(
     ("address", "extension", "kind"),
     [
