@@ -54,7 +54,7 @@ EMPTY: frozenset[Any] = frozenset()
 class PbxChannel:
     key: str
     pair: str | None = None
-    """The Local channel it is one half of."""
+    """The Local or loopback channel it is one half of."""
     half: int = 0
     extension: str | None = None
     kind: str | None = None
@@ -204,6 +204,8 @@ def _ended(channel: PbxChannel, event: CallEvent) -> None:
     if event.time_quality == "derived" and event.attrs.get("result") == "lost":
         channel.add("lost", event.occurred_at)
         return
+    if event.attrs.get("replaced_by"):
+        channel.linked = True
     channel.add("ended", event.occurred_at)
     channel.add("causes", (moment(event), int(event.attrs.get("cause") or 0)))
     _offer_ended(channel, event)
@@ -212,6 +214,13 @@ def _ended(channel: PbxChannel, event: CallEvent) -> None:
 def _joined(channel: PbxChannel, event: CallEvent) -> None:
     channel.linked = True
     _add_bridge_moment(channel.joins, event)
+
+
+def _paired(channel: PbxChannel, event: CallEvent) -> None:
+    if pair := event.attrs.get("pair"):
+        named = str(pair), int(event.attrs.get("half") or 0)
+        if channel.pair is None or named < (channel.pair, channel.half):
+            channel.pair, channel.half = named
 
 
 def _left(channel: PbxChannel, event: CallEvent) -> None:
@@ -230,6 +239,7 @@ HANDLERS: dict[str, Callable[[PbxChannel, CallEvent], None]] = {
     "offer.started": _offered,
     "offer.ended": _offer_ended,
     "leg.ended": _ended,
+    "call.linked": _paired,
     "bridge.joined": _joined,
     "bridge.left": _left,
     "queue.entered": _queued,
@@ -243,10 +253,7 @@ def _identify(channel: PbxChannel, event: CallEvent) -> None:
     attrs = event.attrs
     channel.extension = _least(channel.extension, event.extension)
     channel.kind = _least(channel.kind, attrs.get("kind"))
-    if pair := attrs.get("pair"):
-        named = str(pair), int(attrs.get("half") or 0)
-        if channel.pair is None or named < (channel.pair, channel.half):
-            channel.pair, channel.half = named
+    _paired(channel, event)
 
 
 def _add_bridge_moment(stays: BridgeMoments, event: CallEvent) -> None:

@@ -189,6 +189,8 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
     if merged.lost and not (merged.ended or context.closed_at):
         results = {*results, "lost"}
     talks = _talks(halves, context.peers, ended_at)
+    if merged.pair and not (calling or merged.answered):
+        talks = ()  # a program behind it, a mailbox for example
     talks_at = min((start for start, _ in talks), default=None)
     answered_at = talks_at if calling else min(merged.answered, default=None)
     cause = min((cause for cause in merged.causes if cause[1]), default=NO_CAUSE)[1]

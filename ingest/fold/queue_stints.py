@@ -52,6 +52,8 @@ class QueueEntry:
     left: set[datetime] = field(default_factory=set)
     abandoned: set[datetime] = field(default_factory=set)
     outcomes: set[tuple[Moment, str]] = field(default_factory=set)
+    by_caller: bool = False
+    """The caller's channel left the queue: it hung up, or was transferred out of it."""
     refusal: UUID | None = None
     """The event that refused it: the queue was full or empty."""
 
@@ -234,6 +236,7 @@ def _add_event(entry: QueueEntry, event: CallEvent) -> None:
             entry.connected.add(at)
         case "queue.left":
             entry.left.add(at)
+            entry.by_caller |= event.attrs.get("by") == "caller"
         case "queue.abandoned":
             entry.abandoned.add(at)
         case "queue.outcome" if event.attrs.get("outcome"):
@@ -290,7 +293,13 @@ def _abandoned(
 def _unexplained(
     entry: QueueEntry, left: datetime, gone_at: datetime | None, last: datetime
 ) -> tuple[StintOutcome | None, datetime | None]:
-    """Return the outcome of leaving without connection or abandonment: by pressing a key."""
+    """Return the outcome of leaving without connection or abandonment: by pressing a key.
+
+    Of a caller's channel that left, how it went on decides: one that ends then has hung up.
+    """
+    hung_up = gone_at is not None and gone_at - left <= EXPLAINED_WITHIN
+    if entry.by_caller and hung_up and not entry.until:
+        return "abandoned", left
     if gone_at or entry.until or last - left > EXPLAINED_WITHIN:
         return "key", left
     return None, None

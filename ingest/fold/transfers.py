@@ -14,9 +14,10 @@ from itertools import pairwise
 
 from ingest.fold.event_log import EventLog
 from ingest.fold.handovers import Handover, handovers
-from ingest.fold.legs import Leg
+from ingest.fold.legs import Leg, leg_of
 from ingest.fold.near_times import NEAR, not_after, not_before
 from ingest.model.call_state import StintState, TransferKind, TransferState, ms_between
+from ingest.model.events import CallEvent
 
 CONNECTED_WITHIN = timedelta(milliseconds=500)
 """A queue reports the connection 0 to 4 ms after the answer."""
@@ -26,7 +27,8 @@ def build_transfers(
     log: EventLog, legs: list[Leg], stints: Iterable[StintState]
 ) -> tuple[TransferState, ...]:
     """Return the transfers of a call in the order of time."""
-    found = handovers(log.transfer_events, legs)
+    events = [event for event in log.transfer_events if not _by_itself(event, log, legs)]
+    found = handovers(events, legs)
     return tuple(
         _transfer(handed, _until(handed, following), legs, stints)
         for handed, following in pairwise((*found, None))
@@ -40,6 +42,13 @@ def _until(handed: Handover, following: Handover | None) -> datetime | None:
         return None
     since = following.since
     return since if since and since > handed.at else following.at - NEAR
+
+
+def _by_itself(event: CallEvent, log: EventLog, legs: list[Leg]) -> bool:
+    """Return whether the PBX took out one of its internal connections: nobody transferred."""
+    by = log.channels.get(event.leg_key or "")
+    attended = event.type == "transfer.attended"
+    return attended and by is not None and by.pair is not None and not leg_of(by.key, legs)
 
 
 def _transfer(

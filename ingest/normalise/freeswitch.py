@@ -22,6 +22,13 @@ from ingest.model.snapshot import PbxSnapshot, bridge_joined, derived_event
 from ingest.normalise.asterisk_dialect import clean, shorten
 from ingest.normalise.dialled import dialled_number
 from ingest.normalise.freeswitch_agents import agent_status
+from ingest.normalise.freeswitch_loopback import (
+    LoopbackHalf,
+    half_of,
+    halves_in,
+    is_half,
+    replaced_by,
+)
 from ingest.normalise.freeswitch_sides import side_of, user_of
 from ingest.normalise.freeswitch_transfers import EventParts, transfers
 from ingest.normalise.numbers import e164, party_number
@@ -46,7 +53,6 @@ QUEUE_ENDS = {
     "TIMEOUT": "timeout",
     "NO_AGENT_TIMEOUT": "leave_empty",
     "EXIT_WITH_KEY": "key",
-    "BREAK_OUT": "abandoned",
 }
 CHANNEL_EVENTS = (
     "CHANNEL_CREATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER",
@@ -119,11 +125,13 @@ class FreeswitchNormaliser:
     def create(self, fields: Fields) -> Iterator[EventParts]:
         """Translate a new leg and, if it is rung, who rings it."""
         leg, outbound = fields.get("Unique-ID", ""), fields.get("Call-Direction") == "outbound"
-        side, extension = self._identity(fields)
+        half = half_of(fields)
+        side, extension = self._identity(fields, half)
         dialled = clean(dialled_number(fields.get("Caller-Destination-Number", "")))
         number = dialled if outbound else clean(fields.get("Caller-Caller-ID-Number"))
         name = clean(fields.get("Caller-Caller-ID-Name")) if not outbound else None
         attrs = self._party(number, name) | ({"kind": side} if side else {})
+        attrs |= half.attrs if half else {}
         call_key = fields.get("Channel-Call-UUID") or None
         yield "leg.created", leg, {"call_key": call_key, "extension": extension, "attrs": attrs}
         if outbound:
@@ -133,6 +141,8 @@ class FreeswitchNormaliser:
                 "extension": extension,
                 "attrs": {key: value for key, value in rings.items() if value},
             }  # fmt: skip
+        if half:
+            yield from half.linked(leg)
 
     def ringing(self, fields: Fields) -> Iterator[EventParts]:
         """Translate ringing of legs that are rung; an inbound channel's is its caller's tone."""
@@ -140,7 +150,15 @@ class FreeswitchNormaliser:
             yield "leg.ringing", fields.get("Unique-ID", ""), {}
 
     def plain(self, fields: Fields) -> Iterator[EventParts]:
-        yield PLAIN[fields["Event-Name"]], fields.get("Unique-ID", ""), {}
+        """Translate what a telephone does. A loopback channel does nothing: it is answered by one.
+
+        Or by a program, a mailbox for example, which is no answer.
+        """
+        leg = fields.get("Unique-ID", "")
+        if half := half_of(fields):
+            yield from half.linked(leg)
+        else:
+            yield PLAIN[fields["Event-Name"]], leg, {}
 
     def bridge(self, fields: Fields) -> Iterator[EventParts]:
         """Translate a bridge: both sides enter or leave it; FreeSWITCH gives it no id."""
@@ -159,7 +177,12 @@ class FreeswitchNormaliser:
         attrs: dict[str, Any] = {"cause": cause}
         if result := RESULTS.get(fields.get("Hangup-Cause", "")):
             attrs["result"] = result
-        yield "leg.ended", fields.get("Unique-ID", ""), {"attrs": attrs}
+        leg = fields.get("Unique-ID", "")
+        if half := half_of(fields):
+            yield from half.linked(leg)
+            yield "leg.ended", leg, {"attrs": attrs | replaced_by(fields)}
+            return
+        yield "leg.ended", leg, {"attrs": attrs}
         yield from transfers(fields)
 
     def record(self, fields: Fields) -> Iterator[EventParts]:
@@ -191,13 +214,7 @@ class FreeswitchNormaliser:
             case "agent-status-change":
                 yield from agent_status(fields)
             case "member-queue-end":
-                yield "queue.left", caller, {"queue": queue}
-                if fields.get("CC-Cause") == "Cancel":
-                    outcome = QUEUE_ENDS.get(fields.get("CC-Cancel-Reason", ""))
-                    if outcome:
-                        yield "queue.outcome", caller, {
-                            "queue": queue, "attrs": {"outcome": outcome}
-                        }  # fmt: skip
+                yield from _left_queue(fields, caller, queue)
             case _:
                 return
 
@@ -209,7 +226,8 @@ class FreeswitchNormaliser:
         for row in rows:
             if _is_talking(row) and row.get("call_uuid"):
                 talking[row["call_uuid"]].append(row)
-        facts = [fact for row in rows for fact in self._channel_facts(row, taken_at)]
+        halves = halves_in(rows)
+        facts = [fact for row in rows for fact in self._channel_facts(row, halves, taken_at)]
         for together in (some for some in talking.values() if len(some) == 2):
             one, other = legs = [row["uuid"] for row in together]
             bridge = pair(one, other)
@@ -217,28 +235,43 @@ class FreeswitchNormaliser:
         alive = frozenset(row["uuid"] for row in rows if row.get("uuid"))
         return PbxSnapshot(taken_at=taken_at, alive=alive, facts=tuple(facts))
 
-    def _channel_facts(self, row: Fields, taken_at: datetime) -> Iterator[CallEvent]:
+    def _channel_facts(
+        self, row: Fields, halves: Mapping[str, LoopbackHalf], taken_at: datetime
+    ) -> Iterator[CallEvent]:
         leg, outbound = row.get("uuid"), row.get("direction") == "outbound"
-        if not leg:
+        half = halves.get(leg or "")
+        if not leg or (half is None and is_half(row.get("name", ""))):
             return
         epoch = parse_int(row.get("created_epoch"), 11)
         began_at = taken_at if epoch is None else min(taken_at, from_epoch(epoch))
         dialled = clean(dialled_number(row.get("dest", "")))
         who = self._party(dialled if outbound else clean(row.get("cid_num")), None)
-        side, extension = self._identity({"Channel-Name": row.get("name", "")})
-        identity = {"extension": extension, "attrs": who | ({"kind": side} if side else {})}
+        side, extension = self._identity({"Channel-Name": row.get("name", "")}, half)
+        who |= {"kind": side} if side else half.attrs if half else {}
+        identity = {"extension": extension, "attrs": who}
         named = {"leg_key": leg, "call_key": row.get("call_uuid") or None}
         yield derived_event(self._source, "leg.created", began_at, **named, **identity)
         if outbound:
             yield derived_event(self._source, "offer.started", began_at, **named, **identity)
         if outbound and row.get("callstate") in {"RINGING", "EARLY"}:
             yield derived_event(self._source, "leg.ringing", taken_at, **named)
-        if _is_talking(row):
+        if half:
+            linked = {"leg_key": leg, "peer_leg_key": half.other, "attrs": half.attrs}
+            yield derived_event(self._source, "call.linked", began_at, **linked)
+        elif _is_talking(row):
             yield derived_event(self._source, "leg.answered", taken_at, **named)
 
-    def _identity(self, fields: Fields) -> tuple[Side | None, str | None]:
-        """Return whose the leg is, if the PBX says so, and its extension if it is ours."""
+    def _identity(
+        self, fields: Fields, half: LoopbackHalf | None
+    ) -> tuple[Side | None, str | None]:
+        """Return whose the leg is, if the PBX says so, and its extension if it is ours.
+
+        A loopback's dialled half stands for whom its name says; the other one for nobody.
+        """
         channel = fields.get("Channel-Name", "")
+        if half:
+            named = self._extension.match(channel) if half.number == 1 else None
+            return None, named[1] if named else None
         side = "external" if self._trunk and self._trunk.search(channel) else side_of(fields)
         found = self._extension.match(channel)
         if side == "external":
@@ -301,6 +334,15 @@ def _waited(fields: Fields) -> dict[str, Any]:
     if joined is None or answered is None or answered - joined > LONGEST_WAIT_S:
         return {}
     return {"waited_s": max(0, answered - joined)}
+
+
+def _left_queue(fields: Fields, caller: str, queue: str | None) -> Iterator[EventParts]:
+    """Translate the end of waiting. BREAK_OUT is the caller's hanging up, and a transfer, too."""
+    reason = fields.get("CC-Cancel-Reason", "") if fields.get("CC-Cause") == "Cancel" else ""
+    by = {"by": "caller"} if reason == "BREAK_OUT" else {}
+    yield "queue.left", caller, {"queue": queue, "attrs": by}
+    if outcome := QUEUE_ENDS.get(reason):
+        yield "queue.outcome", caller, {"queue": queue, "attrs": {"outcome": outcome}}
 
 
 def _is_talking(row: Fields) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
 from ingest.normalise.freeswitch import FreeswitchNormaliser
@@ -31,8 +33,9 @@ class Core:
         self.heard += self._normaliser.events(told, T0 + timedelta(seconds=at))
 
     def queue(self, at: float, action: str, **fields: str) -> None:
+        fields = {"CC_Queue": "sales", **fields}
         self.say(at, "CUSTOM", Event_Subclass="callcenter::info", CC_Action=action,
-                 CC_Queue="sales", CC_Member_Session_UUID=CALLER, **fields)  # fmt: skip
+                 CC_Member_Session_UUID=CALLER, **fields)  # fmt: skip
 
     def ring(self, at: float, uuid: str, extension: str) -> None:
         """mod_callcenter rings an agent: without an originator, as there is no session."""
@@ -90,3 +93,78 @@ def test_an_agent_who_still_rings_as_the_caller_gives_up_missed_nothing_of_his_o
 
     assert (core.call.outcome, core.call.missed) == ("abandoned", True)
     assert leg_of_extension(core.call, "1001").ended_reason == "canceled"
+
+
+GONE = {-0.4: "abandoned", 0: "abandoned", 0.02: "abandoned", 1.5: "abandoned",
+        2.5: "key", 15: "key", 3_600: "key"}  # fmt: skip
+"""Seconds from leaving the queue until the caller's channel ends → how the stay ended."""
+
+
+@pytest.mark.parametrize(("lives", "outcome"), GONE.items())
+def test_how_a_broken_out_caller_goes_on_says_why_they_left(lives: float, outcome: str) -> None:
+    """Who hangs up has given up; who is transferred out of the queue has left it."""
+    core = waiting()
+    core.ring(1, A, "1001")
+    core.hangup(5, A, "ORIGINATOR_CANCEL")
+    if lives < 0:
+        core.hangup(6 + lives, CALLER)
+    core.queue(6, "member-queue-end", CC_Cause="Cancel", CC_Cancel_Reason="BREAK_OUT")
+    if lives >= 0:
+        core.hangup(6 + lives, CALLER)
+
+    (stint,) = core.call.stints
+    assert (stint.outcome, seconds(stint.wait_ms)) == (outcome, 6)
+    assert core.call.outcome == ("abandoned" if outcome == "abandoned" else "left_queue")
+
+
+def test_while_a_broken_out_callers_channel_lives_nothing_is_decided() -> None:
+    """Until two seconds have passed: then they have left the queue and not hung up."""
+    core = waiting()
+    core.queue(6, "member-queue-end", CC_Cause="Cancel", CC_Cancel_Reason="BREAK_OUT")
+    at_once = core.call
+    core.ring(9, A, "1001")
+
+    assert [stint.outcome for stint in at_once.stints] == [None]
+    assert [stint.outcome for stint in core.call.stints] == ["key"]
+
+
+def test_a_caller_broken_out_into_another_queue_has_left_the_first() -> None:
+    """Even if they hang up right after that: it is the second queue that they abandon."""
+    core = waiting()
+    core.queue(6, "member-queue-end", CC_Cause="Cancel", CC_Cancel_Reason="BREAK_OUT")
+    core.queue(6.1, "member-queue-start", CC_Queue="support")
+    core.queue(6.9, "member-queue-end", CC_Queue="support", CC_Cause="Cancel",
+               CC_Cancel_Reason="BREAK_OUT")  # fmt: skip
+    core.hangup(7, CALLER)
+
+    stints = [(stint.queue, stint.outcome) for stint in core.call.stints]
+    assert stints == [("sales", "key"), ("support", "abandoned")]
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [("TIMEOUT", "timeout"), ("NO_AGENT_TIMEOUT", "leave_empty"), ("EXIT_WITH_KEY", "key")],
+)
+@pytest.mark.parametrize("lives", [0, 15])
+def test_a_reason_that_the_queue_gives_needs_no_guess(
+    reason: str, outcome: str, lives: float
+) -> None:
+    """However soon the caller hangs up after it."""
+    core = waiting()
+    core.queue(6, "member-queue-end", CC_Cause="Cancel", CC_Cancel_Reason=reason)
+    core.hangup(6 + lives, CALLER)
+
+    assert [stint.outcome for stint in core.call.stints] == [outcome]
+
+
+def test_a_caller_who_was_connected_has_not_given_up() -> None:
+    """Whatever reason the end of waiting has."""
+    core = waiting()
+    core.ring(1, A, "1001")
+    core.say(3, "CHANNEL_ANSWER", A)
+    core.queue(3, "bridge-agent-start", CC_Agent_UUID=A)
+    core.queue(9, "member-queue-end", CC_Cause="Cancel", CC_Cancel_Reason="BREAK_OUT")
+    core.hangup(9, A)
+    core.hangup(9, CALLER)
+
+    assert [stint.outcome for stint in core.call.stints] == ["connected"]
