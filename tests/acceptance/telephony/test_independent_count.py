@@ -50,7 +50,7 @@ REQUESTS = {
     "support": replace(STRICT, queue="support"),
     "agent 1": replace(WHOLE, agent_id=1),
     "agent 4": replace(WHOLE, agent_id=4),
-    "agent 7 in support": replace(STRICT, agent_id=7, queue="support", direction="inbound"),
+    "agent 6 in support": replace(STRICT, agent_id=6, queue="support", direction="inbound"),
 }
 
 FAULTS: dict[str, str] = {}
