@@ -201,9 +201,9 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
     placed = not calling and _is_placed(merged, diallers, between)
     ends = (talks_at, ended_at) if placed else (answered_at, talks_at, ended_at)
     until = min((at for at in ends if at), default=None)
+    told = (event for half in _shown(halves) for event in half.parties)
     parties = sorted(
-        (e for e in merged.parties if until is None or not_after(e.occurred_at, until)),
-        key=order_key,
+        (e for e in told if until is None or not_after(e.occurred_at, until)), key=order_key
     )
     extension = None if merged.kind == "external" else merged.extension
     if calling and merged.pair and (extension or dials_inside(halves, context.channels)):
@@ -240,6 +240,18 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         shown=[*merged.parties, *(e for half in between for e in half.parties)] if placed else (),
         sip_call_id=min(merged.sip_call_ids)[2] if merged.sip_call_ids else None,
     )
+
+
+def _shown(halves: list[PbxChannel]) -> list[PbxChannel]:
+    """Return the half whose caller id others see: which entered a queue or rang somebody."""
+    if len(halves) == 1:
+        return halves
+    onward = [
+        half
+        for half in halves
+        if half.onward_at and any(event.attrs.get("number_raw") for event in half.parties)
+    ]
+    return onward or halves
 
 
 def _is_placed(merged: PbxChannel, diallers: AbstractSet[str], between: list[PbxChannel]) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -78,15 +80,44 @@ def swaps(
             yield one, other, swapped
 
 
-def meaning(call: CallState | None, one: datetime, other: datetime) -> Any:
-    """Return what the call says but for these two times, and for the order of its legs."""
+def shuffled_moments(
+    events: list[CallEvent], dice: random.Random
+) -> Iterator[tuple[list[datetime], list[CallEvent]]]:
+    """Exchange the times of all events of a moment in any way, one moment at a time.
+
+    A channel's own caller ids keep their order, as in swaps().
+    """
+    moments: list[list[int]] = []
+    for n, event in enumerate(events):
+        if moments and event.occurred_at - events[moments[-1][0]].occurred_at <= ONE_MOMENT:
+            moments[-1].append(n)
+        else:
+            moments.append([n])
+    for moment in moments:
+        times = [events[n].occurred_at for n in moment]
+        drawn = dict(zip(moment, dice.sample(times, len(times)), strict=True))
+        own: dict[str | None, list[int]] = defaultdict(list)
+        for n in moment:
+            if events[n].attrs.keys() & {"number_raw", "name"}:
+                own[events[n].leg_key].append(n)
+        for numbers in own.values():
+            kept = sorted(drawn[n] for n in numbers)
+            drawn |= zip(numbers, kept, strict=True)
+        told = list(events)
+        for n, at in drawn.items():
+            told[n] = replace(events[n], occurred_at=at)
+        yield times, told
+
+
+def meaning(call: CallState | None, *times: datetime) -> Any:
+    """Return what the call says but for these times, and for the order of its legs."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {name: plain(found) for name, found in value.items()}
         if isinstance(value, (list, tuple)):
             return [plain(found) for found in value]
-        return one if value == other else value
+        return times[0] if value in times else value
 
     state = plain(asdict(call)) if call else {}
     state["legs"] = {leg["leg_key"]: leg for leg in state.get("legs", ())}
