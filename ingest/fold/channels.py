@@ -127,7 +127,10 @@ def merge_halves(halves: list[PbxChannel]) -> PbxChannel:
         merged.placed = merged.placed or half.placed
         merged.parties = [*merged.parties, *half.parties]
         for name in SETS:
-            setattr(merged, name, getattr(merged, name) | getattr(half, name))
+            facts = getattr(half, name)
+            if facts is not EMPTY:
+                known = getattr(merged, name)
+                setattr(merged, name, facts if known is EMPTY else known | facts)
     return merged
 
 

@@ -25,7 +25,7 @@ from ingest.fold.local_channels import (
     leads_nowhere,
     other_halves,
 )
-from ingest.fold.near_times import not_after
+from ingest.fold.near_times import NEAR, not_after
 from ingest.model.call_state import LegStatus
 from ingest.model.events import CallEvent
 
@@ -199,12 +199,11 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         answered_at = None  # picked up in the moment in which a colleague had got the call
     ringing_at = None if calling else min(merged.ringing, default=None)
     placed = not calling and _is_placed(merged, diallers, between)
-    ends = (talks_at, ended_at) if placed else (answered_at, talks_at, ended_at)
-    until = min((at for at in ends if at), default=None)
-    told = (event for half in _shown(halves) for event in half.parties)
-    parties = sorted(
-        (e for e in told if until is None or not_after(e.occurred_at, until)), key=order_key
-    )
+    until = ended_at
+    for at in (talks_at, None if placed else answered_at):
+        if at and (until is None or at < until):
+            until = at
+    parties = _shown(halves, until)
     extension = None if merged.kind == "external" else merged.extension
     if calling and merged.pair and (extension or dials_inside(halves, context.channels)):
         # `Local/102@internal` placed for 105: the name is the number called, not the caller's.
@@ -242,16 +241,24 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
     )
 
 
-def _shown(halves: list[PbxChannel]) -> list[PbxChannel]:
-    """Return the half whose caller id others see: which entered a queue or rang somebody."""
-    if len(halves) == 1:
-        return halves
-    onward = [
-        half
-        for half in halves
-        if half.onward_at and any(event.attrs.get("number_raw") for event in half.parties)
-    ]
-    return onward or halves
+def _shown(halves: list[PbxChannel], until: datetime | None) -> list[CallEvent]:
+    """Return the events with the caller ids that others see, in canonical order.
+
+    Of a pair they are those of the half that entered a queue or rang somebody.
+    """
+    if len(halves) > 1:
+        onward = [
+            half
+            for half in halves
+            if half.onward_at and any(event.attrs.get("number_raw") for event in half.parties)
+        ]
+        halves = onward or halves
+    events = [event for half in halves for event in half.parties]
+    if until is not None:
+        last = until + NEAR
+        events = [event for event in events if event.occurred_at <= last]
+    events.sort(key=order_key)
+    return events
 
 
 def _is_placed(merged: PbxChannel, diallers: AbstractSet[str], between: list[PbxChannel]) -> bool:

@@ -201,6 +201,8 @@ def _refused(
 ) -> list[tuple[CallEvent, CallEvent]]:
     """Return the requests that no entry followed, each with the outcome that refused it."""
     requests = [event for event in events if event.type == "queue.requested"]
+    if not requests:
+        return []
     for entry in entered:
         own = [r for r in requests if r.queue in {None, entry.queue}]
         if own := [r for r in own if may_precede(r, entry)]:
