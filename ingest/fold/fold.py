@@ -43,7 +43,7 @@ STINT_OUTCOME: dict[str, Outcome] = {
     "full": "failed",
 }
 
-OUTSIDE = re.compile(r"\+?\d(?:[ ().\-/]*\d){6,}")
+OUTSIDE = re.compile(r"(?!0+$)\+?\d(?:[ ().\-/]*\d){6,}")
 """A number that cannot be an extension, though it is not valid in the PBX's country."""
 NOBODY = (None, None)
 """No number, neither raw nor E.164."""
@@ -136,14 +136,13 @@ class _Fold:
             return NOBODY
         rings_at, answered_at = self.initiator.ringing_at, self.initiator.answered_at
         numbers = [
-            event
+            (event.occurred_at, found)
             for event in sorted(self.initiator.shown, key=order_key)
-            if _is_outside(event, self.initiator)
+            if (found := _outside(event, self.initiator))
             and (answered_at is None or not_after(event.occurred_at, answered_at))
         ]
-        before = [e for e in numbers if rings_at is None or not_after(e.occurred_at, rings_at)]
-        best = before[-1:] or numbers[:1]
-        return (best[0].attrs["number_raw"], best[0].attrs.get("number_e164")) if best else NOBODY
+        before = [found for at, found in numbers if rings_at is None or not_after(at, rings_at)]
+        return before[-1] if before else numbers[0][1] if numbers else NOBODY
 
     @property
     def click_to_call(self) -> bool:
@@ -291,14 +290,17 @@ class _Fold:
         return "abandoned" if self.direction == "inbound" else "unknown"
 
 
-def _is_outside(event: CallEvent, leg: Leg) -> bool:
-    """Return whether this caller id is an outside number, and not the telephone's own."""
-    number, own = event.attrs.get("number_raw"), leg.extension or ""
-    if not number or event.attrs.get("short") or number == own:
-        return False
+def _outside(event: CallEvent, leg: Leg) -> tuple[str, str | None] | None:
+    """Return the outside number that this event shows on a telephone, if it is not its own."""
+    attrs, own = event.attrs, leg.extension or ""
+    of_other = attrs.get("shown")
+    number = of_other or attrs.get("number_raw")
+    if not number or attrs.get("short") or number == own:
+        return None
     if len(own) >= LONG and number.endswith(own):
-        return False
-    return bool(event.attrs.get("number_e164") or OUTSIDE.fullmatch(number))
+        return None
+    valid = attrs.get("shown_e164" if of_other else "number_e164")
+    return (number, valid) if valid or OUTSIDE.fullmatch(number) else None
 
 
 def _answered_first(leg: Leg) -> tuple[datetime, str]:

@@ -132,17 +132,26 @@ class FreeswitchNormaliser:
         name = clean(fields.get("Caller-Caller-ID-Name")) if not outbound else None
         attrs = self._party(number, name) | ({"kind": side} if side else {})
         attrs |= half.attrs if half else {}
+        originator = _originator(fields) if outbound else None
+        if outbound and originator is None:
+            attrs |= self._shown(fields)
         call_key = fields.get("Channel-Call-UUID") or None
         yield "leg.created", leg, {"call_key": call_key, "extension": extension, "attrs": attrs}
         if outbound:
             rings = {"dialled": dialled, "dialled_e164": e164(dialled, self._region), "kind": side}
             yield "offer.started", leg, {
-                "peer_leg_key": _originator(fields),
+                "peer_leg_key": originator,
                 "extension": extension,
                 "attrs": {key: value for key, value in rings.items() if value},
             }  # fmt: skip
         if half:
             yield from half.linked(leg)
+
+    def _shown(self, fields: Fields) -> dict[str, Any]:
+        """Return the number that `originate` shows on a telephone: the one to be called next."""
+        number = clean(fields.get("Caller-Caller-ID-Number"))
+        shown = {"shown": number, "shown_e164": e164(number, self._region)}
+        return {name: value for name, value in shown.items() if value}
 
     def ringing(self, fields: Fields) -> Iterator[EventParts]:
         """Translate ringing of legs that are rung; an inbound channel's is its caller's tone."""

@@ -6,6 +6,7 @@ import pytest
 
 from ingest.model.call_state import CallState
 from tests.support.scripted_pbx import A, B, C, ScriptedPbx, talk_seconds
+from tests.unit.test_callcenter import Core
 
 MOBILE = "PJSIP/trunk-00000009"
 
@@ -179,3 +180,58 @@ def test_a_consultation_after_click_to_call_is_not_its_beginning(how: str, consu
 def seconds_of(call: CallState) -> int:
     assert call.answered_at
     return round((call.answered_at - call.started_at).total_seconds())
+
+
+def freeswitch_rings(shown: str) -> Core:
+    """`originate {origination_caller_id_number=…}user/1001 &bridge(…)`: its first leg rings."""
+    core = Core()
+    core.say(0, "CHANNEL_CREATE", "agent", Call_Direction="outbound", Channel_Call_UUID="agent",
+             Channel_Name="sofia/internal/1001@10.0.0.9", Caller_Destination_Number="1001",
+             Caller_Caller_ID_Number=shown)  # fmt: skip
+    core.say(0, "CHANNEL_PROGRESS", "agent", Call_Direction="outbound")
+    return core
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome"), [("NO_ANSWER", "missed"), ("CALL_REJECTED", "missed")]
+)
+def test_freeswitchs_click_to_call_that_is_not_taken_is_outbound(cause: str, outcome: str) -> None:
+    """To the number that the telephone shows, from its first ring."""
+    core = freeswitch_rings("0671234567")
+    ringing = core.call
+    core.hangup(6, "agent", cause)
+
+    for call in (ringing, core.call):
+        assert (call.direction, call.number_raw) == ("outbound", "0671234567")
+        assert (call.number_e164, call.missed) == ("+380671234567", False)
+        assert [(leg.extension, leg.placed) for leg in call.legs] == [("1001", True)]
+    assert core.call.outcome == outcome
+
+
+@pytest.mark.parametrize("shown", ["0000000000", "1002", "anonymous", ""])
+def test_freeswitchs_click_to_call_without_a_number_to_show_is_internal(shown: str) -> None:
+    """Its default caller id is ten zeros; a colleague's number is short."""
+    core = freeswitch_rings(shown)
+    core.hangup(6, "agent", "NO_ANSWER")
+
+    assert (core.call.direction, core.call.number_raw) == ("internal", "1001")
+
+
+def test_freeswitchs_click_to_call_that_is_taken_is_with_whom_it_bridges() -> None:
+    """The second leg names the agent's as its originator."""
+    core = freeswitch_rings("0671234567")
+    core.say(3, "CHANNEL_ANSWER", "agent")
+    core.say(3, "CHANNEL_CREATE", "customer", Call_Direction="outbound",
+             Channel_Name="sofia/gateway/trunk/0671234567", Channel_Call_UUID="customer",
+             Caller_Destination_Number="0671234567", variable_originator="agent")  # fmt: skip
+    core.say(8, "CHANNEL_ANSWER", "customer")
+    core.say(
+        8, "CHANNEL_BRIDGE", "agent", Bridge_A_Unique_ID="agent", Bridge_B_Unique_ID="customer"
+    )
+    core.hangup(12, "customer")
+    core.hangup(12, "agent")
+
+    assert (core.call.direction, core.call.outcome) == ("outbound", "answered")
+    assert (core.call.number_raw, core.call.answered_extension) == ("0671234567", "1001")
+    assert talk_seconds(core.call) == {"1001": 4}
+    assert [leg.placed for leg in core.call.legs] == [True, False]
