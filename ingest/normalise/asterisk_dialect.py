@@ -85,18 +85,18 @@ class DialectReader:
 
     def short(self, number: str) -> str | None:
         """Return the number without marks if it has the form of an extension; else None."""
-        plain = read_number(number).short or number
+        plain = read_number(number, self.dialect.region).short or number
         return plain if self._short.match(plain) else None
 
     def party(self, fields: Fields) -> dict[str, Any]:
         """Return the caller id of a channel as attrs."""
         number, name = clean(fields.get("CallerIDNum")), clean(fields.get("CallerIDName"))
-        short = self.short(number) if number else None
-        return {
-            **party_number(short or number, self.dialect.region),
-            "short": True if short else None,
-            "name": ESCAPED.sub(r"\1", name) if name else None,
-        }
+        attrs: dict[str, Any] = {"name": ESCAPED.sub(r"\1", name) if name else None}
+        if number:
+            short = self.short(number)
+            attrs |= party_number(short or number, self.dialect.region)
+            attrs["short"] = True if short else None
+        return attrs
 
 
 def clean(value: str | None) -> str | None:
