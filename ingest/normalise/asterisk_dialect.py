@@ -74,14 +74,18 @@ class DialectReader:
         """Return whether a new channel is ours or an outsider's; None: its name decides.
 
         Its context is that of its endpoint, until the dialplan moves it. A dialled channel may be
-        given the context of the one that dials it, so only a trunk's says something then.
+        given the context of the one that dials it, so only a trunk's says something then. In an
+        inside context a caller is ours if it shows an extension: small installations have one
+        context for all.
         """
         name = fields.get("Channel", "")
         if self.is_trunk(name):
             return "external"
         side = None if name.startswith("Local/") else side_of_context(fields.get("Context", ""))
-        calls_in = fields.get("ChannelStateDesc") == "Ring"
-        return side if calls_in or side == "external" else None
+        if side == "agent":
+            calls_in = fields.get("ChannelStateDesc") == "Ring"
+            return side if calls_in and self.short(fields.get("CallerIDNum", "")) else None
+        return side
 
     def short(self, number: str) -> str | None:
         """Return the number without marks if it has the form of an extension; else None."""

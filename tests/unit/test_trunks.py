@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime
 from itertools import product
+from pathlib import Path
 
+import orjson
 import pytest
 
 from ingest.model.call_state import CallState
@@ -95,6 +98,14 @@ def test_a_telephone_with_a_name_is_ours_in_an_inside_context(context: str) -> N
     assert (call.direction, call.legs[0].kind) == ("internal", "agent")
 
 
+@pytest.mark.parametrize("context", INSIDE)
+def test_a_trunk_in_the_only_context_is_known_by_its_name(context: str) -> None:
+    """Small installations have one context for telephones and trunks."""
+    call = call_from("PJSIP/carrier-00000002", context)
+
+    assert (call.direction, call.number_e164) == ("inbound", NUMBER)
+
+
 @pytest.mark.parametrize(("channel", "context"), [*product(TRUNKS, NEUTRAL)])
 def test_a_setting_names_the_trunks_of_contexts_that_say_nothing(
     channel: str, context: str
@@ -154,6 +165,21 @@ def test_a_reported_call_is_with_its_customer(name: str, number: str, answered: 
     assert (call.direction, call.outcome) == (direction, "answered")
     assert (call.number_e164 or call.number_raw) == number
     assert (call.answered_extension, seconds(call.talk_ms)) == (answered, 30)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((RECORDINGS / "reported").glob("*.gz")), ids=lambda path: path.name.split(".")[0]
+)
+def test_a_reported_call_is_the_same_in_any_order(path: Path) -> None:
+    """Two hundred times in another order, with repeats, byte for byte."""
+    events = events_of_recording(path.name.removesuffix(".jsonl.gz"), path.parent)
+    expected = orjson.dumps(calls_of(events))
+    dice = random.Random(path.name)
+
+    for _ in range(200):
+        shuffled = events + dice.choices(events, k=dice.randrange(len(events)))
+        dice.shuffle(shuffled)
+        assert orjson.dumps(calls_of(shuffled)) == expected
 
 
 # --- FreeSWITCH and Twilio -------------------------------------------------------------------
