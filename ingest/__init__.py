@@ -14,7 +14,7 @@ from ingest.connectors.link import LinkTiming, PbxAddress, PbxLink
 from ingest.connectors.live import Connectors, PbxConnection
 from ingest.connectors.signature import InvalidSignature, sign, verify
 from ingest.connectors.twilio_signature import sign_twilio, verify_twilio
-from ingest.fold.agent_marks import QueueState, TelephoneMarks, agent_order
+from ingest.fold.agent_marks import AGENT_EVENTS, QueueState, TelephoneMarks
 from ingest.fold.fold import fold, group_by_call
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange, CallState, LegState, RecordingState, StintState
@@ -35,6 +35,7 @@ from ingest.upkeep.rebuild import RebuildProgress, rebuild
 from ingest.upkeep.replay import read_recording
 
 __all__ = [
+    "AGENT_EVENTS",
     "ANONYMOUS",
     "AWAY_ERRORS",
     "REGIONS",
@@ -72,7 +73,6 @@ __all__ = [
     "StintState",
     "TelephoneMarks",
     "TooManyEvents",
-    "agent_order",
     "by_last_digits",
     "e164",
     "fold",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import UUID
 
 from ingest.model.agent_mark import AgentMark
 from ingest.model.events import CallEvent
@@ -17,16 +16,8 @@ from ingest.model.events import CallEvent
 ALL_QUEUES = ""
 """The queue of a state that holds in all queues."""
 
-RANK = {"agent.logoff": 0, "agent.unpaused": 1, "agent.login": 2, "agent.paused": 3}
-"""The order of unnumbered events of one instant: the end of the old state comes first."""
-AGENT_EVENTS = frozenset(RANK)
-
-AgentOrder = tuple[datetime, int, int, UUID]
-
-
-def agent_order(at: datetime, told: int | None, kind: str, event_id: UUID) -> AgentOrder:
-    """Return the sort key of an agent.* event: by time, then as it was told."""
-    return at, told or 0, RANK[kind], event_id
+AGENT_EVENTS = ("agent.logoff", "agent.unpaused", "agent.login", "agent.paused")
+"""In the order of unnumbered events of one instant: the end of the old state comes first."""
 
 
 @dataclass(slots=True)
@@ -73,15 +64,16 @@ class TelephoneMarks:
 
     def apply(
         self,
-        kind: str,
         at: datetime,
+        kind: str,
         queue: str | None,
         reason: str | None = None,
-        *,
-        joins_paused: bool = False,
+        joins_paused: bool | None = False,
     ) -> None:
         """Apply an event; without a queue it holds in all of them."""
-        state = self.states.get(queue or ALL_QUEUES) or self._mention(queue or ALL_QUEUES)
+        state = self.states.get(queue or ALL_QUEUES)
+        if state is None:
+            state = self._mention(queue or ALL_QUEUES)
         for one in (state,) if queue else self.states.values():
             if kind == "agent.paused":
                 one.begin_pause(at, reason)
@@ -109,7 +101,7 @@ def current_marks(
     known = known or {}
     ordered = sorted(
         {event.event_id: event for event in events}.values(),
-        key=lambda e: agent_order(e.occurred_at, e.told, e.type, e.event_id),
+        key=lambda e: (e.occurred_at, e.told or 0, AGENT_EVENTS.index(e.type), e.event_id),
     )
     if not ordered:
         return dict(known)
@@ -118,7 +110,7 @@ def current_marks(
     for event in ordered:
         reason, joins_paused = event.attrs.get("reason"), bool(event.attrs.get("paused"))
         told = reason if isinstance(reason, str) and reason else None
-        folded.apply(event.type, event.occurred_at, event.queue, told, joins_paused=joins_paused)
+        folded.apply(event.occurred_at, event.type, event.queue, told, joins_paused)
     return {
         queue: _mark(known.get(queue) or AgentMark(telephone=telephone, queue=queue), state)
         for queue, state in sorted(folded.states.items())

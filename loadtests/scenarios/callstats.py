@@ -133,7 +133,8 @@ async def counted(conn: Conn, kind: Kind, criteria: StatsFilter) -> dict[Any, An
     """Return the figures of SQL in the shape of the oracle's."""
     async with conn.transaction():
         await queries.tune_planner(conn)
-        paused = await pauses.read(conn, criteria)
+        by_queue = kind == "queues" or (kind == "overview" and criteria.queue is not None)
+        paused = await pauses.read(conn, criteria, by_queue=by_queue)
         if kind == "overview":
             overview = _plain_overview(await queries.overview(conn, criteria))
             return overview | {"wrap_ms": paused.wrap_up_ms(criteria.queue)}

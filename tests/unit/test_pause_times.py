@@ -17,12 +17,13 @@ import pytest
 
 from gateway.telephony.agents.agents import derive
 from gateway.telephony.agents.queries.agents import AgentRecord, QueueMark
-from gateway.telephony.stats.pauses import AgentEvent, fold_person
-from ingest import CallEvent, QueueState, agent_order
+from gateway.telephony.stats.pauses import PhoneHistory, fold_person
+from ingest import CallEvent, QueueState
 from ingest.fold.agent_marks import current_marks
 
 BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SPAN_S = 120
+END = BEGIN + timedelta(seconds=SPAN_S)
 PHONES = (("pbx", "101"), ("pbx", "102"))
 QUEUES = ("sales", "support", None)
 REASONS = ("wrapup", "ACW", "lunch", None)
@@ -52,13 +53,19 @@ def day(dice: random.Random) -> list[Told]:
     return told
 
 
-def events_of(told: Sequence[Told]) -> list[AgentEvent]:
+def histories(told: Sequence[Told]) -> list[PhoneHistory]:
+    """Return what was told of each telephone."""
+    found = {phone: PhoneHistory([]) for _, phone, *_ in told}
     return [
-        AgentEvent(
-            agent_order(moment(second), number, f"agent.{kind}", UUID(int=number)),
-            phone, f"agent.{kind}", queue, reason if kind != "logoff" else None, paused,
+        PhoneHistory(
+            [
+                (moment(second), f"agent.{kind}", queue,
+                            reason if kind != "logoff" else None, paused)
+                for second, one, kind, queue, reason, paused in told
+                if one == phone
+            ]
         )
-        for number, (second, phone, kind, queue, reason, paused) in enumerate(told, 1)
+        for phone in found
     ]  # fmt: skip
 
 
@@ -100,15 +107,12 @@ def doing(states: dict[Any, dict[str, Any]], queue: str | None = None) -> str:
     return "wrap_up" if all(wraps) else "paused"
 
 
-def counted(
-    events: Sequence[AgentEvent], known: dict[Any, list[QueueState]] | None = None
-) -> Counter[tuple[str, str]]:
+def counted(phones: Sequence[PhoneHistory]) -> Counter[tuple[str, str]]:
     """Return the seconds of each kind in each queue ('': in all) that the statistics count."""
     found: Counter[tuple[str, str]] = Counter()
-    for queue, stands, began, ended in fold_person(
-        events, known or {}, BEGIN, BEGIN + timedelta(seconds=SPAN_S)
-    ):
-        found[queue, stands] += round((ended - began).total_seconds())
+    for by_queue in (False, True):
+        for queue, stands, began, ended in fold_person(phones, BEGIN, END, by_queue=by_queue):
+            found[queue, stands] += round((ended - began).total_seconds())
     return found
 
 
@@ -123,11 +127,8 @@ def test_pauses_last_as_many_seconds_as_somebody_was_paused(seed: int) -> None:
         for queue in (None, "sales", "support"):
             expected[queue or "", doing(states, queue)] += 1
 
-    events = events_of(told)
-    dice.shuffle(events)
-
     wanted = {key: seconds for key, seconds in expected.items() if key[1] != "there"}
-    assert counted(events) == wanted
+    assert counted(histories(told)) == wanted
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -158,16 +159,14 @@ def test_the_live_state_is_what_the_statistics_count(seed: int) -> None:
 
     counts = [
         stands
-        for queue, stands, began, ended in fold_person(
-            events_of(told), {}, BEGIN, BEGIN + timedelta(seconds=SPAN_S)
-        )
-        if queue == "" and began <= moment(second) < ended
+        for _, stands, began, ended in fold_person(histories(told), BEGIN, END, by_queue=False)
+        if began <= moment(second) < ended
     ]
     assert counts == ([live.status] if live.status in {"paused", "wrap_up"} else [])
 
 
 def story(*told: Told) -> Counter[tuple[str, str]]:
-    return counted(events_of(told))
+    return counted(histories(told))
 
 
 ONE = PHONES[0]
@@ -192,7 +191,7 @@ def test_a_pause_begun_days_before_counts_from_the_beginning_of_the_period() -> 
     assert story((long_ago, ONE, "paused", "sales", "lunch", False)) == {
         ("", "paused"): SPAN_S, ("sales", "paused"): SPAN_S,
     }  # fmt: skip
-    assert counted([], {ONE: [mark]})["", "paused"] == SPAN_S
+    assert counted([PhoneHistory(known=[mark])])["", "paused"] == SPAN_S
 
 
 def test_whoever_logs_off_is_not_paused_any_more() -> None:

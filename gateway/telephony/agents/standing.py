@@ -36,11 +36,20 @@ def standing(marks: Iterable[Mark]) -> Standing:
     Paused is who is paused in every queue they are logged in to. Marks of all queues together count
     only where no queue is known. Without any mark an agent is ready.
     """
-    known = list(marks)
-    present = [one for one in known if one.logged_in is not False]
-    if not present:
+    known, pauses, everywhere = False, [], []
+    for one in marks:
+        known = True
+        if one.logged_in is False:
+            continue
+        if one.queue == ALL_QUEUES:
+            everywhere.append(one)
+        elif one.paused:
+            pauses.append(one)
+        else:
+            return "ready"
+    relevant = pauses or everywhere
+    if not relevant:
         return "offline" if known else "ready"
-    relevant = [one for one in present if one.queue != ALL_QUEUES] or present
     if not all(one.paused for one in relevant):
         return "ready"
     return "wrap_up" if all(map(is_wrap_up, relevant)) else "paused"

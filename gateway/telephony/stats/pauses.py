@@ -10,44 +10,46 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import groupby
-from typing import Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from gateway.db import Conn
 from gateway.telephony.agents.standing import ALL_QUEUES, Standing, standing
 from gateway.telephony.stats.counts import AgentPause
 from gateway.telephony.stats.queries import pauses as queries
 from gateway.telephony.stats.queries.stats import StatsFilter
-from ingest import QueueState, TelephoneMarks, agent_order
+from ingest import QueueState, TelephoneMarks
 
 MS = timedelta(milliseconds=1)
 
 PAUSES = frozenset(("paused", "wrap_up"))
 STATE_FIELDS = ("queue", "logged_in", "login_at", "paused", "reason", "paused_at")
 
-Telephone = tuple[str, str]
-"""(source, extension)."""
 Pause = tuple[str, Standing, datetime, datetime]
 """Queue ('': all), paused or wrap_up, beginning, end."""
 
 
-class AgentEvent(NamedTuple):
-    """A login, logoff, pause or its end, of one telephone; in their order as tuples."""
+AgentReport = tuple[datetime, str, str | None, str | None, bool | None]
+"""Of one telephone: when, which type of event, in which queue, why, paused at login. A plain tuple,
+as a period has 100,000 of them."""
 
-    order: tuple[Any, ...]
-    telephone: Telephone
-    kind: str
-    queue: str | None
-    reason: str | None
-    joins_paused: bool
+END: AgentReport = (datetime.max.replace(tzinfo=UTC), "", None, None, None)
+"""After the last report."""
+
+
+@dataclass(slots=True)
+class PhoneHistory:
+    """What was told of one telephone, in order, and its states in queues that were not named."""
+
+    reports: Sequence[AgentReport] = ()
+    known: list[QueueState] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class PauseTimes:
-    """The pauses of all agents in a period."""
+    """The pauses of all agents in a period: in each queue, or in all queues of an agent."""
 
     pauses: list[AgentPause] = field(default_factory=list)
     """In all of an agent's queues, as the agent's state shows it."""
@@ -59,95 +61,101 @@ class PauseTimes:
         return self.wrap_ups.get(queue or ALL_QUEUES, timedelta()) // MS
 
 
-async def read(conn: Conn, criteria: StatsFilter) -> PauseTimes:
-    """Fold the pauses of a period, up to now; of one employee, if the criteria name one."""
-    events, known = await _load(conn, criteria)
+async def read(conn: Conn, criteria: StatsFilter, *, by_queue: bool) -> PauseTimes:
+    """Fold the pauses of a period, up to now; of one employee, if the criteria name one.
+
+    by_queue: those in each queue, else those in all queues of an agent.
+    """
+    people = await _load(conn, criteria)
     until = min(criteria.until, await queries.clock(conn))
     times = PauseTimes()
-    for person in {**events, **known}:
-        mine = events.get(person, ()), known.get(person, {})
-        for queue, stands, began, ended in fold_person(*mine, criteria.since, until):
-            if queue == ALL_QUEUES:
-                times.pauses.append(AgentPause(person, began, ended, stands == "wrap_up"))
+    for person, phones in people.items():
+        for queue, stands, began, ended in fold_person(
+            phones, criteria.since, until, by_queue=by_queue
+        ):
             if stands == "wrap_up":
                 times.wrap_ups[queue] += ended - began
+            if not by_queue:
+                times.pauses.append(AgentPause(person, began, ended, stands == "wrap_up"))
         await asyncio.sleep(0)  # let other tasks run
     return times
 
 
-async def _load(
-    conn: Conn, criteria: StatsFilter
-) -> tuple[dict[str, list[AgentEvent]], dict[str, dict[Telephone, list[QueueState]]]]:
-    """Return the events of each person, and the older marks of queues that none of them names."""
-    events: dict[str, list[AgentEvent]] = defaultdict(list)
-    mentioned: set[tuple[str, str, str]] = set()
+async def _load(conn: Conn, criteria: StatsFilter) -> dict[str, list[PhoneHistory]]:
+    """Return the telephones of each person."""
+    phones: dict[tuple[str, str, str], PhoneHistory] = defaultdict(PhoneHistory)
     for row in await queries.events(conn, criteria):
-        person, source, extension, at, told, kind, event_id, queue, reason, joins = row.values()
-        order = agent_order(at, told, kind, event_id)
-        phone = source, extension
-        events[person].append(AgentEvent(order, phone, kind, queue, reason or None, bool(joins)))
-        mentioned.add((source, extension, queue or ALL_QUEUES))
-    known: dict[str, dict[Telephone, list[QueueState]]] = defaultdict(dict)
+        person, source, extension, *columns = row.values()
+        phones[person, source, extension].reports = list(zip(*columns, strict=True))
+    named = {
+        phone: {queue or ALL_QUEUES for _, _, queue, _, _ in told.reports}
+        for phone, told in phones.items()
+    }
     for row in await queries.marks(conn, criteria):
-        if (row["source"], row["extension"], row["queue"]) not in mentioned:
-            fields = {name: row[name] for name in STATE_FIELDS}
-            states = known[row["person"]].setdefault((row["source"], row["extension"]), [])
-            states.append(QueueState(**fields))
-    return events, known
+        phone = row["person"], row["source"], row["extension"]
+        if row["queue"] not in named.get(phone, ()):
+            phones[phone].known.append(QueueState(**{name: row[name] for name in STATE_FIELDS}))
+    people: dict[str, list[PhoneHistory]] = defaultdict(list)
+    for (person, _, _), history in phones.items():
+        people[person].append(history)
+    return people
 
 
 def fold_person(
-    events: Iterable[AgentEvent],
-    known: dict[Telephone, list[QueueState]],
-    since: datetime,
-    until: datetime,
+    histories: Sequence[PhoneHistory], since: datetime, until: datetime, *, by_queue: bool
 ) -> Iterator[Pause]:
-    """Yield one agent's pauses in [since, until): in each queue, and in all of them together.
+    """Yield the pauses of one agent in [since, until): in each queue, or in all of them.
 
-    `known` are states of queues that none of the events names.
+    Of the telephones at one moment any may come first: they share no state.
     """
-    ordered = sorted(events)
-    phones = {phone: TelephoneMarks(states) for phone, states in known.items()}
-    for event in ordered:
-        if event.telephone not in phones:
-            phones[event.telephone] = TelephoneMarks()
-    first = bisect_left(ordered, since, key=lambda event: event.order[0])
-    for event in ordered[:first]:
-        _apply(event, phones)
-    doing: dict[str, tuple[Standing, datetime]] = {
-        queue: (_standing_in(queue, phones), since) for queue in _queues(phones.values())
-    }
-    for at, told in groupby(ordered[first:], key=lambda event: event.order[0]):
+    phones = [TelephoneMarks(one.known) for one in histories]
+    told = [
+        (report, phone)
+        for one, phone in zip(histories, phones, strict=True)
+        for report in one.reports
+    ]
+    told.sort(key=_at)
+    first = bisect_left(told, since, key=_at)
+    for report, phone in told[:first]:
+        phone.apply(*report)
+    scopes = {ALL_QUEUES}
+    if by_queue:
+        scopes = {queue for phone in phones for queue in phone.states} - scopes
+    doing = {queue: (_standing_in(queue, phones), since) for queue in scopes}
+    touched: set[str] = set()
+    for (report, phone), following in pairwise([*told[first:], (END, phones[0])]):
+        at, _, queue, _, _ = report
         if at >= until:
             break
-        touched = {ALL_QUEUES}
-        for event in told:
-            _apply(event, phones)
-            touched |= {event.queue} if event.queue else phones[event.telephone].states.keys()
-        for queue in touched:
-            stands = _standing_in(queue, phones)
-            before, began = doing.get(queue, ("ready", at))
+        phone.apply(*report)
+        if not by_queue:
+            touched.add(ALL_QUEUES)
+        elif queue:
+            touched.add(queue)
+        else:
+            touched |= phone.states.keys() - {ALL_QUEUES}
+        if following[0][0] == at:
+            continue
+        for name in touched:
+            stands = _standing_in(name, phones)
+            before, began = doing.get(name, ("ready", at))
             if stands != before:
-                yield from _pause(queue, before, began, at)
-                doing[queue] = stands, at
-    for queue, (stands, began) in doing.items():
-        yield from _pause(queue, stands, began, until)
+                yield from _pause(name, before, began, at)
+                doing[name] = stands, at
+        touched.clear()
+    for name, (stands, began) in doing.items():
+        yield from _pause(name, stands, began, until)
 
 
-def _apply(event: AgentEvent, phones: dict[Telephone, TelephoneMarks]) -> None:
-    _, phone, kind, queue, reason, joins = event
-    phones[phone].apply(kind, event.order[0], queue, reason, joins_paused=joins)
+def _at(told: tuple[AgentReport, TelephoneMarks]) -> datetime:
+    return told[0][0]
 
 
-def _queues(phones: Iterable[TelephoneMarks]) -> set[str]:
-    return {ALL_QUEUES}.union(*(phone.states for phone in phones))
-
-
-def _standing_in(queue: str, phones: dict[Telephone, TelephoneMarks]) -> Standing:
+def _standing_in(queue: str, phones: Sequence[TelephoneMarks]) -> Standing:
     """Return what an agent does in this queue; '': by the states of all queues."""
     if queue == ALL_QUEUES:
-        return standing([one for phone in phones.values() for one in phone.states.values()])
-    return standing([phone.states[queue] for phone in phones.values() if queue in phone.states])
+        return standing([one for phone in phones for one in phone.states.values()])
+    return standing([phone.states[queue] for phone in phones if queue in phone.states])
 
 
 def _pause(queue: str, stands: Standing, began: datetime, ended: datetime) -> Iterator[Pause]:

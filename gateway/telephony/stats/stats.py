@@ -121,7 +121,8 @@ async def _overview(conn: Conn, request: StatsRequest) -> StatsOverview:
     counted = await queries.overview(conn, criteria)
     wrap_ms = None
     if criteria.direction is None:  # a pause has none
-        wrap_ms = (await pauses.read(conn, criteria)).wrap_up_ms(criteria.queue)
+        paused = await pauses.read(conn, criteria, by_queue=criteria.queue is not None)
+        wrap_ms = paused.wrap_up_ms(criteria.queue)
     return StatsOverview(
         asked=_to_wire(criteria),
         calls=counted.calls,
@@ -157,7 +158,7 @@ async def _overview(conn: Conn, request: StatsRequest) -> StatsOverview:
 async def _queues(conn: Conn, request: StatsRequest) -> StatsQueues:
     criteria = request.filter
     rows = await stats_queues.read(conn, criteria, limit=MAX_ROWS)
-    paused = None if criteria.direction else await pauses.read(conn, criteria)
+    paused = None if criteria.direction else await pauses.read(conn, criteria, by_queue=True)
     return StatsQueues(
         asked=_to_wire(criteria),
         queues=[
@@ -180,7 +181,7 @@ async def _agents(conn: Conn, request: StatsRequest) -> StatsAgents:
     criteria = request.filter
     # For a part of the calls it is unknown how much of an agent's day they filled.
     whole = criteria.direction is None and criteria.queue is None
-    paused = (await pauses.read(conn, criteria)).pauses if whole else []
+    paused = (await pauses.read(conn, criteria, by_queue=False)).pauses if whole else []
     rows = await stats_agents.read(conn, criteria, limit=MAX_ROWS, pauses=paused)
     return StatsAgents(
         asked=_to_wire(criteria),

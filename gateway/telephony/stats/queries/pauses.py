@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.db import Conn
 from gateway.telephony.stats.queries.stats import StatsFilter
+from ingest import AGENT_EVENTS
 
 LOOKED_BACK = 100
 """The newest events of a telephone before the period, from which its state at the beginning
@@ -31,35 +32,45 @@ _PEOPLE = """
         )"""
 
 
-async def events(conn: Conn, criteria: StatsFilter) -> list[Any]:
-    """Return the agent.* events of the period, and the newest before it, of each telephone.
+_OF_TELEPHONE = """FROM realtime.call_events AS e
+                               WHERE e.source = p.source AND e.extension = p.extension
+                                 AND e.type IN ('agent.paused', 'agent.unpaused', 'agent.login',
+                                                'agent.logoff')"""
 
-    With the employee, or the telephone that belongs to none, as `person`.
+
+async def events(conn: Conn, criteria: StatsFilter) -> list[Any]:
+    """Return a row for each telephone with its agent.* events, in their order, as arrays.
+
+    Those of the period, and the newest before it. With the employee, or the telephone that belongs
+    to none, as `person`. Arrays, as 100,000 rows take 0.35 s to read, and these 0.2.
     """
     return await conn.fetch(
         f"""
         -- pauses.events
         WITH {_PEOPLE}
-        SELECT p.person, p.source, p.extension, e.occurred_at, e.told, e.type, e.event_id, e.queue,
-               e.attrs ->> 'reason' AS reason, e.attrs -> 'paused' = 'true' AS joins_paused
+        SELECT p.person, p.source, p.extension, told.*
           FROM people AS p
          CROSS JOIN LATERAL (
-               SELECT * FROM realtime.call_events AS e
-                WHERE e.source = p.source AND e.extension = p.extension
-                  AND e.type IN ('agent.paused', 'agent.unpaused', 'agent.login', 'agent.logoff')
-                  AND e.occurred_at >= $2 AND e.occurred_at < $3
-                UNION ALL
-               (SELECT * FROM realtime.call_events AS e
-                 WHERE e.source = p.source AND e.extension = p.extension
-                   AND e.type IN ('agent.paused', 'agent.unpaused', 'agent.login', 'agent.logoff')
-                   AND e.occurred_at < $2
-                 ORDER BY e.occurred_at DESC
-                 LIMIT $4)) AS e
+               SELECT array_agg(e.occurred_at) AS at, array_agg(e.type) AS types,
+                      array_agg(e.queue) AS queues, array_agg(e.attrs ->> 'reason') AS reasons,
+                      array_agg(e.attrs -> 'paused' = 'true') AS joins_paused
+                 FROM (SELECT e.occurred_at, e.type, e.queue, e.attrs
+                         FROM (SELECT e.* {_OF_TELEPHONE}
+                                 AND e.occurred_at >= $2 AND e.occurred_at < $3
+                               UNION ALL
+                              (SELECT e.* {_OF_TELEPHONE}
+                                 AND e.occurred_at < $2
+                               ORDER BY e.occurred_at DESC, e.told DESC NULLS LAST
+                               LIMIT $4)) AS e
+                        ORDER BY e.occurred_at, e.told NULLS FIRST, array_position($5, e.type),
+                                 e.event_id) AS e) AS told
+         WHERE told.at IS NOT NULL
         """,  # noqa: S608 - ours
         criteria.agent_id,
         criteria.since,
         criteria.until,
         LOOKED_BACK,
+        list(AGENT_EVENTS),
     )
 
 
