@@ -125,7 +125,8 @@ class Oracle:
         for call in self._rows["calls"]:
             if self._matches(call, agent=False):
                 for leg in self._legs_of[call["id"]]:
-                    if leg["kind"] == "agent" and leg["extension"]:
+                    reason = leg["ended_reason"]
+                    if leg["kind"] == "agent" and leg["extension"] and reason != "other_device":
                         who = self._who(leg["source"], leg["extension"])
                         if criteria.agent_id in {None, who[0]}:
                             legs_of[who].append(leg)

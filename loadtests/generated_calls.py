@@ -21,7 +21,7 @@ CALL_OUTCOME = {
     "connected": "answered", "abandoned": "abandoned", "timeout": "timeout", "key": "left_queue",
     "leave_empty": "left_queue", "full": "failed",
 }  # fmt: skip
-REASONS = ("no_answer", "busy", "rejected", "answered_elsewhere", "canceled")
+REASONS = ("no_answer", "busy", "rejected", "answered_elsewhere", "canceled", "other_device")
 PAUSES = ("Wrapup", "lunch", "ACW", None, "meeting")
 
 Row = dict[str, Any]

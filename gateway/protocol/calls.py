@@ -75,7 +75,8 @@ class CallLeg:
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     ended_reason: str | None = None
-    """Why it ended: completed, no_answer, answered_elsewhere, busy, rejected, canceled, failed."""
+    """Why it ended: completed, no_answer, answered_elsewhere, other_device (of the same telephone),
+    busy, rejected, canceled, failed."""
     sip_call_id: str | None = None
     """The Call-ID of its SIP dialogue, when the PBX reports it; a softphone finds its leg by it."""
 

@@ -62,8 +62,12 @@ def _answered_elsewhere(leg: Leg, legs: list[Leg]) -> bool:
     )
 
 
-def leg_state(leg: Leg, legs: list[Leg], *, placed: bool) -> LegState:
-    """Return the leg in the form in which it is stored and shown."""
+def leg_state(leg: Leg, legs: list[Leg], *, placed: bool, other_device: bool) -> LegState:
+    """Return the leg in the form in which it is stored and shown.
+
+    other_device: another device of the same telephone stands for its offer.
+    """
+    reason = ended_reason(leg, legs)
     return LegState(
         leg_key=leg.key,
         extension=leg.extension,
@@ -72,7 +76,7 @@ def leg_state(leg: Leg, legs: list[Leg], *, placed: bool) -> LegState:
         ringing_at=leg.ringing_at,
         answered_at=leg.answered_at,
         ended_at=leg.ended_at,
-        ended_reason=ended_reason(leg, legs),
+        ended_reason="other_device" if reason and other_device else reason,
         talk_ms=total_ms(leg.talks) if leg.talks else None,
         hold_ms=total_ms(leg.holds) if leg.holds else None,
         sip_call_id=leg.sip_call_id,

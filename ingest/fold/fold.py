@@ -15,6 +15,7 @@ from typing import cast
 from uuid import UUID
 
 from ingest.fold import recordings, transfers
+from ingest.fold.devices import other_devices
 from ingest.fold.end_reasons import ELSEWHERE_WITHIN, ended_reason, leg_state
 from ingest.fold.event_log import EventLog
 from ingest.fold.event_order import canonical, order_key
@@ -86,6 +87,7 @@ class _Fold:
         log, stints = self.log, self.stints
         answered, ended_at = self.first_answer, self.ended_at
         number_raw, number_e164, name = self.party
+        others = other_devices(self.legs)
         return CallState(
             id=call_id,
             version=version,
@@ -104,7 +106,12 @@ class _Fold:
             talk_ms=self.talk_ms,
             answered_extension=self.answered_extension,
             legs=tuple(
-                leg_state(leg, self.legs, placed=leg.placed and self.click_to_call)
+                leg_state(
+                    leg,
+                    self.legs,
+                    placed=leg.placed and self.click_to_call,
+                    other_device=leg.key in others,
+                )
                 for leg in self.legs
             ),
             stints=stints,

@@ -21,8 +21,17 @@ Outcome = Literal["answered", "abandoned", "missed", "timeout", "left_queue", "f
 LegKind = Literal["external", "agent"]
 LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 EndedReason = Literal[
-    "completed", "no_answer", "answered_elsewhere", "busy", "rejected", "canceled", "failed", "lost"
+    "completed",
+    "no_answer",
+    "answered_elsewhere",
+    "other_device",
+    "busy",
+    "rejected",
+    "canceled",
+    "failed",
+    "lost",
 ]
+"""other_device: the offer is counted with another device of the same telephone."""
 TransferKind = Literal["blind", "attended", "blonde", "threeway"]
 """Blonde: a consultation transfer, completed while the other telephone still rang."""
 RecordingStatus = Literal["recording", "stopped", "ready", "failed"]

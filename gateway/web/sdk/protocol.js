@@ -403,7 +403,7 @@ export function verdict(code) {
  * @property {string | null} ringing_at
  * @property {string | null} answered_at
  * @property {string | null} ended_at
- * @property {string | null} ended_reason Why it ended: completed, no_answer, answered_elsewhere, busy, rejected, canceled, failed.
+ * @property {string | null} ended_reason Why it ended: completed, no_answer, answered_elsewhere, other_device (of the same telephone), busy, rejected, canceled, failed.
  * @property {string | null} sip_call_id The Call-ID of its SIP dialogue, when the PBX reports it; a softphone finds its leg by it.
  */
 

@@ -208,6 +208,35 @@ async def test_pauses_are_counted_as_the_live_state_shows_them(desk: Desk) -> No
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("answers", "counted"), [(True, (1, 1, 0, 0)), (False, (1, 0, 1, 0))])
+async def test_two_devices_of_a_telephone_are_one_agent(
+    desk: Desk, answers: bool, counted: tuple[int, ...]
+) -> None:
+    """Both ring: offered once, and answered once or missed once; nobody else answered."""
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
+
+    def told(kind: str, second: int, leg: str | None, **more: Any) -> dict[str, Any]:
+        at = (began + timedelta(seconds=second)).isoformat()
+        return {"type": kind, "occurred_at": at, "call_key": "k", "leg_key": leg, **more}
+
+    inbound = {"attrs": {"number": "+380671234567", "direction": "inbound"}}
+    events = [told("call.started", 0, "c", **inbound)]
+    for leg in "ab":
+        events += [told("offer.started", 1, leg, extension="7501", peer_leg_key="c"),
+                   told("leg.ringing", 1, leg, extension="7501")]  # fmt: skip
+    if answers:
+        events += [told("leg.answered", 8, "a"), told("leg.ended", 8, "b", attrs={"cause": 26})]
+        events += [told("bridge.joined", 8, leg, attrs={"bridge": "k"}) for leg in "ac"]
+    else:
+        events += [told("leg.ended", 30, leg, attrs={"cause": 19}) for leg in "ab"]
+    await play(desk, parse_events([*events, told("call.ended", 60, None)], source="main").events)
+
+    (agent,) = (await request(desk, "agents"))["agents"]
+
+    names = ("offered", "answered", "no_answer", "answered_elsewhere")
+    assert tuple(agent[name] for name in names) == counted
+
+
 async def test_hours_without_a_connection_to_a_pbx_are_marked(desk: Desk) -> None:
     """Figures that may be too low are marked as incomplete."""
     await desk.sql(

@@ -30,7 +30,8 @@ async def read(
     million. A telephone that belongs to no employee is an agent without employee_id. Agents are
     numbered, so that conversations are sorted by a number, not by two names.
 
-    A merged call has no legs, so only legs need to be read.
+    A merged call has no legs, so only legs need to be read. Of several devices of a telephone that
+    rang together, one counts.
 
     LIMIT ALL limits nothing, but hides the subquery from PostgreSQL's estimate: it would expect a
     day for each leg, and not use parallel workers.
@@ -55,6 +56,7 @@ async def read(
               FROM realtime.call_legs AS l
              WHERE l.started_at >= $1 AND l.started_at < $2
                AND l.kind = 'agent' AND l.extension IS NOT NULL
+               AND l.ended_reason IS DISTINCT FROM 'other_device'
                AND ($3::text IS NULL OR l.call_id IN (
                     SELECT c.id FROM realtime.call_sessions AS c
                      WHERE c.direction = $3 AND c.started_at >= $1 AND c.started_at < $2))
