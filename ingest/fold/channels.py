@@ -65,6 +65,8 @@ class PbxChannel:
     """Another channel dialled it, was dialled by it, or shares a bridge with it."""
     queued: bool = False
     """It entered a queue."""
+    started: bool = False
+    """A PBX that posts events names it as the one with which the call began."""
     placed: bool = False
     """The PBX itself rang it: it reports the ringing, and nobody who dialled."""
     member: bool = False
@@ -125,6 +127,7 @@ def merge_halves(halves: list[PbxChannel]) -> PbxChannel:
         merged.dialled = _least(merged.dialled, half.dialled)
         merged.dialled_e164 = _least(merged.dialled_e164, half.dialled_e164)
         merged.placed = merged.placed or half.placed
+        merged.started = merged.started or half.started
         merged.parties = [*merged.parties, *half.parties]
         for name in SETS:
             facts = getattr(half, name)
@@ -173,6 +176,11 @@ def _channel(channels: dict[str, PbxChannel], key: str) -> PbxChannel:
 def _began(channel: PbxChannel, event: CallEvent) -> None:
     _identify(channel, event)
     _renamed(channel, event)
+
+
+def _started(channel: PbxChannel, event: CallEvent) -> None:
+    channel.started = True
+    _began(channel, event)
 
 
 def _renamed(channel: PbxChannel, event: CallEvent) -> None:
@@ -236,7 +244,7 @@ def _queued(channel: PbxChannel, event: CallEvent) -> None:
 
 
 HANDLERS: dict[str, Callable[[PbxChannel, CallEvent], None]] = {
-    "call.started": _began,
+    "call.started": _started,
     "leg.created": _began,
     "party.updated": _renamed,
     "offer.started": _offered,

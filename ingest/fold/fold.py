@@ -154,7 +154,7 @@ class _Fold:
     @property
     def click_to_call(self) -> bool:
         """Whether the PBX rang one of ours to call somebody for them."""
-        if self.initiator.external or not self.initiator.placed:
+        if self.initiator.external or not self.initiator.placed or self.direction == "inbound":
             return False
         return self.direction == "outbound" or not all(leg.placed for leg in self.legs)
 

@@ -267,7 +267,7 @@ def _is_placed(merged: PbxChannel, diallers: AbstractSet[str], between: list[Pbx
     The near half of such a pair dials whom the telephone then calls.
     """
     if not diallers:
-        return merged.placed
+        return merged.placed or (merged.started and bool(merged.offered))
     pairs = {half.pair for half in between if half.placed and half.half == 1}
     far = {half.key for half in between if half.half == 2 and half.pair in pairs}
     return bool(far & diallers) and diallers <= {half.key for half in between if half.half == 2}

@@ -133,6 +133,22 @@ def test_names_and_numbers_count_until_somebody_is_connected(known: bool) -> Non
         assert (pbx.call.caller_name, pbx.call.number_raw) == (name, number)
 
 
+def test_the_number_of_somebody_called_is_not_that_of_who_fetches_the_call() -> None:
+    """A customer whom the PBX calls without saying what it dialled; later it shows 102 there."""
+    pbx = ScriptedPbx()
+    pbx.new(C, of=C, number="303")
+    pbx.new(MOBILE, of=C, number="0671234567")
+    pbx.dial(C, MOBILE)
+    pbx.at(4)
+    pbx.up(MOBILE, C)
+    pbx.enter("talk", MOBILE, C)
+    pbx.at(8)
+    pbx.send("NewCallerid", MOBILE, CallerIDNum="102", CallerIDName="Petro 102")
+    pbx.hangup(MOBILE, C)
+
+    assert (pbx.call.direction, pbx.call.number_raw) == ("outbound", "0671234567")
+
+
 # --- mobiles -------------------------------------------------------------------------------------
 
 
@@ -178,6 +194,29 @@ def test_a_call_that_goes_on_with_a_mobile_is_talking(before: str, bridges: bool
 
     assert (ringing, talking, pbx.call.status) == ("ringing", "talking", "ended")
     assert (pbx.call.outcome, pbx.call.missed) == ("answered", False)
+
+
+def test_a_caller_handed_to_a_mobile_after_a_consultation_is_talking() -> None:
+    """301 asks somebody on the mobile, joins both, and is gone."""
+    pbx, own = ScriptedPbx(), "PJSIP/301-00000009"
+    pbx.queue_to(A)
+    pbx.at(5)
+    pbx.new(own, of=own, number="301")
+    pbx.new(MOBILE, of=own)
+    pbx.send("DialBegin", own, MOBILE, DialString="0501112233@trunk")
+    pbx.at(8)
+    pbx.up(MOBILE, own)
+    pbx.enter("consult", MOBILE, own)
+    pbx.at(12)
+    pbx.leave(own, CALLER)
+    pbx.enter("consult", CALLER)
+    pbx.send("AttendedTransfer", Result="Success", OrigTransfererUniqueid=A, DestType="Bridge",
+             SecondTransfererUniqueid=own, TransferTargetUniqueid=MOBILE)  # fmt: skip
+    pbx.hangup(own, A)
+
+    (moved,) = pbx.call.transfers
+    assert (pbx.call.direction, pbx.call.status) == ("inbound", "talking")
+    assert (moved.kind, moved.to_number, seconds(moved.consult_ms)) == ("attended", "0501112233", 4)
 
 
 # --- attempts through a Local channel that dials nobody -------------------------------------------

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from ingest import parse_events
 from ingest.model.call_state import CallState
-from tests.support.scripted_pbx import A, B, C, ScriptedPbx, talk_seconds
+from tests.support.call_truth import calls_of
+from tests.support.scripted_pbx import T0, A, B, C, ScriptedPbx, talk_seconds
 from tests.unit.test_callcenter import Core
 
 MOBILE = "PJSIP/trunk-00000009"
@@ -235,3 +239,25 @@ def test_freeswitchs_click_to_call_that_is_taken_is_with_whom_it_bridges() -> No
     assert (core.call.number_raw, core.call.answered_extension) == ("0671234567", "1001")
     assert talk_seconds(core.call) == {"1001": 4}
     assert [leg.placed for leg in core.call.legs] == [True, False]
+
+
+@pytest.mark.parametrize("direction", ["outbound", "inbound"])
+def test_a_posted_click_to_call_rings_the_telephone_with_which_it_began(direction: str) -> None:
+    """A call that came in is never placed, though the PBX names the rung telephone as its first."""
+    told = [
+        (0, "call.started", {"attrs": {"direction": direction, "number": "0671234567"}}),
+        (0, "leg.ringing", {}),
+        (9, "leg.ended", {"attrs": {"result": "no_answer"}}),
+        (9, "call.ended", {}),
+    ]
+    items = [
+        {"type": kind, "call_key": "c", "leg_key": "a", "extension": "101",
+         "occurred_at": (T0 + timedelta(seconds=at)).isoformat(), **more}
+        for at, kind, more in told
+    ]  # fmt: skip
+    parsed = parse_events(items, source="main", region="UA", now=T0 + timedelta(minutes=1))
+    (call,) = calls_of(parsed.events)
+
+    assert (call.direction, call.outcome) == (direction, "missed")
+    assert call.number_raw == "0671234567"
+    assert [leg.placed for leg in call.legs] == [direction == "outbound"]

@@ -171,16 +171,27 @@ def test_each_of_two_transfers_has_what_it_caused() -> None:
         assert (second.by_extension, second.to_extension, second.queue) == ("302", None, "support")
 
 
-def consultation(pbx: ScriptedPbx, *, calls: bool) -> None:
+def consultation(pbx: ScriptedPbx, *, calls: bool, local: bool = False) -> None:
     """301 asks 303 from a second line, or is called there by 303; they talk."""
     one, other = (OWN, C) if calls else (C, OWN)
     pbx.new(one, of=one, number="301" if calls else "303")
+    by = one
+    if local:
+        near, by = pbx.pair(f"{other[6:9]}@internal", of=one)
+        pbx.dial(one, near)
     pbx.new(other, of=one)
-    pbx.dial(one, other)
+    pbx.dial(by, other)
     pbx.ring(other)
     pbx.at(8)
-    pbx.up(other, one)
-    pbx.enter("consult", other, one)
+    pbx.up(other, by)
+    if local:
+        pbx.up(near, one)
+        pbx.enter("inner", other, by)
+    pbx.enter("consult", near if local else other, one)
+    if local:  # the pair is optimised away
+        pbx.leave(other, near)
+        pbx.enter("consult", other, SwapUniqueid=near)
+        pbx.hangup(by, near)
 
 
 def joined(pbx: ScriptedPbx, *, first: str, target: str) -> Step:
@@ -197,8 +208,9 @@ def joined(pbx: ScriptedPbx, *, first: str, target: str) -> Step:
 @pytest.mark.parametrize("placed", [True, False], ids=["to a customer", "from a customer"])
 @pytest.mark.parametrize("first", [A, OWN], ids=["first line", "second line"])
 @pytest.mark.parametrize("names", ["right", "the other", "nobody"])
+@pytest.mark.parametrize("local", [True, False], ids=["through Local", "directly"])
 def test_a_consultation_names_the_colleague_whoever_called(
-    calls: bool, placed: bool, first: str, names: str
+    calls: bool, placed: bool, first: str, names: str, local: bool
 ) -> None:
     """Whoever called whom, on whichever line it is asked for, and whomever the PBX names."""
     for n in range(10):
@@ -213,7 +225,7 @@ def test_a_consultation_names_the_colleague_whoever_called(
         else:
             pbx.queue_to(A)
         pbx.at(6)
-        consultation(pbx, calls=calls)
+        consultation(pbx, calls=calls, local=local)
         pbx.at(12)
         target = {"right": C, "the other": customer, "nobody": ""}[names]
         ends = [hung_up(pbx, A)], [hung_up(pbx, OWN)], [left(pbx, A)], [left(pbx, OWN)]
@@ -302,3 +314,37 @@ def test_an_attended_transfer_into_a_queue_names_the_queue(connected: bool, plac
         assert (only(now).queue, only(now).by_extension) == ("support", "301")
         assert only(now).to_extension == ("303" if connected else None)
         assert only(now).kind == ("attended" if connected else "blonde")
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_transfer_into_a_queue_by_key_codes_names_the_queue(connected: bool) -> None:
+    """301 dials the queue by keys: a Local channel's far half waits in it, on one line of 301."""
+    for n in range(ORDERS):
+        pbx, dice = ScriptedPbx(), random.Random(n)
+        pbx.queue_to(A)
+        pbx.at(5)
+        one, two = pbx.pair("8002@internal")
+        begin = [entered(pbx, "consult", one)], into_queue(pbx, two, "support")
+        for step in merge(dice, *begin, [left(pbx, A), entered(pbx, "consult", A)]):
+            step()
+        if connected:
+            pbx.rings(C, by=two)
+            pbx.at(8)
+            pbx.up(C, two)
+            pbx.send("QueueCallerLeave", two, Queue="support")
+            pbx.send("AgentConnect", two, C, Queue="support")
+            pbx.enter("far", C, two)
+        pbx.at(12)
+        told = sent(pbx, "AttendedTransfer", Result="Success", OrigTransfererUniqueid=A,
+                    SecondTransfererUniqueid=A, DestType="Bridge")  # fmt: skip
+        moves = [left(pbx, one), entered(pbx, "talk", one)]
+        for step in merge(dice, [told], moves, [left(pbx, A), hung_up(pbx, A)]):
+            step()
+        moved = only(pbx.call)
+
+        assert (moved.queue, moved.by_extension) == ("support", "301")
+        assert moved.to_extension == ("303" if connected else None)
+        assert [(stint.queue, stint.outcome) for stint in pbx.call.stints] == [
+            ("sales", "connected"),
+            ("support", "connected" if connected else None),
+        ]

@@ -12,7 +12,7 @@ from ingest import CallState, parse_events
 from ingest.fold.fold import fold
 
 T0 = datetime(2026, 11, 22, 10, tzinfo=UTC)
-Said = tuple[int, str, dict[str, Any]]
+Said = tuple[float, str, dict[str, Any]]
 
 TALK: list[Said] = [
     (0, "call.started", {"leg_key": "caller", "attrs": {"number": "+380671234567"}}),
@@ -114,3 +114,63 @@ def test_a_transfer_reported_twice_is_one() -> None:
     call = folded(*TALK, ASK, (6, "leg.answered", {"leg_key": "b"}), moved, moved, *OVER)
 
     assert len(call.transfers) == 1
+
+
+@pytest.mark.parametrize("told_s", [9.5, 9.998, 10, 10.002, 10.4])
+@pytest.mark.parametrize("queued", [True, False])
+def test_a_blind_transfer_may_be_told_after_what_it_caused(told_s: float, queued: bool) -> None:
+    """Half a second before or after: what began since 101 took the call is of it."""
+    call = folded(
+        *TALK,
+        (told_s, "transfer.blind", {"leg_key": "a", "attrs": {"to": "700"}}),
+        *([(10, "queue.entered", {"leg_key": "caller", "queue": "support"})] if queued else []),
+        (10.001, "offer.started", {"leg_key": "b", "peer_leg_key": "caller", "extension": "102"}),
+        (10.5, "leg.ended", {"leg_key": "a"}),
+        (14, "leg.answered", {"leg_key": "b", "extension": "102"}),
+        *OVER,
+    )
+
+    (moved,) = call.transfers
+    assert (moved.by_extension, moved.to_extension) == ("101", "102")
+    assert moved.queue == ("support" if queued else None)
+    assert moved.answered_at == T0 + timedelta(seconds=14)
+
+
+@pytest.mark.parametrize("then", ["102 is rung", "another queue"])
+def test_a_consultation_that_came_to_nothing_is_of_no_transfer(then: str) -> None:
+    """101 asks in a queue, nobody answers there, and 101 hands the caller on elsewhere."""
+    led: list[Said] = (
+        [(10, "offer.started", {"leg_key": "b", "peer_leg_key": "caller", "extension": "102"})]
+        if then == "102 is rung"
+        else [(10, "queue.entered", {"leg_key": "caller", "queue": "support"})]
+    )
+    call = folded(
+        *TALK,
+        (4, "queue.entered", {"leg_key": "a2", "queue": "sales"}),
+        (4.1, "offer.started", {"leg_key": "c", "peer_leg_key": "a2", "extension": "103"}),
+        (7, "queue.left", {"leg_key": "a2", "queue": "sales"}),
+        (7, "leg.ended", {"leg_key": "c"}),
+        (7, "leg.ended", {"leg_key": "a2"}),
+        *led,
+        (10.004, "transfer.blind", {"leg_key": "a", "attrs": {"to": "700"}}),
+        *OVER,
+    )
+
+    (moved,) = call.transfers
+    assert moved.queue == ("support" if then == "another queue" else None)
+    assert moved.to_extension == ("102" if then == "102 is rung" else None)
+
+
+def test_what_follows_after_the_call_was_taken_is_of_no_transfer() -> None:
+    """102 takes the call and hangs up; then the caller is asked in a queue how it was."""
+    call = folded(
+        *TALK,
+        (10, "transfer.blind", {"leg_key": "a", "attrs": {"to": "102"}}),
+        RING,
+        (14, "leg.answered", {"leg_key": "b", "extension": "102"}),
+        (20, "leg.ended", {"leg_key": "b"}),
+        (20, "queue.entered", {"leg_key": "caller", "queue": "survey"}),
+        (30, "call.ended", {}),
+    )
+
+    assert [(moved.to_extension, moved.queue) for moved in call.transfers] == [("102", None)]
