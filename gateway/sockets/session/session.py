@@ -87,7 +87,7 @@ class Session:
 
     __slots__ = (
         "__weakref__", "_answering", "_deadlines", "_errors", "_held", "_pings", "_queue",
-        "_socket", "_spent", "claim", "closed", "context", "counted_user_id", "device",
+        "_socket", "_spent", "claim", "closed", "context", "counted_user_id", "deliver", "device",
         "fingerprint", "frames_in", "id", "needs_reconcile", "opened_at", "parts", "received_at",
         "rights_stamp", "sender", "token", "topics", "watched",
     )  # fmt: skip
@@ -99,6 +99,8 @@ class Session:
         self._queue = CommandQueue(parts.queue_limits)
         self._deadlines = Deadlines(parts.timeouts)
         self._held: HeldEvents | None = None
+        self.deliver: Callable[[SharedFrame], None] = sender.send_shared
+        """Send an event of a topic, or one that several sessions get; hold it while catching up."""
         self._answering: Job | None = None
         """The command of the connection itself that runs; forgotten when it is replied to."""
         self.id = secrets.token_hex(8)
@@ -277,12 +279,9 @@ class Session:
             count, total = self.fingerprint
             self.fingerprint = (count + step, total + step * conversation_id)
 
-    def deliver(self, frame: SharedFrame) -> None:
-        """Send an event of a topic, or one that several sessions get; hold it while catching up."""
-        held = self._held
-        if held is not None and not held.passes(frame):
-            return
-        self.sender.send_shared(frame)
+    def _deliver_held(self, frame: SharedFrame) -> None:
+        if self._held is None or self._held.passes(frame):
+            self.sender.send_shared(frame)
 
     def send_event(self, event: Any) -> None:
         """Send an event that is for this session alone, at once."""
@@ -291,9 +290,9 @@ class Session:
     def hold(self) -> None:
         """Hold events until release(): what they follow is being read."""
         if self._held is None:
-            self._held = HeldEvents(
-                limit_bytes=self.sender.limit_bytes, on_overflow=self.overflowed
-            )
+            limit = self.sender.limit_bytes
+            self._held = HeldEvents(limit_bytes=limit, on_overflow=self.overflowed)
+            self.deliver = self._deliver_held
         self._held.hold()
 
     def holds(self, topic: str, first: int, last: int) -> bool:
@@ -308,7 +307,10 @@ class Session:
         for frame in held.release(floors, keep=keep):
             self.sender.send_shared(frame)
         if held.done:
-            self._held = None
+            self._end_holding()
+
+    def _end_holding(self) -> None:
+        self._held, self.deliver = None, self.sender.send_shared
 
     def discard_held(self, topic: str, unwanted: Callable[[Announcement], bool]) -> None:
         """Drop the held events of a topic that must not be sent."""
@@ -318,7 +320,7 @@ class Session:
     def reset(self) -> None:
         """Undo a hello that failed: nothing was sent."""
         self.context = None
-        self._held = None
+        self._end_holding()
 
     # --- replies ---------------------------------------------------------------------------
 
@@ -327,10 +329,8 @@ class Session:
 
     def refuse(self, request_id: int | None, error: GatewayError) -> None:
         """Reply with an error, and count it."""
-        reply: dict[str, Any] = {"error": codec.refusal(error)}
-        if request_id is not None:
-            reply = {"id": request_id, **reply}
-        self.sender.send_payload(codec.encode(reply))
+        answered = {} if request_id is None else {"id": request_id}
+        self.sender.send_payload(codec.encode({**answered, "error": codec.refusal(error)}))
         self._count_refusal(error)
 
     def _count_refusal(self, error: GatewayError) -> None:
@@ -396,5 +396,5 @@ class Session:
             return
         self.closed = True
         self._queue.clear()
-        self._held = None
+        self._end_holding()
         self.parts.ended(self, reason)
