@@ -4,15 +4,16 @@ BIN := .venv/bin
 READY := .venv/.ready-$(notdir $(PYTHON))
 # 1.5 per core: tests also wait for leases, sweeps and goodbyes.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); n=$$((n + n / 2)); [ $$n -gt 8 ] && echo 8 || echo $$n)
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 # The tests start hundreds of processes; each would compile all modules again without .pyc files.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check format bench clean
+.PHONY: help setup dev test test-all test-profile mutants check format bench clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 setup: $(READY) ## create .venv with the packages of uv.lock (PYTHON=python3.13 selects another interpreter)
 
@@ -23,8 +24,17 @@ $(READY): pyproject.toml uv.lock .ci/setup
 dev: setup ## run the gateway with its own PostgreSQL and Valkey and a demo CRM (ARGS="--port 8090")
 	@$(BIN)/gateway dev $(ARGS)
 
-test: setup ## run the tests (ARGS="-k resume" selects some)
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+test: setup ## run the tests, but for the slow ones (ARGS="-k resume" selects some)
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: setup ## run all tests: what continuous integration runs
+	@$(PYTEST) $(ARGS)
+
+test-profile: setup ## run all tests and show where their CPU goes
+	@$(PYTEST) -p tests.support.cpu_profile $(ARGS)
+
+mutants: setup ## put faults into the code, one at a time, and show which no test notices (30 minutes)
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 check: setup ## check formatting, lint, types and the layers of imports
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.faults.checker import RULES
 from tests.faults.laboratory import BOUNDS, FaultPlan, run
 from tests.faults.proxy import Proxy
@@ -18,6 +20,7 @@ PATIENCE_S = 120.0
 """Even what is never put right is found out, and named, in less."""
 
 
+@pytest.mark.slow
 async def test_nothing_is_lost_when_redis_and_connections_are_cut(
     database: str, redis_url: str
 ) -> None:

@@ -21,6 +21,12 @@ SPRING = datetime(2026, 3, 27, 22, 10, 30, tzinfo=UTC)
 AUTUMN = datetime(2025, 10, 23, 21, 0, tzinfo=UTC)
 
 
+@pytest.fixture
+def database(new_database: str) -> str:
+    """Give a new database: what is tested here is planned by what a server remembers."""
+    return new_database
+
+
 def criteria(since: datetime, **changes: Any) -> StatsFilter:
     """Return the criteria for five days."""
     plain = StatsFilter(

@@ -19,6 +19,12 @@ WATCHED = ("call_sessions", "missed_calls", "clients", "client_contacts")
 
 
 @pytest.fixture
+def database(new_database: str) -> str:
+    """Give a new database: what is tested here is planned by what a server remembers."""
+    return new_database
+
+
+@pytest.fixture
 async def conn(conn: Conn) -> Conn:
     """Yield a connection to a database with 10,000 customers, who called twice."""
     await conn.execute(

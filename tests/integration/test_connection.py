@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
+
 from gateway import db
 from gateway.db import connection
+
+
+@pytest.fixture
+def database(new_database: str) -> str:
+    """Give a new database: what is tested here is planned by what a server remembers."""
+    return new_database
 
 
 async def asked(dsn: str) -> tuple[int, list[object]]:

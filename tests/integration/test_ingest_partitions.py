@@ -22,6 +22,12 @@ from tests.support.ingest_tools import (
 )
 
 
+@pytest.fixture
+def database(new_database: str) -> str:
+    """Give a new database: without the partitions that others have made."""
+    return new_database
+
+
 async def test_events_of_an_odd_time_move_to_their_month(
     pool: Pool, announced: RecordedAnnouncements
 ) -> None:

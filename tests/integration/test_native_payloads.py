@@ -33,6 +33,12 @@ TELEPHONY = Path(__file__).parents[2] / "docs" / "telephony.md"
 NOW = datetime.now(UTC)
 
 
+@pytest.fixture
+def database(new_database: str) -> str:
+    """Give a new database: without the partitions that others have made."""
+    return new_database
+
+
 def posted(number: int = 1, **more: Any) -> dict[str, Any]:
     return {
         "event_id": f"e{number}", "type": "leg.ringing", "occurred_at": NOW.isoformat(),

@@ -14,6 +14,12 @@ from ingest.upkeep import partitions
 from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements, count
 
 
+@pytest.fixture
+def database(new_database: str) -> str:
+    """Give a new database: without the partitions that others have made."""
+    return new_database
+
+
 async def test_of_a_flood_the_first_are_kept_and_all_are_counted(
     pool: Pool, announced: RecordedAnnouncements
 ) -> None:

@@ -14,6 +14,12 @@ from gateway.chat.queries.messages import Mentions, NewMessage
 GROUPS = 8
 
 
+@pytest.fixture
+def database(new_database: str) -> str:
+    """Give a new database: what is tested here is planned by what a server remembers."""
+    return new_database
+
+
 async def seq_scans(conn: asyncpg.Connection[asyncpg.Record]) -> int:
     """Return how often all messages were read."""
     await conn.execute("SELECT pg_stat_force_next_flush()")

@@ -22,6 +22,12 @@ Pairs = list[tuple[int, int]]
 
 
 @pytest.fixture
+def database(new_database: str) -> str:
+    """Give a new database: what is tested here is planned by what a server remembers."""
+    return new_database
+
+
+@pytest.fixture
 async def crowd(database: str) -> AsyncIterator[Conn]:
     """Give a database with 4,000 participants in 20 groups and 12,000 messages nobody has read."""
     conn = await asyncpg.connect(database)

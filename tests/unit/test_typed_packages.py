@@ -48,6 +48,7 @@ def test_no_file_of_a_package_is_ignored_by_git() -> None:
     assert ignored == []
 
 
+@pytest.mark.slow
 def test_a_strict_mypy_of_another_program_sees_the_types(tmp_path: Path) -> None:
     """From outside the repository, with no configuration of ours: only the planted error is one."""
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")

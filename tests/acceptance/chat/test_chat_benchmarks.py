@@ -13,6 +13,8 @@ from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.scenarios import send, unread
 from loadtests.scenarios.unread import UnreadVolume
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def gateway() -> Iterator[OwnGateway]:

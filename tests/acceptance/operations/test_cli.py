@@ -50,6 +50,7 @@ async def test_a_port_in_use_is_named_with_a_way_out(taken: int, tmp_path: Path)
     assert f"(or gateway dev --port {other})" in said.stderr
 
 
+@pytest.mark.slow
 async def test_dev_takes_its_workers_from_the_environment() -> None:
     """GATEWAY_WORKERS is heeded; without it there are two."""
     with run_dev(GATEWAY_WORKERS="1") as dev:

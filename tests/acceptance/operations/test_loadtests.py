@@ -35,6 +35,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.slow
 def test_a_roundtrip_is_measured_beside_its_floor() -> None:
     """Every message of a second arrives, and the floor is measured as often as it can be."""
     done = run("roundtrip", "--seconds", "1", "--rate", "40", "--json")

@@ -45,6 +45,7 @@ async def test_two_people_chat_through_two_worker_processes(dev_gateway: DevGate
         assert (await oksana.next(CallEnded)).call.outcome == "answered"
 
 
+@pytest.mark.slow
 async def test_a_killed_worker_is_survived() -> None:
     """Kill -9: its people are offline for the others in time, clients return and miss nothing."""
     with run_dev(GATEWAY_PRESENCE_LEASE_S="2", GATEWAY_PRESENCE_GRACE_S="1") as gateway:
@@ -91,6 +92,7 @@ def _worker_of(gateway: DevGateway, index: int) -> int | None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.slow
 def test_nothing_stays_behind(number: int) -> None:
     """After Ctrl-C, TERM or even KILL, no process and no socket of it is left."""
     with run_dev("--workers", "1") as gateway:
@@ -118,6 +120,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 async def test_a_stopping_gateway_says_goodbye() -> None:
     """Clients are told to come back elsewhere, with a window to spread them over."""
     with run_dev("--workers", "1") as gateway:
@@ -144,6 +147,7 @@ async def test_the_demo_offers_a_sign_in_and_a_page(dev_gateway: DevGateway) -> 
     assert "<html" in page.text
 
 
+@pytest.mark.slow
 async def test_each_package_logs_at_level_info() -> None:
     """A migration, a connected PBX and the lease of a node: of the gateway, ingest and presence."""
     async with FakeAsterisk() as pbx:

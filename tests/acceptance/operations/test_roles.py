@@ -94,6 +94,7 @@ async def test_a_pbx_event_taken_by_one_node_rings_on_another(empty_desk: Desk) 
     assert (await oksana.next(CallOffered)).call.status == "ringing"
 
 
+@pytest.mark.slow
 async def test_a_process_without_a_port_sends_what_is_due(empty_desk: Desk) -> None:
     """`gateway serve --role background`: it answers for its health alone, and is watched."""
     await empty_desk.start_node(roles=("sockets",))

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import httpx2
+import pytest
 
 from gateway.client import Connection, connect
 from gateway.protocol import ConversationCreate, ConversationCreated, MessageCreated, UnreadGet
@@ -18,6 +19,8 @@ from loadtests.fleet import NO_LIMITS
 from tests.acceptance.operations.test_processes import _worker_of
 from tests.support.desk import IRYNA, OKSANA, PETRO, eventually
 from tests.support.dev import DevGateway, run_dev
+
+pytestmark = pytest.mark.slow
 
 WRITERS = (OKSANA, IRYNA)
 LISTENERS = (PETRO, 4, 5, 6)

@@ -92,6 +92,7 @@ def test_the_example_touches_its_type_use_case_sql_route_and_test() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_everything_derived_appears(copy: Path) -> None:
     """Tables, lane, cost, documents, the SDK's list and the bad inputs."""
     listed = json.loads(run(copy, "-c", LISTED))

@@ -27,9 +27,10 @@ from loadtests.scenarios import (
     storm,
 )
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="CPU time and memory are read from /proc"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="CPU time and memory are read from /proc"),
+    pytest.mark.slow,
+]
 
 Figures = dict[str, float]
 

@@ -19,6 +19,12 @@ from tests.support.calls import ringing, signed
 from tests.support.desk import OKSANA, Desk, eventually
 
 
+@pytest.fixture
+def database(new_database: str) -> str:
+    """Give a new database: without the partitions that others have made."""
+    return new_database
+
+
 def aged(days: float) -> bytes:
     """Return a post of one event that happened this many days ago."""
     at = (datetime.now(UTC) - timedelta(days=days)).isoformat()

@@ -15,7 +15,10 @@ from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.scenarios import calls, ingest
 from tests.fakes.asterisk import FakeAsterisk
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc"),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture

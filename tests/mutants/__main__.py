@@ -1,0 +1,204 @@
+"""Run the mutants, print which survive. Exit status: 0 none did, 1 some did, 2 could not be run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.mutants.catalogue import DoesNotApply, Mutant, mutants
+from tests.mutants.reach import DURATIONS, HITS, instrument, reaching_tests
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "var", "dist")
+IGNORED = ("tests/browser", "tests/docs", "tests/mutants", "tests/unit/test_shape.py")
+"""Tests that start a browser, or that read the code instead of running it."""
+BUDGET_S = 90.0
+"""Of a mutant's tests, the fastest that fit are run: what they do not notice survives."""
+HANGS_S = 4 * BUDGET_S
+COPIES = 2
+NO_TEST_FAILED, A_TEST_FAILED = 0, 1
+
+Fate = Literal["killed", "survived", "not reached", "hung"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one mutant."""
+
+    mutant: Mutant
+    fate: Fate
+    tests: int
+    """How many were to be run."""
+    seconds: float
+    killer: str = ""
+
+
+def main() -> int:
+    """Choose mutants, find their tests, run them."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("--room", help="only this catalogue: fold, sockets or chat")
+    parser.add_argument("--only", metavar="ID", nargs="+", help="only these mutants")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a mutant")
+    parser.add_argument("--reach", type=Path, help="keep there which tests execute what")
+    options = parser.parse_args()
+    numbered = {
+        number: mutant
+        for number, mutant in enumerate(mutants())
+        if options.room in (None, mutant.room)
+        and (options.only is None or mutant.id in options.only)
+    }
+    if not numbered:
+        parser.error("no mutant is so called")
+    try:
+        for mutant in numbered.values():
+            mutant.apply((ROOT / mutant.file).read_text(encoding="utf-8"))
+    except DoesNotApply as error:
+        print(error, file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="gateway-mutants-") as directory:
+        reach = options.reach or Path(directory, "reach.json")
+        if not reach.exists():
+            reach.write_text(json.dumps(_reach(Path(directory), dict(enumerate(mutants())))))
+        found = {int(n): tests for n, tests in json.loads(reach.read_text()).items()}
+        outcomes = _run_all(Path(directory), numbered, found, as_json=options.json)
+    killed = sum(each.fate in ("killed", "hung") for each in outcomes)
+    print(f"{killed} of {len(outcomes)} mutants were noticed", file=sys.stderr)
+    return 0 if killed == len(outcomes) else 1
+
+
+def _copy(directory: Path, name: str) -> Path:
+    tree = directory / name
+    shutil.copytree(ROOT, tree, ignore=LEFT_OUT, symlinks=True)
+    return tree
+
+
+def _pytest(
+    tree: Path,
+    *arguments: str,
+    timeout: float | None = None,
+    environment: dict[str, str] | None = None,
+) -> tuple[int | None, str]:
+    """Run tests of a copy; return the exit status, None if they did not end, and the output."""
+    paths = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=tree,
+        env={**os.environ, **paths, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return None, output
+    return process.returncode, output
+
+
+def _reach(directory: Path, numbered: dict[int, Mutant]) -> dict[int, list[tuple[str, float]]]:
+    """Run all tests once, and return which of them execute which mutant."""
+    tree = _copy(directory, "reach")
+    instrument(tree, numbered)
+    hits, durations = directory / "hits", directory / "durations"
+    ignored = [f"--ignore={path}" for path in IGNORED]
+    print("Looking which tests execute what ...", file=sys.stderr)
+    _, output = _pytest(
+        tree,
+        *("-n", str(COPIES + 1), "--dist", "worksteal", "-p", "tests.mutants.durations"),
+        *ignored,
+        environment={HITS: str(hits), DURATIONS: str(durations)},
+    )
+    print(output.splitlines()[-1], file=sys.stderr)
+    return reaching_tests(hits, durations)
+
+
+def _run_all(
+    directory: Path,
+    numbered: dict[int, Mutant],
+    found: dict[int, list[tuple[str, float]]],
+    *,
+    as_json: bool,
+) -> list[Outcome]:
+    """Run each mutant in one of a few copies of the tree, and print what becomes of it."""
+    free: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    for number in range(COPIES):
+        free.put(_copy(directory, f"copy{number}"))
+
+    def run(number: int) -> Outcome:
+        tree = free.get()
+        try:
+            outcome = _run(tree, numbered[number], found.get(number, []))
+        finally:
+            free.put(tree)
+        _print(outcome, as_json=as_json)
+        return outcome
+
+    with ThreadPoolExecutor(COPIES) as pool:
+        return list(pool.map(run, numbered))
+
+
+def _run(tree: Path, mutant: Mutant, reached: list[tuple[str, float]]) -> Outcome:
+    chosen, left = [], BUDGET_S
+    for test, seconds in reached:
+        if seconds > left:
+            break
+        chosen.append(test)
+        left -= seconds
+    if not chosen:
+        return Outcome(mutant, "not reached", 0, 0)
+    path = tree / mutant.file
+    source = path.read_text(encoding="utf-8")
+    began = time.monotonic()
+    names = tree / "chosen-tests"
+    names.write_text("\n".join(chosen), encoding="utf-8")
+    path.write_text(mutant.apply(source), encoding="utf-8")
+    try:
+        status, output = _pytest(tree, "-x", f"@{names}", timeout=HANGS_S)
+    finally:
+        path.write_text(source, encoding="utf-8")
+    took = time.monotonic() - began
+    if status is None:
+        return Outcome(mutant, "hung", len(chosen), took)
+    if status == NO_TEST_FAILED:
+        return Outcome(mutant, "survived", len(chosen), took)
+    if status != A_TEST_FAILED:
+        raise SystemExit(f"{mutant.id}: pytest ended with {status}:\n{output}")
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return Outcome(mutant, "killed", len(chosen), took, failed[0] if failed else output[-300:])
+
+
+def _print(outcome: Outcome, *, as_json: bool) -> None:
+    mutant = outcome.mutant
+    if as_json:
+        told = {
+            "room": mutant.room,
+            "id": mutant.id,
+            "fate": outcome.fate,
+            "tests": outcome.tests,
+            "seconds": round(outcome.seconds, 1),
+            "killer": outcome.killer,
+        }
+        print(json.dumps(told), flush=True)
+    else:
+        print(f"{outcome.fate:12}{outcome.seconds:6.1f} s  {mutant.room}/{mutant.id}", flush=True)
+        if outcome.fate in ("survived", "not reached"):
+            print(f"            {mutant.file}: {mutant.fault}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
