@@ -75,16 +75,24 @@ async def events(conn: Conn, criteria: StatsFilter) -> list[Any]:
 
 
 async def marks(conn: Conn, criteria: StatsFilter) -> list[Any]:
-    """Return the marks of these telephones that have not changed since the period began."""
+    """Return the marks of queues that these telephones were in when the period began.
+
+    What has changed since then is left out of them: the events of the period tell it.
+    """
     return await conn.fetch(
         f"""
         -- pauses.marks
         WITH {_PEOPLE}
-        SELECT p.person, m.source, m.extension, m.queue, m.logged_in, m.login_at, m.paused,
-               m.reason, m.paused_at
+        SELECT p.person, p.source, p.extension, m.queue,
+               CASE WHEN m.login_at < $2 THEN m.logged_in END AS logged_in,
+               CASE WHEN m.login_at < $2 THEN m.login_at END AS login_at,
+               m.paused AND COALESCE(m.paused_at < $2, false) AS paused,
+               CASE WHEN m.paused_at < $2 THEN m.reason END AS reason,
+               CASE WHEN m.paused_at < $2 THEN m.paused_at END AS paused_at
           FROM realtime.agent_marks AS m JOIN people AS p USING (source, extension)
-         WHERE (m.login_at IS NULL OR m.login_at < $2)
-           AND (m.paused_at IS NULL OR m.paused_at < $2)
+         WHERE m.login_at < $2 OR m.paused_at < $2 OR EXISTS (
+               SELECT {_OF_TELEPHONE}
+                  AND e.queue = m.queue AND e.occurred_at < $2)
         """,  # noqa: S608 - ours
         criteria.agent_id,
         criteria.since,
