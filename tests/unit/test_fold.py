@@ -375,3 +375,12 @@ def test_intervals_pair_by_time() -> None:
     assert pair(starts, ends, None) == [(at[1], at[3]), (at[5], None)]
     assert pair([(at[5], 0)], [], at[7]) == [(at[5], at[7])]
     assert total_ms([(at[1], at[4]), (at[3], at[5]), (at[6], None)]) == 4_000
+
+
+def test_an_end_told_in_the_moment_before_its_start_closes_it() -> None:
+    """A stay of 3 ms is one in either order; an end without any start near it is nothing."""
+    at, later = T0, T0 + timedelta(milliseconds=3)
+
+    assert pair([(at, 0)], [(later, 0)], None) == [(at, later)]
+    assert pair([(later, 0)], [(at, 0)], None) == [(at, later)]
+    assert pair([(T0 + timedelta(seconds=1), 0)], [(at, 0)], None)[0][1] is None
