@@ -23,7 +23,8 @@ from ingest.model.receipt import Receipt, RejectedItem
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.normalise.numbers import ANONYMOUS, REGIONS, by_last_digits, e164, read_number
-from ingest.normalise.twilio import InvalidCallback, twilio_events
+from ingest.normalise.twilio import twilio_events
+from ingest.normalise.twilio_fields import InvalidCallback
 from ingest.normalise.webhook import EventReader, ParsedEvents, parse_events
 from ingest.pipeline import Pipeline
 from ingest.settings import IngestSettings

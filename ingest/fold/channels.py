@@ -86,6 +86,8 @@ class PbxChannel:
     unholds: Moments = EMPTY
     music_on: Moments = EMPTY
     music_off: Moments = EMPTY
+    rooms: AbstractSet[str] = EMPTY
+    """Of its bridges, those in which somebody may be alone: conferences."""
     results: AbstractSet[str] = EMPTY
     causes: AbstractSet[tuple[Moment, int]] = EMPTY
     sip_call_ids: AbstractSet[tuple[Moment, bytes, str]] = EMPTY
@@ -225,6 +227,8 @@ def _ended(channel: PbxChannel, event: CallEvent) -> None:
 def _joined(channel: PbxChannel, event: CallEvent) -> None:
     channel.linked = True
     _add_bridge_moment(channel.joins, event)
+    if event.attrs.get("room"):
+        channel.add("rooms", str(event.attrs["bridge"]))
 
 
 def _paired(channel: PbxChannel, event: CallEvent) -> None:

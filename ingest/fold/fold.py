@@ -72,7 +72,7 @@ class _Fold:
         self.events = log.events
         self.legs = legs = [leg for leg in found if not leg.nowhere]
         self.nowhere = [leg for leg in found if leg.nowhere]
-        self.initiator = next((leg for leg in legs if leg.calling or leg.placed), legs[0])
+        self.initiator = _initiator(legs)
         """Who began the call: the first leg that called, or that the PBX rang for it."""
         self.others = [leg for leg in legs if leg is not self.initiator]
         self.stints = build_stints(log, legs)
@@ -181,9 +181,12 @@ class _Fold:
     def _is_dialled(self, leg: Leg) -> bool:
         """Return whether a call out dialled it: an outsider, and no other telephone of its caller.
 
-        Click-to-call may ring an employee's mobile beside the telephone in the office.
+        Click-to-call may ring an employee's mobile beside the telephone in the office. Whom the PBX
+        rings once that was answered, or beside somebody who called, is called for them.
         """
-        return leg.external and (self.initiator.external or not leg.placed)
+        began, taken_at = self.initiator, self.initiator.answered_at
+        later = taken_at is not None and leg.created_at >= taken_at
+        return leg.external and (began.external or began.calling or not leg.placed or later)
 
     def _took(self, leg: Leg) -> bool:
         """Return whether it took the call; of an outsider, only a conversation shows that.
@@ -308,6 +311,12 @@ def _outside(event: CallEvent, leg: Leg) -> tuple[str, str | None] | None:
         return None
     valid = attrs.get("shown_e164" if of_other else "number_e164")
     return (number, valid) if valid or OUTSIDE.fullmatch(number) else None
+
+
+def _initiator(legs: list[Leg]) -> Leg:
+    """Return who began the call; of two at one time, the one who called: the other was rung."""
+    began = [leg for leg in legs if leg.calling or leg.placed]
+    return min(began, key=lambda leg: (leg.created_at, leg.placed), default=legs[0])
 
 
 def _answered_first(leg: Leg) -> tuple[datetime, str]:

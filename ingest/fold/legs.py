@@ -26,6 +26,7 @@ from ingest.fold.local_channels import (
     other_halves,
 )
 from ingest.fold.near_times import NEAR, not_after
+from ingest.fold.rooms import Rooms, Stay
 from ingest.model.call_state import LegStatus
 from ingest.model.events import CallEvent
 
@@ -160,6 +161,7 @@ class _Context:
         self.channels = channels
         self.internal_halves = {half.key: halves for halves in internal.values() for half in halves}
         self.peers = peers
+        self.rooms = Rooms(channels.values(), closed_at)
         self.closed_at = closed_at
 
     def pairs_to(self, merged: PbxChannel) -> tuple[AbstractSet[str], list[PbxChannel]]:
@@ -188,7 +190,8 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         results = results | half.results
     if merged.lost and not (merged.ended or context.closed_at):
         results = {*results, "lost"}
-    talks = _talks(halves, context.peers, ended_at)
+    stays = _stays(halves, context.rooms, ended_at)
+    talks = _talks(halves, stays, context.peers)
     if merged.pair and not (calling or merged.answered):
         talks = ()  # a program behind it, a mailbox for example
     talks_at = min((start for start, _ in talks), default=None)
@@ -228,7 +231,11 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         ended_at=ended_at,
         talks=talks,
         joined=joined,
-        holds=_holds(merged, halves, context.channels, ended_at) if merged.holds else (),
+        holds=(
+            _holds(merged, halves, context.channels, ended_at)
+            if merged.holds
+            else context.rooms.holds(merged.key, stays)
+        ),
         results=results,
         cause=cause,
         dialled=merged.dialled,
@@ -280,17 +287,22 @@ def _is_calling(halves: list[PbxChannel]) -> bool:
     return not halves[0].offered
 
 
-def _talks(
-    halves: list[PbxChannel], peers: BridgedPeers, ended_at: datetime | None
-) -> tuple[Interval, ...]:
-    """Return its time in bridges since a peer was there; waiting for a consultation counts."""
-    own = frozenset(half.key for half in halves)
-    stays = [
-        (bridge, stay)
+def _stays(halves: list[PbxChannel], rooms: Rooms, ended_at: datetime | None) -> list[Stay]:
+    """Return its time in bridges; of a conference, only while it was not alone there."""
+    return [
+        part
         for half in halves
         for bridge, joins in half.joins.items()
         for stay in pair(joins, half.leaves.get(bridge, ()), ended_at)
+        for part in rooms.in_company(half.key, (bridge, stay))
     ]
+
+
+def _talks(
+    halves: list[PbxChannel], stays: list[Stay], peers: BridgedPeers
+) -> tuple[Interval, ...]:
+    """Return its time in bridges since a peer was there; waiting for a consultation counts."""
+    own = frozenset(half.key for half in halves)
     first = min(filter(None, (peers.first_at(own, *stay) for stay in stays)), default=None)
     if first is None:
         return ()

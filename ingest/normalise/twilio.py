@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.framing.digits import parse_int
-from ingest.model.clock import is_plausible
 from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.model.native_payload import with_native
 from ingest.model.recording_events import is_location
 from ingest.normalise.asterisk_dialect import shorten
 from ingest.normalise.numbers import e164, party_number
+from ingest.normalise.twilio_conferences import conference_events
+from ingest.normalise.twilio_fields import InvalidCallback, date, needed_sid, sid
 
 EXTENSION = r"^(?:client:|sips?:)([\w.+-]{1,40})(?=@|$)"
 """Group 1 is the extension: of `client:101` and `sip:101@office.sip.twilio.com`, 101."""
@@ -40,7 +40,6 @@ ENDS = {
 CAUSES = {"completed": 16, "busy": 17, "no-answer": 19, "canceled": 16, "failed": 41}
 """CallStatus → cause of Q.850."""
 STATUSES = frozenset(("queued", "initiated", "ringing", "in-progress", *ENDS))
-LONGEST_SID = 64
 LONGEST_CALL_S = 7 * 24 * 3600
 RECORDED: dict[str, EventType] = {
     "in-progress": "recording.started",
@@ -49,10 +48,6 @@ RECORDED: dict[str, EventType] = {
     "failed": "recording.stopped",
 }
 """RecordingStatus → event type. Absent: there was nothing to record."""
-
-
-class InvalidCallback(Exception):
-    """Signed by Twilio, but not a valid voice status callback."""
 
 
 class _Callback:
@@ -65,8 +60,8 @@ class _Callback:
         self._source = source
         self._region = region
         self._extension = re.compile(extension)
-        self.leg = _needed_sid(fields, "CallSid")
-        self.parent = _sid(fields, "ParentCallSid")
+        self.leg = needed_sid(fields, "CallSid")
+        self.parent = sid(fields, "ParentCallSid")
         self.status = fields.get("CallStatus", "")
         if self.status not in STATUSES:
             raise InvalidCallback("CallStatus is missing or unknown")
@@ -166,7 +161,7 @@ class _Callback:
         )
 
     def _time(self, received_at: datetime) -> tuple[datetime, TimeQuality]:
-        at = _date(self._fields, "Timestamp", received_at)
+        at = date(self._fields, "Timestamp", received_at)
         return (at, "pbx") if at else (received_at, "received")
 
     def _duration(self) -> timedelta | None:
@@ -189,45 +184,19 @@ def twilio_events(
     """Translate one callback. Raises InvalidCallback."""
     if "RecordingStatus" in fields:
         events = _recorded(fields, source, received_at)
+    elif "ConferenceSid" in fields:
+        events = conference_events(fields, source, received_at)
     else:
         events = list(_Callback(fields, source, region, extension).events(received_at))
     return with_native(events, fields) if keep_native else events
 
 
-def _sid(fields: Mapping[str, str], name: str) -> str | None:
-    value = fields.get(name) or None
-    if value is not None and (len(value) > LONGEST_SID or not value.isalnum()):
-        raise InvalidCallback(f"{name} is not one")
-    return value
-
-
-def _needed_sid(fields: Mapping[str, str], name: str) -> str:
-    value = _sid(fields, name)
-    if value is None:
-        raise InvalidCallback(f"{name} is missing")
-    return value
-
-
-def _date(fields: Mapping[str, str], name: str, received_at: datetime) -> datetime | None:
-    text = fields.get(name)
-    if not text:
-        return None
-    try:
-        at = parsedate_to_datetime(text)
-        at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidCallback(f"{name} is no RFC 2822 date") from None
-    if not is_plausible(at, received_at):
-        raise InvalidCallback(f"{name} is too long ago, or in the future")
-    return at
-
-
 def _recorded(fields: Mapping[str, str], source: str, received_at: datetime) -> list[CallEvent]:
     """Translate a recording status callback, which does not contain the call's status."""
-    leg, status = _needed_sid(fields, "CallSid"), fields["RecordingStatus"]
+    leg, status = needed_sid(fields, "CallSid"), fields["RecordingStatus"]
     if status not in RECORDED:
         raise InvalidCallback("RecordingStatus is unknown")
-    began_at = _date(fields, "RecordingStartTime", received_at)
+    began_at = date(fields, "RecordingStartTime", received_at)
     if status == "in-progress" or began_at is None:
         return [_recording(fields, source, began_at or received_at, leg, status)]
     return [
@@ -239,7 +208,7 @@ def _recorded(fields: Mapping[str, str], source: str, received_at: datetime) -> 
 def _recording(
     fields: Mapping[str, str], source: str, at: datetime, leg: str, status: str
 ) -> CallEvent:
-    sid, url = _needed_sid(fields, "RecordingSid"), fields.get("RecordingUrl", "")
+    sid, url = needed_sid(fields, "RecordingSid"), fields.get("RecordingUrl", "")
     if status == "completed" and not is_location(url):
         raise InvalidCallback("RecordingUrl is missing, or is none")
     attrs: dict[str, Any] = {"recording": sid}

@@ -21,12 +21,16 @@ from ingest.normalise import (
     asterisk_agents,
     asterisk_facts,
     freeswitch,
+    freeswitch_loopback,
     freeswitch_transfers,
     twilio,
+    twilio_conferences,
 )
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import CHANNEL_EVENTS, FreeswitchNormaliser
-from ingest.normalise.twilio import STATUSES, InvalidCallback, twilio_events
+from ingest.normalise.twilio import STATUSES, twilio_events
+from ingest.normalise.twilio_conferences import ABOUT_A_PARTICIPANT
+from ingest.normalise.twilio_fields import InvalidCallback
 from ingest.normalise.webhook import ATTRS, FIELDS, parse_events
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -46,7 +50,9 @@ VALUES: tuple[Any, ...] = (
 
 def named_in(module: ModuleType) -> set[str]:
     """Return what a normaliser asks the fields for, as its source says."""
-    return set(re.findall(r'(?:get|_sid)\(\s*(?:fields, )?"([\w-]+)"', inspect.getsource(module)))
+    return set(
+        re.findall(r'(?:get|sid|date)\(\s*(?:fields, )?"([\w-]+)"', inspect.getsource(module))
+    )
 
 
 def folds(events: list[CallEvent]) -> bool:
@@ -82,10 +88,13 @@ def test_no_field_of_freeswitch_can_stop_the_fold(name: str) -> None:
              "CC-Action": "bridge-agent-start", "CC-Member-Session-UUID": "a", "CC-Queue": "q",
              "CC-Member-Joined-Time": "1", "CC-Agent-Answered-Time": "2"}  # fmt: skip
 
-    fields = named_in(freeswitch) | named_in(freeswitch_transfers)
+    modules = (freeswitch, freeswitch_transfers, freeswitch_loopback)
+    fields = set[str]().union(*(named_in(module) for module in modules))
+    half = {"Channel-Name": "loopback/1001-a", "variable_other_loopback_leg_uuid": "b"}
     for field in fields - {"Event-Name"}:
         for text in (*TEXTS, "1:x:bl_xfer:a/b/c", "99999999999:x:uuid_br:a", "blind:a", "att:a"):
             assert folds(normaliser.events(usual | {field: text}, NOW))
+            assert folds(normaliser.events(usual | half | {field: text}, NOW))
 
 
 def test_no_field_of_twilio_can_stop_the_fold() -> None:
@@ -102,6 +111,23 @@ def test_no_field_of_twilio_can_stop_the_fold() -> None:
                     assert folds(twilio_events(message, source="pbx", received_at=NOW))
                 except InvalidCallback:
                     refused += 1
+
+    assert refused
+
+
+@pytest.mark.parametrize("event", sorted(ABOUT_A_PARTICIPANT))
+def test_no_field_of_a_conference_can_stop_the_fold(event: str) -> None:
+    """The same of what a conference says of its participants."""
+    usual = {"ConferenceSid": "CF1", "CallSid": "CA1", "StatusCallbackEvent": event,
+             "Coaching": "false", "SequenceNumber": "1"}  # fmt: skip
+    refused = 0
+
+    for field in named_in(twilio_conferences):
+        for text in TEXTS:
+            try:
+                assert folds(twilio_events(usual | {field: text}, source="pbx", received_at=NOW))
+            except InvalidCallback:
+                refused += 1
 
     assert refused
 

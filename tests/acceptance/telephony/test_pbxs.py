@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from gateway.telephony.pbx.connections import asterisk_dialect
 from ingest import sign_twilio
 from tests.fakes import asterisk
 from tests.fakes.asterisk import FakeAsterisk, Tape
-from tests.support.desk import OKSANA, Desk
+from tests.support.desk import DIRECTOR, OKSANA, Desk, eventually
 from tests.support.tls import Authority
 
 DIALECT = {"region": "PL", "extension": "^PJSIP/ext-(.+)-", "trunk": "^SIP/70[0-9]"}
@@ -181,3 +181,71 @@ async def test_twilios_callbacks_ring_and_are_stored_once(empty_desk: Desk) -> N
     }
     assert useless.json()["error"]["code"] == "command.invalid"
     assert len(await empty_desk.sql("SELECT FROM realtime.call_events")) == 3
+
+
+CALLER, AGENT = "CAcaller", "CAagent"
+
+
+def met(at: datetime) -> list[dict[str, str]]:
+    """Return what Twilio posts of a caller and of 101, who is called by the API and joins them."""
+    sides = {
+        CALLER: {"Direction": "inbound", "From": "+380501234567", "To": "+380441110001"},
+        AGENT: {"Direction": "outbound-api", "From": "+380441110001", "To": "client:101"},
+    }
+
+    def told(second: int, sid: str, **fields: str) -> dict[str, str]:
+        stamp = format_datetime(at + timedelta(seconds=second))
+        return {"CallSid": sid, "Timestamp": stamp, "SequenceNumber": str(second), **fields}
+
+    def leg(second: int, sid: str, status: str, **fields: str) -> dict[str, str]:
+        return told(second, sid, CallStatus=status, **sides[sid], **fields)
+
+    def room(second: int, sid: str, event: str) -> dict[str, str]:
+        return told(second, sid, ConferenceSid="CFroom", StatusCallbackEvent=f"participant-{event}")
+
+    return [
+        leg(0, CALLER, "ringing"),
+        leg(1, CALLER, "in-progress"),
+        room(1, CALLER, "join"),
+        leg(2, AGENT, "initiated"),
+        leg(3, AGENT, "ringing"),
+        leg(9, AGENT, "in-progress"),
+        room(9, AGENT, "join"),
+        room(129, AGENT, "leave"),
+        leg(129, AGENT, "completed", CallDuration="120"),
+        room(130, CALLER, "leave"),
+        leg(130, CALLER, "completed", CallDuration="129"),
+    ]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_who_meets_in_a_twilio_conference_has_one_call(
+    empty_desk: Desk, *, backwards: bool
+) -> None:
+    """Answered by the agent for as long as both were there; nobody has to be called back."""
+    await empty_desk.start_node(
+        pbxs={"cloud": {"kind": "twilio", "url": TOLD, "tokens": [TOKEN]}}, sweep_s=0.1
+    )
+    http = empty_desk.http(DIRECTOR)
+    callbacks = met(datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=20))
+
+    for fields in reversed(callbacks) if backwards else callbacks:
+        signature = sign_twilio(TOLD, list(fields.items()), token=TOKEN)
+        answer = await http.post(
+            "/v1/telephony/twilio/cloud", data=fields, headers={"X-Twilio-Signature": signature}
+        )
+        assert answer.status_code == 200, (fields, answer.text)
+
+    async def settled() -> bool:
+        rows = await empty_desk.sql(
+            "SELECT FROM realtime.callback_news UNION ALL"
+            " SELECT FROM realtime.callbacks WHERE state <> 'closed'"
+        )
+        return not rows
+
+    await eventually(settled)
+    calls = (await http.get("/v1/telephony/calls")).json()["calls"]
+    missed = (await http.get("/v1/telephony/missed-calls")).json()["calls"]
+    assert [(one["direction"], one["outcome"], one["answered_by"], one["talk_ms"])
+            for one in calls] == [("inbound", "answered", OKSANA, 120_000)]  # fmt: skip
+    assert missed == []

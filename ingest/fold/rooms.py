@@ -1,0 +1,58 @@
+"""Conferences: a room that people enter and leave one by one, and in which they may be alone.
+
+channels ─▶ Rooms ─▶ legs. Alone in a room nobody talks. Who is on hold there hears music, and for
+the others that time is a hold, as after Asterisk's Hold.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+from ingest.fold.channels import PbxChannel
+from ingest.fold.intervals import Interval, intersection, pair, union
+
+Stay = tuple[str, Interval]
+"""A bridge and an interval in it."""
+
+
+class Rooms:
+    """Who is in the rooms of one call, and when; empty for a call without conferences."""
+
+    def __init__(self, channels: Iterable[PbxChannel], closed_at: datetime | None) -> None:
+        self._there: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
+        self._held: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
+        for channel in channels:
+            if not channel.rooms:
+                continue
+            ended_at = channel.ended_at(closed_at)
+            for room in channel.rooms:
+                for stay in pair(channel.joins[room], channel.leaves.get(room, ()), ended_at):
+                    self._there[room].append((channel.key, stay))
+                for held in pair(channel.music_on, channel.music_off, ended_at):
+                    self._held[room].append((channel.key, held))
+
+    def in_company(self, key: str, stay: Stay) -> list[Stay]:
+        """Return the parts of a stay in which somebody else was there; outside rooms, all of it."""
+        bridge, interval = stay
+        if bridge not in self._there:
+            return [stay]
+        return [(bridge, part) for part in _common(interval, key, self._there[bridge])]
+
+    def holds(self, key: str, stays: Iterable[Stay]) -> tuple[Interval, ...]:
+        """Return when somebody else was on hold while this channel was in the room."""
+        if not self._held:
+            return ()
+        parts = [
+            part
+            for room, interval in stays
+            for part in _common(interval, key, self._held.get(room, ()))
+        ]
+        return tuple(union(parts))
+
+
+def _common(interval: Interval, key: str, others: Iterable[tuple[str, Interval]]) -> list[Interval]:
+    """Return the parts of an interval in which one of the others was there."""
+    parts = (intersection(interval, theirs) for other, theirs in others if other != key)
+    return union(part for part in parts if part)
