@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.mutants.catalogue import DoesNotApply, Mutant, mutants
-from tests.mutants.reach import DURATIONS, HITS, instrument, reaching_tests
+from tests.mutants.reach import DURATIONS, HITS, fastest, instrument, reaching_tests
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "var", "dist")
@@ -26,7 +26,8 @@ IGNORED = ("tests/browser", "tests/docs", "tests/mutants", "tests/unit/test_shap
 """Tests that start a browser, or that read the code instead of running it."""
 BUDGET_S = 90.0
 """Of a mutant's tests, the fastest that fit are run: what they do not notice survives."""
-HANGS_S = 4 * BUDGET_S
+HANGS = 4
+"""After so many budgets a mutant has made a test hang."""
 COPIES = 2
 NO_TEST_FAILED, A_TEST_FAILED = 0, 1
 
@@ -52,17 +53,19 @@ def main() -> int:
     parser.add_argument("--only", metavar="ID", nargs="+", help="only these mutants")
     parser.add_argument("--json", action="store_true", help="print one JSON object a mutant")
     parser.add_argument("--reach", type=Path, help="keep there which tests execute what")
+    parser.add_argument("--tests", nargs="+", default=[], help="only these tests, and options")
+    parser.add_argument("--budget", type=float, default=BUDGET_S, help=f"seconds, {BUDGET_S:.0f}")
     options = parser.parse_args()
-    numbered = {
-        number: mutant
-        for number, mutant in enumerate(mutants())
+    chosen = [
+        mutant
+        for mutant in mutants()
         if options.room in (None, mutant.room)
         and (options.only is None or mutant.id in options.only)
-    }
-    if not numbered:
+    ]
+    if not chosen:
         parser.error("no mutant is so called")
     try:
-        for mutant in numbered.values():
+        for mutant in chosen:
             mutant.apply((ROOT / mutant.file).read_text(encoding="utf-8"))
     except DoesNotApply as error:
         print(error, file=sys.stderr)
@@ -70,9 +73,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gateway-mutants-") as directory:
         reach = options.reach or Path(directory, "reach.json")
         if not reach.exists():
-            reach.write_text(json.dumps(_reach(Path(directory), dict(enumerate(mutants())))))
-        found = {int(n): tests for n, tests in json.loads(reach.read_text()).items()}
-        outcomes = _run_all(Path(directory), numbered, found, as_json=options.json)
+            every = list(mutants()) if options.reach else chosen
+            reach.write_text(json.dumps(_reach(Path(directory), every, options.tests)))
+        found = json.loads(reach.read_text())
+        run = _Run(Path(directory), found, options.budget, as_json=options.json)
+        outcomes = run.all(chosen)
     killed = sum(each.fate in ("killed", "hung") for each in outcomes)
     print(f"{killed} of {len(outcomes)} mutants were noticed", file=sys.stderr)
     return 0 if killed == len(outcomes) else 1
@@ -91,11 +96,11 @@ def _pytest(
     environment: dict[str, str] | None = None,
 ) -> tuple[int | None, str]:
     """Run tests of a copy; return the exit status, None if they did not end, and the output."""
-    paths = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=tree,
-        env={**os.environ, **paths, **(environment or {})},
+        env={**inherited, "PYTHONPATH": str(tree), **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -110,10 +115,12 @@ def _pytest(
     return process.returncode, output
 
 
-def _reach(directory: Path, numbered: dict[int, Mutant]) -> dict[int, list[tuple[str, float]]]:
+def _reach(
+    directory: Path, every: list[Mutant], tests: list[str]
+) -> dict[str, list[tuple[str, float]]]:
     """Run all tests once, and return which of them execute which mutant."""
     tree = _copy(directory, "reach")
-    instrument(tree, numbered)
+    instrument(tree, every)
     hits, durations = directory / "hits", directory / "durations"
     ignored = [f"--ignore={path}" for path in IGNORED]
     print("Looking which tests execute what ...", file=sys.stderr)
@@ -121,65 +128,75 @@ def _reach(directory: Path, numbered: dict[int, Mutant]) -> dict[int, list[tuple
         tree,
         *("-n", str(COPIES + 1), "--dist", "worksteal", "-p", "tests.mutants.durations"),
         *ignored,
+        *tests,
         environment={HITS: str(hits), DURATIONS: str(durations)},
     )
     print(output.splitlines()[-1], file=sys.stderr)
     return reaching_tests(hits, durations)
 
 
-def _run_all(
-    directory: Path,
-    numbered: dict[int, Mutant],
-    found: dict[int, list[tuple[str, float]]],
-    *,
-    as_json: bool,
-) -> list[Outcome]:
-    """Run each mutant in one of a few copies of the tree, and print what becomes of it."""
-    free: queue.SimpleQueue[Path] = queue.SimpleQueue()
-    for number in range(COPIES):
-        free.put(_copy(directory, f"copy{number}"))
+class _Run:
+    """Some mutants, each run in one of a few copies of the tree."""
 
-    def run(number: int) -> Outcome:
-        tree = free.get()
+    def __init__(
+        self,
+        directory: Path,
+        found: dict[str, list[tuple[str, float]]],
+        budget: float,
+        *,
+        as_json: bool,
+    ) -> None:
+        self._found = found
+        self._budget = budget
+        self._as_json = as_json
+        self._free: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for number in range(COPIES):
+            self._free.put(_copy(directory, f"copy{number}"))
+
+    def all(self, chosen: list[Mutant]) -> list[Outcome]:
+        """Run them, and print what becomes of each."""
+        with ThreadPoolExecutor(COPIES) as pool:
+            return list(pool.map(self._one, chosen))
+
+    def _one(self, mutant: Mutant) -> Outcome:
+        tree = self._free.get()
         try:
-            outcome = _run(tree, numbered[number], found.get(number, []))
+            outcome = self._fate(tree, mutant)
         finally:
-            free.put(tree)
-        _print(outcome, as_json=as_json)
+            self._free.put(tree)
+        _print(outcome, as_json=self._as_json)
         return outcome
 
-    with ThreadPoolExecutor(COPIES) as pool:
-        return list(pool.map(run, numbered))
+    def _fate(self, tree: Path, mutant: Mutant) -> Outcome:
+        chosen = fastest(self._found.get(mutant.id, []), self._budget)
+        if not chosen:
+            return Outcome(mutant, "not reached", 0, 0)
+        path = tree / mutant.file
+        source = path.read_text(encoding="utf-8")
+        began = time.monotonic()
+        names = tree / "chosen-tests"
+        names.write_text("\n".join(chosen), encoding="utf-8")
+        _replace(path, mutant.apply(source))
+        try:
+            status, output = _pytest(tree, "-x", f"@{names}", timeout=HANGS * self._budget)
+        finally:
+            _replace(path, source)
+        took = time.monotonic() - began
+        if status is None:
+            return Outcome(mutant, "hung", len(chosen), took)
+        if status == NO_TEST_FAILED:
+            return Outcome(mutant, "survived", len(chosen), took)
+        failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        if status != A_TEST_FAILED and not failed:
+            raise SystemExit(f"{mutant.id}: pytest ended with {status}:\n{output}")
+        return Outcome(mutant, "killed", len(chosen), took, failed[0] if failed else output[-300:])
 
 
-def _run(tree: Path, mutant: Mutant, reached: list[tuple[str, float]]) -> Outcome:
-    chosen, left = [], BUDGET_S
-    for test, seconds in reached:
-        if seconds > left:
-            break
-        chosen.append(test)
-        left -= seconds
-    if not chosen:
-        return Outcome(mutant, "not reached", 0, 0)
-    path = tree / mutant.file
-    source = path.read_text(encoding="utf-8")
-    began = time.monotonic()
-    names = tree / "chosen-tests"
-    names.write_text("\n".join(chosen), encoding="utf-8")
-    path.write_text(mutant.apply(source), encoding="utf-8")
-    try:
-        status, output = _pytest(tree, "-x", f"@{names}", timeout=HANGS_S)
-    finally:
-        path.write_text(source, encoding="utf-8")
-    took = time.monotonic() - began
-    if status is None:
-        return Outcome(mutant, "hung", len(chosen), took)
-    if status == NO_TEST_FAILED:
-        return Outcome(mutant, "survived", len(chosen), took)
-    if status != A_TEST_FAILED:
-        raise SystemExit(f"{mutant.id}: pytest ended with {status}:\n{output}")
-    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return Outcome(mutant, "killed", len(chosen), took, failed[0] if failed else output[-300:])
+def _replace(path: Path, source: str) -> None:
+    """Write a module. Bytecode of another text may have the same size and second."""
+    path.write_text(source, encoding="utf-8")
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+        compiled.unlink()
 
 
 def _print(outcome: Outcome, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""A pytest plugin that writes down how long each test took."""
+"""A pytest plugin that writes down how long each test took, and which failed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.reach import DURATIONS
+from tests.mutants.reach import DURATIONS, FAILED
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:  # the process that gathers the reports
         with Path(os.environ[DURATIONS]).open("a", encoding="utf-8") as file:
-            file.write(f"{report.duration}\t{report.nodeid}\n")
+            said = FAILED if report.failed else report.duration
+            file.write(f"{said}\t{report.nodeid}\n")

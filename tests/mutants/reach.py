@@ -16,9 +16,11 @@ from tests.mutants.catalogue import Mutant
 PACKAGES = ("gateway", "ingest", "presence")
 HITS, DURATIONS = "MUTANT_HITS", "MUTANT_DURATIONS"
 """Environment variables: files that the runs append to."""
+FAILED = "failed"
+"""Instead of the seconds of a test that failed without a mutant: it would notice each."""
 WITNESS = (
-    "def _reach(number, _seen=set(), _os=__import__('os')):\n"
-    "    line = f\"{number}\\t{_os.environ.get('PYTEST_CURRENT_TEST', '')}\\n\"\n"
+    "def _reach(mutant, _seen=set(), _os=__import__('os')):\n"
+    "    line = f\"{mutant}\\t{_os.environ.get('PYTEST_CURRENT_TEST', '')}\\n\"\n"
     f"    if line not in _seen and '{HITS}' in _os.environ:\n"
     "        _seen.add(line)\n"
     f"        file = _os.open(_os.environ['{HITS}'], _os.O_APPEND | _os.O_CREAT | _os.O_WRONLY)\n"
@@ -26,24 +28,24 @@ WITNESS = (
     "        _os.close(file)\n"
 )
 
-Places = dict[Path, dict[int, set[int]]]
-"""File → line before which a statement is put → numbers of the mutants it tells of."""
+Places = dict[Path, dict[int, set[str]]]
+"""File → line before which a statement is put → ids of the mutants it tells of."""
 
 
-def instrument(tree: Path, numbered: dict[int, Mutant]) -> None:
+def instrument(tree: Path, chosen: Iterable[Mutant]) -> None:
     """Let the code of a copy tell of each mutant that it would have executed."""
     places: Places = defaultdict(lambda: defaultdict(set))
-    for number, mutant in numbered.items():
+    for mutant in chosen:
         path = tree / mutant.file
         source = path.read_text(encoding="utf-8")
         module = ast.parse(source)
         line = mutant.line(source)
         statement = _statement(module, source, line)
         if statement is not None:
-            places[path][statement.lineno].add(number)
+            places[path][statement.lineno].add(mutant.id)
         else:
             for user, start in _users(tree, path, _names(module, line)):
-                places[user][start].add(number)
+                places[user][start].add(mutant.id)
     for path, lines in places.items():
         path.write_text(_with_witnesses(path.read_text(encoding="utf-8"), lines), encoding="utf-8")
 
@@ -104,11 +106,11 @@ def _users(tree: Path, home: Path, names: set[str]) -> Iterator[tuple[Path, int]
                     yield path, body[0].lineno
 
 
-def _with_witnesses(source: str, lines: dict[int, set[int]]) -> str:
+def _with_witnesses(source: str, lines: dict[int, set[str]]) -> str:
     text = source.splitlines(keepends=True)
     for line in sorted(lines, reverse=True):
         margin = text[line - 1][: len(text[line - 1]) - len(text[line - 1].lstrip())]
-        told = "; ".join(f"_reach({number})" for number in sorted(lines[line]))
+        told = "; ".join(f"_reach({mutant!r})" for mutant in sorted(lines[line]))
         text.insert(line - 1, f"{margin}{told}\n")
     module = ast.parse(source)
     start = 0
@@ -123,22 +125,40 @@ def _with_witnesses(source: str, lines: dict[int, set[int]]) -> str:
     return "".join(text)
 
 
-def reaching_tests(hits: Path, durations: Path) -> dict[int, list[tuple[str, float]]]:
+def reaching_tests(hits: Path, durations: Path) -> dict[str, list[tuple[str, float]]]:
     """Return, for each mutant, the tests that execute it with their seconds, the fastest first."""
     took: dict[str, float] = defaultdict(float)
+    failed = set()
     for line in _lines(durations):
         seconds, _, test = line.partition("\t")
-        took[test] += float(seconds)
-    found: dict[int, set[str]] = defaultdict(set)
+        if seconds == FAILED:
+            failed.add(test)
+        else:
+            took[test] += float(seconds)
+    found: dict[str, set[str]] = defaultdict(set)
     for line in _lines(hits):
-        number, _, said = line.partition("\t")
+        mutant, _, said = line.partition("\t")
         test = said.rpartition(" (")[0]
-        if test in took:
-            found[int(number)].add(test)
+        if test in took and test not in failed:
+            found[mutant].add(test)
     return {
-        number: sorted(((test, took[test]) for test in tests), key=lambda each: each[1])
-        for number, tests in found.items()
+        mutant: sorted(((test, took[test]) for test in tests), key=lambda each: each[1])
+        for mutant, tests in found.items()
     }
+
+
+def fastest(reached: Iterable[tuple[str, float]], budget: float) -> list[str]:
+    """Return the tests that fit into these seconds, those of a file together: they share fixtures.
+
+    The fastest one is run however long it takes.
+    """
+    by_file: dict[str, list[str]] = defaultdict(list)
+    for number, (test, seconds) in enumerate(reached):
+        budget -= seconds
+        if number and budget < 0:
+            break
+        by_file[test.partition("::")[0]].append(test)
+    return [test for tests in by_file.values() for test in tests]
 
 
 def _lines(path: Path) -> Iterable[str]:
