@@ -53,8 +53,12 @@ def main() -> int:
     parser.add_argument("--only", metavar="ID", nargs="+", help="only these mutants")
     parser.add_argument("--json", action="store_true", help="print one JSON object a mutant")
     parser.add_argument("--reach", type=Path, help="keep there which tests execute what")
-    parser.add_argument("--tests", nargs="+", default=[], help="only these tests, and options")
-    parser.add_argument("--budget", type=float, default=BUDGET_S, help=f"seconds, {BUDGET_S:.0f}")
+    parser.add_argument(
+        "--budget", type=float, default=BUDGET_S, help="seconds for a mutant's tests"
+    )
+    parser.add_argument(
+        "--tests", nargs=argparse.REMAINDER, default=[], help="pytest's arguments, at the end"
+    )
     options = parser.parse_args()
     chosen = [
         mutant

@@ -300,3 +300,54 @@ def test_a_call_that_reaches_no_telephone_ends_as_its_attempts_do(
     gave_up = "missed" if internal else "abandoned"
     assert pbx.call.outcome == (outcome or gave_up)
     assert pbx.call.missed == (not internal)
+
+
+# --- callers --------------------------------------------------------------------------------------
+
+
+def test_a_caller_who_came_in_through_a_local_channel_and_gave_up_is_missed() -> None:
+    """The pair is named after an extension, and no telephone rang: it is the caller."""
+    pbx = ScriptedPbx()
+    one, two = "Local/105@office-0000000a;1", "Local/105@office-0000000a;2"
+    pbx.new(one, two, of=one, number=NUMBER)
+    pbx.send("QueueCallerJoin", two, Queue="sales")
+    pbx.at(8)
+    pbx.send("QueueCallerAbandon", two, Queue="sales")
+    pbx.send("QueueCallerLeave", two, Queue="sales")
+    pbx.hangup(two, one)
+
+    assert (pbx.call.direction, pbx.call.number_e164) == ("inbound", NUMBER)
+    assert (pbx.call.outcome, pbx.call.missed) == ("abandoned", True)
+
+
+def test_the_number_that_the_telephone_showed_when_it_rang_stays_the_callers() -> None:
+    """Whatever the dialplan writes into the caller id while it rings."""
+    pbx = ScriptedPbx()
+    pbx.call_in()
+    pbx.rings(A)
+    pbx.at(3)
+    pbx.send("NewCallerid", CALLER, CallerIDNum="+380441112233")
+    pbx.at(5)
+    pbx.up(A, CALLER)
+    pbx.enter("talk", A, CALLER)
+
+    assert pbx.call.number_e164 == NUMBER
+
+
+# --- hold -----------------------------------------------------------------------------------------
+
+
+def test_between_two_holds_by_key_the_call_is_not_on_hold() -> None:
+    """A key code sends Hold and never Unhold: each hold ends with the music of its own."""
+    pbx = ScriptedPbx()
+    pbx.queue_to(A)
+    for at in (5, 20):
+        pbx.at(at)
+        pbx.send("Hold", A)
+        pbx.send("MusicOnHoldStart", CALLER)
+        pbx.at(at + 3)
+        pbx.send("MusicOnHoldStop", CALLER)
+    pbx.at(30)
+    pbx.hangup(A, CALLER)
+
+    assert seconds(leg_of_extension(pbx.call, "301").hold_ms) == 6

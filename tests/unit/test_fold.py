@@ -337,6 +337,20 @@ def test_a_queue_that_connects_is_believed_without_the_telephone() -> None:
     assert {call.answered_at for call in (talking, over)} == {T0 + timedelta(seconds=9)}
 
 
+def test_a_call_that_was_answered_before_talks_when_a_queue_connects_it() -> None:
+    """The answer from before the queue says nothing of whom the queue has found."""
+    told = [
+        *in_queue()[:1],
+        event("offer.started", 1, "a", peer_leg_key="caller", extension="101"),
+        event("leg.answered", 3, "a"),
+        event("leg.ended", 5, "a"),
+        event("queue.entered", 6, queue="sales"),
+    ]
+
+    assert folded(*told).status == "waiting"
+    assert folded(*told, event("queue.connected", 9, queue="sales")).status == "talking"
+
+
 def test_a_call_is_offered_by_extension() -> None:
     """A telephone that shows as its Local channel first is not offered the call twice."""
     ringing = folded(*in_queue())

@@ -55,6 +55,15 @@ def test_a_recording_ends_with_what_it_recorded() -> None:
     assert (plumbing.state, plumbing.duration_ms, plumbing.extension) == ("ready", 12_000, None)
 
 
+def test_a_recording_of_a_telephone_ends_with_it_and_not_with_the_call() -> None:
+    """The caller talks on with somebody else, who is not recorded."""
+    leaves = event("leg.ended", 12, "a")
+    going_on = folded(*answered(), started(8, "a", recording=FILE), leaves).recordings
+    over = folded(*answered(), started(8, "a", recording=FILE), leaves, ENDS[0]).recordings
+
+    assert [(one.state, one.duration_ms) for one in (*going_on, *over)] == [("stopped", 4_000)] * 2
+
+
 def test_a_recording_that_goes_on_after_a_pause_is_one() -> None:
     """From the first beginning to the last stop, however often it stopped between."""
     facts = [started(8, recording="r"), stopped(9, recording="r"), started(12, recording="r")]

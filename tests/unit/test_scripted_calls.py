@@ -293,3 +293,20 @@ def test_a_call_forwarded_to_an_outsider_is_answered_by_him_alone(answers: bool)
     assert (pbx.call.direction, pbx.call.missed) == ("inbound", not answers)
     assert pbx.call.answered_extension is None
     assert seconds(pbx.call.talk_ms) == (5 if answers else 0)
+
+
+def test_a_mobile_that_is_up_but_talks_with_nobody_has_not_taken_the_call() -> None:
+    """Its network answers with an announcement; the caller waits in a bridge of one, and leaves."""
+    pbx = ScriptedPbx()
+    mobile = "PJSIP/trunk-00000009"
+    pbx.call_in()
+    pbx.enter("waiting-room", CALLER)
+    pbx.rings(A)
+    pbx.rings(mobile)
+    pbx.at(3)
+    pbx.up(mobile, CALLER)
+    pbx.at(8)
+    pbx.hangup(mobile, A, CALLER)
+
+    assert (pbx.call.direction, pbx.call.answered_at) == ("inbound", None)
+    assert pbx.call.missed

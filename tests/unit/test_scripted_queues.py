@@ -193,3 +193,22 @@ def test_a_call_of_which_only_the_end_arrived_is_none() -> None:
     pbx.hangup(A, CALLER)
 
     assert calls_of(pbx.heard[heard:]) == []
+
+
+def test_an_answer_in_the_next_queue_is_not_one_in_the_queue_before() -> None:
+    """Even if it follows at once, and no queue reports the connection."""
+    pbx = ScriptedPbx()
+    pbx.into_queue()
+    pbx.at(9)
+    pbx.send("QueueCallerLeave", CALLER, Queue="sales")
+    pbx.send("QueueCallerJoin", CALLER, Queue="support")
+    pbx.rings(A)
+    pbx.at(9.3)
+    pbx.up(A, CALLER)
+    pbx.enter("talk", A, CALLER)
+    pbx.at(20)
+    pbx.hangup(A, CALLER)
+
+    assert [(one.queue, one.outcome) for one in pbx.call.stints] == [
+        ("sales", "key"), ("support", "connected"),
+    ]  # fmt: skip
