@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from gateway.db import Conn
+from gateway.db import Conn, connect
 from gateway.protocol.callbacks import MissedCallList
 from gateway.telephony.callbacks.queries import missed, reached
 from gateway.telephony.callbacks.queries.reached import CustomerReached
@@ -18,15 +19,10 @@ NUMBERS = [f"+38067{place:07d}" for place in range(0, 2_000, 100)]
 WATCHED = ("call_sessions", "missed_calls", "clients", "client_contacts")
 
 
-@pytest.fixture
-def database(new_database: str) -> str:
-    """Give a new database: what is tested here is planned by what a server remembers."""
-    return new_database
-
-
-@pytest.fixture
-async def conn(conn: Conn) -> Conn:
+@pytest.fixture(scope="module")
+async def conn(module_database: str) -> AsyncIterator[Conn]:
     """Yield a connection to a database with 10,000 customers, who called twice."""
+    conn = await connect(module_database, application_name="test")
     await conn.execute(
         """
         INSERT INTO demo_crm.clients (id, first_name, last_name)
@@ -52,7 +48,17 @@ async def conn(conn: Conn) -> Conn:
         ANALYZE;
         """
     )
-    return conn
+    yield conn
+    await conn.close()
+
+
+@pytest.fixture
+async def changing(conn: Conn) -> AsyncIterator[Conn]:
+    """Give the same to a test that changes it: in a transaction, which is rolled back."""
+    transaction = conn.transaction()
+    await transaction.start()
+    yield conn
+    await transaction.rollback()
 
 
 async def rows_read_in_order(conn: Conn) -> int:
@@ -112,9 +118,9 @@ async def test_a_page_of_missed_calls_reads_no_more_than_it_shows(
     assert looked_at["missed_calls"] <= 51
 
 
-async def test_closing_reads_the_missed_calls_of_its_requests_only(conn: Conn) -> None:
+async def test_closing_reads_the_missed_calls_of_its_requests_only(changing: Conn) -> None:
     """Forty requests of 4,000, before PostgreSQL has statistics: by index."""
-    await conn.execute(
+    await changing.execute(
         """
         TRUNCATE realtime.missed_calls;
         INSERT INTO realtime.missed_calls
@@ -127,9 +133,9 @@ async def test_closing_reads_the_missed_calls_of_its_requests_only(conn: Conn) -
         INSERT INTO realtime.callback_calls SELECT last_call_id, id FROM realtime.callbacks;
         """
     )
-    rows = await conn.fetch("SELECT id, number FROM realtime.callbacks ORDER BY id LIMIT 40")
+    rows = await changing.fetch("SELECT id, number FROM realtime.callbacks ORDER BY id LIMIT 40")
     reach = CustomerReached(5_001, rows[0]["number"], datetime.now(UTC), "call")
-    explaining: Any = Explaining(conn, "force_custom_plan")
+    explaining: Any = Explaining(changing, "force_custom_plan")
 
     await reached.close_reached(explaining, [row["id"] for row in rows], [reach])
 

@@ -123,10 +123,10 @@ async def test_someone_without_conversations_is_welcome(empty_desk: Desk) -> Non
 # --- how PostgreSQL goes about it ----------------------------------------------------------------
 
 
-@pytest.fixture
-async def company(database: str) -> AsyncIterator[Conn]:
+@pytest.fixture(scope="module")
+async def company(module_database: str) -> AsyncIterator[Conn]:
     """Give 2,000 people, each in 20 groups of 20, with 10 messages in each, some unread."""
-    conn = await asyncpg.connect(database)
+    conn = await asyncpg.connect(module_database)
     await configure(conn)
     await conn.execute(
         f"""

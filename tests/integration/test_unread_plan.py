@@ -21,16 +21,10 @@ STRANGER = 999_999
 Pairs = list[tuple[int, int]]
 
 
-@pytest.fixture
-def database(new_database: str) -> str:
-    """Give a new database: what is tested here is planned by what a server remembers."""
-    return new_database
-
-
-@pytest.fixture
-async def crowd(database: str) -> AsyncIterator[Conn]:
+@pytest.fixture(scope="module")
+async def crowd(module_database: str) -> AsyncIterator[Conn]:
     """Give a database with 4,000 participants in 20 groups and 12,000 messages nobody has read."""
-    conn = await asyncpg.connect(database)
+    conn = await asyncpg.connect(module_database)
     await conn.execute(
         f"""
         WITH made AS (
@@ -50,6 +44,15 @@ async def crowd(database: str) -> AsyncIterator[Conn]:
     await conn.execute("VACUUM ANALYZE")
     yield conn
     await conn.close()
+
+
+@pytest.fixture
+async def changing_crowd(crowd: Conn) -> AsyncIterator[Conn]:
+    """Give the crowd to a test that changes it: in a transaction, which is rolled back."""
+    transaction = crowd.transaction()
+    await transaction.start()
+    yield crowd
+    await transaction.rollback()
 
 
 async def _some_pairs(conn: Conn, count: int) -> Pairs:
@@ -82,34 +85,36 @@ async def test_messages_are_looked_at_for_the_asked_pairs_only(
     assert looks == [count, count]  # unread, and mentions
 
 
-async def test_the_counts_are_those_of_each_pair(crowd: Conn) -> None:
+async def test_the_counts_are_those_of_each_pair(changing_crowd: Conn) -> None:
     """Capped, at zero, of someone who left or never was: the answer is per (person, chat)."""
     (first, second) = [
         row["id"]
-        for row in await crowd.fetch("SELECT id FROM realtime.conversations ORDER BY id LIMIT 2")
+        for row in await changing_crowd.fetch(
+            "SELECT id FROM realtime.conversations ORDER BY id LIMIT 2"
+        )
     ]
-    await crowd.execute(
+    await changing_crowd.execute(
         """
         UPDATE realtime.conversation_participants SET last_read_seq = $3, read_version = 4
          WHERE conversation_id = $1 AND employee_id = $2
         """,
         first, 1, MESSAGES - 3,
     )  # fmt: skip
-    await crowd.execute(
+    await changing_crowd.execute(
         """
         UPDATE realtime.conversation_participants SET last_read_seq = $3
          WHERE conversation_id = $1 AND employee_id = $2
         """,
         first, 2, MESSAGES,
     )  # fmt: skip
-    await crowd.execute(
+    await changing_crowd.execute(
         """
         UPDATE realtime.conversation_participants SET left_seq = 1
          WHERE conversation_id = $1 AND employee_id = 3
         """,
         first,
     )
-    await crowd.execute(
+    await changing_crowd.execute(
         "UPDATE realtime.messages SET mention_ids = '{1}' WHERE conversation_id = $1 AND seq = $2",
         first, MESSAGES,
     )  # fmt: skip
@@ -117,7 +122,7 @@ async def test_the_counts_are_those_of_each_pair(crowd: Conn) -> None:
     asked = [(1, first), (2, first), (3, first), (4, second), (STRANGER, first)]
     counts = {
         (employee_id, unread.conversation_id): (unread.unread, unread.mentions, unread.version)
-        for employee_id, unread in await receipts.unread_of(crowd, asked)
+        for employee_id, unread in await receipts.unread_of(changing_crowd, asked)
     }
 
     assert counts == {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from gateway.db import Conn
+from gateway.db import Conn, connect
 from gateway.telephony.agents import agents, wallboard
 from gateway.telephony.agents.queries import agents as agent_queries
 from gateway.telephony.agents.queries import queues
@@ -22,15 +23,10 @@ from tests.support.query_plans import Explaining
 LARGE = {"call_sessions", "queue_stints", "call_legs"}
 
 
-@pytest.fixture
-def database(new_database: str) -> str:
-    """Give a new database: what is tested here is planned by what a server remembers."""
-    return new_database
-
-
-@pytest.fixture
-async def conn(conn: Conn) -> Conn:
+@pytest.fixture(scope="module")
+async def conn(module_database: str) -> AsyncIterator[Conn]:
     """Yield a connection to a database with 4,000 calls of four days, up to now."""
+    conn = await connect(module_database, application_name="test")
     maker = CallGenerator(3, datetime.now(UTC) - timedelta(days=4), 4, numbers=500)
     for made in maker.batches(4_000):
         await callstats.store(conn, made)
@@ -39,7 +35,8 @@ async def conn(conn: Conn) -> Conn:
         " SELECT 'main', (100 + n)::text, 'sales', true, n % 3 = 0 FROM generate_series(1, 9) AS n"
     )
     await callstats.settle(conn)
-    return conn
+    yield conn
+    await conn.close()
 
 
 def day(now: datetime) -> dict[str, Any]:

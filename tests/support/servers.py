@@ -172,6 +172,14 @@ async def new_database(databases: Databases) -> AsyncIterator[str]:
     await databases.drop(dsn)
 
 
+@pytest.fixture(scope="module")
+async def module_database(databases: Databases) -> AsyncIterator[str]:
+    """Give a new database to all tests of a module: it is filled once, and they only read."""
+    dsn = await databases.clone()
+    yield dsn
+    await databases.drop(dsn)
+
+
 @pytest.fixture
 def empty_database(postgres: str) -> Iterator[str]:
     """Give the DSN of a database in which there is nothing."""
