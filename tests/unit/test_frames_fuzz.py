@@ -40,12 +40,14 @@ MAX = 4_096
 """Largest message of these tests."""
 
 bounded = settings(
-    max_examples=150,
+    max_examples=40,
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+thorough = settings(bounded, max_examples=600)
 
 masks = st.binary(min_size=4, max_size=4)
 
@@ -118,18 +120,18 @@ def messages(draw: st.DrawFn) -> tuple[bytes, list[bytes], list[bytes]]:
     return bytes(stream), texts, pings
 
 
+Stream = tuple[bytes, list[bytes], list[bytes]]
+"""Frames, the texts in them that come back, and the pings that are answered."""
+cuts = st.lists(st.integers(0, 2**20), max_size=12)
+
+
 def cut(data: bytes, at: Sequence[int]) -> list[bytes]:
     places = sorted(place % (len(data) + 1) for place in at)
     pieces = [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
     return [piece for piece in pieces if piece]
 
 
-@bounded
-@given(messages(), st.lists(st.integers(0, 2**20), max_size=12))
-async def test_where_the_network_cuts_a_stream_changes_nothing(
-    stream: tuple[bytes, list[bytes], list[bytes]], places: list[int]
-) -> None:
-    """Messages come back whole and in order, pings are answered in order, wherever it is cut."""
+async def cut_anywhere(stream: Stream, places: list[int]) -> None:
     data, texts, pings = stream
 
     said = await answers(cut(data, places))
@@ -137,6 +139,25 @@ async def test_where_the_network_cuts_a_stream_changes_nothing(
     assert of(said, TEXT) == texts
     assert of(said, PONG) == pings
     assert not of(said, CLOSE)
+
+
+@bounded
+@given(messages(), cuts)
+async def test_where_the_network_cuts_a_stream_changes_nothing(
+    stream: Stream, places: list[int]
+) -> None:
+    """Messages come back whole and in order, pings are answered in order, wherever it is cut."""
+    await cut_anywhere(stream, places)
+
+
+@pytest.mark.slow
+@thorough
+@given(messages(), cuts)
+async def test_where_the_network_cuts_many_streams_changes_nothing(
+    stream: Stream, places: list[int]
+) -> None:
+    """The same with more streams."""
+    await cut_anywhere(stream, places)
 
 
 async def test_a_stream_may_come_byte_by_byte() -> None:
@@ -206,10 +227,10 @@ async def test_each_wrong_frame_has_its_code(name: str) -> None:
     assert said[-1].code == code
 
 
-@bounded
-@given(messages(), st.sampled_from(sorted(WRONG)), st.lists(st.integers(0, 2**20), max_size=12))
+@settings(bounded, max_examples=80)
+@given(messages(), st.sampled_from(sorted(WRONG)), cuts)
 async def test_an_error_is_found_wherever_it_stands(
-    stream: tuple[bytes, list[bytes], list[bytes]], name: str, places: list[int]
+    stream: Stream, name: str, places: list[int]
 ) -> None:
     """After any valid stream, cut anywhere, the code is the same and nothing is said after it."""
     wrong, code = WRONG[name]
@@ -266,10 +287,7 @@ shreds = st.one_of(
 )
 
 
-@settings(bounded, max_examples=500)
-@given(st.lists(shreds, max_size=12), st.booleans())
-async def test_nothing_a_client_sends_breaks_the_server(pieces: list[bytes], eof: bool) -> None:
-    """Every answer is well-formed, a close frame is the last, and no session is left behind."""
+async def send_shreds(pieces: list[bytes], *, eof: bool) -> None:
     async with node_of() as node:
         line = connect(node)
         line.say(*pieces)
@@ -287,6 +305,23 @@ async def test_nothing_a_client_sends_breaks_the_server(pieces: list[bytes], eof
         if one.opcode == CLOSE and one.payload:
             assert 1000 <= one.code <= 4999
             one.payload[2:].decode()
+
+
+@settings(bounded, max_examples=100)
+@given(st.lists(shreds, max_size=12), st.booleans())
+async def test_nothing_a_client_sends_breaks_the_server(pieces: list[bytes], eof: bool) -> None:
+    """Every answer is well-formed, a close frame is the last, and no session is left behind."""
+    await send_shreds(pieces, eof=eof)
+
+
+@pytest.mark.slow
+@settings(thorough, max_examples=2_000)
+@given(st.lists(shreds, max_size=12), st.booleans())
+async def test_nothing_of_much_that_a_client_sends_breaks_the_server(
+    pieces: list[bytes], eof: bool
+) -> None:
+    """The same with more of it."""
+    await send_shreds(pieces, eof=eof)
 
 
 # --- the end -------------------------------------------------------------------------------
