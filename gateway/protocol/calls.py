@@ -22,6 +22,8 @@ LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 
 QueueName = Annotated[PlainText, Field(min_length=1, max_length=200)]
 Number = Annotated[PlainText, Field(min_length=1, max_length=200)]
+Duration = Annotated[int, Field(strict=True, ge=0, le=10**10)]
+"""Milliseconds, at most 115 days."""
 DispositionCode = Annotated[PlainText, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
 
 
@@ -182,6 +184,14 @@ class CallList:
     """Calls with one of this customer's numbers in the CRM, at most 50, in either direction."""
     disposition: DispositionCode | None = None
     """Only calls that have this disposition now."""
+    wait_ms_min: Duration | None = None
+    """Only calls with a wait_ms of at least this; calls that were in no queue have none."""
+    wait_ms_max: Duration | None = None
+    """Only calls with a wait_ms of at most this."""
+    talk_ms_min: Duration | None = None
+    """Only calls with a talk_ms of at least this; calls that nobody answered have none."""
+    talk_ms_max: Duration | None = None
+    """Only calls with a talk_ms of at most this."""
     since: Moment | None = None
     """Only calls that began at this time or later."""
     until: Moment | None = None

@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
 events = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
+DurationQuery = Annotated[int | None, Query(ge=0, le=10**10)]
 _list: TypeAdapter[CallList] = TypeAdapter(CallList)
 
 EVENTS = "/v1/telephony/events"
@@ -68,6 +69,10 @@ async def list_calls(
     agent_id: IdQuery = None,
     customer_id: IdQuery = None,
     disposition: Annotated[str | None, Query(max_length=64)] = None,
+    wait_ms_min: DurationQuery = None,
+    wait_ms_max: DurationQuery = None,
+    talk_ms_min: DurationQuery = None,
+    talk_ms_max: DurationQuery = None,
     since: Moment | None = None,
     until: Moment | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
@@ -86,6 +91,10 @@ async def list_calls(
         "agent_id": agent_id,
         "customer_id": customer_id,
         "disposition": disposition,
+        "wait_ms_min": wait_ms_min,
+        "wait_ms_max": wait_ms_max,
+        "talk_ms_min": talk_ms_min,
+        "talk_ms_max": talk_ms_max,
         "since": since,
         "until": until,
         "limit": limit,

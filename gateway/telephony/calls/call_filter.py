@@ -22,7 +22,7 @@ from gateway.protocol.calls import Direction, Outcome
 from gateway.telephony.calls.lookup import numbers_for, texts_for
 from gateway.telephony.calls.queries import access_paths, lookup
 from gateway.telephony.calls.queries import call_list as queries
-from gateway.telephony.calls.queries.access_paths import AccessPath, CallFilter, Estimate
+from gateway.telephony.calls.queries.access_paths import ANY, AccessPath, CallFilter, Estimate
 from gateway.telephony.calls.queries.call_list import CallPositions
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -40,7 +40,11 @@ LISTINGS: dict[AccessPath, Listing] = {
     "kind": queries.by_kind,
     "queue": queries.by_queue,
     "disposition": queries.by_disposition,
+    "wait": queries.by_wait,
+    "talk": queries.by_talk,
 }
+IN_CLASSES: frozenset[AccessPath] = frozenset({"wait", "talk"})
+"""Access paths that also read calls that do not match: they are limited like several criteria."""
 
 
 def agent_scope(ctx: Context, agent_id: int | None) -> int | None:
@@ -75,6 +79,8 @@ async def parse(ctx: Context, conn: Conn, command: CallList) -> CallFilter | Non
         telephones=telephones,
         e164=e164,
         raw=raw,
+        wait_ms=(command.wait_ms_min, command.wait_ms_max),
+        talk_ms=(command.talk_ms_min, command.talk_ms_max),
         directions=_choices(command.direction, get_args(Direction)) if kind else (),
         outcomes=_choices(command.outcome, get_args(Outcome)) if kind else (),
     )
@@ -85,11 +91,12 @@ async def page(
 ) -> tuple[CallPositions, tuple[datetime, UUID] | None]:
     """Return (id, started_at) of calls, newest first, and after which position to continue.
 
-    The position is None when there are no more. With one criterion every call that is read
-    matches. With several, each step uses the access path that its estimate says is the cheapest.
+    The position is None when there are no more. With one criterion every call that is read matches,
+    unless it is a duration. With several, each step uses the access path that its estimate says is
+    the cheapest.
     """
     paths = _access_paths(criteria)
-    if len(paths) < 2:
+    if len(paths) < 2 and not IN_CLASSES.intersection(paths):
         read = LISTINGS[paths[0]] if paths else queries.newest
         return _page(await read(conn, criteria, limit=limit + 1), limit, None)
     found: CallPositions = []
@@ -124,6 +131,8 @@ def _access_paths(criteria: CallFilter) -> list[AccessPath]:
         "kind": bool(criteria.directions),
         "queue": criteria.queue is not None,
         "disposition": criteria.disposition is not None,
+        "wait": criteria.wait_ms != ANY,
+        "talk": criteria.talk_ms != ANY,
     }
     return [path for path in LISTINGS if given[path]]
 

@@ -1242,6 +1242,10 @@ export function verdict(code) {
  * @property {number | null} [agent_id] Only calls with a telephone of this employee; another employee than oneself needs `calls.view_all`.
  * @property {number | null} [customer_id] Calls with one of this customer's numbers in the CRM, at most 50, in either direction.
  * @property {string | null} [disposition] Only calls that have this disposition now.
+ * @property {number | null} [wait_ms_min] Only calls with a wait_ms of at least this; calls that were in no queue have none.
+ * @property {number | null} [wait_ms_max] Only calls with a wait_ms of at most this.
+ * @property {number | null} [talk_ms_min] Only calls with a talk_ms of at least this; calls that nobody answered have none.
+ * @property {number | null} [talk_ms_max] Only calls with a talk_ms of at most this.
  * @property {string | null} [since] Only calls that began at this time or later.
  * @property {string | null} [until] Only calls that began before this time.
  * @property {number} [limit]

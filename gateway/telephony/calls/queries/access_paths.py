@@ -14,7 +14,9 @@ from uuid import UUID
 
 from gateway.db import Conn
 
-AccessPath = Literal["live", "numbers", "telephones", "kind", "queue", "disposition"]
+AccessPath = Literal[
+    "live", "numbers", "telephones", "kind", "queue", "disposition", "wait", "talk"
+]
 
 IN_RANGE = """(k.started_at, k.id) < ($1::timestamptz, $2::uuid)
                AND k.started_at >= $3::timestamptz"""
@@ -31,7 +33,11 @@ MATCHES_CALL = """c.merged_into IS NULL
                AND ($6::text IS NULL OR c.outcome = $6)
                AND ($7::text IS NULL OR c.direction = $7)
                AND ($12::text[] IS NULL OR c.number_e164 = ANY ($12)
-                    OR c.number_e164 IS NULL AND c.number_raw = ANY ($13::text[]))"""
+                    OR c.number_e164 IS NULL AND c.number_raw = ANY ($13::text[]))
+               AND ($14::bigint IS NULL OR c.wait_ms >= $14)
+               AND ($15::bigint IS NULL OR c.wait_ms <= $15)
+               AND ($16::bigint IS NULL OR c.talk_ms >= $16)
+               AND ($17::bigint IS NULL OR c.talk_ms <= $17)"""
 """The criteria that the row of a call c answers alone."""
 
 MATCHES_QUEUE = """($8::text IS NULL OR EXISTS (
@@ -58,6 +64,17 @@ MATCHES_ALL = f"""{MATCHES_CALL}
                AND {MATCHES_TELEPHONES}"""
 
 
+WAIT_CLASSES = """generate_series(realtime.duration_class(coalesce($14::bigint, 0)),
+                                       realtime.duration_class(coalesce($15, 9e15::bigint)))"""
+TALK_CLASSES = """generate_series(realtime.duration_class(coalesce($16::bigint, 0)),
+                                       realtime.duration_class(coalesce($17, 9e15::bigint)))"""
+"""The classes of duration that have calls of a range; the first and the last have others, too."""
+
+Range = tuple[int | None, int | None]
+"""From and to, both included; None is open."""
+ANY: Range = (None, None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
     """The criteria of a call list; None matches any call."""
@@ -76,19 +93,22 @@ class CallFilter:
     raw: Sequence[str]
     """What the PBX sent as the number, for calls without a number in E.164."""
 
+    wait_ms: Range = ANY
+    talk_ms: Range = ANY
+
     directions: Sequence[str] = ()
     outcomes: Sequence[str] = ()
     """All directions and outcomes that match, when either is a criterion; otherwise empty."""
 
     def arguments(self, limit: int) -> tuple[Any, ...]:
-        """Return the arguments $1 to $13 of every statement."""
+        """Return the arguments $1 to $17 of every statement."""
         phones = self.telephones
         return (
             *self.before, self.since, limit, self.live, self.outcome, self.direction, self.queue,
             self.disposition,
             None if phones is None else [source for source, _ in phones],
             None if phones is None else [extension for _, extension in phones],
-            self.e164, self.raw,
+            self.e164, self.raw, *self.wait_ms, *self.talk_ms,
         )  # fmt: skip
 
 
@@ -191,6 +211,28 @@ async def estimate(conn: Conn, criteria: CallFilter, *, most: int) -> dict[str, 
                         WHERE k.direction = direction.direction AND k.outcome = outcome.outcome
                           AND {IN_RANGE}
                         ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS one
+                 ORDER BY one.started_at DESC LIMIT $4) AS found
+         UNION ALL
+        SELECT 'wait', count(*), min(started_at)
+          FROM (SELECT one.started_at
+                  FROM {WAIT_CLASSES} AS class
+                 CROSS JOIN LATERAL (
+                       SELECT k.started_at FROM realtime.call_sessions AS k
+                        WHERE realtime.duration_class(k.wait_ms) = class AND k.wait_ms IS NOT NULL
+                          AND k.ended_at IS NOT NULL AND {IN_RANGE}
+                        ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS one
+                 WHERE coalesce($14, $15::bigint) IS NOT NULL
+                 ORDER BY one.started_at DESC LIMIT $4) AS found
+         UNION ALL
+        SELECT 'talk', count(*), min(started_at)
+          FROM (SELECT one.started_at
+                  FROM {TALK_CLASSES} AS class
+                 CROSS JOIN LATERAL (
+                       SELECT k.started_at FROM realtime.call_sessions AS k
+                        WHERE realtime.duration_class(k.talk_ms) = class AND k.talk_ms IS NOT NULL
+                          AND k.ended_at IS NOT NULL AND {IN_RANGE}
+                        ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS one
+                 WHERE coalesce($16, $17::bigint) IS NOT NULL
                  ORDER BY one.started_at DESC LIMIT $4) AS found
         """,  # noqa: S608 - ours
         *arguments[:5],

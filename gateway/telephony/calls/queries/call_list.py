@@ -38,6 +38,8 @@ from gateway.telephony.calls.queries.access_paths import (
     MATCHES_DISPOSITION,
     MATCHES_QUEUE,
     MATCHES_TELEPHONES,
+    TALK_CLASSES,
+    WAIT_CLASSES,
     CallFilter,
 )
 
@@ -179,8 +181,8 @@ async def by_kind(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositi
         -- call_list.by_kind
         SELECT found.id, found.started_at
           FROM (SELECT one.*
-                  FROM unnest($14::text[]) AS direction
-                 CROSS JOIN unnest($15::text[]) AS outcome
+                  FROM unnest($18::text[]) AS direction
+                 CROSS JOIN unnest($19::text[]) AS outcome
                  CROSS JOIN LATERAL (
                        SELECT k.id, k.started_at
                          FROM realtime.call_sessions AS k
@@ -203,6 +205,68 @@ async def by_kind(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositi
         *criteria.arguments(limit),
         criteria.directions,
         criteria.outcomes,
+    )
+    return _positions(rows)
+
+
+async def by_wait(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
+    """Read by how long the caller waited: each class of duration, and the live calls."""
+    rows = await conn.fetch(
+        f"""
+        -- call_list.by_wait
+        SELECT found.id, found.started_at
+          FROM (SELECT one.*
+                  FROM {WAIT_CLASSES} AS class
+                 CROSS JOIN LATERAL (
+                       SELECT k.id, k.started_at
+                         FROM realtime.call_sessions AS k
+                        CROSS JOIN {CALL}
+                        WHERE realtime.duration_class(k.wait_ms) = class AND k.wait_ms IS NOT NULL
+                          AND k.ended_at IS NOT NULL AND {IN_RANGE} AND {MATCHES_ALL}
+                        ORDER BY k.started_at DESC, k.id DESC
+                        LIMIT $4) AS one
+                 UNION ALL
+                (SELECT k.id, k.started_at
+                   FROM realtime.call_sessions AS k
+                  CROSS JOIN {CALL}
+                  WHERE k.ended_at IS NULL AND {IN_RANGE} AND {MATCHES_ALL}
+                  ORDER BY k.started_at DESC, k.id DESC
+                  LIMIT $4)) AS found
+         ORDER BY found.started_at DESC, found.id DESC
+         LIMIT $4
+        """,  # noqa: S608 - ours
+        *criteria.arguments(limit),
+    )
+    return _positions(rows)
+
+
+async def by_talk(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
+    """Read by how long was talked: each class of duration, and the live calls."""
+    rows = await conn.fetch(
+        f"""
+        -- call_list.by_talk
+        SELECT found.id, found.started_at
+          FROM (SELECT one.*
+                  FROM {TALK_CLASSES} AS class
+                 CROSS JOIN LATERAL (
+                       SELECT k.id, k.started_at
+                         FROM realtime.call_sessions AS k
+                        CROSS JOIN {CALL}
+                        WHERE realtime.duration_class(k.talk_ms) = class AND k.talk_ms IS NOT NULL
+                          AND k.ended_at IS NOT NULL AND {IN_RANGE} AND {MATCHES_ALL}
+                        ORDER BY k.started_at DESC, k.id DESC
+                        LIMIT $4) AS one
+                 UNION ALL
+                (SELECT k.id, k.started_at
+                   FROM realtime.call_sessions AS k
+                  CROSS JOIN {CALL}
+                  WHERE k.ended_at IS NULL AND {IN_RANGE} AND {MATCHES_ALL}
+                  ORDER BY k.started_at DESC, k.id DESC
+                  LIMIT $4)) AS found
+         ORDER BY found.started_at DESC, found.id DESC
+         LIMIT $4
+        """,  # noqa: S608 - ours
+        *criteria.arguments(limit),
     )
     return _positions(rows)
 
