@@ -128,6 +128,16 @@ def dev_gateway() -> Iterator[DevGateway]:
         yield gateway
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put those that share a `gateway dev` or a browser side by side: one process starts it."""
+
+    def place(item: pytest.Item) -> int:
+        shared = getattr(item, "fixturenames", ())
+        return 0 if "dev_gateway" in shared else 1 if "chromium" in shared else 2
+
+    items.sort(key=place)
+
+
 async def in_thread(work: Any, *arguments: Any) -> Any:
     """Run something that waits without holding up the test's event loop."""
     return await asyncio.to_thread(work, *arguments)
