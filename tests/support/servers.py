@@ -222,7 +222,8 @@ async def _make_template(dsn: str, name: str) -> None:
     try:
         await migrate(conn)
         await install(conn)
-        await conn.execute(RESTORING.read_text(encoding="utf-8"))
+        if DATABASE_URL not in os.environ:  # it takes a superuser
+            await conn.execute(RESTORING.read_text(encoding="utf-8"))
     finally:
         await conn.close()
 
