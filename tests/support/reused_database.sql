@@ -75,7 +75,7 @@ CREATE FUNCTION pristine.fingerprint() RETURNS text LANGUAGE sql STABLE AS $$
         (SELECT count(*) || ':' || sum(hashtext(concat(p.oid, prosrc, proacl, proconfig))::bigint) FROM pg_proc p
           WHERE pronamespace IN (SELECT oid FROM ours)),
         (SELECT count(*) || ':' || sum(hashtext(concat(oid, tgenabled))::bigint)
-           FROM pg_trigger WHERE NOT tgisinternal),
+           FROM pg_trigger WHERE tgrelid NOT IN (SELECT oid FROM pg_class WHERE relispartition)),
         (SELECT count(*) || ':' || sum(a.attnum + a.atttypid::bigint + a.attnotnull::int)
            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
           WHERE c.relnamespace IN (SELECT oid FROM ours) AND NOT c.relispartition AND a.attnum > 0),
