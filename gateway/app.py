@@ -119,8 +119,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(pool.close)
 
         delivery, tasks = Delivery(), Tasks()
-        redis_config = _redis_config(settings)
-        redis = redis_config.key_client()
+        connecting = redis_config(settings)
+        redis = connecting.key_client()
         stack.push_async_callback(redis.aclose)
         presence = RedisPresence(
             redis,
@@ -157,7 +157,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             redis=redis,
         )
         bus = RedisBus(
-            redis_config, node=settings.node, deliver=delivery.deliver, resynced=delivery.resynced
+            connecting, node=settings.node, deliver=delivery.deliver, resynced=delivery.resynced
         )
         delivery.connect(await stack.enter_async_context(bus))
         if settings.takes("sockets", "ingest"):  # a call makes somebody busy on any worker
@@ -292,7 +292,8 @@ def _secret_of(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def _redis_config(settings: Settings) -> RedisConfig:
+def redis_config(settings: Settings) -> RedisConfig:
+    """Return how to reach the Redis of these settings, which must have one."""
     assert settings.redis_url is not None
     return RedisConfig(
         settings.redis_url,

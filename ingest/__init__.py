@@ -19,6 +19,7 @@ from ingest.fold.fold import fold, group_by_call
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange, CallState, LegState, RecordingState, StintState
 from ingest.model.events import CallEvent, shift
+from ingest.model.rebuild_progress import RebuildProgress
 from ingest.model.receipt import Receipt, RejectedItem
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.normalise.freeswitch import FreeswitchNormaliser
@@ -32,7 +33,7 @@ from ingest.storing.agent_pauses import AgentChange
 from ingest.storing.batcher import Busy, Closed, IngestUnavailable, TooManyEvents
 from ingest.storing.rejects import RejectedInput
 from ingest.storing.sessions import load_calls
-from ingest.upkeep.rebuild import RebuildProgress, rebuild
+from ingest.upkeep.rebuild import rebuild
 from ingest.upkeep.replay import read_recording
 
 __all__ = [

@@ -205,6 +205,12 @@ def replay(
         str | None,
         typer.Option(help="With --rebuild: only calls that began before this time."),
     ] = None,
+    restart: Annotated[
+        bool,
+        typer.Option(
+            help="With --rebuild: begin anew, also if an earlier rebuild was interrupted."
+        ),
+    ] = False,
 ) -> None:
     """Replay a recorded PBX connection: its calls ring on the agents' screens again.
 
@@ -215,17 +221,18 @@ def replay(
     With `--rebuild` nothing is played: calls with their legs, queue stints, transfers, recordings
     and missed calls, and the states of agents, are built again from the stored events, also calls
     whose row was deleted. Rows that are right are not written. Calls whose events were deleted stay
-    as they are. The command may run beside a live gateway, and be stopped and run again.
+    as they are. The command may run beside a live gateway. If it is interrupted, the same command
+    goes on where it was.
     """
     if rebuild:
         from gateway.cli import rebuild as rebuilding
 
         if file or again or keep_times:
-            typer.echo("--rebuild takes only --since, --until and --source.", err=True)
+            typer.echo("--rebuild takes only --since, --until, --source and --restart.", err=True)
             raise typer.Exit(2)
-        rebuilding.run(since=since, until=until, source=source)
+        rebuilding.run(since=since, until=until, source=source, restart=restart)
         return
-    if file is None or since or until:
+    if file is None or since or until or restart:
         typer.echo("Name a recording, or use --rebuild.", err=True)
         raise typer.Exit(2)
     from gateway.cli.replay import run

@@ -146,6 +146,29 @@ async def load(
     return found
 
 
+async def count(
+    conn: Conn, call_ids: Sequence[UUID], *, since: datetime, until: datetime, limit: int
+) -> dict[UUID, int]:
+    """Count the events that load() would read of each call."""
+    rows = await conn.fetch(
+        """
+        -- events.count
+        SELECT c.id, e.events
+          FROM unnest($1::uuid[]) AS c (id)
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS events
+                 FROM (SELECT FROM realtime.call_events AS e
+                        WHERE e.call_id = c.id AND e.occurred_at BETWEEN $2 AND $3
+                        LIMIT $4) AS found) AS e
+        """,
+        call_ids,
+        since,
+        until,
+        limit,
+    )
+    return {row["id"]: row["events"] for row in rows}
+
+
 async def insert_rejects(conn: Conn, source: str, rejects: Sequence[tuple[str, str, str]]) -> None:
     """Save rejected input: code, message and content as text of each."""
     codes, messages, events = zip(*rejects, strict=True)

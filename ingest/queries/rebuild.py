@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from ingest.conn import Conn
+from ingest.queries.rebuild_runs import CallSelection
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,7 @@ class CallPosition:
 
 async def page(
     conn: Conn,
-    since: datetime | None,
-    until: datetime | None,
-    source: str | None,
+    selection: CallSelection,
     *,
     after: CallPosition | None,
     limit: int,
@@ -44,11 +43,11 @@ async def page(
          ORDER BY started_at DESC, id DESC
          LIMIT $6
         """,
-        since,
-        until,
+        selection.since,
+        selection.until,
         after.started_at if after else None,
         after.call_id if after else None,
-        source,
+        selection.source,
         limit,
     )
     return [CallPosition(row["id"], row["source"], row["started_at"]) for row in rows]
@@ -62,6 +61,7 @@ class MissingCall:
     source: str
     first_at: datetime
     last_at: datetime
+    events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,14 @@ class MissingCalls:
     """The missing ones of a range of calls with stored events, in the order of their ids."""
 
     calls: list[MissingCall]
+    searched: list[UUID]
+    """All calls of the range."""
     last: UUID | None
     """The last call of the range; None when there are no more calls."""
 
 
 async def find_missing(
-    conn: Conn, since: datetime | None, until: datetime | None, *, after: UUID, limit: int
+    conn: Conn, selection: CallSelection, *, after: UUID, limit: int
 ) -> MissingCalls:
     """Examine the next `limit` calls with events in that time; return those without a row.
 
@@ -105,23 +107,24 @@ async def find_missing(
                     LIMIT 1) AS next
              WHERE ids.place < $4
         )
-        SELECT ids.call_id, seen.source, seen.first_at, seen.last_at
+        SELECT ids.call_id, seen.source, seen.first_at, seen.last_at, seen.events
           FROM ids
           LEFT JOIN realtime.call_sessions AS c ON c.id = ids.call_id
          CROSS JOIN LATERAL (
                SELECT min(e.source) AS source, min(e.occurred_at) AS first_at,
-                      max(e.occurred_at) AS last_at
+                      max(e.occurred_at) AS last_at, count(*) AS events
                  FROM realtime.call_events AS e
                 WHERE c.id IS NULL AND e.call_id = ids.call_id) AS seen
          ORDER BY ids.call_id
         """,
-        since,
-        until,
+        selection.since,
+        selection.until,
         after,
         limit,
     )
     found = [MissingCall(*row) for row in rows if row["source"] is not None]
-    return MissingCalls(found, rows[-1]["call_id"] if len(rows) == limit else None)
+    searched = [row["call_id"] for row in rows]
+    return MissingCalls(found, searched, searched[-1] if len(searched) == limit else None)
 
 
 async def missed_rows(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -131,6 +131,21 @@ async def load_events(
         sorted(call_ids),
         since=min(known) - SEARCH_MARGIN,
         until=max(known) + SEARCH_MARGIN,
+        limit=max_call_events + 1,
+    )
+
+
+async def count_events(
+    conn: Conn, stored: Collection[StoredCall], *, max_call_events: int
+) -> dict[UUID, int]:
+    """Count the events that load_events would read of each of these calls."""
+    if not stored:
+        return {}
+    return await event_queries.count(
+        conn,
+        [call.state.id for call in stored],
+        since=min(call.first_event_at for call in stored) - SEARCH_MARGIN,
+        until=max(call.last_event_at for call in stored) + SEARCH_MARGIN,
         limit=max_call_events + 1,
     )
 

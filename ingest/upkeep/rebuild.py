@@ -1,13 +1,13 @@
-"""Calls folded again from their stored events: after a repair of the fold, or of rows.
+"""Calls folded again from their stored events: after a change of the fold, or a repair of rows.
 
-`gateway replay --rebuild` ─▶ rebuild ─▶ the same rows. Fifty calls in one transaction, under the
-lock of live ingest, so both may run at once. Rows that are right are not written.
+`gateway replay --rebuild` ─▶ rebuild ─▶ the same rows. Some fifty calls in one transaction, under
+the lock of live ingest, so both may run at once. The transaction stores also where the rebuild goes
+on: whatever interrupts it, no step is lost or done twice. Rows that are right are not written.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -16,32 +16,21 @@ from ingest.conn import Conn, Pool
 from ingest.fold.event_log import EventLog
 from ingest.model.call_state import CallChange, CallState
 from ingest.model.events import CallEvent
+from ingest.model.rebuild_progress import RebuildProgress
 from ingest.queries import events as event_queries
 from ingest.queries import rebuild as queries
+from ingest.queries import rebuild_runs as run_queries
 from ingest.queries import sessions as session_queries
 from ingest.queries.rebuild import CallPosition
+from ingest.queries.rebuild_runs import CallSelection, RebuildRun
 from ingest.queries.sessions import StoredCall
 from ingest.storing import sessions
 from ingest.upkeep import restore
+from ingest.upkeep.restore import fitting
 
 CALLS_AT_ONCE = 50
 """Calls in one transaction; live ingest of that PBX waits for it. 1,070 recorded calls take 1.3 s
 of this process's time, 50 calls 0.06 s."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebuildProgress:
-    """The progress of a rebuild, which goes from the newest calls to the oldest."""
-
-    examined: int = 0
-    changed: int = 0
-    restored: int = 0
-    """Of the changed calls: those whose rows were missing."""
-    telephones: int = 0
-    """Telephones whose login or pause was wrong."""
-    skipped: int = 0
-    """Calls whose events are not all stored any more, or too many: they stay as they are."""
-    down_to: datetime | None = None
 
 
 async def rebuild(
@@ -51,59 +40,103 @@ async def rebuild(
     until: datetime | None = None,
     source: str | None = None,
     max_call_events: int,
-) -> AsyncIterator[RebuildProgress]:
+    rules: str = "",
+    anew: bool = False,
+) -> AsyncGenerator[RebuildProgress, None]:
     """Fold the calls that began in [since, until) again; each step that it yields is committed.
 
     Then the calls of which only events are left, and all marks of agents, whatever their time.
+
+    If an earlier rebuild of the same selection by the same rules was interrupted, it goes on there,
+    unless it is to begin anew. The first that it yields is where it begins. Two that run at once
+    share the work; of these, one yields that all is finished.
     """
-    done = RebuildProgress()
-    after: CallPosition | None = None
+    selection = CallSelection(since, until, source)
+    run, resumed = await _begin(pool, selection, rules, anew=anew)
+    reported = False
     while True:
-        async with pool.acquire() as conn:
-            page = await queries.page(conn, since, until, source, after=after, limit=CALLS_AT_ONCE)
-            if not page:
-                break
-            for name, call_ids in _by_source(page).items():
-                async with conn.transaction():
-                    await event_queries.lock_sources(conn, {name: 0})
-                    changed, left = await _rebuild_calls(conn, call_ids, max_call_events)
-                done = replace(
-                    done,
-                    examined=done.examined + len(call_ids),
-                    changed=done.changed + changed,
-                    skipped=done.skipped + left,
-                )
-        after = page[-1]
-        done = replace(done, down_to=after.started_at)
-        yield done
-    async for back in restore.restore_calls(
-        pool, since, until, source, max_call_events=max_call_events
-    ):
-        done = replace(
-            done,
-            examined=done.examined + back.calls + back.skipped,
-            changed=done.changed + back.calls,
-            restored=done.restored + back.calls,
-            skipped=done.skipped + back.skipped,
-        )
-        yield done
-    async for telephones in restore.restore_marks(pool, source):
-        done = replace(done, telephones=done.telephones + telephones)
-        yield done
+        async with pool.acquire() as conn, conn.transaction():
+            done = await run_queries.lock(conn, run.run_id)
+            if done is None:
+                return
+            if reported:
+                done = await _step(conn, selection, done, max_call_events)
+                if done.finished:
+                    await run_queries.end(conn, run.run_id)
+                else:
+                    await run_queries.save(conn, run.run_id, done)
+        yield replace(done, resumed_from=run.began_at if resumed else None)
+        reported = True
+        if done.finished:
+            return
 
 
-def _by_source(page: Iterable[CallPosition]) -> dict[str, list[UUID]]:
-    by_source: dict[str, list[UUID]] = defaultdict(list)
-    for call in page:
-        by_source[call.source].append(call.call_id)
-    return by_source
+async def _begin(
+    pool: Pool, selection: CallSelection, rules: str, *, anew: bool
+) -> tuple[RebuildRun, bool]:
+    """Return the rebuild to go on with, and whether an earlier process began it."""
+    async with pool.acquire() as conn:
+        await run_queries.forget(conn, selection, unless_rules=None if anew else rules)
+        found = await run_queries.find(conn, selection)
+        if found is not None:
+            return found, True
+        while found is None:  # another process may begin and end it meanwhile
+            await run_queries.add(conn, selection, rules)
+            found = await run_queries.find(conn, selection)
+        return found, False
 
 
-async def _rebuild_calls(conn: Conn, call_ids: list[UUID], max_call_events: int) -> tuple[int, int]:
-    """Fold these calls of one PBX; return how many were wrong, and how many were skipped."""
-    stored = await session_queries.load(conn, call_ids)
+async def _step(
+    conn: Conn, selection: CallSelection, done: RebuildProgress, max_call_events: int
+) -> RebuildProgress:
+    """Do the next part of the work, in the caller's transaction."""
+    if done.stage == "calls":
+        return await _next_calls(conn, selection, done, max_call_events)
+    if done.stage == "missing":
+        return await restore.next_calls(conn, selection, done, max_call_events=max_call_events)
+    return await restore.next_marks(conn, selection, done)
+
+
+async def _next_calls(
+    conn: Conn, selection: CallSelection, done: RebuildProgress, max_call_events: int
+) -> RebuildProgress:
+    after = None
+    if done.after_time is not None and done.after_call is not None:
+        after = CallPosition(done.after_call, "", done.after_time)
+    page = await queries.page(conn, selection, after=after, limit=CALLS_AT_ONCE)
+    if not page:
+        return replace(done, stage="missing", done=0, after_time=None, after_call=None)
+    await event_queries.lock_sources(conn, {call.source: 0 for call in page})
+    stored = await session_queries.load(conn, [call.call_id for call in page])
+    sizes = await sessions.count_events(conn, stored.values(), max_call_events=max_call_events)
+    page = page[: fitting(sizes.get(call.call_id, 0) for call in page)]
+    some = {call.call_id: stored[call.call_id] for call in page if call.call_id in stored}
+    result = await _rebuild_calls(conn, some, max_call_events)
+    return replace(
+        done,
+        done=done.done + len(page),
+        examined=done.examined + len(page),
+        changed=done.changed + result.changed,
+        skipped=done.skipped + result.skipped,
+        after_time=page[-1].started_at,
+        after_call=page[-1].call_id,
+        corrected=result.corrected,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rebuilt:
+    changed: int = 0
+    skipped: int = 0
+    corrected: frozenset[datetime] = frozenset()
+
+
+async def _rebuild_calls(
+    conn: Conn, stored: dict[UUID, StoredCall], max_call_events: int
+) -> _Rebuilt:
+    """Fold these calls again, and write those that were wrong."""
     if not stored:
-        return 0, 0
+        return _Rebuilt()
     found = await sessions.load_events(
         conn, stored, stored.values(), max_call_events=max_call_events
     )
@@ -119,7 +152,9 @@ async def _rebuild_calls(conn: Conn, call_ids: list[UUID], max_call_events: int)
     await sessions.save(conn, folded)
     wrong = {change.after.id for change in folded.changes} | await _repair_missed(conn, states)
     wrong.update(await queries.align_parts(conn, list(stored)))
-    return len(wrong), len(stored) - len(states)
+    began = {state.started_at for state in states if state.id in wrong}
+    began |= {stored[call_id].state.started_at for call_id in wrong}
+    return _Rebuilt(len(wrong), len(stored) - len(states), frozenset(began))
 
 
 def _fold(events: list[CallEvent], before: StoredCall, max_call_events: int) -> StoredCall | None:

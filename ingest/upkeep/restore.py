@@ -1,25 +1,25 @@
 """Rows that are missing and whose events are still stored: of calls, and marks of agents.
 
-rebuild ─▶ restore_calls, restore_marks. A few at a time, under the lock of their PBX, as in live
-ingest.
+rebuild ─▶ next_calls, next_marks. A few at a time, under the lock of their PBX, as in live ingest.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from ingest.conn import Conn, Pool
+from ingest.conn import Conn
 from ingest.fold.event_log import EventLog
 from ingest.model.call_state import CallChange
+from ingest.model.rebuild_progress import RebuildProgress
 from ingest.queries import agent_pauses as pause_queries
 from ingest.queries import events as event_queries
 from ingest.queries import rebuild as queries
 from ingest.queries import sessions as session_queries
 from ingest.queries.rebuild import MissingCall
+from ingest.queries.rebuild_runs import CallSelection
 from ingest.storing import agent_pauses, sessions
 
 SEARCHED_CALLS = 1_000
@@ -27,56 +27,72 @@ SEARCHED_CALLS = 1_000
 events of calls; 200,000 calls take 27 s of PostgreSQL's time."""
 CALLS_AT_ONCE = 50
 """Calls in one transaction, as in rebuild."""
+EVENTS_AT_ONCE = 10_000
+"""Events of the calls in one transaction, if it is more than one call. So a chunk of the longest
+calls needs no more memory and time than 200 usual ones."""
+
+
+def fitting(sizes: Iterable[int]) -> int:
+    """Return how many calls, one or more, to fold at once, given their numbers of events."""
+    events = calls = 0
+    for size in sizes:
+        events += size
+        if calls and events > EVENTS_AT_ONCE:
+            break
+        calls += 1
+    return calls
+
+
+async def next_calls(
+    conn: Conn, selection: CallSelection, done: RebuildProgress, *, max_call_events: int
+) -> RebuildProgress:
+    """Create the rows of the next calls of the selection of which only events are stored."""
+    page = await queries.find_missing(
+        conn, selection, after=done.after_call or UUID(int=0), limit=SEARCHED_CALLS
+    )
+    missing = [one for one in page.calls if selection.source in {None, one.source}]
+    some = missing[:CALLS_AT_ONCE]
+    some = some[: fitting(min(one.events, max_call_events + 1) for one in some)]
+    back, last = _Restored(), page.last
+    if some:
+        await event_queries.lock_sources(conn, {one.source: 0 for one in some})
+        back = await _put_back(conn, some, selection, most=max_call_events)
+        last = some[-1].call_id if len(some) < len(missing) else page.last
+    searched = sum(last is None or call_id <= last for call_id in page.searched)
+    done = replace(
+        done,
+        done=done.done + searched,
+        examined=done.examined + back.calls + back.skipped,
+        changed=done.changed + back.calls,
+        restored=done.restored + back.calls,
+        skipped=done.skipped + back.skipped,
+        after_call=last,
+        corrected=back.began,
+    )
+    return done if last else replace(done, stage="agents", done=0)
 
 
 @dataclass(frozen=True, slots=True)
-class RestoredCalls:
-    calls: int
-    skipped: int
+class _Restored:
+    calls: int = 0
+    skipped: int = 0
     """Calls with too many events."""
-
-
-async def restore_calls(
-    pool: Pool,
-    since: datetime | None,
-    until: datetime | None,
-    source: str | None,
-    *,
-    max_call_events: int,
-) -> AsyncIterator[RestoredCalls]:
-    """Create the rows of calls that began in [since, until) and of which only events are stored."""
-    after: UUID | None = UUID(int=0)
-    while after is not None:
-        async with pool.acquire() as conn:
-            page = await queries.find_missing(conn, since, until, after=after, limit=SEARCHED_CALLS)
-            by_source: dict[str, list[MissingCall]] = defaultdict(list)
-            for one in page.calls:
-                if source in {None, one.source}:
-                    by_source[one.source].append(one)
-            for name, missing in by_source.items():
-                for first in range(0, len(missing), CALLS_AT_ONCE):
-                    async with conn.transaction():
-                        await event_queries.lock_sources(conn, {name: 0})
-                        some = missing[first : first + CALLS_AT_ONCE]
-                        back = await _put_back(conn, some, since, until, most=max_call_events)
-                    yield back
-        after = page.last
+    began: frozenset[datetime] = frozenset()
 
 
 async def _put_back(
     conn: Conn,
     missing: Iterable[MissingCall],
-    since: datetime | None,
-    until: datetime | None,
+    selection: CallSelection,
     *,
     most: int,
-) -> RestoredCalls:
+) -> _Restored:
     """Fold those that are still missing under the lock of their PBX."""
     times = {one.call_id: (one.first_at, one.last_at) for one in missing}
     for there in await session_queries.load(conn, list(times)):
         del times[there]
     if not times:
-        return RestoredCalls(0, 0)
+        return _Restored()
     stored_events = await sessions.load_events(
         conn, times, (), times=[at for both in times.values() for at in both], max_call_events=most
     )
@@ -85,33 +101,35 @@ async def _put_back(
         after = sessions.refold_call(call_id, EventLog(events), None) if events else None
         if after is None or len(events) > most:
             continue
-        if (since and after.state.started_at < since) or (
-            until and after.state.started_at >= until
-        ):
+        if not selection.has(after.state.started_at):
             continue
         # Its version was at most the number of its events, and clients ignore lower ones.
         state = replace(after.state, version=len(events) + 1)
         folded.changes.append(CallChange(None, state))
         folded.rewritten[call_id] = replace(after, state=state)
     await sessions.save(conn, folded)
-    return RestoredCalls(
-        len(folded.changes), sum(len(events) > most for events in stored_events.values())
+    return _Restored(
+        len(folded.changes),
+        sum(len(events) > most for events in stored_events.values()),
+        frozenset(change.after.started_at for change in folded.changes),
     )
 
 
-async def restore_marks(pool: Pool, source: str | None) -> AsyncIterator[int]:
-    """Fold logins and pauses of all telephones again; yield how many were wrong."""
-    after = (source or "", "")
-    while True:
-        async with pool.acquire() as conn:
-            some = await pause_queries.telephones(
-                conn, after=after, limit=agent_pauses.TELEPHONES_AT_ONCE
-            )
-            some = [one for one in some if source in {None, one[0]}]
-            if not some:
-                return
-            async with conn.transaction():
-                await event_queries.lock_sources(conn, dict.fromkeys((name for name, _ in some), 0))
-                changed = await agent_pauses.refold_stored(conn, some)
-        after = some[-1]
-        yield len(changed)
+async def next_marks(
+    conn: Conn, selection: CallSelection, done: RebuildProgress
+) -> RebuildProgress:
+    """Fold logins and pauses of the next telephones again."""
+    after = (done.after_source or selection.source or "", done.after_extension or "")
+    found = await pause_queries.telephones(conn, after=after, limit=agent_pauses.TELEPHONES_AT_ONCE)
+    some = [one for one in found if selection.source in {None, one[0]}]
+    if not some:
+        return replace(done, stage="finished", done=0)
+    await event_queries.lock_sources(conn, dict.fromkeys((name for name, _ in some), 0))
+    changed = await agent_pauses.refold_stored(conn, some)
+    return replace(
+        done,
+        done=done.done + len(some),
+        telephones=done.telephones + len(changed),
+        after_source=some[-1][0],
+        after_extension=some[-1][1],
+    )
