@@ -87,7 +87,8 @@ def _resolves(dotted: str) -> bool:
         return True
     module = path.parent.with_suffix(".py")
     module = module if module.is_file() else path.parent / "__init__.py"
-    return module.is_file() and path.name in module.read_text(encoding="utf-8")
+    whole = re.compile(rf"\b{re.escape(path.name)}\b")
+    return module.is_file() and whole.search(module.read_text(encoding="utf-8")) is not None
 
 
 @cache
