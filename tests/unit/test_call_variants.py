@@ -351,3 +351,30 @@ def test_between_two_holds_by_key_the_call_is_not_on_hold() -> None:
     pbx.hangup(A, CALLER)
 
     assert seconds(leg_of_extension(pbx.call, "301").hold_ms) == 6
+
+
+# --- pairs in a row ------------------------------------------------------------------------------
+
+
+def test_who_waits_in_front_of_two_pairs_talks_when_these_are_connected() -> None:
+    """The caller is at the far end before, and 301 at the near one."""
+    pbx = ScriptedPbx()
+    pbx.call_in()
+    one, two = pbx.pair("600@from-internal")
+    near, far = pbx.pair("301@agents")
+    pbx.dial(CALLER, one)
+    pbx.dial(two, near)
+    pbx.rings(A, by=far)
+    pbx.at(2)
+    pbx.up(one, CALLER)
+    pbx.enter("outer", one, CALLER)
+    pbx.enter("between", two)
+    pbx.up(A, far)
+    pbx.enter("inner", A, far)
+    pbx.at(10)
+    pbx.up(near, two)
+    pbx.enter("between", near)
+    pbx.at(15)
+    pbx.hangup(CALLER, one, two, near, far, A)
+
+    assert talk_seconds(pbx.call) == {"301": 5}

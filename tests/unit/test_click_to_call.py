@@ -261,3 +261,24 @@ def test_a_posted_click_to_call_rings_the_telephone_with_which_it_began(directio
     assert (call.direction, call.outcome) == (direction, "missed")
     assert call.number_raw == "0671234567"
     assert [leg.placed for leg in call.legs] == [direction == "outbound"]
+
+
+@pytest.mark.parametrize("further", [False, True])
+@pytest.mark.parametrize("written", ["0671234567", "+380671234567"])
+def test_an_outside_number_that_the_pbx_rings_first_is_one_telephone(
+    written: str, further: bool
+) -> None:
+    """Its own connections are none, however the number is written and however many there are."""
+    pbx = ScriptedPbx()
+    one, two = pbx.pair(f"{written}@out", of="self")
+    pbx.dial("", one)
+    if further:
+        inner, outer = pbx.pair("route@trunks", of="self")
+        pbx.dial(two, inner)
+        two = outer
+    pbx.new(MOBILE, of="self")
+    pbx.send("DialBegin", two, MOBILE, DialString=f"{written}@trunk")
+    pbx.ring(MOBILE)
+
+    assert [leg.leg_key for leg in pbx.call.legs] == [MOBILE]
+    assert (pbx.call.direction, pbx.call.number_e164) == ("outbound", "+380671234567")

@@ -12,7 +12,7 @@ import pytest
 
 from ingest.fold.event_log import EventLog
 from ingest.fold.fold import fold, group_by_call
-from ingest.fold.intervals import pair, total_ms
+from ingest.fold.intervals import intersection, pair, total_ms
 from ingest.framing import ami_recording
 from ingest.model.call_state import CallChange, CallState
 from ingest.model.events import CallEvent, EventType, derive_id
@@ -337,20 +337,6 @@ def test_a_queue_that_connects_is_believed_without_the_telephone() -> None:
     assert {call.answered_at for call in (talking, over)} == {T0 + timedelta(seconds=9)}
 
 
-def test_a_call_that_was_answered_before_talks_when_a_queue_connects_it() -> None:
-    """The answer from before the queue says nothing of whom the queue has found."""
-    told = [
-        *in_queue()[:1],
-        event("offer.started", 1, "a", peer_leg_key="caller", extension="101"),
-        event("leg.answered", 3, "a"),
-        event("leg.ended", 5, "a"),
-        event("queue.entered", 6, queue="sales"),
-    ]
-
-    assert folded(*told).status == "waiting"
-    assert folded(*told, event("queue.connected", 9, queue="sales")).status == "talking"
-
-
 def test_a_call_is_offered_by_extension() -> None:
     """A telephone that shows as its Local channel first is not offered the call twice."""
     ringing = folded(*in_queue())
@@ -389,6 +375,8 @@ def test_intervals_pair_by_time() -> None:
     assert pair(starts, ends, None) == [(at[1], at[3]), (at[5], None)]
     assert pair([(at[5], 0)], [], at[7]) == [(at[5], at[7])]
     assert total_ms([(at[1], at[4]), (at[3], at[5]), (at[6], None)]) == 4_000
+    assert intersection((at[1], at[3]), (at[2], None)) == (at[2], at[3])
+    assert intersection((at[1], at[3]), (at[3], at[5])) is None  # only touching
 
 
 def test_an_end_told_in_the_moment_before_its_start_closes_it() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ingest.model.events import CallEvent
+from tests.support.scripted_pbx import CALLER, A, ScriptedPbx, talk_seconds
 from tests.unit.test_fold import T0, answered, event, folded, in_queue
 
 OVER = event("leg.ended", 40, attrs={"cause": 16})
@@ -62,3 +63,34 @@ def test_a_caller_who_left_the_queue_and_hung_up_at_once_left_it_by_key() -> Non
     )
 
     assert ([stint.outcome for stint in call.stints], call.outcome) == (["key"], "left_queue")
+
+
+def test_who_was_in_a_conversation_with_somebody_unheard_of_talked() -> None:
+    """The gateway connected when the others had entered the bridge already."""
+    pbx = ScriptedPbx()
+    pbx.call_in()
+    one, two = pbx.pair("301@agents")
+    pbx.dial(CALLER, one)
+    pbx.rings(A, by=two)
+    pbx.at(2)
+    pbx.up(A, two)
+    pbx.enter("inner", A)
+    pbx.at(9)
+    pbx.hangup(A, two, one, CALLER)
+
+    assert talk_seconds(pbx.call) == {"301": 7}
+    assert pbx.call.answered_extension == "301"
+
+
+def test_a_call_that_was_answered_before_talks_when_a_queue_connects_it() -> None:
+    """The answer from before the queue says nothing of whom the queue has found."""
+    told = [
+        *in_queue()[:1],
+        event("offer.started", 1, "a", peer_leg_key="caller", extension="101"),
+        event("leg.answered", 3, "a"),
+        event("leg.ended", 5, "a"),
+        event("queue.entered", 6, queue="sales"),
+    ]
+
+    assert folded(*told).status == "waiting"
+    assert folded(*told, event("queue.connected", 9, queue="sales")).status == "talking"

@@ -310,3 +310,17 @@ def test_a_mobile_that_is_up_but_talks_with_nobody_has_not_taken_the_call() -> N
 
     assert (pbx.call.direction, pbx.call.answered_at) == ("inbound", None)
     assert pbx.call.missed
+
+
+@pytest.mark.parametrize("cause", ["18", "19"])
+def test_a_telephone_that_rang_out_or_did_not_respond_has_not_answered(cause: str) -> None:
+    """Nobody took the call back: the employee missed it."""
+    pbx = ScriptedPbx()
+    pbx.call_in()
+    pbx.rings(A)
+    pbx.at(20)
+    pbx.hangup(A, cause=cause)
+    pbx.hangup(CALLER)
+
+    assert leg_of_extension(pbx.call, "301").ended_reason == "no_answer"
+    assert (pbx.call.outcome, pbx.call.missed) == ("missed", True)

@@ -246,3 +246,16 @@ def test_unnumbered_events_come_first_at_their_time() -> None:
     assert [one.type for one in whole.events] == ["queue.entered", "queue.left"]
     assert whole.events == pieces.events
     assert len(group_by_call([new, old])) == 1
+
+
+def test_two_caller_ids_of_one_time_without_numbers_are_one_caller_in_any_order() -> None:
+    """Which of them is shown matters less than that a rebuilt call shows the same."""
+    ids = [
+        event("party.updated", 1, attrs={"number_raw": number, "name": number})
+        for number in ("0671112233", "0442223344", "0933334455", "0507776655")
+    ]
+    begun = event("leg.created", 0)
+
+    one, other = (fold([begun, *told], call_id=CALL_ID) for told in (ids, ids[::-1]))
+
+    assert one == other

@@ -174,3 +174,62 @@ def test_what_follows_after_the_call_was_taken_is_of_no_transfer() -> None:
     )
 
     assert [(moved.to_extension, moved.queue) for moved in call.transfers] == [("102", None)]
+
+
+@pytest.mark.parametrize("onward", ["103", "queue"])
+def test_a_telephone_that_sends_a_call_on_without_answering_did_not_take_it(onward: str) -> None:
+    """What follows its transfer is not credited to the one before, by which it was rung."""
+    led: list[Said] = (
+        [(21, "queue.entered", {"leg_key": "caller", "queue": "support"})]
+        if onward == "queue"
+        else [
+            (21, "offer.started", {"leg_key": "c", "peer_leg_key": "caller", "extension": "103"}),
+            (24, "leg.answered", {"leg_key": "c", "extension": "103"}),
+        ]
+    )
+    call = folded(
+        *TALK,
+        (10, "transfer.blind", {"leg_key": "a", "attrs": {"to": "102"}}),
+        (10, "leg.ended", {"leg_key": "a"}),
+        RING,
+        (20, "transfer.blind", {"leg_key": "b", "attrs": {"to": "700"}}),
+        (20, "leg.ended", {"leg_key": "b"}),
+        *led,
+        (40, "call.ended", {}),
+    )
+
+    first, second = call.transfers
+    assert (first.to_extension, first.answered_at, first.queue) == ("102", None, None)
+    assert (second.by_extension, second.to_extension, second.queue) == (
+        ("102", None, "support") if onward == "queue" else ("102", "103", None)
+    )
+
+
+def test_a_telephone_that_rings_beside_a_consultation_is_not_the_target() -> None:
+    """Who spoke with the telephone that hands the call on is, not who was rung last."""
+    call = folded(
+        *TALK,
+        ASK,
+        (6, "leg.answered", {"leg_key": "b", "extension": "102"}),
+        (8, "offer.started", {"leg_key": "c", "peer_leg_key": "caller", "extension": "103"}),
+        (10, "transfer.attended", {"leg_key": "a"}),
+        (12, "leg.ended", {"leg_key": "c"}),
+        *OVER,
+    )
+
+    (moved,) = call.transfers
+    assert (moved.kind, moved.to_extension, moved.consult_ms) == ("attended", "102", 4_000)
+
+
+def test_who_was_rung_after_the_answer_was_not_answered_elsewhere() -> None:
+    """101 answered and handed the caller on to 102, who missed a call of their own."""
+    call = folded(
+        *TALK,
+        (10, "transfer.blind", {"leg_key": "a", "attrs": {"to": "102"}}),
+        (10, "leg.ended", {"leg_key": "a"}),
+        RING,
+        (30, "leg.ended", {"leg_key": "b", "attrs": {"cause": 19}}),
+        (30, "call.ended", {}),
+    )
+
+    assert [leg.ended_reason for leg in call.legs if leg.extension == "102"] == ["no_answer"]
