@@ -70,3 +70,19 @@ async def test_an_entry_that_fails_harms_no_other() -> None:
 
     await eventually(lambda: alarm.rang)
     wheel.stop()
+
+
+async def test_a_deadline_that_has_passed_waits_for_no_whole_round() -> None:
+    """A round of the wheel takes a minute; what is late already comes with the next tick."""
+    wheel = TimingWheel(tick_s=0.01, slots=100_000)
+    wheel.start()
+    now = asyncio.get_running_loop().time()
+    first, late = Alarm(), Alarm()
+    wheel.add(now + 0.05, first)
+    await eventually(lambda: first.rang)
+
+    wheel.add(now, late)
+    await eventually(lambda: late.rang)
+    wheel.stop()
+
+    assert len(late.rang) == 1

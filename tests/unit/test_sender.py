@@ -147,3 +147,26 @@ async def test_nothing_follows_the_farewell(full: bool) -> None:
     await turn()
 
     assert b"".join(bench.transport.writes) == (b"bye" if full else b"1bye")
+
+
+async def test_who_reads_slowly_but_steadily_is_kept() -> None:
+    """What waits is what counts, not what has waited since the queue was last empty."""
+    size = HIGH_WATER + 1
+    bench = Bench(limit=5 * size)
+    write = bench.sender.write
+
+    def fill(data: bytes) -> None:
+        write(data)
+        bench.sender.pause()
+
+    bench.sender.write = fill
+    bench.sender.pause()
+    for _ in range(3):
+        bench.sender.send(bytes(size), lanes.MESSAGE)
+    for _ in range(20):
+        bench.sender.send(bytes(size), lanes.MESSAGE)
+        bench.sender.resume()
+    await turn()
+
+    assert (bench.overflowed, bench.sender.waiting_bytes) == (0, 3 * size)
+    assert len(bench.transport.writes) == 20

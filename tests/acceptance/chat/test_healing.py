@@ -367,3 +367,28 @@ async def test_a_count_that_a_second_device_brought_is_told_to_the_first(
         pass
     assert told.conversations == known
     assert (await second.next(UnreadChanged)).conversations == known
+
+
+async def test_counts_that_could_not_be_read_are_pushed_when_they_can(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was away for a moment; nobody has to send another message."""
+    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
+    room = (await oksana.open(PETRO)).conversation.id
+    await petro.next(ConversationCreated)
+    counts_of, failed = receipts.unread_of, list[Any]()
+
+    async def fail_once(conn: Any, pairs: Any) -> Any:
+        found = await counts_of(conn, pairs)
+        if not failed and any(one.unread for _, one in found):
+            failed.append(pairs)
+            raise ConnectionError
+        return found
+
+    monkeypatch.setattr(receipts, "unread_of", fail_once)
+    await oksana.send(room, "hi")
+
+    while not (told := await petro.next(UnreadChanged)).conversations[0].unread:
+        pass
+    assert failed
+    assert [one.unread for one in told.conversations] == [1]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.hello import snapshot
 from gateway.hello.queries import overview
 from gateway.protocol import CallList, ConversationCreate, PresenceSet
 from tests.support.calls import ANSWERED, play, recorded
@@ -253,3 +254,30 @@ async def test_nothing_is_kept_once_nobody_arrives(desk: Desk) -> None:
     assert len(arrivals._rosters) == 1
 
     await eventually(lambda: not arrivals._rosters and not arrivals._names)
+
+
+async def test_a_hello_that_failed_leaves_nothing_behind(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client hears nothing before the next hello, and everything after it."""
+    oksana, node = await desk.client(OKSANA), desk.nodes[1]
+    room = (await oksana.open(PETRO)).conversation.id
+    read = snapshot.read_snapshot
+
+    async def fail(*_: Any, **__: Any) -> None:
+        raise ConnectionError
+
+    async with raw(node.socket_url) as petro:
+        monkeypatch.setattr(snapshot, "read_snapshot", fail)
+        refused = await petro.hello(desk.token(PETRO))
+        monkeypatch.setattr(snapshot, "read_snapshot", read)
+        joined = len(node.node.delivery.hub.listeners(f"conversation:{room}"))
+        missed = await oksana.send(room, "before")
+        welcomed = await petro.hello(desk.token(PETRO))
+        await oksana.send(room, "after")
+        while (heard := await petro.hear())["type"] != "message.created":
+            pass
+
+    assert (refused["error"]["code"], joined) == ("internal", 0)
+    assert welcomed["ok"]["user"]["id"] == PETRO
+    assert (heard["message"]["text"], heard["message"]["seq"]) == ("after", missed.seq + 1)
