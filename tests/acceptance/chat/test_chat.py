@@ -13,12 +13,13 @@ from gateway.protocol import (
     ConversationCreated,
     ConversationList,
     MessageCreated,
+    MessageDelete,
     ReceiptWasRead,
     TypingStarted,
     UnreadChanged,
     UnreadGet,
 )
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, nothing_within
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, nothing_within, refused
 
 
 async def test_a_message_crosses_nodes(desk: Desk) -> None:
@@ -205,3 +206,29 @@ async def test_somebody_elses_conversation_does_not_exist(desk: Desk) -> None:
 
     await oksana.send(conversation.id, "secret")
     await nothing_within(iryna.next(MessageCreated), 0.3)
+
+
+async def test_a_deleted_message_takes_no_replies(desk: Desk) -> None:
+    """Whoever still sees it is told that it is gone."""
+    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
+    room = (await oksana.open(PETRO)).conversation.id
+    sent = await oksana.send(room, "a")
+    await oksana.request(MessageDelete(conversation_id=room, seq=sent.seq))
+
+    assert await refused(petro.send(room, "b", reply_to_seq=sent.seq)) == "message.not_found"
+
+
+async def test_conversations_that_were_active_at_one_moment_are_all_listed(desk: Desk) -> None:
+    """A page may end among them: many conversations may be written to by one statement."""
+    oksana = await desk.client(OKSANA)
+    rooms = [(await oksana.open(employee_id)).conversation.id for employee_id in range(2, 9)]
+    await desk.sql("UPDATE realtime.conversations SET last_message_at = '2026-11-22T10:00Z'")
+
+    seen, cursor = list[int](), None
+    while True:
+        page = await oksana.request(ConversationList(limit=2, cursor=cursor))
+        seen += [one.id for one in page.conversations]
+        if (cursor := page.next) is None:
+            break
+
+    assert seen == sorted(rooms, reverse=True)

@@ -21,6 +21,7 @@ from gateway.protocol import (
     ConversationUpdate,
     ConversationUpdated,
     MessageCreated,
+    MessageDelete,
     ParticipantChanged,
     TypingStarted,
 )
@@ -319,3 +320,20 @@ async def test_who_comes_back_hears_that_their_settings_are_gone(desk: Desk) -> 
     now = (await petro.next(ConversationMineChanged)).mine
     assert now.pinned_at is None
     assert now.version > pinned.version
+
+
+async def test_nobody_deletes_the_record_of_who_came_and_left(desk: Desk) -> None:
+    """A system message stays, also for the owner."""
+    oksana = await desk.client(OKSANA)
+    group = (
+        await oksana.request(ConversationCreate(title="Обід", employee_ids=[PETRO]))
+    ).conversation.id
+    await oksana.request(ConversationRemove(conversation_id=group, employee_id=PETRO))
+    rows = await desk.sql(
+        "SELECT seq FROM realtime.messages WHERE conversation_id = $1 AND kind = 'system'", group
+    )
+
+    for row in rows:
+        deleting = oksana.request(MessageDelete(conversation_id=group, seq=row["seq"]))
+        assert await refused(deleting) == "permission.denied"
+    assert rows

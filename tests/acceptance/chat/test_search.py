@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.chat.search import day_ranges
+from gateway.chat.search import MAX_NAMED_CONVERSATIONS, day_ranges
 from gateway.chat.snippets import MAX_LENGTH, search_terms, snippet, words_of
 from gateway.client import Connection, RequestRefused
 from gateway.protocol import (
@@ -317,3 +317,23 @@ def test_windows_cover_every_day_once(first: int, last: int) -> None:
     days = [day for one in found for day in range(one.first or 0, one.last + 1)]
     assert sorted(days) == list(range(first, last + 1))
     assert len(found) <= 6
+
+
+async def test_who_is_in_many_conversations_finds_what_is_in_all_and_no_other(desk: Desk) -> None:
+    """Many are not named one by one in the search; one that was left is none of them."""
+    oksana, iryna = await desk.client(OKSANA), await desk.client(IRYNA)
+    rooms = []
+    for number in range(MAX_NAMED_CONVERSATIONS + 3):
+        made = await oksana.request(ConversationCreate(title="Обід", employee_ids=[IRYNA]))
+        rooms.append(made.conversation.id)
+        await oksana.send(rooms[-1], f"таємниця {number}")
+
+    await desk.sql(
+        "UPDATE realtime.conversation_participants SET left_seq = 9"
+        " WHERE conversation_id = $1 AND employee_id = $2",
+        rooms[5], IRYNA,
+    )  # fmt: skip
+
+    everywhere = [f"таємниця {number}" for number in reversed(range(len(rooms)))]
+    assert await texts(oksana, "таємниця") == everywhere
+    assert await texts(iryna, "таємниця") == [one for one in everywhere if one != "таємниця 5"]
