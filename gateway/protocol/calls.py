@@ -139,6 +139,9 @@ class Call:
     customer: Customer | None = None
     customers_found: int = 0
     """How many customers have this number, at most 20; customer is the best match."""
+    did: str | None = None
+    """The number of ours that the caller of an inbound call dialled, in E.164 or as the PBX says
+    it; null when it does not."""
     queue: str | None = None
     started_at: datetime
     answered_at: datetime | None = None
@@ -177,6 +180,8 @@ class CallList:
     number: Number | None = None
     """A number in any usual notation; for calls without a number in E.164, exactly what the PBX
     sent: an extension, `anonymous`."""
+    did: Number | None = None
+    """Only calls to this number of ours, in any usual notation."""
     agent_id: Id | None = None
     """Only calls with a telephone of this employee; another employee than oneself needs
     `calls.view_all`."""

@@ -6,7 +6,8 @@ only its caller id is known, or only late events about its end have arrived.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -46,6 +47,8 @@ Moments = AbstractSet[Moment]
 BridgeMoments = dict[str, set[Moment]]
 """Bridge → moments."""
 
+NUMBER = re.compile(r"\+?\d{2,40}", re.ASCII)
+
 EMPTY: frozenset[Any] = frozenset()
 """No facts. Most of a channel's sets stay empty, and a set takes 216 bytes."""
 
@@ -61,6 +64,8 @@ class PbxChannel:
     dialled: str | None = None
     """The number that was dialled to reach it."""
     dialled_e164: str | None = None
+    did: str | None = None
+    """The number of ours that it dialled to call in."""
     linked: bool = False
     """Another channel dialled it, was dialled by it, or shares a bridge with it."""
     queued: bool = False
@@ -128,6 +133,7 @@ def merge_halves(halves: list[PbxChannel]) -> PbxChannel:
         merged.kind = _least(merged.kind, half.kind)
         merged.dialled = _least(merged.dialled, half.dialled)
         merged.dialled_e164 = _least(merged.dialled_e164, half.dialled_e164)
+        merged.did = _least(merged.did, half.did)
         merged.placed = merged.placed or half.placed
         merged.started = merged.started or half.started
         merged.parties = [*merged.parties, *half.parties]
@@ -177,6 +183,7 @@ def _channel(channels: dict[str, PbxChannel], key: str) -> PbxChannel:
 
 def _began(channel: PbxChannel, event: CallEvent) -> None:
     _identify(channel, event)
+    channel.did = _least(channel.did, _did(event.attrs))
     _renamed(channel, event)
 
 
@@ -190,6 +197,20 @@ def _renamed(channel: PbxChannel, event: CallEvent) -> None:
         channel.parties.append(event)
     else:
         channel.parties = [event]
+
+
+def _did(attrs: Mapping[str, Any]) -> str | None:
+    """Return the number that a call in dialled; `s`, `h` and names of menus are none.
+
+    PBXs that post events call it `dialled`.
+    """
+    for name in ("exten", "dialled"):
+        said = attrs.get(name)
+        if said and (valid := attrs.get(f"{name}_e164")):
+            return str(valid)
+        if said and NUMBER.fullmatch(str(said)):
+            return str(said)
+    return None
 
 
 def _offered(channel: PbxChannel, event: CallEvent) -> None:

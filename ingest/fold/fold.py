@@ -98,6 +98,7 @@ class _Fold:
             number_raw=number_raw,
             number_e164=number_e164,
             caller_name=name,
+            did=self.did,
             queue=stints[-1].queue if stints else None,
             started_at=self.events[0].occurred_at,
             answered_at=answered.answered_at if answered else _connected_at(stints),
@@ -246,6 +247,12 @@ class _Fold:
         numbers = "number_raw", "number_e164"
         number_raw, number_e164 = self.initiator.party_fields(*numbers, until=until)
         return number_raw, number_e164, name
+
+    @property
+    def did(self) -> str | None:
+        """The number of ours that an outside caller dialled."""
+        came_in = self.direction == "inbound" and self.initiator.external
+        return self.initiator.did if came_in and not self.initiator.placed else None
 
     def _dialled(self) -> tuple[str | None, str | None, str | None]:
         placed = [] if self.initiator.calling else [self.initiator]

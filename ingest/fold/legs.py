@@ -66,6 +66,8 @@ class Leg:
     cause: int
     dialled: str | None
     dialled_e164: str | None
+    did: str | None
+    """The number of ours that it dialled to call in."""
     diallers: AbstractSet[str]
     """The channels that dialled it, directly or through internal pairs."""
     onward_at: datetime | None
@@ -240,6 +242,7 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         cause=cause,
         dialled=merged.dialled,
         dialled_e164=merged.dialled_e164,
+        did=merged.did,
         diallers=diallers,
         onward_at=min(merged.onward_at, default=None),
         parties=parties,

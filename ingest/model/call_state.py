@@ -139,6 +139,8 @@ class CallState:
     wait_ms: int | None = None
     talk_ms: int | None = None
     answered_extension: str | None = None
+    did: str | None = None
+    """The number of ours that the caller dialled: in E.164, or as the PBX says it."""
     merged_into: UUID | None = None
     """The call that this one turned out to be a part of. This one is over, that one goes on."""
     legs: tuple[LegState, ...] = ()

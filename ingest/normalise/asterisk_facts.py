@@ -67,12 +67,14 @@ def _fact(
 
 def _created(reader: DialectReader, fields: Fields) -> Fact:
     channel, side = fields.get("Channel", ""), reader.side_of(fields)
+    exten = clean(fields.get("Exten"))
     return _fact(
         "leg.created",
         fields,
         extension=None if side == "external" else reader.extension_of(channel),
         kind=side,
-        exten=clean(fields.get("Exten")),
+        exten=exten,
+        exten_e164=None if side == "agent" else e164(exten, reader.dialect.region),
         **_local_half(channel),
         **reader.party(fields),
     )

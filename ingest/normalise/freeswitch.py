@@ -29,9 +29,9 @@ from ingest.normalise.freeswitch_loopback import (
     is_half,
     replaced_by,
 )
-from ingest.normalise.freeswitch_sides import side_of, user_of
+from ingest.normalise.freeswitch_sides import called_number, side_of, user_of
 from ingest.normalise.freeswitch_transfers import EventParts, transfers
-from ingest.normalise.numbers import e164, party_number
+from ingest.normalise.numbers import did_attrs, e164, party_number
 from ingest.normalise.sides import Side
 
 EXTENSION = r"^(?:sofia/[^/]+|verto\.rtc|user|loopback)/(?:sip:)?(\d{2,6})(?=@|/|-|$)"
@@ -132,6 +132,7 @@ class FreeswitchNormaliser:
         name = clean(fields.get("Caller-Caller-ID-Name")) if not outbound else None
         attrs = self._party(number, name) | ({"kind": side} if side else {})
         attrs |= half.attrs if half else {}
+        attrs |= {} if outbound else did_attrs(called_number(fields), self._region)
         originator = _originator(fields) if outbound else None
         if outbound and originator is None:
             attrs |= self._shown(fields)

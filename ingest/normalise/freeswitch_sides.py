@@ -17,6 +17,8 @@ CALLED_USERS = ("variable_dialed_user",)
 CALLING_USERS = ("variable_user_name", "variable_sip_auth_username")
 PROFILE = re.compile(r"^sofia/([^/]+)/")
 EXTENSION = re.compile(r"\d{2,6}")
+CALLED_NUMBERS = ("Caller-Destination-Number", "variable_sip_to_user", "variable_sip_req_user")
+NUMBER = re.compile(r"\+?\d{2,40}", re.ASCII)
 
 
 def side_of(fields: Mapping[str, str]) -> Side | None:
@@ -40,6 +42,15 @@ def user_of(fields: Mapping[str, str]) -> str | None:
     """Return the directory user's number: a browser's telephone has a random name."""
     user = _user(fields)
     return user if EXTENSION.fullmatch(user) else None
+
+
+def called_number(fields: Mapping[str, str]) -> str | None:
+    """Return the number that the caller of an inbound leg dialled.
+
+    A gateway that registers gets calls for its own account; the number is then in SIP's To.
+    """
+    given = (fields.get(name, "") for name in CALLED_NUMBERS)
+    return next((found for found in given if NUMBER.fullmatch(found)), None)
 
 
 def _user(fields: Mapping[str, str]) -> str:

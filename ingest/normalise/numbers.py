@@ -197,3 +197,9 @@ def _valid(number: PhoneNumber | None) -> str | None:
     if number is None or not phonenumbers.is_valid_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def did_attrs(number: str | None, region: str | None) -> dict[str, Any]:
+    """Return the attrs of the number that a caller dialled to reach us."""
+    attrs = {"exten": number, "exten_e164": e164(number, region)}
+    return {name: value for name, value in attrs.items() if value}

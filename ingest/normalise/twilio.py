@@ -18,7 +18,7 @@ from ingest.model.events import CallEvent, EventType, TimeQuality, derive_id
 from ingest.model.native_payload import with_native
 from ingest.model.recording_events import is_location
 from ingest.normalise.asterisk_dialect import shorten
-from ingest.normalise.numbers import e164, party_number
+from ingest.normalise.numbers import did_attrs, e164, party_number
 from ingest.normalise.twilio_conferences import conference_events
 from ingest.normalise.twilio_fields import InvalidCallback, date, needed_sid, sid
 
@@ -97,6 +97,9 @@ class _Callback:
         attrs: dict[str, Any] = {"kind": "agent" if found else "external"}
         if party and not found:
             attrs |= party_number(shorten(party), self._region)
+        if not (self.dialled or self.parent):
+            called = shorten(self._fields.get("To") or self._fields.get("Called"))
+            attrs |= did_attrs(called, self._region)
         if self.dialled and not self.parent and not found:
             # Placed by a program: none of our telephones has a leg yet.
             attrs["direction"] = "outbound"

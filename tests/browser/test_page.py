@@ -165,6 +165,7 @@ async def test_a_call_brings_the_customer(window: Open, dev_gateway: PageGateway
     await expect(card.get_by_test_id("call-customer")).to_have_text("Ivan Petrenko", timeout=40_000)
     await expect(card.get_by_test_id("call-number")).to_have_text("+380671234567")
     await expect(card.get_by_test_id("call-queue")).to_have_text("sales")
+    await expect(card.get_by_test_id("call-did")).to_have_text("+380441110001")
     await playing
     await expect(card.get_by_test_id("call-outcome")).to_contain_text("Answered by", timeout=15_000)
     await card.get_by_test_id("call-dismiss").click()

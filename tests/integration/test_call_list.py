@@ -36,6 +36,7 @@ ASKED: dict[str, list[dict[str, Any]]] = {
     "numbers": [{}, {"e164": [NUMBER, "+380670000008"], "raw": [NUMBER]},
                 {"e164": [], "raw": ["anonymous"]}],
     "disposition": [{}, {"disposition": "sale"}],
+    "did": [{}, {"did": ["+380441112233", "0441112233"]}],
     "durations": [{}, {"wait_ms": (20_000, None)}, {"talk_ms": (60_000, 130_000)},
                   {"wait_ms": (None, 7_999), "talk_ms": (1, None)}],
 }  # fmt: skip
@@ -52,6 +53,7 @@ async def made(conn: Conn) -> list[GeneratedRows]:
     await conn.execute(
         """
         UPDATE realtime.call_sessions SET number_raw = 'anonymous' WHERE number_e164 IS NULL;
+        UPDATE realtime.call_sessions SET did = '+380441112233' WHERE wait_ms % 2 = 0;
         INSERT INTO realtime.call_annotations (call_id, version, disposition, set_by, set_at)
         SELECT id, 1, CASE WHEN talk_ms % 2 = 0 THEN 'sale' ELSE 'resolved' END, 1, now()
           FROM realtime.call_sessions WHERE talk_ms % 3 = 0 AND merged_into IS NULL
@@ -104,6 +106,7 @@ class ListedCall:
             and ("queue" not in asked or asked["queue"] in self.queues)
             and ("e164" not in asked or (call["number_e164"] or "anonymous") in numbers)
             and asked.get("disposition") in {None, self.said}
+            and ("did" not in asked or (call["wait_ms"] is not None and call["wait_ms"] % 2 == 0))
             and within(call["wait_ms"], asked.get("wait_ms", access_paths.ANY))
             and within(call["talk_ms"], asked.get("talk_ms", access_paths.ANY))
             and ("telephones" not in asked or not self.phones.isdisjoint(asked["telephones"]))
@@ -196,6 +199,7 @@ async def test_a_list_reads_a_page_and_not_the_history(
         "kind": {"direction": "outbound"},
         "queue": {"queue": "sales"},
         "disposition": {"disposition": "sale"},
+        "did": {"did": ["+380441112233"]},
         "wait": {"wait_ms": (32_000, None)},
         "talk": {"talk_ms": (None, 3_999)},
     }

@@ -36,6 +36,7 @@ CORRUPTIONS = (
     "INSERT INTO realtime.queue_stints (call_id, position, queue, entered_at)"
     " SELECT id, 5, 'nowhere', started_at FROM realtime.call_sessions WHERE merged_into IS NULL",
     "DELETE FROM realtime.missed_calls",
+    "UPDATE realtime.call_sessions SET did = NULL",
 )
 
 

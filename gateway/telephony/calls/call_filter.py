@@ -40,6 +40,7 @@ LISTINGS: dict[AccessPath, Listing] = {
     "kind": queries.by_kind,
     "queue": queries.by_queue,
     "disposition": queries.by_disposition,
+    "did": queries.by_did,
     "wait": queries.by_wait,
     "talk": queries.by_talk,
 }
@@ -79,6 +80,7 @@ async def parse(ctx: Context, conn: Conn, command: CallList) -> CallFilter | Non
         telephones=telephones,
         e164=e164,
         raw=raw,
+        did=_forms(ctx, command.did),
         wait_ms=(command.wait_ms_min, command.wait_ms_max),
         talk_ms=(command.talk_ms_min, command.talk_ms_max),
         directions=_choices(command.direction, get_args(Direction)) if kind else (),
@@ -131,6 +133,7 @@ def _access_paths(criteria: CallFilter) -> list[AccessPath]:
         "kind": bool(criteria.directions),
         "queue": criteria.queue is not None,
         "disposition": criteria.disposition is not None,
+        "did": criteria.did is not None,
         "wait": criteria.wait_ms != ANY,
         "talk": criteria.talk_ms != ANY,
     }
@@ -163,6 +166,14 @@ async def _numbers(
         theirs = await lookup.numbers(conn, command.customer_id)
         e164, raw = [one for one in theirs if command.number is None or one in e164], []
     return e164, raw
+
+
+def _forms(ctx: Context, number: str | None) -> list[str] | None:
+    """Return what a number of ours may be stored as: E.164, or the text from the PBX."""
+    if number is None:
+        return None
+    regions = ctx.services.regions
+    return list(dict.fromkeys([*numbers_for(number, regions), *texts_for(number, regions)]))
 
 
 def _choices(chosen: str | None, every: Sequence[str]) -> Sequence[str]:

@@ -73,6 +73,7 @@ class ScreenPop:
             caller_name=state.caller_name,
             customer=match.customer if match else None,
             customers_found=match.found if match else 0,
+            did=state.did,
             queue=state.queue,
             started_at=state.started_at,
             answered_at=state.answered_at,

@@ -347,6 +347,7 @@ export function verdict(code) {
  * @property {string | null} caller_name The name that the PBX reports; the CRM's is customer.name.
  * @property {Customer | null} customer
  * @property {number} customers_found How many customers have this number, at most 20; customer is the best match.
+ * @property {string | null} did The number of ours that the caller of an inbound call dialled, in E.164 or as the PBX says it; null when it does not.
  * @property {string | null} queue
  * @property {string} started_at
  * @property {string | null} answered_at
@@ -1239,6 +1240,7 @@ export function verdict(code) {
  * @property {'inbound' | 'outbound' | 'internal' | null} [direction]
  * @property {string | null} [queue] Only calls that were in this queue at any time.
  * @property {string | null} [number] A number in any usual notation; for calls without a number in E.164, exactly what the PBX sent: an extension, `anonymous`.
+ * @property {string | null} [did] Only calls to this number of ours, in any usual notation.
  * @property {number | null} [agent_id] Only calls with a telephone of this employee; another employee than oneself needs `calls.view_all`.
  * @property {number | null} [customer_id] Calls with one of this customer's numbers in the CRM, at most 50, in either direction.
  * @property {string | null} [disposition] Only calls that have this disposition now.

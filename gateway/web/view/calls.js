@@ -41,7 +41,7 @@ export function callCards(calls, people) {
       element('h3', { testid: 'call-customer', 'data-part': 'customer' }),
       element('dl', {}, field('company', 'Company'),
         element('div', { 'data-part': 'number-row' }, element('dt', {}, 'Number'), element('dd', {}, number)),
-        field('queue', 'Queue')),
+        field('did', 'Dialled'), field('queue', 'Queue')),
       element('p', { class: 'muted', 'data-part': 'more' }),
       element('ul', {
         class: 'open-work', testid: 'open-work', 'aria-label': 'Open work', 'data-part': 'work',
@@ -63,6 +63,7 @@ export function callCards(calls, people) {
     updateRow(node, 'company', call.customer?.company);
     updateRow(node, 'number', call.number);
     if (call.number?.startsWith('+')) setAttribute(part(node, 'number'), 'href', `tel:${call.number}`);
+    updateRow(node, 'did', call.did);
     updateRow(node, 'queue', call.queue);
     const others = call.customers_found - 1;
     setText(part(node, 'more'), others > 0 ? `and ${others} more customers with this number` : '');

@@ -153,6 +153,21 @@ async def test_a_number_is_found_in_any_notation(desk: Desk) -> None:
         assert await listed(desk, OKSANA, number=other) == [], other
 
 
+async def test_calls_are_listed_by_the_number_dialled(desk: Desk) -> None:
+    """A number of ours is found in any notation, and as the PBX says it."""
+    sales, menu, none = [await stored_call(desk, OKSANA) for _ in range(3)]
+    for call_id, did in ((sales, "+380442223344"), (menu, "7001")):
+        await desk.sql("UPDATE realtime.call_sessions SET did = $2 WHERE id = $1", call_id, did)
+
+    for way in ("+380442223344", "044 222-33-44", "38 (044) 2223344"):
+        assert await listed(desk, OKSANA, did=way) == [sales], way
+    assert await listed(desk, OKSANA, did="7001", direction="inbound") == [menu]
+    assert await listed(desk, OKSANA, did="0442223345") == []
+    page = (await desk.http(OKSANA).get(CALLS)).json()["calls"]
+    told = {call["id"]: call["did"] for call in page}
+    assert told == {str(sales): "+380442223344", str(menu): "7001", str(none): None}
+
+
 async def test_calls_are_listed_by_how_long_they_waited_and_talked(desk: Desk) -> None:
     """Both ends are included, live calls too; a call without the duration is in no range."""
     calls = [await stored_call(desk, OKSANA) for _ in range(4)]
@@ -179,6 +194,7 @@ async def test_calls_are_listed_by_how_long_they_waited_and_talked(desk: Desk) -
         ("disposition", ["", "Sale", "a b", "a\0", "x" * 65, "sale\n", "ї", 1, True, []]),
         ("wait_ms_min", [-1, 10**10 + 1, "1", 1.5, True, [], {}]),
         ("talk_ms_max", [-1, 10**10 + 1, "1", 1.5, True, [], {}]),
+        ("did", ["", "a\0b", "1" * 201, 380671234567, True, []]),
         ("number", ["", "a\0b", "1" * 201, 380671234567, True, []]),
     ],
 )
@@ -202,7 +218,9 @@ async def test_an_invalid_filter_is_refused_by_its_name(
         assert (await http.get(f"{CALLS}?{field}={text}")).status_code == 422, text
     for text in ("9223372036854775808", "-1", "1e3"):
         response = await http.get(f"{CALLS}?{field}={text}")
-        assert response.status_code == (200 if field in {"number", "disposition"} else 422), text
+        assert response.status_code == (
+            200 if field in {"number", "did", "disposition"} else 422
+        ), text
 
 
 async def test_a_lone_surrogate_is_no_filter(desk: Desk) -> None:

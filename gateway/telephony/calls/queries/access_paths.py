@@ -15,7 +15,7 @@ from uuid import UUID
 from gateway.db import Conn
 
 AccessPath = Literal[
-    "live", "numbers", "telephones", "kind", "queue", "disposition", "wait", "talk"
+    "live", "numbers", "telephones", "kind", "queue", "disposition", "wait", "talk", "did"
 ]
 
 IN_RANGE = """(k.started_at, k.id) < ($1::timestamptz, $2::uuid)
@@ -37,7 +37,8 @@ MATCHES_CALL = """c.merged_into IS NULL
                AND ($14::bigint IS NULL OR c.wait_ms >= $14)
                AND ($15::bigint IS NULL OR c.wait_ms <= $15)
                AND ($16::bigint IS NULL OR c.talk_ms >= $16)
-               AND ($17::bigint IS NULL OR c.talk_ms <= $17)"""
+               AND ($17::bigint IS NULL OR c.talk_ms <= $17)
+               AND ($18::text[] IS NULL OR c.did = ANY ($18))"""
 """The criteria that the row of a call c answers alone."""
 
 MATCHES_QUEUE = """($8::text IS NULL OR EXISTS (
@@ -93,6 +94,8 @@ class CallFilter:
     raw: Sequence[str]
     """What the PBX sent as the number, for calls without a number in E.164."""
 
+    did: Sequence[str] | None = None
+    """What the number of ours may be stored as."""
     wait_ms: Range = ANY
     talk_ms: Range = ANY
 
@@ -101,7 +104,7 @@ class CallFilter:
     """All directions and outcomes that match, when either is a criterion; otherwise empty."""
 
     def arguments(self, limit: int) -> tuple[Any, ...]:
-        """Return the arguments $1 to $17 of every statement."""
+        """Return the arguments $1 to $18 of every statement."""
         phones = self.telephones
         return (
             *self.before, self.since, limit, self.live, self.outcome, self.direction, self.queue,
@@ -109,6 +112,7 @@ class CallFilter:
             None if phones is None else [source for source, _ in phones],
             None if phones is None else [extension for _, extension in phones],
             self.e164, self.raw, *self.wait_ms, *self.talk_ms,
+            self.did,
         )  # fmt: skip
 
 
@@ -233,6 +237,15 @@ async def estimate(conn: Conn, criteria: CallFilter, *, most: int) -> dict[str, 
                           AND k.ended_at IS NOT NULL AND {IN_RANGE}
                         ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS one
                  WHERE coalesce($16, $17::bigint) IS NOT NULL
+                 ORDER BY one.started_at DESC LIMIT $4) AS found
+         UNION ALL
+        SELECT 'did', count(*), min(started_at)
+          FROM (SELECT one.started_at
+                  FROM unnest($18::text[]) AS given (number)
+                 CROSS JOIN LATERAL (
+                       SELECT k.started_at FROM realtime.call_sessions AS k
+                        WHERE k.did = given.number AND {IN_RANGE}
+                        ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS one
                  ORDER BY one.started_at DESC LIMIT $4) AS found
         """,  # noqa: S608 - ours
         *arguments[:5],

@@ -138,6 +138,28 @@ async def by_numbers(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPos
     return _positions(rows)
 
 
+async def by_did(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
+    """Read the calls to a number of ours, in each form in which it may be stored."""
+    rows = await conn.fetch(
+        f"""
+        -- call_list.by_did
+        SELECT found.id, found.started_at
+          FROM unnest($18::text[]) AS given (number)
+         CROSS JOIN LATERAL (
+               SELECT k.id, k.started_at
+                 FROM realtime.call_sessions AS k
+                CROSS JOIN {CALL}
+                WHERE k.did = given.number AND {IN_RANGE} AND {MATCHES_ALL}
+                ORDER BY k.started_at DESC, k.id DESC
+                LIMIT $4) AS found
+         ORDER BY found.started_at DESC, found.id DESC
+         LIMIT $4
+        """,  # noqa: S608 - ours
+        *criteria.arguments(limit),
+    )
+    return _positions(rows)
+
+
 async def by_disposition(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Read the calls with a disposition; that of a merged call counts for its target."""
     rows = await conn.fetch(
@@ -181,8 +203,8 @@ async def by_kind(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositi
         -- call_list.by_kind
         SELECT found.id, found.started_at
           FROM (SELECT one.*
-                  FROM unnest($18::text[]) AS direction
-                 CROSS JOIN unnest($19::text[]) AS outcome
+                  FROM unnest($19::text[]) AS direction
+                 CROSS JOIN unnest($20::text[]) AS outcome
                  CROSS JOIN LATERAL (
                        SELECT k.id, k.started_at
                          FROM realtime.call_sessions AS k
