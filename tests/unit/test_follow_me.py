@@ -82,7 +82,7 @@ def queue_call(way: Way, *, telephone: bool = True, late: bool = False) -> CallS
 
 
 def test_a_reported_member_answers_on_the_mobile() -> None:
-    """101's employee talks 30 s, and the telephone that rang beside it missed nothing."""
+    """101's employee talks 30 s; desk telephone and mobile are two devices of one telephone."""
     (call,) = calls_of(events_of_recording("a5_member_answers_on_his_mobile",
                                            RECORDINGS / "reported"))  # fmt: skip
 
@@ -90,7 +90,7 @@ def test_a_reported_member_answers_on_the_mobile() -> None:
     assert seconds(call.talk_ms) == 30
     assert [(leg.extension, leg.kind, leg.ended_reason) for leg in call.legs] == [
         (None, "external", "completed"),
-        ("101", "agent", "answered_elsewhere"),
+        ("101", "agent", "other_device"),
         ("101", "agent", "completed"),
     ]
     (stint,) = call.stints
