@@ -12,14 +12,6 @@ COMMENT ON FUNCTION realtime.duration_class IS
     '0: less than a second, 1: 1 to 2 s, 2: 2 to 4 s, 3: 4 to 8 s … 16: more than 9 hours. The '
     'indexes of calls by duration use it: whoever changes it builds these anew.';
 
--- Only calls that are over: an entry a call, made once. Those in progress are few.
-CREATE INDEX call_sessions_wait
-    ON realtime.call_sessions (realtime.duration_class(wait_ms), started_at DESC, id DESC)
-    WHERE ended_at IS NOT NULL AND wait_ms IS NOT NULL;
-CREATE INDEX call_sessions_talk
-    ON realtime.call_sessions (realtime.duration_class(talk_ms), started_at DESC, id DESC)
-    WHERE ended_at IS NOT NULL AND talk_ms IS NOT NULL;
-
 -- Without these the planner takes a class for a 200th of all calls, and sorts what it should page.
 CREATE STATISTICS realtime.call_sessions_wait_class
     ON (realtime.duration_class(wait_ms)) FROM realtime.call_sessions;

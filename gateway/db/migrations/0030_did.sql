@@ -6,6 +6,3 @@ ALTER TABLE realtime.call_sessions ADD COLUMN did text;
 COMMENT ON COLUMN realtime.call_sessions.did IS
     'The number of ours that the caller of an inbound call dialled: in E.164, or as the PBX says '
     'it. NULL when the PBX does not, and for calls from inside.';
-
-CREATE INDEX call_sessions_did ON realtime.call_sessions (did, started_at DESC, id DESC)
-    WHERE did IS NOT NULL;
