@@ -303,6 +303,7 @@ async def test_idle_connections_cost_no_command(nodes: Nodes) -> None:
     store = await nodes.open("a")
     empty = await _cost_of_renewals(nodes.redis)
     await asyncio.gather(*(store.arrive(user, "web") for user in range(1_000)))
+    await eventually(lambda: not store.owned.out_of_date(range(1_000)))  # all are written
     full = await _cost_of_renewals(nodes.redis)
 
     assert empty == full
