@@ -119,8 +119,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(pool.close)
 
         delivery, tasks = Delivery(), Tasks()
-        connecting = redis_config(settings)
-        redis = connecting.key_client()
+        redis_config = RedisConfig.of(settings)
+        redis = redis_config.key_client()
         stack.push_async_callback(redis.aclose)
         presence = RedisPresence(
             redis,
@@ -157,7 +157,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             redis=redis,
         )
         bus = RedisBus(
-            connecting, node=settings.node, deliver=delivery.deliver, resynced=delivery.resynced
+            redis_config, node=settings.node, deliver=delivery.deliver, resynced=delivery.resynced
         )
         delivery.connect(await stack.enter_async_context(bus))
         if settings.takes("sockets", "ingest"):  # a call makes somebody busy on any worker
@@ -290,15 +290,3 @@ def _load_shedder(pool: Pool, size: int, now: Callable[[], float]) -> LoadShedde
 
 def _secret_of(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
-
-
-def redis_config(settings: Settings) -> RedisConfig:
-    """Return how to reach the Redis of these settings, which must have one."""
-    assert settings.redis_url is not None
-    return RedisConfig(
-        settings.redis_url,
-        cluster=settings.redis_cluster,
-        ca_file=settings.redis_ca_file,
-        cert_file=settings.redis_cert_file,
-        key_file=settings.redis_key_file,
-    )

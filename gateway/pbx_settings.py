@@ -28,20 +28,16 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 def _is_pattern(value: str | None) -> str | None:
     if value is not None:
         try:
-            groups = re.compile(value).groups
-        except re.error as error:
-            raise ValueError(f"must be a regular expression: {error}") from None
-        if groups != 1:
-            raise ValueError("must have exactly one group, which matches the extension")
-    return value
-
-
-def _is_any_pattern(value: str | None) -> str | None:
-    if value is not None:
-        try:
             re.compile(value)
         except re.error as error:
             raise ValueError(f"must be a regular expression: {error}") from None
+    return value
+
+
+def _is_extension_pattern(value: str | None) -> str | None:
+    _is_pattern(value)
+    if value is not None and re.compile(value).groups != 1:
+        raise ValueError("must have exactly one group, which matches the extension")
     return value
 
 
@@ -104,7 +100,9 @@ class _Pbx(BaseModel):
 
     region: Region | None = None
     """Country by whose rules its national numbers are read. Unset: GATEWAY_PHONE_REGION."""
-    extension: Annotated[str | None, Field(max_length=500), AfterValidator(_is_pattern)] = None
+    extension: Annotated[
+        str | None, Field(max_length=500), AfterValidator(_is_extension_pattern)
+    ] = None
     """Regular expression whose group 1 is the extension in the name of a PBX channel (at Twilio: in
     a client's or SIP address)."""
 
@@ -117,7 +115,7 @@ class _Connected(_Pbx):
     """PEM file of the certificate authorities that may sign its certificate. Unset: those that the
     system trusts."""
 
-    trunk: Annotated[str | None, Field(max_length=500), AfterValidator(_is_any_pattern)] = None
+    trunk: Annotated[str | None, Field(max_length=500), AfterValidator(_is_pattern)] = None
     """Regular expression for names of PBX channels that are lines to the outside. Unset: contexts,
     gateways and profiles of the PBX say so, and names that are no extension."""
 

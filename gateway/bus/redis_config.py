@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from redis.asyncio import (
     Connection,
@@ -23,6 +23,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
+
+from gateway.settings import Settings
 
 TIMEOUT_S = 2.0
 
@@ -39,6 +41,18 @@ class RedisConfig:
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return how to reach the Redis of these settings, which must have one."""
+        assert settings.redis_url is not None
+        return cls(
+            settings.redis_url,
+            cluster=settings.redis_cluster,
+            ca_file=settings.redis_ca_file,
+            cert_file=settings.redis_cert_file,
+            key_file=settings.redis_key_file,
+        )
 
     def pool(self, at: Address | None = None) -> ConnectionPool:
         """Return connections to one server: the URL's, or another one of the same cluster."""

@@ -19,7 +19,7 @@ import asyncpg
 import typer
 
 from gateway import __version__, db
-from gateway.app import redis_config
+from gateway.bus import RedisConfig
 from gateway.cli.progress import ProgressDisplay
 from gateway.cli.state import find_running
 from gateway.settings import Settings
@@ -165,7 +165,7 @@ async def _stats_cache(settings: Settings) -> AsyncIterator[RedisStatsCache | No
     if settings.redis_url is None:
         yield None
         return
-    redis = redis_config(settings).key_client()
+    redis = RedisConfig.of(settings).key_client()
     try:
         yield RedisStatsCache(redis)
     finally:

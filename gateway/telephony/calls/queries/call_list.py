@@ -45,6 +45,15 @@ from gateway.telephony.calls.queries.access_paths import (
 
 CallPositions = list[tuple[UUID, datetime]]
 
+AND_LIVE_CALLS = f"""UNION ALL
+                (SELECT k.id, k.started_at
+                   FROM realtime.call_sessions AS k
+                  CROSS JOIN {CALL}
+                  WHERE k.ended_at IS NULL AND {IN_RANGE} AND {MATCHES_ALL}
+                  ORDER BY k.started_at DESC, k.id DESC
+                  LIMIT $4)"""  # noqa: S608 - ours
+"""After the calls of an index that has only those that are over."""
+
 
 async def newest(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Read all calls, newest first."""
@@ -247,13 +256,7 @@ async def by_wait(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositi
                           AND k.ended_at IS NOT NULL AND {IN_RANGE} AND {MATCHES_ALL}
                         ORDER BY k.started_at DESC, k.id DESC
                         LIMIT $4) AS one
-                 UNION ALL
-                (SELECT k.id, k.started_at
-                   FROM realtime.call_sessions AS k
-                  CROSS JOIN {CALL}
-                  WHERE k.ended_at IS NULL AND {IN_RANGE} AND {MATCHES_ALL}
-                  ORDER BY k.started_at DESC, k.id DESC
-                  LIMIT $4)) AS found
+                 {AND_LIVE_CALLS}) AS found
          ORDER BY found.started_at DESC, found.id DESC
          LIMIT $4
         """,  # noqa: S608 - ours
@@ -278,13 +281,7 @@ async def by_talk(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositi
                           AND k.ended_at IS NOT NULL AND {IN_RANGE} AND {MATCHES_ALL}
                         ORDER BY k.started_at DESC, k.id DESC
                         LIMIT $4) AS one
-                 UNION ALL
-                (SELECT k.id, k.started_at
-                   FROM realtime.call_sessions AS k
-                  CROSS JOIN {CALL}
-                  WHERE k.ended_at IS NULL AND {IN_RANGE} AND {MATCHES_ALL}
-                  ORDER BY k.started_at DESC, k.id DESC
-                  LIMIT $4)) AS found
+                 {AND_LIVE_CALLS}) AS found
          ORDER BY found.started_at DESC, found.id DESC
          LIMIT $4
         """,  # noqa: S608 - ours
