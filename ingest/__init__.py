@@ -14,7 +14,7 @@ from ingest.connectors.link import LinkTiming, PbxAddress, PbxLink
 from ingest.connectors.live import Connectors, PbxConnection
 from ingest.connectors.signature import InvalidSignature, sign, verify
 from ingest.connectors.twilio_signature import sign_twilio, verify_twilio
-from ingest.fold.agent_marks import AGENT_EVENTS, QueueState, TelephoneMarks
+from ingest.fold.agent_marks import AGENT_EVENTS, ALL_QUEUES, QueueState, TelephoneMarks
 from ingest.fold.fold import fold, group_by_call
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange, CallState, LegState, RecordingState, StintState
@@ -38,6 +38,7 @@ from ingest.upkeep.replay import read_recording
 
 __all__ = [
     "AGENT_EVENTS",
+    "ALL_QUEUES",
     "ANONYMOUS",
     "AWAY_ERRORS",
     "REGIONS",

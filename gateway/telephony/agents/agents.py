@@ -16,7 +16,8 @@ from gateway.db import Conn
 from gateway.protocol.wallboard import AgentPage, AgentQueue, AgentState, AgentStatus, QueueAgents
 from gateway.telephony.agents.queries import agents as queries
 from gateway.telephony.agents.queries.agents import AgentRecord, OnCall, QueueMark
-from gateway.telephony.agents.standing import ALL_QUEUES, standing
+from gateway.telephony.agents.standing import standing
+from ingest import ALL_QUEUES
 
 BUSIEST: tuple[AgentStatus, ...] = ("talking", "held", "dialling", "ringing")
 """Of several calls, the one whose status comes first here is what the agent does."""

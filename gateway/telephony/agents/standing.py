@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, Protocol
 
+from ingest import ALL_QUEUES
+
 WRAP_UP = frozenset(("wrapup", "wrap-up", "wrap up", "acw", "after call work"))
 """Reasons of a pause that mean work after a call, in lower case."""
-
-ALL_QUEUES = ""
-"""The queue of a mark that is about the telephone in all queues."""
 
 Standing = Literal["offline", "paused", "wrap_up", "ready"]
 

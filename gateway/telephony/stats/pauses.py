@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from gateway.db import Conn
-from gateway.telephony.agents.standing import ALL_QUEUES, Standing, standing
+from gateway.telephony.agents.standing import Standing, standing
 from gateway.telephony.stats.counts import AgentPause
 from gateway.telephony.stats.queries import pauses as queries
 from gateway.telephony.stats.queries.stats import StatsFilter
-from ingest import QueueState, TelephoneMarks
+from ingest import ALL_QUEUES, QueueState, TelephoneMarks
 
 MS = timedelta(milliseconds=1)
 
