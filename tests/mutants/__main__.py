@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,8 @@ HANGS = 4
 """After so many budgets a mutant has made a test hang."""
 COPIES = 2
 NO_TEST_FAILED, A_TEST_FAILED = 0, 1
+
+_RUNNING: set[subprocess.Popen[str]] = set()
 
 Fate = Literal["killed", "survived", "not reached", "hung"]
 
@@ -74,6 +77,7 @@ def main() -> int:
     except DoesNotApply as error:
         print(error, file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="gateway-mutants-") as directory:
         reach = options.reach or Path(directory, "reach.json")
         if not reach.exists():
@@ -110,13 +114,26 @@ def _pytest(
         text=True,
         start_new_session=True,
     )
+    _RUNNING.add(process)
     try:
         output, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
         return None, output
+    except BaseException:  # this command is told to end
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        _RUNNING.discard(process)
     return process.returncode, output
+
+
+def _kill_tests() -> None:
+    """Kill the tests that run: in their own sessions, they outlive Ctrl-C and this command."""
+    for process in tuple(_RUNNING):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _reach(
@@ -160,7 +177,12 @@ class _Run:
     def all(self, chosen: list[Mutant]) -> list[Outcome]:
         """Run them, and print what becomes of each."""
         with ThreadPoolExecutor(COPIES) as pool:
-            return list(pool.map(self._one, chosen))
+            try:
+                return list(pool.map(self._one, chosen))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                _kill_tests()
+                raise
 
     def _one(self, mutant: Mutant) -> Outcome:
         tree = self._free.get()
