@@ -76,6 +76,7 @@ class Oracle:
             "inbound_missed": sum(
                 c["answered_at"] is None and c["ended_at"] is not None for c in inbound
             ),
+            "inbound_voicemail": sum(c["outcome"] == "voicemail" for c in inbound),
             "outbound_answered": sum(c["answered_at"] is not None for c in outbound),
             **self._service(
                 queued,
@@ -243,7 +244,7 @@ class Oracle:
             "abandoned_in_time": sum(wait <= criteria.threshold_ms for wait in left),
             **{
                 name: sum(outcome(row) == name for row in rows)
-                for name in ("timeout", "left_queue", "failed")
+                for name in ("timeout", "left_queue", "voicemail", "failed")
             },
             "answered_wait_ms": sum(quick),
             "answered_waits": len(quick),

@@ -86,7 +86,7 @@ class CallGenerator:
         inbound = rnd.random() < 0.8
         direction = "inbound" if inbound else rnd.choice(("outbound", "outbound", "internal"))
         stints = self._stints(call_id, at) if inbound and rnd.random() < 0.9 else []
-        outcome = CALL_OUTCOME[stints[-1]["outcome"]] if stints else self._direct(direction)
+        outcome = self._outcome(stints, direction)
         source = "two" if rnd.random() < 0.1 else "main"
         answered_at = self._answered_at(at, stints, outcome)
         over = rnd.random() < 0.995
@@ -198,6 +198,15 @@ class CallGenerator:
             "event_id": event_id, "type": type_, "occurred_at": at, "time_quality": "source",
             "call_id": None, "attrs": {"reason": reason} if reason else {}, **shape,
         }  # fmt: skip
+
+    def _outcome(self, stints: list[Row], direction: str) -> str:
+        if not stints:
+            return self._direct(direction)
+        outcome = CALL_OUTCOME[stints[-1]["outcome"]]
+        connected = any(stint["answered_at"] for stint in stints)
+        if outcome == "timeout" and not connected and int(stints[-1]["wait_ms"]) % 4 == 0:
+            return "voicemail"
+        return outcome
 
     def _direct(self, direction: str) -> str:
         return self._random.choice(

@@ -15,7 +15,9 @@ from gateway.protocol.search import Moment
 
 Direction = Literal["inbound", "outbound", "internal"]
 CallStatus = Literal["created", "waiting", "ringing", "talking", "ended"]
-Outcome = Literal["answered", "abandoned", "missed", "timeout", "left_queue", "failed", "unknown"]
+Outcome = Literal[
+    "answered", "voicemail", "abandoned", "missed", "timeout", "left_queue", "failed", "unknown"
+]  # fmt: skip
 LegKind = Literal["external", "agent", "technical"]
 TransferKind = Literal["blind", "attended", "blonde", "threeway"]
 LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
@@ -142,6 +144,11 @@ class Call:
     did: str | None = None
     """The number of ours that the caller of an inbound call dialled, in E.164 or as the PBX says
     it; null when it does not."""
+    mailbox: str | None = None
+    """The mailbox that the caller reached, as the PBX names it, empty when it does not; null:
+    none."""
+    message_left: bool | None = None
+    """Whether the caller left a message there; null: no mailbox, or the PBX does not tell."""
     queue: str | None = None
     started_at: datetime
     answered_at: datetime | None = None

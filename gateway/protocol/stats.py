@@ -57,6 +57,8 @@ class Service:
     timeout: int
     left_queue: int
     """Left by pressing a key, removed, or ejected because no agent was left in the queue."""
+    voicemail: int
+    """Reached a mailbox after waiting; 0 for queues, where the end of the stint counts."""
     failed: int
     """Not admitted: the queue was full or had no agents."""
     other: int
@@ -122,7 +124,9 @@ class StatsOverview:
     live: int
     inbound_answered: int
     inbound_missed: int
-    """Ended without an answer."""
+    """Ended without an answer, mailboxes included."""
+    inbound_voicemail: int
+    """Of inbound_missed, those whose caller left a message, or may have."""
     inbound_answer_rate: float | None
     outbound_answered: int
     outbound_answer_rate: float | None

@@ -97,6 +97,10 @@ class PbxChannel:
     causes: AbstractSet[tuple[Moment, int]] = EMPTY
     sip_call_ids: AbstractSet[tuple[Moment, bytes, str]] = EMPTY
     """Each with the moment and id of its event."""
+    mailboxes: AbstractSet[tuple[Moment, str]] = EMPTY
+    """Mailboxes that it reached, and when."""
+    messages: AbstractSet[bool] = EMPTY
+    """Whether it left a message there, each time that the PBX tells."""
     joins: BridgeMoments = field(default_factory=dict)
     leaves: BridgeMoments = field(default_factory=dict)
     parties: Sequence[CallEvent] = ()
@@ -268,6 +272,15 @@ def _queued(channel: PbxChannel, event: CallEvent) -> None:
     channel.add("onward_at", event.occurred_at)
 
 
+def _reached_mailbox(channel: PbxChannel, event: CallEvent) -> None:
+    channel.add("mailboxes", (moment(event), str(event.attrs.get("mailbox") or "")))
+
+
+def _left_mailbox(channel: PbxChannel, event: CallEvent) -> None:
+    if message := event.attrs.get("message"):
+        channel.add("messages", message == "left")
+
+
 HANDLERS: dict[str, Callable[[PbxChannel, CallEvent], None]] = {
     "call.started": _started,
     "leg.created": _began,
@@ -280,6 +293,8 @@ HANDLERS: dict[str, Callable[[PbxChannel, CallEvent], None]] = {
     "bridge.left": _left,
     "queue.entered": _queued,
     "queue.requested": _queued,
+    "voicemail.started": _reached_mailbox,
+    "voicemail.ended": _left_mailbox,
 }
 """Event type → how to add its facts other than its time."""
 

@@ -20,7 +20,8 @@ RANK = {
             "queue.entered", "offer.started", "leg.ringing", "leg.answered", "offer.ended",
             "queue.left", "queue.connected", "bridge.joined", "leg.hold_on", "leg.hold_off",
             "transfer.blind", "transfer.attended", "queue.abandoned", "queue.outcome",
-            "queue.completed", "bridge.left", "leg.ended", "call.ended",
+            "queue.completed", "voicemail.started", "voicemail.ended",
+            "bridge.left", "leg.ended", "call.ended",
         )
     )
 }  # fmt: skip

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from ingest.fold import recordings, transfers
+from ingest.fold import mailboxes, recordings, transfers
 from ingest.fold.devices import other_devices
 from ingest.fold.end_reasons import ELSEWHERE_WITHIN, ended_reason, leg_state
 from ingest.fold.event_log import EventLog
@@ -82,6 +82,7 @@ class _Fold:
         ends = [leg.ended_at for leg in legs]
         self.ended_at = None if None in ends else max(end for end in ends if end)
         """The end of the last leg; None while a leg is open."""
+        self.mailbox, self.message_left = mailboxes.reached(log.channels.values())
 
     def state(self, call_id: UUID, version: int) -> CallState:
         log, stints = self.log, self.stints
@@ -106,6 +107,8 @@ class _Fold:
             wait_ms=_wait_ms(stints),
             talk_ms=self.talk_ms,
             answered_extension=self.answered_extension,
+            mailbox=self.mailbox,
+            message_left=self.message_left,
             legs=tuple(
                 leg_state(
                     leg,
@@ -294,6 +297,8 @@ class _Fold:
     def outcome(self) -> Outcome:
         if self.first_answer or any(stint.outcome == "connected" for stint in self.stints):
             return "answered"
+        if self.mailbox is not None and self.message_left is not False:
+            return "voicemail"
         if self.stints:
             return STINT_OUTCOME.get(self.stints[-1].outcome or "", "unknown")
         placed = [self.initiator] if self.click_to_call else []

@@ -194,10 +194,12 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         results = {*results, "lost"}
     stays = _stays(halves, context.rooms, ended_at)
     talks = _talks(halves, stays, context.peers)
-    if merged.pair and not (calling or merged.answered):
+    if not calling and (merged.mailboxes or (merged.pair and not merged.answered)):
         talks = ()  # a program behind it, a mailbox for example
     talks_at = min((start for start, _ in talks), default=None)
     answered_at = talks_at if calling else min(merged.answered, default=None)
+    if merged.mailboxes and not calling:
+        answered_at = None
     cause = min((cause for cause in merged.causes if cause[1]), default=NO_CAUSE)[1]
     joined = any(half.joins for half in halves)
     if not (calling or joined) and (cause == ELSEWHERE or "answered_elsewhere" in results):

@@ -21,6 +21,7 @@ from ingest.fold.event_log import EventLog
 from ingest.fold.event_order import Moment, moment, order_key
 from ingest.fold.handovers import Handover, handovers
 from ingest.fold.legs import Leg, leg_of
+from ingest.fold.mailboxes import in_place
 from ingest.fold.near_times import is_near, may_precede, not_after, not_before
 from ingest.model.call_state import StintOutcome, StintState, ms_between
 from ingest.model.events import CallEvent
@@ -34,6 +35,7 @@ REPEATED_WITHIN = timedelta(seconds=1)
 OrderKey = tuple[datetime, int, int, int]
 
 LEAVING = frozenset(("queue.left", "queue.abandoned", "queue.connected"))
+CONVERSATION = frozenset(("queue.connected", "queue.completed"))
 REFUSED = frozenset(("full", "join_empty"))
 
 
@@ -79,8 +81,9 @@ class QueueEntry:
 def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
     """Return the stints in the order of their beginning."""
     by_leg: dict[str, list[CallEvent]] = defaultdict(list)
+    nobody = in_place(log.channels)
     for event in log.queue_events:
-        if event.leg_key:
+        if event.leg_key and not (nobody and _is_to(event, nobody)):
             by_leg[event.leg_key].append(event)
     if not by_leg:
         return ()
@@ -90,6 +93,11 @@ def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
         _stint_state(entry, _gone_at(entry, legs, joined, log.channels), legs, last)
         for entry in sorted(_all_entries(by_leg), key=lambda entry: (entry.key[:2], entry.queue))
     )
+
+
+def _is_to(event: CallEvent, nobody: frozenset[str]) -> bool:
+    """Return whether it reports a conversation with a mailbox in an agent's place."""
+    return event.type in CONVERSATION and event.peer_leg_key in nobody
 
 
 def _all_entries(by_leg: dict[str, list[CallEvent]]) -> list[QueueEntry]:

@@ -17,7 +17,9 @@ MS = timedelta(milliseconds=1)
 
 Direction = Literal["inbound", "outbound", "internal"]
 CallStatus = Literal["created", "waiting", "ringing", "talking", "ended"]
-Outcome = Literal["answered", "abandoned", "missed", "timeout", "left_queue", "failed", "unknown"]
+Outcome = Literal[
+    "answered", "voicemail", "abandoned", "missed", "timeout", "left_queue", "failed", "unknown"
+]  # fmt: skip
 LegKind = Literal["external", "agent"]
 LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 EndedReason = Literal[
@@ -141,6 +143,10 @@ class CallState:
     answered_extension: str | None = None
     did: str | None = None
     """The number of ours that the caller dialled: in E.164, or as the PBX says it."""
+    mailbox: str | None = None
+    """The mailbox that the caller reached, as the PBX names it; of several, the last."""
+    message_left: bool | None = None
+    """Whether they left a message there; None: no mailbox, or the PBX does not tell."""
     merged_into: UUID | None = None
     """The call that this one turned out to be a part of. This one is over, that one goes on."""
     legs: tuple[LegState, ...] = ()

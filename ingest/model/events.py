@@ -49,6 +49,8 @@ EventType = Literal[
     "recording.started",
     "recording.stopped",
     "recording.ready",
+    "voicemail.started",
+    "voicemail.ended",
 ]
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
 

@@ -28,6 +28,10 @@ QUEUE_STATUS = {
     "FULL": "full",
     "WITHDRAW": "withdrawn",
 }
+MAILBOXES = frozenset(("VoiceMail", "MinivmRecord"))
+"""Applications in which a caller can leave a message. In VoiceMailMain an employee listens."""
+MAILBOX_STATUS = frozenset(("VMSTATUS", "MVM_RECORD_STATUS"))
+"""Variables that those set as they end: SUCCESS when a message was left."""
 SIP_CALL_ID = frozenset(("SIPCALLID", "SIP_CALL_ID", "WAZO_SIP_CALL_ID"))
 """chan_sip sets the first itself; with PJSIP the dialplan must set one of them."""
 
@@ -211,16 +215,30 @@ def _attended_transfer(_: DialectReader, fields: Fields) -> Fact | None:
 
 
 def _application(_: DialectReader, fields: Fields) -> Fact | None:
-    """Translate a request to enter a queue; a refused caller (full, empty) has no other event."""
-    if fields.get("Application") != "Queue":
+    """Translate a request to enter a queue, and that a mailbox answers.
+
+    A caller whom the queue refuses (full, empty) has no other event.
+    """
+    application = fields.get("Application")
+    if application in MAILBOXES:
+        return _fact("voicemail.started", fields, mailbox=mailbox_of(fields.get("AppData", "")))
+    if application != "Queue":
         return None
     fact = _fact("queue.requested", fields)
     fact.queue = fields.get("AppData", "").partition(",")[0]
     return fact
 
 
+def mailbox_of(arguments: str) -> str:
+    """Return the first mailbox in VoiceMail's arguments: `100@default&200,us`."""
+    return shorten(arguments.partition(",")[0].partition("&")[0]) or ""
+
+
 def _variable(_: DialectReader, fields: Fields) -> Fact | None:
     """Only QUEUESTATUS distinguishes a queue that gave up from a caller who did."""
+    if fields.get("Variable") in MAILBOX_STATUS:
+        message = "left" if fields.get("Value") == "SUCCESS" else "none"
+        return _fact("voicemail.ended", fields, message=message)
     if fields.get("Variable") in SIP_CALL_ID:
         return _fact("party.updated", fields, sip_call_id=shorten(fields.get("Value")))
     if fields.get("Variable") == "MIXMONITOR_FILENAME":
@@ -237,6 +255,13 @@ def _recorded_into(fields: Fields) -> Fact | None:
     return (
         _fact("recording.started", fields, recording=path, url=path) if is_location(path) else None
     )
+
+
+def _message_waiting(_: DialectReader, fields: Fields) -> Fact | None:
+    """Translate a message in a mailbox; with a channel, it is who has left it, or listens to it."""
+    if fields.get("Waiting") != "1":
+        return None
+    return _fact("voicemail.ended", fields, message="left")
 
 
 def _connected(_: DialectReader, fields: Fields) -> Fact:
@@ -282,6 +307,7 @@ TRANSLATE: dict[str, Callable[[DialectReader, Fields], Fact | None]] = {
     "QueueCallerLeave": _plain("queue.left"),
     "QueueCallerAbandon": _plain("queue.abandoned"),
     **AGENTS,
+    "MessageWaiting": _message_waiting,
     "MixMonitorStart": _plain("recording.started"),
     "MixMonitorStop": _plain("recording.stopped"),
 }

@@ -5,11 +5,12 @@ asterisk_facts ─▶ EVENT_FILTER ─▶ AsteriskNormaliser ─▶ the link's F
 
 from __future__ import annotations
 
-from ingest.normalise.asterisk_facts import SIP_CALL_ID, TRANSLATE
+from ingest.normalise.asterisk_facts import MAILBOX_STATUS, MAILBOXES, SIP_CALL_ID, TRANSLATE
 
+VARIABLES = sorted({*SIP_CALL_ID, *MAILBOX_STATUS, "QUEUESTATUS", "MIXMONITOR_FILENAME"})
 IN_PART = {
-    "Newexten": "Application: Queue",
-    "VarSet": f"Variable: ({'|'.join(sorted(SIP_CALL_ID))}|QUEUESTATUS|MIXMONITOR_FILENAME)",
+    "Newexten": f"Application: ({'|'.join(sorted({*MAILBOXES, 'Queue'}))})",
+    "VarSet": f"Variable: ({'|'.join(VARIABLES)})",
 }
 """Event → the line that it must contain; others of that name are not sent."""
 EVENT_FILTER = "|".join(

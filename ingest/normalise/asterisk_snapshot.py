@@ -21,7 +21,7 @@ from ingest.model.snapshot import (
 )
 from ingest.normalise.asterisk_agents import member_of
 from ingest.normalise.asterisk_dialect import AsteriskDialect, DialectReader, Fields
-from ingest.normalise.asterisk_facts import TRANSLATE
+from ingest.normalise.asterisk_facts import MAILBOXES, TRANSLATE, mailbox_of
 
 CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
 MAX_CHARACTERS = 32 * 1024 * 1024
@@ -120,8 +120,12 @@ class AsteriskSnapshot:
                 yield derived_event(self._source, "leg.answered", taken_at, **named)
             case _:
                 pass
+        application = fields.get("Application", "")
+        if application in MAILBOXES:
+            attrs = {"mailbox": mailbox_of(fields.get("ApplicationData", ""))}
+            yield derived_event(self._source, "voicemail.started", taken_at, **named, attrs=attrs)
         bridge = fields.get("BridgeId")
-        if bridge and not fields.get("Application", "").startswith("Park"):
+        if bridge and not application.startswith("Park"):
             yield bridge_joined(self._source, bridge, taken_at, **named)
 
     def _waiting(self, taken_at: datetime) -> Iterator[tuple[WaitingCaller, datetime]]:

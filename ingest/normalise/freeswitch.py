@@ -29,6 +29,7 @@ from ingest.normalise.freeswitch_loopback import (
     is_half,
     replaced_by,
 )
+from ingest.normalise.freeswitch_mailboxes import mailbox
 from ingest.normalise.freeswitch_sides import called_number, side_of, user_of
 from ingest.normalise.freeswitch_transfers import EventParts, transfers
 from ingest.normalise.numbers import did_attrs, e164, party_number
@@ -193,6 +194,7 @@ class FreeswitchNormaliser:
             yield "leg.ended", leg, {"attrs": attrs | replaced_by(fields)}
             return
         yield "leg.ended", leg, {"attrs": attrs}
+        yield from mailbox(fields)
         yield from transfers(fields)
 
     def record(self, fields: Fields) -> Iterator[EventParts]:

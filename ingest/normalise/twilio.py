@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +41,8 @@ ENDS = {
 CAUSES = {"completed": 16, "busy": 17, "no-answer": 19, "canceled": 16, "failed": 41}
 """CallStatus → cause of Q.850."""
 STATUSES = frozenset(("queued", "initiated", "ringing", "in-progress", *ENDS))
+MESSAGE = "RecordVerb"
+"""RecordingSource of what a caller says into a `<Record>`, which records nobody else."""
 LONGEST_CALL_S = 7 * 24 * 3600
 RECORDED: dict[str, EventType] = {
     "in-progress": "recording.started",
@@ -202,10 +205,24 @@ def _recorded(fields: Mapping[str, str], source: str, received_at: datetime) -> 
     began_at = date(fields, "RecordingStartTime", received_at)
     if status == "in-progress" or began_at is None:
         return [_recording(fields, source, began_at or received_at, leg, status)]
-    return [
+    events = [
         _recording(fields, source, began_at, leg, "in-progress"),
         _recording(fields, source, received_at, leg, status),
     ]
+    if fields.get("RecordingSource") == MESSAGE:
+        events += _message(events[0], fields["RecordingSid"], status)
+    return events
+
+
+def _message(recording: CallEvent, sid: str, status: str) -> Iterator[CallEvent]:
+    """Return that a caller spoke alone into a `<Record>`, which is how Twilio makes a mailbox."""
+    facts: dict[EventType, dict[str, Any]] = {
+        "voicemail.started": {"mailbox": ""},
+        "voicemail.ended": {"message": "left" if status == "completed" else "none"},
+    }
+    for kind, attrs in facts.items():
+        event_id = derive_id(recording.source, "|".join((kind, sid, status)))
+        yield replace(recording, event_id=event_id, type=kind, attrs=attrs)
 
 
 def _recording(

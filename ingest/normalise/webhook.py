@@ -56,6 +56,8 @@ ATTRS: dict[str, type] = {
     "duration_ms": int,
     "channels": int,
     "sip_call_id": str,
+    "mailbox": str,
+    "message": str,
 }
 CHOICES = {
     "direction": frozenset(("inbound", "outbound", "internal")),
@@ -68,8 +70,11 @@ CHOICES = {
         ("timeout", "key", "leave_empty", "join_empty", "full", "withdrawn", "abandoned")
     ),
     "mode": frozenset(("threeway",)),
+    "message": frozenset(("left", "none")),
 }  # fmt: skip
 NEEDS_QUEUE = frozenset(("queue.entered", "queue.connected"))
+CALLERS_OWN = ("queue.", "call.started", "voicemail.")
+"""Beginnings of the types that are about the caller when no leg is named."""
 LONGEST = {"url": MAX_LOCATION_CHARS}
 MAX_NUMBER = 2**31 - 1
 RFC_3339 = re.compile(
@@ -242,7 +247,7 @@ def _require_recording(kind: EventType, attrs: Mapping[str, Any]) -> None:
 
 def _leg_of_call(kind: EventType, call_key: str | None) -> str | None:
     """Return the call's key as the caller's leg, for a PBX that reports only calls."""
-    return call_key if kind.startswith(("queue.", "call.started")) else None
+    return call_key if kind.startswith(CALLERS_OWN) else None
 
 
 def _texts(item: Mapping[str, Any]) -> dict[str, str]:

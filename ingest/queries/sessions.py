@@ -30,7 +30,8 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
         -- sessions.load
         SELECT id, version, source, direction, status, outcome, number_raw, number_e164,
                caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
-               answered_extension, did, merged_into, first_event_at, last_event_at
+               answered_extension, did, mailbox, message_left, merged_into, first_event_at,
+               last_event_at
           FROM realtime.call_sessions
          WHERE id = ANY ($1::uuid[])
         """,
@@ -109,14 +110,16 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
         INSERT INTO realtime.call_sessions AS c
                (id, source, version, direction, status, outcome, number_raw, number_e164,
                 caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
-                answered_extension, merged_into, first_event_at, last_event_at, did)
+                answered_extension, merged_into, first_event_at, last_event_at, did,
+                mailbox, message_left)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::bigint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]),
                (SELECT $8::text[]), (SELECT $9::text[]), (SELECT $10::text[]),
                (SELECT $11::timestamptz[]), (SELECT $12::timestamptz[]),
                (SELECT $13::timestamptz[]), (SELECT $14::bigint[]), (SELECT $15::bigint[]),
                (SELECT $16::text[]), (SELECT $17::uuid[]), (SELECT $18::timestamptz[]),
-               (SELECT $19::timestamptz[]), (SELECT $20::text[]))
+               (SELECT $19::timestamptz[]), (SELECT $20::text[]), (SELECT $21::text[]),
+               (SELECT $22::boolean[]))
             ON CONFLICT (id) DO UPDATE
            SET version = excluded.version, direction = excluded.direction,
                status = excluded.status, outcome = excluded.outcome,
@@ -126,14 +129,16 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                ended_at = excluded.ended_at, wait_ms = excluded.wait_ms,
                talk_ms = excluded.talk_ms, answered_extension = excluded.answered_extension,
                merged_into = excluded.merged_into, first_event_at = excluded.first_event_at,
-               last_event_at = excluded.last_event_at, did = excluded.did, updated_at = now()
+               last_event_at = excluded.last_event_at, did = excluded.did,
+               mailbox = excluded.mailbox, message_left = excluded.message_left,
+               updated_at = now()
         """,
         *columns(
             (c.state.id, c.state.source, c.state.version, c.state.direction, c.state.status,
              c.state.outcome, c.state.number_raw, c.state.number_e164, c.state.caller_name,
              c.state.queue, c.state.started_at, c.state.answered_at, c.state.ended_at,
              c.state.wait_ms, c.state.talk_ms, c.state.answered_extension, c.state.merged_into,
-             c.first_event_at, c.last_event_at, c.state.did)
+             c.first_event_at, c.last_event_at, c.state.did, c.state.mailbox, c.state.message_left)
             for c in calls
         ),
     )  # fmt: skip

@@ -29,9 +29,11 @@ OUTCOMES = {
     "refused": "failed",
     "timeout in": "answered",
     "timeout": "timeout",
+    "voicemail 100": "voicemail",
     "voicemail": "timeout",
 }
-"""Beginning of the truth → outcome; everything else was answered."""
+"""Beginning of the truth → outcome; everything else was answered. Who only reached a mailbox,
+and hung up before saying anything, is a caller whom the queue gave up."""
 
 
 KINDS = {"attended, completed while ringing": "blonde", "three-way then leave": "threeway"}

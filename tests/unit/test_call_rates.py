@@ -12,7 +12,7 @@ from gateway.telephony.stats.rates import FORMULAS, handling, service
 
 ICMI = WaitCounts(
     offered=1_060, answered=1_000, abandoned=60, answered_in_time=860, abandoned_in_time=20,
-    short_abandoned=10, timeout=0, left_queue=0, failed=0, answered_wait_ms=12_000_000,
+    short_abandoned=10, timeout=0, left_queue=0, voicemail=0, failed=0, answered_wait_ms=12_000_000,
     answered_waits=1_000, total_wait_ms=13_000_000, waits=1_060, wait_max_ms=90_000,
     wait=[10_000.0, 22_000.0, 30_000.0],
 )  # fmt: skip

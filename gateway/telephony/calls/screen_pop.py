@@ -74,6 +74,8 @@ class ScreenPop:
             customer=match.customer if match else None,
             customers_found=match.found if match else 0,
             did=state.did,
+            mailbox=state.mailbox,
+            message_left=state.message_left,
             queue=state.queue,
             started_at=state.started_at,
             answered_at=state.answered_at,

@@ -25,6 +25,8 @@ class WaitCounts:
     abandoned_in_time: int
     timeout: int
     left_queue: int
+    voicemail: int
+    """Of calls; a queue stint has an end of its own."""
     failed: int
     answered_wait_ms: int
     answered_waits: int
@@ -73,6 +75,7 @@ class OverviewCounts:
     live: int
     inbound_answered: int
     inbound_missed: int
+    inbound_voicemail: int
     outbound_answered: int
     repeated: int
     peak: int

@@ -56,7 +56,8 @@ def service_level(waits: WaitCounts, method: Method, threshold_ms: int) -> Servi
 def service(waits: WaitCounts, method: Method, threshold_ms: int) -> Service:
     """Return the figures of waiting."""
     offered, abandoned, short = waits.offered, waits.abandoned, waits.short_abandoned
-    ended = waits.answered + abandoned + waits.timeout + waits.left_queue + waits.failed
+    ended = sum((waits.answered, abandoned, waits.timeout, waits.left_queue, waits.voicemail,
+                 waits.failed))  # fmt: skip
     p50, p90, p95 = waits.wait or (None, None, None)
     return Service(
         offered=offered,
@@ -65,6 +66,7 @@ def service(waits: WaitCounts, method: Method, threshold_ms: int) -> Service:
         short_abandoned=short,
         timeout=waits.timeout,
         left_queue=waits.left_queue,
+        voicemail=waits.voicemail,
         failed=waits.failed,
         other=offered - ended,
         answer_rate=rate(waits.answered, offered),

@@ -132,6 +132,7 @@ async def _overview(conn: Conn, request: StatsRequest) -> StatsOverview:
         live=counted.live,
         inbound_answered=counted.inbound_answered,
         inbound_missed=counted.inbound_missed,
+        inbound_voicemail=counted.inbound_voicemail,
         outbound_answered=counted.outbound_answered,
         repeated=counted.repeated,
         inbound_answer_rate=rate(counted.inbound_answered, counted.inbound),

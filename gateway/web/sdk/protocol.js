@@ -342,12 +342,14 @@ export function verdict(code) {
  * @property {string} source The PBX that it came from.
  * @property {'inbound' | 'outbound' | 'internal'} direction
  * @property {'created' | 'waiting' | 'ringing' | 'talking' | 'ended'} status
- * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} outcome null until the call has ended.
+ * @property {'answered' | 'voicemail' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} outcome null until the call has ended.
  * @property {string | null} number The outside number in E.164, or as the PBX sent it when it is not a number.
  * @property {string | null} caller_name The name that the PBX reports; the CRM's is customer.name.
  * @property {Customer | null} customer
  * @property {number} customers_found How many customers have this number, at most 20; customer is the best match.
  * @property {string | null} did The number of ours that the caller of an inbound call dialled, in E.164 or as the PBX says it; null when it does not.
+ * @property {string | null} mailbox The mailbox that the caller reached, as the PBX names it, empty when it does not; null: none.
+ * @property {boolean | null} message_left Whether the caller left a message there; null: no mailbox, or the PBX does not tell.
  * @property {string | null} queue
  * @property {string} started_at
  * @property {string | null} answered_at
@@ -683,7 +685,7 @@ export function verdict(code) {
  * @property {string} call_id
  * @property {string} at
  * @property {'inbound' | 'outbound' | 'internal'} direction
- * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} outcome
+ * @property {'answered' | 'voicemail' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} outcome
  * @property {number | null} employee_id The employee who talked first; null when no employee's telephone answered.
  * @property {number | null} talk_ms
  */
@@ -1236,7 +1238,7 @@ export function verdict(code) {
  * @typedef {object} CallList
  * @property {'call.list'} type
  * @property {'live' | 'ended' | null} [status]
- * @property {'answered' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} [outcome]
+ * @property {'answered' | 'voicemail' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} [outcome]
  * @property {'inbound' | 'outbound' | 'internal' | null} [direction]
  * @property {string | null} [queue] Only calls that were in this queue at any time.
  * @property {string | null} [number] A number in any usual notation; for calls without a number in E.164, exactly what the PBX sent: an extension, `anonymous`.

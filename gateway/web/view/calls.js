@@ -41,7 +41,7 @@ export function callCards(calls, people) {
       element('h3', { testid: 'call-customer', 'data-part': 'customer' }),
       element('dl', {}, field('company', 'Company'),
         element('div', { 'data-part': 'number-row' }, element('dt', {}, 'Number'), element('dd', {}, number)),
-        field('did', 'Dialled'), field('queue', 'Queue')),
+        field('did', 'Dialled'), field('queue', 'Queue'), field('mailbox', 'Mailbox')),
       element('p', { class: 'muted', 'data-part': 'more' }),
       element('ul', {
         class: 'open-work', testid: 'open-work', 'aria-label': 'Open work', 'data-part': 'work',
@@ -65,6 +65,7 @@ export function callCards(calls, people) {
     if (call.number?.startsWith('+')) setAttribute(part(node, 'number'), 'href', `tel:${call.number}`);
     updateRow(node, 'did', call.did);
     updateRow(node, 'queue', call.queue);
+    updateRow(node, 'mailbox', mailboxText(call));
     const others = call.customers_found - 1;
     setText(part(node, 'more'), others > 0 ? `and ${others} more customers with this number` : '');
     updateList(part(node, 'work'), call.customer?.open_work ?? [], {
@@ -151,7 +152,7 @@ export function recentCalls(calls, people) {
     const talked = call.talk_ms ? formatDuration(call.talk_ms) : null;
     const last = call.transfers.at(-1);
     const on = last ? `transferred ${transferTarget(last, people)}` : null;
-    return [result, call.queue, by, talked, on].filter(Boolean).join(' · ');
+    return [result, call.queue, by, talked, on, messageText(call)].filter(Boolean).join(' · ');
   }
 
   return { root, render, load };
@@ -190,6 +191,15 @@ function transferTarget(one, people) {
 function timerText(call) {
   if (call.status === 'ended') return call.talk_ms === null ? '' : formatDuration(call.talk_ms);
   return formatDuration(Date.now() - Date.parse(call.answered_at ?? call.started_at));
+}
+
+/** The mailbox and whether there is a message: `100@default, message left`. */
+function mailboxText(call) {
+  return [call.mailbox, messageText(call)].filter(Boolean).join(', ');
+}
+
+function messageText(call) {
+  return { true: 'message left', false: 'no message left' }[call.message_left] ?? '';
 }
 
 function updateRow(node, name, value) {

@@ -18,6 +18,7 @@ export const STATUSES = {
 /** The texts for outcomes of calls. */
 export const OUTCOMES = {
   answered: 'Answered',
+  voicemail: 'Voicemail',
   abandoned: 'Caller hung up',
   missed: 'Missed',
   timeout: 'Waiting time exceeded',

@@ -74,6 +74,7 @@ class Count:
             "live": 0,
             "inbound_answered": len(answered),
             "inbound_missed": len(inbound) - len(answered),
+            "inbound_voicemail": 0,
             "outbound_answered": len(reached),
             "repeated": repeated,
             "inbound_answer_rate": share(len(answered), len(inbound)),

@@ -46,7 +46,10 @@ class Request:
 
 
 def service(waits: list[tuple[str, int]], request: Request) -> dict[str, Any]:
-    """Return the figures of waiting, of each outcome with its wait."""
+    """Return the figures of waiting, of each outcome with its wait.
+
+    Three callers reached a mailbox, and hung up before they had said anything.
+    """
     offered = len(waits)
     answered = [wait for outcome, wait in waits if outcome == "answered"]
     abandoned = [wait for outcome, wait in waits if outcome == "abandoned"]
@@ -71,6 +74,7 @@ def service(waits: list[tuple[str, int]], request: Request) -> dict[str, Any]:
         "short_abandoned": short,
         "timeout": timeout,
         "left_queue": 0,
+        "voicemail": 0,
         "failed": 0,
         "other": offered - len(answered) - len(abandoned) - timeout,
         "answer_rate": share(len(answered), offered),

@@ -19,6 +19,7 @@ from gateway.telephony.stats.counts import (
 
 _OVERVIEW = (
     "calls", "inbound", "outbound", "internal", "live", "inbound_answered", "inbound_missed",
+    "inbound_voicemail",
     "outbound_answered", "repeated", "peak",
 )  # fmt: skip
 
@@ -93,6 +94,8 @@ async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
                        AS outbound_answered,
                    sum(calls) FILTER (WHERE direction = 'inbound' AND NOT answered AND over)
                        AS inbound_missed,
+                   sum(calls) FILTER (WHERE direction = 'inbound' AND outcome = 'voicemail')
+                       AS inbound_voicemail,
                    sum(calls) FILTER (WHERE queued) AS offered,
                    sum(calls) FILTER (WHERE queued AND answered) AS answered,
                    sum(calls) FILTER (WHERE queued AND outcome = 'abandoned') AS abandoned,
@@ -103,6 +106,7 @@ async def overview(conn: Conn, criteria: StatsFilter) -> OverviewCounts:
                        AS abandoned_in_time,
                    sum(calls) FILTER (WHERE queued AND outcome = 'timeout') AS timeout,
                    sum(calls) FILTER (WHERE queued AND outcome = 'left_queue') AS left_queue,
+                   sum(calls) FILTER (WHERE queued AND outcome = 'voicemail') AS voicemail,
                    sum(calls) FILTER (WHERE queued AND outcome = 'failed') AS failed,
                    sum(wait_ms) FILTER (WHERE queued AND answered) AS answered_wait_ms,
                    sum(waits) FILTER (WHERE queued AND answered) AS answered_waits,

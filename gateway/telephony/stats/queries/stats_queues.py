@@ -58,6 +58,7 @@ async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[QueueCo
                    sum(stints) FILTER (WHERE outcome = 'timeout') AS timeout,
                    sum(stints) FILTER (WHERE outcome IN ('key', 'leave_empty', 'withdrawn'))
                        AS left_queue,
+                   0::bigint AS voicemail,
                    sum(stints) FILTER (WHERE outcome IN ('join_empty', 'full')) AS failed,
                    sum(wait_ms) FILTER (WHERE outcome = 'connected') AS answered_wait_ms,
                    sum(waits) FILTER (WHERE outcome = 'connected') AS answered_waits,
