@@ -90,7 +90,13 @@ def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
     last = log.events[-1].occurred_at
     joined = [found for found in handovers(log.transfer_events, legs) if not found.blind]
     return tuple(
-        _stint_state(entry, _gone_at(entry, legs, joined, log.channels), legs, last)
+        _stint_state(
+            entry,
+            _gone_at(entry, legs, joined, log.channels),
+            _moved_on(entry, legs, log.channels),
+            legs,
+            last,
+        )
         for entry in sorted(_all_entries(by_leg), key=lambda entry: (entry.key[:2], entry.queue))
     )
 
@@ -167,6 +173,25 @@ def _gone_at(
         and (other.calling or (other.answered_at and not_after(other.answered_at, handed.at)))
     ]
     return None if None in others else max((at for at in others if at), default=leg.ended_at)
+
+
+def _moved_on(
+    entry: QueueEntry, legs: list[Leg], channels: Mapping[str, PbxChannel]
+) -> datetime | None:
+    """Return when the caller was certainly in the queue no more, whatever the queue has told.
+
+    In another queue, in a mailbox, or in a conversation with an outsider.
+    """
+    channel = channels.get(entry.leg_key)
+    elsewhere = [at for (at, _), _ in channel.mailboxes] if channel else []
+    outside = [
+        at
+        for leg in legs
+        if leg.external and not leg.calling and entry.leg_key not in leg.keys
+        for at, _ in leg.talks
+    ]
+    later = (at for at in (*elsewhere, *outside) if at > entry.entered_at)
+    return min([*later, *([entry.until] if entry.until else [])], default=None)
 
 
 def _entries(leg_key: str, events: list[CallEvent]) -> list[QueueEntry]:
@@ -256,9 +281,13 @@ def _add_event(entry: QueueEntry, event: CallEvent) -> None:
 
 
 def _stint_state(
-    entry: QueueEntry, gone_at: datetime | None, legs: list[Leg], last: datetime
+    entry: QueueEntry,
+    gone_at: datetime | None,
+    moved_on: datetime | None,
+    legs: list[Leg],
+    last: datetime,
 ) -> StintState:
-    outcome, at = _outcome(entry, gone_at, legs, last)
+    outcome, at = _outcome(entry, gone_at, moved_on, legs, last)
     left_at = min(entry.left | ({at} if at else set()), default=None)
     until = at or left_at
     return StintState(
@@ -272,7 +301,11 @@ def _stint_state(
 
 
 def _outcome(
-    entry: QueueEntry, gone_at: datetime | None, legs: list[Leg], last: datetime
+    entry: QueueEntry,
+    gone_at: datetime | None,
+    moved_on: datetime | None,
+    legs: list[Leg],
+    last: datetime,
 ) -> tuple[StintOutcome | None, datetime | None]:
     """Return how the stint ended and when; None while that is not known."""
     if connected := min(entry.connected, default=None):
@@ -286,7 +319,9 @@ def _outcome(
         return "connected", answered
     if left := min(entry.left, default=None):
         return _unexplained(entry, left, gone_at, last)
-    return ("abandoned", gone_at) if gone_at else (None, None)
+    if moved_on is None:
+        return ("abandoned", gone_at) if gone_at else (None, None)
+    return "key", moved_on  # somewhere else, and the queue has told nothing of it
 
 
 def _abandoned(
