@@ -143,7 +143,7 @@ class Oracle:
     def _agent(self, legs: list[Row], plain: list[Interval], wraps: list[Interval]) -> Row:
         rung = [leg for leg in legs if leg["ringing_at"] and not leg["placed"]]
         known = [leg for leg in legs if leg["ended_at"] and leg["ended_reason"] != "lost"]
-        talked = [leg for leg in known if leg["talk_ms"] is not None]
+        talked = [leg for leg in known if _is_own_part(leg)]
         rings = [
             leg["answered_at"] - leg["ringing_at"]
             for leg in rung
@@ -163,8 +163,8 @@ class Oracle:
                 leg["placed"] or bool(leg["answered_at"] and not leg["ringing_at"]) for leg in legs
             ),
             "talked": len(talked),
-            "talk_ms": sum(leg["talk_ms"] for leg in talked),
-            "hold_ms": sum(leg["hold_ms"] or 0 for leg in talked),
+            "talk_ms": sum(_once_ms(leg) for leg in talked),
+            "hold_ms": sum(leg["hold_ms"] or 0 for leg in known if leg["talk_ms"] is not None),
             "rings": len(rings),
             "ring_ms": _ms(sum(rings, NONE)),
             "staffed_ms": _ms(_length(days)),
@@ -273,7 +273,7 @@ class Oracle:
             and stint["entered_at"] <= leg["answered_at"]
             and (until is None or leg["answered_at"] < until)
         ]
-        talks = [leg["talk_ms"] for leg in legs if leg["talk_ms"] is not None]
+        talks = [_once_ms(leg) for leg in legs if leg["talk_ms"] is not None]
         if not talks or any(leg["ended_at"] is None or self._lost(leg) for leg in legs):
             return None
         return sum(talks), sum(leg["hold_ms"] or 0 for leg in legs)
@@ -334,6 +334,17 @@ class Oracle:
             if began:
                 days[began.astimezone(zone).date()].append((began, leg["ended_at"]))
         return [(min(b for b, _ in day), max(e for _, e in day)) for day in days.values()]
+
+
+def _once_ms(leg: Row) -> int:
+    """Return its talk time without what an earlier line of its telephone already has."""
+    talked: int = leg["talk_ms"] - (leg["overlap_ms"] or 0)
+    return talked
+
+
+def _is_own_part(leg: Row) -> bool:
+    """Return whether it talked, and not only beside an earlier line."""
+    return leg["talk_ms"] is not None and (leg["overlap_ms"] is None or _once_ms(leg) > 0)
 
 
 def _stint_outcome(stint: Row) -> str | None:

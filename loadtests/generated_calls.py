@@ -173,12 +173,14 @@ class CallGenerator:
         reason = "lost" if lost else "completed" if answered_at else rnd.choice(REASONS)
         talk = took // timedelta(milliseconds=1) if answered_at and over else None
         held = talk is not None and rnd.random() < 0.1
+        doubled = position > 0 and rnd.random() < 0.2
         return {
             "call_id": call_id, "leg_key": f"{position}", "position": position,
             "extension": extension, "kind": "agent" if extension else "external",
             "status": "ended" if over else "talking", "ringing_at": ringing_at,
             "answered_at": answered_at, "ended_at": began + took if over else None,
             "ended_reason": reason if over else None, "talk_ms": talk,
+            "overlap_ms": rnd.choice((0, talk // 2, talk)) if talk and doubled else None,
             "placed": bool(extension and ringing_at) and rnd.random() < 0.05,
             "hold_ms": rnd.randrange(talk + 1) if talk is not None and held else
             None if talk is None else 0,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ingest.fold.intervals import total_ms
+from ingest.fold.intervals import intersection, total_ms
 from ingest.fold.legs import ELSEWHERE, Leg
 from ingest.fold.near_times import not_after
 from ingest.model.call_state import EndedReason, LegState
@@ -62,6 +62,22 @@ def _answered_elsewhere(leg: Leg, legs: list[Leg]) -> bool:
     )
 
 
+def _overlap_ms(leg: Leg, legs: list[Leg]) -> int | None:
+    """Return the part of its talk time that earlier lines of its telephone already have."""
+    if not (leg.extension and leg.talks):
+        return None
+    earlier = [
+        other
+        for other in legs
+        if other.extension == leg.extension and other is not leg and other.talks
+        and (other.created_at, other.key) < (leg.created_at, leg.key)
+    ]  # fmt: skip
+    if not earlier:
+        return None
+    both = (intersection(talk, one) for talk in leg.talks for o in earlier for one in o.talks)
+    return total_ms(part for part in both if part)
+
+
 def leg_state(leg: Leg, legs: list[Leg], *, placed: bool, other_device: bool) -> LegState:
     """Return the leg in the form in which it is stored and shown.
 
@@ -78,6 +94,7 @@ def leg_state(leg: Leg, legs: list[Leg], *, placed: bool, other_device: bool) ->
         ended_at=leg.ended_at,
         ended_reason="other_device" if reason and other_device else reason,
         talk_ms=total_ms(leg.talks) if leg.talks else None,
+        overlap_ms=_overlap_ms(leg, legs),
         hold_ms=total_ms(leg.holds) if leg.holds else None,
         sip_call_id=leg.sip_call_id,
         placed=placed,

@@ -64,6 +64,9 @@ class LegState:
     ended_reason: EndedReason | None = None
     talk_ms: int | None = None
     """Time in conversations that are over, holds included."""
+    overlap_ms: int | None = None
+    """Part of talk_ms in which the telephone also talked on an earlier line in this call, as in a
+    consultation; None: it had none."""
     hold_ms: int | None = None
     sip_call_id: str | None = None
     """The SIP Call-ID by which the telephone knows its call: the first that the PBX reported."""

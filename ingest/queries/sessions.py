@@ -62,7 +62,7 @@ async def _legs(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[LegStat
         """
         -- sessions.legs
         SELECT call_id, leg_key, extension, kind, status, ringing_at, answered_at, ended_at,
-               ended_reason, talk_ms, hold_ms, sip_call_id, placed
+               ended_reason, talk_ms, overlap_ms, hold_ms, sip_call_id, placed
           FROM realtime.call_legs
          WHERE call_id = ANY ($1::uuid[])
          ORDER BY call_id, position
@@ -151,25 +151,27 @@ async def save_legs(conn: Conn, legs: Iterable[tuple[CallState, int, LegState]])
         -- sessions.save_legs
         INSERT INTO realtime.call_legs
                (call_id, leg_key, position, extension, kind, status, ringing_at, answered_at,
-                ended_at, ended_reason, talk_ms, hold_ms, sip_call_id, placed, source, started_at)
+                ended_at, ended_reason, talk_ms, hold_ms, sip_call_id, placed, source, started_at,
+                overlap_ms)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::smallint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]),
                (SELECT $7::timestamptz[]), (SELECT $8::timestamptz[]), (SELECT $9::timestamptz[]),
                (SELECT $10::text[]), (SELECT $11::bigint[]), (SELECT $12::bigint[]),
                (SELECT $13::text[]), (SELECT $14::boolean[]), (SELECT $15::text[]),
-               (SELECT $16::timestamptz[]))
+               (SELECT $16::timestamptz[]), (SELECT $17::bigint[]))
             ON CONFLICT (call_id, leg_key) DO UPDATE
            SET position = excluded.position, extension = excluded.extension,
                kind = excluded.kind, status = excluded.status, ringing_at = excluded.ringing_at,
                answered_at = excluded.answered_at, ended_at = excluded.ended_at,
                ended_reason = excluded.ended_reason, talk_ms = excluded.talk_ms,
                hold_ms = excluded.hold_ms, sip_call_id = excluded.sip_call_id,
-               placed = excluded.placed, source = excluded.source, started_at = excluded.started_at
+               placed = excluded.placed, source = excluded.source,
+               started_at = excluded.started_at, overlap_ms = excluded.overlap_ms
         """,
         *columns(
             (call.id, leg.leg_key, position, leg.extension, leg.kind, leg.status, leg.ringing_at,
              leg.answered_at, leg.ended_at, leg.ended_reason, leg.talk_ms, leg.hold_ms,
-             leg.sip_call_id, leg.placed, call.source, call.started_at)
+             leg.sip_call_id, leg.placed, call.source, call.started_at, leg.overlap_ms)
             for call, position, leg in legs
         ),
     )  # fmt: skip

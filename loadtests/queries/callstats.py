@@ -90,7 +90,7 @@ async def load(conn: Conn, since: datetime, until: datetime) -> dict[str, list[A
             """
             -- callstats.load_legs
             SELECT call_id, leg_key, extension, kind, ringing_at, answered_at, ended_at,
-                   ended_reason, talk_ms, hold_ms, placed, source
+                   ended_reason, talk_ms, overlap_ms, hold_ms, placed, source
               FROM realtime.call_legs
              WHERE started_at >= $1 AND started_at < $2
             """,

@@ -25,7 +25,10 @@ async def read(
 
     `pauses` are those of the agents, disjoint for each of them.
 
-    Two conversations at once count once: of each interval only what no earlier one covers.
+    What a telephone talks on two lines of a call counts once, and a line on which it talks no more
+    than that is no part of its own. Two conversations at once count once in the length of the day:
+    of each interval only what no earlier one covers.
+
     Telephones are counted by day and joined to agents after that: 11,000 rows instead of 1.7
     million. A telephone that belongs to no employee is an agent without employee_id. Agents are
     numbered, so that conversations are sorted by a number, not by two names.
@@ -48,7 +51,8 @@ async def read(
                                    $2::timestamptz AT TIME ZONE $6, interval '1 day') AS day
         ), legs AS NOT MATERIALIZED (
             SELECT l.call_id, l.leg_key, l.source, l.extension, l.ringing_at, l.answered_at,
-                   l.ended_at, l.ended_reason, l.talk_ms, l.hold_ms, l.placed,
+                   l.ended_at, l.ended_reason, l.hold_ms, l.placed, l.overlap_ms,
+                   l.talk_ms - COALESCE(l.overlap_ms, 0) AS talk_ms,
                    CASE WHEN NOT l.placed THEN l.ringing_at END AS offered_at,
                    l.ended_at IS NOT NULL AND COALESCE(l.ended_reason, '') <> 'lost' AS known,
                    CASE WHEN l.answered_at >= l.ringing_at AND NOT l.placed
@@ -77,7 +81,8 @@ async def read(
                        AS answered_elsewhere,
                    count(*) FILTER (WHERE placed OR ringing_at IS NULL AND answered_at IS NOT NULL)
                        AS placed,
-                   count(talk_ms) FILTER (WHERE known) AS talked,
+                   count(talk_ms) FILTER (WHERE known AND (overlap_ms IS NULL OR talk_ms > 0))
+                       AS talked,
                    sum(talk_ms) FILTER (WHERE known) AS talk_ms,
                    sum(hold_ms) FILTER (WHERE known AND talk_ms IS NOT NULL) AS hold_ms,
                    sum(rung) AS rung, count(rung) AS rings,

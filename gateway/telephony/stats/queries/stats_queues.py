@@ -76,7 +76,8 @@ async def read(conn: Conn, criteria: StatsFilter, *, limit: int) -> list[QueueCo
                 ON n.call_id = p.call_id AND n.position = p.position + 1 AND n.position > 0
              WHERE p.outcome = 'connected'
         ), talks AS (
-            SELECT c.queue, sum(l.talk_ms) AS talk_ms, sum(l.hold_ms) AS hold_ms
+            SELECT c.queue, sum(l.talk_ms - COALESCE(l.overlap_ms, 0)) AS talk_ms,
+                   sum(l.hold_ms) AS hold_ms
               FROM connected AS c
               JOIN realtime.call_legs AS l
                 ON l.call_id = c.call_id AND l.kind = 'agent'
