@@ -19,6 +19,7 @@ Outcome = Literal[
     "answered", "voicemail", "abandoned", "missed", "timeout", "left_queue", "failed", "unknown"
 ]  # fmt: skip
 LegKind = Literal["external", "agent", "technical"]
+EndedBy = Literal["customer", "agent", "pbx"]
 TransferKind = Literal["blind", "attended", "blonde", "threeway"]
 LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 
@@ -157,6 +158,10 @@ class Call:
     talk_ms: int | None = None
     answered_by: int | None = None
     """The employee who talked first."""
+    ended_by: EndedBy | None = None
+    """Who hung up; null while the call goes on, and when the PBX does not tell."""
+    ended_by_extension: str | None = None
+    """The extension of the agent who hung up; in an internal call, of either side."""
     legs: list[CallLeg] = field(default_factory=list)
     stints: list[QueueStint] = field(default_factory=list)
     transfers: list[CallTransfer] = field(default_factory=list)
@@ -194,6 +199,8 @@ class CallList:
     `calls.view_all`."""
     customer_id: Id | None = None
     """Calls with one of this customer's numbers in the CRM, at most 50, in either direction."""
+    ended_by: EndedBy | None = None
+    """Only calls that this side ended."""
     disposition: DispositionCode | None = None
     """Only calls that have this disposition now."""
     wait_ms_min: Duration | None = None

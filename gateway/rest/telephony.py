@@ -16,7 +16,7 @@ from gateway import commands
 from gateway.errors import Invalid, SignatureInvalid, TooMany
 from gateway.pbx_settings import TwilioPbx
 from gateway.protocol import CallList, CallPage
-from gateway.protocol.calls import Direction, Outcome
+from gateway.protocol.calls import Direction, EndedBy, Outcome
 from gateway.protocol.codec import validate
 from gateway.protocol.frame import frame
 from gateway.protocol.search import Moment
@@ -69,6 +69,7 @@ async def list_calls(
     did: Annotated[str | None, Query(max_length=64)] = None,
     agent_id: IdQuery = None,
     customer_id: IdQuery = None,
+    ended_by: EndedBy | None = None,
     disposition: Annotated[str | None, Query(max_length=64)] = None,
     wait_ms_min: DurationQuery = None,
     wait_ms_max: DurationQuery = None,
@@ -92,6 +93,7 @@ async def list_calls(
         "did": did,
         "agent_id": agent_id,
         "customer_id": customer_id,
+        "ended_by": ended_by,
         "disposition": disposition,
         "wait_ms_min": wait_ms_min,
         "wait_ms_max": wait_ms_max,

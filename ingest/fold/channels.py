@@ -85,6 +85,10 @@ class PbxChannel:
     ringing: Times = EMPTY
     answered: Times = EMPTY
     ended: Times = EMPTY
+    hung_up: Times = EMPTY
+    """When the other end of it hung up, and not the PBX."""
+    hang_up_told: bool = False
+    """The PBX tells who hangs up: without a time in `hung_up`, it was the PBX."""
     lost: Times = EMPTY
     """When it was given up as lost, without an end from the PBX; such an end takes precedence."""
     holds: Moments = EMPTY
@@ -247,6 +251,21 @@ def _ended(channel: PbxChannel, event: CallEvent) -> None:
     channel.add("ended", event.occurred_at)
     channel.add("causes", (moment(event), int(event.attrs.get("cause") or 0)))
     _offer_ended(channel, event)
+    _hang_up(channel, event)
+
+
+def _hung_up(channel: PbxChannel, event: CallEvent) -> None:
+    channel.hang_up_told = True
+    channel.add("hung_up", event.occurred_at)
+
+
+def _hang_up(channel: PbxChannel, event: CallEvent) -> None:
+    """Add what an end says about who hung up; Asterisk says it by an event of its own."""
+    by_itself = event.attrs.get("hung_up")
+    if by_itself:
+        _hung_up(channel, event)
+    elif by_itself is not None or "hang_up_told" in event.attrs:
+        channel.hang_up_told = True
 
 
 def _joined(channel: PbxChannel, event: CallEvent) -> None:
@@ -265,6 +284,7 @@ def _paired(channel: PbxChannel, event: CallEvent) -> None:
 
 def _left(channel: PbxChannel, event: CallEvent) -> None:
     _add_bridge_moment(channel.leaves, event)
+    _hang_up(channel, event)
 
 
 def _queued(channel: PbxChannel, event: CallEvent) -> None:
@@ -287,6 +307,7 @@ HANDLERS: dict[str, Callable[[PbxChannel, CallEvent], None]] = {
     "party.updated": _renamed,
     "offer.started": _offered,
     "offer.ended": _offer_ended,
+    "leg.hung_up": _hung_up,
     "leg.ended": _ended,
     "call.linked": _paired,
     "bridge.joined": _joined,

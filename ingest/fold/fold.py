@@ -19,6 +19,7 @@ from ingest.fold.devices import other_devices
 from ingest.fold.end_reasons import ELSEWHERE_WITHIN, ended_reason, leg_state
 from ingest.fold.event_log import EventLog
 from ingest.fold.event_order import canonical, order_key
+from ingest.fold.hang_ups import UNKNOWN, CallEnd, EndedByWhom, who_ended
 from ingest.fold.intervals import total_ms
 from ingest.fold.legs import Leg, build_legs
 from ingest.fold.near_times import not_after, not_before
@@ -30,6 +31,7 @@ from ingest.model.call_state import (
     Direction,
     Outcome,
     StintState,
+    TransferState,
     ms_between,
 )
 from ingest.model.events import CallEvent
@@ -89,6 +91,8 @@ class _Fold:
         answered, ended_at = self.first_answer, self.ended_at
         number_raw, number_e164, name = self.party
         others = other_devices(self.legs)
+        moved = transfers.build_transfers(log, self.legs, stints) if log.transfer_events else ()
+        ended_by, ended_by_extension = self._ended_by(moved) if ended_at else UNKNOWN
         return CallState(
             id=call_id,
             version=version,
@@ -100,6 +104,8 @@ class _Fold:
             number_e164=number_e164,
             caller_name=name,
             did=self.did,
+            ended_by=ended_by,
+            ended_by_extension=ended_by_extension,
             queue=stints[-1].queue if stints else None,
             started_at=self.events[0].occurred_at,
             answered_at=answered.answered_at if answered else _connected_at(stints),
@@ -119,9 +125,7 @@ class _Fold:
                 for leg in self.legs
             ),
             stints=stints,
-            transfers=transfers.build_transfers(log, self.legs, stints)
-            if log.transfer_events
-            else (),
+            transfers=moved,
             recordings=recordings.build_recordings(log.recording_events, self.legs, ended_at)
             if log.recording_events
             else (),
@@ -256,6 +260,18 @@ class _Fold:
         """The number of ours that an outside caller dialled."""
         came_in = self.direction == "inbound" and self.initiator.external
         return self.initiator.did if came_in and not self.initiator.placed else None
+
+    def _ended_by(self, moved: tuple[TransferState, ...]) -> EndedByWhom:
+        end = CallEnd(
+            legs=self.legs,
+            attempts=self.nowhere,
+            initiator=self.initiator,
+            direction=self.direction,
+            stints=self.stints,
+            transfers=moved,
+            answered=self.outcome == "answered",
+        )
+        return who_ended(end, self.log)
 
     def _dialled(self) -> tuple[str | None, str | None, str | None]:
         placed = [] if self.initiator.calling else [self.initiator]

@@ -68,6 +68,10 @@ class Leg:
     dialled_e164: str | None
     did: str | None
     """The number of ours that it dialled to call in."""
+    hung_up_at: datetime | None
+    """When this telephone hung up; None when somebody else did, or the PBX."""
+    hang_up_told: bool
+    """The PBX tells who hangs up."""
     diallers: AbstractSet[str]
     """The channels that dialled it, directly or through internal pairs."""
     onward_at: datetime | None
@@ -220,6 +224,7 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
     if external and between and not calling:
         member = member_of(merged, between, context.channels, lambda one: context.pairs_to(one)[0])
         extension, external = member, member is None
+    near = _near_half(halves, calls_in=calling or (external and not merged.dialled_by))
     return Leg(
         key=merged.key,
         keys=frozenset(half.key for half in halves),
@@ -245,6 +250,8 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         dialled=merged.dialled,
         dialled_e164=merged.dialled_e164,
         did=merged.did,
+        hung_up_at=min(near.hung_up, default=None),
+        hang_up_told=near.hang_up_told and "lost" not in results,
         diallers=diallers,
         onward_at=min(merged.onward_at, default=None),
         parties=parties,
@@ -290,6 +297,16 @@ def _is_calling(halves: list[PbxChannel]) -> bool:
     if halves[0].pair:
         return any(half.half == 2 and half.onward for half in halves)
     return not halves[0].offered
+
+
+def _near_half(halves: list[PbxChannel], *, calls_in: bool) -> PbxChannel:
+    """Return the half of a pair that the PBX sees: what it hears there, the far end did.
+
+    When the PBX ends this half, it tells the far one the same way.
+    """
+    if len(halves) == 1:
+        return halves[0]
+    return halves[-1] if calls_in else halves[0]
 
 
 def _stays(halves: list[PbxChannel], rooms: Rooms, ended_at: datetime | None) -> list[Stay]:

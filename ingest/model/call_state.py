@@ -34,6 +34,7 @@ EndedReason = Literal[
     "lost",
 ]
 """other_device: the offer is counted with another device of the same telephone."""
+EndedBy = Literal["customer", "agent", "pbx"]
 TransferKind = Literal["blind", "attended", "blonde", "threeway"]
 """Blonde: a consultation transfer, completed while the other telephone still rang."""
 RecordingStatus = Literal["recording", "stopped", "ready", "failed"]
@@ -150,6 +151,10 @@ class CallState:
     """The mailbox that the caller reached, as the PBX names it; of several, the last."""
     message_left: bool | None = None
     """Whether they left a message there; None: no mailbox, or the PBX does not tell."""
+    ended_by: EndedBy | None = None
+    """Who hung up; None while the call goes on, and when the PBX does not tell."""
+    ended_by_extension: str | None = None
+    """Of the telephone of ours that hung up."""
     merged_into: UUID | None = None
     """The call that this one turned out to be a part of. This one is over, that one goes on."""
     legs: tuple[LegState, ...] = ()

@@ -23,6 +23,7 @@ EventType = Literal[
     "leg.created",
     "leg.ringing",
     "leg.answered",
+    "leg.hung_up",
     "leg.ended",
     "leg.hold_on",
     "leg.hold_off",

@@ -100,7 +100,8 @@ def _state(_: DialectReader, fields: Fields) -> Fact | None:
 
 
 def _hangup(_: DialectReader, fields: Fields) -> Fact:
-    return _fact("leg.ended", fields, cause=parse_int(fields.get("Cause"), 3) or 0)
+    cause = parse_int(fields.get("Cause"), 3) or 0
+    return _fact("leg.ended", fields, cause=cause, hang_up_told=True)
 
 
 def _pickup(_: DialectReader, fields: Fields) -> Fact:
@@ -283,6 +284,7 @@ TRANSLATE: dict[str, Callable[[DialectReader, Fields], Fact | None]] = {
     "Newchannel": _created,
     "NewCallerid": _caller_id,
     "Newstate": _state,
+    "HangupRequest": _plain("leg.hung_up"),
     "Hangup": _hangup,
     "Pickup": _pickup,
     "DialBegin": _dial_begin,
@@ -311,7 +313,8 @@ TRANSLATE: dict[str, Callable[[DialectReader, Fields], Fact | None]] = {
     "MixMonitorStart": _plain("recording.started"),
     "MixMonitorStop": _plain("recording.stopped"),
 }
-"""Without HangupRequest and SoftHangupRequest: both have a cause, neither ends a channel."""
+"""Without SoftHangupRequest: the PBX itself hangs up, which follows from no HangupRequest. Both
+have a cause, and neither ends a channel."""
 
 
 def _local_half(channel: str) -> dict[str, Any]:

@@ -50,6 +50,8 @@ RESULTS = {
     "CALL_REJECTED": "rejected",
 }
 """Causes that are not in Q.850, and those that mean more than its number."""
+BY_ITSELF = {"recv_bye": True, "recv_cancel": True, "send_bye": False, "send_cancel": False}
+"""SIP's end of a leg → whether its telephone hung up; it may refuse a call, which is no end."""
 QUEUE_ENDS = {
     "TIMEOUT": "timeout",
     "NO_AGENT_TIMEOUT": "leave_empty",
@@ -188,6 +190,9 @@ class FreeswitchNormaliser:
         attrs: dict[str, Any] = {"cause": cause}
         if result := RESULTS.get(fields.get("Hangup-Cause", "")):
             attrs["result"] = result
+        by_itself = BY_ITSELF.get(fields.get("variable_sip_hangup_disposition", ""))
+        if by_itself is not None:
+            attrs["hung_up"] = by_itself
         leg = fields.get("Unique-ID", "")
         if half := half_of(fields):
             yield from half.linked(leg)

@@ -27,6 +27,13 @@ ABOUT_A_PARTICIPANT: dict[str, EventType | None] = {
 }
 """StatusCallbackEvent → event type; None: nothing for a call. `modify` is about coaching."""
 COACHING: dict[str, EventType] = {"true": "bridge.left", "false": "bridge.joined"}
+BY_ITSELF = {
+    "participant_hung_up": True,
+    "participant_updated_via_api": False,
+    "moderator_ended_conference": False,
+    "conference_ended_via_api": False,
+}
+"""ReasonParticipantLeft → whether the participant hung up."""
 ABOUT_THE_ROOM = ("conference-", "announcement-")
 
 
@@ -63,6 +70,9 @@ def _facts(
 ) -> Iterator[tuple[EventType, dict[str, Any]]]:
     """Return the facts about a participant. A coach hears the room and is heard by one of it."""
     kind, present = ABOUT_A_PARTICIPANT[event], {"bridge": room, "room": True}
+    by_itself = BY_ITSELF.get(fields.get("ReasonParticipantLeft", ""))
+    if event == "participant-leave" and by_itself is not None:
+        present["hung_up"] = by_itself
     coaching = fields.get("Coaching", "").lower()
     if event == "participant-modify":
         kind = COACHING.get(coaching)

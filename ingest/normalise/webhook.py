@@ -58,6 +58,7 @@ ATTRS: dict[str, type] = {
     "sip_call_id": str,
     "mailbox": str,
     "message": str,
+    "ended_by": str,
 }
 CHOICES = {
     "direction": frozenset(("inbound", "outbound", "internal")),
@@ -71,6 +72,7 @@ CHOICES = {
     ),
     "mode": frozenset(("threeway",)),
     "message": frozenset(("left", "none")),
+    "ended_by": frozenset(("customer", "agent", "pbx")),
 }  # fmt: skip
 NEEDS_QUEUE = frozenset(("queue.entered", "queue.connected"))
 CALLERS_OWN = ("queue.", "call.started", "voicemail.")

@@ -30,8 +30,8 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
         -- sessions.load
         SELECT id, version, source, direction, status, outcome, number_raw, number_e164,
                caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
-               answered_extension, did, mailbox, message_left, merged_into, first_event_at,
-               last_event_at
+               answered_extension, did, mailbox, message_left, ended_by, ended_by_extension,
+               merged_into, first_event_at, last_event_at
           FROM realtime.call_sessions
          WHERE id = ANY ($1::uuid[])
         """,
@@ -111,7 +111,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                (id, source, version, direction, status, outcome, number_raw, number_e164,
                 caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                 answered_extension, merged_into, first_event_at, last_event_at, did,
-                mailbox, message_left)
+                mailbox, message_left, ended_by, ended_by_extension)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::bigint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]),
                (SELECT $8::text[]), (SELECT $9::text[]), (SELECT $10::text[]),
@@ -119,7 +119,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                (SELECT $13::timestamptz[]), (SELECT $14::bigint[]), (SELECT $15::bigint[]),
                (SELECT $16::text[]), (SELECT $17::uuid[]), (SELECT $18::timestamptz[]),
                (SELECT $19::timestamptz[]), (SELECT $20::text[]), (SELECT $21::text[]),
-               (SELECT $22::boolean[]))
+               (SELECT $22::boolean[]), (SELECT $23::text[]), (SELECT $24::text[]))
             ON CONFLICT (id) DO UPDATE
            SET version = excluded.version, direction = excluded.direction,
                status = excluded.status, outcome = excluded.outcome,
@@ -131,6 +131,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                merged_into = excluded.merged_into, first_event_at = excluded.first_event_at,
                last_event_at = excluded.last_event_at, did = excluded.did,
                mailbox = excluded.mailbox, message_left = excluded.message_left,
+               ended_by = excluded.ended_by, ended_by_extension = excluded.ended_by_extension,
                updated_at = now()
         """,
         *columns(
@@ -138,7 +139,8 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
              c.state.outcome, c.state.number_raw, c.state.number_e164, c.state.caller_name,
              c.state.queue, c.state.started_at, c.state.answered_at, c.state.ended_at,
              c.state.wait_ms, c.state.talk_ms, c.state.answered_extension, c.state.merged_into,
-             c.first_event_at, c.last_event_at, c.state.did, c.state.mailbox, c.state.message_left)
+             c.first_event_at, c.last_event_at, c.state.did, c.state.mailbox, c.state.message_left,
+             c.state.ended_by, c.state.ended_by_extension)
             for c in calls
         ),
     )  # fmt: skip

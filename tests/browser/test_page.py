@@ -168,6 +168,7 @@ async def test_a_call_brings_the_customer(window: Open, dev_gateway: PageGateway
     await expect(card.get_by_test_id("call-did")).to_have_text("+380441110001")
     await playing
     await expect(card.get_by_test_id("call-outcome")).to_contain_text("Answered by", timeout=15_000)
+    await expect(card.get_by_test_id("call-outcome")).to_contain_text("the customer hung up")
     await card.get_by_test_id("call-dismiss").click()
     await expect(agent.by("call-card")).to_have_count(0)
 

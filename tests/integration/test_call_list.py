@@ -37,6 +37,7 @@ ASKED: dict[str, list[dict[str, Any]]] = {
                 {"e164": [], "raw": ["anonymous"]}],
     "disposition": [{}, {"disposition": "sale"}],
     "did": [{}, {"did": ["+380441112233", "0441112233"]}],
+    "ended_by": [{}, {"ended_by": "agent"}],
     "durations": [{}, {"wait_ms": (20_000, None)}, {"talk_ms": (60_000, 130_000)},
                   {"wait_ms": (None, 7_999), "talk_ms": (1, None)}],
 }  # fmt: skip
@@ -54,6 +55,8 @@ async def made(conn: Conn) -> list[GeneratedRows]:
         """
         UPDATE realtime.call_sessions SET number_raw = 'anonymous' WHERE number_e164 IS NULL;
         UPDATE realtime.call_sessions SET did = '+380441112233' WHERE wait_ms % 2 = 0;
+        UPDATE realtime.call_sessions SET ended_by = 'agent'
+         WHERE talk_ms % 5 = 0 AND ended_at IS NOT NULL;
         INSERT INTO realtime.call_annotations (call_id, version, disposition, set_by, set_at)
         SELECT id, 1, CASE WHEN talk_ms % 2 = 0 THEN 'sale' ELSE 'resolved' END, 1, now()
           FROM realtime.call_sessions WHERE talk_ms % 3 = 0 AND merged_into IS NULL
@@ -75,7 +78,7 @@ def criteria(**chosen: Any) -> CallFilter:
     return CallFilter(**{
         **nothing, "before": call_filter.END, "since": call_filter.EARLIEST,
         "e164": None, "raw": (),
-        **(kinds if direction or outcome else {}), **chosen,
+        **(kinds if direction or outcome or "ended_by" in chosen else {}), **chosen,
     })  # fmt: skip
 
 
@@ -96,6 +99,11 @@ class ListedCall:
     queues: set[str] = field(default_factory=set)
     phones: set[tuple[str, str]] = field(default_factory=set)
 
+    @property
+    def ended_by_agent(self) -> bool:
+        talk_ms = self.call["talk_ms"]
+        return talk_ms is not None and talk_ms % 5 == 0 and self.call["ended_at"] is not None
+
     def fits(self, asked: dict[str, Any]) -> bool:
         call = self.call
         numbers = asked.get("raw", ()) if call["number_e164"] is None else asked.get("e164", ())
@@ -107,6 +115,7 @@ class ListedCall:
             and ("e164" not in asked or (call["number_e164"] or "anonymous") in numbers)
             and asked.get("disposition") in {None, self.said}
             and ("did" not in asked or (call["wait_ms"] is not None and call["wait_ms"] % 2 == 0))
+            and ("ended_by" not in asked or self.ended_by_agent)
             and within(call["wait_ms"], asked.get("wait_ms", access_paths.ANY))
             and within(call["talk_ms"], asked.get("talk_ms", access_paths.ANY))
             and ("telephones" not in asked or not self.phones.isdisjoint(asked["telephones"]))

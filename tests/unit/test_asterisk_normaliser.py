@@ -217,7 +217,6 @@ def test_what_strangers_chose_is_bounded_and_storable() -> None:
 @pytest.mark.parametrize(
     ("event", "fields"),
     [
-        ("HangupRequest", {"Uniqueid": "1.1", "Cause": "16"}),
         ("SoftHangupRequest", {"Uniqueid": "1.1", "Cause": "16"}),
         ("Newstate", {"Uniqueid": "1.1", "ChannelStateDesc": "Ring"}),
         ("BridgeEnter", {"Uniqueid": "1.1", "BridgeTechnology": "holding_bridge"}),

@@ -68,7 +68,7 @@ async def parse(ctx: Context, conn: Conn, command: CallList) -> CallFilter | Non
     e164, raw = await _numbers(ctx, conn, command)
     if e164 == [] and not raw:
         return None
-    kind = command.direction is not None or command.outcome is not None
+    kind = any((command.direction, command.outcome, command.ended_by))
     return CallFilter(
         before=before,
         since=command.since or EARLIEST,
@@ -81,6 +81,7 @@ async def parse(ctx: Context, conn: Conn, command: CallList) -> CallFilter | Non
         e164=e164,
         raw=raw,
         did=_forms(ctx, command.did),
+        ended_by=command.ended_by,
         wait_ms=(command.wait_ms_min, command.wait_ms_max),
         talk_ms=(command.talk_ms_min, command.talk_ms_max),
         directions=_choices(command.direction, get_args(Direction)) if kind else (),
@@ -94,11 +95,12 @@ async def page(
     """Return (id, started_at) of calls, newest first, and after which position to continue.
 
     The position is None when there are no more. With one criterion every call that is read matches,
-    unless it is a duration. With several, each step uses the access path that its estimate says is
-    the cheapest.
+    unless it is a duration or who hung up. With several, each step uses the access path that its
+    estimate says is the cheapest.
     """
     paths = _access_paths(criteria)
-    if len(paths) < 2 and not IN_CLASSES.intersection(paths):
+    matches = len(paths) < 2 and not IN_CLASSES.intersection(paths)
+    if matches and criteria.ended_by is None:
         read = LISTINGS[paths[0]] if paths else queries.newest
         return _page(await read(conn, criteria, limit=limit + 1), limit, None)
     found: CallPositions = []

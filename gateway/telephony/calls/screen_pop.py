@@ -83,6 +83,8 @@ class ScreenPop:
             wait_ms=state.wait_ms,
             talk_ms=state.talk_ms,
             answered_by=self.employee(state.source, state.answered_extension),
+            ended_by=state.ended_by,
+            ended_by_extension=state.ended_by_extension,
             legs=[
                 CallLeg(
                     employee_id=self.employee(state.source, leg.extension),

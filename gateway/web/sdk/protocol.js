@@ -357,6 +357,8 @@ export function verdict(code) {
  * @property {number | null} wait_ms
  * @property {number | null} talk_ms
  * @property {number | null} answered_by The employee who talked first.
+ * @property {'customer' | 'agent' | 'pbx' | null} ended_by Who hung up; null while the call goes on, and when the PBX does not tell.
+ * @property {string | null} ended_by_extension The extension of the agent who hung up; in an internal call, of either side.
  * @property {CallLeg[]} legs
  * @property {QueueStint[]} stints
  * @property {CallTransfer[]} transfers
@@ -1245,6 +1247,7 @@ export function verdict(code) {
  * @property {string | null} [did] Only calls to this number of ours, in any usual notation.
  * @property {number | null} [agent_id] Only calls with a telephone of this employee; another employee than oneself needs `calls.view_all`.
  * @property {number | null} [customer_id] Calls with one of this customer's numbers in the CRM, at most 50, in either direction.
+ * @property {'customer' | 'agent' | 'pbx' | null} [ended_by] Only calls that this side ended.
  * @property {string | null} [disposition] Only calls that have this disposition now.
  * @property {number | null} [wait_ms_min] Only calls with a wait_ms of at least this; calls that were in no queue have none.
  * @property {number | null} [wait_ms_max] Only calls with a wait_ms of at most this.

@@ -91,7 +91,8 @@ export function callCards(calls, people) {
     const by = call.answered_by ? ` by ${people.nameOf(call.answered_by)}` : '';
     const talked = call.talk_ms === null ? '' : `, talked ${formatDuration(call.talk_ms)}`;
     const waited = call.wait_ms === null ? '' : `, waited ${formatDuration(call.wait_ms)}`;
-    return `${OUTCOMES[call.outcome] ?? call.outcome ?? 'Ended'}${by}${talked}${waited}`;
+    const ended = hangUpText(call, people);
+    return `${OUTCOMES[call.outcome] ?? call.outcome ?? 'Ended'}${by}${talked}${waited}${ended ? `, ${ended}` : ''}`;
   }
 
   return { root, render };
@@ -152,7 +153,7 @@ export function recentCalls(calls, people) {
     const talked = call.talk_ms ? formatDuration(call.talk_ms) : null;
     const last = call.transfers.at(-1);
     const on = last ? `transferred ${transferTarget(last, people)}` : null;
-    return [result, call.queue, by, talked, on, messageText(call)].filter(Boolean).join(' · ');
+    return [result, call.queue, by, talked, on, messageText(call), hangUpText(call, people)].filter(Boolean).join(' · ');
   }
 
   return { root, render, load };
@@ -185,6 +186,19 @@ function transferTarget(one, people) {
   const into = one.queue ? [`to queue ${one.queue}`] : [];
   const taken = one.queue && one.answered_at === null ? null : who; // a queue rings several agents
   return [...into, ...(taken ? [`to ${taken}`] : [])].join(', ') || 'to an unknown number';
+}
+
+/**
+ * Who hung up, unless the outcome says it.
+ * @param {import('../state/people.js').People} people
+ */
+function hangUpText(call, people) {
+  if (call.ended_by === 'pbx') return 'ended by the PBX';
+  if (call.ended_by === 'customer') return call.outcome === 'abandoned' ? '' : 'the customer hung up';
+  if (call.ended_by !== 'agent') return '';
+  const extension = call.ended_by_extension;
+  const leg = call.legs.find((one) => one.extension === extension && one.employee_id);
+  return `${leg ? people.nameOf(leg.employee_id) : extension ?? 'the other side'} hung up`;
 }
 
 /** The talking time while talking, the waiting time before. */

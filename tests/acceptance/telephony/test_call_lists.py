@@ -168,6 +168,24 @@ async def test_calls_are_listed_by_the_number_dialled(desk: Desk) -> None:
     assert told == {str(sales): "+380442223344", str(menu): "7001", str(none): None}
 
 
+async def test_calls_are_listed_by_who_hung_up(desk: Desk) -> None:
+    """With other filters or alone; calls of which it is not known are of no side."""
+    calls = [await stored_call(desk, OKSANA) for _ in range(4)]
+    sides = ((None, None), ("customer", None), ("agent", "101"), ("pbx", None))
+    for call_id, side in zip(calls, sides, strict=True):
+        await desk.sql(
+            "UPDATE realtime.call_sessions SET ended_by = $2, ended_by_extension = $3"
+            " WHERE id = $1", call_id, *side,
+        )  # fmt: skip
+
+    assert await listed(desk, OKSANA, ended_by="customer") == [calls[1]]
+    assert await listed(desk, DIRECTOR, ended_by="pbx", direction="inbound") == [calls[3]]
+    assert await listed(desk, OKSANA, ended_by="agent", status="live") == []
+    page = (await desk.http(OKSANA).get(CALLS)).json()["calls"]
+    told = {call["id"]: (call["ended_by"], call["ended_by_extension"]) for call in page}
+    assert told == {str(call_id): side for call_id, side in zip(calls, sides, strict=True)}
+
+
 async def test_calls_are_listed_by_how_long_they_waited_and_talked(desk: Desk) -> None:
     """Both ends are included, live calls too; a call without the duration is in no range."""
     calls = [await stored_call(desk, OKSANA) for _ in range(4)]
@@ -195,6 +213,7 @@ async def test_calls_are_listed_by_how_long_they_waited_and_talked(desk: Desk) -
         ("wait_ms_min", [-1, 10**10 + 1, "1", 1.5, True, [], {}]),
         ("talk_ms_max", [-1, 10**10 + 1, "1", 1.5, True, [], {}]),
         ("did", ["", "a\0b", "1" * 201, 380671234567, True, []]),
+        ("ended_by", ["", "Customer", "caller", 1, True, []]),
         ("number", ["", "a\0b", "1" * 201, 380671234567, True, []]),
     ],
 )

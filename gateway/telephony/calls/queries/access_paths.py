@@ -38,7 +38,8 @@ MATCHES_CALL = """c.merged_into IS NULL
                AND ($15::bigint IS NULL OR c.wait_ms <= $15)
                AND ($16::bigint IS NULL OR c.talk_ms >= $16)
                AND ($17::bigint IS NULL OR c.talk_ms <= $17)
-               AND ($18::text[] IS NULL OR c.did = ANY ($18))"""
+               AND ($18::text[] IS NULL OR c.did = ANY ($18))
+               AND ($19::text IS NULL OR c.ended_by = $19)"""
 """The criteria that the row of a call c answers alone."""
 
 MATCHES_QUEUE = """($8::text IS NULL OR EXISTS (
@@ -96,15 +97,18 @@ class CallFilter:
 
     did: Sequence[str] | None = None
     """What the number of ours may be stored as."""
+    ended_by: str | None = None
+    """Who hung up. No path is for it: each side ends a large part of all calls."""
     wait_ms: Range = ANY
     talk_ms: Range = ANY
 
     directions: Sequence[str] = ()
     outcomes: Sequence[str] = ()
-    """All directions and outcomes that match, when either is a criterion; otherwise empty."""
+    """All directions and outcomes that match, when either or who hung up is a criterion; otherwise
+    empty."""
 
     def arguments(self, limit: int) -> tuple[Any, ...]:
-        """Return the arguments $1 to $18 of every statement."""
+        """Return the arguments $1 to $19 of every statement."""
         phones = self.telephones
         return (
             *self.before, self.since, limit, self.live, self.outcome, self.direction, self.queue,
@@ -112,7 +116,7 @@ class CallFilter:
             None if phones is None else [source for source, _ in phones],
             None if phones is None else [extension for _, extension in phones],
             self.e164, self.raw, *self.wait_ms, *self.talk_ms,
-            self.did,
+            self.did, self.ended_by,
         )  # fmt: skip
 
 
@@ -251,6 +255,6 @@ async def estimate(conn: Conn, criteria: CallFilter, *, most: int) -> dict[str, 
         *arguments[:5],
         criteria.directions,
         criteria.outcomes,
-        *arguments[7:],
+        *arguments[7:18],
     )
     return {row["path"]: Estimate(row["calls"], row["back_to"]) for row in rows}

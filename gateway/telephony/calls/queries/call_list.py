@@ -212,8 +212,8 @@ async def by_kind(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositi
         -- call_list.by_kind
         SELECT found.id, found.started_at
           FROM (SELECT one.*
-                  FROM unnest($19::text[]) AS direction
-                 CROSS JOIN unnest($20::text[]) AS outcome
+                  FROM unnest($20::text[]) AS direction
+                 CROSS JOIN unnest($21::text[]) AS outcome
                  CROSS JOIN LATERAL (
                        SELECT k.id, k.started_at
                          FROM realtime.call_sessions AS k
