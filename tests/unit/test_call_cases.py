@@ -10,6 +10,7 @@ import pytest
 from ingest.fold.event_order import canonical
 from ingest.fold.fold import fold, group_by_call
 from ingest.model.events import CallEvent
+from tests.support.amounts import tries
 from tests.support.call_cases import (
     CallCase,
     call_cases,
@@ -52,8 +53,9 @@ def changed_by_shuffles(events: list[CallEvent], dice: random.Random, ways: int)
     return found
 
 
+@tries(20, 200)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_case_folds_to_what_is_right(case: CallCase) -> None:
+def test_a_case_folds_to_what_is_right(case: CallCase, tries: int) -> None:
     """As it was reported, and in 200 other orders of arrival with repeats."""
     events = case.events()
     (call,) = calls_of(events)
@@ -61,7 +63,7 @@ def test_a_case_folds_to_what_is_right(case: CallCase) -> None:
     dice = random.Random(case.name)
 
     assert not case.differences(call)
-    for _ in range(200):
+    for _ in range(tries):
         shuffled = events + dice.choices(events, k=dice.randrange(len(events)))
         dice.shuffle(shuffled)
         assert orjson.dumps(calls_of(shuffled)) == expected
@@ -82,16 +84,18 @@ def test_of_one_moment_no_order_changes_a_recorded_call(name: str) -> None:
     assert not found
 
 
+@tries(1, 4)
 @pytest.mark.parametrize("name", names())
-def test_a_moment_told_in_any_order_changes_no_recorded_call(name: str) -> None:
+def test_a_moment_told_in_any_order_changes_no_recorded_call(name: str, tries: int) -> None:
     """All events of 10 ms exchange their times, each moment in four ways."""
-    assert not changed_by_shuffles(events_of_recording(name), random.Random(name), 4)
+    assert not changed_by_shuffles(events_of_recording(name), random.Random(name), tries)
 
 
+@tries(5, 50)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_moment_told_in_any_order_changes_no_case(case: CallCase) -> None:
+def test_a_moment_told_in_any_order_changes_no_case(case: CallCase, tries: int) -> None:
     """Each moment in 50 ways, that of the transfer with all that it causes among them."""
-    assert not changed_by_shuffles(case.events(), random.Random(case.name), 50)
+    assert not changed_by_shuffles(case.events(), random.Random(case.name), tries)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -103,6 +107,7 @@ def test_of_one_moment_no_order_changes_a_case(case: CallCase) -> None:
     assert not found
 
 
+@pytest.mark.slow
 def test_of_one_moment_no_order_changes_a_busy_mornings_calls() -> None:
     """The same of 214 calls at once."""
     if not (SHARED / f"{BUSY}.jsonl.gz").exists():

@@ -21,6 +21,7 @@ from ingest.fold.event_log import EventLog
 from ingest.fold.fold import fold
 from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent, EventType, number
+from tests.support.amounts import seeds, tries
 from tests.support.call_truth import CALL_ID, calls_of, events_of_recording, names
 from tests.unit.test_agent_pauses import sent
 from tests.unit.test_fold import T0, event
@@ -88,7 +89,7 @@ def queued(dice: random.Random) -> ScriptedCaller:
     return told
 
 
-@pytest.mark.parametrize("seed", range(300))
+@seeds(60, 300)
 def test_stays_in_queues_are_those_that_were_told(seed: int) -> None:
     """A caller who leaves one queue and enters another in one second stayed in both."""
     told = queued(random.Random(seed))
@@ -150,7 +151,7 @@ def switched(dice: random.Random, on: EventType, off: EventType) -> tuple[Script
     return told, lasted
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(25, 100)
 def test_holds_last_as_they_were_told(seed: int) -> None:
     """A hold that ends in the second of its beginning does not last until the end of the call."""
     told, held = switched(random.Random(seed), "leg.hold_on", "leg.hold_off")
@@ -160,7 +161,7 @@ def test_holds_last_as_they_were_told(seed: int) -> None:
     assert (leg.hold_ms or 0) == held * 1_000
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(25, 100)
 def test_conversations_last_as_they_were_told(seed: int) -> None:
     """Whoever leaves and comes back in one second goes on talking."""
     told, talked = switched(random.Random(seed), "bridge.joined", "bridge.left")
@@ -207,8 +208,9 @@ def copies(events: list[CallEvent]) -> list[CallEvent]:
     return [replace(one, told=None) for one in events]
 
 
+@tries(4, 20)
 @pytest.mark.parametrize("name", names())
-def test_numbers_decide_only_between_equal_times(name: str) -> None:
+def test_numbers_decide_only_between_equal_times(name: str, tries: int) -> None:
     """However the seconds of a recording arrive, what was told of one time keeps its order."""
     recorded = copies(events_of_recording(name))
     number(recorded, 1)
@@ -216,7 +218,7 @@ def test_numbers_decide_only_between_equal_times(name: str) -> None:
     dice = random.Random(name)
 
     recorded.sort(key=lambda one: (one.occurred_at, one.told))
-    for _ in range(20):
+    for _ in range(tries):
         moments = [list(some) for _, some in groupby(recorded, key=lambda one: one.occurred_at)]
         dice.shuffle(moments)
         arrived = copies([one for some in moments for one in some])

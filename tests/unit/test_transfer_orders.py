@@ -8,13 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from ingest.model.call_state import CallState, TransferState
+from tests.support.amounts import tries
 from tests.support.interleaving import Step, merge, merges
 from tests.support.scripted_pbx import CALLER, T0, A, B, C, ScriptedPbx
 
 MOBILE = "PJSIP/trunk-00000009"
 OWN = "PJSIP/301-00000009"
 """The agent's second line."""
-ORDERS = 60
+SOME_ORDERS = tries(10, 60)
 
 
 def sent(pbx: ScriptedPbx, event: str, *channels: str, **fields: str) -> Step:
@@ -55,18 +56,18 @@ def blind(pbx: ScriptedPbx, to: str, *, by: str = A) -> Step:
     )  # fmt: skip
 
 
-def handed_on(to: str, leads: Callable[[ScriptedPbx], list[Step]]) -> list[ScriptedPbx]:
-    """301 hands the caller on after 4 s; one call for each order of what that moment causes."""
+def handed_on(to: str, leads: Callable[[ScriptedPbx], list[Step]], tries: int) -> list[ScriptedPbx]:
+    """301 hands the caller on after 4 s; one call for each order tried of what that causes."""
     found = []
-    for n in range(ORDERS):
+    for n in range(tries):
         pbx = ScriptedPbx()
         pbx.queue_to(A)
         pbx.at(6)
         caller = [left(pbx, CALLER), *leads(pbx)]
         agent = [left(pbx, A), hung_up(pbx, A)]
         orders = list(merges(caller, [blind(pbx, to)], agent))
-        assert len(orders) >= ORDERS
-        for step in orders[n * len(orders) // ORDERS]:
+        assert len(orders) >= tries
+        for step in orders[n * len(orders) // tries]:
             step()
         found.append(pbx)
     return found
@@ -79,11 +80,12 @@ def only(call: CallState) -> TransferState:
 
 @pytest.mark.parametrize("answers", [True, False])
 @pytest.mark.parametrize(("target", "extension"), [(C, "303"), (MOBILE, None)])
+@SOME_ORDERS
 def test_a_blind_transfer_names_who_was_rung(
-    target: str, extension: str | None, answers: bool
+    target: str, extension: str | None, answers: bool, tries: int
 ) -> None:
     """A colleague or a mobile, dialled before or after the transfer was told."""
-    for pbx in handed_on("303", lambda pbx: dialled(pbx, target)):
+    for pbx in handed_on("303", lambda pbx: dialled(pbx, target), tries):
         pbx.ring(target)
         pbx.at(9)
         if answers:
@@ -98,14 +100,15 @@ def test_a_blind_transfer_names_who_was_rung(
         assert seconds(moved.answered_at, pbx.call) == (9.0 if answers else None)
 
 
-def test_a_blind_transfer_to_one_who_is_busy_names_them() -> None:
+@SOME_ORDERS
+def test_a_blind_transfer_to_one_who_is_busy_names_them(tries: int) -> None:
     """Dialled, and over before the transfer was told."""
 
     def busy(pbx: ScriptedPbx) -> list[Step]:
         ends = [sent(pbx, "DialEnd", CALLER, C, DialStatus="BUSY"), hung_up(pbx, C)]
         return [*dialled(pbx, C), *ends]
 
-    for pbx in handed_on("303", busy):
+    for pbx in handed_on("303", busy, tries):
         pbx.at(7)
         pbx.hangup(CALLER)
         moved = only(pbx.call)
@@ -114,7 +117,8 @@ def test_a_blind_transfer_to_one_who_is_busy_names_them() -> None:
 
 
 @pytest.mark.parametrize("ends", ["answered", "abandoned", "full"])
-def test_a_blind_transfer_into_a_queue_names_the_queue(ends: str) -> None:
+@SOME_ORDERS
+def test_a_blind_transfer_into_a_queue_names_the_queue(ends: str, tries: int) -> None:
     """Entered, or refused, before or after the transfer was told; 303 answers there."""
 
     def leads(pbx: ScriptedPbx) -> list[Step]:
@@ -122,7 +126,7 @@ def test_a_blind_transfer_into_a_queue_names_the_queue(ends: str) -> None:
         refused = sent(pbx, "VarSet", CALLER, Variable="QUEUESTATUS", Value="FULL")
         return [asked, refused if ends == "full" else joined]
 
-    for pbx in handed_on("8002", leads):
+    for pbx in handed_on("8002", leads, tries):
         pbx.at(9)
         if ends == "answered":
             pbx.rings(C)
@@ -146,9 +150,10 @@ def test_a_blind_transfer_into_a_queue_names_the_queue(ends: str) -> None:
         ]
 
 
-def test_each_of_two_transfers_has_what_it_caused() -> None:
+@SOME_ORDERS
+def test_each_of_two_transfers_has_what_it_caused(tries: int) -> None:
     """301 hands on to 302, who hands on into a queue; what 302 was asked before is not of it."""
-    for n in range(ORDERS):
+    for n in range(tries):
         pbx, dice = ScriptedPbx(), random.Random(n)
         pbx.queue_to(A)
         pbx.at(6)
@@ -204,16 +209,17 @@ def joined(pbx: ScriptedPbx, *, first: str, target: str) -> Step:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("calls", [True, False], ids=["301 calls", "303 calls"])
 @pytest.mark.parametrize("placed", [True, False], ids=["to a customer", "from a customer"])
 @pytest.mark.parametrize("first", [A, OWN], ids=["first line", "second line"])
 @pytest.mark.parametrize("names", ["right", "the other", "nobody"])
 @pytest.mark.parametrize("local", [True, False], ids=["through Local", "directly"])
+@pytest.mark.parametrize("calls", [True, False], ids=["301 calls", "303 calls"])
+@tries(2, 10)
 def test_a_consultation_names_the_colleague_whoever_called(
-    calls: bool, placed: bool, first: str, names: str, local: bool
+    *, calls: bool, placed: bool, first: str, names: str, local: bool, tries: int
 ) -> None:
     """Whoever called whom, on whichever line it is asked for, and whomever the PBX names."""
-    for n in range(10):
+    for n in range(tries):
         pbx, dice, customer = ScriptedPbx(), random.Random(n), MOBILE if placed else CALLER
         if placed:
             pbx.new(A, of=A, number="301")
@@ -272,9 +278,12 @@ def test_a_customer_who_called_second_is_handed_on_to_the_colleague() -> None:
 
 @pytest.mark.parametrize("connected", [True, False])
 @pytest.mark.parametrize("placed", [True, False], ids=["to a customer", "from a customer"])
-def test_an_attended_transfer_into_a_queue_names_the_queue(connected: bool, placed: bool) -> None:
+@SOME_ORDERS
+def test_an_attended_transfer_into_a_queue_names_the_queue(
+    connected: bool, placed: bool, tries: int
+) -> None:
     """301 enters a queue to announce a customer, and hands them on from there."""
-    for n in range(ORDERS):
+    for n in range(tries):
         pbx, dice, customer = ScriptedPbx(), random.Random(n), MOBILE if placed else CALLER
         if placed:
             pbx.new(A, of=A, number="301")
@@ -317,9 +326,10 @@ def test_an_attended_transfer_into_a_queue_names_the_queue(connected: bool, plac
 
 
 @pytest.mark.parametrize("connected", [True, False])
-def test_a_transfer_into_a_queue_by_key_codes_names_the_queue(connected: bool) -> None:
+@SOME_ORDERS
+def test_a_transfer_into_a_queue_by_key_codes_names_the_queue(connected: bool, tries: int) -> None:
     """301 dials the queue by keys: a Local channel's far half waits in it, on one line of 301."""
-    for n in range(ORDERS):
+    for n in range(tries):
         pbx, dice = ScriptedPbx(), random.Random(n)
         pbx.queue_to(A)
         pbx.at(5)
