@@ -82,6 +82,8 @@ class CallLeg:
     ended_reason: str | None = None
     """Why it ended: completed, no_answer, answered_elsewhere, other_device (of the same telephone),
     busy, rejected, canceled, failed."""
+    forwarded_from: str | None = None
+    """The extension that sent the call on to this telephone, without taking it."""
     sip_call_id: str | None = None
     """The Call-ID of its SIP dialogue, when the PBX reports it; a softphone finds its leg by it."""
 
@@ -158,6 +160,9 @@ class Call:
     talk_ms: int | None = None
     answered_by: int | None = None
     """The employee who talked first."""
+    asked_extension: str | None = None
+    """The extension that the caller asked for: dialled inside, or that was rung first; null for a
+    queue, a group, an outsider. Who took the call may be another one."""
     ended_by: EndedBy | None = None
     """Who hung up; null while the call goes on, and when the PBX does not tell."""
     ended_by_extension: str | None = None

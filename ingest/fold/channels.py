@@ -85,6 +85,10 @@ class PbxChannel:
     ringing: Times = EMPTY
     answered: Times = EMPTY
     ended: Times = EMPTY
+    forwarded_from: str | None = None
+    """The extension that forwarded the call to it, if the PBX says so itself."""
+    forwards: AbstractSet[str] = EMPTY
+    """The numbers to which it forwarded the call."""
     hung_up: Times = EMPTY
     """When the other end of it hung up, and not the PBX."""
     hang_up_told: bool = False
@@ -142,6 +146,7 @@ def merge_halves(halves: list[PbxChannel]) -> PbxChannel:
         merged.dialled = _least(merged.dialled, half.dialled)
         merged.dialled_e164 = _least(merged.dialled_e164, half.dialled_e164)
         merged.did = _least(merged.did, half.did)
+        merged.forwarded_from = _least(merged.forwarded_from, half.forwarded_from)
         merged.placed = merged.placed or half.placed
         merged.started = merged.started or half.started
         merged.parties = [*merged.parties, *half.parties]
@@ -240,6 +245,8 @@ def _offer_ended(channel: PbxChannel, event: CallEvent) -> None:
         channel.add("answered", event.occurred_at)
     elif result:
         channel.add("results", str(result))
+    if number := event.attrs.get("forward"):
+        channel.add("forwards", str(number))
 
 
 def _ended(channel: PbxChannel, event: CallEvent) -> None:
@@ -325,6 +332,7 @@ def _identify(channel: PbxChannel, event: CallEvent) -> None:
     attrs = event.attrs
     channel.extension = _least(channel.extension, event.extension)
     channel.kind = _least(channel.kind, attrs.get("kind"))
+    channel.forwarded_from = _least(channel.forwarded_from, attrs.get("forwarded_from"))
     _paired(channel, event)
 
 

@@ -96,6 +96,7 @@ def leg_state(leg: Leg, legs: list[Leg], *, placed: bool, other_device: bool) ->
         talk_ms=total_ms(leg.talks) if leg.talks else None,
         overlap_ms=_overlap_ms(leg, legs),
         hold_ms=total_ms(leg.holds) if leg.holds else None,
+        forwarded_from=leg.forwarded_from,
         sip_call_id=leg.sip_call_id,
         placed=placed,
     )

@@ -15,6 +15,7 @@ from typing import cast
 from uuid import UUID
 
 from ingest.fold import mailboxes, recordings, transfers
+from ingest.fold.asked_extension import asked_extension
 from ingest.fold.devices import other_devices
 from ingest.fold.end_reasons import ELSEWHERE_WITHIN, ended_reason, leg_state
 from ingest.fold.event_log import EventLog
@@ -104,6 +105,9 @@ class _Fold:
             number_e164=number_e164,
             caller_name=name,
             did=self.did,
+            asked_extension=asked_extension(
+                self.initiator, self.others, self.stints, self.direction
+            ),
             ended_by=ended_by,
             ended_by_extension=ended_by_extension,
             queue=stints[-1].queue if stints else None,

@@ -9,7 +9,7 @@ the pair is one leg.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from ingest.fold.bridged_peers import BridgedPeers
 from ingest.fold.channels import PbxChannel, merge_halves
 from ingest.fold.event_order import order_key
 from ingest.fold.follow_me import member_of
+from ingest.fold.forwarding import forwarded_from
 from ingest.fold.intervals import Interval, pair
 from ingest.fold.local_channels import (
     dials_inside,
@@ -68,6 +69,8 @@ class Leg:
     dialled_e164: str | None
     did: str | None
     """The number of ours that it dialled to call in."""
+    forwarded_from: str | None
+    """The extension that sent the call on to it, without taking it."""
     hung_up_at: datetime | None
     """When this telephone hung up; None when somebody else did, or the PBX."""
     hang_up_told: bool
@@ -169,6 +172,12 @@ class _Context:
         self.peers = peers
         self.rooms = Rooms(channels.values(), closed_at)
         self.closed_at = closed_at
+        self.forwarding = [channel for channel in channels.values() if channel.forwards]
+
+    def forwarded_from(self, merged: PbxChannel, own: Collection[PbxChannel]) -> str | None:
+        if merged.forwarded_from or not self.forwarding:
+            return merged.forwarded_from
+        return forwarded_from(own, self.forwarding, lambda one: self.pairs_to(one)[1])
 
     def pairs_to(self, merged: PbxChannel) -> tuple[AbstractSet[str], list[PbxChannel]]:
         """Return who dialled it, through internal pairs, too, and the halves of these pairs."""
@@ -221,7 +230,8 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         ids = (e.attrs for e in parties)
         extension = next((str(one["number_raw"]) for one in ids if one.get("short")), None)
     external = (merged.kind or _kind(extension)) == "external"
-    if external and between and not calling:
+    source = None if calling else context.forwarded_from(merged, (*halves, *between))
+    if external and between and not (calling or source):
         member = member_of(merged, between, context.channels, lambda one: context.pairs_to(one)[0])
         extension, external = member, member is None
     near = _near_half(halves, calls_in=calling or (external and not merged.dialled_by))
@@ -250,6 +260,7 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         dialled=merged.dialled,
         dialled_e164=merged.dialled_e164,
         did=merged.did,
+        forwarded_from=source,
         hung_up_at=min(near.hung_up, default=None),
         hang_up_told=near.hang_up_told and "lost" not in results,
         diallers=diallers,

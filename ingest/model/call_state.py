@@ -69,6 +69,8 @@ class LegState:
     """Part of talk_ms in which the telephone also talked on an earlier line in this call, as in a
     consultation; None: it had none."""
     hold_ms: int | None = None
+    forwarded_from: str | None = None
+    """The extension that sent the call on to it, without taking it."""
     sip_call_id: str | None = None
     """The SIP Call-ID by which the telephone knows its call: the first that the PBX reported."""
     placed: bool = False
@@ -151,6 +153,8 @@ class CallState:
     """The mailbox that the caller reached, as the PBX names it; of several, the last."""
     message_left: bool | None = None
     """Whether they left a message there; None: no mailbox, or the PBX does not tell."""
+    asked_extension: str | None = None
+    """The extension that the caller asked for: dialled, or that was rung first for them."""
     ended_by: EndedBy | None = None
     """Who hung up; None while the call goes on, and when the PBX does not tell."""
     ended_by_extension: str | None = None

@@ -14,7 +14,7 @@ from ingest.model.events import EventType
 from ingest.model.recording_events import is_location
 from ingest.normalise.asterisk_agents import AGENTS
 from ingest.normalise.asterisk_dialect import DialectReader, Fact, Fields, clean, shorten
-from ingest.normalise.dialled import dialled_in
+from ingest.normalise.dialled import dialled_in, forwarded_to
 from ingest.normalise.numbers import e164
 
 LOCAL = re.compile(r"^(Local/.+-[0-9a-f]+);([12])$")
@@ -152,7 +152,8 @@ def _dial_state(_: DialectReader, fields: Fields) -> Fact | None:
 
 def _dial_end(_: DialectReader, fields: Fields) -> Fact:
     result = DIAL_STATUS.get(fields.get("DialStatus", ""))
-    return _fact("offer.ended", fields, prefix="Dest", result=result)
+    forward = forwarded_to(fields["Forward"]) if fields.get("Forward") else None
+    return _fact("offer.ended", fields, prefix="Dest", result=result, forward=forward)
 
 
 def _ring_no_answer(_: DialectReader, fields: Fields) -> Fact:

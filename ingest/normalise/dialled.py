@@ -1,7 +1,7 @@
 """What was dialled: the number in the data of Asterisk's Dial() and FreeSWITCH's dial strings.
 
-asterisk_facts, freeswitch ─▶ dialled_number, dialled_in. A dial string also names the trunk, and
-trunks are often named by a telephone number of ours: that is never what was dialled.
+asterisk_facts, freeswitch ─▶ dialled_number, dialled_in, forwarded_to. A dial string also names the
+trunk, and trunks are often named by a telephone number of ours: that is never what was dialled.
 """
 
 from __future__ import annotations
@@ -65,6 +65,15 @@ def dialled_number(destination: str) -> str | None:
     if technology == "loopback":  # loopback/number/context/dialplan
         text = rest.partition("/")[0]
     return _digits(text.rpartition("/")[2]) or None
+
+
+def forwarded_to(destination: str) -> str | None:
+    """Read where a telephone forwards a call: `303`, `Local/303@internal`, `PJSIP/0671…@trunk`.
+
+    Or a SIP contact: `<sip:303@10.0.0.5>`.
+    """
+    text = URI.sub("", destination.strip(" <>")).partition("@")[0].rpartition("/")[2]
+    return _digits(text) or None
 
 
 def _resource(part: str, technology: str) -> str:

@@ -20,7 +20,7 @@ from ingest.model.native_payload import with_native
 from ingest.model.recording_events import is_location
 from ingest.model.snapshot import PbxSnapshot, bridge_joined, derived_event
 from ingest.normalise.asterisk_dialect import clean, shorten
-from ingest.normalise.dialled import dialled_number
+from ingest.normalise.dialled import dialled_number, forwarded_to
 from ingest.normalise.freeswitch_agents import agent_status
 from ingest.normalise.freeswitch_loopback import (
     LoopbackHalf,
@@ -30,7 +30,7 @@ from ingest.normalise.freeswitch_loopback import (
     replaced_by,
 )
 from ingest.normalise.freeswitch_mailboxes import mailbox
-from ingest.normalise.freeswitch_sides import called_number, side_of, user_of
+from ingest.normalise.freeswitch_sides import called_number, diverted_by, side_of, user_of
 from ingest.normalise.freeswitch_transfers import EventParts, transfers
 from ingest.normalise.numbers import did_attrs, e164, party_number
 from ingest.normalise.sides import Side
@@ -50,6 +50,8 @@ RESULTS = {
     "CALL_REJECTED": "rejected",
 }
 """Causes that are not in Q.850, and those that mean more than its number."""
+REDIRECTED = "REDIRECTION_TO_NEW_DESTINATION"
+"""The cause of a telephone that answers with SIP's 302."""
 BY_ITSELF = {"recv_bye": True, "recv_cancel": True, "send_bye": False, "send_cancel": False}
 """SIP's end of a leg → whether its telephone hung up; it may refuse a call, which is no end."""
 QUEUE_ENDS = {
@@ -142,7 +144,8 @@ class FreeswitchNormaliser:
         call_key = fields.get("Channel-Call-UUID") or None
         yield "leg.created", leg, {"call_key": call_key, "extension": extension, "attrs": attrs}
         if outbound:
-            rings = {"dialled": dialled, "dialled_e164": e164(dialled, self._region), "kind": side}
+            rings = {"dialled": dialled, "dialled_e164": e164(dialled, self._region), "kind": side,
+                     "forwarded_from": diverted_by(fields)}  # fmt: skip
             yield "offer.started", leg, {
                 "peer_leg_key": originator,
                 "extension": extension,
@@ -190,6 +193,9 @@ class FreeswitchNormaliser:
         attrs: dict[str, Any] = {"cause": cause}
         if result := RESULTS.get(fields.get("Hangup-Cause", "")):
             attrs["result"] = result
+        if fields.get("Hangup-Cause") == REDIRECTED:
+            to = forwarded_to(fields.get("variable_sip_redirected_to", ""))
+            attrs |= {"forward": to} if to else {}
         by_itself = BY_ITSELF.get(fields.get("variable_sip_hangup_disposition", ""))
         if by_itself is not None:
             attrs["hung_up"] = by_itself

@@ -18,6 +18,7 @@ CALLING_USERS = ("variable_user_name", "variable_sip_auth_username")
 PROFILE = re.compile(r"^sofia/([^/]+)/")
 EXTENSION = re.compile(r"\d{2,6}")
 CALLED_NUMBERS = ("Caller-Destination-Number", "variable_sip_to_user", "variable_sip_req_user")
+DIVERSION = re.compile(r"sips?:(\d{2,6})@")
 NUMBER = re.compile(r"\+?\d{2,40}", re.ASCII)
 
 
@@ -51,6 +52,15 @@ def called_number(fields: Mapping[str, str]) -> str | None:
     """
     given = (fields.get(name, "") for name in CALLED_NUMBERS)
     return next((found for found in given if NUMBER.fullmatch(found)), None)
+
+
+def diverted_by(fields: Mapping[str, str]) -> str | None:
+    """Return the extension of ours that SIP's Diversion names, on a leg that is rung.
+
+    It may also name a number of ours, which is shown to the mobile that is rung.
+    """
+    found = DIVERSION.search(fields.get("variable_sip_h_Diversion", ""))
+    return found[1] if found else None
 
 
 def _user(fields: Mapping[str, str]) -> str:

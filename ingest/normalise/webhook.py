@@ -59,6 +59,8 @@ ATTRS: dict[str, type] = {
     "mailbox": str,
     "message": str,
     "ended_by": str,
+    "forwarded_from": str,
+    "forward": str,
 }
 CHOICES = {
     "direction": frozenset(("inbound", "outbound", "internal")),

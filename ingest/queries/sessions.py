@@ -31,7 +31,7 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
         SELECT id, version, source, direction, status, outcome, number_raw, number_e164,
                caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                answered_extension, did, mailbox, message_left, ended_by, ended_by_extension,
-               merged_into, first_event_at, last_event_at
+               asked_extension, merged_into, first_event_at, last_event_at
           FROM realtime.call_sessions
          WHERE id = ANY ($1::uuid[])
         """,
@@ -62,7 +62,7 @@ async def _legs(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[LegStat
         """
         -- sessions.legs
         SELECT call_id, leg_key, extension, kind, status, ringing_at, answered_at, ended_at,
-               ended_reason, talk_ms, overlap_ms, hold_ms, sip_call_id, placed
+               ended_reason, talk_ms, overlap_ms, hold_ms, sip_call_id, placed, forwarded_from
           FROM realtime.call_legs
          WHERE call_id = ANY ($1::uuid[])
          ORDER BY call_id, position
@@ -111,7 +111,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                (id, source, version, direction, status, outcome, number_raw, number_e164,
                 caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                 answered_extension, merged_into, first_event_at, last_event_at, did,
-                mailbox, message_left, ended_by, ended_by_extension)
+                mailbox, message_left, ended_by, ended_by_extension, asked_extension)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::bigint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]),
                (SELECT $8::text[]), (SELECT $9::text[]), (SELECT $10::text[]),
@@ -119,7 +119,8 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                (SELECT $13::timestamptz[]), (SELECT $14::bigint[]), (SELECT $15::bigint[]),
                (SELECT $16::text[]), (SELECT $17::uuid[]), (SELECT $18::timestamptz[]),
                (SELECT $19::timestamptz[]), (SELECT $20::text[]), (SELECT $21::text[]),
-               (SELECT $22::boolean[]), (SELECT $23::text[]), (SELECT $24::text[]))
+               (SELECT $22::boolean[]), (SELECT $23::text[]), (SELECT $24::text[]),
+               (SELECT $25::text[]))
             ON CONFLICT (id) DO UPDATE
            SET version = excluded.version, direction = excluded.direction,
                status = excluded.status, outcome = excluded.outcome,
@@ -132,7 +133,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                last_event_at = excluded.last_event_at, did = excluded.did,
                mailbox = excluded.mailbox, message_left = excluded.message_left,
                ended_by = excluded.ended_by, ended_by_extension = excluded.ended_by_extension,
-               updated_at = now()
+               asked_extension = excluded.asked_extension, updated_at = now()
         """,
         *columns(
             (c.state.id, c.state.source, c.state.version, c.state.direction, c.state.status,
@@ -140,7 +141,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
              c.state.queue, c.state.started_at, c.state.answered_at, c.state.ended_at,
              c.state.wait_ms, c.state.talk_ms, c.state.answered_extension, c.state.merged_into,
              c.first_event_at, c.last_event_at, c.state.did, c.state.mailbox, c.state.message_left,
-             c.state.ended_by, c.state.ended_by_extension)
+             c.state.ended_by, c.state.ended_by_extension, c.state.asked_extension)
             for c in calls
         ),
     )  # fmt: skip
@@ -154,13 +155,13 @@ async def save_legs(conn: Conn, legs: Iterable[tuple[CallState, int, LegState]])
         INSERT INTO realtime.call_legs
                (call_id, leg_key, position, extension, kind, status, ringing_at, answered_at,
                 ended_at, ended_reason, talk_ms, hold_ms, sip_call_id, placed, source, started_at,
-                overlap_ms)
+                overlap_ms, forwarded_from)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::smallint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]),
                (SELECT $7::timestamptz[]), (SELECT $8::timestamptz[]), (SELECT $9::timestamptz[]),
                (SELECT $10::text[]), (SELECT $11::bigint[]), (SELECT $12::bigint[]),
                (SELECT $13::text[]), (SELECT $14::boolean[]), (SELECT $15::text[]),
-               (SELECT $16::timestamptz[]), (SELECT $17::bigint[]))
+               (SELECT $16::timestamptz[]), (SELECT $17::bigint[]), (SELECT $18::text[]))
             ON CONFLICT (call_id, leg_key) DO UPDATE
            SET position = excluded.position, extension = excluded.extension,
                kind = excluded.kind, status = excluded.status, ringing_at = excluded.ringing_at,
@@ -168,12 +169,14 @@ async def save_legs(conn: Conn, legs: Iterable[tuple[CallState, int, LegState]])
                ended_reason = excluded.ended_reason, talk_ms = excluded.talk_ms,
                hold_ms = excluded.hold_ms, sip_call_id = excluded.sip_call_id,
                placed = excluded.placed, source = excluded.source,
-               started_at = excluded.started_at, overlap_ms = excluded.overlap_ms
+               started_at = excluded.started_at, overlap_ms = excluded.overlap_ms,
+               forwarded_from = excluded.forwarded_from
         """,
         *columns(
             (call.id, leg.leg_key, position, leg.extension, leg.kind, leg.status, leg.ringing_at,
              leg.answered_at, leg.ended_at, leg.ended_reason, leg.talk_ms, leg.hold_ms,
-             leg.sip_call_id, leg.placed, call.source, call.started_at, leg.overlap_ms)
+             leg.sip_call_id, leg.placed, call.source, call.started_at, leg.overlap_ms,
+             leg.forwarded_from)
             for call, position, leg in legs
         ),
     )  # fmt: skip

@@ -37,7 +37,9 @@ CORRUPTIONS = (
     "INSERT INTO realtime.queue_stints (call_id, position, queue, entered_at)"
     " SELECT id, 5, 'nowhere', started_at FROM realtime.call_sessions WHERE merged_into IS NULL",
     "DELETE FROM realtime.missed_calls",
-    "UPDATE realtime.call_sessions SET did = NULL, ended_by = NULL, ended_by_extension = NULL",
+    "UPDATE realtime.call_sessions SET did = NULL, ended_by = NULL, ended_by_extension = NULL,"
+    " asked_extension = '1'",
+    "UPDATE realtime.call_legs SET forwarded_from = '1'",
     "UPDATE realtime.call_sessions SET outcome = 'timeout', mailbox = NULL, message_left = NULL"
     " WHERE outcome = 'voicemail'",
     "UPDATE realtime.call_legs SET overlap_ms = NULL",

@@ -83,6 +83,7 @@ class ScreenPop:
             wait_ms=state.wait_ms,
             talk_ms=state.talk_ms,
             answered_by=self.employee(state.source, state.answered_extension),
+            asked_extension=state.asked_extension,
             ended_by=state.ended_by,
             ended_by_extension=state.ended_by_extension,
             legs=[
@@ -95,6 +96,7 @@ class ScreenPop:
                     answered_at=leg.answered_at,
                     ended_at=leg.ended_at,
                     ended_reason=leg.ended_reason,
+                    forwarded_from=leg.forwarded_from,
                     sip_call_id=leg.sip_call_id,
                 )
                 for leg in state.legs

@@ -357,6 +357,7 @@ export function verdict(code) {
  * @property {number | null} wait_ms
  * @property {number | null} talk_ms
  * @property {number | null} answered_by The employee who talked first.
+ * @property {string | null} asked_extension The extension that the caller asked for: dialled inside, or that was rung first; null for a queue, a group, an outsider. Who took the call may be another one.
  * @property {'customer' | 'agent' | 'pbx' | null} ended_by Who hung up; null while the call goes on, and when the PBX does not tell.
  * @property {string | null} ended_by_extension The extension of the agent who hung up; in an internal call, of either side.
  * @property {CallLeg[]} legs
@@ -409,6 +410,7 @@ export function verdict(code) {
  * @property {string | null} answered_at
  * @property {string | null} ended_at
  * @property {string | null} ended_reason Why it ended: completed, no_answer, answered_elsewhere, other_device (of the same telephone), busy, rejected, canceled, failed.
+ * @property {string | null} forwarded_from The extension that sent the call on to this telephone, without taking it.
  * @property {string | null} sip_call_id The Call-ID of its SIP dialogue, when the PBX reports it; a softphone finds its leg by it.
  */
 

@@ -41,7 +41,7 @@ export function callCards(calls, people) {
       element('h3', { testid: 'call-customer', 'data-part': 'customer' }),
       element('dl', {}, field('company', 'Company'),
         element('div', { 'data-part': 'number-row' }, element('dt', {}, 'Number'), element('dd', {}, number)),
-        field('did', 'Dialled'), field('queue', 'Queue'), field('mailbox', 'Mailbox')),
+        field('did', 'Dialled'), field('asked', 'Asked for'), field('queue', 'Queue'), field('mailbox', 'Mailbox')),
       element('p', { class: 'muted', 'data-part': 'more' }),
       element('ul', {
         class: 'open-work', testid: 'open-work', 'aria-label': 'Open work', 'data-part': 'work',
@@ -64,6 +64,7 @@ export function callCards(calls, people) {
     updateRow(node, 'number', call.number);
     if (call.number?.startsWith('+')) setAttribute(part(node, 'number'), 'href', `tel:${call.number}`);
     updateRow(node, 'did', call.did);
+    updateRow(node, 'asked', askedText(call, people));
     updateRow(node, 'queue', call.queue);
     updateRow(node, 'mailbox', mailboxText(call));
     const others = call.customers_found - 1;
@@ -153,7 +154,8 @@ export function recentCalls(calls, people) {
     const talked = call.talk_ms ? formatDuration(call.talk_ms) : null;
     const last = call.transfers.at(-1);
     const on = last ? `transferred ${transferTarget(last, people)}` : null;
-    return [result, call.queue, by, talked, on, messageText(call), hangUpText(call, people)].filter(Boolean).join(' · ');
+    const asked = askedText(call, people);
+    return [result, call.queue, by, asked && `asked for ${asked}`, talked, on, messageText(call), hangUpText(call, people)].filter(Boolean).join(' · ');
   }
 
   return { root, render, load };
@@ -196,9 +198,26 @@ function hangUpText(call, people) {
   if (call.ended_by === 'pbx') return 'ended by the PBX';
   if (call.ended_by === 'customer') return call.outcome === 'abandoned' ? '' : 'the customer hung up';
   if (call.ended_by !== 'agent') return '';
-  const extension = call.ended_by_extension;
+  return `${nameAt(call, call.ended_by_extension, people) ?? 'the other side'} hung up`;
+}
+
+/**
+ * Whom the caller asked for, when the call reached another telephone.
+ * @param {import('../state/people.js').People} people
+ */
+function askedText(call, people) {
+  const asked = call.asked_extension;
+  const reached = call.legs.some((leg) => leg.extension === asked && leg.ringing_at);
+  return !asked || (reached && !call.legs.some((leg) => leg.forwarded_from)) ? null : nameAt(call, asked, people);
+}
+
+/**
+ * Who has this extension in a call, or the extension itself.
+ * @param {import('../state/people.js').People} people
+ */
+function nameAt(call, extension, people) {
   const leg = call.legs.find((one) => one.extension === extension && one.employee_id);
-  return `${leg ? people.nameOf(leg.employee_id) : extension ?? 'the other side'} hung up`;
+  return leg ? people.nameOf(leg.employee_id) : extension;
 }
 
 /** The talking time while talking, the waiting time before. */
