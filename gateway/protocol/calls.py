@@ -126,6 +126,25 @@ class CallTransfer:
 
 
 @frame
+class CallParking:
+    """One time that a call was parked: put where anybody can pick it up."""
+
+    at: datetime
+    until: datetime | None = None
+    """null while it is parked."""
+    slot: str | None = None
+    """The number by which it can be picked up, when the PBX reports it."""
+    by: int | None = None
+    """The employee who parked the call."""
+    by_extension: str | None = None
+    result: str | None = None
+    """picked_up; timeout: nobody did, and it went back or on; given_up: the caller hung up."""
+    to: int | None = None
+    """The employee who picked it up."""
+    to_extension: str | None = None
+
+
+@frame
 class Call:
     """The whole state of a call. It is always sent whole; keep the highest version."""
 
@@ -152,6 +171,8 @@ class Call:
     none."""
     message_left: bool | None = None
     """Whether the caller left a message there; null: no mailbox, or the PBX does not tell."""
+    parked_ms: int | None = None
+    """How long it was parked, without a time that goes on; null: never."""
     queue: str | None = None
     started_at: datetime
     answered_at: datetime | None = None
@@ -170,6 +191,8 @@ class Call:
     legs: list[CallLeg] = field(default_factory=list)
     stints: list[QueueStint] = field(default_factory=list)
     transfers: list[CallTransfer] = field(default_factory=list)
+    parkings: list[CallParking] = field(default_factory=list)
+    """While the call is parked, the last one has no until."""
 
 
 @frame

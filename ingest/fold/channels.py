@@ -47,6 +47,9 @@ Moments = AbstractSet[Moment]
 BridgeMoments = dict[str, set[Moment]]
 """Bridge → moments."""
 
+ParkingFact = tuple[Moment, str, str, str]
+"""A moment; the slot, or how it ended; the extension and the channel of who parked or picked up."""
+
 NUMBER = re.compile(r"\+?\d{2,40}", re.ASCII)
 
 EMPTY: frozenset[Any] = frozenset()
@@ -109,6 +112,8 @@ class PbxChannel:
     """Mailboxes that it reached, and when."""
     messages: AbstractSet[bool] = EMPTY
     """Whether it left a message there, each time that the PBX tells."""
+    parked: AbstractSet[ParkingFact] = EMPTY
+    unparked: AbstractSet[ParkingFact] = EMPTY
     joins: BridgeMoments = field(default_factory=dict)
     leaves: BridgeMoments = field(default_factory=dict)
     parties: Sequence[CallEvent] = ()
@@ -303,6 +308,20 @@ def _reached_mailbox(channel: PbxChannel, event: CallEvent) -> None:
     channel.add("mailboxes", (moment(event), str(event.attrs.get("mailbox") or "")))
 
 
+def _parked(channel: PbxChannel, event: CallEvent) -> None:
+    channel.add("parked", _parking_fact(event, "slot"))
+
+
+def _unparked(channel: PbxChannel, event: CallEvent) -> None:
+    channel.add("unparked", _parking_fact(event, "reason"))
+
+
+def _parking_fact(event: CallEvent, what: str) -> ParkingFact:
+    attrs = event.attrs
+    by, peer = str(attrs.get("by") or ""), event.peer_leg_key or ""
+    return moment(event), str(attrs.get(what) or ""), by, peer
+
+
 def _left_mailbox(channel: PbxChannel, event: CallEvent) -> None:
     if message := event.attrs.get("message"):
         channel.add("messages", message == "left")
@@ -321,6 +340,8 @@ HANDLERS: dict[str, Callable[[PbxChannel, CallEvent], None]] = {
     "bridge.left": _left,
     "queue.entered": _queued,
     "queue.requested": _queued,
+    "call.parked": _parked,
+    "call.unparked": _unparked,
     "voicemail.started": _reached_mailbox,
     "voicemail.ended": _left_mailbox,
 }

@@ -21,7 +21,7 @@ RANK = {
             "queue.left", "queue.connected", "bridge.joined", "leg.hold_on", "leg.hold_off",
             "transfer.blind", "transfer.attended", "queue.abandoned", "queue.outcome",
             "queue.completed", "voicemail.started", "voicemail.ended",
-            "bridge.left", "leg.hung_up", "leg.ended", "call.ended",
+            "bridge.left", "call.parked", "call.unparked", "leg.hung_up", "leg.ended", "call.ended",
         )
     )
 }  # fmt: skip

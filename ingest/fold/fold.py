@@ -24,6 +24,7 @@ from ingest.fold.hang_ups import UNKNOWN, CallEnd, EndedByWhom, who_ended
 from ingest.fold.intervals import total_ms
 from ingest.fold.legs import Leg, build_legs
 from ingest.fold.near_times import not_after, not_before
+from ingest.fold.parkings import build_parkings, parked_ms
 from ingest.fold.queue_stints import build_stints
 from ingest.fold.union_find import UnionFind
 from ingest.model.call_state import (
@@ -63,14 +64,16 @@ def fold(
     closed_at = next((e.occurred_at for e in log.events if e.type == "call.ended"), None)
     legs = build_legs(log.channels, closed_at)
     return (
-        _Fold(log, legs).state(call_id, version) if any(not leg.nowhere for leg in legs) else None
+        _Fold(log, legs, closed_at).state(call_id, version)
+        if any(not leg.nowhere for leg in legs)
+        else None
     )
 
 
 class _Fold:
     """What follows from a call's legs; each property that others need is computed once."""
 
-    def __init__(self, log: EventLog, found: list[Leg]) -> None:
+    def __init__(self, log: EventLog, found: list[Leg], closed_at: datetime | None) -> None:
         self.log = log
         self.events = log.events
         self.legs = legs = [leg for leg in found if not leg.nowhere]
@@ -85,6 +88,7 @@ class _Fold:
         ends = [leg.ended_at for leg in legs]
         self.ended_at = None if None in ends else max(end for end in ends if end)
         """The end of the last leg; None while a leg is open."""
+        self.parkings = build_parkings(log.channels.values(), legs, closed_at)
         self.mailbox, self.message_left = mailboxes.reached(log.channels.values())
 
     def state(self, call_id: UUID, version: int) -> CallState:
@@ -119,6 +123,7 @@ class _Fold:
             answered_extension=self.answered_extension,
             mailbox=self.mailbox,
             message_left=self.message_left,
+            parked_ms=parked_ms(self.parkings),
             legs=tuple(
                 leg_state(
                     leg,
@@ -130,6 +135,7 @@ class _Fold:
             ),
             stints=stints,
             transfers=moved,
+            parkings=self.parkings,
             recordings=recordings.build_recordings(log.recording_events, self.legs, ended_at)
             if log.recording_events
             else (),
@@ -293,7 +299,11 @@ class _Fold:
             return "ended"
         ours = any(not leg.external for leg in self.others)
         took = [leg for leg in self.others if (self._took(leg) if ours else leg.reached)]
-        if any(leg.talking for leg in took) or self.handed_over:
+        if any(leg.talking for leg in took):
+            return "talking"
+        if self.parkings and self.parkings[-1].until is None:
+            return "waiting"
+        if self.handed_over:
             return "talking"
         if any(leg.status == "ringing" for leg in self.legs):
             return "ringing"

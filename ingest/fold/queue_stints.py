@@ -180,10 +180,13 @@ def _moved_on(
 ) -> datetime | None:
     """Return when the caller was certainly in the queue no more, whatever the queue has told.
 
-    In another queue, in a mailbox, or in a conversation with an outsider.
+    In another queue, in a mailbox, parked, or in a conversation with an outsider.
     """
     channel = channels.get(entry.leg_key)
-    elsewhere = [at for (at, _), _ in channel.mailboxes] if channel else []
+    elsewhere: list[datetime] = []
+    if channel:
+        elsewhere = [fact[0][0] for fact in channel.mailboxes]
+        elsewhere += [fact[0][0] for fact in channel.parked]
     outside = [
         at
         for leg in legs

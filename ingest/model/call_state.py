@@ -37,6 +37,7 @@ EndedReason = Literal[
 EndedBy = Literal["customer", "agent", "pbx"]
 TransferKind = Literal["blind", "attended", "blonde", "threeway"]
 """Blonde: a consultation transfer, completed while the other telephone still rang."""
+ParkingResult = Literal["picked_up", "timeout", "given_up"]
 RecordingStatus = Literal["recording", "stopped", "ready", "failed"]
 StintOutcome = Literal[
     "connected",
@@ -111,6 +112,21 @@ class TransferState:
 
 
 @frozen
+class ParkingState:
+    """One time that a call was parked: put where anybody can pick it up."""
+
+    at: datetime
+    until: datetime | None = None
+    slot: str | None = None
+    """The number by which it can be picked up."""
+    by_extension: str | None = None
+    result: ParkingResult | None = None
+    """None while it is parked, and when the PBX does not say how it ended."""
+    to_extension: str | None = None
+    """Of the telephone that picked it up."""
+
+
+@frozen
 class RecordingState:
     """One recording of one PBX channel; the audio itself is stored elsewhere."""
 
@@ -159,11 +175,14 @@ class CallState:
     """Who hung up; None while the call goes on, and when the PBX does not tell."""
     ended_by_extension: str | None = None
     """Of the telephone of ours that hung up."""
+    parked_ms: int | None = None
+    """How long it was parked, without a time that goes on; None: never."""
     merged_into: UUID | None = None
     """The call that this one turned out to be a part of. This one is over, that one goes on."""
     legs: tuple[LegState, ...] = ()
     stints: tuple[StintState, ...] = ()
     transfers: tuple[TransferState, ...] = ()
+    parkings: tuple[ParkingState, ...] = ()
     recordings: tuple[RecordingState, ...] = ()
 
     @property

@@ -20,6 +20,8 @@ EventType = Literal[
     "call.started",
     "call.linked",
     "call.ended",
+    "call.parked",
+    "call.unparked",
     "leg.created",
     "leg.ringing",
     "leg.answered",

@@ -14,6 +14,7 @@ from ingest.model.events import EventType
 from ingest.model.recording_events import is_location
 from ingest.normalise.asterisk_agents import AGENTS
 from ingest.normalise.asterisk_dialect import DialectReader, Fact, Fields, clean, shorten
+from ingest.normalise.asterisk_parking import PARKING
 from ingest.normalise.dialled import dialled_in, forwarded_to
 from ingest.normalise.numbers import e164
 
@@ -310,6 +311,7 @@ TRANSLATE: dict[str, Callable[[DialectReader, Fields], Fact | None]] = {
     "QueueCallerLeave": _plain("queue.left"),
     "QueueCallerAbandon": _plain("queue.abandoned"),
     **AGENTS,
+    **PARKING,
     "MessageWaiting": _message_waiting,
     "MixMonitorStart": _plain("recording.started"),
     "MixMonitorStop": _plain("recording.stopped"),

@@ -30,6 +30,7 @@ from ingest.normalise.freeswitch_loopback import (
     replaced_by,
 )
 from ingest.normalise.freeswitch_mailboxes import mailbox
+from ingest.normalise.freeswitch_parking import PARK_EVENTS, VALET_EVENTS, park, valet
 from ingest.normalise.freeswitch_sides import called_number, diverted_by, side_of, user_of
 from ingest.normalise.freeswitch_transfers import EventParts, transfers
 from ingest.normalise.numbers import did_attrs, e164, party_number
@@ -62,7 +63,7 @@ QUEUE_ENDS = {
 CHANNEL_EVENTS = (
     "CHANNEL_CREATE", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_ANSWER",
     "CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE", "CHANNEL_HOLD", "CHANNEL_UNHOLD",
-    "CHANNEL_HANGUP_COMPLETE", "RECORD_START", "RECORD_STOP",
+    "CHANNEL_HANGUP_COMPLETE", "RECORD_START", "RECORD_STOP", *PARK_EVENTS,
 )  # fmt: skip
 QUEUE_EVENTS = "callcenter::info"
 LONGEST_WAIT_S = 7 * 24 * 3600
@@ -92,7 +93,7 @@ class FreeswitchNormaliser:
         self._trunk = re.compile(trunk) if trunk else None
         self._keep_native = keep_native
 
-    event_names = (*CHANNEL_EVENTS, "CUSTOM", QUEUE_EVENTS)
+    event_names = (*CHANNEL_EVENTS, "CUSTOM", QUEUE_EVENTS, VALET_EVENTS)
     """What FreeSWITCH is asked to send."""
 
     def events(self, fields: Fields, received_at: datetime) -> list[CallEvent]:
@@ -221,11 +222,22 @@ class FreeswitchNormaliser:
         kind: EventType = "recording.stopped" if stopped else "recording.started"
         yield kind, fields.get("Unique-ID", ""), {"attrs": attrs}
 
+    def park(self, fields: Fields) -> Iterator[EventParts]:
+        yield from park(fields)
+
+    def custom(self, fields: Fields) -> Iterator[EventParts]:
+        """Translate the events of modules."""
+        match fields.get("Event-Subclass"):
+            case "callcenter::info":
+                yield from self.queue(fields)
+            case "valet_parking::info":
+                yield from valet(fields)
+            case _:
+                return
+
     # --- mod_callcenter --------------------------------------------------------------------------
 
     def queue(self, fields: Fields) -> Iterator[EventParts]:
-        if fields.get("Event-Subclass") != QUEUE_EVENTS:
-            return
         caller, queue = fields.get("CC-Member-Session-UUID", ""), shorten(fields.get("CC-Queue"))
         match fields.get("CC-Action"):
             case "member-queue-start" | "member-queue-resume":
@@ -318,7 +330,9 @@ TRANSLATE: dict[str, Callable[[FreeswitchNormaliser, Fields], Iterator[EventPart
     "CHANNEL_HANGUP_COMPLETE": FreeswitchNormaliser.hangup,
     "RECORD_START": FreeswitchNormaliser.record,
     "RECORD_STOP": FreeswitchNormaliser.record,
-    "CUSTOM": FreeswitchNormaliser.queue,
+    "CHANNEL_PARK": FreeswitchNormaliser.park,
+    "CHANNEL_UNPARK": FreeswitchNormaliser.park,
+    "CUSTOM": FreeswitchNormaliser.custom,
 }
 
 

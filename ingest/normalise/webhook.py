@@ -61,6 +61,8 @@ ATTRS: dict[str, type] = {
     "ended_by": str,
     "forwarded_from": str,
     "forward": str,
+    "slot": str,
+    "by": str,
 }
 CHOICES = {
     "direction": frozenset(("inbound", "outbound", "internal")),
@@ -77,7 +79,7 @@ CHOICES = {
     "ended_by": frozenset(("customer", "agent", "pbx")),
 }  # fmt: skip
 NEEDS_QUEUE = frozenset(("queue.entered", "queue.connected"))
-CALLERS_OWN = ("queue.", "call.started", "voicemail.")
+CALLERS_OWN = ("queue.", "call.started", "call.parked", "call.unparked", "voicemail.")
 """Beginnings of the types that are about the caller when no leg is named."""
 LONGEST = {"url": MAX_LOCATION_CHARS}
 MAX_NUMBER = 2**31 - 1

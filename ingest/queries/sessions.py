@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from ingest.conn import Conn
+from ingest.model import parking_json
 from ingest.model.call_state import CallState, LegState, StintState
 from ingest.queries import recordings, transfers
 
@@ -31,7 +32,8 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
         SELECT id, version, source, direction, status, outcome, number_raw, number_e164,
                caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                answered_extension, did, mailbox, message_left, ended_by, ended_by_extension,
-               asked_extension, merged_into, first_event_at, last_event_at
+               asked_extension, parked_ms, parkings::text, merged_into, first_event_at,
+               last_event_at
           FROM realtime.call_sessions
          WHERE id = ANY ($1::uuid[])
         """,
@@ -45,11 +47,13 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
     for row in rows:
         fields = dict(row)
         first, last = fields.pop("first_event_at"), fields.pop("last_event_at")
+        parked = parking_json.loads(fields.pop("parkings"))
         call_id = fields["id"]
         state = CallState(
             **fields,
             legs=tuple(legs.get(call_id, ())),
             stints=tuple(stints.get(call_id, ())),
+            parkings=parked,
             transfers=tuple(moved.get(call_id, ())),
             recordings=tuple(recorded.get(call_id, ())),
         )
@@ -111,7 +115,8 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                (id, source, version, direction, status, outcome, number_raw, number_e164,
                 caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                 answered_extension, merged_into, first_event_at, last_event_at, did,
-                mailbox, message_left, ended_by, ended_by_extension, asked_extension)
+                mailbox, message_left, ended_by, ended_by_extension, asked_extension, parked_ms,
+                parkings)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::bigint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]),
                (SELECT $8::text[]), (SELECT $9::text[]), (SELECT $10::text[]),
@@ -120,7 +125,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                (SELECT $16::text[]), (SELECT $17::uuid[]), (SELECT $18::timestamptz[]),
                (SELECT $19::timestamptz[]), (SELECT $20::text[]), (SELECT $21::text[]),
                (SELECT $22::boolean[]), (SELECT $23::text[]), (SELECT $24::text[]),
-               (SELECT $25::text[]))
+               (SELECT $25::text[]), (SELECT $26::bigint[]), (SELECT $27::text[]::jsonb[]))
             ON CONFLICT (id) DO UPDATE
            SET version = excluded.version, direction = excluded.direction,
                status = excluded.status, outcome = excluded.outcome,
@@ -133,7 +138,8 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                last_event_at = excluded.last_event_at, did = excluded.did,
                mailbox = excluded.mailbox, message_left = excluded.message_left,
                ended_by = excluded.ended_by, ended_by_extension = excluded.ended_by_extension,
-               asked_extension = excluded.asked_extension, updated_at = now()
+               asked_extension = excluded.asked_extension, parked_ms = excluded.parked_ms,
+               parkings = excluded.parkings, updated_at = now()
         """,
         *columns(
             (c.state.id, c.state.source, c.state.version, c.state.direction, c.state.status,
@@ -141,7 +147,8 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
              c.state.queue, c.state.started_at, c.state.answered_at, c.state.ended_at,
              c.state.wait_ms, c.state.talk_ms, c.state.answered_extension, c.state.merged_into,
              c.first_event_at, c.last_event_at, c.state.did, c.state.mailbox, c.state.message_left,
-             c.state.ended_by, c.state.ended_by_extension, c.state.asked_extension)
+             c.state.ended_by, c.state.ended_by_extension, c.state.asked_extension,
+             c.state.parked_ms, parking_json.dumps(c.state.parkings))
             for c in calls
         ),
     )  # fmt: skip

@@ -220,6 +220,7 @@ def _end_merged(folded: FoldedCalls, touched: TouchedCalls) -> None:
             legs=(),
             stints=(),
             transfers=(),
+            parkings=(),
             recordings=(),
         )
         folded.rewritten[loser] = replace(call, state=after)

@@ -15,7 +15,7 @@ from tests.browser.window import Open, PageGateway, Window, pair, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-AGENT_101, AGENT_103 = 1, 3  # whose telephones ring in the recordings l01 and l12
+AGENT_101, AGENT_103, AGENT_201 = 1, 3, 6  # who are rung in the recordings l01, l12 and l07
 
 
 async def test_two_windows_on_two_workers_see_one_conversation(window: Open) -> None:
@@ -174,6 +174,22 @@ async def test_a_call_brings_the_customer(window: Open, dev_gateway: PageGateway
 
     await agent.by("tab-calls").click()
     await expect(agent.by("recent-call").first).to_contain_text("Ivan Petrenko")
+
+
+async def test_a_call_into_a_mailbox_says_so(window: Open, dev_gateway: PageGateway) -> None:
+    """Who was rung for it sees that there is a message: on the card, and in the list."""
+    agent = await window(AGENT_201)
+    playing = asyncio.create_task(asyncio.to_thread(dev_gateway.replay, "l07"))
+    card = agent.by("call-card").first
+
+    await expect(card.get_by_test_id("call-outcome")).to_have_text(
+        re.compile("^Voicemail"), timeout=60_000
+    )
+    await expect(card.get_by_test_id("call-mailbox")).to_have_text("100@default, message left")
+    await playing
+
+    await agent.by("tab-calls").click()
+    await expect(agent.by("recent-call").first).to_contain_text("message left")
 
 
 async def test_a_transferred_call_shows_to_whom(window: Open, dev_gateway: PageGateway) -> None:

@@ -43,6 +43,7 @@ CORRUPTIONS = (
     "UPDATE realtime.call_sessions SET outcome = 'timeout', mailbox = NULL, message_left = NULL"
     " WHERE outcome = 'voicemail'",
     "UPDATE realtime.call_legs SET overlap_ms = NULL",
+    "UPDATE realtime.call_sessions SET parked_ms = 1, parkings = NULL WHERE merged_into IS NULL",
 )
 
 

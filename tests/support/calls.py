@@ -35,12 +35,12 @@ async def play(desk: Desk, events: list[CallEvent], *, node: int = 0) -> None:
         await pipeline.submit(list(moment))
 
 
-async def post(desk: Desk, call: str, *events: dict[str, Any]) -> None:
+async def post(desk: Desk, call: str, *events: dict[str, Any], node: int = 0) -> None:
     """Submit events of one call, all of this moment, as if they had been posted."""
     now = datetime.now(UTC).isoformat()
     items = [{"call_key": call, "occurred_at": now, **event} for event in events]
     parsed = parse_events(items, source="main", region="UA")
-    receipt = await desk.nodes[0].app.state.gateway.pipeline.submit(parsed.events)
+    receipt = await desk.nodes[node].app.state.gateway.pipeline.submit(parsed.events)
     assert (receipt.accepted, parsed.rejected) == (len(events), [])
 
 

@@ -10,7 +10,16 @@ from ingest.model.snapshot import lost_legs
 from tests.support.scripted_pbx import CALLER, A, ScriptedPbx, seconds
 
 MOBILE = "PJSIP/trunk-00000009"
-NEXT = ("hangs up", "another queue", "mailbox", "mobile", "agent", "connection lost", "waits")
+NEXT = (
+    "hangs up",
+    "another queue",
+    "mailbox",
+    "parked",
+    "mobile",
+    "agent",
+    "connection lost",
+    "waits",
+)
 LEFT_AT, OVER_AT = 20, 90
 
 
@@ -33,6 +42,8 @@ def caller_who(does: str, *, rang: bool) -> ScriptedPbx:
             pbx.send("QueueCallerLeave", CALLER, Queue="support")
         case "mailbox":
             pbx.send("Newexten", CALLER, Application="VoiceMail", AppData="100")
+        case "parked":
+            pbx.send("ParkedCall", ParkeeUniqueid=CALLER, ParkingSpace="701")
         case "mobile" | "agent":
             channel = MOBILE if does == "mobile" else A
             pbx.rings(channel)

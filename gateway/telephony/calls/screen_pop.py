@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.db import Conn
-from gateway.protocol import Call, CallLeg, CallTransfer, Customer, QueueStint
+from gateway.protocol import Call, CallLeg, CallParking, CallTransfer, Customer, QueueStint
 from gateway.telephony.calls.queries import lookup
 from gateway.telephony.calls.queries.lookup import Contacts, CustomerMatch
 from ingest import CallState
@@ -76,6 +76,7 @@ class ScreenPop:
             did=state.did,
             mailbox=state.mailbox,
             message_left=state.message_left,
+            parked_ms=state.parked_ms,
             queue=state.queue,
             started_at=state.started_at,
             answered_at=state.answered_at,
@@ -126,5 +127,18 @@ class ScreenPop:
                     consult_ms=one.consult_ms,
                 )
                 for one in state.transfers
+            ],
+            parkings=[
+                CallParking(
+                    at=one.at,
+                    until=one.until,
+                    slot=one.slot,
+                    by=self.employee(state.source, one.by_extension),
+                    by_extension=one.by_extension,
+                    result=one.result,
+                    to=self.employee(state.source, one.to_extension),
+                    to_extension=one.to_extension,
+                )
+                for one in state.parkings
             ],
         )

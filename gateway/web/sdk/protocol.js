@@ -350,6 +350,7 @@ export function verdict(code) {
  * @property {string | null} did The number of ours that the caller of an inbound call dialled, in E.164 or as the PBX says it; null when it does not.
  * @property {string | null} mailbox The mailbox that the caller reached, as the PBX names it, empty when it does not; null: none.
  * @property {boolean | null} message_left Whether the caller left a message there; null: no mailbox, or the PBX does not tell.
+ * @property {number | null} parked_ms How long it was parked, without a time that goes on; null: never.
  * @property {string | null} queue
  * @property {string} started_at
  * @property {string | null} answered_at
@@ -363,6 +364,7 @@ export function verdict(code) {
  * @property {CallLeg[]} legs
  * @property {QueueStint[]} stints
  * @property {CallTransfer[]} transfers
+ * @property {CallParking[]} parkings While the call is parked, the last one has no until.
  */
 
 /**
@@ -446,6 +448,19 @@ export function verdict(code) {
  * @property {Call[]} calls
  * @property {Object<string, CallDisposition>} dispositions call → its disposition, for calls that have one.
  * @property {string | null} next Cursor of the next page; null at the end. A page with a cursor may be short or even empty: the filters match few calls, and the rest has not been searched yet.
+ */
+
+/**
+ * One time that a call was parked: put where anybody can pick it up.
+ * @typedef {object} CallParking
+ * @property {string} at
+ * @property {string | null} until null while it is parked.
+ * @property {string | null} slot The number by which it can be picked up, when the PBX reports it.
+ * @property {number | null} by The employee who parked the call.
+ * @property {string | null} by_extension
+ * @property {string | null} result picked_up; timeout: nobody did, and it went back or on; given_up: the caller hung up.
+ * @property {number | null} to The employee who picked it up.
+ * @property {string | null} to_extension
  */
 
 /**

@@ -84,6 +84,8 @@ export function callCards(calls, people) {
     if (leg?.status === 'held') return 'On hold';
     if (leg?.status === 'talking') return 'Talking';
     if (leg?.status === 'ringing') return 'Ringing';
+    const parked = parkedNow(call);
+    if (parked) return parked.slot ? `Parked in ${parked.slot}` : 'Parked';
     if (call.status === 'talking' && call.answered_by) return `With ${people.nameOf(call.answered_by)}`;
     return { created: 'Starting', waiting: 'Waiting', ringing: 'Ringing', talking: 'Talking' }[call.status];
   }
@@ -155,7 +157,9 @@ export function recentCalls(calls, people) {
     const last = call.transfers.at(-1);
     const on = last ? `transferred ${transferTarget(last, people)}` : null;
     const asked = askedText(call, people);
-    return [result, call.queue, by, asked && `asked for ${asked}`, talked, on, messageText(call), hangUpText(call, people)].filter(Boolean).join(' · ');
+    const parked = parkedNow(call) ? 'parked' : null;
+    const more = [parked, messageText(call), hangUpText(call, people)];
+    return [result, call.queue, by, asked && `asked for ${asked}`, talked, on, ...more].filter(Boolean).join(' · ');
   }
 
   return { root, render, load };
@@ -220,10 +224,16 @@ function nameAt(call, extension, people) {
   return leg ? people.nameOf(leg.employee_id) : extension;
 }
 
-/** The talking time while talking, the waiting time before. */
+/** The talking time while talking, the waiting time before, the time in the slot while parked. */
 function timerText(call) {
   if (call.status === 'ended') return call.talk_ms === null ? '' : formatDuration(call.talk_ms);
-  return formatDuration(Date.now() - Date.parse(call.answered_at ?? call.started_at));
+  const since = parkedNow(call)?.at ?? call.answered_at ?? call.started_at;
+  return formatDuration(Date.now() - Date.parse(since));
+}
+
+/** Where and since when the call is parked; undefined when it is not. */
+function parkedNow(call) {
+  return call.status === 'ended' ? undefined : call.parkings.find(({ until }) => until === null);
 }
 
 /** The mailbox and whether there is a message: `100@default, message left`. */
