@@ -181,6 +181,8 @@ class Call:
     talk_ms: int | None = None
     answered_by: int | None = None
     """The employee who talked first."""
+    ring_group: str | None = None
+    """The number or name of the ring group that was rung first, as the PBX has it."""
     asked_extension: str | None = None
     """The extension that the caller asked for: dialled inside, or that was rung first; null for a
     queue, a group, an outsider. Who took the call may be another one."""

@@ -88,6 +88,10 @@ class PbxChannel:
     ringing: Times = EMPTY
     answered: Times = EMPTY
     ended: Times = EMPTY
+    rung_under: AbstractSet[str] = EMPTY
+    """The extensions of the dialplan in which it was rung."""
+    groups: AbstractSet[tuple[Moment, str]] = EMPTY
+    """The ring groups that it entered, or of which it was rung."""
     forwarded_from: str | None = None
     """The extension that forwarded the call to it, if the PBX says so itself."""
     forwards: AbstractSet[str] = EMPTY
@@ -236,6 +240,9 @@ def _offered(channel: PbxChannel, event: CallEvent) -> None:
     channel.dialled = _least(channel.dialled, event.attrs.get("dialled"))
     channel.dialled_e164 = _least(channel.dialled_e164, event.attrs.get("dialled_e164"))
     channel.member |= "interface" in event.attrs
+    if exten := event.attrs.get("exten"):
+        channel.add("rung_under", str(exten))
+    _grouped(channel, event)
     if event.peer_leg_key:
         channel.linked = True
         channel.add("dialled_by", event.peer_leg_key)
@@ -294,6 +301,11 @@ def _paired(channel: PbxChannel, event: CallEvent) -> None:
             channel.pair, channel.half = named
 
 
+def _grouped(channel: PbxChannel, event: CallEvent) -> None:
+    if name := event.attrs.get("ring_group"):
+        channel.add("groups", (moment(event), str(name)))
+
+
 def _left(channel: PbxChannel, event: CallEvent) -> None:
     _add_bridge_moment(channel.leaves, event)
     _hang_up(channel, event)
@@ -338,6 +350,7 @@ HANDLERS: dict[str, Callable[[PbxChannel, CallEvent], None]] = {
     "call.linked": _paired,
     "bridge.joined": _joined,
     "bridge.left": _left,
+    "group.entered": _grouped,
     "queue.entered": _queued,
     "queue.requested": _queued,
     "call.parked": _parked,

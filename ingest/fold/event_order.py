@@ -16,11 +16,11 @@ RANK = {
     name: rank
     for rank, name in enumerate(
         (
-            "call.started", "leg.created", "call.linked", "party.updated", "queue.requested",
-            "queue.entered", "offer.started", "leg.ringing", "leg.answered", "offer.ended",
-            "queue.left", "queue.connected", "bridge.joined", "leg.hold_on", "leg.hold_off",
-            "transfer.blind", "transfer.attended", "queue.abandoned", "queue.outcome",
-            "queue.completed", "voicemail.started", "voicemail.ended",
+            "call.started", "leg.created", "call.linked", "party.updated", "group.entered",
+            "queue.requested", "queue.entered", "offer.started", "leg.ringing", "leg.answered",
+            "offer.ended", "queue.left", "queue.connected", "bridge.joined", "leg.hold_on",
+            "leg.hold_off", "transfer.blind", "transfer.attended", "queue.abandoned",
+            "queue.outcome", "queue.completed", "voicemail.started", "voicemail.ended",
             "bridge.left", "call.parked", "call.unparked", "leg.hung_up", "leg.ended", "call.ended",
         )
     )

@@ -26,6 +26,7 @@ from ingest.fold.legs import Leg, build_legs
 from ingest.fold.near_times import not_after, not_before
 from ingest.fold.parkings import build_parkings, parked_ms
 from ingest.fold.queue_stints import build_stints
+from ingest.fold.ring_groups import ring_group
 from ingest.fold.union_find import UnionFind
 from ingest.model.call_state import (
     CallState,
@@ -109,6 +110,7 @@ class _Fold:
             number_e164=number_e164,
             caller_name=name,
             did=self.did,
+            ring_group=ring_group(log.channels.values(), self.legs, self.initiator),
             asked_extension=asked_extension(
                 self.initiator, self.others, self.stints, self.direction
             ),

@@ -69,6 +69,8 @@ class Leg:
     dialled_e164: str | None
     did: str | None
     """The number of ours that it dialled to call in."""
+    rung_under: AbstractSet[tuple[str, str, str]]
+    """In which extensions of the dialplan it was rung, by whom, and the channel rung there."""
     forwarded_from: str | None
     """The extension that sent the call on to it, without taking it."""
     hung_up_at: datetime | None
@@ -260,6 +262,7 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         dialled=merged.dialled,
         dialled_e164=merged.dialled_e164,
         did=merged.did,
+        rung_under=_rung_under((*halves, *between)),
         forwarded_from=source,
         hung_up_at=min(near.hung_up, default=None),
         hang_up_told=near.hang_up_told and "lost" not in results,
@@ -308,6 +311,15 @@ def _is_calling(halves: list[PbxChannel]) -> bool:
     if halves[0].pair:
         return any(half.half == 2 and half.onward for half in halves)
     return not halves[0].offered
+
+
+def _rung_under(channels: Collection[PbxChannel]) -> AbstractSet[tuple[str, str, str]]:
+    """Return nothing for a telephone that rang as a queue's member."""
+    if any(one.member for one in channels):
+        return frozenset()
+    return {
+        (name, by, one.key) for one in channels for name in one.rung_under for by in one.dialled_by
+    }
 
 
 def _near_half(halves: list[PbxChannel], *, calls_in: bool) -> PbxChannel:

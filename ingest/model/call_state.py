@@ -169,6 +169,8 @@ class CallState:
     """The mailbox that the caller reached, as the PBX names it; of several, the last."""
     message_left: bool | None = None
     """Whether they left a message there; None: no mailbox, or the PBX does not tell."""
+    ring_group: str | None = None
+    """The number or name of the ring group that was rung first."""
     asked_extension: str | None = None
     """The extension that the caller asked for: dialled, or that was rung first for them."""
     ended_by: EndedBy | None = None

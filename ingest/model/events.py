@@ -36,6 +36,7 @@ EventType = Literal[
     "bridge.left",
     "offer.started",
     "offer.ended",
+    "group.entered",
     "queue.requested",
     "queue.entered",
     "queue.left",

@@ -18,6 +18,10 @@ from ingest.normalise.asterisk_parking import PARKING
 from ingest.normalise.dialled import dialled_in, forwarded_to
 from ingest.normalise.numbers import e164
 
+GROUPS = "ext-group"
+"""FreePBX's context of ring groups; the extension is the group."""
+CONFIRMING = re.compile(r"Local/RG-(\w+)-\w+@")
+"""FreePBX dials a member of a group that must accept by key: `Local/RG-600-301@from-internal`."""
 LOCAL = re.compile(r"^(Local/.+-[0-9a-f]+);([12])$")
 
 QUEUE_STATUS = {
@@ -126,6 +130,8 @@ def _dial_begin(reader: DialectReader, fields: Fields) -> Fact:
         kind="external" if outside else None,
         dialled=number,
         dialled_e164=e164(number, reader.dialect.region),
+        exten=clean(fields.get("DestExten")),
+        ring_group=found[1] if (found := CONFIRMING.match(channel)) else None,
         **_local_half(channel),
     )
 
@@ -218,10 +224,12 @@ def _attended_transfer(_: DialectReader, fields: Fields) -> Fact | None:
 
 
 def _application(_: DialectReader, fields: Fields) -> Fact | None:
-    """Translate a request to enter a queue, and that a mailbox answers.
+    """Translate the first step of a ring group, a request to enter a queue, a mailbox that answers.
 
     A caller whom the queue refuses (full, empty) has no other event.
     """
+    if fields.get("Context") == GROUPS and fields.get("Priority") == "1":
+        return _fact("group.entered", fields, ring_group=clean(fields.get("Exten")))
     application = fields.get("Application")
     if application in MAILBOXES:
         return _fact("voicemail.started", fields, mailbox=mailbox_of(fields.get("AppData", "")))

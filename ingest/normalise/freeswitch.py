@@ -31,7 +31,13 @@ from ingest.normalise.freeswitch_loopback import (
 )
 from ingest.normalise.freeswitch_mailboxes import mailbox
 from ingest.normalise.freeswitch_parking import PARK_EVENTS, VALET_EVENTS, park, valet
-from ingest.normalise.freeswitch_sides import called_number, diverted_by, side_of, user_of
+from ingest.normalise.freeswitch_sides import (
+    called_number,
+    diverted_by,
+    rung_under,
+    side_of,
+    user_of,
+)
 from ingest.normalise.freeswitch_transfers import EventParts, transfers
 from ingest.normalise.numbers import did_attrs, e164, party_number
 from ingest.normalise.sides import Side
@@ -146,7 +152,8 @@ class FreeswitchNormaliser:
         yield "leg.created", leg, {"call_key": call_key, "extension": extension, "attrs": attrs}
         if outbound:
             rings = {"dialled": dialled, "dialled_e164": e164(dialled, self._region), "kind": side,
-                     "forwarded_from": diverted_by(fields)}  # fmt: skip
+                     "forwarded_from": diverted_by(fields), "exten": clean(rung_under(fields)),
+                     "ring_group": clean(fields.get("variable_dialed_group"))}  # fmt: skip
             yield "offer.started", leg, {
                 "peer_leg_key": originator,
                 "extension": extension,

@@ -63,6 +63,11 @@ def diverted_by(fields: Mapping[str, str]) -> str | None:
     return found[1] if found else None
 
 
+def rung_under(fields: Mapping[str, str]) -> str | None:
+    """Return the extension of the dialplan in which a leg is rung; mod_callcenter has none."""
+    return None if fields.get("variable_cc_queue") else fields.get("Other-Leg-Destination-Number")
+
+
 def _user(fields: Mapping[str, str]) -> str:
     outbound = fields.get("Call-Direction") == "outbound"
     names = CALLED_USERS if outbound else CALLING_USERS

@@ -63,6 +63,7 @@ ATTRS: dict[str, type] = {
     "forward": str,
     "slot": str,
     "by": str,
+    "ring_group": str,
 }
 CHOICES = {
     "direction": frozenset(("inbound", "outbound", "internal")),

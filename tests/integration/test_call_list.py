@@ -37,9 +37,9 @@ ASKED: dict[str, list[dict[str, Any]]] = {
                 {"e164": [], "raw": ["anonymous"]}],
     "disposition": [{}, {"disposition": "sale"}],
     "did": [{}, {"did": ["+380441112233", "0441112233"]}],
-    "ended_by": [{}, {"ended_by": "agent"}],
     "durations": [{}, {"wait_ms": (20_000, None)}, {"talk_ms": (60_000, 130_000)},
-                  {"wait_ms": (None, 7_999), "talk_ms": (1, None)}],
+                  {"wait_ms": (None, 7_999), "talk_ms": (1, None)},
+                  {"ended_by": "agent", "talk_ms": (1, None)}],
 }  # fmt: skip
 
 

@@ -38,7 +38,7 @@ CORRUPTIONS = (
     " SELECT id, 5, 'nowhere', started_at FROM realtime.call_sessions WHERE merged_into IS NULL",
     "DELETE FROM realtime.missed_calls",
     "UPDATE realtime.call_sessions SET did = NULL, ended_by = NULL, ended_by_extension = NULL,"
-    " asked_extension = '1'",
+    " asked_extension = '1', ring_group = '1'",
     "UPDATE realtime.call_legs SET forwarded_from = '1'",
     "UPDATE realtime.call_sessions SET outcome = 'timeout', mailbox = NULL, message_left = NULL"
     " WHERE outcome = 'voicemail'",

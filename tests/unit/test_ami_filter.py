@@ -49,6 +49,23 @@ def test_of_a_channels_variables_those_pass_that_are_used(name: str) -> None:
     assert bool(used) == bool(PATTERN.search(raw)) == (name != "BRIDGEPEER")
 
 
+@pytest.mark.parametrize(
+    ("context", "priority", "passes"),
+    [("ext-group", "1", True), ("ext-group", "12", False), ("from-internal", "1", False)],
+)
+def test_of_a_ring_groups_steps_the_first_passes(context: str, priority: str, passes: bool) -> None:
+    """It names the group; the others are a dozen of each call."""
+    raw = (
+        f"Event: Newexten\r\nUniqueid: 1.1\r\nContext: {context}\r\nExten: 600\r\n"
+        f"Priority: {priority}\r\nApplication: Macro\r\n\r\n"
+    )
+    (message,) = AmiParser().feed(b"Asterisk Call Manager/9\r\n" + raw.encode())
+
+    used = AsteriskNormaliser("pbx").events(message, datetime.now(UTC))
+
+    assert bool(used) == bool(PATTERN.search(raw)) == passes
+
+
 def test_the_filter_fits_into_a_line() -> None:
     """Asterisk reads lines of up to 1,024 bytes."""
     assert len(encode([("Filter", EVENT_FILTER)])) < 1_000

@@ -84,6 +84,7 @@ class ScreenPop:
             wait_ms=state.wait_ms,
             talk_ms=state.talk_ms,
             answered_by=self.employee(state.source, state.answered_extension),
+            ring_group=state.ring_group,
             asked_extension=state.asked_extension,
             ended_by=state.ended_by,
             ended_by_extension=state.ended_by_extension,

@@ -358,6 +358,7 @@ export function verdict(code) {
  * @property {number | null} wait_ms
  * @property {number | null} talk_ms
  * @property {number | null} answered_by The employee who talked first.
+ * @property {string | null} ring_group The number or name of the ring group that was rung first, as the PBX has it.
  * @property {string | null} asked_extension The extension that the caller asked for: dialled inside, or that was rung first; null for a queue, a group, an outsider. Who took the call may be another one.
  * @property {'customer' | 'agent' | 'pbx' | null} ended_by Who hung up; null while the call goes on, and when the PBX does not tell.
  * @property {string | null} ended_by_extension The extension of the agent who hung up; in an internal call, of either side.

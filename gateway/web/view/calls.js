@@ -41,7 +41,7 @@ export function callCards(calls, people) {
       element('h3', { testid: 'call-customer', 'data-part': 'customer' }),
       element('dl', {}, field('company', 'Company'),
         element('div', { 'data-part': 'number-row' }, element('dt', {}, 'Number'), element('dd', {}, number)),
-        field('did', 'Dialled'), field('asked', 'Asked for'), field('queue', 'Queue'), field('mailbox', 'Mailbox')),
+        field('did', 'Dialled'), field('asked', 'Asked for'), field('queue', 'Queue'), field('group', 'Ring group'), field('mailbox', 'Mailbox')),
       element('p', { class: 'muted', 'data-part': 'more' }),
       element('ul', {
         class: 'open-work', testid: 'open-work', 'aria-label': 'Open work', 'data-part': 'work',
@@ -66,6 +66,7 @@ export function callCards(calls, people) {
     updateRow(node, 'did', call.did);
     updateRow(node, 'asked', askedText(call, people));
     updateRow(node, 'queue', call.queue);
+    updateRow(node, 'group', call.ring_group);
     updateRow(node, 'mailbox', mailboxText(call));
     const others = call.customers_found - 1;
     setText(part(node, 'more'), others > 0 ? `and ${others} more customers with this number` : '');
@@ -159,7 +160,7 @@ export function recentCalls(calls, people) {
     const asked = askedText(call, people);
     const parked = parkedNow(call) ? 'parked' : null;
     const more = [parked, messageText(call), hangUpText(call, people)];
-    return [result, call.queue, by, asked && `asked for ${asked}`, talked, on, ...more].filter(Boolean).join(' · ');
+    return [result, call.queue ?? call.ring_group, by, asked && `asked for ${asked}`, talked, on, ...more].filter(Boolean).join(' · ');
   }
 
   return { root, render, load };
