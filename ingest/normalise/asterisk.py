@@ -42,7 +42,7 @@ class AsteriskNormaliser:
 
     def new_snapshot(self, tag: str) -> AsteriskSnapshot:
         """Begin a snapshot whose actions and answers carry this tag."""
-        return AsteriskSnapshot(self.source, tag, self._reader.dialect)
+        return AsteriskSnapshot(self.source, tag, self._reader)
 
     def events(self, message: AmiMessage, received_at: datetime) -> list[CallEvent]:
         """Translate one message. Most AMI events are not about calls and give no CallEvent."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.model.events import EventType
+from ingest.normalise.asterisk_registrations import Registrations
 from ingest.normalise.numbers import party_number, read_number
 from ingest.normalise.sides import Side, side_of_context
 
@@ -60,6 +61,7 @@ class DialectReader:
         self._extension = re.compile(dialect.extension)
         self._short = re.compile(dialect.short_number)
         self._trunk = re.compile(dialect.trunk) if dialect.trunk else None
+        self.registrations = Registrations()
 
     def extension_of(self, name: str) -> str | None:
         """Return the extension in the name of a channel or interface; None if there is none."""
@@ -75,17 +77,23 @@ class DialectReader:
 
         Its context is that of its endpoint, until the dialplan moves it. A dialled channel may be
         given the context of the one that dials it, so only a trunk's says something then. In an
-        inside context a caller is ours if it shows an extension: small installations have one
-        context for all.
+        inside context, or registered, a caller is ours if it shows an extension: small
+        installations have one context for all, and gateways to other networks may register, too.
         """
         name = fields.get("Channel", "")
         if self.is_trunk(name):
             return "external"
         side = None if name.startswith("Local/") else side_of_context(fields.get("Context", ""))
-        if side == "agent":
-            calls_in = fields.get("ChannelStateDesc") == "Ring"
-            return side if calls_in and self.short(fields.get("CallerIDNum", "")) else None
-        return side
+        if side == "external" or fields.get("ChannelStateDesc") != "Ring":
+            return side if side == "external" else None
+        inside = self.short(fields.get("CallerIDNum", "")) is not None
+        match self.registrations.of_channel(name):
+            case "registers" if inside:
+                return "agent"
+            case "configured" if not inside:
+                return "external"
+            case _:
+                return side if inside else None
 
     def short(self, number: str) -> str | None:
         """Return the number without marks if it has the form of an extension; else None."""

@@ -121,13 +121,14 @@ def _dial_begin(reader: DialectReader, fields: Fields) -> Fact:
     dialled = dialled_in(fields.get("DialString", ""), channel)
     number = shorten(dialled.number)
     outside = dialled.through or reader.is_trunk(channel)
+    ours = reader.registrations.of_channel(channel) == "registers"
     return _fact(
         "offer.started",
         fields,
         prefix="Dest",
         peer=fields.get("Uniqueid", ""),
         extension=None if outside else reader.extension_of(channel),
-        kind="external" if outside else None,
+        kind="external" if outside else "agent" if ours else None,
         dialled=number,
         dialled_e164=e164(number, reader.dialect.region),
         exten=clean(fields.get("DestExten")),

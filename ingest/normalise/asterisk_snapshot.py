@@ -1,4 +1,4 @@
-"""Asterisk's answers to CoreShowChannels and QueueStatus, as a PbxSnapshot.
+"""Asterisk's answers to CoreShowChannels, QueueStatus and the lists of endpoints, as a PbxSnapshot.
 
 connectors.ami ─▶ AsteriskSnapshot ─▶ connectors.live. The answers list which channels exist, not
 how they were created: who dialled whom before the connection stays unknown.
@@ -22,6 +22,7 @@ from ingest.model.snapshot import (
 from ingest.normalise.asterisk_agents import member_of
 from ingest.normalise.asterisk_dialect import AsteriskDialect, DialectReader, Fields
 from ingest.normalise.asterisk_facts import MAILBOXES, TRANSLATE, mailbox_of
+from ingest.normalise.asterisk_registrations import ACTIONS
 
 CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
 MAX_CHARACTERS = 32 * 1024 * 1024
@@ -35,11 +36,12 @@ DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
 class AsteriskSnapshot:
     """Collects one answer, whose messages are mixed with live events."""
 
-    def __init__(self, source: str, tag: str, dialect: AsteriskDialect | None = None) -> None:
+    def __init__(self, source: str, tag: str, reader: DialectReader | None = None) -> None:
         self._source = source
-        self._requests = {f"{tag}-{action}": action for action in (CHANNELS, QUEUES)}
-        self._reader = DialectReader(dialect or AsteriskDialect())
-        self._pending = set(self._requests)
+        self._requests = {f"{tag}-{action}": action for action in (*ACTIONS, CHANNELS, QUEUES)}
+        self._reader = reader or DialectReader(AsteriskDialect())
+        self._pending = {tag for tag, action in self._requests.items() if action not in ACTIONS}
+        """Without those about registrations: they are answered before, or not at all."""
         self._channels: list[Fields] = []
         self._entries: list[Fields] = []
         self._members: list[QueueMember] = []
@@ -57,6 +59,9 @@ class AsteriskSnapshot:
         action = self._requests.get(tag)
         if action is None:
             return False
+        if action in ACTIONS:
+            self._reader.registrations.hear(message)
+            return True
         if message.get("Response") == "Error":
             self.refused[action] = message.get("Message", "refused")
             self._pending.discard(tag)

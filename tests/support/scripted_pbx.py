@@ -24,7 +24,7 @@ class ScriptedPbx:
         self._linked: dict[str, str] = {}
         self._bridges: dict[str, str] = {}
         self.heard: list[CallEvent] = []
-        self._normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA", trunk=trunk))
+        self.normaliser = AsteriskNormaliser("pbx", AsteriskDialect(region="UA", trunk=trunk))
 
     def at(self, seconds: float) -> None:
         self._at = seconds
@@ -38,7 +38,7 @@ class ScriptedPbx:
         message = AmiMessage(tuple((message_fields | fields).items()))
         self._at += 0.001
         moment = T0 + timedelta(seconds=self._at)
-        self.heard += self._normaliser.events(message, moment)
+        self.heard += self.normaliser.events(message, moment)
 
     def new(self, *channels: str, of: str = CALLER, number: str = "<unknown>") -> None:
         for channel in channels:
