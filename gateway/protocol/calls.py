@@ -20,7 +20,7 @@ Outcome = Literal[
 ]  # fmt: skip
 LegKind = Literal["external", "agent", "technical"]
 EndedBy = Literal["customer", "agent", "pbx"]
-TransferKind = Literal["blind", "attended", "blonde", "threeway"]
+TransferKind = Literal["blind", "attended", "blonde", "threeway", "redirect"]
 LegStatus = Literal["created", "ringing", "talking", "held", "ended"]
 
 QueueName = Annotated[PlainText, Field(min_length=1, max_length=200)]
@@ -107,10 +107,10 @@ class CallTransfer:
 
     kind: TransferKind
     """blind; attended: after a consultation; blonde: completed while the target was still ringing;
-    threeway."""
+    threeway; redirect: from outside, by no telephone of the call."""
     at: datetime
     by: int | None = None
-    """The employee who transferred the call."""
+    """The employee who transferred the call; null for a redirect."""
     by_extension: str | None = None
     to: int | None = None
     """The employee who answered, or whose telephone rang when nobody answered."""

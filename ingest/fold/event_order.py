@@ -19,9 +19,10 @@ RANK = {
             "call.started", "leg.created", "call.linked", "party.updated", "group.entered",
             "queue.requested", "queue.entered", "offer.started", "leg.ringing", "leg.answered",
             "offer.ended", "queue.left", "queue.connected", "bridge.joined", "leg.hold_on",
-            "leg.hold_off", "transfer.blind", "transfer.attended", "queue.abandoned",
-            "queue.outcome", "queue.completed", "voicemail.started", "voicemail.ended",
-            "bridge.left", "call.parked", "call.unparked", "leg.hung_up", "leg.ended", "call.ended",
+            "leg.hold_off", "transfer.blind", "transfer.attended", "transfer.redirect",
+            "queue.abandoned", "queue.outcome", "queue.completed", "voicemail.started",
+            "voicemail.ended", "bridge.left", "call.parked", "call.unparked", "leg.hung_up",
+            "leg.ended", "call.ended",
         )
     )
 }  # fmt: skip

@@ -97,7 +97,7 @@ class _Fold:
         answered, ended_at = self.first_answer, self.ended_at
         number_raw, number_e164, name = self.party
         others = other_devices(self.legs)
-        moved = transfers.build_transfers(log, self.legs, stints) if log.transfer_events else ()
+        moved = transfers.build_transfers(log, self.legs, stints, self.parkings)
         ended_by, ended_by_extension = self._ended_by(moved) if ended_at else UNKNOWN
         return CallState(
             id=call_id,
@@ -281,6 +281,7 @@ class _Fold:
             direction=self.direction,
             stints=self.stints,
             transfers=moved,
+            parkings=self.parkings,
             answered=self.outcome == "answered",
         )
         return who_ended(end, self.log)

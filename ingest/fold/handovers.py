@@ -14,6 +14,9 @@ from ingest.fold.legs import Leg, leg_of
 from ingest.fold.near_times import not_after, not_before
 from ingest.model.events import CallEvent
 
+SENT_ON = frozenset(("transfer.blind", "transfer.redirect"))
+"""Types without a consultation before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Handover:
@@ -33,7 +36,7 @@ class Handover:
 
     @property
     def blind(self) -> bool:
-        return self.event.type == "transfer.blind"
+        return self.event.type in SENT_ON
 
     @property
     def since(self) -> datetime | None:
@@ -70,6 +73,8 @@ def _told(event: CallEvent) -> tuple[int, int]:
 
 
 def _handover(event: CallEvent, legs: list[Leg]) -> Handover:
+    if event.type == "transfer.redirect":
+        return Handover(event, (), None, None)
     named = leg_of(event.leg_key, legs) or leg_of(event.peer_leg_key, legs)
     if event.type == "transfer.blind" or named is None:
         return Handover(event, (named,) if named else (), named, None)

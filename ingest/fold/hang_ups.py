@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from ingest.fold.event_log import EventLog
 from ingest.fold.legs import Leg
 from ingest.fold.near_times import NEAR, not_before
-from ingest.model.call_state import Direction, EndedBy, StintState, TransferState
+from ingest.model.call_state import Direction, EndedBy, ParkingState, StintState, TransferState
 
 COMPLETED_WITHIN = timedelta(seconds=2)
 """A queue reports the end of a conversation before, between or after what ends its legs."""
@@ -36,6 +36,7 @@ class CallEnd:
     direction: Direction
     stints: tuple[StintState, ...]
     transfers: tuple[TransferState, ...]
+    parkings: tuple[ParkingState, ...]
     answered: bool
 
     def is_customer(self, leg: Leg) -> bool:
@@ -82,6 +83,7 @@ def _sent_on(end: CallEnd, over_at: datetime) -> bool:
         *(leg.created_at for leg in (*end.legs, *end.attempts)),
         *(stint.entered_at for stint in end.stints),
         *(transfer.at for transfer in end.transfers),
+        *(parking.at for parking in end.parkings),
     )
     return any(not_before(at, over_at) for at in began)
 
@@ -89,12 +91,14 @@ def _sent_on(end: CallEnd, over_at: datetime) -> bool:
 def _gave_up(end: CallEnd, over_at: datetime | None) -> EndedByWhom:
     """Return who ended a call in which nobody talked, or nobody any more."""
     gone = {transfer.by_leg_key for transfer in end.transfers}
+    parked_by = {parking.by_extension for parking in end.parkings} - {None}
     stayed = [
         leg
         for leg in end.legs
         if over_at is not None
         and leg.talks
         and leg.key not in gone
+        and leg.extension not in parked_by
         and leg.ended_at is not None
         and leg.ended_at > over_at + NEAR
     ]

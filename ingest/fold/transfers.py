@@ -16,7 +16,14 @@ from ingest.fold.event_log import EventLog
 from ingest.fold.handovers import Handover, handovers
 from ingest.fold.legs import Leg, leg_of
 from ingest.fold.near_times import NEAR, not_after, not_before
-from ingest.model.call_state import StintState, TransferKind, TransferState, ms_between
+from ingest.fold.redirects import redirects
+from ingest.model.call_state import (
+    ParkingState,
+    StintState,
+    TransferKind,
+    TransferState,
+    ms_between,
+)
 from ingest.model.events import CallEvent
 
 CONNECTED_WITHIN = timedelta(milliseconds=500)
@@ -24,9 +31,21 @@ CONNECTED_WITHIN = timedelta(milliseconds=500)
 
 
 def build_transfers(
-    log: EventLog, legs: list[Leg], stints: Iterable[StintState]
+    log: EventLog,
+    legs: list[Leg],
+    stints: tuple[StintState, ...],
+    parkings: tuple[ParkingState, ...],
 ) -> tuple[TransferState, ...]:
     """Return the transfers of a call in the order of time."""
+    told = _told(log, legs, stints) if log.transfer_events else ()
+    seen = redirects(legs, stints, told, parkings)
+    return tuple(sorted((*told, *seen), key=lambda one: one.at)) if seen else told
+
+
+def _told(
+    log: EventLog, legs: list[Leg], stints: Iterable[StintState]
+) -> tuple[TransferState, ...]:
+    """Return the transfers of which the PBX tells."""
     events = [event for event in log.transfer_events if not _by_itself(event, log, legs)]
     found = handovers(events, legs)
     return tuple(
@@ -58,12 +77,14 @@ def _transfer(
     target = _rung(handed, until, legs) if handed.blind else handed.consulted
     answered_at = _answered_at(target, handed) if target and target.reached else None
     kind: TransferKind = "blind" if handed.blind else _kind(handed, answered_at)
+    if _from_outside(handed):
+        kind, by = "redirect", None
     consulted = kind in {"attended", "threeway"} and answered_at is not None
     stint = next((s for s in stints if _led_into(s, handed, until, answered_at)), None)
     return TransferState(
         kind=kind,
         at=at,
-        by_leg_key=by.key if by else event.leg_key,
+        by_leg_key=by.key if by else None if kind == "redirect" else event.leg_key,
         by_extension=by.extension if by else None,
         to_number=_text(event.attrs.get("to")) or (target.dialled if target else None),
         to_extension=target.extension if target else None,
@@ -71,6 +92,20 @@ def _transfer(
         answered_at=answered_at,
         consult_ms=ms_between(answered_at, at) if consulted and answered_at else None,
     )
+
+
+def _from_outside(handed: Handover) -> bool:
+    """Return whether no telephone of the call made this transfer.
+
+    FreeSWITCH tells of it by the side that was moved. Whoever transfers by SIP, or by keys, leaves
+    with that as the reason; whoever is only let go by the PBX did not.
+    """
+    by = handed.by
+    if handed.event.type == "transfer.redirect":
+        return True
+    if by is None or not handed.event.attrs.get("by_peer") or "transferred" in by.results:
+        return False
+    return by.ended_at is not None and by.hang_up_told and by.hung_up_at is None
 
 
 def _answered_at(target: Leg, handed: Handover) -> datetime | None:

@@ -35,8 +35,9 @@ EndedReason = Literal[
 ]
 """other_device: the offer is counted with another device of the same telephone."""
 EndedBy = Literal["customer", "agent", "pbx"]
-TransferKind = Literal["blind", "attended", "blonde", "threeway"]
-"""Blonde: a consultation transfer, completed while the other telephone still rang."""
+TransferKind = Literal["blind", "attended", "blonde", "threeway", "redirect"]
+"""Blonde: a consultation transfer, completed while the other telephone still rang. Redirect: from
+outside, by no telephone of the call."""
 ParkingResult = Literal["picked_up", "timeout", "given_up"]
 RecordingStatus = Literal["recording", "stopped", "ready", "failed"]
 StintOutcome = Literal[

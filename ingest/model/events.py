@@ -46,6 +46,7 @@ EventType = Literal[
     "queue.completed",
     "transfer.blind",
     "transfer.attended",
+    "transfer.redirect",
     "agent.paused",
     "agent.unpaused",
     "agent.login",

@@ -38,7 +38,7 @@ from ingest.normalise.freeswitch_sides import (
     side_of,
     user_of,
 )
-from ingest.normalise.freeswitch_transfers import EventParts, transfers
+from ingest.normalise.freeswitch_transfers import EventParts, transferred, transfers
 from ingest.normalise.numbers import did_attrs, e164, party_number
 from ingest.normalise.sides import Side
 
@@ -201,6 +201,8 @@ class FreeswitchNormaliser:
         attrs: dict[str, Any] = {"cause": cause}
         if result := RESULTS.get(fields.get("Hangup-Cause", "")):
             attrs["result"] = result
+        elif transferred(fields):
+            attrs["result"] = "transferred"
         if fields.get("Hangup-Cause") == REDIRECTED:
             to = forwarded_to(fields.get("variable_sip_redirected_to", ""))
             attrs |= {"forward": to} if to else {}

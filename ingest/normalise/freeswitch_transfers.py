@@ -18,6 +18,8 @@ from ingest.normalise.asterisk_dialect import shorten
 SOURCE = re.compile(r"(\d{1,11}):[^:]*:(bl_xfer|att_xfer|uuid_br):(.*)", re.DOTALL)
 """`1461931135:a uuid:bl_xfer:1002/default/XML`; the uuid is a profile's, not a channel's."""
 CHANNEL = re.compile(r"[\w.-]{1,100}")
+TRANSFERRING = frozenset(("transfer", "execute_extension", "att_xfer", "deflect"))
+"""The last application of a leg whose keys are bound to a transfer."""
 FRESH_S = 3
 """A bridge begins or ends within a moment of the transfer that is its reason."""
 
@@ -63,6 +65,13 @@ def _by_hangup(fields: Fields) -> Iterator[EventParts]:
         yield "transfer.attended", leg, _details("")
 
 
+def transferred(fields: Fields) -> bool:
+    """Return whether a leg that ends has transferred its call itself, by SIP or by keys."""
+    causes = fields.get("Hangup-Cause"), fields.get("variable_endpoint_disposition")
+    application = fields.get("variable_current_application")
+    return "BLIND_TRANSFER" in causes or application in TRANSFERRING
+
+
 def _by_unbridge(fields: Fields) -> Iterator[EventParts]:
     """Return a blind transfer to an extension: by the peer whose conversation it ends."""
     source, leg = _latest(fields), fields.get("Unique-ID", "")
@@ -70,7 +79,9 @@ def _by_unbridge(fields: Fields) -> Iterator[EventParts]:
     during = source is not None and source.epoch > bridged_us // 1_000_000
     if source and during and source.kind == "bl_xfer" and _fresh(source, fields):
         extension = source.target.rsplit("/", 2)[0]
-        yield "transfer.blind", _partner(fields), _details(leg, to=shorten(extension))
+        parts = _details(leg, to=shorten(extension))
+        parts["attrs"]["by_peer"] = True
+        yield "transfer.blind", _partner(fields), parts
 
 
 def _by_bridge(fields: Fields) -> Iterator[EventParts]:

@@ -474,9 +474,9 @@ export function verdict(code) {
 /**
  * One transfer of a call.
  * @typedef {object} CallTransfer
- * @property {'blind' | 'attended' | 'blonde' | 'threeway'} kind blind; attended: after a consultation; blonde: completed while the target was still ringing; threeway.
+ * @property {'blind' | 'attended' | 'blonde' | 'threeway' | 'redirect'} kind blind; attended: after a consultation; blonde: completed while the target was still ringing; threeway; redirect: from outside, by no telephone of the call.
  * @property {string} at
- * @property {number | null} by The employee who transferred the call.
+ * @property {number | null} by The employee who transferred the call; null for a redirect.
  * @property {string | null} by_extension
  * @property {number | null} to The employee who answered, or whose telephone rang when nobody answered.
  * @property {string | null} to_extension

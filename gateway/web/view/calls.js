@@ -178,7 +178,7 @@ export function callerName(call) {
 function transferText(call, place, people) {
   const one = call.transfers[place];
   const over = call.status === 'ended' || place < call.transfers.length - 1;
-  const by = one.by ? people.nameOf(one.by) : one.by_extension ?? 'Somebody';
+  const by = one.by ? people.nameOf(one.by) : one.by_extension ?? (one.kind === 'redirect' ? 'Somebody outside the call' : 'Somebody');
   const consulted = one.consult_ms === null ? '' : `, after a consultation of ${formatDuration(one.consult_ms)}`;
   const unanswered = one.answered_at === null && over ? ', not answered' : '';
   return `${by} transferred the call ${transferTarget(one, people)}${consulted}${unanswered}`;
