@@ -171,6 +171,8 @@ class Call:
     none."""
     message_left: bool | None = None
     """Whether the caller left a message there; null: no mailbox, or the PBX does not tell."""
+    room: str | None = None
+    """The conference that the call was in, as the PBX names it; of several, the last."""
     parked_ms: int | None = None
     """How long it was parked, without a time that goes on; null: never."""
     queue: str | None = None

@@ -108,6 +108,8 @@ class PbxChannel:
     music_off: Moments = EMPTY
     rooms: AbstractSet[str] = EMPTY
     """Of its bridges, those in which somebody may be alone: conferences."""
+    conferences: AbstractSet[tuple[Moment, str]] = EMPTY
+    """Names of conferences that it was in, and when."""
     results: AbstractSet[str] = EMPTY
     causes: AbstractSet[tuple[Moment, int]] = EMPTY
     sip_call_ids: AbstractSet[tuple[Moment, bytes, str]] = EMPTY
@@ -215,6 +217,7 @@ def _started(channel: PbxChannel, event: CallEvent) -> None:
 
 
 def _renamed(channel: PbxChannel, event: CallEvent) -> None:
+    _named_conference(channel, event)
     if isinstance(channel.parties, list):
         channel.parties.append(event)
     else:
@@ -267,6 +270,7 @@ def _ended(channel: PbxChannel, event: CallEvent) -> None:
         return
     if event.attrs.get("replaced_by"):
         channel.linked = True
+    _named_conference(channel, event)
     channel.add("ended", event.occurred_at)
     channel.add("causes", (moment(event), int(event.attrs.get("cause") or 0)))
     _offer_ended(channel, event)
@@ -292,6 +296,12 @@ def _joined(channel: PbxChannel, event: CallEvent) -> None:
     _add_bridge_moment(channel.joins, event)
     if event.attrs.get("room"):
         channel.add("rooms", str(event.attrs["bridge"]))
+        _named_conference(channel, event)
+
+
+def _named_conference(channel: PbxChannel, event: CallEvent) -> None:
+    if name := event.attrs.get("conference"):
+        channel.add("conferences", (moment(event), str(name)))
 
 
 def _paired(channel: PbxChannel, event: CallEvent) -> None:

@@ -25,17 +25,16 @@ from ingest.fold.intervals import total_ms
 from ingest.fold.legs import Leg, build_legs
 from ingest.fold.near_times import not_after, not_before
 from ingest.fold.parkings import build_parkings, parked_ms
-from ingest.fold.queue_stints import build_stints
+from ingest.fold.queue_stints import build_stints, connected_at, wait_ms
 from ingest.fold.ring_groups import ring_group
+from ingest.fold.rooms import last_conference
 from ingest.fold.union_find import UnionFind
 from ingest.model.call_state import (
     CallState,
     CallStatus,
     Direction,
     Outcome,
-    StintState,
     TransferState,
-    ms_between,
 )
 from ingest.model.events import CallEvent
 
@@ -118,14 +117,15 @@ class _Fold:
             ended_by_extension=ended_by_extension,
             queue=stints[-1].queue if stints else None,
             started_at=self.events[0].occurred_at,
-            answered_at=answered.answered_at if answered else _connected_at(stints),
+            answered_at=answered.answered_at if answered else connected_at(stints),
             ended_at=ended_at,
-            wait_ms=_wait_ms(stints),
+            wait_ms=wait_ms(stints),
             talk_ms=self.talk_ms,
             answered_extension=self.answered_extension,
             mailbox=self.mailbox,
             message_left=self.message_left,
             parked_ms=parked_ms(self.parkings),
+            room=last_conference(log.channels.values()),
             legs=tuple(
                 leg_state(
                     leg,
@@ -259,7 +259,7 @@ class _Fold:
         if self.direction == "outbound":
             return self._dialled()
         answered_at = self.first_answer.answered_at if self.first_answer else None
-        until = min((at for at in (answered_at, _connected_at(self.stints)) if at), default=None)
+        until = min((at for at in (answered_at, connected_at(self.stints)) if at), default=None)
         (name,) = self.initiator.party_fields("name", until=until)
         if self.direction == "internal" and self.initiator.extension:
             return self.initiator.extension, None, name
@@ -371,19 +371,6 @@ def _answered_first(leg: Leg) -> tuple[datetime, str]:
 
 def _within(at: datetime | None, start: datetime, end: datetime | None) -> bool:
     return at is not None and not_before(at, start) and (end is None or not_after(at, end))
-
-
-def _wait_ms(stints: tuple[StintState, ...]) -> int | None:
-    """Return the time from entering the first queue to the first answer, or to leaving the last."""
-    if not stints:
-        return None
-    until = _connected_at(stints) or stints[-1].left_at
-    return ms_between(stints[0].entered_at, until) if until else None
-
-
-def _connected_at(stints: tuple[StintState, ...]) -> datetime | None:
-    """Return when a queue first connected its caller with somebody."""
-    return min((stint.answered_at for stint in stints if stint.answered_at), default=None)
 
 
 def group_by_call(events: Iterable[CallEvent]) -> list[list[CallEvent]]:

@@ -101,6 +101,19 @@ def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
     )
 
 
+def wait_ms(stints: tuple[StintState, ...]) -> int | None:
+    """Return the time from entering the first queue to the first answer, or to leaving the last."""
+    if not stints:
+        return None
+    until = connected_at(stints) or stints[-1].left_at
+    return ms_between(stints[0].entered_at, until) if until else None
+
+
+def connected_at(stints: tuple[StintState, ...]) -> datetime | None:
+    """Return when a queue first connected its caller with somebody."""
+    return min((stint.answered_at for stint in stints if stint.answered_at), default=None)
+
+
 def _is_to(event: CallEvent, nobody: frozenset[str]) -> bool:
     """Return whether it reports a conversation with a mailbox in an agent's place."""
     return event.type in CONVERSATION and event.peer_leg_key in nobody

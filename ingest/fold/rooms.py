@@ -12,9 +12,16 @@ from datetime import datetime
 
 from ingest.fold.channels import PbxChannel
 from ingest.fold.intervals import Interval, intersection, pair, union
+from ingest.fold.near_times import NEAR
 
 Stay = tuple[str, Interval]
 """A bridge and an interval in it."""
+
+
+def last_conference(channels: Iterable[PbxChannel]) -> str | None:
+    """Return the name of the conference that the call was in; of several, the last."""
+    named = [fact for channel in channels for fact in channel.conferences]
+    return max(named)[1] if named else None
 
 
 class Rooms:
@@ -28,10 +35,11 @@ class Rooms:
                 continue
             ended_at = channel.ended_at(closed_at)
             for room in channel.rooms:
-                for stay in pair(channel.joins[room], channel.leaves.get(room, ()), ended_at):
-                    self._there[room].append((channel.key, stay))
+                stays = pair(channel.joins[room], channel.leaves.get(room, ()), ended_at)
+                self._there[room] += [(channel.key, stay) for stay in stays]
                 for held in pair(channel.music_on, channel.music_off, ended_at):
-                    self._held[room].append((channel.key, held))
+                    parts = (intersection(held, stay) for stay in stays)  # before, it was a queue's
+                    self._held[room] += [(channel.key, part) for part in parts if part]
 
     def in_company(self, key: str, stay: Stay) -> list[Stay]:
         """Return the parts of a stay in which somebody else was there; outside rooms, all of it."""
@@ -41,7 +49,10 @@ class Rooms:
         return [(bridge, part) for part in _common(interval, key, self._there[bridge])]
 
     def holds(self, key: str, stays: Iterable[Stay]) -> tuple[Interval, ...]:
-        """Return when somebody else was on hold while this channel was in the room."""
+        """Return when somebody else was on hold while this channel was in the room.
+
+        Music for who waited alone stops a moment after somebody has come: that is none.
+        """
         if not self._held:
             return ()
         parts = [
@@ -49,7 +60,7 @@ class Rooms:
             for room, interval in stays
             for part in _common(interval, key, self._held.get(room, ()))
         ]
-        return tuple(union(parts))
+        return tuple((at, end) for at, end in union(parts) if end is None or end - at > NEAR)
 
 
 def _common(interval: Interval, key: str, others: Iterable[tuple[str, Interval]]) -> list[Interval]:

@@ -178,6 +178,8 @@ class CallState:
     """Who hung up; None while the call goes on, and when the PBX does not tell."""
     ended_by_extension: str | None = None
     """Of the telephone of ours that hung up."""
+    room: str | None = None
+    """The conference that the call was in, as the PBX names it; of several, the last."""
     parked_ms: int | None = None
     """How long it was parked, without a time that goes on; None: never."""
     merged_into: UUID | None = None

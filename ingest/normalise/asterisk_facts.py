@@ -183,9 +183,19 @@ def _bridge(event_type: EventType) -> Callable[[DialectReader, Fields], Fact | N
         if fields.get("BridgeTechnology") == "holding_bridge":
             return None
         swapped = fields.get("SwapUniqueid", "")
-        return _fact(event_type, fields, peer=swapped, bridge=fields.get("BridgeUniqueid"))
+        room = _room(fields) if fields.get("BridgeCreator") == "ConfBridge" else {}
+        return _fact(event_type, fields, peer=swapped, bridge=fields.get("BridgeUniqueid"), **room)
 
     return translate
+
+
+def _room(fields: Fields) -> dict[str, Any]:
+    return {"room": True, "conference": clean(fields.get("BridgeName"))}
+
+
+def _meetme(_: DialectReader, fields: Fields) -> Fact:
+    """Translate that a channel is in a MeetMe: its number is used again, so it is only a name."""
+    return _fact("party.updated", fields, conference=shorten(fields.get("Meetme")))
 
 
 def _plain(event_type: EventType) -> Callable[[DialectReader, Fields], Fact | None]:
@@ -322,6 +332,7 @@ TRANSLATE: dict[str, Callable[[DialectReader, Fields], Fact | None]] = {
     **AGENTS,
     **PARKING,
     "MessageWaiting": _message_waiting,
+    "MeetmeJoin": _meetme,
     "MixMonitorStart": _plain("recording.started"),
     "MixMonitorStop": _plain("recording.stopped"),
 }

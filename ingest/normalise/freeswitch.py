@@ -214,6 +214,8 @@ class FreeswitchNormaliser:
             yield from half.linked(leg)
             yield "leg.ended", leg, {"attrs": attrs | replaced_by(fields)}
             return
+        if room := shorten(fields.get("variable_conference_name")):
+            attrs["conference"] = room
         yield "leg.ended", leg, {"attrs": attrs}
         yield from mailbox(fields)
         yield from transfers(fields)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest.model.events import CallEvent, EventType, derive_id
+from ingest.normalise.asterisk_dialect import shorten
 from ingest.normalise.twilio_fields import InvalidCallback, date, needed_sid, sid
 
 ABOUT_A_PARTICIPANT: dict[str, EventType | None] = {
@@ -70,6 +71,8 @@ def _facts(
 ) -> Iterator[tuple[EventType, dict[str, Any]]]:
     """Return the facts about a participant. A coach hears the room and is heard by one of it."""
     kind, present = ABOUT_A_PARTICIPANT[event], {"bridge": room, "room": True}
+    if event == "participant-join" and (name := shorten(fields.get("FriendlyName"))):
+        present["conference"] = name
     by_itself = BY_ITSELF.get(fields.get("ReasonParticipantLeft", ""))
     if event == "participant-leave" and by_itself is not None:
         present["hung_up"] = by_itself

@@ -45,6 +45,7 @@ ATTRS: dict[str, type] = {
     "result": str,
     "outcome": str,
     "bridge": str,
+    "conference": str,
     "reason": str,
     "member": str,
     "to": str,
@@ -225,6 +226,8 @@ class EventReader:
                 )
         if "number" in attrs:
             attrs |= party_number(attrs.pop("number"), self._region)
+        if attrs.get("bridge") and attrs.get("conference"):
+            attrs["room"] = True
         if attrs.get("dialled"):
             attrs["dialled_e164"] = e164(attrs["dialled"], self._region)
         return attrs

@@ -32,8 +32,8 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
         SELECT id, version, source, direction, status, outcome, number_raw, number_e164,
                caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                answered_extension, did, mailbox, message_left, ended_by, ended_by_extension,
-               asked_extension, parked_ms, parkings::text, ring_group, merged_into,
-               first_event_at, last_event_at
+               asked_extension, parked_ms, parkings::text, ring_group, room,
+               merged_into, first_event_at, last_event_at
           FROM realtime.call_sessions
          WHERE id = ANY ($1::uuid[])
         """,
@@ -116,7 +116,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                 caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                 answered_extension, merged_into, first_event_at, last_event_at, did,
                 mailbox, message_left, ended_by, ended_by_extension, asked_extension, parked_ms,
-                parkings, ring_group)
+                parkings, ring_group, room)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::bigint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]),
                (SELECT $8::text[]), (SELECT $9::text[]), (SELECT $10::text[]),
@@ -126,7 +126,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                (SELECT $19::timestamptz[]), (SELECT $20::text[]), (SELECT $21::text[]),
                (SELECT $22::boolean[]), (SELECT $23::text[]), (SELECT $24::text[]),
                (SELECT $25::text[]), (SELECT $26::bigint[]), (SELECT $27::text[]::jsonb[]),
-               (SELECT $28::text[]))
+               (SELECT $28::text[]), (SELECT $29::text[]))
             ON CONFLICT (id) DO UPDATE
            SET version = excluded.version, direction = excluded.direction,
                status = excluded.status, outcome = excluded.outcome,
@@ -140,7 +140,8 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                mailbox = excluded.mailbox, message_left = excluded.message_left,
                ended_by = excluded.ended_by, ended_by_extension = excluded.ended_by_extension,
                asked_extension = excluded.asked_extension, parked_ms = excluded.parked_ms,
-               parkings = excluded.parkings, ring_group = excluded.ring_group, updated_at = now()
+               parkings = excluded.parkings, ring_group = excluded.ring_group,
+               room = excluded.room, updated_at = now()
         """,
         *columns(
             (c.state.id, c.state.source, c.state.version, c.state.direction, c.state.status,
@@ -149,7 +150,8 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
              c.state.wait_ms, c.state.talk_ms, c.state.answered_extension, c.state.merged_into,
              c.first_event_at, c.last_event_at, c.state.did, c.state.mailbox, c.state.message_left,
              c.state.ended_by, c.state.ended_by_extension, c.state.asked_extension,
-             c.state.parked_ms, parking_json.dumps(c.state.parkings), c.state.ring_group)
+             c.state.parked_ms, parking_json.dumps(c.state.parkings), c.state.ring_group,
+             c.state.room)
             for c in calls
         ),
     )  # fmt: skip

@@ -76,6 +76,7 @@ class ScreenPop:
             did=state.did,
             mailbox=state.mailbox,
             message_left=state.message_left,
+            room=state.room,
             parked_ms=state.parked_ms,
             queue=state.queue,
             started_at=state.started_at,

@@ -350,6 +350,7 @@ export function verdict(code) {
  * @property {string | null} did The number of ours that the caller of an inbound call dialled, in E.164 or as the PBX says it; null when it does not.
  * @property {string | null} mailbox The mailbox that the caller reached, as the PBX names it, empty when it does not; null: none.
  * @property {boolean | null} message_left Whether the caller left a message there; null: no mailbox, or the PBX does not tell.
+ * @property {string | null} room The conference that the call was in, as the PBX names it; of several, the last.
  * @property {number | null} parked_ms How long it was parked, without a time that goes on; null: never.
  * @property {string | null} queue
  * @property {string} started_at

@@ -41,7 +41,7 @@ export function callCards(calls, people) {
       element('h3', { testid: 'call-customer', 'data-part': 'customer' }),
       element('dl', {}, field('company', 'Company'),
         element('div', { 'data-part': 'number-row' }, element('dt', {}, 'Number'), element('dd', {}, number)),
-        field('did', 'Dialled'), field('asked', 'Asked for'), field('queue', 'Queue'), field('group', 'Ring group'), field('mailbox', 'Mailbox')),
+        field('did', 'Dialled'), field('asked', 'Asked for'), field('queue', 'Queue'), field('group', 'Ring group'), field('mailbox', 'Mailbox'), field('room', 'Conference')),
       element('p', { class: 'muted', 'data-part': 'more' }),
       element('ul', {
         class: 'open-work', testid: 'open-work', 'aria-label': 'Open work', 'data-part': 'work',
@@ -68,6 +68,7 @@ export function callCards(calls, people) {
     updateRow(node, 'queue', call.queue);
     updateRow(node, 'group', call.ring_group);
     updateRow(node, 'mailbox', mailboxText(call));
+    updateRow(node, 'room', call.room);
     const others = call.customers_found - 1;
     setText(part(node, 'more'), others > 0 ? `and ${others} more customers with this number` : '');
     updateList(part(node, 'work'), call.customer?.open_work ?? [], {
