@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import Error, Page
 
 from tests.browser.fake_gateway import FakeGateway, Visit
 
@@ -42,7 +42,16 @@ class Client:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.problems: list[str] = []
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("pageerror", self._note_error)
+
+    async def leave(self, url: str) -> None:
+        """Let the page be over, so that it no longer reconnects: at `url`, there is nothing."""
+        await self.page.goto(url)
+        await self.page.unroute_all()
+        self.page.remove_listener("pageerror", self._note_error)
+
+    def _note_error(self, error: Error) -> None:
+        self.problems.append(str(error))
 
     async def connect(self, *tokens: str, resume: dict[str, int] | None = None) -> None:
         given = {"tokens": tokens or ("t1",), "resume": resume or {}}

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.browser.client import Client
 from tests.browser.fake_gateway import FakeGateway
@@ -42,31 +42,48 @@ async def fake() -> AsyncIterator[FakeGateway]:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(chromium: Browser, fake: FakeGateway) -> AsyncIterator[Client]:
-    """Give a page with web/sdk/client.js, whose clock the test may move; it may report no error."""
-    context = await chromium.new_context()
-    page = await context.new_page()
-    made = Client(page)
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def client_page(chromium: Browser) -> Page:
+    """Give the page whose clock the tests move: each starts it at an origin of its own."""
+    page = await (await chromium.new_context()).new_page()
     await page.clock.install()
-    await page.goto(fake.url)
+    return page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(client_page: Page, fake: FakeGateway) -> AsyncIterator[Client]:
+    """Give a page with web/sdk/client.js, whose clock the test may move; it may report no error."""
+    await client_page.goto(fake.url)
+    made = Client(client_page)
     yield made
-    await context.close()
+    await made.leave(f"{fake.url}over")
     assert made.problems == []
 
 
+@pytest.fixture(scope="session")
+def free_windows() -> list[Window]:
+    """Give those that no test uses now."""
+    return []
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def window(chromium: Browser, dev_gateway: PageGateway) -> AsyncIterator[Open]:
+async def window(
+    chromium: Browser, dev_gateway: PageGateway, free_windows: list[Window]
+) -> AsyncIterator[Open]:
     """Give a function that opens windows: employee, worker. None may have reported an error."""
     opened: list[Window] = []
 
     async def open_window(employee_id: int, *, worker: int = 0) -> Window:
-        made = await Window.open(chromium)
+        made = free_windows.pop() if free_windows else await Window.open(chromium)
         opened.append(made)
-        await made.sign_in(dev_gateway.worker_urls[worker], dev_gateway.token(employee_id))
+        url = dev_gateway.worker_urls[worker]
+        await made.renew(url)
+        await made.sign_in(url, dev_gateway.token(employee_id))
         return made
 
     yield open_window
+    problems = [problem for one in opened for problem in one.problems]
     for one in opened:
-        await one.close()
-    assert [problem for one in opened for problem in one.problems] == []
+        await one.renew(dev_gateway.url)  # its page does nothing between tests
+    free_windows += opened
+    assert problems == []

@@ -115,8 +115,8 @@ class FakeGateway:
     async def _page(self, _connection: ServerConnection, request: Request) -> Response | None:
         if request.path == "/v1/ws":
             return None
-        if request.path == "/":
-            return _response(PAGE, "text/html")
+        if request.path in ("/", "/over"):
+            return _response(PAGE if request.path == "/" else b"", "text/html")
         path = WEB / request.path.removeprefix("/web/")
         if request.path.startswith("/web/") and path.suffix == ".js" and path.is_file():
             return _response(path.read_bytes(), "text/javascript")

@@ -287,12 +287,16 @@ async def test_older_messages_come_when_scrolling_up(
     assert numbers == sorted(set(numbers))
 
 
-async def test_the_token_leaves_the_address_bar(window: Open) -> None:
+async def test_the_token_leaves_the_address_bar(
+    chromium: Browser, dev_gateway: PageGateway
+) -> None:
     """A token from the address is kept by the window alone, not by its history."""
-    one = await window(2)
+    one = await Window.open(chromium)
+    await one.sign_in(dev_gateway.url, dev_gateway.token(2))
 
     assert "token" not in one.page.url
     assert await one.page.evaluate("history.length") <= 2
+    await one.close()
 
 
 async def test_a_refused_token_leads_to_the_sign_in(

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
 from tests.browser.window import Open, PageGateway, Window, pair, unique
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 AGENT_101 = 1  # whose telephone rings in the recording l01
 NARROW = {"width": 420, "height": 800}

@@ -11,7 +11,7 @@ from gateway.client import connect
 from gateway.protocol import ConversationCreate
 from tests.browser.window import Open, PageGateway, Window, pair, unique
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def choose(window: Window, action: str, menu: str = "conversation-menu") -> None:

@@ -13,7 +13,7 @@ from playwright.async_api import Locator, Route, expect
 
 from tests.browser.window import Open, Window, pair, unique
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 UPLOADS = "**/v1/files/*"
 CSV = "name,sum\nZoë,12\n".encode()

@@ -9,7 +9,7 @@ from playwright.async_api import Locator, expect
 from gateway.client import connect
 from tests.browser.window import Open, PageGateway, Window, pair, unique
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 LOAD_ANEW = "url => { history.replaceState(null, '', url); location.reload(); }"

@@ -16,7 +16,7 @@ from tests.browser.window import Open, PageGateway
 from tests.support.calls import signed
 from tests.support.desk import DIRECTOR
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 AGENT = 2
 

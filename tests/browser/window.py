@@ -6,7 +6,18 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, Self
 from uuid import uuid4
 
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    ViewportSize,
+    expect,
+)
+
+SIZE: ViewportSize = {"width": 1280, "height": 720}
+"""As Playwright's windows are if nothing else is said."""
 
 
 class PageGateway(Protocol):
@@ -24,19 +35,32 @@ class PageGateway(Protocol):
 
 
 class Window:
-    """A window of its own context: nothing is shared with other windows."""
+    """A window of its own context: nothing is shared with other windows.
+
+    A new one costs the browser a process or two, so that windows are lent: `renew` makes one as
+    good as new. The page keeps what it keeps in sessionStorage.
+    """
 
     def __init__(self, context: BrowserContext, page: Page) -> None:
         self.context = context
         self.page = page
         self.problems: list[str] = []
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("console", lambda said: self._note_console(said.type, said.text))
+        page.on("console", self._note_console)
 
     @classmethod
     async def open(cls, browser: Browser) -> Self:
         context = await browser.new_context(locale="en-GB")
         return cls(context, await context.new_page())
+
+    async def renew(self, url: str) -> None:
+        """Forget what an earlier test left here, at the origin of `url`, of a gateway."""
+        self.problems.clear()
+        await self.context.set_offline(False)
+        await self.page.unroute_all()
+        await self.page.set_viewport_size(SIZE)
+        await self.page.goto(f"{url}/healthz")  # the page there is over, and writes no more
+        await self.page.evaluate("sessionStorage.clear()")
 
     async def sign_in(self, url: str, token: str) -> None:
         await self.page.goto(f"{url}/#token={token}")
@@ -88,10 +112,13 @@ class Window:
     async def close(self) -> None:
         await self.context.close()
 
-    def _note_console(self, kind: str, text: str) -> None:
+    def _note_console(self, said: ConsoleMessage) -> None:
         # A lost connection is part of some tests, and the browser reports it by itself.
-        if kind == "error" and "ERR_" not in text and "WebSocket connection" not in text:
-            self.problems.append(text)
+        expected = "ERR_" in said.text or "WebSocket connection" in said.text
+        # A text, such as that at /healthz, cannot say that it has no icon.
+        expected |= said.location["url"].endswith("/favicon.ico")
+        if said.type == "error" and not expected:
+            self.problems.append(said.text)
 
 
 Open = Callable[..., Awaitable[Window]]

@@ -46,6 +46,13 @@ def posted(number: int = 1, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+async def day_of_receipt(pool: Pool) -> datetime:
+    """Return when the messages were stored: on another day than NOW if midnight has passed."""
+    found = await pool.fetchval("SELECT max(received_at) FROM realtime.call_event_payloads")
+    assert isinstance(found, datetime)
+    return found.astimezone(UTC)
+
+
 def parsed(*items: dict[str, Any], keep_native: bool = True) -> list[CallEvent]:
     return parse_events(list(items), source="pbx", keep_native=keep_native).events
 
@@ -102,22 +109,22 @@ async def test_messages_go_before_their_events(
     """Whole days are dropped; turned off, all of them are gone the day after."""
     async with Pipeline(pool, announce=announced, settings=KEEPING) as pipeline:
         await pipeline.submit(parsed(posted()))
-    months = {"months_ahead": 0, "keep_months": 13}
+    now, months = await day_of_receipt(pool), {"months_ahead": 0, "keep_months": 13}
 
     async with pool.acquire() as conn:
         early = await partitions.maintain(
-            conn, now=NOW + timedelta(days=7), payload_days=7, **months
+            conn, now=now + timedelta(days=7), payload_days=7, **months
         )
         left = await payloads(pool)
         late = await partitions.maintain(
-            conn, now=NOW + timedelta(days=8), payload_days=7, **months
+            conn, now=now + timedelta(days=8), payload_days=7, **months
         )
         gone = await payloads(pool)
-        await partitions.maintain(conn, now=NOW + timedelta(days=20), payload_days=0, **months)
+        await partitions.maintain(conn, now=now + timedelta(days=20), payload_days=0, **months)
 
     assert (len(left), gone) == (1, [])
-    assert f"call_event_payloads_{NOW:%Y_%m_%d}" not in early.dropped
-    assert late.dropped[0] == f"call_event_payloads_{NOW:%Y_%m_%d}"
+    assert f"call_event_payloads_{now:%Y_%m_%d}" not in early.dropped
+    assert late.dropped[0] == f"call_event_payloads_{now:%Y_%m_%d}"
     assert await count(pool, "call_events") == 1
     assert await pool.fetch("SELECT 1 FROM pg_class WHERE relname ~ 'payloads_[0-9]'") == []
 
@@ -129,16 +136,16 @@ async def test_a_message_without_a_day_is_kept_as_long_as_others(
     async with Pipeline(pool, announce=announced, settings=SETTINGS) as pipeline:
         await pipeline.submit(parsed(posted()))
     odd_ones = await count(pool, "call_event_payloads_default")
-    months = {"months_ahead": 0, "keep_months": 13}
+    now, months = await day_of_receipt(pool), {"months_ahead": 0, "keep_months": 13}
 
     async with pool.acquire() as conn:
-        await partitions.maintain(conn, now=NOW, payload_days=7, **months)
-        moved = await count(pool, f"call_event_payloads_{NOW:%Y_%m_%d}")
+        await partitions.maintain(conn, now=now, payload_days=7, **months)
+        moved = await count(pool, f"call_event_payloads_{now:%Y_%m_%d}")
         await pool.execute(
             "INSERT INTO realtime.call_event_payloads VALUES"
             " ('pbx', gen_random_uuid(), '{}', now() - interval '9 days')"
         )
-        await partitions.maintain(conn, now=NOW, payload_days=7, **months)
+        await partitions.maintain(conn, now=now, payload_days=7, **months)
 
     assert (odd_ones, moved) == (1, 1)
     assert await count(pool, "call_event_payloads_default") == 0
