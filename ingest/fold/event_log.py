@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable
 from datetime import datetime
-from uuid import UUID
 
 from ingest.fold.channels import PbxChannel, add_event
 from ingest.fold.event_order import order_key
@@ -30,7 +29,7 @@ class EventLog:
     )
 
     def __init__(self, events: Iterable[CallEvent] = ()) -> None:
-        self._ids: set[UUID] = set()
+        self._ids: set[int] = set()
         self.events: list[CallEvent] = []
         """All but recording.* events, in canonical order, like the other lists."""
         self.queue_events: list[CallEvent] = []
@@ -46,18 +45,18 @@ class EventLog:
         """Add those that are not there yet."""
         ids = self._ids
         for event in events:
-            event_id = event.event_id
+            event_id = event.event_id.int  # two look-ups: 0.06 µs instead of 0.19
             if event_id in ids:
                 continue
             ids.add(event_id)
-            kind = event.type
-            if kind.startswith("recording."):
+            subject = event.type[:6]
+            if subject == "record":
                 _insert(self.recording_events, event)
                 continue
             _insert(self.events, event)
-            if kind.startswith("queue."):
+            if subject == "queue.":
                 _insert(self.queue_events, event)
-            elif kind.startswith("transfer."):
+            elif subject == "transf":
                 _insert(self.transfer_events, event)
             add_event(self.channels, event)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ingest.fold.bridged_peers import BridgedPeers
-from ingest.fold.channels import PbxChannel, merge_halves
+from ingest.fold.channels import EMPTY, PbxChannel, merge_halves
 from ingest.fold.event_order import order_key
 from ingest.fold.follow_me import member_of
 from ingest.fold.forwarding import forwarded_from
@@ -212,14 +212,14 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
     if not calling and (merged.mailboxes or (merged.pair and not merged.answered)):
         talks = ()  # a program behind it, a mailbox for example
     talks_at = min((start for start, _ in talks), default=None)
-    answered_at = talks_at if calling else min(merged.answered, default=None)
+    answered_at = talks_at if calling else _first(merged.answered)
     if merged.mailboxes and not calling:
         answered_at = None
     cause = min((cause for cause in merged.causes if cause[1]), default=NO_CAUSE)[1]
     joined = any(half.joins for half in halves)
     if not (calling or joined) and (cause == ELSEWHERE or "answered_elsewhere" in results):
         answered_at = None  # picked up in the moment in which a colleague had got the call
-    ringing_at = None if calling else min(merged.ringing, default=None)
+    ringing_at = None if calling else _first(merged.ringing)
     placed = not calling and _is_placed(merged, diallers, between)
     until = ended_at
     for at in (talks_at, None if placed else answered_at):
@@ -264,14 +264,19 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         did=merged.did,
         rung_under=_rung_under((*halves, *between)),
         forwarded_from=source,
-        hung_up_at=min(near.hung_up, default=None),
+        hung_up_at=_first(near.hung_up),
         hang_up_told=near.hang_up_told and "lost" not in results,
         diallers=diallers,
-        onward_at=min(merged.onward_at, default=None),
+        onward_at=_first(merged.onward_at),
         parties=parties,
         shown=[*merged.parties, *(e for half in between for e in half.parties)] if placed else (),
         sip_call_id=min(merged.sip_call_ids)[2] if merged.sip_call_ids else None,
     )
+
+
+def _first(times: AbstractSet[datetime]) -> datetime | None:
+    """Return the least of these times; None when there is none, as for most sets of a channel."""
+    return min(times) if times else None
 
 
 def _shown(halves: list[PbxChannel], until: datetime | None) -> list[CallEvent]:
@@ -315,10 +320,11 @@ def _is_calling(halves: list[PbxChannel]) -> bool:
 
 def _rung_under(channels: Collection[PbxChannel]) -> AbstractSet[tuple[str, str, str]]:
     """Return nothing for a telephone that rang as a queue's member."""
-    if any(one.member for one in channels):
-        return frozenset()
+    found = [one for one in channels if one.rung_under]
+    if not found or any(one.member for one in channels):
+        return EMPTY
     return {
-        (name, by, one.key) for one in channels for name in one.rung_under for by in one.dialled_by
+        (name, by, one.key) for one in found for name in one.rung_under for by in one.dialled_by
     }
 
 

@@ -22,13 +22,15 @@ SOON = timedelta(seconds=5)
 
 def redirects(
     legs: Sequence[Leg],
-    stints: Iterable[StintState],
+    stints: Sequence[StintState],
     transfers: Iterable[TransferState],
     parkings: Iterable[ParkingState],
 ) -> list[TransferState]:
     """Return the redirects that the PBX does not tell of."""
-    if not any(_was_let_go(leg) for leg in legs):
-        return []
+    ends = [end for leg in legs for _, end in leg.talks if end]
+    began = [*(leg.created_at for leg in legs), *(stint.entered_at for stint in stints)]
+    if not ends or not not_before(max(began), min(ends)):
+        return []  # nothing began after a conversation, as in most calls
     explained = [*(one.at for one in transfers), *(one.at for one in parkings)]
     return [
         moved

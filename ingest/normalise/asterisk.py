@@ -36,7 +36,7 @@ class AsteriskNormaliser:
         self.source = source
         self._reader = DialectReader(dialect or AsteriskDialect())
         self._instant: datetime | None = None
-        self._seen: dict[tuple[tuple[str, str], ...], int] = {}
+        self._seen: dict[str, int] = {}
 
     event_filter = EVENT_FILTER
 
@@ -82,9 +82,9 @@ class AsteriskNormaliser:
         """
         if occurred_at != self._instant:
             self._instant, self._seen = occurred_at, {}
-        again = self._seen.get(message.fields, 0)
-        self._seen[message.fields] = again + 1
-        text = "\n".join(f"{name}:{value}" for name, value in message.fields)
+        text = "\n".join([f"{name}:{value}" for name, value in message.fields])
+        again = self._seen.get(text, 0)
+        self._seen[text] = again + 1
         return derive_id(self.source, f"{occurred_at.isoformat()}|{again}|{text}")
 
 
