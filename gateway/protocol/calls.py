@@ -221,6 +221,8 @@ class CallList:
     direction: Direction | None = None
     queue: QueueName | None = None
     """Only calls that were in this queue at any time."""
+    ring_group: QueueName | None = None
+    """Only calls that reached this ring group first, by its number or name."""
     number: Number | None = None
     """A number in any usual notation; for calls without a number in E.164, exactly what the PBX
     sent: an extension, `anonymous`."""

@@ -32,7 +32,7 @@ ASKED: dict[str, list[dict[str, Any]]] = {
     "live": [{}, {"live": True}, {"live": False}],
     "kind": [{}, {"direction": "internal"}, {"outcome": "failed"},
              {"direction": "outbound", "outcome": "answered"}],
-    "queue": [{}, {"queue": "sales"}, {"queue": "nowhere"}],
+    "queue": [{}, {"queue": "sales"}, {"queue": "nowhere"}, {"ring_group": "600"}],
     "numbers": [{}, {"e164": [NUMBER, "+380670000008"], "raw": [NUMBER]},
                 {"e164": [], "raw": ["anonymous"]}],
     "disposition": [{}, {"disposition": "sale"}],
@@ -63,6 +63,7 @@ async def made(conn: Conn) -> list[GeneratedRows]:
         """
         UPDATE realtime.call_sessions SET number_raw = 'anonymous' WHERE number_e164 IS NULL;
         UPDATE realtime.call_sessions SET did = '+380441112233' WHERE wait_ms % 2 = 0;
+        UPDATE realtime.call_sessions SET ring_group = '600' WHERE talk_ms % 7 = 0;
         UPDATE realtime.call_sessions SET ended_by = 'agent'
          WHERE talk_ms % 5 = 0 AND ended_at IS NOT NULL;
         INSERT INTO realtime.call_annotations (call_id, version, disposition, set_by, set_at)
@@ -124,6 +125,10 @@ class ListedCall:
             and asked.get("disposition") in {None, self.said}
             and ("did" not in asked or (call["wait_ms"] is not None and call["wait_ms"] % 2 == 0))
             and ("ended_by" not in asked or self.ended_by_agent)
+            and (
+                "ring_group" not in asked
+                or (call["talk_ms"] is not None and call["talk_ms"] % 7 == 0)
+            )
             and within(call["wait_ms"], asked.get("wait_ms", access_paths.ANY))
             and within(call["talk_ms"], asked.get("talk_ms", access_paths.ANY))
             and ("telephones" not in asked or not self.phones.isdisjoint(asked["telephones"]))
@@ -217,6 +222,7 @@ async def test_a_list_reads_a_page_and_not_the_history(
         "numbers": {"e164": [NUMBER], "raw": ["anonymous"]},
         "kind": {"direction": "outbound"},
         "queue": {"queue": "sales"},
+        "ring_group": {"ring_group": "600"},
         "disposition": {"disposition": "sale"},
         "did": {"did": ["+380441112233"]},
         "wait": {"wait_ms": (32_000, None)},

@@ -1262,6 +1262,7 @@ export function verdict(code) {
  * @property {'answered' | 'voicemail' | 'abandoned' | 'missed' | 'timeout' | 'left_queue' | 'failed' | 'unknown' | null} [outcome]
  * @property {'inbound' | 'outbound' | 'internal' | null} [direction]
  * @property {string | null} [queue] Only calls that were in this queue at any time.
+ * @property {string | null} [ring_group] Only calls that reached this ring group first, by its number or name.
  * @property {string | null} [number] A number in any usual notation; for calls without a number in E.164, exactly what the PBX sent: an extension, `anonymous`.
  * @property {string | null} [did] Only calls to this number of ours, in any usual notation.
  * @property {number | null} [agent_id] Only calls with a telephone of this employee; another employee than oneself needs `calls.view_all`.

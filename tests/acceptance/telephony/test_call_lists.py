@@ -168,6 +168,22 @@ async def test_calls_are_listed_by_the_number_dialled(desk: Desk) -> None:
     assert told == {str(sales): "+380442223344", str(menu): "7001", str(none): None}
 
 
+async def test_calls_are_listed_by_their_ring_group(desk: Desk) -> None:
+    """By the number or name that the PBX has for it, alone or with other filters."""
+    shop, office, none = [await stored_call(desk, OKSANA) for _ in range(3)]
+    for call_id, group in ((shop, "600"), (office, "office")):
+        await desk.sql(
+            "UPDATE realtime.call_sessions SET ring_group = $2 WHERE id = $1", call_id, group
+        )
+
+    assert await listed(desk, OKSANA, ring_group="600") == [shop]
+    assert await listed(desk, DIRECTOR, ring_group="office", direction="inbound") == [office]
+    assert await listed(desk, OKSANA, ring_group="60") == []
+    page = (await desk.http(OKSANA).get(CALLS)).json()["calls"]
+    told = {call["id"]: call["ring_group"] for call in page}
+    assert told == {str(shop): "600", str(office): "office", str(none): None}
+
+
 async def test_calls_are_listed_by_who_hung_up(desk: Desk) -> None:
     """With other filters or alone; calls of which it is not known are of no side."""
     calls = [await stored_call(desk, OKSANA) for _ in range(4)]

@@ -15,7 +15,16 @@ from uuid import UUID
 from gateway.db import Conn
 
 AccessPath = Literal[
-    "live", "numbers", "telephones", "kind", "queue", "disposition", "wait", "talk", "did"
+    "live",
+    "numbers",
+    "telephones",
+    "kind",
+    "queue",
+    "ring_group",
+    "disposition",
+    "wait",
+    "talk",
+    "did",
 ]
 
 IN_RANGE = """(k.started_at, k.id) < ($1::timestamptz, $2::uuid)
@@ -39,7 +48,8 @@ MATCHES_CALL = """c.merged_into IS NULL
                AND ($16::bigint IS NULL OR c.talk_ms >= $16)
                AND ($17::bigint IS NULL OR c.talk_ms <= $17)
                AND ($18::text[] IS NULL OR c.did = ANY ($18))
-               AND ($19::text IS NULL OR c.ended_by = $19)"""
+               AND ($19::text IS NULL OR c.ring_group = $19)
+               AND ($20::text IS NULL OR c.ended_by = $20)"""
 """The criteria that the row of a call c answers alone."""
 
 MATCHES_QUEUE = """($8::text IS NULL OR EXISTS (
@@ -97,6 +107,7 @@ class CallFilter:
 
     did: Sequence[str] | None = None
     """What the number of ours may be stored as."""
+    ring_group: str | None = None
     ended_by: str | None = None
     """Who hung up. No path is for it: each side ends a large part of all calls."""
     wait_ms: Range = ANY
@@ -108,7 +119,7 @@ class CallFilter:
     empty."""
 
     def arguments(self, limit: int) -> tuple[Any, ...]:
-        """Return the arguments $1 to $19 of every statement."""
+        """Return the arguments $1 to $20 of every statement."""
         phones = self.telephones
         return (
             *self.before, self.since, limit, self.live, self.outcome, self.direction, self.queue,
@@ -116,7 +127,7 @@ class CallFilter:
             None if phones is None else [source for source, _ in phones],
             None if phones is None else [extension for _, extension in phones],
             self.e164, self.raw, *self.wait_ms, *self.talk_ms,
-            self.did, self.ended_by,
+            self.did, self.ring_group, self.ended_by,
         )  # fmt: skip
 
 
@@ -251,10 +262,15 @@ async def estimate(conn: Conn, criteria: CallFilter, *, most: int) -> dict[str, 
                         WHERE k.did = given.number AND {IN_RANGE}
                         ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS one
                  ORDER BY one.started_at DESC LIMIT $4) AS found
+         UNION ALL
+        SELECT 'ring_group', count(*), min(started_at)
+          FROM (SELECT k.started_at FROM realtime.call_sessions AS k
+                 WHERE k.ring_group = $19::text AND {IN_RANGE}
+                 ORDER BY k.started_at DESC, k.id DESC LIMIT $4) AS found
         """,  # noqa: S608 - ours
         *arguments[:5],
         criteria.directions,
         criteria.outcomes,
-        *arguments[7:18],
+        *arguments[7:19],
     )
     return {row["path"]: Estimate(row["calls"], row["back_to"]) for row in rows}

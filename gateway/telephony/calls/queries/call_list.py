@@ -169,6 +169,23 @@ async def by_did(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositio
     return _positions(rows)
 
 
+async def by_ring_group(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
+    """Read the calls of a ring group."""
+    rows = await conn.fetch(
+        f"""
+        -- call_list.by_ring_group
+        SELECT k.id, k.started_at
+          FROM realtime.call_sessions AS k
+         CROSS JOIN {CALL}
+         WHERE k.ring_group = $19 AND {IN_RANGE} AND {MATCHES_ALL}
+         ORDER BY k.started_at DESC, k.id DESC
+         LIMIT $4
+        """,  # noqa: S608 - ours
+        *criteria.arguments(limit),
+    )
+    return _positions(rows)
+
+
 async def by_disposition(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositions:
     """Read the calls with a disposition; that of a merged call counts for its target."""
     rows = await conn.fetch(
@@ -212,8 +229,8 @@ async def by_kind(conn: Conn, criteria: CallFilter, *, limit: int) -> CallPositi
         -- call_list.by_kind
         SELECT found.id, found.started_at
           FROM (SELECT one.*
-                  FROM unnest($20::text[]) AS direction
-                 CROSS JOIN unnest($21::text[]) AS outcome
+                  FROM unnest($21::text[]) AS direction
+                 CROSS JOIN unnest($22::text[]) AS outcome
                  CROSS JOIN LATERAL (
                        SELECT k.id, k.started_at
                          FROM realtime.call_sessions AS k
