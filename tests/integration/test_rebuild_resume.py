@@ -285,7 +285,14 @@ async def command(database: str, *words: str, redis_url: str = "") -> asyncio.su
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 async def test_the_command_goes_on_after_a_signal(
     pool: Pool, database: str, number: signal.Signals
 ) -> None:
