@@ -75,6 +75,8 @@ class PbxChannel:
     """It entered a queue."""
     started: bool = False
     """A PBX that posts events names it as the one with which the call began."""
+    guest_ms: int | None = None
+    """Another caller's call has it, too; how long it talks in time that is counted there."""
     placed: bool = False
     """The PBX itself rang it: it reports the ringing, and nobody who dialled."""
     member: bool = False
@@ -206,6 +208,7 @@ def _channel(channels: dict[str, PbxChannel], key: str) -> PbxChannel:
 def _began(channel: PbxChannel, event: CallEvent) -> None:
     _identify(channel, event)
     channel.did = _least(channel.did, _did(event.attrs))
+    channel.guest_ms = event.attrs.get("guest_ms", channel.guest_ms)
     _renamed(channel, event)
 
 

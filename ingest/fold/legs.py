@@ -49,6 +49,8 @@ class Leg:
     external: bool
     calling: bool
     """It placed the call: nobody rang it."""
+    guest_ms: int | None
+    """Of a guest from another caller's call in the conference: talk time that is counted there."""
     placed: bool
     """The PBX itself rang it, to place a call for it (click-to-call) or to it."""
     local: bool
@@ -243,6 +245,7 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         extension=extension,
         external=external,
         calling=calling,
+        guest_ms=merged.guest_ms,
         placed=placed,
         local=merged.pair is not None and not merged.dialled_by,
         nowhere=nowhere,

@@ -75,6 +75,8 @@ class LegState:
     """The extension that sent the call on to it, without taking it."""
     sip_call_id: str | None = None
     """The SIP Call-ID by which the telephone knows its call: the first that the PBX reported."""
+    shared: bool = False
+    """It talks with several outside callers in a conference, and is counted in another call."""
     placed: bool = False
     """The PBX rang it to call somebody for its employee (click-to-call): nobody called it."""
 
@@ -182,6 +184,10 @@ class CallState:
     """The conference that the call was in, as the PBX names it; of several, the last."""
     parked_ms: int | None = None
     """How long it was parked, without a time that goes on; None: never."""
+    events_in: UUID | None = None
+    """The call with which its events are stored: of another caller in the same conference."""
+    events_leg: str | None = None
+    """Then the first channel of its own caller."""
     merged_into: UUID | None = None
     """The call that this one turned out to be a part of. This one is over, that one goes on."""
     legs: tuple[LegState, ...] = ()

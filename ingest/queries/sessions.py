@@ -33,7 +33,7 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
                caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                answered_extension, did, mailbox, message_left, ended_by, ended_by_extension,
                asked_extension, parked_ms, parkings::text, ring_group, room,
-               merged_into, first_event_at, last_event_at
+               events_in, events_leg, merged_into, first_event_at, last_event_at
           FROM realtime.call_sessions
          WHERE id = ANY ($1::uuid[])
         """,
@@ -61,12 +61,29 @@ async def load(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, StoredCall]:
     return found
 
 
+async def load_further(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, dict[str, StoredCall]]:
+    """Read the calls stored with these: call → first channel of its caller → their call."""
+    rows = await conn.fetch(
+        """
+        -- sessions.load_further
+        SELECT id FROM realtime.call_sessions WHERE events_in = ANY ($1::uuid[])
+        """,
+        call_ids,
+    )
+    found: dict[UUID, dict[str, StoredCall]] = defaultdict(dict)
+    for call in (await load(conn, [row["id"] for row in rows])).values() if rows else ():
+        if call.state.events_in and call.state.events_leg:
+            found[call.state.events_in][call.state.events_leg] = call
+    return found
+
+
 async def _legs(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[LegState]]:
     rows = await conn.fetch(
         """
         -- sessions.legs
         SELECT call_id, leg_key, extension, kind, status, ringing_at, answered_at, ended_at,
-               ended_reason, talk_ms, overlap_ms, hold_ms, sip_call_id, placed, forwarded_from
+               ended_reason, talk_ms, overlap_ms, hold_ms, sip_call_id, placed, forwarded_from,
+               shared
           FROM realtime.call_legs
          WHERE call_id = ANY ($1::uuid[])
          ORDER BY call_id, position
@@ -116,7 +133,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                 caller_name, queue, started_at, answered_at, ended_at, wait_ms, talk_ms,
                 answered_extension, merged_into, first_event_at, last_event_at, did,
                 mailbox, message_left, ended_by, ended_by_extension, asked_extension, parked_ms,
-                parkings, ring_group, room)
+                parkings, ring_group, room, events_in, events_leg)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::bigint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]),
                (SELECT $8::text[]), (SELECT $9::text[]), (SELECT $10::text[]),
@@ -126,7 +143,8 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                (SELECT $19::timestamptz[]), (SELECT $20::text[]), (SELECT $21::text[]),
                (SELECT $22::boolean[]), (SELECT $23::text[]), (SELECT $24::text[]),
                (SELECT $25::text[]), (SELECT $26::bigint[]), (SELECT $27::text[]::jsonb[]),
-               (SELECT $28::text[]), (SELECT $29::text[]))
+               (SELECT $28::text[]), (SELECT $29::text[]), (SELECT $30::uuid[]),
+               (SELECT $31::text[]))
             ON CONFLICT (id) DO UPDATE
            SET version = excluded.version, direction = excluded.direction,
                status = excluded.status, outcome = excluded.outcome,
@@ -141,7 +159,8 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
                ended_by = excluded.ended_by, ended_by_extension = excluded.ended_by_extension,
                asked_extension = excluded.asked_extension, parked_ms = excluded.parked_ms,
                parkings = excluded.parkings, ring_group = excluded.ring_group,
-               room = excluded.room, updated_at = now()
+               room = excluded.room, events_in = excluded.events_in,
+               events_leg = excluded.events_leg, updated_at = now()
         """,
         *columns(
             (c.state.id, c.state.source, c.state.version, c.state.direction, c.state.status,
@@ -151,7 +170,7 @@ async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:
              c.first_event_at, c.last_event_at, c.state.did, c.state.mailbox, c.state.message_left,
              c.state.ended_by, c.state.ended_by_extension, c.state.asked_extension,
              c.state.parked_ms, parking_json.dumps(c.state.parkings), c.state.ring_group,
-             c.state.room)
+             c.state.room, c.state.events_in, c.state.events_leg)
             for c in calls
         ),
     )  # fmt: skip
@@ -165,13 +184,14 @@ async def save_legs(conn: Conn, legs: Iterable[tuple[CallState, int, LegState]])
         INSERT INTO realtime.call_legs
                (call_id, leg_key, position, extension, kind, status, ringing_at, answered_at,
                 ended_at, ended_reason, talk_ms, hold_ms, sip_call_id, placed, source, started_at,
-                overlap_ms, forwarded_from)
+                overlap_ms, forwarded_from, shared)
         SELECT * FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::smallint[]),
                (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]),
                (SELECT $7::timestamptz[]), (SELECT $8::timestamptz[]), (SELECT $9::timestamptz[]),
                (SELECT $10::text[]), (SELECT $11::bigint[]), (SELECT $12::bigint[]),
                (SELECT $13::text[]), (SELECT $14::boolean[]), (SELECT $15::text[]),
-               (SELECT $16::timestamptz[]), (SELECT $17::bigint[]), (SELECT $18::text[]))
+               (SELECT $16::timestamptz[]), (SELECT $17::bigint[]), (SELECT $18::text[]),
+               (SELECT $19::boolean[]))
             ON CONFLICT (call_id, leg_key) DO UPDATE
            SET position = excluded.position, extension = excluded.extension,
                kind = excluded.kind, status = excluded.status, ringing_at = excluded.ringing_at,
@@ -180,13 +200,13 @@ async def save_legs(conn: Conn, legs: Iterable[tuple[CallState, int, LegState]])
                hold_ms = excluded.hold_ms, sip_call_id = excluded.sip_call_id,
                placed = excluded.placed, source = excluded.source,
                started_at = excluded.started_at, overlap_ms = excluded.overlap_ms,
-               forwarded_from = excluded.forwarded_from
+               forwarded_from = excluded.forwarded_from, shared = excluded.shared
         """,
         *columns(
             (call.id, leg.leg_key, position, leg.extension, leg.kind, leg.status, leg.ringing_at,
              leg.answered_at, leg.ended_at, leg.ended_reason, leg.talk_ms, leg.hold_ms,
              leg.sip_call_id, leg.placed, call.source, call.started_at, leg.overlap_ms,
-             leg.forwarded_from)
+             leg.forwarded_from, leg.shared)
             for call, position, leg in legs
         ),
     )  # fmt: skip

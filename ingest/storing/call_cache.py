@@ -18,6 +18,7 @@ from ingest.model.events import CallEvent
 from ingest.queries.aliases import NativeId
 from ingest.queries.events import SourceTurn
 from ingest.queries.sessions import StoredCall
+from ingest.storing.further_calls import FurtherCalls
 
 
 @dataclass(slots=True)
@@ -28,6 +29,8 @@ class CachedCall:
     log: EventLog
     stored: StoredCall | None = None
     keys: list[NativeId] = field(default_factory=list)
+    further: FurtherCalls | None = None
+    """The calls of other callers in its conference; None: not read yet."""
 
 
 class CallCache:

@@ -15,17 +15,20 @@ from typing import TypeVar
 from uuid import UUID
 
 from ingest.conn import Conn
+from ingest.fold.callers import divide, is_conference
 from ingest.fold.event_log import EventLog
 from ingest.fold.fold import fold
 from ingest.metrics import IngestMetrics
 from ingest.model.call_state import CallChange, CallState
 from ingest.model.events import CallEvent
+from ingest.model.ids import uuid7
 from ingest.queries import events as event_queries
 from ingest.queries import recordings as recording_queries
 from ingest.queries import sessions as queries
 from ingest.queries import transfers as transfer_queries
 from ingest.queries.sessions import StoredCall
 from ingest.storing.call_cache import CachedCall, CallCache
+from ingest.storing.further_calls import FurtherCalls, ended_as_part, load_further
 from ingest.storing.identity import Assignment
 
 log = logging.getLogger(__name__)
@@ -53,6 +56,7 @@ class TouchedCalls:
     logs: dict[UUID, EventLog]
     stored: dict[UUID, StoredCall]
     merged: dict[UUID, UUID]
+    further: dict[UUID, FurtherCalls] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -81,7 +85,7 @@ async def load_touched(
         one for one, known in cached.items() if known is None and one not in assigned.new_calls
     ]
     stored, events_of = await _read(conn, unknown, by_call, assigned, max_call_events)
-    losers = {call_id: stored[call_id] for call_id in assigned.merged if call_id in stored}
+    losers = {one: stored[one] for one in assigned.merged if one in stored}
     touched = TouchedCalls({}, losers, assigned.merged)
     for call_id, events in by_call.items():
         known = cached[call_id] or CachedCall(
@@ -92,6 +96,8 @@ async def load_touched(
         if known.stored is not None:
             touched.stored[call_id] = known.stored
     cache.add_aliases(assigned.aliases)
+    conferences = {one: known.further for one, known in cached.items() if known and known.further}
+    touched.further = await load_further(conn, touched.logs, conferences, losers, assigned.merged)
     return touched
 
 
@@ -164,35 +170,94 @@ async def refold_touched(
                 log.warning("call not folded, it has too many events: call=%s", call_id)
                 cache.evict([call_id])
                 continue
-            _fold_into(folded, call_id, event_log, touched.stored.get(call_id))
+            further = None
+            if is_conference(event_log):
+                further = touched.further.setdefault(call_id, FurtherCalls())
+            fold_into(folded, call_id, event_log, touched.stored.get(call_id), further)
             if (cached := cache.get(call_id)) and call_id in folded.rewritten:
                 cached.stored = folded.rewritten[call_id]
+            if cached:
+                cached.further = touched.further.get(call_id)
         await asyncio.sleep(0)  # let other tasks run
     _end_merged(folded, touched)
     return folded
 
 
-def _fold_into(
-    folded: FoldedCalls, call_id: UUID, log: EventLog, before: StoredCall | None
-) -> None:
-    after = refold_call(call_id, log, before)
+def fold_into(
+    folded: FoldedCalls,
+    call_id: UUID,
+    log: EventLog,
+    before: StoredCall | None,
+    further: FurtherCalls | None,
+) -> StoredCall | None:
+    """Fold a call and return it; of a conference, also those of the other callers."""
+    own = _fold_further(folded, call_id, log, further) if further is not None else log
+    after = refold_call(call_id, own, before, stored_in=log)
+    _add(folded, before, after)
+    return after
+
+
+def _add(folded: FoldedCalls, before: StoredCall | None, after: StoredCall | None) -> None:
+    """Add a call, if it has a telephone and is not stored like that already."""
     if after is None:
         return
     if before is None or after.state.version != before.state.version:
         folded.changes.append(CallChange(before.state if before else None, after.state))
     elif _within(after, before):
         return
-    folded.rewritten[call_id] = after
+    folded.rewritten[after.state.id] = after
 
 
-def refold_call(call_id: UUID, log: EventLog, before: StoredCall | None) -> StoredCall | None:
-    """Fold all events of a call; its version rises if its state changed. None: it has no leg."""
+def refold_call(
+    call_id: UUID,
+    log: EventLog,
+    before: StoredCall | None,
+    *,
+    stored_in: EventLog | None = None,
+    events_in: UUID | None = None,
+    events_leg: str | None = None,
+) -> StoredCall | None:
+    """Fold all events of a call; its version rises if its state changed. None: it has no leg.
+
+    The times are those of all events that are stored with it, also of other callers.
+    """
     state = fold(log, call_id=call_id, version=before.state.version + 1 if before else 1)
     if state is None:
         return None
+    if events_in:
+        state = replace(state, events_in=events_in, events_leg=events_leg)
     if before and state == before.state:
         state = before.state
-    return StoredCall(state, log.first_at, log.last_at)
+    whole = stored_in or log
+    return StoredCall(state, whole.first_at, whole.last_at)
+
+
+def _fold_further(
+    folded: FoldedCalls, call_id: UUID, log: EventLog, further: FurtherCalls
+) -> EventLog:
+    """Fold the calls of other callers in the conference; return the events of the first one.
+
+    A call that had begun before its caller entered the conference goes on under its id.
+    """
+    callers = divide(log, further.by_leg)
+    for caller in callers[1:]:
+        key = caller.leg_key
+        before = further.by_leg.get(key) or further.taken_over(key)
+        after = refold_call(
+            before.state.id if before else uuid7(),
+            caller.log,
+            before,
+            events_in=call_id,
+            events_leg=key,
+        )
+        _add(folded, before, after)
+        if after:
+            further.by_leg[key] = after
+    further.joining.clear()
+    for key in further.by_leg.keys() - {caller.leg_key for caller in callers[1:]}:
+        gone = further.by_leg.pop(key)
+        _add(folded, gone, ended_as_part(gone, call_id))
+    return callers[0].log if callers else log
 
 
 def _within(after: StoredCall, before: StoredCall) -> bool:
@@ -208,23 +273,8 @@ def _end_merged(folded: FoldedCalls, touched: TouchedCalls) -> None:
     """End the calls that became part of another: they keep no legs and no missed call."""
     for loser, winner in touched.merged.items():
         call = touched.stored.get(loser)
-        if call is None:
-            continue
-        after = replace(
-            call.state,
-            version=call.state.version + 1,
-            status="ended",
-            outcome=call.state.outcome or "unknown",
-            ended_at=call.state.ended_at or call.last_event_at,
-            merged_into=winner,
-            legs=(),
-            stints=(),
-            transfers=(),
-            parkings=(),
-            recordings=(),
-        )
-        folded.rewritten[loser] = replace(call, state=after)
-        folded.changes.append(CallChange(call.state, after))
+        if call is not None and loser not in folded.rewritten:
+            _add(folded, call, ended_as_part(call, winner))
 
 
 async def save(conn: Conn, folded: FoldedCalls) -> None:

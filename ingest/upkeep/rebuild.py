@@ -14,7 +14,7 @@ from uuid import UUID
 
 from ingest.conn import Conn, Pool
 from ingest.fold.event_log import EventLog
-from ingest.model.call_state import CallChange, CallState
+from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
 from ingest.model.rebuild_progress import RebuildProgress
 from ingest.queries import events as event_queries
@@ -25,6 +25,7 @@ from ingest.queries.rebuild import CallPosition
 from ingest.queries.rebuild_runs import CallSelection, RebuildRun
 from ingest.queries.sessions import StoredCall
 from ingest.storing import sessions
+from ingest.storing.further_calls import load_further
 from ingest.upkeep import restore
 from ingest.upkeep.restore import fitting
 
@@ -134,36 +135,45 @@ class _Rebuilt:
 async def _rebuild_calls(
     conn: Conn, stored: dict[UUID, StoredCall], max_call_events: int
 ) -> _Rebuilt:
-    """Fold these calls again, and write those that were wrong."""
+    """Fold these calls again, and write those that were wrong.
+
+    The calls of other callers in a conference are folded with the first one's.
+    """
+    stored = {one: call for one, call in stored.items() if call.state.events_in is None}
     if not stored:
         return _Rebuilt()
     found = await sessions.load_events(
         conn, stored, stored.values(), max_call_events=max_call_events
     )
-    states, folded = [], sessions.FoldedCalls()
-    for call_id, before in stored.items():
-        after = _fold(found[call_id], before, max_call_events)
+    logs = {
+        call_id: EventLog(found[call_id])
+        for call_id, before in stored.items()
+        if _may_fold(found[call_id], before, max_call_events)
+    }
+    further = await load_further(conn, logs, {}, {}, {})
+    states, folded, skipped = [], sessions.FoldedCalls(), len(stored) - len(logs)
+    for call_id, log in logs.items():
+        after = sessions.fold_into(folded, call_id, log, stored[call_id], further.get(call_id))
         if after is None:
+            skipped += 1
             continue
-        states.append(after.state)
-        if after.state != before.state:
-            folded.changes.append(CallChange(before.state, after.state))
-            folded.rewritten[call_id] = after
+        others = further[call_id].by_leg.values() if call_id in further else ()
+        states += [one.state for one in (after, *others)]
+    wrong_rows = {change.after.id for change in folded.changes}
+    folded.rewritten = {one: call for one, call in folded.rewritten.items() if one in wrong_rows}
     await sessions.save(conn, folded)
-    wrong = {change.after.id for change in folded.changes} | await _repair_missed(conn, states)
+    wrong = wrong_rows | await _repair_missed(conn, states)
     wrong.update(await queries.align_parts(conn, list(stored)))
     began = {state.started_at for state in states if state.id in wrong}
-    began |= {stored[call_id].state.started_at for call_id in wrong}
-    return _Rebuilt(len(wrong), len(stored) - len(states), frozenset(began))
+    began |= {stored[call_id].state.started_at for call_id in wrong if call_id in stored}
+    return _Rebuilt(len(wrong), skipped, frozenset(began))
 
 
-def _fold(events: list[CallEvent], before: StoredCall, max_call_events: int) -> StoredCall | None:
-    """Fold one call; None when events are missing, as the month of its beginning was dropped."""
+def _may_fold(events: list[CallEvent], before: StoredCall, max_call_events: int) -> bool:
+    """Return whether all events are there; not if the month of its beginning was dropped."""
     if not events or len(events) > max_call_events or before.state.merged_into:
-        return None
-    if min(event.occurred_at for event in events) > before.first_event_at:
-        return None
-    return sessions.refold_call(before.state.id, EventLog(events), before)
+        return False
+    return min(event.occurred_at for event in events) <= before.first_event_at
 
 
 async def _repair_missed(conn: Conn, states: list[CallState]) -> set[UUID]:

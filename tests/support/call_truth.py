@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from ingest.fold.callers import divide, is_conference
+from ingest.fold.event_log import EventLog
 from ingest.fold.fold import fold, group_by_call
 from ingest.model.call_state import CallState, LegState
 from ingest.model.events import CallEvent
@@ -58,8 +60,17 @@ def truths_of(name: str, folder: Path = RECORDINGS) -> list[dict[str, Any]]:
 
 
 def calls_of(events: list[CallEvent]) -> list[CallState]:
-    folded = (fold(events, call_id=CALL_ID, version=1) for events in group_by_call(events))
+    logs = [
+        log for events in group_by_call(events) if events for log in _of_callers(EventLog(events))
+    ]
+    folded = (fold(log, call_id=CALL_ID, version=1) for log in logs)
     return sorted((call for call in folded if call), key=lambda call: call.started_at)
+
+
+def _of_callers(log: EventLog) -> list[EventLog]:
+    """Return the calls of a conference's callers, as they are stored; else the call."""
+    callers = divide(log) if is_conference(log) else []
+    return [caller.log for caller in callers] or [log]
 
 
 def call_for(truth: dict[str, Any], calls: list[CallState]) -> CallState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 from gateway.protocol import CallbackList, CallList, CallUpdated
 from tests.support.calls import IVAN, post
 from tests.support.desk import DIRECTOR, OKSANA, PETRO, Desk, eventually
+from tests.support.scripted_pbx import T0, seconds
+from tests.unit.test_conference_calls import Plan, played
 
 CALLS = "/v1/telephony/calls"
 OVERVIEW = "/v1/telephony/stats/overview"
 HOUR = timedelta(hours=1)
+FIRST, SECOND = "PJSIP/trunk-00000000", "PJSIP/trunk-00000001"
 
 
 def came_in(call: str) -> dict[str, Any]:
@@ -83,3 +87,27 @@ async def test_a_parked_call_names_its_slot_and_who_fetched_it(desk: Desk) -> No
     (ended,) = shown["parkings"]
     assert (ended["by"], ended["to"], ended["result"]) == (OKSANA, PETRO, "picked_up")
     assert shown["parked_ms"] >= 0
+
+
+async def test_an_agent_in_a_conference_of_two_callers_talks_once(desk: Desk) -> None:
+    """Each caller's call is answered by the agent and shows nothing of the other caller."""
+    plan = Plan(
+        random.Random(0),
+        {FIRST: (5, 60), SECOND: (20, 90)},
+        {"PJSIP/301-00000011": (10, 95)},
+    )
+    await desk.nodes[0].app.state.gateway.pipeline.submit(played(plan).heard)
+    http = desk.http(DIRECTOR)
+    period = {"since": T0.isoformat(), "until": (T0 + HOUR).isoformat()}
+
+    calls = (await http.get(CALLS, params={"direction": "inbound"})).json()["calls"]
+    shown = [(await http.get(f"{CALLS}/{call['id']}")).json() for call in calls]
+    agents = (await http.get("/v1/telephony/stats/agents", params=period)).json()["agents"]
+
+    assert [(call["room"], call["outcome"]) for call in calls] == [("7100", "answered")] * 2
+    told = [{one["leg"] for one in call["timeline"]} for call in shown]
+    agents_leg = {"PJSIP/301-00000011"}
+    assert [legs - agents_leg for legs in told] == [{SECOND}, {FIRST}]
+    (agent,) = agents
+    assert seconds(agent["handling"]["talk_ms"]) == 80
+    assert agent["placed"] == 0

@@ -51,7 +51,7 @@ async def read(
                                    $2::timestamptz AT TIME ZONE $6, interval '1 day') AS day
         ), legs AS NOT MATERIALIZED (
             SELECT l.call_id, l.leg_key, l.source, l.extension, l.ringing_at, l.answered_at,
-                   l.ended_at, l.ended_reason, l.hold_ms, l.placed, l.overlap_ms,
+                   l.ended_at, l.ended_reason, l.hold_ms, l.placed, l.overlap_ms, l.shared,
                    l.talk_ms - COALESCE(l.overlap_ms, 0) AS talk_ms,
                    CASE WHEN NOT l.placed THEN l.ringing_at END AS offered_at,
                    l.ended_at IS NOT NULL AND COALESCE(l.ended_reason, '') <> 'lost' AS known,
@@ -79,7 +79,8 @@ async def read(
                        AS rejected,
                    count(offered_at) FILTER (WHERE ended_reason = 'answered_elsewhere')
                        AS answered_elsewhere,
-                   count(*) FILTER (WHERE placed OR ringing_at IS NULL AND answered_at IS NOT NULL)
+                   count(*) FILTER (WHERE placed OR NOT shared AND ringing_at IS NULL
+                                        AND answered_at IS NOT NULL)
                        AS placed,
                    count(talk_ms) FILTER (WHERE known AND (overlap_ms IS NULL OR talk_ms > 0))
                        AS talked,

@@ -1,0 +1,176 @@
+"""Several outside callers in one conference: each has a call of their own.
+
+event_log ─▶ divide ─▶ fold. A conference joins all who are in it, so their events are stored as one
+call. What each caller is a part of without it is divided again here. A telephone of ours that was
+rung for the conference belongs to the caller whom it met first, and is a guest in the others'
+calls; one that dialled into it has a call of its own, and is a guest in all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from ingest.fold.channels import PbxChannel
+from ingest.fold.event_log import EventLog
+from ingest.fold.intervals import Interval, intersection, pair, total_ms, union
+from ingest.fold.legs import Leg, build_legs
+from ingest.fold.union_find import UnionFind
+from ingest.model.events import CallEvent, EventType, derive_id
+
+GUEST_MS = "guest_ms"
+"""The attribute of a guest's leg: how long it talks with the caller in time counted elsewhere."""
+
+Stays = dict[str, list[Interval]]
+"""Room → when somebody was in it."""
+
+
+@dataclass(slots=True)
+class CallerLog:
+    """The events of one caller's call."""
+
+    leg_key: str
+    """The caller's first channel, which tells one caller from the other."""
+    outside: bool
+    log: EventLog
+    rooms: Stays
+
+
+def is_conference(log: EventLog) -> bool:
+    """Return whether somebody was in a conference, so that others may have been there, too."""
+    return any(channel.rooms for channel in log.channels.values())
+
+
+def divide(log: EventLog, later: Collection[str] = ()) -> list[CallerLog]:
+    """Return the calls of several callers, that of the first outsider first; else nothing.
+
+    `later` are callers who have a call already, so that none of them is the first.
+    """
+    parts = [EventLog(events) for events in _without_rooms(log)]
+    callers = [found for part in parts if (found := _caller_log(part))]
+    if sum(caller.outside for caller in callers) < 2:
+        return []
+    callers.sort(
+        key=lambda one: (one.leg_key in later, not one.outside, one.log.first_at, one.leg_key)
+    )
+    known = {id(one.log) for one in callers}
+    outside = [caller for caller in callers if caller.outside]
+    for part in parts:
+        if id(part) not in known:
+            _owner(part, outside).log.add((*part.events, *part.recording_events))
+    _add_guests(callers)
+    return callers
+
+
+def _without_rooms(log: EventLog) -> list[list[CallEvent]]:
+    """Divide the events by all ids that they share but those of conferences."""
+    rooms = {f"bridge:{room}" for channel in log.channels.values() for room in channel.rooms}
+    joined: UnionFind[str] = UnionFind()
+    keyed = [
+        ([key for key in event.keys if key not in rooms] or event.keys, event)
+        for event in (*log.events, *log.recording_events)
+    ]
+    for keys, _ in keyed:
+        joined.union(keys)
+    found: dict[str, list[CallEvent]] = defaultdict(list)
+    for keys, event in keyed:
+        found[joined.root(keys[0])].append(event)
+    return list(found.values())
+
+
+def _caller_log(part: EventLog) -> CallerLog | None:
+    """Return the part with its caller, if somebody called and went into a conference."""
+    first = next(iter(build_legs(part.channels, _closed_at(part))), None)
+    if first is None or not first.calling:
+        return None
+    rooms = _rooms(first.keys, part)
+    return CallerLog(first.key, first.external, part, rooms) if rooms else None
+
+
+def _rooms(keys: Iterable[str], part: EventLog) -> Stays:
+    """Return when one of these channels was in which conference."""
+    closed_at = _closed_at(part)
+    found: Stays = defaultdict(list)
+    for channel in (part.channels[key] for key in sorted(keys) if key in part.channels):
+        for room in channel.rooms:
+            found[room] += _stays(channel, room, closed_at)
+    return dict(found)
+
+
+def _stays(channel: PbxChannel, room: str, closed_at: datetime | None) -> list[Interval]:
+    return pair(channel.joins[room], channel.leaves.get(room, ()), channel.ended_at(closed_at))
+
+
+def _closed_at(part: EventLog) -> datetime | None:
+    return next((event.occurred_at for event in part.events if event.type == "call.ended"), None)
+
+
+def _owner(part: EventLog, callers: list[CallerLog]) -> CallerLog:
+    """Return the caller whom somebody of this part met first in a conference, else the first."""
+    rooms = _rooms(part.channels, part)
+    met = [
+        (common[0][0], place)
+        for place, caller in enumerate(callers)
+        if (common := _common(rooms, caller.rooms))
+    ]
+    return callers[min(met)[1]] if met else callers[0]
+
+
+def _common(ours: Stays, theirs: Stays) -> list[Interval]:
+    """Return when both were in one conference, in the order of time."""
+    return union(
+        both
+        for room, stays in ours.items()
+        for other in theirs.get(room, ())
+        for stay in stays
+        if (both := intersection(stay, other))
+    )
+
+
+def _add_guests(callers: list[CallerLog]) -> None:
+    """Add to each call the telephones of ours that the caller met and that another call has."""
+    guests: list[tuple[CallerLog, list[CallEvent]]] = []
+    for owner in callers:
+        closed_at = _closed_at(owner.log)
+        for leg in build_legs(owner.log.channels, closed_at):
+            if leg.external or not (rooms := _rooms(leg.keys, owner.log)):
+                continue
+            counted = list(leg.talks)
+            for caller in callers:
+                if (
+                    caller is owner
+                    or not caller.outside
+                    or not (met := _common(rooms, caller.rooms))
+                ):
+                    continue
+                twice = (both for one in met for o in counted if (both := intersection(one, o)))
+                events = list(_guest(leg, caller, rooms, twice_ms=total_ms(twice)))
+                guests.append((caller, events))
+                counted += met
+    for caller, events in guests:
+        caller.log.add(events)
+
+
+def _guest(leg: Leg, caller: CallerLog, rooms: Stays, *, twice_ms: int) -> Iterator[CallEvent]:
+    """Return the events of a telephone in the call of a caller whom it met in a conference."""
+    source = caller.log.events[0].source
+    met = _common(rooms, caller.rooms)
+
+    def event(fact: EventType, at: datetime, **attrs: object) -> CallEvent:
+        name = f"guest|{leg.key}|{caller.leg_key}|{fact}|{attrs.get('bridge')}|{at.isoformat()}"
+        return CallEvent(
+            event_id=derive_id(source, name), source=source, type=fact, occurred_at=at,
+            time_quality="derived", leg_key=leg.key, extension=leg.extension, attrs=attrs,
+        )  # fmt: skip
+
+    yield event("leg.created", met[0][0], kind="agent", **{GUEST_MS: twice_ms})
+    for room in rooms:
+        for at, until in _common({room: rooms[room]}, caller.rooms):
+            yield event("bridge.joined", at, bridge=room, room=True)
+            if until:
+                yield event("bridge.left", until, bridge=room, room=True)
+    until = met[-1][1]
+    if until:
+        yield event("leg.ended", until, cause=16)
