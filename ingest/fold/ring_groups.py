@@ -41,8 +41,11 @@ def ring_group(channels: Iterable[PbxChannel], legs: list[Leg], initiator: Leg) 
 
 
 def _are_several(members: list[tuple[Leg, str]]) -> bool:
-    """Return whether two telephones were rung: one picked up for another one is not."""
-    telephones = {leg.extension or leg.key for leg, _ in members}
+    """Return whether two telephones were rung.
+
+    One that picked up for another was not, and a number dialled by two trunks is one.
+    """
+    telephones = {leg.extension or leg.dialled or leg.key for leg, _ in members}
     return len(telephones) > 1 and len({channel for _, channel in members}) > 1
 
 

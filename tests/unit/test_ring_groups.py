@@ -113,6 +113,34 @@ def test_what_is_rung_otherwise_is_no_group() -> None:
     assert queue.call.ring_group is None
 
 
+@pytest.mark.parametrize(("caller", "exten"), [(INSIDE, "0507776655"), (CALLER, "600")])
+def test_a_number_tried_over_two_trunks_is_no_group(caller: str, exten: str) -> None:
+    """The first trunk fails, and the number is dialled by the next one."""
+    pbx = GroupPbx()
+    pbx.begin(caller, exten if caller == INSIDE else "0442223344")
+    for trunk in ("PJSIP/kyivstar-00000005", "PJSIP/vodafone-00000006"):
+        pbx.new(trunk, of=caller)
+        dialled = f"{trunk[6:14]}/0507776655"
+        pbx.send("DialBegin", caller, trunk, DestExten=exten, DialString=dialled)
+        pbx.at(1)
+        if trunk.startswith("PJSIP/kyivstar"):
+            pbx.hangup(trunk, cause="38")
+
+    assert pbx.call.ring_group is None
+
+
+def test_mobiles_of_several_numbers_may_be_a_group() -> None:
+    """All of them over one trunk, for a caller from outside."""
+    pbx = GroupPbx()
+    pbx.begin(CALLER, "0442223344")
+    for n in (5, 6):
+        trunk = f"PJSIP/kyivstar-0000000{n}"
+        pbx.new(trunk)
+        pbx.send("DialBegin", CALLER, trunk, DestExten="600", DialString=f"kyivstar/050777665{n}")
+
+    assert pbx.call.ring_group == "600"
+
+
 def test_freepbx_names_its_groups() -> None:
     """By the context that the caller enters, and by members that must accept by key."""
     entered, accepting = GroupPbx(), GroupPbx()
