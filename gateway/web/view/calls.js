@@ -233,9 +233,9 @@ function timerText(call) {
   return formatDuration(Date.now() - Date.parse(since));
 }
 
-/** Where and since when the call is parked; undefined when it is not. */
+/** Where and since when the call is parked; undefined when it is not, and from an older node. */
 function parkedNow(call) {
-  return call.status === 'ended' ? undefined : call.parkings.find(({ until }) => until === null);
+  return call.status === 'ended' ? undefined : call.parkings?.find(({ until }) => until === null);
 }
 
 /** The mailbox and whether there is a message: `100@default, message left`. */
