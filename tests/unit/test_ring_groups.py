@@ -129,6 +129,19 @@ def test_a_number_tried_over_two_trunks_is_no_group(caller: str, exten: str) -> 
     assert pbx.call.ring_group is None
 
 
+def test_a_telephone_that_picks_up_for_another_makes_no_group() -> None:
+    """The PBX tells that it is rung, too: in the place of the other, behind the same pair."""
+    rung, picks_up = "PJSIP/oksana-00000005", "PJSIP/petro-00000006"
+    pbx = GroupPbx()
+    pbx.begin(INSIDE, "202")
+    pbx.rings_under("202", INSIDE, rung, behind="ID2@accounts")
+    pbx.new(picks_up, of=INSIDE)
+    pbx.send("DialBegin", f"Local/ID2@accounts-{rung[-8:]};2", picks_up, DestExten="201")
+    pbx.up(picks_up)
+
+    assert pbx.call.ring_group is None
+
+
 def test_mobiles_of_several_numbers_may_be_a_group() -> None:
     """All of them over one trunk, for a caller from outside."""
     pbx = GroupPbx()
