@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gateway.protocol.calls import Customer, Number, Outcome, QueueName
+from gateway.protocol.calls import Customer, Number, QueueName, ToldOutcome
 from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
 from gateway.protocol.search import Moment
@@ -179,7 +179,7 @@ class MissedCall:
     customer: Customer | None
     queue: str | None
     """The last queue of the call."""
-    outcome: Outcome
+    outcome: ToldOutcome
     started_at: datetime
     ended_at: datetime
     wait_ms: int | None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import field
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
@@ -18,6 +18,16 @@ CallStatus = Literal["created", "waiting", "ringing", "talking", "ended"]
 Outcome = Literal[
     "answered", "voicemail", "abandoned", "missed", "timeout", "left_queue", "failed", "unknown"
 ]  # fmt: skip
+OUTCOMES = frozenset(get_args(Outcome))
+
+
+def _known_outcome(value: object) -> object:
+    return "unknown" if isinstance(value, str) and value not in OUTCOMES else value
+
+
+ToldOutcome = Annotated[Outcome, BeforeValidator(_known_outcome)]
+"""In what the server tells: a client takes an outcome of a later version for `unknown`."""
+
 LegKind = Literal["external", "agent", "technical"]
 EndedBy = Literal["customer", "agent", "pbx"]
 TransferKind = Literal["blind", "attended", "blonde", "threeway", "redirect"]
@@ -47,7 +57,7 @@ class LastCall:
     call_id: UUID
     at: datetime
     direction: Direction
-    outcome: Outcome | None
+    outcome: ToldOutcome | None
     employee_id: int | None
     """The employee who talked first; null when no employee's telephone answered."""
     talk_ms: int | None
@@ -154,7 +164,7 @@ class Call:
     """The PBX that it came from."""
     direction: Direction
     status: CallStatus
-    outcome: Outcome | None = None
+    outcome: ToldOutcome | None = None
     """null until the call has ended."""
     number: str | None = None
     """The outside number in E.164, or as the PBX sent it when it is not a number."""
