@@ -135,11 +135,9 @@ class RedisLink:
                 answers = await self._evaluate(calls)
         except (RedisError, OSError, TimeoutError) as error:
             self.fail(repr(error))
+            _raise_swallowed_cancellation(cancelled_before)
             raise StoreUnavailable(str(error)) from error
-        if _cancellations() > cancelled_before:
-            # Python 3.11's wait_for, in which redis-py writes, swallows a cancellation that meets
-            # the end of its work (github.com/python/cpython/issues/86296); the count remembers it.
-            raise asyncio.CancelledError
+        _raise_swallowed_cancellation(cancelled_before)
         return answers
 
     async def _evaluate(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
@@ -177,6 +175,16 @@ def epoch_ms(moment: datetime) -> int:
 
 def _moment(ms: str) -> datetime | None:
     return datetime.fromtimestamp(int(ms) / 1000, UTC) if ms else None
+
+
+def _raise_swallowed_cancellation(before: int) -> None:
+    """Raise it if this task was cancelled since its count of cancellations was `before`.
+
+    Python 3.11's wait_for, in which redis-py writes, swallows a cancellation that meets the end of
+    its work, or its failure (github.com/python/cpython/issues/86296); the count remembers it.
+    """
+    if _cancellations() > before:
+        raise asyncio.CancelledError
 
 
 def _cancellations() -> int:

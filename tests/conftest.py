@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import pytest
 import structlog
 import uvloop
 
@@ -34,3 +38,25 @@ structlog.configure(
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run every test on uvloop: asyncio's own transports behave differently."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """End an asynchronous test that hangs, showing where it waits.
+
+    pytest-timeout cannot: an exception that a signal's handler raises is swallowed by the loop. Of
+    what hangs elsewhere it ends the process, later.
+    """
+    test = getattr(item, "obj", None)
+    if inspect.iscoroutinefunction(test):
+        marker = item.get_closest_marker("timeout")
+        limit_s = float(marker.args[0] if marker else item.config.getini("timeout"))
+        item.obj = _limited(test, limit_s - 20)  # type: ignore[attr-defined]
+
+
+def _limited(test: Callable[..., Awaitable[None]], limit_s: float) -> Callable[..., Any]:
+    @functools.wraps(test)
+    async def limited(**arguments: Any) -> None:
+        async with asyncio.timeout(limit_s):
+            await test(**arguments)
+
+    return limited

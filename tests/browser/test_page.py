@@ -56,6 +56,7 @@ async def test_the_unread_badge_appears_and_clears(window: Open) -> None:
     await expect(other.page).not_to_have_title(re.compile(r"^\("))
 
 
+@pytest.mark.slow
 async def test_typing_shows_until_the_message_comes(window: Open) -> None:
     """Who is typing is shown to the other, and gone once the message is there."""
     one, other = await pair(window, 6, 7)
@@ -70,6 +71,7 @@ async def test_typing_shows_until_the_message_comes(window: Open) -> None:
     await expect(other.by("typing")).to_have_text("")
 
 
+@pytest.mark.slow
 async def test_a_message_shows_that_it_was_read(window: Open) -> None:
     """Two ticks when it is on the other's device, in colour once they have it in front of them."""
     one, other = await pair(window, 8, 9)
@@ -86,6 +88,7 @@ async def test_a_message_shows_that_it_was_read(window: Open) -> None:
     await expect(mark).to_have_attribute("data-read", "true")
 
 
+@pytest.mark.slow
 async def test_an_answer_shows_that_it_was_read(window: Open, dev_gateway: PageGateway) -> None:
     """Whoever answers has read what came before, without saying so separately."""
     one = await window(12)
@@ -102,6 +105,7 @@ async def test_an_answer_shows_that_it_was_read(window: Open, dev_gateway: PageG
         await expect(mark).to_have_attribute("data-read", "true")
 
 
+@pytest.mark.slow
 async def test_what_becomes_of_messages_is_shown(window: Open, dev_gateway: PageGateway) -> None:
     """Edits, reactions, mentions and deletions appear where the messages stand."""
     one = await window(14)
@@ -130,6 +134,7 @@ async def test_what_becomes_of_messages_is_shown(window: Open, dev_gateway: Page
         await expect(shown).to_have_count(3)
 
 
+@pytest.mark.slow
 async def test_a_group_is_made_and_reaches_its_members(window: Open) -> None:
     """Several people make a group, which appears with each of them at once."""
     one, other = await window(10), await window(11, worker=1)
@@ -176,6 +181,7 @@ async def test_a_call_brings_the_customer(window: Open, dev_gateway: PageGateway
     await expect(agent.by("recent-call").first).to_contain_text("Ivan Petrenko")
 
 
+@pytest.mark.slow
 async def test_a_call_into_a_mailbox_says_so(window: Open, dev_gateway: PageGateway) -> None:
     """Who was rung for it sees that there is a message: on the card, and in the list."""
     agent = await window(AGENT_201)
@@ -192,6 +198,7 @@ async def test_a_call_into_a_mailbox_says_so(window: Open, dev_gateway: PageGate
     await expect(agent.by("recent-call").first).to_contain_text("message left")
 
 
+@pytest.mark.slow
 async def test_a_transferred_call_shows_to_whom(window: Open, dev_gateway: PageGateway) -> None:
     """The card of the target shows who transferred it, and after how long a consultation."""
     agent = await window(AGENT_103)
@@ -208,6 +215,7 @@ async def test_a_transferred_call_shows_to_whom(window: Open, dev_gateway: PageG
     await expect(agent.by("recent-call").first).to_contain_text("transferred to Iryna Bondar")
 
 
+@pytest.mark.slow
 async def test_a_reload_opens_the_same_conversation(window: Open) -> None:
     """A reloaded window is signed in, shows its conversation and what was said in it."""
     one, other = await pair(window, 15, 16)
@@ -224,6 +232,7 @@ async def test_a_reload_opens_the_same_conversation(window: Open) -> None:
     await expect(one.message(after)).to_have_count(1)
 
 
+@pytest.mark.slow
 async def test_what_was_missed_offline_is_shown_once(window: Open) -> None:
     """After a broken connection the missed messages are there, in order, each once; files too."""
     one, other = await pair(window, 17, 18)
@@ -251,6 +260,7 @@ async def test_what_was_missed_offline_is_shown_once(window: Open) -> None:
         assert said == [*missed, written]
 
 
+@pytest.mark.slow
 async def test_older_messages_come_when_scrolling_up(
     window: Open, dev_gateway: PageGateway
 ) -> None:
@@ -287,6 +297,7 @@ async def test_older_messages_come_when_scrolling_up(
     assert numbers == sorted(set(numbers))
 
 
+@pytest.mark.slow
 async def test_the_token_leaves_the_address_bar(
     chromium: Browser, dev_gateway: PageGateway
 ) -> None:

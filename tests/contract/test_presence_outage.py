@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
 from gateway.embedded import start_valkey
@@ -171,6 +172,27 @@ async def test_who_left_while_redis_lost_its_memory_is_offline_in_the_end(short_
         assert after[BORIS].status == "online"
         assert nodes.recorder.count("offline").total() == 0
         assert (await first.fetch([ANNA])) == {ANNA: after[ANNA]}
+
+
+async def test_a_node_closes_when_its_connection_is_lost_at_the_same_moment(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11's wait_for gives the error that it waited for, and swallows the cancellation."""
+    store = await nodes.open("a")
+    waiting = asyncio.Event()
+
+    async def lose_connection(*_: object) -> None:
+        waiting.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise RedisConnectionError("lost") from None
+
+    monkeypatch.setattr(RedisLink, "_evaluate", lose_connection)
+    await waiting.wait()
+
+    async with asyncio.timeout(5):
+        await store.close()
 
 
 async def test_a_loop_that_stood_still_is_no_slow_redis(

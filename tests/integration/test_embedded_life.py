@@ -18,6 +18,8 @@ from gateway.embedded import launcher, process, start_postgres, start_valkey, st
 from gateway.embedded.process import Identity
 from tests.support.embedded import HOLD_BOTH, ROOT, ask, eventually, gone, holder
 
+pytestmark = pytest.mark.slow  # 8 s in all: each starts both servers in a process of its own
+
 
 @pytest.mark.parametrize("thread", ["main", "other"])
 def test_servers_die_with_a_killed_parent(home: Path, thread: str) -> None:

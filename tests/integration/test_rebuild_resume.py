@@ -285,14 +285,8 @@ async def command(database: str, *words: str, redis_url: str = "") -> asyncio.su
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTERM,
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 async def test_the_command_goes_on_after_a_signal(
     pool: Pool, database: str, number: signal.Signals
 ) -> None:

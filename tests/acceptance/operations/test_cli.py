@@ -37,6 +37,7 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+@pytest.mark.slow
 async def test_a_port_in_use_is_named_with_a_way_out(taken: int, tmp_path: Path) -> None:
     """`gateway dev` takes GATEWAY_PORT, and says what to type when that one is taken."""
     said = await in_thread(
@@ -64,6 +65,7 @@ def test_dev_says_nothing_before_its_welcome(dev_gateway: DevGateway) -> None:
     assert said.lstrip().startswith("The gateway is ready after")
 
 
+@pytest.mark.slow
 async def test_a_second_dev_is_told_how_to_have_a_state_of_its_own(dev_gateway: DevGateway) -> None:
     """One state directory has one owner; the refusal names the setting."""
     said = await in_thread(lambda: gateway("dev", XDG_STATE_HOME=str(dev_gateway.state_home)))

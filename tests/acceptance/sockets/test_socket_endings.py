@@ -117,7 +117,8 @@ async def say_too_much(client: Raw) -> None:
 async def be_refused_and_stay(client: Raw) -> None:
     client.say(frame(BINARY, b"{}"))
     async with asyncio.timeout(30):
-        assert (await client.reader.readexactly(4))[0] == 0x80 | CLOSE
+        while await client._next() is not None:  # a ping passes by
+            pass
     client.say(close_frame(1003))
     await client.read_to_the_end()
 
