@@ -2,8 +2,8 @@
 
 BIN := .venv/bin
 READY := .venv/.ready-$(notdir $(PYTHON))
-# 1.5 per core: tests also wait for leases, sweeps and goodbyes.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); n=$$((n + n / 2)); [ $$n -gt 8 ] && echo 8 || echo $$n)
+# 2 per core: tests also wait for leases, sweeps and goodbyes.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); n=$$((2 * n)); [ $$n -gt 8 ] && echo 8 || echo $$n)
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 # The tests start hundreds of processes; each would compile all modules again without .pyc files.
