@@ -26,7 +26,7 @@ from ingest.fold.legs import Leg, build_legs
 from ingest.fold.near_times import not_after, not_before
 from ingest.fold.parkings import build_parkings, parked_ms
 from ingest.fold.queue_stints import build_stints, connected_at, wait_ms
-from ingest.fold.ring_groups import ring_group
+from ingest.fold.ring_groups import RING_GROUP_FACTS, ring_group
 from ingest.fold.rooms import last_conference
 from ingest.fold.union_find import UnionFind
 from ingest.model.call_state import (
@@ -88,8 +88,13 @@ class _Fold:
         ends = [leg.ended_at for leg in legs]
         self.ended_at = None if None in ends else max(end for end in ends if end)
         """The end of the last leg; None while a leg is open."""
-        self.parkings = build_parkings(log.channels.values(), legs, closed_at)
-        self.mailbox, self.message_left = mailboxes.reached(log.channels.values())
+        channels = log.channels.values()
+        self.facts = facts = {name for channel in channels for name in channel.filled}
+        """Which facts its channels have: most calls have neither parking nor mailbox nor room."""
+        self.parkings = build_parkings(channels, legs, closed_at) if "parked" in facts else ()
+        self.mailbox, self.message_left = (
+            mailboxes.reached(channels) if "mailboxes" in facts else mailboxes.NONE
+        )
 
     def state(self, call_id: UUID, version: int) -> CallState:
         log, stints = self.log, self.stints
@@ -109,7 +114,9 @@ class _Fold:
             number_e164=number_e164,
             caller_name=name,
             did=self.did,
-            ring_group=ring_group(log.channels.values(), self.legs, self.initiator),
+            ring_group=ring_group(log.channels.values(), self.legs, self.initiator)
+            if self.facts & RING_GROUP_FACTS
+            else None,
             asked_extension=asked_extension(
                 self.initiator, self.others, self.stints, self.direction
             ),
@@ -125,7 +132,7 @@ class _Fold:
             mailbox=self.mailbox,
             message_left=self.message_left,
             parked_ms=parked_ms(self.parkings),
-            room=last_conference(log.channels.values()),
+            room=last_conference(log.channels.values()) if "conferences" in self.facts else None,
             legs=tuple(
                 leg_state(
                     leg,

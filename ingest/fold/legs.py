@@ -35,7 +35,6 @@ MUSIC_FOLLOWS = timedelta(milliseconds=200)  # after Hold, the other side's musi
 
 ELSEWHERE = 26
 """The Q.850 cause of a telephone that rang until somebody else answered."""
-NO_CAUSE = (None, 0)
 """For a channel that ended without a cause."""
 
 
@@ -213,12 +212,13 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
     talks = _talks(halves, stays, context.peers)
     if not calling and (merged.mailboxes or (merged.pair and not merged.answered)):
         talks = ()  # a program behind it, a mailbox for example
-    talks_at = min((start for start, _ in talks), default=None)
+    talks_at = talks[0][0] if talks else None  # in order
     answered_at = talks_at if calling else _first(merged.answered)
     if merged.mailboxes and not calling:
         answered_at = None
-    cause = min((cause for cause in merged.causes if cause[1]), default=NO_CAUSE)[1]
-    joined = any(half.joins for half in halves)
+    causes = merged.causes and [cause for cause in merged.causes if cause[1]]
+    cause = min(causes)[1] if causes else 0
+    joined = bool(merged.joins) if len(halves) == 1 else any(half.joins for half in halves)
     if not (calling or joined) and (cause == ELSEWHERE or "answered_elsewhere" in results):
         answered_at = None  # picked up in the moment in which a colleague had got the call
     ringing_at = None if calling else _first(merged.ringing)
@@ -295,10 +295,11 @@ def _shown(halves: list[PbxChannel], until: datetime | None) -> list[CallEvent]:
         ]
         halves = onward or halves
     events = [event for half in halves for event in half.parties]
-    if until is not None:
+    if until is not None and events:
         last = until + NEAR
         events = [event for event in events if event.occurred_at <= last]
-    events.sort(key=order_key)
+    if len(events) > 1:
+        events.sort(key=order_key)
     return events
 
 
@@ -343,19 +344,23 @@ def _near_half(halves: list[PbxChannel], *, calls_in: bool) -> PbxChannel:
 
 def _stays(halves: list[PbxChannel], rooms: Rooms, ended_at: datetime | None) -> list[Stay]:
     """Return its time in bridges; of a conference, only while it was not alone there."""
-    return [
-        part
+    stays = [
+        (half.key, (bridge, stay))
         for half in halves
         for bridge, joins in half.joins.items()
         for stay in pair(joins, half.leaves.get(bridge, ()), ended_at)
-        for part in rooms.in_company(half.key, (bridge, stay))
     ]
+    if not rooms:
+        return [stay for _, stay in stays]
+    return [part for key, stay in stays for part in rooms.in_company(key, stay)]
 
 
 def _talks(
     halves: list[PbxChannel], stays: list[Stay], peers: BridgedPeers
 ) -> tuple[Interval, ...]:
     """Return its time in bridges since a peer was there; waiting for a consultation counts."""
+    if not stays:
+        return ()
     own = frozenset(half.key for half in halves)
     first = min(filter(None, (peers.first_at(own, *stay) for stay in stays)), default=None)
     if first is None:

@@ -200,14 +200,12 @@ def _moved_on(
     if channel:
         elsewhere = [fact[0][0] for fact in channel.mailboxes]
         elsewhere += [fact[0][0] for fact in channel.parked]
-    outside = [
-        at
-        for leg in legs
-        if leg.external and not leg.calling and entry.leg_key not in leg.keys
-        for at, _ in leg.talks
-    ]
-    later = (at for at in (*elsewhere, *outside) if at > entry.entered_at)
-    return min([*later, *([entry.until] if entry.until else [])], default=None)
+    outside = [leg for leg in legs if leg.external and leg.talks and not leg.calling]
+    elsewhere += [at for leg in outside if entry.leg_key not in leg.keys for at, _ in leg.talks]
+    later = [at for at in elsewhere if at > entry.entered_at]
+    if entry.until:
+        later.append(entry.until)
+    return min(later) if later else None
 
 
 def _entries(leg_key: str, events: list[CallEvent]) -> list[QueueEntry]:

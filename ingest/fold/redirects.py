@@ -28,8 +28,10 @@ def redirects(
 ) -> list[TransferState]:
     """Return the redirects that the PBX does not tell of."""
     ends = [end for leg in legs for _, end in leg.talks if end]
-    began = [*(leg.created_at for leg in legs), *(stint.entered_at for stint in stints)]
-    if not ends or not not_before(max(began), min(ends)):
+    if not ends:
+        return []
+    began = [leg.created_at for leg in legs] + [stint.entered_at for stint in stints]
+    if not not_before(max(began), min(ends)):
         return []  # nothing began after a conversation, as in most calls
     explained = [*(one.at for one in transfers), *(one.at for one in parkings)]
     return [

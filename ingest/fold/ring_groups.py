@@ -15,6 +15,8 @@ from ingest.fold.legs import Leg
 
 NAME = re.compile(r"(?!s-)[\w.+-]{2,80}")
 """`s`, `h`, `i`, `t` and `s-BUSY` are Asterisk's own names for steps of a dialplan."""
+RING_GROUP_FACTS = frozenset(("groups", "rung_under"))
+"""Of channels: a call without either reached no group."""
 LINE = 5
 """Digits of a number that may be a line of ours, written with and without the country's code."""
 

@@ -30,9 +30,7 @@ class Rooms:
     def __init__(self, channels: Iterable[PbxChannel], closed_at: datetime | None) -> None:
         self._there: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
         self._held: dict[str, list[tuple[str, Interval]]] = defaultdict(list)
-        for channel in channels:
-            if not channel.rooms:
-                continue
+        for channel in [one for one in channels if one.rooms]:
             ended_at = channel.ended_at(closed_at)
             for room in channel.rooms:
                 stays = pair(channel.joins[room], channel.leaves.get(room, ()), ended_at)
@@ -40,6 +38,9 @@ class Rooms:
                 for held in pair(channel.music_on, channel.music_off, ended_at):
                     parts = (intersection(held, stay) for stay in stays)  # before, it was a queue's
                     self._held[room] += [(channel.key, part) for part in parts if part]
+
+    def __bool__(self) -> bool:
+        return bool(self._there)
 
     def in_company(self, key: str, stay: Stay) -> list[Stay]:
         """Return the parts of a stay in which somebody else was there; outside rooms, all of it."""

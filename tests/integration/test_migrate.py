@@ -196,6 +196,21 @@ async def test_our_own_migrations_apply_to_an_empty_database(empty_database: str
     assert applied == sorted(path.name for path in MIGRATIONS.glob("*.sql"))
 
 
+async def test_no_new_table_counts_as_empty(empty_database: str) -> None:
+    """What was analysed while it had no rows would be read from end to end as it grows."""
+    conn = await connect(empty_database, application_name="test")
+    await migrate(conn)
+    believed = await conn.fetch(
+        """
+        SELECT c.relname FROM pg_class AS c
+         WHERE c.relnamespace = 'realtime'::regnamespace AND c.relkind = 'r' AND c.reltuples = 0
+        """
+    )
+    await conn.close()
+
+    assert believed == []
+
+
 async def test_every_pooled_connection_speaks_json_and_has_limits(empty_database: str) -> None:
     """Values go in and out as Python's; waits end by themselves."""
     value = {"text": "Привіт", "list": [1, None, True]}
