@@ -112,8 +112,8 @@ async def waiting(conn: Conn, source: str) -> frozenset[tuple[str, str]]:
           JOIN realtime.queue_stints AS s
             ON s.call_id = c.id AND s.left_at IS NULL AND s.outcome IS NULL
           JOIN realtime.call_events AS e
-            ON e.call_id = c.id AND e.type = 'queue.entered' AND e.queue = s.queue
-               AND e.occurred_at = s.entered_at
+            ON e.call_id = COALESCE(c.events_in, c.id) AND e.type = 'queue.entered'
+               AND e.queue = s.queue AND e.occurred_at = s.entered_at
          WHERE c.ended_at IS NULL AND c.source = $1 AND e.leg_key IS NOT NULL
         """,
         source,
@@ -144,7 +144,12 @@ async def legs_in_open_calls(conn: Conn, source: str, legs: Collection[str]) -> 
         -- connectors.legs_in_open_calls
         SELECT a.key
           FROM realtime.call_aliases AS a
-          JOIN realtime.call_sessions AS c ON c.id = a.call_id AND c.ended_at IS NULL
+          JOIN realtime.call_sessions AS c
+            ON c.ended_at IS NULL
+               AND (c.id = a.call_id
+                    OR c.events_in = a.call_id AND EXISTS (
+                       SELECT FROM realtime.call_legs AS l
+                        WHERE l.call_id = c.id AND l.leg_key = a.key))
          WHERE a.source = $1 AND a.key = ANY ($2::text[])
         """,
         source,

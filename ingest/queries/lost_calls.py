@@ -41,7 +41,8 @@ async def page(
                        FROM realtime.call_legs AS l
                       WHERE l.call_id = c.id AND l.ended_at IS NULL
                       ORDER BY l.position) AS legs
-          FROM (SELECT id, source, started_at, first_event_at
+          FROM (SELECT id, source, started_at, first_event_at,
+                       COALESCE(events_in, id) AS events_in
                   FROM realtime.call_sessions
                  WHERE ended_at IS NULL
                    AND started_at < now() - $1::interval AND updated_at < now() - $1::interval
@@ -52,7 +53,8 @@ async def page(
                SELECT min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at,
                       max(e.received_at) AS received_at
                  FROM realtime.call_events AS e
-                WHERE e.call_id = c.id AND e.occurred_at >= c.first_event_at - interval '1 day'
+                WHERE e.call_id = c.events_in
+                  AND e.occurred_at >= c.first_event_at - interval '1 day'
                ) AS events
          ORDER BY c.started_at, c.id
         """,

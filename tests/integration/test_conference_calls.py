@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from gateway.db import Pool
+from gateway.telephony.agents.queries import agents
+from gateway.telephony.calls.queries import timeline
 from ingest import Pipeline
 from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
+from ingest.queries import connectors
+from ingest.upkeep.lost_calls import end_lost_calls
 from tests.integration.test_rebuild import rebuilt, snapshot
 from tests.support.ingest_tools import SETTINGS, RecordedAnnouncements, stored_calls
-from tests.unit.test_conference_calls import Plan, played
+from tests.support.scripted_pbx import ScriptedPbx
+from tests.unit.test_conference_calls import ROOM, Plan, played
 
 FIRST, SECOND, THIRD = (f"PJSIP/trunk-0000000{number}" for number in (0, 1, 2))
-AGENT = "PJSIP/301-00000011"
+AGENT, COLLEAGUE = "PJSIP/301-00000011", "PJSIP/302-00000012"
+CONFERENCE = {"BridgeCreator": "ConfBridge", "BridgeName": "7100"}
 
 
 def two_callers() -> list[CallEvent]:
@@ -126,3 +134,91 @@ async def test_a_row_that_an_old_node_wrote_is_divided_with_the_next_event(pool:
         await pipeline.submit(events[-1:])
 
     assert [call.outcome for call in await inbound(pool)] == ["answered", "answered"]
+
+
+def met_alone() -> ScriptedPbx:
+    """Return two callers in a room; the second rings a colleague once the first has left."""
+    pbx = ScriptedPbx()
+    for at, caller in enumerate((FIRST, SECOND)):
+        pbx.at(5 + at)
+        pbx.new(caller, of=caller, number=f"+38067000000{at}")
+        pbx.enter(ROOM, caller, **CONFERENCE)
+    pbx.at(20)
+    pbx.hangup(FIRST)
+    pbx.at(25)
+    pbx.new(COLLEAGUE, of=SECOND, number="302")
+    one, two = pbx.pair("302@internal", of=SECOND)
+    pbx.dial(SECOND, one)
+    pbx.dial(two, COLLEAGUE)
+    pbx.ring(COLLEAGUE)
+    pbx.at(30)
+    pbx.up(COLLEAGUE, two)
+    pbx.enter(ROOM, COLLEAGUE, **CONFERENCE)
+    return pbx
+
+
+async def test_the_first_callers_timeline_has_nothing_of_the_others_agents(pool: Pool) -> None:
+    """Only who may see the second call reads whom it rang, and which number that one saw."""
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
+        await pipeline.submit(met_alone().heard)
+    first, second = await inbound(pool)
+
+    async with pool.acquire() as conn:
+        of_first = await timeline.facts(conn, first.id, limit=100)
+        of_second = await timeline.facts(conn, second.id, limit=100)
+
+    assert {fact.leg for fact in of_first} == {FIRST}
+    assert {fact.peer_leg for fact in of_first} == {None}
+    assert {fact.leg for fact in of_second} == {SECOND, COLLEAGUE}
+
+
+async def test_whoever_talks_with_both_callers_shows_in_both_timelines(pool: Pool) -> None:
+    """Although the other call has the telephone, too."""
+    plan = Plan(random.Random(0), {FIRST: (5, 60), SECOND: (20, 90)}, {AGENT: (30, 80)})
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
+        await pipeline.submit(played(plan).heard)
+    calls = await inbound(pool)
+
+    async with pool.acquire() as conn:
+        legs = [
+            {fact.leg for fact in await timeline.facts(conn, call.id, limit=100)} for call in calls
+        ]
+
+    assert legs == [{FIRST, AGENT}, {SECOND, AGENT}]
+
+
+async def test_a_further_caller_whose_end_was_lost_ends(pool: Pool) -> None:
+    """Their events are stored with the first caller's call, which is over."""
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
+        await pipeline.submit(met_alone().heard)
+        for table, column in (("call_events", "received_at"), ("call_sessions", "updated_at")):
+            await pool.execute(f"UPDATE realtime.{table} SET {column} = now() - interval '1 day'")
+        ended = await end_lost_calls(
+            pool, pipeline.submit, silence=SETTINGS.lost_after, most_events=1_000
+        )
+
+    assert ended == 2
+    assert [call.status for call in await inbound(pool)] == ["ended", "ended"]
+
+
+async def test_what_a_further_caller_and_agent_do_is_found_where_it_is_stored(pool: Pool) -> None:
+    """Since when the agent holds the caller, and that the caller waits in a queue."""
+    pbx = met_alone()
+    pbx.at(40)
+    pbx.send("Hold", COLLEAGUE)
+    pbx.at(41)
+    pbx.send("QueueCallerJoin", SECOND, Queue="sales")
+    late = datetime.now(UTC) - timedelta(minutes=5) - pbx.heard[0].occurred_at
+    events = [replace(event, occurred_at=event.occurred_at + late) for event in pbx.heard]
+    (held_at,) = (event.occurred_at for event in events if event.type == "leg.hold_on")
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
+        await pipeline.submit(events)
+
+    async with pool.acquire() as conn:
+        waiting = await connectors.waiting(conn, "pbx")
+        live = await connectors.legs_in_open_calls(conn, "pbx", [FIRST, SECOND, COLLEAGUE])
+        found = await agents.read(conn, [], ["sales"])
+
+    assert waiting == {(SECOND, "sales")}
+    assert live == {SECOND, COLLEAGUE}
+    assert [(call.status, call.since) for one in found for call in one.calls] == [("held", held_at)]

@@ -73,7 +73,8 @@ async def read(
                    WHEN 'held' THEN COALESCE(
                         (SELECT max(e.occurred_at)
                            FROM realtime.call_events AS e
-                          WHERE e.call_id = c.id AND e.leg_key = l.leg_key
+                          WHERE e.call_id = COALESCE(c.events_in, c.id)
+                            AND e.leg_key = l.leg_key
                             AND e.type = 'leg.hold_on'
                             AND e.occurred_at > now() - interval '12 hours'),
                         l.answered_at)

@@ -72,7 +72,8 @@ async def family(conn: Conn, call_id: UUID) -> list[UUID]:
 async def facts(conn: Conn, call_id: UUID, *, limit: int) -> list[CallFact]:
     """Return the PBX events of a call, in the order in which they happened.
 
-    Of callers in one conference, each without what happened to the others.
+    Of callers in one conference, each with what happened to the legs of their call alone: a channel
+    that is no leg may be of another caller's call.
 
     Without the URLs of recordings: recordings.issue_link gives those, to who may listen.
     """
@@ -89,8 +90,8 @@ async def facts(conn: Conn, call_id: UUID, *, limit: int) -> list[CallFact]:
          WHERE c.id = $1
            AND (e.leg_key IN (
                 SELECT l.leg_key FROM realtime.call_legs AS l WHERE l.call_id = c.id)
-                OR c.events_in IS NULL AND (e.leg_key IS NULL OR e.leg_key NOT IN (
-                   SELECT o.events_leg FROM realtime.call_sessions AS o WHERE o.events_in = c.id)))
+                OR c.events_in IS NULL AND (e.leg_key IS NULL OR NOT EXISTS (
+                   SELECT FROM realtime.call_sessions AS o WHERE o.events_in = c.id)))
          ORDER BY e.occurred_at, e.told NULLS FIRST, e.event_id
          LIMIT $2
         """,
