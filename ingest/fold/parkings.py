@@ -6,11 +6,13 @@ says so, at the latest when the channel enters a bridge or ends.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ingest.fold.channels import ParkingFact, PbxChannel
+from ingest.fold.event_order import Moment
 from ingest.fold.intervals import Interval, pair, total_ms
 from ingest.fold.legs import Leg, leg_of
 from ingest.fold.near_times import not_after, not_before
@@ -55,6 +57,8 @@ def _goes_on(one: ParkingState, following: ParkingState) -> bool:
 
 def _intervals(channel: PbxChannel, closed_at: datetime | None) -> list[Interval]:
     starts, ends = ({fact[0] for fact in facts} for facts in (channel.parked, channel.unparked))
+    # An end before it is of a parking that nobody told, unless it is the only one.
+    ends = {one for one in ends if one >= min(starts)} or ends
     joins = {at for moments in channel.joins.values() for at in moments}
     return [
         (
@@ -69,12 +73,13 @@ def _parking(
     channel: PbxChannel, interval: Interval, legs: list[Leg], closed_at: datetime | None
 ) -> ParkingState:
     at, until = interval
-    begun = min(fact for fact in channel.parked if fact[0][0] == at)
+    begun = min(fact for fact in channel.parked if fact[0][0] >= at)
     by = _who(begun, legs) or _last_talked(at, legs)
     if until is None:
         return ParkingState(at=at, slot=begun[1] or None, by_extension=by)
-    ends = sorted(fact for fact in channel.unparked if at <= fact[0][0] <= until + TOLD_WITHIN)
-    result = _result(channel, until, ends, channel.ended_at(closed_at))
+    over = _told_until(channel, at, until)
+    ends = sorted(fact for fact in channel.unparked if at <= fact[0][0] and fact[0] <= over)
+    result = _result(channel, until, over, ends, channel.ended_at(closed_at))
     to = None
     if result == "picked_up":
         told = (who for fact in ends if (who := _who(fact, legs)))
@@ -84,8 +89,18 @@ def _parking(
     )
 
 
+def _told_until(channel: PbxChannel, at: datetime, until: datetime) -> Moment:
+    """Return up to when it is told how parking ended: not after the channel is parked again."""
+    again = (one for one, *_ in channel.parked if one[0] > at and one[0] >= until)
+    return min([*again, (until + TOLD_WITHIN, sys.maxsize)])
+
+
 def _result(
-    channel: PbxChannel, until: datetime, ends: list[ParkingFact], ended_at: datetime | None
+    channel: PbxChannel,
+    until: datetime,
+    over: Moment,
+    ends: list[ParkingFact],
+    ended_at: datetime | None,
 ) -> ParkingResult | None:
     """Return how it ended: as the PBX says, else as the channel went on."""
     reasons = {fact[1] for fact in ends}
@@ -94,8 +109,8 @@ def _result(
     for said in SAID:
         if said in reasons:
             return said
-    joins = (one for moments in channel.joins.values() for one, _ in moments)
-    if any(until <= one <= until + TOLD_WITHIN for one in joins):
+    joins = (one for moments in channel.joins.values() for one in moments)
+    if any(until <= one[0] and one <= over for one in joins):
         return "picked_up"
     return "given_up" if ended_at and not_after(ended_at, until) else None
 
