@@ -26,6 +26,7 @@ from ingest.fold.local_channels import (
     leads_nowhere,
     other_halves,
 )
+from ingest.fold.mailboxes import before_mailbox
 from ingest.fold.near_times import NEAR, not_after
 from ingest.fold.rooms import Rooms, Stay
 from ingest.model.call_state import LegStatus
@@ -35,7 +36,6 @@ MUSIC_FOLLOWS = timedelta(milliseconds=200)  # after Hold, the other side's musi
 
 ELSEWHERE = 26
 """The Q.850 cause of a telephone that rang until somebody else answered."""
-"""For a channel that ended without a cause."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -210,11 +210,11 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         results = {*results, "lost"}
     stays = _stays(halves, context.rooms, ended_at)
     talks = _talks(halves, stays, context.peers)
-    if not calling and (merged.mailboxes or (merged.pair and not merged.answered)):
-        talks = ()  # a program behind it, a mailbox for example
+    if not calling:  # behind a pair that nobody answered is a program
+        talks = before_mailbox(talks, merged) if merged.answered or not merged.pair else ()
     talks_at = talks[0][0] if talks else None  # in order
     answered_at = talks_at if calling else _first(merged.answered)
-    if merged.mailboxes and not calling:
+    if merged.mailboxes and not (calling or talks):
         answered_at = None
     causes = merged.causes and [cause for cause in merged.causes if cause[1]]
     cause = min(causes)[1] if causes else 0

@@ -1,7 +1,8 @@
 """Mailboxes: which one a caller reached, and whether they left a message there.
 
-channels ─▶ reached ─▶ fold, in_place ─▶ queue_stints. The channel that reached it need not be a
-telephone's: a queue member's pair, or a pair that is dialled inside, may lead into a mailbox.
+channels ─▶ reached ─▶ fold, in_place ─▶ queue_stints, before_mailbox ─▶ legs. The
+channel that reached it need not be a telephone's: a queue member's pair, or a pair that is dialled
+inside, may lead into a mailbox.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ingest.fold.channels import PbxChannel
+from ingest.fold.intervals import Interval
+from ingest.fold.near_times import not_before
 
 NONE = (None, None)
 NOBODY: frozenset[str] = frozenset()
@@ -22,6 +25,21 @@ def in_place(channels: Mapping[str, PbxChannel]) -> frozenset[str]:
     pairs = {channel.pair for channel in into} - {None}
     return frozenset(
         channel.key for channel in channels.values() if channel in into or channel.pair in pairs
+    )
+
+
+def before_mailbox(talks: tuple[Interval, ...], channel: PbxChannel) -> tuple[Interval, ...]:
+    """Return the conversations of a called telephone before it was sent to a mailbox.
+
+    What begins there is a conversation with the mailbox, picked up in the telephone's place.
+    """
+    if not channel.mailboxes:
+        return talks
+    at = min(channel.mailboxes)[0][0]
+    return tuple(
+        (start, at if end is None else min(end, at))
+        for start, end in talks
+        if not not_before(start, at)
     )
 
 

@@ -15,7 +15,7 @@ from ingest.model.call_state import CallState
 from ingest.normalise.asterisk_snapshot import AsteriskSnapshot
 from ingest.normalise.webhook import parse_events
 from tests.support.call_truth import calls_of, events_of_recording
-from tests.support.scripted_pbx import CALLER, A, B, ScriptedPbx
+from tests.support.scripted_pbx import CALLER, A, B, ScriptedPbx, seconds, talk_seconds
 from tests.unit.test_callcenter import CALLER as CHANNEL
 from tests.unit.test_callcenter import Core, waiting
 
@@ -165,6 +165,37 @@ def test_a_mailbox_in_an_agents_place_answers_for_nobody(telephone: bool, queue:
     assert (pbx.call.outcome, pbx.call.mailbox) == ("voicemail", "301@default")
     assert (pbx.call.answered_extension, pbx.call.talk_ms, pbx.call.answered_at) == (None,) * 3
     assert [stint.outcome for stint in pbx.call.stints] == (["key"] if queue else [])
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_whom_a_conversation_sends_to_a_mailbox_had_answered(inside: bool) -> None:
+    """The conversation before it counts, that with the mailbox does not."""
+    pbx = ScriptedPbx()
+    called = B if inside else "PJSIP/trunk-00000009"
+    pbx.new(A, of=A, number="301")
+    pbx.new(called, of=A)
+    pbx.send("DialBegin", A, called, DialString="302" if inside else "trunk/0671234567")
+    pbx.ring(called)
+    pbx.at(3)
+    pbx.up(called, A)
+    pbx.enter("talk", called, A)
+    pbx.at(60)
+    pbx.send("BlindTransfer", TransfererChannel=A, TransfererUniqueid=A, TransfererLinkedid=A,
+             TransfereeChannel=called, TransfereeUniqueid=called, TransfereeLinkedid=A,
+             Extension="*303", Result="Success")  # fmt: skip
+    pbx.leave(called, A)
+    pbx.hangup(A)
+    pbx.at(62)
+    pbx.send("Newexten", called, Application="VoiceMail", AppData="303@default,u")
+    pbx.at(80)
+    pbx.send("VarSet", called, Variable="VMSTATUS", Value="SUCCESS")
+    pbx.send("HangupRequest", called)
+    pbx.hangup(called)
+
+    call, whole = pbx.call, {"301": 57, "302": 57} if inside else {"301": 57}
+    assert (call.outcome, seconds(call.talk_ms), talk_seconds(call)) == ("answered", 57, whole)
+    assert (call.mailbox, call.message_left) == ("303@default", True)
+    assert {leg.ended_reason for leg in call.legs} == {"completed"}
 
 
 def test_whatever_the_order_the_call_is_the_same() -> None:
