@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 
 import pytest
 
-from gateway.bus import redis_server, subscriber
+from gateway.bus import redis_config, redis_server, subscriber
 from gateway.client import Connection
 from gateway.protocol import MessageCreated
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
 from tests.support.detours import to_redis
 
 SENDS = 60
+WAITED_MS = redis_config.TIMEOUT_S * 1_000 / 4
+"""Far more than a command takes, far less than one that waits for Redis."""
 
 
 async def acks_ms(who: Connection, room: int) -> list[float]:
@@ -26,27 +27,23 @@ async def acks_ms(who: Connection, room: int) -> list[float]:
     return took
 
 
-def p99(took: list[float]) -> float:
-    return statistics.quantiles(took, n=100)[98]
-
-
 async def test_a_stalled_redis_delays_no_acknowledgement(empty_desk: Desk) -> None:
-    """After its COMMIT a command waits for nobody: p99 is what it was."""
+    """After its COMMIT a command waits for nobody: what waited for Redis would in every stall."""
     async with to_redis(empty_desk.redis_url) as (proxy, url):
         await empty_desk.start_node(redis_url=url)
         oksana, petro = await empty_desk.client(OKSANA), await empty_desk.client(PETRO)
         room = (await oksana.open(PETRO)).conversation.id
-        well = await acks_ms(oksana, room)
+        heard: list[int] = []
+        for stalls in range(1, 4):  # a busy machine may stand still in one of them, too
+            proxy.set("stall")
+            took = await acks_ms(oksana, room)
+            proxy.set("open")
+            heard += [(await petro.next(MessageCreated)).message.seq for _ in range(SENDS)]
+            if max(took) < WAITED_MS:
+                break
 
-        proxy.set("stall")
-        stalled = await acks_ms(oksana, room)
-        proxy.set("open")
-
-        print(f"p99 of an acknowledgement: {p99(well):.1f} ms; stalled: {p99(stalled):.1f} ms")  # noqa: T201
-        assert p99(stalled) < max(100.0, 3 * p99(well))
-        assert statistics.median(stalled) < max(20.0, 2 * statistics.median(well))
-        heard = [(await petro.next(MessageCreated)).message.seq for _ in range(2 * SENDS)]
-        assert heard == list(range(1, 2 * SENDS + 1))
+        assert heard == list(range(1, stalls * SENDS + 1))
+        assert max(took) < WAITED_MS
 
 
 async def test_a_half_open_link_is_noticed_and_replaced(
