@@ -75,10 +75,21 @@ def derived_event(source: str, event_type: EventType, at: datetime, **fields: An
     )
 
 
-def bridge_joined(source: str, bridge: str, at: datetime, **leg: str | None) -> CallEvent:
-    """Create the event of a leg in a bridge; its id includes the time, as it may enter again."""
+def bridge_joined(
+    source: str,
+    bridge: str,
+    at: datetime,
+    *,
+    room: Mapping[str, Any] | None = None,
+    **leg: str | None,
+) -> CallEvent:
+    """Create the event of a leg in a bridge; its id includes the time, as it may enter again.
+
+    `room` are the attributes of a conference.
+    """
     once = f"{bridge}@{at.isoformat()}"
-    return derived_event(source, "bridge.joined", at, attrs={"bridge": bridge}, once=once, **leg)
+    attrs = {"bridge": bridge, **(room or {})}
+    return derived_event(source, "bridge.joined", at, attrs=attrs, once=once, **leg)
 
 
 def catch_up(

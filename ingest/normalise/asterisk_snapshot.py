@@ -20,7 +20,7 @@ from ingest.model.snapshot import (
     derived_event,
 )
 from ingest.normalise.asterisk_agents import member_of
-from ingest.normalise.asterisk_dialect import AsteriskDialect, DialectReader, Fields
+from ingest.normalise.asterisk_dialect import AsteriskDialect, DialectReader, Fields, clean
 from ingest.normalise.asterisk_facts import MAILBOXES, TRANSLATE, mailbox_of
 from ingest.normalise.asterisk_registrations import ACTIONS
 
@@ -131,7 +131,9 @@ class AsteriskSnapshot:
             yield derived_event(self._source, "voicemail.started", taken_at, **named, attrs=attrs)
         bridge = fields.get("BridgeId")
         if bridge and not application.startswith("Park"):
-            yield bridge_joined(self._source, bridge, taken_at, **named)
+            name = clean(fields.get("ApplicationData", "").partition(",")[0])
+            room = {"room": True, "conference": name} if application == "ConfBridge" else None
+            yield bridge_joined(self._source, bridge, taken_at, room=room, **named)
 
     def _waiting(self, taken_at: datetime) -> Iterator[tuple[WaitingCaller, datetime]]:
         for fields in self._entries:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 
+from ingest.framing.ami_messages import AmiMessage
 from ingest.model.call_state import CallState
 from tests.support.call_truth import calls_of
-from tests.support.scripted_pbx import ScriptedPbx, seconds
+from tests.support.scripted_pbx import T0, ScriptedPbx, seconds
 from tests.unit.test_twilio_conferences import Meeting, events
 
 END_S = 120
@@ -155,3 +157,29 @@ def test_one_caller_in_a_conference_has_one_call_with_all_who_are_there() -> Non
 
     assert (call.outcome, seconds(call.talk_ms)) == ("answered", 51)
     assert [leg.shared for leg in call.legs] == [False, False]
+
+
+@pytest.mark.parametrize("told", ["7100", "7100,default_bridge,admin_user"])
+def test_a_host_who_entered_unheard_talks_with_all_callers(told: str) -> None:
+    """Only the snapshot after the reconnection shows who is in the room."""
+    callers = {f"PJSIP/trunk-0000000{number}": (5 + number, 60 + number) for number in range(2)}
+    host = "PJSIP/301-00000011"
+    pbx = played(Plan(random.Random(0), callers))
+    fields = {
+        "Event": "CoreShowChannel", "ActionID": "t-CoreShowChannels", "Channel": host,
+        "Uniqueid": host, "Linkedid": host, "CallerIDNum": "301", "ChannelStateDesc": "Up",
+        "Application": "ConfBridge", "ApplicationData": told, "Duration": "00:00:05",
+        "BridgeId": ROOM,
+    }  # fmt: skip
+    snapshot = pbx.normaliser.new_snapshot("t")
+    snapshot.accept(AmiMessage(tuple(fields.items())))
+    pbx.heard += snapshot.result(T0 + timedelta(seconds=20)).facts
+    pbx.at(70)
+    pbx.send("BridgeLeave", host, BridgeUniqueid=ROOM)
+    pbx.hangup(host)
+
+    inbound = [call for call in pbx.calls if call.direction == "inbound"]
+
+    assert [seconds(call.talk_ms) for call in inbound] == [40, 41]
+    assert {call.room for call in pbx.calls} == {"7100"}
+    assert [call.outcome for call in inbound] == ["answered", "answered"]
