@@ -213,7 +213,7 @@ function hangUpText(call, people) {
  */
 function askedText(call, people) {
   const asked = call.asked_extension;
-  const reached = call.legs.some((leg) => leg.extension === asked && leg.ringing_at);
+  const reached = call.legs.some((leg) => leg.extension === asked && (leg.ringing_at ?? leg.answered_at));
   return !asked || (reached && !call.legs.some((leg) => leg.forwarded_from)) ? null : nameAt(call, asked, people);
 }
 
@@ -233,9 +233,12 @@ function timerText(call) {
   return formatDuration(Date.now() - Date.parse(since));
 }
 
-/** Where and since when the call is parked; undefined when it is not, and from an older node. */
+/**
+ * Where and since when the call is parked; undefined when it is not, and from an older node.
+ * One that knows no parking goes on with the call, and leaves it open.
+ */
 function parkedNow(call) {
-  return call.status === 'ended' ? undefined : call.parkings?.find(({ until }) => until === null);
+  return call.status !== 'waiting' ? undefined : call.parkings?.find(({ until }) => until === null);
 }
 
 /** The mailbox and whether there is a message: `100@default, message left`. */
