@@ -18,7 +18,7 @@ from ingest.fold.bridged_peers import BridgedPeers
 from ingest.fold.channels import EMPTY, PbxChannel, merge_halves
 from ingest.fold.event_order import order_key
 from ingest.fold.follow_me import member_of
-from ingest.fold.forwarding import forwarded_from
+from ingest.fold.forwarding import Forwarding
 from ingest.fold.intervals import Interval, pair
 from ingest.fold.local_channels import (
     dials_inside,
@@ -175,12 +175,12 @@ class _Context:
         self.peers = peers
         self.rooms = Rooms(channels.values(), closed_at)
         self.closed_at = closed_at
-        self.forwarding = [channel for channel in channels.values() if channel.forwards]
+        self.forwarding = Forwarding(channels.values())
 
     def forwarded_from(self, merged: PbxChannel, own: Collection[PbxChannel]) -> str | None:
-        if merged.forwarded_from or not self.forwarding:
+        if merged.forwarded_from:
             return merged.forwarded_from
-        return forwarded_from(own, self.forwarding, lambda one: self.pairs_to(one)[1])
+        return self.forwarding.source_of(own, lambda one: self.pairs_to(one)[1])
 
     def pairs_to(self, merged: PbxChannel) -> tuple[AbstractSet[str], list[PbxChannel]]:
         """Return who dialled it, through internal pairs, too, and the halves of these pairs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from ingest import FreeswitchNormaliser
+from ingest.fold.event_log import EventLog
+from ingest.fold.legs import build_legs
 from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
 from ingest.normalise.dialled import forwarded_to
@@ -303,3 +306,49 @@ def test_a_posted_call_says_who_forwarded_it(way: str) -> None:
     (call,) = calls_of(parsed.events)
 
     assert [call.asked_extension, chain(call)] == ["301", [("301", None), ("303", "301")]]
+
+
+def all_forward(count: int, *, to: str, dialled: str) -> list[CallEvent]:
+    """Return the events of so many telephones, each rung under a number and forwarding."""
+    items: list[dict[str, Any]] = [{"type": "call.started", "leg_key": "c"}]
+    for n in range(count):
+        leg = {"leg_key": f"l{n}", "attrs": {"dialled": dialled}}
+        rung = {"peer_leg_key": "c", "extension": f"{301 + n}"}
+        items += [{"type": "offer.started", **leg, **rung},
+                  {"type": "offer.ended", **leg, "attrs": {"forward": to}}]  # fmt: skip
+    items.append({"type": "offer.started", "leg_key": "z", "peer_leg_key": "c", "extension": to})
+    parsed = parse_events(
+        [{"call_key": "k", "occurred_at": (T0 + timedelta(seconds=n)).isoformat(), **item}
+         for n, item in enumerate(items)],
+        source="pbx", region="UA",
+    )  # fmt: skip
+    assert not parsed.rejected
+    return parsed.events
+
+
+def test_of_many_that_forward_to_one_number_the_first_is_named() -> None:
+    """By its extension, however many there are."""
+    (call,) = calls_of(all_forward(60, to="900", dialled="600"))
+
+    assert chain(call)[-1] == ("900", "301")
+
+
+def test_the_work_for_forwarded_legs_grows_with_their_number() -> None:
+    """Not with its square: a source may post any number of them."""
+
+    def function_calls(count: int) -> int:
+        channels, found = EventLog(all_forward(count, to="900", dialled="900")).channels, 0
+
+        def called(*_: object) -> None:
+            nonlocal found
+            found += 1
+
+        before = sys.getprofile()
+        sys.setprofile(called)
+        try:
+            build_legs(channels, None)
+        finally:
+            sys.setprofile(before)
+        return found
+
+    assert function_calls(160) < 6 * function_calls(40)
