@@ -290,6 +290,7 @@ class _Fold:
             transfers=moved,
             parkings=self.parkings,
             answered=self.outcome == "answered",
+            is_dialled=self._is_dialled,
         )
         return who_ended(end, self.log)
 

@@ -8,6 +8,7 @@ itself, so nothing depends on which of two legs was reported first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,12 +39,14 @@ class CallEnd:
     transfers: tuple[TransferState, ...]
     parkings: tuple[ParkingState, ...]
     answered: bool
+    is_dialled: Callable[[Leg], bool]
+    """Whether a call out dialled a leg: no other telephone of who places it."""
 
     def is_customer(self, leg: Leg) -> bool:
         """Return whether it is the outside party, and not where an outsider was forwarded to."""
-        return leg.external and (
-            self.direction == "outbound" or leg is self.initiator or not self.initiator.external
-        )
+        if self.direction == "outbound":
+            return self.is_dialled(leg)
+        return leg.external and (leg is self.initiator or not self.initiator.external)
 
     def by(self, leg: Leg) -> EndedByWhom:
         return ("customer", None) if self.is_customer(leg) else ("agent", leg.extension)

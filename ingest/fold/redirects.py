@@ -16,6 +16,8 @@ from ingest.model.call_state import ParkingState, StintState, TransferState
 
 AT_ONCE = timedelta(seconds=1)
 """Within this time the PBX lets the other side go, and a transfer explains what happened."""
+LET_GO = frozenset((0, 16))
+"""Q.850 causes of a leg that is let go: none, or normal clearing. Others: its line broke."""
 SOON = timedelta(seconds=5)
 """Until then the new telephone rings: the dialplan may play a few words before."""
 
@@ -46,7 +48,8 @@ def redirects(
 
 def _was_let_go(leg: Leg) -> bool:
     """Return whether the PBX ended a leg that was in a conversation, and its telephone did not."""
-    return bool(leg.talks and leg.ended_at and leg.hang_up_told and not leg.hung_up_at)
+    gone = leg.talks and leg.ended_at and leg.hang_up_told and not leg.hung_up_at
+    return bool(gone) and leg.cause in LET_GO
 
 
 def _ends(leg: Leg) -> list[datetime]:

@@ -47,7 +47,7 @@ def _are_several(members: list[tuple[Leg, str]]) -> bool:
 
     One that picked up for another was not, and a number dialled by two trunks is one.
     """
-    telephones = {leg.extension or leg.dialled or leg.key for leg, _ in members}
+    telephones = {leg.extension or leg.dialled_e164 or leg.dialled or leg.key for leg, _ in members}
     return len(telephones) > 1 and len({channel for _, channel in members}) > 1
 
 

@@ -128,6 +128,35 @@ def test_click_to_call_that_is_taken_calls_whom_it_dials(how: str, line: str, en
     assert {leg.placed for leg in pbx.call.legs if leg.extension} == {True}
 
 
+@pytest.mark.parametrize("by", ["mobile", "customer"])
+def test_an_employee_who_takes_click_to_call_on_a_mobile_is_no_customer(by: str) -> None:
+    """The PBX rings it beside the telephone in the office; whoever hangs up is told apart."""
+    pbx, customer = ScriptedPbx(), "PJSIP/trunk-00000008"
+    one, two = pbx.pair("301@from-internal", of=A)
+    pbx.send("DialBegin", dest=one)
+    pbx.new(A, MOBILE, customer, of=A)
+    pbx.dial(two, A)
+    pbx.ring(A)
+    pbx.send("DialBegin", two, MOBILE, DialString="trunk/0509998877")
+    pbx.ring(MOBILE)
+    pbx.at(4)
+    pbx.up(MOBILE, two)
+    pbx.hangup(A, cause="26")
+    pbx.enter("near", two, MOBILE)
+    pbx.at(5)
+    pbx.send("DialBegin", one, customer, DialString="trunk/0671234567")
+    pbx.ring(customer)
+    pbx.at(9)
+    pbx.up(customer, one)
+    pbx.enter("far", customer, one)
+    pbx.at(60)
+    pbx.send("HangupRequest", MOBILE if by == "mobile" else customer)
+    pbx.hangup(MOBILE, two, one, customer)
+
+    assert pbx.call.number_raw == "0671234567"
+    assert pbx.call.ended_by == ("agent" if by == "mobile" else "customer")
+
+
 def test_a_telephone_that_the_pbx_rings_with_its_own_number_calls_nobody() -> None:
     """Whom it is to call is not known yet."""
     pbx = ScriptedPbx()

@@ -146,6 +146,21 @@ def test_what_is_explained_otherwise_is_no_redirect(seed: int) -> None:
     assert [one[0] for one in moved(transferred.call)] == ["blind"]
 
 
+@pytest.mark.parametrize(("cause", "kinds"), [("16", ["redirect"]), ("44", [])])
+def test_an_agent_whose_line_broke_moved_nobody(cause: str, kinds: list[str]) -> None:
+    """The PBX hears no more sound and ends the leg; the dialplan queues the caller again."""
+    pbx = ScriptedPbx()
+    pbx.queue_to(A)
+    pbx.at(20)
+    pbx.leave(A, CALLER)
+    pbx.send("SoftHangupRequest", A)
+    pbx.hangup(A, cause=cause)
+    pbx.at(21)
+    pbx.send("QueueCallerJoin", CALLER, Queue="sales")
+
+    assert [one[0] for one in moved(pbx.call)] == kinds
+
+
 def test_a_call_that_was_parked_is_ended_by_the_caller_who_gives_up() -> None:
     """Not by the agent, who hears the slot and hangs up a moment later."""
     pbx = RedirectingPbx()

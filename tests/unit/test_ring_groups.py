@@ -181,6 +181,20 @@ def test_the_group_that_was_rung_first_counts() -> None:
     assert pbx.call.ring_group == "600"
 
 
+@pytest.mark.parametrize("caller", [CALLER, INSIDE])
+def test_one_number_over_two_trunks_is_no_group(caller: str) -> None:
+    """Each carrier wants it in its own notation, and the second is tried after the first."""
+    pbx = GroupPbx()
+    pbx.begin(caller, "0442223344")
+    for n, dialled in enumerate(("kyivstar/0507776655", "vodafone/380507776655")):
+        trunk = f"PJSIP/{dialled.partition('/')[0]}-0000000{n}"
+        pbx.new(trunk, of=caller)
+        pbx.send("DialBegin", caller, trunk, DestExten="600", DialString=dialled)
+        pbx.hangup(trunk, cause="38")
+
+    assert pbx.call.ring_group is None
+
+
 # --- other PBXs ----------------------------------------------------------------------------------
 
 
