@@ -17,6 +17,7 @@ from ingest.fold.channels import PbxChannel
 from ingest.fold.event_log import EventLog
 from ingest.fold.intervals import Interval, intersection, pair, total_ms, union
 from ingest.fold.legs import Leg, build_legs
+from ingest.fold.near_times import NEAR, not_after
 from ingest.fold.union_find import UnionFind
 from ingest.model.events import CallEvent, EventType, derive_id
 
@@ -115,7 +116,10 @@ def _owner(part: EventLog, callers: list[CallerLog]) -> CallerLog:
         for place, caller in enumerate(callers)
         if (common := _common(rooms, caller.rooms))
     ]
-    return callers[min(met)[1]] if met else callers[0]
+    if not met:
+        return callers[0]
+    first = min(at for at, _ in met)
+    return callers[min(place for at, place in met if not_after(at, first))]
 
 
 def _common(ours: Stays, theirs: Stays) -> list[Interval]:
@@ -148,7 +152,7 @@ def _add_guests(callers: list[CallerLog]) -> None:
                 twice = (both for one in met for o in counted if (both := intersection(one, o)))
                 events = list(_guest(leg, caller, rooms, twice_ms=total_ms(twice)))
                 guests.append((caller, events))
-                counted += met
+                counted = union([*counted, *met])
     for caller, events in guests:
         caller.log.add(events)
 
@@ -173,4 +177,6 @@ def _guest(leg: Leg, caller: CallerLog, rooms: Stays, *, twice_ms: int) -> Itera
                 yield event("bridge.left", until, bridge=room, room=True)
     until = met[-1][1]
     if until:
-        yield event("leg.ended", until, cause=16)
+        over = leg.ended_at is not None and abs(leg.ended_at - until) <= NEAR
+        told = {"hung_up": leg.hung_up_at is not None} if over and leg.hang_up_told else {}
+        yield event("leg.ended", until, cause=16, **told)

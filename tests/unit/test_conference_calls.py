@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +12,7 @@ import pytest
 from ingest.framing.ami_messages import AmiMessage
 from ingest.model.call_state import CallState
 from tests.support.call_truth import calls_of
-from tests.support.scripted_pbx import T0, ScriptedPbx, seconds
+from tests.support.scripted_pbx import NUMBER, T0, ScriptedPbx, seconds
 from tests.unit.test_twilio_conferences import Meeting, events
 
 END_S = 120
@@ -183,3 +184,59 @@ def test_a_host_who_entered_unheard_talks_with_all_callers(told: str) -> None:
     assert [seconds(call.talk_ms) for call in inbound] == [40, 41]
     assert {call.room for call in pbx.calls} == {"7100"}
     assert [call.outcome for call in inbound] == ["answered", "answered"]
+
+
+HOST = "PJSIP/301-00000011"
+CALLERS = ("PJSIP/trunk-00000000", "PJSIP/trunk-00000001")
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_a_host_who_hangs_up_ends_the_calls_of_all_callers(by_itself: bool) -> None:
+    """In the calls in which the telephone is a guest, too; unless the PBX ended it."""
+    pbx = ScriptedPbx()
+    for at, channel in enumerate((*CALLERS, HOST)):
+        number = "301" if channel == HOST else NUMBER
+        pbx.at(5 + at)
+        pbx.new(channel, of=channel, number=number)
+        pbx.enter(ROOM, channel, BridgeCreator="ConfBridge", BridgeName="7100")
+    pbx.at(50)
+    if by_itself:
+        pbx.send("HangupRequest", HOST)
+    pbx.hangup(HOST)
+    pbx.at(51)
+    pbx.hangup(*CALLERS)
+
+    ended = {
+        (call.ended_by, call.ended_by_extension)
+        for call in pbx.calls
+        if call.direction == "inbound"
+    }
+
+    assert ended == {("agent", "301") if by_itself else ("pbx", None)}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((*CALLERS, HOST))))
+def test_a_telephone_that_enters_with_all_callers_belongs_to_the_first(
+    order: tuple[str, ...],
+) -> None:
+    """In whatever order the PBX tells who entered in that moment."""
+    pbx = ScriptedPbx()
+    for number, caller in enumerate(CALLERS):
+        pbx.at(5 + number)
+        pbx.new(caller, of=caller, number=f"+38067000000{number}")
+    pbx.at(8)
+    pbx.new(HOST, of="")
+    pbx.dial("", HOST)
+    pbx.at(9)
+    pbx.up(HOST)
+    pbx.at(10)
+    pbx.enter(ROOM, *order, BridgeCreator="ConfBridge", BridgeName="7100")
+
+    shared = [
+        leg.shared
+        for caller in CALLERS
+        for leg in of_caller(pbx.calls, caller).legs
+        if leg.extension == "301"
+    ]
+
+    assert shared == [False, True]
