@@ -91,7 +91,9 @@ class _Fold:
         channels = log.channels.values()
         self.facts = facts = {name for channel in channels for name in channel.filled}
         """Which facts its channels have: most calls have neither parking nor mailbox nor room."""
-        self.parkings = build_parkings(channels, legs, closed_at) if "parked" in facts else ()
+        self.parkings = (
+            build_parkings(channels, legs, self.initiator, closed_at) if "parked" in facts else ()
+        )
         self.mailbox, self.message_left = (
             mailboxes.reached(channels) if "mailboxes" in facts else mailboxes.NONE
         )

@@ -24,15 +24,23 @@ SAID: tuple[ParkingResult, ...] = ("timeout", "given_up")
 
 
 def build_parkings(
-    channels: Iterable[PbxChannel], legs: list[Leg], closed_at: datetime | None
+    channels: Iterable[PbxChannel], legs: list[Leg], initiator: Leg, closed_at: datetime | None
 ) -> tuple[ParkingState, ...]:
-    """Return the times of parking in their order."""
-    found = [
-        _parking(channel, interval, legs, closed_at)
-        for channel in channels
-        if channel.parked
-        for interval in _intervals(channel, closed_at)
-    ]
+    """Return the times of parking in their order.
+
+    Who posts parking without a leg means the caller, whose leg may have another key: then it ends
+    with the caller's leg.
+    """
+    found = []
+    for channel in channels:
+        if channel.parked:
+            ended_at = channel.ended_at(closed_at)
+            if ended_at is None and not channel.seen:
+                ended_at = initiator.ended_at
+            found += [
+                _parking(channel, interval, legs, ended_at)
+                for interval in _intervals(channel, ended_at)
+            ]
     found.sort(key=lambda one: (one.at, one.slot or ""))
     joined: list[ParkingState] = []
     for one in found:
@@ -55,7 +63,7 @@ def _goes_on(one: ParkingState, following: ParkingState) -> bool:
     return ends_then and one.slot == following.slot and one.result in {None, "given_up"}
 
 
-def _intervals(channel: PbxChannel, closed_at: datetime | None) -> list[Interval]:
+def _intervals(channel: PbxChannel, ended_at: datetime | None) -> list[Interval]:
     starts, ends = ({fact[0] for fact in facts} for facts in (channel.parked, channel.unparked))
     # An end before it is of a parking that nobody told, unless it is the only one.
     ends = {one for one in ends if one >= min(starts)} or ends
@@ -65,12 +73,12 @@ def _intervals(channel: PbxChannel, closed_at: datetime | None) -> list[Interval
             at,
             min([*(one[0] for one in joins if one[0] > at), *([end] if end else [])], default=None),
         )
-        for at, end in pair(starts, ends, channel.ended_at(closed_at))
+        for at, end in pair(starts, ends, ended_at)
     ]
 
 
 def _parking(
-    channel: PbxChannel, interval: Interval, legs: list[Leg], closed_at: datetime | None
+    channel: PbxChannel, interval: Interval, legs: list[Leg], ended_at: datetime | None
 ) -> ParkingState:
     at, until = interval
     begun = min(fact for fact in channel.parked if fact[0][0] >= at)
@@ -79,7 +87,7 @@ def _parking(
         return ParkingState(at=at, slot=begun[1] or None, by_extension=by)
     over = _told_until(channel, at, until)
     ends = sorted(fact for fact in channel.unparked if at <= fact[0][0] and fact[0] <= over)
-    result = _result(channel, until, over, ends, channel.ended_at(closed_at))
+    result = _result(channel, until, over, ends, ended_at)
     to = None
     if result == "picked_up":
         told = (who for fact in ends if (who := _who(fact, legs)))

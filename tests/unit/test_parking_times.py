@@ -12,7 +12,7 @@ from tests.support.scripted_pbx import NUMBER
 from tests.unit.test_parking import parking_of
 
 
-def posted_parking(*told: tuple[float, str, str]) -> CallState:
+def posted_parking(*told: tuple[float, str, str], leg: str | None = "c") -> CallState:
     """Return a call that 301 answered, parked and unparked at these seconds, by whom or why."""
     began = datetime.now(UTC) - timedelta(hours=1)
     items: list[tuple[float, dict[str, Any]]] = [
@@ -22,9 +22,12 @@ def posted_parking(*told: tuple[float, str, str]) -> CallState:
         (10, {"type": "leg.ended", "leg_key": "a"}),
     ]
     for at, kind, said in told:
+        if kind == "ended":
+            items.append((at, {"type": "leg.ended", "leg_key": "c"}))
+            continue
         name = "slot" if kind == "parked" else "reason" if said == "timeout" else "by"
         attrs = {name: said} if said else {}
-        items.append((at, {"type": f"call.{kind}", "leg_key": "c", "attrs": attrs}))
+        items.append((at, {"type": f"call.{kind}", "leg_key": leg, "attrs": attrs}))
     parsed = parse_events(
         [
             {"call_key": "k", "occurred_at": (began + timedelta(seconds=at)).isoformat(), **item}
@@ -66,3 +69,11 @@ def test_who_picks_up_a_call_that_was_parked_again_did_so_once() -> None:
         ("701", "timeout", None),
         ("702", "picked_up", "302"),
     ]
+
+
+def test_parking_without_a_leg_ends_with_the_callers_leg() -> None:
+    """Although that has a key of its own, and the PBX tells of no other end."""
+    call = posted_parking((20, "parked", "701"), (50, "ended", ""), leg=None)
+    parked = parking_of(call)
+
+    assert (call.status, parked.result, call.parked_ms) == ("ended", "given_up", 30_000)
