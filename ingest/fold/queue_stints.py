@@ -93,7 +93,7 @@ def build_stints(log: EventLog, legs: list[Leg]) -> tuple[StintState, ...]:
         _stint_state(
             entry,
             _gone_at(entry, legs, joined, log.channels),
-            _moved_on(entry, legs, log.channels),
+            _moved_on(entry, legs, log.channels, last),
             legs,
             last,
         )
@@ -189,11 +189,12 @@ def _gone_at(
 
 
 def _moved_on(
-    entry: QueueEntry, legs: list[Leg], channels: Mapping[str, PbxChannel]
+    entry: QueueEntry, legs: list[Leg], channels: Mapping[str, PbxChannel], last: datetime
 ) -> datetime | None:
     """Return when the caller was certainly in the queue no more, whatever the queue has told.
 
-    In another queue, in a mailbox, parked, or in a conversation with an outsider.
+    In another queue, in a mailbox, parked, or in a conversation with an outsider: one whom the
+    caller's channel rang may be the queue's member, of whom it tells after the bridge.
     """
     channel = channels.get(entry.leg_key)
     elsewhere: list[datetime] = []
@@ -201,7 +202,13 @@ def _moved_on(
         elsewhere = [fact[0][0] for fact in channel.mailboxes]
         elsewhere += [fact[0][0] for fact in channel.parked]
     outside = [leg for leg in legs if leg.external and leg.talks and not leg.calling]
-    elsewhere += [at for leg in outside if entry.leg_key not in leg.keys for at, _ in leg.talks]
+    elsewhere += [
+        at
+        for leg in outside
+        if entry.leg_key not in leg.keys
+        for at, end in leg.talks
+        if end or entry.leg_key not in leg.diallers or last - at > EXPLAINED_WITHIN
+    ]
     later = [at for at in elsewhere if at > entry.entered_at]
     if entry.until:
         later.append(entry.until)

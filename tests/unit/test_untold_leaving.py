@@ -104,3 +104,20 @@ def test_what_the_queue_tells_goes_before_it(told: str) -> None:
 
     by_queue = {"QueueCallerAbandon": "timeout", "QUEUESTATUS": "timeout"}.get(told, "key")
     assert (stint.outcome, seconds(stint.wait_ms)) == (by_queue, LEFT_AT - 1)
+
+
+def test_an_outsider_who_answers_for_a_queue_is_never_taken_for_leaving_it() -> None:
+    """The bridge is told before what the queue says of it."""
+    pbx = ScriptedPbx()
+    pbx.into_queue()
+    pbx.rings(MOBILE)
+    pbx.at(5)
+    pbx.up(MOBILE, CALLER)
+    pbx.enter("talk", MOBILE, CALLER)
+    seen = [pbx.call.stints[0].outcome]
+    pbx.send("QueueCallerLeave", CALLER, Queue="sales")
+    seen.append(pbx.call.stints[0].outcome)
+    pbx.send("AgentConnect", CALLER, MOBILE, Queue="sales", MemberName="Oksana")
+    seen.append(pbx.call.stints[0].outcome)
+
+    assert seen == [None, None, "connected"]
