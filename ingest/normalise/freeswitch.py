@@ -59,8 +59,11 @@ RESULTS = {
 """Causes that are not in Q.850, and those that mean more than its number."""
 REDIRECTED = "REDIRECTION_TO_NEW_DESTINATION"
 """The cause of a telephone that answers with SIP's 302."""
-BY_ITSELF = {"recv_bye": True, "recv_cancel": True, "send_bye": False, "send_cancel": False}
-"""SIP's end of a leg → whether its telephone hung up; it may refuse a call, which is no end."""
+BY_ITSELF = {
+    "recv_bye": True, "recv_cancel": True,
+    "send_bye": False, "send_cancel": False, "send_refuse": False,
+}  # fmt: skip
+"""SIP's end of a leg → whether its telephone hung up; one that refuses a call does not end it."""
 QUEUE_ENDS = {
     "TIMEOUT": "timeout",
     "NO_AGENT_TIMEOUT": "leave_empty",

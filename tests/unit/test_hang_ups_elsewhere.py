@@ -77,12 +77,13 @@ def test_freeswitch_tells_who_sent_the_bye(
     ("caller", "agent", "expected"),
     [
         ("recv_cancel", "send_cancel", CUSTOMER),
-        ("send_refuse", "recv_refuse", UNKNOWN),
+        ("send_refuse", "recv_refuse", PBX),
+        ("send_refuse", "send_cancel", PBX),
         ("send_bye", "send_cancel", PBX),
     ],
 )
 def test_freeswitch_tells_who_gave_up(caller: str, agent: str, expected: Ended) -> None:
-    """A call that is refused on both sides was ended by nobody's hanging up."""
+    """Whoever was refused, since nobody answered, did not hang up: the PBX ended the call."""
     assert ended(freeswitch(caller, agent, bridged=False)) == expected
 
 
