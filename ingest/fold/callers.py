@@ -47,11 +47,12 @@ def is_conference(log: EventLog) -> bool:
 def divide(log: EventLog, later: Collection[str] = ()) -> list[CallerLog]:
     """Return the calls of several callers, that of the first outsider first; else nothing.
 
+    One outsider's call is divided from that of whoever had called before, so that it is inbound.
     `later` are callers who have a call already, so that none of them is the first.
     """
     parts = [EventLog(events) for events in _without_rooms(log)]
     callers = [found for part in parts if (found := _caller_log(part))]
-    if sum(caller.outside for caller in callers) < 2:
+    if not _are_several(callers):
         return []
     callers.sort(
         key=lambda one: (one.leg_key in later, not one.outside, one.log.first_at, one.leg_key)
@@ -79,6 +80,15 @@ def _without_rooms(log: EventLog) -> list[list[CallEvent]]:
     for keys, event in keyed:
         found[joined.root(keys[0])].append(event)
     return list(found.values())
+
+
+def _are_several(callers: list[CallerLog]) -> bool:
+    """Return whether there are several outsiders, or one who found one of ours there."""
+    outside = [caller for caller in callers if caller.outside]
+    if len(outside) != 1:
+        return len(outside) > 1
+    since = outside[0].log.first_at - NEAR
+    return any(caller.log.first_at < since for caller in callers)
 
 
 def _caller_log(part: EventLog) -> CallerLog | None:

@@ -222,3 +222,20 @@ async def test_what_a_further_caller_and_agent_do_is_found_where_it_is_stored(po
     assert waiting == {(SECOND, "sales")}
     assert live == {SECOND, COLLEAGUE}
     assert [(call.status, call.since) for one in found for call in one.calls] == [("held", held_at)]
+
+
+async def test_an_outsiders_call_goes_on_when_they_find_the_host_in_the_room(pool: Pool) -> None:
+    """Told event by event, it is stored as if all were told at once, and inbound."""
+    plan = Plan(random.Random(0), {FIRST: (20, 60)}, {AGENT: (5, 70)})
+    pbx = played(plan)
+    async with Pipeline(pool, announce=RecordedAnnouncements(), settings=SETTINGS) as pipeline:
+        for event in pbx.heard:
+            await pipeline.submit([event])
+
+    stored = [call for call in await stored_calls(pool) if call.merged_into is None]
+
+    assert sorted((known(call) for call in stored), key=str) == sorted(
+        (known(call) for call in pbx.calls), key=str
+    )
+    assert {call.direction for call in stored} == {"inbound", "internal"}
+    assert await pool.fetchval("SELECT count(*) FROM realtime.missed_calls") == 0

@@ -240,3 +240,18 @@ def test_a_telephone_that_enters_with_all_callers_belongs_to_the_first(
     ]
 
     assert shared == [False, True]
+
+
+def test_an_outsider_who_finds_one_of_ours_in_the_room_calls_in() -> None:
+    """The host has an internal call, as with several callers, and is a guest in the outsider's."""
+    caller = CALLERS[0]
+    calls = played(Plan(random.Random(0), {caller: (20, 60)}, {HOST: (5, 70)})).calls
+
+    (inbound,) = (call for call in calls if call.direction == "inbound")
+    (internal,) = (call for call in calls if call.direction != "inbound")
+
+    assert internal.direction == "internal"
+    assert inbound.number_raw == "+380670000000"
+    assert (inbound.outcome, inbound.answered_extension) == ("answered", "301")
+    assert seconds(inbound.talk_ms) == 40
+    assert [(leg.extension, leg.shared) for leg in inbound.legs] == [(None, False), ("301", True)]
