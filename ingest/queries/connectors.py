@@ -144,12 +144,14 @@ async def legs_in_open_calls(conn: Conn, source: str, legs: Collection[str]) -> 
         -- connectors.legs_in_open_calls
         SELECT a.key
           FROM realtime.call_aliases AS a
-          JOIN realtime.call_sessions AS c
-            ON c.ended_at IS NULL
-               AND (c.id = a.call_id
-                    OR c.events_in = a.call_id AND EXISTS (
-                       SELECT FROM realtime.call_legs AS l
-                        WHERE l.call_id = c.id AND l.leg_key = a.key))
+          JOIN realtime.call_sessions AS c ON c.id = a.call_id AND c.ended_at IS NULL
+         WHERE a.source = $1 AND a.key = ANY ($2::text[])
+         UNION
+        -- Calls of other callers in a conference; by a branch of its own, each has its index.
+        SELECT a.key
+          FROM realtime.call_aliases AS a
+          JOIN realtime.call_sessions AS c ON c.events_in = a.call_id AND c.ended_at IS NULL
+          JOIN realtime.call_legs AS l ON l.call_id = c.id AND l.leg_key = a.key
          WHERE a.source = $1 AND a.key = ANY ($2::text[])
         """,
         source,
