@@ -93,7 +93,7 @@ def _are_several(callers: list[CallerLog]) -> bool:
 
 def _caller_log(part: EventLog) -> CallerLog | None:
     """Return the part with its caller, if somebody called and went into a conference."""
-    first = next(iter(build_legs(part.channels, _closed_at(part))), None)
+    first = next(iter(build_legs(part.channels, part.closed_at)), None)
     if first is None or not first.calling:
         return None
     rooms = _rooms(first.keys, part)
@@ -102,7 +102,7 @@ def _caller_log(part: EventLog) -> CallerLog | None:
 
 def _rooms(keys: Iterable[str], part: EventLog) -> Stays:
     """Return when one of these channels was in which conference."""
-    closed_at = _closed_at(part)
+    closed_at = part.closed_at
     found: Stays = defaultdict(list)
     for channel in (part.channels[key] for key in sorted(keys) if key in part.channels):
         for room in channel.rooms:
@@ -112,10 +112,6 @@ def _rooms(keys: Iterable[str], part: EventLog) -> Stays:
 
 def _stays(channel: PbxChannel, room: str, closed_at: datetime | None) -> list[Interval]:
     return pair(channel.joins[room], channel.leaves.get(room, ()), channel.ended_at(closed_at))
-
-
-def _closed_at(part: EventLog) -> datetime | None:
-    return next((event.occurred_at for event in part.events if event.type == "call.ended"), None)
 
 
 def _owner(part: EventLog, callers: list[CallerLog]) -> CallerLog:
@@ -147,8 +143,7 @@ def _add_guests(callers: list[CallerLog]) -> None:
     """Add to each call the telephones of ours that the caller met and that another call has."""
     guests: list[tuple[CallerLog, list[CallEvent]]] = []
     for owner in callers:
-        closed_at = _closed_at(owner.log)
-        for leg in build_legs(owner.log.channels, closed_at):
+        for leg in build_legs(owner.log.channels, owner.log.closed_at):
             if leg.external or not (rooms := _rooms(leg.keys, owner.log)):
                 continue
             counted = list(leg.talks)
@@ -160,17 +155,18 @@ def _add_guests(callers: list[CallerLog]) -> None:
                 ):
                     continue
                 twice = (both for one in met for o in counted if (both := intersection(one, o)))
-                events = list(_guest(leg, caller, rooms, twice_ms=total_ms(twice)))
+                events = list(_guest(leg, caller, rooms, met, twice_ms=total_ms(twice)))
                 guests.append((caller, events))
                 counted = union([*counted, *met])
     for caller, events in guests:
         caller.log.add(events)
 
 
-def _guest(leg: Leg, caller: CallerLog, rooms: Stays, *, twice_ms: int) -> Iterator[CallEvent]:
+def _guest(
+    leg: Leg, caller: CallerLog, rooms: Stays, met: list[Interval], *, twice_ms: int
+) -> Iterator[CallEvent]:
     """Return the events of a telephone in the call of a caller whom it met in a conference."""
     source = caller.log.events[0].source
-    met = _common(rooms, caller.rooms)
 
     def event(fact: EventType, at: datetime, **attrs: object) -> CallEvent:
         name = f"guest|{leg.key}|{caller.leg_key}|{fact}|{attrs.get('bridge')}|{at.isoformat()}"

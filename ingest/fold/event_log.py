@@ -68,6 +68,11 @@ class EventLog:
     def last_at(self) -> datetime:
         return max(some[-1].occurred_at for some in (self.events, self.recording_events) if some)
 
+    @property
+    def closed_at(self) -> datetime | None:
+        """Return when the PBX told that the call is over, which ends the legs still open."""
+        return next((one.occurred_at for one in self.events if one.type == "call.ended"), None)
+
 
 def _insert(events: list[CallEvent], event: CallEvent) -> None:
     if not events or events[-1].occurred_at < event.occurred_at:

@@ -61,7 +61,7 @@ def fold(
 ) -> CallState | None:
     """Return the call's state; None when its events show no telephone (yet)."""
     log = events if isinstance(events, EventLog) else EventLog(events)
-    closed_at = next((e.occurred_at for e in log.events if e.type == "call.ended"), None)
+    closed_at = log.closed_at
     legs = build_legs(log.channels, closed_at)
     return (
         _Fold(log, legs, closed_at).state(call_id, version)

@@ -176,6 +176,19 @@ def test_each_of_two_transfers_has_what_it_caused(tries: int) -> None:
         assert (second.by_extension, second.to_extension, second.queue) == ("302", None, "support")
 
 
+def talking(pbx: ScriptedPbx, customer: str, *, placed: bool) -> None:
+    """301 talks with a customer: one who was called, or one who came through a queue."""
+    if not placed:
+        pbx.queue_to(A)
+        return
+    pbx.new(A, of=A, number="301")
+    pbx.new(customer, of=A)
+    pbx.send("DialBegin", A, customer, DialString="0671234567@trunk")
+    pbx.at(2)
+    pbx.up(customer, A)
+    pbx.enter("talk", customer, A)
+
+
 def consultation(pbx: ScriptedPbx, *, calls: bool, local: bool = False) -> None:
     """301 asks 303 from a second line, or is called there by 303; they talk."""
     one, other = (OWN, C) if calls else (C, OWN)
@@ -221,15 +234,7 @@ def test_a_consultation_names_the_colleague_whoever_called(
     """Whoever called whom, on whichever line it is asked for, and whomever the PBX names."""
     for n in range(tries):
         pbx, dice, customer = ScriptedPbx(), random.Random(n), MOBILE if placed else CALLER
-        if placed:
-            pbx.new(A, of=A, number="301")
-            pbx.new(customer, of=A)
-            pbx.send("DialBegin", A, customer, DialString="0671234567@trunk")
-            pbx.at(2)
-            pbx.up(customer, A)
-            pbx.enter("talk", customer, A)
-        else:
-            pbx.queue_to(A)
+        talking(pbx, customer, placed=placed)
         pbx.at(6)
         consultation(pbx, calls=calls, local=local)
         pbx.at(12)
@@ -285,15 +290,7 @@ def test_an_attended_transfer_into_a_queue_names_the_queue(
     """301 enters a queue to announce a customer, and hands them on from there."""
     for n in range(tries):
         pbx, dice, customer = ScriptedPbx(), random.Random(n), MOBILE if placed else CALLER
-        if placed:
-            pbx.new(A, of=A, number="301")
-            pbx.new(customer, of=A)
-            pbx.send("DialBegin", A, customer, DialString="0671234567@trunk")
-            pbx.at(2)
-            pbx.up(customer, A)
-            pbx.enter("talk", customer, A)
-        else:
-            pbx.queue_to(A)
+        talking(pbx, customer, placed=placed)
         pbx.at(5)
         pbx.new(OWN, of=OWN, number="301")
         for step in into_queue(pbx, OWN, "support"):
