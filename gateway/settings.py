@@ -188,6 +188,13 @@ class Settings(BaseSettings):
     """Kinds of device of which a user has only one connection, the newest, separated by commas. An
     older connection of the same device is always replaced. Change it, for example, to allow two
     softphones."""
+    anonymous_per_s: float = Field(default=200.0, gt=0)
+    """HTTP requests per second without a valid token, signature or link (the page, descriptions of
+    the API, failed sign-ins) that one address may send to one worker on average; more are answered
+    with 429. Health checks are not limited."""
+    anonymous_burst: int = Field(default=5_000, ge=1)
+    """Anonymous HTTP requests that one address may send at once before GATEWAY_ANONYMOUS_PER_S
+    applies. Opening the page takes about 70; raise it when many employees share one address."""
     accepts_per_s: float = Field(default=500.0, gt=0)
     """WebSockets per second that a worker accepts on average; more are answered with 503 and
     Retry-After. Lower it when reconnects of all clients take too much CPU."""

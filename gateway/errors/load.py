@@ -34,6 +34,17 @@ class TooFast(GatewayError):
         self.retry_after = round(retry_after, 3)
 
 
+class TooManyAnonymous(GatewayError):
+    """Too many requests without a valid token come from this address: try again later."""
+
+    code = "limit.anonymous"
+    http_status = 429
+
+    def __init__(self, retry_after: float = 1.0) -> None:
+        super().__init__()
+        self.retry_after = round(retry_after, 3)
+
+
 class TooManyConnections(GatewayError):
     """Too many connections from this address."""
 

@@ -1,8 +1,9 @@
 """Limits on rates, on numbers, and on load; they know nothing of what they limit.
 
-Rate and Bucket limit one connection, UserRate and UserConnections one user on this node, and
-ClusterLimits one user on all nodes together. AdmissionQueue admits a burst of clients one after the
-other. LoadShedder refuses commands when the database is too slow.
+Rate and Bucket limit one connection, KeyedRate each employee or address on this node, UserRate and
+UserConnections one user on this node, and ClusterLimits one user on all nodes together.
+AdmissionQueue admits a burst of clients one after the other. LoadShedder refuses commands when the
+database is too slow.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from gateway.limits.admission_queue import AdmissionQueue
 from gateway.limits.cluster_limits import ClusterLimits
 from gateway.limits.connections import UserConnections
+from gateway.limits.keyed_rate import KeyedRate
 from gateway.limits.load_shedding import LoadShedder
 from gateway.limits.rate import Bucket, Rate
 from gateway.limits.user_rate import UserRate
@@ -18,6 +20,7 @@ __all__ = [
     "AdmissionQueue",
     "Bucket",
     "ClusterLimits",
+    "KeyedRate",
     "LoadShedder",
     "Rate",
     "UserConnections",

@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway import __version__
 from gateway.files.local import PATH as LOCAL_FILES
+from gateway.limits import KeyedRate
 from gateway.rest import (
     audit,
     call_work,
@@ -36,10 +37,12 @@ from gateway.rest import (
     telephony_stats,
     wallboard,
 )
+from gateway.rest.anonymous import AnonymousLimit
 from gateway.rest.body_limit import BodyLimit
-from gateway.rest.depends import ANSWERS, Throttle
+from gateway.rest.depends import ANSWERS
 from gateway.rest.errors import RefusalBody
 from gateway.rest.headers import SecurityHeaders
+from gateway.rest.page import Page
 from gateway.settings import Settings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -59,7 +62,10 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (413, "Too large, or too many"),
         (415, "Files of this type are not taken"),
         (422, "A field is wrong; `path` names it"),
-        (429, "Too fast; `retry_after` is the time to wait in seconds"),
+        (
+            429,
+            "Too fast, or too many from one address; `retry_after` is the time to wait in seconds",
+        ),
         (503, "Try again after `retry_after` seconds"),
     )
 }
@@ -104,17 +110,23 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,
         responses=REFUSALS,
     )
-    app.state.throttle = Throttle()
+    app.state.commands_rate = KeyedRate[int](settings.commands_per_s, settings.commands_burst)
     errors.install(app)
+    ops.install(app)
     app.add_middleware(
         BodyLimit,
         limit=settings.max_body_bytes,
         larger={telephony.EVENTS: settings.max_webhook_bytes},
         within_s=settings.body_s,
         streamed=LOCAL_FILES,
+    )
+    app.add_middleware(
+        AnonymousLimit,
+        rate=KeyedRate(settings.anonymous_per_s, settings.anonymous_burst),
+        trusted=settings.trusted_proxies,
     )
     app.add_middleware(SecurityHeaders, files_origin=lambda: files.origin(app))
     if settings.allowed_origins:
@@ -147,7 +159,7 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
     if settings.demo:
         app.include_router(demo.router)
     if settings.takes("sockets"):
-        ops.mount_page(app)
+        app.mount("/", Page(reread=settings.demo), name="page")
     return app
 
 

@@ -13,13 +13,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from gateway import auth
 from gateway.context import Context
 from gateway.errors import Malformed, TokenMissing, TooFast
-from gateway.limits import Bucket
+from gateway.limits import KeyedRate
 from gateway.protocol import codec
 from gateway.protocol.frame import MAX_INT
+from gateway.rest import anonymous
 from gateway.rest.worker import parts_of
 
 BEARER = HTTPBearer(auto_error=False, description="The same token as the socket's.")
-MAX_BUCKETS = 10_000
 SAFE = {"GET", "HEAD"}
 
 RowId = Annotated[int, Path(ge=1, le=MAX_INT)]
@@ -79,22 +79,6 @@ class StrictRoute(APIRoute):
         return strictly
 
 
-class Throttle:
-    """One token bucket per employee of this worker: REST has the limits of the socket."""
-
-    def __init__(self) -> None:
-        self._buckets: dict[int, Bucket] = {}
-
-    def check(self, employee_id: int, per_s: float, burst: float) -> None:
-        """Raise TooFast when this employee exceeds the rate."""
-        bucket = self._buckets.pop(employee_id, None) or Bucket(per_s, burst)
-        self._buckets[employee_id] = bucket  # moved to the end: the oldest are dropped first
-        if len(self._buckets) > MAX_BUCKETS:
-            del self._buckets[next(iter(self._buckets))]
-        if wait_s := bucket.acquire():
-            raise TooFast(wait_s)
-
-
 async def context(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
@@ -104,8 +88,10 @@ async def context(
     if credentials is None:
         raise TokenMissing
     claims = parts.tokens.verify(credentials.credentials)
-    throttle: Throttle = request.app.state.throttle
-    throttle.check(claims.employee_id, parts.settings.commands_per_s, parts.settings.commands_burst)
+    anonymous.identified(request.scope)
+    commands: KeyedRate[int] = request.app.state.commands_rate
+    if wait_s := commands.acquire(claims.employee_id):
+        raise TooFast(wait_s)
     parts.services.admit("read" if request.method in SAFE else "write")
     async with parts.services.connection() as conn:
         identity = await auth.identify(conn, claims)

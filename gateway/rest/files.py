@@ -35,6 +35,7 @@ from gateway.protocol import (
 )
 from gateway.protocol.attachments import ContentType, FileName, Sha256, Size
 from gateway.protocol.frame import frame
+from gateway.rest.anonymous import identified
 from gateway.rest.body_limit import discard
 from gateway.rest.depends import Asking, RowId, StrictRoute, answer
 from gateway.rest.errors import body as refusal
@@ -108,6 +109,7 @@ async def upload(request: Request, token: str) -> Response:
     files, coming = _files(request), _Upload(request)
     try:
         grant = _local(files).check_link(token, "PUT")
+        identified(request.scope)
         await _receive(coming, _local(files), grant)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
@@ -163,6 +165,7 @@ async def download(request: Request, token: str) -> Response:
     files = _files(request)
     storage = _local(files)
     grant = storage.check_link(token, request.method)
+    identified(request.scope)
     held = await storage.hold(grant.key)
     if held is None:
         raise FileNotFound

@@ -1,24 +1,23 @@
-"""Health, readiness and metrics for operators and load balancers; the files of the page."""
+"""Health, readiness and metrics for operators and load balancers; the descriptions of the API."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-from typing import Any
+from functools import partial
 
+import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
-from starlette.staticfiles import StaticFiles
 
 from gateway import __version__
 from gateway.ops import metrics
 from gateway.protocol import asyncapi
 from gateway.rest.depends import answer
-from gateway.rest.worker import GatewayParts, parts_of
+from gateway.rest.kept import Document
+from gateway.rest.readiness import Readiness
+from gateway.rest.worker import parts_of
 
 router = APIRouter(tags=["operations"])
 
-WEB = Path(__file__).parent.parent / "web"
-READY_S = 2.0
+READ = ["GET", "HEAD"]
 
 
 @router.get("/healthz")
@@ -30,12 +29,14 @@ async def healthz() -> Response:
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """Answer 200 when this worker can serve: database, bus and migrations are fine, no drain."""
-    checks = await _checks(parts_of(request))
+    parts = parts_of(request)
+    readiness: Readiness = request.app.state.readiness
+    checks = await readiness.checks(parts)
     # Without Redis, presence is old but served: the bus decides whether the worker is ready.
     ready = all(check == "ok" for name, check in checks.items() if name != "presence")
     report = {
         "status": "ready" if ready else "not ready",
-        "roles": parts_of(request).settings.roles,
+        "roles": parts.settings.roles,
         "checks": checks,
     }
     return answer(report, 200 if ready else 503)
@@ -47,40 +48,28 @@ async def serve_metrics(request: Request) -> Response:
     return Response(parts_of(request).render_metrics(), media_type=metrics.MEDIA_TYPE)
 
 
-@router.get("/asyncapi.json", include_in_schema=False)
-def asyncapi_document() -> Response:
-    """Describe the WebSocket as AsyncAPI; made in a thread, once."""
-    return Response(asyncapi.render(__version__), media_type="application/json")
+@router.api_route("/openapi.json", methods=READ, include_in_schema=False)
+async def openapi_document(request: Request) -> Response:
+    """Describe the HTTP half as OpenAPI."""
+    document: Document = request.app.state.openapi
+    return await document.respond(request)
 
 
-async def _checks(parts: GatewayParts) -> dict[str, str]:
-    database = "ok"
-    try:
-        async with asyncio.timeout(READY_S):
-            pending = await parts.pending_migrations()
-        if pending:
-            database = f"{len(pending)} migrations are missing: run `gateway migrate`"
-    except Exception as error:  # noqa: BLE001 - after any error this worker is not ready
-        database = f"unavailable: {type(error).__name__}"
-    checks = {
-        "database": database,
-        "bus": "ok" if parts.bus_healthy else "deaf",
-        "draining": "yes" if parts.draining else "ok",
-    }
-    if parts.settings.takes("sockets", "ingest"):
-        checks["presence"] = "degraded" if parts.services.presence.degraded else "ok"
-    return checks
+@router.api_route("/asyncapi.json", methods=READ, include_in_schema=False)
+async def asyncapi_document(request: Request) -> Response:
+    """Describe the WebSocket as AsyncAPI."""
+    document: Document = request.app.state.asyncapi
+    return await document.respond(request)
 
 
-class Page(StaticFiles):
-    """The files of the page, revalidated at each use: they change with the server."""
-
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+def install(app: FastAPI) -> None:
+    """Give an app what these routes keep between two requests."""
+    app.state.readiness = Readiness()
+    app.state.openapi = Document(partial(_render_openapi, app))
+    app.state.asyncapi = Document(partial(asyncapi.render, __version__))
 
 
-def mount_page(app: FastAPI) -> None:
-    """Serve the page at / behind every route."""
-    app.mount("/", Page(directory=WEB, html=True), name="page")
+def _render_openapi(app: FastAPI) -> bytes:
+    rendered = orjson.dumps(app.openapi())
+    app.openapi_schema = None  # some MB that nothing reads again
+    return rendered

@@ -21,6 +21,7 @@ from gateway.protocol.codec import validate
 from gateway.protocol.frame import frame
 from gateway.protocol.search import Moment
 from gateway.protocol.timeline import CallTimeline
+from gateway.rest import anonymous
 from gateway.rest.call_work import templates_of
 from gateway.rest.depends import Asking, Cursor, IdQuery, StrictRoute, answer
 from gateway.rest.worker import parts_of
@@ -140,6 +141,7 @@ async def take_events(
     ):
         log.warning("webhook.refused", source=source)
         raise SignatureInvalid
+    anonymous.identified(request.scope)
     events = webhook.parse(body)
     if not isinstance(events, list):
         raise Invalid("The body must be an array of events.")
@@ -167,12 +169,12 @@ async def take_twilio_callback(
         raise SignatureInvalid
     body, region = await request.body(), parts.settings.phone_region
     try:
-        result = await twilio.receive(
-            parts.pipeline, name, account, body, signature=x_twilio_signature, region=region
-        )
+        fields = twilio.check(account, body, signature=x_twilio_signature)
     except SignatureInvalid:
         log.warning("twilio.refused", source=name)
         raise
+    anonymous.identified(request.scope)
+    result = await twilio.receive(parts.pipeline, name, account, fields, region=region)
     return answer(_events_taken(result))
 
 

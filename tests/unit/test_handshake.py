@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from websockets.datastructures import Headers
 
-from gateway.sockets.admission.addresses import address_of
+from gateway.limits.addresses import address_of, is_in, site_of
 from gateway.sockets.listener.handshake import origin_allowed, token_of
 
 PROXIES = ("10.0.0.0/8", "fd00::/8")
@@ -27,13 +27,29 @@ PROXIES = ("10.0.0.0/8", "fd00::/8")
 )
 def test_only_trusted_proxies_are_believed(peer: str, forwarded: str, address: str) -> None:
     """From the right, as far as trusted hands wrote it."""
-    headers = Headers({"X-Forwarded-For": forwarded} if forwarded else {})
-    assert address_of(headers, peer, PROXIES) == address
+    assert address_of([forwarded] if forwarded else [], peer, PROXIES) == address
 
 
 def test_without_trust_nobody_is_believed() -> None:
     """The default."""
-    assert address_of(Headers({"X-Forwarded-For": "198.51.100.1"}), "10.0.0.1", ()) == "10.0.0.1"
+    assert address_of(["198.51.100.1"], "10.0.0.1", ()) == "10.0.0.1"
+    assert not is_in("10.0.0.1", ())
+
+
+@pytest.mark.parametrize(
+    ("address", "site"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix", "unix"),
+    ],
+)
+def test_addresses_of_one_customer_are_one_site(address: str, site: str) -> None:
+    """A provider gives a /64 to each customer, who may use any address in it."""
+    assert site_of(address) == site
 
 
 def test_origins_are_compared_whole() -> None:

@@ -18,9 +18,9 @@ from gateway.errors import (
     TooManyConnections,
     TooManyOfUser,
 )
+from gateway.limits.addresses import is_in
 from gateway.protocol import Device, Hello, Welcome, close_codes
 from gateway.settings import Settings
-from gateway.sockets.admission.addresses import is_in
 from gateway.sockets.admission.devices import Devices
 from gateway.sockets.admission.drain import Drain
 from gateway.sockets.metrics import SocketMetrics

@@ -18,9 +18,9 @@ from websockets.protocol import OPEN, Protocol
 from websockets.server import ServerProtocol
 
 from gateway.errors import GatewayError, NotFound, OriginRefused
+from gateway.limits.addresses import address_of
 from gateway.protocol import close_codes
 from gateway.protocol.close_codes import CloseCode
-from gateway.sockets.admission.addresses import address_of
 from gateway.sockets.listener.handshake import (
     PATH,
     break_cycles,
@@ -160,8 +160,9 @@ class SocketProtocol(asyncio.Protocol):
                 self._transport.abort()
 
     def _handshake(self, request: Request) -> None:
+        forwarded = request.headers.get_all("X-Forwarded-For")
         trusted = self._node.settings.trusted_proxies
-        self._address = address_of(request.headers, self._address, trusted)
+        self._address = address_of(forwarded, self._address, trusted)
         refusal = self._refuse(request)
         if refusal is not None:
             assert isinstance(self._ws, ServerProtocol)

@@ -19,17 +19,24 @@ MAX_FIELDS = 200
 """A callback has 30 to 40."""
 
 
-async def receive(
-    pipeline: Pipeline, source: str, account: TwilioPbx, body: bytes, *,
-    signature: str | None, region: str,
-) -> WebhookResult:  # fmt: skip
-    """Store the events of a callback; returns after the COMMIT."""
+Fields = list[tuple[str, str]]
+
+
+def check(account: TwilioPbx, body: bytes, *, signature: str | None) -> Fields:
+    """Return the fields of a callback; SignatureInvalid when the account did not sign it."""
     fields = _fields(body)
     tokens = [token.get_secret_value() for token in account.tokens]
     try:
         verify_twilio(account.url, fields, signature=signature, tokens=tokens)
     except NotSigned:
         raise SignatureInvalid from None
+    return fields
+
+
+async def receive(
+    pipeline: Pipeline, source: str, account: TwilioPbx, fields: Fields, *, region: str
+) -> WebhookResult:
+    """Store the events of a callback; returns after the COMMIT."""
     chosen = {} if account.extension is None else {"extension": account.extension}
     try:
         events = twilio_events(
@@ -48,7 +55,7 @@ async def receive(
     return webhook.combine(receipt, receipt.rejected)
 
 
-def _fields(body: bytes) -> list[tuple[str, str]]:
+def _fields(body: bytes) -> Fields:
     """Decode a form; SignatureInvalid when it is none, as that has no valid signature either."""
     try:
         text = body.decode("ascii")

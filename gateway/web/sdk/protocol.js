@@ -196,6 +196,7 @@ export const ERRORS = {
   "ingest.busy": {"status": 503, "meaning": "Too many events are waiting: send this batch again later."},
   "internal": {"status": 500, "meaning": "An unexpected error in the gateway; it was logged."},
   "limit.accepts": {"status": 503, "meaning": "Too many clients are connecting to this node: try again later."},
+  "limit.anonymous": {"status": 429, "meaning": "Too many requests without a valid token come from this address: try again later."},
   "limit.connections": {"status": 429, "meaning": "Too many connections from this address."},
   "limit.too_fast": {"status": 429, "meaning": "You are sending faster than your limit allows."},
   "limit.too_large": {"status": 413, "meaning": "The body is larger than this endpoint accepts."},

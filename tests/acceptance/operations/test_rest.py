@@ -24,7 +24,7 @@ from gateway.protocol import (
     MessageSearch,
 )
 from tests.support.calls import ringing, signed
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, refused
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
 
 KEY = "6f1c6f1c-6f1c-4f1c-8f1c-6f1c6f1c6f1c"
 CONVERSATIONS = "/v1/messenger/conversations"
@@ -335,8 +335,11 @@ async def test_health_says_what_is_wrong(desk: Desk) -> None:
 
     await desk.sql("DELETE FROM realtime.migrations WHERE name LIKE '0003%'")
 
-    not_ready = await nobody.get("/readyz")
-    assert not_ready.status_code == 503
+    async def refusal() -> Any:
+        answer = await nobody.get("/readyz")
+        return answer if answer.status_code == 503 else None
+
+    not_ready = await eventually(refusal)
     assert "gateway migrate" in not_ready.json()["checks"]["database"]
 
 
