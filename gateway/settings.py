@@ -217,7 +217,8 @@ class Settings(BaseSettings):
     """Offers permessage-deflate (RFC 7692): less traffic, more CPU. Set it to false when CPU is
     scarcer than bandwidth."""
     deflate_min_bytes: int = Field(default=256, ge=64)
-    """Frames with fewer bytes are sent uncompressed. Raise it to save CPU."""
+    """Frames with fewer bytes, or with more than 256 KiB, are sent uncompressed. Raise it to save
+    CPU."""
     send_buffer_bytes: int = Field(default=65_536, ge=4_096, le=2**24)
     """Bytes that the kernel may buffer for one client (SO_SNDBUF; Linux doubles it). Small on
     purpose: frames that wait in the gateway can be overtaken by urgent ones, those in the kernel

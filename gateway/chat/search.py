@@ -7,6 +7,7 @@ newest day is searched first, then ranges of eight times as many days until a pa
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,12 @@ from datetime import UTC, datetime, timedelta
 from gateway import cursors
 from gateway.chat.queries import search as queries
 from gateway.chat.queries.search import SearchPosition, SearchScope
-from gateway.chat.snippets import SearchTerms, search_terms, snippet
+from gateway.chat.snippets import snippet
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import ConversationNotFound, Invalid
 from gateway.protocol import FoundMessage, Message, MessageSearch, MessagesFound
+from gateway.search_words import SearchTerms
 from gateway.serving import serves
 
 MIN_PREFIX_LETTERS = 3
@@ -57,10 +59,13 @@ async def messages(ctx: Context, command: MessageSearch) -> MessagesFound:
         if not scope.words:
             raise Invalid("The text needs at least one letter or digit.", path="text")
         found = await _search(conn, ctx.user_id, command, scope, place)
-    wanted = search_terms(scope.words, beginning=_ends_in_prefix(command, scope))
-    page = found[: command.limit]
+    wanted = SearchTerms.of(scope.words, beginning=_ends_in_prefix(command, scope))
+    page, shown = found[: command.limit], []
+    for message in page:
+        shown.append(_shown(message, wanted))
+        await asyncio.sleep(0)  # 1 to 8 ms, if the match is at the end of a long message
     return MessagesFound(
-        messages=[_shown(message, wanted) for message in page],
+        messages=shown,
         next=_cursor(page[-1]) if len(found) > command.limit else None,
     )
 

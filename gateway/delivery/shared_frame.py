@@ -19,6 +19,9 @@ EMPTY_BLOCK = b"\x00\x00\xff\xff"  # what a sync flush ends with; left out on th
 
 MIN_WINDOW_BITS = 9
 """zlib cannot write a window of 8 bits (https://github.com/madler/zlib/issues/171)."""
+MAX_DEFLATED = 262_144
+"""Bytes of the longest payload that is deflated. The event loop waits meanwhile: 1.2 MB of Chinese,
+a page of found messages, took 46 ms."""
 
 
 def text_frame(payload: bytes, first: int = TEXT) -> bytes:
@@ -32,13 +35,15 @@ def text_frame(payload: bytes, first: int = TEXT) -> bytes:
 
 
 def deflated_frame(payload: bytes, window_bits: int, first: int = TEXT) -> bytes:
-    """Return the frame with this payload deflated, or plain if that is not longer.
+    """Return the frame with this payload deflated, or plain if that is not longer or takes long.
 
     `window_bits` is the largest window that the client inflates. A smaller one is enough for a
     small payload, and is set up five times faster, since zlib clears its tables first: 300 bytes
     take 7 µs instead of 35. Level 1 makes 25 kB 13 % larger than level 6 does, in a quarter of
     the time.
     """
+    if len(payload) > MAX_DEFLATED:
+        return text_frame(payload, first)
     bits = max(MIN_WINDOW_BITS, min(window_bits, len(payload).bit_length()))
     deflate = zlib.compressobj(level=1, wbits=-bits, memLevel=min(8, bits - 5))
     deflated = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)

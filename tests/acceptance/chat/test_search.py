@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.chat.search import MAX_NAMED_CONVERSATIONS, day_ranges
-from gateway.chat.snippets import MAX_LENGTH, search_terms, snippet, words_of
+from gateway.chat.snippets import MAX_LENGTH, snippet
 from gateway.client import Connection, RequestRefused
 from gateway.protocol import (
     ConversationCreate,
@@ -21,6 +21,7 @@ from gateway.protocol import (
     MessageSearch,
     MessagesFound,
 )
+from gateway.search_words import SearchTerms, search_words
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
 
 MESSAGES = "/v1/messenger/search/messages"
@@ -287,7 +288,7 @@ async def test_colleagues_are_found_with_their_presence(desk: Desk) -> None:
 async def test_snippets_fold_as_the_database_does(desk: Desk) -> None:
     """Every letter up to Cyrillic's last extension, punctuation, long words and ligatures."""
     letters = "".join(chr(code) for code in range(1, 0x530) if chr(code).isprintable())
-    assert [word for word, _ in words_of("Łódź Ґанок Søren Đ")] == ["lodz", "ганок", "soren", "d"]
+    assert search_words("Łódź Ґанок Søren Đ") == ["lodz", "ганок", "soren", "d"]
     samples = [
         *(f"a{char}b" for char in letters),
         letters,
@@ -300,12 +301,12 @@ async def test_snippets_fold_as_the_database_does(desk: Desk) -> None:
     )
 
     for row in rows:
-        assert [word for word, _ in words_of(row["said"])] == row["words"].split(), row["said"]
+        assert search_words(row["said"]) == row["words"].split(), row["said"]
 
 
 def test_a_text_without_matches_has_a_snippet_all_the_same() -> None:
     """A word cut off by the limit of what is compared leaves nothing to mark."""
-    assert snippet("коротко", search_terms(["інше"], beginning=False)) == ("коротко", [])
+    assert snippet("коротко", SearchTerms.of(["інше"], beginning=False)) == ("коротко", [])
 
 
 @pytest.mark.parametrize("last", [20_000, 20_479, 20_480, 20_481, 20_543])

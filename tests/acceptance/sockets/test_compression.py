@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,12 @@ from websockets.extensions.permessage_deflate import (
 )
 from websockets.frames import Frame, Opcode
 
-from gateway.delivery.shared_frame import SharedFrame, deflated_frame, text_frame
+from gateway.delivery.shared_frame import (
+    MAX_DEFLATED,
+    SharedFrame,
+    deflated_frame,
+    text_frame,
+)
 from gateway.protocol import ConversationCreate
 from tests.acceptance.sockets.test_socket_endings import resident_bytes
 from tests.conformance.frames import CONT, PING, TEXT, frame
@@ -214,3 +220,17 @@ def inflated(sent: bytes, bits: int) -> bytes:
         return sent[start:]
     assert sent[0] == 0xC1
     return zlib.decompress(sent[start:] + b"\x00\x00\xff\xff\x01\x00\x00\xff\xff", wbits=-bits)
+
+
+def test_no_payload_holds_the_loop_while_it_is_deflated() -> None:
+    """The longest that is deflated takes below 20 ms of CPU; a longer one is sent plain."""
+    varied = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(400_000)).encode()
+    longest = varied[:MAX_DEFLATED]
+
+    began = time.thread_time()
+    deflated, plain = deflated_frame(longest, 15), deflated_frame(varied, 15)
+    took_ms = (time.thread_time() - began) * 1_000
+
+    assert len(deflated) < len(longest)
+    assert plain == text_frame(varied)
+    assert took_ms < 20
