@@ -213,6 +213,14 @@ class Settings(BaseSettings):
     4401 and the client resumes. Raise it for clients behind bad networks, lower it to save
     memory."""
 
+    unsent_bytes: int = Field(default=8_388_608, ge=65_536)
+    """Bytes of HTTP responses that may wait in one worker for one employee, or one address without
+    a token, because they are not read; with more, the connection that has waited longest is
+    cut."""
+    unsent_total_bytes: int = Field(default=134_217_728, ge=1_048_576)
+    """Bytes of HTTP responses that may wait in one worker for all clients together; with more, the
+    connection that has waited longest is cut. Raise it where many clients download slowly."""
+
     deflate: bool = True
     """Offers permessage-deflate (RFC 7692): less traffic, more CPU. Set it to false when CPU is
     scarcer than bandwidth."""
@@ -233,6 +241,9 @@ class Settings(BaseSettings):
     body_s: float = Field(default=10.0, gt=0)
     """Seconds within which the body of an HTTP request must be complete, and longest pause in an
     upload; otherwise it is answered with 408. Raise it for slow networks."""
+    send_s: float = Field(default=30.0, gt=0)
+    """Seconds within which a client must take something of an HTTP response that waits for it;
+    otherwise the connection is cut. Raise it for very slow networks."""
     ping_s: float = Field(default=25.0, gt=0)
     """Seconds without traffic after which the server pings a client. 25 s because home routers drop
     an idle TCP connection after 30 s; a proxy's read timeout must be longer."""

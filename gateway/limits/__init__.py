@@ -2,6 +2,7 @@
 
 Rate and Bucket limit one connection, KeyedRate each employee or address on this node, UserRate and
 UserConnections one user on this node, and ClusterLimits one user on all nodes together.
+HeldBytes bounds what is kept for one owner and for all.
 AdmissionQueue admits a burst of clients one after the other. LoadShedder refuses commands when the
 database is too slow.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from gateway.limits.admission_queue import AdmissionQueue
 from gateway.limits.cluster_limits import ClusterLimits
 from gateway.limits.connections import UserConnections
+from gateway.limits.held_bytes import HeldBytes
 from gateway.limits.keyed_rate import KeyedRate
 from gateway.limits.load_shedding import LoadShedder
 from gateway.limits.rate import Bucket, Rate
@@ -20,6 +22,7 @@ __all__ = [
     "AdmissionQueue",
     "Bucket",
     "ClusterLimits",
+    "HeldBytes",
     "KeyedRate",
     "LoadShedder",
     "Rate",

@@ -73,6 +73,11 @@ METRICS: Final[tuple[Metric, ...]] = (
     # who is here
     _gauge("connections", "WebSockets that are open", lambda g: len(g.node.sessions)),
     _gauge(
+        "http_unsent_bytes",
+        "bytes of HTTP responses that wait because their clients do not read",
+        lambda g: g.node.unsent.total,
+    ),
+    _gauge(
         "topics",
         "topics to which a connection of this worker is subscribed",
         lambda g: len(g.delivery.hub.topics()),

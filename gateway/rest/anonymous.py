@@ -22,9 +22,13 @@ and are nothing that anybody may be refused."""
 SIGNATURES = ("webhook-signature", "x-twilio-signature")
 
 
-def identified(scope: Scope) -> None:
-    """Note that this request showed a valid token, signature or link: it is not counted."""
-    scope.setdefault("state", {})["identified"] = True
+def identified(scope: Scope, employee_id: int | None = None) -> None:
+    """Note that this request showed a valid token, signature or link: it is not counted.
+
+    The listener keeps its answer for this employee, or else for the address.
+    """
+    scope["state"]["identified"] = True
+    scope["state"]["employee_id"] = employee_id
 
 
 class AnonymousLimit:
@@ -43,11 +47,14 @@ class AnonymousLimit:
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else "unix"
         address = address_of(headers.getlist("x-forwarded-for"), peer, self._trusted)
+        state = scope.setdefault("state", {})
         if is_in(address, self._trusted):
             await self._app(scope, receive, send)
-        elif _claims(scope["path"], headers):
-            await self._app(scope, receive, _Judge(self._rate, site_of(address), scope, send))
-        elif wait_s := self._rate.acquire(site_of(address)):
+            return
+        state["site"] = site = site_of(address)
+        if _claims(scope["path"], headers):
+            await self._app(scope, receive, _Judge(self._rate, site, scope, send))
+        elif wait_s := self._rate.acquire(site):
             await body(TooManyAnonymous(wait_s))(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -76,7 +83,7 @@ class _Judge:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            known = self._scope.get("state", {}).get("identified", False)
+            known = self._scope["state"].get("identified", False)
             if not known and (wait_s := self._rate.acquire(self._site)):
                 self._refused = True
                 await body(TooManyAnonymous(wait_s))(self._scope, _nothing, self._send)

@@ -88,7 +88,7 @@ async def context(
     if credentials is None:
         raise TokenMissing
     claims = parts.tokens.verify(credentials.credentials)
-    anonymous.identified(request.scope)
+    anonymous.identified(request.scope, claims.employee_id)
     commands: KeyedRate[int] = request.app.state.commands_rate
     if wait_s := commands.acquire(claims.employee_id):
         raise TooFast(wait_s)

@@ -20,6 +20,7 @@ from gateway.delivery import lanes
 from gateway.delivery.delivery import Delivery
 from gateway.hello.reads import HelloReads
 from gateway.hello.welcome import NodeInfo
+from gateway.limits import HeldBytes
 from gateway.ops.tasks import Tasks
 from gateway.settings import Settings
 from gateway.sockets.admission.admission import Admission
@@ -44,6 +45,8 @@ from gateway.sockets.watch.queue_watches import QueueWatches
 from gateway.sockets.watch.unread import UnreadPush
 
 log = structlog.get_logger(__name__)
+
+UNSENT = "too many unsent bytes"
 
 
 class Node:
@@ -72,6 +75,9 @@ class Node:
         self.cork = Cork(deflate_from=settings.deflate_min_bytes)
         self.disconnect_queue = DisconnectQueue()
         self.wheel = TimingWheel()
+        self.unsent = HeldBytes(
+            per_owner=settings.unsent_bytes, in_all=settings.unsent_total_bytes, why=UNSENT
+        )
         self.drain = Drain(self.sessions, within_s=settings.drain_s)
         self.hello_reads = HelloReads(services, max_topics=settings.max_topics, spawn=spawn)
         self._build_watches()

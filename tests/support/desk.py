@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -113,6 +114,7 @@ class Desk:
             }
         )
         app, server = make_server(settings)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
         running = asyncio.create_task(server._serve([listener]))
         while not server.started:
             if running.done():

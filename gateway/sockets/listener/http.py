@@ -1,26 +1,32 @@
 """The HTTP side of the one port: uvicorn's httptools protocol with limits of our own.
 
 uvicorn ─▶ HttpProtocol ─▶ REST, or SocketProtocol after an upgrade. uvicorn's defaults wait for
-ever for the rest of a head and read heads of any size; here a head has 5 s and 16 KiB, for every
-connection on the port, also those that become WebSockets.
+ever for the rest of a head, read heads of any size, and keep answers for ever that nobody reads;
+here a head has 5 s and 16 KiB, for every connection on the port, also those that become
+WebSockets, and an answer is kept while its client takes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.limits.addresses import is_in
 from gateway.sockets.node import Node
 
 log = structlog.get_logger(__name__)
 
 MAX_HEAD = 16_384
+MAX_PIPELINED = 32
+"""Requests of one connection that wait for the answer before theirs. One read may hold 14,000."""
+HIGH_WATER = 16_384
+"""Bytes that wait for a client before no more are written, nor read, for it."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -35,19 +41,28 @@ class HttpProtocol(HttpToolsProtocol):
         self._address = ""
         self._read = b""
         self._counted = False
+        self._answered: Any = None
+        """The request that is being answered; others of a pipeline wait behind it."""
+        self._untaken = False
+        """Whether an answer is complete, and not yet taken."""
+        self._waiting_bytes = 0
+        self._taken_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=HIGH_WATER)
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if peer else "unix"
         self._counted = True
         if self._node.admission.http_opened(self._address):
             self._expect_head()
         else:
-            self._cut("too many connections")
+            self._abort("too many connections")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._no_longer_http()
+        self._node.unsent.release(self)
+        self._end_answer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -92,28 +107,83 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.cut("too many pipelined requests")
+            raise _Cut
         super().on_headers_complete()
 
+    # --- answers ---------------------------------------------------------------------------
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
+        """Go on to the next request, but only when the client has taken this answer."""
         self._in_head, self._head_bytes = True, 0
-        super().on_response_complete()
+        if self.flow.write_paused and not self.transport.is_closing():
+            self._untaken = True
+        else:
+            super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.flow.pause_reading()  # no more requests of one who does not take answers
+        self._taken_at = asyncio.get_running_loop().time()
+        self._node.unsent.hold(self, self._owner(), self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken_at = asyncio.get_running_loop().time()
+        self._node.unsent.release(self)
+        if not self.pipeline:
+            self.flow.resume_reading()
+        if self._untaken:
+            self._untaken = False
+            super().on_response_complete()
+
+    def _owner(self) -> Hashable | None:
+        """Return for whom answers are kept: an employee or an address; None for a proxy."""
+        state = self._answered.scope["state"] if self._answered is not None else {}
+        known: Hashable | None = state.get("employee_id") or state.get("site")
+        if known is None and not is_in(self._address, self._node.settings.trusted_proxies):
+            return self._address
+        return known
+
+    def _is_unread(self, now: float) -> bool:
+        """Tell whether the client has taken nothing of what waits for GATEWAY_SEND_S."""
+        waiting = self.transport.get_write_buffer_size()
+        if not self._waiting_bytes or waiting < self._waiting_bytes:
+            self._taken_at = max(self._taken_at, now)
+        self._waiting_bytes = waiting
+        return waiting > 0 and now - self._taken_at >= self._node.settings.send_s
+
+    # --- deadlines -------------------------------------------------------------------------
 
     def due(self, now: float) -> float | None:
-        """Close a connection whose head did not come in time."""
-        if self.transport is None or self.transport.is_closing() or self.parser is None:
+        """Close a connection whose head did not come, or whose answer was not taken, in time."""
+        if self.transport is None or self.parser is None:
             return None  # gone, or upgraded
+        if self._is_unread(now):
+            self.cut("response not taken")
+            return None
+        if self.transport.is_closing():
+            return now + self._check_s() if self._waiting_bytes else None
         if self._in_head and self._head_bytes and now >= self._head_until:
-            self._reject("head too slow")
+            self.cut("head too slow")
             return None
         if self._in_head and now >= self._head_until and self.cycle is None:
             self.transport.close()  # connected, and sent nothing
             return None
-        return now + self._node.settings.head_s
+        return now + self._check_s()
+
+    def _check_s(self) -> float:
+        return min(self._node.settings.head_s, self._node.settings.send_s)
 
     def _expect_head(self) -> None:
-        until = asyncio.get_running_loop().time() + self._node.settings.head_s
-        self._head_until = until
-        self._node.wheel.add(until, self)
+        now = asyncio.get_running_loop().time()
+        self._head_until = now + self._node.settings.head_s
+        self._node.wheel.add(now + self._check_s(), self)
 
     def _no_longer_http(self) -> None:
         if self._counted:
@@ -123,16 +193,33 @@ class HttpProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD:
-            self._reject("head too large")
+            self.cut("head too large")
 
-    def _reject(self, why: str) -> None:
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def cut(self, why: str) -> None:
+        """Abort the connection, with all that waits for its client, and count it."""
         self._node.metrics.count_rejection(why)
-        self._cut(why)
+        self._abort(why)
 
-    def _cut(self, why: str) -> None:
+    def _abort(self, why: str) -> None:
         log.info("http.cut", why=why, address=self._address)
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is not None:
+            self._end_answer()
             self.transport.abort()
+
+    def _end_answer(self) -> None:
+        """Write no more of the answer; uvicorn tells only the last request of a pipeline."""
+        self.pipeline.clear()
+        if self._answered is not None:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+
+
+class _Cut(Exception):
+    """The connection was cut: the parser goes no further in what was read."""
 
 
 def http_protocol_class(node: Callable[[], Node]) -> Callable[..., HttpProtocol]:
