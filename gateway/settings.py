@@ -327,6 +327,15 @@ class Settings(BaseSettings):
     upload_link_s: int = Field(default=900, ge=10, le=86_400)
     """Seconds after its declaration within which a file can be uploaded. Raise it for large files
     on slow networks."""
+    upload_min_bytes_per_s: int = Field(default=8_192, ge=1)
+    """Bytes per second that an upload must bring on average after its first 30 seconds; otherwise
+    it is answered with 408. Lower it for very slow networks."""
+    uploading_bytes: int = Field(default=268_435_456, ge=1)
+    """Bytes of files that one user may be uploading to one worker at the same time; more are
+    refused with `file.too_many_uploads`."""
+    uploading_total_bytes: int = Field(default=1_073_741_824, ge=1)
+    """Bytes of files that all users together may be uploading to one worker at the same time; more
+    are refused with `file.too_many_uploads`. GATEWAY_FILES_DIR needs as much free space."""
     download_link_s: int = Field(default=300, ge=10, le=86_400)
     """Seconds for which a link to read a file is valid. Anyone who has the link can read the file,
     so keep it short."""

@@ -54,6 +54,7 @@ async def create(ctx: Context, command: AttachmentCreate) -> AttachmentCreated:
         key = new_key()
         link = await storage.upload_link(
             key,
+            uploader=str(ctx.user_id),
             size=command.size,
             content_type=command.content_type,
             sha256=command.sha256,

@@ -63,7 +63,9 @@ from gateway.errors.files import (
     SizeDiffers,
     StorageUnavailable,
     TooManyAttachments,
+    TooManyUploads,
     TooMuchPending,
+    UploadRunning,
 )
 from gateway.errors.load import (
     DatabaseUnavailable,
@@ -170,8 +172,10 @@ __all__ = [
     "TooManyPinned",
     "TooManyReactions",
     "TooManyScheduled",
+    "TooManyUploads",
     "TooMuchPending",
     "TooSlow",
     "UnknownCommand",
+    "UploadRunning",
     "catalogue",
 ]

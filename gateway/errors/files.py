@@ -82,6 +82,22 @@ class FileExists(GatewayError):
     http_status = 412
 
 
+class UploadRunning(GatewayError):
+    """Another request is uploading this file: wait for its end."""
+
+    code = "file.upload_running"
+    http_status = 409
+    retry_after = 2.0
+
+
+class TooManyUploads(GatewayError):
+    """Too many bytes are being uploaded at once: send one file after the other."""
+
+    code = "file.too_many_uploads"
+    http_status = 429
+    retry_after = 2.0
+
+
 class LinkInvalid(GatewayError):
     """This link was not issued by the gateway, or not for this request."""
 

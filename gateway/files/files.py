@@ -11,6 +11,7 @@ from typing import Self
 
 from gateway.errors import AttachmentsOff, AttachmentTooLarge, AttachmentTypeRefused
 from gateway.files.storage import Storage
+from gateway.files.uploads_under_way import UploadsUnderWay
 from gateway.settings import Settings
 
 
@@ -25,6 +26,8 @@ class Limits:
     upload_s: int = 900
     link_s: int = 300
     unattached_s: int = 86_400
+    uploading_bytes: int = 256 * 1024 * 1024
+    uploading_total_bytes: int = 1024 * 1024 * 1024
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -37,6 +40,8 @@ class Limits:
             upload_s=settings.upload_link_s,
             link_s=settings.download_link_s,
             unattached_s=settings.unattached_file_s,
+            uploading_bytes=settings.uploading_bytes,
+            uploading_total_bytes=settings.uploading_total_bytes,
         )
 
     def check(self, content_type: str, size: int) -> None:
@@ -66,6 +71,12 @@ class Files:
     counts: TransferCounts = field(default_factory=TransferCounts)
     sweep_requested: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there are files to remove."""
+    under_way: UploadsUnderWay = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.under_way = UploadsUnderWay(
+            per_uploader=self.limits.uploading_bytes, in_all=self.limits.uploading_total_bytes
+        )
 
     def require(self) -> Storage:
         """Return the storage; AttachmentsOff when there is none."""

@@ -28,7 +28,9 @@ from gateway.errors import (
     SizeDiffers,
     StorageUnavailable,
     TooLarge,
+    UploadRunning,
 )
+from gateway.files.file_lock import FileLock
 from gateway.files.signing import Grant, Signer
 from gateway.files.storage import HEAD_BYTES, SignedLink, StoredObject
 
@@ -65,11 +67,24 @@ class LocalStorage:
         self._coming.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def upload_link(
-        self, key: str, *, size: int, content_type: str, sha256: str | None, valid_s: int
+        self,
+        key: str,
+        *,
+        uploader: str,
+        size: int,
+        content_type: str,
+        sha256: str | None,
+        valid_s: int,
     ) -> SignedLink:
         until = int(time.time()) + valid_s
         grant = Grant(
-            do="PUT", key=key, until=until, size=size, content_type=content_type, sha256=sha256
+            do="PUT",
+            key=key,
+            until=until,
+            size=size,
+            content_type=content_type,
+            sha256=sha256,
+            name=uploader,
         )
         return self._link(grant, {"Content-Type": content_type})
 
@@ -109,13 +124,17 @@ class LocalStorage:
     async def take(self, grant: Grant, pieces: AsyncIterable[bytes]) -> None:
         """Store an upload if it is exactly what was declared; otherwise keep nothing of it.
 
-        At most CHUNK_BYTES and one read are in memory. A stored file survives a crash.
+        At most CHUNK_BYTES and one read are in memory. A stored file survives a crash. While one
+        request uploads a file, on whatever node, others get UploadRunning.
         """
         path = self._path(grant.key)
-        if await _in_thread(path.exists):
-            raise FileExists
         coming = self._coming / f"{grant.key}.{secrets.token_hex(4)}"
+        lock = FileLock(self._coming / f"{grant.key}.lock")
         try:
+            if not await _in_thread(lock.acquire):
+                raise UploadRunning
+            if await _in_thread(path.exists):
+                raise FileExists
             await self._write(coming, grant, pieces)
             await _in_thread(_publish_file, coming, path)
         except FileExistsError:
@@ -124,6 +143,7 @@ class LocalStorage:
             # Not awaited: this must happen even when this task is being cancelled.
             with suppress(OSError):
                 coming.unlink()
+            lock.release()
 
     async def _write(self, coming: Path, grant: Grant, pieces: AsyncIterable[bytes]) -> None:
         hashed, size, waiting = hashlib.sha256(), 0, bytearray()

@@ -77,6 +77,7 @@ class S3Storage:
         self,
         key: str,
         *,
+        uploader: str,  # noqa: ARG002 - a bucket has its own limits
         size: int,
         content_type: str,
         sha256: str | None,  # noqa: ARG002 - checked by message.send: not every server can

@@ -30,6 +30,7 @@ class Grant:
     size: int = 0
     sha256: str | None = None
     name: str = ""
+    """The file's name in a download; who sends it in an upload."""
 
 
 class Signer:

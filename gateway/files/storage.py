@@ -36,9 +36,16 @@ class Storage(Protocol):
     """Origin of its links, for the Content-Security-Policy of a page; None: the gateway itself."""
 
     async def upload_link(
-        self, key: str, *, size: int, content_type: str, sha256: str | None, valid_s: int
+        self,
+        key: str,
+        *,
+        uploader: str,
+        size: int,
+        content_type: str,
+        sha256: str | None,
+        valid_s: int,
     ) -> SignedLink:
-        """Return a link to PUT exactly `size` bytes, once."""
+        """Return a link for this uploader to PUT exactly `size` bytes, once."""
 
     async def download_link(
         self, key: str, *, name: str, content_type: str, valid_s: int

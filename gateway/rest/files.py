@@ -44,7 +44,8 @@ from gateway.rest.worker import parts_of
 router = APIRouter(tags=["messenger"], route_class=StrictRoute)
 
 UPLOAD_GRACE_S = 30
-"""Seconds for which an upload may continue after its link has expired."""
+"""Seconds for which an upload may continue after its link has expired, and after which it must
+have brought GATEWAY_UPLOAD_MIN_BYTES_PER_S."""
 CACHED_S = 3_600
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'; sandbox"
 PDF_POLICY = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
@@ -110,7 +111,8 @@ async def upload(request: Request, token: str) -> Response:
     try:
         grant = _local(files).check_link(token, "PUT")
         identified(request.scope)
-        await _receive(coming, _local(files), grant)
+        with files.under_way.admitted(grant.name or grant.key, grant.size):
+            await _receive(coming, _local(files), grant)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody is there to read it
     except GatewayError as error:
@@ -131,17 +133,24 @@ class _Upload:
         self.headers = request.headers
         self.ended = False
         self._receive = request.receive
-        self._patience_s = parts_of(request).settings.body_s
+        settings = parts_of(request).settings
+        self._patience_s = settings.body_s
+        self._bytes_per_s = settings.upload_min_bytes_per_s
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield its parts; TimeoutError when the client pauses for longer than GATEWAY_BODY_S."""
+        """Yield its parts; TimeoutError when the client pauses for too long, or is too slow."""
+        now, received = asyncio.get_running_loop().time, 0
+        began = now()
         while not self.ended:
-            async with asyncio.timeout(self._patience_s):
+            slow_at = began + UPLOAD_GRACE_S + received / self._bytes_per_s
+            async with asyncio.timeout_at(min(now() + self._patience_s, slow_at)):
                 message = await self._receive()
             if message["type"] != "http.request":
                 raise ClientDisconnect
             self.ended = not message.get("more_body", False)
-            yield message.get("body", b"")
+            piece = message.get("body", b"")
+            received += len(piece)
+            yield piece
 
 
 async def _receive(coming: _Upload, storage: LocalStorage, grant: Grant) -> None:

@@ -28,6 +28,7 @@ from gateway.errors import (
     SizeDiffers,
     StorageUnavailable,
     TooLarge,
+    UploadRunning,
 )
 from gateway.files import (
     Grant,
@@ -81,7 +82,7 @@ async def kept(storage: Storage, data: bytes = DATA) -> str:
     """Upload a file; return its key."""
     key = new_key()
     link = await storage.upload_link(
-        key, size=len(data), content_type="image/png", sha256=None, valid_s=60
+        key, uploader="1", size=len(data), content_type="image/png", sha256=None, valid_s=60
     )
     assert await put(storage, link, data)
     return key
@@ -126,7 +127,7 @@ async def test_an_upload_overwrites_nothing(storage: Storage) -> None:
     """A link is good for one file: the second one is refused, and the first one stays."""
     key = new_key()
     link = await storage.upload_link(
-        key, size=4, content_type="text/plain", sha256=None, valid_s=60
+        key, uploader="1", size=4, content_type="text/plain", sha256=None, valid_s=60
     )
 
     assert await put(storage, link, b"good")
@@ -140,7 +141,7 @@ async def test_links_name_their_end(storage: Storage) -> None:
     key = await kept(storage)
 
     upload = await storage.upload_link(
-        new_key(), size=1, content_type="text/plain", sha256=None, valid_s=900
+        new_key(), uploader="1", size=1, content_type="text/plain", sha256=None, valid_s=900
     )
     download = await storage.download_link(key, name="a.png", content_type="image/png", valid_s=300)
 
@@ -185,7 +186,7 @@ async def test_a_bucket_is_asked_to_hold_clients_to_what_they_declared(
 ) -> None:
     """Length, type and not overwriting are part of the signature: another value breaks it."""
     link = await s3_storage.upload_link(
-        new_key(), size=10, content_type="image/png", sha256=None, valid_s=900
+        new_key(), uploader="1", size=10, content_type="image/png", sha256=None, valid_s=900
     )
     said = {name: values[0] for name, values in parse_qs(urlsplit(link.url).query).items()}
 
@@ -297,7 +298,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(local: LocalStorage) -> 
 
 
 async def test_two_uploads_at_once_leave_one_whole_file(local: LocalStorage) -> None:
-    """One is told that the other was there first."""
+    """The others are told that one is under way, and afterwards that the file exists."""
     allowed = grant(100_000)
 
     done = await asyncio.gather(
@@ -305,9 +306,10 @@ async def test_two_uploads_at_once_leave_one_whole_file(local: LocalStorage) -> 
         return_exceptions=True,
     )
 
-    assert sorted(map(str, map(type, done))) == sorted(
-        map(str, [type(None), FileExists, FileExists])
-    )
+    expected = [type(None), UploadRunning, UploadRunning]
+    assert sorted(map(str, map(type, done))) == sorted(map(str, expected))
+    with pytest.raises(FileExists):
+        await local.take(allowed, pieces(b"d" * 100_000))
     [path] = files_in(local)
     assert path.read_bytes() in {mark * 100_000 for mark in (b"a", b"b", b"c")}
 

@@ -192,6 +192,8 @@ export const ERRORS = {
   "file.not_found": {"status": 404, "meaning": "This file no longer exists."},
   "file.size_differs": {"status": 400, "meaning": "The length of the body differs from what was declared; nothing was stored."},
   "file.storage_unavailable": {"status": 503, "meaning": "The file storage does not answer, or has no room."},
+  "file.too_many_uploads": {"status": 429, "meaning": "Too many bytes are being uploaded at once: send one file after the other."},
+  "file.upload_running": {"status": 409, "meaning": "Another request is uploading this file: wait for its end."},
   "frame.malformed": {"status": 400, "meaning": "This is not valid JSON (RFC 8259, UTF-8, at most 1,024 levels deep)."},
   "ingest.busy": {"status": 503, "meaning": "Too many events are waiting: send this batch again later."},
   "internal": {"status": 500, "meaning": "An unexpected error in the gateway; it was logged."},
