@@ -1,7 +1,8 @@
 """Search words: a text's words as they are compared, the same as realtime.search_words makes them.
 
-Every character becomes letters, a space or nothing, whatever stands beside it; so a whole text is
-translated in C, and one of its words is found in it by the lengths of what its characters became.
+Every character becomes letters, a space or nothing, whatever stands beside it
+(gateway/search_letters.py); so a whole text is translated in C, and one of its words is found in it
+by the lengths of what its characters became.
 """
 
 from __future__ import annotations
@@ -13,20 +14,18 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
+from gateway.search_letters import letters_of
+
 MAX_WORD = 64
 """Letters of a word that are compared; the rest is ignored."""
 PART = 512
 """Code points that are translated at once: what is looked for is mostly found in the first."""
-ALPHABETS = 0x3000
-"""Most code points above are Chinese, or unassigned, and become what they are."""
+ALPHABETS = 0xA000
+"""Most code points above are rare, or unassigned, and become what they are."""
+IDEOGRAPHS = 0x20000
+"""From here on are ideographs, and nothing else but in these blocks of 4,096."""
+IDEOGRAPHS_AND_OTHERS = frozenset({0x2F, 0xE0})
 
-_SIMPLER = str.maketrans("ґłøđς", "гlodσ", "'’ʼ‘`")  # noqa: RUF001 - they are meant
-_MARKS = re.compile("[\u0300-\u036f]+")
-_BETWEEN = re.compile(
-    "[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u00d7\u00f7\u0589\u05be\u060c\u061b"
-    "\u061f\u06d4\u0964\u2000-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\ufe00-\uff0f\ufffc"
-    "\ufffd\U0001f000-\U0001faff\U000e0000-\U000e0fff]+"
-)
 _SPACE = re.compile(r"\s")
 """Characters between words, all of which become one space."""
 
@@ -59,18 +58,15 @@ class SearchTerms:
 
 
 class _Letters(dict[int, str]):
-    """Code point → what it becomes. Filled as characters occur, with some 40,000 at most."""
+    """Code point → what it becomes. Filled as characters occur, with some 70,000 at most."""
 
     def __missing__(self, code: int) -> str:
-        letters = _letters(chr(code))
+        if code >= IDEOGRAPHS and code >> 12 not in IDEOGRAPHS_AND_OTHERS:
+            return chr(code)
+        letters = letters_of(chr(code))
         if code < ALPHABETS or letters != chr(code):
             self[code] = letters
         return letters
-
-
-def _letters(char: str) -> str:
-    simpler = unicodedata.normalize("NFKD", char).lower().translate(_SIMPLER)
-    return _BETWEEN.sub(" ", _MARKS.sub("", simpler))
 
 
 _LETTERS = _Letters()
@@ -116,7 +112,7 @@ def words_from(text: str, start: int) -> Iterator[Word]:
         if first:
             began = began if letters else place
             letters, end = letters[:MAX_WORD] + first, place + 1
-        elif letters and not others and unicodedata.combining(text[place]):
+        elif letters and not others and unicodedata.category(text[place])[0] == "M":
             end = place + 1
         for more in others:
             if letters:

@@ -21,8 +21,16 @@ from gateway.protocol import (
     MessageSearch,
     MessagesFound,
 )
-from gateway.search_words import SearchTerms, search_words
+from gateway.search_words import SearchTerms
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
+
+SPELLINGS = (
+    ("Işıklar", "ISIKLAR"), ("Großstraße", "GROSSSTRASSE"), ("مُحَمَّد", "محمد"), ("هندى", "هندی"),
+    ("שָׁלוֹם", "שלום"), ("сло\u00adво", "СЛОВО"), ("Ὀδυσσεύς", "ΟΔΥΣΣΕΥΣ"),
+    ("ᲒᲐᲛᲐᲠᲯᲝᲑᲐ", "გამარჯობა"),
+    ("Қазақ", "казак"), ("ＡＢＣ", "abc"), ("カタカナ", "かたかな"), ("١٢٣", "123"),
+    ("Viết", "VIET"),
+)  # fmt: skip
 
 MESSAGES = "/v1/messenger/search/messages"
 EMPLOYEES = "/v1/messenger/search/employees"
@@ -285,23 +293,26 @@ async def test_colleagues_are_found_with_their_presence(desk: Desk) -> None:
     assert refused.json()["error"]["path"] == "q"
 
 
-async def test_snippets_fold_as_the_database_does(desk: Desk) -> None:
-    """Every letter up to Cyrillic's last extension, punctuation, long words and ligatures."""
-    letters = "".join(chr(code) for code in range(1, 0x530) if chr(code).isprintable())
-    assert search_words("Łódź Ґанок Søren Đ") == ["lodz", "ганок", "soren", "d"]
-    samples = [
-        *(f"a{char}b" for char in letters),
-        letters,
-        "п’ять, ПЯТЬ; ﬁn ½ ² № ™ ＡＢ １２ 😀x\u200dy cafe\u0301 Й\u0306",
-        "x" * 70 + " " + "щ" * 64,
-    ]
+async def test_a_word_is_found_however_it_is_typed(desk: Desk) -> None:
+    """In messages and in names, both ways: in any script, with or without its marks."""
+    oksana = await desk.client(OKSANA)
+    room = (await oksana.open(PETRO)).conversation.id
+    for number, pair in enumerate(SPELLINGS):
+        for one in pair:
+            await oksana.send(room, f"тут {one} там")
+        await desk.sql(
+            "INSERT INTO demo_crm.staff VALUES ($1, $2, 1, 'Агент', 1)", 200 + number, pair[0]
+        )
 
-    rows = await desk.sql(
-        "SELECT realtime.search_words(said) AS words, said FROM unnest($1::text[]) AS said", samples
-    )
-
-    for row in rows:
-        assert search_words(row["said"]) == row["words"].split(), row["said"]
+    for number, pair in enumerate(SPELLINGS):
+        for one in pair:
+            found = await find(oksana, f"{one} ", limit=5)
+            assert [item.message.text for item in found.messages] == [
+                f"тут {word} там" for word in reversed(pair)
+            ]
+            assert [marked(item) for item in found.messages] == [[word] for word in reversed(pair)]
+            people = await oksana.request(EmployeeSearch(text=one))
+            assert [person.id for person in people.employees] == [200 + number]
 
 
 def test_a_text_without_matches_has_a_snippet_all_the_same() -> None:
