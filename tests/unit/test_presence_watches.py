@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
@@ -93,6 +94,46 @@ async def test_a_slow_reader_gets_the_newest_presence_only(quick: None) -> None:
     await asyncio.sleep(0.03)
 
     assert versions(b"".join(reader.transport.writes)) == [(OKSANA, 5), (PETRO, 5)]
+
+
+@pytest.mark.parametrize("between_s", [0.0, 0.03], ids=["in one frame", "in two frames"])
+async def test_a_change_that_was_announced_late_replaces_no_newer_one(
+    quick: None, between_s: float
+) -> None:
+    """A node that stood still announces that somebody has gone, who came back on another node."""
+    cork = Cork()
+    delivery, reader = Delivery(), SlowReader(cork)
+    watches = PresenceWatches(delivery, on_presences=lambda _: None)
+    watches.watch(reader, [OKSANA, PETRO])
+    reader.sender.pause()
+
+    for version in (7, 6):
+        delivery.deliver(changed(OKSANA, version))
+        await asyncio.sleep(between_s)
+        delivery.deliver(changed(PETRO, version))
+    await asyncio.sleep(0.03)
+    reader.sender.resume()
+    await asyncio.sleep(0.03)
+
+    assert set(versions(b"".join(reader.transport.writes))) == {(OKSANA, 7), (PETRO, 7)}
+
+
+async def test_a_person_who_is_watched_again_is_delivered_in_any_version(quick: None) -> None:
+    """What was delivered to former watchers is forgotten with the last of them."""
+    delivery, reader = Delivery(), SlowReader(Cork())
+    cast(Any, delivery).bus = SimpleNamespace(unsubscribe=lambda _: None)
+    watches = PresenceWatches(delivery, on_presences=lambda _: None)
+    watches.watch(reader, [OKSANA])
+    delivery.deliver(changed(OKSANA, 7))
+    watches.watch(reader, [])
+    watches.watch(reader, [OKSANA])
+    await asyncio.sleep(0.03)
+    reader.transport.writes.clear()
+
+    delivery.deliver(changed(OKSANA, 3))
+    await asyncio.sleep(0.03)
+
+    assert versions(b"".join(reader.transport.writes)) == [(OKSANA, 3)]
 
 
 async def test_presence_is_the_first_to_be_dropped() -> None:

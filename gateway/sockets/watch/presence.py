@@ -38,6 +38,8 @@ class PresenceWatches:
     ) -> None:
         self._delivery = delivery
         self._watchers: dict[int, set[WatchingSession]] = {}
+        self._newest: dict[int, int] = {}
+        """employee → the highest version that was delivered to watchers."""
         self._shards: dict[str, int] = {}
         """topic → how many (watcher, employee) need it."""
         self._on_presences = on_presences
@@ -90,16 +92,22 @@ class PresenceWatches:
         self._unsent.pop(session, None)
 
     def deliver(self, announcement: Announcement) -> None:
-        """Take the presence of some people; their watchers get it within CONFLATE_S."""
+        """Take the presence of some people; their watchers get it within CONFLATE_S.
+
+        Two nodes may announce two changes of a person in the other order: the older one would
+        replace the newer one, and is dropped.
+        """
         changed = orjson.loads(announcement.payload)["presences"]
         self._on_presences([presences.from_wire(presence) for presence in changed])
         for presence in changed:
-            watchers = self._watchers.get(presence["employee_id"])
-            if not watchers:
+            employee_id, version = presence["employee_id"], presence["version"]
+            watchers = self._watchers.get(employee_id)
+            if not watchers or version < self._newest.get(employee_id, 0):
                 continue
+            self._newest[employee_id] = version
             encoded = orjson.dumps(presence)
             for session in watchers:
-                self._unsent.setdefault(session, {})[presence["employee_id"]] = encoded
+                self._unsent.setdefault(session, {})[employee_id] = encoded
         if self._unsent and not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_later(CONFLATE_S, self._flush)
@@ -129,6 +137,7 @@ class PresenceWatches:
         watchers.discard(session)
         if not watchers:
             del self._watchers[employee_id]
+            self._newest.pop(employee_id, None)
         topic = topics.presence(employee_id)
         self._shards[topic] -= 1
         if not self._shards[topic]:
