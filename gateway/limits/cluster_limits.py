@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib import resources
 from itertools import islice
 from typing import Any
@@ -154,5 +155,6 @@ def _batches(by_user: Mapping[int, int]) -> Iterator[dict[int, int]]:
         yield some
 
 
+@cache
 def _script(name: str) -> Any:
     return (resources.files("gateway.limits") / "scripts" / f"{name}.lua").read_text("utf-8")
