@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import signal
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import structlog
 import uvloop
 
-pytest_plugins = [
+pytest_plugins = ["tests.support.scratch"]
+
+FIXTURES = [
     "tests.support.kept_routes",
-    "tests.support.scratch",
+    "tests.support.kept_objects",
     "tests.support.embedded",
     "tests.support.servers",
     "tests.support.cluster",
@@ -22,6 +25,7 @@ pytest_plugins = [
     "tests.support.queues",
     "tests.support.dev",
 ]
+pytest.register_assert_rewrite(*FIXTURES)
 
 # Structlog's default draws tracebacks with all local values: seconds in which the event loop, and
 # every node on it, stands still. The product prints them plainly, too (gateway/ops/logs.py).
@@ -38,6 +42,26 @@ structlog.configure(
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run every test on uvloop: asyncio's own transports behave differently."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Import the fixtures, and with them the gateway, where tests run: not where xdist deals them.
+
+    Importing takes 2 s, and until then no worker starts.
+    """
+    signal.signal(signal.SIGINT, _interrupt)
+    if not session.config.pluginmanager.hasplugin("dsession"):
+        for name in FIXTURES:
+            session.config.pluginmanager.import_plugin(name)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Do as Python does, by a handler that asyncio leaves alone.
+
+    It replaces Python's own for each test and fixture, and compares handlers by way of an error
+    whose text has the whole result of the task: a node with all its settings.
+    """
+    raise KeyboardInterrupt
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

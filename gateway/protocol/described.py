@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -36,6 +37,7 @@ class TypeDescription:
     fields: tuple[FieldDescription, ...]
 
 
+@cache
 def wire_types() -> dict[str, TypeDescription]:
     """Describe every type on the wire, by class name: replies and events, then commands."""
     received = _describe(COMMANDS.values(), partial=True)

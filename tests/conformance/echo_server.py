@@ -28,6 +28,7 @@ from gateway.settings import Settings
 from gateway.sockets.listener import websocket as product
 from gateway.sockets.node import Node
 from gateway.sockets.session.session import Session
+from tests.support.given_settings import GivenSettings
 
 SECRET = "a secret of thirty-two bytes or so"
 
@@ -69,7 +70,7 @@ class EchoProtocol(product.SocketProtocol):
 
 def echo_settings(**changes: Any) -> Settings:
     """Return settings under which nothing but the protocol ends a connection."""
-    return Settings(
+    return GivenSettings(
         **{
             "node": "echo",
             "max_frame_bytes": 2**24,

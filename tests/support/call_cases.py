@@ -6,7 +6,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -113,13 +113,15 @@ def meaning(call: CallState | None, *times: datetime) -> Any:
     """Return what the call says but for these times, and for the order of its legs."""
 
     def plain(value: Any) -> Any:
+        if is_dataclass(value):
+            return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
         if isinstance(value, dict):
             return {name: plain(found) for name, found in value.items()}
         if isinstance(value, (list, tuple)):
             return [plain(found) for found in value]
         return times[0] if value in times else value
 
-    state = plain(asdict(call)) if call else {}
+    state = plain(call) if call else {}
     state["legs"] = {leg["leg_key"]: leg for leg in state.get("legs", ())}
     return state
 

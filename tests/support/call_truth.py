@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -47,8 +49,17 @@ def names() -> list[str]:
 
 
 def events_of_recording(name: str, folder: Path = RECORDINGS) -> list[CallEvent]:
+    """Return new events each time: storing one numbers it."""
+    return [replace(event) for event in _read_once(folder / f"{name}.jsonl.gz")]
+
+
+def read_anew(path: Path) -> list[CallEvent]:
     dialect = AsteriskDialect(region="UA")
-    return read_recording_sync(folder / f"{name}.jsonl.gz", source="pbx", dialect=dialect)
+    return read_recording_sync(path, source="pbx", dialect=dialect)
+
+
+_read_once = functools.cache(read_anew)
+"""Reading takes 60 µs an event, copying 3."""
 
 
 def truths_of(name: str, folder: Path = RECORDINGS) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from ingest.framing.ami_messages import AmiMessage, AmiParser, MessageTooLong, e
 from ingest.model.events import CallEvent, shift
 from ingest.normalise.asterisk import AsteriskDialect, AsteriskNormaliser
 from ingest.upkeep.replay import read_recording, read_recording_sync
-from tests.support.call_truth import RECORDINGS, events_of_recording, names
+from tests.support.call_truth import RECORDINGS, events_of_recording, names, read_anew
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 L01 = "l01_answered_caller_hangs_up"
@@ -111,11 +111,11 @@ def test_a_recording_yields_every_message_with_its_time() -> None:
 @pytest.mark.parametrize("name", names())
 def test_ids_are_unique_and_the_same_at_every_reading(name: str) -> None:
     """A second reading is a repeat of the first; another source is not."""
-    events = events_of_recording(name)
-    ids = [event.event_id for event in events]
-    elsewhere = read_recording_sync(RECORDINGS / f"{name}.jsonl.gz", source="other")
+    path = RECORDINGS / f"{name}.jsonl.gz"
+    ids = [event.event_id for event in events_of_recording(name)]
+    elsewhere = read_recording_sync(path, source="other")
 
-    assert ids == [event.event_id for event in events_of_recording(name)]
+    assert ids == [event.event_id for event in read_anew(path)]
     assert len(set(ids)) == len(ids)
     assert not set(ids) & {event.event_id for event in elsewhere}
 

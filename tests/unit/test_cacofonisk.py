@@ -7,11 +7,11 @@ import random
 import orjson
 import pytest
 
+from tests.support.amounts import tries
 from tests.support.cacofonisk import FOLDER, FoldedScenario, Scenario, differences, scenarios
 from tests.support.call_truth import calls_of
 
 SCENARIOS = scenarios()
-SHUFFLES = 200
 
 pytestmark = pytest.mark.skipif(
     not SCENARIOS, reason=f"{FOLDER.name} is not beside this repository"
@@ -31,13 +31,14 @@ def test_a_stream_from_elsewhere_folds_to_what_was_expected(
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_stream_from_elsewhere_folds_alike_in_any_order(scenario: Scenario) -> None:
+@tries(20, 200)
+def test_a_stream_from_elsewhere_folds_alike_in_any_order(scenario: Scenario, tries: int) -> None:
     """Shuffled, with random repeats: the same calls, byte for byte."""
     events = scenario.events()
     expected = orjson.dumps(calls_of(events))
     dice = random.Random(scenario.name)
 
-    for _ in range(SHUFFLES):
+    for _ in range(tries):
         shuffled = events + dice.choices(events, k=dice.randrange(len(events)))
         dice.shuffle(shuffled)
         assert orjson.dumps(calls_of(shuffled)) == expected

@@ -13,6 +13,7 @@ import pytest
 from ingest.model.call_state import CallState
 from ingest.normalise.freeswitch import FreeswitchNormaliser
 from ingest.normalise.twilio import twilio_events
+from tests.support.amounts import tries
 from tests.support.call_truth import RECORDINGS, calls_of, events_of_recording
 from tests.support.scripted_pbx import ScriptedPbx, seconds
 
@@ -170,13 +171,14 @@ def test_a_reported_call_is_with_its_customer(name: str, number: str, answered: 
 @pytest.mark.parametrize(
     "path", sorted((RECORDINGS / "reported").glob("*.gz")), ids=lambda path: path.name.split(".")[0]
 )
-def test_a_reported_call_is_the_same_in_any_order(path: Path) -> None:
-    """Two hundred times in another order, with repeats, byte for byte."""
+@tries(20, 200)
+def test_a_reported_call_is_the_same_in_any_order(path: Path, tries: int) -> None:
+    """Many times in another order, with repeats, byte for byte."""
     events = events_of_recording(path.name.removesuffix(".jsonl.gz"), path.parent)
     expected = orjson.dumps(calls_of(events))
     dice = random.Random(path.name)
 
-    for _ in range(200):
+    for _ in range(tries):
         shuffled = events + dice.choices(events, k=dice.randrange(len(events)))
         dice.shuffle(shuffled)
         assert orjson.dumps(calls_of(shuffled)) == expected
