@@ -86,9 +86,9 @@ class Gateway:
         """Whether this worker is closing its sessions to stop."""
         return self.node.drain.begun
 
-    def render_metrics(self) -> bytes:
+    async def render_metrics(self) -> bytes:
         """Return this worker's metrics in Prometheus' text format."""
-        return metrics.render(self)
+        return await metrics.render(self)
 
     async def pending_migrations(self) -> list[str]:
         """Return migrations that this version has and the database has not."""
@@ -241,15 +241,23 @@ class Beat(Protocol):
 
 
 async def serve(
-    settings: Settings, sockets: list[socket.socket], *, beat: Beat | None = None
+    settings: Settings,
+    shared: list[socket.socket],
+    own: list[socket.socket],
+    *,
+    beat: Beat | None = None,
 ) -> None:
-    """Serve on these listening sockets until SIGTERM or SIGINT."""
+    """Serve on these listening sockets until SIGTERM or SIGINT.
+
+    Only on its `own`, which no client is meant to reach, does a worker show its metrics.
+    """
     app, server = make_server(settings)
+    app.state.own_ports = {listener.getsockname()[1] for listener in own}
     await rest.warm_up(app)
-    for listener in sockets:  # what they accept inherits it
+    for listener in (*shared, *own):  # what they accept inherits it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
     pulse = asyncio.create_task(_pulse(server, beat), name="pulse") if beat else None
-    await server.serve(sockets)
+    await server.serve([*shared, *own])
     if pulse is not None:
         pulse.cancel()
 

@@ -70,7 +70,10 @@ class Settings(BaseSettings):
     roles on machines of their own."""
     worker_ports: int = Field(default=0, ge=0, le=65535)
     """Set it to a port, and worker 1 listens there too, worker 2 on the next port, and so on. Use
-    it to reach one particular worker, for example to scrape its metrics. 0: off."""
+    it to reach one particular worker, and for `/metrics`, which is there alone. 0: off."""
+    worker_host: str = "127.0.0.1"
+    """Address on which the ports of GATEWAY_WORKER_PORTS listen. Set it to an address of your
+    internal network when your monitoring is on another machine; clients must not reach it."""
     node: str = Field(default_factory=lambda: f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}")
     """Name of this node, unique among all nodes; `gateway serve` appends the number of the worker.
     Set it to read the same name in logs after each start."""

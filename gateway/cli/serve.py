@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import typer
@@ -53,16 +54,11 @@ def run(
         except MigrationError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
-    try:
-        answers = settings.takes("sockets", "ingest")
-        shared = listen(settings.host, settings.port) if answers else None
-        own = [
-            listen(settings.host, settings.worker_ports + number)
-            for number in range(settings.workers if settings.worker_ports else 0)
-        ]
-    except OSError as error:
-        typer.echo(f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.", err=True)
-        raise typer.Exit(1) from None
+    answers = settings.takes("sockets", "ingest")
+    first = settings.worker_ports
+    own_ports = range(first, first + settings.workers) if first else range(0)
+    shared = _listen(settings.host, settings.port) if answers else None
+    own = [_listen(settings.worker_host, port) for port in own_ports]
     supervisor = Supervisor(
         make_workers(
             settings.workers,
@@ -76,3 +72,11 @@ def run(
     )
     supervisor.start()
     supervisor.run()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        typer.echo(f"Cannot listen on {host}:{port}: {error.strerror}.", err=True)
+        raise typer.Exit(1) from None

@@ -31,6 +31,7 @@ OWN_PAUSE_S = 5.0
 """When the supervisor itself was stopped for this long, so was the machine: no worker hangs."""
 
 COMMAND = (sys.executable, "-m", "gateway.cli.worker")
+OWN = "own="
 PULSE = "pulse="
 ALIVE, READY = b".", b"R"
 """What a worker writes into its pipe repeatedly."""
@@ -41,7 +42,8 @@ class SupervisedWorker:
     """A worker's process and its history of starts and failures."""
 
     number: int
-    sockets: list[socket.socket]
+    shared: list[socket.socket]
+    own: list[socket.socket]
     environment: Mapping[str, str]
     command: Sequence[str] = COMMAND
     process: subprocess.Popen[bytes] | None = None
@@ -56,7 +58,9 @@ class SupervisedWorker:
     _pulse: int | None = None
 
     def start(self) -> None:
-        fds = [listener.fileno() for listener in self.sockets]
+        shared = [listener.fileno() for listener in self.shared]
+        own = [listener.fileno() for listener in self.own]
+        fds = [*map(str, shared), *(f"{OWN}{fd}" for fd in own)]
         self.close()
         self._pulse, theirs = os.pipe()
         os.set_blocking(self._pulse, False)
@@ -66,8 +70,8 @@ class SupervisedWorker:
             # A session of its own: Ctrl-C reaches the supervisor alone, which stops workers in
             # order.
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*self.command, str(os.getpid()), *map(str, fds), f"{PULSE}{theirs}"],
-                pass_fds=[theirs, *fds],
+                [*self.command, str(os.getpid()), *fds, f"{PULSE}{theirs}"],
+                pass_fds=[theirs, *shared, *own],
                 env={**os.environ, **self.environment},
                 start_new_session=True,
             )
@@ -231,11 +235,11 @@ def make_workers(
     environment: Mapping[str, str],
 ) -> list[SupervisedWorker]:
     """Make `count` workers on the shared socket, each with its own socket if there are any."""
-    together = [] if shared is None else [shared]
     return [
         SupervisedWorker(
             number,
-            [*together, *own[number - 1 : number]],
+            [] if shared is None else [shared],
+            own[number - 1 : number],
             {**environment, "GATEWAY_NODE": f"{node}-w{number}"},
         )
         for number in range(1, count + 1)

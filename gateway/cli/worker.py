@@ -1,6 +1,7 @@
-"""One worker process: `python -m gateway.cli.worker PARENT [FD …] [pulse=FD]`, for the supervisor.
+"""One worker process: `gateway.cli.worker PARENT [FD …] [own=FD …] [pulse=FD]`, for the supervisor.
 
-FD are listening sockets. Into the pipe pulse=FD the event loop writes that it is alive.
+FD are listening sockets, own=FD those of this worker alone. Into the pipe pulse=FD the event loop
+writes that it is alive.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import uvloop
 
 from gateway.app import Beat, SettingMissing, serve
-from gateway.cli.supervisor import ALIVE, PULSE, READY
+from gateway.cli.supervisor import ALIVE, OWN, PULSE, READY
 from gateway.ops import logs
 from gateway.settings import Settings
 
@@ -31,7 +32,7 @@ default there is one after each growth by a quarter, so many during a reconnect 
 instead of 14. Ended sessions leave no cycles (tests/acceptance/sockets/test_leaks.py)."""
 
 
-def main(parent: int, fds: list[int], pulse: int | None = None) -> None:
+def main(parent: int, shared: list[int], own: list[int], pulse: int | None = None) -> None:
     """Serve on the inherited sockets; end when the supervisor does, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -40,16 +41,19 @@ def main(parent: int, fds: list[int], pulse: int | None = None) -> None:
     faulthandler.enable()  # on SIGABRT from the supervisor, print the stack
     settings = Settings()
     logs.configure(level=settings.log_level, json=settings.log_format == "json")
-    sockets = [socket.socket(fileno=fd) for fd in fds]
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()  # imported objects stay for good
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, sockets, beat=_beat(pulse)))
+            runner.run(serve(settings, _sockets(shared), _sockets(own), beat=_beat(pulse)))
     except SettingMissing as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         pass
+
+
+def _sockets(fds: list[int]) -> list[socket.socket]:
+    return [socket.socket(fileno=fd) for fd in fds]
 
 
 def _beat(pulse: int | None) -> Beat | None:
@@ -64,11 +68,13 @@ def _beat(pulse: int | None) -> Beat | None:
     return beat
 
 
-def _run(parent: str, *fds: str) -> None:
+def run(parent: str, *fds: str) -> None:
+    """Take the arguments of the command."""
     pulse = [int(fd.removeprefix(PULSE)) for fd in fds if fd.startswith(PULSE)]
-    listeners = [int(fd) for fd in fds if not fd.startswith(PULSE)]
-    main(int(parent), listeners, pulse[0] if pulse else None)
+    own = [int(fd.removeprefix(OWN)) for fd in fds if fd.startswith(OWN)]
+    shared = [int(fd) for fd in fds if fd.isdigit()]
+    main(int(parent), shared, own, pulse[0] if pulse else None)
 
 
 if __name__ == "__main__":
-    _run(*sys.argv[1:])
+    run(*sys.argv[1:])

@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from gateway import __version__
+from gateway.errors import NotFound
 from gateway.ops import metrics
 from gateway.protocol import asyncapi
 from gateway.rest.depends import answer
@@ -44,8 +45,14 @@ async def readyz(request: Request) -> Response:
 
 @router.get("/metrics", include_in_schema=False)
 async def serve_metrics(request: Request) -> Response:
-    """Return this worker's metrics in Prometheus' text format."""
-    return Response(parts_of(request).render_metrics(), media_type=metrics.MEDIA_TYPE)
+    """Return this worker's metrics in Prometheus' text format, on a port of its own alone.
+
+    The connection decides: whatever a proxy makes of the path, the shared port has no metrics.
+    """
+    server = request.scope["server"]
+    if server is None or server[1] not in request.app.state.own_ports:
+        raise NotFound
+    return Response(await parts_of(request).render_metrics(), media_type=metrics.MEDIA_TYPE)
 
 
 @router.api_route("/openapi.json", methods=READ, include_in_schema=False)
@@ -64,6 +71,7 @@ async def asyncapi_document(request: Request) -> Response:
 
 def install(app: FastAPI) -> None:
     """Give an app what these routes keep between two requests."""
+    app.state.own_ports = set()
     app.state.readiness = Readiness()
     app.state.openapi = Document(partial(_render_openapi, app))
     app.state.asyncapi = Document(partial(asyncapi.render, __version__))

@@ -35,7 +35,7 @@ class GatewayParts(Protocol):
     async def pending_migrations(self) -> list[str]:
         """Return migrations that this version has and the database has not."""
 
-    def render_metrics(self) -> bytes:
+    async def render_metrics(self) -> bytes:
         """Return this worker's metrics in Prometheus' text format."""
 
 

@@ -175,10 +175,10 @@ VARIANTS: dict[str, BrokenVariant] = {
 }
 
 
-def main(name: str, parent: int, fds: list[int]) -> None:
+def main(name: str, *given: str) -> None:
     VARIANTS[name].patch()
-    worker.main(parent, fds)
+    worker.run(*given)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), [int(fd) for fd in sys.argv[3:]])
+    main(*sys.argv[1:])

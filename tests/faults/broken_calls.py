@@ -73,11 +73,11 @@ VARIANTS: dict[str, BrokenCallsVariant] = {
 }
 
 
-def main(name: str, parent: int, fds: list[int]) -> None:
+def main(name: str, *given: str) -> None:
     connections.TIMING = TIMING
     (VARIANTS[name].patch if name in VARIANTS else whole)()
-    worker.main(parent, fds)
+    worker.run(*given)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), [int(fd) for fd in sys.argv[3:]])
+    main(*sys.argv[1:])

@@ -58,7 +58,7 @@ class LaboratoryWorker:
 
     def start(self) -> None:
         fd = self.listener.fileno()
-        command = [sys.executable, "-m", *self.module, str(os.getpid()), str(fd)]
+        command = [sys.executable, "-m", *self.module, str(os.getpid()), f"own={fd}"]
         clean = {name: value for name, value in os.environ.items() if "GATEWAY_" not in name}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(

@@ -38,7 +38,7 @@ def supervised(
     for number, what in enumerate(does, 1):
         script = tmp_path / f"{number}.py"
         script.write_text(BEATS.format(log=str(tmp_path / f"{number}.log")) + what)
-        workers.append(SupervisedWorker(number, [], {}, command=(sys.executable, str(script))))
+        workers.append(SupervisedWorker(number, [], [], {}, command=(sys.executable, str(script))))
     supervisor = Supervisor(workers, stop_s=5.0, hang_s=hang_s)
 
     def look_until(so: Callable[[], bool]) -> None:

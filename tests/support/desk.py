@@ -119,6 +119,7 @@ class Desk:
             }
         )
         app, server = make_server(settings)
+        app.state.own_ports = {port_of(listener)}  # each node is asked for its metrics
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
         running = asyncio.create_task(server._serve([listener]))
         while not server.started:
