@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import asyncpg
+
 from gateway import cursors
 from gateway.context import Context
 from gateway.people.presences import presences_of
@@ -10,15 +14,22 @@ from gateway.people.queries.search import EmployeePosition
 from gateway.protocol import EmployeeSearch, EmployeesFound
 from gateway.serving import serves
 
+NOT_KEPT = (asyncpg.ReadOnlySQLTransactionError, asyncpg.TransactionRollbackError)
+"""A standby, or a search at the same moment: the next search keeps them."""
+
 
 @serves(EmployeeSearch)
 async def employees(ctx: Context, command: EmployeeSearch) -> EmployeesFound:
     """Return a page of active employees with their presence."""
     after = EmployeePosition(*cursors.unpack_ranked(command.cursor)) if command.cursor else None
     async with ctx.reading() as conn:
-        found = await queries.employees(
+        asked = await queries.employees(
             conn, command.text.strip(), after=after, limit=command.limit + 1
         )
+        if asked.unkept:
+            with contextlib.suppress(*NOT_KEPT):
+                await queries.keep_words(conn)
+    found = asked.employees
     page = [employee for _, employee in found[: command.limit]]
     last = found[command.limit - 1][0] if len(found) > command.limit else None
     return EmployeesFound(

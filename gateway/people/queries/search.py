@@ -18,42 +18,63 @@ class EmployeePosition:
     id: int
 
 
+@dataclass(frozen=True, slots=True)
+class FoundEmployees:
+    """Employees in the order of the search."""
+
+    employees: list[tuple[EmployeePosition, Employee]]
+    unkept: int
+    """Active employees whose words are not kept as the CRM has them now."""
+
+
 async def employees(
     conn: Conn, text: str, *, after: EmployeePosition | None, limit: int
-) -> list[tuple[EmployeePosition, Employee]]:
+) -> FoundEmployees:
     """Return active employees with every word of text, those whose name begins with it first.
 
     Words are normalised as for messages. A text without any word finds nobody, an empty text
-    everybody.
+    everybody. Words that are kept are read, others made.
     """
     rows = await conn.fetch(
         """
         -- search.employees
         WITH asked AS MATERIALIZED (
-            SELECT said, string_to_array(said, ' ') AS words
-              FROM (SELECT realtime.search_words($1) AS said) AS folded
+            -- Words are letters and digits: nothing in them is a pattern.
+            SELECT said,
+                   ARRAY(SELECT '%' || word || '%' FROM string_to_table(said, ' ') AS word
+                          WHERE said <> '') AS anywhere,
+                   ARRAY(SELECT '% ' || word || '%' FROM string_to_table(said, ' ') AS word
+                          WHERE said <> '') AS beginnings
+              FROM (SELECT realtime.search_words($1) AS said) AS of_text
         ), people AS MATERIALIZED (
             SELECT e.id, e.name, e.department, e.position, e.avatar_url,
-                   realtime.search_words(e.name) COLLATE "C" AS named,
-                   realtime.search_words(concat_ws(' ', e.position, e.department)) AS work
-              FROM crm.employees AS e
-             WHERE e.active
+                   coalesce(k.name_words, realtime.search_words(e.name)) COLLATE "C" AS named,
+                   coalesce(k.work_words, realtime.search_words(e.job)) AS work,
+                   k.employee_id IS NULL AND e.name IS NOT NULL AS unkept
+              FROM (SELECT *, concat_ws(' ', position, department) AS job
+                      FROM crm.employees
+                     WHERE active) AS e
+              LEFT JOIN realtime.employee_words AS k
+                ON k.employee_id = e.id AND k.name = e.name AND k.work = e.job
         ), ranked AS (
             SELECT p.*,
                    CASE WHEN starts_with(p.named, asked.said) THEN 0
-                        WHEN NOT EXISTS (SELECT FROM unnest(asked.words) AS word
-                                          WHERE strpos(' ' || p.named, ' ' || word) = 0) THEN 1
+                        WHEN ' ' || p.named LIKE ALL (asked.beginnings) THEN 1
                         ELSE 2 END AS rank
               FROM people AS p, asked
              WHERE (asked.said <> '' OR $1 = '')
-               AND NOT EXISTS (SELECT FROM unnest(asked.words) AS word
-                                WHERE strpos(p.named || ' ' || p.work, word) = 0)
+               AND p.named || ' ' || p.work LIKE ALL (asked.anywhere)
+        ), page AS (
+            SELECT id, name, department, position, avatar_url, rank, named
+              FROM ranked
+             WHERE $2::int IS NULL OR (rank, named, id) > ($2, $3::text COLLATE "C", $4::bigint)
+             ORDER BY rank, named, id
+             LIMIT $5
         )
-        SELECT id, name, department, position, avatar_url, rank, named
-          FROM ranked
-         WHERE $2::int IS NULL OR (rank, named, id) > ($2, $3::text COLLATE "C", $4::bigint)
+        SELECT page.*, counted.unkept
+          FROM (SELECT count(*) FILTER (WHERE unkept) AS unkept FROM people) AS counted
+          LEFT JOIN page ON true
          ORDER BY rank, named, id
-         LIMIT $5
         """,
         text,
         after.rank if after else None,
@@ -61,10 +82,34 @@ async def employees(
         after.id if after else None,
         limit,
     )
-    return [
-        (
-            EmployeePosition(row["rank"], row["named"], row["id"]),
-            to_employee(row),
-        )
+    found = [
+        (EmployeePosition(row["rank"], row["named"], row["id"]), to_employee(row))
         for row in rows
+        if row["id"] is not None
     ]
+    return FoundEmployees(found, rows[0]["unkept"])
+
+
+async def keep_words(conn: Conn) -> None:
+    """Make and keep the words of those employees whose words are not kept; forget who has gone."""
+    await conn.execute(
+        """
+        -- search.keep_words
+        WITH gone AS (
+            DELETE FROM realtime.employee_words AS k
+             WHERE NOT EXISTS (SELECT FROM crm.employees AS e WHERE e.id = k.employee_id)
+        )
+        INSERT INTO realtime.employee_words AS k
+               (employee_id, name, work, name_words, work_words)
+        SELECT e.id, e.name, e.job, realtime.search_words(e.name), realtime.search_words(e.job)
+          FROM (SELECT *, concat_ws(' ', position, department) AS job
+                  FROM crm.employees
+                 WHERE active AND name IS NOT NULL) AS e
+         WHERE NOT EXISTS (SELECT FROM realtime.employee_words AS o
+                            WHERE o.employee_id = e.id AND o.name = e.name AND o.work = e.job)
+         ORDER BY e.id
+            ON CONFLICT (employee_id) DO UPDATE
+           SET name = excluded.name, work = excluded.work,
+               name_words = excluded.name_words, work_words = excluded.work_words
+        """
+    )
