@@ -26,6 +26,10 @@ MESSAGE_BYTES = 65_536
 """Limit for one PUBLISH, unless a single announcement is larger."""
 PAUSE_S = 0.2
 
+REPEATED = frozenset(("presence.changed",))
+"""Types that are published again when that failed. They are whole states with a version: arriving
+twice does no harm, and a loss would be healed by nothing while their watchers' node is well."""
+
 OnMisrouted = Callable[[list[Announcement]], None]
 """Receives announcements that belong to another server of the cluster."""
 
@@ -92,29 +96,45 @@ class Publisher:
         try:
             replies = await pipeline.execute(raise_on_error=False)
         except Exception as error:  # noqa: BLE001 - this loop must survive every error
-            # Not retried: a repeated PUBLISH arrives twice, and positions heal the loss.
-            self._counters.dropped += len(batch)
-            log.warning("bus.publish_failed", lost=len(batch), error=type(error).__name__)
+            # Others are not retried: a PUBLISH may then arrive twice, and positions heal the loss.
+            lost = len(batch) - self._repeat(batch)
+            self._counters.dropped += lost
+            if lost:
+                log.warning("bus.publish_failed", lost=lost, error=type(error).__name__)
             await asyncio.sleep(PAUSE_S)
         else:
-            self._check_replies(messages, replies)
+            if not self._check_replies(messages, replies):
+                await asyncio.sleep(PAUSE_S)
 
-    def _check_replies(self, messages: list[list[Announcement]], replies: list[object]) -> None:
+    def _repeat(self, batch: Iterable[Announcement]) -> int:
+        """Put what is published again before what waits; return how many that were."""
+        again = [one for one in batch if one.type in REPEATED]
+        self._outbox.extendleft(reversed(again))
+        return len(again)
+
+    def _check_replies(self, messages: list[list[Announcement]], replies: list[object]) -> bool:
+        """Count what was published, and pass on what another server has to publish.
+
+        Returns whether the server took everything that was meant for it.
+        """
         misrouted: list[Announcement] = []
-        failed, error = 0, ""
+        refused: list[Announcement] = []
+        error = ""
         for announcements, reply in zip(messages, replies, strict=True):
             if isinstance(reply, AskError):
                 misrouted += announcements
             elif isinstance(reply, Exception):
-                failed += len(announcements)
+                refused += announcements
                 error = str(reply)
             else:
                 self._counters.published += len(announcements)
-        self._counters.dropped += failed
-        if failed:
-            log.warning("bus.publish_refused", lost=failed, error=error)
         if misrouted:
             self._on_misrouted(misrouted)
+        lost = len(refused) - self._repeat(refused)
+        self._counters.dropped += lost
+        if lost:
+            log.warning("bus.publish_refused", lost=lost, error=error)
+        return not refused
 
 
 def _coalesce(batch: list[Announcement]) -> Iterator[list[Announcement]]:

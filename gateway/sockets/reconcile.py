@@ -214,17 +214,24 @@ class Reconciler:
         version = presence.default_version
         unsure = events_lost or presence.degraded or version > self._delivered_version
         self._presence_unsure = self._presence_unsure or unsure
-        if self._presence_unsure and not presence.degraded:
-            await self._redeliver_presence()
-            self._presence_unsure = presence.degraded
+        if self._presence_unsure and not presence.degraded and await self._redeliver_presence():
+            self._presence_unsure = False
             self._delivered_version = version
 
-    async def _redeliver_presence(self) -> None:
-        watched = self._presence_watches.watched()
+    async def _redeliver_presence(self) -> bool:
+        """Deliver the presence of all who are watched here; return whether it could be read.
+
+        What is read while Redis is away is the last known state, which watchers have: it is not
+        told again, as if somebody had gone offline just now.
+        """
+        presence, watched = self._services.presence, self._presence_watches.watched()
         for start in range(0, len(watched), PEOPLE_AT_ONCE):
-            found = await self._services.presence.fetch(watched[start : start + PEOPLE_AT_ONCE])
+            found = await presence.fetch(watched[start : start + PEOPLE_AT_ONCE])
+            if presence.degraded:
+                return False
             for announcement in announcements(list(found.values())):
                 self._presence_watches.deliver(announcement)
+        return True
 
 
 def _group(people: dict[int, list[Session]]) -> EmployeeGroup:

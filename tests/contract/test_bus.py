@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from gateway.bus import (
     Announcement,
@@ -80,6 +82,15 @@ async def redis_listener(
 
 def message(topic: str, number: int) -> Announcement:
     return Announcement(topic, "message.created", b'{"n":%d}' % number, number)
+
+
+def status(topic: str, number: int) -> Announcement:
+    return Announcement(topic, "presence.changed", b'{"n":%d}' % number, number)
+
+
+def dropped(listener: BusListener) -> int:
+    assert isinstance(listener.bus, RedisBus)
+    return listener.bus.dropped
 
 
 async def test_what_one_node_publishes_another_hears_in_order(make: MakeListener) -> None:
@@ -187,6 +198,49 @@ async def test_a_bus_that_is_not_there_holds_nobody_up() -> None:
 
         assert not bus.healthy
         assert bus.dropped >= 10_000
+
+
+async def test_presence_is_published_again_when_that_failed_and_messages_are_not(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else would tell the other nodes; a message they find by its position."""
+    async with AsyncExitStack() as stack:
+        here, there = await redis_pair(redis_url, stack)
+        await there.bus.subscribe(["presence:1"])
+        failures, execute = iter(range(3)), Pipeline.execute
+
+        async def away(self: Pipeline, raise_on_error: bool = True) -> list[Any]:
+            if next(failures, None) is not None:
+                raise RedisTimeout("away")
+            return await execute(self, raise_on_error=raise_on_error)
+
+        with monkeypatch.context() as failing:
+            failing.setattr(Pipeline, "execute", away)
+            here.bus.publish([status("presence:1", 1), message("presence:1", 2)])
+            here.bus.publish([status("presence:1", 3)])
+            await eventually(lambda: next(failures, None) is None)
+        here.bus.publish([status("presence:1", 4)])
+
+        await eventually(lambda: len(there.received) == 3)
+        assert [item.change for item in there.received] == [1, 3, 4]
+        assert dropped(here) == 1
+
+
+async def test_presence_that_the_server_refused_is_published_again(redis_url: str) -> None:
+    """As by a server that just became a replica, or one whose rights were changed."""
+    async with AsyncExitStack() as stack:
+        here, there = await redis_pair(redis_url, stack)
+        await there.bus.subscribe(["presence:1"])
+        async with Redis.from_url(redis_url) as admin:
+            await cast(Any, admin).execute_command("ACL", "SETUSER", "default", "-publish", "-spublish")
+            try:
+                here.bus.publish([status("presence:1", 1), message("presence:1", 2)])
+                await eventually(lambda: dropped(here) == 1)
+            finally:
+                await cast(Any, admin).execute_command("ACL", "SETUSER", "default", "+publish", "+spublish")
+
+        await eventually(lambda: there.received)
+        assert [item.change for item in there.received] == [1]
 
 
 async def test_rubbish_on_the_channel_does_not_kill_the_listener(redis_url: str) -> None:

@@ -57,6 +57,39 @@ async def test_what_was_missed_is_told_once_presence_can_be_read_again(
             pass
 
 
+async def test_the_last_known_state_is_not_told_as_news(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Presence goes away while it is being read again: watchers know already what was known."""
+    await desk.client(OKSANA)
+    iryna = await desk.client(IRYNA, node=1)
+    await iryna.request(PresenceWatch(employee_ids=[OKSANA]))
+    presence: Any = desk.nodes[1].node.services.presence
+    reconciler: Any = desk.nodes[1].node.reconciler
+    told: list[Any] = []
+    deliver, evaluate = reconciler._presence_watches.deliver, presence.link._evaluate
+
+    def telling(announcement: Any) -> None:
+        told.append(announcement)
+        deliver(announcement)
+
+    async def unreachable(calls: Any) -> Any:
+        raise RedisAway("away")
+
+    monkeypatch.setattr(reconciler._presence_watches, "deliver", telling)
+    monkeypatch.setattr(presence.link, "_evaluate", unreachable)
+    assert not presence.degraded
+
+    desk.nodes[1].node.delivery.resynced()
+    await eventually(lambda: presence.degraded)
+    await reconciler._check_presence(events_lost=True)
+    assert told == []
+
+    monkeypatch.setattr(presence.link, "_evaluate", evaluate)
+    await eventually(lambda: told)
+    assert not presence.degraded
+
+
 async def test_who_leaves_while_redis_loses_its_memory_is_shown_offline(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
