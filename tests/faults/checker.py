@@ -155,7 +155,10 @@ def late(case: Case) -> Iterator[str]:
 
 
 def lateness(case: Case) -> Iterator[tuple[Sent, ReceivedEvent, float]]:
-    """Yield how long after it could be expected each acknowledged message came to each reader."""
+    """Yield how long after it could be expected each acknowledged message came to each reader.
+
+    Without the time in which a process that it passes was starved.
+    """
     for sent in case.history.sent:
         if sent.outcome != "ok" or sent.ended_at is None or sent.seq is None:
             continue
@@ -163,7 +166,10 @@ def lateness(case: Case) -> Iterator[tuple[Sent, ReceivedEvent, float]]:
             one = case.first_received.get((reader, sent.conversation_id, sent.seq))
             if one is not None:
                 due = case.deadlines.expected(reader, sent.ended_at)
-                yield sent, one, max(0.0, one.at - due)
+                late_s = one.at - due
+                if late_s > case.bounds.deliver_s / 2:
+                    late_s -= case.history.starved.most(sent.ended_at, one.at)
+                yield sent, one, max(0.0, late_s)
 
 
 def trespass(case: Case) -> Iterator[str]:
@@ -210,9 +216,10 @@ def offline(case: Case) -> Iterator[str]:
     for session in case.history.sessions:
         sessions[session.reader].append(session)
     for notice in case.history.notices:
-        if notice.status != "offline":
+        if notice.status != "offline" or not notice.news:
             continue
         since = _told_late(case, notice.at) - case.bounds.slack_s
+        since -= case.history.starved.most(since - case.bounds.lease_s, notice.at)
         for session in sessions[notice.employee_id]:
             if session.up(since, notice.at) and not _buried(case, session.worker, notice.at):
                 yield (
@@ -256,6 +263,7 @@ def absent(case: Case) -> Iterator[str]:
             if before.ended_at is None or before.left:
                 continue
             due = case.deadlines.after_faults(before.ended_at)
+            due += case.history.starved.most(before.ended_at, after.began_at)
             if after.began_at - due > case.bounds.return_s and reader in case.history.present:
                 yield f"reader {reader} was away for {after.began_at - before.ended_at:.1f} s"
 

@@ -10,6 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from loadtests.messenger.view import ClientView
+from tests.faults.starvation import Starvation
 
 Outcome = Literal["ok", "fail", "info"]
 
@@ -106,6 +107,8 @@ class Notice:
     employee_id: int
     status: str
     at: float
+    news: bool = True
+    """It was not told this state of that person before."""
 
 
 @dataclass(slots=True)
@@ -123,6 +126,7 @@ class History:
     received: list[ReceivedEvent] = field(default_factory=list)
     faults: list[InjectedFault] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    starved: Starvation = field(default_factory=Starvation)
     refusals: dict[str, int] = field(default_factory=dict)
     """Error codes of refused commands that should have been done."""
     began_at: float = 0.0

@@ -24,6 +24,7 @@ from tests.faults.injector import inject
 from tests.faults.schedule import Fault
 from tests.faults.simulated_users import SimulatedUser
 from tests.faults.stage import GRACE_S, LEASE_S, FaultStage, StageOptions, open_stage
+from tests.faults.starvation import StarvationWatch
 
 ROOM = 8
 """People in a conversation in which much is written."""
@@ -160,7 +161,11 @@ class _Run:
             owner, talker = (self._people[one] for one in self._history.members[cid])
             self._spawn(owner.let_in_and_out(cid, visitor, 1.0))
             self._spawn(_talk(talker, cid))
-        watching = asyncio.create_task(self._watch_presence(), name="faults.presence")
+        starvation = StarvationWatch(self._history.starved, self._stage.pids)
+        watches = [
+            asyncio.create_task(self._watch_presence(), name="faults.presence"),
+            asyncio.create_task(starvation.run(), name="faults.starvation"),
+        ]
         try:
             for fault in self._plan.faults:
                 await self._until(fault.at_s - HOMING_S)
@@ -169,12 +174,13 @@ class _Run:
                 await self._strike(fault)
             await self._until(self._plan.seconds)
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
             for person in self._people.values():
                 person.finish()
             if self._sending:
                 await asyncio.wait(self._sending, timeout=WIND_UP_S)
+            for watching in watches:
+                watching.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
 
     async def _strike(self, fault: Fault) -> None:
         before = self._count_reconnects()

@@ -37,6 +37,10 @@ def figures(plan: FaultPlan, outcome: FaultResult) -> dict[str, Any]:
         "heard": {"live": how["live"], "by_resume": how["resume"]},
         "healed_by_sweep_or_gap_fill": outcome.healed,
         "reconnects": outcome.reconnects,
+        "starved_s": {
+            name: {"in_all": round(one.in_all, 1), "longest": round(one.longest, 2)}
+            for name, one in sorted(history.starved.times.items())
+        },
         "faults": _by_kind(plan, outcome),
         "violations": {name: len(outcome.findings[name]) for name in RULES},
     }
@@ -91,6 +95,7 @@ def text(said: dict[str, Any], outcome: FaultResult) -> str:
         f"  received: {received['live']} live, {received['by_resume']} by resume; "
         f"{said['healed_by_sweep_or_gap_fill']} healed by sweep or gap fill",
         f"  reconnects: {said['reconnects']}",
+        f"  waited for a processor: {_starved(said['starved_s'])}",
         "",
         f"  {'fault':<22}{'times':>6}{'acked':>7}{'late s':>8}{'after ack s':>13}"
         f"{'reconnects':>12}{'presence s':>12}",
@@ -108,6 +113,10 @@ def text(said: dict[str, Any], outcome: FaultResult) -> str:
     if not any(outcome.findings.values()):
         lines.append(f"  nothing violated: {', '.join(RULES)}")
     return "\n".join(lines)
+
+
+def _starved(said: dict[str, dict[str, float]]) -> str:
+    return ", ".join(f"{name} {one['in_all']} s" for name, one in said.items()) or "not known"
 
 
 def _meaning(rule: str) -> str:

@@ -20,6 +20,7 @@ from gateway import db, demo
 from gateway.embedded import Postgres, start_postgres
 from gateway.embedded.binaries import find_valkey
 from gateway.embedded.process import Child, start
+from tests.faults.starvation import children
 
 START_S = 30.0
 POLL_S = 0.02
@@ -53,6 +54,15 @@ class Servers:
             await demo.install(conn)
         finally:
             await conn.close()
+
+    def pids(self) -> dict[str, list[int]]:
+        """Return the processes of both, by name."""
+        found: dict[str, list[int]] = {}
+        if self._redis is not None:
+            found["Redis"] = [self._redis.pid]
+        if self._postgres is not None:
+            found["PostgreSQL"] = [self._postgres.pid, *children(self._postgres.pid)]
+        return found
 
     # --- PostgreSQL ------------------------------------------------------------------------
 
@@ -149,6 +159,9 @@ class BorrowedServers(Servers):
     def close(self) -> None: ...
 
     async def prepare(self) -> None: ...
+
+    def pids(self) -> dict[str, list[int]]:
+        return {}
 
     @property
     def dsn(self) -> str:

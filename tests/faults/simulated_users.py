@@ -145,8 +145,9 @@ class SimulatedUser:
             held = self.presences.get(one.employee_id)
             if held is None or held.version <= one.version:
                 self.presences[one.employee_id] = one
+                news = held is None or held.version < one.version
                 self._history.notices.append(
-                    Notice(self.employee_id, one.employee_id, one.status, time.monotonic())
+                    Notice(self.employee_id, one.employee_id, one.status, time.monotonic(), news)
                 )
 
     async def _listen(self, connection: Connection) -> None:

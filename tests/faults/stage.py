@@ -74,6 +74,11 @@ class FaultStage:
     def urls(self) -> list[str]:
         return [f"ws://127.0.0.1:{door.port}/v1/ws" for door in self.doors]
 
+    def pids(self) -> dict[str, list[int]]:
+        """Return the processes that a delivery passes, by name."""
+        found = {f"worker {one.number + 1}": [one.pid] for one in self.workers if one.process}
+        return {**found, **self.servers.pids()}
+
     @asynccontextmanager
     async def database(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         """Lend a connection that goes past every proxy."""

@@ -284,3 +284,41 @@ def test_who_is_out_of_reach_for_a_lease_may_be_announced_offline() -> None:
     history.faults = [replace(FAULT, kind="stop_worker", worker=0, ended_at=19.0)]
     history.notices.append(Notice(ONE, THREE, "offline", 30.0))
     assert check(history, truth, BOUNDS)["offline"]
+
+
+def test_what_is_late_because_a_process_was_starved_is_not_late() -> None:
+    """Only the wait for a processor is forgiven, and only of the time on its way."""
+    history, truth = good()
+    sent = ONE, ROOM, 3
+    last = next(
+        n
+        for n, one in enumerate(history.received)
+        if (one.reader, one.conversation_id, one.seq) == sent
+    )
+    history.received[last] = replace(history.received[last], at=20.6 + BOUNDS.deliver_s + 4.0)
+    assert check(history, truth, BOUNDS)["late"]
+
+    history.starved.of("worker 2").add(10.0, 20.4, 9.0)
+    history.starved.of("Redis").add(21.0, 24.0, 2.0)
+    assert check(history, truth, BOUNDS)["late"], "another time, or less than it was late"
+
+    history.starved.of("worker 1").add(21.0, 28.0, 4.5)
+    assert not check(history, truth, BOUNDS)["late"]
+
+
+def test_a_state_that_is_told_again_announces_nobody() -> None:
+    """A watcher that is told the last known state a second time has learned nothing new."""
+    history, truth = good()
+    history.notices.append(Notice(ONE, THREE, "offline", 30.0, news=False))
+    assert not check(history, truth, BOUNDS)["offline"]
+
+
+def test_who_was_starved_tells_late_who_is_there() -> None:
+    """Somebody who came to a starved worker is expected to be known so much later."""
+    history, truth = good()
+    history.sessions[3].began_at = 23.0
+    history.notices.append(Notice(ONE, THREE, "offline", 30.0))
+    assert check(history, truth, BOUNDS)["offline"]
+
+    history.starved.of("worker 2").add(24.0, 29.0, 5.0)
+    assert not check(history, truth, BOUNDS)["offline"]
