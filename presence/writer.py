@@ -118,8 +118,14 @@ class PresenceWriter:
         return WriteBatch(self._link.incarnation, self._link.nonce(), values, waiters), pause_s
 
     async def _write(self, batch: WriteBatch) -> None:
-        """Repeat until the reply is known, or a new incarnation makes the batch obsolete."""
+        """Repeat until the reply is known, or a new incarnation makes the batch obsolete.
+
+        Each time with how its people are now: who came back meanwhile must not be sent offline by
+        what was true before an outage. The nonce stays, so that a change that was written by an
+        attempt whose reply was lost is announced.
+        """
         while batch.incarnation == self._link.incarnation:
+            batch.values.update({one: self._owned.desired(one) for one in batch.values})
             try:
                 if await self._attempt(batch):
                     return
@@ -142,6 +148,7 @@ class PresenceWriter:
             return False  # the lease was lost meanwhile; everyone is written again
         for user_id, value in batch.values.items():
             self._owned.mark_stored(user_id, value)
+        self.enqueue(batch.values)  # who has come or gone since it was sent
         changes = self._link.parse_rows(answer)
         await self._announcer.announce(changes)
         batch.resolve(changes)

@@ -232,12 +232,16 @@ async def test_presence_that_the_server_refused_is_published_again(redis_url: st
         here, there = await redis_pair(redis_url, stack)
         await there.bus.subscribe(["presence:1"])
         async with Redis.from_url(redis_url) as admin:
-            await cast(Any, admin).execute_command("ACL", "SETUSER", "default", "-publish", "-spublish")
+            await cast(Any, admin).execute_command(
+                "ACL", "SETUSER", "default", "-publish", "-spublish"
+            )
             try:
                 here.bus.publish([status("presence:1", 1), message("presence:1", 2)])
                 await eventually(lambda: dropped(here) == 1)
             finally:
-                await cast(Any, admin).execute_command("ACL", "SETUSER", "default", "+publish", "+spublish")
+                await cast(Any, admin).execute_command(
+                    "ACL", "SETUSER", "default", "+publish", "+spublish"
+                )
 
         await eventually(lambda: there.received)
         assert [item.change for item in there.received] == [1]
