@@ -22,6 +22,9 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.weak_secrets import weakness_of
+from ingest import is_webhook_secret
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
@@ -59,6 +62,14 @@ def _is_region(value: str) -> str:
     return value
 
 
+def _is_secret(value: SecretStr) -> SecretStr:
+    secret = value.get_secret_value()
+    unusable = None if is_webhook_secret(secret) else "is not base64 of at least 16 bytes"
+    if why := unusable or weakness_of(secret):
+        raise ValueError(f"{why}; make one with: echo whsec_$(openssl rand -base64 32)")
+    return value
+
+
 Region = Annotated[str, AfterValidator(_is_region)]
 
 
@@ -67,7 +78,7 @@ class PostingPbx(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    secrets: list[SecretStr]
+    secrets: list[Annotated[SecretStr, AfterValidator(_is_secret)]]
     region: Region | None = None
     """Country by whose rules its national numbers are read. Unset: GATEWAY_PHONE_REGION."""
 

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.pbx_settings import Pbxs, PostingPbx, Region, Zone
 from gateway.setting_lists import ROLES, CommaSeparated, DeviceKinds, Networks, Roles
+from gateway.weak_secrets import is_example, weakness_of
 
 BACKLOG = 4_096
 """Connections that wait to be taken: with uvicorn's 2048 a burst of 3,000 handshakes overflowed."""
@@ -79,9 +80,9 @@ class Settings(BaseSettings):
     Set it to read the same name in logs after each start."""
 
     token_secret: SecretStr | None = None
-    """Key that signs and verifies tokens (HS256), at least 32 bytes; your login signs with the same
-    key. Required, except by `gateway dev`, which makes one. To replace it, restart all nodes and
-    issue new tokens."""
+    """Key that signs and verifies tokens (HS256), at least 32 random bytes; what can be guessed is
+    refused. Your login signs with the same key. Required, except by `gateway dev`, which makes one.
+    To replace it, restart all nodes and issue new tokens."""
     token_issuer: str = "crm-gateway"  # noqa: S105
     """Value that the claim `iss` of a token must have. Change it when your login writes another
     one."""
@@ -359,10 +360,20 @@ class Settings(BaseSettings):
 
     @field_validator("token_secret")
     @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        # RFC 7518, 3.2: an HS256 key has at least the hash's 256 bits.
-        if value is not None and len(value.get_secret_value().encode()) < 32:
-            raise ValueError("has fewer than 32 bytes; make one with: openssl rand -base64 32")
+    def _is_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            secret = value.get_secret_value().strip()
+            # RFC 7518, 3.2: an HS256 key has at least the hash's 256 bits.
+            short = "has fewer than 32 bytes" if len(secret.encode()) < 32 else None
+            if why := short or weakness_of(secret):
+                raise ValueError(f"{why}; make one with: openssl rand -base64 48")
+        return value
+
+    @field_validator("database_url", "redis_url")
+    @classmethod
+    def _is_no_example(cls, value: str | None) -> str | None:
+        if value is not None and is_example(value):
+            raise ValueError("has the password of an example; make one with: openssl rand -hex 24")
         return value
 
     @model_validator(mode="after")

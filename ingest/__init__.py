@@ -12,7 +12,7 @@ from ingest.connectors.ami import AmiLink
 from ingest.connectors.esl import EslLink
 from ingest.connectors.link import LinkTiming, PbxAddress, PbxLink
 from ingest.connectors.live import Connectors, PbxConnection
-from ingest.connectors.signature import InvalidSignature, sign, verify
+from ingest.connectors.signature import InvalidSignature, is_webhook_secret, sign, verify
 from ingest.connectors.twilio_signature import sign_twilio, verify_twilio
 from ingest.fold.agent_marks import AGENT_EVENTS, ALL_QUEUES, QueueState, TelephoneMarks
 from ingest.fold.fold import fold, group_by_call
@@ -80,6 +80,7 @@ __all__ = [
     "e164",
     "fold",
     "group_by_call",
+    "is_webhook_secret",
     "load_calls",
     "parse_events",
     "read_number",

@@ -8,7 +8,6 @@ anything parses them, and do not show the sender why a check failed.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import time
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 (the format's public prefix)
 VERSION = "v1"
 MAX_SIGNATURES = 10  # a rotation sends two; more is guessing
 MAX_ID_CHARS = 256
+MIN_KEY_BYTES = 16
 
 
 class InvalidSignature(Exception):
@@ -79,12 +79,21 @@ def _signed(message_id: str, timestamp: int, body: bytes) -> bytes:
     return b"%s.%d.%s" % (message_id.encode("utf-8", "replace"), timestamp, body)
 
 
-def _key(secret: str) -> bytes:
+def is_webhook_secret(secret: str) -> bool:
+    """Tell whether this can be a secret: base64 of at least 16 bytes, with or without prefix."""
+    return len(_decoded(secret)) >= MIN_KEY_BYTES
+
+
+def _decoded(secret: str) -> bytes:
     try:
-        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) < 16:
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except ValueError:  # binascii.Error, or characters beyond ASCII
+        return b""
+
+
+def _key(secret: str) -> bytes:
+    key = _decoded(secret)
+    if len(key) < MIN_KEY_BYTES:
         # A configuration error: name it, but never quote the secret.
         raise ValueError(f"a webhook secret is {SECRET_PREFIX} and base64 of at least 16 bytes")
     return key

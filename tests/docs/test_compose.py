@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import typer.main
 import yaml
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from gateway.cli import app
@@ -23,12 +26,21 @@ ENV = {
 }
 
 
-def interpolate(text: str) -> str:
-    """Put .env.example's values in, as Compose would; KeyError for a required one it lacks."""
+OWN = {
+    **ENV,
+    "POSTGRES_PASSWORD": secrets.token_hex(24),
+    "GATEWAY_TOKEN_SECRET": secrets.token_urlsafe(48),
+    "GATEWAY_PBX_SECRETS": '{"main": ["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"]}',
+}
+"""The example's values with secrets of one's own."""
+
+
+def interpolate(text: str, given: Mapping[str, str] = OWN) -> str:
+    """Put the values of an .env in, as Compose would; KeyError for a required one it lacks."""
 
     def value(found: re.Match[str]) -> str:
         name, kind, default = found["name"], found["kind"], found["default"]
-        return ENV[name] if kind == ":?" else str(ENV.get(name, default))
+        return given[name] if kind == ":?" else str(given.get(name, default))
 
     pattern = r"(?<!\$)\$\{(?P<name>\w+)(?P<kind>:[?-])(?P<default>[^{}]*)\}"
     return re.sub(pattern, value, text).replace("$$", "$")
@@ -51,7 +63,7 @@ def test_every_setting_is_known() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_the_settings_are_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the example's values the gateway accepts what a service is given."""
+    """With secrets of one's own the gateway accepts what a service is given."""
     for key, value in OURS[name]["environment"].items():
         monkeypatch.setenv(key, interpolate(value))
 
@@ -63,6 +75,20 @@ def test_the_settings_are_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(settings.token_secret.get_secret_value()) >= 32
     assert list(settings.pbx_secrets) == ["main"]
     assert settings.host == "0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    "kept", ["POSTGRES_PASSWORD", "GATEWAY_TOKEN_SECRET", "GATEWAY_PBX_SECRETS"]
+)
+def test_an_example_that_was_not_replaced_is_refused(
+    kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the three secrets of .env.example, as it is, stops the start."""
+    for key, value in OURS["node1"]["environment"].items():
+        monkeypatch.setenv(key, interpolate(value, {**OWN, kept: ENV[kept]}))
+
+    with pytest.raises(ValidationError):
+        Settings()
 
 
 def test_nodes_keep_their_own_names() -> None:

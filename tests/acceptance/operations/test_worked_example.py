@@ -27,7 +27,8 @@ import gateway
 from tests.support.bad_inputs import bad_inputs
 
 document = asyncapi.document("1")
-app = create_app(Settings(database_url="postgresql://localhost/x", token_secret="x" * 32))
+secret = "a secret of thirty-two bytes or so"
+app = create_app(Settings(database_url="postgresql://localhost/x", token_secret=secret))
 command = COMMANDS["{COMMAND}"]
 print(json.dumps({{
     "tree": gateway.__file__,

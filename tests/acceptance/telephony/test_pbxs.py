@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
 import pytest
@@ -127,14 +129,14 @@ def test_a_posting_pbx_is_its_secrets_or_these_and_a_region(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A setting from before there were regions keeps its meaning."""
-    monkeypatch.setenv(
-        "GATEWAY_PBX_SECRETS", '{"a": ["x", "y"], "b": {"secrets": ["z"], "region": "PL"}}'
-    )
+    x, y, z = (f"whsec_{base64.b64encode(token_bytes(24)).decode()}" for _ in range(3))
+    given = {"a": [x, y], "b": {"secrets": [z], "region": "PL"}}
+    monkeypatch.setenv("GATEWAY_PBX_SECRETS", json.dumps(given))
 
     pbxs = Settings().pbx_secrets
 
     assert {name: pbx.region for name, pbx in pbxs.items()} == {"a": None, "b": "PL"}
-    assert pbxs["a"].plain_secrets == ["x", "y"]
+    assert pbxs["a"].plain_secrets == [x, y]
 
 
 TOLD = "https://gateway.example.com/v1/telephony/twilio/cloud"
