@@ -13,12 +13,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
-DEFAULT_IGNORABLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff]"
-)
-"""Unicode's Default_Ignorable_Code_Point, which Python's data lacks: neither shown nor read."""
+from gateway.characters import DEFAULT_IGNORABLE
 
 APOSTROPHES = frozenset("'`´‘’‛′ʹʻʼʽʾʿˈ՚׳\ua78b\ua78c")
 """They have no counterpart, unlike quotation marks: п'ять, п’ять and пять are one word."""

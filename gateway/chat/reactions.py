@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.characters import one_form_of_emoji
 from gateway.chat.edits import lock_message
 from gateway.chat.queries import messages as message_queries
 from gateway.chat.queries import reactions as queries
@@ -37,8 +38,12 @@ async def _put(ctx: Context, command: ReactionAdd | ReactionRemove, *, there: bo
         if (command.emoji in mine) != there:
             if there:
                 _check_limits(message, mine, command.emoji)
+            forms = [command.emoji]
+            if not there:  # it may be stored in several forms, from before emoji had one
+                stored = await queries.forms(tx.conn, message, ctx.user_id)
+                forms = [one for one in stored if one_form_of_emoji(one) == command.emoji]
             change = await queries.put(
-                tx.conn, message, ctx.user_id, emoji=command.emoji, removed=not there
+                tx.conn, message, ctx.user_id, emoji=forms, removed=not there
             )
             found = await message_queries.find(tx.conn, command.conversation_id, command.seq)
             assert found is not None

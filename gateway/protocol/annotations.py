@@ -11,13 +11,13 @@ from pydantic import Field
 
 from gateway.protocol.calls import CallDisposition, Direction, DispositionCode
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, PlainText, Position, frame
+from gateway.protocol.frame import Id, Position, ShownText, frame
 
 MAX_NOTES = 100
 MAX_NOTE = 4_000
 MAX_DISPOSITIONS = 100
 
-NoteText = Annotated[PlainText, Field(min_length=1, max_length=MAX_NOTE)]
+NoteText = Annotated[ShownText, Field(min_length=1, max_length=MAX_NOTE)]
 
 
 @frame

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from gateway.protocol.declaration import command
-from gateway.protocol.frame import MAX_INT, Id, frame
+from gateway.protocol.frame import MAX_INT, Id, check_line, frame
 
 MAX_NAME = 255
 MAX_NAME_BYTES = 255
 """Bytes in UTF-8: the limit of file systems, so that a downloaded file can have its name."""
 MAX_ATTACHMENTS = 100
 
-BIDI_CONTROLS = frozenset(
-    "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
-"""Control the writing direction: photo\u202egpj.exe is displayed as photoexe.jpg."""
-
 
 def _check_file_name(value: str) -> str:
-    if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in value):
-        raise ValueError("must not contain control characters")
+    check_line(value)
     if "/" in value or "\\" in value:
         raise ValueError("must not contain / or \\")
-    if any(char in BIDI_CONTROLS for char in value):
-        raise ValueError("must not contain characters that change the writing direction")
     if value.strip() != value or value in {".", ".."}:
         raise ValueError("must be a file name without surrounding spaces")
     if len(value.encode()) > MAX_NAME_BYTES:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from gateway.protocol.calls import Customer, Number, QueueName, ToldOutcome
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, PlainText, Position, frame
+from gateway.protocol.frame import Id, PlainText, Position, ShownText, frame
 from gateway.protocol.search import Moment
 
 MAX_NOTE = 2_000
@@ -119,7 +119,7 @@ class CallbackClose:
     type: Literal["callback.close"] = "callback.close"
     callback_id: Id
     outcome: ManualOutcome
-    note: Annotated[PlainText, Field(min_length=1, max_length=MAX_NOTE)] | None = None
+    note: Annotated[ShownText, Field(min_length=1, max_length=MAX_NOTE)] | None = None
 
 
 @command(reply=CallbackIs, cost="write", repeatable=True)

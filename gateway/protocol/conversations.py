@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, PlainText, Position, frame
+from gateway.protocol.frame import Id, Line, PlainText, Position, frame
 from gateway.protocol.messages import Message
 from gateway.protocol.people import Employee, Presence
 from gateway.protocol.preferences import Mine
@@ -24,7 +24,7 @@ Kind = Literal["direct", "group", "client"]
 Role = Literal["owner", "admin", "member"]
 History = Literal["all", "joined"]
 
-Title = Annotated[PlainText, Field(min_length=1, max_length=200)]
+Title = Annotated[Line, Field(min_length=1, max_length=200)]
 
 
 @frame

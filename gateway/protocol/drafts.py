@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, PlainText, Position, frame
-from gateway.protocol.messages import Text
+from gateway.protocol.messages import MAX_TEXT
 
 MAX_DRAFTS = 50
 
@@ -41,7 +41,8 @@ class DraftSet:
 
     type: Literal["draft.set"] = "draft.set"
     conversation_id: Id
-    text: Text
+    text: Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT)]
+    """May be spaces: somebody is typing."""
     reply_to_seq: Id | None = None
 
 

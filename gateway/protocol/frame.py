@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+import unicodedata
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
 from functools import cache
@@ -16,6 +17,8 @@ from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 from pydantic import AfterValidator, ConfigDict, Field
+
+from gateway.characters import BIDI_CONTROLS, LINE_ENDS_AND_CONTROLS, shows_something
 
 T = TypeVar("T")
 
@@ -83,6 +86,21 @@ def _printable(value: str) -> str:
     return value
 
 
+def _shown(value: str) -> str:
+    if value and not shows_something(value):
+        raise ValueError("must show something: not only spaces and invisible characters")
+    return value
+
+
+def check_line(value: str) -> str:
+    """Return text of one line; ValueError when it could show other lines or in another order."""
+    if any(unicodedata.category(char) in LINE_ENDS_AND_CONTROLS for char in value):
+        raise ValueError("must not contain control characters")
+    if any(char in BIDI_CONTROLS for char in value):
+        raise ValueError("must not contain characters that change the writing direction")
+    return _shown(value)
+
+
 Id = Annotated[int, Field(strict=True, ge=1, le=MAX_INT)]
 """The id of a row in the database."""
 
@@ -91,3 +109,9 @@ Position = Annotated[int, Field(strict=True, ge=0, le=MAX_INT)]
 
 PlainText = Annotated[str, Field(strict=True), AfterValidator(_printable)]
 """Text that PostgreSQL can store: any Unicode but U+0000."""
+
+ShownText = Annotated[PlainText, AfterValidator(_shown)]
+"""PlainText that is empty, or of which a reader sees something."""
+
+Line = Annotated[PlainText, AfterValidator(check_line)]
+"""ShownText on one line, in its own direction: names, titles, statuses."""

@@ -10,16 +10,17 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
+from gateway.characters import one_form_of_emoji, shows_something
 from gateway.protocol.attachments import Attachment, AttachmentIds
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, PlainText, Position, frame
+from gateway.protocol.frame import Id, Position, ShownText, frame
 
 MAX_TEXT = 8_000
 MAX_PAGE = 100
 MAX_EMOJI = 32
 """Characters. A family of four with skin tones has 11, the flag of Wales 7."""
 
-Text = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT)]
+Text = Annotated[ShownText, Field(min_length=1, max_length=MAX_TEXT)]
 PageLimit = Annotated[int, Field(strict=True, ge=1, le=MAX_PAGE)]
 MessageKind = Literal["text", "system"]
 
@@ -27,7 +28,12 @@ MessageKind = Literal["text", "system"]
 def _check_emoji(value: str) -> str:
     if any(char.isspace() or unicodedata.category(char) == "Cc" for char in value):
         raise ValueError("must not contain spaces or control characters")
-    return value
+    emoji = one_form_of_emoji(value)
+    if not shows_something(emoji):
+        raise ValueError("must show something: not only invisible characters")
+    if len(emoji) > MAX_EMOJI:
+        raise ValueError(f"must have at most {MAX_EMOJI} characters")
+    return emoji
 
 
 Emoji = Annotated[
@@ -35,7 +41,7 @@ Emoji = Annotated[
     Field(strict=True, min_length=1, max_length=MAX_EMOJI),
     AfterValidator(_check_emoji),
 ]
-"""Joiners and variation selectors are part of many: only spaces and controls are refused."""
+"""Taken in any form, stored in one: with U+FE0F where the emoji needs it, and only there."""
 
 
 @frame
@@ -99,7 +105,7 @@ class MessageSend:
     conversation_id: Id
     client_key: UUID
     """Chosen by the client; a second command with the same key stores no second message."""
-    text: Annotated[PlainText, Field(max_length=MAX_TEXT)]
+    text: Annotated[ShownText, Field(max_length=MAX_TEXT)]
     """May be empty only with attachments."""
     reply_to_seq: Id | None = None
     """The seq of the message that this one replies to."""

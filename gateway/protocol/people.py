@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, PlainText, Position, frame
+from gateway.protocol.frame import Id, Line, Position, frame
 
 Status = Literal["offline", "away", "online", "busy", "on_call", "do_not_disturb"]
 ChosenStatus = Literal["online", "away", "busy", "do_not_disturb", "offline"]
@@ -78,7 +78,7 @@ class PresenceSet:
 
     type: Literal["presence.set"] = "presence.set"
     status: ChosenStatus | None = None
-    text: Annotated[PlainText, Field(max_length=140)] | None = None
+    text: Annotated[Line, Field(max_length=140)] | None = None
     until: AwareDatetime | None = None
     """When both end, at most a year from now; null: never."""
 

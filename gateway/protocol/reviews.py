@@ -9,16 +9,16 @@ from uuid import UUID
 from pydantic import Field
 
 from gateway.protocol.declaration import event
-from gateway.protocol.frame import Id, PlainText, Position, frame
+from gateway.protocol.frame import Id, Line, PlainText, Position, ShownText, frame
 
 MAX_CRITERIA = 50
 MAX_PAGE = 100
 MAX_TEXT = 4_000
 
 Key = Annotated[PlainText, Field(pattern=r"^[a-z0-9_]{1,40}$")]
-Name = Annotated[PlainText, Field(min_length=1, max_length=200)]
+Name = Annotated[Line, Field(min_length=1, max_length=200)]
 Comment = Annotated[PlainText, Field(max_length=MAX_TEXT)]
-Reason = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT)]
+Reason = Annotated[ShownText, Field(min_length=1, max_length=MAX_TEXT)]
 Points = Annotated[int, Field(strict=True, ge=0, le=1_000)]
 Given = Annotated[dict[Key, Points | None], Field(max_length=MAX_CRITERIA)]
 """Criterion → points; null or left out: the criterion does not apply to this call."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.search_letters import DEFAULT_IGNORABLE, IOTA_SUBSCRIPT, letters_of
+from gateway.characters import DEFAULT_IGNORABLE
+from gateway.search_letters import IOTA_SUBSCRIPT, letters_of
 from gateway.search_words import SearchTerms, first_match, search_words, words_from
 from tests.support.unicode_blocks import code_points, is_letter, is_mark, one_of_each_block
 

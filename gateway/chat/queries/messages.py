@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from gateway.characters import one_form_of_emoji
 from gateway.chat.queries import conversations
 from gateway.db import Conn, bigints
 from gateway.protocol import Attachment, Draft, Message, Reaction
@@ -40,12 +41,18 @@ def to_message(row: Any) -> Message:
 
 
 def to_reactions(items: Iterable[dict[str, Any]] | None) -> list[Reaction]:
-    """Make reactions of the view's jsonb."""
-    return [
-        Reaction(
-            emoji=item["emoji"], count=len(item["employee_ids"]), employee_ids=item["employee_ids"]
+    """Make reactions of the view's jsonb.
+
+    Those of before emoji had one form may be of several: they are one here.
+    """
+    people: dict[str, dict[int, None]] = {}
+    for item in items or ():
+        people.setdefault(one_form_of_emoji(item["emoji"]), {}).update(
+            dict.fromkeys(item["employee_ids"])
         )
-        for item in items or ()
+    return [
+        Reaction(emoji=emoji, count=len(ids), employee_ids=list(ids))
+        for emoji, ids in people.items()
     ]
 
 

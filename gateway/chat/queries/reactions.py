@@ -6,8 +6,13 @@ from gateway.db import Conn
 from gateway.protocol import Message
 
 
-async def put(conn: Conn, message: Message, employee_id: int, *, emoji: str, removed: bool) -> int:
-    """Add or remove a reaction to a message; the conversation is locked. Return its change."""
+async def put(
+    conn: Conn, message: Message, employee_id: int, *, emoji: list[str], removed: bool
+) -> int:
+    """Add or remove a reaction to a message, in all these forms; the conversation is locked.
+
+    Return its change.
+    """
     change = await conn.fetchval(
         """
         -- reactions.put
@@ -17,7 +22,7 @@ async def put(conn: Conn, message: Message, employee_id: int, *, emoji: str, rem
         )
         INSERT INTO realtime.message_reactions AS r
                (conversation_id, seq, employee_id, emoji, removed, change)
-        SELECT $1, $2, $3, $4, $5, last_change FROM room
+        SELECT $1, $2, $3, form, $5, last_change FROM room, unnest($4::text[]) AS form
             ON CONFLICT (conversation_id, seq, employee_id, emoji) DO UPDATE
            SET removed = excluded.removed, change = excluded.change, reacted_at = now()
         RETURNING r.change
@@ -30,3 +35,19 @@ async def put(conn: Conn, message: Message, employee_id: int, *, emoji: str, rem
     )
     assert isinstance(change, int)
     return change
+
+
+async def forms(conn: Conn, message: Message, employee_id: int) -> list[str]:
+    """Return this employee's reactions to a message as they are stored, in any form."""
+    rows = await conn.fetch(
+        """
+        -- reactions.forms
+        SELECT emoji
+          FROM realtime.message_reactions
+         WHERE conversation_id = $1 AND seq = $2 AND employee_id = $3 AND NOT removed
+        """,
+        message.conversation_id,
+        message.seq,
+        employee_id,
+    )
+    return [row["emoji"] for row in rows]

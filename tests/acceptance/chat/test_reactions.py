@@ -94,3 +94,57 @@ async def test_two_who_react_at_once_are_both_counted(desk: Desk) -> None:
     assert [sorted(one.employee_ids) for one in message.reactions] == [[OKSANA, PETRO]]
     (row,) = await desk.sql("SELECT last_change FROM realtime.conversations")
     assert row["last_change"] == sent.change + 2
+
+
+async def test_one_emoji_is_one_reaction(desk: Desk) -> None:
+    """From keyboards that write U+FE0F and from those that do not; over REST as well."""
+    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
+    room = (await oksana.open(PETRO)).conversation.id
+    for bare, whole in (
+        ("\u2764", "\u2764\ufe0f"),
+        ("👍\ufe0f", "👍"),
+        ("1\u20e3", "1\ufe0f\u20e3"),
+    ):
+        sent = await oksana.send(room, "so?")
+
+        await oksana.react(room, sent.seq, bare)
+        both = await petro.react(room, sent.seq, whole)
+        await petro.unreact(room, sent.seq, bare)
+        place = f"/v1/messenger/conversations/{room}/messages/{sent.seq}/reactions"
+        over_http = (await desk.http(PETRO).post(place, json={"emoji": bare})).json()["reactions"]
+
+        assert both == [Reaction(emoji=whole, count=2, employee_ids=[OKSANA, PETRO])]
+        assert [(one["emoji"], one["count"]) for one in over_http] == [(whole, 2)]
+        await petro.react(room, sent.seq, whole)
+    for unseen in ("\u200b", "\u3164", "\ufe0f", "\u2800"):
+        assert await refused(oksana.react(room, sent.seq, unseen)) == "command.invalid"
+
+
+async def test_reactions_of_before_are_one_and_can_be_removed(desk: Desk) -> None:
+    """Stored in two forms by two people, or by one: shown as one emoji, and gone when removed."""
+    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
+    room = (await oksana.open(PETRO)).conversation.id
+    sent = await oksana.send(room, "so?")
+    await oksana.react(room, sent.seq, "👀")
+    await desk.sql(
+        """
+        INSERT INTO realtime.message_reactions (conversation_id, seq, employee_id, emoji, change)
+        SELECT $1, $2, person, form, $3
+          FROM unnest($4::bigint[], $5::text[]) AS old (person, form)
+        """,
+        room, sent.seq, sent.change, [OKSANA, OKSANA, PETRO], ["\u2764", "\u2764\ufe0f", "\u2764"],
+    )  # fmt: skip
+
+    (message,) = (await petro.history(room)).messages
+    left = await oksana.unreact(room, sent.seq, "\u2764")
+
+    assert {one.emoji: sorted(one.employee_ids) for one in message.reactions} == {
+        "\u2764\ufe0f": [OKSANA, PETRO], "👀": [OKSANA],
+    }  # fmt: skip
+    assert {one.emoji: one.employee_ids for one in left} == {
+        "\u2764\ufe0f": [PETRO],
+        "👀": [OKSANA],
+    }
+    assert await petro.unreact(room, sent.seq, "\u2764\ufe0f") == [
+        Reaction(emoji="👀", count=1, employee_ids=[OKSANA])
+    ]
