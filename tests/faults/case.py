@@ -1,18 +1,21 @@
 """What a run is checked with: its history, the database after it, and the limits that apply.
 
-history, Truth ─▶ Case ─▶ checker. Each index over the history is built once, when a rule needs it.
+history, Truth ─▶ Case, RoomCase ─▶ checker. Each index over the history is built once, when a rule
+needs it. What was heard is looked at by conversation, so that one of them is in memory at a time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from gateway.protocol import Message
 from loadtests.messenger.truth import Truth
 from tests.faults.deadlines import DeliveryDeadlines
-from tests.faults.history import History, ReceivedEvent
+from tests.faults.history import History, ObservedSession, Sent
+from tests.faults.received_events import ReceivedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,23 @@ class Case:
     def deadlines(self) -> DeliveryDeadlines:
         return DeliveryDeadlines(self.history, self.bounds.deliver_s)
 
+    def rooms(self) -> Iterator[RoomCase]:
+        """Yield all conversations, with what was sent and heard in each."""
+        heard = self.history.received.by_conversation()
+        sent: dict[int, list[Sent]] = defaultdict(list)
+        for one in self.history.sent:
+            sent[one.conversation_id].append(one)
+        for cid in sorted({*self.truth.rooms, *heard, *sent}):
+            told = [self.history.received[index] for index in heard.get(cid, ())]
+            yield RoomCase(self, cid, told, sent.get(cid, []))
+
     @cached_property
-    def by_session(self) -> dict[tuple[int, int], list[ReceivedEvent]]:
-        """(connection, conversation) → what it was told, in the order in which it came."""
-        found: dict[tuple[int, int], list[ReceivedEvent]] = defaultdict(list)
-        for one in self.history.received:
-            found[one.session, one.conversation_id].append(one)
+    def positions(self) -> dict[int, list[tuple[ObservedSession, int]]]:
+        """Conversation → the connections that began in it, and after which change."""
+        found: dict[int, list[tuple[ObservedSession, int]]] = defaultdict(list)
+        for session in self.history.sessions:
+            for cid, position in session.positions.items():
+                found[cid].append((session, position))
         return found
 
     @cached_property
@@ -98,11 +112,43 @@ class Case:
         sent_at = self.sent_at.get(message.text, left_at)
         return self.deadlines.expected(reader, sent_at) + self.bounds.deliver_s > left_at
 
+
+@dataclass(frozen=True)
+class RoomCase:
+    """One conversation of it."""
+
+    case: Case
+    conversation_id: int
+    told: list[ReceivedEvent]
+    """In the order in which it came, on all connections."""
+    sent: list[Sent]
+
+    @property
+    def messages(self) -> list[Message]:
+        room = self.case.truth.rooms.get(self.conversation_id)
+        return room.messages if room else []
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        return self.case.history.members.get(self.conversation_id, ())
+
+    @property
+    def visitors(self) -> tuple[int, ...]:
+        return self.case.history.visitors.get(self.conversation_id, ())
+
     @cached_property
-    def first_received(self) -> dict[tuple[int, int, int], ReceivedEvent]:
-        """(reader, conversation, seq) → when it came first."""
-        found: dict[tuple[int, int, int], ReceivedEvent] = {}
-        for one in self.history.received:
+    def by_session(self) -> dict[int, list[ReceivedEvent]]:
+        """Connection → what it was told."""
+        found: dict[int, list[ReceivedEvent]] = defaultdict(list)
+        for one in self.told:
+            found[one.session].append(one)
+        return found
+
+    @cached_property
+    def first_received(self) -> dict[tuple[int, int], ReceivedEvent]:
+        """(reader, seq) → when it came first."""
+        found: dict[tuple[int, int], ReceivedEvent] = {}
+        for one in self.told:
             if one.seq is not None:
-                found.setdefault((one.reader, one.conversation_id, one.seq), one)
+                found.setdefault((one.reader, one.seq), one)
         return found

@@ -13,13 +13,15 @@ from itertools import pairwise
 from gateway.protocol import Message
 from loadtests.messenger.check import absences, gaps, miscounts, twice
 from loadtests.messenger.truth import Truth
-from tests.faults.case import Case, CheckLimits
-from tests.faults.history import History, ReceivedEvent, Sent
+from tests.faults.case import Case, CheckLimits, RoomCase
+from tests.faults.history import History, Sent
+from tests.faults.received_events import ReceivedEvent
 
 Findings = dict[str, list[str]]
 
 
 Rule = Callable[[Case], Iterator[str]]
+RoomRule = Callable[[RoomCase], Iterator[str]]
 
 
 # --- what is stored ------------------------------------------------------------------------
@@ -86,107 +88,106 @@ def realtime(case: Case) -> Iterator[str]:
 # --- what was heard ------------------------------------------------------------------------
 
 
-def order(case: Case) -> Iterator[str]:
+def order(room: RoomCase) -> Iterator[str]:
     """A connection was told messages in another order than the conversation's, or one twice.
 
     Who comes into a conversation is told it from its beginning, each time: visitors are left out.
     """
-    for (session, cid), told in case.by_session.items():
+    for session, told in room.by_session.items():
         for before, after in pairwise(one for one in told if one.seq is not None):
-            visits = after.reader in case.history.visitors.get(cid, ())
-            if after.change <= before.change and not visits:
+            if after.change <= before.change and after.reader not in room.visitors:
                 yield (
-                    f"reader {after.reader}, connection {session}, conversation {cid}: "
-                    f"{after.change} ({after.how}) after {before.change} ({before.how})"
+                    f"reader {after.reader}, connection {session}, conversation "
+                    f"{room.conversation_id}: {after.change} ({after.how}) after "
+                    f"{before.change} ({before.how})"
                 )
 
 
-def gap(case: Case) -> Iterator[str]:
+def gap(room: RoomCase) -> Iterator[str]:
     """A connection was told a later message without the one before it."""
-    changes = {
-        cid: sorted(message.change for message in room.messages)
-        for cid, room in case.truth.rooms.items()
-    }
-    for session in case.history.sessions:
-        for cid, position in session.positions.items():
-            if session.reader not in case.history.members.get(cid, ()):
-                continue
-            told = case.by_session.get((session.number, cid), [])
-            received = {one.change for one in told}
-            last = max(received, default=position)
-            missing = [one for one in changes[cid] if position < one < last and one not in received]
-            if missing:
-                yield (
-                    f"reader {session.reader}, connection {session.number}, conversation {cid}: "
-                    f"from {position} to {last} without {missing[:5]}"
-                )
+    changes = sorted(message.change for message in room.messages)
+    for session, position in room.case.positions.get(room.conversation_id, ()):
+        if session.reader not in room.members:
+            continue
+        received = {one.change for one in room.by_session.get(session.number, ())}
+        last = max(received, default=position)
+        missing = [one for one in changes if position < one < last and one not in received]
+        if missing:
+            yield (
+                f"reader {session.reader}, connection {session.number}, conversation "
+                f"{room.conversation_id}: from {position} to {last} without {missing[:5]}"
+            )
 
 
-def content(case: Case) -> Iterator[str]:
+def content(room: RoomCase) -> Iterator[str]:
     """What was heard is not what is stored."""
-    for one in case.history.received:
+    for one in room.told:
         if one.seq is None:
             continue
-        row = case.rows.get((one.conversation_id, one.seq))
+        row = room.case.rows.get((one.conversation_id, one.seq))
         if row is None:
             yield f"{_heard(one)} is not stored"
         elif (row.text, row.client_key, row.change) != (one.text, one.key, one.change):
             yield f"{_heard(one)} was {one.text!r}, change {one.change}; is {row.text!r}"
 
 
-def undelivered(case: Case) -> Iterator[str]:
+def undelivered(room: RoomCase) -> Iterator[str]:
     """Somebody never heard a stored message."""
-    for cid, readers in case.history.members.items():
-        for message in case.truth.rooms[cid].messages:
-            for reader in readers:
-                if (
-                    (reader, cid, message.seq) not in case.first_received
-                    and message.change > case.listed.get((reader, cid), 0)
-                    and not case.gone(reader, message)
-                ):
-                    yield f"reader {reader} never heard {cid}/{message.seq}{_during(case, message)}"
+    case, cid = room.case, room.conversation_id
+    for message in room.messages:
+        for reader in room.members:
+            if (
+                (reader, message.seq) not in room.first_received
+                and message.change > case.listed.get((reader, cid), 0)
+                and not case.gone(reader, message)
+            ):
+                yield f"reader {reader} never heard {cid}/{message.seq}{_during(room, message)}"
 
 
-def late(case: Case) -> Iterator[str]:
+def late(room: RoomCase) -> Iterator[str]:
     """Somebody heard a message later than promised."""
-    for sent, one, late_s in lateness(case):
-        if late_s > case.bounds.deliver_s:
+    for sent, one, late_s in lateness(room):
+        if late_s > room.case.bounds.deliver_s:
             yield f"{_heard(one)} came {late_s:.1f} s late{_during_sent(sent)}"
 
 
-def lateness(case: Case) -> Iterator[tuple[Sent, ReceivedEvent, float]]:
+def lateness(room: RoomCase) -> Iterator[tuple[Sent, ReceivedEvent, float]]:
     """Yield how long after it could be expected each acknowledged message came to each reader.
 
     Without the time in which a process that it passes was starved.
     """
-    for sent in case.history.sent:
+    case = room.case
+    for sent in room.sent:
         if sent.outcome != "ok" or sent.ended_at is None or sent.seq is None:
             continue
-        for reader in case.history.members.get(sent.conversation_id, ()):
-            one = case.first_received.get((reader, sent.conversation_id, sent.seq))
-            if one is not None:
-                due = case.deadlines.expected(reader, sent.ended_at)
-                late_s = one.at - due
-                if late_s > case.bounds.deliver_s / 2:
-                    late_s -= case.history.starved.most(sent.ended_at, one.at)
-                yield sent, one, max(0.0, late_s)
+        for reader in room.members:
+            one = room.first_received.get((reader, sent.seq))
+            if one is None:
+                continue
+            late_s = 0.0
+            if one.at > sent.ended_at:
+                late_s = one.at - case.deadlines.expected(reader, sent.ended_at)
+            if late_s > case.bounds.deliver_s / 2:
+                late_s -= case.history.starved.most(sent.ended_at, one.at)
+            yield sent, one, max(0.0, late_s)
 
 
-def trespass(case: Case) -> Iterator[str]:
+def trespass(room: RoomCase) -> Iterator[str]:
     """Somebody heard what was said while they were not in the conversation."""
-    for cid, visitors in case.history.visitors.items():
-        for visitor in visitors:
-            away = list(absences(case.truth.rooms[cid], visitor, inside=True))
-            for one in case.history.received:
-                if one.reader != visitor or one.conversation_id != cid or one.seq is None:
-                    continue
-                for gone, back, _ in away:
-                    if gone < one.seq < back:
-                        yield f"{_heard(one)}, away from {gone} to {back}"
-    for one in case.history.received:
-        cid = one.conversation_id
-        let_in = (*case.history.members.get(cid, ()), *case.history.visitors.get(cid, ()))
-        if cid in case.truth.rooms and one.reader not in let_in:
+    stored = room.case.truth.rooms.get(room.conversation_id)
+    if stored is None:
+        return
+    for visitor in room.visitors:
+        away = list(absences(stored, visitor, inside=True))
+        for one in room.told:
+            if one.reader != visitor or one.seq is None:
+                continue
+            for gone, back, _ in away:
+                if gone < one.seq < back:
+                    yield f"{_heard(one)}, away from {gone} to {back}"
+    let_in = {*room.members, *room.visitors}
+    for one in room.told:
+        if one.reader not in let_in:
             yield f"{_heard(one)}, and was never in it"
 
 
@@ -288,28 +289,38 @@ def vacuity(case: Case) -> Iterator[str]:
             yield f"nothing sent for {fault} was acknowledged"
 
 
-RULES: dict[str, Rule] = {
+WHOLE: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        lost, duplicated, refused, numbers, realtime, order, gap, content, undelivered, late,
-        trespass, unread, presence, offline, absent, vacuity,
+        lost, duplicated, refused, numbers, realtime, unread, presence, offline, absent, vacuity,
     )
 }  # fmt: skip
+BY_ROOM: dict[str, RoomRule] = {
+    rule.__name__: rule for rule in (order, gap, content, undelivered, late, trespass)
+}
+RULES: dict[str, Rule | RoomRule] = {**WHOLE, **BY_ROOM}
 
 
 def check(history: History, truth: Truth, bounds: CheckLimits) -> Findings:
     """Return rule → what speaks against it, most of them nothing."""
     case = Case(history, truth, bounds)
-    return {name: list(rule(case)) for name, rule in RULES.items()}
+    findings: Findings = {name: [] for name in RULES}
+    for name, rule in WHOLE.items():
+        findings[name] += rule(case)
+    for room in case.rooms():
+        for name, by_room in BY_ROOM.items():
+            findings[name] += by_room(room)
+    return findings
 
 
 # --- words ---------------------------------------------------------------------------------
 
 
-def _during(case: Case, message: Message) -> str:
-    for sent in case.history.sent:
+def _during(room: RoomCase, message: Message) -> str:
+    for sent in room.sent:
         if sent.text == message.text:
-            return f", sent at {_at(case, sent.invoked_at)} ({sent.outcome}){_during_sent(sent)}"
+            at = _at(room.case, sent.invoked_at)
+            return f", sent at {at} ({sent.outcome}){_during_sent(sent)}"
     return ""
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from loadtests.messenger.view import ClientView
+from tests.faults.received_events import ReceivedEvents
 from tests.faults.starvation import Starvation
 
 Outcome = Literal["ok", "fail", "info"]
@@ -60,23 +61,6 @@ class ObservedSession:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceivedEvent:
-    """A change of a conversation that a connection was told."""
-
-    session: int
-    reader: int
-    conversation_id: int
-    change: int
-    at: float
-    how: Literal["live", "resume"]
-    type: str = "message.created"
-    seq: int | None = None
-    """Of a message that was stored; nothing for other changes."""
-    key: UUID | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class InjectedFault:
     """A fault that has happened."""
 
@@ -123,7 +107,7 @@ class History:
     """reader → whose presence it shows."""
     sent: list[Sent] = field(default_factory=list)
     sessions: list[ObservedSession] = field(default_factory=list)
-    received: list[ReceivedEvent] = field(default_factory=list)
+    received: ReceivedEvents = field(default_factory=ReceivedEvents)
     faults: list[InjectedFault] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     starved: Starvation = field(default_factory=Starvation)

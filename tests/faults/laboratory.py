@@ -247,10 +247,10 @@ class _Run:
 
     async def _judge(self) -> FaultResult:
         """Wait until nothing is missing, or too long; have some leave; then look at everything."""
-        truth = await self._settle(DELIVERED_S, checker.undelivered, checker.unread)
+        truth = await self._settle(DELIVERED_S, _is_delivered)
         for person in list(self._people.values())[::10]:
             await person.leave()
-        truth = await self._settle(SETTLED_S, checker.presence)
+        truth = await self._settle(SETTLED_S, lambda case: not any(checker.presence(case)))
         history = self._history
         history.ended_at = time.monotonic()
         for worker in self._stage.workers:
@@ -265,7 +265,7 @@ class _Run:
             self._presence_s,
         )
 
-    async def _settle(self, within_s: float, *rules: checker.Rule) -> Truth:
+    async def _settle(self, within_s: float, settled: Callable[[Case], bool]) -> Truth:
         until = time.monotonic() + within_s
         while True:
             truth = await self._read()
@@ -278,7 +278,7 @@ class _Run:
                 if one.present
             }
             case = Case(self._history, truth, self._plan.bounds)
-            if not any(any(rule(case)) for rule in rules) or time.monotonic() > until:
+            if settled(case) or time.monotonic() > until:
                 return truth
             await asyncio.sleep(LOOK_S)
 
@@ -298,6 +298,12 @@ class _Run:
         task = asyncio.create_task(work, name="faults.act")
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
+
+
+def _is_delivered(case: Case) -> bool:
+    return not any(checker.unread(case)) and not any(
+        line for room in case.rooms() for line in checker.undelivered(room)
+    )
 
 
 async def _talk(person: SimulatedUser, conversation_id: int) -> None:

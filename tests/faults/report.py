@@ -22,7 +22,7 @@ def figures(plan: FaultPlan, outcome: FaultResult) -> dict[str, Any]:
     """Return everything that is counted and measured."""
     history = outcome.history
     outcomes = Counter(sent.outcome for sent in history.sent)
-    how = Counter(one.how for one in history.received)
+    how = history.received.count_how()
     return {
         "seed": plan.seed,
         "seconds": round(history.ended_at - history.began_at),
@@ -54,10 +54,11 @@ def _by_kind(plan: FaultPlan, outcome: FaultResult) -> dict[str, dict[str, Any]]
     for one in outcome.history.sent:
         if one.outcome == "ok":
             sent[_kind(outcome.history, one)] += 1
-    for one, received, late_s in lateness(case):
-        kind = _kind(outcome.history, one)
-        late[kind] = max(late[kind], late_s)
-        raw[kind] = max(raw[kind], received.at - (one.ended_at or 0.0))
+    for room in case.rooms():
+        for one, received, late_s in lateness(room):
+            kind = _kind(outcome.history, one)
+            late[kind] = max(late[kind], late_s)
+            raw[kind] = max(raw[kind], received.at - (one.ended_at or 0.0))
     times = Counter(fault.kind for fault in outcome.history.faults)
     found: dict[str, dict[str, Any]] = {}
     for kind in [*sorted(times), CALM]:

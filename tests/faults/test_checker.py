@@ -20,9 +20,9 @@ from tests.faults.history import (
     InjectedFault,
     Notice,
     ObservedSession,
-    ReceivedEvent,
     Sent,
 )
+from tests.faults.received_events import ReceivedEvent, ReceivedEvents
 
 ROOM, VISITED = 1, 2
 ONE, TWO, THREE = 11, 12, 13
@@ -140,9 +140,9 @@ def lose_row(history: History, truth: Truth) -> None:
     room = truth.rooms[ROOM]
     room.messages.pop()
     room.row = {**room.row, "last_seq": 2}
-    history.received = [
+    history.received = ReceivedEvents(
         one for one in history.received if (one.conversation_id, one.seq) != (ROOM, 3)
-    ]
+    )
 
 
 def store_again(truth: Truth, said: str, sender_id: int) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from loadtests.messenger.client import RoamingSocket
-from tests.faults.history import History, ObservedSession, ReceivedEvent
+from tests.faults.history import History, ObservedSession
+from tests.faults.received_events import ReceivedEvent
 
 
 class RecordingSocket(RoamingSocket):
