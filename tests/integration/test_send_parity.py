@@ -32,8 +32,9 @@ from tests.support.desk import OKSANA, PETRO, Desk
 
 KEY = uuid.UUID("6f1c6f1c-6f1c-4f1c-8f1c-6f1c6f1c6f1c")
 EARLIER = uuid.UUID("17171717-1717-4717-8717-171717171717")
-QUIET_S = 1.2
-"""Two sweeps of a test's node: the function's message has been found by then."""
+SWEEP_S = 0.1
+QUIET_S = 0.7
+"""Seven sweeps of these nodes: the function's message has been found by then."""
 
 TABLES = (
     "conversations",
@@ -62,6 +63,14 @@ class Room:
     oksana: Connection
     petro: Connection
     sql: Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+async def desk(empty_desk: Desk) -> Desk:
+    """Give a desk with two nodes that often look for what functions did."""
+    await empty_desk.start_node(sweep_s=SWEEP_S)
+    await empty_desk.start_node(sweep_s=SWEEP_S)
+    return empty_desk
 
 
 @pytest.fixture
