@@ -120,10 +120,10 @@ async def test_bytes_under_way_are_bounded(empty_desk: Desk, tmp_path: Path) -> 
         conversation_id = (await client.open(colleague)).conversation.id
         made[employee_id] = [await declare(client, conversation_id) for _ in range(count)]
     first, running = await begun(empty_desk, made[OKSANA][0], 1)
-    await begun(empty_desk, made[OKSANA][1], 2)
+    others = [await begun(empty_desk, made[OKSANA][1], 2)]
 
     assert await upload(empty_desk, made[OKSANA][2]) == "file.too_many_uploads"
-    await begun(empty_desk, made[PETRO][0], 3)
+    others.append(await begun(empty_desk, made[PETRO][0], 3))
     assert await upload(empty_desk, made[IRYNA][0]) == "file.too_many_uploads"
     assert node.node.services.files.under_way.total == 3 * size
 
@@ -131,6 +131,9 @@ async def test_bytes_under_way_are_bounded(empty_desk: Desk, tmp_path: Path) -> 
     assert await running == ""
     assert await upload(empty_desk, made[OKSANA][2]) == ""
     assert await upload(empty_desk, made[IRYNA][0]) == ""
+    for body, uploading in others:
+        body.go_on.set()
+        assert await uploading == ""
 
 
 def test_a_lock_is_not_taken_on_a_file_that_its_holder_removed(tmp_path: Path) -> None:
