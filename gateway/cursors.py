@@ -86,6 +86,22 @@ def unpack_message(cursor: str) -> tuple[datetime, int, int]:
     return moment, conversation_id, seq
 
 
+def pack_position(position: int) -> str:
+    """Return a cursor for what comes after the first `position` rows."""
+    return _encode(position)
+
+
+def unpack_position(cursor: str) -> int:
+    """Parse a cursor of a list that is read by position."""
+    try:
+        (position,) = _decode(cursor)
+    except (binascii.Error, ValueError, TypeError):
+        raise _not_ours() from None
+    if type(position) is not int or not 0 < position < 2**31 - 1_000:
+        raise _not_ours()
+    return position
+
+
 def _encode(*values: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
 

@@ -17,7 +17,18 @@ from ingest.connectors.twilio_signature import sign_twilio, verify_twilio
 from ingest.fold.agent_marks import AGENT_EVENTS, ALL_QUEUES, QueueState, TelephoneMarks
 from ingest.fold.fold import fold, group_by_call
 from ingest.metrics import IngestMetrics
-from ingest.model.call_state import CallChange, CallState, LegState, RecordingState, StintState
+from ingest.model.call_parts import FEW as FEW_PARTS
+from ingest.model.call_parts import SHOWN as SHOWN_PARTS
+from ingest.model.call_parts import CondensedCall, PartsChoice, condense, count_parts
+from ingest.model.call_state import (
+    CallChange,
+    CallState,
+    LegState,
+    ParkingState,
+    RecordingState,
+    StintState,
+    TransferState,
+)
 from ingest.model.events import CallEvent, shift
 from ingest.model.rebuild_progress import RebuildProgress
 from ingest.model.receipt import Receipt, RejectedItem
@@ -28,6 +39,8 @@ from ingest.normalise.twilio import twilio_events
 from ingest.normalise.twilio_fields import InvalidCallback
 from ingest.normalise.webhook import EventReader, ParsedEvents, parse_events
 from ingest.pipeline import Pipeline
+from ingest.queries import condensed_calls
+from ingest.queries.condensed_calls import load_condensed
 from ingest.settings import IngestSettings
 from ingest.storing.agent_pauses import AgentChange
 from ingest.storing.batcher import Busy, Closed, IngestUnavailable, TooManyEvents
@@ -41,7 +54,9 @@ __all__ = [
     "ALL_QUEUES",
     "ANONYMOUS",
     "AWAY_ERRORS",
+    "FEW_PARTS",
     "REGIONS",
+    "SHOWN_PARTS",
     "AgentChange",
     "AmiLink",
     "AsteriskDialect",
@@ -51,6 +66,7 @@ __all__ = [
     "CallEvent",
     "CallState",
     "Closed",
+    "CondensedCall",
     "Connectors",
     "EslLink",
     "EventReader",
@@ -62,7 +78,9 @@ __all__ = [
     "InvalidSignature",
     "LegState",
     "LinkTiming",
+    "ParkingState",
     "ParsedEvents",
+    "PartsChoice",
     "PbxAddress",
     "PbxConnection",
     "PbxLink",
@@ -76,12 +94,17 @@ __all__ = [
     "StintState",
     "TelephoneMarks",
     "TooManyEvents",
+    "TransferState",
     "by_last_digits",
+    "condense",
+    "condensed_calls",
+    "count_parts",
     "e164",
     "fold",
     "group_by_call",
     "is_webhook_secret",
     "load_calls",
+    "load_condensed",
     "parse_events",
     "read_number",
     "read_recording",

@@ -25,7 +25,8 @@ class IngestMetrics:
     folded: int = 0
     changed: int = 0
     merged: int = 0
-    overlong: int = 0
+    overused: int = 0
+    """Events of calls whose keys look like ones that are used again and again."""
     announce_failures: int = 0
     batch_us: int = 0
     """Time spent storing batches, in microseconds."""

@@ -34,6 +34,13 @@ class IngestSettings:
     """A call with more events is not folded any more and stays as it is: its key is not a call's,
     but one used again and again. The longest of the 240 recorded calls has 150 events."""
 
+    longest_call: timedelta = timedelta(days=2)
+    """A call whose events lie further apart is folded, and whoever posts them is told: its key
+    looks like one that is used again and again."""
+
+    fold_aside_events: int = 300
+    """Calls with more events are folded in another thread: 5,000 take 80 ms."""
+
     cached_events: int = 20_000
     """Events of the latest calls cached in memory, about 1 KB each, so that they need not be read
     back for every batch. 20,000 are a thousand calls in progress."""

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway import cursors
 from gateway.chat.queries import changes as change_queries
@@ -18,14 +19,29 @@ from gateway.db import Conn
 from gateway.hello.queries import overview
 from gateway.hello.queries.overview import OverviewRow
 from gateway.protocol import Unread
-from gateway.protocol.codec import JsonFragment, fragment
+from gateway.protocol.codec import JsonFragment, encode, fragment_of_text
 from gateway.protocol.conversations import MAX_CONVERSATIONS
 
 CHANGES_PER_CONVERSATION = 200
 CHANGES_IN_ALL = 1_000
+CHANGES_BYTES = 1024 * 1024
+"""Of the events in one welcome; conversations with more are named in reload."""
+LAST_MESSAGES_CHARS = 200_000
+"""Of the last messages in one welcome: it shows fewer conversations when they are very long."""
 
-MissedChanges = Mapping[int, Sequence[tuple[int, int, JsonFragment]]]
-"""conversation → (change, seq of the message or 0, event), in order."""
+
+class MissedChange(NamedTuple):
+    """One event that somebody missed."""
+
+    change: int
+    seq: int
+    """Of the message; 0 when it is about none."""
+    event: JsonFragment
+    bytes: int
+
+
+MissedChanges = Mapping[int, Sequence[MissedChange]]
+"""conversation → what was missed there, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +119,22 @@ class _ViewBuilder:
     def build(self, missed: MissedChanges) -> ChatView:
         """Return the view; of the changes read for others, too, only those this client lacks."""
         listed = [line for line in self._lines if not line.archived]
-        shown = [line for line in listed if line.place <= MAX_CONVERSATIONS]
+        shown = list(_fitting(line for line in listed if line.place <= MAX_CONVERSATIONS))
         last = shown[-1] if len(shown) < len(listed) else None
         hidden = {line.id: line.hidden_to for line in self._lines if line.hidden_to}
-        changes = {
-            conversation_id: [
-                event
-                for change, seq, event in missed.get(conversation_id, ())
-                if change > after and (not seq or seq > hidden.get(conversation_id, 0))
+        changes, room, too_large = {}, CHANGES_BYTES, []
+        for conversation_id, after in self.missing.items():
+            theirs = [
+                one
+                for one in missed.get(conversation_id, ())
+                if one.change > after and (not one.seq or one.seq > hidden.get(conversation_id, 0))
             ]
-            for conversation_id, after in self.missing.items()
-        }
+            size = sum(one.bytes for one in theirs)
+            if size > room:
+                too_large.append(conversation_id)
+                continue
+            room -= size
+            changes[conversation_id] = [one.event for one in theirs]
         return ChatView(
             lines=shown,
             next=cursors.pack(last.last_message_at, last.id) if last else None,
@@ -122,9 +143,19 @@ class _ViewBuilder:
             ],
             positions=self.positions,
             changes={cid: events for cid, events in changes.items() if events},
-            reload=self._reload,
+            reload=sorted([*self._reload, *too_large]),
             hidden={cid: seq for cid, seq in hidden.items() if cid in self.positions},
         )
+
+
+def _fitting(lines: Iterable[OverviewRow]) -> Iterator[OverviewRow]:
+    """Yield conversations until their last messages are too long together."""
+    chars = 0
+    for line in lines:
+        chars += len(line.body) if line.seq is not None else 0
+        if chars > LAST_MESSAGES_CHARS:
+            return
+        yield line
 
 
 def unread_of(line: OverviewRow) -> Unread:
@@ -150,10 +181,14 @@ async def _read_missed(conn: Conn, builders: Iterable[_ViewBuilder]) -> MissedCh
         for conversation_id, after in builder.missing.items():
             if conversation_id not in behind or after < behind[conversation_id][0]:
                 behind[conversation_id] = after, builder.positions[conversation_id] - after
-    missed: dict[int, list[tuple[int, int, JsonFragment]]] = defaultdict(list)
+    missed: dict[int, list[MissedChange]] = defaultdict(list)
     for positions in _portions(behind):
         for found in await change_queries.after(conn, positions, CHANGES_PER_CONVERSATION):
-            missed[found.conversation_id].append((found.change, found.seq, fragment(found.event)))
+            encoded = encode(found.event)
+            event = fragment_of_text(encoded)
+            missed[found.conversation_id].append(
+                MissedChange(found.change, found.seq, event, len(encoded))
+            )
     return missed
 
 

@@ -275,6 +275,11 @@ METRICS: Final[tuple[Metric, ...]] = (
         lambda g: g.pipeline.metrics.rejected,
     ),
     _counter(
+        "ingest_overused",
+        "PBX events of calls with too many of them, or over more than 2 days: `call.key_reused`",
+        lambda g: g.pipeline.metrics.overused,
+    ),
+    _counter(
         "ingest_refused",
         "submissions of PBX events refused because too many were waiting",
         lambda g: g.pipeline.metrics.refused,

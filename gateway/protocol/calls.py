@@ -155,6 +155,16 @@ class CallParking:
 
 
 @frame
+class CallLeftOut:
+    """How many parts of a call are not shown; GET /v1/telephony/calls/{id}/parts returns them."""
+
+    legs: int = 0
+    stints: int = 0
+    transfers: int = 0
+    parkings: int = 0
+
+
+@frame
 class Call:
     """The whole state of a call. It is always sent whole; keep the highest version."""
 
@@ -203,10 +213,17 @@ class Call:
     ended_by_extension: str | None = None
     """The extension of the agent who hung up; in an internal call, of either side."""
     legs: list[CallLeg] = field(default_factory=list)
+    """At most 50, in their order: the latest of the receiver's telephones, of those named above,
+    the first, those that go on, those that talked, the newest."""
     stints: list[QueueStint] = field(default_factory=list)
+    """At most 20: those that go on, the newest."""
     transfers: list[CallTransfer] = field(default_factory=list)
+    """The newest 20."""
     parkings: list[CallParking] = field(default_factory=list)
-    """While the call is parked, the last one has no until."""
+    """The newest 20. While the call is parked, the last one has no until."""
+    left_out: CallLeftOut | None = None
+    """null: all parts are here. Calls of one list whose calls before have 2,000 parts together (of
+    a welcome 400) show at most 5 of each kind."""
 
 
 @frame

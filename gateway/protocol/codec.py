@@ -41,8 +41,8 @@ def fragment(value: Any) -> JsonFragment:
     return orjson.Fragment(encode(value))
 
 
-def fragment_of_text(text: str) -> JsonFragment:
-    """Wrap text that is JSON already."""
+def fragment_of_text(text: str | bytes) -> JsonFragment:
+    """Wrap text, or its bytes, that is JSON already."""
     return orjson.Fragment(text)
 
 

@@ -44,12 +44,13 @@ class Welcome:
     """The server sends a ping after this many seconds without a frame; any frame answers it."""
     token_expires_at: datetime
     conversations: list[Conversation]
-    """The 50 that were active last; conversation.list returns the others."""
+    """The 50 that were active last, fewer when their last messages have more than 200,000
+    characters together; conversation.list returns the others."""
     next: str | None = None
     """Cursor for conversation.list; null when there are no others."""
     unread: UnreadCounts
     calls: list[Call]
-    """The employee's calls that have not ended."""
+    """The employee's calls that have not ended, at most 20."""
     agent: AgentState | None = None
     """The employee's state on the telephone; null for an employee without a telephone."""
     callbacks_open: int | None = None
@@ -59,7 +60,7 @@ class Welcome:
     """When that was counted, in microseconds by the database's clock: keep the latest count."""
     changes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """conversation → the events after the position given in resume, in order, exactly as they
-    were first sent."""
+    were first sent: at most 200 of one conversation, and 1,000 or 1 MiB in all."""
     reload: list[int] = field(default_factory=list)
     """Conversations with more changes than fit here: read them again."""
     files: FileLimits | None = None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from gateway.protocol.annotations import CallAnnotations
-from gateway.protocol.calls import Call
+from gateway.protocol.calls import Call, CallLeg, CallParking, CallTransfer, QueueStint
 from gateway.protocol.frame import frame
 from gateway.protocol.recordings import CallRecording
 
 MAX_FACTS = 500
+MAX_RECORDINGS = 100
 
 
 @frame
@@ -36,8 +38,26 @@ class CallTimeline:
     call: Call
     annotations: CallAnnotations
     recordings: list[CallRecording]
-    """Empty without the permission to hear recordings."""
+    """The first 100; empty without the permission to hear recordings."""
     timeline: list[CallFact]
     """At most 500; empty after retention has deleted the events."""
     more: bool
     """True: the call has more events than these."""
+    recordings_left_out: int = 0
+    """How many recordings are not shown."""
+
+
+CallPart = Literal["legs", "stints", "transfers", "parkings", "recordings"]
+
+
+@frame
+class CallPartPage:
+    """Parts of one kind of a call, oldest first; the other lists are empty."""
+
+    legs: list[CallLeg] = field(default_factory=list)
+    stints: list[QueueStint] = field(default_factory=list)
+    transfers: list[CallTransfer] = field(default_factory=list)
+    parkings: list[CallParking] = field(default_factory=list)
+    recordings: list[CallRecording] = field(default_factory=list)
+    next: str | None = None
+    """Cursor of the next page; null at the end."""

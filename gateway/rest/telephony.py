@@ -5,6 +5,7 @@ clients ─▶ commands, telephony.calls; PBXs ─▶ telephony.pbx ─▶ the a
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from gateway.protocol.calls import Direction, EndedBy, Outcome
 from gateway.protocol.codec import validate
 from gateway.protocol.frame import frame
 from gateway.protocol.search import Moment
-from gateway.protocol.timeline import CallTimeline
+from gateway.protocol.timeline import CallPart, CallPartPage, CallTimeline
 from gateway.rest import anonymous
 from gateway.rest.call_work import templates_of
 from gateway.rest.depends import Asking, Cursor, IdQuery, StrictRoute, answer
@@ -28,6 +29,7 @@ from gateway.rest.worker import parts_of
 from gateway.telephony.calls import timeline
 from gateway.telephony.pbx import twilio, webhook
 from gateway.telephony.pbx.webhook import WebhookResult
+from ingest import IngestSettings
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +40,11 @@ _list: TypeAdapter[CallList] = TypeAdapter(CallList)
 
 EVENTS = "/v1/telephony/events"
 """The webhook; its bodies may be larger than those of other paths."""
+
+KEY_REUSED = (
+    f"The call of this key has more than {IngestSettings().max_call_events:,} events, or events of "
+    f"more than {IngestSettings().longest_call.days} days. Give every call a key of its own."
+)
 
 
 @frame
@@ -50,12 +57,25 @@ class RejectedEvent:
 
 
 @frame
+class EventsWarning:
+    """Something that is wrong with events that were stored."""
+
+    code: Literal["call.key_reused"]
+    call_key: str
+    """The key as it was sent; of an event without one, its leg_key."""
+    message: str
+
+
+@frame
 class EventsTaken:
     """The answer to a webhook, after the COMMIT of its events."""
 
     accepted: int
     duplicates: int
     rejected: list[RejectedEvent]
+    warnings: list[EventsWarning] = field(default_factory=list)
+    """At most 20. call.key_reused: the call of this key has more events than are made into a call,
+    or over more than 2 days, so the key looks like one of many calls."""
 
 
 @router.get("/calls", response_model=CallPage)
@@ -114,6 +134,26 @@ async def list_calls(
 async def get_call(request: Request, asking: Asking, call_id: UUID) -> Response:
     """Read one call and its PBX events: one of mine, or any with calls.view_all."""
     return answer(await timeline.read(asking, call_id, templates_of(request)))
+
+
+@router.get("/calls/{call_id}/parts", response_model=CallPartPage)
+async def get_call_parts(
+    request: Request,
+    asking: Asking,
+    call_id: UUID,
+    *,
+    part: CallPart,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """Read all legs, stints, transfers, parkings or recordings of one call, page by page.
+
+    `left_out` of a call says how many of them the call itself does not show.
+    """
+    page = await timeline.read_parts(
+        asking, call_id, part, templates_of(request), cursor=cursor, limit=limit
+    )
+    return answer(page)
 
 
 @events.post("/events", response_model=EventsTaken)
@@ -185,5 +225,9 @@ def _events_taken(result: WebhookResult) -> EventsTaken:
         rejected=[
             RejectedEvent(index=one.index, code=one.code, message=one.message)
             for one in result.rejected
+        ],
+        warnings=[
+            EventsWarning(code="call.key_reused", call_key=key, message=KEY_REUSED)
+            for key in result.reused
         ],
     )

@@ -25,3 +25,6 @@ class Receipt:
     accepted: int
     duplicates: int
     rejected: tuple[RejectedItem, ...] = ()
+    overused: tuple[int, ...] = ()
+    """Which of the accepted events belong to a call with too many of them, or over too long a time:
+    its key looks like one that is used again and again."""

@@ -52,7 +52,8 @@ class Rejection:
     message: str
 
 
-EventOutcome = Literal["accepted", "duplicate"] | Rejection
+EventOutcome = Literal["accepted", "overused", "duplicate"] | Rejection
+"""Overused: accepted, and its call looks like several (model.receipt)."""
 Flush = Callable[[list[CallEvent]], Awaitable[list[EventOutcome]]]
 """Store a batch and return each event's outcome, in the same order. Raises IngestUnavailable."""
 AfterFlush = Callable[[], Awaitable[None]]
@@ -75,6 +76,7 @@ class QueuedEvents:
     accepted: int = 0
     duplicates: int = 0
     rejected: list[RejectedItem] = field(default_factory=list)
+    overused: list[int] = field(default_factory=list)
 
     @property
     def remaining(self) -> int:
@@ -92,6 +94,9 @@ class QueuedEvents:
         """Count the outcomes of the next events; the last ones complete the receipt."""
         accepted, duplicates = outcomes.count("accepted"), outcomes.count("duplicate")
         if accepted + duplicates < len(outcomes):
+            overused = [at for at, one in enumerate(outcomes, self.settled) if one == "overused"]
+            self.overused += overused
+            accepted += len(overused)
             self.rejected += [
                 RejectedItem(index, outcome.code, outcome.message)
                 for index, outcome in enumerate(outcomes, self.settled)
@@ -101,7 +106,8 @@ class QueuedEvents:
         self.duplicates += duplicates
         self.settled += len(outcomes)
         if self.settled == len(self.events) and not self.done.done():
-            self.done.set_result(Receipt(self.accepted, self.duplicates, tuple(self.rejected)))
+            parts = tuple(self.rejected), tuple(self.overused)
+            self.done.set_result(Receipt(self.accepted, self.duplicates, *parts))
 
     def fail(self, error: Exception) -> None:
         if not self.done.done():

@@ -20,6 +20,9 @@ from ingest.queries.events import SourceTurn
 from ingest.queries.sessions import StoredCall
 from ingest.storing.further_calls import FurtherCalls
 
+MAX_OVERLONG = 1_000
+"""Calls with too many events that are remembered, so that they are not read for each event."""
+
 
 @dataclass(slots=True)
 class CachedCall:
@@ -42,6 +45,7 @@ class CallCache:
         self._turns: dict[str, UUID] = {}
         self._aliases: dict[NativeId, UUID] = {}
         self._calls: OrderedDict[UUID, CachedCall] = OrderedDict()
+        self._overlong: OrderedDict[UUID, None] = OrderedDict()
 
     @property
     def cached_events(self) -> int:
@@ -65,6 +69,7 @@ class CallCache:
         self._turns.clear()
         self._aliases.clear()
         self._calls.clear()
+        self._overlong.clear()
         self._cached_events = 0
 
     def call_of(self, source: str, keys: Sequence[str]) -> UUID | None:
@@ -95,6 +100,17 @@ class CallCache:
         before = len(cached.log)
         cached.log.add(new)
         self._cached_events += len(cached.log) - before
+
+    def is_overlong(self, call_id: UUID) -> bool:
+        """Whether this call had too many events when they were read: it will not have fewer."""
+        return call_id in self._overlong
+
+    def mark_overlong(self, call_id: UUID) -> None:
+        """Evict a call with too many events, and remember that it is one."""
+        self.evict([call_id])
+        self._overlong[call_id] = None
+        if len(self._overlong) > MAX_OVERLONG:
+            self._overlong.popitem(last=False)
 
     def add_aliases(self, aliases: Mapping[NativeId, UUID]) -> None:
         """Add native ids of cached calls."""

@@ -38,6 +38,9 @@ from ingest.storing.rejects import RejectedInput
 
 log = logging.getLogger(__name__)
 
+OVERUSED_EVERY_S = 3_600.0
+"""At most one log line in this time about calls whose keys look like reused ones."""
+
 
 @dataclass(slots=True)
 class StoredBatch:
@@ -62,6 +65,7 @@ class EventStore:
         self._cache = CallCache(settings.cached_events)
         self._transaction_lock = asyncio.Lock()
         self._reject_lock = asyncio.Lock()
+        self._tell_after = 0.0
 
     async def store(self, events: Sequence[CallEvent]) -> StoredBatch:
         """Store a batch; what is returned is committed. Raises IngestUnavailable: submit again."""
@@ -130,12 +134,14 @@ class EventStore:
         again: bool,
     ) -> StoredBatch:
         outcomes = await _deduplicate(conn, events)
-        new = [
-            event for event, outcome in zip(events, outcomes, strict=True) if outcome == "accepted"
-        ]
-        new, payloads = native_payload.split_payloads(new)
+        places = [at for at, outcome in enumerate(outcomes) if outcome == "accepted"]
+        new, payloads = native_payload.split_payloads([events[at] for at in places])
         _number(new, turns)
-        changes = await self._store_calls(conn, new, payloads) if new else []
+        changes: list[CallChange] = []
+        if new:
+            changes, overused = await self._store_calls(conn, new, payloads)
+            for place in overused:
+                outcomes[places[place]] = "overused"
         agents = await agent_pauses.refold(conn, new)
         if again:
             changes += await _current_changes(conn, events, {change.after.id for change in changes})
@@ -144,22 +150,37 @@ class EventStore:
 
     async def _store_calls(
         self, conn: Conn, new: list[CallEvent], payloads: list[EventPayload]
-    ) -> list[CallChange]:
-        limit, cache = self._settings.max_call_events, self._cache
+    ) -> tuple[list[CallChange], list[int]]:
+        """Store events; return the changed calls, and which events are of overused ones."""
+        settings, cache = self._settings, self._cache
         assigned = await identity.assign(conn, new, cache)
         self._metrics.merged += len(assigned.merged)
-        touched = await sessions.load_touched(conn, new, assigned, cache, max_call_events=limit)
+        touched = await sessions.load_touched(
+            conn, new, assigned, cache, max_call_events=settings.max_call_events
+        )
         rows = zip(new, assigned.calls, strict=True)
         storing = asyncio.create_task(_insert(conn, rows, payloads), name="ingest.insert")
         try:
             await asyncio.sleep(0)  # now it is sent: PostgreSQL stores while we fold
             folded = await sessions.refold_touched(
-                touched, cache, max_call_events=limit, metrics=self._metrics
+                touched, cache, settings=settings, metrics=self._metrics
             )
         finally:
             await storing
         await sessions.save(conn, folded)
-        return folded.changes
+        overused = [at for at, call in enumerate(assigned.calls) if call in folded.overused]
+        if overused:
+            self._tell_overused(new[overused[0]])
+        return folded.changes, overused
+
+    def _tell_overused(self, event: CallEvent) -> None:
+        """Log it, at most once an hour."""
+        if time.monotonic() < self._tell_after:
+            return
+        self._tell_after = time.monotonic() + OVERUSED_EVERY_S
+        log.warning("a call has too many events, or over too long a time; is its key used for "
+                    "several calls? source=%s call_key=%s leg_key=%s",
+                    event.source, event.call_key, event.leg_key)  # fmt: skip
 
     async def _bisect(self, events: Sequence[CallEvent], error: Exception) -> StoredBatch:
         """Store both halves separately, until the faulty event is alone."""
@@ -191,7 +212,10 @@ class EventStore:
         metrics = self._metrics
         metrics.batches += 1
         metrics.changed += len(stored.changes)
-        accepted, duplicates = stored.outcomes.count("accepted"), stored.outcomes.count("duplicate")
+        overused = stored.outcomes.count("overused")
+        accepted = stored.outcomes.count("accepted") + overused
+        duplicates = stored.outcomes.count("duplicate")
+        metrics.overused += overused
         metrics.accepted += accepted
         metrics.duplicates += duplicates
         metrics.rejected += len(stored.outcomes) - accepted - duplicates

@@ -135,7 +135,7 @@ class IngestBench:
         return times * POSTED * len(sources) / (time.perf_counter() - began)
 
     async def _post(self, poster: Poster, bodies: Iterator[bytes]) -> None:
-        wanted = {"accepted": POSTED, "duplicates": 0, "rejected": []}
+        wanted = {"accepted": POSTED, "duplicates": 0, "rejected": [], "warnings": []}
         for body in bodies:
             status, answer = await poster.post(body)
             while status == 503:

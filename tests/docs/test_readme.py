@@ -74,7 +74,7 @@ async def test_the_signing_program_rings_a_telephone(empty_desk: Desk) -> None:
         sys.executable, "-c", program.replace(DEV, f"127.0.0.1:{node.port}"), PBX_SECRET
     )
 
-    assert json.loads(output) == {"accepted": 1, "duplicates": 0, "rejected": []}
+    assert json.loads(output) == {"accepted": 1, "duplicates": 0, "rejected": [], "warnings": []}
     (leg,) = await empty_desk.sql("SELECT extension FROM realtime.call_legs")
     assert leg["extension"] == "101"
 

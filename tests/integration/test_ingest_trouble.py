@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -364,9 +365,13 @@ async def test_a_key_used_without_end_does_not_slow_everybody(
     async with Pipeline(pool, announce=announced, settings=settings) as pipeline:
         await pipeline.submit(made[:30])
         receipt = await pipeline.submit(made[30:])
+        again = await pipeline.submit(
+            [replace(made[-1], event_id=uuid4(), occurred_at=start + timedelta(hours=1))]
+        )
 
     assert receipt.accepted == 30
-    assert pipeline.metrics.overlong == 1
+    assert (len(receipt.overused), again.overused) == (30, (0,))
+    assert pipeline.metrics.overused == 31
     assert [change.after.version for change in announced.changes] == [1]
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from itertools import islice
 from uuid import UUID
 
 import orjson
 import structlog
 
 from gateway import topics
-from gateway.bus import Announcement, announce
+from gateway.bus import Announcement
 from gateway.context import Services
 from gateway.db import Conn
 from gateway.protocol import Call, CallEnded, CallOffered, CallRevised, CallUpdated
@@ -28,7 +30,15 @@ from gateway.telephony.calls.queries import calls as queries
 from gateway.telephony.calls.queries import lookup
 from gateway.telephony.calls.screen_pop import ScreenPop
 from gateway.telephony.stats.stats_cache import days_since, late_days
-from ingest import AgentChange, CallChange, CallState, load_calls
+from ingest import (
+    SHOWN_PARTS,
+    AgentChange,
+    CallChange,
+    CallState,
+    CondensedCall,
+    PartsChoice,
+    load_calls,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +52,12 @@ Names on the bus do not change: nodes of two versions read each other during a r
 
 PUBLISH_BATCH = 20
 """Calls published without a pause: a few milliseconds in which this process does nothing else."""
+
+MAX_ANNOUNCED = 200
+"""Events published without a pause: a call may ring thousands of telephones."""
+
+VIEWERS_AT_ONCE = SHOWN_PARTS.legs - 10
+"""Telephones whose legs one event shows in addition to those that everybody sees."""
 
 READ_BATCH, MAX_BATCHES = 500, 10
 """Calls read by one statement, and statements of one redelivery."""
@@ -71,10 +87,11 @@ async def _publish(services: Services, pop: ScreenPop, changes: Sequence[CallCha
     """Publish the events of these calls; other tasks run between the batches."""
     for first in range(0, len(changes), PUBLISH_BATCH):
         batch = changes[first : first + PUBLISH_BATCH]
-        items = [item for change in batch for item in _announcements(pop, change)]
-        items.sort(key=lambda item: item.topic == topics.QUEUE_CALLS)  # so they share one message
-        services.publish(items)
-        await asyncio.sleep(0)
+        every = (item for change in batch for item in _announcements(pop, change))
+        while items := list(islice(every, MAX_ANNOUNCED)):
+            items.sort(key=lambda item: item.topic == topics.QUEUE_CALLS)  # they share one message
+            services.publish(items)
+            await asyncio.sleep(0)
 
 
 async def agents_changed(services: Services, changes: Sequence[AgentChange]) -> None:
@@ -166,13 +183,18 @@ def _redeliver_call(
     while (into := target.merged_into) is not None and into in states and into not in seen:
         target = states[into]
         seen.add(into)
-    call = pop.to_call(state)
-    event = CallEnded(call=call) if state.status == "ended" else CallUpdated(call=call)
+    kind = CallEnded if state.status == "ended" else CallUpdated
     employees = _employees(pop, state.source, state.extensions | target.extensions)
-    for employee_id in sorted(employees):
-        deliver(announce(topics.user(employee_id), event))
-    if queues := {stint.queue for one in (state, target) for stint in one.stints}:
-        deliver(_watcher_announcement(event.type, encode(event), queues, employees))
+    watched: bytes | None = None
+    for call, theirs in _views(pop, state, state.extensions | target.extensions):
+        event = kind(call=call)
+        payload = encode(event)
+        watched = watched or payload
+        for employee_id in sorted(_employees(pop, state.source, theirs)):
+            deliver(Announcement(topics.user(employee_id), event.type, payload))
+    queues = {stint.queue for one in (state, target) for stint in one.stints}
+    if queues and watched:
+        deliver(_watcher_announcement(kind.type, watched, queues, employees))
 
 
 def _announcements(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:
@@ -186,16 +208,35 @@ def _announcements(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]
     employees = {ext: owner for ext, owner in owners.items() if owner is not None}
     if not (queues or employees):
         return
-    call = pop.to_call(state)
-    offered = pop.with_contacts(call, state.number_e164) if ringing else None
-    popping = _encoded(change, call, offered)
-    plain = popping if employees.keys() <= ringing else _encoded(change, call, None)
-    for extension, employee_id in employees.items():
-        for kind, event in popping if extension in ringing else plain:
-            yield Announcement(topics.user(employee_id), kind, event)
+    watched: list[tuple[str, bytes]] | None = None
+    for call, theirs in _views(pop, state, employees.keys()):
+        offered = pop.with_contacts(call, state.number_e164) if ringing else None
+        popping = _encoded(change, call, offered)
+        plain = popping if theirs <= ringing else _encoded(change, call, None)
+        watched = watched or popping
+        for extension in sorted(theirs):
+            for kind, event in popping if extension in ringing else plain:
+                yield Announcement(topics.user(employees[extension]), kind, event)
     if queues:
-        for kind, event in popping:
+        for kind, event in watched or ():
             yield _watcher_announcement(kind, event, queues, employees.values())
+
+
+def _views(
+    pop: ScreenPop, state: CallState, extensions: AbstractSet[str]
+) -> Iterator[tuple[Call, AbstractSet[str]]]:
+    """Yield the call as it is shown, and to which of these telephones; the first is for everybody.
+
+    Of a call with too many legs, further ones show the legs of those telephones that it does not.
+    """
+    choice = PartsChoice(CondensedCall(state=state))
+    everybody = choice.condensed()
+    hidden = choice.hidden_from(everybody) & extensions
+    yield pop.to_call(everybody), extensions - hidden
+    rest = sorted(hidden)
+    for first in range(0, len(rest), VIEWERS_AT_ONCE):
+        theirs = frozenset(rest[first : first + VIEWERS_AT_ONCE])
+        yield pop.to_call(choice.condensed(theirs)), theirs
 
 
 def _encoded(change: CallChange, call: Call, offered: Call | None) -> list[tuple[str, bytes]]:

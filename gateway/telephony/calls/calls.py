@@ -5,7 +5,8 @@ hello, commands ─▶ here ─▶ call_filter, queries ─▶ screen_pop ─▶
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from uuid import UUID
 
 from gateway import cursors
@@ -16,19 +17,40 @@ from gateway.serving import serves
 from gateway.telephony.calls import call_filter, notes
 from gateway.telephony.calls.queries import calls as queries
 from gateway.telephony.calls.screen_pop import ScreenPop
-from ingest import load_calls
+from ingest import (
+    FEW_PARTS,
+    SHOWN_PARTS,
+    CondensedCall,
+    condense,
+    count_parts,
+    load_condensed,
+)
+
+PAGE_PARTS, WELCOME_PARTS = 2_000, 400
+"""Legs, stints, transfers and times of parking of the calls of one list, or of one welcome, beyond
+which each further call shows few of them."""
 
 
 async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call]]:
     """Return employee → the live calls on their telephones, newest first."""
     found = await queries.live(conn, employee_ids)
-    ids = list({call_id for _, call_id in found})
-    loaded = {call.id: call for call in await _calls(conn, ids, popping=True)}
-    calls: dict[int, list[Call]] = {}
-    for employee_id, call_id in found:
-        if call_id in loaded:  # otherwise it was merged into another call just now
-            calls.setdefault(employee_id, []).append(loaded[call_id])
-    return calls
+    ids = list({one.call_id for one in found})
+    telephones = {extension for one in found for extension in one.extensions}
+    loaded = await load_condensed(conn, ids, first=telephones) if ids else {}
+    states = [one.state for one in loaded.values()]
+    pop = await ScreenPop.read(conn, states, popping=states)
+    theirs: dict[int, list[tuple[CondensedCall, AbstractSet[str]]]] = {}
+    for one in found:
+        if one.call_id in loaded:  # otherwise it was merged into another call just now
+            shown = loaded[one.call_id], one.extensions
+            theirs.setdefault(one.employee_id, []).append(shown)
+    return {
+        employee_id: [
+            pop.with_contacts(pop.to_call(one), one.state.number_e164)
+            for one in _within(shown, WELCOME_PARTS)
+        ]
+        for employee_id, shown in theirs.items()
+    }
 
 
 @serves(CallList)
@@ -40,18 +62,28 @@ async def list_page(ctx: Context, command: CallList) -> CallPage:
             return CallPage(calls=[])
         found, last = await call_filter.page(conn, criteria, limit=command.limit)
         ids = [call_id for call_id, _ in found]
-        calls = await _calls(conn, ids)
+        telephones = {extension for _, extension in criteria.telephones or ()}
+        calls = await _calls(conn, ids, telephones)
         dispositions = await notes.dispositions_of(conn, ids)
     following = cursors.pack(*last) if last else None
     return CallPage(calls=calls, dispositions=dispositions, next=following)
 
 
-async def _calls(conn: Conn, call_ids: Sequence[UUID], *, popping: bool = False) -> list[Call]:
-    """Load these calls, in this order."""
+async def _calls(conn: Conn, call_ids: Sequence[UUID], first: AbstractSet[str]) -> list[Call]:
+    """Load these calls, in this order; the legs of the telephones in first come first."""
     if not call_ids:
         return []
-    states = await load_calls(conn, call_ids)
-    shown = list(states.values())
-    pop = await ScreenPop.read(conn, shown, popping=shown if popping else ())
-    found = [states[call_id] for call_id in call_ids if call_id in states]
-    return [pop.with_contacts(pop.to_call(state), state.number_e164) for state in found]
+    loaded = await load_condensed(conn, call_ids, first=first)
+    pop = await ScreenPop.read(conn, [one.state for one in loaded.values()])
+    shown = [(loaded[call_id], first) for call_id in call_ids if call_id in loaded]
+    return [pop.to_call(one) for one in _within(shown, PAGE_PARTS)]
+
+
+def _within(
+    calls: Iterable[tuple[CondensedCall, AbstractSet[str]]], room: int
+) -> Iterator[CondensedCall]:
+    """Yield calls with their parts as long as there is room, the further ones with few."""
+    for call, first in calls:
+        shown = condense(call, SHOWN_PARTS, first=first)
+        room -= count_parts(shown.state).total
+        yield shown if room >= 0 else condense(call, FEW_PARTS, first=first)

@@ -19,7 +19,7 @@ from gateway.protocol.recordings import CallRecording, RecordingLink
 from gateway.telephony.calls.access import require_call
 from gateway.telephony.calls.queries import audit, lookup
 from gateway.telephony.quality.queries import reviews
-from ingest import CallState, RecordingState, load_calls
+from ingest import CallState, RecordingState, condensed_calls, load_calls
 
 LISTENERS = frozenset((RECORDINGS_LISTEN, CALLS_REVIEW))
 """Either permission is enough to listen to recordings of calls that one may see."""
@@ -39,12 +39,11 @@ async def may_listen(ctx: Context, conn: Conn, call_id: UUID) -> bool:
 
 
 async def list_recordings(
-    ctx: Context, conn: Conn, call: CallState, templates: Templates
+    conn: Conn, call: CallState, templates: Templates, *, after: int = 0, limit: int
 ) -> list[CallRecording]:
-    """Return the recordings of a call that the employee may see; none if they may not listen."""
-    if not call.recordings or not await may_listen(ctx, conn, call.id):
-        return []
-    return await _to_wire(conn, call, call.recordings, templates)
+    """Return recordings of a call after the first `after` ones, for who may listen to them."""
+    found = await condensed_calls.page_of_recordings(conn, call.id, after, limit)
+    return await _to_wire(conn, call, found, templates)
 
 
 async def issue_link(

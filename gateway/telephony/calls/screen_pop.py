@@ -1,7 +1,7 @@
 """Calls as clients see them: extensions become employees, numbers become customers.
 
-ingest's CallState ─▶ ScreenPop ─▶ Call on the wire. Two statements for any number of calls, and a
-third when the last calls with the customer are shown: as a telephone begins to ring, and in the
+ingest's CondensedCall ─▶ ScreenPop ─▶ Call on the wire. Two statements for any number of calls, and
+a third when the last calls with the customer are shown: as a telephone begins to ring, and in the
 welcome.
 """
 
@@ -11,10 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.db import Conn
-from gateway.protocol import Call, CallLeg, CallParking, CallTransfer, Customer, QueueStint
+from gateway.protocol import (
+    Call,
+    CallLeftOut,
+    CallLeg,
+    CallParking,
+    CallTransfer,
+    Customer,
+    QueueStint,
+)
 from gateway.telephony.calls.queries import lookup
 from gateway.telephony.calls.queries.lookup import Contacts, CustomerMatch
-from ingest import CallState
+from ingest import CallState, CondensedCall, LegState, ParkingState, StintState, TransferState
 
 
 class ScreenPop:
@@ -35,7 +43,7 @@ class ScreenPop:
         cls, conn: Conn, states: Sequence[CallState], *, popping: Iterable[CallState] = ()
     ) -> ScreenPop:
         """Load employees and customers; for the calls in popping, also the last calls."""
-        telephones = {(state.source, ext) for state in states for ext in state.extensions}
+        telephones = {(state.source, ext) for state in states for ext in _extensions(state)}
         numbers = sorted({state.number_e164 for state in states if state.number_e164})
         customers = await lookup.customers(conn, numbers) if numbers else {}
         shown = sorted({one.number_e164 or "" for one in popping} & customers.keys())
@@ -44,6 +52,14 @@ class ScreenPop:
             customers,
             await lookup.contacts(conn, shown) if shown else {},
         )
+
+    @classmethod
+    async def of_telephones(
+        cls, conn: Conn, source: str, extensions: Iterable[str | None]
+    ) -> ScreenPop:
+        """Load the employees of these telephones alone."""
+        telephones = {(source, one) for one in extensions if one}
+        return cls(await lookup.employees(conn, telephones) if telephones else {}, {}, {})
 
     def employee(self, source: str, extension: str | None) -> int | None:
         """Return the employee who has this telephone, None if nobody has."""
@@ -59,13 +75,14 @@ class ScreenPop:
         )
         return replace(call, customer=known)
 
-    def to_call(self, state: CallState) -> Call:
+    def to_call(self, shown: CondensedCall) -> Call:
         """Return the Call that clients receive."""
+        state, source = shown.state, shown.state.source
         match = self._customers.get(state.number_e164) if state.number_e164 else None
         return Call(
             id=state.id,
             version=state.version,
-            source=state.source,
+            source=source,
             direction=state.direction,
             status=state.status,
             outcome=state.outcome,
@@ -84,63 +101,94 @@ class ScreenPop:
             ended_at=state.ended_at,
             wait_ms=state.wait_ms,
             talk_ms=state.talk_ms,
-            answered_by=self.employee(state.source, state.answered_extension),
+            answered_by=self.employee(source, state.answered_extension),
             ring_group=state.ring_group,
             asked_extension=state.asked_extension,
             ended_by=state.ended_by,
             ended_by_extension=state.ended_by_extension,
-            legs=[
-                CallLeg(
-                    employee_id=self.employee(state.source, leg.extension),
-                    extension=leg.extension,
-                    kind=leg.kind,
-                    status=leg.status,
-                    ringing_at=leg.ringing_at,
-                    answered_at=leg.answered_at,
-                    ended_at=leg.ended_at,
-                    ended_reason=leg.ended_reason,
-                    forwarded_from=leg.forwarded_from,
-                    sip_call_id=leg.sip_call_id,
-                )
-                for leg in state.legs
-            ],
-            stints=[
-                QueueStint(
-                    queue=stint.queue,
-                    entered_at=stint.entered_at,
-                    answered_at=stint.answered_at,
-                    left_at=stint.left_at,
-                    outcome=stint.outcome,
-                    wait_ms=stint.wait_ms,
-                )
-                for stint in state.stints
-            ],
-            transfers=[
-                CallTransfer(
-                    kind=one.kind,
-                    at=one.at,
-                    by=self.employee(state.source, one.by_extension),
-                    by_extension=one.by_extension,
-                    to=self.employee(state.source, one.to_extension),
-                    to_extension=one.to_extension,
-                    to_number=one.to_number,
-                    queue=one.queue,
-                    answered_at=one.answered_at,
-                    consult_ms=one.consult_ms,
-                )
-                for one in state.transfers
-            ],
-            parkings=[
-                CallParking(
-                    at=one.at,
-                    until=one.until,
-                    slot=one.slot,
-                    by=self.employee(state.source, one.by_extension),
-                    by_extension=one.by_extension,
-                    result=one.result,
-                    to=self.employee(state.source, one.to_extension),
-                    to_extension=one.to_extension,
-                )
-                for one in state.parkings
-            ],
+            legs=[self.to_leg(source, leg) for leg in state.legs],
+            stints=[to_stint(stint) for stint in state.stints],
+            transfers=[self.to_transfer(source, one) for one in state.transfers],
+            parkings=[self.to_parking(source, one) for one in state.parkings],
+            left_out=_left_out(shown),
         )
+
+    def to_leg(self, source: str, leg: LegState) -> CallLeg:
+        """Return a leg of a call of this PBX."""
+        return CallLeg(
+            employee_id=self.employee(source, leg.extension),
+            extension=leg.extension,
+            kind=leg.kind,
+            status=leg.status,
+            ringing_at=leg.ringing_at,
+            answered_at=leg.answered_at,
+            ended_at=leg.ended_at,
+            ended_reason=leg.ended_reason,
+            forwarded_from=leg.forwarded_from,
+            sip_call_id=leg.sip_call_id,
+        )
+
+    def to_transfer(self, source: str, one: TransferState) -> CallTransfer:
+        """Return a transfer of a call of this PBX."""
+        return CallTransfer(
+            kind=one.kind,
+            at=one.at,
+            by=self.employee(source, one.by_extension),
+            by_extension=one.by_extension,
+            to=self.employee(source, one.to_extension),
+            to_extension=one.to_extension,
+            to_number=one.to_number,
+            queue=one.queue,
+            answered_at=one.answered_at,
+            consult_ms=one.consult_ms,
+        )
+
+    def to_parking(self, source: str, one: ParkingState) -> CallParking:
+        """Return a time of parking of a call of this PBX."""
+        return CallParking(
+            at=one.at,
+            until=one.until,
+            slot=one.slot,
+            by=self.employee(source, one.by_extension),
+            by_extension=one.by_extension,
+            result=one.result,
+            to=self.employee(source, one.to_extension),
+            to_extension=one.to_extension,
+        )
+
+
+def _extensions(state: CallState) -> set[str]:
+    """Return the extensions of which a call shows the employee.
+
+    Whoever transferred or parked it may be on none of the legs that are shown.
+    """
+    found = {state.answered_extension, *state.extensions}
+    for moved in state.transfers:
+        found |= {moved.by_extension, moved.to_extension}
+    for parked in state.parkings:
+        found |= {parked.by_extension, parked.to_extension}
+    return {one for one in found if one}
+
+
+def to_stint(stint: StintState) -> QueueStint:
+    """Return a stint as clients see it."""
+    return QueueStint(
+        queue=stint.queue,
+        entered_at=stint.entered_at,
+        answered_at=stint.answered_at,
+        left_at=stint.left_at,
+        outcome=stint.outcome,
+        wait_ms=stint.wait_ms,
+    )
+
+
+def _left_out(shown: CondensedCall) -> CallLeftOut | None:
+    counts = shown.left_out
+    if not counts.total:
+        return None
+    return CallLeftOut(
+        legs=counts.legs,
+        stints=counts.stints,
+        transfers=counts.transfers,
+        parkings=counts.parkings,
+    )

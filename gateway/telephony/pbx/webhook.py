@@ -34,6 +34,8 @@ MAX_DEPTH = 1_024
 """Depth of nested brackets, the same limit as in codec.parse."""
 MAX_INT_DIGITS = 19
 """Digits of a number that is read exactly; no field needs more than 10."""
+MAX_WARNINGS = 20
+"""Of one answer."""
 VALIDATE_BATCH = 20
 """Events validated without a pause: less than a millisecond in which nothing else runs."""
 
@@ -112,6 +114,8 @@ class WebhookResult:
     duplicates: int
     rejected: Sequence[RejectedItem]
     """In the order of the request."""
+    reused: Sequence[str] = ()
+    """The first keys of calls that look like several, as they were sent."""
 
 
 async def receive(
@@ -123,7 +127,10 @@ async def receive(
     refused = [RejectedInput(one.code, one.message, items[one.index]) for one in parsed.rejected]
     await record_rejects(pipeline, source, refused)
     rejected = [replace(one, index=parsed.indexes[one.index]) for one in receipt.rejected]
-    return combine(receipt, parsed.rejected + rejected)
+    events = (parsed.events[at] for at in receipt.overused)
+    keys = dict.fromkeys(one.call_key or one.leg_key or "" for one in events)
+    result = combine(receipt, parsed.rejected + rejected)
+    return replace(result, reused=list(keys)[:MAX_WARNINGS])
 
 
 async def _validate(pipeline: Pipeline, source: str, items: list[Any], region: str) -> ParsedEvents:

@@ -366,10 +366,11 @@ export function verdict(code) {
  * @property {string | null} asked_extension The extension that the caller asked for: dialled inside, or that was rung first; null for a queue, a group, an outsider. Who took the call may be another one.
  * @property {'customer' | 'agent' | 'pbx' | null} ended_by Who hung up; null while the call goes on, and when the PBX does not tell.
  * @property {string | null} ended_by_extension The extension of the agent who hung up; in an internal call, of either side.
- * @property {CallLeg[]} legs
- * @property {QueueStint[]} stints
- * @property {CallTransfer[]} transfers
- * @property {CallParking[]} parkings While the call is parked, the last one has no until.
+ * @property {CallLeg[]} legs At most 50, in their order: the latest of the receiver's telephones, of those named above, the first, those that go on, those that talked, the newest.
+ * @property {QueueStint[]} stints At most 20: those that go on, the newest.
+ * @property {CallTransfer[]} transfers The newest 20.
+ * @property {CallParking[]} parkings The newest 20. While the call is parked, the last one has no until.
+ * @property {CallLeftOut | null} left_out null: all parts are here. Calls of one list whose calls before have 2,000 parts together (of a welcome 400) show at most 5 of each kind.
  */
 
 /**
@@ -404,6 +405,15 @@ export function verdict(code) {
  * @typedef {object} CallEnded
  * @property {'call.ended'} type
  * @property {Call} call
+ */
+
+/**
+ * How many parts of a call are not shown; GET /v1/telephony/calls/{id}/parts returns them.
+ * @typedef {object} CallLeftOut
+ * @property {number} legs
+ * @property {number} stints
+ * @property {number} transfers
+ * @property {number} parkings
  */
 
 /**
@@ -1219,14 +1229,14 @@ export function verdict(code) {
  * @property {string[]} permissions
  * @property {number} ping_s The server sends a ping after this many seconds without a frame; any frame answers it.
  * @property {string} token_expires_at
- * @property {Conversation[]} conversations The 50 that were active last; conversation.list returns the others.
+ * @property {Conversation[]} conversations The 50 that were active last, fewer when their last messages have more than 200,000 characters together; conversation.list returns the others.
  * @property {string | null} next Cursor for conversation.list; null when there are no others.
  * @property {UnreadCounts} unread
- * @property {Call[]} calls The employee's calls that have not ended.
+ * @property {Call[]} calls The employee's calls that have not ended, at most 20.
  * @property {AgentState | null} agent The employee's state on the telephone; null for an employee without a telephone.
  * @property {number | null} callbacks_open How many call-back requests are open and unclaimed, at most 1,000; null without the permission `callbacks.handle`.
  * @property {number | null} callbacks_open_as_of When that was counted, in microseconds by the database's clock: keep the latest count.
- * @property {Object<string, Object<string, any>[]>} changes conversation → the events after the position given in resume, in order, exactly as they were first sent.
+ * @property {Object<string, Object<string, any>[]>} changes conversation → the events after the position given in resume, in order, exactly as they were first sent: at most 200 of one conversation, and 1,000 or 1 MiB in all.
  * @property {number[]} reload Conversations with more changes than fit here: read them again.
  * @property {FileLimits | null} files null: this gateway stores no files, so a client offers no attachments.
  */

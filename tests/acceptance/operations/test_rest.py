@@ -256,9 +256,9 @@ async def test_a_webhook_is_answered_after_the_commit_and_is_idempotent(desk: De
     stored = await desk.sql("SELECT event_id FROM realtime.call_events")
     again = await elsewhere.post("/v1/telephony/events", content=body, headers=signed(body))
 
-    assert first.json() == {"accepted": 2, "duplicates": 0, "rejected": []}
+    assert first.json() == {"accepted": 2, "duplicates": 0, "rejected": [], "warnings": []}
     assert len(stored) == 2
-    assert again.json() == {"accepted": 0, "duplicates": 2, "rejected": []}
+    assert again.json() == {"accepted": 0, "duplicates": 2, "rejected": [], "warnings": []}
 
 
 async def test_one_bad_event_does_not_spoil_its_batch(desk: Desk) -> None:

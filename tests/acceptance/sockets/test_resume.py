@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+import orjson
 from redis.asyncio import Redis
 
-from gateway.protocol import ConversationCreated, MessageCreated
+from gateway.protocol import ConversationCreate, ConversationCreated, MessageCreated
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
 from tests.support.raw import raw
 
@@ -150,3 +151,34 @@ async def test_a_bus_that_was_cut_is_made_up_for(desk: Desk) -> None:
     heard = [(await petro.next(MessageCreated)).message.text for _ in range(60)]
     assert heard == [f"{number}" for number in range(60)]
     await eventually(lambda: desk.nodes[1].node.delivery.bus.healthy)
+
+
+async def test_a_welcome_has_a_bound_in_bytes(desk: Desk) -> None:
+    """Of long messages few are replayed, and fewer conversations are shown; the rest is named."""
+    oksana = await desk.client(OKSANA)
+    text = "щ" * 8_000
+    rooms = [
+        (
+            await oksana.request(ConversationCreate(title=f"{number}", employee_ids=[PETRO]))
+        ).conversation.id
+        for number in range(30)
+    ]
+    positions = {}
+    for room in rooms:
+        positions[str(room)] = (await oksana.send(room, "seen")).change
+        for _ in range(3):
+            await oksana.send(room, text)
+
+    async with raw(desk.nodes[1].socket_url) as petro:
+        welcome = (await petro.hello(desk.token(PETRO), resume=positions))["ok"]
+    page = await desk.http(PETRO).get(
+        "/v1/messenger/conversations", params={"cursor": welcome["next"]}
+    )
+
+    assert sum(len(orjson.dumps(one)) for one in welcome["changes"].values()) < 1024 * 1024 + 100
+    assert {*map(int, welcome["changes"]), *welcome["reload"]} == set(rooms)
+    assert all(len(events) == 3 for events in welcome["changes"].values())
+    shown = [one["id"] for one in welcome["conversations"]]
+    following = [one["id"] for one in page.json()["conversations"]]
+    assert len(shown) == 25
+    assert (shown + following)[:30] == rooms[::-1]

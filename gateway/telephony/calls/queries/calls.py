@@ -17,8 +17,17 @@ LEG_ON_TELEPHONE = """l.extension = mine.extension AND mine.source IN (c.source,
 PBX has precedence over one of any PBX, as in lookup.employees."""
 
 
-async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUID]]:
-    """Return (employee, call) for the live calls on their telephones: the newest 20 of each.
+@dataclass(frozen=True, slots=True)
+class LiveCall:
+    """A live call on an employee's telephones."""
+
+    employee_id: int
+    call_id: UUID
+    extensions: frozenset[str]
+
+
+async def live(conn: Conn, employee_ids: Collection[int]) -> list[LiveCall]:
+    """Return the live calls on these employees' telephones: the newest 20 of each.
 
     A call older than 12 hours is one whose end was lost. Few calls are live, and many employees
     are asked for at once: the live calls are read once for all of them.
@@ -31,8 +40,9 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUI
               FROM crm.extensions
              WHERE employee_id = ANY ($1::bigint[])
         )
-        SELECT found.employee_id, found.id
+        SELECT found.employee_id, found.id, found.extensions
           FROM (SELECT mine.employee_id, c.id, c.started_at,
+                       array_agg(DISTINCT mine.extension) AS extensions,
                        row_number() OVER (PARTITION BY mine.employee_id
                                           ORDER BY c.started_at DESC, c.id DESC) AS rank
                   FROM realtime.call_sessions AS c
@@ -48,7 +58,7 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[tuple[int, UUI
         """,  # noqa: S608 - ours
         list(employee_ids),
     )
-    return [(row["employee_id"], row["id"]) for row in rows]
+    return [LiveCall(row["employee_id"], row["id"], frozenset(row["extensions"])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
