@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shlex
 import socket
 import sys
 import time
@@ -72,7 +73,7 @@ def run(*, host: str | None, port: int | None, workers: int | None) -> None:
         if not _wait_ready(settings.host, [port_of(listener) for listener in own]):
             typer.echo("The workers did not become ready. Their messages are above.", err=True)
             raise typer.Exit(1)
-        _print_links(settings.host, port_of(shared), own, environment, time.monotonic() - began)
+        _print_links(settings, port_of(shared), own, environment, time.monotonic() - began)
         supervisor.run()
         typer.echo("\nStopped.")
 
@@ -165,13 +166,13 @@ def _wait_ready(host: str, ports: list[int]) -> bool:
 
 
 def _print_links(
-    host: str,
+    settings: Settings,
     port: int,
     own: list[socket.socket],
     environment: Mapping[str, str],
     took_s: float,
 ) -> None:
-    settings = Settings()
+    host = settings.host
     tokens = Tokens(
         environment["GATEWAY_TOKEN_SECRET"], settings.token_issuer, settings.token_audience
     )
@@ -188,6 +189,13 @@ def _print_links(
         lines += [
             f"    {name}, worker {index % len(own) + 1}",
             f"      http://{_shown(host)}:{port_of(worker)}/#token={tokens.issue(employee_id)}",
+        ]
+    if settings.state_dir.absolute() != Path("~/.local/state/crm-gateway").expanduser():
+        directory = shlex.quote(str(settings.state_dir.expanduser().resolve()))
+        lines += [
+            "",
+            "  First in every other terminal:",
+            f"    export GATEWAY_STATE_DIR={directory}",
         ]
     lines += [
         "",

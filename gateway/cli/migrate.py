@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from gateway import db, demo
-from gateway.cli.state import find_running
+from gateway.cli.state import find_running, not_found
 from gateway.settings import Settings
 
 
@@ -33,9 +33,10 @@ def _database(*, check: bool) -> str:
         return settings.database_url
     running = find_running(settings.state_dir) if check else None
     if running is None:
-        typer.echo(
-            f"Set GATEWAY_DATABASE_URL{', or start `gateway dev`' if check else ''}.", err=True
-        )
+        why = "Set GATEWAY_DATABASE_URL."
+        if check:
+            why = not_found(settings.state_dir, "database", unset="GATEWAY_DATABASE_URL is")
+        typer.echo(why, err=True)
         raise typer.Exit(2)
     typer.echo("The database of the running `gateway dev`:", err=True)
     return str(running["database_url"])

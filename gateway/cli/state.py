@@ -47,6 +47,25 @@ def running(state_dir: Path, **facts: Any) -> Iterator[None]:
         note.unlink(missing_ok=True)
 
 
+def not_found(state_dir: Path, wanted: str, *, unset: str) -> str:
+    """Say that no `gateway dev` was found: where was looked, and what to export."""
+    return (
+        f"Found no {wanted}: {unset} not set, and {_what_is_missing(state_dir)}\n"
+        "If `gateway dev` runs with another state directory, name it in this terminal, too:\n"
+        "  export GATEWAY_STATE_DIR=/that/directory\n"
+        "If it does not run, start it: make dev"
+    )
+
+
+def _what_is_missing(state_dir: Path) -> str:
+    where = state_dir.absolute()
+    if not os.access(where, os.F_OK):
+        return f"there is no directory {where}, where `gateway dev` keeps its state."
+    if not os.access(where, os.R_OK | os.X_OK):
+        return f"{where}, where `gateway dev` keeps its state, may not be read by this user."
+    return f"no `gateway dev` that runs keeps its state in {where}."
+
+
 def find_running(state_dir: Path) -> dict[str, Any] | None:
     """Return the addresses of a `gateway dev` that is running; None when there is none."""
     try:

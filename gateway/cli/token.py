@@ -8,7 +8,7 @@ from datetime import timedelta
 import typer
 
 from gateway.auth import Tokens
-from gateway.cli.state import read_secret
+from gateway.cli.state import find_running, not_found, read_secret
 from gateway.settings import Settings
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -17,19 +17,34 @@ UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 def run(*, employee: int, ttl: str) -> None:
     """Print the token."""
     settings = Settings()
-    secret = (
-        settings.token_secret.get_secret_value()
-        if settings.token_secret
-        else read_secret(settings.state_dir, "token_secret")
-    )
-    if not secret:
-        typer.echo("Set GATEWAY_TOKEN_SECRET, or run `gateway dev` once.", err=True)
-        raise typer.Exit(2)
+    secret = _secret(settings)
     if not 1 <= employee <= 2**63 - 1:
         typer.echo("The id of an employee is a positive integer.", err=True)
         raise typer.Exit(2)
     tokens = Tokens(secret, settings.token_issuer, settings.token_audience)
     typer.echo(tokens.issue(employee, ttl=duration(ttl)))
+
+
+def _secret(settings: Settings) -> str:
+    """Return the secret of the environment, else that of `gateway dev`.
+
+    A secret that an earlier `gateway dev` left may not be that of the one that runs: the note goes
+    to the terminal, not into `$(gateway token …)`.
+    """
+    if settings.token_secret:
+        return settings.token_secret.get_secret_value()
+    secret = read_secret(settings.state_dir, "token_secret")
+    if not secret:
+        why = not_found(settings.state_dir, "secret", unset="GATEWAY_TOKEN_SECRET is")
+        typer.echo(why, err=True)
+        raise typer.Exit(2)
+    if find_running(settings.state_dir) is None:
+        typer.echo(
+            f"Note: no `gateway dev` is running with the state directory {settings.state_dir}. "
+            "If yours has another one, its gateway refuses this token: export GATEWAY_STATE_DIR.",
+            err=True,
+        )
+    return secret
 
 
 def duration(text: str) -> timedelta:

@@ -41,6 +41,7 @@ Token = str | Callable[[], str | Awaitable[str]]
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
+EMPTY = "The token is empty: look at what should have made it."
 REPLY_S = 30.0
 WELCOME_S = 15.0  # our nodes answer a hello in 5 s, or refuse it
 SILENCE_S = 10.0  # beyond 1.5 times the gateway's ping_s; then the connection is taken for dead
@@ -169,6 +170,8 @@ class ReconnectingSocket:
         if callable(token):
             made = token()
             token = await made if inspect.isawaitable(made) else made
+        if not token:
+            raise RequestRefused("token.missing", EMPTY)
         self._socket = socket = await open_socket(
             self.url,
             subprotocols=[Subprotocol(SUBPROTOCOL)],

@@ -66,7 +66,7 @@ class HelloTwice(GatewayError):
 
 
 class TokenMissing(GatewayError):
-    """No token was sent."""
+    """No token was sent, or an empty one: look at what should have made it."""
 
     code = "token.missing"
     http_status = 401

@@ -31,6 +31,7 @@ const SIGN_IN_AGAIN = { // texts for these of CLOSE_CODES in protocol.js
   4010: 'This employee is no longer active. Please sign in as somebody else.',
   4201: 'Your sign-in is no longer valid. Please sign in again.',
 };
+const EMPTY_LINK = 'The token of this link is empty: look at what should have made it.';
 
 const root = document.getElementById('app');
 const titleOfPage = document.title;
@@ -42,9 +43,9 @@ function socketUrl() {
 }
 
 async function start() {
-  moveTokenFromAddress();
+  const { empty } = moveTokenFromAddress();
   if (isSignedIn()) await show();
-  else await showSignIn(root, { done: show });
+  else await showSignIn(root, { notice: empty ? EMPTY_LINK : '', done: show });
 }
 
 async function show() {

@@ -199,6 +199,15 @@ async def test_an_expiring_token_is_swapped_without_a_reconnect(
     assert (await visit.expect("token.refresh"))["token"] == "new"
 
 
+async def test_an_empty_token_is_not_sent(client: Client, fake: FakeGateway) -> None:
+    """What should have made it made nothing: that is said, and nobody is asked."""
+    await client.connect("")
+
+    assert await client.until("gateway.state.name === 'stopped' && gateway.state.code") == 4001
+    assert "The token is empty" in await client.until("gateway.state.reason")
+    assert fake.visits.empty()
+
+
 async def test_a_listener_that_fails_costs_nothing(client: Client, fake: FakeGateway) -> None:
     """Its error is reported by the browser; the connection and other listeners go on."""
     visit = await arrive(client, fake)

@@ -32,7 +32,10 @@ async def test_two_windows_on_two_workers_see_one_conversation(window: Open) -> 
     for shown in (one, other):
         await expect(shown.message(hello)).to_have_count(1)
         await expect(shown.message(answer)).to_have_count(1)
-    assert await one.by("node").inner_text() != await other.by("node").inner_text()
+    for number, shown in enumerate((one, other), 1):
+        await expect(shown.by("node")).to_have_text(f"Worker {number}")
+        title = f"Worker {number} of dev serves this window"
+        await expect(shown.by("node")).to_have_attribute("title", title)
 
 
 async def test_the_unread_badge_appears_and_clears(window: Open) -> None:
@@ -323,4 +326,17 @@ async def test_a_refused_token_leads_to_the_sign_in(
     )
 
     assert await made.page.evaluate("sessionStorage.getItem('gateway.token')") is None
+    await made.close()
+
+
+async def test_a_link_with_an_empty_token_says_so(
+    chromium: Browser, dev_gateway: PageGateway
+) -> None:
+    """Whatever should have made the token made nothing; the sign-in does not hide that."""
+    made = await Window.open(chromium)
+    await made.page.goto(f"{dev_gateway.url}/#token=")
+
+    await expect(made.by("sign-in-error")).to_contain_text("The token of this link is empty")
+
+    assert "token" not in made.page.url
     await made.close()

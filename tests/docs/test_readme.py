@@ -19,10 +19,11 @@ from typer.core import TyperGroup
 from gateway.cli import app
 from gateway.protocol import codec
 from tests.docs.pages import OPERATIONS, PAGES, README, ROOT, blocks, commands
-from tests.support.desk import PBX_SECRET, SECRET, Desk, eventually
+from tests.support.desk import PBX_SECRET, SECRET, Desk, RunningNode, eventually
 from tests.support.raw import raw
 
 DEV = "127.0.0.1:8080"
+CURL, NODE = shutil.which("curl"), shutil.which("node")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -60,8 +61,9 @@ def test_the_first_program_may_stay_in_the_clone() -> None:
     """Git ignores it, and so do the linters of `make check`."""
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
-    assert "In Python, `first.py`" in README
-    assert "/first.py" in ignored
+    for name in ("first.py", "first.mjs"):
+        assert f"`{name}`" in README
+        assert f"/{name}" in ignored
 
 
 async def test_the_signing_program_rings_a_telephone(empty_desk: Desk) -> None:
@@ -79,38 +81,100 @@ async def test_the_signing_program_rings_a_telephone(empty_desk: Desk) -> None:
     assert leg["extension"] == "101"
 
 
-async def blank_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer one request as a CRM whose page is empty."""
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<!doctype html>")
-    writer.close()
+def javascript(node: RunningNode) -> str:
+    """Return the README's JavaScript, for this gateway."""
+    (program,) = blocks(README, "js")
+    return program.replace(DEV, f"127.0.0.1:{node.port}")
 
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH")
-async def test_the_javascript_client_stores_its_message(empty_desk: Desk) -> None:
-    """The README's JavaScript runs as printed, in a page of another origin that is allowed."""
-    crm = await asyncio.start_server(blank_page, "127.0.0.1", 0)
-    origin = f"http://127.0.0.1:{crm.sockets[0].getsockname()[1]}"
-    node = await empty_desk.start_node(allowed_origins=(origin,))
-    (module,) = blocks(README, "js")
-    script = re.sub(r"import (\{.*?\}) from ('.*?');", r"const \1 = await import(\2);", module)
-    script = script.replace(DEV, f"127.0.0.1:{node.port}")
-    script = script.replace("fetchTokenFromYourCrm()", json.dumps(empty_desk.token(1)))
+async def test_the_javascript_runs_in_the_console_of_the_gateways_page(empty_desk: Desk) -> None:
+    """It is evaluated as the browser's console does, with `await` outside of functions."""
+    node = await empty_desk.start_node(demo=True)
 
-    async with crm, async_playwright() as playwright:
+    async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
         )
         page = await browser.new_page()
         messages: list[str] = []
         page.on("console", lambda message: messages.append(message.text))
-        await page.goto(f"{origin}/")
-        await page.evaluate(f"async () => {{ {script} }}")
+        await page.goto(f"http://127.0.0.1:{node.port}/")
+        console = await page.context.new_cdp_session(page)
+        said = await console.send(
+            "Runtime.evaluate",
+            {"expression": javascript(node), "replMode": True, "awaitPromise": True},
+        )
         await eventually(lambda: "Hello from JavaScript!" in messages)
         await browser.close()
 
+    assert "exceptionDetails" not in said
     assert await messages_in(empty_desk) == ["Hello from JavaScript!"]
+
+
+@pytest.mark.skipif(NODE is None, reason="no node on PATH")
+async def test_the_javascript_runs_as_a_file_with_nodejs(empty_desk: Desk, tmp_path: Path) -> None:
+    """With the SDK of the clone in its first line, as the README says."""
+    assert NODE is not None
+    node = await empty_desk.start_node(demo=True)
+    address = f"'http://127.0.0.1:{node.port}/client.js'"
+    here = json.dumps((ROOT / "gateway" / "web" / "client.js").as_uri())
+    assert "`./gateway/web/client.js` in the first line" in README
+    file = tmp_path / "first.mjs"
+    file.write_text(javascript(node).replace(address, here, 1), encoding="utf-8")
+    found = await run(NODE, "--version")
+    flags = ["--experimental-websocket", "--experimental-detect-module"]  # as of Node.js 22
+
+    process = await asyncio.create_subprocess_exec(
+        NODE, *(flags if found.startswith(("v20.", "v21.")) else []), file,
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        said = await asyncio.wait_for(process.stdout.readline(), 30)
+    finally:
+        process.kill()
+        await process.wait()
+
+    assert said == b"Hello from JavaScript!\n"
+    assert await messages_in(empty_desk) == ["Hello from JavaScript!"]
+
+
+@pytest.mark.skipif(CURL is None, reason="no curl on PATH")
+async def test_the_line_for_rest_shows_the_conversations(empty_desk: Desk) -> None:
+    """The README's curl runs as printed."""
+    node = await empty_desk.start_node()
+    (line,) = [line for line in commands(README) if line.startswith("curl ")]
+    gateway = f"{shlex.quote(sys.executable)} -m gateway"
+    line = line.replace(".venv/bin/gateway", gateway).replace(DEV, f"127.0.0.1:{node.port}")
+
+    page = json.loads(await run("sh", "-c", line.replace("curl ", "curl --silent ")))
+
+    assert set(page) == {"conversations", "next"}
+
+
+@pytest.mark.skipif(CURL is None, reason="no curl on PATH")
+async def test_an_empty_token_is_said_to_be_empty(empty_desk: Desk) -> None:
+    """What a `$(gateway token …)` that printed nothing leads to: by REST, by hand, in Python."""
+    node = await empty_desk.start_node()
+    (program,) = blocks(README, "python")
+
+    rest = await run(
+        "sh", "-c",
+        f'curl --silent -H "Authorization: Bearer $(true)" '
+        f"http://127.0.0.1:{node.port}/v1/messenger/conversations",
+    )  # fmt: skip
+    async with raw(node.socket_url) as socket:
+        by_hand = await socket.ask('{"type":"hello","id":1,"token":""}')
+    program = program.replace(DEV, f"127.0.0.1:{node.port}")
+    with pytest.raises(AssertionError) as python:
+        await run(sys.executable, "-c", program, "")
+
+    for error in (json.loads(rest)["error"], by_hand["error"]):
+        assert error["code"] == "token.missing"
+        assert "an empty one" in error["message"]
+    assert "4001 token.missing: The token is empty" in str(python.value)
 
 
 async def test_hello_by_hand_is_welcomed(empty_desk: Desk) -> None:

@@ -25,6 +25,7 @@ const HELLO_MS = 10_000;
 const PROBE_MS = 5_000;
 const CLOSE_MS = 3_000;
 const SILENCE_SLACK_MS = 10_000;
+const NO_TOKEN = 'The token is empty: look at what should have made it.';
 
 /**
  * @typedef {object} Options
@@ -204,6 +205,10 @@ export class Gateway {
     try {
       const token = await this.#options.token({ refresh });
       if (this.state !== state) return null;
+      if (!token) {
+        this.#stop(4001, NO_TOKEN);
+        return null;
+      }
       if (refresh && token === refused) {
         this.#stop(4201, 'There is no newer token.');
         return null;

@@ -234,7 +234,7 @@ export const ERRORS = {
   "session.hello_twice": {"status": 409, "meaning": "hello was already accepted on this connection."},
   "token.expired": {"status": 401, "meaning": "The token has expired: get a new one and reconnect."},
   "token.invalid": {"status": 401, "meaning": "The token is not valid: it was not issued for this gateway, or it was changed."},
-  "token.missing": {"status": 401, "meaning": "No token was sent."},
+  "token.missing": {"status": 401, "meaning": "No token was sent, or an empty one: look at what should have made it."},
   "webhook.signature_invalid": {"status": 401, "meaning": "The webhook's signature, timestamp or source is not valid."},
 };
 

@@ -12,15 +12,19 @@ export function fragment() {
   return new URLSearchParams(location.hash.slice(1));
 }
 
-/** Move a token from the fragment to this window's storage: people share and bookmark addresses. */
+/**
+ * Move a token from the fragment to this window's storage: people share and bookmark addresses.
+ * @returns {{empty: boolean}} whether there was `#token=` with nothing after it
+ */
 export function moveTokenFromAddress() {
   const parameters = fragment();
-  const token = parameters.get('token');
-  if (!token) return;
-  signIn(token);
+  const token = parameters.get('token')?.trim();
+  if (token === undefined) return { empty: false };
+  if (token) signIn(token);
   parameters.delete('token');
   const rest = parameters.toString();
   history.replaceState(null, '', location.pathname + location.search + (rest ? `#${rest}` : ''));
+  return { empty: !token };
 }
 
 export function isSignedIn() {

@@ -1,4 +1,4 @@
-// The top bar: my name and status, the state of the connection, and the node that serves it.
+// The top bar: my name and status, the state of the connection, and the worker that serves it.
 
 import { setAttribute, element, setText } from './elements.js';
 import { STATUSES } from './format.js';
@@ -35,11 +35,19 @@ export function header(gateway, store, signOut) {
     setText(state, offline ? 'Offline' : describe(now));
     retry.hidden = now.name !== 'waiting' && now.name !== 'stopped';
     node.hidden = offline || now.name !== 'live';
-    setText(node, gateway.welcome ? gateway.welcome.node : '');
-    setAttribute(node, 'title', 'The worker that serves this window');
+    const server = nameOfWorker(gateway.welcome?.node ?? '');
+    setText(node, server.short);
+    setAttribute(node, 'title', `${server.full} serves this window`);
   }
 
   return { root, render };
+}
+
+/** A worker is called after its node, GATEWAY_NODE, and its number: `office-w2`. */
+function nameOfWorker(name) {
+  const [, node, number] = /^(.*)-w(\d+)$/.exec(name) ?? [];
+  if (!number) return { short: name, full: name };
+  return { short: `Worker ${number}`, full: `Worker ${number} of ${node}` };
 }
 
 function describe(state) {

@@ -94,12 +94,57 @@ async def test_migrations_are_applied_only_where_they_are_meant(dev_gateway: Dev
     assert refused.stderr == "Set GATEWAY_DATABASE_URL.\n"
 
 
-def test_a_check_without_anything_to_check_says_what_to_do(tmp_path: Path) -> None:
-    """Neither a setting nor a `gateway dev`: both are named."""
-    said = gateway("migrate", "--check", XDG_STATE_HOME=str(tmp_path))
+RECORDING = "tests/recordings/l01_answered_caller_hangs_up.jsonl.gz"
 
-    assert said.returncode == 2
-    assert said.stderr == "Set GATEWAY_DATABASE_URL, or start `gateway dev`.\n"
+
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        (["token", "1"], "GATEWAY_TOKEN_SECRET is not set"),
+        (["replay", RECORDING], "GATEWAY_DATABASE_URL and GATEWAY_REDIS_URL are not set"),
+        (["replay", "--rebuild"], "GATEWAY_DATABASE_URL is not set"),
+        (["migrate", "--check"], "GATEWAY_DATABASE_URL is not set"),
+    ],
+    ids=lambda value: "-".join(value[:2]).replace(RECORDING, "file") if value[0] != "G" else None,
+)
+@pytest.mark.parametrize("there", [True, False], ids=["an empty directory", "no directory"])
+def test_a_command_that_finds_no_dev_says_where_it_looked(
+    tmp_path: Path, words: list[str], setting: str, there: bool
+) -> None:
+    """In a second terminal without GATEWAY_STATE_DIR: the place, what to export, no output."""
+    state = tmp_path / "crm-gateway"
+    if there:
+        state.mkdir()
+
+    said = gateway(*words, XDG_STATE_HOME=str(tmp_path))
+
+    assert (said.returncode, said.stdout) == (2, "")
+    assert setting in said.stderr
+    assert str(state) in said.stderr
+    assert ("there is no directory" in said.stderr) is not there
+    assert "export GATEWAY_STATE_DIR=" in said.stderr
+
+
+def test_a_secret_of_no_running_dev_gives_a_token_and_a_note(tmp_path: Path) -> None:
+    """An earlier `gateway dev` left the secret: the note is not part of the token."""
+    (tmp_path / "token_secret").write_text("kept from an earlier run, long enough\n", "ascii")
+
+    said = gateway("token", "1", GATEWAY_STATE_DIR=str(tmp_path))
+
+    assert said.returncode == 0
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", said.stdout)
+    assert str(tmp_path) in said.stderr
+    assert "export GATEWAY_STATE_DIR" in said.stderr
+
+
+def test_dev_prints_what_other_terminals_need(dev_gateway: DevGateway) -> None:
+    """With a state directory of its own: the line that it prints is enough for `gateway token`."""
+    output = (dev_gateway.state_home / "output").read_text(encoding="utf-8")
+    (directory,) = re.findall(r"^ +export GATEWAY_STATE_DIR=(.*)$", output, re.MULTILINE)
+
+    said = gateway("token", "1", GATEWAY_STATE_DIR=directory)
+
+    assert (said.returncode, said.stderr) == (0, "")
 
 
 def test_the_manual_says_where_dev_keeps_its_state() -> None:

@@ -187,6 +187,18 @@ async def test_a_refusal_for_good_ends_it(desk: Desk, code: str) -> None:
     assert len(middleman.hellos) == 1
 
 
+@pytest.mark.parametrize("token", ["", lambda: "", lambda: None])
+async def test_an_empty_token_is_not_sent(desk: Desk, token: Any) -> None:
+    """What should have made it made nothing: that is said, and nobody is asked."""
+    async with between(desk.nodes[0].socket_url) as middleman:
+        with pytest.raises(ConnectionEnded, match="The token is empty") as ended:
+            async with connect(middleman.url, token):
+                pass
+
+    assert ended.value.code == 4001
+    assert middleman.hellos == []
+
+
 @pytest.mark.parametrize("code", ["database.unavailable", "employee.disabled"])
 async def test_a_refusal_for_now_is_waited_out(desk: Desk, code: str) -> None:
     """Whatever says retry_after is tried again."""
