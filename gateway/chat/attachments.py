@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from gateway.chat.membership import membership_of
 from gateway.chat.queries import attachments as queries
@@ -26,7 +27,7 @@ from gateway.errors import (
     TooManyAttachments,
     TooMuchPending,
 )
-from gateway.files import Storage, fits, new_key
+from gateway.files import Storage, kept_as, new_key
 from gateway.protocol import (
     Attachment,
     AttachmentCreate,
@@ -128,20 +129,25 @@ async def verify(ctx: Context, command: MessageSend) -> Sequence[Attachment]:
             found = await queries.find_own(conn, ctx.user_id, command.conversation_id, ids)
         if len(found) < len(ids):
             raise AttachmentNotFound
-        await _verify_uploads(
-            ctx, storage, [row for row in found.values() if row.state == "declared"]
-        )
-    return [found[one].attachment for one in ids]
+        declared = [row for row in found.values() if row.state == "declared"]
+        kept = await _verify_uploads(ctx, storage, declared)
+    return [kept.get(one, found[one].attachment) for one in ids]
 
 
-async def _verify_uploads(ctx: Context, storage: Storage, rows: Sequence[AttachmentRow]) -> None:
-    """Verify uploads against their declarations; one that differs is discarded."""
+async def _verify_uploads(
+    ctx: Context, storage: Storage, rows: Sequence[AttachmentRow]
+) -> dict[int, Attachment]:
+    """Verify uploads against their declarations; one that differs is discarded.
+
+    Return the files as they are kept, by id.
+    """
+    kept: dict[int, Attachment] = {}
     if not rows:
-        return
+        return kept
     try:
         async with asyncio.timeout(VERIFY_TIMEOUT_S):
             for row in rows:
-                await _require_as_declared(storage, row)
+                kept[row.attachment.attachment_id] = await _as_kept(storage, row)
     except TimeoutError:
         raise StorageUnavailable from None
     except AttachmentMismatch:
@@ -150,20 +156,24 @@ async def _verify_uploads(ctx: Context, storage: Storage, rows: Sequence[Attachm
         ctx.services.files.sweep_requested.set()
         raise
     async with ctx.reading() as conn:
-        await queries.mark_stored(conn, [row.attachment.attachment_id for row in rows])
+        await queries.mark_stored(conn, list(kept.values()))
+    return kept
 
 
-async def _require_as_declared(storage: Storage, row: AttachmentRow) -> None:
+async def _as_kept(storage: Storage, row: AttachmentRow) -> Attachment:
+    """Return a file as it is kept: of its declared type, or as a download."""
     which = row.attachment
     look = await storage.inspect(row.key)
     if look is None:
         raise AttachmentNotUploaded(f"File {which.attachment_id} has not been uploaded.")
     if look.size != which.size:
         raise AttachmentMismatch(f"File {which.attachment_id} has {look.size} bytes.")
-    if not fits(which.content_type, look.head):
+    content_type = kept_as(which.content_type, look.head)
+    if content_type is None:
         raise AttachmentMismatch(f"File {which.attachment_id} is not {which.content_type}.")
     if row.sha256 is not None and await storage.sha256(row.key) != row.sha256:
         raise AttachmentMismatch(f"File {which.attachment_id} has another SHA-256.")
+    return replace(which, content_type=content_type)
 
 
 async def _require_writable(ctx: Context, conn: Conn, conversation_id: int) -> None:

@@ -12,7 +12,7 @@ from gateway.files.local import LocalStorage, StoredFile
 from gateway.files.opened import StorageUnusable, open_storage
 from gateway.files.serving import SAFE_INLINE, disposition
 from gateway.files.signing import Grant, Signer
-from gateway.files.sniff import fits
+from gateway.files.sniff import kept_as
 from gateway.files.storage import SignedLink, Storage, StoredObject, new_key
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "StoredObject",
     "TransferCounts",
     "disposition",
-    "fits",
+    "kept_as",
     "new_key",
     "open_storage",
 ]

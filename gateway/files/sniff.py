@@ -1,4 +1,7 @@
-"""Checks a file's first bytes against its declared type. puremagic has the signatures."""
+"""Decides by a file's first bytes as what it is kept: its declared type, a download, or not at all.
+
+puremagic has most signatures; formats that it knows by a few beginnings only are recognised here.
+"""
 
 from __future__ import annotations
 
@@ -37,22 +40,47 @@ RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/avi"}
 OTHER_SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"#!AMR", "audio/amr"),
     (OLE, "application/msword"),
+    (b"{\\rtf", "application/rtf"),
+    (b"{\\rtf", "application/msword"),  # as Word saves it under .doc
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"OggS", "audio/ogg"),
+    (b"\x1aE\xdf\xa3", "video/webm"),
+    (b"ID3", "audio/mpeg"),
+    (b"APETAGEX", "audio/mpeg"),
+    (b"TAG", "audio/mpeg"),
 )
-"""Signatures for which puremagic returns no type."""
+"""Signatures for which puremagic returns no type, or knows some of what may follow."""
+WEAK = 4
+"""A signature with fewer bytes proves nothing against a type: two or three occur in anything."""
+
+PDF_WITHIN = 1_024
+"""A PDF may begin after so many bytes (ISO 32000-1, implementation notes): a byte order mark, a
+line of a printer's language."""
+MOVIE_BOXES = frozenset({b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot"})
+"""What QuickTime files from before `ftyp` begin with."""
+PICTURE_BRANDS = frozenset(
+    {b"mif1", b"mif2", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"avif",
+     b"avis"}
+)  # fmt: skip
+"""Brands of pictures; every other one (isom, iso5, mp42, M4V, dash, 3gp5 …) is a film or sound."""
 
 ZIP = b"PK\x03\x04"
+EMPTY_ZIP = b"PK\x05\x06"
 ZIPPED = (
     "application/zip", "application/x-zip-compressed", "application/vnd.openxmlformats-",
     "application/vnd.oasis.opendocument.", "application/epub+zip", "application/vnd.ms-excel.",
     "application/vnd.ms-word.", "application/vnd.ms-powerpoint.",
 )  # fmt: skip
 
+SECRET = tuple(kind for kind in ZIPPED if kind.startswith("application/vnd."))
+"""Documents of Office: those with a password are an OLE container around the encrypted archive."""
+
 TEXTS = frozenset({"application/json", "application/xml", "application/x-ndjson", "message/rfc822"})
 CERTAIN = (
     "image/", "audio/", "video/", "application/pdf", "application/msword", "application/rtf",
     "application/vnd.ms-",
 )  # fmt: skip
-"""Types that always have a known signature: a file without it is refused."""
+"""Types with signatures: a file without one is a download, one of another type is refused."""
 
 PAGES = (
     b"<!doctype html", b"<html", b"<head", b"<script", b"<body", b"<iframe", b"<svg", b"<style",
@@ -62,22 +90,44 @@ PAGES = (
 Sniffing has most of these)."""
 PROGRAMS = (
     b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"#!/",
+    b"L\x00\x00\x00\x01\x14\x02\x00", b"ITSF", b"\x00asm", b"dex\n",
 )  # fmt: skip
+"""Of Windows, Linux, macOS, Java and shells; shortcuts, compiled help, WebAssembly, Android."""
+DOWNLOAD = "application/octet-stream"
 
 
-def fits(content_type: str, head: bytes) -> bool:
-    """Return whether a file with these first bytes may have this type.
+def kept_as(content_type: str, head: bytes) -> str | None:
+    """Return the type under which a file with these first bytes is kept; None when it is refused.
 
-    Pages and programs are allowed only under their own types; pictures, audio and video need their
-    signature; text must be text. A type without a signature is allowed for everything else.
+    Pages and programs are kept only under their own types. What has the signature of its type is
+    kept as that, what has one of another type is refused. The rest can neither be proved nor shown
+    to be harmful: under a type that browsers show it is a download.
     """
     if _textual(content_type):
-        return _is_text(head) and (_is_page_type(content_type) or not _is_page(head))
+        return _text_kept_as(content_type, head)
+    if _is_page(head) or head.startswith(PROGRAMS):
+        return None
+    strong, weak = _found(head)
     if content_type.startswith(ZIPPED):
-        return head.startswith(ZIP)
-    if _family(content_type) & _found(head):
-        return True
-    return not (content_type.startswith(CERTAIN) or _is_page(head) or head.startswith(PROGRAMS))
+        if head.startswith((ZIP, EMPTY_ZIP)) or (
+            content_type.startswith(SECRET) and head.startswith(OLE)
+        ):
+            return content_type
+        return None if strong else DOWNLOAD
+    if _family(content_type) & (strong | weak):
+        return content_type
+    if not content_type.startswith(CERTAIN):
+        return content_type
+    return None if strong or head.startswith(ZIP) else DOWNLOAD
+
+
+def _text_kept_as(content_type: str, head: bytes) -> str | None:
+    if _is_text(head):
+        return content_type if _is_page_type(content_type) or not _is_page(head) else None
+    strong, _ = _found(head)
+    if _is_page(head) or strong or head.startswith((*PROGRAMS, ZIP)):
+        return None
+    return DOWNLOAD  # UTF-16 without a mark, a log with a byte that no text has
 
 
 def _textual(content_type: str) -> bool:
@@ -110,12 +160,31 @@ def _family(content_type: str) -> frozenset[str]:
     return own.union(*(family for family in FAMILIES if content_type in family))
 
 
-def _found(head: bytes) -> frozenset[str]:
+def _found(head: bytes) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the types whose signatures these bytes have: long signatures, and short ones."""
     if head.startswith(b"RIFF"):
-        return frozenset({RIFF.get(head[8:12], "")} - {""})
+        return frozenset({RIFF.get(head[8:12], "")} - {""}), frozenset()
+    strong = {kind for mark, kind in OTHER_SIGNATURES if head.startswith(mark)}
+    weak: set[str] = set()
     try:
-        found = {match.mime_type for match in puremagic.magic_string(head)}
+        for match in puremagic.magic_string(head):
+            (strong if len(match.byte_match or b"") >= WEAK else weak).add(match.mime_type)
     except (puremagic.PureError, ValueError):
-        found = set()
-    found.update(content_type for mark, content_type in OTHER_SIGNATURES if head.startswith(mark))
-    return frozenset(found - {""})
+        pass
+    if b"%PDF-" in head[:PDF_WITHIN]:
+        strong.add("application/pdf")
+    if head[4:8] in MOVIE_BOXES or (head[4:8] == b"ftyp" and head[8:12] not in PICTURE_BRANDS):
+        strong.add("video/mp4")
+    if _is_mpeg_audio(head.lstrip(b"\x00")):
+        weak.add("audio/mpeg")
+    return frozenset(strong - {""}), frozenset(weak - {""})
+
+
+def _is_mpeg_audio(head: bytes) -> bool:
+    """Return whether a frame of MPEG audio begins here: layer II or III of any version, or ADTS."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return False
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    if layer == 0:
+        return head[1] & 0xF6 == 0xF0 and head[2] >> 2 & 15 < 13
+    return version != 1 and layer != 3 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3

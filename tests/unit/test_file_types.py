@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from gateway.errors import AttachmentTooLarge, AttachmentTypeRefused, Invalid
-from gateway.files import Limits, disposition, fits
+from gateway.files import Limits, disposition, kept_as
 from gateway.protocol import codec
 from gateway.settings import Settings
 
@@ -22,6 +22,12 @@ def zipped(*names: str) -> bytes:
     return held.getvalue()
 
 
+def fits(content_type: str, head: bytes) -> bool:
+    """Return whether a file with these first bytes is kept under this type."""
+    return kept_as(content_type, head) == content_type
+
+
+DOWNLOAD = "application/octet-stream"
 REST = b"\x00" * 60
 PAGE = b"\xef\xbb\xbf \r\n<!doctype HTML><title>x"
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>'
@@ -88,9 +94,9 @@ OOXML = "application/vnd.openxmlformats-officedocument.wordprocessingml.document
         ("audio/aac", "aac,mp3,mp3 without a tag"),
         ("audio/amr", "amr"),
         ("application/pdf", "pdf"),
-        ("application/msword", "doc"),
-        ("application/vnd.ms-excel", "doc"),
-        (OOXML, "docx,odt"),
+        ("application/msword", "doc,rtf"),
+        ("application/vnd.ms-excel", "doc,rtf"),
+        (OOXML, "doc,docx,odt"),
         ("application/zip", "docx,odt"),
         ("application/rtf", "rtf"),
         ("image/x-unheard-of", ""),
@@ -131,11 +137,97 @@ def test_a_type_without_a_signature_is_taken_unless_it_runs() -> None:
     assert set(refused) == {"page", "wide page", "program", "elf", "script"}
 
 
+BRANDS = (
+    "isom iso2 iso3 iso4 iso5 iso6 iso7 iso8 iso9 mp41 mp42 mp71 avc1 dash cmfc cmfs M4V_ M4A_ "
+    "M4B_ f4v_ MSNV XAVC NDSC ndxc 3gp4 3gp5 3gp6 3ge6 3gg6 3g2a 3g2c qt__ "
+    "mmp4 mobi hvc1 av01 piff ccff"
+).replace("_", " ").split(" ")  # fmt: skip
+MPEG_FRAMES = [
+    bytes((0xFF, 0xE0 | version << 3 | layer << 1 | crc, bitrate << 4 | rate << 2, 0x44))
+    for version in (0, 2, 3) for layer in (1, 2) for crc in (0, 1)
+    for bitrate in (1, 9, 14) for rate in (0, 1, 2)
+]  # fmt: skip
+"""MPEG 2.5, 2 and 1, layers III and II: FF E2 to FF FD."""
+VARIANTS: dict[str, dict[str, bytes]] = {
+    "video/mp4": {
+        **{brand: b"\x00\x00\x00\x20ftyp" + brand.encode().ljust(4) for brand in BRANDS if brand},
+        **{box: b"\x00\x00\x00\x08" + box.encode()
+           for box in ("moov", "mdat", "wide", "skip", "free")},
+    },
+    "audio/mpeg": {
+        **{frame.hex(): frame for frame in MPEG_FRAMES},
+        "ID3": b"ID3\x04\x00\x00\x00\x00\x00\x21", "ID3 2.2": b"ID3\x02\x00",
+        "zeros before": b"\x00" * 417 + b"\xff\xfb\x90\x64", "APE": b"APETAGEX\xd0\x07",
+    },
+    "audio/aac": {mark.hex(): mark for mark in (b"\xff\xf1\x50\x80", b"\xff\xf0\x4c\x80",
+                                            b"\xff\xf9\x50\x80", b"\xff\xf8\x60\x40")},
+    "application/pdf": {
+        before.hex() or "plain": before + b"%PDF-1.4\n"
+        for before in (b"", b"\xef\xbb\xbf", b"\n", b"\r\n  ", b"\xff\xfe", b"\x1b%-12345X@PJL\r\n",
+                       b"\x00" * 900)
+    },
+    "image/jpeg": {f"{mark:02x}": bytes((0xFF, 0xD8, 0xFF, mark))
+                   for mark in (0xDB, 0xC0, 0xC4, 0xFE, *range(0xE0, 0xF0))},
+    "application/msword": {"ole": HEADS["doc"], "rtf": HEADS["rtf"]},
+    **{
+        f"application/vnd.openxmlformats-officedocument.{kind}": {
+            "open": HEADS["docx"], "with a password": HEADS["doc"],
+            "empty": b"PK\x05\x06" + bytes(18),
+        }
+        for kind in ("spreadsheetml.sheet", "wordprocessingml.document",
+                     "presentationml.presentation", "spreadsheetml.template")
+    },
+    "application/vnd.ms-excel.sheet.macroenabled.12": {"with a password": HEADS["doc"]},
+    "video/webm": {"short": b"\x1aE\xdf\xa3\x01\x00\x00\x00\x00\x00\x00\x1f"},
+    "audio/ogg": {"vorbis": b"OggS\x00\x02" + bytes(22) + b"\x01\x1e\x01vorbis"},
+}  # fmt: skip
+"""Type → what files of it begin with, too, by the formats' own documents."""
+
+
+@pytest.mark.parametrize("content_type", VARIANTS)
+def test_every_beginning_of_a_format_is_known(content_type: str) -> None:
+    """Whatever program wrote it, whatever comes before its header: it is kept as what it is."""
+    for name, head in VARIANTS[content_type].items():
+        assert kept_as(content_type, head + bytes(range(256))) == content_type, name
+
+
+def test_what_begins_like_another_format_is_refused() -> None:
+    """A known format under the type of another one is a lie; no byte order mark is a sound."""
+    for content_type, lie in (("image/png", "jpeg"), ("video/mp4", "png"),
+                              ("application/pdf", "mp4"), ("audio/mpeg", "pdf"),
+                              ("image/jpeg", "docx"), (OOXML, "png"),
+                              ("text/plain", "png"), ("text/csv", "docx")):  # fmt: skip
+        assert kept_as(content_type, HEADS[lie]) is None, (content_type, lie)
+    assert kept_as("text/csv", "a;b".encode("utf-16")) == "text/csv"
+    assert kept_as("audio/mpeg", "Heading".encode("utf-16")) == DOWNLOAD
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["image/png", "image/x-unheard-of", "audio/midi", "audio/mpeg", "video/x-flv",
+     "application/pdf", OOXML,
+     "application/vnd.ms-excel", "text/csv"],
+)  # fmt: skip
+def test_what_cannot_be_proved_harmful_is_a_download(content_type: str) -> None:
+    """Bytes of no known format under a known type: kept, and saved by browsers, never shown."""
+    assert kept_as(content_type, HEADS["noise"] + REST) == DOWNLOAD
+    for harmful in ("page", "wide page", "program", "elf"):
+        assert kept_as(content_type, HEADS[harmful]) is None, harmful
+    assert disposition("a.bin", DOWNLOAD).startswith("attachment;")
+
+
+def test_no_page_or_program_hides_behind_another_beginning() -> None:
+    """A page or program with a document's header inside stays one."""
+    for start in (b"<html>%PDF-1.4", b"MZ" + bytes(60) + b"%PDF-1.4", b"\xef\xbb\xbf<script>%PDF-",
+                  b"L\x00\x00\x00\x01\x14\x02\x00%PDF-", b"ITSF\x03%PDF-"):  # fmt: skip
+        assert kept_as("application/pdf", start + REST) is None, start
+
+
 def test_an_empty_or_cut_file_is_no_trouble() -> None:
     """Whatever the first bytes are, there is an answer."""
     for head in (b"", b"\x89", b"P", b"\xff\xfe", b"\xd0", b"<"):
         for content_type in ("image/png", "text/plain", OOXML, "application/x-ours"):
-            assert fits(content_type, head) in {True, False}
+            assert kept_as(content_type, head) in {None, content_type, DOWNLOAD}
 
 
 @pytest.mark.parametrize(

@@ -101,15 +101,17 @@ async def find_own(
     return {row["id"]: to_row(row) for row in rows}
 
 
-async def mark_stored(conn: Conn, ids: Iterable[int]) -> None:
-    """Record that these were uploaded and match their declarations."""
+async def mark_stored(conn: Conn, files: Sequence[Attachment]) -> None:
+    """Record that these were uploaded, and the types under which they are kept."""
     await conn.execute(
         """
         -- attachments.mark_stored
-        UPDATE realtime.attachments SET state = 'stored'
-         WHERE id = ANY ($1::text::bigint[]) AND state = 'declared'
+        UPDATE realtime.attachments AS a SET state = 'stored', content_type = kept.content_type
+          FROM unnest($1::text::bigint[], $2::text[]) AS kept (id, content_type)
+         WHERE a.id = kept.id AND a.state = 'declared'
         """,
-        bigints(ids),
+        bigints(file.attachment_id for file in files),
+        [file.content_type for file in files],
     )
 
 
