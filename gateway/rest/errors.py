@@ -65,6 +65,7 @@ def install(app: FastAPI) -> None:
 
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("request.failed", path=request.url.path, exc_info=error)
+        request.state.logged = True  # Starlette raises it again
         return body(GatewayError())
 
     app.add_exception_handler(GatewayError, refused)

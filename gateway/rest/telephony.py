@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from gateway import commands
 from gateway.errors import Invalid, SignatureInvalid, TooMany
+from gateway.ops.bounded_log import BoundedLog
 from gateway.pbx_settings import TwilioPbx
 from gateway.protocol import CallList, CallPage
 from gateway.protocol.calls import Direction, EndedBy, Outcome
@@ -31,7 +32,7 @@ from gateway.telephony.pbx import twilio, webhook
 from gateway.telephony.pbx.webhook import WebhookResult
 from ingest import IngestSettings
 
-log = structlog.get_logger(__name__)
+refusals = BoundedLog(structlog.get_logger(__name__))
 
 router = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
 events = APIRouter(prefix="/v1/telephony", tags=["telephony"], route_class=StrictRoute)
@@ -179,7 +180,7 @@ async def take_events(
         signature=webhook_signature,
         secrets=pbx.plain_secrets if pbx else [],
     ):
-        log.warning("webhook.refused", source=source)
+        refusals.warning("webhook.refused", source=source)
         raise SignatureInvalid
     anonymous.identified(request.scope)
     events = webhook.parse(body)
@@ -211,7 +212,7 @@ async def take_twilio_callback(
     try:
         fields = twilio.check(account, body, signature=x_twilio_signature)
     except SignatureInvalid:
-        log.warning("twilio.refused", source=name)
+        refusals.warning("twilio.refused", source=name)
         raise
     anonymous.identified(request.scope)
     result = await twilio.receive(parts.pipeline, name, account, fields, region=region)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -59,3 +63,66 @@ def test_the_level_is_the_least_that_is_written(level: str, levels: set[str]) ->
 
     assert {line.split()[1].removeprefix("level=") for line in written} == levels
     assert all(line.startswith("timestamp=") for line in written)
+
+
+TOGETHER = """
+import logging, sys, structlog
+from gateway.ops import logs
+logs.configure(level="info", json=True)
+name = sys.argv[1]
+ours, theirs = structlog.get_logger("gateway.x"), logging.getLogger("ingest.y")
+for number in range(300):
+    ours.info("one", who=name, number=number, text="x" * 40 * (number % 60))
+    theirs.info("%s %d", name, number)
+    try:
+        [][number]
+    except IndexError as error:
+        deep = "".join(f"line {n}: a\\nb \\" of {name}" for n in range(400))
+        ours.error("failed", exc_info=RuntimeError(deep), who=name, number=number)
+"""
+
+
+def written_by_three(stderr: IO[bytes]) -> None:
+    """Let three processes log into one file or pipe at the same time."""
+    command = [sys.executable, "-c", TOGETHER]
+    writers = [subprocess.Popen([*command, name], stderr=stderr) for name in "abc"]
+    for writer in writers:
+        assert writer.wait(60) == 0
+
+
+def require_whole(data: bytes) -> None:
+    lines_ = [json.loads(line) for line in data.splitlines()]
+    for name in "abc":
+        mine = [one for one in lines_ if one.get("who") == name]
+        for event, count in (("one", 300), ("failed", 300)):
+            numbers = [one["number"] for one in mine if one["event"] == event]
+            assert numbers == list(range(count)), (name, event)
+    assert len(lines_) == 3 * 900
+    assert all(one["exception"].endswith(f"of {one['who']}") for one in lines_ if "number" in one
+               and one["event"] == "failed")  # fmt: skip
+
+
+def test_lines_of_processes_that_share_a_file_stay_whole(tmp_path: Path) -> None:
+    """Opened without O_APPEND and by two descriptors, as by a shell: nothing is overwritten."""
+    path = tmp_path / "log"
+    with path.open("wb") as first:
+        written_by_three(first)
+
+    require_whole(path.read_bytes())
+
+
+def test_lines_of_processes_that_share_a_pipe_stay_whole() -> None:
+    """Each is shorter than what a pipe keeps together, however long a traceback is."""
+    reading, writing = os.pipe()
+    data = bytearray()
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        with os.fdopen(writing, "wb", buffering=0) as theirs:
+            command = [sys.executable, "-c", TOGETHER]
+            writers = [subprocess.Popen([*command, name], stderr=theirs) for name in "abc"]
+        while piece := pipe.read(65_536):
+            data += piece
+    for writer in writers:
+        assert writer.wait(60) == 0
+
+    assert max(map(len, data.splitlines())) < select.PIPE_BUF
+    require_whole(bytes(data))

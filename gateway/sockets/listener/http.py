@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 import httptools
@@ -18,9 +19,10 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.limits.addresses import is_in
+from gateway.ops.bounded_log import BoundedLog
 from gateway.sockets.node import Node
 
-log = structlog.get_logger(__name__)
+refusals = BoundedLog(structlog.get_logger(__name__))
 
 MAX_HEAD = 16_384
 MAX_PIPELINED = 32
@@ -68,9 +70,23 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head and not self._head_bytes:
             self._head_bytes = 1  # its first bytes
+        self._unset_keepalive_if_required()
         self._read = data
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+        except httptools.HttpParserError as error:
+            self._refuse_invalid(error)
         self._read = b""
+
+    def _refuse_invalid(self, error: httptools.HttpParserError) -> None:
+        if self.transport.is_closing():
+            return  # cut by ourselves, or gone
+        refusals.info("http.invalid", why=type(error).__name__, address=self._address)
+        self._node.metrics.count_rejection("invalid request")
+        self.send_400_response("Invalid HTTP request received.")
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, with what came behind the request in the same read.
@@ -116,7 +132,24 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(self._run, cycle, app))
+
+    async def _run(self, cycle: Any, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Run the app; write to no connection that is lost, and log no error twice."""
+
+        async def send_if_open(message: Any) -> None:
+            if self.transport.is_closing():  # before uvicorn is told
+                cycle.disconnected = True
+            await send(message)
+
+        try:
+            await app(scope, receive, send_if_open)
+        except Exception:
+            if not scope["state"].get("logged"):
+                raise
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                self.transport.close()
 
     def on_response_complete(self) -> None:
         """Go on to the next request, but only when the client has taken this answer."""
@@ -195,17 +228,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD:
             self.cut("head too large")
 
-    def send_400_response(self, msg: str) -> None:
-        if not self.transport.is_closing():
-            super().send_400_response(msg)
-
     def cut(self, why: str) -> None:
         """Abort the connection, with all that waits for its client, and count it."""
         self._node.metrics.count_rejection(why)
         self._abort(why)
 
     def _abort(self, why: str) -> None:
-        log.info("http.cut", why=why, address=self._address)
+        refusals.info("http.cut", why=why, address=self._address)
         if self.transport is not None:
             self._end_answer()
             self.transport.abort()

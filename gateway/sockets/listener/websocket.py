@@ -19,6 +19,7 @@ from websockets.server import ServerProtocol
 
 from gateway.errors import GatewayError, NotFound, OriginRefused
 from gateway.limits.addresses import address_of
+from gateway.ops.bounded_log import BoundedLog
 from gateway.protocol import close_codes
 from gateway.protocol.close_codes import CloseCode
 from gateway.sockets.listener.handshake import (
@@ -37,6 +38,7 @@ from gateway.sockets.outgoing.sender import HIGH_WATER, Sender
 from gateway.sockets.session.session import Session
 
 log = structlog.get_logger(__name__)
+refusals = BoundedLog(log)
 
 LINGER_S = 2.0  # after our close frame the client has this long to answer before the cut
 MAX_FRAGMENTS = 1_024
@@ -173,7 +175,7 @@ class SocketProtocol(asyncio.Protocol):
         response.headers["Server"] = "crm-gateway"
         self._ws.send_response(response)
         if self._ws.state is not OPEN:
-            log.info("socket.refused", status=response.status_code, address=self._address)
+            refusals.info("socket.refused", status=response.status_code, address=self._address)
             return
         self._write_protocol()
         assert self._sender is not None
@@ -193,7 +195,7 @@ class SocketProtocol(asyncio.Protocol):
         if error is None:
             return None
         self._node.metrics.count_rejection(error.code)
-        log.info(
+        refusals.info(
             "socket.refused",
             code=error.code,
             address=self._address,

@@ -20,7 +20,7 @@ from gateway.telephony.pbx.connections import asterisk_dialect
 from ingest import sign_twilio
 from tests.fakes import asterisk
 from tests.fakes.asterisk import FakeAsterisk, Tape
-from tests.support.desk import DIRECTOR, OKSANA, Desk, eventually
+from tests.support.desk import DIRECTOR, OKSANA, PBX_SECRET, Desk, eventually
 from tests.support.tls import Authority
 
 DIALECT = {"region": "PL", "extension": "^PJSIP/ext-(.+)-", "trunk": "^SIP/70[0-9]"}
@@ -83,7 +83,10 @@ def test_a_pbx_is_read_as_its_settings_say() -> None:
             "one group",
         ),
         ({"a": {"kind": "esl", "host": "h", "secret": "s", "trunk": "("}}, {}, "trunk"),
-        ({"a": {"kind": "ami", "host": "h", "user": "u", "secret": "s"}}, {"a": ["x"]}, "collide"),
+        (
+            {"a": {"kind": "ami", "host": "h", "user": "u", "secret": "s"}}, {"a": [PBX_SECRET]},
+            "collide",
+        ),
         ({"a": {"kind": "esl", "host": "h", "secret": "s", "port": 0}}, {}, "port"),
         ({"a": {"kind": "twilio", "url": "gateway", "tokens": ["t"]}}, {}, "url"),
         ({"a": {"kind": "twilio", "url": "https://g/", "tokens": []}}, {}, "tokens"),
