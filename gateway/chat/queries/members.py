@@ -186,27 +186,53 @@ async def set_role(conn: Conn, conversation_id: int, employee_id: int, role: Rol
 
 
 async def is_last_owner(conn: Conn, conversation_id: int, employee_id: int) -> bool:
-    """Say whether this person is the only owner."""
+    """Say whether this person is the only owner; those who are dismissed do not count."""
     found = await conn.fetch(
         """
         -- members.is_last_owner
-        SELECT employee_id FROM realtime.conversation_participants
-         WHERE conversation_id = $1 AND left_seq IS NULL AND role = 'owner'
+        SELECT p.employee_id
+          FROM realtime.conversation_participants AS p
+         WHERE p.conversation_id = $1 AND p.left_seq IS NULL AND p.role = 'owner'
+           AND (p.employee_id = $2
+                OR EXISTS (SELECT FROM crm.employees AS e WHERE e.id = p.employee_id AND e.active))
          LIMIT 2
         """,
         conversation_id,
+        employee_id,
     )
     return [row["employee_id"] for row in found] == [employee_id]
 
 
+async def has_active_owner(conn: Conn, conversation_id: int) -> bool:
+    """Return whether one of the owners is not dismissed."""
+    return bool(
+        await conn.fetchval(
+            """
+            -- members.has_active_owner
+            SELECT EXISTS (SELECT
+                             FROM realtime.conversation_participants AS p
+                             JOIN crm.employees AS e ON e.id = p.employee_id AND e.active
+                            WHERE p.conversation_id = $1 AND p.left_seq IS NULL
+                              AND p.role = 'owner')
+            """,
+            conversation_id,
+        )
+    )
+
+
 async def next_owner(conn: Conn, conversation_id: int, employee_id: int) -> int | None:
-    """Return who becomes owner after this one leaves: the longest-standing admin, else member."""
+    """Return who becomes owner after this one: the longest-standing admin, else member.
+
+    Nobody who is dismissed; None when there is nobody else.
+    """
     found: int | None = await conn.fetchval(
         """
         -- members.next_owner
-        SELECT employee_id FROM realtime.conversation_participants
-         WHERE conversation_id = $1 AND employee_id <> $2 AND left_seq IS NULL
-         ORDER BY role = 'admin' DESC, joined_at, employee_id
+        SELECT p.employee_id
+          FROM realtime.conversation_participants AS p
+          JOIN crm.employees AS e ON e.id = p.employee_id AND e.active
+         WHERE p.conversation_id = $1 AND p.employee_id <> $2 AND p.left_seq IS NULL
+         ORDER BY p.role = 'admin' DESC, p.joined_at, p.employee_id
          LIMIT 1
         """,
         conversation_id,

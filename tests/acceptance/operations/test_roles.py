@@ -147,7 +147,7 @@ async def test_each_role_starts_only_what_it_needs(empty_desk: Desk) -> None:
     assert {"streams", "unread", "upkeep", "devices", "cluster_limits"} <= tasks_of(sockets)
     assert "scheduled" not in tasks_of(sockets)
     assert tasks_of(ingest) == {"on_call", "callbacks.news"}
-    assert tasks_of(background) == {"scheduled", "callbacks"}
+    assert tasks_of(background) == {"scheduled", "callbacks", "ownership"}
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert "ingest.batches" in names
     running = [task.get_name() for task in asyncio.all_tasks()]
