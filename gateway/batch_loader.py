@@ -11,13 +11,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Hashable,
+    Iterable,
+    Sequence,
+)
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gateway.errors import GatewayError, Overloaded
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+T = TypeVar("T")
+
+
+async def in_portions(items: Iterable[T], size: int) -> AsyncIterator[T]:
+    """Yield these; other tasks run after each `size` of them."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % size == 0:
+            await asyncio.sleep(0)
 
 
 class Spawn(Protocol):

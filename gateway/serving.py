@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gateway.protocol.declaration import COMMAND_DECLARATIONS, Cost, WrongDeclaration
+from gateway.protocol.declaration import COMMAND_DECLARATIONS, Cost, Work, WrongDeclaration
 from gateway.protocol.frame import type_of
 
 Serve = Callable[[Any, Any], Awaitable[Any]]
@@ -30,11 +30,15 @@ class Handler:
     """Takes a Context and the command; with `by_session`, the Session and the command."""
     by_session: bool = False
     """It changes the connection itself, so it exists on sockets alone."""
+    in_order: bool | None = None
+    """Whether commands sent behind it wait until it is done; None: unless it only reads."""
+    work: Work | None = None
+    """How often it counts against its rate limit; None: once."""
 
     @property
     def changes(self) -> bool:
         """Whether commands sent behind it wait until it is done."""
-        return self.cost != "read"
+        return self.cost != "read" if self.in_order is None else self.in_order
 
 
 HANDLERS: dict[str, Handler] = {}
@@ -62,7 +66,9 @@ def _register(command: type[Any], *, by_session: bool) -> Callable[[F], F]:
         if before is not None and before.serve is not None:
             raise WrongDeclaration(f"{name} is served twice: {before.serve} and {function}")
         _check_types(function, command, declared.reply)
-        HANDLERS[name] = Handler(declared.cost, function, by_session)
+        HANDLERS[name] = Handler(
+            declared.cost, function, by_session, in_order=declared.in_order, work=declared.work
+        )
         return function
 
     return register

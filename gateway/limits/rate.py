@@ -26,9 +26,9 @@ class Rate:
         wait_s = spent_until - now - self.slack_s
         return wait_s if wait_s > ROUNDING_S else 0.0
 
-    def spend(self, spent_until: float, now: float) -> float:
-        """Use one; return the time until which the rate is used from now on."""
-        return max(spent_until, now) + self.each_s
+    def spend(self, spent_until: float, now: float, units: int = 1) -> float:
+        """Use some; return the time until which the rate is used from now on."""
+        return max(spent_until, now) + units * self.each_s
 
 
 class Bucket:

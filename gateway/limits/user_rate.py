@@ -47,6 +47,14 @@ class UserRate:
             spent.unreported += 1
         return wait_s
 
+    def charge(self, user_id: int, now: float, units: int) -> None:
+        """Use more after one was granted: what follows waits until the rate has made up for it."""
+        spent = self._spent.get(user_id)
+        if spent is None:
+            spent = self._spent[user_id] = _Usage()
+        spent.until = self._rate.spend(spent.until, now, units)
+        spent.unreported += units
+
     def pop_unreported(self) -> dict[int, int]:
         """Return user → number granted since the last call."""
         found = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway import topics
+from gateway.batch_loader import in_portions
 from gateway.bus import Announcement, announce
 from gateway.context import Context, Publish
 from gateway.errors import Invalid, PresenceUnavailable
@@ -22,7 +23,7 @@ from gateway.protocol import (
 )
 from gateway.protocol.people import MAX_WATCHED
 from gateway.serving import serves
-from presence import PresenceState, StoreUnavailable
+from presence import PresenceState, PresenceStore, StoreUnavailable
 
 MAX_AHEAD = timedelta(days=366)
 
@@ -39,6 +40,22 @@ async def fetch_watched(ctx: Context, command: PresenceWatch) -> PresenceWatched
     """Return a snapshot of these employees; the session subscribes to changes."""
     found = await presences_of(ctx, set(command.employee_ids))
     return PresenceWatched(presences=found, degraded=ctx.presence.degraded)
+
+
+async def fetch_together(
+    store: PresenceStore, requests: Sequence[Collection[int]]
+) -> list[list[Presence]]:
+    """Return the presence of several lists of employees, each person read and made once."""
+    everybody = sorted(set().union(*requests))
+    found: dict[int, Presence] = {}
+    for first in range(0, len(everybody), MAX_WATCHED):
+        read = await store.fetch(everybody[first : first + MAX_WATCHED])
+        async for one in in_portions(read.values(), MAX_WATCHED):
+            found[one.user_id] = to_wire(one)
+    return [
+        [found[employee_id] for employee_id in sorted(asked) if employee_id in found]
+        async for asked in in_portions(requests, 1)
+    ]
 
 
 @serves(PresenceSet)

@@ -21,10 +21,14 @@ from gateway.protocol.frame import frame
 T = TypeVar("T")
 
 Cost = Literal["session", "write", "read", "passing", "ping"]
-"""The rate limit that a command counts against. Only a read may overtake the command before it."""
+"""The rate limit that a command counts against. Only a read may overtake the command before it,
+unless it is declared in_order."""
 
 Lane = Literal["call", "reply", "message", "receipt", "passing"]
 """What leaves first when a client reads slowly: the first one here. `passing` may be dropped."""
+
+Work = Callable[[Any], int]
+"""Takes a command; returns 1 for one that asks for little."""
 
 NAME = re.compile(r"[a-z]+(_[a-z]+)*(\.[a-z]+(_[a-z]+)*)?")
 LITERAL = re.compile(r"""(?:\w+\.)?Literal\[["']([^"']*)["']\]""")
@@ -45,6 +49,10 @@ class CommandDeclaration:
     cost: Cost
     repeatable: bool
     """A client may send it again when the connection was lost before the reply came."""
+    in_order: bool
+    """Commands sent behind it wait until it is done."""
+    work: Work | None
+    """How often it counts against its rate limit, by what it asks for; None: once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,12 @@ EVENT_DECLARATIONS: dict[str, EventDeclaration] = {}
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def command(
-    *, reply: type[Any] | None, cost: Cost, repeatable: bool | None = None
+    *,
+    reply: type[Any] | None,
+    cost: Cost,
+    repeatable: bool | None = None,
+    in_order: bool | None = None,
+    work: Work | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Declare what a client may send.
 
@@ -78,8 +91,15 @@ def command(
         if cost == "write" and repeatable is None:
             raise WrongDeclaration(f"{cls.__name__}: a write says whether it is repeatable")
         _only_once(COMMAND_DECLARATIONS, name, made)
+        reads = cost == "read"
         COMMAND_DECLARATIONS[name] = CommandDeclaration(
-            name, made, reply, cost, repeatable=cost == "read" if repeatable is None else repeatable
+            name,
+            made,
+            reply,
+            cost,
+            repeatable=reads if repeatable is None else repeatable,
+            in_order=not reads if in_order is None else in_order,
+            work=work,
         )
         return made
 

@@ -54,7 +54,12 @@ class PresenceWatched:
     """True while presence cannot be read: the values are the last known ones."""
 
 
-@command(reply=PresenceWatched, cost="passing", repeatable=True)
+@command(
+    reply=PresenceWatched,
+    cost="passing",
+    repeatable=True,
+    work=lambda command: 1 + len(command.employee_ids) // 50,
+)
 class PresenceWatch:
     """Client → server: watch these employees; replaces the previous list."""
 

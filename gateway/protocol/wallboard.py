@@ -110,7 +110,13 @@ class QueueWatched:
     tz: str
 
 
-@command(reply=QueueWatched, cost="passing", repeatable=True)
+def _work_of_watch(command: QueueWatch) -> int:
+    """Return how often queue.watch counts: once for each ten queues, twice that with agents."""
+    queues = MAX_WATCHED_QUEUES if command.queues == "all" else len(command.queues)
+    return 1 + (queues // 10) * (2 if command.agents else 1)
+
+
+@command(reply=QueueWatched, cost="read", repeatable=True, in_order=True, work=_work_of_watch)
 class QueueWatch:
     """Client → server: receive changes of these queues; it replaces the list before, [] ends it.
 

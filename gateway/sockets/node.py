@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 from redis.asyncio import Redis
 
 from gateway import topics
 from gateway.auth import Tokens
+from gateway.batch_loader import BatchLoader
 from gateway.chat.stream_reads import StreamReader
 from gateway.context import Services
 from gateway.delivery import lanes
@@ -22,6 +24,7 @@ from gateway.hello.reads import HelloReads
 from gateway.hello.welcome import NodeInfo
 from gateway.limits import HeldBytes
 from gateway.ops.tasks import Tasks
+from gateway.people import presences
 from gateway.settings import Settings
 from gateway.sockets.admission.admission import Admission
 from gateway.sockets.admission.devices import Devices
@@ -106,7 +109,13 @@ class Node:
         settings, services, delivery = self.settings, self.services, self.delivery
         self.unread = UnreadPush(services, delivery.hub)
         self.presence_watches = PresenceWatches(
-            delivery, on_presences=self.hello_reads.update_presences
+            delivery,
+            read=BatchLoader(
+                partial(presences.fetch_together, services.presence),
+                spawn=self.spawn,
+                name="presence.snapshots",
+            ).load,
+            on_presences=self.hello_reads.update_presences,
         )
         self.call_reconciler = CallReconciler(services, delivery, self.sessions)
         self.call_reconciler.register()
@@ -116,6 +125,7 @@ class Node:
             self.call_reconciler,
             tz=settings.wallboard_tz,
             check_s=settings.upkeep_s,
+            spawn=self.spawn,
         )
         self.queue_watches.register()
 

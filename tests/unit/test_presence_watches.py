@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from gateway.context import Context
 from gateway.delivery import lanes
 from gateway.delivery.delivery import Delivery
 from gateway.delivery.shared_frame import SharedFrame, text_frame
+from gateway.protocol import Presence
 from gateway.sockets.outgoing.sender import Cork, Sender
 from gateway.sockets.watch import presence
 from gateway.sockets.watch.presence import PresenceWatches
@@ -58,6 +60,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "CONFLATE_S", 0.01)
 
 
+async def nobody(employee_ids: Collection[int]) -> list[Presence]:
+    """Read nobody's presence: here only changes matter."""
+    return []
+
+
 def changed(employee_id: int, version: int) -> Announcement:
     """Return the presence of an employee as another node announces it."""
     item = {
@@ -81,7 +88,7 @@ async def test_a_slow_reader_gets_the_newest_presence_only(quick: None) -> None:
     """While it reads nothing, its changes are conflated for each person."""
     cork = Cork()
     delivery, reader = Delivery(), SlowReader(cork)
-    watches = PresenceWatches(delivery, on_presences=lambda _: None)
+    watches = PresenceWatches(delivery, read=nobody, on_presences=lambda _: None)
     watches.watch(reader, [OKSANA, PETRO])
     reader.sender.pause()
     for version in range(1, 6):
@@ -103,7 +110,7 @@ async def test_a_change_that_was_announced_late_replaces_no_newer_one(
     """A node that stood still announces that somebody has gone, who came back on another node."""
     cork = Cork()
     delivery, reader = Delivery(), SlowReader(cork)
-    watches = PresenceWatches(delivery, on_presences=lambda _: None)
+    watches = PresenceWatches(delivery, read=nobody, on_presences=lambda _: None)
     watches.watch(reader, [OKSANA, PETRO])
     reader.sender.pause()
 
@@ -122,7 +129,7 @@ async def test_a_person_who_is_watched_again_is_delivered_in_any_version(quick: 
     """What was delivered to former watchers is forgotten with the last of them."""
     delivery, reader = Delivery(), SlowReader(Cork())
     cast(Any, delivery).bus = SimpleNamespace(unsubscribe=lambda _: None)
-    watches = PresenceWatches(delivery, on_presences=lambda _: None)
+    watches = PresenceWatches(delivery, read=nobody, on_presences=lambda _: None)
     watches.watch(reader, [OKSANA])
     delivery.deliver(changed(OKSANA, 7))
     watches.watch(reader, [])
@@ -140,7 +147,7 @@ async def test_presence_is_the_first_to_be_dropped() -> None:
     """It waits in the passing lane: it replaces itself, goes last, and never ends a connection."""
     cork = Cork()
     reader = SlowReader(cork)
-    watches = PresenceWatches(Delivery(), on_presences=lambda _: None)
+    watches = PresenceWatches(Delivery(), read=nobody, on_presences=lambda _: None)
     watches.watch(reader, [OKSANA])
     reader.sender.pause()
     message = SharedFrame(b'{"type":"message.created"}', lanes.lane_of("message.created"))

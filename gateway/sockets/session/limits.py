@@ -5,9 +5,11 @@ settings ─▶ SocketLimits ─▶ Session, Admission.
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis.asyncio import Redis
 
-from gateway.commands import Cost
+from gateway.commands import Cost, Handler
 from gateway.limits import AdmissionQueue, Bucket, ClusterLimits, Rate, UserConnections, UserRate
 from gateway.limits.cluster_limits import OnExcess
 from gateway.settings import Settings
@@ -30,6 +32,11 @@ class SocketLimits:
         self.connections = UserConnections(settings.connections_per_user)
         self.accepts = Bucket(settings.accepts_per_s, settings.accepts_burst)
         self.hellos = AdmissionQueue(settings.hellos_at_once, settings.hello_wait_s)
+
+    def charge(self, handler: Handler, command: Any, user_id: int, now: float) -> None:
+        """Count a command that was admitted as often as what it asks for is worth."""
+        if handler.work is not None and user_id and (more := handler.work(command) - 1):
+            self.users[handler.cost].charge(user_id, now, more)
 
     def shared(self, redis: Redis, node: str, on_excess: OnExcess) -> ClusterLimits:
         """Return what enforces the limits of users over all nodes together."""

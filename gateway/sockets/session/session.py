@@ -169,6 +169,7 @@ class Session:
             self._spend(handler.cost)
             self.parts.services.admit(handler.cost)
             command = codec.command(envelope.type, envelope.fields)
+            self.parts.limits.charge(handler, command, self.user_id, self.received_at)
         except GatewayError as error:
             self.refuse(request.request_id_of(item), error)
             return
@@ -187,8 +188,7 @@ class Session:
 
     def _spend_ping(self) -> float:
         pings = self.parts.limits.pings
-        wait_s = pings.wait_s(self._pings, self.received_at)
-        if not wait_s:
+        if not (wait_s := pings.wait_s(self._pings, self.received_at)):
             self._pings = pings.spend(self._pings, self.received_at)
         return wait_s
 

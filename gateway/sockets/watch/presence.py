@@ -8,7 +8,7 @@ and its changes go on being conflated.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import orjson
@@ -19,7 +19,7 @@ from gateway.delivery.delivery import Delivery
 from gateway.delivery.lanes import lane_of
 from gateway.delivery.shared_frame import SharedFrame
 from gateway.people import presences
-from gateway.protocol import PresenceChanged, PresenceWatch, PresenceWatched
+from gateway.protocol import Presence, PresenceChanged, PresenceWatch, PresenceWatched
 from gateway.protocol.codec import encode
 from gateway.sockets.watch.watching_session import WatchingSession
 from presence import PresenceState
@@ -34,9 +34,14 @@ class PresenceWatches:
     """The reverse of the watch lists of this node's sessions: employee → watchers."""
 
     def __init__(
-        self, delivery: Delivery, *, on_presences: Callable[[list[PresenceState]], None]
+        self,
+        delivery: Delivery,
+        *,
+        read: Callable[[frozenset[int]], Awaitable[list[Presence]]],
+        on_presences: Callable[[list[PresenceState]], None],
     ) -> None:
         self._delivery = delivery
+        self._read = read
         self._watchers: dict[int, set[WatchingSession]] = {}
         self._newest: dict[int, int] = {}
         """employee → the highest version that was delivered to watchers."""
@@ -57,7 +62,8 @@ class PresenceWatches:
         if session.closed or context is None:  # it ended while its command waited
             return PresenceWatched(presences=[])
         await self._delivery.bus.subscribe(self.watch(session, command.employee_ids))
-        return await presences.fetch_watched(context, command)
+        shown = await self._read(session.watched)
+        return PresenceWatched(presences=shown, degraded=context.presence.degraded)
 
     def watch(self, session: WatchingSession, employee_ids: Collection[int]) -> list[str]:
         """Replace what session watches; return the topics that this needs."""

@@ -16,6 +16,7 @@ import orjson
 import structlog
 
 from gateway import topics
+from gateway.batch_loader import BatchLoader, Spawn
 from gateway.bus import Announcement
 from gateway.context import Services
 from gateway.delivery.delivery import Delivery
@@ -28,7 +29,7 @@ from gateway.sockets.watch.queue_subscription import QueueSubscription, TimedCha
 from gateway.sockets.watch.watching_session import WatchingSession
 from gateway.telephony.agents import agents, wallboard
 from gateway.telephony.agents.agents import Agent
-from gateway.telephony.agents.wallboard import LocalDay
+from gateway.telephony.agents.wallboard import LocalDay, SnapshotRequest, WatchedStates
 from gateway.telephony.calls.announce import AGENT_RECHECK
 from gateway.telephony.stats import stats
 
@@ -41,6 +42,8 @@ FIRST_S = 0.05  # what comes together is read together
 CONFLATE_S = 1.0
 SHARE = 20
 """Reading takes at most one SHARE-th of the time, however long one read takes."""
+MAX_TOGETHER = 100
+"""Watchers whose snapshots are made of one reading; those who come meanwhile share the next one."""
 READ_ALL_EVERY = 6
 """Rounds after which all that is watched is read again: a worker may have died between COMMIT and
 announcement. While the bus is away: each round."""
@@ -57,8 +60,15 @@ class QueueWatches:
         *,
         tz: str,
         check_s: float,
+        spawn: Spawn,
     ) -> None:
         self._services = services
+        self._snapshots: BatchLoader[SnapshotRequest, WatchedStates] = BatchLoader(
+            lambda requests: wallboard.snapshots(services, requests),
+            spawn=spawn,
+            name="queues.snapshots",
+            max_batch=MAX_TOGETHER,
+        )
         self._delivery = delivery
         self._calls = calls
         self._tz = tz
@@ -113,7 +123,9 @@ class QueueWatches:
         try:
             wanted = [topics.QUEUES, *([topics.QUEUE_CALLS] if command.calls else [])]
             await self._delivery.bus.subscribe(wanted)
-            shown = await wallboard.snapshot(session.context, command, tz)
+            queues, people = await self._snapshots.load(
+                SnapshotRequest(None if named is None else tuple(sorted(named)), command.agents, tz)
+            )
         except BaseException:
             self._watchers.pop(session, None)
             if before is not None and not session.closed:
@@ -123,9 +135,9 @@ class QueueWatches:
             raise
         if session.closed:
             self.remove(session)
-        self._queues |= self._published.shown(tz, shown.queues)
-        self.agents_shown(*shown.agents)
-        return shown
+        self._queues |= self._published.shown(tz, queues)
+        self.agents_shown(*people)
+        return QueueWatched(queues=queues, agents=people, tz=tz)
 
     def agents_shown(self, *states: AgentState) -> None:
         """Record the agents of a snapshot; those that others were not sent are read and sent."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.auth.permissions import STATS_VIEW
+from gateway.batch_loader import in_portions
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.protocol.wallboard import AgentPage, AgentQueue, AgentState, AgentStatus, QueueAgents
@@ -76,7 +77,7 @@ async def read(
 ) -> list[Agent]:
     """Return these employees and the agents of these queues; see queries.read."""
     records = await queries.read(conn, employee_ids, queues, with_their_queues=with_their_queues)
-    return [derive(record) for record in records]
+    return [derive(record) async for record in in_portions(records, queries.AT_ONCE)]
 
 
 async def states(conn: Conn, employee_ids: Collection[int]) -> dict[int, AgentState]:

@@ -230,13 +230,13 @@ async def test_a_watch_that_cannot_be_served_for_the_moment_is_repeated(
 ) -> None:
     """The database was away: it watches again after retry_after."""
     refusals = 0
-    snapshot = wallboard.snapshot
+    snapshots = wallboard.snapshots
 
     async def unavailable_once(*given: Any) -> Any:
         nonlocal refusals
         refusals += 1
         if refusals > 2:
-            return await snapshot(*given)
+            return await snapshots(*given)
         refused = DatabaseUnavailable()
         refused.retry_after = 0.05
         raise refused
@@ -246,7 +246,7 @@ async def test_a_watch_that_cannot_be_served_for_the_moment_is_repeated(
     async with connect(desk.nodes[1].socket_url, gate) as client:
         await client.request(QueueWatch(queues=[SALES]))
         await gate.shut_out(client)
-        monkeypatch.setattr(wallboard, "snapshot", unavailable_once)
+        monkeypatch.setattr(wallboard, "snapshots", unavailable_once)
         gate.open()
         await eventually(lambda: refusals == 3)
         await pbx.enter("one")

@@ -175,7 +175,7 @@ async def test_a_failed_watch_restores_no_watch_that_is_no_longer_allowed(
         session.update_identity(less)
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(wallboard, "snapshot", lose)
+    monkeypatch.setattr(wallboard, "snapshots", lose)
 
     asked = client.request(QueueWatch(queues="all"))
     assert await refused(asked) == "database.unavailable"

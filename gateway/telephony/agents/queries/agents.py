@@ -8,8 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from gateway.batch_loader import in_portions
 from gateway.db import Conn
 from gateway.protocol.wallboard import AgentStatus
+
+AT_ONCE = 20
+"""Agents made of rows without a pause: 1 ms when each is in 30 queues."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,16 +168,7 @@ async def read(
         list(queues),
         with_their_queues,
     )
-    return [
-        AgentRecord(
-            employee_id=row["employee_id"],
-            calls=tuple(_on_call(item) for item in row["calls"] or ()),
-            marks=tuple(_mark(item) for item in row["marks"] or ()),
-            last_call_ended_at=row["quiet_since"],
-            version=row["version"],
-        )
-        for row in rows
-    ]
+    return [_record(row) async for row in in_portions(rows, AT_ONCE)]
 
 
 async def employees(conn: Conn, *, after: int, limit: int) -> list[int]:
@@ -217,6 +212,16 @@ async def changed_since(conn: Conn, since: datetime) -> list[tuple[str, str]]:
         since,
     )
     return [(row["source"], row["extension"]) for row in rows]
+
+
+def _record(row: Any) -> AgentRecord:
+    return AgentRecord(
+        employee_id=row["employee_id"],
+        calls=tuple(_on_call(item) for item in row["calls"] or ()),
+        marks=tuple(_mark(item) for item in row["marks"] or ()),
+        last_call_ended_at=row["quiet_since"],
+        version=row["version"],
+    )
 
 
 def _on_call(item: dict[str, Any]) -> OnCall:
