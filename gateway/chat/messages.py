@@ -155,9 +155,10 @@ async def thread(ctx: Context, command: MessageThread) -> ThreadPage:
     conversation_id, seq, limit = command.conversation_id, command.seq, command.limit
     async with ctx.reading() as conn:
         membership = await membership_of(ctx, conn, conversation_id)
-        root = (
-            await queries.find(conn, conversation_id, seq) if seq > membership.hidden_to else None
-        )
+        root = None
+        if seq > membership.hidden_to:
+            root = await queries.find(conn, conversation_id, seq)
+            root = root or await pages.gone_root(conn, conversation_id, seq)
         if root is None:
             raise MessageNotFound
         if command.after is not None:

@@ -238,7 +238,8 @@ class ThreadPage:
     """A message and its replies in ascending order of seq, without deleted ones."""
 
     root: Message
-    """Its `reply_count` is the number of all replies."""
+    """Its `reply_count` is the number of all replies. If retention has deleted it, it is told as a
+    deleted message without a sender."""
     messages: list[Message]
     has_before: bool
     """True when older replies exist."""

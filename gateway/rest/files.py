@@ -211,7 +211,17 @@ class _CountedFileResponse(FileResponse):
             self._counts.bytes_out += len(message.get("body", b""))
             await send(message)
 
-        await super().__call__(scope, receive, counting)
+        await super().__call__(_without_unknown_units(scope), receive, counting)
+
+
+def _without_unknown_units(scope: Scope) -> Scope:
+    """Leave out a Range in a unit that is not bytes: it is ignored (RFC 9110, 14.2)."""
+    kept = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name != b"range" or value.partition(b"=")[0].strip().lower() == b"bytes"
+    ]
+    return {**scope, "headers": kept}
 
 
 def _files(request: Request) -> Files:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -28,8 +29,11 @@ Form = Annotated[Literal["json", "csv"], Query(alias="format")]
 Lines = Annotated[Literal["figures", "hours"], Query()]
 FILE_NAMES = {"figures": "overview"}
 """Table → name of its file, where it differs."""
-FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet runs a cell that begins with one of these; names come from a PBX."""
+FORMULA = re.compile(r"(^|[;,|\t\r\n])([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a spreadsheet may see the beginning of a formula; names come from a PBX. Cells are parted
+by what the reader's language uses, and full-width signs are signs in some."""
+BYTE_ORDER_MARK = "\ufeff"
+"""Without it, Excel reads UTF-8 as the code page of its machine."""
 
 
 Queue = Annotated[PlainText, Query(min_length=1, max_length=200)]
@@ -115,7 +119,7 @@ def as_csv(table: str, answer: dict[str, Any]) -> str:
         writer = csv.DictWriter(printed, list(lines[0]), lineterminator="\r\n")
         writer.writeheader()
         writer.writerows(lines)
-    return printed.getvalue()
+    return BYTE_ORDER_MARK + printed.getvalue()
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -130,4 +134,5 @@ def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else value
+    """Return text in which nothing is a formula: `'` before the sign makes it text."""
+    return FORMULA.sub(r"\1\2'", value) if isinstance(value, str) else value

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.chat import retention
-from gateway.protocol import MessageCreated, MessageHistory, UnreadGet
-from tests.support.desk import OKSANA, PETRO, Desk, eventually
+from gateway.protocol import MessageCreated, MessageHistory, MessageThread, UnreadGet
+from tests.support.desk import OKSANA, PETRO, Desk, eventually, refused
 
 DAYS = 30
 
@@ -144,3 +144,30 @@ async def test_a_node_with_the_setting_sweeps_by_itself(empty_desk: Desk) -> Non
     await eventually(swept)
     assert "retention" in {task.get_name() for task in node.node.tasks}
     assert "retention" not in {task.get_name() for task in plain.node.tasks}
+
+
+async def test_answers_outlive_the_message_that_they_answer(desk: Desk) -> None:
+    """A thread whose first message has gone is read as before: it is told as a deleted message."""
+    group = await room(desk, old=3, fresh=5, read={OKSANA: 8, PETRO: 8})
+    await desk.sql(
+        "UPDATE realtime.messages SET reply_to_seq = 2 WHERE conversation_id = $1 AND seq > 4",
+        group,
+    )
+    oksana = await desk.client(OKSANA)
+    await retention.sweep(desk.nodes[0].node.services, DAYS)
+    assert await kept(desk, group) == [4, 5, 6, 7, 8]
+
+    thread = await oksana.request(MessageThread(conversation_id=group, seq=2, limit=3))
+    before = await oksana.request(
+        MessageThread(conversation_id=group, seq=2, before=thread.messages[0].seq)
+    )
+
+    assert [message.seq for message in thread.messages] == [6, 7, 8]
+    assert [message.seq for message in before.messages] == [5]
+    assert (thread.has_before, before.has_before, before.has_after) == (True, False, True)
+    root = thread.root
+    assert (root.seq, root.text, root.reply_count, root.sender_id) == (2, "", 4, None)
+    assert root.deleted_at is not None
+    for nothing in (1, 3, 99):  # had no answers, or never was
+        attempt = oksana.request(MessageThread(conversation_id=group, seq=nothing))
+        assert await refused(attempt) == "message.not_found"

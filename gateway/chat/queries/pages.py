@@ -44,6 +44,35 @@ async def after(conn: Conn, conversation_id: int, seq: int, limit: int) -> list[
     return [to_message(row) for row in rows]
 
 
+async def gone_root(conn: Conn, conversation_id: int, seq: int) -> Message | None:
+    """Return what is known of a message that retention has deleted: its replies are still there.
+
+    It is told as a deleted message, of the time of its first reply; None when it has no replies.
+    """
+    row = await conn.fetchrow(
+        """
+        -- pages.gone_root
+        SELECT min(created_at) AS at, count(*) AS replies
+          FROM realtime.messages
+         WHERE conversation_id = $1 AND reply_to_seq = $2 AND state < 2
+        """,
+        conversation_id,
+        seq,
+    )
+    if row is None or not row["replies"]:
+        return None
+    return Message(
+        conversation_id=conversation_id,
+        seq=seq,
+        change=0,
+        sender_id=None,
+        text="",
+        created_at=row["at"],
+        reply_count=row["replies"],
+        deleted_at=row["at"],
+    )
+
+
 async def replies_before(
     conn: Conn, conversation_id: int, root_seq: int, *, seq: int | None, limit: int
 ) -> list[Message]:

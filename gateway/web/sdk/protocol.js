@@ -1148,7 +1148,7 @@ export function verdict(code) {
 /**
  * A message and its replies in ascending order of seq, without deleted ones.
  * @typedef {object} ThreadPage
- * @property {Message} root Its `reply_count` is the number of all replies.
+ * @property {Message} root Its `reply_count` is the number of all replies. If retention has deleted it, it is told as a deleted message without a sender.
  * @property {Message[]} messages
  * @property {boolean} has_before True when older replies exist.
  * @property {boolean} has_after True when newer replies exist.

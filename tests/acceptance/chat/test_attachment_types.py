@@ -70,3 +70,19 @@ async def test_a_page_is_no_document(file_desk: Desk, content_type: str) -> None
 
     assert await refused(oksana.send(room, "", attachments=[lie])) == "attachment.mismatch"
     await eventually(lambda: kept(file_desk) == [])
+
+
+async def test_a_range_in_an_unknown_unit_is_ignored(file_desk: Desk) -> None:
+    """The whole file, as without a range; bytes are given in any spelling of the unit."""
+    oksana = await file_desk.client(OKSANA)
+    room = (await oksana.open(PETRO)).conversation.id
+    file = await oksana.upload(room, "a.pdf", "application/pdf", b"%PDF-1.4\n" + REST)
+    await oksana.send(room, "", attachments=[file])
+    url = (await oksana.request(AttachmentGet(attachment_id=file))).url
+
+    for unit in ("items=0-1", "seconds=1-2", "items", "bytes-=0-1", "items=0-1,5-6", "=0-1"):
+        answer = await file_desk.http().get(url, headers={"Range": unit})
+        assert (answer.status_code, answer.content) == (200, b"%PDF-1.4\n" + REST), unit
+    for unit in ("bytes=0-3", "Bytes=0-3", "BYTES =0-3"):
+        answer = await file_desk.http().get(url, headers={"Range": unit})
+        assert (answer.status_code, answer.content) == (206, b"%PDF"), unit

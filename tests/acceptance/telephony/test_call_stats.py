@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import csv
 import io
 from datetime import UTC, datetime, timedelta
@@ -266,14 +267,15 @@ async def test_a_spreadsheet_gets_a_line_for_each_and_runs_nothing(desk: Desk) -
     for kind in KINDS:
         answer = await http.get(f"{PATH}/{kind}", params=params)
         assert answer.headers["content-type"].startswith("text/csv")
-        (row, *_) = csv.DictReader(io.StringIO(answer.text))
+        assert answer.content.startswith(codecs.BOM_UTF8)
+        (row, *_) = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))
         if kind == "queues":
             assert row["queue"] == '\'=1+1,"x"'
             assert row["service.answered"] == "1"
             assert row["service.abandonment_rate"] == "0.0"
     hours = await http.get(f"{PATH}/overview", params={**params, "lines": "hours"})
     assert 'filename="hours.csv"' in hours.headers["content-disposition"]
-    cells = list(csv.DictReader(io.StringIO(hours.text)))
+    cells = list(csv.DictReader(io.StringIO(hours.content.decode("utf-8-sig"))))
     assert {"weekday", "hour", "calls", "per_hour"} <= cells[0].keys()
     assert sum(int(cell["calls"]) for cell in cells) == 1
 
