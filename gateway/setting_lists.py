@@ -6,6 +6,7 @@ gateway.settings ─▶ here. One type for each kind of list; an invalid entry i
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -42,7 +43,15 @@ def _are_networks(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _are_origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        if not re.fullmatch(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?", origin):
+            raise ValueError(f"must be scheme and host, such as https://crm.example.com: {origin}")
+    return value
+
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Roles = Annotated[CommaSeparated, AfterValidator(_are_roles)]
 DeviceKinds = Annotated[CommaSeparated, AfterValidator(_are_kinds)]
+Origins = Annotated[CommaSeparated, AfterValidator(_are_origins)]
 Networks = Annotated[CommaSeparated, AfterValidator(_are_networks)]

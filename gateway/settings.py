@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.pbx_settings import Pbxs, PostingPbx, Region, Zone
-from gateway.setting_lists import ROLES, CommaSeparated, DeviceKinds, Networks, Roles
+from gateway.setting_lists import ROLES, CommaSeparated, DeviceKinds, Networks, Origins, Roles
 from gateway.weak_secrets import is_example, weakness_of
 
 BACKLOG = 4_096
@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     """Web origins that may open WebSockets and call REST from a browser, separated by commas:
     `https://crm.example.com`. The gateway's own origin is always allowed. Set it when your pages
     are served from elsewhere."""
+    picture_origins: Origins = ()
+    """Web origins, besides the gateway's own, from which the page may load pictures of people and
+    groups, separated by commas: `https://crm.example.com`. Whoever runs one sees who looks."""
     trusted_proxies: Networks = ()
     """Addresses or networks of the load balancers whose X-Forwarded-For is trusted, separated by
     commas: `10.0.0.0/8`. Set it behind a balancer: without it all clients share the balancer's

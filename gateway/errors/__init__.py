@@ -85,11 +85,13 @@ from gateway.errors.load import (
 from gateway.errors.requests import (
     EmployeeDisabled,
     Forbidden,
+    HeadTooLarge,
     HelloRequired,
     HelloTwice,
     Invalid,
     Malformed,
     OriginRefused,
+    RequestInvalid,
     TokenExpired,
     TokenInvalid,
     TokenMissing,
@@ -97,6 +99,7 @@ from gateway.errors.requests import (
     TooMany,
     TooSlow,
     UnknownCommand,
+    VersionUnsupported,
 )
 
 __all__ = [
@@ -126,6 +129,7 @@ __all__ = [
     "FileNotFound",
     "Forbidden",
     "GatewayError",
+    "HeadTooLarge",
     "HelloRequired",
     "HelloTwice",
     "IngestBusy",
@@ -146,6 +150,7 @@ __all__ = [
     "PresenceUnavailable",
     "RecordingNotFound",
     "RecordingNotReady",
+    "RequestInvalid",
     "ReviewExists",
     "ReviewNotFound",
     "ReviewOfOneself",
@@ -177,5 +182,6 @@ __all__ = [
     "TooSlow",
     "UnknownCommand",
     "UploadRunning",
+    "VersionUnsupported",
     "catalogue",
 ]

@@ -33,6 +33,27 @@ class TooSlow(GatewayError):
     http_status = 408
 
 
+class RequestInvalid(GatewayError):
+    """This is not a valid HTTP/1.1 request (RFC 9112)."""
+
+    code = "request.invalid"
+    http_status = 400
+
+
+class HeadTooLarge(GatewayError):
+    """The head of the request is larger than 16 KiB."""
+
+    code = "limit.head"
+    http_status = 431
+
+
+class VersionUnsupported(GatewayError):
+    """Version 13 of the WebSocket protocol is needed (RFC 6455)."""
+
+    code = "socket.version"
+    http_status = 426
+
+
 class UnknownCommand(GatewayError):
     """There is no command of this type."""
 

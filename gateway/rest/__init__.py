@@ -128,7 +128,9 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         rate=KeyedRate(settings.anonymous_per_s, settings.anonymous_burst),
         trusted=settings.trusted_proxies,
     )
-    app.add_middleware(SecurityHeaders, files_origin=lambda: files.origin(app))
+    app.add_middleware(
+        SecurityHeaders, files_origin=lambda: files.origin(app), pictures=settings.picture_origins
+    )
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
@@ -174,6 +175,16 @@ def test_the_proxy_lets_the_largest_webhook_through() -> None:
     file = Settings.model_fields["max_file_bytes"].default
     sizes = re.findall(r"client_max_body_size (\d+)m;", NGINX)
     assert sizes == [str(most // 2**20), str(file // 2**20 + 1)]
+
+
+def test_the_proxy_alone_is_believed() -> None:
+    """What a node trusts is the proxy's address, in the network of this file."""
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    address = SERVICES["proxy"]["networks"]["default"]["ipv4_address"]
+
+    assert ipaddress.ip_address(address) in ipaddress.ip_network(network["subnet"])
+    for one in OURS.values():
+        assert one["environment"]["GATEWAY_TRUSTED_PROXIES"] == address
 
 
 def test_stopping_takes_longer_than_draining() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http
 import logging
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -20,17 +21,20 @@ from websockets.protocol import OPEN, Protocol, Side
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, VersionUnsupported
 from gateway.protocol import SUBPROTOCOL, codec
 from gateway.settings import Settings
 
 PATH = "/v1/ws"
 BEARER = "bearer."
+VERSION = "13"
 
 DEFLATE = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True,  # so that one deflated frame serves everyone
     client_no_context_takeover=True,  # so that no connection keeps 32 KiB of what it has read
 )
+
+HOST = re.compile(rb"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 quiet = logging.getLogger("gateway.websockets")
 quiet.setLevel(logging.ERROR)  # the library logs every connection; we log one line of our own
@@ -88,6 +92,19 @@ def token_of(headers: Headers) -> str | None:
     return None
 
 
+def version_supported(headers: Headers) -> bool:
+    """Return whether a client speaks our version; one that names none is answered 400 later."""
+    return headers.get_all("Sec-WebSocket-Version") in ([], [VERSION])
+
+
+def host_is_valid(headers: Sequence[tuple[bytes, bytes]], version: str) -> bool:
+    """Return whether a request names one host, as RFC 9112, 3.2 wants; HTTP/1.0 need not."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if not hosts:
+        return version == "1.0"
+    return len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
+
+
 def origin_allowed(headers: Headers, allowed: tuple[str, ...]) -> bool:
     """Return whether a page of this origin may connect.
 
@@ -121,4 +138,7 @@ def refusal_response(error: GatewayError) -> Response:
     )
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, VersionUnsupported):
+        headers["Upgrade"] = "websocket"
+        headers["Sec-WebSocket-Version"] = VERSION
     return Response(error.http_status, http.HTTPStatus(error.http_status).phrase, headers, body)

@@ -18,8 +18,10 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.errors import GatewayError, HeadTooLarge, RequestInvalid
 from gateway.limits.addresses import is_in
 from gateway.ops.bounded_log import BoundedLog
+from gateway.sockets.listener.handshake import host_is_valid, refusal_response
 from gateway.sockets.node import Node
 
 refusals = BoundedLog(structlog.get_logger(__name__))
@@ -27,6 +29,8 @@ refusals = BoundedLog(structlog.get_logger(__name__))
 MAX_HEAD = 16_384
 MAX_PIPELINED = 32
 """Requests of one connection that wait for the answer before theirs. One read may hold 14,000."""
+LINGER_S = 2.0
+"""A client that was refused has this long to read why."""
 HIGH_WATER = 16_384
 """Bytes that wait for a client before no more are written, nor read, for it."""
 
@@ -48,6 +52,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._untaken = False
         """Whether an answer is complete, and not yet taken."""
         self._waiting_bytes = 0
+        self._begun = 0
+        """Heads that began in the last read."""
+        self._unfinished_bytes = 0
+        """Bytes read of a head that has not ended."""
+        self._refused_at = 0.0
         self._taken_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -68,25 +77,50 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused_at:
+            return  # the client sends on while it is told why not
         if self._in_head and not self._head_bytes:
             self._head_bytes = 1  # its first bytes
         self._unset_keepalive_if_required()
-        self._read = data
+        self._read, self._begun = data, 0
+        all_head = self._in_head
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
         except httptools.HttpParserError as error:
-            self._refuse_invalid(error)
+            why = error.__context__
+            self._refuse(why.error if isinstance(why, _Refused) else RequestInvalid())
+        else:
+            # With one head begun, at the start of what was read, or none, all of it is of a head.
+            if all_head and self._begun <= 1:
+                self._bound_unfinished(len(data))
         self._read = b""
 
-    def _refuse_invalid(self, error: httptools.HttpParserError) -> None:
+    def _bound_unfinished(self, size: int) -> None:
+        """Bound a head that has not ended: the parser keeps a header until it is complete."""
+        if self.parser is not None and self._in_head and self._head_bytes:
+            self._unfinished_bytes += size
+            if self._unfinished_bytes > MAX_HEAD:
+                self._refuse(HeadTooLarge())
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answer what is no request of ours, and read no more; a pipeline before it is cut.
+
+        Closing while the client sends would reset the connection, and with it the answer.
+        """
         if self.transport.is_closing():
             return  # cut by ourselves, or gone
-        refusals.info("http.invalid", why=type(error).__name__, address=self._address)
-        self._node.metrics.count_rejection("invalid request")
-        self.send_400_response("Invalid HTTP request received.")
+        self._node.metrics.count_rejection(error.code)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._abort(error.code)
+            return
+        refusals.info("http.refused", code=error.code, address=self._address)
+        self.transport.write(refusal_response(error).serialize())
+        self.transport.write_eof()
+        self._refused_at = asyncio.get_running_loop().time()
+        self._node.wheel.add(self._refused_at + LINGER_S, self)
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, with what came behind the request in the same read.
@@ -110,7 +144,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 1
+        self._begun += 1
+        self._head_bytes, self._unfinished_bytes = 1, 0
         self._head_until = asyncio.get_running_loop().time() + self._node.settings.head_s
 
     def on_url(self, url: bytes) -> None:
@@ -125,7 +160,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         if len(self.pipeline) >= MAX_PIPELINED:
             self.cut("too many pipelined requests")
-            raise _Cut
+            raise _Refused(RequestInvalid())
+        if not host_is_valid(self.headers, self.parser.get_http_version()):
+            raise _Refused(RequestInvalid("A request has one Host."))
         super().on_headers_complete()
 
     # --- answers ---------------------------------------------------------------------------
@@ -197,6 +234,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Close a connection whose head did not come, or whose answer was not taken, in time."""
         if self.transport is None or self.parser is None:
             return None  # gone, or upgraded
+        if self._refused_at and now >= self._refused_at + LINGER_S:
+            self.transport.abort()
+            return None
         if self._is_unread(now):
             self.cut("response not taken")
             return None
@@ -226,7 +266,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD:
-            self.cut("head too large")
+            raise _Refused(HeadTooLarge())
 
     def cut(self, why: str) -> None:
         """Abort the connection, with all that waits for its client, and count it."""
@@ -247,8 +287,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._answered.message_event.set()
 
 
-class _Cut(Exception):
-    """The connection was cut: the parser goes no further in what was read."""
+class _Refused(Exception):
+    """The parser goes no further: the request is refused, or its connection is cut already."""
+
+    def __init__(self, error: GatewayError) -> None:
+        super().__init__(error.code)
+        self.error = error
 
 
 def http_protocol_class(node: Callable[[], Node]) -> Callable[..., HttpProtocol]:

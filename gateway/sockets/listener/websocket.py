@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import OPEN, Protocol
 from websockets.server import ServerProtocol
 
-from gateway.errors import GatewayError, NotFound, OriginRefused
+from gateway.errors import GatewayError, NotFound, OriginRefused, VersionUnsupported
 from gateway.limits.addresses import address_of
 from gateway.ops.bounded_log import BoundedLog
 from gateway.protocol import close_codes
@@ -30,6 +30,7 @@ from gateway.sockets.listener.handshake import (
     refusal_response,
     server_protocol,
     token_of,
+    version_supported,
     window_bits,
 )
 from gateway.sockets.node import Node
@@ -188,6 +189,8 @@ class SocketProtocol(asyncio.Protocol):
         error: GatewayError | None = None
         if request.path.partition("?")[0] != PATH:
             error = NotFound(f"The WebSocket is at {PATH}.")
+        elif not version_supported(request.headers):
+            error = VersionUnsupported()
         elif not origin_allowed(request.headers, self._node.settings.allowed_origins):
             error = OriginRefused()
         else:

@@ -94,7 +94,8 @@ async def test_a_file_goes_through_a_bucket(
     assert link.url.startswith(s3_endpoint)
     assert await petro.download(file) == PNG
     policy = (await empty_desk.http().get("/")).headers["content-security-policy"]
-    assert f"connect-src 'self' ws: wss: {s3_endpoint};" in policy
+    host = f"127.0.0.1:{empty_desk.nodes[0].port}"
+    assert f"connect-src 'self' ws://{host} wss://{host} {s3_endpoint};" in policy
 
     lie = await picture(oksana, conversation_id, HTML)
     short = await declare(oksana, conversation_id, size=len(PNG) + 1)

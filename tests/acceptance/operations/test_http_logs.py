@@ -106,11 +106,11 @@ async def test_an_error_of_a_route_is_logged_once(
 REQUESTS = {
     "webhook.refused": b"POST /v1/telephony/events HTTP/1.1\r\nHost: x\r\n"
     b"Content-Length: 0\r\nConnection: close\r\n\r\n",
-    "http.invalid": b"NO\x00NSENSE\r\n\r\n",
+    "http.refused": b"NO\x00NSENSE\r\n\r\n",
 }
 
 
-@pytest.mark.parametrize("event", ["webhook.refused", "http.invalid"])
+@pytest.mark.parametrize("event", ["webhook.refused", "http.refused"])
 async def test_lines_that_strangers_cause_are_bounded(
     small_desk: Desk, caplog: pytest.LogCaptureFixture, event: str
 ) -> None:
