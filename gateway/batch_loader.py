@@ -55,9 +55,10 @@ class BatchEntry(NamedTuple, Generic[Q, A]):
 class BatchLoader(Generic[Q, A]):
     """Loads requests in batches: `load` takes a batch and returns the results in its order.
 
-    At most `concurrency` batches of at most `max_batch` requests are loaded at a time; of requests
-    with the same `key` one at a time, in the order they came. A request that has waited for
-    `timeout_s` and is not being loaded yet fails with Overloaded.
+    At most `concurrency` batches are loaded at a time, of at most `max_batch` requests with at most
+    `max_keys` different keys. Requests with the same `key` are loaded in the order they came: in
+    one batch, or in one after the other. Every key that waits has a place before any has a second.
+    A request that has waited for `timeout_s` and is not being loaded yet fails with Overloaded.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class BatchLoader(Generic[Q, A]):
         spawn: Spawn,
         name: str,
         max_batch: int = 16,
+        max_keys: int | None = None,
         concurrency: int = 1,
         key: Callable[[Q], Hashable] | None = None,
         timeout_s: float | None = None,
@@ -76,6 +78,7 @@ class BatchLoader(Generic[Q, A]):
         self._spawn = spawn
         self._name = name
         self._max_batch = max_batch
+        self._max_keys = max_batch if max_keys is None else max_keys
         self._free_slots = concurrency
         self._key = key
         self._timeout_s = timeout_s
@@ -114,6 +117,10 @@ class BatchLoader(Generic[Q, A]):
         """How many requests wait for a batch."""
         return len(self._waiting)
 
+    def holds(self, key: Hashable) -> bool:
+        """Return whether a request of this key waits or is being loaded."""
+        return key in self._behind
+
     def oldest_wait_s(self) -> float:
         """Return how long the first of them has waited, in seconds by `clock`."""
         return self._clock() - self._waiting[0].since if self._waiting else 0.0
@@ -127,21 +134,26 @@ class BatchLoader(Generic[Q, A]):
     def _next_batch(self) -> list[BatchEntry[Q, A]]:
         """Remove and return the next batch, without requests whose caller has gone."""
         batch: list[BatchEntry[Q, A]] = []
-        while self._waiting and len(batch) < self._max_batch:
+        while self._waiting and len(batch) < self._max_keys:
             pending = self._waiting.popleft()
             if pending.result.done():
-                self._release(pending)
+                self._release(self._key_of(pending))
             else:
                 batch.append(pending)
-                self._in_flight.add(pending.result)
+        followers = [self._behind[self._key_of(pending)] for pending in batch]
+        while len(batch) < self._max_batch and (followers := [one for one in followers if one]):
+            for behind in followers[: self._max_batch - len(batch)]:
+                pending = behind.popleft()
+                if not pending.result.done():
+                    batch.append(pending)
+        self._in_flight.update(pending.result for pending in batch)
         return batch
 
     def _key_of(self, pending: BatchEntry[Q, A]) -> Hashable:
         return id(pending) if self._key is None else self._key(pending.request)
 
-    def _release(self, pending: BatchEntry[Q, A]) -> None:
-        """Queue the next request of the same key."""
-        key = self._key_of(pending)
+    def _release(self, key: Hashable) -> None:
+        """Queue the next request of a key of which none is being loaded any more."""
         if behind := self._behind[key]:
             self._waiting.append(behind.popleft()._replace(since=self._clock()))
         else:
@@ -155,7 +167,8 @@ class BatchLoader(Generic[Q, A]):
             for pending in batch:
                 self._in_flight.discard(pending.result)
                 pending.result.cancel()  # this task was cancelled: nothing else will resolve them
-                self._release(pending)
+            for key in dict.fromkeys(self._key_of(pending) for pending in batch):
+                self._release(key)
             self._start_batches()
 
     async def _resolve(self, batch: list[BatchEntry[Q, A]]) -> None:

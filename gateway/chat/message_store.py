@@ -1,7 +1,8 @@
 """Stores messages that are sent at the same time in one statement.
 
-messages.send ─▶ BatchedMessageStore ─▶ one statement for up to 32 conversations. The busier a node
-is, the fewer statements, COMMITs and pool connections a message costs.
+messages.send ─▶ BatchedMessageStore ─▶ one statement for up to 32 messages, of as many
+conversations or of one. The busier a node is, the fewer statements, COMMITs and pool connections a
+message costs.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class BatchedMessageStore:
             _store_waiting,
             spawn=spawn,
             name="message_store.waiting",
-            max_batch=1,
+            max_batch=MAX_BATCH,
+            max_keys=1,
             concurrency=WAITING_CONCURRENCY,
             key=_conversation_of,
             timeout_s=WAITING_TIMEOUT_S,
@@ -75,8 +77,12 @@ class BatchedMessageStore:
         """Store a message and announce it; returns None and raises as queries.messages.insert.
 
         A message that was not stored with the batch (its conversation is locked, or it is refused)
-        is tried again in a statement of its own, so messages of other conversations never wait.
+        is tried again in a statement for this conversation alone, so others never wait for it.
+        While one of these waits, what is sent to its conversation joins it at once: trying first
+        would cost a statement, and let later messages go before earlier ones.
         """
+        if self._lock_waiters.holds(_conversation_of(request)):
+            return await self._lock_waiters.load(request)
         message = await self._batched.load(request)
         return message if message is not None else await self._lock_waiters.load(request)
 

@@ -30,9 +30,10 @@ async def seq_scans(conn: asyncpg.Connection[asyncpg.Record]) -> int:
     return found
 
 
-@pytest.mark.parametrize("wait", [False, True])
+@pytest.mark.parametrize("of_each", [1, 2], ids=["single", "several"])
+@pytest.mark.parametrize("wait", [False, True], ids=["at once", "waiting"])
 async def test_a_young_database_gets_the_plan_that_a_grown_one_needs(
-    database: str, wait: bool
+    database: str, wait: bool, of_each: int
 ) -> None:
     """After a few sends the plan is kept, whatever their number, and it reads no other messages,
     although it was made when there were none.
@@ -54,6 +55,7 @@ async def test_a_young_database_gets_the_plan_that_a_grown_one_needs(
             said = [
                 NewMessage(1, room, uuid.uuid4(), "hello", reply_to_seq=None, mentions=Mentions())
                 for room in ids[:count]
+                for _ in range(of_each)
             ]
             stored = await messages.insert(conn, said, wait=wait)
             assert all(stored)
@@ -67,7 +69,7 @@ async def test_a_young_database_gets_the_plan_that_a_grown_one_needs(
         assert await seq_scans(conn) == scanned
         [plan] = await conn.fetch(
             "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
-            " WHERE statement LIKE '%-- messages' || '.insert%'"
+            " WHERE statement LIKE '%-- messages' || '.insert_%'"
         )
         assert (plan["custom_plans"], plan["generic_plans"]) == (5, 11)
     finally:

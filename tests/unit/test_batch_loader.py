@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -152,8 +153,8 @@ async def test_several_batches_may_be_in_flight(tasks: Tasks) -> None:
     assert source.batches == [[0], [1], [2, 3]]
 
 
-async def test_of_one_key_one_request_is_in_flight_at_a_time(tasks: Tasks) -> None:
-    """A request with the key of another goes after it, in order, and delays no others."""
+async def test_of_one_key_one_batch_is_in_flight_at_a_time(tasks: Tasks) -> None:
+    """Requests with the key of another go after it, together and in order, and delay no others."""
     source = Source()
     source.go_on.clear()
     loader = BatchLoader(
@@ -171,7 +172,96 @@ async def test_of_one_key_one_request_is_in_flight_at_a_time(tasks: Tasks) -> No
     assert source.batches == [[1], [2]]
     source.go_on.set()
     assert await asyncio.gather(*asked) == [10, 110, 210, 20]
-    assert [batch for batch in source.batches if batch != [2]] == [[1], [11], [21]]
+    assert [batch for batch in source.batches if batch != [2]] == [[1], [11, 21]]
+
+
+async def test_every_key_has_a_place_in_a_batch_before_any_has_a_second(tasks: Tasks) -> None:
+    """A flood of one key fills what others leave, and no more."""
+    source = Source()
+    source.go_on.clear()
+    loader = BatchLoader(
+        source.read, spawn=tasks.spawn, name="test", max_batch=5, key=lambda request: request % 10
+    )
+    asked = []
+    for n in (0, 1, 11, 21, 31, 41, 2, 12, 3):
+        asked.append(asyncio.create_task(loader.load(n)))
+        await turns()
+    source.go_on.set()
+
+    assert await asyncio.gather(*asked) == [0, 10, 110, 210, 310, 410, 20, 120, 30]
+    assert source.batches == [[0], [1, 2, 3, 11, 12], [21, 31, 41]]
+
+
+async def test_a_loader_of_single_keys_mixes_none(tasks: Tasks) -> None:
+    """Where each key waits for something of its own, a batch has requests of one key only."""
+    source = Source()
+    source.go_on.clear()
+    loader = BatchLoader(
+        source.read,
+        spawn=tasks.spawn,
+        name="test",
+        max_batch=3,
+        max_keys=1,
+        key=lambda request: request % 10,
+    )
+    asked = []
+    for n in (0, 1, 11, 21, 31, 2):
+        asked.append(asyncio.create_task(loader.load(n)))
+        await turns()
+    source.go_on.set()
+    await asyncio.gather(*asked)
+
+    assert source.batches == [[0], [1, 11, 21], [2], [31]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_comes_each_key_keeps_its_order(tasks: Tasks, seed: int) -> None:
+    """Random keys, sizes, failures and callers that go: two batches never have a key in common."""
+    dice = random.Random(seed)
+    batches: list[list[tuple[int, int]]] = []
+    in_flight: list[int] = []
+    max_batch, max_keys = dice.randint(1, 6), dice.randint(1, 6)
+
+    async def read(requests: Sequence[tuple[int, int]]) -> list[int]:
+        keys = {key for key, _ in requests}
+        assert len(requests) <= max_batch
+        assert len(keys) <= max_keys
+        assert not keys & set(in_flight)
+        in_flight.extend(keys)
+        batches.append(list(requests))
+        for _ in range(dice.randrange(4)):
+            await asyncio.sleep(0)
+        for key in keys:
+            in_flight.remove(key)
+        if dice.random() < 0.2:
+            raise DatabaseUnavailable
+        return [number for _, number in requests]
+
+    loader = BatchLoader(
+        read,
+        spawn=tasks.spawn,
+        name="test",
+        max_batch=max_batch,
+        max_keys=max_keys,
+        concurrency=dice.randint(1, 3),
+        key=lambda request: request[0],
+    )
+    asked = []
+    for number in range(200):
+        asked.append(asyncio.create_task(loader.load((dice.randrange(5), number))))
+        if dice.random() < 0.1:
+            dice.choice(asked).cancel()
+        if dice.random() < 0.5:
+            await asyncio.sleep(0)
+    results = await asyncio.gather(*asked, return_exceptions=True)
+
+    for number, result in enumerate(results):
+        assert result == number or isinstance(result, DatabaseUnavailable | asyncio.CancelledError)
+    loaded = [request for batch in batches for request in batch]
+    for key in range(5):
+        numbers = [number for one, number in loaded if one == key]
+        assert numbers == sorted(set(numbers))
+    assert loader.waiting == 0
 
 
 async def test_a_key_is_free_again_when_its_caller_has_gone(tasks: Tasks) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 
 from gateway.client import Connection
-from gateway.protocol import ConversationCreate, Message, MessageSend
+from gateway.protocol import ConversationCreate, Message, MessageCreated, MessageSend
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
 
 MANY = 12
@@ -130,3 +131,70 @@ async def test_who_is_removed_while_waiting_takes_no_number(desk: Desk) -> None:
 
     assert await too_late == "conversation.not_found"
     assert (await oksana.send(group, "next")).seq == 1
+
+
+async def test_what_waits_for_one_conversation_is_stored_together(desk: Desk) -> None:
+    """Senders of one conversation who wait for its row are numbered in one statement, in the order
+    in which they came; who is removed meanwhile uses no number and costs nobody theirs.
+    """
+    oksana = await desk.client(OKSANA)
+    [group] = await groups(oksana, 1)
+    senders = [await desk.client(PETRO) for _ in range(8)]
+    colleagues = [await desk.client(OKSANA) for _ in range(8)]
+    store: Any = desk.nodes[0].node.services.message_store
+    waiters = store._lock_waiters
+
+    async with holding(
+        desk,
+        "WITH held AS (SELECT id FROM realtime.conversations WHERE id = $1 FOR UPDATE)"
+        " UPDATE realtime.conversation_participants SET left_seq = 0"
+        " WHERE conversation_id = (SELECT id FROM held) AND employee_id = 2",
+        group,
+    ):
+        first = asyncio.create_task(colleagues[0].send(group, "0"))
+        await waiting(desk, 1)
+        asked: list[asyncio.Task[object]] = []
+        for n in range(1, 8):
+            asked.append(asyncio.create_task(colleagues[n].send(group, str(n))))
+            asked.append(asyncio.create_task(refused(senders[n].send(group, "still here?"))))
+        await eventually(lambda: [len(one) for one in waiters._behind.values()] == [14])
+
+    assert (await first).seq == 1
+    answers = await asyncio.gather(*asked)
+    assert [one for one in answers if isinstance(one, str)] == ["conversation.not_found"] * 7
+    stored = await desk.sql(
+        "SELECT seq, body, xmin::text AS by FROM realtime.messages"
+        " WHERE conversation_id = $1 AND body <> '0' ORDER BY seq",
+        group,
+    )
+    assert [row["seq"] for row in stored] == list(range(2, 9))
+    assert sorted(row["body"] for row in stored) == [str(n) for n in range(1, 8)]
+
+
+async def test_many_write_to_one_conversation_from_two_nodes(desk: Desk) -> None:
+    """Everything is stored once, numbered without a gap, told to all in order, and shares
+    statements.
+    """
+    oksana = await desk.client(OKSANA)
+    [group] = await groups(oksana, 1)
+    reader = await desk.client(PETRO)
+    senders = [await desk.client((OKSANA, PETRO)[n % 2], node=n % 2) for n in range(30)]
+
+    async def write(sender: Connection, number: int) -> None:
+        for turn in range(4):
+            await sender.send(group, f"{number}/{turn}")
+
+    await asyncio.gather(*(write(sender, number) for number, sender in enumerate(senders)))
+
+    rows = await desk.sql(
+        "SELECT seq, body, xmin::text AS by FROM realtime.messages WHERE conversation_id = $1"
+        " ORDER BY seq",
+        group,
+    )
+    assert [row["seq"] for row in rows] == list(range(1, 121))
+    for number in range(30):
+        own = [row["body"] for row in rows if row["body"].startswith(f"{number}/")]
+        assert own == [f"{number}/{turn}" for turn in range(4)]
+    assert len({row["by"] for row in rows}) < 90, "messages share statements"
+    heard = [(await reader.next(MessageCreated)).message.seq for _ in rows]
+    assert heard == list(range(1, 121))
