@@ -146,7 +146,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         services = Services(
             pool, delivery.publish, presence, store, settings.database_timeout_s,
             files=files, shedder=shedder, stats_cache=RedisStatsCache(redis),
-            regions=connections.regions(settings),
+            regions=connections.regions(settings), picture_origins=settings.picture_origins,
         )  # fmt: skip
         node = Node(
             settings,

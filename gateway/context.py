@@ -85,6 +85,8 @@ class Services:
     stats_cache: StatsCache | None = None
     regions: tuple[str, ...] = ("UA",)
     """Countries of national phone numbers that people type: ours, then those of the PBXs."""
+    picture_origins: tuple[str, ...] = ()
+    """Origins at which pictures of groups may be."""
     callback_news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this node stored a call that was missed or answered."""
 

@@ -7,6 +7,7 @@ number, and recorded in the conversation by a silent system message.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -142,6 +143,7 @@ async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
         if title != room.title:
             await change.post_system_message("renamed", title=title)
         if avatar_url != room.avatar_url:
+            _require_known_origin(ctx, avatar_url)
             await change.post_system_message("picture_changed")
         if history != room.history:
             await change.post_system_message("history_changed", history=history)
@@ -150,6 +152,19 @@ async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
             await change.record_audit(command, **changes)
         conversation = await change.read()
     return await _reply(ctx, conversation)
+
+
+def _require_known_origin(ctx: Context, url: str | None) -> None:
+    """Refuse a picture that would tell a stranger who looks at the conversation, and when."""
+    if url is None or url.startswith("/"):
+        return
+    scheme, _, rest = url.partition("://")
+    host = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    if f"{scheme}://{host}".lower() not in {one.lower() for one in ctx.services.picture_origins}:
+        raise Invalid(
+            "A picture is at the gateway's own origin, or at one that its operator named.",
+            path="avatar_url",
+        )
 
 
 @serves(ConversationClose)

@@ -12,7 +12,9 @@ from gateway.protocol.frame import Id, PlainText
 
 MAX_ADDED = 100
 
-AvatarUrl = Annotated[PlainText, Field(max_length=2_000, pattern=r"^(https?://[^\s]+)?$")]
+AvatarUrl = Annotated[
+    PlainText, Field(max_length=2_000, pattern=r"^(https?://[^\s]+|/[^\s/\\][^\s\\]*)?$")
+]
 
 
 @command(reply=ConversationIs, cost="write", repeatable=True)
@@ -59,7 +61,8 @@ class ConversationUpdate:
     conversation_id: Id
     title: Title | None = None
     avatar_url: AvatarUrl | None = None
-    """An http(s) address; an empty text removes the picture."""
+    """A path at the gateway's own origin, or an address at one of GATEWAY_PICTURE_ORIGINS. An empty
+    text removes the picture."""
     history: History | None = None
     """all: every participant sees all messages; joined: only those after they joined. It applies to
     everybody at once."""

@@ -8,7 +8,9 @@ import { Calls } from './state/calls.js';
 import { connect } from './sdk/client.js';
 import { Actions } from './state/actions.js';
 import { removeMessageFromAddress, navigate, currentRoute } from './state/route.js';
-import { deviceId, isSignedIn, signOut, moveTokenFromAddress, token } from './state/credentials.js';
+import {
+  deviceId, fragment, isOfAnother, isSignedIn, signIn, signOut, takeTokenFromAddress, token,
+} from './state/credentials.js';
 import { Store } from './state/store.js';
 import { callCards, callerName, recentCalls } from './view/calls.js';
 import { conversationView } from './view/conversation.js';
@@ -19,7 +21,7 @@ import { setAttribute, element } from './view/elements.js';
 import { formatCount, joinNames } from './view/format.js';
 import { header } from './view/header.js';
 import { popover } from './view/popover.js';
-import { showSignIn } from './view/sign_in.js';
+import { askToChangePerson, showSignIn } from './view/sign_in.js';
 import { newConversationDialog } from './view/new_conversation.js';
 import { tabList } from './view/tabs.js';
 import { wallboardView } from './view/wallboard.js';
@@ -43,9 +45,10 @@ function socketUrl() {
 }
 
 async function start() {
-  const { empty } = moveTokenFromAddress();
+  const given = takeTokenFromAddress();
+  if (given && (!isOfAnother(given) || (await askToChangePerson(root, given)))) signIn(given);
   if (isSignedIn()) await show();
-  else await showSignIn(root, { notice: empty ? EMPTY_LINK : '', done: show });
+  else await showSignIn(root, { notice: given === '' ? EMPTY_LINK : '', done: show });
 }
 
 async function show() {
@@ -64,7 +67,10 @@ async function show() {
   });
   watchIdle((away) => gateway.away(away));
   store.subscribe(page.render);
-  window.addEventListener('hashchange', page.render);
+  window.addEventListener('hashchange', () => {
+    if (fragment().has('token')) location.reload(); // a link that signs in, opened in this window
+    else page.render();
+  });
   setInterval(page.tick, 1_000);
   preventFileNavigation();
   page.render();

@@ -1498,7 +1498,7 @@ export function verdict(code) {
  * @property {'conversation.update'} type
  * @property {number} conversation_id
  * @property {string | null} [title]
- * @property {string | null} [avatar_url] An http(s) address; an empty text removes the picture.
+ * @property {string | null} [avatar_url] A path at the gateway's own origin, or an address at one of GATEWAY_PICTURE_ORIGINS. An empty text removes the picture.
  * @property {'all' | 'joined' | null} [history] all: every participant sees all messages; joined: only those after they joined. It applies to everybody at once.
  */
 

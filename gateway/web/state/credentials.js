@@ -13,18 +13,33 @@ export function fragment() {
 }
 
 /**
- * Move a token from the fragment to this window's storage: people share and bookmark addresses.
- * @returns {{empty: boolean}} whether there was `#token=` with nothing after it
+ * Take a token out of the address: people share and bookmark addresses.
+ * @returns {string | null} the token, '' when there was `#token=` with nothing after it
  */
-export function moveTokenFromAddress() {
+export function takeTokenFromAddress() {
   const parameters = fragment();
   const token = parameters.get('token')?.trim();
-  if (token === undefined) return { empty: false };
-  if (token) signIn(token);
+  if (token === undefined) return null;
   parameters.delete('token');
   const rest = parameters.toString();
   history.replaceState(null, '', location.pathname + location.search + (rest ? `#${rest}` : ''));
-  return { empty: !token };
+  return token;
+}
+
+/** Whether a token would make this window somebody else's: a link may come from anybody. */
+export function isOfAnother(token) {
+  const mine = sessionStorage.getItem(TOKEN);
+  return mine !== null && (subjectOf(token) === null || subjectOf(token) !== subjectOf(mine));
+}
+
+/** Whose token it says it is; null when it cannot be read. Only the gateway can check it. */
+export function subjectOf(token) {
+  try {
+    const payload = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+    return String(JSON.parse(atob(payload)).sub ?? '') || null;
+  } catch {
+    return null;
+  }
 }
 
 export function isSignedIn() {

@@ -75,7 +75,7 @@ export function updateAvatar(node, name, id, url = null) {
   const initials = [words[0], ...words.slice(1).slice(-1)].map((word) => [...word][0]);
   node.replaceChildren(initials.join('').toUpperCase());
   setAttribute(node, 'data-hue', id % 8);
-  if (!url?.startsWith('https:')) return; // the page's policy lets no others in
+  if (!/^(https?:|\/[^/\\])/.test(url ?? '')) return; // the page's policy decides which origins
   const picture = element('img', { src: url, alt: '', loading: 'lazy', referrerpolicy: 'no-referrer' });
   picture.addEventListener('error', () => picture.remove());
   node.append(picture);

@@ -1,6 +1,6 @@
 // The sign-in: select an employee of the demo, or paste a token.
 
-import { demoEmployees, demoToken, signIn } from '../state/credentials.js';
+import { demoEmployees, demoToken, signIn, subjectOf } from '../state/credentials.js';
 import { avatar, element, setText } from './elements.js';
 
 /**
@@ -27,6 +27,33 @@ export async function showSignIn(root, { notice = '', done }) {
   });
   if (employees?.length) choices.replaceChildren(employeeChooser(employees, error, done), tokenForm(done));
   else choices.replaceChildren(tokenForm(done));
+}
+
+/**
+ * Ask whether a link may sign this window in as somebody else.
+ * @param {HTMLElement} root
+ * @param {string} token
+ * @returns {Promise<boolean>}
+ */
+export function askToChangePerson(root, token) {
+  return new Promise((resolve) => {
+    const whose = subjectOf(token);
+    const who = whose === null ? 'somebody else' : `employee ${whose}`;
+    const stay = element('button', { type: 'button', testid: 'stay', onclick: () => resolve(false) }, 'Stay signed in');
+    const change = element('button', {
+      type: 'button', class: 'danger', testid: 'change-person', onclick: () => resolve(true),
+    }, `Sign in as ${who}`);
+    root.replaceChildren(
+      element(
+        'main',
+        { class: 'sign-in', testid: 'change-person-question' },
+        element('h1', {}, 'CRM gateway'),
+        element('p', { role: 'alert' }, `This link would sign you in as ${who}. What you write then is written as ${who}.`),
+        element('div', { class: 'row' }, stay, change),
+      ),
+    );
+    stay.focus();
+  });
 }
 
 function employeeChooser(employees, error, done) {

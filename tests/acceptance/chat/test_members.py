@@ -218,8 +218,11 @@ async def test_history_since_joining_is_all_that_a_newcomer_sees(desk: Desk) -> 
     assert texts[:3] == ["old 0", "old 1", "old 2"]
 
 
-async def test_title_picture_and_closing_are_told_and_said(desk: Desk) -> None:
+async def test_title_picture_and_closing_are_told_and_said(empty_desk: Desk) -> None:
     """Each is an event with the whole state and a silent system message; same again is nothing."""
+    desk = empty_desk
+    for _ in range(2):
+        await desk.start_node(picture_origins="https://crm.example")
     oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
     group = await make_group(oksana, PETRO)
     await petro.next(ConversationCreated)
