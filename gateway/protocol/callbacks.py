@@ -22,6 +22,7 @@ CallbackOutcome = Literal[
     "reached", "no_answer", "wrong_number", "not_needed", "mistaken", "merged"
 ]
 Limit = Annotated[int, Field(strict=True, ge=1, le=100)]
+CallbackNote = Annotated[ShownText, Field(min_length=1, max_length=MAX_NOTE)]
 Cursor = Annotated[PlainText, Field(max_length=200)]
 
 
@@ -119,7 +120,7 @@ class CallbackClose:
     type: Literal["callback.close"] = "callback.close"
     callback_id: Id
     outcome: ManualOutcome
-    note: Annotated[ShownText, Field(min_length=1, max_length=MAX_NOTE)] | None = None
+    note: CallbackNote | None = None
 
 
 @command(reply=CallbackIs, cost="write", repeatable=True)

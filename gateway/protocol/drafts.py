@@ -13,6 +13,9 @@ from gateway.protocol.messages import MAX_TEXT
 
 MAX_DRAFTS = 50
 
+DraftText = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT)]
+"""May be spaces only: somebody is typing."""
+
 
 @frame
 class Draft:
@@ -41,8 +44,7 @@ class DraftSet:
 
     type: Literal["draft.set"] = "draft.set"
     conversation_id: Id
-    text: Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT)]
-    """May be spaces: somebody is typing."""
+    text: DraftText
     reply_to_seq: Id | None = None
 
 

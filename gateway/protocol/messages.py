@@ -21,6 +21,8 @@ MAX_EMOJI = 32
 """Characters. A family of four with skin tones has 11, the flag of Wales 7."""
 
 Text = Annotated[ShownText, Field(min_length=1, max_length=MAX_TEXT)]
+TextOrNone = Annotated[ShownText, Field(max_length=MAX_TEXT)]
+"""Empty, or a text: of a message that may have only files."""
 PageLimit = Annotated[int, Field(strict=True, ge=1, le=MAX_PAGE)]
 MessageKind = Literal["text", "system"]
 
@@ -105,7 +107,7 @@ class MessageSend:
     conversation_id: Id
     client_key: UUID
     """Chosen by the client; a second command with the same key stores no second message."""
-    text: Annotated[ShownText, Field(max_length=MAX_TEXT)]
+    text: TextOrNone
     """May be empty only with attachments."""
     reply_to_seq: Id | None = None
     """The seq of the message that this one replies to."""

@@ -11,6 +11,7 @@ from gateway.protocol.declaration import command, event
 from gateway.protocol.frame import Id, Line, Position, frame
 
 Status = Literal["offline", "away", "online", "busy", "on_call", "do_not_disturb"]
+StatusText = Annotated[Line, Field(max_length=140)]
 ChosenStatus = Literal["online", "away", "busy", "do_not_disturb", "offline"]
 
 MAX_WATCHED = 500
@@ -83,7 +84,7 @@ class PresenceSet:
 
     type: Literal["presence.set"] = "presence.set"
     status: ChosenStatus | None = None
-    text: Annotated[Line, Field(max_length=140)] | None = None
+    text: StatusText | None = None
     until: AwareDatetime | None = None
     """When both end, at most a year from now; null: never."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from gateway import commands
 from gateway.protocol import (
@@ -21,14 +21,14 @@ from gateway.protocol import (
     CallbackReopen,
 )
 from gateway.protocol.callbacks import (
-    MAX_NOTE,
+    CallbackNote,
     CallbackState,
     ManualOutcome,
     MissedCallList,
     MissedCallPage,
 )
 from gateway.protocol.codec import validate
-from gateway.protocol.frame import PlainText, frame
+from gateway.protocol.frame import frame
 from gateway.protocol.lookup import LookupRequest, NumberFound
 from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
@@ -52,7 +52,7 @@ class Closing:
     """How a call-back ended."""
 
     outcome: ManualOutcome
-    note: Annotated[PlainText, Field(min_length=1, max_length=MAX_NOTE)] | None = None
+    note: CallbackNote | None = None
 
 
 @router.get("/lookup", response_model=NumberFound)

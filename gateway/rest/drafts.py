@@ -22,7 +22,7 @@ from gateway.protocol import (
     MessageUnschedule,
     ScheduledPage,
 )
-from gateway.protocol.drafts import MAX_DRAFTS
+from gateway.protocol.drafts import MAX_DRAFTS, DraftText
 from gateway.protocol.frame import Id, frame
 from gateway.protocol.messages import Text
 from gateway.rest.depends import Asking, Cursor, IdQuery, RowId, StrictRoute, answer
@@ -37,7 +37,7 @@ SCHEDULED = "/scheduled-messages"
 class DraftNew:
     """An unfinished text."""
 
-    text: Text
+    text: DraftText
     reply_to_seq: Id | None = None
 
 

@@ -23,8 +23,8 @@ from gateway.protocol import (
 )
 from gateway.protocol.attachments import AttachmentIds
 from gateway.protocol.conversations import MAX_CONVERSATIONS, MAX_PARTICIPANTS, Title
-from gateway.protocol.frame import MAX_INT, Id, PlainText, frame
-from gateway.protocol.messages import MAX_PAGE, MAX_TEXT
+from gateway.protocol.frame import MAX_INT, Id, frame
+from gateway.protocol.messages import MAX_PAGE, TextOrNone
 from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/messenger", tags=["messenger"], route_class=StrictRoute)
@@ -49,7 +49,7 @@ class MessageNew:
     """A message to store; repeating a client_key stores it once."""
 
     client_key: UUID
-    text: Annotated[PlainText, Field(max_length=MAX_TEXT)] = ""
+    text: TextOrNone = ""
     """At least one character, or a file."""
     reply_to_seq: Id | None = None
     attachments: AttachmentIds | None = None

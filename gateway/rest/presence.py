@@ -6,15 +6,15 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, Field, TypeAdapter
+from pydantic import AwareDatetime, TypeAdapter
 
 from gateway import commands
 from gateway.errors import Invalid
 from gateway.people import presences
 from gateway.protocol import PresenceIs, PresencePage, PresenceSet, PresenceWatch
 from gateway.protocol.codec import validate
-from gateway.protocol.frame import MAX_INT, PlainText, frame
-from gateway.protocol.people import MAX_WATCHED, ChosenStatus
+from gateway.protocol.frame import MAX_INT, frame
+from gateway.protocol.people import MAX_WATCHED, ChosenStatus, StatusText
 from gateway.rest.depends import Asking, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/presence", tags=["presence"], route_class=StrictRoute)
@@ -30,7 +30,7 @@ class Chosen:
     """A status and a text; a field that is left out is unset."""
 
     status: ChosenStatus | None = None
-    text: Annotated[PlainText, Field(max_length=140)] | None = None
+    text: StatusText | None = None
     until: AwareDatetime | None = None
     """When both expire."""
 

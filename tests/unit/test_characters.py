@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import pkgutil
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+import gateway.rest
 from gateway.characters import (
     BIDI_CONTROLS,
     DEFAULT_IGNORABLE,
@@ -27,6 +31,8 @@ from gateway.protocol import (
 from gateway.protocol.attachments import FileName
 from tests.support.unicode_blocks import code_points, is_letter, one_of_each_block
 
+WRITTEN = ("text", "title", "note", "emoji")
+"""Fields of bodies that people fill in."""
 KEY = "6f1c6f1c-6f1c-4f1c-8f1c-6f1c6f1c6f1c"
 PLACE = {"conversation_id": 1, "seq": 1}
 BLANKS = one_of_each_block(lambda char: not is_shown(char), most=20)
@@ -147,3 +153,27 @@ def test_other_reactions_stay_as_they_are() -> None:
     for text in ("o0", "ok", "+1", "\u0435\u0301", "中"):
         assert react(text) == text
     assert not shows_something("")
+
+
+def bodies_of_rest() -> dict[str, Any]:
+    """Return the types of what people write in the bodies of REST, by class and field."""
+    found: dict[str, Any] = {}
+    for module in pkgutil.iter_modules(gateway.rest.__path__, "gateway.rest."):
+        for name, cls in vars(importlib.import_module(module.name)).items():
+            if dataclasses.is_dataclass(cls) and getattr(cls, "__module__", "") == module.name:
+                hints = get_type_hints(cls, include_extras=True)
+                found |= {f"{name}.{field}": hints[field] for field in WRITTEN if field in hints}
+    return found
+
+
+def test_rest_takes_no_text_that_the_socket_refuses() -> None:
+    """Messages, titles, statuses, notes and reactions, in every body; drafts may be spaces."""
+    bodies = bodies_of_rest()
+    assert len(bodies) >= 10, bodies.keys()
+    for name, kind in bodies.items():
+        for blank in (" ", "\u3164", "\u2800\u200b", "\n"):
+            if name == "DraftNew.text":
+                assert TypeAdapter(kind).validate_python(blank) == blank
+                continue
+            with pytest.raises(ValidationError):
+                TypeAdapter(kind).validate_python(blank)

@@ -1529,7 +1529,7 @@ export function verdict(code) {
  * @typedef {object} DraftSet
  * @property {'draft.set'} type
  * @property {number} conversation_id
- * @property {string} text May be spaces: somebody is typing.
+ * @property {string} text
  * @property {number | null} [reply_to_seq]
  */
 
