@@ -18,7 +18,13 @@ def main() -> int:
     # SIGTERM as Ctrl-C: the gateway is stopped and its data removed.
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     options = Options(
-        given.seconds, given.users, given.rate, given.seed, given.rows, quiet=given.json
+        given.seconds,
+        given.users,
+        given.rate,
+        given.seed,
+        given.rows,
+        given.processes,
+        quiet=given.json,
     )
     ok = True
     short = [name for name in SCENARIOS if name not in LONG]
@@ -59,7 +65,7 @@ def _arguments() -> argparse.ArgumentParser:
         "--users",
         "--clients",
         type=_people,
-        help="number of clients, 2 to 10,000 (locust: an even number)",
+        help="number of clients, 2 to 10,000",
     )
     parser.add_argument("--rate", type=_positive, help="roundtrip only: messages per second")
     parser.add_argument(
@@ -71,6 +77,13 @@ def _arguments() -> argparse.ArgumentParser:
         "--rows",
         type=_rows,
         help="ingest only: number of events stored at the end, 20,000 to 100,000,000",
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        choices=range(1, 17),
+        metavar="1-16",
+        help="locust and capacity only: number of Locust processes",
     )
     return parser
 

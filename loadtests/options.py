@@ -14,5 +14,6 @@ class Options:
     rate: float | None = None
     seed: int | None = None
     rows: int | None = None
+    processes: int | None = None
     quiet: bool = False
     """Nothing but JSON on stdout."""

@@ -6,6 +6,7 @@ a pair are on different workers, so every message passes through Redis.
 
 from __future__ import annotations
 
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+
+DEMO_EXTENSIONS = {
+    1: "101", 2: "102", 3: "103", 4: "104", 5: "105",
+    6: "201", 7: "202", 8: "203", 9: "204",
+    10: "301", 11: "302", 12: "303", 13: "304",
+    16: "401", 17: "402", 18: "403", 19: "404",
+}  # fmt: skip
+"""Employee of the demo CRM → their telephone (gateway/demo/crm.sql)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,10 @@ class SignedInUser:
     token: str
     url: str
     """ws://… of the worker to connect to."""
+    extension: str | None = None
+    """Of their telephone, which a PBX can ring."""
+    supervises: bool = False
+    """They have the permission `stats.view`."""
 
 
 def write(path: Path, players: Sequence[SignedInUser]) -> None:
@@ -39,12 +52,25 @@ def sign_in(base_url: str) -> list[SignedInUser]:
     """Become everyone in the demo of a `gateway dev` that runs already."""
     found = _ask(f"{base_url}/v1/demo/employees")["employees"]
     url = base_url.replace("http", "ws", 1) + "/v1/ws"
-    return [
-        SignedInUser(
-            person["id"], _ask(f"{base_url}/v1/demo/token", employee_id=person["id"])["token"], url
-        )
-        for person in found
-    ]
+    players = []
+    for person in found:
+        token = _ask(f"{base_url}/v1/demo/token", employee_id=person["id"])["token"]
+        supervises = _may_watch(base_url, token)
+        phone = DEMO_EXTENSIONS.get(person["id"])
+        players.append(SignedInUser(person["id"], token, url, phone, supervises=supervises))
+    return players
+
+
+def _may_watch(base_url: str, token: str) -> bool:
+    request = urllib.request.Request(f"{base_url}/v1/telephony/queues?limit=1")
+    request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=10):
+            return True
+    except urllib.error.HTTPError as refused:
+        if refused.code == 403:
+            return False
+        raise
 
 
 def _ask(url: str, **fields: Any) -> Any:

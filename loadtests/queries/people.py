@@ -24,17 +24,33 @@ async def hire(conn: asyncpg.Connection[asyncpg.Record], count: int) -> list[int
 
 
 async def give_phones(
-    conn: asyncpg.Connection[asyncpg.Record], employee_ids: Sequence[int], extensions: Sequence[str]
+    conn: asyncpg.Connection[asyncpg.Record],
+    employee_ids: Sequence[int],
+    extensions: Sequence[str],
+    *,
+    pbx: str = "bench",
 ) -> None:
-    """Put a telephone of the PBX `bench` on each one's desk."""
+    """Put a telephone of this PBX on each one's desk."""
     await conn.execute(
         """
         -- people.give_phones
         INSERT INTO demo_crm.desk_phones (pbx, extension, staff_id)
-        SELECT 'bench', extension, staff_id
+        SELECT $3, extension, staff_id
           FROM unnest($1::text[], $2::bigint[]) AS given (extension, staff_id)
             ON CONFLICT (pbx, extension) DO UPDATE SET staff_id = excluded.staff_id
         """,
         extensions,
+        employee_ids,
+        pbx,
+    )
+
+
+async def make_heads(conn: asyncpg.Connection[asyncpg.Record], employee_ids: Sequence[int]) -> None:
+    """Give them the demo CRM's role `head`, which may watch queues and read statistics."""
+    await conn.execute(
+        """
+        -- people.make_heads
+        UPDATE demo_crm.staff SET role_id = 3 WHERE id = ANY ($1::bigint[])
+        """,
         employee_ids,
     )

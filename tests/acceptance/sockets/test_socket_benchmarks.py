@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +18,6 @@ from loadtests.scenarios import (
     connect,
     fanout,
     idle,
-    locust_chat,
     mass_disconnect,
     presence,
     scale,
@@ -193,16 +191,3 @@ def test_what_a_worker_keeps_is_a_failure(
 
     assert not result.ok
     assert "gateway_connections stayed at 1" in result.failures
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("locust") is None, reason="Locust is not installed (group `load`)"
-)
-def test_chat_users_hear_everything_they_are_sent(gateway: OwnGateway) -> None:
-    """Four Locust users on two workers lose nothing, and the figures say so."""
-    found = measured(locust_chat.measure, gateway, Options(users=4, seconds=5, quiet=True))
-
-    assert found["failed"] == 0
-    assert found["connected"] == 4
-    assert found["delivered"] > 0
-    assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
