@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
@@ -109,6 +110,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         settings.token_issuer,
         settings.token_audience,
         settings.token_leeway_s,
+        timedelta(seconds=settings.token_max_s),
     )
     async with AsyncExitStack() as stack:
         pool = await open_pool(

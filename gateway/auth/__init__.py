@@ -10,19 +10,27 @@ from gateway.auth.queries import employees
 from gateway.auth.queries.employees import EmployeeRecord
 from gateway.auth.tokens import Claims, Tokens
 from gateway.db import Conn
-from gateway.errors import EmployeeDisabled
+from gateway.errors import EmployeeDisabled, TokenRevoked
 
 
 async def identify(conn: Conn, claims: Claims) -> Identity:
-    """Return the identity for these claims; EmployeeDisabled when the employee is not active."""
-    return admit(await employees.find(conn, claims.employee_id), claims)
+    """Return the identity for these claims; EmployeeDisabled when the employee is not active.
+
+    TokenRevoked when this very token was revoked.
+    """
+    return admit(await employees.find(conn, claims.employee_id, token_id=claims.token_id), claims)
 
 
 def admit(found: EmployeeRecord | None, claims: Claims) -> Identity:
-    """Make the identity of a record; EmployeeDisabled when it is None or not active."""
+    """Make the identity of a record; EmployeeDisabled when it is None or not active.
+
+    TokenRevoked when the record says that of the token.
+    """
     if found is None or not found.active:
         raise EmployeeDisabled
-    return Identity(found.employee, found.permissions, claims.expires_at)
+    if found.revoked:
+        raise TokenRevoked
+    return Identity(found.employee, found.permissions, claims.expires_at, claims.token_id)
 
 
 __all__ = ["Claims", "EmployeeRecord", "Identity", "Tokens", "admit", "identify"]

@@ -16,6 +16,8 @@ class Identity:
     employee: Employee
     permissions: frozenset[str]
     expires_at: datetime
+    token_id: str = ""
+    """The jti of that token."""
 
     @property
     def user_id(self) -> int:

@@ -13,6 +13,7 @@ from gateway.errors import TokenExpired, TokenInvalid, TokenMissing
 ALGORITHM = "HS256"
 MAX_ID = 2**63 - 1
 MAX_TOKEN = 8_192
+LONGEST = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Tokens:
     issuer: str
     audience: str
     leeway_s: int = 10
+    longest: timedelta = LONGEST
+    """A token with a longer lifetime is refused."""
 
     def issue(self, employee_id: int, *, ttl: timedelta = timedelta(hours=8)) -> str:
         """Return a token for this employee that expires after ttl."""
@@ -70,6 +73,10 @@ class Tokens:
             if not 1 <= employee_id <= MAX_ID:
                 raise TokenInvalid
             expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
+            now = datetime.now(UTC)
+            issued_at = datetime.fromtimestamp(int(claims.get("iat", now.timestamp())), UTC)
+            if expires_at - min(issued_at, now) > self.longest + timedelta(seconds=self.leeway_s):
+                raise TokenInvalid(f"A token may live for {self.longest}, and not longer.")
         except jwt.ExpiredSignatureError:
             raise TokenExpired from None
         except (jwt.PyJWTError, ValueError, OverflowError, OSError, TypeError):

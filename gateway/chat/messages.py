@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncpg
 
+from gateway.auth.queries import employees
 from gateway.chat import attachments, mentions
 from gateway.chat.membership import membership_of
 from gateway.chat.message_store import SendRequest, store_with_files
@@ -23,6 +24,7 @@ from gateway.errors import (
     ClientKeyReused,
     ConversationClosed,
     ConversationNotFound,
+    EmployeeDisabled,
     GatewayError,
     Invalid,
     MessageNotFound,
@@ -91,6 +93,9 @@ async def _stored_before(
         message = await queries.find_by_key(conn, ctx.user_id, conversation_id, command.client_key)
         membership = await membership_of(ctx, conn, conversation_id)
         if message is None:
+            sender = await employees.find(conn, ctx.user_id)
+            if sender is None or not sender.active:
+                raise EmployeeDisabled
             if refusal is not None:
                 raise refusal
             if not membership.closed and command.reply_to_seq is not None:

@@ -148,22 +148,29 @@ def migrate(
 
 @app.command()
 def token(
-    employee: Annotated[int, typer.Argument(help="Id of the employee in the CRM.")],
+    employee: Annotated[int | None, typer.Argument(help="Id of the employee in the CRM.")] = None,
     ttl: Annotated[
         str,
         typer.Option(
             help="Time until the token expires: a number with s, m, h or d, such as 30m or 7d."
         ),
     ] = "8h",
+    revoke: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JTI",
+            help="Refuse this token from now on, by its claim jti, and end its sessions.",
+        ),
+    ] = None,
 ) -> None:
-    """Print a token for an employee, signed with GATEWAY_TOKEN_SECRET.
+    """Print a token for an employee, signed with GATEWAY_TOKEN_SECRET; or revoke one.
 
     If the variable is not set, the secret of `gateway dev` is used. The command does not check that
     the employee exists; the gateway does when the token is used.
     """
     from gateway.cli.token import run
 
-    run(employee=employee, ttl=ttl)
+    run(employee=employee, ttl=ttl, revoke=revoke)
 
 
 @app.command()

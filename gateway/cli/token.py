@@ -1,28 +1,77 @@
-"""`gateway token`: a token for an employee."""
+"""`gateway token`: a token for an employee, or the end of one."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 
+import asyncpg
+import jwt
 import typer
 
+from gateway import db
 from gateway.auth import Tokens
+from gateway.auth.queries import standing
+from gateway.auth.tokens import MAX_TOKEN
 from gateway.cli.state import find_running, not_found, read_secret
 from gateway.settings import Settings
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-def run(*, employee: int, ttl: str) -> None:
-    """Print the token."""
+def run(*, employee: int | None, ttl: str, revoke: str | None = None) -> None:
+    """Print the token, or revoke one."""
     settings = Settings()
+    if (employee is None) == (revoke is None):
+        typer.echo("Give the id of an employee, or --revoke JTI.", err=True)
+        raise typer.Exit(2)
+    if revoke is not None:
+        asyncio.run(_revoke(settings, token_id_of(revoke)))
+        return
+    assert employee is not None
     secret = _secret(settings)
     if not 1 <= employee <= 2**63 - 1:
         typer.echo("The id of an employee is a positive integer.", err=True)
         raise typer.Exit(2)
     tokens = Tokens(secret, settings.token_issuer, settings.token_audience)
-    typer.echo(tokens.issue(employee, ttl=duration(ttl)))
+    lifetime = duration(ttl)
+    if lifetime > timedelta(seconds=settings.token_max_s):
+        typer.echo(f"The gateway refuses tokens that live longer than GATEWAY_TOKEN_MAX_S: "
+                   f"{settings.token_max_s} s.", err=True)  # fmt: skip
+        raise typer.Exit(2)
+    typer.echo(tokens.issue(employee, ttl=lifetime))
+
+
+def token_id_of(text: str) -> str:
+    """Return the jti of a token, or the text itself when it is none."""
+    try:
+        claims = jwt.decode(text, options={"verify_signature": False})
+    except jwt.PyJWTError:
+        return text.strip()
+    return str(claims.get("jti", ""))
+
+
+async def _revoke(settings: Settings, token_id: str) -> None:
+    url = settings.database_url or (find_running(settings.state_dir) or {}).get("database_url")
+    if not url:
+        typer.echo(
+            not_found(settings.state_dir, "database", unset="GATEWAY_DATABASE_URL is"), err=True
+        )
+        raise typer.Exit(2)
+    if not 1 <= len(token_id) <= MAX_TOKEN or "\0" in token_id:
+        typer.echo("This is neither a jti nor a token that has one.", err=True)
+        raise typer.Exit(2)
+    try:
+        conn = await db.connect(url, application_name="gateway token")
+        try:
+            is_new = await standing.revoke(conn, token_id)
+        finally:
+            await conn.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        typer.echo(f"Not revoked: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{token_id} is revoked." if is_new else f"{token_id} was revoked before.")
 
 
 def _secret(settings: Settings) -> str:

@@ -100,6 +100,13 @@ class TokenInvalid(GatewayError):
     http_status = 401
 
 
+class TokenRevoked(GatewayError):
+    """The token was revoked: sign in again."""
+
+    code = "token.revoked"
+    http_status = 401
+
+
 class TokenExpired(GatewayError):
     """The token has expired: get a new one and reconnect."""
 

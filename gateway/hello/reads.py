@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import NamedTuple
 
 from gateway import auth
@@ -66,7 +67,7 @@ class HelloReads:
 
     async def authenticate(self, claims: auth.Claims) -> Authenticated:
         """Return the employee of these claims; EmployeeDisabled when they may not connect."""
-        found, conversation_ids = await self._employees.load(claims.employee_id)
+        found, conversation_ids = await self._employees.load(claims)
         return Authenticated(auth.admit(found, claims), conversation_ids)
 
     async def read_view(self, request: ViewRequest) -> EmployeeView:
@@ -97,17 +98,25 @@ class HelloReads:
     # --- reading ---------------------------------------------------------------------------
 
     async def _read_employees(
-        self, employee_ids: Sequence[int]
+        self, asking: Sequence[auth.Claims]
     ) -> list[tuple[auth.EmployeeRecord | None, list[int]]]:
         most = self._max_topics
         async with self._services.connection() as conn:
-            standing = await employees_batch.find_records(conn, set(employee_ids))
+            standing, revoked = await employees_batch.find_records(
+                conn, {one.employee_id for one in asking}, {one.token_id for one in asking}
+            )
             joined = await overview.joined(conn, list(standing), most)
             for employee_id, conversation_ids in joined.items():
                 if len(conversation_ids) > most:  # only the newest are joined
                     members = await conversations.list_positions(conn, employee_id, most)
                     joined[employee_id] = [member.conversation_id for member in members]
-        return [(standing.get(one), joined.get(one, [])) for one in employee_ids]
+        return [
+            (
+                _of_token(standing.get(one.employee_id), revoked=one.token_id in revoked),
+                joined.get(one.employee_id, []),
+            )
+            for one in asking
+        ]
 
     async def _read_views(self, requests: Sequence[ViewRequest]) -> list[EmployeeView]:
         people = {one.employee_id for one in requests}
@@ -131,6 +140,10 @@ class HelloReads:
     async def _read_presences(self, employee_ids: Sequence[int]) -> Mapping[int, PresenceJson]:
         found = await self._services.presence.fetch(employee_ids)
         return {employee_id: _presence_json(one) for employee_id, one in found.items()}
+
+
+def _of_token(found: auth.EmployeeRecord | None, *, revoked: bool) -> auth.EmployeeRecord | None:
+    return replace(found, revoked=True) if found is not None and revoked else found
 
 
 def _presence_json(presence: PresenceState) -> PresenceJson:

@@ -43,7 +43,7 @@ BAD_UTF8 = CloseCode(1007, "invalid UTF-8", "A text frame is not UTF-8.")
 TOO_BIG = CloseCode(1009, "message too big", "A frame or message is larger than the limit.")
 INTERNAL = CloseCode(1011, "internal error", "An unexpected error in the gateway; it was logged.")
 
-TOKEN_REFUSED = CloseCode(4001, "token refused", "The token is missing, forged or of another kind.")
+TOKEN_REFUSED = CloseCode(4001, "token refused", "The token is missing, forged or revoked.")
 PROTOCOL_ABUSE = CloseCode(4004, "too many errors", "Too much malformed input.")
 EMPLOYEE_DISABLED = CloseCode(4010, "employee disabled", "The employee is no longer active.")
 REPLACED = CloseCode(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -30,6 +31,7 @@ from gateway.sockets.admission.admission import Admission
 from gateway.sockets.admission.devices import Devices
 from gateway.sockets.admission.disconnect_queue import DisconnectQueue
 from gateway.sockets.admission.drain import Drain
+from gateway.sockets.admission.standing_checks import StandingChecks
 from gateway.sockets.metrics import SocketMetrics
 from gateway.sockets.outgoing.sender import Cork
 from gateway.sockets.reconcile import Reconciler
@@ -166,6 +168,12 @@ class Node:
             max_topics=settings.max_topics,
             every_s=settings.upkeep_s,
         )
+        self.standing_checks = StandingChecks(
+            services,
+            self.sessions,
+            every_s=settings.standing_s,
+            longest=timedelta(seconds=settings.token_max_s),
+        )
         delivery.on_resync(self.reconciler.check_all)
         delivery.on_resync(self.limits.connections.report_again)
         self.devices = Devices(
@@ -200,6 +208,7 @@ class Node:
         self.spawn(self.delivery.streams.run(reads, settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")
         self.spawn(self.reconciler.run(), name="upkeep")
+        self.spawn(self.standing_checks.run(), name="standing")
         self.spawn(self.devices.run(), name="devices")
         self.spawn(self.queue_watches.run(), name="queues")
         if self.cluster_limits is not None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import structlog
 
-from gateway.auth import Identity
 from gateway.auth.permissions import topics_for
 from gateway.auth.queries import employee_changes
 from gateway.auth.queries.employee_changes import UNKNOWN
@@ -188,7 +187,7 @@ class Reconciler:
                 old, found = session.context.identity, now.record
                 if (old.permissions, old.employee) != (found.permissions, found.employee):
                     session.update_identity(
-                        Identity(found.employee, found.permissions, old.expires_at)
+                        replace(old, employee=found.employee, permissions=found.permissions)
                     )
                     self._apply_topics(session, old.permissions, found.permissions)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,22 +17,31 @@ class EmployeeRecord:
     employee: Employee
     active: bool
     permissions: frozenset[str]
+    revoked: bool = False
+    """The token that was asked about is revoked."""
 
 
-async def find(conn: Conn, employee_id: int) -> EmployeeRecord | None:
-    """Return an employee's record; None when there is no such employee."""
+async def find(
+    conn: Conn, employee_id: int, *, token_id: str | None = None
+) -> EmployeeRecord | None:
+    """Return an employee's record; None when there is no such employee.
+
+    With token_id it says whether this token is revoked.
+    """
     row = await conn.fetchrow(
         """
         -- employees.find
         SELECT e.id, e.name, e.department, e.position, e.avatar_url, e.active,
                ARRAY(SELECT p.permission FROM crm.permissions AS p
-                      WHERE p.employee_id = e.id) AS permissions
+                      WHERE p.employee_id = e.id) AS permissions,
+               EXISTS (SELECT FROM realtime.revoked_tokens AS r WHERE r.token_id = $2) AS revoked
           FROM crm.employees AS e
          WHERE e.id = $1
         """,
         employee_id,
+        token_id,
     )
-    return to_record(row) if row else None
+    return replace(to_record(row), revoked=row["revoked"]) if row else None
 
 
 def to_record(row: Any) -> EmployeeRecord:

@@ -105,7 +105,8 @@ ACCEPTED = """
                     OR EXISTS (SELECT FROM realtime.messages AS m
                                 WHERE m.conversation_id = given.conversation_id
                                   AND m.seq = given.reply_to_seq AND m.state < 2
-                                  AND (c.history = 'all' OR m.seq > p.joined_seq)))"""
+                                  AND (c.history = 'all' OR m.seq > p.joined_seq)))
+               AND (SELECT e.active FROM crm.employees AS e WHERE e.id = given.sender_id LIMIT 1)"""
 """Whether a message of `given` may be stored in c, a conversation, by p, a participant."""
 
 GIVEN = """given AS MATERIALIZED (
@@ -190,13 +191,13 @@ async def insert(
     marked_seq, which is set only then: RETURNING does not see the old row, and the snapshot may be
     older.
 
-    Returns None for each message that is stored already, whose sender is not a participant, whose
-    conversation is closed, or whose reply_to_seq is not there; of two with one client_key for the
-    second; without `wait` also where another transaction has locked the conversation's row. Raises
-    UniqueViolationError when another one with the same client_key commits first, and
-    NotNullViolationError when a sender is removed while this waits: then no message is stored. Only
-    a transaction that commits uses numbers. created_at is read after the wait for the lock, so that
-    it never runs backwards against seq.
+    Returns None for each message that is stored already, whose sender is not a participant, or not
+    active in the CRM, whose conversation is closed, or whose reply_to_seq is not there; of two with
+    one client_key for the second; without `wait` also where another transaction has locked the
+    conversation's row. Raises UniqueViolationError when another one with the same client_key
+    commits first, and NotNullViolationError when a sender is removed while this waits: then no
+    message is stored. Only a transaction that commits uses numbers. created_at is read after the
+    wait for the lock, so that it never runs backwards against seq.
 
     With `wait` there is one conversation and one row to wait for. Without it no row is waited for:
     no sender waits for another conversation, and two such statements cannot wait for each other.

@@ -6,9 +6,11 @@ Session ─▶ the functions here ─▶ admission, watch. They stand in the tab
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway import commands
-from gateway.auth import Identity
-from gateway.errors import HelloTwice, TokenInvalid
+from gateway.auth.queries import standing
+from gateway.errors import HelloTwice, TokenInvalid, TokenRevoked
 from gateway.protocol import (
     Hello,
     PresenceAway,
@@ -49,11 +51,17 @@ async def hello(session: Session, command: Hello) -> Welcome:
 @serves_in_session(TokenRefresh)
 async def refresh_token(session: Session, command: TokenRefresh) -> TokenRefreshed:
     """Go on until a new token of the same employee ends."""
-    old = session.require_context().identity
+    context = session.require_context()
     claims = session.parts.tokens.verify(command.token)
     if claims.employee_id != session.user_id:
         raise TokenInvalid("A token of another employee does not refresh this session.")
-    session.update_identity(Identity(old.employee, old.permissions, claims.expires_at))
+    async with context.services.connection() as conn:
+        if await standing.is_revoked(conn, claims.token_id):
+            raise TokenRevoked
+    identity = session.require_context().identity
+    session.update_identity(
+        replace(identity, expires_at=claims.expires_at, token_id=claims.token_id)
+    )
     session.token_refreshed()
     return TokenRefreshed(token_expires_at=claims.expires_at)
 

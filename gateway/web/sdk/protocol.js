@@ -238,6 +238,7 @@ export const ERRORS = {
   "token.expired": {"status": 401, "meaning": "The token has expired: get a new one and reconnect."},
   "token.invalid": {"status": 401, "meaning": "The token is not valid: it was not issued for this gateway, or it was changed."},
   "token.missing": {"status": 401, "meaning": "No token was sent, or an empty one: look at what should have made it."},
+  "token.revoked": {"status": 401, "meaning": "The token was revoked: sign in again."},
   "webhook.signature_invalid": {"status": 401, "meaning": "The webhook's signature, timestamp or source is not valid."},
 };
 
@@ -248,7 +249,7 @@ export const CLOSE_CODES = {
   1007: {"reason": "invalid UTF-8", "meaning": "A text frame is not UTF-8."},
   1009: {"reason": "message too big", "meaning": "A frame or message is larger than the limit."},
   1011: {"reason": "internal error", "meaning": "An unexpected error in the gateway; it was logged."},
-  4001: {"reason": "token refused", "meaning": "The token is missing, forged or of another kind."},
+  4001: {"reason": "token refused", "meaning": "The token is missing, forged or revoked."},
   4004: {"reason": "too many errors", "meaning": "Too much malformed input."},
   4010: {"reason": "employee disabled", "meaning": "The employee is no longer active."},
   4011: {"reason": "replaced", "meaning": "A newer connection of this device, or of this kind of device, took over."},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import os
 import re
 import socket
@@ -9,9 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from gateway.auth import Tokens
 from gateway.errors import Invalid
 from gateway.protocol import codec
 from tests.support.dev import DevGateway, in_thread, run_dev
@@ -101,6 +106,7 @@ RECORDING = "tests/recordings/l01_answered_caller_hangs_up.jsonl.gz"
     ("words", "setting"),
     [
         (["token", "1"], "GATEWAY_TOKEN_SECRET is not set"),
+        (["token", "--revoke", "a jti"], "GATEWAY_DATABASE_URL is not set"),
         (["replay", RECORDING], "GATEWAY_DATABASE_URL and GATEWAY_REDIS_URL are not set"),
         (["replay", "--rebuild"], "GATEWAY_DATABASE_URL is not set"),
         (["migrate", "--check"], "GATEWAY_DATABASE_URL is not set"),
@@ -135,6 +141,35 @@ def test_a_secret_of_no_running_dev_gives_a_token_and_a_note(tmp_path: Path) -> 
     assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", said.stdout)
     assert str(tmp_path) in said.stderr
     assert "export GATEWAY_STATE_DIR" in said.stderr
+
+
+async def test_a_token_is_revoked_by_its_jti_or_as_a_whole(
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Twice is no error; one that would live too long is not printed; one of both is asked for."""
+    token_command = importlib.import_module("gateway.cli.token")
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", database)
+    monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path))
+    (tmp_path / "token_secret").write_text("kept from an earlier run, long enough\n", "ascii")
+    token = Tokens("some secret of thirty-two bytes...", "", "").issue(1)
+
+    async def said(**given: Any) -> tuple[int, str]:
+        try:
+            await asyncio.to_thread(token_command.run, **{"employee": None, "ttl": "8h", **given})
+        except typer.Exit as end:
+            return end.exit_code, capsys.readouterr().err
+        return 0, capsys.readouterr().out
+
+    assert await said(revoke="one") == (0, "one is revoked.\n")
+    assert await said(revoke="one") == (0, "one was revoked before.\n")
+    assert await said(revoke=token) == (0, f"{token_command.token_id_of(token)} is revoked.\n")
+    assert (await said(revoke="x" * 9_000))[0] == 2
+    code, why = await said(employee=1, ttl="31d")
+    assert (code, "GATEWAY_TOKEN_MAX_S" in why) == (2, True)
+    assert [(await said())[0], (await said(employee=1, revoke="one"))[0]] == [2, 2]
 
 
 def test_dev_prints_what_other_terminals_need(dev_gateway: DevGateway) -> None:

@@ -1,0 +1,82 @@
+"""Ends the sessions of dismissed employees and of revoked tokens, within a second or two.
+
+database ─▶ StandingChecks ─▶ sessions. The reconciler compares everything about everybody, and
+less often; this asks only who may no longer be connected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+import structlog
+
+from gateway.auth.queries import standing
+from gateway.context import Services
+from gateway.db import bigints
+from gateway.protocol import close_codes
+from gateway.sockets.session.session import Session
+
+log = structlog.get_logger(__name__)
+
+PEOPLE_AT_ONCE = 5_000
+FORGET_EVERY_S = 3_600.0
+
+
+class StandingChecks:
+    """The checks of one node."""
+
+    def __init__(
+        self,
+        services: Services,
+        sessions: Collection[Session],
+        *,
+        every_s: float,
+        longest: timedelta,
+    ) -> None:
+        self._services = services
+        self._sessions = sessions
+        self._every_s = every_s
+        self._longest = longest
+        """After which a token has expired, so that its revocation may be deleted."""
+        self._since: datetime | None = None
+        self._forget_at = 0.0
+
+    async def run(self) -> None:
+        """Check until cancelled; an outage delays."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            try:
+                await self._check()
+            except Exception as error:  # noqa: BLE001 - checked again in a moment
+                log.warning("standing.failed", error=type(error).__name__)
+                await asyncio.sleep(1.0)
+
+    async def _check(self) -> None:
+        here: dict[int, list[Session]] = {}
+        for session in self._sessions:
+            if session.context is not None:
+                here.setdefault(session.user_id, []).append(session)
+        people = sorted(here)
+        now = asyncio.get_running_loop().time()
+        async with self._services.connection() as conn:
+            revoked, since = await standing.revoked_since(conn, self._since)
+            gone: set[int] = set()
+            for first in range(0, len(people), PEOPLE_AT_ONCE):
+                asked = people[first : first + PEOPLE_AT_ONCE]
+                gone |= await standing.inactive(conn, bigints(asked))
+            if now >= self._forget_at:
+                await standing.forget(conn, self._longest)
+                self._forget_at = now + FORGET_EVERY_S
+        self._since = since
+        for employee_id in gone:
+            for session in here[employee_id]:
+                session.close(close_codes.EMPLOYEE_DISABLED)
+        if revoked:
+            self._close_revoked(revoked)
+
+    def _close_revoked(self, revoked: set[str]) -> None:
+        for session in list(self._sessions):
+            if session.context is not None and session.context.identity.token_id in revoked:
+                session.close(close_codes.TOKEN_REFUSED)
