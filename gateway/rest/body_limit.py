@@ -7,12 +7,18 @@ of every refusal.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import GatewayError, TooLarge, TooSlow
+from gateway.errors import GatewayError, IngestBusy, TooLarge, TooSlow
 from gateway.rest.errors import body
 
+LARGE_OF_SITE_BYTES = 16 * 1024 * 1024
+LARGE_IN_ALL_BYTES = 256 * 1024 * 1024
+"""Bytes of large bodies that are being read: nobody is known before all of a body is there."""
 DISCARD_BYTES = 4 * 1024 * 1024
 DISCARD_S = 2.0
 
@@ -29,6 +35,8 @@ class BodyLimit:
         self._larger = larger
         self._within_s = within_s
         self._streamed = streamed
+        self._reading: Counter[str | None] = Counter()
+        """Address → bytes of large bodies that are being read."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
@@ -38,12 +46,18 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._larger.get(scope["path"], self._limit)
-        if _declared(scope) > limit:
+        declared = _declared(scope)
+        if (declared or 0) > limit:
             message = None
         else:
             try:
-                async with asyncio.timeout(self._within_s):
-                    message = await _read(receive, limit)
+                size = limit if declared is None else declared
+                with self._counted(scope, size if size > self._limit else 0):
+                    async with asyncio.timeout(self._within_s):
+                        message = await _read(receive, limit)
+            except GatewayError as busy:
+                await _refuse(busy, scope, receive, send)
+                return
             except TimeoutError:
                 await _refuse(TooSlow(f"At most {self._within_s:g} s."), scope, receive, send)
                 return
@@ -57,6 +71,27 @@ class BodyLimit:
             return pending.pop() if pending else await receive()
 
         await self._app(scope, replay, send)
+
+    @contextmanager
+    def _counted(self, scope: Scope, size: int) -> Iterator[None]:
+        """Count a large body while it is read; IngestBusy when too much is being read already.
+
+        A trusted proxy that names no client is counted in all only.
+        """
+        site = scope.get("state", {}).get("site")
+        mine, total = self._reading[site], self._reading.total()
+        if size and (
+            (site is not None and mine and mine + size > LARGE_OF_SITE_BYTES)
+            or total + size > LARGE_IN_ALL_BYTES
+        ):
+            raise IngestBusy
+        self._reading[site] += size
+        try:
+            yield
+        finally:
+            self._reading[site] -= size
+            if not self._reading[site]:
+                del self._reading[site]
 
 
 async def _refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,8 +130,9 @@ async def discard(receive: Receive) -> None:
         return
 
 
-def _declared(scope: Scope) -> int:
+def _declared(scope: Scope) -> int | None:
+    """Return the length that a request gives for its body; None when it comes in chunks."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             return int(value)
-    return 0
+    return None

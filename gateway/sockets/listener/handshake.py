@@ -34,7 +34,7 @@ DEFLATE = ServerPerMessageDeflateFactory(
     client_no_context_takeover=True,  # so that no connection keeps 32 KiB of what it has read
 )
 
-HOST = re.compile(rb"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+HOST = re.compile(rb"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
 
 quiet = logging.getLogger("gateway.websockets")
 quiet.setLevel(logging.ERROR)  # the library logs every connection; we log one line of our own

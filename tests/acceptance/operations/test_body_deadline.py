@@ -7,7 +7,8 @@ import asyncio
 import orjson
 import pytest
 
-from tests.support.desk import OKSANA, PETRO, Desk
+from gateway.rest import body_limit
+from tests.support.desk import OKSANA, PETRO, Desk, eventually
 
 
 @pytest.mark.parametrize("path", ["/v1/telephony/events", "/v1/messenger/conversations"])
@@ -60,3 +61,43 @@ async def test_a_body_in_pieces_within_its_time_is_whole(empty_desk: Desk) -> No
     writer.close()
 
     assert answer.startswith(b"HTTP/1.1 201 ")
+
+
+async def begin_large(port: int, size: int, *, chunked: bool = False) -> asyncio.StreamWriter:
+    """Begin a large webhook whose body does not come."""
+    _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
+    writer.write(f"POST /v1/telephony/events HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode())
+    return writer
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_large_bodies_that_are_read_at_once_are_bounded(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch, *, chunked: bool
+) -> None:
+    """More of one address are told to come back; small ones, and later ones, are read."""
+    monkeypatch.setattr(body_limit, "LARGE_OF_SITE_BYTES", 2_500_000)
+    node = await empty_desk.start_node(body_s=60.0)
+    http = empty_desk.http()
+    large = b"[" + b" " * 900_000 + b"]"
+    held = [await begin_large(node.port, 1_000_000, chunked=chunked) for _ in range(2)]
+
+    async def status(content: bytes) -> int:
+        return (await http.post("/v1/telephony/events", content=content)).status_code
+
+    async def is_refused() -> bool:
+        return await status(large) == 503
+
+    await eventually(is_refused)
+    busy = await http.post("/v1/telephony/events", content=large)
+    assert busy.json()["error"]["code"] == "ingest.busy"
+    assert int(busy.headers["retry-after"]) >= 1
+    assert await status(b"[]") == 401  # read, and not signed
+
+    for writer in held:
+        writer.close()
+
+    async def is_read() -> bool:
+        return await status(large) == 401
+
+    await eventually(is_read)
