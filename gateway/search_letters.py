@@ -46,6 +46,9 @@ NAMED_AFTER = (
 """Names of letters → of those that are typed instead. A letter may have no such other."""
 
 
+SCRIPTS = ("LATIN ", "CYRILLIC ", "HEBREW ", "KATAKANA ")
+FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
+"""Letters without case that show nothing: the ignorable ones of category Lo."""
 TYPED = 0x3100
 """Letters up to here are on keyboards; those above, some of them new, are no one's simpler form."""
 WITH_OTHERS = re.compile("[\u05d0-\u05ea\u30a1-\u30fa\u31f0-\u31ff]")
@@ -63,14 +66,14 @@ def letters_of(char: str, data: Any = unicodedata) -> str:
     parts = data.normalize("NFKD", char)
     if parts == char:
         return _letters(char, data)
-    return "".join(_letters(part, data) for part in parts)
+    return "".join([_letters(part, data) for part in parts])
 
 
 @lru_cache(maxsize=4_096)
 def _letters(char: str, data: Any) -> str:
     category = data.category(char)
     if category == "Lo" and not WITH_OTHERS.match(char):
-        return "" if DEFAULT_IGNORABLE.match(char) else char.translate(SAME)
+        return "" if char in FILLERS else SAME.get(ord(char), char)
     if char == IOTA_SUBSCRIPT:
         return "ι"
     if (
@@ -94,8 +97,10 @@ def _letters(char: str, data: Any) -> str:
 def _case_folded(char: str, data: Any) -> str:
     """Return char.casefold(), for a letter that is newer than this Python as well."""
     folded = char.casefold()
+    if folded != char or data is unicodedata:
+        return folded
     name = data.name(char, "")
-    if folded == char and data is not unicodedata and " CAPITAL LETTER " in name:
+    if " CAPITAL LETTER " in name:
         try:
             folded = data.lookup(name.replace(" CAPITAL ", " SMALL "))
         except KeyError:
@@ -106,6 +111,8 @@ def _case_folded(char: str, data: Any) -> str:
 def _plain(char: str, data: Any) -> str:
     """Return the letters of the one that this is named after, or itself."""
     name = data.name(char, "")
+    if not name.startswith(SCRIPTS):
+        return char
     for pattern, other in NAMED_AFTER:
         if pattern.fullmatch(name):
             try:
