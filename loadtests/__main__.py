@@ -24,6 +24,8 @@ def main() -> int:
         given.seed,
         given.rows,
         given.processes,
+        given.bound_ms,
+        given.minutes,
         quiet=given.json,
     )
     ok = True
@@ -84,6 +86,12 @@ def _arguments() -> argparse.ArgumentParser:
         choices=range(1, 17),
         metavar="1-16",
         help="locust and capacity only: number of Locust processes",
+    )
+    parser.add_argument(
+        "--bound-ms", type=_positive, help="capacity only: p99 that must not be reached"
+    )
+    parser.add_argument(
+        "--minutes", type=_positive, help="capacity only: no trial begins after this time"
     )
     return parser
 

@@ -15,5 +15,7 @@ class Options:
     seed: int | None = None
     rows: int | None = None
     processes: int | None = None
+    bound_ms: float | None = None
+    minutes: float | None = None
     quiet: bool = False
     """Nothing but JSON on stdout."""

@@ -24,6 +24,8 @@ class Result:
     figures: Mapping[str, Figure | Mapping[str, Figure]]
     """A figure may be a group of them: one for each server that was compared."""
     failures: list[str] = field(default_factory=list)
+    text: str = ""
+    """What people get in addition, such as a table to be copied into a document."""
 
     @property
     def ok(self) -> bool:
@@ -43,7 +45,7 @@ def table(result: Result) -> str:
     lines = [f"{result.scenario}: {result.setting}", f"  {machine()}"]
     lines += [f"  {name:<{width}}  {_shown(value):>10}" for name, value in shown.items()]
     lines += [f"  FAILED: {failure}" for failure in result.failures]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + (f"\n{result.text}" if result.text else "")
 
 
 def to_json(result: Result) -> str:

@@ -9,6 +9,7 @@ from loadtests.report import Result
 from loadtests.scenarios import (
     calls,
     callstats,
+    capacity,
     churn,
     connect,
     fanout,
@@ -38,6 +39,7 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "callstats": callstats.run,
     "ingest": ingest.run,
     "locust": locust_roles.run,
+    "capacity": capacity.run,
     "fanout": fanout.run,
     "idle": idle.run,
     "spread": idle.run_spread,
@@ -53,8 +55,8 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
 
 LONG = frozenset(
     {
-        "callstats", "idle", "ingest", "mass_disconnect", "messenger", "presence", "search",
-        "spread", "unread", "worker_crash",
+        "callstats", "capacity", "idle", "ingest", "mass_disconnect", "messenger", "presence",
+        "search", "spread", "unread", "worker_crash",
     }
 )  # fmt: skip
 """Scenarios that take more than a minute: they run only by name."""

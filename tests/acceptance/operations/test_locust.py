@@ -20,7 +20,7 @@ from loadtests import test_users
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.roles.figures import Figures
-from loadtests.scenarios import locust_roles
+from loadtests.scenarios import capacity, locust_roles
 from loadtests.scenarios.locust_roles import LOCUSTFILE, ROOT, SETTINGS
 from loadtests.test_users import SignedInUser
 from tests.fakes import asterisk
@@ -204,3 +204,20 @@ def test_the_scenario_reports_figures_of_all_roles(gateway: OwnGateway) -> None:
     assert isinstance(figures["p99_ms_of"], Mapping)
     assert {"deliver", "hello", "call.offered"} <= set(figures["p99_ms_of"])
     assert 0 < figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]  # type: ignore[operator]
+
+
+def test_capacity_is_found_and_stops_by_itself(gateway: OwnGateway) -> None:
+    """With a bound that any speed meets, all users that may be tried are served."""
+    result = capacity.measure(
+        gateway, Options(users=60, seconds=12, bound_ms=60_000, minutes=5, quiet=True)
+    )
+
+    assert result.failures == []
+    assert result.figures["largest_users"] == 60
+    assert result.figures["least_users_that_failed"] == 0
+    trial = result.figures["users_46"]
+    assert isinstance(trial, Mapping)
+    assert trial["workers_cpu_percent"] > 0
+    assert trial["generator_cpu_percent"] > 0
+    assert trial["messages_per_s"] > 0
+    assert "| 60 |" in result.text
