@@ -6,7 +6,7 @@ written in C (asyncpg's) are not seen; what they wake is.
 
     with callback_times() as times:
         await oksana.request(MessageSearch(text="word"))
-    assert times.longest().cpu_ms < 20, times.report()
+    assert times.longest().cpu_ms < HELD_MS, times.report()
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+HELD_MS = 100.0
+"""A callback that takes longer works through all of its input at once. What is meant is 20 ms on a
+quiet machine (`python -m loadtests` measures); a processor that two threads share counts double."""
 KEPT = 1_000
 """Callbacks that are remembered: the longest ones."""
 CLIENT_SIDE = ("tests/", "gateway/client/")

@@ -10,10 +10,9 @@ from gateway.chat.snippets import MAX_LENGTH, snippet
 from gateway.protocol import MessageSearch, MessagesFound
 from gateway.protocol.messages import MAX_TEXT
 from gateway.search_words import SearchTerms, search_words
-from tests.support.callback_time import callback_times
+from tests.support.callback_time import HELD_MS, callback_times
 from tests.support.desk import OKSANA, PETRO, Desk
 
-HELD_MS = 20.0
 PAGE = 50
 
 

@@ -10,14 +10,13 @@ import orjson
 import pytest
 
 from gateway.protocol import Call, CallList, CallOffered, CallUpdated
-from tests.support.callback_time import callback_times
+from tests.support.callback_time import HELD_MS, callback_times
 from tests.support.calls import post, signed
 from tests.support.desk import DIRECTOR, OKSANA, PETRO, Desk
 
 EVENTS = "/v1/telephony/events"
 CALLS = "/v1/telephony/calls"
 LEGS = 50
-HELD_MS = 20.0
 
 
 def ringing_legs(numbers: Iterable[int], *, extension: str = "101") -> list[dict[str, Any]]:

@@ -13,11 +13,10 @@ from gateway.client import connect
 from gateway.protocol import PresenceWatch, QueueWatch
 from gateway.telephony.agents import wallboard
 from presence import RedisPresence
-from tests.support.callback_time import callback_times
+from tests.support.callback_time import HELD_MS, callback_times
 from tests.support.desk import DIRECTOR, OKSANA, Desk
 from tests.support.raw import raw
 
-HELD_MS = 20.0
 WATCHERS = 30
 
 
