@@ -48,7 +48,8 @@ class AmiSnapshot(Protocol):
     def complete(self) -> bool: ...
 
     @property
-    def too_long(self) -> bool: ...
+    def too_long(self) -> str | None:
+        """What the answer has too much of; None while it is bounded."""
 
     def actions(self) -> Sequence[Sequence[tuple[str, str]]]:
         """Return the actions to send."""
@@ -116,10 +117,11 @@ class AmiLink:
         events: list[CallEvent] = []
         for message, at in messages:
             if self._snapshot is not None and self._snapshot.accept(message):
-                if self._snapshot.too_long:
-                    raise ConnectionLost("the snapshot is too long")
+                if too_much := self._snapshot.too_long:
+                    self._snapshot = None
+                    raise ConnectionLost(f"the snapshot is too long: {too_much}")
                 if self._snapshot.complete:
-                    received += [events, self._finish_snapshot(self._snapshot, at)]
+                    received += [events, await self._finish_snapshot(self._snapshot, at)]
                     events, self._snapshot = [], None
             else:
                 events += self._normaliser.events(message, at)
@@ -128,11 +130,12 @@ class AmiLink:
     async def close(self) -> None:
         await self._socket.close()
 
-    def _finish_snapshot(self, snapshot: AmiSnapshot, at: datetime) -> Received:
+    async def _finish_snapshot(self, snapshot: AmiSnapshot, at: datetime) -> Received:
+        """Return the collected state; made in another thread: 10,000 channels take 0.5 s."""
         for action, why in snapshot.refused.items():
             log.warning("pbx refused part of a snapshot (see write= in manager.conf): "
                         "pbx=%s action=%s reason=%s", self._source, action, why)  # fmt: skip
-        return snapshot.result(at)
+        return await asyncio.to_thread(snapshot.result, at)
 
     async def _sign_in(self) -> None:
         to = self._address

@@ -201,7 +201,9 @@ class Connector:
         legs = {fact.leg_key for fact in snapshot.facts if fact.leg_key}
         legs |= {leg for leg, _ in (*(snapshot.waiting or ()), *before.waiting)}
         now = await self._load_state(legs)
-        missed = catch_up(snapshot, source=self.source, before=before, now=now, since=since)
+        missed = await asyncio.to_thread(
+            catch_up, snapshot, source=self.source, before=before, now=now, since=since
+        )
         await self._store(missed)
         if since is not None:
             await self._retry(lambda: self._note_gap(since, snapshot.taken_at))

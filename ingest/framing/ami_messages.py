@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-MESSAGE_LIMIT_BYTES = 1024 * 1024
-"""The largest of 57,880 recorded messages has 1.3 KiB; the output of a command may be long."""
+MESSAGE_LIMIT_BYTES = 256 * 1024
+"""The largest of 57,880 recorded messages has 1.3 KiB; the value of a variable may be long."""
 
 END = b"\r\n\r\n"
 BANNER = b"Asterisk Call Manager/"

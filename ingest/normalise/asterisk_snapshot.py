@@ -25,10 +25,22 @@ from ingest.normalise.asterisk_facts import MAILBOXES, TRANSLATE, mailbox_of
 from ingest.normalise.asterisk_registrations import ACTIONS
 
 CHANNELS, QUEUES = "CoreShowChannels", "QueueStatus"
-MAX_CHARACTERS = 32 * 1024 * 1024
-"""Of channels and waiting callers: enough for 20,000, with all their fields."""
-MAX_MEMBERS = 200_000
-"""No Asterisk has as many queue members."""
+USED = frozenset(
+    (
+        "Application", "ApplicationData", "BridgeId", "CallerIDName", "CallerIDNum", "Channel",
+        "ChannelStateDesc", "Duration", "Exten", "Linkedid", "Queue", "Uniqueid", "Wait",
+    )
+)  # fmt: skip
+"""The fields of a channel or waiting caller that are kept; those of a recorded one have 160
+characters."""
+MAX_LISTED = 20_000
+"""Channels and waiting callers, at once, of one Asterisk."""
+MAX_MEMBERS = 50_000
+"""Members of all queues: 500 agents in 100 queues each."""
+MAX_CHARACTERS = 8 * 1024 * 1024
+"""Of all that is kept."""
+MAX_MESSAGES = 200_000
+"""Of the whole answer, endpoints and what is not used included."""
 DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
 """The application of a channel that was rung and does not run the dialplan."""
 
@@ -46,6 +58,7 @@ class AsteriskSnapshot:
         self._entries: list[Fields] = []
         self._members: list[QueueMember] = []
         self._characters = 0
+        self._messages = 0
         self.refused: dict[str, str] = {}
         """Actions that Asterisk refused → why."""
 
@@ -59,6 +72,7 @@ class AsteriskSnapshot:
         action = self._requests.get(tag)
         if action is None:
             return False
+        self._messages += 1
         if action in ACTIONS:
             self._reader.registrations.hear(message)
             return True
@@ -72,6 +86,8 @@ class AsteriskSnapshot:
                 self._entries.append(self._counted(message))
             case "QueueMember":
                 if (member := member_of(self._reader, message.first())) is not None:
+                    texts = (member.extension, member.queue, member.reason or "")
+                    self._characters += sum(map(len, texts))
                     self._members.append(member)
             case "CoreShowChannelsComplete" | "QueueStatusComplete":
                 self._pending.discard(tag)
@@ -80,16 +96,25 @@ class AsteriskSnapshot:
         return True
 
     def _counted(self, message: AmiMessage) -> Fields:
-        self._characters += sum(len(name) + len(value) for name, value in message.fields)
-        return message.first()
+        kept = {name: value for name, value in message.first().items() if name in USED}
+        self._characters += sum(map(len, kept.values()))
+        return kept
 
     @property
     def complete(self) -> bool:
         return not self._pending
 
     @property
-    def too_long(self) -> bool:
-        return self._characters > MAX_CHARACTERS or len(self._members) > MAX_MEMBERS
+    def too_long(self) -> str | None:
+        """What the answer has too much of; None while it is bounded."""
+        counted = (
+            (len(self._channels) + len(self._entries), MAX_LISTED, "channels and waiting callers"),
+            (len(self._members), MAX_MEMBERS, "queue members"),
+            (self._characters, MAX_CHARACTERS, "characters"),
+            (self._messages, MAX_MESSAGES, "messages"),
+        )
+        over = (f"more than {most:,} {what}" for count, most, what in counted if count > most)
+        return next(over, None)
 
     def result(self, taken_at: datetime) -> PbxSnapshot:
         """Return the collected state; what was refused is None in it."""

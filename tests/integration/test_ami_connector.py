@@ -302,21 +302,31 @@ async def test_a_talking_asterisk_that_never_answers_is_given_up(
         await pbx.next_connection()
 
 
+@pytest.mark.parametrize(
+    "bound",
+    [
+        ("MAX_LISTED", 20, "more than 20 channels and waiting callers"),
+        ("MAX_CHARACTERS", 300, "more than 300 characters"),
+        ("MAX_MESSAGES", 20, "more than 20 messages"),
+    ],
+)
 async def test_an_answer_that_does_not_end_is_given_up(
+    bound: tuple[str, int, str],
     pool: Pool,
     announced: RecordedAnnouncements,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A snapshot is collected in memory up to a bound; the next attempt succeeds."""
-    monkeypatch.setattr(asterisk_snapshot, "MAX_CHARACTERS", 500)
+    name, most, what = bound
+    monkeypatch.setattr(asterisk_snapshot, name, most)
     async with FakeAsterisk() as pbx:
         pbx.channels = [
             {"Event": "CoreShowChannel", "Uniqueid": f"1700000000.{number}", "Channel": "PJSIP/1-1"}
             for number in range(21)
         ]
         async with listening(pool, announced, connection(pbx)):
-            await eventually(lambda: "reason=the snapshot is too long" in caplog.text)
+            await eventually(lambda: f"reason=the snapshot is too long: {what}" in caplog.text)
             pbx.channels = []
             await pbx.next_connection()
 
