@@ -34,6 +34,9 @@ from ingest.model.events import CallEvent
 
 MUSIC_FOLLOWS = timedelta(milliseconds=200)  # after Hold, the other side's music: 0 to 2 ms later
 
+# What most calls have: no internal pair, no conference, no forwarding.
+NO_PEERS, NO_ROOMS, NO_FORWARDING = BridgedPeers({}, {}, None), Rooms((), None), Forwarding(())
+
 ELSEWHERE = 26
 """The Q.850 cause of a telephone that rang until somebody else answered."""
 
@@ -140,18 +143,16 @@ def build_legs(channels: dict[str, PbxChannel], closed_at: datetime | None) -> l
         channel = channels[key]
         if channel.seen:
             pairs[channel.pair or channel.key].append(channel)
+    local = {name: halves for name, halves in pairs.items() if halves[0].pair}
     internal = {
-        name: halves
-        for name, halves in pairs.items()
-        if halves[0].pair and is_internal_pair(halves, channels)
+        name: halves for name, halves in local.items() if is_internal_pair(halves, channels)
     }
     nowhere = {
         name: halves
-        for name, halves in pairs.items()
-        if name not in internal and halves[0].pair and leads_nowhere(halves)
+        for name, halves in local.items()
+        if name not in internal and leads_nowhere(halves)
     }
-    far = other_halves([*internal.values(), *nowhere.values()])
-    context = _Context(channels, internal, BridgedPeers(channels, far, closed_at), closed_at)
+    context = _Context(channels, internal, nowhere, closed_at)
     legs = [
         _leg(halves, context, nowhere=name in nowhere)
         for name, halves in pairs.items()
@@ -167,18 +168,20 @@ class _Context:
         self,
         channels: dict[str, PbxChannel],
         internal: dict[str, list[PbxChannel]],
-        peers: BridgedPeers,
+        nowhere: dict[str, list[PbxChannel]],
         closed_at: datetime | None,
     ) -> None:
         self.channels = channels
-        self.internal_halves = {half.key: halves for halves in internal.values() for half in halves}
-        self.peers = peers
-        self.rooms = Rooms(channels.values(), closed_at)
         self.closed_at = closed_at
-        self.forwarding = Forwarding(channels.values())
+        self.internal_halves = {half.key: halves for halves in internal.values() for half in halves}
+        far = other_halves([*internal.values(), *nowhere.values()]) if internal or nowhere else {}
+        facts = {name for channel in channels.values() for name in channel.filled}
+        self.peers = BridgedPeers(channels, far, closed_at) if far else NO_PEERS
+        self.rooms = Rooms(channels.values(), closed_at) if "rooms" in facts else NO_ROOMS
+        self.forwarding = Forwarding(channels.values()) if "forwards" in facts else NO_FORWARDING
 
     def forwarded_from(self, merged: PbxChannel, own: Collection[PbxChannel]) -> str | None:
-        if merged.forwarded_from:
+        if merged.forwarded_from or self.forwarding is NO_FORWARDING:
             return merged.forwarded_from
         return self.forwarding.source_of(own, lambda one: self.pairs_to(one)[1])
 
@@ -233,7 +236,7 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         # `Local/102@internal` placed for 105: the name is the number called, not the caller's.
         ids = (e.attrs for e in parties)
         extension = next((str(one["number_raw"]) for one in ids if one.get("short")), None)
-    external = (merged.kind or _kind(extension)) == "external"
+    external = merged.kind == "external" if merged.kind else not extension
     source = None if calling else context.forwarded_from(merged, (*halves, *between))
     if external and between and not (calling or source):
         member = member_of(merged, between, context.channels, lambda one: context.pairs_to(one)[0])
@@ -393,7 +396,3 @@ def _holds(
 def leg_of(leg_key: str | None, legs: Iterable[Leg]) -> Leg | None:
     """Return the leg of which this channel is a part; None when it is of none."""
     return next((leg for leg in legs if leg_key in leg.keys), None)
-
-
-def _kind(extension: str | None) -> str:
-    return "agent" if extension else "external"

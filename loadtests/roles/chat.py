@@ -7,8 +7,8 @@ import time
 import uuid
 from typing import Any
 
-from gevent import GreenletExit
 from locust import between
+from locust.exception import StopUser
 
 from loadtests.roles.connected import LATE_S, ConnectedUser, job, table
 from loadtests.roles.errors import EventLate
@@ -37,7 +37,7 @@ class ChatUser(ConnectedUser):
         super().on_start()
         opened = self.ask("conversation.open", employee_id=self.other.employee_id)
         if opened is None:
-            raise GreenletExit
+            raise StopUser
         self.conversation = opened.ok["conversation"]["id"]
         self.change = max(self.change, opened.ok["conversation"]["last_change"])
         self.pair.conversation_id = self.conversation
@@ -99,7 +99,7 @@ class ChatUser(ConnectedUser):
         self._finish_hearing()
         self.socket.close()
         if not self.connect({str(self.conversation): self.change}):
-            raise GreenletExit
+            raise StopUser
         self.pair.hearing.add(self.me.employee_id)
 
     def hear(self, event: dict[str, Any], size: int) -> None:

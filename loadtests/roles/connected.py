@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import websocket
-from gevent import GreenletExit
 from locust import User, tag, task
+from locust.exception import StopUser
 
 from loadtests.chat_socket import ChatSocket, Reply
 from loadtests.roles import options
@@ -63,10 +63,7 @@ table = Table()
 
 
 class ConnectedUser(User):  # type: ignore[misc]  # Locust is not checked
-    """Somebody with a WebSocket.
-
-    A user leaves by GreenletExit: a StopUser of on_start is logged with a traceback for each user.
-    """
+    """Somebody with a WebSocket."""
 
     abstract = True
     kind = "web"
@@ -79,9 +76,9 @@ class ConnectedUser(User):  # type: ignore[misc]  # Locust is not checked
             self.sit_down()
         except NoSeat as error:
             self.report("seat", time.perf_counter(), error=error)
-            raise GreenletExit from error
+            raise StopUser from error
         if not self.connect():
-            raise GreenletExit
+            raise StopUser
 
     def on_stop(self) -> None:
         if self.socket is not None:
@@ -124,7 +121,7 @@ class ConnectedUser(User):  # type: ignore[misc]  # Locust is not checked
         except (CommandRefused, SocketLost) as error:
             self.report(command, began, error=error)
             if self.socket.lost is not None:
-                raise GreenletExit from error
+                raise StopUser from error
             return None
         self.report(command, began, answer.size)
         return answer

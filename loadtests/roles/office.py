@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from gevent import GreenletExit
 from locust import FastHttpUser, between
+from locust.exception import StopUser
 
 from loadtests.roles.chat import WORDS
 from loadtests.roles.connected import ConnectedUser, job, table
@@ -30,7 +30,7 @@ class SupervisorUser(ConnectedUser, FastHttpUser):  # type: ignore[misc]  # Locu
     def on_start(self) -> None:
         super().on_start()
         if self.ask("queue.watch", queues="all", agents=True) is None:
-            raise GreenletExit
+            raise StopUser
 
     @job("statistics", 3)
     def look_at_statistics(self) -> None:
@@ -73,12 +73,12 @@ class BackendUser(FastHttpUser):  # type: ignore[misc]  # Locust is not checked
                 request_type="WS", name="seat", response_time=0, response_length=0,
                 exception=error, context={},
             )  # fmt: skip
-            raise GreenletExit from error
+            raise StopUser from error
         self.me, self.other = self.pair.players[self.side], self.pair.players[1 - self.side]
         body = {"employee_id": self.other.employee_id}
         opened = self._ask("POST", f"{MESSENGER}/conversations", json=body)
         if opened is None:
-            raise GreenletExit
+            raise StopUser
         self.conversation = opened["conversation"]["id"]
 
     def on_stop(self) -> None:

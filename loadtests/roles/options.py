@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.auth import Tokens
 from gateway.cli.state import read_secret
-from gateway.settings import Settings
+from gateway.settings import default_state_dir
 from loadtests import test_users
 from loadtests.roles.shapes import LOADS
 from loadtests.test_users import SignedInUser
@@ -88,7 +88,7 @@ def pbx_secret(options: Namespace) -> str:
     given: str = options.pbx_secret
     if given or options.cast or options.token_secret:
         return given
-    return read_secret(Settings().state_dir, "pbx_secret") or ""
+    return read_secret(default_state_dir(), "pbx_secret") or ""
 
 
 def _signed(options: Namespace, url: str) -> list[SignedInUser]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from gevent import GreenletExit
 from locust import FastHttpUser, between, constant
+from locust.exception import StopUser
 
 from ingest import sign
 from loadtests.ami_calls import AmiCall
@@ -96,7 +96,7 @@ class PbxUser(FastHttpUser):  # type: ignore[misc]  # Locust is not checked
         given = self.environment.parsed_options
         self.source, self.secret = given.pbx_source, options.pbx_secret(given)
         if not shared.join(given.ami_port):
-            raise GreenletExit
+            raise StopUser
 
     def on_stop(self) -> None:
         shared.leave()

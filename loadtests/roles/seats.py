@@ -67,9 +67,8 @@ def shortage(
     for name, weight in weights.items():
         if name in SEATLESS or not weight:
             continue
-        needed[KIND_OF.get(name, "")] += math.ceil(users * weight / whole / parts)
-    if parts > 1:  # Locust's turns are not even: now and then a process has one user more
-        needed = {kind: count + bool(count) for kind, count in needed.items()}
+        count = math.ceil(users * weight / whole / parts)
+        needed[KIND_OF.get(name, "")] += count
     for index in range(parts):
         share = divide(players, parts, index)
         have = [kind_of(player) for player in share]

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -79,8 +78,7 @@ def test_a_test_with_too_few_seats_is_refused(tmp_path: Path, processes: int) ->
     many = ["--processes", "2"] if processes == 2 else []
     why = refused(tmp_path, people(30), "--users", "60", *many, "ChatUser")
 
-    needed = {1: 60, 2: 31}[processes]  # one to spare, as Locust's turns are not even
-    assert f"process 1 of {processes} needs {needed} employees" in why
+    assert f"process 1 of {processes} needs {60 // processes} employees" in why
     assert "of 30 in all" in why
 
 
@@ -186,20 +184,6 @@ def test_calls_come_by_ami() -> None:
     assert found.counts["call.offered"] > 0
     assert found.counts["call.ended"] > 0
     assert found.counts["POST /v1/telephony/events"] == 0
-
-
-def test_users_who_cannot_sign_in_leave_quietly(
-    gateway: OwnGateway, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """One row in Locust's table for all of them, by the code, and no traceback for each."""
-    players = [replace(one, token="forged") for one in gateway.cast(10)]
-
-    found, code = locust_roles.play(gateway, players, 8, 6, quiet=True, classes=("ChatUser",))
-
-    assert code == 1
-    assert set(found.errors) == {"hello: token.invalid"}
-    assert found.errors.total() >= 8
-    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_storm_takes_its_seats_again(gateway: OwnGateway) -> None:
