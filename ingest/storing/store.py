@@ -15,6 +15,7 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -35,8 +36,12 @@ from ingest.storing.agent_pauses import AgentChange
 from ingest.storing.batcher import EventOutcome, IngestUnavailable, Rejection
 from ingest.storing.call_cache import CallCache
 from ingest.storing.rejects import RejectedInput
+from ingest.storing.sessions import FoldedCalls
 
 log = logging.getLogger(__name__)
+
+SAVED_TOGETHER = 60
+"""So many folded calls are saved while others are folded; fewer cost more statements."""
 
 OVERUSED_EVERY_S = 3_600.0
 """At most one log line in this time about calls whose keys look like reused ones."""
@@ -159,15 +164,24 @@ class EventStore:
             conn, new, assigned, cache, max_call_events=settings.max_call_events
         )
         rows = zip(new, assigned.calls, strict=True)
+        folded, unsaved = FoldedCalls(), FoldedCalls()
         storing = asyncio.create_task(_insert(conn, rows, payloads), name="ingest.insert")
         try:
             await asyncio.sleep(0)  # now it is sent: PostgreSQL stores while we fold
-            folded = await sessions.refold_touched(
-                touched, cache, settings=settings, metrics=self._metrics
-            )
+            folding = sessions.refold(touched, cache, settings=settings, metrics=self._metrics)
+            async with aclosing(folding):
+                async for part in folding:
+                    folded.add(part)
+                    unsaved.add(part)
+                    if storing.done() and len(unsaved.rewritten) >= SAVED_TOGETHER:
+                        await storing
+                        saving = sessions.save(conn, unsaved)
+                        storing = asyncio.create_task(saving, name="ingest.save")
+                        unsaved = FoldedCalls()
+                    await asyncio.sleep(0)  # let other tasks run, and the answers come in
         finally:
             await storing
-        await sessions.save(conn, folded)
+        await sessions.save(conn, unsaved)
         overused = [at for at, call in enumerate(assigned.calls) if call in folded.overused]
         if overused:
             self._tell_overused(new[overused[0]])
