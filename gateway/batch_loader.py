@@ -88,6 +88,7 @@ class BatchLoader(Generic[Q, A]):
         self._waiting: deque[BatchEntry[Q, A]] = deque()
         self._behind: dict[Hashable, deque[BatchEntry[Q, A]]] = {}
         """Key that waits or is being loaded → the requests that come after it."""
+        self._keys_in_flight: set[Hashable] = set()
 
     async def load(self, request: Q) -> A:
         """Return the result of this request, or raise what loading it raised."""
@@ -117,9 +118,9 @@ class BatchLoader(Generic[Q, A]):
         """How many requests wait for a batch."""
         return len(self._waiting)
 
-    def holds(self, key: Hashable) -> bool:
-        """Return whether a request of this key waits or is being loaded."""
-        return key in self._behind
+    def is_loading(self, key: Hashable) -> bool:
+        """Return whether requests of this key are being loaded, not only waiting for a batch."""
+        return key in self._keys_in_flight
 
     def oldest_wait_s(self) -> float:
         """Return how long the first of them has waited, in seconds by `clock`."""
@@ -147,6 +148,7 @@ class BatchLoader(Generic[Q, A]):
                 if not pending.result.done():
                     batch.append(pending)
         self._in_flight.update(pending.result for pending in batch)
+        self._keys_in_flight.update(self._key_of(pending) for pending in batch)
         return batch
 
     def _key_of(self, pending: BatchEntry[Q, A]) -> Hashable:
@@ -168,17 +170,22 @@ class BatchLoader(Generic[Q, A]):
                 self._in_flight.discard(pending.result)
                 pending.result.cancel()  # this task was cancelled: nothing else will resolve them
             for key in dict.fromkeys(self._key_of(pending) for pending in batch):
+                self._keys_in_flight.discard(key)
                 self._release(key)
             self._start_batches()
 
     async def _resolve(self, batch: list[BatchEntry[Q, A]]) -> None:
-        """Load a batch; an error caused by one request must not fail the others."""
+        """Load a batch; an error caused by one request must not fail the others.
+
+        It is found by halves: of 32 requests, eleven more loads instead of 32.
+        """
         try:
             results = await self._load_batch([pending.request for pending in batch])
         except Exception as error:  # noqa: BLE001 - raised where the result is awaited
             if len(batch) > 1 and not isinstance(error, GatewayError):
-                for one in batch:
-                    await self._resolve([one])
+                middle = len(batch) // 2
+                await self._resolve(batch[:middle])
+                await self._resolve(batch[middle:])
                 return
             for pending in batch:
                 if not pending.result.done():

@@ -30,6 +30,9 @@ REPEATED = frozenset(("presence.changed",))
 """Types that are published again when that failed. They are whole states with a version: arriving
 twice does no harm, and a loss would be healed by nothing while their watchers' node is well."""
 
+MOST_REFUSALS = 5
+"""So often in a row a server may refuse before what it refuses is dropped: it will go on."""
+
 OnMisrouted = Callable[[list[Announcement]], None]
 """Receives announcements that belong to another server of the cluster."""
 
@@ -62,6 +65,11 @@ class Publisher:
         self._counters = counters
         self._on_misrouted = on_misrouted
         self._outbox: deque[Announcement] = deque()
+        self._sending: list[Announcement] = []
+        """The batch of which it is not known yet whether the server took it."""
+        self._failures = self._refusals = 0
+        """In a row."""
+        self._drained = False
         self._filled = asyncio.Event()
 
     def enqueue(self, announcements: Iterable[Announcement]) -> None:
@@ -77,13 +85,20 @@ class Publisher:
             await self._filled.wait()
             self._filled.clear()
             while self._outbox:
-                batch = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
-                await self._publish(batch)
+                amount = min(BATCH, len(self._outbox))
+                self._sending = [self._outbox.popleft() for _ in range(amount)]
+                await self._publish(self._sending)
+                self._sending = []
 
     def drain(self) -> list[Announcement]:
-        """Remove and return what was not sent: another server has to send it."""
-        unsent = list(self._outbox)
+        """Remove and return what was not sent: another server has to send it.
+
+        Of what is being sent, only what may arrive twice.
+        """
+        unsent = [*(one for one in self._sending if one.type in REPEATED), *self._outbox]
         self._outbox.clear()
+        self._sending = []
+        self._drained = True
         return unsent
 
     async def _publish(self, batch: list[Announcement]) -> None:
@@ -96,45 +111,55 @@ class Publisher:
         try:
             replies = await pipeline.execute(raise_on_error=False)
         except Exception as error:  # noqa: BLE001 - this loop must survive every error
-            # Others are not retried: a PUBLISH may then arrive twice, and positions heal the loss.
-            lost = len(batch) - self._repeat(batch)
-            self._counters.dropped += lost
-            if lost:
-                log.warning("bus.publish_failed", lost=lost, error=type(error).__name__)
+            self._failures += 1
+            self._lose(batch, "bus.publish_failed", type(error).__name__, self._failures)
             await asyncio.sleep(PAUSE_S)
         else:
-            if not self._check_replies(messages, replies):
+            self._failures = 0
+            if refused := self._check_replies(messages, replies):
+                self._refusals += 1
+                said = (one for one in replies if isinstance(one, Exception))
+                why = str(next(one for one in said if not isinstance(one, AskError)))
+                self._lose(refused, "bus.publish_refused", why, self._refusals)
                 await asyncio.sleep(PAUSE_S)
+            else:
+                self._refusals = 0
 
-    def _repeat(self, batch: Iterable[Announcement]) -> int:
-        """Put what is published again before what waits; return how many that were."""
+    def _lose(self, batch: list[Announcement], event: str, error: str, times: int) -> None:
+        """Publish again what may arrive twice, before what waits; count and log what is lost.
+
+        Others are not published again: positions heal their loss. What a server has refused some
+        times, it will refuse again, and others wait behind it.
+        """
         again = [one for one in batch if one.type in REPEATED]
-        self._outbox.extendleft(reversed(again))
-        return len(again)
+        if self._refusals > MOST_REFUSALS:
+            again = []
+        if not self._drained:
+            self._outbox.extendleft(reversed(again))
+        lost = len(batch) - len(again)
+        self._counters.dropped += lost
+        if lost or times == 1:
+            log.warning(event, lost=lost, repeated=len(again), error=error)
 
-    def _check_replies(self, messages: list[list[Announcement]], replies: list[object]) -> bool:
-        """Count what was published, and pass on what another server has to publish.
+    def _check_replies(
+        self, messages: list[list[Announcement]], replies: list[object]
+    ) -> list[Announcement]:
+        """Count what was published, pass on what another server has to publish.
 
-        Returns whether the server took everything that was meant for it.
+        Returns what the server refused.
         """
         misrouted: list[Announcement] = []
         refused: list[Announcement] = []
-        error = ""
         for announcements, reply in zip(messages, replies, strict=True):
             if isinstance(reply, AskError):
                 misrouted += announcements
             elif isinstance(reply, Exception):
                 refused += announcements
-                error = str(reply)
             else:
                 self._counters.published += len(announcements)
         if misrouted:
             self._on_misrouted(misrouted)
-        lost = len(refused) - self._repeat(refused)
-        self._counters.dropped += lost
-        if lost:
-            log.warning("bus.publish_refused", lost=lost, error=error)
-        return not refused
+        return refused
 
 
 def _coalesce(batch: list[Announcement]) -> Iterator[list[Announcement]]:

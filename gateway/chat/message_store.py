@@ -81,7 +81,7 @@ class BatchedMessageStore:
         While one of these waits, what is sent to its conversation joins it at once: trying first
         would cost a statement, and let later messages go before earlier ones.
         """
-        if self._lock_waiters.holds(_conversation_of(request)):
+        if self._lock_waiters.is_loading(_conversation_of(request)):
             return await self._lock_waiters.load(request)
         message = await self._batched.load(request)
         return message if message is not None else await self._lock_waiters.load(request)

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
+from redis.exceptions import NoPermissionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from gateway.bus import (
@@ -21,7 +22,10 @@ from gateway.bus import (
     RedisBus,
     RedisConfig,
     announce,
+    publisher,
+    pubsub_dialect,
 )
+from gateway.bus.publisher import BusCounters, Publisher
 from gateway.protocol import TypingStarted
 from tests.support.cluster import Cluster
 from tests.support.desk import eventually
@@ -91,6 +95,45 @@ def status(topic: str, number: int) -> Announcement:
 def dropped(listener: BusListener) -> int:
     assert isinstance(listener.bus, RedisBus)
     return listener.bus.dropped
+
+
+class HangingRedis:
+    """A server that takes a batch and does not answer until the test says so; then it is away."""
+
+    def __init__(self) -> None:
+        self.reached, self.fail, self.failed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def pipeline(self, **_: object) -> HangingRedis:
+        return self
+
+    def execute_command(self, *_: object) -> None: ...
+
+    async def execute(self, **_: object) -> list[object]:
+        self.reached.set()
+        await self.fail.wait()
+        self.failed.set()
+        raise RedisTimeout
+
+
+class RefusingRedis:
+    """A server that refuses one channel."""
+
+    def __init__(self, channel: bytes) -> None:
+        self._channel = channel
+        self._batch: list[bytes] = []
+        self.taken: list[bytes] = []
+
+    def pipeline(self, **_: object) -> RefusingRedis:
+        self._batch = []
+        return self
+
+    def execute_command(self, _name: str, channel: bytes, _data: bytes) -> None:
+        self._batch.append(channel)
+
+    async def execute(self, **_: object) -> list[object]:
+        await asyncio.sleep(0)
+        self.taken += [one for one in self._batch if one != self._channel]
+        return [NoPermissionError() if one == self._channel else 1 for one in self._batch]
 
 
 async def test_what_one_node_publishes_another_hears_in_order(make: MakeListener) -> None:
@@ -245,6 +288,52 @@ async def test_presence_that_the_server_refused_is_published_again(redis_url: st
 
         await eventually(lambda: there.received)
         assert [item.change for item in there.received] == [1]
+
+
+async def test_presence_that_is_refused_for_good_is_dropped_and_delays_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Refused a few times in a row, it is lost: it would be, again and again."""
+    monkeypatch.setattr(publisher, "PAUSE_S", 0.001)
+    redis, counters = RefusingRedis(b"gateway:presence:1"), BusCounters()
+    refused = Publisher(
+        cast(Any, redis),
+        node=b"a",
+        dialect=pubsub_dialect.plain("gateway:"),
+        counters=counters,
+        on_misrouted=lambda _: None,
+    )
+    refused.enqueue([status("presence:1", n) for n in range(publisher.BATCH)])
+    refused.enqueue([message("user:1", 2)])
+    sending = asyncio.create_task(refused.run())
+
+    await eventually(lambda: redis.taken == [b"gateway:user:1"])
+    assert counters.dropped == publisher.BATCH
+    assert counters.published == 1
+    sending.cancel()
+
+
+async def test_a_server_that_is_left_gives_back_what_it_is_being_sent() -> None:
+    """Of a batch that waits for an answer, only what may arrive twice, and it is repeated once."""
+    redis = HangingRedis()
+    left = Publisher(
+        cast(Any, redis),
+        node=b"a",
+        dialect=pubsub_dialect.plain("gateway:"),
+        counters=BusCounters(),
+        on_misrouted=lambda _: None,
+    )
+    left.enqueue([status("presence:1", 1), message("user:1", 2)])
+    sending = asyncio.create_task(left.run())
+    await redis.reached.wait()
+    left.enqueue([message("user:1", 3)])
+
+    assert [one.change for one in left.drain()] == [1, 3]
+    redis.fail.set()
+    await redis.failed.wait()
+    await asyncio.sleep(0)
+    assert left.drain() == [], "it was given back already"
+    sending.cancel()
 
 
 async def test_rubbish_on_the_channel_does_not_kill_the_listener(redis_url: str) -> None:

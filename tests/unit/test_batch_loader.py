@@ -87,6 +87,24 @@ async def test_one_bad_request_fails_no_other(tasks: Tasks) -> None:
     assert isinstance(found[2], ZeroDivisionError)
 
 
+async def test_one_bad_request_of_many_is_found_by_halves(tasks: Tasks) -> None:
+    """Its neighbours are loaded in few further batches, in their order."""
+    source = Source()
+    source.go_on.clear()
+    source.fails[20] = ZeroDivisionError()
+    loader = BatchLoader(source.read, spawn=tasks.spawn, name="test", max_batch=32)
+    asked = [asyncio.create_task(loader.load(n)) for n in range(33)]
+    await turns()
+    source.go_on.set()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [n for n, one in enumerate(answers) if isinstance(one, ZeroDivisionError)] == [20]
+    assert [one for one in answers if isinstance(one, int)] == [
+        10 * n for n in range(33) if n != 20
+    ]
+    assert len(source.batches) <= 2 + 2 * 5
+
+
 async def test_an_outage_fails_every_request_at_once(tasks: Tasks) -> None:
     """An unavailable database is not read again for each of a batch; later ones are loaded."""
     source = Source()

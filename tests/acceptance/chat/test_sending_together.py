@@ -171,6 +171,37 @@ async def test_what_waits_for_one_conversation_is_stored_together(desk: Desk) ->
     assert sorted(row["body"] for row in stored) == [str(n) for n in range(1, 8)]
 
 
+async def test_a_refused_message_makes_its_conversation_wait_for_no_other(desk: Desk) -> None:
+    """While all connections of the waiting lane wait for locked conversations, a message that is
+    refused waits for one of them; what is sent to its conversation then is stored at once.
+    """
+    oksana = await desk.client(OKSANA)
+    *held, free = await groups(oksana, 5)
+    clients = [await desk.client(OKSANA) for _ in held]
+
+    async with holding(
+        desk, "SELECT FROM realtime.conversations WHERE id = ANY ($1::bigint[]) FOR UPDATE", held
+    ):
+        delayed = [
+            asyncio.create_task(client.send(cid, "when it is free"))
+            for client, cid in zip(clients, held, strict=True)
+        ]
+        await waiting(desk, 3)
+        answer = MessageSend(
+            conversation_id=free, client_key=uuid.uuid4(), text="to what?", reply_to_seq=99
+        )
+        wrong = asyncio.create_task(refused((await desk.client(OKSANA)).request(answer)))
+        store: Any = desk.nodes[0].node.services.message_store
+        await eventually(lambda: free in store._lock_waiters._behind)
+
+        assert (await oksana.send(free, "at once")).seq == 1
+        assert not wrong.done()
+        assert not any(one.done() for one in delayed)
+
+    assert await wrong == "message.not_found"
+    assert [(await one).seq for one in delayed] == [1] * len(held)
+
+
 async def test_many_write_to_one_conversation_from_two_nodes(desk: Desk) -> None:
     """Everything is stored once, numbered without a gap, told to all in order, and shares
     statements.
