@@ -89,6 +89,8 @@ class Services:
     """Origins at which pictures of groups may be."""
     callback_news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this node stored a call that was missed or answered."""
+    unkept_words: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a search of this node found employees whose search words are not kept."""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Conn]:

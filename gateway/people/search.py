@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
-import asyncpg
-
 from gateway import cursors
 from gateway.context import Context
 from gateway.people.presences import presences_of
@@ -13,9 +9,6 @@ from gateway.people.queries import search as queries
 from gateway.people.queries.search import EmployeePosition
 from gateway.protocol import EmployeeSearch, EmployeesFound
 from gateway.serving import serves
-
-NOT_KEPT = (asyncpg.ReadOnlySQLTransactionError, asyncpg.TransactionRollbackError)
-"""A standby, or a search at the same moment: the next search keeps them."""
 
 
 @serves(EmployeeSearch)
@@ -26,9 +19,8 @@ async def employees(ctx: Context, command: EmployeeSearch) -> EmployeesFound:
         asked = await queries.employees(
             conn, command.text.strip(), after=after, limit=command.limit + 1
         )
-        if asked.unkept:
-            with contextlib.suppress(*NOT_KEPT):
-                await queries.keep_words(conn)
+    if asked.unkept:
+        ctx.services.unkept_words.set()
     found = asked.employees
     page = [employee for _, employee in found[: command.limit]]
     last = found[command.limit - 1][0] if len(found) > command.limit else None

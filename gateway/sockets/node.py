@@ -25,7 +25,7 @@ from gateway.hello.reads import HelloReads
 from gateway.hello.welcome import NodeInfo
 from gateway.limits import HeldBytes
 from gateway.ops.tasks import Tasks
-from gateway.people import presences
+from gateway.people import presences, words
 from gateway.settings import Settings
 from gateway.sockets.admission.admission import Admission
 from gateway.sockets.admission.devices import Devices
@@ -211,6 +211,7 @@ class Node:
         self.spawn(self.standing_checks.run(), name="standing")
         self.spawn(self.devices.run(), name="devices")
         self.spawn(self.queue_watches.run(), name="queues")
+        self.spawn(words.follow(self.services), name="employee_words")
         if self.cluster_limits is not None:
             self.spawn(self.cluster_limits.run(), name="cluster_limits")
 

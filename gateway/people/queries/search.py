@@ -88,28 +88,3 @@ async def employees(
         if row["id"] is not None
     ]
     return FoundEmployees(found, rows[0]["unkept"])
-
-
-async def keep_words(conn: Conn) -> None:
-    """Make and keep the words of those employees whose words are not kept; forget who has gone."""
-    await conn.execute(
-        """
-        -- search.keep_words
-        WITH gone AS (
-            DELETE FROM realtime.employee_words AS k
-             WHERE NOT EXISTS (SELECT FROM crm.employees AS e WHERE e.id = k.employee_id)
-        )
-        INSERT INTO realtime.employee_words AS k
-               (employee_id, name, work, name_words, work_words)
-        SELECT e.id, e.name, e.job, realtime.search_words(e.name), realtime.search_words(e.job)
-          FROM (SELECT *, concat_ws(' ', position, department) AS job
-                  FROM crm.employees
-                 WHERE active AND name IS NOT NULL) AS e
-         WHERE NOT EXISTS (SELECT FROM realtime.employee_words AS o
-                            WHERE o.employee_id = e.id AND o.name = e.name AND o.work = e.job)
-         ORDER BY e.id
-            ON CONFLICT (employee_id) DO UPDATE
-           SET name = excluded.name, work = excluded.work,
-               name_words = excluded.name_words, work_words = excluded.work_words
-        """
-    )
