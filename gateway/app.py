@@ -243,6 +243,19 @@ class Beat(Protocol):
     def __call__(self, *, ready: bool) -> None: ...
 
 
+def own_ports(
+    settings: Settings, shared: list[socket.socket], own: list[socket.socket]
+) -> set[int]:
+    """Return the ports of a worker alone: also those of GATEWAY_WORKER_PORTS among the others.
+
+    A supervisor names them as shared ones, so that workers of earlier versions understand it.
+    """
+    first = settings.worker_ports
+    known = range(first, first + settings.workers) if first else range(0)
+    ports = {listener.getsockname()[1] for listener in shared if listener.family != socket.AF_UNIX}
+    return {listener.getsockname()[1] for listener in own} | (ports & {*known})
+
+
 async def serve(
     settings: Settings,
     shared: list[socket.socket],
@@ -255,7 +268,7 @@ async def serve(
     Only on its `own`, which no client is meant to reach, does a worker show its metrics.
     """
     app, server = make_server(settings)
-    app.state.own_ports = {listener.getsockname()[1] for listener in own}
+    app.state.own_ports = own_ports(settings, shared, own)
     await rest.warm_up(app)
     for listener in (*shared, *own):  # what they accept inherits it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)

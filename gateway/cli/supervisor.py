@@ -60,7 +60,9 @@ class SupervisedWorker:
     def start(self) -> None:
         shared = [listener.fileno() for listener in self.shared]
         own = [listener.fileno() for listener in self.own]
-        fds = [*map(str, shared), *(f"{OWN}{fd}" for fd in own)]
+        # A worker knows its own by GATEWAY_WORKER_PORTS; earlier versions take no `own=`.
+        known = "GATEWAY_WORKER_PORTS" in {**os.environ, **self.environment}
+        fds = [*map(str, shared), *(str(fd) if known else f"{OWN}{fd}" for fd in own)]
         self.close()
         self._pulse, theirs = os.pipe()
         os.set_blocking(self._pulse, False)

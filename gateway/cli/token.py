@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import jwt
@@ -27,7 +28,7 @@ def run(*, employee: int | None, ttl: str, revoke: str | None = None) -> None:
         typer.echo("Give the id of an employee, or --revoke JTI.", err=True)
         raise typer.Exit(2)
     if revoke is not None:
-        asyncio.run(_revoke(settings, token_id_of(revoke)))
+        asyncio.run(_revoke(settings, *claims_of(revoke)))
         return
     assert employee is not None
     secret = _secret(settings)
@@ -43,16 +44,18 @@ def run(*, employee: int | None, ttl: str, revoke: str | None = None) -> None:
     typer.echo(tokens.issue(employee, ttl=lifetime))
 
 
-def token_id_of(text: str) -> str:
-    """Return the jti of a token, or the text itself when it is none."""
+def claims_of(text: str) -> tuple[str, datetime | None]:
+    """Return jti and exp of a token; of another text, the text itself and no end."""
     try:
         claims = jwt.decode(text, options={"verify_signature": False})
     except jwt.PyJWTError:
-        return text.strip()
-    return str(claims.get("jti", ""))
+        return text.strip(), None
+    with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError, OSError):
+        return str(claims.get("jti", "")), datetime.fromtimestamp(int(claims["exp"]), UTC)
+    return str(claims.get("jti", "")), None
 
 
-async def _revoke(settings: Settings, token_id: str) -> None:
+async def _revoke(settings: Settings, token_id: str, expires_at: datetime | None) -> None:
     url = settings.database_url or (find_running(settings.state_dir) or {}).get("database_url")
     if not url:
         typer.echo(
@@ -65,7 +68,7 @@ async def _revoke(settings: Settings, token_id: str) -> None:
     try:
         conn = await db.connect(url, application_name="gateway token")
         try:
-            is_new = await standing.revoke(conn, token_id)
+            is_new = await standing.revoke(conn, token_id, expires_at)
         finally:
             await conn.close()
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

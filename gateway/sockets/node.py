@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -104,6 +103,7 @@ class Node:
             queue_watches=self.queue_watches,
             max_batch=settings.max_batch,
             hello=self.admission.hello,
+            unchecked_token=self.standing_checks.check_all_revocations,
             ended=self.session_ended,
         )
 
@@ -172,7 +172,6 @@ class Node:
             services,
             self.sessions,
             every_s=settings.standing_s,
-            longest=timedelta(seconds=settings.token_max_s),
         )
         delivery.on_resync(self.reconciler.check_all)
         delivery.on_resync(self.limits.connections.report_again)

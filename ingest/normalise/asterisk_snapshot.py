@@ -35,11 +35,11 @@ USED = frozenset(
 characters."""
 MAX_LISTED = 20_000
 """Channels and waiting callers, at once, of one Asterisk."""
-MAX_MEMBERS = 50_000
-"""Members of all queues: 500 agents in 100 queues each."""
-MAX_CHARACTERS = 8 * 1024 * 1024
+MAX_MEMBERS = 100_000
+"""Members of all queues: 2,000 agents in 50 queues each."""
+MAX_CHARACTERS = 12 * 1024 * 1024
 """Of all that is kept."""
-MAX_MESSAGES = 200_000
+MAX_MESSAGES = 300_000
 """Of the whole answer, endpoints and what is not used included."""
 DIALLED = frozenset(("AppDial", "AppDial2", "AppQueue"))
 """The application of a channel that was rung and does not run the dialplan."""

@@ -178,13 +178,20 @@ def test_the_proxy_lets_the_largest_webhook_through() -> None:
 
 
 def test_the_proxy_alone_is_believed() -> None:
-    """What a node trusts is the proxy's address, in the network of this file."""
+    """What a node trusts is the proxy's address, and the machine's, as which a TLS terminator on it
+    comes to the proxy. Docker gives both to no other container.
+    """
     (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    subnet = ipaddress.IPv4Network(network["subnet"])
     address = SERVICES["proxy"]["networks"]["default"]["ipv4_address"]
+    given = ipaddress.IPv4Network(network["ip_range"])
 
-    assert ipaddress.ip_address(address) in ipaddress.ip_network(network["subnet"])
+    assert given.subnet_of(subnet)
+    for one in (address, network["gateway"]):
+        assert ipaddress.ip_address(one) in subnet
+        assert ipaddress.ip_address(one) not in given
     for one in OURS.values():
-        assert one["environment"]["GATEWAY_TRUSTED_PROXIES"] == address
+        assert one["environment"]["GATEWAY_TRUSTED_PROXIES"] == f"{network['gateway']},{address}"
 
 
 def test_stopping_takes_longer_than_draining() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from gateway.db import Conn
 
@@ -52,24 +52,25 @@ async def is_revoked(conn: Conn, token_id: str) -> bool:
     return found
 
 
-async def revoke(conn: Conn, token_id: str) -> bool:
+async def revoke(conn: Conn, token_id: str, expires_at: datetime | None) -> bool:
     """Revoke a token; False when it was revoked before."""
     status: str = await conn.execute(
         """
         -- standing.revoke
-        INSERT INTO realtime.revoked_tokens (token_id) VALUES ($1) ON CONFLICT DO NOTHING
+        INSERT INTO realtime.revoked_tokens (token_id, expires_at)
+        VALUES ($1, $2) ON CONFLICT DO NOTHING
         """,
         token_id,
+        expires_at,
     )
     return status.endswith(" 1")
 
 
-async def forget(conn: Conn, longest: timedelta) -> None:
-    """Delete the rows of tokens that have expired, whenever they were issued."""
+async def forget(conn: Conn) -> None:
+    """Delete the rows of tokens that have expired, if it is known when; a day allows for clocks."""
     await conn.execute(
         """
         -- standing.forget
-        DELETE FROM realtime.revoked_tokens WHERE revoked_at < now() - $1::interval
-        """,
-        longest,
+        DELETE FROM realtime.revoked_tokens WHERE expires_at < now() - interval '1 day'
+        """
     )

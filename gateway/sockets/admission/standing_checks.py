@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -33,15 +33,16 @@ class StandingChecks:
         sessions: Collection[Session],
         *,
         every_s: float,
-        longest: timedelta,
     ) -> None:
         self._services = services
         self._sessions = sessions
         self._every_s = every_s
-        self._longest = longest
-        """After which a token has expired, so that its revocation may be deleted."""
         self._since: datetime | None = None
         self._forget_at = 0.0
+
+    def check_all_revocations(self) -> None:
+        """Read them all the next time: a token was accepted that could not be looked up."""
+        self._since = None
 
     async def run(self) -> None:
         """Check until cancelled; an outage delays."""
@@ -61,15 +62,17 @@ class StandingChecks:
         people = sorted(here)
         now = asyncio.get_running_loop().time()
         async with self._services.connection() as conn:
-            revoked, since = await standing.revoked_since(conn, self._since)
+            before = self._since
+            revoked, since = await standing.revoked_since(conn, before)
             gone: set[int] = set()
             for first in range(0, len(people), PEOPLE_AT_ONCE):
                 asked = people[first : first + PEOPLE_AT_ONCE]
                 gone |= await standing.inactive(conn, bigints(asked))
             if now >= self._forget_at:
-                await standing.forget(conn, self._longest)
+                await standing.forget(conn)
                 self._forget_at = now + FORGET_EVERY_S
-        self._since = since
+        if self._since == before:  # else all are asked for meanwhile
+            self._since = since
         for employee_id in gone:
             for session in here[employee_id]:
                 session.close(close_codes.EMPLOYEE_DISABLED)

@@ -74,10 +74,10 @@ class NodeParts:
     metrics: SocketMetrics
     presence_watches: PresenceWatches
     queue_watches: QueueWatches
-    max_batch: int
-    """Commands in one frame."""
+    max_batch: int  # commands in one frame
     hello: Callable[[Session, Hello], Awaitable[Any]]
     """Admit a session and send the welcome; returns it, or None when the client has gone."""
+    unchecked_token: Callable[[], None]  # accepted while nobody could say whether it is revoked
     ended: Callable[[Session, str], None]
     """Take a session out of everything; the text says why it ended."""
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.app import own_ports
 from gateway.cli.listen import listen, port_of
+from gateway.cli.supervisor import SupervisedWorker
 from gateway.ops import metrics
 from gateway.ops.histogram import Histogram
 from gateway.ops.metric_catalogue import METRICS, Metric
 from tests.support.desk import OKSANA, Desk
 from tests.support.dev import DevGateway
+from tests.support.given_settings import GivenSettings
 
 SPELLINGS = [
     "/metrics", "/%6detrics", "/%6D%65trics", "/metrics?x=1", "/metrics/", "//metrics",
@@ -55,6 +60,39 @@ async def test_a_shared_port_has_no_metrics_however_they_are_asked_for(small_des
             server.close()
 
     assert b"gateway_connections" in await said(node.port, "/metrics")
+
+
+def test_a_worker_knows_its_own_port_among_shared_ones() -> None:
+    """So that workers of two versions run under one supervisor, during an update or after it."""
+    with listen("127.0.0.1", 0) as shared, listen("127.0.0.1", 0) as own:
+        settings = GivenSettings(worker_ports=port_of(own), workers=1)
+
+        assert own_ports(settings, [shared, own], []) == {port_of(own)}
+        assert own_ports(GivenSettings(), [shared], [own]) == {port_of(own)}
+        assert own_ports(GivenSettings(), [shared, own], []) == set()
+
+
+@pytest.mark.parametrize(
+    ("environment", "prefix"), [({"GATEWAY_WORKER_PORTS": "9101"}, ""), ({}, "own=")]
+)
+def test_a_supervisor_says_what_earlier_workers_understand(
+    environment: dict[str, str], prefix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Descriptors alone, where the settings tell a worker which port is its own."""
+    monkeypatch.delenv("GATEWAY_WORKER_PORTS", raising=False)
+    script = tmp_path / "worker.py"
+    script.write_text("import sys; print(*sys.argv[1:], file=open(sys.argv[0] + '.said', 'w'))")
+    with listen("127.0.0.1", 0) as shared, listen("127.0.0.1", 0) as own:
+        worker = SupervisedWorker(
+            1, [shared], [own], environment, command=(sys.executable, str(script))
+        )
+        worker.start()
+        assert worker.process is not None
+        worker.process.wait(30)
+        _parent, *fds, _pulse = (tmp_path / "worker.py.said").read_text().split()
+        worker.close()
+
+        assert fds == [str(shared.fileno()), f"{prefix}{own.fileno()}"]
 
 
 async def test_gateway_dev_shows_each_workers_metrics_on_its_own_port(

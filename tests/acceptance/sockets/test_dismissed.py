@@ -11,6 +11,7 @@ import jwt
 import pytest
 
 from gateway.client import ConnectionEnded, RequestRefused
+from gateway.errors import DatabaseUnavailable
 from gateway.protocol import MessageHistory
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually
 from tests.support.raw import raw
@@ -128,17 +129,55 @@ async def test_a_revoked_token_is_refused_everywhere(empty_desk: Desk) -> None:
     assert after.json()["error"]["code"] == "token.revoked"
 
 
-async def test_revocations_of_expired_tokens_are_deleted(empty_desk: Desk) -> None:
-    """What is older than any token may be is forgotten; the others are kept."""
+async def test_a_token_is_refreshed_while_the_database_is_away(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions outlive an outage; a refresh with a revoked token ends when it can be looked up."""
+    await start(empty_desk, standing_s=CHECK_S)
+    stolen = empty_desk.token(OKSANA)
     await empty_desk.sql(
         "INSERT INTO realtime.revoked_tokens (token_id, revoked_at)"
-        " VALUES ('old', now() - interval '2 hours'), ('young', now() - interval '1 minute')"
+        " VALUES ($1, now() - interval '1 hour')",
+        token_id(stolen),
+    )
+    services = empty_desk.nodes[0].node.services
+    connection = type(services).connection
+
+    def away(_: Any) -> Any:
+        raise DatabaseUnavailable
+
+    async with (
+        raw(empty_desk.nodes[0].socket_url) as thief,
+        raw(empty_desk.nodes[0].socket_url) as oksana,
+    ):
+        await thief.hello(empty_desk.token(OKSANA))
+        await oksana.hello(empty_desk.token(OKSANA))
+        await asyncio.sleep(2 * CHECK_S)  # revocations of before are read
+        monkeypatch.setattr(type(services), "connection", away)
+        refresh = {"type": "token.refresh", "id": 7}
+        assert "ok" in await oksana.ask(refresh | {"token": empty_desk.token(OKSANA)})
+        assert "ok" in await thief.ask(refresh | {"token": stolen})
+        monkeypatch.setattr(type(services), "connection", connection)
+
+        assert await thief.closed_with() == 4001
+        assert "ok" in await oksana.ask(refresh | {"token": empty_desk.token(OKSANA)})
+
+
+async def test_revocations_of_expired_tokens_are_deleted(empty_desk: Desk) -> None:
+    """Of a token that says when it ends, a day after that; of others nobody knows whether they are
+    accepted again.
+    """
+    await empty_desk.sql(
+        "INSERT INTO realtime.revoked_tokens (token_id, revoked_at, expires_at)"
+        " VALUES ('over', now(), now() - interval '2 days'),"
+        " ('just over', now() - interval '90 days', now() - interval '1 hour'),"
+        " ('of unknown life', now() - interval '900 days', NULL)"
     )
     await empty_desk.start_node(standing_s=CHECK_S, token_max_s=3_600)
 
     async def kept() -> bool:
-        rows = await empty_desk.sql("SELECT token_id FROM realtime.revoked_tokens")
-        return [row["token_id"] for row in rows] == ["young"]
+        rows = await empty_desk.sql("SELECT token_id FROM realtime.revoked_tokens ORDER BY 1")
+        return [row["token_id"] for row in rows] == ["just over", "of unknown life"]
 
     await eventually(kept)
 
