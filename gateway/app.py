@@ -23,8 +23,9 @@ from pydantic import SecretStr
 from gateway import rest
 from gateway.auth import Tokens
 from gateway.bus import RedisBus, RedisConfig
-from gateway.chat import file_sweeper, ownership, retention
+from gateway.chat import file_sweeper, retention
 from gateway.chat.message_store import BatchedMessageStore
+from gateway.chat.ownership import OwnershipSweep
 from gateway.chat.schedule_worker import ScheduleWorker
 from gateway.context import Services
 from gateway.db import Pool, open_pool, pending
@@ -192,7 +193,8 @@ def _begin_background(node: Node) -> None:
     scheduled = ScheduleWorker(services, every_s=settings.upkeep_s)
     node.spawn(scheduled.run(), name="scheduled")
     node.spawn(missed.run(services, every_s=settings.sweep_s), name="callbacks")
-    node.spawn(ownership.run(services, every_s=6 * settings.upkeep_s), name="ownership")
+    owners = OwnershipSweep(services, every_s=6 * settings.upkeep_s, grace_s=settings.owner_grace_s)
+    node.spawn(owners.run(), name="ownership")
     if settings.message_retention_days:
         keeping = retention.run(services, settings.message_retention_days)
         node.spawn(keeping, name="retention")

@@ -286,6 +286,8 @@ class Settings(BaseSettings):
     """Shows to colleagues since when somebody is offline. Set it to false, on all nodes, where that
     must not be shown."""
 
+    owner_grace_s: float = Field(default=600.0, ge=0)
+    """Seconds after which a group without an active owner gets one. Raise it for slow imports."""
     message_retention_days: int = Field(default=0, ge=0, le=36_500)
     """Age in days at which messages are deleted, but not before every participant has read them. 0:
     they are kept for ever."""

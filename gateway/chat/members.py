@@ -95,11 +95,16 @@ async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
 
 @serves(ConversationLeave)
 async def leave(ctx: Context, command: ConversationLeave) -> None:
-    """Leave; when I am the last owner, the longest-standing admin or member becomes owner."""
+    """Leave; when I am the last owner, the longest-standing admin or member becomes owner.
+
+    Somebody who is dismissed only when nobody else is there: a group is never without an owner.
+    """
     async with _editing(ctx, command.conversation_id) as change:
         room, me = change.room, ctx.user_id
         if room.role == "owner" and await queries.is_last_owner(change.conn, room.id, me):
-            next_owner = await queries.next_owner(change.conn, room.id, me)
+            next_owner = await queries.next_owner(change.conn, room.id, leaving=me)
+            if next_owner is None:
+                next_owner = await queries.next_dismissed_owner(change.conn, room.id, leaving=me)
             if next_owner is not None:
                 await change.set_role(next_owner, "owner")
         await change.post_system_message("left", employee_ids=[me])

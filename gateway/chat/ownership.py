@@ -1,12 +1,14 @@
-"""Gives groups whose owners are all dismissed to somebody who is there.
+"""Gives groups without an active owner to somebody who is there.
 
-app ─▶ run, in every worker: the CRM tells nobody of a dismissal, so groups are looked through. A
-group is locked and checked again, so that two workers give it once.
+app ─▶ OwnershipSweep, in every worker: the CRM tells nobody of a dismissal, so groups are looked
+through. A group is locked and checked again, so that two workers give it once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 
 import structlog
 
@@ -25,29 +27,68 @@ BATCH = 100
 """Groups that are looked up by one statement."""
 
 
-async def run(services: Services, *, every_s: float) -> None:
-    """Sweep until cancelled; an outage delays."""
-    while True:
+class OwnershipSweep:
+    """Finds groups without an active owner, and gives them away when they remain so.
+
+    An import of the CRM may show employees as dismissed for a moment: a group is given away by a
+    later sweep than the one that found it, after `grace_s`, if all in between found it, too.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        every_s: float,
+        grace_s: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._services = services
+        self._every_s = every_s
+        self._grace_s = grace_s
+        self._now = now
+        self._found_at: dict[int, float] = {}
+        """When each group was found that every sweep since has found."""
+
+    async def run(self) -> None:
+        """Sweep until cancelled; an error delays."""
+        while True:
+            try:
+                given = await self.sweep()
+                if given:
+                    log.info("ownership.given", groups=given)
+            except (GatewayError, OSError) as error:
+                log.warning("ownership.failed", error=type(error).__name__)
+            except Exception:
+                log.exception("ownership.failed")
+            await asyncio.sleep(self._every_s)
+
+    async def sweep(self) -> int:
+        """Look at all groups once, give away those whose time has come; return how many."""
+        given, after = 0, 0
+        found_at: dict[int, float] = {}
+        while True:
+            async with self._services.connection() as conn:
+                groups = await ownership_queries.ownerless(conn, after=after, limit=BATCH)
+            now = self._now()
+            for group in groups:
+                room = group.conversation_id
+                since = found_at[room] = self._found_at.get(room, now)
+                if room in self._found_at and now - since >= self._grace_s:
+                    given += await self._try_to_give(group)
+            if len(groups) < BATCH:
+                self._found_at = found_at
+                return given
+            after = groups[-1].conversation_id
+
+    async def _try_to_give(self, group: OwnerlessGroup) -> bool:
+        """Give a group away; one that cannot be given keeps no other from it."""
         try:
-            given = await sweep(services)
-            if given:
-                log.info("ownership.given", groups=given)
-        except (GatewayError, OSError) as error:
-            log.warning("ownership.failed", error=type(error).__name__)
-        await asyncio.sleep(every_s)
-
-
-async def sweep(services: Services) -> int:
-    """Give each group without an active owner another one; return how many were given."""
-    given, after = 0, 0
-    while True:
-        async with services.connection() as conn:
-            groups = await ownership_queries.ownerless(conn, after=after, limit=BATCH)
-        for group in groups:
-            given += await _give(services, group)
-        if len(groups) < BATCH:
-            return given
-        after = groups[-1].conversation_id
+            return await _give(self._services, group)
+        except GatewayError:  # an outage concerns all of them
+            raise
+        except Exception:
+            log.exception("ownership.not_given", conversation=group.conversation_id)
+            return False
 
 
 async def _give(services: Services, group: OwnerlessGroup) -> bool:
@@ -55,20 +96,18 @@ async def _give(services: Services, group: OwnerlessGroup) -> bool:
     async with services.connection() as conn:
         tx = Transaction(conn)
         async with conn.transaction():
-            if not await conversation_queries.lock(conn, group.owner_id, room):
+            if not await conversation_queries.lock(conn, group.member_id, room):
                 return False
             if await queries.has_active_owner(conn, room):
                 return False
-            heir = await queries.next_owner(conn, room, group.owner_id)
+            heir = await queries.next_owner(conn, room)
             if heir is None:
                 return False
             await queries.set_role(conn, room, heir, "owner")
             for event in await queries.participant_events(conn, room, [heir]):
                 tx.announce_change(event)
-            attrs = {
-                "event": "role_changed", "by": group.owner_id, "employee_ids": [heir],
-                "role": "owner",
-            }  # fmt: skip
+            # Nobody did this, least of all the one who was dismissed.
+            attrs = {"event": "role_changed", "by": None, "employee_ids": [heir], "role": "owner"}
             message = await system_messages.insert(conn, room, attrs)
             tx.announce_change(
                 MessageCreated(conversation_id=room, change=message.change, message=message)

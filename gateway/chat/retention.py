@@ -26,7 +26,7 @@ PAUSE_S = 0.1
 
 
 async def run(services: Services, days: int) -> None:
-    """Sweep every hour until cancelled; an outage delays."""
+    """Sweep every hour until cancelled; an error delays."""
     while True:
         try:
             deleted = await sweep(services, days)
@@ -34,6 +34,8 @@ async def run(services: Services, days: int) -> None:
                 log.info("retention.deleted", messages=deleted, older_than_days=days)
         except (GatewayError, OSError) as error:
             log.warning("retention.failed", error=type(error).__name__)
+        except Exception:
+            log.exception("retention.failed")
         await asyncio.sleep(EVERY_S)
 
 

@@ -220,8 +220,8 @@ async def has_active_owner(conn: Conn, conversation_id: int) -> bool:
     )
 
 
-async def next_owner(conn: Conn, conversation_id: int, employee_id: int) -> int | None:
-    """Return who becomes owner after this one: the longest-standing admin, else member.
+async def next_owner(conn: Conn, conversation_id: int, *, leaving: int | None = None) -> int | None:
+    """Return who becomes owner: the longest-standing admin, else member, but not who is leaving.
 
     Nobody who is dismissed; None when there is nobody else.
     """
@@ -231,14 +231,35 @@ async def next_owner(conn: Conn, conversation_id: int, employee_id: int) -> int 
         SELECT p.employee_id
           FROM realtime.conversation_participants AS p
           JOIN crm.employees AS e ON e.id = p.employee_id AND e.active
-         WHERE p.conversation_id = $1 AND p.employee_id <> $2 AND p.left_seq IS NULL
+         WHERE p.conversation_id = $1 AND p.left_seq IS NULL
+           AND p.employee_id IS DISTINCT FROM $2
          ORDER BY p.role = 'admin' DESC, p.joined_at, p.employee_id
          LIMIT 1
         """,
         conversation_id,
-        employee_id,
+        leaving,
     )
     return found
+
+
+async def next_dismissed_owner(conn: Conn, conversation_id: int, *, leaving: int) -> int | None:
+    """Return who becomes owner where nobody else is active, so that the group keeps one.
+
+    None when there is nobody else, or one of them is owner already.
+    """
+    row = await conn.fetchrow(
+        """
+        -- members.next_dismissed_owner
+        SELECT p.employee_id, p.role
+          FROM realtime.conversation_participants AS p
+         WHERE p.conversation_id = $1 AND p.left_seq IS NULL AND p.employee_id <> $2
+         ORDER BY p.role = 'owner' DESC, p.role = 'admin' DESC, p.joined_at, p.employee_id
+         LIMIT 1
+        """,
+        conversation_id,
+        leaving,
+    )
+    return row["employee_id"] if row and row["role"] != "owner" else None
 
 
 async def update(

@@ -94,7 +94,7 @@ export class MessageText {
       left: `${names} left`,
       removed: `${who} removed ${names}`,
       renamed: `${who} changed the name to “${title}”`,
-      role_changed: `${who} made ${names} ${role === 'member' ? 'a member' : `an ${role}`}`,
+      role_changed: `${by ? `${who} made ${names}` : `${names} became`} ${role === 'member' ? 'a member' : `an ${role}`}`,
       picture_changed: `${who} changed the picture`,
       history_changed: `${who} changed which messages new members can read`,
       closed: `${who} closed the conversation`,

@@ -1,11 +1,16 @@
-"""A group whose owner is dismissed in the CRM goes on: somebody else owns it."""
+"""A group without an active owner in the CRM goes on: somebody else owns it."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from gateway.chat import ownership
+import pytest
+
+from gateway.chat.ownership import OwnershipSweep
+from gateway.chat.queries import audit
 from gateway.client import Connection
+from gateway.context import Services
 from gateway.protocol import (
     ConversationLeave,
     ConversationSetRole,
@@ -17,6 +22,34 @@ from tests.acceptance.chat.test_members import make_group
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
 
 DISMISS = "UPDATE demo_crm.staff SET dismissed_on = current_date - 1 WHERE id = ANY ($1::bigint[])"
+
+
+RETURN = "UPDATE demo_crm.staff SET dismissed_on = NULL WHERE id = ANY ($1::bigint[])"
+NO_OWNER = (
+    "UPDATE realtime.conversation_participants SET role = 'member' WHERE conversation_id = $1"
+)
+GRACE_S = 600.0
+
+
+class Sweep:
+    """The sweep of one worker, with a clock that the test moves."""
+
+    def __init__(self, services: Services) -> None:
+        self.at = 0.0
+        self._sweep = OwnershipSweep(services, every_s=30.0, grace_s=GRACE_S, now=lambda: self.at)
+
+    async def look(self, *, after_s: float = 0.0) -> int:
+        self.at += after_s
+        return await self._sweep.sweep()
+
+    async def look_twice(self) -> int:
+        """Look again when the time of grace has passed."""
+        assert await self.look() == 0
+        return await self.look(after_s=GRACE_S)
+
+
+def sweep_of(desk: Desk, node: int = 0) -> Sweep:
+    return Sweep(desk.nodes[node].node.services)
 
 
 async def roles(desk: Desk, asker: int, group: int) -> dict[int, str]:
@@ -38,14 +71,12 @@ async def test_the_longest_standing_admin_or_member_follows(desk: Desk) -> None:
     await petro.next(MessageCreated)
     await desk.sql(DISMISS, [OKSANA])
 
-    async def given() -> bool:
-        return (await roles(desk, PETRO, group)).get(IRYNA) == "owner"
+    assert await sweep_of(desk).look_twice() == 1
 
-    await eventually(given)
     while (event := await petro.next(ParticipantChanged)).participant.role != "owner":
         pass
     while (message := (await petro.next(MessageCreated)).message).attrs != {
-        "event": "role_changed", "by": OKSANA, "employee_ids": [IRYNA], "role": "owner",
+        "event": "role_changed", "by": None, "employee_ids": [IRYNA], "role": "owner",
     }:  # fmt: skip
         pass
     assert (event.conversation_id, message.change) == (group, event.change + 1)
@@ -59,14 +90,16 @@ async def test_a_group_is_given_once(desk: Desk) -> None:
     """Two workers look at the same time; afterwards nobody finds anything to give."""
     oksana = await desk.client(OKSANA)
     groups = [await make_group(oksana, PETRO, IRYNA) for _ in range(5)]
-    first, second = [node.node.services for node in desk.nodes]
+    first, second = sweep_of(desk), sweep_of(desk, node=1)
     await desk.sql(DISMISS, [OKSANA])
 
-    await asyncio.gather(ownership.sweep(first), ownership.sweep(second))
+    given = await asyncio.gather(first.look_twice(), second.look_twice())
+
+    assert sum(given) == len(groups)
 
     for group in groups:
         assert sorted((await roles(desk, PETRO, group)).values()).count("owner") == 2
-    assert await ownership.sweep(first) == 0
+    assert await first.look_twice() == 0
     told = await desk.sql(
         "SELECT conversation_id FROM realtime.messages WHERE attrs ->> 'event' = 'role_changed'"
     )
@@ -84,10 +117,9 @@ async def test_only_groups_without_an_owner_are_given(desk: Desk) -> None:
         client = await desk.client(person)
         await client.request(ConversationLeave(conversation_id=alone))
     await oksana.open(PETRO)
-    services = desk.nodes[0].node.services
     await desk.sql(DISMISS, [OKSANA])
 
-    assert await ownership.sweep(services) == 0
+    assert await sweep_of(desk).look_twice() == 0
     assert (await roles(desk, PETRO, shared))[IRYNA] == "member"
 
 
@@ -105,3 +137,96 @@ async def test_a_dismissed_owner_is_no_owner_for_others(desk: Desk) -> None:
     await petro.request(ConversationLeave(conversation_id=group))
 
     assert (await roles(desk, IRYNA, group))[IRYNA] == "owner"
+
+
+async def test_who_is_dismissed_for_a_moment_keeps_the_group(desk: Desk) -> None:
+    """An import of the CRM shows somebody as dismissed, twice: nothing is given away."""
+    group = await make_group(await desk.client(OKSANA), PETRO, IRYNA)
+    sweep = sweep_of(desk)
+
+    for _ in range(2):
+        await desk.sql(DISMISS, [OKSANA])
+        assert await sweep.look(after_s=30) == 0
+        assert await sweep.look(after_s=GRACE_S - 60) == 0
+        await desk.sql(RETURN, [OKSANA])
+        assert await sweep.look(after_s=30) == 0
+    assert (await roles(desk, PETRO, group))[OKSANA] == "owner"
+    await desk.sql(DISMISS, [OKSANA])
+    assert await sweep.look(after_s=GRACE_S) == 0
+    assert await sweep.look(after_s=GRACE_S) == 1
+
+
+async def test_a_group_keeps_an_owner_when_only_dismissed_people_remain(desk: Desk) -> None:
+    """The last active one leaves: a dismissed one owns it, and keeps it when they come back."""
+    petro = await desk.client(PETRO)
+    group = await make_group(petro, OKSANA, IRYNA)
+    await petro.request(ConversationSetRole(conversation_id=group, employee_id=IRYNA, role="admin"))
+    await desk.sql(DISMISS, [OKSANA, IRYNA])
+
+    await petro.request(ConversationLeave(conversation_id=group))
+
+    await desk.sql(RETURN, [OKSANA])
+    assert await roles(desk, OKSANA, group) == {OKSANA: "member", IRYNA: "owner"}
+    assert await sweep_of(desk).look_twice() == 1
+    assert await roles(desk, OKSANA, group) == {OKSANA: "owner", IRYNA: "owner"}
+
+
+async def test_a_dismissed_owner_is_not_made_one_again(desk: Desk) -> None:
+    """Who leaves a group to its other owner, who is dismissed, changes no role."""
+    petro = await desk.client(PETRO)
+    group = await make_group(petro, OKSANA, IRYNA)
+    await petro.request(ConversationSetRole(conversation_id=group, employee_id=IRYNA, role="owner"))
+    await desk.sql(DISMISS, [OKSANA, IRYNA])
+
+    await petro.request(ConversationLeave(conversation_id=group))
+
+    await desk.sql(RETURN, [OKSANA, IRYNA])
+    assert await roles(desk, OKSANA, group) == {OKSANA: "member", IRYNA: "owner"}
+    told = await desk.sql(
+        "SELECT attrs FROM realtime.messages WHERE attrs ->> 'event' = 'role_changed'"
+    )
+    assert len(told) == 1
+
+
+async def test_a_group_without_any_owner_is_given_to_somebody(desk: Desk) -> None:
+    """However it lost its owner, also when nobody is dismissed."""
+    group = await make_group(await desk.client(OKSANA), PETRO, IRYNA)
+    await desk.sql(NO_OWNER, group)
+
+    assert await sweep_of(desk).look_twice() == 1
+
+    assert sorted((await roles(desk, PETRO, group)).values()) == ["member", "member", "owner"]
+
+
+async def test_a_group_that_cannot_be_given_keeps_no_other_from_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one fails each time; the one after it gets its owner."""
+    oksana = await desk.client(OKSANA)
+    broken, whole = [await make_group(oksana, PETRO, IRYNA) for _ in range(2)]
+    await desk.sql(DISMISS, [OKSANA])
+    record = audit.record
+
+    async def fail_for_one(*args: Any, conversation_id: int, **details: Any) -> None:
+        if conversation_id == broken:
+            raise ValueError("cannot be recorded")
+        await record(*args, conversation_id=conversation_id, **details)
+
+    monkeypatch.setattr(audit, "record", fail_for_one)
+
+    assert await sweep_of(desk).look_twice() == 1
+
+    assert "owner" not in {(await roles(desk, PETRO, broken))[one] for one in (PETRO, IRYNA)}
+    assert "owner" in {(await roles(desk, PETRO, whole))[one] for one in (PETRO, IRYNA)}
+
+
+async def test_a_worker_sweeps_by_itself(empty_desk: Desk) -> None:
+    """Its loop gives the group away after the setting's time."""
+    await empty_desk.start_node(upkeep_s=0.02, owner_grace_s=0.1)
+    group = await make_group(await empty_desk.client(OKSANA), PETRO, IRYNA)
+    await empty_desk.sql(DISMISS, [OKSANA])
+
+    async def given() -> bool:
+        return "owner" in {(await roles(empty_desk, PETRO, group))[one] for one in (PETRO, IRYNA)}
+
+    await eventually(given)
