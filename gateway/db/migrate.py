@@ -4,7 +4,8 @@
 processes may call it at once: one works, the others wait and find nothing left to do.
 
 A file is one transaction. One that begins with `-- no transaction` holds a single statement,
-which can be repeated (CREATE INDEX CONCURRENTLY IF NOT EXISTS …), and runs outside of any.
+which can be repeated (CREATE INDEX CONCURRENTLY IF NOT EXISTS …), and runs outside of any, for as
+long as it takes: hours on a large table. What an interrupted one has left is dropped first.
 """
 
 from __future__ import annotations
@@ -30,9 +31,23 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 NO_TRANSACTION = "-- no transaction"
 
+INDEX = re.compile(
+    r"create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?(?P<made>\w+)"
+    r"\s+on\s+(?:only\s+)?(?P<table>\w+\.\w+)"
+    r"|reindex\s+index\s+concurrently\s+(?P<rebuilt>\w+\.\w+)",
+    re.IGNORECASE,
+)
+COMMENT = re.compile(r"--[^\n]*")
+
 WAIT_S = 600.0
+"""How long others wait for a process that holds the lock and does nothing."""
+LOOK_S = 60.0
+"""Time between two looks whether it does something, and between the lines that say so."""
 POLL_S = 0.1
-RUN_S = 3600.0
+RUN_S = 3_600.0
+"""The longest that a file in a transaction may take: what it has locked waits meanwhile."""
+UNLIMITED_S = 10 * 365 * 86_400.0
+"""For asyncpg, to which None means the connection's own limit."""
 LOCK_TIMEOUT_MS = 2_000
 """An ALTER TABLE that waits for its lock makes all later statements wait: give up, try again."""
 LOCK_ATTEMPTS = 30
@@ -56,6 +71,15 @@ class Migration:
     @property
     def in_transaction(self) -> bool:
         return not self.sql.lower().startswith(NO_TRANSACTION)
+
+    @property
+    def index(self) -> tuple[str, str] | None:
+        """The schema and name of the index that a file without a transaction builds."""
+        found = INDEX.search(COMMENT.sub("", self.sql))
+        if self.in_transaction or found is None:
+            return None
+        schema, name = (found["rebuilt"] or found["table"]).lower().split(".")
+        return schema, (found["made"] or name).lower()
 
 
 async def migrate(database: str | Conn, *, directory: Path = MIGRATIONS) -> list[str]:
@@ -125,10 +149,26 @@ async def _session(database: str | Conn) -> AsyncIterator[Conn]:
 
 
 async def _wait_for_turn(conn: Conn) -> None:
-    deadline = asyncio.get_running_loop().time() + WAIT_S
+    """Wait as long as another process is migrating; MigrationError when it does nothing.
+
+    A warning, which `gateway migrate` prints, too: it configures no logs.
+    """
+    now = asyncio.get_running_loop().time
+    began = look_at = now()
+    idle_since: float | None = None
     while not await queries.try_lock(conn):
-        if asyncio.get_running_loop().time() > deadline:
-            raise MigrationError(f"another process has been migrating for {WAIT_S:.0f} s")
+        if now() >= look_at:
+            look_at = now() + LOOK_S
+            if not await queries.holder_idles(conn):
+                idle_since = None
+            elif idle_since is None:
+                idle_since = now()
+            elif now() - idle_since > WAIT_S:
+                raise MigrationError(
+                    f"another process has held the lock of migrations for {WAIT_S:.0f} s without "
+                    "doing anything; end it and try again"
+                )
+            log.warning("another process is migrating, waiting waited_s=%.0f", now() - began)
         await asyncio.sleep(POLL_S)
 
 
@@ -142,6 +182,10 @@ async def _apply(conn: Conn, migration: Migration) -> None:
             log.info("a table is busy, trying again name=%s", migration.name)
         except asyncpg.PostgresError as error:
             raise _with_name(migration, error) from error
+        except TimeoutError as error:
+            raise MigrationError(
+                f"{migration.name}: took longer than {RUN_S:g} s, was ended and changed nothing"
+            ) from error
         await asyncio.sleep(POLL_S)
     return None
 
@@ -153,10 +197,20 @@ async def _attempt(conn: Conn, migration: Migration) -> None:
             await conn.execute(migration.sql, timeout=RUN_S)
             await queries.record(conn, migration.name, migration.sha256)
     else:
-        # No lock timeout: a CREATE INDEX CONCURRENTLY that gives up leaves an invalid index.
+        # No timeouts: a CREATE INDEX CONCURRENTLY that gives up leaves an invalid index.
         await queries.limit(conn, lock_timeout_ms=0)
-        await conn.execute(migration.sql, timeout=RUN_S)
+        await _drop_leftovers(conn, migration)
+        await conn.execute(migration.sql, timeout=UNLIMITED_S)
         await queries.record(conn, migration.name, migration.sha256)
+
+
+async def _drop_leftovers(conn: Conn, migration: Migration) -> None:
+    """Drop what an interrupted build of this file's index has left: IF NOT EXISTS would keep it."""
+    if migration.index is None:
+        return
+    for leftover in await queries.invalid_indexes(conn, *migration.index):
+        log.warning("dropping an index of which the build was interrupted index=%s", leftover)
+        await conn.execute(f"DROP INDEX CONCURRENTLY {leftover}", timeout=UNLIMITED_S)
 
 
 def _with_name(migration: Migration, error: asyncpg.PostgresError) -> MigrationError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,12 +14,18 @@ import asyncpg
 import pytest
 
 from gateway.db import MIGRATIONS, MigrationError, connect, migrate, open_pool, pending
+from gateway.db.queries.migrations import LOCK, holder_idles
+from tests.support.desk import eventually
 
 ROOT = Path(__file__).parents[2]
 
 FIRST = "CREATE SCHEMA app;\nCREATE TABLE app.log (id int PRIMARY KEY);\n"
 SECOND = "INSERT INTO app.log VALUES (1);\n"
 INDEX = "-- no transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS log_id ON app.log (id);\n"
+
+REINDEX = "-- no transaction\n-- Anew.\nREINDEX INDEX CONCURRENTLY app.log_pkey;\n"
+MIGRATE = sys.modules["gateway.db.migrate"]
+INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
 
 RUN = """
 import asyncio, sys
@@ -175,6 +182,114 @@ async def test_a_busy_table_is_waited_for_in_short_steps(
     await busy.close()
 
     assert applied == ["0004_column.sql"]
+
+
+@pytest.mark.parametrize(("build", "left"), [(INDEX, "log_id"), (REINDEX, "log_pkey_ccnew")])
+async def test_an_interrupted_build_of_an_index_is_done_anew(
+    conn: asyncpg.Connection[asyncpg.Record],
+    empty_database: str,
+    directory: Path,
+    build: str,
+    left: str,
+) -> None:
+    """What it has left is dropped, so that no invalid index counts as built, and none remains."""
+    (directory / "0003_index.sql").unlink()
+    await migrate(conn, directory=directory)
+    write(directory, {"0004_index.sql": build})
+    other = await connect(empty_database, application_name="writer")
+    writing = other.transaction()
+    await writing.start()
+    await other.execute("INSERT INTO app.log VALUES (2)")  # the build waits for it
+
+    async def begun() -> object:
+        return await other.fetchval(INVALID) == f"app.{left}"
+
+    pid = conn.get_server_pid()
+    running = asyncio.create_task(migrate(conn, directory=directory))
+    await eventually(begun)
+    await other.execute("SELECT pg_cancel_backend($1)", pid)
+    with pytest.raises(MigrationError, match=r"0004_index\.sql: canceling statement"):
+        await running
+    await writing.rollback()
+    assert await other.fetchval(INVALID) == f"app.{left}"
+    await other.close()
+
+    assert await migrate(conn, directory=directory) == ["0004_index.sql"]
+
+    assert await conn.fetch(INVALID) == []
+    indexes = await conn.fetch("SELECT indexname FROM pg_indexes WHERE schemaname = 'app'")
+    assert {row["indexname"] for row in indexes} == {"log_pkey", left.removesuffix("_ccnew")}
+
+
+def test_every_file_without_a_transaction_names_its_index() -> None:
+    """So that its leftovers are found."""
+    files = {path.name: path.read_text(encoding="utf-8") for path in MIGRATIONS.glob("*.sql")}
+    parsed = {name: MIGRATE.Migration(name, sql) for name, sql in files.items()}
+    alone = {name: one for name, one in parsed.items() if not one.in_transaction}
+
+    assert len(alone) > 5
+    for name, one in alone.items():
+        assert one.index is not None, name
+        assert one.index[0] == "realtime"
+        assert re.search(rf"\b{one.index[1]}\b", files[name]), name
+    assert alone["0044_search_words_index.sql"].index == ("realtime", "messages_search")
+    assert alone["0046_owners.sql"].index == ("realtime", "conversation_participants_owners")
+
+
+async def test_only_a_file_in_a_transaction_has_an_end(
+    conn: asyncpg.Connection[asyncpg.Record], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index of a large table takes hours; what has locked tables is ended, and named."""
+    await migrate(conn, directory=directory)
+    monkeypatch.setattr(MIGRATE, "RUN_S", 0.05)
+    write(directory, {"0004_long.sql": "-- no transaction\nSELECT pg_sleep(0.2);"})
+    assert await migrate(conn, directory=directory) == ["0004_long.sql"]
+    write(directory, {"0005_stuck.sql": "CREATE TABLE app.made (id int); SELECT pg_sleep(60);"})
+
+    with pytest.raises(MigrationError, match=r"0005_stuck\.sql: took longer than 0\.05 s"):
+        await migrate(conn, directory=directory)
+
+    assert await conn.fetchval("SELECT to_regclass('app.made')") is None
+    assert await pending(conn, directory=directory) == ["0005_stuck.sql"]
+
+
+async def test_others_wait_as_long_as_one_works(
+    conn: asyncpg.Connection[asyncpg.Record],
+    empty_database: str,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They say that they wait, and go on when it has ended; one that does nothing is an error."""
+    for name in ("WAIT_S", "LOOK_S", "POLL_S"):
+        monkeypatch.setattr(MIGRATE, name, 0.01)
+    other = await connect(empty_database, application_name="other")
+    await other.execute("SELECT pg_advisory_lock($1)", LOCK)
+    caplog.set_level(logging.INFO, "gateway.db.migrate")
+
+    with pytest.raises(MigrationError, match="without doing anything"):
+        await migrate(conn, directory=directory)
+
+    caplog.clear()
+    works = asyncio.create_task(other.execute("SELECT pg_sleep(60)"))
+
+    async def working() -> object:
+        return not await holder_idles(conn)
+
+    await eventually(working)
+    waiting = asyncio.create_task(migrate(conn, directory=directory))
+
+    async def said_often() -> object:
+        return waiting.done() or caplog.text.count("another process is migrating") > 5
+
+    await eventually(said_often)
+    assert not waiting.done()
+    ending = await connect(empty_database, application_name="ending")
+    await ending.execute("SELECT pg_terminate_backend($1)", other.get_server_pid())
+    await asyncio.wait({works})
+    assert works.exception() is not None
+    await ending.close()
+    assert len(await waiting) == 3
 
 
 async def test_the_session_has_its_limits_back(

@@ -25,6 +25,53 @@ async def try_lock(conn: Conn) -> bool:
     )
 
 
+async def holder_idles(conn: Conn) -> bool:
+    """Return whether the session with the lock of migrations is in no statement now.
+
+    False when this role may not see what it does.
+    """
+    return bool(
+        await conn.fetchval(
+            """
+            -- migrations.holder_idles
+            SELECT EXISTS (SELECT
+                             FROM pg_locks AS l
+                             JOIN pg_stat_activity AS a ON a.pid = l.pid
+                            WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                              AND l.database = (SELECT oid FROM pg_database
+                                                 WHERE datname = current_database())
+                              AND (l.classid::bigint << 32) | l.objid::bigint = $1
+                              AND a.state <> 'active')
+            """,
+            LOCK,
+        )
+    )
+
+
+async def invalid_indexes(conn: Conn, schema: str, name: str) -> list[str]:
+    """Return what builds of this index that were interrupted have left, as quoted names.
+
+    CREATE INDEX CONCURRENTLY leaves the index itself, REINDEX CONCURRENTLY a second one whose name
+    ends with _ccnew or _ccold and a number. Call it with the lock held: a build that goes on is
+    invalid, too.
+    """
+    rows = await conn.fetch(
+        """
+        -- migrations.invalid_indexes
+        SELECT format('%I.%I', n.nspname, c.relname) AS name
+          FROM pg_index AS i
+          JOIN pg_class AS c ON c.oid = i.indexrelid
+          JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE NOT i.indisvalid AND n.nspname = $1
+           AND (c.relname = $2 OR c.relname ~ ('^' || $2 || '_cc(new|old)[0-9]*$'))
+         ORDER BY c.relname
+        """,
+        schema,
+        name,
+    )
+    return [row["name"] for row in rows]
+
+
 async def unlock(conn: Conn) -> None:
     await conn.execute(
         """
