@@ -143,7 +143,7 @@ async def test_what_cannot_be_sent_is_said_before_it_is_uploaded(
     for _ in range(10):
         await one.page.keyboard.press("Enter")  # the focus goes on to the next one
     await expect(one.by("composer")).to_be_focused()
-    await choose(one, file("false.png", "image/png", b"no picture at all"))
+    await choose(one, file("false.png", "image/png", b"<!DOCTYPE html><script>alert(1)</script>"))
     await expect(one.by("chosen-file")).to_have_attribute("data-state", "ready")
     await one.by("send").click()
     failed = one.page.locator("[data-testid=message][data-state=failed]")
