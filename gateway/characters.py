@@ -79,10 +79,10 @@ def one_form_of_emoji(text: str) -> str:
     Keyboards leave U+FE0F out, or put it where it changes nothing; some add joiners and spaces that
     nobody sees.
     """
-    plain = SELECTORS.sub("", unicodedata.normalize("NFC", text))
     kept = "".join(
         char
-        for char in plain
+        for char in SELECTORS.sub("", text)
         if char == JOINER or ord(char) in TAGS or DEFAULT_IGNORABLE.match(char) is None
     )
-    return TEXT_BY_DEFAULT.sub("\\1\ufe0f", kept.strip(JOINER))
+    # Only now: what stood between a letter and its mark is gone, and they may be one character.
+    return TEXT_BY_DEFAULT.sub("\\1\ufe0f", unicodedata.normalize("NFC", kept.strip(JOINER)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
+import random
 import unicodedata
 from collections.abc import Mapping
 from typing import Any, get_type_hints
@@ -138,6 +139,24 @@ def test_a_qualified_emoji_is_its_own_form(form: str) -> None:
     """As Unicode's list of emoji has it; without its selectors it becomes the same."""
     assert one_form_of_emoji(form) == form
     assert one_form_of_emoji(form.replace("\ufe0f", "")) == form
+
+
+def test_a_form_is_its_own_form() -> None:
+    """Of any sequence of letters, marks, emoji and what is not seen between them."""
+    chance = random.Random(5)
+    letters = "eai\u043e\u0415\u0438\u1100\u1161\u0928\u212b❤☎\U0001f3cb\U0001f469#1"
+    marks = "\u0301\u0308\u0323\u0306\u093c\u0338\u20e3\U0001f3fd"
+    unseen = "\u200b\u200d\ufe0f\ufe0e\u034f\u00ad\u2060\u180b\U000e0067\U000e007f\u1160\u3164"
+    texts = ["e\u200b\u0301", "\u200de\ufe0f\u0301\u200d", "\u2194\u200b\u0338"]
+    for length in range(1, 9):
+        texts += [
+            "".join(chance.choices(letters + marks + unseen * 2, k=length)) for _ in "x" * 500
+        ]
+    for text in texts:
+        form = one_form_of_emoji(text)
+        assert one_form_of_emoji(form) == form, ascii(text)
+        assert unicodedata.is_normalized("NFC", form), ascii(text)
+    assert one_form_of_emoji("e\u200b\u0301") == "\u00e9"
 
 
 def test_reactions_that_show_nothing_are_refused() -> None:

@@ -184,59 +184,67 @@ def _redeliver_call(
         target = states[into]
         seen.add(into)
     kind = CallEnded if state.status == "ended" else CallUpdated
-    employees = _employees(pop, state.source, state.extensions | target.extensions)
+    telephones = _telephones(pop, state.source, state.extensions | target.extensions)
     watched: bytes | None = None
-    for call, theirs in _views(pop, state, state.extensions | target.extensions):
+    for call, viewers in _views(pop, state, telephones):
         event = kind(call=call)
         payload = encode(event)
         watched = watched or payload
-        for employee_id in sorted(_employees(pop, state.source, theirs)):
+        for employee_id in sorted(viewers):
             deliver(Announcement(topics.user(employee_id), event.type, payload))
     queues = {stint.queue for one in (state, target) for stint in one.stints}
     if queues and watched:
-        deliver(_watcher_announcement(kind.type, watched, queues, employees))
+        deliver(_watcher_announcement(kind.type, watched, queues, telephones))
 
 
 def _announcements(pop: ScreenPop, change: CallChange) -> Iterator[Announcement]:
     """Yield the events for those on the call, and for those who watch a queue it is or was in.
 
     Each event is encoded once for all who receive it: with the last calls of the customer for
-    those whose telephones ring and for watchers, without them for everybody else.
+    those whose telephones ring and for watchers, without them for everybody else. An employee
+    receives it once, whichever of their telephones are in the call.
     """
     state, queues, ringing = change.after, _queues(change), _newly_ringing(change)
-    owners = {ext: pop.employee(state.source, ext) for ext in sorted(_extensions(change))}
-    employees = {ext: owner for ext, owner in owners.items() if owner is not None}
-    if not (queues or employees):
+    telephones = _telephones(pop, state.source, _extensions(change))
+    if not (queues or telephones):
         return
+    rung = {employee_id for employee_id, own in telephones.items() if own & ringing}
     watched: list[tuple[str, bytes]] | None = None
-    for call, theirs in _views(pop, state, employees.keys()):
+    for call, viewers in _views(pop, state, telephones):
         offered = pop.with_contacts(call, state.number_e164) if ringing else None
         popping = _encoded(change, call, offered)
-        plain = popping if theirs <= ringing else _encoded(change, call, None)
+        plain = popping if viewers <= rung else _encoded(change, call, None)
         watched = watched or popping
-        for extension in sorted(theirs):
-            for kind, event in popping if extension in ringing else plain:
-                yield Announcement(topics.user(employees[extension]), kind, event)
+        for employee_id in sorted(viewers):
+            for kind, event in popping if employee_id in rung else plain:
+                yield Announcement(topics.user(employee_id), kind, event)
     if queues:
         for kind, event in watched or ():
-            yield _watcher_announcement(kind, event, queues, employees.values())
+            yield _watcher_announcement(kind, event, queues, telephones)
 
 
 def _views(
-    pop: ScreenPop, state: CallState, extensions: AbstractSet[str]
-) -> Iterator[tuple[Call, AbstractSet[str]]]:
-    """Yield the call as it is shown, and to which of these telephones; the first is for everybody.
+    pop: ScreenPop, state: CallState, telephones: Mapping[int, AbstractSet[str]]
+) -> Iterator[tuple[Call, AbstractSet[int]]]:
+    """Yield the call as it is shown, and to which employees; the first is for everybody else.
 
-    Of a call with too many legs, further ones show the legs of those telephones that it does not.
+    Of a call with too many legs, further ones show the legs of those employees' telephones that it
+    does not. Nobody is shown two of them: they have the same version.
     """
     choice = PartsChoice(CondensedCall(state=state))
     everybody = choice.condensed()
-    hidden = choice.hidden_from(everybody) & extensions
-    yield pop.to_call(everybody), extensions - hidden
-    rest = sorted(hidden)
-    for first in range(0, len(rest), VIEWERS_AT_ONCE):
-        theirs = frozenset(rest[first : first + VIEWERS_AT_ONCE])
-        yield pop.to_call(choice.condensed(theirs)), theirs
+    hidden = choice.hidden_from(everybody)
+    apart = sorted(employee_id for employee_id, own in telephones.items() if own & hidden)
+    yield pop.to_call(everybody), telephones.keys() - set(apart)
+    while apart:
+        viewers, first = {apart[0]}, set(telephones[apart[0]])
+        for employee_id in apart[1:]:
+            if len(first | telephones[employee_id]) > VIEWERS_AT_ONCE:
+                break
+            viewers.add(employee_id)
+            first |= telephones[employee_id]
+        apart = apart[len(viewers) :]
+        yield pop.to_call(choice.condensed(first)), viewers
 
 
 def _encoded(change: CallChange, call: Call, offered: Call | None) -> list[tuple[str, bytes]]:
@@ -307,10 +315,15 @@ def _changed_agents(pop: ScreenPop, change: CallChange) -> Iterator[int]:
             yield employee_id
 
 
-def _employees(pop: ScreenPop, source: str, extensions: Collection[str]) -> set[int]:
-    """Return the employees who have these telephones."""
-    employees = {pop.employee(source, extension) for extension in extensions}
-    return {one for one in employees if one is not None}
+def _telephones(
+    pop: ScreenPop, source: str, extensions: Collection[str]
+) -> dict[int, frozenset[str]]:
+    """Return the employees who have these telephones, with which of them each has."""
+    found: dict[int, set[str]] = {}
+    for extension in extensions:
+        if (employee_id := pop.employee(source, extension)) is not None:
+            found.setdefault(employee_id, set()).add(extension)
+    return {employee_id: frozenset(own) for employee_id, own in found.items()}
 
 
 def _newly_ringing(change: CallChange) -> frozenset[str]:

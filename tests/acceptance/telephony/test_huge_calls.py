@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
 
+from gateway import topics
+from gateway.bus import Announcement
 from gateway.protocol import Call, CallList, CallOffered, CallUpdated
+from gateway.telephony.calls.announce import calls_changed
+from ingest import CallChange, CallState
+from ingest.model.call_state import LegState
 from tests.support.callback_time import HELD_MS, callback_times
 from tests.support.calls import post, signed
-from tests.support.desk import DIRECTOR, OKSANA, PETRO, Desk
+from tests.support.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk
 
 EVENTS = "/v1/telephony/events"
 CALLS = "/v1/telephony/calls"
@@ -163,3 +171,64 @@ async def test_the_largest_call_holds_nobody_up(desk: Desk) -> None:
     assert len(welcomed.calls[0].legs) == LEGS
     assert [one["code"] for one in last["warnings"]] == ["call.key_reused"]
     assert len((await oksana.next(CallUpdated)).call.legs) == LEGS
+
+
+def call_of(extensions: Sequence[str], chance: random.Random) -> CallState:
+    """Return a new call with a leg for each telephone; any of them may ring or talk."""
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    return CallState(
+        id=uuid4(),
+        version=3,
+        source="main",
+        direction="inbound",
+        status="talking",
+        outcome=None,
+        number_raw=None,
+        number_e164=None,
+        caller_name=None,
+        queue=None,
+        started_at=began,
+        legs=tuple(
+            LegState(
+                leg_key=f"leg {number}",
+                extension=extension,
+                kind="agent",
+                status=chance.choice(["ringing", "talking", "ended", "ended", "ended"]),
+                ringing_at=chance.choice([None, began]),
+            )
+            for number, extension in enumerate(extensions)
+        ),
+    )
+
+
+async def test_who_has_two_telephones_is_shown_one_content_of_a_version(
+    small_desk: Desk,
+) -> None:
+    """Wherever their legs are among the many of a call, and whichever of the two ring."""
+    await small_desk.sql(
+        "INSERT INTO demo_crm.desk_phones SELECT 'main', extension, staff_id"
+        " FROM (VALUES ('2001', $1::bigint), ('2002', $2::bigint)) AS new (extension, staff_id)",
+        OKSANA, PETRO,
+    )  # fmt: skip
+    chance = random.Random(5)
+    rung = ["101", "102", "103", *map(str, range(2_001, 2_101))]
+    published: list[Announcement] = []
+    services = replace(small_desk.nodes[0].node.services, publish=published.extend)
+    people = ((OKSANA, {"101", "2001"}), (PETRO, {"102", "2002"}), (IRYNA, {"103"}))
+    for _ in range(8):
+        chance.shuffle(rung)
+        published.clear()
+
+        await calls_changed(services, [CallChange(before=None, after=call_of(rung, chance))])
+
+        for employee_id, own in people:
+            topic = topics.user(employee_id)
+            events = [
+                (one.type, orjson.loads(one.payload)["call"])
+                for one in published
+                if one.topic == topic and one.type.startswith("call.")
+            ]
+            assert events
+            assert len({kind for kind, _ in events}) == len(events), "each event comes once"
+            assert all(call == events[0][1] for _, call in events)
+            assert own <= {leg["extension"] for leg in events[0][1]["legs"]}
