@@ -103,9 +103,9 @@ class Settings(BaseSettings):
     """Web origins, besides the gateway's own, from which the page may load pictures of people and
     groups, separated by commas: `https://crm.example.com`. Whoever runs one sees who looks."""
     trusted_proxies: Networks = ()
-    """Addresses or networks of the load balancers whose X-Forwarded-For is trusted, separated by
-    commas: `10.0.0.0/8`. Set it behind a balancer: without it all clients share the balancer's
-    address and its limits."""
+    """Addresses of the load balancers whose X-Forwarded-For is trusted, separated by commas:
+    `10.0.0.5,10.0.0.6`. Unset, all clients share a balancer's address and limits. In a network that
+    is named here, clients could choose their addresses."""
     demo: bool = False
     """Serves the demo's sign-in, with which anyone may become any employee. `gateway dev` sets it;
     never set it elsewhere."""
@@ -189,8 +189,8 @@ class Settings(BaseSettings):
     """Largest number of conversations, the newest ones, of which one connection receives live
     events. Lower it to save memory."""
     connections_per_address: int = Field(default=2_000, ge=1)
-    """Open connections per worker from one client address; more are refused with 429. Raise it when
-    many employees share one address."""
+    """Open connections per worker from one client address (of IPv6: one /64); more are refused with
+    429. Raise it when many employees share one address."""
     connections_per_user: int = Field(default=20, ge=1)
     """Open connections of one user over all nodes; more are refused and closed with 4406. Raise it
     for service accounts."""
@@ -200,8 +200,8 @@ class Settings(BaseSettings):
     softphones."""
     anonymous_per_s: float = Field(default=200.0, gt=0)
     """HTTP requests per second without a valid token, signature or link (the page, descriptions of
-    the API, failed sign-ins) that one address may send to one worker on average; more are answered
-    with 429. Health checks are not limited."""
+    the API, failed sign-ins) that one address (of IPv6: one /64) may send to one worker on average;
+    more are answered with 429, but for a 401. Health checks are not limited."""
     anonymous_burst: int = Field(default=5_000, ge=1)
     """Anonymous HTTP requests that one address may send at once before GATEWAY_ANONYMOUS_PER_S
     applies. Opening the page takes about 70; raise it when many employees share one address."""

@@ -1,7 +1,8 @@
 """A rate for requests that show no valid token, signature or link: so many from one address.
 
 uvicorn ─▶ AnonymousLimit ─▶ routes. Those that claim nothing are counted before any work is done
-for them; those whose claim turns out false, when they are answered.
+for them; those whose claim turns out false, when they are answered. Their 401 is never replaced:
+it says what is wrong with a token.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import TooManyAnonymous
 from gateway.files.local import PATH as LOCAL_FILES
 from gateway.limits import KeyedRate
-from gateway.limits.addresses import address_of, is_in, site_of
+from gateway.limits.addresses import client_of, site_of
 from gateway.rest.errors import body
 
 HEALTH = frozenset({"/healthz", "/readyz"})
 """Asked by balancers and orchestrators as often as they like; their answers cost next to nothing,
 and are nothing that anybody may be refused."""
+
+UNAUTHORIZED = 401
+FALSE = frozenset({UNAUTHORIZED, 403, 404})
+"""The answers to a claim that is false; others were given before anybody looked at it."""
 
 SIGNATURES = ("webhook-signature", "x-twilio-signature")
 
@@ -46,12 +51,12 @@ class AnonymousLimit:
             return
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else "unix"
-        address = address_of(headers.getlist("x-forwarded-for"), peer, self._trusted)
+        client = client_of(headers.getlist("x-forwarded-for"), peer, self._trusted)
         state = scope.setdefault("state", {})
-        if is_in(address, self._trusted):
+        if client is None:
             await self._app(scope, receive, send)
             return
-        state["site"] = site = site_of(address)
+        state["site"] = site = site_of(client)
         if _claims(scope["path"], headers):
             await self._app(scope, receive, _Judge(self._rate, site, scope, send))
         elif wait_s := self._rate.acquire(site):
@@ -83,10 +88,12 @@ class _Judge:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            known = self._scope["state"].get("identified", False)
-            if not known and (wait_s := self._rate.acquire(self._site)):
-                self._refused = True
-                await body(TooManyAnonymous(wait_s))(self._scope, _nothing, self._send)
+            status = message["status"]
+            if status in FALSE and not self._scope["state"].get("identified", False):
+                wait_s = self._rate.acquire(self._site)
+                self._refused = bool(wait_s) and status != UNAUTHORIZED
+                if self._refused:
+                    await body(TooManyAnonymous(wait_s))(self._scope, _nothing, self._send)
         if not self._refused:
             await self._send(message)
 

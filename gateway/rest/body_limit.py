@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +18,8 @@ from gateway.rest.errors import body
 
 LARGE_OF_SITE_BYTES = 16 * 1024 * 1024
 LARGE_IN_ALL_BYTES = 256 * 1024 * 1024
-"""Bytes of large bodies that are being read: nobody is known before all of a body is there."""
+"""Bytes of large bodies that have arrived and are being read: nobody is known before all of a body
+is there. What a body will have is not counted: anybody may declare as much as they like."""
 DISCARD_BYTES = 4 * 1024 * 1024
 DISCARD_S = 2.0
 
@@ -36,7 +37,8 @@ class BodyLimit:
         self._within_s = within_s
         self._streamed = streamed
         self._reading: Counter[str | None] = Counter()
-        """Address → bytes of large bodies that are being read."""
+        """Address → bytes that have arrived of large bodies."""
+        self._reading_in_all = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
@@ -46,16 +48,15 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._larger.get(scope["path"], self._limit)
-        declared = _declared(scope)
-        if (declared or 0) > limit:
+        if (_declared(scope) or 0) > limit:
             message = None
         else:
             try:
-                size = limit if declared is None else declared
-                with self._counted(scope, size if size > self._limit else 0):
+                with self._counted(scope) as count:
                     async with asyncio.timeout(self._within_s):
-                        message = await _read(receive, limit)
-            except GatewayError as busy:
+                        message = await _read(receive, limit, count)
+            except IngestBusy as busy:
+                await discard(receive)
                 await _refuse(busy, scope, receive, send)
                 return
             except TimeoutError:
@@ -73,23 +74,33 @@ class BodyLimit:
         await self._app(scope, replay, send)
 
     @contextmanager
-    def _counted(self, scope: Scope, size: int) -> Iterator[None]:
-        """Count a large body while it is read; IngestBusy when too much is being read already.
+    def _counted(self, scope: Scope) -> Iterator[Callable[[int], None]]:
+        """Give what counts the bytes of a body that have arrived, while it is read.
 
-        A trusted proxy that names no client is counted in all only.
+        It raises IngestBusy when a body is large and too much of others has arrived. A trusted
+        proxy that names no client is counted in all only.
         """
         site = scope.get("state", {}).get("site")
-        mine, total = self._reading[site], self._reading.total()
-        if size and (
-            (site is not None and mine and mine + size > LARGE_OF_SITE_BYTES)
-            or total + size > LARGE_IN_ALL_BYTES
-        ):
-            raise IngestBusy
-        self._reading[site] += size
+        counted = 0
+
+        def count(size: int) -> None:
+            nonlocal counted
+            if size <= self._limit:
+                return
+            others, more = self._reading[site] - counted, size - counted
+            if (
+                site is not None and others and others + size > LARGE_OF_SITE_BYTES
+            ) or self._reading_in_all + more > LARGE_IN_ALL_BYTES:
+                raise IngestBusy
+            self._reading[site] += more
+            self._reading_in_all += more
+            counted = size
+
         try:
-            yield
+            yield count
         finally:
-            self._reading[site] -= size
+            self._reading_in_all -= counted
+            self._reading[site] -= counted
             if not self._reading[site]:
                 del self._reading[site]
 
@@ -100,8 +111,11 @@ async def _refuse(error: GatewayError, scope: Scope, receive: Receive, send: Sen
     await refusal(scope, receive, send)
 
 
-async def _read(receive: Receive, limit: int) -> Message | None:
-    """Return the whole body as one message; None when it is larger than limit."""
+async def _read(receive: Receive, limit: int, count: Callable[[int], None]) -> Message | None:
+    """Return the whole body as one message; None when it is larger than limit.
+
+    `count` is told how much there is after each piece.
+    """
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -112,6 +126,7 @@ async def _read(receive: Receive, limit: int) -> Message | None:
         size += len(pieces[-1])
         if size > limit:
             return None
+        count(size)
         if not message.get("more_body", False):
             return {"type": "http.request", "body": b"".join(pieces), "more_body": False}
 

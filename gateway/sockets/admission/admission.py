@@ -18,7 +18,7 @@ from gateway.errors import (
     TooManyConnections,
     TooManyOfUser,
 )
-from gateway.limits.addresses import is_in
+from gateway.limits.addresses import is_in, site_of
 from gateway.protocol import Device, Hello, Welcome, close_codes
 from gateway.settings import Settings
 from gateway.sockets.admission.devices import Devices
@@ -54,9 +54,9 @@ class Admission:
         self._drain = drain
         self._metrics = metrics
         self.addresses: Counter[str] = Counter()
-        """Address → its WebSockets."""
+        """Site (an IPv4 address, or a /64 of IPv6) → its WebSockets."""
         self.http_addresses: Counter[str] = Counter()
-        """Address → its connections that are not, or not yet, WebSockets."""
+        """Site → its connections that are not, or not yet, WebSockets."""
 
     # --- before the upgrade ----------------------------------------------------------------
 
@@ -65,8 +65,9 @@ class Admission:
 
         A trusted proxy may open any number: it connects for many.
         """
-        self.http_addresses[address] += 1
-        if self.http_addresses[address] <= self._settings.connections_per_address:
+        site = site_of(address)
+        self.http_addresses[site] += 1
+        if self.http_addresses[site] <= self._settings.connections_per_address:
             return True
         if is_in(address, self._settings.trusted_proxies):
             return True
@@ -75,13 +76,13 @@ class Admission:
 
     def http_closed(self, address: str) -> None:
         """Count a connection no longer: it was closed, or became a WebSocket."""
-        _decrease(self.http_addresses, address)
+        _decrease(self.http_addresses, site_of(address))
 
     def check_connection(self, address: str) -> GatewayError | None:
         """Return why a connection of this address may not become a WebSocket now; None: it may."""
         if self._drain.begun:
             return Draining()
-        if self.addresses[address] >= self._settings.connections_per_address:
+        if self.addresses[site_of(address)] >= self._settings.connections_per_address:
             return TooManyConnections()
         if wait_s := self._limits.accepts.acquire():
             return TooManyAtOnce(wait_s)
@@ -89,11 +90,11 @@ class Admission:
 
     def connected(self, address: str) -> None:
         """Count a WebSocket of this address."""
-        self.addresses[address] += 1
+        self.addresses[site_of(address)] += 1
 
     def disconnected(self, address: str) -> None:
         """Count a WebSocket of this address no longer."""
-        _decrease(self.addresses, address)
+        _decrease(self.addresses, site_of(address))
 
     # --- hello -----------------------------------------------------------------------------
 

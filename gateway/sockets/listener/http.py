@@ -19,7 +19,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.errors import GatewayError, HeadTooLarge, RequestInvalid
-from gateway.limits.addresses import is_in
+from gateway.limits.addresses import is_in, site_of
 from gateway.ops.bounded_log import BoundedLog
 from gateway.sockets.listener.handshake import host_is_valid, refusal_response
 from gateway.sockets.node import Node
@@ -213,11 +213,11 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_response_complete()
 
     def _owner(self) -> Hashable | None:
-        """Return for whom answers are kept: an employee or an address; None for a proxy."""
+        """Return for whom answers are kept: an employee or a site; None for a proxy."""
         state = self._answered.scope["state"] if self._answered is not None else {}
         known: Hashable | None = state.get("employee_id") or state.get("site")
         if known is None and not is_in(self._address, self._node.settings.trusted_proxies):
-            return self._address
+            return site_of(self._address)
         return known
 
     def _is_unread(self, now: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -63,11 +64,17 @@ async def test_a_body_in_pieces_within_its_time_is_whole(empty_desk: Desk) -> No
     assert answer.startswith(b"HTTP/1.1 201 ")
 
 
-async def begin_large(port: int, size: int, *, chunked: bool = False) -> asyncio.StreamWriter:
-    """Begin a large webhook whose body does not come."""
+async def begin_large(
+    port: int, size: int, *, chunked: bool = False, sent: int = 0
+) -> asyncio.StreamWriter:
+    """Begin a large webhook, of whose body so many bytes come, and no more."""
     _reader, writer = await asyncio.open_connection("127.0.0.1", port)
     framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
     writer.write(f"POST /v1/telephony/events HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode())
+    if chunked and sent:
+        writer.write(f"{size:x}\r\n".encode())
+    writer.write(b" " * sent)
+    await writer.drain()
     return writer
 
 
@@ -80,7 +87,9 @@ async def test_large_bodies_that_are_read_at_once_are_bounded(
     node = await empty_desk.start_node(body_s=60.0)
     http = empty_desk.http()
     large = b"[" + b" " * 900_000 + b"]"
-    held = [await begin_large(node.port, 1_000_000, chunked=chunked) for _ in range(2)]
+    held = [
+        await begin_large(node.port, 1_000_000, chunked=chunked, sent=999_999) for _ in range(2)
+    ]
 
     async def status(content: bytes) -> int:
         return (await http.post("/v1/telephony/events", content=content)).status_code
@@ -101,3 +110,30 @@ async def test_large_bodies_that_are_read_at_once_are_bounded(
         return await status(large) == 401
 
     await eventually(is_read)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_what_is_only_declared_takes_no_room(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch, *, chunked: bool
+) -> None:
+    """Any number of connections that send nothing, or little, leave room for those that do."""
+    monkeypatch.setattr(body_limit, "LARGE_OF_SITE_BYTES", 2_500_000)
+    monkeypatch.setattr(body_limit, "LARGE_IN_ALL_BYTES", 2_500_000)
+    node = await empty_desk.start_node(body_s=60.0)
+    held = [
+        await begin_large(node.port, 1_000_000, chunked=chunked, sent=sent)
+        for sent in (0, 1, 1_000) * 10
+    ]
+    admission = node.node.admission
+    await eventually(lambda: sum(admission.http_addresses.values()) == len(held))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(9):
+            yield b" " * 100_000
+
+    http = empty_desk.http()
+    for content in (b" " * 900_000, pieces()):
+        answer = await http.post("/v1/telephony/events", content=content)
+        assert answer.status_code == 401, answer.text
+    for writer in held:
+        writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -178,6 +179,32 @@ async def test_refusals_before_the_upgrade_are_counted(empty_desk: Desk) -> None
                     pass
 
     assert node.node.metrics.rejected == {"limit.connections": 1, "not_found": 1}
+
+
+async def test_a_customer_with_a_network_has_one_share(empty_desk: Desk) -> None:
+    """All addresses of a /64 count together, for WebSockets and before them; others do not."""
+    node = await empty_desk.start_node(connections_per_address=2, trusted_proxies="127.0.0.1")
+    admission, url = node.node.admission, node.socket_url
+
+    async def status(address: str) -> int:
+        try:
+            socket = raw(url, additional_headers={"X-Forwarded-For": address})
+            await opened.enter_async_context(socket)
+        except InvalidStatus as refused:
+            return refused.response.status_code
+        return 101
+
+    async with contextlib.AsyncExitStack() as opened:
+        assert [await status(f"2001:db8::{n}") for n in range(1, 4)] == [101, 101, 429]
+        assert await status("2001:db8:0:1::1") == 101
+        assert [await status(f"203.0.113.{n}") for n in range(1, 4)] == [101] * 3
+    await eventually(lambda: not admission.addresses)
+
+    assert [admission.http_opened(f"2001:db8::{n}") for n in range(1, 4)] == [True, True, False]
+    for n in range(1, 4):
+        admission.http_closed(f"2001:db8::{n}")
+    assert admission.http_opened("2001:db8::9")
+    admission.http_closed("2001:db8::9")
 
 
 class HelloGate:
