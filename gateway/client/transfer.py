@@ -17,6 +17,10 @@ from gateway.protocol import Upload
 Body: TypeAlias = bytes | Path
 CHUNK_BYTES = 256 * 1024
 TIMEOUT_S = 30.0
+PAUSE_S = 1.0
+UNDER_WAY = frozenset({"file.upload_running", "file.too_many_uploads"})
+WAITS = 15
+"""30 s for another upload's end: a server gives a broken one up after 10 s."""
 
 
 def size_of(data: Body) -> int:
@@ -25,7 +29,21 @@ def size_of(data: Body) -> int:
 
 
 async def put(socket_url: str, upload: Upload, data: Body) -> None:
-    """Upload a declared file. Raises RequestRefused."""
+    """Upload a declared file, after uploads that are under way. Raises RequestRefused."""
+    for wait in range(WAITS + 1):
+        try:
+            await _put_once(socket_url, upload, data)
+        except RequestRefused as refused:
+            if wait and refused.code == "file.exists":
+                return  # the one that was under way stored it
+            if refused.code not in UNDER_WAY or wait == WAITS:
+                raise
+            await asyncio.sleep(refused.retry_after or PAUSE_S)
+        else:
+            return
+
+
+async def _put_once(socket_url: str, upload: Upload, data: Body) -> None:
     headers = {**upload.headers, "Content-Length": str(size_of(data))}
     content = _chunks(data) if isinstance(data, Path) else data
     async with _client() as http:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -30,6 +31,7 @@ from gateway.errors import (
     TooLarge,
     UploadRunning,
 )
+from gateway.files.arrival import arriving
 from gateway.files.file_lock import FileLock
 from gateway.files.signing import Grant, Signer
 from gateway.files.storage import HEAD_BYTES, SignedLink, StoredObject
@@ -57,13 +59,12 @@ class StoredFile:
 class LocalStorage:
     """Keeps files below one directory."""
 
-    origin: str | None = None
-
     def __init__(self, root: Path, signer: Signer, *, base_url: str = "") -> None:
         self._root = root
         self._coming = root / "coming"
         self._signer = signer
         self._base_url = base_url.rstrip("/")
+        self.origin: str | None = _origin(base_url) if base_url else None
         self._coming.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def upload_link(
@@ -125,7 +126,8 @@ class LocalStorage:
         """Store an upload if it is exactly what was declared; otherwise keep nothing of it.
 
         At most CHUNK_BYTES and one read are in memory. A stored file survives a crash. While one
-        request uploads a file, on whatever node, others get UploadRunning.
+        request uploads a file, on whatever node, others get UploadRunning; if it then brings
+        nothing for SILENT_S, it ends with TooSlow and leaves the file to them.
         """
         path = self._path(grant.key)
         coming = self._coming / f"{grant.key}.{secrets.token_hex(4)}"
@@ -135,7 +137,7 @@ class LocalStorage:
                 raise UploadRunning
             if await _in_thread(path.exists):
                 raise FileExists
-            await self._write(coming, grant, pieces)
+            await self._write(coming, grant, pieces, lock)
             await _in_thread(_publish_file, coming, path)
         except FileExistsError:
             raise FileExists from None
@@ -145,18 +147,21 @@ class LocalStorage:
                 coming.unlink()
             lock.release()
 
-    async def _write(self, coming: Path, grant: Grant, pieces: AsyncIterable[bytes]) -> None:
+    async def _write(
+        self, coming: Path, grant: Grant, pieces: AsyncIterable[bytes], lock: FileLock
+    ) -> None:
         hashed, size, waiting = hashlib.sha256(), 0, bytearray()
         file = await _in_thread(_create, coming)
         try:
-            async for piece in pieces:
-                size += len(piece)
-                if size > grant.size:
-                    raise TooLarge(f"Exactly {grant.size} bytes were declared.")
-                waiting += piece
-                if len(waiting) >= CHUNK_BYTES:
-                    await _in_thread(_put, file, bytes(waiting), hashed)
-                    waiting.clear()
+            async with arriving(pieces, lock) as arrived:
+                async for piece in arrived:
+                    size += len(piece)
+                    if size > grant.size:
+                        raise TooLarge(f"Exactly {grant.size} bytes were declared.")
+                    waiting += piece
+                    if len(waiting) >= CHUNK_BYTES:
+                        await _in_thread(_put, file, bytes(waiting), hashed)
+                        waiting.clear()
             if size != grant.size:
                 raise SizeDiffers(f"{size} of {grant.size} declared bytes were received.")
             await _in_thread(_put, file, bytes(waiting), hashed)
@@ -197,6 +202,12 @@ async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
     except OSError as error:
         log.warning("files.failed", error=type(error).__name__, errno=error.errno)
         raise StorageUnavailable from error
+
+
+def _origin(url: str) -> str:
+    """Return the scheme and host of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _create(path: Path) -> int:

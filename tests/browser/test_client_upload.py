@@ -75,6 +75,35 @@ async def test_a_file_whose_answer_was_lost_has_been_brought(
     assert await client.page.evaluate("progress.at(-1)") == 12
 
 
+@pytest.mark.parametrize("code", ["file.upload_running", "file.too_many_uploads"])
+async def test_a_file_waits_for_uploads_that_are_under_way(
+    client: Client, fake: FakeGateway, code: str
+) -> None:
+    """More often than it tries after failures: the server may take a broken one for alive."""
+    visit = await arrive(client, fake)
+    answers: asyncio.Queue[int] = asyncio.Queue()
+    waits = 0
+
+    async def answer(route: Route) -> None:
+        nonlocal waits
+        waits += 1
+        if waits <= 10:
+            said = {"code": code, "message": "Wait.", "retry_after": 2}
+            await route.fulfill(status=409, json={"error": said})
+        else:
+            await route.fulfill(json={"size": 12})
+        answers.put_nowait(waits)
+
+    await client.page.route("**/v1/files/secret", answer)
+    await client.page.evaluate(UPLOAD)
+    await declare(visit)
+    while await answers.get() <= 10:
+        while answers.empty():
+            await client.page.clock.run_for(500)
+
+    assert await client.until("window.done") == {"attachment_id": 31, **FILE}
+
+
 async def test_a_file_is_declared_again_on_the_next_connection(
     client: Client, fake: FakeGateway
 ) -> None:

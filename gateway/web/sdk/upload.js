@@ -9,6 +9,8 @@ import { GatewayError } from './requests.js';
 const TRIES = 4;
 const PAUSE_MS = 500;
 const EXISTS = 412; // the storage overwrites nothing
+const UNDER_WAY = ['file.upload_running', 'file.too_many_uploads'];
+const WAITS = 15; // 30 s for another upload's end; a server gives a broken one up after 10 s
 
 /**
  * @typedef {object} Uploading
@@ -43,15 +45,20 @@ export async function upload(gateway, base, conversationId, file, { onProgress =
   return { attachment_id: declared.attachment_id, ...description };
 }
 
-/** Try again after a temporary failure: a broken connection, a busy gateway. */
+/** Try again after a temporary failure: a broken connection, a busy gateway, an upload under way. */
 async function withRetries(work, signal) {
-  for (let tries = 1; ; tries += 1) {
+  let tries = 1;
+  let waits = 0;
+  for (;;) {
     signal?.throwIfAborted();
     try {
       return await work();
     } catch (error) {
       const wait = retryDelay(error, tries);
-      if (wait === null || tries === TRIES) throw error;
+      if (wait === null) throw error;
+      if (UNDER_WAY.includes(error.code)) waits += 1;
+      else tries += 1;
+      if (tries > TRIES || waits > WAITS) throw error;
       await pause(wait, signal);
     }
   }

@@ -11,6 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from gateway.client import RequestRefused, transfer
+from gateway.errors import TooSlow, UploadRunning
+from gateway.files import arrival
 from gateway.files.file_lock import FileLock
 from gateway.protocol import AttachmentCreated
 from gateway.rest import files
@@ -43,8 +46,11 @@ async def begun(desk: Desk, made: AttachmentCreated, count: int) -> tuple[Held, 
     return body, running
 
 
-async def test_one_request_at_a_time_uploads_a_file(file_desk: Desk) -> None:
+async def test_one_request_at_a_time_uploads_a_file(
+    file_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Others, on any node, are told to wait and write nothing; after its end the file exists."""
+    monkeypatch.setattr(arrival, "SILENT_S", 60.0)
     await file_desk.start_node(files_dir=file_desk.nodes[0].settings.files_dir)
     oksana = await file_desk.client(OKSANA)
     made = await declare(oksana, (await oksana.open(PETRO)).conversation.id)
@@ -80,6 +86,57 @@ async def test_an_upload_that_breaks_off_can_be_sent_again(file_desk: Desk) -> N
     await eventually(lambda: locks(file_desk) == [])
 
     assert await upload(file_desk, made) == ""
+
+
+async def test_a_silent_upload_makes_room_for_its_repetition(
+    file_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client may send again, to any node, while the old connection still looks alive."""
+    monkeypatch.setattr(arrival, "SILENT_S", 0.1)
+    monkeypatch.setattr(UploadRunning, "retry_after", 0.05)
+    await file_desk.start_node(files_dir=file_desk.nodes[0].settings.files_dir)
+    oksana = await file_desk.client(OKSANA)
+    made = await declare(oksana, (await oksana.open(PETRO)).conversation.id)
+    body, running = await begun(file_desk, made, 1)
+
+    await transfer.put(file_desk.nodes[1].socket_url, made.upload, PNG)
+
+    assert file_desk.nodes[1].node.services.files.counts.refused["file.upload_running"] >= 1
+    refused = file_desk.nodes[0].node.services.files.counts.refused
+    await eventually(lambda: refused["limit.too_slow"] == 1)
+    body.go_on.set()
+    with contextlib.suppress(httpx2.TransportError):
+        assert await running == "limit.too_slow"
+    assert locks(file_desk) == []
+    assert len(kept(file_desk)) == 1
+
+
+async def test_a_client_waits_for_an_upload_that_is_under_way(
+    file_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is told to; that the file then exists is no error."""
+    monkeypatch.setattr(arrival, "SILENT_S", 60.0)
+    monkeypatch.setattr(transfer, "WAITS", 1_000_000)
+    monkeypatch.setattr(UploadRunning, "retry_after", 0.01)
+    oksana = await file_desk.client(OKSANA)
+    made = await declare(oksana, (await oksana.open(PETRO)).conversation.id)
+    body, running = await begun(file_desk, made, 1)
+    node = file_desk.nodes[0]
+    refused = node.node.services.files.counts.refused
+
+    waiting = asyncio.create_task(transfer.put(node.socket_url, made.upload, PNG))
+    await eventually(lambda: refused["file.upload_running"] > 5)
+    body.go_on.set()
+
+    assert await running == ""
+    await waiting
+    monkeypatch.setattr(transfer, "WAITS", 2)
+    other = await declare(oksana, (await oksana.open(PETRO)).conversation.id)
+    body, running = await begun(file_desk, other, 1)
+    with pytest.raises(RequestRefused, match=r"file\.upload_running"):
+        await transfer.put(node.socket_url, other.upload, PNG)
+    body.go_on.set()
+    assert await running == ""
 
 
 async def test_an_upload_that_trickles_is_ended(
@@ -156,3 +213,67 @@ def test_a_lock_is_not_taken_on_a_file_that_its_holder_removed(tmp_path: Path) -
     third.release()
     second.release()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_does_not_get_a_lock_is_noticed(tmp_path: Path) -> None:
+    """By its holder, whoever asked; what was left of an earlier holder says nothing."""
+    path = tmp_path / "one.lock"
+    path.write_bytes(b"1")  # a crash
+    holder, other = FileLock(path), FileLock(path)
+    assert holder.acquire()
+    assert not holder.wanted()
+
+    assert not other.acquire()
+
+    assert holder.wanted()
+    assert not other.wanted()
+    holder.release()
+    assert not holder.wanted()
+    assert other.acquire()
+    assert not other.wanted()
+    other.release()
+
+
+async def test_an_upload_ends_only_when_its_client_is_silent_and_another_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not while nobody else wants it, and not while the server writes, however long that takes."""
+    monkeypatch.setattr(arrival, "SILENT_S", 0.02)
+    lock, other = FileLock(tmp_path / "one.lock"), FileLock(tmp_path / "one.lock")
+    assert lock.acquire()
+    looked, asked = 0, 0
+    silent_s, wanted = arrival.Pieces.silent_s, FileLock.wanted
+
+    def looking(pieces: arrival.Pieces) -> float:
+        nonlocal looked
+        looked += 1
+        return silent_s(pieces)
+
+    def asking(one: FileLock) -> bool:
+        nonlocal asked
+        asked += 1
+        return wanted(one)
+
+    monkeypatch.setattr(arrival.Pieces, "silent_s", looking)
+    monkeypatch.setattr(FileLock, "wanted", asking)
+
+    async def coming() -> AsyncIterator[bytes]:
+        await eventually(lambda: asked > 2)
+        assert not other.acquire()
+        yield b"written slowly"
+        await asyncio.Event().wait()
+
+    arrived = []
+
+    async def receive() -> None:
+        async with arrival.arriving(coming(), lock) as pieces:
+            async for piece in pieces:
+                enough = looked + 5
+                await eventually(lambda: looked > enough)  # noqa: B023
+                arrived.append(piece)
+
+    with pytest.raises(TooSlow):
+        await receive()
+    lock.release()
+
+    assert arrived == [b"written slowly"]

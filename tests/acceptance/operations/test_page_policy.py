@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -34,6 +36,18 @@ async def test_named_origins_may_have_pictures(empty_desk: Desk) -> None:
 
     assert found["img-src"][3:] == ["https://crm.example.com", "http://a.example:81"]
     assert "https://crm.example.com" not in found["connect-src"]
+
+
+async def test_files_come_from_the_public_address(empty_desk: Desk, tmp_path: Path) -> None:
+    """Links to them begin with it, and the page may be open at another one."""
+    await empty_desk.start_node(
+        files_dir=tmp_path / "files", public_url="https://files.example.com:8443/gateway/"
+    )
+
+    found = await policy(empty_desk)
+
+    for kind in ("img-src", "media-src", "connect-src"):
+        assert found[kind][-1] == "https://files.example.com:8443", kind
 
 
 @pytest.mark.parametrize(
