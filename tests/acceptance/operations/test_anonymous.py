@@ -49,8 +49,8 @@ async def test_the_description_is_made_once_and_beside_the_event_loop(
 
     def observed(app: Any) -> Any:
         makers.append(threading.get_ident())
+        loop.call_soon_threadsafe(begun.set)
         if makers[0] != threading.main_thread().ident:
-            loop.call_soon_threadsafe(begun.set)
             assert go_on.wait(30), "nobody was served meanwhile"
         return make(app)
 
