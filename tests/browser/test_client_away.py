@@ -37,6 +37,7 @@ async def test_a_window_in_which_nobody_does_anything_is_away(
     assert (await visit.expect("presence.away"))["away"] is False
 
 
+@pytest.mark.slow
 async def test_a_hidden_window_is_away_after_a_minute_and_says_so_when_it_comes_back(
     client: Client, fake: FakeGateway
 ) -> None:

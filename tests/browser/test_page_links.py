@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.window import PageGateway, Window
@@ -9,6 +10,7 @@ from tests.browser.window import PageGateway, Window
 TOKEN = "sessionStorage.getItem('gateway.token')"
 
 
+@pytest.mark.slow
 async def test_a_link_replaces_nobodys_session_unasked(
     chromium: Browser, dev_gateway: PageGateway
 ) -> None:
@@ -42,6 +44,7 @@ async def test_a_link_replaces_nobodys_session_unasked(
     await one.close()
 
 
+@pytest.mark.slow
 async def test_a_newer_token_of_the_same_person_is_taken(
     chromium: Browser, dev_gateway: PageGateway
 ) -> None:

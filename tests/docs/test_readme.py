@@ -87,6 +87,7 @@ def javascript(node: RunningNode) -> str:
     return program.replace(DEV, f"127.0.0.1:{node.port}")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH")
 async def test_the_javascript_runs_in_the_console_of_the_gateways_page(empty_desk: Desk) -> None:

@@ -102,6 +102,7 @@ async def test_migrations_are_applied_only_where_they_are_meant(dev_gateway: Dev
 RECORDING = "tests/recordings/l01_answered_caller_hangs_up.jsonl.gz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "setting"),
     [

@@ -27,6 +27,7 @@ from tests.support.desk import IRYNA, OKSANA, PETRO, eventually
 from tests.support.dev import DevGateway, in_thread, run_dev
 
 
+@pytest.mark.slow
 async def test_two_people_chat_through_two_worker_processes(dev_gateway: DevGateway) -> None:
     """Each is connected to a process of their own; the message and the call cross."""
     async with (

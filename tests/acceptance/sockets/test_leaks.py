@@ -137,6 +137,7 @@ async def half_a_request(node: RunningNode) -> None:
     writer.transport.abort()
 
 
+@pytest.mark.slow
 async def test_visitors_leave_nothing_on_the_node(
     empty_desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,6 +166,7 @@ async def test_visitors_leave_nothing_on_the_node(
     assert (here["Session"], here["Sender"], here["SocketProtocol"]) == (there, there, there)
 
 
+@pytest.mark.slow
 async def test_who_is_gone_does_not_wait_for_the_garbage_collector(empty_desk: Desk) -> None:
     """Nothing of a connection refers to itself: it is freed where its last deadline passes."""
     started = await empty_desk.start_node(

@@ -161,6 +161,7 @@ ENDINGS: list[Callable[[Raw], Awaitable[None]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_four_hundred_connections_leave_nothing_behind(empty_desk: Desk) -> None:
     """However they end: no session, topic, stream, watcher, address, deadline or task remains."""
     started = await empty_desk.start_node(
