@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -245,37 +245,24 @@ class Beat(Protocol):
     def __call__(self, *, ready: bool) -> None: ...
 
 
-def own_ports(
-    settings: Settings, shared: list[socket.socket], own: list[socket.socket]
-) -> set[int]:
-    """Return the ports of a worker alone: also those of GATEWAY_WORKER_PORTS among the others.
-
-    A supervisor names them as shared ones, so that workers of earlier versions understand it.
-    """
-    first = settings.worker_ports
-    known = range(first, first + settings.workers) if first else range(0)
-    ports = {listener.getsockname()[1] for listener in shared if listener.family != socket.AF_UNIX}
-    return {listener.getsockname()[1] for listener in own} | (ports & {*known})
-
-
 async def serve(
     settings: Settings,
-    shared: list[socket.socket],
-    own: list[socket.socket],
+    sockets: list[socket.socket],
     *,
+    own_ports: Collection[int],
     beat: Beat | None = None,
 ) -> None:
     """Serve on these listening sockets until SIGTERM or SIGINT.
 
-    Only on its `own`, which no client is meant to reach, does a worker show its metrics.
+    Only on its `own_ports`, which no client is meant to reach, does a worker show its metrics.
     """
     app, server = make_server(settings)
-    app.state.own_ports = own_ports(settings, shared, own)
+    app.state.own_ports = own_ports
     await rest.warm_up(app)
-    for listener in (*shared, *own):  # what they accept inherits it
+    for listener in sockets:  # what they accept inherits it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
     pulse = asyncio.create_task(_pulse(server, beat), name="pulse") if beat else None
-    await server.serve([*shared, *own])
+    await server.serve(sockets)
     if pulse is not None:
         pulse.cancel()
 

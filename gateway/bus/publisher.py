@@ -118,8 +118,7 @@ class Publisher:
             self._failures = 0
             if refused := self._check_replies(messages, replies):
                 self._refusals += 1
-                said = (one for one in replies if isinstance(one, Exception))
-                why = str(next(one for one in said if not isinstance(one, AskError)))
+                why = str(next(one for one in replies if _is_refusal(one)))
                 self._lose(refused, "bus.publish_refused", why, self._refusals)
                 await asyncio.sleep(PAUSE_S)
             else:
@@ -151,15 +150,20 @@ class Publisher:
         misrouted: list[Announcement] = []
         refused: list[Announcement] = []
         for announcements, reply in zip(messages, replies, strict=True):
-            if isinstance(reply, AskError):
-                misrouted += announcements
-            elif isinstance(reply, Exception):
+            if _is_refusal(reply):
                 refused += announcements
+            elif isinstance(reply, AskError):
+                misrouted += announcements
             else:
                 self._counters.published += len(announcements)
         if misrouted:
             self._on_misrouted(misrouted)
         return refused
+
+
+def _is_refusal(reply: object) -> bool:
+    """Return whether a server did not take a message that was meant for it."""
+    return isinstance(reply, Exception) and not isinstance(reply, AskError)
 
 
 def _coalesce(batch: list[Announcement]) -> Iterator[list[Announcement]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from gateway.settings import BACKLOG
+from gateway.settings import BACKLOG, Settings
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -23,3 +23,9 @@ def port_of(listener: socket.socket) -> int:
     """Return the port of a listening socket."""
     port: int = listener.getsockname()[1]
     return port
+
+
+def worker_ports(settings: Settings) -> range:
+    """Return the ports that GATEWAY_WORKER_PORTS gives to single workers; none when it is 0."""
+    first = settings.worker_ports
+    return range(first, first + settings.workers) if first else range(0)

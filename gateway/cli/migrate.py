@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from gateway import db, demo
-from gateway.cli.state import find_running, not_found
+from gateway.cli.state import require_running
 from gateway.settings import Settings
 
 
@@ -31,13 +31,10 @@ def _database(*, check: bool) -> str:
     settings = Settings()
     if settings.database_url:
         return settings.database_url
-    running = find_running(settings.state_dir) if check else None
-    if running is None:
-        why = "Set GATEWAY_DATABASE_URL."
-        if check:
-            why = not_found(settings.state_dir, "database", unset="GATEWAY_DATABASE_URL is")
-        typer.echo(why, err=True)
+    if not check:
+        typer.echo("Set GATEWAY_DATABASE_URL.", err=True)
         raise typer.Exit(2)
+    running = require_running(settings.state_dir, "database", unset="GATEWAY_DATABASE_URL is")
     typer.echo("The database of the running `gateway dev`:", err=True)
     return str(running["database_url"])
 

@@ -21,7 +21,7 @@ import typer
 from gateway import __version__, db
 from gateway.bus import RedisConfig
 from gateway.cli.progress import ProgressDisplay
-from gateway.cli.state import find_running, not_found
+from gateway.cli.state import require_running
 from gateway.settings import Settings
 from gateway.telephony.stats.stats_cache import RedisStatsCache, late_days
 from ingest import IngestSettings, RebuildProgress, rebuild
@@ -96,11 +96,7 @@ def _settings() -> Settings:
     settings = Settings()
     if settings.database_url:
         return settings
-    running = find_running(settings.state_dir)
-    if running is None:
-        why = not_found(settings.state_dir, "database", unset="GATEWAY_DATABASE_URL is")
-        typer.echo(why, err=True)
-        raise typer.Exit(2)
+    running = require_running(settings.state_dir, "database", unset="GATEWAY_DATABASE_URL is")
     return settings.model_copy(
         update={"database_url": running["database_url"], "redis_url": running["redis_url"]}
     )

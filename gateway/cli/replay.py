@@ -20,7 +20,7 @@ import typer
 from pydantic import SecretStr
 
 from gateway.app import Gateway, open_gateway
-from gateway.cli.state import find_running, not_found
+from gateway.cli.state import require_running
 from gateway.ops import logs
 from gateway.settings import Settings
 from gateway.telephony.pbx.connections import asterisk_dialect
@@ -54,11 +54,8 @@ def _settings() -> Settings:
     settings = Settings()
     found: dict[str, Any] = {}
     if not (settings.database_url and settings.redis_url):
-        running = find_running(settings.state_dir)
-        if running is None:
-            unset = "GATEWAY_DATABASE_URL and GATEWAY_REDIS_URL are"
-            typer.echo(not_found(settings.state_dir, "servers", unset=unset), err=True)
-            raise typer.Exit(2)
+        unset = "GATEWAY_DATABASE_URL and GATEWAY_REDIS_URL are"
+        running = require_running(settings.state_dir, "servers", unset=unset)
         found = {"database_url": running["database_url"], "redis_url": running["redis_url"]}
     return settings.model_copy(
         update={

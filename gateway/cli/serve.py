@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from gateway.cli.listen import listen
+from gateway.cli.listen import listen, worker_ports
 from gateway.cli.supervisor import Supervisor, make_workers
 from gateway.db import MigrationError, migrate
 from gateway.ops import logs
@@ -55,10 +55,8 @@ def run(
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
     answers = settings.takes("sockets", "ingest")
-    first = settings.worker_ports
-    own_ports = range(first, first + settings.workers) if first else range(0)
     shared = _listen(settings.host, settings.port) if answers else None
-    own = [_listen(settings.worker_host, port) for port in own_ports]
+    own = [_listen(settings.worker_host, port) for port in worker_ports(settings)]
     supervisor = Supervisor(
         make_workers(
             settings.workers,

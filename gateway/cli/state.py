@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import typer
 
 
 def read_secret(state_dir: Path, name: str) -> str | None:
@@ -45,6 +46,15 @@ def running(state_dir: Path, **facts: Any) -> Iterator[None]:
         yield
     finally:
         note.unlink(missing_ok=True)
+
+
+def require_running(state_dir: Path, wanted: str, *, unset: str) -> dict[str, Any]:
+    """Return what find_running does; without one say what not_found says, and exit with 2."""
+    running = find_running(state_dir)
+    if running is None:
+        typer.echo(not_found(state_dir, wanted, unset=unset), err=True)
+        raise typer.Exit(2)
+    return running
 
 
 def not_found(state_dir: Path, wanted: str, *, unset: str) -> str:

@@ -15,7 +15,7 @@ from gateway import db
 from gateway.auth import Tokens
 from gateway.auth.queries import standing
 from gateway.auth.tokens import MAX_TOKEN
-from gateway.cli.state import find_running, not_found, read_secret
+from gateway.cli.state import find_running, not_found, read_secret, require_running
 from gateway.settings import Settings
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -50,18 +50,17 @@ def claims_of(text: str) -> tuple[str, datetime | None]:
         claims = jwt.decode(text, options={"verify_signature": False})
     except jwt.PyJWTError:
         return text.strip(), None
+    expires_at = None
     with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError, OSError):
-        return str(claims.get("jti", "")), datetime.fromtimestamp(int(claims["exp"]), UTC)
-    return str(claims.get("jti", "")), None
+        expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
+    return str(claims.get("jti", "")), expires_at
 
 
 async def _revoke(settings: Settings, token_id: str, expires_at: datetime | None) -> None:
-    url = settings.database_url or (find_running(settings.state_dir) or {}).get("database_url")
+    url = settings.database_url
     if not url:
-        typer.echo(
-            not_found(settings.state_dir, "database", unset="GATEWAY_DATABASE_URL is"), err=True
-        )
-        raise typer.Exit(2)
+        unset = "GATEWAY_DATABASE_URL is"
+        url = str(require_running(settings.state_dir, "database", unset=unset)["database_url"])
     if not 1 <= len(token_id) <= MAX_TOKEN or "\0" in token_id:
         typer.echo("This is neither a jti nor a token that has one.", err=True)
         raise typer.Exit(2)

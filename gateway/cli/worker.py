@@ -19,6 +19,7 @@ import sys
 import uvloop
 
 from gateway.app import Beat, SettingMissing, serve
+from gateway.cli.listen import port_of, worker_ports
 from gateway.cli.supervisor import ALIVE, OWN, PULSE, READY
 from gateway.ops import logs
 from gateway.settings import Settings
@@ -45,11 +46,25 @@ def main(parent: int, shared: list[int], own: list[int], pulse: int | None = Non
     gc.freeze()  # imported objects stay for good
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings, _sockets(shared), _sockets(own), beat=_beat(pulse)))
+            together, alone = _sockets(shared), _sockets(own)
+            ports = own_ports(settings, together, alone)
+            sockets = [*together, *alone]
+            runner.run(serve(settings, sockets, own_ports=ports, beat=_beat(pulse)))
     except SettingMissing as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         pass
+
+
+def own_ports(
+    settings: Settings, shared: list[socket.socket], own: list[socket.socket]
+) -> set[int]:
+    """Return the ports of a worker alone: also those of GATEWAY_WORKER_PORTS among the others.
+
+    A supervisor names them as shared ones, so that workers of earlier versions understand it.
+    """
+    ports = {port_of(listener) for listener in shared if listener.family != socket.AF_UNIX}
+    return {port_of(listener) for listener in own} | (ports & {*worker_ports(settings)})
 
 
 def _sockets(fds: list[int]) -> list[socket.socket]:

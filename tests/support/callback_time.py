@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 HELD_MS = 100.0
 """A callback that takes longer works through all of its input at once. What is meant is 20 ms on a
-quiet machine (`python -m loadtests` measures); a processor that two threads share counts double."""
+quiet machine; a processor that two threads share counts double."""
 KEPT = 1_000
 """Callbacks that are remembered: the longest ones."""
 CLIENT_SIDE = ("tests/", "gateway/client/")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.app import own_ports
 from gateway.cli.listen import listen, port_of
 from gateway.cli.supervisor import SupervisedWorker
+from gateway.cli.worker import own_ports
 from gateway.ops import metrics
 from gateway.ops.histogram import Histogram
 from gateway.ops.metric_catalogue import METRICS, Metric
