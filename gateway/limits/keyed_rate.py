@@ -38,7 +38,14 @@ class KeyedRate(Generic[K]):
         wait_s = self._rate.wait_s(spent_until, now)
         if not wait_s:
             spent_until = self._rate.spend(spent_until, now)
-        self._spent_until[key] = spent_until  # moved to the end: the oldest are forgotten first
+        self._keep(key, spent_until)
+        return wait_s
+
+    def charge(self, key: K, units: int) -> None:
+        """Use more after one was granted: what follows waits until the rate has made up for it."""
+        self._keep(key, self._rate.spend(self._spent_until.pop(key, 0.0), self._now(), units))
+
+    def _keep(self, key: K, spent_until: float) -> None:
+        self._spent_until[key] = spent_until  # at the end: the oldest are forgotten first
         if len(self._spent_until) > MAX_KEYS:
             del self._spent_until[next(iter(self._spent_until))]
-        return wait_s

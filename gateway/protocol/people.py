@@ -55,11 +55,16 @@ class PresenceWatched:
     """True while presence cannot be read: the values are the last known ones."""
 
 
+def work_of_reading(people: int) -> int:
+    """Return how often reading the presence of so many people counts against a rate."""
+    return 1 + people // 50
+
+
 @command(
     reply=PresenceWatched,
     cost="passing",
     repeatable=True,
-    work=lambda command: 1 + len(command.employee_ids) // 50,
+    work=lambda command: work_of_reading(len(command.employee_ids)),
 )
 class PresenceWatch:
     """Client → server: watch these employees; replaces the previous list."""

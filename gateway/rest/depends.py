@@ -101,6 +101,13 @@ async def context(
 Asking = Annotated[Context, Depends(context)]
 
 
+def charge(request: Request, asking: Context, work: int) -> None:
+    """Count a request that was admitted as often as what it asks for is worth."""
+    if work > 1:
+        commands: KeyedRate[int] = request.app.state.commands_rate
+        commands.charge(asking.user_id, work - 1)
+
+
 def answer(value: Any, status: int = 200) -> Response:
     """Encode a response exactly as the socket does."""
     return Response(codec.encode(value), status, media_type="application/json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, TypeAdapter
 
 from gateway import commands
@@ -14,8 +14,8 @@ from gateway.people import presences
 from gateway.protocol import PresenceIs, PresencePage, PresenceSet, PresenceWatch
 from gateway.protocol.codec import validate
 from gateway.protocol.frame import MAX_INT, frame
-from gateway.protocol.people import MAX_WATCHED, ChosenStatus, StatusText
-from gateway.rest.depends import Asking, StrictRoute, answer
+from gateway.protocol.people import MAX_WATCHED, ChosenStatus, StatusText, work_of_reading
+from gateway.rest.depends import Asking, StrictRoute, answer, charge
 
 router = APIRouter(prefix="/v1/presence", tags=["presence"], route_class=StrictRoute)
 
@@ -38,6 +38,7 @@ class Chosen:
 @router.get("", response_model=PresencePage)
 async def look(
     asking: Asking,
+    request: Request,
     *,
     employee_ids: Annotated[str | None, Query(max_length=LONGEST)] = None,
     department: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
@@ -50,8 +51,12 @@ async def look(
     if department is not None:
         if "\x00" in department:
             raise Invalid("must not contain U+0000", path="department")
-        return answer(await presences.of_department(asking, department, after=after, limit=limit))
-    found = await presences.fetch_watched(asking, _asked(employee_ids or ""))
+        page = await presences.of_department(asking, department, after=after, limit=limit)
+        charge(request, asking, work_of_reading(len(page.presences)))
+        return answer(page)
+    asked = _asked(employee_ids or "")
+    charge(request, asking, work_of_reading(len(asked.employee_ids)))
+    found = await presences.fetch_watched(asking, asked)
     people = sorted(found.presences, key=lambda one: one.employee_id)
     return answer(PresencePage(presences=people, degraded=found.degraded))
 

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-import httpx2
-import orjson
 import pytest
 from playwright.async_api import expect
 
+from tests.browser.pbx import post
 from tests.browser.window import Open, PageGateway
-from tests.support.calls import signed
 from tests.support.desk import DIRECTOR
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 AGENT = 2
-
-
-async def post(gateway: PageGateway, *events: dict[str, Any]) -> None:
-    """Tell what happens, as a PBX that only posts."""
-    state_dir: Path = gateway.state_dir  # type: ignore[attr-defined]
-    secret = (state_dir / "pbx_secret").read_text(encoding="ascii").strip()
-    now = datetime.now(UTC).isoformat()
-    body = orjson.dumps([{"occurred_at": now, **event} for event in events])
-    async with httpx2.AsyncClient(base_url=gateway.url) as http:
-        answer = await http.post(
-            "/v1/telephony/events", content=body, headers=signed(body, secret=secret)
-        )
-    assert answer.json()["accepted"] == len(events), answer.text
 
 
 async def test_the_wallboard_shows_who_waits_and_what_agents_do(

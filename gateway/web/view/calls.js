@@ -4,6 +4,10 @@ import { setAttribute, element, updateList, part, setText } from './elements.js'
 import { OUTCOMES, formatBrief, formatDuration, formatFull } from './format.js';
 
 const DIRECTIONS = { inbound: '↙', outbound: '↗', internal: '↔' };
+const LEFT_OUT = {
+  legs: ['leg', 'legs'], stints: ['wait in a queue', 'waits in queues'],
+  transfers: ['transfer', 'transfers'], parkings: ['parking', 'parkings'],
+};
 const DIRECTION_NAMES = { inbound: 'Incoming call', outbound: 'Outgoing call', internal: 'Internal call' };
 
 /**
@@ -49,6 +53,7 @@ export function callCards(calls, people) {
       element('ol', {
         class: 'transfers', testid: 'call-transfers', 'aria-label': 'Transfers', 'data-part': 'transfers',
       }),
+      element('p', { class: 'muted', testid: 'call-left-out', 'data-part': 'left-out' }),
       element('p', { class: 'call-outcome', testid: 'call-outcome', 'data-part': 'outcome' }));
   }
 
@@ -78,6 +83,7 @@ export function callCards(calls, people) {
     updateList(part(node, 'transfers'), handed, {
       key: ([place]) => place, make: () => element('li', {}), update: (item, [, content]) => setText(item, content),
     });
+    setText(part(node, 'left-out'), leftOutText(call));
     setText(part(node, 'outcome'), call.status === 'ended' ? outcomeText(call) : '');
   }
 
@@ -160,7 +166,7 @@ export function recentCalls(calls, people) {
     const on = last ? `transferred ${transferTarget(last, people)}` : null;
     const asked = askedText(call, people);
     const parked = parkedNow(call) ? 'parked' : null;
-    const more = [parked, messageText(call), hangUpText(call, people)];
+    const more = [parked, messageText(call), leftOutText(call), hangUpText(call, people)];
     return [result, call.queue ?? call.ring_group, by, asked && `asked for ${asked}`, talked, on, ...more].filter(Boolean).join(' · ');
   }
 
@@ -248,6 +254,15 @@ function mailboxText(call) {
 
 function messageText(call) {
   return { true: 'message left', false: 'no message left' }[call.message_left] ?? '';
+}
+
+/** How many parts of the call are not sent, nor from an older node counted: `and 250 more legs`. */
+function leftOutText(call) {
+  const parts = Object.entries(LEFT_OUT).flatMap(([name, [one, many]]) => {
+    const count = call.left_out?.[name] ?? 0;
+    return count ? [`${count} more ${count === 1 ? one : many}`] : [];
+  });
+  return parts.length ? `and ${parts.join(', ')}` : '';
 }
 
 function updateRow(node, name, value) {

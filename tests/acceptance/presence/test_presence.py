@@ -9,7 +9,7 @@ from gateway.client import Connection
 from gateway.protocol import Presence, PresenceChanged, PresenceSet, PresenceWatch
 from gateway.telephony.agents import on_call
 from tests.support.calls import ANSWERED, play, recorded
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
+from tests.support.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, eventually, refused
 
 
 async def watch(client: Connection, *people: int) -> dict[int, Presence]:
@@ -163,6 +163,33 @@ async def test_http_tells_of_many_people_at_once(desk: Desk) -> None:
     assert [answer.status_code for answer in senseless] == [422] * 6
     async with desk.http() as anybody:
         assert (await anybody.get("/v1/presence?employee_ids=1")).status_code == 401
+
+
+async def test_http_counts_by_how_many_people_it_reads(empty_desk: Desk) -> None:
+    """Of requests for five hundred people few are served at once, of those for one many."""
+    await empty_desk.start_node(commands_per_s=0.1, commands_burst=60)
+    await empty_desk.sql(
+        """
+        INSERT INTO demo_crm.staff (id, full_name, department_id, job_title, role_id)
+        SELECT 1000 + n, 'Person ' || n, 1, 'Agent', 1 FROM generate_series(1, 500) AS n
+        """
+    )
+    rows = await empty_desk.sql("SELECT department FROM crm.employees WHERE id = 1001")
+    department, served = rows[0]["department"], {}
+    for employee_id, params in (
+        (OKSANA, {"employee_ids": ids(500)}),
+        (IRYNA, {"department": department}),
+        (PETRO, {"employee_ids": "1"}),
+        (DIRECTOR, {"department": department, "limit": "1"}),
+    ):
+        async with empty_desk.http(employee_id) as http:
+            answers = [await http.get("/v1/presence", params=params) for _ in range(40)]
+        assert {one.status_code for one in answers} <= {200, 429}
+        served[employee_id] = [one.status_code for one in answers].count(200)
+
+    assert 1 <= served[OKSANA] <= 60 // 10
+    assert 1 <= served[IRYNA] <= 60 // 10
+    assert served[PETRO] == served[DIRECTOR] == 40
 
 
 async def test_http_tells_of_a_whole_department(desk: Desk) -> None:
