@@ -6,20 +6,32 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+TURNS = 10
+"""Parts of the time; a stall uses up one of them."""
+
 
 @asynccontextmanager
 async def stall_safe_timeout(seconds: float) -> AsyncIterator[None]:
     """Raise TimeoutError when the body takes longer than `seconds`.
 
-    After a stall of the event loop (a long computation, a paused machine) its timers and the
-    replies that arrived meanwhile are due at the same time, and a plain timeout would fire although
-    the reply is there. So the time runs in two halves, and the loop reads its sockets between them:
-    one stall, however long, uses up at most half of the time.
+    After a stall of the event loop (a long computation, a process that gets no processor, a paused
+    machine) its timers and the replies that arrived meanwhile are due at the same time, and a plain
+    timeout would fire although the reply is there. So the time runs in TURNS parts, and the loop
+    reads its sockets between them: one stall, however long, uses up one part.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as bound:
-        half = loop.call_later(seconds / 2, lambda: bound.reschedule(loop.time() + seconds / 2))
+        timer: asyncio.TimerHandle
+
+        def turn(left: int) -> None:
+            nonlocal timer
+            if left:
+                timer = loop.call_later(seconds / TURNS, turn, left - 1)
+            else:
+                bound.reschedule(loop.time())
+
+        turn(TURNS)
         try:
             yield
         finally:
-            half.cancel()
+            timer.cancel()

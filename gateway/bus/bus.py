@@ -30,7 +30,8 @@ class Bus(Protocol):
     async def subscribe(self, topics: Collection[str]) -> None:
         """Subscribe; on return, nothing published from now on is missed.
 
-        While the bus is down it returns at once, and `resynced` is called when the bus is back.
+        While the bus is down, or has let somebody wait too long, it returns at once, and `resynced`
+        is called when the bus is back, or has confirmed it.
         """
 
     def unsubscribe(self, topics: Collection[str]) -> None:

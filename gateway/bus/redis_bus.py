@@ -17,12 +17,20 @@ from gateway.bus.announcement import Announcement
 from gateway.bus.bus import Deliver, Resynced
 from gateway.bus.cluster_topology import ClusterTopology
 from gateway.bus.publisher import BusCounters
-from gateway.bus.redis_config import TIMEOUT_S, Address, RedisConfig
+from gateway.bus.redis_config import Address, RedisConfig
 from gateway.bus.redis_server import RedisServer, cancel_all
+from gateway.bus.subscriber import Subscriber
 from gateway.bus.topology import SingleServer, Topology
 
 log = structlog.get_logger(__name__)
 
+CONFIRM_S = 0.5
+"""How long somebody who subscribes waits for Redis to confirm it; whoever resumes waits as long."""
+TURNS = 5
+"""That time is waited for in so many parts, and the sockets are read between them: a stall of this
+event loop, however long, uses up only one part."""
+COMPARE_S = 1.0
+"""Least time between two comparisons because of late confirmations."""
 LINGER_S = 2.0  # an unused subscription is kept this long: after a reload it is needed again
 
 
@@ -47,6 +55,9 @@ class RedisBus:
         self._topics: set[str] = set()
         self._unused_since: dict[str, float] = {}
         self._connected_before: set[RedisServer] = set()
+        self._late: set[asyncio.Future[None]] = set()
+        """Confirmations that nobody waits for any more."""
+        self._late_added = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.counters = BusCounters()
         self.topology = self._make_topology(node)
@@ -71,6 +82,7 @@ class RedisBus:
 
     async def __aenter__(self) -> RedisBus:
         self._tasks.append(asyncio.create_task(self._drop_unused(), name="bus.linger"))
+        self._tasks.append(asyncio.create_task(self._compare_late(), name="bus.late"))
         self.topology.open()
         return self
 
@@ -150,12 +162,22 @@ class RedisBus:
         for topic in topics:
             self._unused_since.pop(topic, None)
             self._topics.add(topic)
-        if waits := self._subscribe(topics):
-            await asyncio.wait(waits, timeout=TIMEOUT_S)
+        requested = self._request(topics)
+        waits = {one for one, subscriber in requested.items() if not subscriber.overdue}
+        for _ in range(TURNS):
+            if waits:
+                _, waits = await asyncio.wait(waits, timeout=CONFIRM_S / TURNS)
+        for confirmed in waits:
+            requested[confirmed].overdue = True
+        if late := [one for one in requested if not one.done()]:
+            self._compare_when_confirmed(late)
 
     def _subscribe(self, topics: Iterable[str]) -> list[asyncio.Future[None]]:
-        """Subscribe on each topic's server; return the confirmations to wait for."""
-        waits = []
+        return list(self._request(topics))
+
+    def _request(self, topics: Iterable[str]) -> dict[asyncio.Future[None], Subscriber]:
+        """Subscribe on each topic's server; return the confirmations to wait for, and of whom."""
+        requested = {}
         for topic in topics:
             server = self.topology.server_of(topic)
             if server is None:
@@ -163,8 +185,24 @@ class RedisBus:
             confirmed = server.subscriber.subscribe(self._dialect.channel(topic))
             # While Redis is away nobody waits for it: positions are compared when it is back.
             if confirmed is not None and server.subscriber.connected:
-                waits.append(confirmed)
-        return waits
+                requested[confirmed] = server.subscriber
+        return requested
+
+    def _compare_when_confirmed(self, late: Iterable[asyncio.Future[None]]) -> None:
+        """Have everything compared once these are confirmed: nobody has waited for them."""
+        self._late.update(late)
+        self._late_added.set()
+
+    async def _compare_late(self) -> None:
+        """Compare after late confirmations, once for all that came together; until cancelled."""
+        while True:
+            await self._late_added.wait()
+            self._late_added.clear()
+            late, self._late = self._late, set()
+            await asyncio.wait(late)
+            log.info("bus.confirmed_late", topics=len(late))
+            self._resynced()
+            await asyncio.sleep(COMPARE_S)
 
     def unsubscribe(self, topics: Collection[str]) -> None:
         now = time.monotonic()

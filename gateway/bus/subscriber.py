@@ -66,6 +66,9 @@ class Subscriber:
         self._broken = False
         self._last_probe_at = time.monotonic()
         self.connected = False
+        self.overdue = False
+        """Somebody has waited too long for a confirmation, and none has come since: nobody else
+        waits."""
 
     @property
     def healthy(self) -> bool:
@@ -165,15 +168,16 @@ class Subscriber:
                         wait_s = FIRST_WAIT_S if self.connected else wait_s
             except Exception as error:  # noqa: BLE001 - whatever it is, the node reconnects
                 log.warning("bus.lost", error=type(error).__name__, retry_s=round(wait_s, 2))
-            self.connected = False
-            for channel in list(self._waiting):
-                self._confirm(channel)
+            self.connected = self.overdue = False
             await self.disconnect()
             self._on_lost()
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
     async def disconnect(self) -> None:
+        """Hang up; whoever waits for a confirmation is told that none will come."""
+        for channel in list(self._waiting):
+            self._confirm(channel)
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(RedisError, OSError):
@@ -207,6 +211,7 @@ class Subscriber:
             else:
                 self._on_message(channel, reply[2])
         elif kind == self._dialect.subscribed:
+            self.overdue = False
             self._confirm(channel)
             self._unconfirmed.discard(channel)
             if not self._unconfirmed and not self.connected:

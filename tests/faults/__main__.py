@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--calm", type=float, default=CALM_S, help="seconds without faults after each fault"
     )
+    parser.add_argument(
+        "--busy", type=int, default=0, help="busy loops that run beside it (default: 0)"
+    )
     parser.add_argument("--logs", type=Path, help="directory for the logs of workers and servers")
     parser.add_argument(
         "--schedule", action="store_true", help="print the planned faults, and exit"
@@ -84,7 +87,16 @@ def _plan(options: Any, broken: str | None) -> FaultPlan:
     stage = StageOptions(options.workers, inside, logs=options.logs)
     if broken and variant:
         stage = replace(stage, module=("tests.faults.broken", broken), settings=variant.settings)
-    return FaultPlan(stage, faults, options.clients, options.rate, seconds, options.seed, BOUNDS)
+    return FaultPlan(
+        stage,
+        faults,
+        options.clients,
+        options.rate,
+        seconds,
+        options.seed,
+        BOUNDS,
+        busy=options.busy,
+    )
 
 
 def _in_namespaces(workers: int, kinds: set[str]) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from loadtests.messenger import truth as database
 from loadtests.messenger.truth import Truth
 from loadtests.queries import crowds, messenger, people
 from tests.faults import checker
+from tests.faults.busy_loops import busy_loops
 from tests.faults.case import Case, CheckLimits
 from tests.faults.checker import Findings
 from tests.faults.history import History
@@ -54,6 +55,8 @@ class FaultPlan:
     seconds: float
     seed: int
     bounds: CheckLimits
+    busy: int = 0
+    """Processes that only compute, beside everything."""
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class FaultResult:
 
 async def run(plan: FaultPlan, say: Say) -> FaultResult:
     """Carry it out."""
-    async with open_stage(plan.stage) as stage:
+    async with open_stage(plan.stage) as stage, busy_loops(plan.busy):
         return await _Run(plan, stage, say).run()
 
 

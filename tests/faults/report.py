@@ -5,12 +5,15 @@ FaultResult ─▶ figures ─▶ JSON, or a table. Of the evidence, the first l
 
 from __future__ import annotations
 
+import os
+import resource
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import Any
 
 from tests.faults.case import Case
 from tests.faults.checker import RULES, lateness
-from tests.faults.history import History, Sent
+from tests.faults.history import History, ObservedSession, Sent
 from tests.faults.laboratory import FaultPlan, FaultResult
 
 NAMED = 5
@@ -28,6 +31,9 @@ def figures(plan: FaultPlan, outcome: FaultResult) -> dict[str, Any]:
         "seconds": round(history.ended_at - history.began_at),
         "clients": plan.clients,
         "workers": plan.stage.workers,
+        "busy_loops": plan.busy,
+        "load_5_min": round(os.getloadavg()[1], 1),
+        "memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "messages": {
             "acknowledged": outcomes["ok"],
             "refused": outcomes["fail"],
@@ -59,6 +65,7 @@ def _by_kind(plan: FaultPlan, outcome: FaultResult) -> dict[str, dict[str, Any]]
             kind = _kind(outcome.history, one)
             late[kind] = max(late[kind], late_s)
             raw[kind] = max(raw[kind], received.at - (one.ended_at or 0.0))
+    away = _away_s(outcome.history)
     times = Counter(fault.kind for fault in outcome.history.faults)
     found: dict[str, dict[str, Any]] = {}
     for kind in [*sorted(times), CALM]:
@@ -69,6 +76,7 @@ def _by_kind(plan: FaultPlan, outcome: FaultResult) -> dict[str, dict[str, Any]]
             "late_s": round(late[kind], 2),
             "after_ack_s": round(raw[kind], 2),
             "reconnects": sum(outcome.reconnects_during.get(one, 0) for one in numbers),
+            "away_s": round(away[kind], 1),
             "presence_s": round(
                 max((outcome.presence_s.get(one, float("nan")) for one in numbers), default=0.0), 1
             ),
@@ -76,10 +84,28 @@ def _by_kind(plan: FaultPlan, outcome: FaultResult) -> dict[str, dict[str, Any]]
     return found
 
 
+def _away_s(history: History) -> dict[str, float]:
+    """Return kind of fault → the longest time that a reader who lost a connection had none."""
+    sessions: dict[int, list[ObservedSession]] = defaultdict(list)
+    for session in history.sessions:
+        sessions[session.reader].append(session)
+    longest: dict[str, float] = defaultdict(float)
+    for held in sessions.values():
+        for before, after in pairwise(held):
+            if before.ended_at is not None and not before.left:
+                kind = _kind_between(history, before.ended_at, after.began_at)
+                longest[kind] = max(longest[kind], after.began_at - before.ended_at)
+    return longest
+
+
 def _kind(history: History, sent: Sent) -> str:
     """Return during which kind of fault it was on its way."""
+    return _kind_between(history, sent.invoked_at, sent.ended_at or 0.0)
+
+
+def _kind_between(history: History, since: float, until: float) -> str:
     for fault in history.faults:
-        if sent.invoked_at <= fault.over_at and (sent.ended_at or 0.0) >= fault.began_at:
+        if since <= fault.over_at and until >= fault.began_at:
             return fault.kind
     return CALM
 
@@ -90,21 +116,23 @@ def text(said: dict[str, Any], outcome: FaultResult) -> str:
     lines = [
         "",
         f"seed {said['seed']}: {said['clients']} clients, {said['workers']} workers, "
-        f"{said['seconds']} s",
+        f"{said['seconds']} s, {said['busy_loops']} busy loops beside it, "
+        f"load {said['load_5_min']}",
         f"  messages: {messages['acknowledged']} acknowledged, {messages['refused']} refused, "
         f"{messages['unknown']} unknown, {messages['tried_again']} tried again",
         f"  received: {received['live']} live, {received['by_resume']} by resume; "
         f"{said['healed_by_sweep_or_gap_fill']} healed by sweep or gap fill",
-        f"  reconnects: {said['reconnects']}",
+        f"  reconnects: {said['reconnects']}; memory of the laboratory: {said['memory_mib']} MiB",
         f"  waited for a processor: {_starved(said['starved_s'])}",
         "",
         f"  {'fault':<22}{'times':>6}{'acked':>7}{'late s':>8}{'after ack s':>13}"
-        f"{'reconnects':>12}{'presence s':>12}",
+        f"{'reconnects':>12}{'away s':>8}{'presence s':>12}",
     ]
     for kind, one in said["faults"].items():
         lines.append(
             f"  {kind:<22}{one['times']:>6}{one['acknowledged']:>7}{one['late_s']:>8}"
-            f"{one['after_ack_s']:>13}{one['reconnects']:>12}{one['presence_s']:>12}"
+            f"{one['after_ack_s']:>13}{one['reconnects']:>12}{one['away_s']:>8}"
+            f"{one['presence_s']:>12}"
         )
     lines.append("")
     for name, evidence in outcome.findings.items():

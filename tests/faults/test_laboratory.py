@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import report
 from tests.faults.checker import RULES
 from tests.faults.laboratory import BOUNDS, FaultPlan, run
 from tests.faults.proxy import Proxy
@@ -48,6 +49,9 @@ async def test_nothing_is_lost_when_redis_and_connections_are_cut(
     assert outcome.findings == {name: [] for name in RULES}
     assert outcome.history.faults[0].trace
     assert outcome.healed  # the sweep found what Redis did not bring
+    written = report.text(report.figures(plan, outcome), outcome)
+    for process in ("worker 1", "worker 2", "laboratory"):  # whoever was starved is named
+        assert process in written
 
 
 @asynccontextmanager

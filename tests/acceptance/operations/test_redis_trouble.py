@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.bus import redis_config, redis_server, subscriber
+from gateway.bus import redis_bus, redis_config, redis_server, subscriber
 from gateway.client import Connection
 from gateway.protocol import MessageCreated
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
@@ -44,6 +44,32 @@ async def test_a_stalled_redis_delays_no_acknowledgement(empty_desk: Desk) -> No
 
         assert heard == list(range(1, len(heard) + 1))
         assert max(took) < WAITED_MS
+
+
+async def test_what_was_sent_while_a_resume_waited_for_no_redis_arrives_afterwards(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes in before Redis has heard whose messages this worker wants: nobody told it of one.
+
+    No sweep helps here, and the connection to Redis is not lost.
+    """
+    monkeypatch.setattr(redis_bus, "CONFIRM_S", 0.1)
+    async with to_redis(empty_desk.redis_url) as (proxy, url):
+        await empty_desk.start_node(redis_url=url, sweep_s=3_600.0, upkeep_s=3_600.0)
+        speaking = await empty_desk.start_node()
+        oksana = await empty_desk.client(OKSANA, node=1)
+        room = (await oksana.open(PETRO)).conversation.id
+        await oksana.send(room, "before")
+
+        proxy.set("stall")
+        petro = await empty_desk.client(PETRO)
+        assert [one.id for one in petro.welcome.conversations] == [room]
+        published = speaking.node.delivery.bus.published  # type: ignore[attr-defined]
+        await oksana.send(room, "meanwhile")
+        await eventually(lambda: speaking.node.delivery.bus.published > published)  # type: ignore[attr-defined]
+        proxy.set("open")
+
+        assert (await petro.next(MessageCreated)).message.text == "meanwhile"
 
 
 async def test_a_half_open_link_is_noticed_and_replaced(
