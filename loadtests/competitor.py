@@ -1,6 +1,6 @@
 """A server to compare with, in its own process: start, connect clients, send events, stop.
 
-scenarios/fanout.py ─▶ Competitor ─▶ loadtests.baselines.
+rivals.py ─▶ Competitor ─▶ loadtests.baselines.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from loadtests.raw_socket import LeanSocket, masked
 
 ROOT = Path(__file__).parents[1]
 STOP_S = 10.0
+WS_URL = "ws://127.0.0.1:{port}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +52,23 @@ class Competitor:
         self._bell.stdin.flush()
 
 
-@contextmanager
-def competitor_process(
+def baseline_process(
     module: str,
     *arguments: str,
-    url: str = "ws://127.0.0.1:{port}/",
+    url: str = WS_URL,
     greeting: bytes = b"hi",
     opening: bytes = b"",
-) -> Iterator[Competitor]:
+) -> AbstractContextManager[Competitor]:
     """Start `python -m loadtests.baselines.MODULE`; it ends with our end of its standard input."""
-    command: Sequence[str] = [sys.executable, "-m", f"loadtests.baselines.{module}", *arguments]
+    command = [sys.executable, "-m", f"loadtests.baselines.{module}", *arguments]
+    return competitor_process(command, url=url, greeting=greeting, opening=opening)
+
+
+@contextmanager
+def competitor_process(
+    command: Sequence[str], *, url: str = WS_URL, greeting: bytes = b"hi", opening: bytes = b""
+) -> Iterator[Competitor]:
+    """Start a server that prints its port; it ends with our end of its standard input."""
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -69,7 +77,7 @@ def competitor_process(
         try:
             port = process.stdout.readline().decode().strip()
             if not port:
-                raise RuntimeError(f"{module} did not start")
+                raise RuntimeError(f"{' '.join(command)} did not start")
             yield Competitor(
                 MeasuredProcess(process.pid), url.format(port=port), greeting, opening, process
             )

@@ -26,6 +26,8 @@ class Result:
     failures: list[str] = field(default_factory=list)
     text: str = ""
     """What people get in addition, such as a table to be copied into a document."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """What could not be compared here → why."""
 
     @property
     def ok(self) -> bool:
@@ -44,6 +46,7 @@ def table(result: Result) -> str:
     width = max(len(name) for name in shown)
     lines = [f"{result.scenario}: {result.setting}", f"  {machine()}"]
     lines += [f"  {name:<{width}}  {_shown(value):>10}" for name, value in shown.items()]
+    lines += [f"  not compared: {name}, {why}" for name, why in result.skipped.items()]
     lines += [f"  FAILED: {failure}" for failure in result.failures]
     return "\n".join(lines) + "\n" + (f"\n{result.text}" if result.text else "")
 
@@ -55,6 +58,7 @@ def to_json(result: Result) -> str:
             "scenario": result.scenario,
             "setting": result.setting,
             **result.figures,
+            **({"skipped": result.skipped} if result.skipped else {}),
             "failures": result.failures,
             "machine": machine(),
             "at": datetime.now(UTC).isoformat(timespec="seconds"),

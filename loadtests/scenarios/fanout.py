@@ -1,16 +1,14 @@
 """One event to a thousand sockets: CPU time of the server per delivery.
 
-The gateway is compared with what it is built from and with alternatives: `websockets.broadcast`,
-FastAPI's WebSocket, python-socketio, and the floor, a loop of send(2) in C. All run with their
-clients connected and are measured in turn, so that other load on the machine affects all alike.
+The gateway is compared with what it is built from, with alternatives, and with the floor, a loop of
+send(2) in C (rivals.py). All run with their clients connected and are measured in turn, so that
+other load on the machine affects all alike.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import statistics
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,15 +20,16 @@ from redis import Redis
 from gateway import topics
 from gateway.bus import Announcement
 from loadtests import fleet
-from loadtests.baselines import EVENT_BYTES, send_floor
+from loadtests.baselines import EVENT_BYTES
 from loadtests.baselines.doorbell import event_text
-from loadtests.competitor import Competitor, competitor_process
+from loadtests.competitor import Competitor
 from loadtests.fleet import NO_LIMITS, FleetClient, allow_files
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.process_cost import MeasuredProcess, require_proc
 from loadtests.raw_socket import ByteCounter, LeanSocket
 from loadtests.report import Result
+from loadtests.rivals import start_rivals
 
 CLIENTS = 1_000
 ROUNDS, ROUND_S = 5, 3.0
@@ -44,7 +43,6 @@ BURSTS = (1, 4, 10)
 FRAME_BYTES = EVENT_BYTES + 4
 ARRIVE_S = 30.0
 QUIET = {**NO_LIMITS, "GATEWAY_PING_S": "3600"}
-SOCKETIO_URL = "ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
 
 
 @dataclass(slots=True)
@@ -106,7 +104,7 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
     rounds = max(1, round((options.seconds or ROUNDS * ROUND_S) / ROUND_S))
     allow_files(clients * 5)
     with ExitStack() as stack:
-        rivals = _competitors(stack, clients)
+        rivals, skipped = start_rivals(stack, clients)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             contestants = runner.run(_contest(stack, gateway, rivals, clients, rounds))
     deprived = {each.name: each.crowd.deprived for each in contestants}
@@ -120,6 +118,7 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
             "not_delivered": sum(deprived.values()),
         },
         [f"{name}: {count} clients got too little" for name, count in deprived.items() if count],
+        skipped=skipped,
     )
 
 
@@ -129,8 +128,10 @@ def _ratios(costs: dict[str, float]) -> dict[str, float]:
         "gateway_1_per_floor": ("gateway_1", "send_floor"),
         "gateway_4_per_floor": ("gateway_4", "send_floor"),
         "gateway_10_per_floor": ("gateway_10", "send_floor"),
+        "gateway_1_per_picows": ("gateway_1", "picows"),
         "gateway_1_per_websockets": ("gateway_1", "websockets"),
         "gateway_1_per_fastapi": ("gateway_1", "fastapi"),
+        "gateway_1_per_ws": ("gateway_1", "ws"),
         "gateway_1_per_socketio": ("gateway_1", "socketio"),
     }
     return {
@@ -138,25 +139,6 @@ def _ratios(costs: dict[str, float]) -> dict[str, float]:
         for name, (ours, theirs) in pairs.items()
         if theirs in costs
     }
-
-
-def _competitors(stack: ExitStack, clients: int) -> dict[str, Competitor]:
-    found = {
-        "websockets": stack.enter_context(competitor_process("websockets_server")),
-        "fastapi": stack.enter_context(competitor_process("fastapi_server")),
-    }
-    if importlib.util.find_spec("socketio") is not None:
-        found["socketio"] = stack.enter_context(
-            competitor_process(
-                "socketio_server", url=SOCKETIO_URL, greeting=b'40{"sid"', opening=b"40"
-            )
-        )
-    if send_floor.compiler() is None:
-        print("No C compiler: the floor is a loop in Python.", file=sys.stderr)
-    found["send_floor"] = stack.enter_context(
-        competitor_process("send_floor", str(clients), url="tcp://127.0.0.1:{port}")
-    )
-    return found
 
 
 async def _contest(

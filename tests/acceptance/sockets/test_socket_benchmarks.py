@@ -13,6 +13,7 @@ from loadtests.fleet import NO_LIMITS, FleetClient
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
 from loadtests.report import Result
+from loadtests.rivals import RIVALS
 from loadtests.scenarios import (
     churn,
     connect,
@@ -59,6 +60,8 @@ def test_every_server_of_a_fan_out_delivers_everything(gateway: OwnGateway) -> N
     assert {"gateway_1", "gateway_4", "gateway_10", "websockets", "fastapi", "send_floor"} <= {
         *costs
     }
+    assert {*RIVALS} == ({*costs} | {*result.skipped}) - {"gateway_1", "gateway_4", "gateway_10"}
+    assert all(result.skipped.values()), "a reason for each"
     assert all(0 < cost < 10_000 for cost in costs.values())
     assert result.figures["not_delivered"] == 0
     assert result.figures["gateway_1_per_fastapi"] == pytest.approx(
