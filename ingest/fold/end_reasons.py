@@ -84,20 +84,20 @@ def leg_state(leg: Leg, legs: list[Leg], *, placed: bool, other_device: bool) ->
     other_device: another device of the same telephone stands for its offer.
     """
     reason = ended_reason(leg, legs)
-    return LegState(
-        leg_key=leg.key,
-        extension=leg.extension,
-        kind="external" if leg.external else "agent",
-        status=leg.status,
-        ringing_at=leg.ringing_at,
-        answered_at=leg.answered_at,
-        ended_at=leg.ended_at,
-        ended_reason="other_device" if reason and other_device else reason,
-        talk_ms=total_ms(leg.talks) if leg.talks else None,
-        overlap_ms=_overlap_ms(leg, legs) if leg.guest_ms is None else leg.guest_ms,
-        shared=leg.guest_ms is not None,
-        hold_ms=total_ms(leg.holds) if leg.holds else None,
-        forwarded_from=leg.forwarded_from,
-        sip_call_id=leg.sip_call_id,
-        placed=placed,
+    return LegState(  # by place: model/frozen.py
+        leg.key,
+        leg.extension,
+        "external" if leg.external else "agent",
+        leg.status,
+        leg.ringing_at,
+        leg.answered_at,
+        leg.ended_at,
+        "other_device" if reason and other_device else reason,
+        total_ms(leg.talks) if leg.talks else None,
+        _overlap_ms(leg, legs) if leg.guest_ms is None else leg.guest_ms,
+        total_ms(leg.holds) if leg.holds else None,
+        leg.forwarded_from,
+        leg.sip_call_id,
+        leg.guest_ms is not None,
+        placed,
     )

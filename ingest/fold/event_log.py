@@ -22,6 +22,7 @@ class EventLog:
     __slots__ = (
         "_ids",
         "channels",
+        "closed_at",
         "events",
         "queue_events",
         "recording_events",
@@ -36,6 +37,8 @@ class EventLog:
         self.transfer_events: list[CallEvent] = []
         self.recording_events: list[CallEvent] = []
         self.channels: dict[str, PbxChannel] = {}
+        self.closed_at: datetime | None = None
+        """When the PBX told that the call is over, which ends the legs still open."""
         self.add(events)
 
     def __len__(self) -> int:
@@ -58,20 +61,26 @@ class EventLog:
                 _insert(self.queue_events, event)
             elif subject == "transf":
                 _insert(self.transfer_events, event)
+            elif event.type == "call.ended":
+                self._close(event.occurred_at)
             add_event(self.channels, event)
 
     @property
     def first_at(self) -> datetime:
+        if not self.recording_events:
+            return self.events[0].occurred_at
         return min(some[0].occurred_at for some in (self.events, self.recording_events) if some)
 
     @property
     def last_at(self) -> datetime:
+        if not self.recording_events:
+            return self.events[-1].occurred_at
         return max(some[-1].occurred_at for some in (self.events, self.recording_events) if some)
 
-    @property
-    def closed_at(self) -> datetime | None:
-        """Return when the PBX told that the call is over, which ends the legs still open."""
-        return next((one.occurred_at for one in self.events if one.type == "call.ended"), None)
+    def _close(self, at: datetime) -> None:
+        """Keep the first time; a second call.ended changes nothing."""
+        if self.closed_at is None or at < self.closed_at:
+            self.closed_at = at
 
 
 def _insert(events: list[CallEvent], event: CallEvent) -> None:

@@ -82,6 +82,7 @@ class _Fold:
         """Who began the call: the first leg that called, or that the PBX rang for it."""
         self.others = [leg for leg in legs if leg is not self.initiator]
         self.stints = build_stints(log, legs)
+        self.connected_at = connected_at(self.stints)
         self.direction = self._direction()
         self.answering = self._answering()
         self.first_answer = self._first_answer()
@@ -89,7 +90,7 @@ class _Fold:
         self.ended_at = None if None in ends else max(end for end in ends if end)
         """The end of the last leg; None while a leg is open."""
         channels = log.channels.values()
-        self.facts = facts = {name for channel in channels for name in channel.filled}
+        self.facts = facts = set[str]().union(*[channel.filled for channel in channels])
         """Which facts its channels have: most calls have neither parking nor mailbox nor room."""
         self.parkings = (
             build_parkings(channels, legs, self.initiator, closed_at) if "parked" in facts else ()
@@ -105,36 +106,32 @@ class _Fold:
         others = other_devices(self.legs)
         moved = transfers.build_transfers(log, self.legs, stints, self.parkings)
         ended_by, ended_by_extension = self._ended_by(moved) if ended_at else UNKNOWN
-        return CallState(
-            id=call_id,
-            version=version,
-            source=self.events[0].source,
-            direction=self.direction,
-            status=self.status,
-            outcome=self.outcome if ended_at else None,
-            number_raw=number_raw,
-            number_e164=number_e164,
-            caller_name=name,
-            did=self.did,
-            ring_group=ring_group(log.channels.values(), self.legs, self.initiator)
-            if self.facts & RING_GROUP_FACTS
-            else None,
-            asked_extension=asked_extension(
-                self.initiator, self.others, self.stints, self.direction
-            ),
-            ended_by=ended_by,
-            ended_by_extension=ended_by_extension,
-            queue=stints[-1].queue if stints else None,
-            started_at=self.events[0].occurred_at,
-            answered_at=answered.answered_at if answered else connected_at(stints),
-            ended_at=ended_at,
-            wait_ms=wait_ms(stints),
-            talk_ms=self.talk_ms,
-            answered_extension=self.answered_extension,
-            mailbox=self.mailbox,
-            message_left=self.message_left,
-            parked_ms=parked_ms(self.parkings),
-            room=last_conference(log.channels.values()) if "conferences" in self.facts else None,
+        return CallState(  # by place: model/frozen.py
+            call_id,
+            version,
+            self.events[0].source,
+            self.direction,
+            self.status,
+            self.outcome if ended_at else None,
+            number_raw,
+            number_e164,
+            name,
+            stints[-1].queue if stints else None,
+            self.events[0].occurred_at,
+            answered.answered_at if answered else self.connected_at,
+            ended_at,
+            wait_ms(stints),
+            self.talk_ms,
+            self.answered_extension,
+            self.did,
+            self.mailbox,
+            self.message_left,
+            self._ring_group(),
+            asked_extension(self.initiator, self.others, stints, self.direction),
+            ended_by,
+            ended_by_extension,
+            last_conference(log.channels.values()) if "conferences" in self.facts else None,
+            parked_ms(self.parkings),
             legs=tuple(
                 leg_state(
                     leg,
@@ -151,6 +148,11 @@ class _Fold:
             if log.recording_events
             else (),
         )
+
+    def _ring_group(self) -> str | None:
+        if not self.facts & RING_GROUP_FACTS:
+            return None
+        return ring_group(self.log.channels.values(), self.legs, self.initiator)
 
     def _direction(self) -> Direction:
         stated = (e.attrs.get("direction") for e in self.events if e.type == "call.started")
@@ -268,7 +270,7 @@ class _Fold:
         if self.direction == "outbound":
             return self._dialled()
         answered_at = self.first_answer.answered_at if self.first_answer else None
-        until = min((at for at in (answered_at, connected_at(self.stints)) if at), default=None)
+        until = min((at for at in (answered_at, self.connected_at) if at), default=None)
         (name,) = self.initiator.party_fields("name", until=until)
         if self.direction == "internal" and self.initiator.extension:
             return self.initiator.extension, None, name

@@ -41,9 +41,9 @@ ELSEWHERE = 26
 """The Q.850 cause of a telephone that rang until somebody else answered."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, init=False, eq=False)
 class Leg:
-    """One telephone: a channel, or both halves of a Local pair. Created for one fold."""
+    """One telephone: a channel, or both halves of a Local pair. `_leg` sets its fields."""
 
     key: str
     keys: frozenset[str]
@@ -175,7 +175,7 @@ class _Context:
         self.closed_at = closed_at
         self.internal_halves = {half.key: halves for halves in internal.values() for half in halves}
         far = other_halves([*internal.values(), *nowhere.values()]) if internal or nowhere else {}
-        facts = {name for channel in channels.values() for name in channel.filled}
+        facts = set[str]().union(*[channel.filled for channel in channels.values()])
         self.peers = BridgedPeers(channels, far, closed_at) if far else NO_PEERS
         self.rooms = Rooms(channels.values(), closed_at) if "rooms" in facts else NO_ROOMS
         self.forwarding = Forwarding(channels.values()) if "forwards" in facts else NO_FORWARDING
@@ -199,7 +199,9 @@ class _Context:
         return diallers, halves
 
 
-def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
+def _leg(  # noqa: PLR0915 - thirty of them set a field
+    halves: list[PbxChannel], context: _Context, *, nowhere: bool
+) -> Leg:
     if len(halves) > 1:
         halves = sorted(halves, key=lambda half: half.half)
     merged = merge_halves(halves)
@@ -242,42 +244,42 @@ def _leg(halves: list[PbxChannel], context: _Context, *, nowhere: bool) -> Leg:
         member = member_of(merged, between, context.channels, lambda one: context.pairs_to(one)[0])
         extension, external = member, member is None
     near = _near_half(halves, calls_in=calling or (external and not merged.dialled_by))
-    return Leg(
-        key=merged.key,
-        keys=frozenset(half.key for half in halves),
-        extension=extension,
-        external=external,
-        calling=calling,
-        guest_ms=merged.guest_ms,
-        placed=placed,
-        local=merged.pair is not None and not merged.dialled_by,
-        nowhere=nowhere,
-        created_at=min(merged.seen),
-        ringing_at=ringing_at,
-        answered_at=answered_at,
-        ended_at=ended_at,
-        talks=talks,
-        joined=joined,
-        holds=(
-            _holds(merged, halves, context.channels, ended_at)
-            if merged.holds
-            else context.rooms.holds(merged.key, stays)
-        ),
-        results=results,
-        cause=cause,
-        dialled=merged.dialled,
-        dialled_e164=merged.dialled_e164,
-        did=merged.did,
-        rung_under=_rung_under((*halves, *between)),
-        forwarded_from=source,
-        hung_up_at=_first(near.hung_up),
-        hang_up_told=near.hang_up_told and "lost" not in results,
-        diallers=diallers,
-        onward_at=_first(merged.onward_at),
-        parties=parties,
-        shown=[*merged.parties, *(e for half in between for e in half.parties)] if placed else (),
-        sip_call_id=min(merged.sip_call_ids)[2] if merged.sip_call_ids else None,
+    leg = Leg()  # its 30 fields as arguments by name: 8 µs instead of 0.4
+    leg.key = merged.key
+    leg.keys = frozenset(half.key for half in halves)
+    leg.extension = extension
+    leg.external = external
+    leg.calling = calling
+    leg.guest_ms = merged.guest_ms
+    leg.placed = placed
+    leg.local = merged.pair is not None and not merged.dialled_by
+    leg.nowhere = nowhere
+    leg.created_at = min(merged.seen)
+    leg.ringing_at = ringing_at
+    leg.answered_at = answered_at
+    leg.ended_at = ended_at
+    leg.talks = talks
+    leg.joined = joined
+    leg.holds = (
+        _holds(merged, halves, context.channels, ended_at)
+        if merged.holds
+        else context.rooms.holds(merged.key, stays)
     )
+    leg.results = results
+    leg.cause = cause
+    leg.dialled = merged.dialled
+    leg.dialled_e164 = merged.dialled_e164
+    leg.did = merged.did
+    leg.rung_under = _rung_under((*halves, *between))
+    leg.forwarded_from = source
+    leg.hung_up_at = _first(near.hung_up)
+    leg.hang_up_told = near.hang_up_told and "lost" not in results
+    leg.diallers = diallers
+    leg.onward_at = _first(merged.onward_at)
+    leg.parties = parties
+    leg.shown = [*merged.parties, *(e for half in between for e in half.parties)] if placed else ()
+    leg.sip_call_id = min(merged.sip_call_ids)[2] if merged.sip_call_ids else None
+    return leg
 
 
 def _first(times: AbstractSet[datetime]) -> datetime | None:

@@ -148,6 +148,8 @@ def _entry_of(
     After a transfer into a queue, it is the transferrer's. An end that is reported in the moment of
     the next entry is the end of the one before.
     """
+    if own and len(everywhere) == 1:  # as in most calls: then it is that one
+        return own[0] if own[0].precedes(event) else None
     before = [entry for entry in own if entry.precedes(event)]
     if event.queue:
         named = [entry for entry in before if entry.queue == event.queue]
@@ -311,13 +313,13 @@ def _stint_state(
     outcome, at = _outcome(entry, gone_at, moved_on, legs, last)
     left_at = min(entry.left | ({at} if at else set()), default=None)
     until = at or left_at
-    return StintState(
-        queue=entry.queue,
-        entered_at=entry.entered_at,
-        answered_at=at if outcome == "connected" else None,
-        left_at=left_at,
-        outcome=outcome,
-        wait_ms=ms_between(entry.entered_at, until) if until else None,
+    return StintState(  # by place: model/frozen.py
+        entry.queue,
+        entry.entered_at,
+        at if outcome == "connected" else None,
+        left_at,
+        outcome,
+        ms_between(entry.entered_at, until) if until else None,
     )
 
 
