@@ -123,12 +123,15 @@ async def _stints(conn: Conn, call_ids: Sequence[UUID]) -> dict[UUID, list[Stint
     return found
 
 
-def columns(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def columns(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...] | None]:
     """Turn rows into columns for unnest(): one statement for all costs half of one for each.
 
-    `unnest((SELECT $1))`, because then PostgreSQL keeps one plan for all lengths.
+    `unnest((SELECT $1))`, because then PostgreSQL keeps one plan for all lengths. A column in which
+    no row has a value is sent as NULL, for which unnest() gives as many: asyncpg would examine each
+    None for 0.2 µs, and half of the columns are of what few calls have.
     """
-    return list(zip(*rows, strict=True))
+    found = zip(*rows, strict=True)
+    return [None if one.count(None) == len(one) else one for one in found]
 
 
 async def save(conn: Conn, calls: Iterable[StoredCall]) -> None:

@@ -336,13 +336,13 @@ async def save(conn: Conn, folded: FoldedCalls) -> None:
 async def _save_legs(conn: Conn, changes: list[CallChange]) -> None:
     written, deleted = [], []
     for change in changes:
-        call = change.after
-        before = enumerate(change.before.legs) if change.before else ()
-        known = {leg.leg_key: (position, leg) for position, leg in before}
+        call, known = change.after, change.before.legs if change.before else ()
         for position, leg in enumerate(call.legs):
-            if known.pop(leg.leg_key, None) != (position, leg):
+            if position >= len(known) or known[position] != leg:
                 written.append((call, position, leg))
-        deleted += [(call.id, leg_key) for leg_key in known]
+        if known:
+            now = {leg.leg_key for leg in call.legs}
+            deleted += [(call.id, leg.leg_key) for leg in known if leg.leg_key not in now]
     if deleted:
         await queries.delete_legs(conn, deleted)
     if written:
