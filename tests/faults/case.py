@@ -33,6 +33,9 @@ class CheckLimits:
     acks: int = 20
     received: int = 50
     """A run with fewer proves nothing."""
+    observer_starved: float = 0.25
+    """The part of a run for which the laboratory itself may be late: what waits in its sockets
+    meanwhile is a queue, and comes later than any moment's lateness shows."""
 
 
 @dataclass(frozen=True)

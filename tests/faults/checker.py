@@ -16,6 +16,7 @@ from loadtests.messenger.truth import Truth
 from tests.faults.case import Case, CheckLimits, RoomCase
 from tests.faults.history import History, Sent
 from tests.faults.received_events import ReceivedEvent
+from tests.faults.starvation import OBSERVER
 
 Findings = dict[str, list[str]]
 
@@ -122,7 +123,7 @@ def gap(room: RoomCase) -> Iterator[str]:
 def content(room: RoomCase) -> Iterator[str]:
     """What was heard is not what is stored."""
     for one in room.told:
-        if one.seq is None:
+        if one.seq is None or one.at >= room.case.history.read_at:
             continue
         row = room.case.rows.get((one.conversation_id, one.seq))
         if row is None:
@@ -168,7 +169,7 @@ def lateness(room: RoomCase) -> Iterator[tuple[Sent, ReceivedEvent, float]]:
             if one.at > sent.ended_at:
                 late_s = one.at - case.deadlines.expected(reader, sent.ended_at)
             if late_s > case.bounds.deliver_s / 2:
-                late_s -= case.history.starved.most(sent.ended_at, one.at)
+                late_s -= case.history.starved.held_up(sent.ended_at, one.at)
             yield sent, one, max(0.0, late_s)
 
 
@@ -220,7 +221,7 @@ def offline(case: Case) -> Iterator[str]:
         if notice.status != "offline" or not notice.news:
             continue
         since = _told_late(case, notice.at) - case.bounds.slack_s
-        since -= case.history.starved.most(since - case.bounds.lease_s, notice.at)
+        since -= case.history.starved.held_up(since - case.bounds.lease_s, notice.at)
         for session in sessions[notice.employee_id]:
             if session.up(since, notice.at) and not _buried(case, session.worker, notice.at):
                 yield (
@@ -264,7 +265,7 @@ def absent(case: Case) -> Iterator[str]:
             if before.ended_at is None or before.left:
                 continue
             due = case.deadlines.after_faults(before.ended_at)
-            due += case.history.starved.most(before.ended_at, after.began_at)
+            due += case.history.starved.held_up(before.ended_at, after.began_at)
             if after.began_at - due > case.bounds.return_s and reader in case.history.present:
                 yield f"reader {reader} was away for {after.began_at - before.ended_at:.1f} s"
 
@@ -281,6 +282,13 @@ def vacuity(case: Case) -> Iterator[str]:
         yield f"only {len(case.history.received)} changes were heard"
     if not case.history.faults:
         yield "nothing struck"
+    history = case.history
+    lasted_s, starved_s = history.ended_at - history.began_at, history.starved.of(OBSERVER).in_all
+    if starved_s > case.bounds.observer_starved * lasted_s:
+        yield (
+            f"the laboratory itself was late for {starved_s:.0f} of {lasted_s:.0f} s, so that its "
+            "times say nothing: run it with fewer --clients"
+        )
     quiet = Counter(sent.during for sent in acked)
     for fault in case.history.faults:
         if not fault.trace:

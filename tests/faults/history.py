@@ -117,6 +117,8 @@ class History:
     ended_at: float = 0.0
     """When the last fault was over and everybody had had time to get right."""
 
+    read_at: float = float("inf")
+    """When the database's content was read: what was heard later may not be in it."""
     views: dict[int, ClientView] = field(default_factory=dict)
     """At the end: reader → the unread counts that it shows."""
     shown: dict[int, dict[int, str]] = field(default_factory=dict)

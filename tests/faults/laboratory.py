@@ -96,6 +96,8 @@ class _Run:
         self._presence_s: dict[int, float] = {}
 
     async def run(self) -> FaultResult:
+        starvation = StarvationWatch(self._history.starved, self._stage.pids)
+        starving = asyncio.create_task(starvation.run(), name="faults.starvation")
         await self._seat()
         try:
             await self._arrive()
@@ -103,6 +105,7 @@ class _Run:
             await self._live()
             return await self._judge()
         finally:
+            starving.cancel()
             await asyncio.gather(*(one.leave() for one in self._people.values()))
 
     # --- before ----------------------------------------------------------------------------
@@ -164,11 +167,7 @@ class _Run:
             owner, talker = (self._people[one] for one in self._history.members[cid])
             self._spawn(owner.let_in_and_out(cid, visitor, 1.0))
             self._spawn(_talk(talker, cid))
-        starvation = StarvationWatch(self._history.starved, self._stage.pids)
-        watches = [
-            asyncio.create_task(self._watch_presence(), name="faults.presence"),
-            asyncio.create_task(starvation.run(), name="faults.starvation"),
-        ]
+        watching = asyncio.create_task(self._watch_presence(), name="faults.presence")
         try:
             for fault in self._plan.faults:
                 await self._until(fault.at_s - HOMING_S)
@@ -181,9 +180,9 @@ class _Run:
                 person.finish()
             if self._sending:
                 await asyncio.wait(self._sending, timeout=WIND_UP_S)
-            for watching in watches:
-                watching.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
+            for task in [watching, *self._sending]:
+                task.cancel()
+            await asyncio.gather(watching, *self._sending, return_exceptions=True)
 
     async def _strike(self, fault: Fault) -> None:
         before = self._count_reconnects()
@@ -269,8 +268,9 @@ class _Run:
         )
 
     async def _settle(self, within_s: float, settled: Callable[[Case], bool]) -> Truth:
-        until = time.monotonic() + within_s
+        history, began_at = self._history, time.monotonic()
         while True:
+            history.read_at = time.monotonic()
             truth = await self._read()
             self._history.present = frozenset(
                 one.employee_id for one in self._people.values() if one.present
@@ -281,7 +281,8 @@ class _Run:
                 if one.present
             }
             case = Case(self._history, truth, self._plan.bounds)
-            if settled(case) or time.monotonic() > until:
+            now = time.monotonic()
+            if settled(case) or now - began_at - history.starved.held_up(began_at, now) > within_s:
                 return truth
             await asyncio.sleep(LOOK_S)
 

@@ -47,6 +47,7 @@ def figures(plan: FaultPlan, outcome: FaultResult) -> dict[str, Any]:
             name: {"in_all": round(one.in_all, 1), "longest": round(one.longest, 2)}
             for name, one in sorted(history.starved.times.items())
         },
+        "somebody_starved_s": round(history.starved.anybody.in_all, 1),
         "faults": _by_kind(plan, outcome),
         "violations": {name: len(outcome.findings[name]) for name in RULES},
     }
@@ -123,7 +124,8 @@ def text(said: dict[str, Any], outcome: FaultResult) -> str:
         f"  received: {received['live']} live, {received['by_resume']} by resume; "
         f"{said['healed_by_sweep_or_gap_fill']} healed by sweep or gap fill",
         f"  reconnects: {said['reconnects']}; memory of the laboratory: {said['memory_mib']} MiB",
-        f"  waited for a processor: {_starved(said['starved_s'])}",
+        f"  waited for a processor: {_starved(said['starved_s'])}; "
+        f"at any moment somebody, {said['somebody_starved_s']} s",
         "",
         f"  {'fault':<22}{'times':>6}{'acked':>7}{'late s':>8}{'after ack s':>13}"
         f"{'reconnects':>12}{'away s':>8}{'presence s':>12}",

@@ -60,16 +60,29 @@ class StarvedTimes:
 
 @dataclass(slots=True)
 class Starvation:
-    """Name of a process → when it was starved."""
+    """When processes were starved."""
 
     times: dict[str, StarvedTimes] = field(default_factory=dict)
+    """By the name of the process."""
+    anybody: StarvedTimes = field(default_factory=StarvedTimes)
+    """The longest wait of each moment."""
 
     def of(self, name: str) -> StarvedTimes:
         return self.times.setdefault(name, StarvedTimes())
 
-    def most(self, since: float, until: float) -> float:
-        """Return the wait of whoever waited longest in this time."""
-        return max((one.between(since, until) for one in self.times.values()), default=0.0)
+    def add(self, began: float, until: float, waits: Mapping[str, float]) -> None:
+        """Note how long each process waited in one moment."""
+        for name, waited_s in waits.items():
+            self.of(name).add(began, until, waited_s)
+        self.anybody.add(began, until, max(waits.values(), default=0.0))
+
+    def held_up(self, since: float, until: float) -> float:
+        """Return how long something that was under way may have been held up.
+
+        It passes one process after another, and in each moment only that one's wait matters: of
+        those who waited at the same time the longest counts, and one moment is added to the next.
+        """
+        return self.anybody.between(since, until)
 
 
 class StarvationWatch:
@@ -86,9 +99,8 @@ class StarvationWatch:
         while True:
             await asyncio.sleep(EVERY_S)
             now = time.monotonic()
-            self._found.of(OBSERVER).add(looked, now, now - looked - EVERY_S)
-            for name, pids in self._pids().items():
-                self._found.of(name).add(looked, now, self._look(pids))
+            waits = {name: self._look(pids) for name, pids in self._pids().items()}
+            self._found.add(looked, now, {OBSERVER: now - looked - EVERY_S, **waits})
             looked = now
 
     def _look(self, pids: Iterable[int]) -> float:

@@ -23,6 +23,7 @@ from tests.faults.history import (
     Sent,
 )
 from tests.faults.received_events import ReceivedEvent, ReceivedEvents
+from tests.faults.starvation import OBSERVER
 
 ROOM, VISITED = 1, 2
 ONE, TWO, THREE = 11, 12, 13
@@ -239,6 +240,10 @@ MUTANTS: dict[str, tuple[str, Mutate]] = {
     ),
     "a fault does nothing": ("vacuity", lambda h, t: h.faults.append(replace(FAULT, trace=0))),
     "hardly anything is acknowledged": ("vacuity", lambda h, t: h.sent.clear()),
+    "the laboratory itself is starved": (
+        "vacuity",
+        lambda h, t: h.starved.add(0.0, END, {OBSERVER: END / 2}),
+    ),
     "nothing strikes": ("vacuity", lambda h, t: h.faults.clear()),
     "nothing is sent during a fault": (
         "vacuity",
@@ -274,6 +279,18 @@ def test_what_nobody_knows_is_neither_success_nor_failure() -> None:
     assert check(history, truth, BOUNDS) == {name: [] for name in RULES}
 
 
+def test_what_was_heard_after_the_database_was_read_is_not_looked_up_in_it() -> None:
+    """Somebody's last message may be stored while the run is being judged."""
+    history, truth = good()
+    history.received.append(
+        ReceivedEvent(0, ONE, ROOM, 9, 50.0, "live", seq=8, key=UUID(int=108), text="at last")
+    )
+    assert check(history, truth, BOUNDS)["content"]
+
+    history.read_at = 49.0
+    assert not check(history, truth, BOUNDS)["content"]
+
+
 def test_who_is_out_of_reach_for_a_lease_may_be_announced_offline() -> None:
     """Stopped for longer than the lease, a worker's people are; those of another are not."""
     history, truth = good()
@@ -298,11 +315,11 @@ def test_what_is_late_because_a_process_was_starved_is_not_late() -> None:
     history.received[last] = replace(history.received[last], at=20.6 + BOUNDS.deliver_s + 4.0)
     assert check(history, truth, BOUNDS)["late"]
 
-    history.starved.of("worker 2").add(10.0, 20.4, 9.0)
-    history.starved.of("Redis").add(21.0, 24.0, 2.0)
+    history.starved.add(10.0, 20.4, {"worker 2": 9.0})
+    history.starved.add(21.0, 24.0, {"Redis": 2.0})
     assert check(history, truth, BOUNDS)["late"], "another time, or less than it was late"
 
-    history.starved.of("worker 1").add(21.0, 28.0, 4.5)
+    history.starved.add(21.0, 28.0, {"worker 1": 4.5})
     assert not check(history, truth, BOUNDS)["late"]
 
 
@@ -320,5 +337,5 @@ def test_who_was_starved_tells_late_who_is_there() -> None:
     history.notices.append(Notice(ONE, THREE, "offline", 30.0))
     assert check(history, truth, BOUNDS)["offline"]
 
-    history.starved.of("worker 2").add(24.0, 29.0, 5.0)
+    history.starved.add(24.0, 29.0, {"worker 2": 5.0})
     assert not check(history, truth, BOUNDS)["offline"]

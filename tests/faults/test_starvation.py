@@ -35,17 +35,19 @@ def test_the_wait_in_a_time_is_that_of_the_samples_that_touch_it() -> None:
         assert times.between(since, until) == pytest.approx(plain)
 
 
-def test_who_waited_longest_in_a_time_counts() -> None:
-    """Waits of two processes are not added: both may have waited for the same processor."""
+def test_of_those_who_waited_at_one_moment_the_longest_wait_counts() -> None:
+    """What is under way is held up by one process at a time, and by one after another."""
     starvation = Starvation()
-    starvation.of("worker 1").add(0.0, 1.0, 0.4)
-    starvation.of("Redis").add(0.0, 1.0, 0.7)
-    starvation.of("Redis").add(5.0, 6.0, 0.2)
+    starvation.add(0.0, 1.0, {"worker 1": 0.4, "Redis": 0.7})
+    starvation.add(1.0, 2.0, {"worker 1": 0.5, "Redis": 0.0})
+    starvation.add(5.0, 6.0, {"Redis": 0.2})
 
-    assert starvation.most(0.0, 2.0) == pytest.approx(0.7)
-    assert starvation.most(4.0, 9.0) == pytest.approx(0.2)
-    assert starvation.most(2.0, 3.0) == 0.0
-    assert Starvation().most(0.0, 9.0) == 0.0
+    assert starvation.held_up(0.0, 0.9) == pytest.approx(0.7)
+    assert starvation.held_up(0.0, 2.0) == pytest.approx(1.2)
+    assert starvation.held_up(4.0, 9.0) == pytest.approx(0.2)
+    assert starvation.held_up(2.0, 3.0) == 0.0
+    assert Starvation().held_up(0.0, 9.0) == 0.0
+    assert starvation.of("worker 1").in_all == pytest.approx(0.9)
 
 
 @pytest.mark.skipif(run_delay_s(os.getpid()) is None, reason="this kernel does not count waits")
