@@ -37,6 +37,7 @@ class MemoryPresence:
     """PresenceStore without Redis; presence.store states its promises."""
 
     degraded = False
+    outdated_fetches = 0
 
     def __init__(self, *, on_change: OnChange, settings: PresenceSettings | None = None) -> None:
         own = settings or PresenceSettings()

@@ -62,6 +62,7 @@ class RedisPresence:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._grace: asyncio.TimerHandle | None = None
+        self.outdated_fetches = 0
 
     async def open(self) -> None:
         """Acquire the lease; without Redis start degraded and acquire it when Redis is back."""
@@ -187,6 +188,7 @@ class RedisPresence:
                 people = self.link.parse_rows(list(itertools.chain.from_iterable(answers)))
                 self._announcer.replace(people)
                 return {one.user_id: one for one in people}
+        self.outdated_fetches += bool(ids)
         return self._announcer.last_known(ids)
 
     def merge_remote(self, presences: Iterable[PresenceState]) -> None:

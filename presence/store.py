@@ -83,6 +83,14 @@ class PresenceStore(Protocol):
         """Return whether what `fetch` returns may be out of date."""
 
     @property
+    def outdated_fetches(self) -> int:
+        """Return how many times `fetch` has returned the last known state.
+
+        Fetch watched people again when it has grown and the store is not degraded: an outage may be
+        shorter than the time between two looks at `degraded`.
+        """
+
+    @property
     def default_version(self) -> int:
         """Return the version of people without a record, whom `fetch` returns as offline.
 

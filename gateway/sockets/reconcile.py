@@ -89,6 +89,8 @@ class Reconciler:
         self._events_lost = False
         self._presence_unsure = False
         """Watchers may have been sent a last known state, or nothing."""
+        self._outdated_fetches = 0
+        """How many there were at the last full delivery of presence."""
         self._delivered_version = 0
         """Default version at the last full delivery of presence."""
         self._groups_known: list[EmployeeGroup] = []
@@ -204,18 +206,20 @@ class Reconciler:
     async def _check_presence(self, *, events_lost: bool) -> None:
         """Mark presence as degraded or not; deliver all of it again once it is not.
 
-        The bus may be back before presence is: what is read then is as old as what was sent. And a
+        The bus may be back before presence is: what is read then is as old as what was sent. Who
+        began to watch in an outage that was over before this check has the last known state. And a
         Redis that came back empty knows only after a while who is offline: that is not announced,
         so it is read again.
         """
         presence = self._services.presence
         self._presence_watches.set_degraded(degraded=presence.degraded)
-        version = presence.default_version
+        version, outdated = presence.default_version, presence.outdated_fetches
         unsure = events_lost or presence.degraded or version > self._delivered_version
+        unsure = unsure or outdated > self._outdated_fetches
         self._presence_unsure = self._presence_unsure or unsure
         if self._presence_unsure and not presence.degraded and await self._redeliver_presence():
             self._presence_unsure = False
-            self._delivered_version = version
+            self._delivered_version, self._outdated_fetches = version, outdated
 
     async def _redeliver_presence(self) -> bool:
         """Deliver the presence of all who are watched here; return whether it could be read.
