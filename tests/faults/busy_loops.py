@@ -15,7 +15,10 @@ from contextlib import asynccontextmanager
 async def busy_loops(count: int) -> AsyncIterator[None]:
     """Let this many run."""
     command = sys.executable, "-c", "while True: pass"
-    running = [await asyncio.create_subprocess_exec(*command) for _ in range(count)]
+    # Sessions of their own: Linux may schedule by session, and they are to be like strangers.
+    running = [
+        await asyncio.create_subprocess_exec(*command, start_new_session=True) for _ in range(count)
+    ]
     try:
         yield
     finally:
