@@ -61,6 +61,18 @@ class ObservedSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """A connection was lost, or not made, and is tried again."""
+
+    reader: int
+    worker: int
+    at: float
+    why: str
+    """The close code, and the reason."""
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class InjectedFault:
     """A fault that has happened."""
 
@@ -107,6 +119,7 @@ class History:
     """reader → whose presence it shows."""
     sent: list[Sent] = field(default_factory=list)
     sessions: list[ObservedSession] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list)
     received: ReceivedEvents = field(default_factory=ReceivedEvents)
     faults: list[InjectedFault] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)

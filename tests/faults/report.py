@@ -19,6 +19,8 @@ from tests.faults.laboratory import FaultPlan, FaultResult
 NAMED = 5
 """Lines of evidence that are shown for each rule."""
 CALM = "calm"
+RETRIES = 8
+"""Reasons for which connections were tried again that are shown."""
 
 
 def figures(plan: FaultPlan, outcome: FaultResult) -> dict[str, Any]:
@@ -43,6 +45,8 @@ def figures(plan: FaultPlan, outcome: FaultResult) -> dict[str, Any]:
         "heard": {"live": how["live"], "by_resume": how["resume"]},
         "healed_by_sweep_or_gap_fill": outcome.healed,
         "reconnects": outcome.reconnects,
+        "retries": dict(Counter(one.why for one in history.retries).most_common(RETRIES)),
+        "longest_away": _longest_away(history),
         "starved_s": {
             name: {"in_all": round(one.in_all, 1), "longest": round(one.longest, 2)}
             for name, one in sorted(history.starved.times.items())
@@ -85,6 +89,28 @@ def _by_kind(plan: FaultPlan, outcome: FaultResult) -> dict[str, dict[str, Any]]
     return found
 
 
+def _longest_away(history: History) -> list[str]:
+    """Return why, when and where the reader who was away for longest tried again."""
+    sessions: dict[int, list[ObservedSession]] = defaultdict(list)
+    for session in history.sessions:
+        sessions[session.reader].append(session)
+    gaps = [
+        (after.began_at - before.ended_at, before.reader, before.ended_at, after.began_at)
+        for held in sessions.values()
+        for before, after in pairwise(held)
+        if before.ended_at is not None and not before.left
+    ]
+    if not gaps:
+        return []
+    _, reader, since, until = max(gaps)
+    tries = [
+        f"{one.at - history.began_at:.1f} s, worker {one.worker + 1}: {one.why}"
+        for one in history.retries
+        if one.reader == reader and since - 0.1 <= one.at <= until
+    ]
+    return [*tries, f"{until - history.began_at:.1f} s: welcome"]
+
+
 def _away_s(history: History) -> dict[str, float]:
     """Return kind of fault → the longest time that a reader who lost a connection had none."""
     sessions: dict[int, list[ObservedSession]] = defaultdict(list)
@@ -124,6 +150,8 @@ def text(said: dict[str, Any], outcome: FaultResult) -> str:
         f"  received: {received['live']} live, {received['by_resume']} by resume; "
         f"{said['healed_by_sweep_or_gap_fill']} healed by sweep or gap fill",
         f"  reconnects: {said['reconnects']}; memory of the laboratory: {said['memory_mib']} MiB",
+        f"  tried again because of: {_counted(said['retries'])}",
+        f"  away for longest: {'; '.join(said['longest_away'])}",
         f"  waited for a processor: {_starved(said['starved_s'])}; "
         f"at any moment somebody, {said['somebody_starved_s']} s",
         "",
@@ -148,6 +176,10 @@ def text(said: dict[str, Any], outcome: FaultResult) -> str:
 
 def _starved(said: dict[str, dict[str, float]]) -> str:
     return ", ".join(f"{name} {one['in_all']} s" for name, one in said.items()) or "not known"
+
+
+def _counted(said: dict[str, int]) -> str:
+    return ", ".join(f"{why} ({times} times)" for why, times in said.items()) or "nothing"
 
 
 def _meaning(rule: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from loadtests.messenger.client import RoamingSocket
-from tests.faults.history import History, ObservedSession
+from tests.faults.history import History, ObservedSession, Retry
 from tests.faults.received_events import ReceivedEvent
 
 
@@ -70,6 +70,13 @@ class RecordingSocket(RoamingSocket):
         if frame.get("change"):
             self._note(frame, "live")
         super()._receive(frame, outgoing)
+
+    async def _wait(self, delay_s: float, code: int, reason: str) -> None:
+        worker = self._workers[self.url]
+        self._history.retries.append(
+            Retry(self._reader, worker, time.monotonic(), f"{code} {reason}", delay_s)
+        )
+        await super()._wait(delay_s, code, reason)
 
     def _drop(self) -> None:
         if self.session is not None and self.session.ended_at is None:
