@@ -29,8 +29,9 @@ CONFIRM_S = 0.5
 TURNS = 5
 """That time is waited for in so many parts, and the sockets are read between them: a stall of this
 event loop, however long, uses up only one part."""
-COMPARE_S = 1.0
-"""Least time between two comparisons because of late confirmations."""
+COMPARE_S = 10.0
+"""Least time between two comparisons because of late confirmations: a Redis that is slow for hours
+must not make every node compare everything all the time. Conversations are swept anyway."""
 LINGER_S = 2.0  # an unused subscription is kept this long: after a reload it is needed again
 
 
