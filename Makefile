@@ -10,7 +10,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-all test-profile mutants check format bench clean
+.PHONY: help setup dev test test-all test-profile mutants check contract format bench clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -46,9 +46,12 @@ format: setup ## format the code and apply safe lint fixes (ruff)
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
+contract: setup ## check the REST API against /openapi.json with Schemathesis, ten minutes (ARGS="--examples 10" is shorter)
+	@$(BIN)/python -m tests.contract.openapi $(ARGS)
+
 bench: setup ## run the benchmarks against a gateway that they start (ARGS="fanout" runs one)
 	@$(BIN)/python -m loadtests $(ARGS)
 
 clean: ## remove caches and build results, but not .venv and no data
-	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis build dist
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from gateway.protocol.calls import Customer, Number, QueueName, ToldOutcome
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, PlainText, Position, ShownText, frame
+from gateway.protocol.frame import Flag, Id, PlainText, Position, ShownText, frame
 from gateway.protocol.search import Moment
 
 MAX_NOTE = 2_000
@@ -82,7 +82,7 @@ class CallbackList:
     type: Literal["callback.list"] = "callback.list"
     state: CallbackState | None = None
     """null: open and claimed ones, longest waiting first. Closed ones are listed newest first."""
-    mine: bool = False
+    mine: Flag = False
     """True: only those that the employee has claimed or closed."""
     queue: QueueName | None = None
     """Only requests with a call in this queue."""

@@ -37,7 +37,7 @@ QueueName = Annotated[PlainText, Field(min_length=1, max_length=200)]
 Number = Annotated[PlainText, Field(min_length=1, max_length=200)]
 Duration = Annotated[int, Field(strict=True, ge=0, le=10**10)]
 """Milliseconds, at most 115 days."""
-DispositionCode = Annotated[PlainText, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
+DispositionCode = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9_.-]{1,64}$")]
 
 
 @frame

@@ -12,14 +12,16 @@ from gateway.protocol.attachments import FileLimits
 from gateway.protocol.calls import Call
 from gateway.protocol.conversations import Conversation, UnreadCounts
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import PlainText, Position, frame
+from gateway.protocol.frame import Flag, PlainText, Position, frame
 from gateway.protocol.people import Employee
 from gateway.protocol.wallboard import AgentState
 
 SUBPROTOCOL = "crm-gateway.v1"
 MAX_RESUME = 1_000
 
-DeviceId = Annotated[PlainText, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+DeviceId = Annotated[
+    str, Field(strict=True, min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")
+]
 ResumeKey = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$")]
 
 
@@ -79,7 +81,7 @@ class Hello:
         default_factory=dict
     )
     """conversation → the last change that the client has processed."""
-    away: bool = False
+    away: Flag = False
     """True: nobody is looking at this device. presence.away changes it later."""
 
 

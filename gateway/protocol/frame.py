@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 import unicodedata
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
+from datetime import datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field
 
 from gateway.characters import BIDI_CONTROLS, LINE_ENDS_AND_CONTROLS, shows_something
 
 T = TypeVar("T")
 
 MAX_INT = 2**63 - 1  # PostgreSQL's bigint
+WRITTEN_OUT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -80,16 +83,23 @@ def _described(default: Any, text: str) -> Any:
     return field(default=default, metadata={"description": text})
 
 
-def _printable(value: str) -> str:
+def _shown(value: str) -> str:
+    if value and not shows_something(value):
+        raise ValueError("must show something: not only spaces and invisible characters")
+    return value
+
+
+def printable(value: str) -> str:
+    """Return text that PostgreSQL can store; ValueError when it cannot."""
     if "\x00" in value:
         raise ValueError("must not contain U+0000")
     return value
 
 
-def _shown(value: str) -> str:
-    if value and not shows_something(value):
-        raise ValueError("must show something: not only spaces and invisible characters")
-    return value
+def _written_out(value: Any) -> Any:
+    if isinstance(value, datetime) or (isinstance(value, str) and WRITTEN_OUT.match(value)):
+        return value
+    raise ValueError("must be a date and time with its zone, such as 2026-01-31T09:00:00Z")
 
 
 def check_line(value: str) -> str:
@@ -107,7 +117,10 @@ Id = Annotated[int, Field(strict=True, ge=1, le=MAX_INT)]
 Position = Annotated[int, Field(strict=True, ge=0, le=MAX_INT)]
 """A position in a conversation: a `seq` or a `change`; 0 is before the first."""
 
-PlainText = Annotated[str, Field(strict=True), AfterValidator(_printable)]
+Flag = Annotated[bool, Field(strict=True)]
+"""true or false; pydantic alone takes 0, "yes" and others, too."""
+
+PlainText = Annotated[str, Field(strict=True), AfterValidator(printable)]
 """Text that PostgreSQL can store: any Unicode but U+0000."""
 
 ShownText = Annotated[PlainText, AfterValidator(_shown)]
@@ -115,3 +128,6 @@ ShownText = Annotated[PlainText, AfterValidator(_shown)]
 
 Line = Annotated[PlainText, AfterValidator(check_line)]
 """ShownText on one line, in its own direction: names, titles, statuses."""
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+"""A moment as RFC 3339 writes it; without this check, pydantic takes numbers, too, as seconds."""

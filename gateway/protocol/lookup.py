@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.protocol.calls import Customer, LastCall, Number
-from gateway.protocol.frame import Id, PlainText, frame
+from gateway.protocol.frame import Id, frame
 
 MAX_CANDIDATES = 20
 
 Confidence = Literal["exact", "national", "partial"]
+Region = Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$")]
 
 
 @frame
@@ -20,7 +21,7 @@ class LookupRequest:
     """A number to look up."""
 
     number: Number
-    region: Annotated[PlainText, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    region: Region | None = None
     """Country of a national number, if not GATEWAY_PHONE_REGION."""
 
 

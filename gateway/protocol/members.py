@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gateway.protocol.conversations import ConversationIs, History, Role, Title
 from gateway.protocol.declaration import command
-from gateway.protocol.frame import Id, PlainText
+from gateway.protocol.frame import Id, printable
 
 MAX_ADDED = 100
 
 AvatarUrl = Annotated[
-    PlainText, Field(max_length=2_000, pattern=r"^(https?://[^\s]+|/[^\s/\\][^\s\\]*)?$")
+    str,
+    Field(strict=True, max_length=2_000, pattern=r"^(https?://[^\s]+|/[^\s/\\][^\s\\]*)?$"),
+    AfterValidator(printable),
 ]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, Line, Position, frame
+from gateway.protocol.frame import Id, Instant, Line, Position, frame
 
 Status = Literal["offline", "away", "online", "busy", "on_call", "do_not_disturb"]
 StatusText = Annotated[Line, Field(max_length=140)]
@@ -90,7 +90,7 @@ class PresenceSet:
     type: Literal["presence.set"] = "presence.set"
     status: ChosenStatus | None = None
     text: StatusText | None = None
-    until: AwareDatetime | None = None
+    until: Instant | None = None
     """When both end, at most a year from now; null: never."""
 
 

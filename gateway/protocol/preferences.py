@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator
 
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, Position, frame
+from gateway.protocol.frame import Id, Instant, Position, frame
 from gateway.protocol.search import FIRST_MOMENT
 
 MAX_PINNED = 20
@@ -24,7 +24,7 @@ def _check_muted_until(value: datetime) -> datetime:
     return value
 
 
-MutedMoment = Annotated[AwareDatetime, AfterValidator(_check_muted_until)]
+MutedMoment = Annotated[Instant, AfterValidator(_check_muted_until)]
 """Until when; the year 2999 stands for ever."""
 
 

@@ -15,7 +15,7 @@ MAX_CRITERIA = 50
 MAX_PAGE = 100
 MAX_TEXT = 4_000
 
-Key = Annotated[PlainText, Field(pattern=r"^[a-z0-9_]{1,40}$")]
+Key = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9_]{1,40}$")]
 Name = Annotated[Line, Field(min_length=1, max_length=200)]
 Comment = Annotated[PlainText, Field(max_length=MAX_TEXT)]
 Reason = Annotated[ShownText, Field(min_length=1, max_length=MAX_TEXT)]

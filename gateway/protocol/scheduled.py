@@ -6,10 +6,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime
-
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, frame
+from gateway.protocol.frame import Id, Instant, frame
 from gateway.protocol.messages import Text
 
 MAX_SCHEDULED = 100
@@ -48,7 +46,7 @@ class MessageSchedule:
     client_key: UUID
     """Chosen by the client; a second command with the same key schedules no second message."""
     text: Text
-    send_at: AwareDatetime
+    send_at: Instant
 
 
 @command(reply=MessageScheduled, cost="write", repeatable=True)
@@ -57,7 +55,7 @@ class MessageReschedule:
 
     type: Literal["message.reschedule"] = "message.reschedule"
     scheduled_id: Id
-    send_at: AwareDatetime
+    send_at: Instant
     text: Text | None = None
     """null keeps the text."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from gateway.protocol.declaration import command
-from gateway.protocol.frame import Id, PlainText, frame
+from gateway.protocol.frame import Flag, Id, Instant, PlainText, frame
 from gateway.protocol.messages import Message
 from gateway.protocol.people import Employee, Presence
 
@@ -26,7 +26,7 @@ def _check_moment(value: datetime) -> datetime:
     return value
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_check_moment)]
+Moment = Annotated[Instant, AfterValidator(_check_moment)]
 SearchText = Annotated[PlainText, Field(min_length=1, max_length=MAX_SEARCH_TEXT)]
 FoundLimit = Annotated[int, Field(strict=True, ge=1, le=MAX_FOUND)]
 FoundCursor = Annotated[PlainText, Field(max_length=1_000)]
@@ -56,7 +56,7 @@ class MessageSearch:
     """Only messages of this time or later."""
     until: Moment | None = None
     """Only messages before this time."""
-    has_attachment: bool = False
+    has_attachment: Flag = False
     """Only messages with a file."""
     limit: FoundLimit = 20
     cursor: FoundCursor | None = None

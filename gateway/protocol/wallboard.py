@@ -11,7 +11,7 @@ from pydantic import Field
 
 from gateway.protocol.calls import QueueName
 from gateway.protocol.declaration import command, event
-from gateway.protocol.frame import Id, PlainText, Position, frame
+from gateway.protocol.frame import Id, Position, frame
 from gateway.protocol.stats import ZONE, ServiceLevel
 
 MAX_WATCHED_QUEUES = 200
@@ -130,7 +130,7 @@ class QueueWatch:
     """Receive agent.state_changed of their agents; with all queues, of all agents."""
     calls: Annotated[bool, Field(strict=True)] = False
     """Receive the calls in them: call.offered, call.updated, call.ended, call.revised."""
-    tz: Annotated[PlainText, Field(max_length=64, pattern=ZONE)] | None = None
+    tz: Annotated[str, Field(strict=True, max_length=64, pattern=ZONE)] | None = None
     """The time zone whose midnight starts the day: `Europe/Kyiv`; null: the gateway's own."""
 
 

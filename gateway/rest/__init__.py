@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from gateway import __version__
 from gateway.files.local import PATH as LOCAL_FILES
 from gateway.limits import KeyedRate
+from gateway.protocol.frame import MAX_INT
 from gateway.rest import (
     audit,
     call_work,
@@ -70,10 +71,13 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     )
 }
 
+BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+
 DESCRIPTION = """\
 The HTTP half of the gateway: the same use cases as the WebSocket at `/v1/ws`, for servers and \
 for clients that only ask. Every list has a hard maximum and a cursor; every refusal is \
-`{"error": {"code", "message", "path"?, "retry_after"?}}`."""
+`{"error": {"code", "message", "path"?, "retry_after"?}}`. Integers are written \
+without a fraction: 7, not 7.0."""
 
 
 class Described(FastAPI):
@@ -93,12 +97,31 @@ class Described(FastAPI):
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name, schema in {**shared["$defs"], **_by_name(of)}.items():
             schemas.setdefault(name, schema)
+        _make_exact(document)
         return document
 
 
 def _by_name(of: dict[tuple[str, Any], dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the schemas to which no other schema refers."""
     return {name: schema for (name, _), schema in of.items() if "$ref" not in schema}
+
+
+def _make_exact(part: Any) -> None:
+    """Say what FastAPI and pydantic know, and write inexactly or leave out.
+
+    The bounds of integers in bodies became floats, among which 2**63 - 1 is not. Where the keys of
+    an object have a pattern, others are refused.
+    """
+    if isinstance(part, dict):
+        if part.get("type") == "integer":
+            for name in BOUNDS & part.keys():
+                part[name] = min(int(part[name]), MAX_INT)
+        if "patternProperties" in part:
+            part.setdefault("additionalProperties", False)
+        part = list(part.values())
+    if isinstance(part, list):
+        for one in part:
+            _make_exact(one)
 
 
 def build(settings: Settings, lifespan: Lifespan) -> FastAPI:

@@ -29,7 +29,7 @@ from gateway.protocol.callbacks import (
 )
 from gateway.protocol.codec import validate
 from gateway.protocol.frame import frame
-from gateway.protocol.lookup import LookupRequest, NumberFound
+from gateway.protocol.lookup import LookupRequest, NumberFound, Region
 from gateway.protocol.search import Moment
 from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
 from gateway.telephony.callbacks import missed
@@ -60,7 +60,7 @@ async def look_up(
     asking: Asking,
     *,
     number: Annotated[str, Query(max_length=64)],
-    region: Annotated[str | None, Query(max_length=2)] = None,
+    region: Region | None = None,
 ) -> Response:
     """Find who has this number, and the last calls with it."""
     query = validate(_number, {"number": number, "region": region})

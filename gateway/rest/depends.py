@@ -63,11 +63,14 @@ class StrictRoute(APIRoute):
             ANSWERS[response_model.__name__] = response_model
             schema = {"$ref": f"#/components/schemas/{response_model.__name__}"}
             status = options.get("status_code") or 200
-            described = {
+            described: dict[str, Any] = {
                 "description": "Done",
                 "content": {"application/json": {"schema": schema}},
             }
-            options["responses"] = {status: described, **(options.get("responses") or {})}
+            others = dict(options.get("responses") or {})
+            same = others.pop(status, {})  # in another form
+            described["content"] |= same.get("content", {})
+            options["responses"] = {status: described, **others}
         super().__init__(path, endpoint, response_model=None, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

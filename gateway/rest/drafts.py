@@ -6,7 +6,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from gateway import commands
 from gateway.protocol import (
@@ -23,7 +22,7 @@ from gateway.protocol import (
     ScheduledPage,
 )
 from gateway.protocol.drafts import MAX_DRAFTS, DraftText
-from gateway.protocol.frame import Id, frame
+from gateway.protocol.frame import Id, Instant, frame
 from gateway.protocol.messages import Text
 from gateway.rest.depends import Asking, Cursor, IdQuery, RowId, StrictRoute, answer
 
@@ -47,14 +46,14 @@ class ScheduledNew:
 
     client_key: UUID
     text: Text
-    send_at: AwareDatetime
+    send_at: Instant
 
 
 @frame
 class ScheduledChange:
     """The new time, and a new text if given."""
 
-    send_at: AwareDatetime
+    send_at: Instant
     text: Text | None = None
 
 

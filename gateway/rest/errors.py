@@ -19,6 +19,7 @@ from gateway.errors import (
 )
 from gateway.protocol import Refusal, codec
 from gateway.protocol.frame import frame
+from gateway.rest.methods import methods_of
 
 log = structlog.get_logger(__name__)
 
@@ -56,11 +57,13 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return body(_invalid(error))
 
-    async def http(_request: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         answer = body(_of_status(error.status_code))
         answer.status_code = error.status_code
-        answer.headers.update({k: v for k, v in (error.headers or {}).items() if k == "Allow"})
+        if error.status_code == 405:
+            known = methods_of(app, dict(request.scope))
+            answer.headers["Allow"] = ", ".join(known) or (error.headers or {}).get("Allow", "")
         return answer
 
     async def unexpected(request: Request, error: Exception) -> Response:

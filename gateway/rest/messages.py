@@ -22,7 +22,7 @@ from gateway.protocol import (
 )
 from gateway.protocol.codec import validate
 from gateway.protocol.frame import MAX_INT, frame
-from gateway.protocol.messages import MAX_PAGE, Emoji, Text
+from gateway.protocol.messages import MAX_EMOJI, MAX_PAGE, Emoji, Text
 from gateway.rest.depends import Asking, RowId, StrictRoute, answer
 
 MESSAGES = "/conversations/{conversation_id}/messages/{seq}"
@@ -79,7 +79,14 @@ async def remove_reaction(
     asking: Asking,
     conversation_id: RowId,
     seq: RowId,
-    emoji: Annotated[str, Query(description="The one to take back, percent-encoded.")],
+    emoji: Annotated[
+        str,
+        Query(
+            min_length=1,
+            max_length=MAX_EMOJI,
+            description="The one to take back, percent-encoded.",
+        ),
+    ],
 ) -> Response:
     """Remove my reaction; removing again changes nothing."""
     command = validate(_removing, {"conversation_id": conversation_id, "seq": seq, "emoji": emoji})

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from gateway.rest.kept import Kept
+from gateway.rest.methods import methods_of
 
 WEB = Path(__file__).parent.parent / "web"
 TYPES = {
@@ -37,10 +38,12 @@ class Page:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in {"GET", "HEAD"}:
-            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         path = scope["path"]
         file = self._find("/index.html" if path == "/" else path)
+        if file is None and methods_of(scope["app"], dict(scope)):
+            raise HTTPException(405)
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         if file is None:
             raise HTTPException(404)
         await file.respond(Request(scope))(scope, receive, send)

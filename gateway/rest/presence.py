@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import TypeAdapter
 
 from gateway import commands
 from gateway.errors import Invalid
 from gateway.people import presences
 from gateway.protocol import PresenceIs, PresencePage, PresenceSet, PresenceWatch
 from gateway.protocol.codec import validate
-from gateway.protocol.frame import MAX_INT, frame
+from gateway.protocol.frame import MAX_INT, Instant, frame
 from gateway.protocol.people import MAX_WATCHED, ChosenStatus, StatusText, work_of_reading
 from gateway.rest.depends import Asking, StrictRoute, answer, charge
 
 router = APIRouter(prefix="/v1/presence", tags=["presence"], route_class=StrictRoute)
 
-IDS = re.compile(r"[0-9]{1,19}(,[0-9]{1,19})*")
+IDS = r"^[1-9][0-9]{0,18}(,[1-9][0-9]{0,18})*$"
 LONGEST = MAX_WATCHED * 20
 
 _watch: TypeAdapter[PresenceWatch] = TypeAdapter(PresenceWatch)
@@ -31,7 +30,7 @@ class Chosen:
 
     status: ChosenStatus | None = None
     text: StatusText | None = None
-    until: AwareDatetime | None = None
+    until: Instant | None = None
     """When both expire."""
 
 
@@ -40,7 +39,7 @@ async def look(
     asking: Asking,
     request: Request,
     *,
-    employee_ids: Annotated[str | None, Query(max_length=LONGEST)] = None,
+    employee_ids: Annotated[str | None, Query(max_length=LONGEST, pattern=IDS)] = None,
     department: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
     after: Annotated[int, Query(ge=0, le=MAX_INT)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_WATCHED)] = MAX_WATCHED,
@@ -69,8 +68,6 @@ async def choose(asking: Asking, body: Chosen) -> Response:
 
 
 def _asked(employee_ids: str) -> PresenceWatch:
-    if not IDS.fullmatch(employee_ids):
-        raise Invalid("must be numbers separated by commas", path="employee_ids")
     fields = {"employee_ids": [int(one) for one in employee_ids.split(",")]}
     command: PresenceWatch = validate(_watch, fields)
     return command

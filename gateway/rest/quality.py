@@ -11,7 +11,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from gateway.protocol.frame import Id, frame
+from gateway.protocol.frame import Flag, Id, frame
 from gateway.protocol.reviews import (
     MAX_PAGE,
     Comment,
@@ -53,7 +53,7 @@ class ScorecardNew:
 class ScorecardChange:
     """Whether new reviews may use it."""
 
-    active: bool
+    active: Flag
 
 
 @frame
@@ -101,7 +101,17 @@ async def list_scorecards(
     return answer(await scorecards.page(asking, active=active, limit=limit, cursor=cursor))
 
 
-@router.post("/scorecards", response_model=Scorecard, status_code=201)
+@router.post(
+    "/scorecards",
+    response_model=Scorecard,
+    status_code=201,
+    responses={
+        200: {
+            "description": "As before",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Scorecard"}}},
+        }
+    },
+)
 async def put_scorecard(asking: Asking, body: ScorecardNew) -> Response:
     """Create a scorecard, or its next version; needs calls.review.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -12,7 +11,7 @@ from gateway import commands
 from gateway.errors import Invalid
 from gateway.protocol import EmployeeSearch, EmployeesFound, MessageSearch, MessagesFound
 from gateway.protocol.codec import validate
-from gateway.protocol.search import MAX_EMPLOYEES, MAX_FOUND, MAX_SEARCH_TEXT
+from gateway.protocol.search import MAX_EMPLOYEES, MAX_FOUND, MAX_SEARCH_TEXT, Moment
 from gateway.rest.depends import Asking, IdQuery, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/messenger/search", tags=["messenger"], route_class=StrictRoute)
@@ -30,8 +29,8 @@ async def search_messages(
     *,
     conversation_id: IdQuery = None,
     sender_id: IdQuery = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     has_attachment: bool = False,
     limit: Annotated[int, Query(ge=1, le=MAX_FOUND)] = 20,
     cursor: Cursor = None,

@@ -34,6 +34,9 @@ FORMULA = re.compile(r"(^|[;,|\t\r\n])([\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff2
 by what the reader's language uses, and full-width signs are signs in some."""
 BYTE_ORDER_MARK = "\ufeff"
 """Without it, Excel reads UTF-8 as the code page of its machine."""
+AS_CSV: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}}
+}
 
 
 Queue = Annotated[PlainText, Query(min_length=1, max_length=200)]
@@ -72,7 +75,7 @@ def stats_request(
 Requested = Annotated[StatsRequest, Depends(stats_request)]
 
 
-@router.get("/overview", response_model=StatsOverview)
+@router.get("/overview", response_model=StatsOverview, responses=AS_CSV)
 async def overview(
     asking: Asking, what: Requested, form: Form = "json", lines: Lines = "figures"
 ) -> Response:
@@ -83,13 +86,13 @@ async def overview(
     return await _answer(asking, "overview", what, form, table=lines)
 
 
-@router.get("/agents", response_model=StatsAgents)
+@router.get("/agents", response_model=StatsAgents, responses=AS_CSV)
 async def agents(asking: Asking, what: Requested, form: Form = "json") -> Response:
     """Count what each agent did on the telephone in a period; needs stats.view."""
     return await _answer(asking, "agents", what, form, table="agents")
 
 
-@router.get("/queues", response_model=StatsQueues)
+@router.get("/queues", response_model=StatsQueues, responses=AS_CSV)
 async def queues(asking: Asking, what: Requested, form: Form = "json") -> Response:
     """Count how callers waited in each queue in a period; needs stats.view."""
     return await _answer(asking, "queues", what, form, table="queues")
