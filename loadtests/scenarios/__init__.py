@@ -15,6 +15,7 @@ from loadtests.scenarios import (
     fanout,
     idle,
     ingest,
+    innocent,
     locust_roles,
     mass_disconnect,
     messenger,
@@ -50,13 +51,14 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "mass_disconnect": mass_disconnect.run,
     "churn": churn.run,
     "presence": presence.run,
+    "innocent": innocent.run,
     "worker_crash": worker_crash.run,
 }
 
 LONG = frozenset(
     {
-        "callstats", "capacity", "idle", "ingest", "mass_disconnect", "messenger", "presence",
-        "search", "spread", "unread", "worker_crash",
+        "callstats", "capacity", "idle", "ingest", "innocent", "mass_disconnect", "messenger",
+        "presence", "search", "spread", "unread", "worker_crash",
     }
 )  # fmt: skip
 """Scenarios that take more than a minute: they run only by name."""

@@ -1,4 +1,4 @@
-"""The tool that measures single callbacks (tests/support/callback_time.py) sees what it must."""
+"""The tool that measures single callbacks (loadtests/callback_time.py) sees what it must."""
 
 from __future__ import annotations
 
