@@ -17,7 +17,7 @@ from gateway.bus import Announcement, announce
 from gateway.db import AWAY_ERRORS, Conn, Pool
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.files import Files
-from gateway.limits import LoadShedder
+from gateway.limits import LoadShedder, LoopShare
 from presence import PresenceStore
 
 TYPING_NOTICE_S = 2.0
@@ -82,6 +82,8 @@ class Services:
     typing_notices: TypingNotices = field(default_factory=TypingNotices)
     files: Files = field(default_factory=Files)
     shedder: LoadShedder = field(default_factory=lambda: LoadShedder(10))
+    loop_share: LoopShare = field(default_factory=LoopShare)
+    """Of what takes milliseconds of this worker's loop for one person."""
     stats_cache: StatsCache | None = None
     regions: tuple[str, ...] = ("UA",)
     """Countries of national phone numbers that people type: ours, then those of the PBXs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +14,7 @@ import asyncpg
 from gateway import db, demo
 from gateway.db import Conn
 from gateway.embedded import start_postgres
+from gateway.limits import LoopShare
 from loadtests.queries import quiet
 
 STATEMENT_S = 600.0
@@ -58,6 +59,7 @@ class OneConnection:
     conn: Conn
     answers: Any = None
     timeout_s: float = 0
+    loop_share: LoopShare = field(default_factory=LoopShare)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Conn]:

@@ -2,7 +2,7 @@
 
 Rate and Bucket limit one connection, KeyedRate each employee or address on this node, UserRate and
 UserConnections one user on this node, and ClusterLimits one user on all nodes together.
-HeldBytes bounds what is kept for one owner and for all.
+HeldBytes bounds what is kept for one owner and for all. LoopShare spreads steps of much CPU.
 AdmissionQueue admits a burst of clients one after the other. LoadShedder refuses commands when the
 database is too slow.
 """
@@ -15,6 +15,7 @@ from gateway.limits.connections import UserConnections
 from gateway.limits.held_bytes import HeldBytes
 from gateway.limits.keyed_rate import KeyedRate
 from gateway.limits.load_shedding import LoadShedder
+from gateway.limits.loop_share import LoopShare
 from gateway.limits.rate import Bucket, Rate
 from gateway.limits.user_rate import UserRate
 
@@ -25,6 +26,7 @@ __all__ = [
     "HeldBytes",
     "KeyedRate",
     "LoadShedder",
+    "LoopShare",
     "Rate",
     "UserConnections",
     "UserRate",

@@ -1,6 +1,6 @@
 """`python -m loadtests.attacks PLAN.json`: attack until standard input ends, then say what came.
 
-"in" on standard output reports that it begins; at the end a AttackTally as JSON.
+"in" on standard output reports that it begins; at the end an AttackTally as JSON.
 """
 
 from __future__ import annotations

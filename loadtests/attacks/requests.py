@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import select
 import socket
 import time
@@ -19,7 +20,7 @@ KEPT_S = 1.0
 KERNEL_BYTES = 4_096
 UPLOADS = 30
 FILE_BYTES = 20 << 20
-PIECE = bytes(64 << 10)
+PIECE = b"a" * (64 << 10)
 
 
 async def openapi(plan: AttackPlan, tally: AttackTally, started: asyncio.Event) -> None:
@@ -67,10 +68,13 @@ async def unread_pages(plan: AttackPlan, tally: AttackTally, started: asyncio.Ev
 
 
 async def uploads(plan: AttackPlan, tally: AttackTally, started: asyncio.Event) -> None:
-    """Declare one file, and send it by thirty requests at once; then the next one."""
+    """Declare one file, and send it by thirty requests at once; then the next one.
+
+    Of several employees, because one may not have many files that are in no message.
+    """
     started.set()
-    while True:
-        path = await _declared(plan)
+    for token in itertools.cycle(plan.tokens):
+        path = await _declared(plan, token)
         if path is None:
             tally.refused += 1
             await asyncio.sleep(0.2)
@@ -80,14 +84,12 @@ async def uploads(plan: AttackPlan, tally: AttackTally, started: asyncio.Event) 
         tally.refused += sum(status not in {200, 201, 204} for status in statuses)
 
 
-async def _declared(plan: AttackPlan) -> str | None:
-    body = orjson.dumps(
-        {"name": "a.bin", "content_type": "application/octet-stream", "size": FILE_BYTES}
-    )
+async def _declared(plan: AttackPlan, token: str) -> str | None:
+    body = orjson.dumps({"name": "a.txt", "content_type": "text/plain", "size": FILE_BYTES})
     reader, writer = await asyncio.open_connection("127.0.0.1", plan.port)
     writer.write(
         f"POST /v1/messenger/conversations/{plan.conversation_id}/attachments HTTP/1.1\r\nHost: a"
-        f"\r\nAuthorization: Bearer {plan.tokens[0]}\r\nContent-Type: application/json\r\n"
+        f"\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n".encode()
         + body
     )
@@ -101,7 +103,7 @@ async def _put(plan: AttackPlan, path: str) -> int:
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", plan.port)
         writer.write(
-            f"PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\n"
+            f"PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n"
             f"Content-Length: {FILE_BYTES}\r\n\r\n".encode()
         )
         sending = asyncio.create_task(_send_file(writer))

@@ -209,7 +209,7 @@ async def _prepare(gateway: OwnGateway, hostile: Sequence[SignedInUser]) -> list
         AttackPlan("search", port, tokens[:1], conversation_id),
         AttackPlan("openapi", port),
         AttackPlan("unread_pages", port, tokens, conversation_id),
-        AttackPlan("uploads", port, tokens[:1], conversation_id),
+        AttackPlan("uploads", port, tokens, conversation_id),
         AttackPlan("queue_watch", port, [supervisor.token], employee_ids=watched),
     ]
 
