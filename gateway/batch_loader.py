@@ -1,9 +1,9 @@
 """Requests that come at the same time are loaded in one batch.
 
 hellos, messages ─▶ BatchLoader ─▶ one statement. A request that finds the loader idle is loaded at
-once; those that come while it is busy wait and form the next batch. So no result was read before
-its request came, no request waits for others, and the busier the loader is, the fewer statements a
-request costs.
+once, with those that come in the same turn of the event loop; those that come while it is busy wait
+and form the next batch. So no result was read before its request came, no request waits for others,
+and the busier the loader is, the fewer statements a request costs.
 """
 
 from __future__ import annotations
@@ -80,6 +80,8 @@ class BatchLoader(Generic[Q, A]):
         self._max_batch = max_batch
         self._max_keys = max_batch if max_keys is None else max_keys
         self._free_slots = concurrency
+        self._starting = 0
+        """Batches whose task was created and has yet to take its requests."""
         self._key = key
         self._timeout_s = timeout_s
         self._clock = clock
@@ -127,10 +129,15 @@ class BatchLoader(Generic[Q, A]):
         return self._clock() - self._waiting[0].since if self._waiting else 0.0
 
     def _start_batches(self) -> None:
-        while self._waiting and self._free_slots:
-            if batch := self._next_batch():
-                self._free_slots -= 1
-                self._spawn(self._run_batch(batch), name=self._name)
+        """Start as many as the slots and the waiting keys allow.
+
+        A batch takes its requests when its task runs: what the same turn of the event loop brings,
+        such as the messages of ten sockets that became readable together, is in it.
+        """
+        while self._free_slots and len(self._waiting) > self._starting * self._max_keys:
+            self._free_slots -= 1
+            self._starting += 1
+            self._spawn(self._run_batch(), name=self._name)
 
     def _next_batch(self) -> list[BatchEntry[Q, A]]:
         """Remove and return the next batch, without requests whose caller has gone."""
@@ -161,9 +168,12 @@ class BatchLoader(Generic[Q, A]):
         else:
             del self._behind[key]
 
-    async def _run_batch(self, batch: list[BatchEntry[Q, A]]) -> None:
+    async def _run_batch(self) -> None:
+        self._starting -= 1
+        batch = self._next_batch()
         try:
-            await self._resolve(batch)
+            if batch:
+                await self._resolve(batch)
         finally:
             self._free_slots += 1
             for pending in batch:

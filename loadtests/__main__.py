@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from pathlib import Path
 
 from gateway.embedded import EmbeddedError
 from loadtests import report
@@ -26,6 +27,8 @@ def main() -> int:
         given.processes,
         given.bound_ms,
         given.minutes,
+        given.against,
+        given.busy,
         quiet=given.json,
     )
     ok = True
@@ -93,7 +96,28 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes", type=_positive, help="capacity only: no trial begins after this time"
     )
+    parser.add_argument(
+        "--against",
+        type=_checkout,
+        metavar="DIRECTORY",
+        help="costs only: another checkout of the gateway, measured in turn with this one",
+    )
+    parser.add_argument(
+        "--busy",
+        type=int,
+        choices=range(17),
+        default=0,
+        metavar="0-16",
+        help="roundtrip only: processes that keep a core busy each meanwhile",
+    )
     return parser
+
+
+def _checkout(text: str) -> Path:
+    found = Path(text).resolve()
+    if not (found / "gateway/cli/worker.py").is_file():
+        raise argparse.ArgumentTypeError("holds no gateway")
+    return found
 
 
 def _positive(text: str) -> float:

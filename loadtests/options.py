@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,5 +18,9 @@ class Options:
     processes: int | None = None
     bound_ms: float | None = None
     minutes: float | None = None
+    against: Path | None = None
+    """Another checkout of the gateway, to be compared with this one."""
+    busy: int = 0
+    """Processes that keep a core busy each while it is measured."""
     quiet: bool = False
     """Nothing but JSON on stdout."""

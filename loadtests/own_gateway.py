@@ -94,18 +94,22 @@ class OwnGateway:
 
 @contextmanager
 def own_gateway(
-    *, workers: int = 2, settings: Mapping[str, str] | None = None
+    *,
+    workers: int = 2,
+    settings: Mapping[str, str] | None = None,
+    checkout: Path | None = None,
 ) -> Iterator[OwnGateway]:
     """Start a gateway; stop it and remove its data at the end.
 
-    `settings` are GATEWAY_ variables. When this process is killed, the gateway ends by itself.
+    `settings` are GATEWAY_ variables; `checkout` holds another version to run. When this process
+    is killed, the gateway ends by itself.
     """
     directory = Path(tempfile.mkdtemp(prefix="gateway-bench-"))  # short: sockets live in it
     _allow_open_files()
     try:
         child = start(
             "gateway dev",
-            [*_environment(directory, settings or {}), *_command(workers)],
+            [*_environment(directory, settings or {}, checkout), *_command(workers)],
             log=directory / "dev.log",
             # Not SIGINT: a shell starts background jobs with that ignored.
             stop_signals=(signal.SIGTERM, signal.SIGINT),
@@ -129,7 +133,7 @@ def _command(workers: int) -> list[str]:
     return [sys.executable, "-m", "gateway", "dev", "--port", "0", "--workers", str(workers)]
 
 
-def _environment(directory: Path, settings: Mapping[str, str]) -> list[str]:
+def _environment(directory: Path, settings: Mapping[str, str], checkout: Path | None) -> list[str]:
     """Return env(1) with arguments that take our own settings away and give it its own."""
     env = shutil.which("env")
     if env is None:
@@ -141,7 +145,8 @@ def _environment(directory: Path, settings: Mapping[str, str]) -> list[str]:
         **settings,
     }
     unset = [part for name in ours for part in ("-u", name)]
-    return [env, *unset, *(f"{name}={value}" for name, value in given.items())]
+    there = ["-C", str(checkout)] if checkout else []
+    return [env, *there, *unset, *(f"{name}={value}" for name, value in given.items())]
 
 
 def _wait_ready(child: Child, directory: Path, workers: int) -> OwnGateway:

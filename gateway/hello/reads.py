@@ -1,33 +1,31 @@
 """What hellos read: the employee, chats and calls, colleagues' names and presences.
 
 joining ─▶ HelloReads ─▶ database, presence store. Hellos that come together are read together: in
-a storm of them, sixteen cost a few statements instead of eight each.
+a storm of them, sixteen cost a few statements instead of six each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
 from gateway import auth
-from gateway.auth.permissions import CALLBACKS_HANDLE
 from gateway.auth.queries import employees_batch
 from gateway.batch_loader import BatchLoader, Spawn
 from gateway.chat.queries import conversations
 from gateway.context import Services
 from gateway.hello import views
 from gateway.hello.queries import overview
-from gateway.hello.rosters import Roster, RosterCache
+from gateway.hello.rosters import RosterCache
 from gateway.hello.snapshot import EmployeeView, PresenceJson
 from gateway.hello.ttl_cache import TtlCache
 from gateway.hello.views import ViewRequest
 from gateway.people.presences import to_wire
 from gateway.protocol.codec import encode, fragment
 from gateway.telephony.agents import agents
-from gateway.telephony.callbacks import callbacks
-from gateway.telephony.callbacks.queries.callbacks import OpenCount
+from gateway.telephony.callbacks.queries.callbacks import OpenCount, count_open
 from gateway.telephony.calls import calls
 from presence import PresenceState
 
@@ -47,14 +45,13 @@ class Authenticated(NamedTuple):
 
 
 class HelloReads:
-    """Reads for all hellos of one node; the snapshot's Sources."""
+    """Reads for all hellos of one node."""
 
     def __init__(self, services: Services, *, max_topics: int, spawn: Spawn) -> None:
         self._services = services
         self._max_topics = max_topics
-        self._employees = BatchLoader(self._read_employees, spawn=spawn, name="hello.newcomers")
+        self._newcomers = BatchLoader(self._read_newcomers, spawn=spawn, name="hello.newcomers")
         self._views = BatchLoader(self._read_views, spawn=spawn, name="hello.views")
-        self._callbacks = BatchLoader(self._count_callbacks, spawn=spawn, name="hello.callbacks")
         self._names = TtlCache(self._read_names, spawn=spawn, name="hello.names", ttl_s=NAMES_TTL_S)
         self._rosters = RosterCache(self._names.get_many, ttl_s=NAMES_TTL_S)
         self._presences = TtlCache(
@@ -67,26 +64,15 @@ class HelloReads:
 
     async def authenticate(self, claims: auth.Claims) -> Authenticated:
         """Return the employee of these claims; EmployeeDisabled when they may not connect."""
-        found, conversation_ids = await self._employees.load(claims)
+        found, conversation_ids = await self._newcomers.load(claims)
         return Authenticated(auth.admit(found, claims), conversation_ids)
 
     async def read_view(self, request: ViewRequest) -> EmployeeView:
-        """Return an employee's chats, calls and agent state, read after this call."""
+        """Return what a welcome contains, read after this call.
+
+        Except for names, which are at most 2 NAMES_TTL_S old, and presences, PRESENCES_TTL_S.
+        """
         return await self._views.load(request)
-
-    async def count_open_callbacks(self, identity: auth.Identity) -> OpenCount | None:
-        """Return how many call-back requests are open; None without the permission for them."""
-        if CALLBACKS_HANDLE not in identity.permissions:
-            return None
-        return await self._callbacks.load(identity.user_id)
-
-    async def read_rosters(self, lists: Iterable[str | None]) -> list[Roster]:
-        """Return the roster of each OverviewRow.people; names are at most 2 NAMES_TTL_S old."""
-        return await self._rosters.get_many(lists)
-
-    async def read_presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, PresenceJson]:
-        """Return employee → presence, at most PRESENCES_TTL_S old; others may be among them."""
-        return await self._presences.get_many(employee_ids)
 
     def update_presences(self, changed: Iterable[PresenceState]) -> None:
         """Store presences that were announced, here or by another node."""
@@ -97,22 +83,26 @@ class HelloReads:
 
     # --- reading ---------------------------------------------------------------------------
 
-    async def _read_employees(
+    async def _read_newcomers(
         self, asking: Sequence[auth.Claims]
     ) -> list[tuple[auth.EmployeeRecord | None, list[int]]]:
         most = self._max_topics
         async with self._services.connection() as conn:
-            standing, revoked = await employees_batch.find_records(
-                conn, {one.employee_id for one in asking}, {one.token_id for one in asking}
+            found, revoked = await overview.newcomers(
+                conn,
+                {one.employee_id for one in asking},
+                {one.token_id for one in asking},
+                most,
             )
-            joined = await overview.joined(conn, list(standing), most)
+            joined = {employee_id: one.joined for employee_id, one in found.items()}
             for employee_id, conversation_ids in joined.items():
                 if len(conversation_ids) > most:  # only the newest are joined
                     members = await conversations.list_positions(conn, employee_id, most)
                     joined[employee_id] = [member.conversation_id for member in members]
+        records = {employee_id: one.record for employee_id, one in found.items()}
         return [
             (
-                _of_token(standing.get(one.employee_id), revoked=one.token_id in revoked),
+                _of_token(records.get(one.employee_id), revoked=one.token_id in revoked),
                 joined.get(one.employee_id, []),
             )
             for one in asking
@@ -120,17 +110,29 @@ class HelloReads:
 
     async def _read_views(self, requests: Sequence[ViewRequest]) -> list[EmployeeView]:
         people = {one.employee_id for one in requests}
+        counted: OpenCount | None = None
         async with self._services.connection() as conn:
-            found = await views.read_views(conn, requests, max_topics=self._max_topics)
+            chats = await views.read_views(conn, requests, max_topics=self._max_topics)
             live = await calls.live(conn, people)
-            states = await agents.states(conn, people)
+            states = await agents.states_of(conn, live.keys())
+            if any(one.counts_callbacks for one in requests):
+                counted = await count_open(conn)
+        rosters = await self._rosters.get_many(line.people for view in chats for line in view.lines)
+        presences = await self._presences.get_many(
+            {one for roster in rosters for one in roster.employee_ids}
+        )
+        following = iter(rosters)
         return [
-            EmployeeView(view, live.get(one.employee_id, []), states.get(one.employee_id))
-            for one, view in zip(requests, found, strict=True)
+            EmployeeView(
+                view,
+                list(islice(following, len(view.lines))),
+                presences,
+                live.get(one.employee_id, []),
+                states.get(one.employee_id),
+                counted if one.counts_callbacks else None,
+            )
+            for one, view in zip(requests, chats, strict=True)
         ]
-
-    async def _count_callbacks(self, requests: Sequence[int]) -> list[OpenCount]:
-        return [await callbacks.count_open(self._services)] * len(requests)
 
     async def _read_names(self, employee_ids: Sequence[int]) -> Mapping[int, str]:
         async with self._services.connection() as conn:

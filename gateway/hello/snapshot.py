@@ -7,11 +7,11 @@ already encoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, cast
 
+from gateway.auth.permissions import CALLBACKS_HANDLE
 from gateway.chat.queries.messages import to_attachments, to_reactions
 from gateway.context import Context
 from gateway.hello.queries.overview import OverviewRow
@@ -28,6 +28,7 @@ from gateway.protocol import (
     Unread,
 )
 from gateway.protocol.codec import JsonFragment
+from gateway.telephony.callbacks.queries.callbacks import OpenCount
 
 
 class PresenceJson(NamedTuple):
@@ -38,11 +39,16 @@ class PresenceJson(NamedTuple):
 
 
 class EmployeeView(NamedTuple):
-    """What one read of the database returns of an employee."""
+    """What is read for an employee, together with what other hellos read at the same time."""
 
     chats: ChatView
+    rosters: list[Roster]
+    """Of each line of the chats."""
+    presences: Mapping[int, PresenceJson]
+    """Employee → presence; others may be among them."""
     calls: list[Call]
     agent: AgentState | None
+    callbacks: OpenCount | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +68,28 @@ class HelloSnapshot:
     """Those on this employee's telephones now."""
     agent: AgentState | None
     """None for an employee without a telephone."""
+    callbacks: OpenCount | None
+    """None for an employee who may not handle call-backs."""
 
 
-class SnapshotSources(Protocol):
-    """Where it is read, together with what other hellos read at the same time."""
-
-    async def read_view(self, request: ViewRequest) -> EmployeeView: ...
-
-    async def read_rosters(self, lists: Iterable[str | None]) -> list[Roster]:
-        """Return the roster of each of these OverviewRow.people."""
-
-    async def read_presences(self, employee_ids: AbstractSet[int]) -> Mapping[int, PresenceJson]:
-        """Return employee → presence; others may be among them."""
+ReadView = Callable[[ViewRequest], Awaitable[EmployeeView]]
+"""Read what a welcome contains, after this call."""
 
 
 async def read_snapshot(
-    ctx: Context, resume: Mapping[int, int], sources: SnapshotSources
+    ctx: Context, resume: Mapping[int, int], read_view: ReadView
 ) -> HelloSnapshot:
     """Return what this employee's welcome contains.
 
     Never partial: a conversation is either caught up completely, or named in reload.
     """
-    view, calls, agent = await sources.read_view(ViewRequest(ctx.user_id, resume))
-    rosters = await sources.read_rosters(line.people for line in view.lines)
-    seen = await sources.read_presences({one for roster in rosters for one in roster.employee_ids})
+    counts_callbacks = CALLBACKS_HANDLE in ctx.identity.permissions
+    found = await read_view(ViewRequest(ctx.user_id, resume, counts_callbacks))
+    view = found.chats
     return HelloSnapshot(
         conversations=[
-            _conversation(line, roster, seen)
-            for line, roster in zip(view.lines, rosters, strict=True)
+            _conversation(line, roster, found.presences)
+            for line, roster in zip(view.lines, found.rosters, strict=True)
         ],
         next=view.next,
         unread=view.unread,
@@ -97,8 +97,9 @@ async def read_snapshot(
         changes=view.changes,
         reload=view.reload,
         hidden=view.hidden,
-        calls=calls,
-        agent=agent,
+        calls=found.calls,
+        agent=found.agent,
+        callbacks=found.callbacks,
     )
 
 

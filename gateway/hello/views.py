@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,6 +49,8 @@ class ViewRequest:
 
     employee_id: int
     resume: Mapping[int, int]
+    counts_callbacks: bool = False
+    """They may handle call-back requests, and are told how many are open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +72,21 @@ class ChatView:
 async def read_views(
     conn: Conn, requests: Sequence[ViewRequest], *, max_topics: int
 ) -> list[ChatView]:
-    """Read the views in one transaction, so that no change falls between two statements.
+    """Read the views as of one statement, and what was missed up to then.
 
-    Without anything to resume it is one statement, which has one snapshot anyway.
+    No transaction, which would be two more round trips: a row that changes between the two
+    statements is missed here and comes as its later change, which the session holds meanwhile.
     """
-    async with AsyncExitStack() as stack:
-        if any(one.resume for one in requests):
-            await stack.enter_async_context(
-                conn.transaction(isolation="repeatable_read", readonly=True)
-            )
-        lines: dict[int, list[OverviewRow]] = defaultdict(list)
-        for line in await overview.lines(
-            conn,
-            sorted({one.employee_id for one in requests}),
-            detailed=MAX_CONVERSATIONS,
-            limit=max(max_topics, MAX_CONVERSATIONS + 1),
-        ):
-            lines[line.employee_id].append(line)
-        builders = [
-            _ViewBuilder(one.resume, lines[one.employee_id], max_topics) for one in requests
-        ]
-        missed = await _read_missed(conn, builders)
+    lines: dict[int, list[OverviewRow]] = defaultdict(list)
+    for line in await overview.lines(
+        conn,
+        sorted({one.employee_id for one in requests}),
+        detailed=MAX_CONVERSATIONS,
+        limit=max(max_topics, MAX_CONVERSATIONS + 1),
+    ):
+        lines[line.employee_id].append(line)
+    builders = [_ViewBuilder(one.resume, lines[one.employee_id], max_topics) for one in requests]
+    missed = await _read_missed(conn, builders)
     return [builder.build(missed) for builder in builders]
 
 
@@ -127,7 +122,8 @@ class _ViewBuilder:
             theirs = [
                 one
                 for one in missed.get(conversation_id, ())
-                if one.change > after and (not one.seq or one.seq > hidden.get(conversation_id, 0))
+                if after < one.change <= self.positions[conversation_id]
+                and (not one.seq or one.seq > hidden.get(conversation_id, 0))
             ]
             size = sum(one.bytes for one in theirs)
             if size > room:

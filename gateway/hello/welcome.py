@@ -13,7 +13,6 @@ from gateway.chat import receipts
 from gateway.files import Files
 from gateway.hello.snapshot import HelloSnapshot
 from gateway.protocol import FileLimits, UnreadCounts, Welcome
-from gateway.telephony.callbacks.queries.callbacks import OpenCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +28,10 @@ def build(
     session_id: str,
     identity: Identity,
     taken: HelloSnapshot,
-    counted: OpenCount | None,
     node: NodeInfo,
 ) -> Welcome:
-    """Return the welcome; counted is None for an employee who may not handle call-backs."""
+    """Return the welcome."""
+    counted = taken.callbacks
     return Welcome(
         session=session_id,
         node=node.name,

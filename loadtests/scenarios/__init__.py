@@ -12,6 +12,7 @@ from loadtests.scenarios import (
     capacity,
     churn,
     connect,
+    costs,
     fanout,
     idle,
     ingest,
@@ -46,6 +47,7 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "spread": idle.run_spread,
     "scale": scale.run,
     "connect": connect.run,
+    "costs": costs.run,
     "storm": storm.run,
     "slow": slow.run,
     "mass_disconnect": mass_disconnect.run,
@@ -57,8 +59,8 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
 
 LONG = frozenset(
     {
-        "callstats", "capacity", "idle", "ingest", "innocent", "mass_disconnect", "messenger",
-        "presence", "search", "spread", "unread", "worker_crash",
+        "callstats", "capacity", "costs", "idle", "ingest", "innocent", "mass_disconnect",
+        "messenger", "presence", "search", "spread", "unread", "worker_crash",
     }
 )  # fmt: skip
 """Scenarios that take more than a minute: they run only by name."""

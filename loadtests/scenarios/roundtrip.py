@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import uvloop
 
+from loadtests.busy_loops import busy_loops
 from loadtests.fleet import NO_LIMITS
 from loadtests.measure import Latencies
 from loadtests.options import Options
@@ -98,7 +99,10 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
     """Have two people on its two workers write to each other."""
     seconds, rate = options.seconds or SECONDS, options.rate or RATE
     players = gateway.cast(2)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        busy_loops(options.busy, gateway.directory),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         findings = runner.run(_measure(gateway, players, rate=rate, seconds=seconds))
     lost = len(findings.sent)
     figures: dict[str, Figure] = {
@@ -108,13 +112,21 @@ def measure(gateway: OwnGateway, options: Options) -> Result:
         **findings.reply.figures("reply_"),
         "floor_samples": len(findings.floor),
         **findings.floor.figures("floor_"),
+        "p50_per_floor": _per_floor(findings, 0.5),
+        "p99_per_floor": _per_floor(findings, 0.99),
     }
+    beside = f", beside {options.busy} busy loops" if options.busy else ""
     return Result(
         "roundtrip",
-        f"two people on two workers, {rate:g} messages/s for {seconds:g} s",
+        f"two people on two workers, {rate:g} messages/s for {seconds:g} s{beside}",
         figures,
         [f"{lost} messages were not delivered within {LATE_S:g} s"] if lost else [],
     )
+
+
+def _per_floor(findings: RoundtripTimes, share: float) -> float:
+    """Return a percentile of the deliveries, in those of the floor in the same seconds."""
+    return round(findings.delivery.percentile(share) / findings.floor.percentile(share), 2)
 
 
 async def _measure(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from gateway.auth.queries.employees import EmployeeRecord, to_record
 from gateway.chat.queries.conversations import SHOWN_PARTICIPANTS
 from gateway.db import Conn
 from gateway.protocol.conversations import UNREAD_CAP, History, Kind
@@ -66,25 +67,44 @@ class OverviewRow(NamedTuple):
     edited_at: datetime | None
 
 
-async def joined(conn: Conn, employee_ids: Sequence[int], limit: int) -> dict[int, list[int]]:
-    """Return employee → conversations they are in, in no order, up to one more than limit."""
+class Newcomer(NamedTuple):
+    """Somebody who sends hello."""
+
+    record: EmployeeRecord
+    joined: list[int]
+    """Conversations they are in, in no order, up to one more than the limit."""
+
+
+async def newcomers(
+    conn: Conn, employee_ids: Collection[int], token_ids: Collection[str], limit: int
+) -> tuple[dict[int, Newcomer], frozenset[str]]:
+    """Return these employees, without those that the CRM no longer has.
+
+    And which of these tokens are revoked, unless there is no employee at all.
+    """
     rows = await conn.fetch(
         """
-        -- overview.joined
-        SELECT asked.id, joined.ids
+        -- overview.newcomers
+        SELECT e.id, e.name, e.department, e.position, e.avatar_url, e.active,
+               ARRAY(SELECT p.permission FROM crm.permissions AS p
+                      WHERE p.employee_id = e.id) AS permissions,
+               ARRAY(SELECT r.token_id FROM realtime.revoked_tokens AS r
+                      WHERE r.token_id = ANY ($2::text[])) AS revoked,
+               ARRAY(SELECT conversation_id
+                       FROM realtime.conversation_participants
+                      WHERE employee_id = asked.id AND left_seq IS NULL
+                      LIMIT $3::bigint + 1) AS joined
           FROM unnest((SELECT $1::bigint[])) AS asked (id)
          CROSS JOIN LATERAL (
-               SELECT array_agg(p.conversation_id) AS ids
-                 FROM (SELECT conversation_id
-                         FROM realtime.conversation_participants
-                        WHERE employee_id = asked.id AND left_seq IS NULL
-                        LIMIT $2::bigint + 1) AS p
-               ) AS joined
+               SELECT * FROM crm.employees WHERE id = asked.id LIMIT 1
+               ) AS e
         """,
-        employee_ids,
+        list(employee_ids),
+        list(token_ids),
         limit,
     )
-    return {row["id"]: row["ids"] or [] for row in rows}
+    revoked = frozenset(rows[0]["revoked"]) if rows else frozenset()
+    return {row["id"]: Newcomer(to_record(row), row["joined"]) for row in rows}, revoked
 
 
 async def lines(

@@ -102,8 +102,7 @@ class Joining:
         resume = {
             int(conversation_id): change for conversation_id, change in command.resume.items()
         }
-        taken = await snapshot.read_snapshot(context, resume, self._reads)
-        counted = await self._reads.count_open_callbacks(identity)
+        taken = await snapshot.read_snapshot(context, resume, self._reads.read_view)
         if session.closed:
             return taken, None
         for conversation_id, hidden_to in taken.hidden.items():
@@ -112,7 +111,7 @@ class Joining:
         self._unread.welcomed(identity.user_id, taken.unread)
         if taken.agent is not None:
             self._agent_shown(taken.agent)
-        return taken, welcome.build(session.id, identity, taken, counted, self._node)
+        return taken, welcome.build(session.id, identity, taken, self._node)
 
     async def _go_live(
         self, session: ListeningSession, taken: snapshot.HelloSnapshot, joined_ids: set[int]

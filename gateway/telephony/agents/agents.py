@@ -82,7 +82,11 @@ async def read(
 
 async def states(conn: Conn, employee_ids: Collection[int]) -> dict[int, AgentState]:
     """Return employee → what they do now, for those with a telephone."""
-    with_telephone = await queries.with_telephone(conn, employee_ids)
+    return await states_of(conn, await queries.with_telephone(conn, employee_ids))
+
+
+async def states_of(conn: Conn, with_telephone: Collection[int]) -> dict[int, AgentState]:
+    """Return employee → what they do now; each of them has a telephone."""
     if not with_telephone:
         return {}
     return {

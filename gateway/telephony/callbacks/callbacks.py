@@ -134,12 +134,6 @@ async def reopen(ctx: Context, command: CallbackReopen) -> CallbackIs:
         return await _record_change(locked)
 
 
-async def count_open(services: Services) -> OpenCount:
-    """Return how many requests are open and unclaimed."""
-    async with services.connection() as conn:
-        return await queries.count_open(conn)
-
-
 async def redeliver(
     services: Services,
     deliver: Callable[[Announcement], None],

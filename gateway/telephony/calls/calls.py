@@ -32,24 +32,25 @@ which each further call shows few of them."""
 
 
 async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[Call]]:
-    """Return employee → the live calls on their telephones, newest first."""
+    """Return employee → the live calls on their telephones, newest first; only who has one."""
     found = await queries.live(conn, employee_ids)
-    ids = list({one.call_id for one in found})
-    telephones = {extension for one in found for extension in one.extensions}
-    loaded = await load_condensed(conn, ids, first=telephones) if ids else {}
+    everyones = [one for theirs in found.values() for one in theirs]
+    if not everyones:
+        return {employee_id: [] for employee_id in found}
+    telephones = {extension for one in everyones for extension in one.extensions}
+    loaded = await load_condensed(conn, list({one.call_id for one in everyones}), first=telephones)
     states = [one.state for one in loaded.values()]
     pop = await ScreenPop.read(conn, states, popping=states)
-    theirs: dict[int, list[tuple[CondensedCall, AbstractSet[str]]]] = {}
-    for one in found:
-        if one.call_id in loaded:  # otherwise it was merged into another call just now
-            shown = loaded[one.call_id], one.extensions
-            theirs.setdefault(one.employee_id, []).append(shown)
     return {
         employee_id: [
             pop.with_contacts(pop.to_call(one), one.state.number_e164)
-            for one in _within(shown, WELCOME_PARTS)
+            for one in _within(
+                # One that is not loaded was merged into another call just now.
+                ((loaded[one.call_id], one.extensions) for one in theirs if one.call_id in loaded),
+                WELCOME_PARTS,
+            )
         ]
-        for employee_id, shown in theirs.items()
+        for employee_id, theirs in found.items()
     }
 
 

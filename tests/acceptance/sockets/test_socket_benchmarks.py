@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loadtests import fleet, subscribers
+from loadtests import busy_loops, fleet, subscribers
 from loadtests.fleet import NO_LIMITS, FleetClient
 from loadtests.options import Options
 from loadtests.own_gateway import OwnGateway, own_gateway
@@ -17,10 +17,12 @@ from loadtests.rivals import RIVALS
 from loadtests.scenarios import (
     churn,
     connect,
+    costs,
     fanout,
     idle,
     mass_disconnect,
     presence,
+    roundtrip,
     scale,
     slow,
     storm,
@@ -114,6 +116,36 @@ def test_everyone_who_connects_is_counted(gateway: OwnGateway) -> None:
     assert found["hellos_per_core_s"] == pytest.approx(1e6 / found["cpu_us_per_hello"], rel=0.05)
     assert found["welcome_bytes"] > 1_000
     assert 0 < found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
+
+
+def test_another_checkout_is_measured_in_turn(gateway: OwnGateway) -> None:
+    """A hello, a return and a lone message have a cost each, and the same gateway twice a ratio."""
+    result = costs.measure([gateway, gateway], Options(users=20, seconds=1))
+
+    found = result.figures
+    assert result.failures == []
+    for name in ("hello", "return", "return_alone", "message_alone"):
+        for part in ("worker", "database"):
+            ours, before = found[f"{name}_{part}_us"], found[f"before_{name}_{part}_us"]
+            assert isinstance(ours, int)
+            assert isinstance(before, int)
+            assert min(ours, before) > 0
+            assert found[f"{name}_{part}_ratio"] == pytest.approx(ours / before, rel=0.05)
+
+
+def test_busy_loops_end_with_the_measurement(gateway: OwnGateway) -> None:
+    """They run while messages are timed, and not afterwards."""
+    with busy_loops.busy_loops(2, gateway.directory) as loops:
+        assert all(loop.alive for loop in loops)
+    assert not any(loop.alive for loop in loops)
+
+    result = roundtrip.measure(gateway, Options(rate=50, seconds=1, busy=1))
+
+    assert result.figures["lost"] == 0
+    assert result.figures["p99_per_floor"] == pytest.approx(
+        result.figures["p99_ms"] / result.figures["floor_p99_ms"],  # type: ignore[operator]
+        rel=0.05,
+    )
 
 
 def test_a_storm_loses_and_repeats_nothing(gateway: OwnGateway) -> None:

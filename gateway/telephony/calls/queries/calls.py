@@ -21,13 +21,12 @@ PBX has precedence over one of any PBX, as in lookup.employees."""
 class LiveCall:
     """A live call on an employee's telephones."""
 
-    employee_id: int
     call_id: UUID
     extensions: frozenset[str]
 
 
-async def live(conn: Conn, employee_ids: Collection[int]) -> list[LiveCall]:
-    """Return the live calls on these employees' telephones: the newest 20 of each.
+async def live(conn: Conn, employee_ids: Collection[int]) -> dict[int, list[LiveCall]]:
+    """Return employee → the live calls on their telephones, the newest 20; only who has one.
 
     A call older than 12 hours is one whose end was lost. Few calls are live, and many employees
     are asked for at once: the live calls are read once for all of them.
@@ -39,26 +38,33 @@ async def live(conn: Conn, employee_ids: Collection[int]) -> list[LiveCall]:
             SELECT employee_id, source, extension
               FROM crm.extensions
              WHERE employee_id = ANY ($1::bigint[])
+        ), found AS (
+            SELECT mine.employee_id, c.id, c.started_at,
+                   array_agg(DISTINCT mine.extension) AS extensions,
+                   row_number() OVER (PARTITION BY mine.employee_id
+                                      ORDER BY c.started_at DESC, c.id DESC) AS rank
+              FROM realtime.call_sessions AS c
+              JOIN realtime.call_legs AS l ON l.call_id = c.id
+              JOIN mine
+                ON {LEG_ON_TELEPHONE}
+             WHERE EXISTS (SELECT FROM mine)
+               AND c.ended_at IS NULL AND c.merged_into IS NULL
+               AND c.started_at > now() - interval '12 hours'
+             GROUP BY mine.employee_id, c.id, c.started_at
         )
-        SELECT found.employee_id, found.id, found.extensions
-          FROM (SELECT mine.employee_id, c.id, c.started_at,
-                       array_agg(DISTINCT mine.extension) AS extensions,
-                       row_number() OVER (PARTITION BY mine.employee_id
-                                          ORDER BY c.started_at DESC, c.id DESC) AS rank
-                  FROM realtime.call_sessions AS c
-                  JOIN realtime.call_legs AS l ON l.call_id = c.id
-                  JOIN mine
-                    ON {LEG_ON_TELEPHONE}
-                 WHERE EXISTS (SELECT FROM mine)
-                   AND c.ended_at IS NULL AND c.merged_into IS NULL
-                   AND c.started_at > now() - interval '12 hours'
-                 GROUP BY mine.employee_id, c.id, c.started_at) AS found
-         WHERE found.rank <= 20
-         ORDER BY found.employee_id, found.rank
+        SELECT owner.employee_id, found.id, found.extensions
+          FROM (SELECT DISTINCT employee_id FROM mine) AS owner
+          LEFT JOIN found ON found.employee_id = owner.employee_id AND found.rank <= 20
+         ORDER BY owner.employee_id, found.rank
         """,  # noqa: S608 - ours
         list(employee_ids),
     )
-    return [LiveCall(row["employee_id"], row["id"], frozenset(row["extensions"])) for row in rows]
+    theirs: dict[int, list[LiveCall]] = {}
+    for row in rows:
+        calls = theirs.setdefault(row["employee_id"], [])
+        if row["id"] is not None:
+            calls.append(LiveCall(row["id"], frozenset(row["extensions"])))
+    return theirs
 
 
 @dataclass(frozen=True, slots=True)
