@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import json
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -60,3 +64,114 @@ def test_missing_and_expired_are_told_apart() -> None:
         TOKENS.verify("")
     with pytest.raises(TokenExpired):
         TOKENS.verify(TOKENS.issue(7, ttl=timedelta(seconds=-1)))
+
+
+def by_pyjwt(token: str) -> tuple[str, str] | str:
+    """Return what PyJWT says of a token: subject and jti, or how it refuses it."""
+    try:
+        claims = jwt.decode(
+            token, SECRET, algorithms=["HS256"], issuer="crm-gateway", audience="crm-gateway",
+            options={"require": ["sub", "iss", "aud", "exp", "jti"]},
+        )  # fmt: skip
+    except jwt.ExpiredSignatureError:
+        return "expired"
+    except jwt.PyJWTError:
+        return "invalid"
+    return claims["sub"], claims["jti"]
+
+
+def by_us(token: str) -> tuple[str, str] | str:
+    """Return what we say of it, apart from the longest lifetime, which PyJWT does not know."""
+    try:
+        claims = replace(TOKENS, longest=timedelta(days=36_500)).verify(token)
+    except TokenExpired:
+        return "expired"
+    except TokenInvalid:
+        return "invalid"
+    return str(claims.employee_id), claims.token_id
+
+
+NOW = int(time.time())
+VALUES: list[Any] = [
+    None, True, False, 0, 1, -1, 1.5, "", "7", "x", [], {}, "crm-gateway", ["crm-gateway"],
+    ["somebody", "crm-gateway"], ["crm-gateway", 1], ["somebody"], {"crm-gateway": 1},
+    NOW - 7200, NOW + 7200, NOW - 7200.5, NOW + 7200.5, f"{NOW + 7200}", f"{NOW - 7200}", "1e9",
+]  # fmt: skip
+HEADERS: list[dict[str, Any]] = [
+    {}, {"typ": None}, {"typ": "at+jwt"}, {"kid": "one"}, {"crit": ["exp"]}, {"crit": []},
+    {"b64": True}, {"b64": False, "crit": ["b64"]}, {"alg": "none"}, {"alg": "HS512"},
+    {"alg": "hs256"}, {"alg": ["HS256"]}, {"alg": None},
+]  # fmt: skip
+
+
+def segment(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
+def signed(head: str, body: str) -> str:
+    key = hmac.digest(SECRET.encode(), f"{head}.{body}".encode(), "sha256")
+    return f"{head}.{body}.{segment(key)}"
+
+
+def claims_with(**changes: Any) -> bytes:
+    known = {"sub": "7", "iss": "crm-gateway", "aud": "crm-gateway", "exp": NOW + 7200, "jti": "1"}
+    return json.dumps({**known, **changes}).encode()
+
+
+HEAD = segment(b'{"alg":"HS256","typ":"JWT"}')
+
+
+@pytest.mark.parametrize("name", ["sub", "iss", "aud", "exp", "jti", "iat", "nbf", "other"])
+def test_every_claim_is_judged_as_pyjwt_judges_it(name: str) -> None:
+    """Whatever stands in a claim that the key has signed: one verdict, and the same employee."""
+    for value in VALUES:
+        token = signed(HEAD, segment(claims_with(**{name: value})))
+        verdict = by_pyjwt(token)
+        if name == "sub" and isinstance(value, str) and not value.isdecimal():
+            verdict = "invalid"  # no employee's number
+        assert by_us(token) == verdict, (name, value)
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=str)
+def test_every_header_is_judged_as_pyjwt_judges_it(header: dict[str, Any]) -> None:
+    """Another algorithm, or an extension that must be understood, is refused."""
+    head = segment(json.dumps({"alg": "HS256", "typ": "JWT", **header}).encode())
+    token = signed(head, segment(claims_with()))
+    assert by_us(token) == by_pyjwt(token) or "crit" in header
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_every_change_of_a_token_is_refused(place: int) -> None:
+    """One character more, less or other in any segment, or other bytes that are no base64url."""
+    parts = signed(HEAD, segment(claims_with())).split(".")
+    part, seen = parts[place], set()
+    for at in range(len(part)):
+        for new in ("", "A", "_", "-", "=", "+", "/", "é", " ", ".", part[at] * 2):
+            changed = [*parts]
+            changed[place] = part[:at] + new + part[at + 1 :]
+            token = ".".join(changed)
+            if changed[place] == part or token in seen:
+                continue
+            seen.add(token)
+            assert by_us(token) == "invalid", token
+    assert len(seen) > 300
+
+
+def test_padding_that_some_issuers_write_is_accepted() -> None:
+    """As PyJWT does, where it is that of base64."""
+    body = segment(claims_with())
+    while len(body) % 4 == 0:
+        body = segment(claims_with(pad="x" * len(body)))
+    padded = signed(HEAD, body + "=" * (-len(body) % 4))
+    for token in (padded, padded + "=", signed(HEAD, body + "="), signed(HEAD + "=", body)):
+        assert by_us(token) == by_pyjwt(token), token
+    assert by_us(padded + "=") == ("7", "1")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"7", b"null", b'"x"', b"{", b"{}", b"\xff", b"[" * 99]
+)
+def test_what_is_signed_and_no_claims_is_refused(body: bytes) -> None:
+    """Also where only the holder of the key could have made it."""
+    token = signed(HEAD, segment(body))
+    assert by_us(token) == by_pyjwt(token) == "invalid"
