@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -11,7 +12,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from gateway.protocol import MessageCreated, UnreadChanged, UnreadGet
+from gateway.characters import is_shown
+from gateway.errors import Invalid
+from gateway.protocol import MessageCreated, UnreadChanged, UnreadGet, codec
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
 
 SEND = "SELECT seq, change FROM realtime.send_message($1, $2, $3, $4)"
@@ -173,12 +176,14 @@ async def test_many_at_once_take_each_number_once(database: str, desk: Desk, crm
         (OKSANA, None, "RT004"),
         (OKSANA, "x" * 8_001, "RT004"),
         (None, "x" * 8_001, "RT004"),
+        (OKSANA, " \n\t", "RT004"),
+        (None, "\u200b\u2060\ufe0f", "RT004"),
     ],
 )
 async def test_what_a_socket_may_not_send_is_refused(
     crm: Any, sender: int | None, body: str | None, state: str
 ) -> None:
-    """Membership and length are checked; nothing has changed afterwards."""
+    """Membership, length, and whether it shows anything; nothing has changed afterwards."""
     conversation_id = await room(crm, OKSANA, PETRO)
 
     with pytest.raises(asyncpg.PostgresError) as refused:
@@ -270,3 +275,50 @@ async def test_only_granted_roles_may_call_it_and_need_no_tables(crm: Any) -> No
         assert tuple(await crm.fetchrow(SEND, conversation_id, OKSANA, "hi", None)) == (1, 2)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await crm.fetch("SELECT * FROM realtime.messages")
+
+
+HIDDEN = [n for n in range(1, 0x110000) if not 0xD800 <= n < 0xE000 and not is_shown(chr(n))]
+NEIGHBOURS = {n + step for n in HIDDEN for step in (-1, 1)}
+SAMPLE = random.Random(7).sample(range(0xA1, 0x110000), 2_000)
+SHOWN = sorted(
+    {*NEIGHBOURS, *SAMPLE, *range(0x21, 0x7F)}
+    - {*HIDDEN, *range(0xD800, 0xE000), *range(0x13439, 0x13440), 0, 0x110000}
+)
+"""Without U+13439 to U+1343F: formats since Unicode 15, which not every Python knows."""
+SAID = "SELECT id FROM unnest($1::int[]) AS id WHERE realtime.shows_something(chr(id)) ORDER BY id"
+
+
+async def test_the_database_and_the_gateway_find_the_same_texts_blank(crm: Any) -> None:
+    """Each character that shows nothing, their neighbours, and a sample of all others."""
+    assert len(HIDDEN) > 4_000
+    assert [row["id"] for row in await crm.fetch(SAID, HIDDEN)] == []
+    assert [row["id"] for row in await crm.fetch(SAID, SHOWN)] == SHOWN
+    mixed = "".join(map(chr, HIDDEN))
+    assert not await crm.fetchval("SELECT realtime.shows_something($1)", mixed)
+    assert await crm.fetchval("SELECT realtime.shows_something($1)", f"{mixed}.")
+
+
+def blank_texts() -> list[str]:
+    """Make texts of the first of each range of characters that show nothing, alone and mixed."""
+    deal, hidden = random.Random(11), set(HIDDEN)
+    first = [chr(n) for n in HIDDEN if n - 1 not in hidden]
+    mixed = ["".join(deal.choices(first, k=deal.randint(2, 9))) for _ in range(30)]
+    return [*first, *mixed]
+
+
+async def test_the_crm_is_refused_each_text_that_a_client_is_refused(crm: Any) -> None:
+    """With the same code; a text with one character more is stored."""
+    conversation_id = await room(crm, OKSANA, PETRO)
+    fields = {"conversation_id": conversation_id, "client_key": str(KEY)}
+
+    for text in blank_texts():
+        with pytest.raises(asyncpg.PostgresError) as in_sql:
+            await crm.fetchrow(SEND, conversation_id, OKSANA, text, None)
+        with pytest.raises(Invalid) as on_socket:
+            codec.command("message.send", {**fields, "text": text})
+        assert (in_sql.value.sqlstate, in_sql.value.hint) == ("RT004", "body"), text
+        assert in_sql.value.detail == on_socket.value.code, text
+
+    assert await standing(crm, conversation_id) == (0, 1, 0)
+    await crm.fetchrow(SEND, conversation_id, OKSANA, blank_texts()[-1] + "!", None)
+    assert await standing(crm, conversation_id) == (1, 2, 1)

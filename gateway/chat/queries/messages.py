@@ -105,9 +105,12 @@ ACCEPTED = """
                     OR EXISTS (SELECT FROM realtime.messages AS m
                                 WHERE m.conversation_id = given.conversation_id
                                   AND m.seq = given.reply_to_seq AND m.state < 2
-                                  AND (c.history = 'all' OR m.seq > p.joined_seq)))
-               AND (SELECT e.active FROM crm.employees AS e WHERE e.id = given.sender_id LIMIT 1)"""
-"""Whether a message of `given` may be stored in c, a conversation, by p, a participant."""
+                                  AND (turn.history = 'all' OR m.seq > p.joined_seq)))
+               AND realtime.sender_active(given.sender_id, turn.id)"""
+"""Whether a message of `given` may be stored in `turn`, a locked conversation, by p, a participant.
+
+Whoever was dismissed during the wait for the lock is not active: the function reads what is
+committed when it is called, and takes turn.id so that it is called after the wait."""
 
 GIVEN = """given AS MATERIALIZED (
             SELECT *
@@ -232,7 +235,7 @@ async def insert_single(conn: Conn, given: Sequence[NewMessage], *, wait: bool) 
         f"""
         -- messages.insert_single
         WITH {GIVEN}, turn AS MATERIALIZED (
-            SELECT c.id
+            SELECT c.id, c.history
               FROM realtime.conversations AS c
              WHERE c.id IN (SELECT conversation_id FROM given)
                FOR NO KEY UPDATE OF c {"" if wait else "SKIP LOCKED"}
@@ -270,13 +273,13 @@ async def insert_several(conn: Conn, given: Sequence[NewMessage], *, wait: bool)
         ), turn AS MATERIALIZED (
             SELECT *, greatest(last_message_at, clock_timestamp()) AS at FROM locked
         ), room AS MATERIALIZED (
-            SELECT given.*, p.role, c.at,
-                   c.last_seq + row_number() OVER in_turn AS seq,
-                   c.last_change + row_number() OVER in_turn AS change,
+            SELECT given.*, p.role, turn.at,
+                   turn.last_seq + row_number() OVER in_turn AS seq,
+                   turn.last_change + row_number() OVER in_turn AS change,
                    lead(given.place) OVER of_sender IS NULL AS is_last,
                    bool_or(given.from_draft) OVER of_sender AS empties
               FROM given
-              JOIN turn AS c ON c.id = given.conversation_id
+              JOIN turn ON turn.id = given.conversation_id
               JOIN realtime.conversation_participants AS p
                 ON p.conversation_id = given.conversation_id AND p.employee_id = given.sender_id
                AND p.left_seq IS NULL
