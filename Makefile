@@ -25,7 +25,7 @@ dev: setup ## run the gateway with its own PostgreSQL and Valkey and a demo CRM 
 	@$(BIN)/gateway dev $(ARGS)
 
 test: setup ## run the tests, but for the slow ones (ARGS="-k resume" selects some)
-	@$(PYTEST) -m "not slow" $(ARGS)
+	@$(PYTEST) -m "not slow" --durations 10 --durations-min 5 $(ARGS)
 
 test-all: setup ## run all tests: what continuous integration runs
 	@$(PYTEST) $(ARGS)

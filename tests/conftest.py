@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import signal
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ import pytest
 import structlog
 import uvloop
 
-pytest_plugins = ["tests.support.scratch"]
+pytest_plugins = ["tests.support.scratch", "tests.support.time_limit", "tests.support.rings"]
 
 FIXTURES = [
     "tests.support.kept_routes",
@@ -51,6 +52,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """
     signal.signal(signal.SIGINT, _interrupt)
     if not session.config.pluginmanager.hasplugin("dsession"):
+        gc.disable()  # until all is collected, which stays: see kept_objects
         for name in FIXTURES:
             session.config.pluginmanager.import_plugin(name)
 

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.client import Client
 from tests.browser.fake_gateway import FakeGateway
 from tests.browser.window import Open, PageGateway, Window
+
+expect.set_options(timeout=60_000)  # 5 s are not enough where others keep the machine busy
 
 ARGS = [
     "--no-sandbox",  # tests may run as root in a container

@@ -19,6 +19,7 @@ TURN = """(hidden) => {
 }"""
 
 
+@pytest.mark.slow
 async def test_a_window_in_which_nobody_does_anything_is_away(
     client: Client, fake: FakeGateway
 ) -> None:

@@ -10,6 +10,7 @@ from tests.browser.fake_gateway import FakeGateway, conversation, created
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
+@pytest.mark.slow
 async def test_hello_says_how_far_each_conversation_was_taken_in(
     client: Client, fake: FakeGateway
 ) -> None:
@@ -40,6 +41,7 @@ async def test_replays_come_before_live_events_and_nothing_twice(
     assert await client.events(3) == [("message.created", 17, change) for change in (8, 9, 10)]
 
 
+@pytest.mark.slow
 async def test_a_conversation_with_too_many_changes_is_to_be_reloaded(
     client: Client, fake: FakeGateway
 ) -> None:
@@ -91,6 +93,7 @@ async def test_two_events_that_swapped_places_are_put_in_order(
     assert await client.events(2) == [("message.created", 17, 7), ("message.created", 17, 8)]
 
 
+@pytest.mark.slow
 async def test_superseded_numbers_are_no_gap(client: Client, fake: FakeGateway) -> None:
     """An edit and reactions are read back too; numbers that nothing holds any more are passed."""
     visit = await arrive(client, fake, conversations=[conversation(17, seq=5, change=6)])
@@ -111,6 +114,7 @@ async def test_superseded_numbers_are_no_gap(client: Client, fake: FakeGateway) 
     ]
 
 
+@pytest.mark.slow
 async def test_a_gap_that_cannot_be_read_back_leads_to_a_reload(
     client: Client, fake: FakeGateway
 ) -> None:
@@ -125,6 +129,7 @@ async def test_a_gap_that_cannot_be_read_back_leads_to_a_reload(
     assert await client.events(2) == [("message.created", 17, 9), ("reload", 17, None)]
 
 
+@pytest.mark.slow
 async def test_a_frame_may_be_an_array(client: Client, fake: FakeGateway) -> None:
     """Each object of an array is taken as if it had come alone; unknown types do no harm."""
     visit = await arrive(client, fake)

@@ -10,6 +10,7 @@ from tests.browser.fake_gateway import FakeGateway, conversation, created
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("code", [4001, 4011, 4199])
 async def test_a_close_for_good_stops_the_client(
     client: Client, fake: FakeGateway, code: int
@@ -41,6 +42,7 @@ async def test_an_expired_token_is_replaced_before_coming_back(
     assert await client.page.evaluate("asked") == [False, True]
 
 
+@pytest.mark.slow
 async def test_without_a_newer_token_it_stays_away(client: Client, fake: FakeGateway) -> None:
     """The same token again would be refused again, for ever."""
     visit = await arrive(client, fake)
@@ -50,6 +52,7 @@ async def test_without_a_newer_token_it_stays_away(client: Client, fake: FakeGat
     await client.until("gateway.state.name === 'stopped' && gateway.state.code === 4201")
 
 
+@pytest.mark.slow
 async def test_a_refused_hello_stops_even_when_the_close_is_lost(
     client: Client, fake: FakeGateway
 ) -> None:
@@ -80,6 +83,7 @@ async def test_a_hello_that_failed_for_a_moment_is_tried_again(
     await (await fake.visit()).welcome()
 
 
+@pytest.mark.slow
 async def test_a_hello_that_is_put_off_is_said_again_on_the_same_connection(
     client: Client, fake: FakeGateway
 ) -> None:
@@ -102,6 +106,7 @@ async def test_a_hello_that_is_put_off_is_said_again_on_the_same_connection(
     assert fake.visits.empty()
 
 
+@pytest.mark.slow
 async def test_a_bye_says_when_to_come_back(client: Client, fake: FakeGateway) -> None:
     """The client returns within the window, also when the close frame itself is lost."""
     visit = await arrive(client, fake)
@@ -116,6 +121,7 @@ async def test_a_bye_says_when_to_come_back(client: Client, fake: FakeGateway) -
     await (await fake.visit()).welcome()
 
 
+@pytest.mark.slow
 async def test_a_bye_without_resume_is_for_good(client: Client, fake: FakeGateway) -> None:
     """`resume: false` stops whatever the code says."""
     visit = await arrive(client, fake)
@@ -146,6 +152,7 @@ async def test_back_off_doubles_to_half_a_minute_with_full_jitter(client: Client
     assert at_once == [500, 500, 500, 4_000, 8_000, 16_000, 30_000, 30_000]
 
 
+@pytest.mark.slow
 async def test_a_ping_is_answered(client: Client, fake: FakeGateway) -> None:
     """The server's ping gets a pong."""
     visit = await arrive(client, fake)
@@ -168,6 +175,7 @@ async def test_silence_means_a_new_connection(client: Client, fake: FakeGateway)
     await visit.socket.wait_closed()
 
 
+@pytest.mark.slow
 async def test_a_change_of_network_is_looked_into(client: Client, fake: FakeGateway) -> None:
     """When the browser says the network changed, a dead connection is found within 5 s."""
     visit = await arrive(client, fake)
@@ -186,6 +194,7 @@ async def test_a_change_of_network_is_looked_into(client: Client, fake: FakeGate
     await (await fake.visit()).welcome()
 
 
+@pytest.mark.slow
 async def test_an_expiring_token_is_swapped_without_a_reconnect(
     client: Client, fake: FakeGateway
 ) -> None:
@@ -199,6 +208,7 @@ async def test_an_expiring_token_is_swapped_without_a_reconnect(
     assert (await visit.expect("token.refresh"))["token"] == "new"
 
 
+@pytest.mark.slow
 async def test_an_empty_token_is_not_sent(client: Client, fake: FakeGateway) -> None:
     """What should have made it made nothing: that is said, and nobody is asked."""
     await client.connect("")
@@ -208,6 +218,7 @@ async def test_an_empty_token_is_not_sent(client: Client, fake: FakeGateway) -> 
     assert fake.visits.empty()
 
 
+@pytest.mark.slow
 async def test_a_listener_that_fails_costs_nothing(client: Client, fake: FakeGateway) -> None:
     """Its error is reported by the browser; the connection and other listeners go on."""
     visit = await arrive(client, fake)

@@ -10,6 +10,7 @@ from tests.browser.fake_gateway import FakeGateway, message
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
+@pytest.mark.slow
 async def test_a_refusal_rejects_with_what_was_said(client: Client, fake: FakeGateway) -> None:
     """Code, path and retry_after reach whoever asked."""
     visit = await arrive(client, fake)
@@ -53,6 +54,7 @@ async def test_what_may_not_be_repeated_is_reported_lost(client: Client, fake: F
     assert (await client.answer())["code"] == "connection.lost"
 
 
+@pytest.mark.slow
 async def test_what_only_reads_is_sent_again(client: Client, fake: FakeGateway) -> None:
     """Whatever was lost with the connection, reading twice does no harm."""
     reads = ("conversation.get", "receipt.readers", "callback.list", "attachment.get")
@@ -70,6 +72,7 @@ async def test_what_only_reads_is_sent_again(client: Client, fake: FakeGateway) 
         assert (await client.answer())["ok"] == {"name": name}
 
 
+@pytest.mark.slow
 async def test_requests_made_while_away_wait_for_the_connection(
     client: Client, fake: FakeGateway
 ) -> None:
@@ -87,6 +90,7 @@ async def test_requests_made_while_away_wait_for_the_connection(
     assert first["id"] < second["id"]
 
 
+@pytest.mark.slow
 async def test_waiting_requests_are_bounded(client: Client, fake: FakeGateway) -> None:
     """The 501st request that waits for a connection is refused at once."""
     await client.connect()

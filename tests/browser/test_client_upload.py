@@ -75,6 +75,7 @@ async def test_a_file_whose_answer_was_lost_has_been_brought(
     assert await client.page.evaluate("progress.at(-1)") == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["file.upload_running", "file.too_many_uploads"])
 async def test_a_file_waits_for_uploads_that_are_under_way(
     client: Client, fake: FakeGateway, code: str
@@ -102,6 +103,7 @@ async def test_a_file_waits_for_uploads_that_are_under_way(
     assert await client.until("window.done") == {"attachment_id": 31, **FILE}
 
 
+@pytest.mark.slow
 async def test_a_file_is_declared_again_on_the_next_connection(
     client: Client, fake: FakeGateway
 ) -> None:
@@ -120,6 +122,7 @@ async def test_a_file_is_declared_again_on_the_next_connection(
     assert await client.until("window.done") == {"attachment_id": 31, **FILE}
 
 
+@pytest.mark.slow
 async def test_an_upload_is_given_up(client: Client, fake: FakeGateway) -> None:
     """What is on its way is stopped, and the caller is told by the usual error."""
     visit = await arrive(client, fake)
@@ -140,6 +143,7 @@ async def test_an_upload_is_given_up(client: Client, fake: FakeGateway) -> None:
     await route.abort()
 
 
+@pytest.mark.slow
 async def test_names_and_types_are_made_such_as_the_gateway_takes(
     client: Client, fake: FakeGateway
 ) -> None:

@@ -51,6 +51,7 @@ async def come_back(client: Client, fake: FakeGateway, visit: Visit) -> Visit:
     return back
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("seed", range(6))
 async def test_the_last_watch_holds_on_each_new_connection(
     client: Client, fake: FakeGateway, seed: int
@@ -89,6 +90,7 @@ async def test_the_last_watch_holds_on_each_new_connection(
         assert sent == expected
 
 
+@pytest.mark.slow
 async def test_a_snapshot_comes_as_events(client: Client, fake: FakeGateway) -> None:
     """As if it had changed: the application needs no other code for it."""
     visit = await arrive(client, fake)

@@ -38,6 +38,7 @@ async def test_two_windows_on_two_workers_see_one_conversation(window: Open) -> 
         await expect(shown.by("node")).to_have_attribute("title", title)
 
 
+@pytest.mark.slow
 async def test_the_unread_badge_appears_and_clears(window: Open) -> None:
     """Unread messages are counted in the list, the tab and the title until they are read."""
     one, other = await pair(window, 4, 5)
@@ -164,6 +165,7 @@ async def test_text_is_never_markup(window: Open) -> None:
     assert await other.by("messages").locator("img, b").count() == 0
 
 
+@pytest.mark.slow
 async def test_a_call_brings_the_customer(window: Open, dev_gateway: PageGateway) -> None:
     """A ringing telephone shows the caller from the CRM, then how the call ended."""
     agent = await window(AGENT_101)
@@ -313,6 +315,7 @@ async def test_the_token_leaves_the_address_bar(
     await one.close()
 
 
+@pytest.mark.slow
 async def test_a_refused_token_leads_to_the_sign_in(
     chromium: Browser, dev_gateway: PageGateway
 ) -> None:
@@ -329,6 +332,7 @@ async def test_a_refused_token_leads_to_the_sign_in(
     await made.close()
 
 
+@pytest.mark.slow
 async def test_a_link_with_an_empty_token_says_so(
     chromium: Browser, dev_gateway: PageGateway
 ) -> None:

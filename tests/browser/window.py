@@ -67,14 +67,10 @@ class Window:
         await self.live()
 
     async def live(self) -> None:
-        await expect(self.by("connection-state")).to_have_attribute(
-            "data-state", "live", timeout=20_000
-        )
+        await expect(self.by("connection-state")).to_have_attribute("data-state", "live")
 
     async def lost(self) -> None:
-        await expect(self.by("connection-state")).not_to_have_attribute(
-            "data-state", "live", timeout=20_000
-        )
+        await expect(self.by("connection-state")).not_to_have_attribute("data-state", "live")
 
     def by(self, testid: str) -> Locator:
         return self.page.get_by_test_id(testid)

@@ -81,10 +81,10 @@ async def test_a_message_of_the_crm_reaches_open_sockets(desk: Desk, crm: Any) -
     assert [(c.conversation_id, c.unread) for c in counted.conversations] == [(conversation_id, 1)]
 
 
-async def test_a_message_of_the_system_has_no_sender(desk: Desk, crm: Any) -> None:
+async def test_a_message_of_the_system_has_no_sender(small_desk: Desk, crm: Any) -> None:
     """sender_id NULL: everybody has it unread, unless it is silent."""
     conversation_id = await room(crm, OKSANA, PETRO)
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
 
     await crm.execute(
         """
@@ -107,10 +107,10 @@ async def test_a_message_of_the_system_has_no_sender(desk: Desk, crm: Any) -> No
     assert (await oksana.request(UnreadGet())).total.messages == 1
 
 
-async def test_a_rollback_leaves_no_trace(desk: Desk, crm: Any) -> None:
+async def test_a_rollback_leaves_no_trace(small_desk: Desk, crm: Any) -> None:
     """What the CRM takes back consumed no number and is heard by nobody."""
     conversation_id = await room(crm, OKSANA, PETRO)
-    petro = await desk.client(PETRO)
+    petro = await small_desk.client(PETRO)
     transaction = crm.transaction()
     await transaction.start()
     taken = await crm.fetchrow(SEND, conversation_id, OKSANA, "never", None)
@@ -139,10 +139,12 @@ async def test_a_retry_is_stored_once(crm: Any, sender: int | None) -> None:
     assert await standing(crm, conversation_id) == (2, 3, 2)
 
 
-async def test_many_at_once_take_each_number_once(database: str, desk: Desk, crm: Any) -> None:
+async def test_many_at_once_take_each_number_once(
+    database: str, small_desk: Desk, crm: Any
+) -> None:
     """Six connections of the CRM, each call made twice, and a socket that writes between them."""
     conversation_id = await room(crm, OKSANA, PETRO)
-    petro = await desk.client(PETRO)
+    petro = await small_desk.client(PETRO)
     async with AsyncExitStack() as stack:
         conns = []
         for _ in range(6):

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from moto.server import ThreadedMotoServer
 
 from gateway.files.s3 import S3Storage
 
@@ -18,6 +17,8 @@ KEYS = {"access_key": "a-test", "secret_key": "a-test's-secret"}
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Give the address of an S3."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - 0.4 s, in each test process
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -29,7 +30,7 @@ def s3_endpoint() -> Iterator[str]:
 def bucket(s3_endpoint: str) -> dict[str, Any]:
     """Give what S3Storage needs to know of a bucket."""
     name = f"files-{uuid.uuid4().hex[:12]}"
-    httpx2.put(f"{s3_endpoint}/{name}").raise_for_status()
+    httpx2.put(f"{s3_endpoint}/{name}", timeout=60).raise_for_status()
     return {
         "bucket": name,
         "endpoint": s3_endpoint,

@@ -12,7 +12,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,15 +51,21 @@ def cpu_now() -> Cpu:
     return spent
 
 
+_strangers: set[int] = set()
+"""Processes that do not descend from this one: on a busy machine most are, and stay so."""
+
+
 def _descendants(pid: int) -> Iterable[tuple[str, int]]:
     """Give each living descendant's name, and its CPU in ms with that of those it waited for."""
     children: dict[int, list[int]] = {}
     known: dict[int, tuple[str, int]] = {}
     with os.scandir(PROC) as entries:
-        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
-    for each in pids:
+        pids = {int(entry.name) for entry in entries if entry.name.isdigit()}
+    _strangers.intersection_update(pids)  # the number of one that has ended may be given again
+    for each in pids - _strangers:
         try:
-            stat = Path(f"/proc/{each}/stat").read_text()
+            with open(f"/proc/{each}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - Path takes as long as the kernel
+                stat = file.read()
         except OSError:  # it has ended meanwhile
             continue
         name, _, rest = stat.partition("(")[2].rpartition(")")
@@ -68,10 +73,13 @@ def _descendants(pid: int) -> Iterable[tuple[str, int]]:
         known[each] = name, sum(map(int, fields[11:15])) * TICK_MS
         children.setdefault(int(fields[1]), []).append(each)
     waiting = children.get(pid, [])
+    ours = {pid}
     while waiting:
         one = waiting.pop()
+        ours.add(one)
         yield known[one]
         waiting += children.get(one, [])
+    _strangers.update(known.keys() - ours)
 
 
 class CpuProfile:

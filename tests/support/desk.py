@@ -146,7 +146,7 @@ class Desk:
         if employee_id is not None:
             headers["Authorization"] = f"Bearer {self.token(employee_id)}"
         client = httpx2.AsyncClient(
-            base_url=self.nodes[node].url, headers=headers, timeout=10, verify=NO_TLS
+            base_url=self.nodes[node].url, headers=headers, timeout=60, verify=NO_TLS
         )
         self._stack.push_async_callback(client.aclose)
         return client
@@ -195,7 +195,7 @@ async def refused(attempt: Any) -> str:
     return code
 
 
-async def eventually(check: Any, *, timeout_s: float = 10.0) -> Any:
+async def eventually(check: Any, *, timeout_s: float = 60.0) -> Any:
     """Return what check() returns once it is true; fail when it never is."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:

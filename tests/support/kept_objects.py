@@ -11,3 +11,4 @@ def pytest_collection_finish() -> None:
     """Leave out modules and collected tests: half a million objects, 0.2 s for each full pass."""
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()
+    gc.enable()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from gateway.characters import DEFAULT_IGNORABLE
@@ -10,10 +12,15 @@ from gateway.search_letters import IOTA_SUBSCRIPT, letters_of
 from gateway.search_words import SearchTerms, first_match, search_words, words_from
 from tests.support.unicode_blocks import code_points, is_letter, is_mark, one_of_each_block
 
-LETTERS = one_of_each_block(is_letter, most=3)
-MARKS = one_of_each_block(lambda char: is_mark(char) and char != IOTA_SUBSCRIPT, most=3)
-NOT_SHOWN = one_of_each_block(lambda char: DEFAULT_IGNORABLE.match(char) is not None, most=3)
-SPACES = one_of_each_block(str.isspace, most=8)
+
+@functools.cache
+def letters() -> list[str]:
+    return one_of_each_block(is_letter, most=3)
+
+
+@functools.cache
+def marks() -> list[str]:
+    return one_of_each_block(lambda char: is_mark(char) and char != IOTA_SUBSCRIPT, most=3)
 
 
 def cases(char: str) -> set[str]:
@@ -61,21 +68,22 @@ def test_spellings_of_one_word(spellings: tuple[str, ...]) -> None:
 
 def test_case_does_not_count() -> None:
     """Of letters of each block: capital, small, title and folded forms are one word."""
-    for char in LETTERS:
+    for char in letters():
         assert len({tuple(search_words(f"a{one}b")) for one in cases(char)}) == 1, ascii(char)
 
 
 def test_marks_and_what_is_not_shown_do_not_count() -> None:
     """Of each block, between letters of each: found with and without it."""
-    for extra in MARKS + NOT_SHOWN:
+    not_shown = one_of_each_block(lambda char: bool(DEFAULT_IGNORABLE.match(char)), most=3)
+    for extra in marks() + not_shown:
         assert search_words(f"до{extra}м") == ["дом"], ascii(extra)
-    for char in LETTERS:
-        assert search_words(f"{char}\u0301\u200b{MARKS[-1]}") == search_words(char), ascii(char)
+    for char in letters():
+        assert search_words(f"{char}\u0301\u200b{marks()[-1]}") == search_words(char), ascii(char)
 
 
 def test_spaces_part_words() -> None:
     """Whatever Python takes as space, so a text may be cut there."""
-    for space in SPACES:
+    for space in one_of_each_block(str.isspace, most=8):
         assert search_words(f"a{space}b") == ["a", "b"], ascii(space)
 
 
@@ -92,13 +100,14 @@ def test_every_character_keeps_its_word() -> None:
 TEXTS = [
     "Straße", "ﷺ слово", "a\u0301\u0301 b", "\u0301a", "по\u00adдія подія", "ǆabc ǆ", "㌖㌖ x",
     "👩\u200d👩 a",
-    *("".join(LETTERS[start : start + 7]) + " кінець" for start in range(0, len(LETTERS), 7)),
 ]  # fmt: skip
 
 
 def test_words_have_their_places() -> None:
     """Each word read by itself, at its place, is the same; and the first match is where it is."""
-    for text in TEXTS:
+    some = letters()
+    sevens = ["".join(some[start : start + 7]) + " кінець" for start in range(0, len(some), 7)]
+    for text in TEXTS + sevens:
         words = list(words_from(text, 0))
 
         assert [word.letters for word in words] == search_words(text)

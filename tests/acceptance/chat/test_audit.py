@@ -87,9 +87,9 @@ async def _fail(*_arguments: Any, **_options: Any) -> None:
     raise RuntimeError("the audit is away")
 
 
-async def test_the_audit_is_read_in_pages_and_by_what_one_looks_for(desk: Desk) -> None:
+async def test_the_audit_is_read_in_pages_and_by_what_one_looks_for(small_desk: Desk) -> None:
     """Newest first, each row once, by act, actor, conversation and time."""
-    await desk.sql(
+    await small_desk.sql(
         """
         INSERT INTO realtime.audit (at, act, actor_id, conversation_id)
         SELECT '2026-01-01 12:00Z'::timestamptz + n * interval '1 hour',
@@ -103,7 +103,7 @@ async def test_the_audit_is_read_in_pages_and_by_what_one_looks_for(desk: Desk) 
     seen: list[int] = []
     before: dict[str, int] = {}
     while True:
-        page = await read(desk, limit=7, **before)
+        page = await read(small_desk, limit=7, **before)
         seen += [one["id"] for one in page["records"]]
         if page["next"] is None:
             break
@@ -120,20 +120,20 @@ async def test_the_audit_is_read_in_pages_and_by_what_one_looks_for(desk: Desk) 
         ({"act": "nothing.such"}, 0),
         ({"before": 1}, 0),
     ):
-        page = await read(desk, **asked)
+        page = await read(small_desk, **asked)
         assert len(page["records"]) == count, asked
         assert page["next"] is None
 
 
-async def test_the_audit_is_not_for_everyone(desk: Desk) -> None:
+async def test_the_audit_is_not_for_everyone(small_desk: Desk) -> None:
     """Not without the permission, not without a token, and not by nonsense."""
     for employee_id, status, code in (
         (OKSANA, 403, "permission.denied"),
         (None, 401, "token.missing"),
     ):
-        found = await desk.http(employee_id).get("/v1/audit")
+        found = await small_desk.http(employee_id).get("/v1/audit")
         assert (found.status_code, found.json()["error"]["code"]) == (status, code)
-    director = desk.http(DIRECTOR)
+    director = small_desk.http(DIRECTOR)
     for name, value in (
         ("act", "no verb"),
         ("act", "a" * 200 + ".b"),

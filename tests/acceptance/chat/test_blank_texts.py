@@ -7,9 +7,9 @@ import uuid
 from tests.support.desk import OKSANA, PETRO, Desk
 
 
-async def test_texts_that_show_nothing_are_refused_over_http_too(desk: Desk) -> None:
+async def test_texts_that_show_nothing_are_refused_over_http_too(small_desk: Desk) -> None:
     """Sent, edited, as a title, as a status: 422, and the field is named."""
-    oksana, http = await desk.client(OKSANA), desk.http(OKSANA)
+    oksana, http = await small_desk.client(OKSANA), small_desk.http(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     await oksana.send(room, "x")
     messages = f"/v1/messenger/conversations/{room}/messages"

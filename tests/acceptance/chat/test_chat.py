@@ -84,9 +84,9 @@ async def test_a_retry_is_stored_and_announced_once(desk: Desk) -> None:
     assert (await petro.next(MessageCreated)).message.text == "another"
 
 
-async def test_a_key_is_not_taken_for_another_text(desk: Desk) -> None:
+async def test_a_key_is_not_taken_for_another_text(small_desk: Desk) -> None:
     """A client_key with other words is a mistake of the client's, and is said so."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation
     key = uuid.uuid4()
     await oksana.send(conversation.id, "one", client_key=key)
@@ -155,9 +155,9 @@ async def test_a_group_reaches_all_its_members_at_once(desk: Desk) -> None:
         assert (await member.next(MessageCreated)).message.text == "Хто йде?"
 
 
-async def test_lists_are_paged_newest_first(desk: Desk) -> None:
+async def test_lists_are_paged_newest_first(small_desk: Desk) -> None:
     """A cursor goes on where the page before ended, without repeating or skipping any."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     made = [(await oksana.open(person)).conversation.id for person in range(2, 9)]
     await oksana.send(made[0], "newest")
 
@@ -170,9 +170,9 @@ async def test_lists_are_paged_newest_first(desk: Desk) -> None:
     assert first.conversations[0].last_message.text == "newest"
 
 
-async def test_history_goes_both_ways(desk: Desk) -> None:
+async def test_history_goes_both_ways(small_desk: Desk) -> None:
     """Pages before and after a seq meet without a gap."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation
     for number in range(1, 11):
         await oksana.send(conversation.id, f"{number}")
@@ -188,9 +188,9 @@ async def test_history_goes_both_ways(desk: Desk) -> None:
     assert (after.has_before, after.has_after) == (True, False)
 
 
-async def test_somebody_elses_conversation_does_not_exist(desk: Desk) -> None:
+async def test_somebody_elses_conversation_does_not_exist(small_desk: Desk) -> None:
     """Not yours and not there are the same answer, for every command that names one."""
-    oksana, iryna = await desk.client(OKSANA), await desk.client(IRYNA)
+    oksana, iryna = await small_desk.client(OKSANA), await small_desk.client(IRYNA)
     conversation = (await oksana.open(PETRO)).conversation
 
     for conversation_id in (conversation.id, 999_999):
@@ -208,9 +208,9 @@ async def test_somebody_elses_conversation_does_not_exist(desk: Desk) -> None:
     await nothing_within(iryna.next(MessageCreated), 0.3)
 
 
-async def test_a_deleted_message_takes_no_replies(desk: Desk) -> None:
+async def test_a_deleted_message_takes_no_replies(small_desk: Desk) -> None:
     """Whoever still sees it is told that it is gone."""
-    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
+    oksana, petro = await small_desk.client(OKSANA), await small_desk.client(PETRO)
     room = (await oksana.open(PETRO)).conversation.id
     sent = await oksana.send(room, "a")
     await oksana.request(MessageDelete(conversation_id=room, seq=sent.seq))
@@ -218,11 +218,13 @@ async def test_a_deleted_message_takes_no_replies(desk: Desk) -> None:
     assert await refused(petro.send(room, "b", reply_to_seq=sent.seq)) == "message.not_found"
 
 
-async def test_conversations_that_were_active_at_one_moment_are_all_listed(desk: Desk) -> None:
+async def test_conversations_that_were_active_at_one_moment_are_all_listed(
+    small_desk: Desk,
+) -> None:
     """A page may end among them: many conversations may be written to by one statement."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     rooms = [(await oksana.open(employee_id)).conversation.id for employee_id in range(2, 9)]
-    await desk.sql("UPDATE realtime.conversations SET last_message_at = '2026-11-22T10:00Z'")
+    await small_desk.sql("UPDATE realtime.conversations SET last_message_at = '2026-11-22T10:00Z'")
 
     seen, cursor = list[int](), None
     while True:

@@ -28,15 +28,15 @@ def test_attributes_of_another_form_name_nobody(attrs: dict[str, Any]) -> None:
     assert list(removed_employees("system", attrs)) == []
 
 
-async def test_odd_attributes_stop_no_other_conversation(desk: Desk) -> None:
+async def test_odd_attributes_stop_no_other_conversation(small_desk: Desk) -> None:
     """A node that reads such messages delivers them, and what comes after them elsewhere."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     odd, other = [(await oksana.open(one)).conversation.id for one in (PETRO, IRYNA)]
     send = "SELECT * FROM realtime.send_message($1, NULL, $2, attrs => $3::jsonb)"
 
     for number, attrs in enumerate(ODD):
-        await desk.sql(send, odd, f"odd {number}", orjson.dumps(attrs).decode())
-    await desk.sql(send, other, "after", "{}")
+        await small_desk.sql(send, odd, f"odd {number}", orjson.dumps(attrs).decode())
+    await small_desk.sql(send, other, "after", "{}")
 
     wanted = {f"odd {number}" for number in range(len(ODD))} | {"after"}
     while wanted:

@@ -42,9 +42,9 @@ async def test_a_draft_is_on_all_my_devices(desk: Desk) -> None:
     await nothing_within(petro.next(DraftChanged), 0.2)
 
 
-async def test_clearing_nothing_changes_nothing(desk: Desk) -> None:
+async def test_clearing_nothing_changes_nothing(small_desk: Desk) -> None:
     """Twice is like once: the same answer, and nothing to hear."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
 
     never = await oksana.request(DraftClear(conversation_id=room))
@@ -87,9 +87,9 @@ async def test_sending_empties_the_draft_on_all_my_devices(desk: Desk) -> None:
     assert {one.text for one in found} == {"інше", "ще"}
 
 
-async def test_a_scheduled_message_leaves_the_draft_alone(desk: Desk) -> None:
+async def test_a_scheduled_message_leaves_the_draft_alone(small_desk: Desk) -> None:
     """What was written long ago is not what is being written when it is sent."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     draft = (await oksana.request(DraftSet(conversation_id=room, text="нове"))).draft
 
@@ -97,7 +97,7 @@ async def test_a_scheduled_message_leaves_the_draft_alone(desk: Desk) -> None:
     await oksana.request(
         MessageSchedule(conversation_id=room, client_key=uuid.uuid4(), text="старе", send_at=later)
     )
-    await desk.sql("UPDATE realtime.scheduled_messages SET send_at = now()")
+    await small_desk.sql("UPDATE realtime.scheduled_messages SET send_at = now()")
     assert (await oksana.next(MessageCreated)).message.text == "старе"
 
     assert (await oksana.request(DraftList())).drafts == [draft]
@@ -120,14 +120,14 @@ async def test_two_devices_at_once_agree(desk: Desk) -> None:
     assert stored == max((item.draft for item in done), key=lambda draft: draft.version)
 
 
-async def test_drafts_are_listed_newest_first(desk: Desk) -> None:
+async def test_drafts_are_listed_newest_first(small_desk: Desk) -> None:
     """In pages; without those cleared, and without conversations one has left."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     rooms = [(await oksana.open(person)).conversation.id for person in range(2, 9)]
     for room in rooms:
         await oksana.request(DraftSet(conversation_id=room, text=f"in {room}"))
     await oksana.request(DraftClear(conversation_id=rooms[3]))
-    await desk.sql(
+    await small_desk.sql(
         "UPDATE realtime.conversation_participants SET left_seq = 0"
         " WHERE conversation_id = $1 AND employee_id = $2",
         rooms[5], OKSANA,
@@ -141,9 +141,9 @@ async def test_drafts_are_listed_newest_first(desk: Desk) -> None:
     assert rest.next is None
 
 
-async def test_drafts_are_only_for_ones_own_conversations(desk: Desk) -> None:
+async def test_drafts_are_only_for_ones_own_conversations(small_desk: Desk) -> None:
     """Other people's conversations do not exist, and only messages that are there are answered."""
-    oksana, iryna = await desk.client(OKSANA), await desk.client(IRYNA)
+    oksana, iryna = await small_desk.client(OKSANA), await small_desk.client(IRYNA)
     room = (await oksana.open(PETRO)).conversation.id
     gone = await oksana.send(room, "gone")
     await oksana.request(MessageDelete(conversation_id=room, seq=gone.seq))
@@ -161,14 +161,14 @@ async def test_drafts_are_only_for_ones_own_conversations(desk: Desk) -> None:
         with pytest.raises(RequestRefused) as refused:
             await oksana.request(DraftSet(conversation_id=room, text="a", reply_to_seq=seq))
         assert refused.value.code == "message.not_found"
-    assert await desk.sql("SELECT * FROM realtime.drafts") == []
+    assert await small_desk.sql("SELECT * FROM realtime.drafts") == []
 
 
-async def test_drafts_over_http(desk: Desk) -> None:
+async def test_drafts_over_http(small_desk: Desk) -> None:
     """PUT, GET and DELETE; what is not a text is refused and changes nothing."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
-    http, path = desk.http(OKSANA), f"/v1/messenger/conversations/{room}/draft"
+    http, path = small_desk.http(OKSANA), f"/v1/messenger/conversations/{room}/draft"
 
     put = await http.put(path, json={"text": "Доб"})
     for body in (
@@ -184,4 +184,4 @@ async def test_drafts_over_http(desk: Desk) -> None:
     assert (await oksana.next(DraftChanged)).draft.text == "Доб"
     assert (await http.delete(path)).json()["draft"]["text"] == ""
     assert (await http.get("/v1/messenger/drafts")).json()["drafts"] == []
-    assert (await desk.http(IRYNA).put(path, json={"text": "a"})).status_code == 404
+    assert (await small_desk.http(IRYNA).put(path, json={"text": "a"})).status_code == 404

@@ -58,31 +58,31 @@ async def audit(desk: Desk) -> list[Any]:
     return await desk.sql("SELECT * FROM realtime.audit ORDER BY id")
 
 
-async def test_an_export_is_whole_in_order_and_noted(desk: Desk) -> None:
+async def test_an_export_is_whole_in_order_and_noted(small_desk: Desk) -> None:
     """Three pages of messages, once each, as history shows them; who took them is known."""
-    conversation_id = await room(desk, OKSANA, DIRECTOR, messages=2 * export.PAGE + 50)
+    conversation_id = await room(small_desk, OKSANA, DIRECTOR, messages=2 * export.PAGE + 50)
 
-    first, *messages, last = await exported(desk, conversation_id)
+    first, *messages, last = await exported(small_desk, conversation_id)
 
     assert first["conversation"]["id"] == conversation_id
     assert last == {"messages": 450}
     assert [line["message"]["seq"] for line in messages] == list(range(1, 451))
-    history = await desk.http(OKSANA).get(
+    history = await small_desk.http(OKSANA).get(
         f"/v1/messenger/conversations/{conversation_id}/messages", params={"after": 0}
     )
     assert [line["message"] for line in messages[:50]] == history.json()["messages"]
-    (noted,) = await audit(desk)
+    (noted,) = await audit(small_desk)
     assert (noted["act"], noted["actor_id"]) == ("conversation.export", DIRECTOR)
     assert noted["conversation_id"] == conversation_id
     assert json.loads(noted["details"]) == {"after": 0, "to": 450}
 
 
-async def test_who_may_not_export_gets_nothing(desk: Desk) -> None:
+async def test_who_may_not_export_gets_nothing(small_desk: Desk) -> None:
     """A member without the permission, and a director in somebody else's conversation."""
-    mine = await room(desk, OKSANA, PETRO, messages=1)
+    mine = await room(small_desk, OKSANA, PETRO, messages=1)
 
     answers = [
-        await desk.http(employee_id).get(path(conversation_id))
+        await small_desk.http(employee_id).get(path(conversation_id))
         for employee_id, conversation_id in (
             (OKSANA, mine), (DIRECTOR, mine), (DIRECTOR, mine + 1), (DIRECTOR, MAX_INT),
             (DIRECTOR, 0), (None, mine),
@@ -93,19 +93,19 @@ async def test_who_may_not_export_gets_nothing(desk: Desk) -> None:
         "permission.denied", "conversation.not_found", "conversation.not_found",
         "conversation.not_found", "command.invalid", "token.missing",
     ]  # fmt: skip
-    assert await audit(desk) == []
+    assert await audit(small_desk) == []
 
 
-async def test_what_came_before_a_member_stays_out_of_their_export(desk: Desk) -> None:
+async def test_what_came_before_a_member_stays_out_of_their_export(small_desk: Desk) -> None:
     """With history 'joined', an export begins where its taker did."""
-    conversation_id = await room(desk, OKSANA, DIRECTOR, messages=5)
-    await desk.sql("UPDATE realtime.conversations SET history = 'joined'")
-    await desk.sql(
+    conversation_id = await room(small_desk, OKSANA, DIRECTOR, messages=5)
+    await small_desk.sql("UPDATE realtime.conversations SET history = 'joined'")
+    await small_desk.sql(
         "UPDATE realtime.conversation_participants SET joined_seq = 3 WHERE employee_id = $1",
         DIRECTOR,
     )
 
-    _, *messages, last = await exported(desk, conversation_id)
+    _, *messages, last = await exported(small_desk, conversation_id)
 
     assert [line["message"]["seq"] for line in messages] == [4, 5]
     assert last == {"messages": 2}

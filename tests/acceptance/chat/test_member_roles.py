@@ -45,11 +45,11 @@ async def test_the_last_owner_who_leaves_is_followed_by_who_is_there_longest(des
     assert (await petro.request(ConversationList())).conversations == []
 
 
-async def test_members_may_leave_and_no_more(desk: Desk) -> None:
+async def test_members_may_leave_and_no_more(small_desk: Desk) -> None:
     """Every command for owners and admins is refused to a member, and changes nothing."""
-    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
+    oksana, petro = await small_desk.client(OKSANA), await small_desk.client(PETRO)
     group = await make_group(oksana, PETRO, IRYNA)
-    before = await desk.sql("SELECT * FROM realtime.conversations WHERE id = $1", group)
+    before = await small_desk.sql("SELECT * FROM realtime.conversations WHERE id = $1", group)
 
     for command in (
         ConversationAdd(conversation_id=group, employee_ids=[MARIA]),
@@ -66,7 +66,7 @@ async def test_members_may_leave_and_no_more(desk: Desk) -> None:
     over_owner = ConversationRemove(conversation_id=group, employee_id=OKSANA)
     assert await refused(petro.request(over_owner)) == "permission.denied"
 
-    after = await desk.sql("SELECT * FROM realtime.conversations WHERE id = $1", group)
+    after = await small_desk.sql("SELECT * FROM realtime.conversations WHERE id = $1", group)
     assert after[0]["last_change"] == before[0]["last_change"] + 2  # the role, and that it is said
     await petro.request(ConversationLeave(conversation_id=group))
 
@@ -156,9 +156,9 @@ async def test_a_removed_sender_stores_nothing_after_the_removal(desk: Desk) -> 
         assert numbers["count"] == numbers["last"]
 
 
-async def test_direct_conversations_keep_their_two_people(desk: Desk) -> None:
+async def test_direct_conversations_keep_their_two_people(small_desk: Desk) -> None:
     """Every command that changes a group is refused for them."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     direct = (await oksana.open(PETRO)).conversation.id
 
     for command in (

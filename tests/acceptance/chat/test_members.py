@@ -279,9 +279,9 @@ async def test_one_conversation_is_read_alone(desk: Desk) -> None:
         )
 
 
-async def test_everybody_in_a_large_group_is_listed_by_pages(desk: Desk) -> None:
+async def test_everybody_in_a_large_group_is_listed_by_pages(small_desk: Desk) -> None:
     """Each once, in order, with their roles and presence; the list shows the first twenty only."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     people = list(range(2, 20))
     group = await make_group(oksana, *people)
     await oksana.request(ConversationRemove(conversation_id=group, employee_id=5))
@@ -301,7 +301,7 @@ async def test_everybody_in_a_large_group_is_listed_by_pages(desk: Desk) -> None
 
     assert [one.employee.id for one in found] == [OKSANA, *(n for n in people if n != 5)]
     assert [one.role for one in found[:2]] == ["owner", "member"]
-    over_http = await desk.http(OKSANA).get(
+    over_http = await small_desk.http(OKSANA).get(
         f"/v1/messenger/conversations/{group}/participants", params={"limit": 7, "after": 2}
     )
     assert [one["employee"]["id"] for one in over_http.json()["participants"]] == [
@@ -325,14 +325,14 @@ async def test_who_comes_back_hears_that_their_settings_are_gone(desk: Desk) -> 
     assert now.version > pinned.version
 
 
-async def test_nobody_deletes_the_record_of_who_came_and_left(desk: Desk) -> None:
+async def test_nobody_deletes_the_record_of_who_came_and_left(small_desk: Desk) -> None:
     """A system message stays, also for the owner."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     group = (
         await oksana.request(ConversationCreate(title="Обід", employee_ids=[PETRO]))
     ).conversation.id
     await oksana.request(ConversationRemove(conversation_id=group, employee_id=PETRO))
-    rows = await desk.sql(
+    rows = await small_desk.sql(
         "SELECT seq FROM realtime.messages WHERE conversation_id = $1 AND kind = 'system'", group
     )
 

@@ -167,9 +167,9 @@ async def _unless_deleted(work: Any) -> None:
             raise
 
 
-async def test_changes_are_paged(desk: Desk) -> None:
+async def test_changes_are_paged(small_desk: Desk) -> None:
     """Asked for from any position, pages together bring a view that equals a fresh fetch."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation
     for number in range(1, 8):
         await oksana.send(conversation.id, f"{number}")

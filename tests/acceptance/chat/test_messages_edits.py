@@ -175,11 +175,11 @@ async def test_naming_everybody_in_a_large_group_is_not_for_everybody(desk: Desk
     assert (await manager.send(room.id, "<@all>")).mention_all
 
 
-async def test_ten_thousand_mentions_cost_little_and_count_a_hundred(desk: Desk) -> None:
+async def test_ten_thousand_mentions_cost_little_and_count_a_hundred(small_desk: Desk) -> None:
     """A text full of tokens is stored as it is; the first hundred who are there are mentioned."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = await _group(oksana, PETRO)
-    await desk.sql(
+    await small_desk.sql(
         """
         INSERT INTO realtime.conversation_participants (conversation_id, employee_id, change)
         SELECT $1, id, 1 FROM generate_series(1000, 1998) AS id
@@ -239,13 +239,13 @@ async def test_the_permission_deletes_anyones(desk: Desk) -> None:
     assert await refused(iryna.delete(conversation.id, sent.seq)) == "conversation.not_found"
 
 
-async def test_a_closed_conversation_is_not_written_into(desk: Desk) -> None:
+async def test_a_closed_conversation_is_not_written_into(small_desk: Desk) -> None:
     """Send, edit and react are refused with conversation.closed; deleting is still allowed."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation
     key = uuid.uuid4()
     sent = await oksana.send(conversation.id, "before", client_key=key)
-    await desk.sql("UPDATE realtime.conversations SET closed_at = now()")
+    await small_desk.sql("UPDATE realtime.conversations SET closed_at = now()")
 
     for attempt in (
         oksana.send(conversation.id, "after"),
@@ -258,9 +258,9 @@ async def test_a_closed_conversation_is_not_written_into(desk: Desk) -> None:
     assert (await oksana.delete(conversation.id, sent.seq)).deleted_at is not None
 
 
-async def test_a_retry_of_a_message_that_was_edited_gets_it_as_it_is(desk: Desk) -> None:
+async def test_a_retry_of_a_message_that_was_edited_gets_it_as_it_is(small_desk: Desk) -> None:
     """The key of an edited or deleted message is answered with what became of it."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation
     key = uuid.uuid4()
     await oksana.send(conversation.id, "helo", client_key=key)
@@ -304,9 +304,9 @@ async def test_texts_of_every_kind_are_kept_or_refused(desk: Desk) -> None:
     ]
 
 
-async def test_messages_that_are_not_there(desk: Desk) -> None:
+async def test_messages_that_are_not_there(small_desk: Desk) -> None:
     """Edits, deletions, reactions and answers of no message say message.not_found."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation
     gone = await oksana.send(conversation.id, "gone")
     await oksana.delete(conversation.id, gone.seq)
@@ -363,9 +363,9 @@ async def test_answers_form_a_thread(desk: Desk) -> None:
     assert (none.messages, none.has_before, none.has_after) == ([], True, False)
 
 
-async def test_a_jump_lands_in_the_middle(desk: Desk) -> None:
+async def test_a_jump_lands_in_the_middle(small_desk: Desk) -> None:
     """Around a seq there are as many before as after, and both ends say whether more follow."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation
     for number in range(1, 12):
         await oksana.send(conversation.id, f"{number}")

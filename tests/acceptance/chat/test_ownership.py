@@ -123,20 +123,20 @@ async def test_only_groups_without_an_owner_are_given(desk: Desk) -> None:
     assert (await roles(desk, PETRO, shared))[IRYNA] == "member"
 
 
-async def test_a_dismissed_owner_is_no_owner_for_others(desk: Desk) -> None:
+async def test_a_dismissed_owner_is_no_owner_for_others(small_desk: Desk) -> None:
     """The last active owner cannot be demoted, and who leaves is followed by somebody active."""
-    petro = await desk.client(PETRO)
+    petro = await small_desk.client(PETRO)
     group = await make_group(petro, OKSANA, IRYNA)
     await petro.request(
         ConversationSetRole(conversation_id=group, employee_id=OKSANA, role="owner")
     )
-    await desk.sql(DISMISS, [OKSANA])
+    await small_desk.sql(DISMISS, [OKSANA])
 
     demote = ConversationSetRole(conversation_id=group, employee_id=PETRO, role="member")
     assert await refused(petro.request(demote)) == "conversation.last_owner"
     await petro.request(ConversationLeave(conversation_id=group))
 
-    assert (await roles(desk, IRYNA, group))[IRYNA] == "owner"
+    assert (await roles(small_desk, IRYNA, group))[IRYNA] == "owner"
 
 
 async def test_who_is_dismissed_for_a_moment_keeps_the_group(desk: Desk) -> None:
@@ -171,18 +171,18 @@ async def test_a_group_keeps_an_owner_when_only_dismissed_people_remain(desk: De
     assert await roles(desk, OKSANA, group) == {OKSANA: "owner", IRYNA: "owner"}
 
 
-async def test_a_dismissed_owner_is_not_made_one_again(desk: Desk) -> None:
+async def test_a_dismissed_owner_is_not_made_one_again(small_desk: Desk) -> None:
     """Who leaves a group to its other owner, who is dismissed, changes no role."""
-    petro = await desk.client(PETRO)
+    petro = await small_desk.client(PETRO)
     group = await make_group(petro, OKSANA, IRYNA)
     await petro.request(ConversationSetRole(conversation_id=group, employee_id=IRYNA, role="owner"))
-    await desk.sql(DISMISS, [OKSANA, IRYNA])
+    await small_desk.sql(DISMISS, [OKSANA, IRYNA])
 
     await petro.request(ConversationLeave(conversation_id=group))
 
-    await desk.sql(RETURN, [OKSANA, IRYNA])
-    assert await roles(desk, OKSANA, group) == {OKSANA: "member", IRYNA: "owner"}
-    told = await desk.sql(
+    await small_desk.sql(RETURN, [OKSANA, IRYNA])
+    assert await roles(small_desk, OKSANA, group) == {OKSANA: "member", IRYNA: "owner"}
+    told = await small_desk.sql(
         "SELECT attrs FROM realtime.messages WHERE attrs ->> 'event' = 'role_changed'"
     )
     assert len(told) == 1

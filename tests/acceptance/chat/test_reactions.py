@@ -61,9 +61,9 @@ async def test_a_message_takes_twenty_emojis_and_ten_of_one_person(desk: Desk) -
     assert len(await iryna.react(*place, "new")) == 20
 
 
-async def test_what_is_no_emoji_is_refused(desk: Desk) -> None:
+async def test_what_is_no_emoji_is_refused(small_desk: Desk) -> None:
     """One to 32 characters without spaces and control characters, and nothing else."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation
     sent = await oksana.send(conversation.id, "x")
     bad: list[Any] = ["", " ", "a b", "\x00", "\x7f", "\n", "\u2028", "x" * 33, 1, None, ["👍"]]

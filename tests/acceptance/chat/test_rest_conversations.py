@@ -69,9 +69,9 @@ async def test_mine_and_receipts_over_http(desk: Desk) -> None:
     assert archived.json()["conversations"] == []
 
 
-async def test_bad_bodies_are_refused_over_http(desk: Desk) -> None:
+async def test_bad_bodies_are_refused_over_http(small_desk: Desk) -> None:
     """With the same codes as on the socket, and without an effect."""
-    http, stranger = desk.http(OKSANA), desk.http(IRYNA)
+    http, stranger = small_desk.http(OKSANA), small_desk.http(IRYNA)
     opened = await http.post("/v1/messenger/conversations", json={"employee_id": PETRO})
     direct = f"/v1/messenger/conversations/{opened.json()['conversation']['id']}"
 

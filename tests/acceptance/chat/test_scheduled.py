@@ -114,9 +114,9 @@ async def test_what_a_dying_node_held_is_sent_by_another(empty_desk: Desk) -> No
     assert texts == ["hello", "stored already", "not begun"]
 
 
-async def test_scheduling_again_schedules_once(desk: Desk) -> None:
+async def test_scheduling_again_schedules_once(small_desk: Desk) -> None:
     """Five retries at once; another text with that key is a mistake; after sending it is known."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     key, at = uuid.uuid4(), soon()
 
@@ -129,10 +129,10 @@ async def test_scheduling_again_schedules_once(desk: Desk) -> None:
         await refused(schedule(oksana, room, "other", client_key=key))
         == "message.client_key_reused"
     )
-    await make_due(desk)
-    await eventually(lambda: states_are(desk, ["sent"]))
+    await make_due(small_desk)
+    await eventually(lambda: states_are(small_desk, ["sent"]))
     assert (await schedule(oksana, room, "once", client_key=key)).state == "sent"
-    assert await states(desk) == ["sent"]
+    assert await states(small_desk) == ["sent"]
 
 
 async def test_membership_and_standing_are_checked_when_it_is_sent(desk: Desk) -> None:
@@ -169,9 +169,9 @@ async def test_membership_and_standing_are_checked_when_it_is_sent(desk: Desk) -
     assert (await oksana.next(MessageCreated)).message.text == "now"
 
 
-async def test_it_can_be_changed_and_taken_back_until_it_is_sent(desk: Desk) -> None:
+async def test_it_can_be_changed_and_taken_back_until_it_is_sent(small_desk: Desk) -> None:
     """By its author alone; what is being sent, or was, is neither moved nor taken back."""
-    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
+    oksana, petro = await small_desk.client(OKSANA), await small_desk.client(PETRO)
     room = (await oksana.open(PETRO)).conversation.id
     made = await schedule(oksana, room, "first")
     other = await schedule(oksana, room, "second", send_at=soon(days=2))
@@ -192,7 +192,7 @@ async def test_it_can_be_changed_and_taken_back_until_it_is_sent(desk: Desk) -> 
 
     taken = await oksana.request(MessageUnschedule(scheduled_id=other.scheduled_id))
     assert taken.scheduled == other
-    await desk.sql(
+    await small_desk.sql(
         "UPDATE realtime.scheduled_messages SET claimed_until = now() + interval '1 hour'"
     )
     for command in (
@@ -203,11 +203,11 @@ async def test_it_can_be_changed_and_taken_back_until_it_is_sent(desk: Desk) -> 
     assert await listed(oksana) == [moved.scheduled]
 
 
-async def test_a_hundred_wait_at_most(desk: Desk) -> None:
+async def test_a_hundred_wait_at_most(small_desk: Desk) -> None:
     """Also when twenty are scheduled at once beside ninety."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
-    await desk.sql(
+    await small_desk.sql(
         "INSERT INTO realtime.scheduled_messages"
         " (employee_id, conversation_id, client_key, text, send_at)"
         " SELECT $1, $2, gen_random_uuid(), 'x', now() + interval '1 day'"
@@ -221,19 +221,19 @@ async def test_a_hundred_wait_at_most(desk: Desk) -> None:
 
     refused = [item for item in done if isinstance(item, RequestRefused)]
     assert [item.code for item in refused] == ["scheduled.too_many"] * 10
-    assert await states(desk) == ["waiting"] * 100
+    assert await states(small_desk) == ["waiting"] * 100
 
 
-async def test_bad_schedules_are_refused(desk: Desk) -> None:
+async def test_bad_schedules_are_refused(small_desk: Desk) -> None:
     """Too soon, too late, without a zone, into others' conversations; over HTTP as well."""
-    oksana, iryna = await desk.client(OKSANA), await desk.client(IRYNA)
+    oksana, iryna = await small_desk.client(OKSANA), await small_desk.client(IRYNA)
     room = (await oksana.open(PETRO)).conversation.id
     for at in (soon(seconds=30), soon(days=-1), soon(days=370), datetime.max.replace(tzinfo=UTC)):
         assert await refused(schedule(oksana, room, "a", send_at=at)) == "command.invalid"
     for conversation_id in (room, 999_999):
         assert await refused(schedule(iryna, conversation_id, "a")) == "conversation.not_found"
 
-    http = desk.http(OKSANA)
+    http = small_desk.http(OKSANA)
     path = f"/v1/messenger/conversations/{room}/scheduled-messages"
     good = {"client_key": str(uuid.uuid4()), "text": "a", "send_at": soon().isoformat()}
     for wrong in (
@@ -243,7 +243,7 @@ async def test_bad_schedules_are_refused(desk: Desk) -> None:
     ):  # fmt: skip
         answer = await http.post(path, json={**good, **wrong})
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "command.invalid")
-    assert await states(desk) == []
+    assert await states(small_desk) == []
 
     made = await http.post(path, json=good)
     assert made.status_code == 201

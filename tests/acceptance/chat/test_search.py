@@ -50,9 +50,9 @@ def marked(item: FoundMessage) -> list[str]:
     return [item.snippet[span.start : span.end] for span in item.matches]
 
 
-async def test_all_words_in_any_order_and_the_beginning_of_the_last(desk: Desk) -> None:
+async def test_all_words_in_any_order_and_the_beginning_of_the_last(small_desk: Desk) -> None:
     """Case, accents and apostrophes do not count; the newest stands first."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     for text in ("Рахунок для ТОВ «Світанок» готовий", "Café: п'ять хвилин", "рахунок-фактура 17"):
         await oksana.send(room, text)
@@ -71,9 +71,9 @@ async def test_all_words_in_any_order_and_the_beginning_of_the_last(desk: Desk) 
     assert await texts(oksana, "вітанок") == []
 
 
-async def test_matches_are_marked_by_offsets(desk: Desk) -> None:
+async def test_matches_are_marked_by_offsets(small_desk: Desk) -> None:
     """The snippet is plain text round the first match; its offsets fit it, emoji and all."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     await oksana.send(
         room, "👋 " + "слово " * 60 + "<b>Сьогодні</b>\nдзвонив клієнт. " + "і " * 200
@@ -87,9 +87,9 @@ async def test_matches_are_marked_by_offsets(desk: Desk) -> None:
     assert len(item.snippet) <= MAX_LENGTH + 2
 
 
-async def test_only_what_one_may_read_is_found(desk: Desk) -> None:
+async def test_only_what_one_may_read_is_found(small_desk: Desk) -> None:
     """Not other people's, not what came before one joined, not deleted, not the old wording."""
-    oksana, petro, iryna = [await desk.client(one) for one in (OKSANA, PETRO, IRYNA)]
+    oksana, petro, iryna = [await small_desk.client(one) for one in (OKSANA, PETRO, IRYNA)]
     theirs = (await oksana.open(PETRO)).conversation.id
     group = (
         await oksana.request(ConversationCreate(title="Обід", employee_ids=[PETRO, IRYNA]))
@@ -99,8 +99,10 @@ async def test_only_what_one_may_read_is_found(desk: Desk) -> None:
     late = await oksana.send(group, "таємниця пізня")
 
     assert await texts(iryna, "таємниця") == ["таємниця пізня", "таємниця рання"]
-    await desk.sql("UPDATE realtime.conversations SET history = 'joined' WHERE id = $1", group)
-    await desk.sql(
+    await small_desk.sql(
+        "UPDATE realtime.conversations SET history = 'joined' WHERE id = $1", group
+    )
+    await small_desk.sql(
         "UPDATE realtime.conversation_participants SET joined_seq = $2"
         " WHERE conversation_id = $1 AND employee_id = $3",
         group, early.seq, IRYNA,
@@ -114,7 +116,7 @@ async def test_only_what_one_may_read_is_found(desk: Desk) -> None:
     assert await texts(iryna, "секретів") == ["без секретів"]
     assert await texts(petro, "таємниця") == ["таємниця рання"]
 
-    await desk.sql(
+    await small_desk.sql(
         "UPDATE realtime.conversation_participants SET left_seq = 9"
         " WHERE conversation_id = $1 AND employee_id = $2",
         group, IRYNA,
@@ -145,12 +147,12 @@ async def seed(desk: Desk, room: int, days_ago: list[int]) -> None:
     )  # fmt: skip
 
 
-async def test_pages_go_through_years_once(desk: Desk) -> None:
+async def test_pages_go_through_years_once(small_desk: Desk) -> None:
     """However the days are looked through, a cursor neither repeats nor skips a message."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     days = [4_000, 1_500, 1_499, 700, 513, 512, 511, 200, 66, 65, 64, 63, 9, 8, 7, 2, 1, 1, 1, 0]
-    await seed(desk, room, days)
+    await seed(small_desk, room, days)
 
     seen: list[int] = []
     cursor = None
@@ -164,14 +166,14 @@ async def test_pages_go_through_years_once(desk: Desk) -> None:
     assert seen == list(range(len(days), 0, -1))
 
 
-async def test_filters_narrow_what_is_found(desk: Desk) -> None:
+async def test_filters_narrow_what_is_found(small_desk: Desk) -> None:
     """By sender, by time, by conversation and by attachment, alone and together."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     other = (await oksana.open(IRYNA)).conversation.id
-    await seed(desk, room, [100, 90, 50, 3, 2, 1])
+    await seed(small_desk, room, [100, 90, 50, 3, 2, 1])
     await oksana.send(other, "звіт деінде")
-    await desk.sql(
+    await small_desk.sql(
         """
         UPDATE realtime.messages
            SET attachments = '[{"attachment_id": 1, "name": "a.pdf", "size": 9,
@@ -203,9 +205,9 @@ NASTY = (
 )  # fmt: skip
 
 
-async def test_what_is_typed_is_never_a_query(desk: Desk) -> None:
+async def test_what_is_typed_is_never_a_query(small_desk: Desk) -> None:
     """Operators of tsquery, quotes and our own keys are punctuation: ignored, or refused alone."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     await oksana.send(room, "звіт a b 1")
 
@@ -226,9 +228,9 @@ async def test_what_is_typed_is_never_a_query(desk: Desk) -> None:
     assert await texts(oksana, "d1") == []
 
 
-async def test_bad_searches_are_refused(desk: Desk) -> None:
+async def test_bad_searches_are_refused(small_desk: Desk) -> None:
     """Too long, empty, with a foreign cursor, out of time: each with its code, in REST as well."""
-    http = desk.http(OKSANA)
+    http = small_desk.http(OKSANA)
     wrong: tuple[dict[str, str | int], ...] = (
         {"q": ""}, {"q": "x" * 201}, {"q": "\x00"}, {"q": "..."}, {},
         {"q": "a", "limit": 51}, {"q": "a", "limit": 0}, {"q": "a", "cursor": "bm9uZQ"},
@@ -239,16 +241,18 @@ async def test_bad_searches_are_refused(desk: Desk) -> None:
         answer = await http.get(MESSAGES, params=params)
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "command.invalid")
     assert (await http.get(MESSAGES, params={"q": "..."})).json()["error"]["path"] == "q"
-    assert (await desk.http().get(MESSAGES, params={"q": "a"})).status_code == 401
+    assert (await small_desk.http().get(MESSAGES, params={"q": "a"})).status_code == 401
 
 
-async def test_rest_finds_the_same(desk: Desk) -> None:
+async def test_rest_finds_the_same(small_desk: Desk) -> None:
     """The CRM's own path answers as the socket does."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     await oksana.send(room, "Рахунок")
 
-    answer = await desk.http(PETRO).get(MESSAGES, params={"q": "рах", "conversation_id": room})
+    answer = await small_desk.http(PETRO).get(
+        MESSAGES, params={"q": "рах", "conversation_id": room}
+    )
 
     (found,) = answer.json()["messages"]
     assert found["message"]["text"] == found["snippet"] == "Рахунок"
@@ -256,10 +260,10 @@ async def test_rest_finds_the_same(desk: Desk) -> None:
     assert answer.json()["next"] is None
 
 
-async def test_colleagues_are_found_with_their_presence(desk: Desk) -> None:
+async def test_colleagues_are_found_with_their_presence(small_desk: Desk) -> None:
     """Every word must occur; whose name begins so comes first, whose work only mentions it last."""
-    oksana = await desk.client(OKSANA)
-    await desk.sql(
+    oksana = await small_desk.client(OKSANA)
+    await small_desk.sql(
         "INSERT INTO demo_crm.staff VALUES (101, 'Їжак Олександр', 1, 'Агент', 1),"
         " (102, 'Марія Їжаченко', 1, 'Агент', 1), (103, 'Zoë Kral', 2, 'їжаківна', 1)"
     )
@@ -289,18 +293,18 @@ async def test_colleagues_are_found_with_their_presence(desk: Desk) -> None:
         if (cursor := page.next) is None:
             break
     assert len(seen) == len(set(seen)) == len(await ids("a"))
-    refused = await desk.http(OKSANA).get(EMPLOYEES, params={"q": "\x00"})
+    refused = await small_desk.http(OKSANA).get(EMPLOYEES, params={"q": "\x00"})
     assert refused.json()["error"]["path"] == "q"
 
 
-async def test_a_word_is_found_however_it_is_typed(desk: Desk) -> None:
+async def test_a_word_is_found_however_it_is_typed(small_desk: Desk) -> None:
     """In messages and in names, both ways: in any script, with or without its marks."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     room = (await oksana.open(PETRO)).conversation.id
     for number, pair in enumerate(SPELLINGS):
         for one in pair:
             await oksana.send(room, f"тут {one} там")
-        await desk.sql(
+        await small_desk.sql(
             "INSERT INTO demo_crm.staff VALUES ($1, $2, 1, 'Агент', 1)", 200 + number, pair[0]
         )
 
@@ -331,16 +335,18 @@ def test_windows_cover_every_day_once(first: int, last: int) -> None:
     assert len(found) <= 6
 
 
-async def test_who_is_in_many_conversations_finds_what_is_in_all_and_no_other(desk: Desk) -> None:
+async def test_who_is_in_many_conversations_finds_what_is_in_all_and_no_other(
+    small_desk: Desk,
+) -> None:
     """Many are not named one by one in the search; one that was left is none of them."""
-    oksana, iryna = await desk.client(OKSANA), await desk.client(IRYNA)
+    oksana, iryna = await small_desk.client(OKSANA), await small_desk.client(IRYNA)
     rooms = []
     for number in range(MAX_NAMED_CONVERSATIONS + 3):
         made = await oksana.request(ConversationCreate(title="Обід", employee_ids=[IRYNA]))
         rooms.append(made.conversation.id)
         await oksana.send(rooms[-1], f"таємниця {number}")
 
-    await desk.sql(
+    await small_desk.sql(
         "UPDATE realtime.conversation_participants SET left_seq = 9"
         " WHERE conversation_id = $1 AND employee_id = $2",
         rooms[5], IRYNA,

@@ -94,17 +94,19 @@ async def test_what_is_sent_at_once_is_stored_together(desk: Desk) -> None:
     assert row["n"] == 1
 
 
-async def test_who_holds_one_conversation_delays_no_other(desk: Desk) -> None:
+async def test_who_holds_one_conversation_delays_no_other(small_desk: Desk) -> None:
     """A transaction that keeps one conversation's row makes its own senders wait, however many:
     they share one connection, and everybody else is served at once.
     """
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     held, free = await groups(oksana, 2)
-    senders = [await desk.client(PETRO) for _ in range(8)]
+    senders = [await small_desk.client(PETRO) for _ in range(8)]
 
-    async with holding(desk, "SELECT FROM realtime.conversations WHERE id = $1 FOR UPDATE", held):
+    async with holding(
+        small_desk, "SELECT FROM realtime.conversations WHERE id = $1 FOR UPDATE", held
+    ):
         delayed = [asyncio.create_task(one.send(held, "when it is free")) for one in senders]
-        await waiting(desk, 1)
+        await waiting(small_desk, 1)
         for n in range(3):
             assert (await oksana.send(free, f"at once {n}")).seq == n + 1
         assert not any(task.done() for task in delayed)
@@ -112,22 +114,22 @@ async def test_who_holds_one_conversation_delays_no_other(desk: Desk) -> None:
     assert sorted([(await task).seq for task in delayed]) == list(range(1, 9))
 
 
-async def test_who_is_removed_while_waiting_takes_no_number(desk: Desk) -> None:
+async def test_who_is_removed_while_waiting_takes_no_number(small_desk: Desk) -> None:
     """A send that waits for the row, and whose sender is out by then, is refused; the next number
     is the next person's.
     """
-    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
+    oksana, petro = await small_desk.client(OKSANA), await small_desk.client(PETRO)
     [group] = await groups(oksana, 1)
 
     async with holding(
-        desk,
+        small_desk,
         "WITH held AS (SELECT id FROM realtime.conversations WHERE id = $1 FOR UPDATE)"
         " UPDATE realtime.conversation_participants SET left_seq = 0"
         " WHERE conversation_id = (SELECT id FROM held) AND employee_id = 2",
         group,
     ):
         too_late = asyncio.create_task(refused(petro.send(group, "still here?")))
-        await waiting(desk, 1)
+        await waiting(small_desk, 1)
 
     assert await too_late == "conversation.not_found"
     assert (await oksana.send(group, "next")).seq == 1

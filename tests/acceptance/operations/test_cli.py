@@ -63,6 +63,7 @@ async def test_dev_takes_its_workers_from_the_environment() -> None:
         assert len(dev.worker_urls) == 1
 
 
+@pytest.mark.slow
 def test_dev_says_nothing_before_its_welcome(dev_gateway: DevGateway) -> None:
     """The first thing that a newcomer reads is where the gateway is."""
     said = (dev_gateway.state_home / "output").read_text(encoding="utf-8")
@@ -79,6 +80,7 @@ async def test_a_second_dev_is_told_how_to_have_a_state_of_its_own(dev_gateway: 
     assert "GATEWAY_STATE_DIR" in said.stderr
 
 
+@pytest.mark.slow
 async def test_a_check_looks_at_the_dev_that_runs(dev_gateway: DevGateway) -> None:
     """`migrate --check` needs no settings beside a `gateway dev`, and says where it looked."""
     state = str(dev_gateway.state_home)
@@ -89,6 +91,7 @@ async def test_a_check_looks_at_the_dev_that_runs(dev_gateway: DevGateway) -> No
     assert "gateway dev" in checked.stderr
 
 
+@pytest.mark.slow
 async def test_migrations_are_applied_only_where_they_are_meant(dev_gateway: DevGateway) -> None:
     """Without GATEWAY_DATABASE_URL, `migrate` does not take another database for it."""
     state = str(dev_gateway.state_home)
@@ -173,6 +176,7 @@ async def test_a_token_is_revoked_by_its_jti_or_as_a_whole(
     assert [(await said())[0], (await said(employee=1, revoke="one"))[0]] == [2, 2]
 
 
+@pytest.mark.slow
 def test_dev_prints_what_other_terminals_need(dev_gateway: DevGateway) -> None:
     """With a state directory of its own: the line that it prints is enough for `gateway token`."""
     output = (dev_gateway.state_home / "output").read_text(encoding="utf-8")

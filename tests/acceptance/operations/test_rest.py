@@ -57,9 +57,9 @@ async def test_rest_and_socket_are_one_messenger(desk: Desk) -> None:
     assert [item["id"] for item in listed] == [conversation_id]
 
 
-async def test_every_list_is_bounded_and_paged(desk: Desk) -> None:
+async def test_every_list_is_bounded_and_paged(small_desk: Desk) -> None:
     """More than the maximum is refused; cursors go through everything once."""
-    oksana = desk.http(OKSANA)
+    oksana = small_desk.http(OKSANA)
     for path, most in (
         (CONVERSATIONS, 50), ("/v1/telephony/calls", 100),
         ("/v1/messenger/search/employees", 100),
@@ -117,9 +117,9 @@ async def test_a_made_up_cursor_is_refused_by_every_list(small_desk: Desk) -> No
             assert await refused(oksana.request(command)) == "command.invalid", command
 
 
-async def test_the_directory_finds_by_any_part(desk: Desk) -> None:
+async def test_the_directory_finds_by_any_part(small_desk: Desk) -> None:
     """Name, position and department, in any case; % and _ are letters like others."""
-    oksana = desk.http(OKSANA)
+    oksana = small_desk.http(OKSANA)
 
     async def found(text: str) -> int:
         answer = await oksana.get("/v1/messenger/search/employees", params={"q": text})
@@ -152,9 +152,9 @@ BAD_BODIES: dict[str, tuple[bytes, int, str]] = {
 }
 
 
-async def test_bad_bodies_have_their_codes(desk: Desk) -> None:
+async def test_bad_bodies_have_their_codes(small_desk: Desk) -> None:
     """Each kind of nonsense is a 4xx with its code; nothing is echoed, nothing is stored."""
-    oksana = desk.http(OKSANA)
+    oksana = small_desk.http(OKSANA)
     for name, (body, status, code) in BAD_BODIES.items():
         answer = await oksana.post(
             CONVERSATIONS, content=body, headers={"Content-Type": "application/json"}
@@ -162,12 +162,12 @@ async def test_bad_bodies_have_their_codes(desk: Desk) -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), name
         assert len(answer.content) < 500, name
 
-    assert await desk.sql("SELECT FROM realtime.conversations") == []
+    assert await small_desk.sql("SELECT FROM realtime.conversations") == []
 
 
-async def test_large_bodies_are_not_read(desk: Desk) -> None:
+async def test_large_bodies_are_not_read(small_desk: Desk) -> None:
     """64 MB, with and without saying so beforehand: 413, and the server stays small."""
-    oksana = desk.http(OKSANA)
+    oksana = small_desk.http(OKSANA)
 
     async def pieces() -> Any:
         for _ in range(64):
@@ -185,9 +185,9 @@ async def test_large_bodies_are_not_read(desk: Desk) -> None:
     assert (await oksana.get("/v1/messenger/unread-count")).status_code == 200
 
 
-async def test_nothing_is_served_without_a_token(desk: Desk) -> None:
+async def test_nothing_is_served_without_a_token(small_desk: Desk) -> None:
     """Every route of the API but the webhook wants one; health and the page do not."""
-    nobody = desk.http()
+    nobody = small_desk.http()
     api = (await nobody.get("/openapi.json")).json()
     checked = 0
     for path, methods in api["paths"].items():
@@ -199,14 +199,14 @@ async def test_nothing_is_served_without_a_token(desk: Desk) -> None:
                 assert answer.status_code == 401, path
                 checked += 1
     assert checked >= 8
-    for token in ("x", desk.token(OKSANA)[:-3] + "abc"):
+    for token in ("x", small_desk.token(OKSANA)[:-3] + "abc"):
         answer = await nobody.get(CONVERSATIONS, headers={"Authorization": f"Bearer {token}"})
         assert answer.json()["error"]["code"] == "token.invalid"
 
 
-async def test_the_socket_is_described_where_rest_is(desk: Desk) -> None:
+async def test_the_socket_is_described_where_rest_is(small_desk: Desk) -> None:
     """/asyncapi.json needs no token, as /openapi.json; it names the commands of the socket."""
-    answer = await desk.http().get("/asyncapi.json")
+    answer = await small_desk.http().get("/asyncapi.json")
 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -214,9 +214,9 @@ async def test_the_socket_is_described_where_rest_is(desk: Desk) -> None:
     assert "receive-message.send" in answer.json()["operations"]
 
 
-async def test_other_peoples_conversations_look_like_none(desk: Desk) -> None:
+async def test_other_peoples_conversations_look_like_none(small_desk: Desk) -> None:
     """Same status, same body as for an id that does not exist; writes change nothing."""
-    oksana, iryna = desk.http(OKSANA), desk.http(IRYNA)
+    oksana, iryna = small_desk.http(OKSANA), small_desk.http(IRYNA)
     opened = await oksana.post(CONVERSATIONS, json={"employee_id": PETRO})
     theirs = opened.json()["conversation"]["id"]
 
@@ -232,12 +232,12 @@ async def test_other_peoples_conversations_look_like_none(desk: Desk) -> None:
     for conversation_id in ("0", "-1", str(2**63), "x", "9" * 5_000):
         answer = await iryna.get(f"{CONVERSATIONS}/{conversation_id}/messages")
         assert answer.status_code == 422
-    assert await desk.sql("SELECT FROM realtime.messages") == []
+    assert await small_desk.sql("SELECT FROM realtime.messages") == []
 
 
-async def test_unknown_addresses_and_methods_answer_in_the_same_form(desk: Desk) -> None:
+async def test_unknown_addresses_and_methods_answer_in_the_same_form(small_desk: Desk) -> None:
     """404 and 405 carry codes too, and security headers stand everywhere."""
-    oksana = desk.http(OKSANA)
+    oksana = small_desk.http(OKSANA)
 
     gone, refused = await oksana.get("/v1/nothing"), await oksana.delete(CONVERSATIONS)
 
@@ -261,7 +261,7 @@ async def test_a_webhook_is_answered_after_the_commit_and_is_idempotent(desk: De
     assert again.json() == {"accepted": 0, "duplicates": 2, "rejected": [], "warnings": []}
 
 
-async def test_one_bad_event_does_not_spoil_its_batch(desk: Desk) -> None:
+async def test_one_bad_event_does_not_spoil_its_batch(small_desk: Desk) -> None:
     """The others are stored; the bad ones come back with index, code and a sentence."""
     bad = [
         {**ringing(2), "type": "leg.exploded"},
@@ -273,7 +273,9 @@ async def test_one_bad_event_does_not_spoil_its_batch(desk: Desk) -> None:
     ]
     body = orjson.dumps([ringing(1), *bad, ringing(9)])
 
-    answer = await desk.http().post("/v1/telephony/events", content=body, headers=signed(body))
+    answer = await small_desk.http().post(
+        "/v1/telephony/events", content=body, headers=signed(body)
+    )
 
     taken = answer.json()
     assert taken["accepted"] == 2
@@ -281,9 +283,9 @@ async def test_one_bad_event_does_not_spoil_its_batch(desk: Desk) -> None:
     assert all(item["code"].startswith("event.") for item in taken["rejected"])
 
 
-async def test_unsigned_replayed_and_foreign_webhooks_are_refused_alike(desk: Desk) -> None:
+async def test_unsigned_replayed_and_foreign_webhooks_are_refused_alike(small_desk: Desk) -> None:
     """No header, another secret, an old time, a changed body, an unknown PBX: the same 401."""
-    nobody = desk.http()
+    nobody = small_desk.http()
     body = orjson.dumps([ringing(1)])
     good = signed(body)
     other_secret = "whsec_" + "A" * 43 + "="
@@ -308,12 +310,12 @@ async def test_unsigned_replayed_and_foreign_webhooks_are_refused_alike(desk: De
     assert {answer.status_code for answer in attempts} == {401}
     assert len({answer.content for answer in attempts}) == 1
     assert attempts[0].json()["error"]["code"] == "webhook.signature_invalid"
-    assert await desk.sql("SELECT FROM realtime.call_events") == []
+    assert await small_desk.sql("SELECT FROM realtime.call_events") == []
 
 
-async def test_a_webhook_of_10000_events_or_2_mb_is_refused(desk: Desk) -> None:
+async def test_a_webhook_of_10000_events_or_2_mb_is_refused(small_desk: Desk) -> None:
     """As a whole, before anything is stored."""
-    nobody = desk.http()
+    nobody = small_desk.http()
     many = orjson.dumps([{"n": n} for n in range(10_000)])
     large = b"[" + b" " * 2_000_000 + b"]"
     wrong = orjson.dumps({"events": []})
@@ -327,13 +329,13 @@ async def test_a_webhook_of_10000_events_or_2_mb_is_refused(desk: Desk) -> None:
     assert no_array.json()["error"]["code"] == "command.invalid"
 
 
-async def test_health_says_what_is_wrong(desk: Desk) -> None:
+async def test_health_says_what_is_wrong(small_desk: Desk) -> None:
     """Alive and ready are two questions; a missing migration is one of the answers."""
-    nobody = desk.http()
+    nobody = small_desk.http()
     assert (await nobody.get("/healthz")).json()["status"] == "alive"
     assert (await nobody.get("/readyz")).json()["status"] == "ready"
 
-    await desk.sql("DELETE FROM realtime.migrations WHERE name LIKE '0003%'")
+    await small_desk.sql("DELETE FROM realtime.migrations WHERE name LIKE '0003%'")
 
     async def refusal() -> Any:
         answer = await nobody.get("/readyz")
@@ -343,14 +345,14 @@ async def test_health_says_what_is_wrong(desk: Desk) -> None:
     assert "gateway migrate" in not_ready.json()["checks"]["database"]
 
 
-async def test_metrics_are_counted(desk: Desk) -> None:
+async def test_metrics_are_counted(small_desk: Desk) -> None:
     """Prometheus sees connections, deliveries and refusals."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
     conversation = (await oksana.open(PETRO)).conversation
     await oksana.send(conversation.id, "counted")
     await oksana.next(MessageCreated)
 
-    text = (await desk.http().get("/metrics")).text
+    text = (await small_desk.http().get("/metrics")).text
 
     assert "gateway_connections 1.0" in text
     assert 'gateway_command_seconds_count{command="message.send"} 1.0' in text
@@ -376,8 +378,8 @@ def test_codes_are_unique() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/client.js", "/protocol.js", "/sdk/client.js"])
-async def test_the_page_is_served(desk: Desk, path: str) -> None:
+async def test_the_page_is_served(small_desk: Desk, path: str) -> None:
     """Its files come from the same port, asked for anew each time."""
-    answer = await desk.http().get(path)
+    answer = await small_desk.http().get(path)
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-cache"

@@ -97,11 +97,11 @@ SENSELESS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_choice_that_makes_no_sense_changes_nothing(desk: Desk) -> None:
+async def test_a_choice_that_makes_no_sense_changes_nothing(small_desk: Desk) -> None:
     """Each refusal names the field, over HTTP as on the socket."""
-    petro = await desk.client(PETRO)
+    petro = await small_desk.client(PETRO)
     await petro.request(PresenceSet(status="away"))
-    async with desk.http(PETRO) as http:
+    async with small_desk.http(PETRO) as http:
         answers = [await http.put("/v1/presence/me", json=fields) for fields, _ in SENSELESS]
 
     assert [one.status_code for one in answers] == [422] * len(SENSELESS)
@@ -192,16 +192,16 @@ async def test_http_counts_by_how_many_people_it_reads(empty_desk: Desk) -> None
     assert served[PETRO] == served[DIRECTOR] == 40
 
 
-async def test_http_tells_of_a_whole_department(desk: Desk) -> None:
+async def test_http_tells_of_a_whole_department(small_desk: Desk) -> None:
     """For a wallboard: its active people by number, page after page."""
-    rows = await desk.sql(
+    rows = await small_desk.sql(
         "SELECT department, array_agg(id ORDER BY id) AS ids FROM crm.employees WHERE active"
         " GROUP BY department ORDER BY count(*) DESC LIMIT 1"
     )
     department, wanted = rows[0]["department"], rows[0]["ids"]
     assert len(wanted) > 1
     got: list[int] = []
-    async with desk.http(OKSANA) as http:
+    async with small_desk.http(OKSANA) as http:
         after: int | None = 0
         while after is not None:
             params = {"department": department, "after": after, "limit": 1}

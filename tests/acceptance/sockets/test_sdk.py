@@ -167,10 +167,10 @@ async def test_an_expired_token_without_a_fresh_one_ends_it(desk: Desk) -> None:
     assert ended.value.code == 4201
 
 
-async def test_someone_disabled_is_told_so_and_stays_away(desk: Desk) -> None:
+async def test_someone_disabled_is_told_so_and_stays_away(small_desk: Desk) -> None:
     """`employee.disabled` at hello is close code 4010: the SDK does not come back."""
     with pytest.raises(ConnectionEnded, match=r"employee\.disabled") as ended:
-        await desk.client(NO_LONGER_ACTIVE)
+        await small_desk.client(NO_LONGER_ACTIVE)
 
     assert ended.value.code == 4010
 
@@ -321,11 +321,11 @@ async def test_leaving_ends_what_still_waits(desk: Desk) -> None:
 
 
 async def test_nothing_is_heard_after_a_gap_that_the_reader_made(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too slow a reader gets all events before the overflow, then the error, never a hole."""
     monkeypatch.setattr(events, "MAX_EVENTS", 3)
-    oksana, petro = await desk.client(OKSANA), await desk.client(PETRO)
+    oksana, petro = await small_desk.client(OKSANA), await small_desk.client(PETRO)
     conversation = (await oksana.open(PETRO)).conversation
     await petro.next(ConversationCreated)
     sent = [(await oksana.send(conversation.id, f"{n}")).change for n in range(20)]

@@ -27,6 +27,7 @@ from tests.conformance.frames import (
     head,
     heard,
 )
+from tests.support.amounts import tries
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
 
 AT_ONCE = 50
@@ -195,8 +196,9 @@ async def test_four_hundred_connections_leave_nothing_behind(empty_desk: Desk) -
     await eventually(lambda: len(node.wheel) == 0, timeout_s=40)
 
 
-async def test_random_bytes_on_real_sockets_break_nothing() -> None:
-    """Three thousand streams of shreds; every answer is well-formed, and a client is still served.
+@tries(300, 3_000)
+async def test_random_bytes_on_real_sockets_break_nothing(tries: int) -> None:
+    """Many streams of shreds; every answer is well-formed, and a client is still served.
 
     Without a database: nobody says hello.
     """
@@ -222,9 +224,9 @@ async def test_random_bytes_on_real_sockets_break_nothing() -> None:
                         assert all(one.opcode != CLOSE for one in said[:-1])
                         ended.append(said[-1].opcode if said else None)
 
-        await asyncio.gather(*(visit() for _ in range(3_000)))
+        await asyncio.gather(*(visit() for _ in range(tries)))
 
-        assert ended.count(CLOSE) > 1_000
+        assert ended.count(CLOSE) > tries // 3
         await eventually(lambda: not node.sessions)
         await eventually(lambda: not node.admission.addresses)
         async with upgraded(port) as client:

@@ -52,76 +52,76 @@ async def listed(desk: Desk, who: int, **criteria: Any) -> list[UUID]:
     return [call.id for call in page.calls][::-1]
 
 
-async def test_a_supervisor_lists_the_calls_of_one_agent(desk: Desk) -> None:
+async def test_a_supervisor_lists_the_calls_of_one_agent(small_desk: Desk) -> None:
     """The calls in which the agent's telephone took part, also when other agents took part."""
-    hers, his = await stored_call(desk, OKSANA), await stored_call(desk, PETRO)
-    both = await made_call(desk, OKSANA, PETRO)
+    hers, his = await stored_call(small_desk, OKSANA), await stored_call(small_desk, PETRO)
+    both = await made_call(small_desk, OKSANA, PETRO)
 
-    assert await listed(desk, DIRECTOR) == [hers, his, both]
-    assert await listed(desk, DIRECTOR, agent_id=OKSANA) == [hers, both]
-    assert await listed(desk, DIRECTOR, agent_id=PETRO) == [his, both]
-    assert await listed(desk, DIRECTOR, agent_id=PETRO, number=IVAN) == [his]
+    assert await listed(small_desk, DIRECTOR) == [hers, his, both]
+    assert await listed(small_desk, DIRECTOR, agent_id=OKSANA) == [hers, both]
+    assert await listed(small_desk, DIRECTOR, agent_id=PETRO) == [his, both]
+    assert await listed(small_desk, DIRECTOR, agent_id=PETRO, number=IVAN) == [his]
     for nobody in (DIRECTOR, ENGINEER, 2**63 - 1):
-        assert await listed(desk, DIRECTOR, agent_id=nobody) == []
+        assert await listed(small_desk, DIRECTOR, agent_id=nobody) == []
 
 
-async def test_an_agent_may_name_only_themselves(desk: Desk) -> None:
+async def test_an_agent_may_name_only_themselves(small_desk: Desk) -> None:
     """Any other id is refused with the name of the permission, whether or not it exists."""
-    hers = await stored_call(desk, OKSANA)
-    await stored_call(desk, PETRO)
-    oksana = await desk.client(OKSANA)
+    hers = await stored_call(small_desk, OKSANA)
+    await stored_call(small_desk, PETRO)
+    oksana = await small_desk.client(OKSANA)
 
-    assert await listed(desk, OKSANA, agent_id=OKSANA) == [hers]
+    assert await listed(small_desk, OKSANA, agent_id=OKSANA) == [hers]
     for other in (PETRO, ENGINEER, 999_999):
-        answer = await desk.http(OKSANA).get(CALLS, params={"agent_id": other})
+        answer = await small_desk.http(OKSANA).get(CALLS, params={"agent_id": other})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission.denied")
         assert "calls.view_all" in answer.text
         assert await refused(oksana.request(CallList(agent_id=other))) == "permission.denied"
 
 
-async def test_calls_with_one_customer_are_those_by_any_of_their_numbers(desk: Desk) -> None:
+async def test_calls_with_one_customer_are_those_by_any_of_their_numbers(small_desk: Desk) -> None:
     """In both directions; an agent finds their own with the customer, a supervisor all."""
-    await desk.sql(
+    await small_desk.sql(
         "INSERT INTO demo_crm.client_contacts (client_id, kind, value)"
         " VALUES (1, 'phone', '050 777-66-55'), (1, 'phone', 'ask the secretary')"
     )
-    came = await stored_call(desk, OKSANA)
-    went = await stored_call(desk, PETRO, direction="outbound", number="+380507776655")
-    await stored_call(desk, OKSANA, number="+380441234567")
+    came = await stored_call(small_desk, OKSANA)
+    went = await stored_call(small_desk, PETRO, direction="outbound", number="+380507776655")
+    await stored_call(small_desk, OKSANA, number="+380441234567")
 
-    assert await listed(desk, DIRECTOR, customer_id=1) == [came, went]
-    assert await listed(desk, DIRECTOR, customer_id=1, direction="outbound") == [went]
-    assert await listed(desk, DIRECTOR, customer_id=1, number=IVAN) == [came]
-    assert await listed(desk, DIRECTOR, customer_id=1, number="+380441234567") == []
-    assert await listed(desk, DIRECTOR, customer_id=1, agent_id=PETRO) == [went]
-    assert await listed(desk, OKSANA, customer_id=1) == [came]
-    assert await listed(desk, IRYNA, customer_id=1) == []
-    assert await listed(desk, DIRECTOR, customer_id=2**63 - 1) == []
+    assert await listed(small_desk, DIRECTOR, customer_id=1) == [came, went]
+    assert await listed(small_desk, DIRECTOR, customer_id=1, direction="outbound") == [went]
+    assert await listed(small_desk, DIRECTOR, customer_id=1, number=IVAN) == [came]
+    assert await listed(small_desk, DIRECTOR, customer_id=1, number="+380441234567") == []
+    assert await listed(small_desk, DIRECTOR, customer_id=1, agent_id=PETRO) == [went]
+    assert await listed(small_desk, OKSANA, customer_id=1) == [came]
+    assert await listed(small_desk, IRYNA, customer_id=1) == []
+    assert await listed(small_desk, DIRECTOR, customer_id=2**63 - 1) == []
 
 
-async def test_calls_are_listed_by_their_last_disposition(desk: Desk) -> None:
+async def test_calls_are_listed_by_their_last_disposition(small_desk: Desk) -> None:
     """A cleared disposition removes the call; that of a merged call counts for its target."""
-    first, second = await stored_call(desk, OKSANA), await stored_call(desk, OKSANA)
-    client = await desk.client(OKSANA)
+    first, second = await stored_call(small_desk, OKSANA), await stored_call(small_desk, OKSANA)
+    client = await small_desk.client(OKSANA)
 
     async def dispose(call_id: UUID, code: str | None) -> None:
         await client.request(CallDispositionSet(call_id=call_id, disposition=code))
 
     await dispose(first, "sale")
     await dispose(second, "sale")
-    assert await listed(desk, OKSANA, disposition="sale") == [first, second]
-    assert await listed(desk, OKSANA, disposition="sale", customer_id=1) == [first, second]
+    assert await listed(small_desk, OKSANA, disposition="sale") == [first, second]
+    assert await listed(small_desk, OKSANA, disposition="sale", customer_id=1) == [first, second]
     await dispose(second, None)
-    assert await listed(desk, OKSANA, disposition="sale") == [first]
-    await desk.sql("UPDATE realtime.call_sessions SET merged_into = $2 WHERE id = $1",
+    assert await listed(small_desk, OKSANA, disposition="sale") == [first]
+    await small_desk.sql("UPDATE realtime.call_sessions SET merged_into = $2 WHERE id = $1",
                    first, second)  # fmt: skip
-    assert await listed(desk, OKSANA, disposition="sale") == []  # taking it away was later
+    assert await listed(small_desk, OKSANA, disposition="sale") == []  # taking it away was later
     await dispose(second, "sale")
-    assert await listed(desk, OKSANA, disposition="sale") == [second]
+    assert await listed(small_desk, OKSANA, disposition="sale") == [second]
     await dispose(second, "resolved")
-    assert await listed(desk, OKSANA, disposition="sale") == []
-    assert await listed(desk, OKSANA, disposition="resolved") == [second]
-    assert await listed(desk, OKSANA, disposition="no-such-word") == []
+    assert await listed(small_desk, OKSANA, disposition="sale") == []
+    assert await listed(small_desk, OKSANA, disposition="resolved") == [second]
+    assert await listed(small_desk, OKSANA, disposition="no-such-word") == []
 
 
 async def test_a_number_is_found_in_any_notation(desk: Desk) -> None:
@@ -153,71 +153,77 @@ async def test_a_number_is_found_in_any_notation(desk: Desk) -> None:
         assert await listed(desk, OKSANA, number=other) == [], other
 
 
-async def test_calls_are_listed_by_the_number_dialled(desk: Desk) -> None:
+async def test_calls_are_listed_by_the_number_dialled(small_desk: Desk) -> None:
     """A number of ours is found in any notation, and as the PBX says it."""
-    sales, menu, none = [await stored_call(desk, OKSANA) for _ in range(3)]
+    sales, menu, none = [await stored_call(small_desk, OKSANA) for _ in range(3)]
     for call_id, did in ((sales, "+380442223344"), (menu, "7001")):
-        await desk.sql("UPDATE realtime.call_sessions SET did = $2 WHERE id = $1", call_id, did)
+        await small_desk.sql(
+            "UPDATE realtime.call_sessions SET did = $2 WHERE id = $1", call_id, did
+        )
 
     for way in ("+380442223344", "044 222-33-44", "38 (044) 2223344"):
-        assert await listed(desk, OKSANA, did=way) == [sales], way
-    assert await listed(desk, OKSANA, did="7001", direction="inbound") == [menu]
-    assert await listed(desk, OKSANA, did="0442223345") == []
-    page = (await desk.http(OKSANA).get(CALLS)).json()["calls"]
+        assert await listed(small_desk, OKSANA, did=way) == [sales], way
+    assert await listed(small_desk, OKSANA, did="7001", direction="inbound") == [menu]
+    assert await listed(small_desk, OKSANA, did="0442223345") == []
+    page = (await small_desk.http(OKSANA).get(CALLS)).json()["calls"]
     told = {call["id"]: call["did"] for call in page}
     assert told == {str(sales): "+380442223344", str(menu): "7001", str(none): None}
 
 
-async def test_calls_are_listed_by_their_ring_group(desk: Desk) -> None:
+async def test_calls_are_listed_by_their_ring_group(small_desk: Desk) -> None:
     """By the number or name that the PBX has for it, alone or with other filters."""
-    shop, office, none = [await stored_call(desk, OKSANA) for _ in range(3)]
+    shop, office, none = [await stored_call(small_desk, OKSANA) for _ in range(3)]
     for call_id, group in ((shop, "600"), (office, "office")):
-        await desk.sql(
+        await small_desk.sql(
             "UPDATE realtime.call_sessions SET ring_group = $2 WHERE id = $1", call_id, group
         )
 
-    assert await listed(desk, OKSANA, ring_group="600") == [shop]
-    assert await listed(desk, DIRECTOR, ring_group="office", direction="inbound") == [office]
-    assert await listed(desk, OKSANA, ring_group="60") == []
-    page = (await desk.http(OKSANA).get(CALLS)).json()["calls"]
+    assert await listed(small_desk, OKSANA, ring_group="600") == [shop]
+    assert await listed(small_desk, DIRECTOR, ring_group="office", direction="inbound") == [office]
+    assert await listed(small_desk, OKSANA, ring_group="60") == []
+    page = (await small_desk.http(OKSANA).get(CALLS)).json()["calls"]
     told = {call["id"]: call["ring_group"] for call in page}
     assert told == {str(shop): "600", str(office): "office", str(none): None}
 
 
-async def test_calls_are_listed_by_who_hung_up(desk: Desk) -> None:
+async def test_calls_are_listed_by_who_hung_up(small_desk: Desk) -> None:
     """With other filters or alone; calls of which it is not known are of no side."""
-    calls = [await stored_call(desk, OKSANA) for _ in range(4)]
+    calls = [await stored_call(small_desk, OKSANA) for _ in range(4)]
     sides = ((None, None), ("customer", None), ("agent", "101"), ("pbx", None))
     for call_id, side in zip(calls, sides, strict=True):
-        await desk.sql(
+        await small_desk.sql(
             "UPDATE realtime.call_sessions SET ended_by = $2, ended_by_extension = $3"
             " WHERE id = $1", call_id, *side,
         )  # fmt: skip
 
-    assert await listed(desk, OKSANA, ended_by="customer") == [calls[1]]
-    assert await listed(desk, DIRECTOR, ended_by="pbx", direction="inbound") == [calls[3]]
-    assert await listed(desk, OKSANA, ended_by="agent", status="live") == []
-    page = (await desk.http(OKSANA).get(CALLS)).json()["calls"]
+    assert await listed(small_desk, OKSANA, ended_by="customer") == [calls[1]]
+    assert await listed(small_desk, DIRECTOR, ended_by="pbx", direction="inbound") == [calls[3]]
+    assert await listed(small_desk, OKSANA, ended_by="agent", status="live") == []
+    page = (await small_desk.http(OKSANA).get(CALLS)).json()["calls"]
     told = {call["id"]: (call["ended_by"], call["ended_by_extension"]) for call in page}
     assert told == {str(call_id): side for call_id, side in zip(calls, sides, strict=True)}
 
 
-async def test_calls_are_listed_by_how_long_they_waited_and_talked(desk: Desk) -> None:
+async def test_calls_are_listed_by_how_long_they_waited_and_talked(small_desk: Desk) -> None:
     """Both ends are included, live calls too; a call without the duration is in no range."""
-    calls = [await stored_call(desk, OKSANA) for _ in range(4)]
+    calls = [await stored_call(small_desk, OKSANA) for _ in range(4)]
     told = ((19_999, None), (20_000, 60_000), (75_500, 60_001), (None, 600_000))
     for call_id, (wait_ms, talk_ms) in zip(calls, told, strict=True):
-        await desk.sql("UPDATE realtime.call_sessions SET wait_ms = $2, talk_ms = $3 WHERE id = $1",
-                       call_id, wait_ms, talk_ms)  # fmt: skip
-    await desk.sql("UPDATE realtime.call_sessions SET ended_at = NULL WHERE id = $1", calls[2])
+        await small_desk.sql(
+            "UPDATE realtime.call_sessions SET wait_ms = $2, talk_ms = $3 WHERE id = $1",
+            *(call_id, wait_ms, talk_ms),
+        )
+    await small_desk.sql(
+        "UPDATE realtime.call_sessions SET ended_at = NULL WHERE id = $1", calls[2]
+    )
 
-    assert await listed(desk, OKSANA, wait_ms_min=0) == calls[:3]
-    assert await listed(desk, OKSANA, wait_ms_min=20_000) == calls[1:3]
-    assert await listed(desk, OKSANA, wait_ms_max=20_000) == calls[:2]
-    assert await listed(desk, DIRECTOR, talk_ms_min=60_000, talk_ms_max=60_000) == [calls[1]]
-    assert await listed(desk, DIRECTOR, wait_ms_min=20_000, talk_ms_min=60_001) == [calls[2]]
-    assert await listed(desk, DIRECTOR, talk_ms_min=60_001, status="ended") == [calls[3]]
-    assert await listed(desk, DIRECTOR, wait_ms_min=2, wait_ms_max=1) == []
+    assert await listed(small_desk, OKSANA, wait_ms_min=0) == calls[:3]
+    assert await listed(small_desk, OKSANA, wait_ms_min=20_000) == calls[1:3]
+    assert await listed(small_desk, OKSANA, wait_ms_max=20_000) == calls[:2]
+    assert await listed(small_desk, DIRECTOR, talk_ms_min=60_000, talk_ms_max=60_000) == [calls[1]]
+    assert await listed(small_desk, DIRECTOR, wait_ms_min=20_000, talk_ms_min=60_001) == [calls[2]]
+    assert await listed(small_desk, DIRECTOR, talk_ms_min=60_001, status="ended") == [calls[3]]
+    assert await listed(small_desk, DIRECTOR, wait_ms_min=2, wait_ms_max=1) == []
 
 
 @pytest.mark.parametrize(

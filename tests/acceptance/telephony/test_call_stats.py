@@ -64,16 +64,16 @@ async def test_recorded_calls_are_counted(desk: Desk) -> None:
     assert 0 < agents[PETRO]["occupancy"] <= 1
 
 
-async def test_statistics_need_the_permission(desk: Desk) -> None:
+async def test_statistics_need_the_permission(small_desk: Desk) -> None:
     """Without stats.view, or without a token, nothing is counted."""
     for kind in KINDS:
-        assert (await desk.http(OKSANA).get(f"{PATH}/{kind}")).status_code == 403
-        assert (await desk.http().get(f"{PATH}/{kind}")).status_code == 401
+        assert (await small_desk.http(OKSANA).get(f"{PATH}/{kind}")).status_code == 403
+        assert (await small_desk.http().get(f"{PATH}/{kind}")).status_code == 401
 
 
-async def test_an_invalid_request_is_refused(desk: Desk) -> None:
+async def test_an_invalid_request_is_refused(small_desk: Desk) -> None:
     """The refusal names the field."""
-    http = desk.http(await director(desk))
+    http = small_desk.http(await director(small_desk))
     refused: list[tuple[dict[str, str], str]] = [
         ({"tz": "Europe/Kiew"}, "tz"),
         ({"tz": "../../etc/passwd"}, "tz"),
@@ -281,9 +281,9 @@ async def test_a_spreadsheet_gets_a_line_for_each_and_runs_nothing(desk: Desk) -
 
 
 @pytest.mark.parametrize("tz", ["localtime", "Factory", "posixrules", "Mars/Olympus", "right/UTC"])
-async def test_only_zones_that_all_machines_know_are_accepted(desk: Desk, tz: str) -> None:
+async def test_only_zones_that_all_machines_know_are_accepted(small_desk: Desk, tz: str) -> None:
     """A name that only this machine has is refused."""
-    http = desk.http(await director(desk))
+    http = small_desk.http(await director(small_desk))
 
     answer = await http.get(f"{PATH}/overview", params={"tz": tz})
 
@@ -292,12 +292,12 @@ async def test_only_zones_that_all_machines_know_are_accepted(desk: Desk, tz: st
 
 
 async def test_a_count_that_takes_too_long_answers_what_to_do(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    small_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a read, so there is no doubt whether something was stored."""
     monkeypatch.setattr(stats, "STATEMENT_S", 0.0)
 
-    answer = await desk.http(await director(desk)).get(f"{PATH}/agents")
+    answer = await small_desk.http(await director(small_desk)).get(f"{PATH}/agents")
 
     assert answer.status_code == 503
     assert answer.json()["error"]["message"] == stats.TOO_LONG

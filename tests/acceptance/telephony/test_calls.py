@@ -180,15 +180,15 @@ async def test_a_pbx_that_only_posts_rings_too(desk: Desk) -> None:
     assert (await oksana.next(CallEnded)).call.outcome in {"abandoned", "missed"}
 
 
-async def test_the_replay_command_rings_on_a_running_node(desk: Desk) -> None:
+async def test_the_replay_command_rings_on_a_running_node(small_desk: Desk) -> None:
     """`gateway replay` is a process of its own; the agent receives its calls through the bus."""
-    oksana = await desk.client(OKSANA)
+    oksana = await small_desk.client(OKSANA)
 
     replaying = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "replay", str(ANSWERED), "--speed", "100",
         env={
-            "GATEWAY_DATABASE_URL": desk.database,
-            "GATEWAY_REDIS_URL": desk.redis_url,
+            "GATEWAY_DATABASE_URL": small_desk.database,
+            "GATEWAY_REDIS_URL": small_desk.redis_url,
             "PATH": "/usr/bin:/bin",
         },
         stdout=subprocess.PIPE,

@@ -71,11 +71,11 @@ async def test_a_call_is_shown_with_a_bounded_number_of_legs(desk: Desk) -> None
     assert (len(one["legs"]), one["left_out"]["legs"]) == (LEGS, 300 - LEGS)
 
 
-async def test_all_parts_of_a_call_are_read_page_by_page(desk: Desk) -> None:
+async def test_all_parts_of_a_call_are_read_page_by_page(small_desk: Desk) -> None:
     """Each once, oldest first; a stranger is told that there is no such call."""
-    await posted(desk, ringing_legs(range(120)))
-    (call,) = (await desk.http(OKSANA).get(CALLS)).json()["calls"]
-    http, path = desk.http(OKSANA), f"{CALLS}/{call['id']}/parts"
+    await posted(small_desk, ringing_legs(range(120)))
+    (call,) = (await small_desk.http(OKSANA).get(CALLS)).json()["calls"]
+    http, path = small_desk.http(OKSANA), f"{CALLS}/{call['id']}/parts"
 
     legs: list[dict[str, Any]] = []
     cursor: str | None = None
@@ -93,7 +93,7 @@ async def test_all_parts_of_a_call_are_read_page_by_page(desk: Desk) -> None:
     for part in ("stints", "transfers", "parkings", "recordings"):
         assert (await http.get(path, params={"part": part})).json()[part] == []
     assert (await http.get(path, params={"part": "legs", "cursor": "x"})).status_code == 422
-    assert (await desk.http(PETRO).get(path, params={"part": "legs"})).status_code == 404
+    assert (await small_desk.http(PETRO).get(path, params={"part": "legs"})).status_code == 404
 
 
 async def test_everybody_who_is_rung_sees_their_own_leg(desk: Desk) -> None:

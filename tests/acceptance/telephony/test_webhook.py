@@ -55,16 +55,16 @@ SPOILT = {
 }
 
 
-async def test_a_text_that_strict_json_refuses_rejects_one_event(desk: Desk) -> None:
+async def test_a_text_that_strict_json_refuses_rejects_one_event(small_desk: Desk) -> None:
     """The event that holds it is rejected as invalid; those around it are stored as they are."""
     answers = {}
     for number, (what, name) in enumerate(SPOILT.items()):
         fine = [{**ringing(n), "attrs": {"name": "Оля 😀"}} for n in (3 * number, 3 * number + 2)]
         spoilt = orjson.dumps({**ringing(3 * number + 1), "attrs": {"name": "?"}})
         body = array(fine[0], spoilt.replace(b'"?"', name), fine[1])
-        answers[what] = (await post(desk, body)).json()
+        answers[what] = (await post(small_desk, body)).json()
 
-    stored = await desk.sql("SELECT attrs->>'name' AS name FROM realtime.call_events")
+    stored = await small_desk.sql("SELECT attrs->>'name' AS name FROM realtime.call_events")
     for what, taken in answers.items():
         assert taken.get("accepted") == 2, (what, taken)
         refused = [(one["index"], one["code"]) for one in taken["rejected"]]
@@ -82,9 +82,9 @@ NO_JSON = {
 }
 
 
-async def test_a_body_that_is_no_json_is_refused(desk: Desk) -> None:
+async def test_a_body_that_is_no_json_is_refused(small_desk: Desk) -> None:
     """Tolerance for a text does not apply to the body, nor to nesting beyond the limit."""
-    answers = {what: await post(desk, body) for what, body in NO_JSON.items()}
+    answers = {what: await post(small_desk, body) for what, body in NO_JSON.items()}
 
     refusals = {what: (one.status_code, one.json()) for what, one in answers.items()}
     codes = {what: (status, body["error"]["code"]) for what, (status, body) in refusals.items()}
