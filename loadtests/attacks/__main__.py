@@ -28,6 +28,7 @@ ATTACKS: dict[str, Callable[[AttackPlan, AttackTally, asyncio.Event], Awaitable[
     "busy": requests.busy,
 }
 FILES = 1_000
+POLL_S = 0.01
 LOWEST = 19
 """Nice: an attacker's machine is another one, so that its CPU is not the worker's."""
 
@@ -37,7 +38,10 @@ async def main(plan: AttackPlan) -> AttackTally:
     ended, started, tally = asyncio.Event(), asyncio.Event(), AttackTally()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
     attacking = asyncio.ensure_future(ATTACKS[plan.kind](plan, tally, started))
-    waiting = [asyncio.ensure_future(one.wait()) for one in (started, ended)]
+    waiting = [
+        asyncio.ensure_future(_begun(plan, tally, started)),
+        asyncio.ensure_future(ended.wait()),
+    ]
     await asyncio.wait([attacking, waiting[0]], return_when=asyncio.FIRST_COMPLETED)
     print("in", flush=True)
     began = time.process_time()
@@ -48,6 +52,13 @@ async def main(plan: AttackPlan) -> AttackTally:
     attacking.cancel()
     await asyncio.gather(attacking, return_exceptions=True)
     return tally
+
+
+async def _begun(plan: AttackPlan, tally: AttackTally, started: asyncio.Event) -> None:
+    """Wait until the gateway has answered something: only then is it under attack."""
+    await started.wait()
+    while plan.kind != "busy" and not (tally.done or tally.refused):  # noqa: ASYNC110 - a plain count
+        await asyncio.sleep(POLL_S)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ USERS = 40
 STOP_S = 10
 """How long a user may take to finish its last message."""
 OVERTIME_S = 60.0
-LEAVE_S = 15.0
+LEAVE_S = 60.0
+"""Until all processes have left their figures: the last one may be starved of CPU."""
 FIRST = 4_001
 """The first softphone's extension."""
 LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
