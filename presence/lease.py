@@ -41,6 +41,9 @@ class NodeLease:
         self._on_reconnected = on_reconnected
         self._on_next_expiry = on_next_expiry
         self._failures = 0
+        self._renewals = 0
+        self._in_time = False
+        """Whether the last reply came before a caller would have given up."""
         self._acquired = False
         self._granted_until_ms = 0
         """End of the lease that was granted last, in ms of Redis' clock."""
@@ -67,9 +70,13 @@ class NodeLease:
             self._link.failed.clear()  # set by our own failure: now wait before the next attempt
             return self._back_off()
         self._failures = 0
+        self._renewals += 1
         if dead:
             self._on_dead_nodes(dead)
+        self._link.reachable.set()
         if not self._link.ready.is_set():
+            if not self._in_time:  # look again soon: callers do without it as long as it is slow
+                return min(self._settings.retry_max_s, next_due_s)
             log.info("presence: Redis available node=%s", self._link.incarnation)
             self._link.ready.set()
             self._on_reconnected()
@@ -80,6 +87,7 @@ class NodeLease:
         if text_of(state) == "lost":
             log.warning("presence: lease lost node=%s", self._link.incarnation)
             self._link.ready.clear()
+            self._link.reachable.clear()
             self._link.begin_incarnation()
             self._granted_until_ms = 0
             self._on_lease_lost()
@@ -101,8 +109,9 @@ class NodeLease:
         ttl_ms = milliseconds(self._settings.lease_ttl_s)
         was_blind = not (take or self._link.ready.is_set())
         last = (self._granted_until_ms, self.recovery.version) if self._granted_until_ms else (0, 0)
-        answer: list[bytes] = await self._link.run(
-            "renew", ttl_ms, int(take), int(was_blind), *last, probing=True
+        answer: list[bytes]
+        answer, self._in_time = await self._link.probe(
+            "renew", ttl_ms, int(take), int(was_blind), *last
         )
         return answer
 

@@ -22,7 +22,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from presence.model import PresenceState, Status, without_times
 from presence.settings import PresenceSettings
-from presence.stall_safe_timeout import stall_safe_timeout
+from presence.stall_safe_timeout import TimeSpent, stall_safe_timeout
 from presence.store import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,9 @@ class RedisLink:
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self.incarnation = ""
         self.ready = asyncio.Event()
-        """Set while Redis answers and our lease is held."""
+        """Set while Redis answers in time for callers, and our lease is held."""
+        self.reachable = asyncio.Event()
+        """Set while Redis answers at all, and our lease is held: what the node owns is written."""
         self.failed = asyncio.Event()
         """Set when a command failed and the lease loop should check Redis at once."""
         self.begin_incarnation()
@@ -64,36 +66,50 @@ class RedisLink:
 
     def fail(self, why: str) -> None:
         """Refuse all calls until the lease loop gets a reply."""
+        self.reachable.clear()
+        self._too_slow(why)
+
+    def _too_slow(self, why: str) -> None:
+        """Refuse callers until the lease loop gets a reply in time."""
         if self.ready.is_set():
             log.warning("presence: Redis unavailable node=%s why=%s", self.incarnation, why)
         self.ready.clear()
         self.failed.set()
 
     async def run(
-        self, script: str, *args: Arg, nonce: str = "", me: str = "", probing: bool = False
+        self, script: str, *args: Arg, nonce: str = "", me: str = "", patient: bool = False
     ) -> Any:
-        """Run one script; raises StoreUnavailable."""
-        if not (probing or self.ready.is_set()):
+        """Run one script; raises StoreUnavailable. Nobody waits for a patient one."""
+        gate = self.reachable if patient else self.ready
+        if not gate.is_set():
             raise StoreUnavailable
         call = self._call(script, nonce, me or self.incarnation, args)
-        if probing:  # not queued: waiting behind other calls could cost the lease
-            return (await self._bounded([call]))[0]
-        return (await self._run_queued([call]))[0]
+        return (await self._run_queued([call], gate))[0]
+
+    async def probe(self, script: str, *args: Arg) -> tuple[Any, bool]:
+        """Run one script whether or not Redis answers; return also if a caller could have waited.
+
+        It is not queued: waiting behind other calls could cost the lease.
+        """
+        call = self._call(script, "", self.incarnation, args)
+        spent = TimeSpent()
+        [answer] = await self._bounded([call], spent, patient=True)
+        return answer, spent.seconds <= self._settings.command_timeout_s
 
     async def run_many(self, script: str, calls: Iterable[Sequence[Arg]]) -> list[Any]:
         """Run one script several times in one round trip; raises StoreUnavailable."""
         if not self.ready.is_set():
             raise StoreUnavailable
         return await self._run_queued(
-            [self._call(script, "", self.incarnation, args) for args in calls]
+            [self._call(script, "", self.incarnation, args) for args in calls], self.ready
         )
 
-    async def _run_queued(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
+    async def _run_queued(self, calls: list[tuple[Arg, ...]], gate: asyncio.Event) -> list[Any]:
         """Wait for a connection; after one call fails, all waiting calls are refused."""
         async with self._slots:
-            if not self.ready.is_set():
+            if not gate.is_set():
                 raise StoreUnavailable
-            return await self._bounded(calls)
+            return await self._bounded(calls, patient=gate is self.reachable)
 
     def parse_row(self, row: Any) -> PresenceState:
         """Parse one row of a script's reply."""
@@ -128,12 +144,21 @@ class RedisLink:
             *args,
         )
 
-    async def _bounded(self, calls: list[tuple[Arg, ...]]) -> list[Any]:
+    async def _bounded(
+        self, calls: list[tuple[Arg, ...]], spent: TimeSpent | None = None, *, patient: bool
+    ) -> list[Any]:
         cancelled_before = _cancellations()
+        own = self._settings
         try:
-            async with stall_safe_timeout(self._settings.command_timeout_s):
+            timeout_s = own.patience_s if patient else own.command_timeout_s
+            async with stall_safe_timeout(timeout_s, spent):
                 answers = await self._evaluate(calls)
-        except (RedisError, OSError, TimeoutError) as error:
+        except TimeoutError as error:
+            # A caller gave up: those for whom nobody waits may still get their answers.
+            (self.fail if patient else self._too_slow)(repr(error))
+            _raise_swallowed_cancellation(cancelled_before)
+            raise StoreUnavailable(str(error)) from error
+        except (RedisError, OSError) as error:
             self.fail(repr(error))
             _raise_swallowed_cancellation(cancelled_before)
             raise StoreUnavailable(str(error)) from error

@@ -24,7 +24,10 @@ class PresenceSettings:
     reap_pause_s: float = 0.05
     """Pause between batches when many people are written: at most 4,000 a second per node."""
     command_timeout_s: float = 0.5
-    """Timeout of one command to Redis."""
+    """Timeout of a command to Redis for which a caller waits."""
+    background_timeout_s: float = 2.0
+    """Timeout of renewals and of writing what the node owns, for which nobody waits; at most a
+    quarter of the lease."""
     announce_timeout_s: float = 5.0
     """Timeout of one call of `on_change`."""
     retry_max_s: float = 2.0
@@ -41,6 +44,11 @@ class PresenceSettings:
     """Whether others see when a person who is offline was last online."""
     key_prefix: str = "{presence}:"
     """The braces keep all keys in one slot of a Redis Cluster, so that one script can use them."""
+
+    @property
+    def patience_s(self) -> float:
+        """Return the timeout of commands for which nobody waits."""
+        return max(self.command_timeout_s, min(self.background_timeout_s, self.lease_ttl_s / 4))
 
     def __post_init__(self) -> None:
         if not 0 < self.renew_s < self.lease_ttl_s:

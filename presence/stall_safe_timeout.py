@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-TURNS = 10
+TURNS = 20
 """Parts of the time; a stall uses up one of them."""
 
 
+@dataclass(slots=True)
+class TimeSpent:
+    """How much of a timeout has been used up, at most: parts that have begun count as a whole."""
+
+    seconds: float = 0.0
+
+
 @asynccontextmanager
-async def stall_safe_timeout(seconds: float) -> AsyncIterator[None]:
+async def stall_safe_timeout(seconds: float, spent: TimeSpent | None = None) -> AsyncIterator[None]:
     """Raise TimeoutError when the body takes longer than `seconds`.
 
     After a stall of the event loop (a long computation, a process that gets no processor, a paused
@@ -25,6 +33,8 @@ async def stall_safe_timeout(seconds: float) -> AsyncIterator[None]:
 
         def turn(left: int) -> None:
             nonlocal timer
+            if spent is not None:
+                spent.seconds = seconds * (TURNS - left + 1) / TURNS
             if left:
                 timer = loop.call_later(seconds / TURNS, turn, left - 1)
             else:

@@ -94,7 +94,7 @@ class PresenceWriter:
         """Write until cancelled."""
         while True:
             await self._work.wait()
-            await self._link.ready.wait()
+            await self._link.reachable.wait()
             batch, pause_s = self._next()
             if batch.values:
                 await self._write(batch)
@@ -132,7 +132,7 @@ class PresenceWriter:
             except StoreUnavailable:
                 batch.resolve()
                 self.release_waiters()
-            await self._link.ready.wait()
+            await self._link.reachable.wait()
 
     async def _attempt(self, batch: WriteBatch) -> bool:
         pairs = (
@@ -140,7 +140,9 @@ class PresenceWriter:
             for user_id, value in batch.values.items()
             for part in (user_id, "" if value == "offline" else value)
         )
-        answer = await self._link.run("own", *pairs, nonce=batch.nonce, me=batch.incarnation)
+        answer = await self._link.run(
+            "own", *pairs, nonce=batch.nonce, me=batch.incarnation, patient=True
+        )
         if not isinstance(answer, list):
             self._link.fail(text_of(answer))  # the lease is lost: the lease loop acquires a new one
             return False
