@@ -142,6 +142,7 @@ async def test_the_javascript_runs_as_a_file_with_nodejs(empty_desk: Desk, tmp_p
     assert await messages_in(empty_desk) == ["Hello from JavaScript!"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CURL is None, reason="no curl on PATH")
 async def test_the_line_for_rest_shows_the_conversations(empty_desk: Desk) -> None:
     """The README's curl runs as printed."""
@@ -155,6 +156,7 @@ async def test_the_line_for_rest_shows_the_conversations(empty_desk: Desk) -> No
     assert set(page) == {"conversations", "next"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CURL is None, reason="no curl on PATH")
 async def test_an_empty_token_is_said_to_be_empty(empty_desk: Desk) -> None:
     """What a `$(gateway token …)` that printed nothing leads to: by REST, by hand, in Python."""
@@ -178,6 +180,7 @@ async def test_an_empty_token_is_said_to_be_empty(empty_desk: Desk) -> None:
     assert "4001 token.missing: The token is empty" in str(python.value)
 
 
+@pytest.mark.slow
 async def test_hello_by_hand_is_welcomed(empty_desk: Desk) -> None:
     """The line that the README's echo prints is a hello, and the next one is answered."""
     node = await empty_desk.start_node()

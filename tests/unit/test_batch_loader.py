@@ -11,6 +11,7 @@ import pytest
 from gateway.batch_loader import BatchLoader
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.ops.tasks import Tasks
+from tests.support.amounts import seeds
 
 
 class Source:
@@ -232,7 +233,7 @@ async def test_a_loader_of_single_keys_mixes_none(tasks: Tasks) -> None:
     assert source.batches == [[0], [1, 11, 21], [2], [31]]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@seeds(5, 20)
 async def test_whatever_comes_each_key_keeps_its_order(tasks: Tasks, seed: int) -> None:
     """Random keys, sizes, failures and callers that go: two batches never have a key in common."""
     dice = random.Random(seed)

@@ -6,11 +6,10 @@ import random
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import pytest
-
 from ingest import CallState, CondensedCall, PartsChoice, condense, count_parts
 from ingest.model.call_parts import PartLimits
 from ingest.model.call_state import LegState, ParkingState, StintState, TransferState
+from tests.support.amounts import seeds
 
 START = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 
@@ -60,7 +59,7 @@ def made_state(chance: random.Random, *, legs: int, others: int) -> CallState:
     )
 
 
-@pytest.mark.parametrize("seed", range(20))
+@seeds(5, 20)
 def test_what_is_shown_and_what_is_left_out_are_the_whole_call(seed: int) -> None:
     """However many parts: never more than the limits, in their order, the rest counted."""
     chance = random.Random(seed)
@@ -82,7 +81,7 @@ def test_what_is_shown_and_what_is_left_out_are_the_whole_call(seed: int) -> Non
     assert set(open_stints[-limits.others :]) <= set(shown.state.stints)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@seeds(5, 20)
 def test_every_telephone_finds_its_own_leg(seed: int) -> None:
     """Whoever is asked for first has their live leg, else their last one, among those shown."""
     chance = random.Random(seed)

@@ -11,6 +11,7 @@ import pytest
 
 from ingest.framing.ami_messages import AmiMessage
 from ingest.model.call_state import CallState
+from tests.support.amounts import seeds
 from tests.support.call_truth import calls_of
 from tests.support.scripted_pbx import NUMBER, T0, ScriptedPbx, seconds
 from tests.unit.test_twilio_conferences import Meeting, events
@@ -82,7 +83,7 @@ def of_caller(calls: list[CallState], channel: str) -> CallState:
     return found
 
 
-@pytest.mark.parametrize("seed", range(60))
+@seeds(12, 60)
 def test_each_caller_has_a_call_and_each_agent_talks_in_all(seed: int) -> None:
     """As long as they were there together; alone, or with other callers alone, nobody talked."""
     plan = Plan.of(seed)
@@ -101,7 +102,7 @@ def test_each_caller_has_a_call_and_each_agent_talks_in_all(seed: int) -> None:
         assert call.outcome == ("answered" if any(talked.values()) else "abandoned")
 
 
-@pytest.mark.parametrize("seed", range(60))
+@seeds(12, 60)
 def test_what_an_agent_talks_with_several_callers_counts_once(seed: int) -> None:
     """As the statistics add it up: each second in which any caller was there."""
     plan = Plan.of(seed)

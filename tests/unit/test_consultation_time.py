@@ -7,6 +7,7 @@ import random
 import pytest
 
 from ingest.model.call_state import CallState
+from tests.support.amounts import seeds
 from tests.support.call_truth import calls_of, events_of_recording
 from tests.support.scripted_pbx import CALLER, A, ScriptedPbx
 
@@ -115,7 +116,7 @@ def once_ms(call: CallState, extension: str) -> int:
     return sum((leg.talk_ms or 0) - (leg.overlap_ms or 0) for leg in legs)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@seeds(12, 60)
 def test_all_lines_together_talk_as_long_as_the_clock_says(seed: int) -> None:
     """Consultations in a row: taken over, given up, joined by all, with and without a hold."""
     agent = Consulting(seed)

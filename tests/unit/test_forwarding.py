@@ -17,6 +17,7 @@ from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
 from ingest.normalise.dialled import forwarded_to
 from ingest.normalise.webhook import parse_events
+from tests.support.amounts import seeds
 from tests.support.cacofonisk import scenarios
 from tests.support.call_truth import calls_of, events_of_recording
 from tests.support.scripted_pbx import CALLER, NUMBER, A, B, C, ScriptedPbx
@@ -82,7 +83,7 @@ class ForwardingPbx(ScriptedPbx):
         return two
 
 
-@pytest.mark.parametrize("seed", range(60))
+@seeds(12, 60)
 def test_a_call_may_be_forwarded_several_times(seed: int) -> None:
     """Of a chain each telephone names the one before it, and the call the first one."""
     dice = random.Random(seed)

@@ -14,6 +14,7 @@ from ingest import group_by_call
 from ingest.fold.fold import fold
 from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
+from tests.support.amounts import seeds
 from tests.support.call_truth import (
     CALL_ID,
     SHARED,
@@ -182,7 +183,7 @@ def talking(pbx: ScriptedPbx, agent: str, at: float) -> None:
     pbx.enter(f"talk with {agent}", agent, CALLER)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@seeds(12, 60)
 def test_the_last_conversation_counts_however_often_a_call_is_handed_on(seed: int) -> None:
     """Each agent hangs up when handing the call on, and none of them ended it."""
     dice = random.Random(seed)
@@ -202,7 +203,7 @@ def test_the_last_conversation_counts_however_often_a_call_is_handed_on(seed: in
     assert ended(pbx.call) == expected
 
 
-@pytest.mark.parametrize("seed", range(20))
+@seeds(5, 20)
 def test_a_call_handed_on_in_vain_is_ended_by_the_caller_or_the_pbx(seed: int) -> None:
     """The agent has left, nobody answers the transfer, and the caller waits or not."""
     dice = random.Random(seed)

@@ -13,13 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from gateway.telephony.agents.agents import derive
 from gateway.telephony.agents.queries.agents import AgentRecord, QueueMark
 from gateway.telephony.stats.pauses import PhoneHistory, fold_person
 from ingest import CallEvent, QueueState
 from ingest.fold.agent_marks import current_marks
+from tests.support.amounts import seeds
 
 BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SPAN_S = 120
@@ -116,7 +115,7 @@ def counted(phones: Sequence[PhoneHistory]) -> Counter[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(300))
+@seeds(60, 300)
 def test_pauses_last_as_many_seconds_as_somebody_was_paused(seed: int) -> None:
     """Of two telephones in two queues, told of one queue or all, with what was told before."""
     dice = random.Random(seed)
@@ -131,7 +130,7 @@ def test_pauses_last_as_many_seconds_as_somebody_was_paused(seed: int) -> None:
     assert counted(histories(told)) == wanted
 
 
-@pytest.mark.parametrize("seed", range(100))
+@seeds(20, 100)
 def test_the_live_state_is_what_the_statistics_count(seed: int) -> None:
     """At any second, the state that clients are shown is the one that this second counts as."""
     dice = random.Random(seed)

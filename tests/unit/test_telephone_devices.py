@@ -6,10 +6,9 @@ import random
 from itertools import combinations
 from typing import Any
 
-import pytest
-
 from ingest.model.call_state import CallState
 from ingest.model.events import CallEvent
+from tests.support.amounts import seeds
 from tests.unit.test_fold import event, folded
 
 
@@ -87,7 +86,7 @@ def test_devices_that_talk_one_after_the_other_both_took_part() -> None:
     assert reasons(call) == {"a": "completed", "b": "completed"}
 
 
-@pytest.mark.parametrize("seed", range(200))
+@seeds(40, 200)
 def test_offers_are_the_groups_of_rings_that_share_a_second(seed: int) -> None:
     """Compared with rings as sets of seconds, joined while any two of them meet."""
     dice = random.Random(seed)

@@ -185,7 +185,7 @@ def test_a_recording_goes_on_if_that_was_told_last() -> None:
     assert state("recording.started", "recording.started", "recording.stopped") == "stopped"
 
 
-@pytest.mark.parametrize("seed", range(50))
+@seeds(10, 50)
 def test_an_agent_is_what_was_told_last(seed: int) -> None:
     """Paused and back within one second, signed in and out: in the order of the PBX."""
     dice = random.Random(seed)

@@ -95,6 +95,7 @@ def test_a_supervisor_says_what_earlier_workers_understand(
         assert fds == [str(shared.fileno()), f"{prefix}{own.fileno()}"]
 
 
+@pytest.mark.slow
 async def test_gateway_dev_shows_each_workers_metrics_on_its_own_port(
     dev_gateway: DevGateway,
 ) -> None:

@@ -136,6 +136,7 @@ async def test_a_stopping_gateway_says_goodbye() -> None:
             assert code == 0
 
 
+@pytest.mark.slow
 async def test_the_demo_offers_a_sign_in_and_a_page(dev_gateway: DevGateway) -> None:
     """From the shared port, without a token."""
     async with httpx2.AsyncClient(base_url=dev_gateway.url) as http:
