@@ -11,7 +11,6 @@ import socket
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
@@ -21,7 +20,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from gateway import rest
-from gateway.auth import Tokens
+from gateway.auth import KeysUnusable, Tokens, accepted_secrets, open_tokens
 from gateway.bus import RedisBus, RedisConfig
 from gateway.chat import file_sweeper, retention
 from gateway.chat.message_store import BatchedMessageStore
@@ -106,14 +105,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             "Set GATEWAY_DATABASE_URL, GATEWAY_REDIS_URL and GATEWAY_TOKEN_SECRET, "
             "or run `gateway dev`, which brings its own."
         )
-    tokens = Tokens(
-        settings.token_secret.get_secret_value(),
-        settings.token_issuer,
-        settings.token_audience,
-        settings.token_leeway_s,
-        timedelta(seconds=settings.token_max_s),
-    )
     async with AsyncExitStack() as stack:
+        tokens = await _tokens(stack, settings)
         pool = await open_pool(
             settings.database_url,
             application_name=f"gateway {settings.node}",
@@ -273,6 +266,14 @@ async def _pulse(server: uvicorn.Server, beat: Beat) -> None:
         await asyncio.sleep(PULSE_S)
 
 
+async def _tokens(stack: AsyncExitStack, settings: Settings) -> Tokens:
+    """Return what verifies tokens; SettingMissing when the file of keys cannot be used."""
+    try:
+        return await open_tokens(settings, stack)
+    except KeysUnusable as error:
+        raise SettingMissing(f"GATEWAY_TOKEN_KEYS_FILE: {error}") from error
+
+
 async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
     """Open the place for files; SettingMissing when it cannot be used."""
     assert settings.token_secret is not None
@@ -281,6 +282,7 @@ async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
             open_storage(
                 directory=settings.files_dir,
                 secret=settings.token_secret.get_secret_value(),
+                accepted_secrets=accepted_secrets(settings),
                 public_url=settings.public_url,
                 bucket=settings.s3_bucket,
                 endpoint=settings.s3_endpoint,

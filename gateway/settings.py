@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from gateway.pbx_settings import Pbxs, PostingPbx, Region, Zone
 from gateway.setting_lists import ROLES, CommaSeparated, DeviceKinds, Networks, Origins, Roles
-from gateway.weak_secrets import is_example, weakness_of
+from gateway.token_settings import TokenSettings
+from gateway.weak_secrets import is_example
 
 BACKLOG = 4_096
 """Connections that wait to be taken: with uvicorn's 2048 a burst of 3,000 handshakes overflowed."""
@@ -29,7 +30,7 @@ def default_state_dir() -> Path:
     return Path(home) / "crm-gateway"
 
 
-class Settings(BaseSettings):
+class Settings(TokenSettings):
     """What an operator can set."""
 
     model_config = SettingsConfigDict(
@@ -79,22 +80,6 @@ class Settings(BaseSettings):
     """Name of this node, unique among all nodes; `gateway serve` appends the number of the worker.
     Set it to read the same name in logs after each start."""
 
-    token_secret: SecretStr | None = None
-    """Key that signs and verifies tokens (HS256), at least 32 random bytes; what can be guessed is
-    refused. Your login signs with the same key. Required, except by `gateway dev`, which makes one.
-    To replace it, restart all nodes and issue new tokens."""
-    token_issuer: str = "crm-gateway"  # noqa: S105
-    """Value that the claim `iss` of a token must have. Change it when your login writes another
-    one."""
-    token_audience: str = "crm-gateway"  # noqa: S105
-    """Value that the claim `aud` of a token must have. Change it when your login writes another
-    one."""
-    token_max_s: int = Field(default=2_592_000, ge=60, le=315_360_000)
-    """Longest lifetime of a token in seconds, from `iat` (without one, from now) to `exp`; a longer
-    one is refused. Raise it for service accounts."""
-    token_leeway_s: int = Field(default=10, ge=0, le=60)
-    """Seconds by which the clocks of your login and the gateway may differ when `exp`, `iat` and
-    `nbf` are checked. Raise it only while a clock cannot be corrected."""
     allowed_origins: CommaSeparated = ()
     """Web origins that may open WebSockets and call REST from a browser, separated by commas:
     `https://crm.example.com`. The gateway's own origin is always allowed. Set it when your pages
@@ -368,17 +353,6 @@ class Settings(BaseSettings):
     def takes(self, *roles: str) -> bool:
         """Say whether these workers have one of these roles."""
         return not set(self.roles).isdisjoint(roles)
-
-    @field_validator("token_secret")
-    @classmethod
-    def _is_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            secret = value.get_secret_value().strip()
-            # RFC 7518, 3.2: an HS256 key has at least the hash's 256 bits.
-            short = "has fewer than 32 bytes" if len(secret.encode()) < 32 else None
-            if why := short or weakness_of(secret):
-                raise ValueError(f"{why}; make one with: openssl rand -base64 48")
-        return value
 
     @field_validator("database_url", "redis_url")
     @classmethod

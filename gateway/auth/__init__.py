@@ -1,11 +1,15 @@
 """Authentication: tokens, and the employee that a token names.
 
-identity = await auth.identify(tokens, conn, token)
+claims = await tokens.authenticate(token)
+identity = await auth.identify(conn, claims)
 """
 
 from __future__ import annotations
 
+from gateway.auth import token_check
 from gateway.auth.identity import Identity
+from gateway.auth.keys import KeysUnusable
+from gateway.auth.opened import accepted_secrets, make_tokens, open_tokens
 from gateway.auth.queries import employees
 from gateway.auth.queries.employees import EmployeeRecord
 from gateway.auth.tokens import Claims, Tokens
@@ -33,4 +37,16 @@ def admit(found: EmployeeRecord | None, claims: Claims) -> Identity:
     return Identity(found.employee, found.permissions, claims.expires_at, claims.token_id)
 
 
-__all__ = ["Claims", "EmployeeRecord", "Identity", "Tokens", "admit", "identify"]
+__all__ = [
+    "Claims",
+    "EmployeeRecord",
+    "Identity",
+    "KeysUnusable",
+    "Tokens",
+    "accepted_secrets",
+    "admit",
+    "identify",
+    "make_tokens",
+    "open_tokens",
+    "token_check",
+]

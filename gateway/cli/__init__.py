@@ -159,18 +159,24 @@ def token(
         str | None,
         typer.Option(
             metavar="JTI",
-            help="Refuse this token from now on, by its claim jti, and end its sessions.",
+            help="Refuse this token from now on, by its claim jti or by itself; end its sessions.",
+        ),
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKEN", help="Say whether the gateway accepts this token; if not, why."
         ),
     ] = None,
 ) -> None:
-    """Print a token for an employee, signed with GATEWAY_TOKEN_SECRET; or revoke one.
+    """Print a token for an employee, signed with GATEWAY_TOKEN_SECRET; revoke or check one.
 
     If the variable is not set, the secret of `gateway dev` is used. The command does not check that
     the employee exists; the gateway does when the token is used.
     """
     from gateway.cli.token import run
 
-    run(employee=employee, ttl=ttl, revoke=revoke)
+    run(employee=employee, ttl=ttl, revoke=revoke, check=check)
 
 
 @app.command()

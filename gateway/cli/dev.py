@@ -19,7 +19,7 @@ import orjson
 import typer
 
 from gateway import db, demo
-from gateway.auth import Tokens
+from gateway.auth import make_tokens
 from gateway.cli.listen import listen, port_of
 from gateway.cli.state import keep_secret, running
 from gateway.cli.supervisor import Supervisor, make_workers
@@ -173,9 +173,7 @@ def _print_links(
     took_s: float,
 ) -> None:
     host = settings.host
-    tokens = Tokens(
-        environment["GATEWAY_TOKEN_SECRET"], settings.token_issuer, settings.token_audience
-    )
+    tokens = make_tokens(settings, secret=environment["GATEWAY_TOKEN_SECRET"])
     shown = asyncio.run(_employees(environment["GATEWAY_DATABASE_URL"]))
     lines = [
         "",

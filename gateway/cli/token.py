@@ -1,4 +1,4 @@
-"""`gateway token`: a token for an employee, or the end of one."""
+"""`gateway token`: a token for an employee, the end of one, or what is wrong with one."""
 
 from __future__ import annotations
 
@@ -12,21 +12,28 @@ import jwt
 import typer
 
 from gateway import db
-from gateway.auth import Tokens
-from gateway.auth.queries import standing
-from gateway.auth.tokens import MAX_TOKEN
+from gateway.auth import KeysUnusable, Tokens, make_tokens, token_check
+from gateway.auth.opened import open_key_set
+from gateway.auth.queries import employees, standing
+from gateway.auth.tokens import MAX_TOKEN, ClaimWrong, KeySet, token_id_of
 from gateway.cli.state import find_running, not_found, read_secret, require_running
+from gateway.errors import KeysUnavailable
 from gateway.settings import Settings
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-def run(*, employee: int | None, ttl: str, revoke: str | None = None) -> None:
-    """Print the token, or revoke one."""
+def run(
+    *, employee: int | None, ttl: str, revoke: str | None = None, check: str | None = None
+) -> None:
+    """Print the token, revoke one, or say what is wrong with one."""
     settings = Settings()
-    if (employee is None) == (revoke is None):
-        typer.echo("Give the id of an employee, or --revoke JTI.", err=True)
+    if sum(given is not None for given in (employee, revoke, check)) != 1:
+        typer.echo("Give the id of an employee, or --revoke JTI, or --check TOKEN.", err=True)
         raise typer.Exit(2)
+    if check is not None:
+        asyncio.run(_check(settings, check.strip()))
+        return
     if revoke is not None:
         asyncio.run(_revoke(settings, *claims_of(revoke)))
         return
@@ -35,7 +42,7 @@ def run(*, employee: int | None, ttl: str, revoke: str | None = None) -> None:
     if not 1 <= employee <= 2**63 - 1:
         typer.echo("The id of an employee is a positive integer.", err=True)
         raise typer.Exit(2)
-    tokens = Tokens(secret, settings.token_issuer, settings.token_audience)
+    tokens = _tokens(settings, secret)
     lifetime = duration(ttl)
     if lifetime > timedelta(seconds=settings.token_max_s):
         typer.echo(f"The gateway refuses tokens that live longer than GATEWAY_TOKEN_MAX_S: "
@@ -53,7 +60,9 @@ def claims_of(text: str) -> tuple[str, datetime | None]:
     expires_at = None
     with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError, OSError):
         expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
-    return str(claims.get("jti", "")), expires_at
+    with contextlib.suppress(ClaimWrong):
+        return token_id_of(text.strip(), claims), expires_at
+    return "", expires_at
 
 
 async def _revoke(settings: Settings, token_id: str, expires_at: datetime | None) -> None:
@@ -74,6 +83,62 @@ async def _revoke(settings: Settings, token_id: str, expires_at: datetime | None
         typer.echo(f"Not revoked: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{token_id} is revoked." if is_new else f"{token_id} was revoked before.")
+
+
+def _tokens(settings: Settings, secret: str, key_set: KeySet | None = None) -> Tokens:
+    try:
+        return make_tokens(settings, secret=secret, key_set=key_set)
+    except KeysUnusable as error:
+        typer.echo(f"GATEWAY_TOKEN_KEYS_FILE: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+async def _check(settings: Settings, token: str) -> None:
+    """Print what is right and what is wrong with a token; exit status 1 if it is refused."""
+    async with contextlib.AsyncExitStack() as stack:
+        key_set = await open_key_set(settings, stack)
+        if key_set is not None:
+            try:
+                await key_set.look_again()
+            except KeysUnavailable:
+                typer.echo("wrong  keys       GATEWAY_TOKEN_JWKS_URL cannot be read; see the log")
+        tokens = _tokens(settings, _secret(settings), key_set)
+        findings = token_check.check(tokens, token)
+        for found in findings:
+            typer.echo(f"{'right' if found.right else 'wrong'}  {found.part:<10} {found.text}")
+        if not token_check.accepted(tokens, token):
+            typer.echo("The gateway refuses this token.")
+            raise typer.Exit(1)
+        await _check_employee(settings, tokens, token)
+
+
+async def _check_employee(settings: Settings, tokens: Tokens, token: str) -> None:
+    """Print whether the CRM knows the employee, where its database can be reached."""
+    claims = tokens.verify(token)
+    running = find_running(settings.state_dir)
+    url = settings.database_url or (str(running["database_url"]) if running else None)
+    if url is None:
+        typer.echo(
+            "The gateway accepts it if the employee is active: GATEWAY_DATABASE_URL is unset."
+        )
+        return
+    try:
+        conn = await db.connect(url, application_name="gateway token")
+        try:
+            record = await employees.find(conn, claims.employee_id, token_id=claims.token_id)
+        finally:
+            await conn.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        typer.echo(f"The CRM cannot be asked about the employee: {error}", err=True)
+        raise typer.Exit(1) from None
+    if record is None or not record.active or record.revoked:
+        why = ("crm.employees does not have this employee" if record is None
+               else "the employee is not active" if not record.active
+               else "the token was revoked")  # fmt: skip
+        typer.echo(f"wrong  employee   {why}\nThe gateway refuses this token.")
+        raise typer.Exit(1)
+    typer.echo(f"right  employee   {record.employee.name!r} is active\n"
+               "The gateway accepts this token.")  # fmt: skip
 
 
 def _secret(settings: Settings) -> str:

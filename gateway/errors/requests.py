@@ -100,6 +100,17 @@ class TokenInvalid(GatewayError):
     http_status = 401
 
 
+class KeysUnavailable(GatewayError):
+    """The keys of your login's tokens cannot be read now: try again with the same token."""
+
+    code = "token.keys_unavailable"
+    http_status = 503
+
+    def __init__(self, retry_after: float = 5.0) -> None:
+        super().__init__()
+        self.retry_after = round(retry_after, 3)
+
+
 class TokenRevoked(GatewayError):
     """The token was revoked: sign in again."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ async def open_storage(
     *,
     directory: Path | None = None,
     secret: str = "",
+    accepted_secrets: Iterable[str] = (),
     public_url: str | None = None,
     bucket: str | None = None,
     endpoint: str | None = None,
@@ -32,7 +33,7 @@ async def open_storage(
 ) -> AsyncIterator[Storage | None]:
     """Open the bucket or the directory; None when neither is given."""
     if directory is not None:
-        yield _in_directory(directory, Signer(secret), public_url)
+        yield _in_directory(directory, Signer(secret, accepted=accepted_secrets), public_url)
         return
     if bucket is None:
         yield None

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -34,22 +34,28 @@ class Grant:
 
 
 class Signer:
-    """Makes and checks grants."""
+    """Makes grants with one secret, and checks those of all secrets that are accepted."""
 
-    def __init__(self, secret: str, *, now: Callable[[], float] = time.time) -> None:
-        self._key = hmac.digest(secret.encode(), PURPOSE, hashlib.sha256)
+    def __init__(
+        self, secret: str, *, accepted: Iterable[str] = (), now: Callable[[], float] = time.time
+    ) -> None:
+        self._key = _key_of(secret)
+        self._keys = (self._key, *map(_key_of, accepted))
         self._now = now
 
     def sign(self, grant: Grant) -> str:
         """Return the grant as text for a URL."""
         payload = _encode(orjson.dumps(asdict(grant)))
-        return f"{payload}.{self._signature(payload)}"
+        return f"{payload}.{_signature(self._key, payload)}"
 
     def check(self, token: str, method: str) -> Grant:
         """Return a link's grant; LinkInvalid for a wrong signature or method, LinkExpired."""
         payload, _, signature = token.partition(".")
         # As bytes: compare_digest accepts only ASCII text, and a URL may contain any text.
-        if not hmac.compare_digest(self._signature(payload).encode(), signature.encode()):
+        given = signature.encode()
+        if not any(
+            hmac.compare_digest(_signature(key, payload).encode(), given) for key in self._keys
+        ):
             raise LinkInvalid
         fields: dict[str, Any] = orjson.loads(_decode(payload))
         grant = Grant(**fields)
@@ -59,8 +65,13 @@ class Signer:
             raise LinkExpired
         return grant
 
-    def _signature(self, payload: str) -> str:
-        return _encode(hmac.digest(self._key, payload.encode(), hashlib.sha256))
+
+def _key_of(secret: str) -> bytes:
+    return hmac.digest(secret.encode(), PURPOSE, hashlib.sha256)
+
+
+def _signature(key: bytes, payload: str) -> str:
+    return _encode(hmac.digest(key, payload.encode(), hashlib.sha256))
 
 
 def _encode(data: bytes) -> str:

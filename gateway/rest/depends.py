@@ -90,7 +90,7 @@ async def context(
     parts = parts_of(request)
     if credentials is None:
         raise TokenMissing
-    claims = parts.tokens.verify(credentials.credentials)
+    claims = await parts.tokens.authenticate(credentials.credentials)
     anonymous.identified(request.scope, claims.employee_id)
     commands: KeyedRate[int] = request.app.state.commands_rate
     if wait_s := commands.acquire(claims.employee_id):

@@ -100,7 +100,7 @@ class Admission:
 
     async def hello(self, session: Session, command: Hello) -> Welcome | None:
         """Serve a hello in its turn; None when the client has gone meanwhile."""
-        claims = self._tokens.verify(command.token or session.token)
+        claims = await self._tokens.authenticate(command.token or session.token)
         now = asyncio.get_running_loop().time()
         if late_s := self._limits.hellos.retry_after_s(now):
             latest = session.opened_at + MAX_HELLO_WAIT_S

@@ -61,7 +61,7 @@ async def refresh_token(session: Session, command: TokenRefresh) -> TokenRefresh
     While the database is away, too: whether the token was revoked is looked up afterwards.
     """
     context = session.require_context()
-    claims = session.parts.tokens.verify(command.token)
+    claims = await session.parts.tokens.authenticate(command.token)
     if claims.employee_id != session.user_id:
         raise TokenInvalid("A token of another employee does not refresh this session.")
     try:

@@ -237,6 +237,7 @@ export const ERRORS = {
   "socket.version": {"status": 426, "meaning": "Version 13 of the WebSocket protocol is needed (RFC 6455)."},
   "token.expired": {"status": 401, "meaning": "The token has expired: get a new one and reconnect."},
   "token.invalid": {"status": 401, "meaning": "The token is not valid: it was not issued for this gateway, or it was changed."},
+  "token.keys_unavailable": {"status": 503, "meaning": "The keys of your login's tokens cannot be read now: try again with the same token."},
   "token.missing": {"status": 401, "meaning": "No token was sent, or an empty one: look at what should have made it."},
   "token.revoked": {"status": 401, "meaning": "The token was revoked: sign in again."},
   "webhook.signature_invalid": {"status": 401, "meaning": "The webhook's signature, timestamp or source is not valid."},

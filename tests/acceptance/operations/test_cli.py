@@ -176,6 +176,41 @@ async def test_a_token_is_revoked_by_its_jti_or_as_a_whole(
     assert [(await said())[0], (await said(employee=1, revoke="one"))[0]] == [2, 2]
 
 
+async def test_a_token_is_checked_with_the_database(
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whether the employee is active; exit status 1 says that the token is refused."""
+    token_command = importlib.import_module("gateway.cli.token")
+    secret = "kept from an earlier run, long enough"
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", database)
+    monkeypatch.setenv("GATEWAY_STATE_DIR", str(tmp_path))
+    (tmp_path / "token_secret").write_text(f"{secret}\n", "ascii")
+    tokens = Tokens(secret, "crm-gateway", "crm-gateway")
+
+    async def said(**given: Any) -> tuple[int, str]:
+        code = 0
+        try:
+            await asyncio.to_thread(token_command.run, **{"employee": None, "ttl": "8h", **given})
+        except typer.Exit as end:
+            code = end.exit_code
+        return code, capsys.readouterr().out
+
+    good = await said(check=f" {tokens.issue(1)}\n")
+    assert good[0] == 0
+    assert "is active" in good[1]
+    assert "accepts this token" in good[1]
+    nobody = await said(check=tokens.issue(9_999))
+    assert (nobody[0], "does not have this employee" in nobody[1]) == (1, True)
+    forged = await said(check=Tokens("x" * 32, "crm-gateway", "crm-gateway").issue(1))
+    assert (forged[0], "wrong  signature" in forged[1]) == (1, True)
+    revoked = tokens.issue(1)
+    await said(revoke=revoked)
+    assert "was revoked" in (await said(check=revoked))[1]
+
+
 @pytest.mark.slow
 def test_dev_prints_what_other_terminals_need(dev_gateway: DevGateway) -> None:
     """With a state directory of its own: the line that it prints is enough for `gateway token`."""
