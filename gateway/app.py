@@ -19,17 +19,15 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from gateway import rest
+from gateway import job_kinds, rest, topics
 from gateway.auth import KeysUnusable, Tokens, accepted_secrets, open_tokens
 from gateway.bus import RedisBus, RedisConfig
-from gateway.chat import file_sweeper, retention
 from gateway.chat.message_store import BatchedMessageStore
-from gateway.chat.ownership import OwnershipSweep
-from gateway.chat.schedule_worker import ScheduleWorker
 from gateway.context import Services
 from gateway.db import Pool, open_pool, pending
 from gateway.delivery.delivery import Delivery
 from gateway.files import Files, Limits, Storage, StorageUnusable, open_storage
+from gateway.jobs import Doorbell, Upkeep, Worker
 from gateway.limits import LoadShedder
 from gateway.ops import metrics
 from gateway.ops.histogram import Histogram
@@ -67,6 +65,8 @@ class Gateway:
     node: Node
     presence: RedisPresence
     pipeline: Pipeline
+    jobs: Worker
+    jobs_upkeep: Upkeep
     lag: LoopLag
 
     @property
@@ -143,6 +143,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             pool, delivery.publish, presence, store, settings.database_timeout_s,
             files=files, shedder=shedder, stats_cache=RedisStatsCache(redis),
             regions=connections.regions(settings), picture_origins=settings.picture_origins,
+            doorbell=Doorbell(delivery.publish),
         )  # fmt: skip
         node = Node(
             settings,
@@ -173,27 +174,28 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             await stack.enter_async_context(connections.build_connectors(settings, pool, pipeline))
             node.spawn(on_call.run(services, every_s=6 * settings.upkeep_s), name="on_call")
             node.spawn(missed.follow(services), name="callbacks.news")
+        jobs = _job_worker(services, settings)
+        jobs_upkeep = Upkeep(services.connection, jobs)
         if settings.takes("background"):
-            _begin_background(node)
+            node.spawn(missed.run(services, every_s=settings.sweep_s), name="callbacks")
+            node.spawn(jobs_upkeep.run(), name="jobs.upkeep")
+            delivery.handle_topic(topics.JOBS, services.doorbell.heard)
+            await bus.subscribe([topics.JOBS])
+            await stack.enter_async_context(jobs)
         log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))
-        yield Gateway(settings, pool, delivery, node, presence, pipeline, lag)
+        yield Gateway(settings, pool, delivery, node, presence, pipeline, jobs, jobs_upkeep, lag)
         await node.drain.finish()
 
 
-def _begin_background(node: Node) -> None:
-    """Start the loops of the background role; every worker with it does its share."""
-    services, settings = node.services, node.settings
-    scheduled = ScheduleWorker(services, every_s=settings.upkeep_s)
-    node.spawn(scheduled.run(), name="scheduled")
-    node.spawn(missed.run(services, every_s=settings.sweep_s), name="callbacks")
-    owners = OwnershipSweep(services, every_s=6 * settings.upkeep_s, grace_s=settings.owner_grace_s)
-    node.spawn(owners.run(), name="ownership")
-    if settings.message_retention_days:
-        keeping = retention.run(services, settings.message_retention_days)
-        node.spawn(keeping, name="retention")
-    if services.files.storage is not None:
-        sweeping = file_sweeper.run(services, every_s=settings.file_sweep_s)
-        node.spawn(sweeping, name="files")
+def _job_worker(services: Services, settings: Settings) -> Worker:
+    return Worker(
+        services.connection,
+        services.doorbell,
+        kinds=job_kinds.kinds(services, settings),
+        queues=job_kinds.QUEUES,
+        planned=job_kinds.schedules(settings),
+        slots=settings.jobs_at_once,
+    )
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -17,6 +17,7 @@ from gateway.bus import Announcement, announce
 from gateway.db import AWAY_ERRORS, Conn, Pool
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.files import Files
+from gateway.jobs import Doorbell, NewJob, enqueue
 from gateway.limits import LoadShedder, LoopShare
 from presence import PresenceStore
 
@@ -91,6 +92,8 @@ class Services:
     """Origins at which pictures of groups may be."""
     callback_news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this node stored a call that was missed or answered."""
+    doorbell: Doorbell = field(default_factory=Doorbell)
+    """Rung after the COMMIT of jobs."""
     unkept_words: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a search of this node found employees whose search words are not kept."""
 
@@ -127,6 +130,14 @@ class Transaction:
 
     conn: Conn
     announcements: list[Announcement] = field(default_factory=list)
+    due_s: float | None = None
+    """Seconds until the earliest of the jobs ordered here is due; None when there are none."""
+
+    async def enqueue(self, *jobs: NewJob) -> None:
+        """Order jobs; workers hear of them after the COMMIT, and not if there is none."""
+        due_s = await enqueue(self.conn, jobs)
+        if due_s is not None:
+            self.due_s = due_s if self.due_s is None else min(self.due_s, due_s)
 
     def announce(self, topic: str, event: Any, *, change: int = 0, by: int = 0) -> None:
         """Publish an event on this topic after the COMMIT, and not if there is none."""
@@ -187,6 +198,7 @@ class Context:
     def _publish(self, tx: Transaction) -> None:
         if tx.announcements:
             self.services.publish(tx.announcements)
+        self.services.doorbell.ring(tx.due_s)
 
     def publish(self, topic: str, event: Any, *, by: int = 0) -> None:
         """Publish an event that is not stored on this topic."""

@@ -13,6 +13,9 @@ sessions watch."""
 CALLBACKS = "callbacks"
 """Call-back requests, for all who may handle them."""
 
+JOBS = "jobs"
+"""The doorbell of the job queue, for nodes with the role `background`."""
+
 USER, CONVERSATION, PRESENCE = "user", "conversation", "presence"
 """Kinds of topics that have a number."""
 

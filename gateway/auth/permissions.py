@@ -19,6 +19,7 @@ CALLS_REVIEW: Final = "calls.review"
 CALLS_VIEW_ALL: Final = "calls.view_all"
 CONVERSATIONS_CREATE_GROUP: Final = "conversations.create_group"
 CONVERSATIONS_EXPORT: Final = "conversations.export"
+JOBS_MANAGE: Final = "jobs.manage"
 MESSAGES_DELETE_ANY: Final = "messages.delete_any"
 MESSAGES_MENTION_ALL: Final = "messages.mention_all"
 RECORDINGS_LISTEN: Final = "recordings.listen"
@@ -38,6 +39,8 @@ ALLOWS: Final[Mapping[str, str]] = MappingProxyType(
         CALLS_REVIEW: "to review calls that they may see, and to hear their recordings",
         RECORDINGS_LISTEN: "to hear the recordings of calls that they may see; each time is noted"
         " in `realtime.audit`",
+        JOBS_MANAGE: "to see background jobs that failed for good, and to order them again; each"
+        " time is noted in `realtime.audit`",
         STATS_VIEW: "to read call statistics, and to watch queues and agents as they are now",
     }
 )

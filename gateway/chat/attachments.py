@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from gateway.chat import file_sweeper
 from gateway.chat.membership import membership_of
 from gateway.chat.queries import attachments as queries
 from gateway.chat.queries.attachments import AttachmentRow
@@ -151,9 +152,9 @@ async def _verify_uploads(
     except TimeoutError:
         raise StorageUnavailable from None
     except AttachmentMismatch:
-        async with ctx.reading() as conn:
-            await queries.discard(conn, row.attachment.attachment_id)
-        ctx.services.files.sweep_requested.set()
+        async with ctx.transaction() as tx:
+            await queries.discard(tx.conn, row.attachment.attachment_id)
+            await tx.enqueue(file_sweeper.ORDER)
         raise
     async with ctx.reading() as conn:
         await queries.mark_stored(conn, list(kept.values()))

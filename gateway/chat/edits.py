@@ -7,7 +7,7 @@ announces it after the COMMIT.
 from __future__ import annotations
 
 from gateway.auth.permissions import MESSAGES_DELETE_ANY
-from gateway.chat import mentions
+from gateway.chat import file_sweeper, mentions
 from gateway.chat.membership import membership_of
 from gateway.chat.queries import attachments as attachment_queries
 from gateway.chat.queries import audit
@@ -59,7 +59,6 @@ async def edit(ctx: Context, command: MessageEdit) -> MessageIs:
 @serves(MessageDelete)
 async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
     """Delete a message's content; its seq stays. Deleting again returns the same."""
-    released = False
     async with ctx.transaction() as tx:
         membership, message = await lock_message(ctx, tx.conn, command.conversation_id, command.seq)
         if not _may_delete(ctx, membership, message):
@@ -67,7 +66,7 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
         if message.deleted_at is None:
             if message.attachments:
                 await attachment_queries.release(tx.conn, message.conversation_id, message.seq)
-                released = True
+                await tx.enqueue(file_sweeper.ORDER)
             message = await queries.delete(tx.conn, message, by=ctx.user_id)
             if message.sender_id != ctx.user_id:
                 await audit.record(
@@ -85,8 +84,6 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
                     message=message,
                 )
             )
-    if released:
-        ctx.services.files.sweep_requested.set()
     return MessageIs(message=message)
 
 

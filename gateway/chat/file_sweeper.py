@@ -1,14 +1,11 @@
-"""The loop that removes unused files, on every node.
+"""Removes unused files: jobs, ordered every minute and whenever a message loses its files.
 
 These are files of deleted messages, files that were declared and never sent, and files of deleted
-conversations. A node claims some, removes their bytes, then deletes their rows: what fails in
-between is done again.
+conversations. A run claims some, removes their bytes, then deletes their rows: what fails in
+between is done again. Workers of versions before the jobs sweep in a loop: the claims divide them.
 """
 
 from __future__ import annotations
-
-import asyncio
-from contextlib import suppress
 
 import structlog
 
@@ -16,36 +13,33 @@ from gateway.chat.queries import attachments as queries
 from gateway.context import Services
 from gateway.errors import StorageUnavailable
 from gateway.files import Files, Storage
+from gateway.jobs import Again, Job, NewJob, Outcome
 
 log = structlog.get_logger(__name__)
 
+SWEEP = "files.sweep"
+TIDY = "files.tidy"
+QUEUE = "upkeep"
+ORDER = NewJob(SWEEP, QUEUE, key=SWEEP)
+"""For those whose transaction leaves files without a use."""
+
 BATCH = 100
 LEASE_S = 300.0
-"""Removing a batch takes a second; after this another node takes the claims of one that died."""
+"""Removing a batch takes a second; after this another run takes the claims of one that died."""
 TIDY_EVERY_S = 3_600.0
 MARGIN_S = 60.0
 """An upload that began in the last second of its link has ended after this, or was aborted."""
 
 
-async def run(services: Services, *, every_s: float) -> None:
-    """Remove due files until cancelled: every `every_s`, and at once after a deletion here."""
-    files = services.files
-    storage = files.require()
-    loop = asyncio.get_running_loop()
-    tidy_at = loop.time()
-    while True:
-        files.sweep_requested.clear()
-        try:
-            while await sweep(services, storage) == BATCH:
-                pass
-            if loop.time() >= tidy_at:
-                tidy_at = loop.time() + TIDY_EVERY_S
-                files.counts.removed += await storage.tidy()
-        except Exception as error:  # noqa: BLE001 - an outage: tried again later
-            log.warning("files.not_swept", error=type(error).__name__)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(every_s):
-                await files.sweep_requested.wait()
+async def run(services: Services, _job: Job) -> Outcome | None:
+    """Remove a batch of due files, and go on while there are more."""
+    return Again() if await sweep(services, services.files.require()) == BATCH else None
+
+
+async def tidy(services: Services, _job: Job) -> Outcome | None:
+    """Remove what uploads that broke off left in the storage."""
+    services.files.counts.removed += await services.files.require().tidy()
+    return None
 
 
 async def sweep(services: Services, storage: Storage) -> int:

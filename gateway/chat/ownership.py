@@ -1,14 +1,10 @@
-"""Gives groups without an active owner to somebody who is there.
+"""Gives groups without an active owner to somebody who is there: a job, ordered every 30 s.
 
-app ─▶ OwnershipSweep, in every worker: the CRM tells nobody of a dismissal, so groups are looked
-through. A group is locked and checked again, so that two workers give it once.
+The CRM tells nobody of a dismissal, so groups are looked through. A group is locked and checked
+again, so that two workers, also one of a version before the jobs, give it once.
 """
 
 from __future__ import annotations
-
-import asyncio
-import time
-from collections.abc import Callable
 
 import structlog
 
@@ -19,76 +15,60 @@ from gateway.chat.queries import ownership as ownership_queries
 from gateway.chat.queries.ownership import OwnerlessGroup
 from gateway.context import Services, Transaction
 from gateway.errors import GatewayError
+from gateway.jobs import Job, Outcome
 from gateway.protocol import MessageCreated
 
 log = structlog.get_logger(__name__)
 
+GIVE = "ownership.give"
 BATCH = 100
 """Groups that are looked up by one statement."""
+GAP_S = 600.0
+"""When nobody has swept for so long, nobody knows who was there meanwhile."""
 
 
-class OwnershipSweep:
-    """Finds groups without an active owner, and gives them away when they remain so.
+async def run(services: Services, _job: Job, *, grace_s: float) -> Outcome | None:
+    """Sweep once."""
+    given = await sweep(services, grace_s=grace_s)
+    if given:
+        log.info("ownership.given", groups=given)
+    return None
+
+
+async def sweep(services: Services, *, grace_s: float) -> int:
+    """Look at all groups once, give away those whose time has come; return how many.
 
     An import of the CRM may show employees as dismissed for a moment: a group is given away by a
     later sweep than the one that found it, after `grace_s`, if all in between found it, too.
     """
+    given, after = 0, 0
+    found: list[int] = []
+    while True:
+        async with services.connection() as conn:
+            groups = await ownership_queries.ownerless(conn, after=after, limit=BATCH)
+            ids = [group.conversation_id for group in groups]
+            due = await ownership_queries.note_found(conn, ids, grace_s=grace_s, gap_s=GAP_S)
+        found += ids
+        for group in groups:
+            if group.conversation_id in due:
+                given += await _try_to_give(services, group)
+        if len(groups) < BATCH:
+            break
+        after = ids[-1]
+    async with services.connection() as conn:
+        await ownership_queries.forget_others(conn, found)
+    return given
 
-    def __init__(
-        self,
-        services: Services,
-        *,
-        every_s: float,
-        grace_s: float,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._services = services
-        self._every_s = every_s
-        self._grace_s = grace_s
-        self._now = now
-        self._found_at: dict[int, float] = {}
-        """When each group was found that every sweep since has found."""
 
-    async def run(self) -> None:
-        """Sweep until cancelled; an error delays."""
-        while True:
-            try:
-                given = await self.sweep()
-                if given:
-                    log.info("ownership.given", groups=given)
-            except (GatewayError, OSError) as error:
-                log.warning("ownership.failed", error=type(error).__name__)
-            except Exception:
-                log.exception("ownership.failed")
-            await asyncio.sleep(self._every_s)
-
-    async def sweep(self) -> int:
-        """Look at all groups once, give away those whose time has come; return how many."""
-        given, after = 0, 0
-        found_at: dict[int, float] = {}
-        while True:
-            async with self._services.connection() as conn:
-                groups = await ownership_queries.ownerless(conn, after=after, limit=BATCH)
-            now = self._now()
-            for group in groups:
-                room = group.conversation_id
-                since = found_at[room] = self._found_at.get(room, now)
-                if room in self._found_at and now - since >= self._grace_s:
-                    given += await self._try_to_give(group)
-            if len(groups) < BATCH:
-                self._found_at = found_at
-                return given
-            after = groups[-1].conversation_id
-
-    async def _try_to_give(self, group: OwnerlessGroup) -> bool:
-        """Give a group away; one that cannot be given keeps no other from it."""
-        try:
-            return await _give(self._services, group)
-        except GatewayError:  # an outage concerns all of them
-            raise
-        except Exception:
-            log.exception("ownership.not_given", conversation=group.conversation_id)
-            return False
+async def _try_to_give(services: Services, group: OwnerlessGroup) -> bool:
+    """Give a group away; one that cannot be given keeps no other from it."""
+    try:
+        return await _give(services, group)
+    except GatewayError:  # an outage concerns all of them
+        raise
+    except Exception:
+        log.exception("ownership.not_given", conversation=group.conversation_id)
+        return False
 
 
 async def _give(services: Services, group: OwnerlessGroup) -> bool:

@@ -1,22 +1,27 @@
-"""Deletes messages older than the retention period, in small batches.
+"""Deletes messages older than the retention period, in small batches: a job, ordered every hour.
 
-app ─▶ run, in every worker: rows locked by another worker are skipped, so they share the work.
+A run does a portion and says where the next one goes on. Workers of versions before the jobs sweep
+in a loop: rows locked by another worker are skipped, so they share the work.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
 from gateway.chat.queries import audit
 from gateway.chat.queries import retention as queries
 from gateway.context import Services
-from gateway.errors import GatewayError
+from gateway.jobs import Again, Job, Outcome
 
 log = structlog.get_logger(__name__)
 
+DELETE = "retention.delete"
 EVERY_S = 3_600.0
+PORTION_S = 10.0
+"""A run goes on for this long, and in another run."""
 BATCH = 1_000
 """Messages deleted by one statement, which takes about 20 ms; nobody waits for it."""
 CONVERSATIONS = 1_000
@@ -25,34 +30,47 @@ PAUSE_S = 0.1
 """Pause between two statements, for more urgent work."""
 
 
-async def run(services: Services, days: int) -> None:
-    """Sweep every hour until cancelled; an error delays."""
-    while True:
-        try:
-            deleted = await sweep(services, days)
-            if deleted:
-                log.info("retention.deleted", messages=deleted, older_than_days=days)
-        except (GatewayError, OSError) as error:
-            log.warning("retention.failed", error=type(error).__name__)
-        except Exception:
-            log.exception("retention.failed")
-        await asyncio.sleep(EVERY_S)
+async def run(services: Services, job: Job, *, days: int) -> Outcome | None:
+    """Delete a portion; `after` in the payload: conversations up to this one are done."""
+    until = time.monotonic() + PORTION_S
+    after, total = int(job.payload.get("after", 0)), 0
+    while time.monotonic() < until:
+        deleted, following = await _delete_batch(services, days, after)
+        total += deleted
+        if following is None:
+            _log(total, days)
+            return None
+        after = following
+        await asyncio.sleep(PAUSE_S)
+    _log(total, days)
+    return Again({"after": after})
 
 
 async def sweep(services: Services, days: int) -> int:
     """Go through all conversations once; return how many messages were deleted."""
     total, after = 0, 0
     while True:
-        async with services.connection() as conn, conn.transaction():
-            done = await queries.delete_old(
-                conn, days=days, after=after, conversations=CONVERSATIONS, limit=BATCH
-            )
-            if done.messages:
-                details = {"messages": done.messages, "older_than_days": days}
-                await audit.record(conn, "retention.delete", actor_id=None, details=details)
-        total += done.messages
-        if done.last_conversation is None:
+        deleted, following = await _delete_batch(services, days, after)
+        total += deleted
+        if following is None:
             return total
-        if done.messages < BATCH:  # else these conversations may have more
-            after = done.last_conversation
-        await asyncio.sleep(PAUSE_S)
+        after = following
+
+
+async def _delete_batch(services: Services, days: int, after: int) -> tuple[int, int | None]:
+    """Delete a batch; return its size, and after which conversation to go on, None at the end."""
+    async with services.connection() as conn, conn.transaction():
+        done = await queries.delete_old(
+            conn, days=days, after=after, conversations=CONVERSATIONS, limit=BATCH
+        )
+        if done.messages:
+            details = {"messages": done.messages, "older_than_days": days}
+            await audit.record(conn, "retention.delete", actor_id=None, details=details)
+    if done.last_conversation is None or done.messages < BATCH:
+        return done.messages, done.last_conversation
+    return done.messages, after  # these conversations may have more
+
+
+def _log(deleted: int, days: int) -> None:
+    if deleted:
+        log.info("retention.deleted", messages=deleted, older_than_days=days)

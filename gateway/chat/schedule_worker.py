@@ -1,14 +1,14 @@
-"""The loop that sends scheduled messages, on every node.
+"""Sends scheduled messages: a job for each, ordered a moment before its time.
 
-A node claims due messages, sends them with their authors' rights, and records the results. A claim
-expires, so that another node sends what a dying node had claimed; the client_key ensures that the
-message is stored once.
+collect, every 30 s ─▶ a job for each message that is due soon ─▶ send, with its author's rights.
+So realtime.jobs has the messages of the next two minutes, not those of a year, and what older
+versions scheduled has its jobs, too. The row of the message is claimed as well: by that claim a
+worker of a version before the jobs, a run that lost its lease, and somebody who changes the time
+keep out of each other's way. The client_key ensures that the message is stored once.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -22,14 +22,23 @@ from gateway.chat.queries import scheduled as queries
 from gateway.chat.queries.scheduled import DueMessage
 from gateway.context import Context, Services
 from gateway.errors import EmployeeDisabled, GatewayError
+from gateway.jobs import Again, Failed, Job, NewJob, Outcome, enqueue
 from gateway.protocol import MessageScheduleChanged, MessageScheduleFailed, MessageSend
 
 log = structlog.get_logger(__name__)
 
-BATCH = 20
-LEASE_S = 60.0
-START_WITHIN_S = 30.0
-"""No further message of a claim is begun after this: one send takes 10 s at the very worst."""
+COLLECT = "scheduled.collect"
+SEND = "scheduled.send"
+FORGET = "scheduled.forget"
+QUEUE = "messages"
+
+BATCH = 500
+"""Jobs that one run of collect orders."""
+SOON_S = 120.0
+"""Jobs are ordered so long before: a message is scheduled at least a minute ahead, and of several
+collections one may be late."""
+LEASE_S = 50.0
+"""Shorter than a job's, so that the run after a lost one finds the message free."""
 RETRY_S = 10.0
 """How long a message waits after a temporary failure: an overloaded node or database."""
 ATTEMPTS = 20
@@ -37,92 +46,84 @@ KEPT_DAYS = 30
 FORGET_EVERY_S = 3_600.0
 
 
-class ScheduleWorker:
-    """Sends due messages on one node."""
+async def collect(services: Services, _job: Job) -> Outcome | None:
+    """Order jobs for the messages that are due soon, also for those that are due earlier by now."""
+    async with services.connection() as conn:
+        soon = await queries.due_soon(conn, within_s=SOON_S, limit=BATCH)
+        orders = [
+            NewJob(SEND, QUEUE, {"scheduled_id": found}, key=f"scheduled:{found}", run_at=send_at)
+            for found, send_at in soon
+        ]
+        due_s = await enqueue(conn, orders)
+    services.doorbell.ring(due_s)
+    return Again() if len(soon) == BATCH else None
 
-    def __init__(self, services: Services, *, every_s: float) -> None:
-        self._services = services
-        self._every_s = every_s
-        self._forget_at = time.monotonic() + FORGET_EVERY_S
 
-    async def run(self) -> None:
-        """Send due messages until cancelled, at their time or when another node's claim expires."""
-        while True:
-            try:
-                wait_s = await self._send_due()
-            except Exception as error:  # noqa: BLE001 - tried again in a moment
-                log.warning("scheduled.failed", error=type(error).__name__)
-                wait_s = self._every_s
-            await asyncio.sleep(wait_s)
+async def forget(services: Services, _job: Job) -> Outcome | None:
+    """Delete what was sent, or failed, long ago."""
+    async with services.connection() as conn:
+        await queries.delete_done(conn, days=KEPT_DAYS)
+    return None
 
-    async def _send_due(self) -> float:
-        """Send what is due now; return the seconds until something may be due."""
-        async with self._services.connection() as conn:
-            due = await queries.claim(conn, limit=BATCH, lease_s=LEASE_S)
-            next_s = await queries.next_due_in_s(conn) if len(due) < BATCH else 0.0
-            if time.monotonic() >= self._forget_at:
-                self._forget_at = time.monotonic() + FORGET_EVERY_S
-                await queries.delete_done(conn, days=KEPT_DAYS)
-        claimed_at = time.monotonic()
-        for item in due:
-            if time.monotonic() - claimed_at > START_WITHIN_S:
-                break  # the claim expires
-            await self._send(item)
-        if next_s is None:
-            return self._every_s
-        return min(max(next_s, 0.0), self._every_s)
 
-    async def _send(self, item: DueMessage) -> None:
-        """Send one message with its author's present rights, and record the result."""
-        try:
-            ctx = Context(await self._author(item.employee_id), self._services)
-            await messages.send(
-                ctx,
-                MessageSend(
-                    conversation_id=item.conversation_id,
-                    client_key=item.client_key,
-                    text=item.text,
-                ),
-                from_draft=False,
-            )
-        except GatewayError as error:
-            code, passing = error.code, error.retry_after is not None
-        except Exception:
-            log.exception("scheduled.not_sent", scheduled=item.id, attempts=item.attempts)
-            code, passing = GatewayError.code, True
-        else:
-            async with self._services.connection() as conn:
-                sent = await queries.mark_sent(conn, item.id)
-            if sent is not None:
-                self._announce(item, MessageScheduleChanged(scheduled=sent, gone=True))
-            return
-        if passing and item.attempts < ATTEMPTS:
-            await self._retry_later(item, code)
-        else:
-            await self._give_up(item, code)
+async def send(services: Services, job: Job) -> Outcome | None:
+    """Send the message of a job with its author's present rights, and record the result.
 
-    async def _author(self, employee_id: int) -> Identity:
-        async with self._services.connection() as conn:
-            found = await employees.find(conn, employee_id)
-        if found is None or not found.active:
-            raise EmployeeDisabled
-        return Identity(
-            found.employee, found.permissions, datetime.now(UTC) + timedelta(seconds=LEASE_S)
+    Done as well when it was cancelled, or has another time by now: it gets another job then.
+    """
+    async with services.connection() as conn:
+        item = await queries.claim(conn, int(job.payload["scheduled_id"]), lease_s=LEASE_S)
+    if item is None:
+        return None
+    try:
+        ctx = Context(await _author(services, item.employee_id), services)
+        await messages.send(
+            ctx,
+            MessageSend(
+                conversation_id=item.conversation_id,
+                client_key=item.client_key,
+                text=item.text,
+            ),
+            from_draft=False,
         )
+    except GatewayError as error:
+        code, passing = error.code, error.retry_after is not None
+    except Exception:
+        log.exception("scheduled.not_sent", scheduled=item.id, attempts=item.attempts)
+        code, passing = GatewayError.code, True
+    else:
+        async with services.connection() as conn:
+            sent = await queries.mark_sent(conn, item.id)
+        if sent is not None:
+            _announce(services, item, MessageScheduleChanged(scheduled=sent, gone=True))
+        return None
+    if passing and item.attempts < ATTEMPTS:
+        async with services.connection() as conn:
+            await queries.release(conn, item.id)
+        return Failed(code, RETRY_S)
+    await _give_up(services, item, code)
+    return None
 
-    async def _retry_later(self, item: DueMessage, code: str) -> None:
-        log.warning("scheduled.delayed", scheduled=item.id, code=code, attempts=item.attempts)
-        async with self._services.connection() as conn:
-            await queries.retry_later(conn, item.id, seconds=RETRY_S)
 
-    async def _give_up(self, item: DueMessage, code: str) -> None:
-        """Store the reason and notify the author, once even if several nodes tried."""
-        async with self._services.connection() as conn:
-            failed = await queries.mark_failed(conn, item.id, code)
-        if failed is not None:
-            self._announce(item, MessageScheduleFailed(scheduled=failed))
+async def _author(services: Services, employee_id: int) -> Identity:
+    async with services.connection() as conn:
+        found = await employees.find(conn, employee_id)
+    if found is None or not found.active:
+        raise EmployeeDisabled
+    return Identity(
+        found.employee, found.permissions, datetime.now(UTC) + timedelta(seconds=LEASE_S)
+    )
 
-    def _announce(
-        self, item: DueMessage, event: MessageScheduleChanged | MessageScheduleFailed
-    ) -> None:
-        self._services.publish([announce(topics.user(item.employee_id), event)])
+
+async def _give_up(services: Services, item: DueMessage, code: str) -> None:
+    """Store the reason and notify the author, once even if several nodes tried."""
+    async with services.connection() as conn:
+        failed = await queries.mark_failed(conn, item.id, code)
+    if failed is not None:
+        _announce(services, item, MessageScheduleFailed(scheduled=failed))
+
+
+def _announce(
+    services: Services, item: DueMessage, event: MessageScheduleChanged | MessageScheduleFailed
+) -> None:
+    services.publish([announce(topics.user(item.employee_id), event)])

@@ -253,6 +253,55 @@ def replay(
     run(file, speed=speed, source=source or "main", keep_times=keep_times, again=again)
 
 
+jobs_app = typer.Typer(
+    help="Look at background jobs, and order those again that failed for good.\n\n"
+    "They are read from GATEWAY_DATABASE_URL, or from the database of the `gateway dev` that runs "
+    "on this machine.",
+    no_args_is_help=True,
+)
+app.add_typer(jobs_app, name="jobs")
+
+DeadIds = Annotated[
+    list[int] | None, typer.Argument(metavar="ID…", help="Ids that `gateway jobs dead` prints.")
+]
+DeadKind = Annotated[str | None, typer.Option(help="All dead jobs of this kind.")]
+
+
+@jobs_app.command(name="list")
+def jobs_list() -> None:
+    """Print how many jobs of each kind are due, in work, and for later."""
+    from gateway.cli import jobs
+
+    jobs.list_jobs()
+
+
+@jobs_app.command(name="dead")
+def jobs_dead(
+    kind: DeadKind = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Print at most so many.")] = 50,
+) -> None:
+    """Print jobs that failed for good, the newest first; they are kept for 30 days."""
+    from gateway.cli import jobs
+
+    jobs.list_dead(kind=kind, limit=limit)
+
+
+@jobs_app.command(name="retry")
+def jobs_retry(ids: DeadIds = None, kind: DeadKind = None) -> None:
+    """Order dead jobs again, due at once. It is noted in the audit."""
+    from gateway.cli import jobs
+
+    jobs.retry(ids or [], kind=kind)
+
+
+@jobs_app.command(name="discard")
+def jobs_discard(ids: DeadIds = None, kind: DeadKind = None) -> None:
+    """Delete dead jobs. It is noted in the audit."""
+    from gateway.cli import jobs
+
+    jobs.discard(ids or [], kind=kind)
+
+
 def main() -> None:
     """Run the command line; a wrong setting is reported in one line, without a traceback."""
     try:

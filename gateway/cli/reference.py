@@ -30,9 +30,12 @@ def render(page: str) -> str:
 
 
 def table() -> str:
-    """One row per setting, in the order in which they are declared."""
+    """One row per setting, in the order in which they are declared; groups come last."""
     rows = ["| setting | default | what it does |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    fields = Settings.model_fields
+    grouped = [name for name in fields if name not in Settings.__annotations__]
+    for name in [*(name for name in fields if name not in grouped), *grouped]:
+        field = fields[name]
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
         rows.append(f"| `{variable(name)}` | {_default(name, field)} | {meaning} |")
     return "\n".join(rows)

@@ -80,7 +80,7 @@ INSERT INTO demo_crm.roles VALUES
     (4, 'director', '{conversations.create_group,clientchats.answer,callbacks.handle,'
                     'calls.view_all,calls.review,recordings.listen,stats.view,'
                     'intelligence.view,'
-                    'notifications.send,notifications.view,conversations.export,audit.read,'
+                    'notifications.send,notifications.view,conversations.export,audit.read,jobs.manage,'
                     'messages.delete_any,messages.mention_all}'),
     (5, 'trainee',  '{}');
 

@@ -83,6 +83,7 @@ from gateway.errors.load import (
     TooManyOfUser,
 )
 from gateway.errors.requests import (
+    DeadJobNotFound,
     EmployeeDisabled,
     Forbidden,
     HeadTooLarge,
@@ -122,6 +123,7 @@ __all__ = [
     "ConversationFull",
     "ConversationNotFound",
     "DatabaseUnavailable",
+    "DeadJobNotFound",
     "DirectConversation",
     "DispositionNotFound",
     "Draining",

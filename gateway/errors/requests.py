@@ -144,3 +144,10 @@ class OriginRefused(GatewayError):
 
     code = "origin.refused"
     http_status = 403
+
+
+class DeadJobNotFound(GatewayError):
+    """No job that failed for good has this id: it was ordered again or given up."""
+
+    code = "job.not_found"
+    http_status = 404

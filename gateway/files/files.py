@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -69,8 +68,6 @@ class Files:
     storage: Storage | None = None
     limits: Limits = field(default_factory=Limits)
     counts: TransferCounts = field(default_factory=TransferCounts)
-    sweep_requested: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when there are files to remove."""
     under_way: UploadsUnderWay = field(init=False)
 
     def __post_init__(self) -> None:

@@ -251,6 +251,34 @@ METRICS: Final[tuple[Metric, ...]] = (
         lambda g: _by_key(g.services.files.counts.refused),
         "code",
     ),
+    # jobs
+    _gauge(
+        "jobs_waiting",
+        "background jobs that are due and that no worker has, of all workers, by queue; counted up "
+        "to 10,000, every 15 s",
+        lambda g: _by_key({one.queue: one.waiting for one in g.jobs_upkeep.backlogs}),
+        "queue",
+    ),
+    _gauge(
+        "jobs_oldest_seconds",
+        "for how long the first of them has been due",
+        lambda g: _by_key({one.queue: one.oldest_s for one in g.jobs_upkeep.backlogs}),
+        "queue",
+    ),
+    _histogram(
+        "job",
+        "time from the claim of a job until its end was stored, by kind and outcome: `done`, "
+        "`again`, `failed`, `postponed`, `dead`, `expired`, `lost`, `stopped`",
+        lambda g: g.jobs.seconds,
+        "kind",
+        "outcome",
+    ),
+    _counter(
+        "jobs_dead",
+        "background jobs that failed for good on this worker",
+        lambda g: _by_key(g.jobs.dead),
+        "kind",
+    ),
     # from the PBX
     _gauge(
         "pbx_connected",

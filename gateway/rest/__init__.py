@@ -27,6 +27,7 @@ from gateway.rest import (
     errors,
     export,
     files,
+    jobs,
     messages,
     messenger,
     ops,
@@ -171,6 +172,7 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         app.include_router(drafts.router)
         app.include_router(export.router)
         app.include_router(audit.router)
+        app.include_router(jobs.router)
         app.include_router(files.router)
         app.include_router(telephony.router)
         app.include_router(call_work.router)

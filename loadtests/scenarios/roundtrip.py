@@ -33,7 +33,7 @@ TEXT = "Чи можемо передзвонити клієнту сьогодн
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class SendTimes:
     """When each message is due."""
 
     begin: float
@@ -141,7 +141,7 @@ async def _measure(
     ):
         opened = await first.request("conversation.open", employee_id=second.user_id)
         conversation_id = opened["conversation"]["id"]
-        schedule = Schedule(time.perf_counter() + 0.1, rate, seconds)
+        schedule = SendTimes(time.perf_counter() + 0.1, rate, seconds)
         async with asyncio.TaskGroup() as group:
             talk = _talk(findings, [first, second], conversation_id, schedule)
             group.create_task(talk, name="talk")
@@ -152,7 +152,7 @@ async def _measure(
 
 
 async def _talk(
-    findings: RoundtripTimes, talkers: list[TimedClient], conversation_id: int, schedule: Schedule
+    findings: RoundtripTimes, talkers: list[TimedClient], conversation_id: int, schedule: SendTimes
 ) -> None:
     """Send on a fixed schedule, in turn: a slow answer does not hold back the next message."""
     async with asyncio.TaskGroup() as group:
@@ -172,7 +172,7 @@ async def _send(
     findings.answered(key, time.perf_counter() - began)
 
 
-async def _walk(findings: RoundtripTimes, ground: Floor, schedule: Schedule) -> None:
+async def _walk(findings: RoundtripTimes, ground: Floor, schedule: SendTimes) -> None:
     """Measure the floor half-way between two messages; leave out turns that a slow step missed."""
     for number in range(schedule.count):
         if schedule.due(number + 1) < time.perf_counter():

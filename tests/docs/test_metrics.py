@@ -41,10 +41,10 @@ async def test_every_sample_has_the_labels_that_are_listed(small_desk: Desk) -> 
 
 
 def test_names_say_what_they_count() -> None:
-    """Counters end in _total, histograms in a unit, gauges in neither; every row has a meaning."""
+    """Counters end in _total and others do not, histograms in a unit; every row has a meaning."""
     for metric in METRICS:
         assert metric.name.endswith("_total") == (metric.kind == "counter"), metric.name
-        assert metric.name.endswith("_seconds") == (metric.kind == "histogram"), metric.name
+        assert metric.name.endswith("_seconds") or metric.kind != "histogram", metric.name
         assert metric.text, metric.name
     assert len({metric.name for metric in METRICS}) == len(METRICS)
 

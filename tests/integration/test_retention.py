@@ -142,8 +142,8 @@ async def test_a_node_with_the_setting_sweeps_by_itself(empty_desk: Desk) -> Non
         return await kept(empty_desk, conversation_id) == [4]
 
     await eventually(swept)
-    assert "retention" in {task.get_name() for task in node.node.tasks}
-    assert "retention" not in {task.get_name() for task in plain.node.tasks}
+    assert retention.DELETE in node.app.state.gateway.jobs.kinds
+    assert retention.DELETE not in plain.app.state.gateway.jobs.kinds
 
 
 async def test_answers_outlive_the_message_that_they_answer(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from gateway.delivery.shared_frame import SharedFrame
 from gateway.protocol import Unread
 from gateway.serving import Handler
 from gateway.sockets.admission.disconnect_queue import SLICE, DisconnectQueue
-from gateway.sockets.session.command_queue import CommandQueue, Job, QueueLimits
+from gateway.sockets.session.command_queue import CommandQueue, QueuedCommand, QueueLimits
 from gateway.sockets.watch.unread import UnreadPush
 from tests.support.desk import eventually
 
@@ -30,7 +30,7 @@ class Owner:
         self.ends = {number: asyncio.Event() for number in range(5)}
         self.running: set[asyncio.Task[None]] = set()
 
-    async def run(self, job: Job) -> None:
+    async def run(self, job: QueuedCommand) -> None:
         self.began.append(job.id)
         await self.ends[job.id or 0].wait()
 
@@ -58,7 +58,7 @@ async def test_a_read_that_ends_lets_nothing_overtake_a_write() -> None:
     commands = CommandQueue(QueueLimits(max_running=4, max_waiting=10, spawn=owner.spawn))
     read, write = Handler(cost="read"), Handler(cost="write")
     for number, handler in enumerate((read, write, read, write)):
-        commands.submit(Job(number, None, handler), owner)
+        commands.submit(QueuedCommand(number, None, handler), owner)
     await eventually(lambda: owner.began == [0, 1])
 
     owner.ends[0].set()

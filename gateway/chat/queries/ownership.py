@@ -47,3 +47,41 @@ async def ownerless(conn: Conn, *, after: int, limit: int) -> list[OwnerlessGrou
         limit,
     )
     return [OwnerlessGroup(**row) for row in rows]
+
+
+async def note_found(conn: Conn, groups: list[int], *, grace_s: float, gap_s: float) -> set[int]:
+    """Note that a sweep found these groups; return those that all have found for `grace_s`.
+
+    Never one that is found for the first time; nor one that no sweep has looked for in `gap_s`.
+    """
+    rows = await conn.fetch(
+        """
+        -- ownership.note_found
+        WITH noted AS (
+            INSERT INTO realtime.ownerless_groups AS o (conversation_id)
+            SELECT * FROM unnest($1::bigint[])
+                ON CONFLICT (conversation_id) DO UPDATE
+               SET seen_at = now(),
+                   found_at = CASE WHEN o.seen_at < now() - make_interval(secs => $3)
+                                   THEN now() ELSE o.found_at END
+            RETURNING o.conversation_id, o.found_at
+        )
+        SELECT conversation_id FROM noted
+         WHERE found_at < now() AND found_at <= now() - make_interval(secs => $2)
+        """,
+        groups,
+        grace_s,
+        gap_s,
+    )
+    return {row["conversation_id"] for row in rows}
+
+
+async def forget_others(conn: Conn, groups: list[int]) -> None:
+    """Forget groups that this sweep did not find: they have an owner, or nobody who could be."""
+    await conn.execute(
+        """
+        -- ownership.forget_others
+        DELETE FROM realtime.ownerless_groups WHERE conversation_id <> ALL ($1)
+        """,
+        groups,
+    )

@@ -13,7 +13,7 @@ from gateway.protocol import ScheduledMessage
 
 @dataclass(frozen=True, slots=True)
 class DueMessage:
-    """A message that this node has claimed and sends now."""
+    """A message that this run has claimed and sends now."""
 
     id: int
     employee_id: int
@@ -192,50 +192,41 @@ async def page(
     return [to_scheduled(row) for row in rows]
 
 
-async def claim(conn: Conn, *, limit: int, lease_s: float) -> list[DueMessage]:
-    """Claim due messages without a valid claim of another node."""
+async def due_soon(conn: Conn, *, within_s: float, limit: int) -> list[tuple[int, datetime]]:
+    """Return messages that are due within this time and have no job then, and when they are."""
     rows = await conn.fetch(
         """
-        -- scheduled.claim
-        UPDATE realtime.scheduled_messages AS s
-           SET claimed_until = clock_timestamp() + make_interval(secs => $2),
-               attempts = s.attempts + 1
-          FROM (SELECT id FROM realtime.scheduled_messages
-                 WHERE state = 'waiting' AND send_at <= clock_timestamp()
-                   AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
-                 ORDER BY send_at, id
-                 LIMIT $1
-                   FOR UPDATE SKIP LOCKED) AS due
-         WHERE s.id = due.id
-        RETURNING s.id, s.employee_id, s.conversation_id, s.client_key, s.text, s.attempts
+        -- scheduled.due_soon
+        SELECT id, send_at
+          FROM realtime.scheduled_messages AS s
+         WHERE state = 'waiting' AND send_at < now() + make_interval(secs => $1)
+           AND NOT EXISTS (SELECT FROM realtime.jobs AS j
+                            WHERE j.dedupe_key = 'scheduled:' || s.id AND j.run_at <= s.send_at)
+         ORDER BY send_at, id
+         LIMIT $2
         """,
+        within_s,
         limit,
+    )
+    return [(row["id"], row["send_at"]) for row in rows]
+
+
+async def claim(conn: Conn, scheduled_id: int, *, lease_s: float) -> DueMessage | None:
+    """Claim a message; None unless it waits, is due, and no other node sends it."""
+    row = await conn.fetchrow(
+        """
+        -- scheduled.claim
+        UPDATE realtime.scheduled_messages
+           SET claimed_until = clock_timestamp() + make_interval(secs => $2),
+               attempts = attempts + 1
+         WHERE id = $1 AND state = 'waiting' AND send_at <= clock_timestamp()
+           AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+        RETURNING id, employee_id, conversation_id, client_key, text, attempts
+        """,
+        scheduled_id,
         lease_s,
     )
-    return [
-        DueMessage(
-            row["id"],
-            row["employee_id"],
-            row["conversation_id"],
-            row["client_key"],
-            row["text"],
-            row["attempts"],
-        )
-        for row in sorted(rows, key=lambda row: row["id"])
-    ]
-
-
-async def next_due_in_s(conn: Conn) -> float | None:
-    """Return the seconds until the next message is due; None when nothing waits."""
-    found: float | None = await conn.fetchval(
-        """
-        -- scheduled.next_due_in_s
-        SELECT extract(epoch FROM min(greatest(send_at, claimed_until)) - clock_timestamp())::float8
-          FROM (SELECT send_at, claimed_until FROM realtime.scheduled_messages
-                 WHERE state = 'waiting' ORDER BY send_at, id LIMIT 100) AS soon
-        """
-    )
-    return found
+    return DueMessage(**row) if row else None
 
 
 async def mark_sent(conn: Conn, scheduled_id: int) -> ScheduledMessage | None:
@@ -270,17 +261,15 @@ async def mark_failed(conn: Conn, scheduled_id: int, code: str) -> ScheduledMess
     return to_scheduled(row) if row else None
 
 
-async def retry_later(conn: Conn, scheduled_id: int, *, seconds: float) -> None:
-    """Return a claim after a temporary failure: the message is due again after these seconds."""
+async def release(conn: Conn, scheduled_id: int) -> None:
+    """Return a claim after a temporary failure."""
     await conn.execute(
         """
-        -- scheduled.retry_later
-        UPDATE realtime.scheduled_messages
-           SET claimed_until = clock_timestamp() + make_interval(secs => $2)
+        -- scheduled.release
+        UPDATE realtime.scheduled_messages SET claimed_until = NULL
          WHERE id = $1 AND state = 'waiting'
         """,
         scheduled_id,
-        seconds,
     )
 
 

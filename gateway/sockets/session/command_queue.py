@@ -16,7 +16,7 @@ from gateway.errors import Draining, GatewayError
 from gateway.serving import Handler
 
 
-class Job(NamedTuple):
+class QueuedCommand(NamedTuple):
     """A command that was read, and waits or runs."""
 
     id: int | None
@@ -30,7 +30,7 @@ class CommandOwner(Protocol):
     id: str
     closed: bool
 
-    async def run(self, job: Job) -> None:
+    async def run(self, job: QueuedCommand) -> None:
         """Run a command and reply; raises nothing but a cancellation."""
 
     def refuse(self, request_id: int | None, error: GatewayError) -> None:
@@ -61,12 +61,14 @@ class CommandQueue:
     def __init__(self, limits: QueueLimits) -> None:
         self._limits = limits
         self._changing = False
-        self._waiting: deque[Job] | None = None  # most sessions never need one: it takes 0.7 KiB
+        self._waiting: deque[QueuedCommand] | None = (
+            None  # most sessions never need one: it takes 0.7 KiB
+        )
         self.running = 0
         self.draining = False
         self.reading_paused = False
 
-    def submit(self, job: Job, owner: CommandOwner) -> None:
+    def submit(self, job: QueuedCommand, owner: CommandOwner) -> None:
         """Run it now, or when its turn comes."""
         if self._waiting is None and self._may_start:
             self._start(job, owner)
@@ -92,12 +94,12 @@ class CommandQueue:
     def _may_start(self) -> bool:
         return not self._changing and self.running < self._limits.max_running
 
-    def _start(self, job: Job, owner: CommandOwner) -> None:
+    def _start(self, job: QueuedCommand, owner: CommandOwner) -> None:
         self.running += 1
         self._changing = job.handler.changes
         self._limits.spawn(self._run(job, owner), name=f"session.{owner.id}")
 
-    async def _run(self, job: Job, owner: CommandOwner) -> None:
+    async def _run(self, job: QueuedCommand, owner: CommandOwner) -> None:
         try:
             await owner.run(job)
         finally:

@@ -37,7 +37,7 @@ from gateway.sockets.metrics import SocketMetrics
 from gateway.sockets.outgoing.goodbye import close_after
 from gateway.sockets.outgoing.sender import Sender
 from gateway.sockets.session import request
-from gateway.sockets.session.command_queue import CommandQueue, Job, QueueLimits
+from gateway.sockets.session.command_queue import CommandQueue, QueuedCommand, QueueLimits
 from gateway.sockets.session.deadlines import Deadlines, Timeouts
 from gateway.sockets.session.device_claim import DeviceClaim
 from gateway.sockets.session.held_events import HeldEvents
@@ -101,7 +101,7 @@ class Session:
         self._held: HeldEvents | None = None
         self.deliver: Callable[[SharedFrame], None] = sender.send_shared
         """Send an event of a topic, or one that several sessions get; hold it while catching up."""
-        self._answering: Job | None = None
+        self._answering: QueuedCommand | None = None
         """The command of the connection itself that runs; forgotten when it is replied to."""
         self.id = secrets.token_hex(8)
         self.opened_at = self.received_at = asyncio.get_running_loop().time()
@@ -173,7 +173,7 @@ class Session:
         except GatewayError as error:
             self.refuse(request.request_id_of(item), error)
             return
-        self._queue.submit(Job(envelope.id, command, handler), self)
+        self._queue.submit(QueuedCommand(envelope.id, command, handler), self)
 
     def _handle_ping(self, envelope: request.RequestEnvelope) -> None:
         """Answer a ping; a pong needs no answer; those beyond the rate are ignored."""
@@ -204,7 +204,7 @@ class Session:
 
     # --- running commands ------------------------------------------------------------------
 
-    async def run(self, job: Job) -> None:
+    async def run(self, job: QueuedCommand) -> None:
         """Run a command and reply; called by the queue."""
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -224,7 +224,7 @@ class Session:
         self._answering = None if self._answering is job else self._answering
         self.parts.metrics.count_command(type_, loop.time() - started)
 
-    async def _serve(self, job: Job) -> Any:
+    async def _serve(self, job: QueuedCommand) -> Any:
         serve = job.handler.serve
         assert serve is not None
         if job.handler.by_session:  # one at a time: none of them is a read

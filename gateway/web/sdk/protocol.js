@@ -197,6 +197,7 @@ export const ERRORS = {
   "frame.malformed": {"status": 400, "meaning": "This is not valid JSON (RFC 8259, UTF-8, at most 1,024 levels deep)."},
   "ingest.busy": {"status": 503, "meaning": "Too many events are waiting: send this batch again later."},
   "internal": {"status": 500, "meaning": "An unexpected error in the gateway; it was logged."},
+  "job.not_found": {"status": 404, "meaning": "No job that failed for good has this id: it was ordered again or given up."},
   "limit.accepts": {"status": 503, "meaning": "Too many clients are connecting to this node: try again later."},
   "limit.anonymous": {"status": 429, "meaning": "Too many requests without a valid token come from this address: try again later."},
   "limit.connections": {"status": 429, "meaning": "Too many connections from this address."},

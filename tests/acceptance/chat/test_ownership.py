@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.chat.ownership import OwnershipSweep
+from gateway.chat import ownership
 from gateway.chat.queries import audit
 from gateway.client import Connection
 from gateway.context import Services
@@ -31,16 +31,27 @@ NO_OWNER = (
 GRACE_S = 600.0
 
 
-class Sweep:
-    """The sweep of one worker, with a clock that the test moves."""
+@pytest.fixture
+async def desk(empty_desk: Desk) -> Desk:
+    """Give a desk whose nodes sweep only when the test says so."""
+    for _ in range(2):
+        await empty_desk.start_node(roles=("sockets",))
+    return empty_desk
 
-    def __init__(self, services: Services) -> None:
-        self.at = 0.0
-        self._sweep = OwnershipSweep(services, every_s=30.0, grace_s=GRACE_S, now=lambda: self.at)
+
+class Sweep:
+    """The sweep of one worker, at moments that the test chooses."""
+
+    def __init__(self, desk: Desk, services: Services) -> None:
+        self._desk = desk
+        self._services = services
 
     async def look(self, *, after_s: float = 0.0) -> int:
-        self.at += after_s
-        return await self._sweep.sweep()
+        await self._desk.sql(
+            "UPDATE realtime.ownerless_groups SET found_at = found_at - make_interval(secs => $1)",
+            after_s,
+        )
+        return await ownership.sweep(self._services, grace_s=GRACE_S)
 
     async def look_twice(self) -> int:
         """Look again when the time of grace has passed."""
@@ -49,7 +60,7 @@ class Sweep:
 
 
 def sweep_of(desk: Desk, node: int = 0) -> Sweep:
-    return Sweep(desk.nodes[node].node.services)
+    return Sweep(desk, desk.nodes[node].node.services)
 
 
 async def roles(desk: Desk, asker: int, group: int) -> dict[int, str]:
@@ -93,7 +104,8 @@ async def test_a_group_is_given_once(desk: Desk) -> None:
     first, second = sweep_of(desk), sweep_of(desk, node=1)
     await desk.sql(DISMISS, [OKSANA])
 
-    given = await asyncio.gather(first.look_twice(), second.look_twice())
+    assert await first.look() == await second.look() == 0
+    given = await asyncio.gather(first.look(after_s=GRACE_S), second.look(after_s=GRACE_S))
 
     assert sum(given) == len(groups)
 
@@ -220,8 +232,21 @@ async def test_a_group_that_cannot_be_given_keeps_no_other_from_it(
     assert "owner" in {(await roles(desk, PETRO, whole))[one] for one in (PETRO, IRYNA)}
 
 
+async def test_a_pause_of_the_sweeps_is_no_time_of_grace(desk: Desk) -> None:
+    """Found a week ago and now: nobody knows what was between, so the time begins anew."""
+    await make_group(await desk.client(OKSANA), PETRO, IRYNA)
+    await desk.sql(DISMISS, [OKSANA])
+    sweep = sweep_of(desk)
+    assert await sweep.look() == 0
+    await desk.sql("UPDATE realtime.ownerless_groups SET seen_at = seen_at - interval '7 days'")
+
+    assert await sweep.look(after_s=7 * 86_400) == 0
+    assert await sweep.look(after_s=GRACE_S - 60) == 0
+    assert await sweep.look(after_s=60) == 1
+
+
 async def test_a_worker_sweeps_by_itself(empty_desk: Desk) -> None:
-    """Its loop gives the group away after the setting's time."""
+    """Its job gives the group away after the setting's time."""
     await empty_desk.start_node(upkeep_s=0.02, owner_grace_s=0.1)
     group = await make_group(await empty_desk.client(OKSANA), PETRO, IRYNA)
     await empty_desk.sql(DISMISS, [OKSANA])

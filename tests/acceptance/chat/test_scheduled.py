@@ -43,11 +43,13 @@ async def listed(who: Connection, **fields: Any) -> list[ScheduledMessage]:
 
 
 async def make_due(desk: Desk, *, seconds_ago: float = 0) -> None:
-    """Let the time of everything that waits have come."""
+    """Let the time of everything that waits have come, and somebody look."""
     await desk.sql(
         "UPDATE realtime.scheduled_messages SET send_at = now() - make_interval(secs => $1)",
         seconds_ago,
     )
+    await desk.sql("UPDATE realtime.schedules SET next_at = now() WHERE name = 'scheduled.collect'")
+    desk.nodes[-1].node.services.doorbell.ring(0)
 
 
 async def states(desk: Desk) -> list[str]:

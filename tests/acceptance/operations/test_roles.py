@@ -145,12 +145,13 @@ async def test_each_role_starts_only_what_it_needs(empty_desk: Desk) -> None:
     sockets, ingest, background = empty_desk.nodes
 
     assert {"streams", "unread", "upkeep", "devices", "cluster_limits"} <= tasks_of(sockets)
-    assert "scheduled" not in tasks_of(sockets)
+    assert "jobs.upkeep" not in tasks_of(sockets)
     assert tasks_of(ingest) == {"on_call", "callbacks.news"}
-    assert tasks_of(background) == {"scheduled", "callbacks", "ownership"}
+    assert tasks_of(background) == {"jobs.upkeep", "callbacks"}
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert "ingest.batches" in names
     running = [task.get_name() for task in asyncio.all_tasks()]
+    assert running.count("jobs.claims") == 1
     assert running.count("ingest.batches") == 1
     assert running.count("presence-lease") == 2
 

@@ -1,0 +1,130 @@
+"""`gateway jobs list|dead|retry|discard`: background jobs, and those that failed for good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+import asyncpg
+import orjson
+import typer
+
+from gateway import db, dead_jobs
+from gateway.cli.state import require_running
+from gateway.db import Conn
+from gateway.jobs.queries import dead, upkeep
+from gateway.settings import Settings
+
+PAGE = 500
+
+
+def list_jobs() -> None:
+    """Print how many jobs of each kind there are."""
+    _run(_list)
+
+
+def list_dead(*, kind: str | None, limit: int) -> None:
+    """Print dead jobs, the newest first."""
+    _run(lambda conn: _dead(conn, kind, limit))
+
+
+def retry(ids: list[int], *, kind: str | None) -> None:
+    """Order dead jobs again."""
+    _run(lambda conn: _end(conn, ids, kind, dead_jobs.retry_in, "ordered again"))
+
+
+def discard(ids: list[int], *, kind: str | None) -> None:
+    """Delete dead jobs."""
+    _run(lambda conn: _end(conn, ids, kind, dead_jobs.discard_in, "discarded"))
+
+
+def _run(work: Callable[[Conn], Awaitable[None]]) -> None:
+    settings = Settings()
+    url = settings.database_url
+    if not url:
+        unset = "GATEWAY_DATABASE_URL is"
+        url = str(require_running(settings.state_dir, "database", unset=unset)["database_url"])
+    try:
+        asyncio.run(_with_connection(url, work))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        typer.echo(f"The database refused: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+async def _with_connection(url: str, work: Callable[[Conn], Awaitable[None]]) -> None:
+    conn = await db.connect(url, application_name="gateway jobs")
+    try:
+        await work(conn)
+    finally:
+        await conn.close()
+
+
+async def _list(conn: Conn) -> None:
+    rows = [("queue", "kind", "due", "in work", "later", "oldest")]
+    rows += [
+        (one.queue, one.kind, str(one.due), str(one.in_work), str(one.later), _age(one.oldest_s))
+        for one in await upkeep.by_kind(conn)
+    ]
+    _print(rows)
+
+
+def _age(seconds: float | None) -> str:
+    return "" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
+async def _dead(conn: Conn, kind: str | None, limit: int) -> None:
+    rows = [("id", "died at", "kind", "error", "attempts", "key", "payload")]
+    rows += [
+        (
+            str(one.id),
+            one.died_at.isoformat(timespec="seconds"),
+            one.kind,
+            one.error_code,
+            str(one.attempts),
+            one.dedupe_key or "",
+            orjson.dumps(one.payload).decode(),
+        )
+        for one in await dead.page(conn, kind=kind, limit=limit)
+    ]
+    _print(rows)
+
+
+async def _end(
+    conn: Conn,
+    ids: list[int],
+    kind: str | None,
+    how: Callable[..., Awaitable[str | None]],
+    done: str,
+) -> None:
+    """Retry or discard these, or all of a kind; exit with 1 when one of these is not there."""
+    if bool(ids) == bool(kind):
+        typer.echo("Give ids of dead jobs, or --kind.", err=True)
+        raise typer.Exit(2)
+    missing = 0
+    for dead_id in ids or await _ids_of(conn, str(kind)):
+        async with conn.transaction():
+            found = await how(conn, dead_id, actor_id=None)
+        if found is None and ids:
+            typer.echo(f"{dead_id}: there is no such dead job.", err=True)
+            missing += 1
+        elif found is not None:
+            typer.echo(f"{dead_id}: {found} {done}.")
+    if missing:
+        raise typer.Exit(1)
+
+
+async def _ids_of(conn: Conn, kind: str) -> list[int]:
+    """Return the ids of all that are dead now."""
+    found: list[int] = []
+    while page := await dead.page(conn, kind=kind, before=found[-1] if found else None, limit=PAGE):
+        found += [one.id for one in page]
+    return found
+
+
+def _print(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print columns as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())

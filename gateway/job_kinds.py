@@ -1,0 +1,57 @@
+"""Every job: its kind, its queue, what runs it; and when periodic ones are ordered.
+
+app ─▶ here ─▶ chat. A worker runs the kinds it has: one without a place for files leaves those
+of files to others, as a worker of an earlier version does with kinds that it does not know.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gateway.chat import file_sweeper, ownership, retention, schedule_worker
+from gateway.context import Services
+from gateway.jobs import JobKind, Queue, Schedule
+from gateway.settings import Settings
+
+MESSAGES, UPKEEP = schedule_worker.QUEUE, file_sweeper.QUEUE
+QUEUES = (Queue(MESSAGES, 0.75), Queue(UPKEEP, 0.25))
+"""Shares of a worker's slots; together all of them."""
+
+
+def kinds(services: Services, settings: Settings) -> list[JobKind]:
+    """Return the kinds of jobs that this worker runs."""
+    found = [
+        JobKind(
+            schedule_worker.SEND,
+            MESSAGES,
+            partial(schedule_worker.send, services),
+            attempts=schedule_worker.ATTEMPTS,
+        ),
+        JobKind(schedule_worker.COLLECT, UPKEEP, partial(schedule_worker.collect, services)),
+        JobKind(schedule_worker.FORGET, UPKEEP, partial(schedule_worker.forget, services)),
+        JobKind(
+            ownership.GIVE,
+            UPKEEP,
+            partial(ownership.run, services, grace_s=settings.owner_grace_s),
+        ),
+    ]
+    if days := settings.message_retention_days:
+        found.append(JobKind(retention.DELETE, UPKEEP, partial(retention.run, services, days=days)))
+    if services.files.storage is not None:
+        found += [
+            JobKind(file_sweeper.SWEEP, UPKEEP, partial(file_sweeper.run, services)),
+            JobKind(file_sweeper.TIDY, UPKEEP, partial(file_sweeper.tidy, services)),
+        ]
+    return found
+
+
+def schedules(settings: Settings) -> list[Schedule]:
+    """Return when periodic jobs are ordered; a worker orders those whose kind it has."""
+    return [
+        Schedule(schedule_worker.COLLECT, every_s=6 * settings.upkeep_s),
+        Schedule(schedule_worker.FORGET, every_s=schedule_worker.FORGET_EVERY_S),
+        Schedule(ownership.GIVE, every_s=6 * settings.upkeep_s),
+        Schedule(retention.DELETE, every_s=retention.EVERY_S),
+        Schedule(file_sweeper.SWEEP, every_s=settings.file_sweep_s),
+        Schedule(file_sweeper.TIDY, every_s=file_sweeper.TIDY_EVERY_S),
+    ]
