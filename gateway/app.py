@@ -24,6 +24,7 @@ from gateway.auth import KeysUnusable, Tokens, accepted_secrets, open_tokens
 from gateway.bus import RedisBus, RedisConfig
 from gateway.chat.message_store import BatchedMessageStore
 from gateway.context import Services
+from gateway.crm import ContractWatch, watched_views
 from gateway.db import Pool, open_pool, pending
 from gateway.delivery.delivery import Delivery
 from gateway.files import Files, Limits, Storage, StorageUnusable, open_storage
@@ -68,6 +69,7 @@ class Gateway:
     jobs: Worker
     jobs_upkeep: Upkeep
     lag: LoopLag
+    contract: ContractWatch
 
     @property
     def services(self) -> Services:
@@ -107,12 +109,16 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         )
     async with AsyncExitStack() as stack:
         tokens = await _tokens(stack, settings)
+        crm_views = watched_views()
         pool = await open_pool(
             settings.database_url,
             application_name=f"gateway {settings.node}",
             max_size=settings.database_pool,
+            crm_views=crm_views,
         )
         stack.push_async_callback(pool.close)
+        contract = ContractWatch(pool, crm_views)
+        await contract.look()
 
         delivery, tasks = Delivery(), Tasks()
         redis_config = RedisConfig.of(settings)
@@ -144,6 +150,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             files=files, shedder=shedder, stats_cache=RedisStatsCache(redis),
             regions=connections.regions(settings), picture_origins=settings.picture_origins,
             doorbell=Doorbell(delivery.publish),
+            crm_views=crm_views,
         )  # fmt: skip
         node = Node(
             settings,
@@ -170,6 +177,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         if settings.takes("ingest"):
             await stack.enter_async_context(pipeline)
         await node.start(stack)
+        node.spawn(contract.run(every_s=12 * settings.upkeep_s), name="contract")
         if settings.takes("ingest"):
             await stack.enter_async_context(connections.build_connectors(settings, pool, pipeline))
             node.spawn(on_call.run(services, every_s=6 * settings.upkeep_s), name="on_call")
@@ -183,7 +191,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             await bus.subscribe([topics.JOBS])
             await stack.enter_async_context(jobs)
         log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))
-        yield Gateway(settings, pool, delivery, node, presence, pipeline, jobs, jobs_upkeep, lag)
+        yield Gateway(
+            settings, pool, delivery, node, presence, pipeline, jobs, jobs_upkeep, lag, contract
+        )
         await node.drain.finish()
 
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+import asyncpg
+
 from gateway import topics
 from gateway.auth import Identity
 from gateway.bus import Announcement, announce
-from gateway.db import AWAY_ERRORS, Conn, Pool
+from gateway.db import AWAY_ERRORS, Conn, CrmViews, Pool
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.files import Files
 from gateway.jobs import Doorbell, NewJob, enqueue
@@ -96,6 +98,7 @@ class Services:
     """Rung after the COMMIT of jobs."""
     unkept_words: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a search of this node found employees whose search words are not kept."""
+    crm_views: CrmViews = field(default_factory=CrmViews)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Conn]:
@@ -113,6 +116,9 @@ class Services:
                     yield conn
             except AWAY_ERRORS as error:
                 raise DatabaseUnavailable from error
+            except asyncpg.SyntaxOrAccessError:
+                self.crm_views.doubted.set()  # a view was dropped or changed a moment ago
+                raise
             finally:
                 # A failure here means that the connection has ended; it must not hide the cause.
                 with contextlib.suppress(*AWAY_ERRORS):

@@ -14,7 +14,7 @@ from gateway.auth.queries import employees
 from gateway.auth.queries.employees import EmployeeRecord
 from gateway.auth.tokens import Claims, Tokens
 from gateway.db import Conn
-from gateway.errors import EmployeeDisabled, TokenRevoked
+from gateway.errors import ContractUnavailable, EmployeeDisabled, TokenRevoked
 
 
 async def identify(conn: Conn, claims: Claims) -> Identity:
@@ -28,12 +28,15 @@ async def identify(conn: Conn, claims: Claims) -> Identity:
 def admit(found: EmployeeRecord | None, claims: Claims) -> Identity:
     """Make the identity of a record; EmployeeDisabled when it is None or not active.
 
-    TokenRevoked when the record says that of the token.
+    TokenRevoked when the record says that of the token, ContractUnavailable when the CRM has
+    several records of this employee.
     """
     if found is None or not found.active:
         raise EmployeeDisabled
     if found.revoked:
         raise TokenRevoked
+    if found.repeated:
+        raise ContractUnavailable("employees", f"has employee {claims.employee_id} twice")
     return Identity(found.employee, found.permissions, claims.expires_at, claims.token_id)
 
 

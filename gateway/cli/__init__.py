@@ -132,7 +132,8 @@ def migrate(
     check: Annotated[
         bool,
         typer.Option(
-            help="Change nothing: print missing migrations; exit with status 1 if there are any."
+            help="Change nothing: print missing migrations, and what is wrong with the views of "
+            "the CRM; exit with status 1 if there is anything."
         ),
     ] = False,
 ) -> None:

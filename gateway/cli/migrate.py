@@ -8,7 +8,12 @@ import typer
 
 from gateway import db, demo
 from gateway.cli.state import require_running
+from gateway.crm import check as check_contract
 from gateway.settings import Settings
+
+ALL_ROWS = 2**62
+READ_S = 60.0
+"""For all rows of a view; a node looks at fewer."""
 
 
 def run(*, demo: bool, check: bool) -> None:
@@ -44,8 +49,10 @@ async def _run(dsn: str, *, with_demo: bool, check: bool) -> int:
     try:
         if check:
             missing = await db.pending(conn)
-            typer.echo("\n".join(missing) or "Up to date.")
-            return 1 if missing else 0
+            faults, _ = await check_contract(conn, rows=ALL_ROWS, statement_s=READ_S)
+            wrong = [f"{one.view.full_name} {one.text}" for one in faults.values()]
+            typer.echo("\n".join([*missing, *wrong]) or "Up to date.")
+            return 1 if missing or wrong else 0
         applied = await db.migrate(conn)
         typer.echo("\n".join(f"applied {name}" for name in applied) or "Up to date.")
         if with_demo and not await demo.install(conn):

@@ -7,6 +7,7 @@ async with await open_pool(dsn, application_name="gateway") as pool, pool.acquir
 
 from gateway.db.arrays import bigints
 from gateway.db.conn import Conn
+from gateway.db.crm_views import CrmViews
 from gateway.db.migrate import MIGRATIONS, MigrationError, migrate, pending
 from gateway.db.pool import Pool, configure, connect, open_pool
 from ingest import AWAY_ERRORS
@@ -15,6 +16,7 @@ __all__ = [
     "AWAY_ERRORS",
     "MIGRATIONS",
     "Conn",
+    "CrmViews",
     "MigrationError",
     "Pool",
     "bigints",

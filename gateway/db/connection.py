@@ -1,12 +1,14 @@
-"""A connection that does not query PostgreSQL again for the types of arrays."""
+"""A connection that knows which views of the CRM are off, and the types of arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+
+from gateway.db.crm_views import CrmViews
 
 if TYPE_CHECKING:
     Base = asyncpg.Connection[asyncpg.Record]
@@ -24,12 +26,21 @@ _known: dict[frozenset[int], list[Any]] = {}
 
 
 class DatabaseConnection(Base):
-    """asyncpg's connection with a cache of types for the whole process.
+    """asyncpg's connection, with views of the CRM that may be off, and a cache of types.
 
-    asyncpg queries types without a codec, such as arrays, on each connection for each combination:
-    10 to 45 ms, which the first messages of a worker paid on every connection of its pool. System
-    types never change, so they are cached here for all connections.
+    The cache is one for the whole process: asyncpg queries types without a codec, such as arrays,
+    on each connection for each combination: 10 to 45 ms, which the first messages of a worker paid
+    on every connection of its pool. System types never change.
     """
+
+    crm_views: CrmViews | None = None
+
+    def _execute(self, query: str, *how: Any, **more: Any) -> Coroutine[Any, Any, Any]:
+        """Run a statement, as all of asyncpg's methods do that take arguments or return rows."""
+        if self.crm_views is not None and self.crm_views.off:
+            query = self.crm_views.text(query)
+        found: Coroutine[Any, Any, Any] = super()._execute(query, *how, **more)  # type: ignore[misc]
+        return found
 
     async def _introspect_types(  # as asyncpg calls it
         self,

@@ -6,6 +6,7 @@ transaction, even when this process hangs.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -13,6 +14,7 @@ import orjson
 
 from gateway.db.conn import Conn
 from gateway.db.connection import DatabaseConnection
+from gateway.db.crm_views import CrmViews
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
@@ -36,8 +38,9 @@ async def open_pool(
     lock_timeout_s: float = LOCK_S,
     command_timeout: float | None = None,
     settings: dict[str, str] | None = None,
+    crm_views: CrmViews | None = None,
 ) -> Pool:
-    """Open a pool; `settings` are more server settings.
+    """Open a pool; `settings` are more server settings, `crm_views` those that may be off.
 
     Prepared statements are cached per connection: behind PgBouncer in transaction mode that
     needs its 1.21 or newer with max_prepared_statements, and our settings as role settings.
@@ -47,7 +50,7 @@ async def open_pool(
         connection_class=DatabaseConnection,
         min_size=min_size,
         max_size=max_size,
-        init=configure,
+        init=partial(_prepare, crm_views),
         reset=_reset,
         timeout=CONNECT_S,
         command_timeout=command_timeout or statement_timeout_s + COMMAND_MARGIN_S,
@@ -72,6 +75,11 @@ async def connect(
     )
     await configure(connection)
     return connection
+
+
+async def _prepare(crm_views: CrmViews | None, conn: DatabaseConnection) -> None:
+    conn.crm_views = crm_views
+    await configure(conn)
 
 
 async def configure(conn: Conn) -> None:

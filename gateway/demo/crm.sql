@@ -59,6 +59,27 @@ CREATE TABLE demo_crm.staff (
 CREATE INDEX ON demo_crm.staff (department_id);
 CREATE INDEX ON demo_crm.staff (role_id);
 
+-- How to reach them outside the CRM: mail, a mobile of their own, language, time zone.
+CREATE TABLE demo_crm.staff_contacts (
+    staff_id  bigint PRIMARY KEY REFERENCES demo_crm.staff,
+    email     text NOT NULL,
+    mobile    text,
+    locale    text NOT NULL,
+    time_zone text NOT NULL
+);
+
+CREATE TABLE demo_crm.crews (
+    id   integer PRIMARY KEY,
+    name text NOT NULL UNIQUE
+);
+
+CREATE TABLE demo_crm.crew_members (
+    crew_id  integer NOT NULL REFERENCES demo_crm.crews,
+    staff_id bigint NOT NULL REFERENCES demo_crm.staff,
+    PRIMARY KEY (crew_id, staff_id)
+);
+CREATE INDEX ON demo_crm.crew_members (staff_id);
+
 CREATE TABLE demo_crm.desk_phones (
     pbx       text NOT NULL DEFAULT '*',
     extension text NOT NULL,
@@ -106,6 +127,18 @@ INSERT INTO demo_crm.staff (id, full_name, department_id, job_title, role_id, di
     (19, 'Olena Vasylenko',    4, 'Director',           4, NULL),
     (20, 'Denys Moroz',        1, 'Sales agent',        1, '2025-03-31');
 
+INSERT INTO demo_crm.staff_contacts
+SELECT id, lower(replace(full_name, ' ', '.')) || '@example.com',
+       CASE WHEN id % 4 > 0 THEN '0' || 500000000 + id * 7919 END,
+       CASE WHEN id IN (10, 15) THEN 'en' ELSE 'uk' END,
+       CASE WHEN id = 15 THEN 'Europe/Warsaw' ELSE 'Europe/Kyiv' END
+  FROM demo_crm.staff;
+
+INSERT INTO demo_crm.crews VALUES (1, 'New customers'), (2, 'First line'), (3, 'On the road');
+
+INSERT INTO demo_crm.crew_members VALUES
+    (1, 1), (1, 2), (1, 3), (1, 4), (2, 6), (2, 7), (2, 8), (2, 9), (3, 13), (3, 14), (3, 15);
+
 INSERT INTO demo_crm.desk_phones (extension, staff_id) VALUES
     ('101', 1), ('102', 2), ('103', 3), ('104', 4), ('105', 5),
     ('201', 6), ('202', 7), ('203', 8), ('204', 9),
@@ -131,6 +164,7 @@ CREATE TABLE demo_crm.client_contacts (
 );
 CREATE INDEX ON demo_crm.client_contacts (client_id);
 -- A caller is looked up by this one: without it every ring reads the whole table.
+CREATE INDEX client_contacts_email ON demo_crm.client_contacts (lower(value)) WHERE kind = 'email';
 CREATE INDEX client_contacts_e164 ON demo_crm.client_contacts (demo_crm.e164(value))
     WHERE kind = 'phone';
 
@@ -206,7 +240,7 @@ CREATE TABLE demo_crm.leads (
     manager_id bigint REFERENCES demo_crm.staff,
     changed_at timestamptz NOT NULL
 );
-CREATE INDEX ON demo_crm.leads (client_id) WHERE stage NOT IN ('won', 'lost');
+CREATE INDEX ON demo_crm.leads (client_id);
 CREATE INDEX ON demo_crm.leads (manager_id);
 
 CREATE TABLE demo_crm.work_orders (
@@ -217,7 +251,7 @@ CREATE TABLE demo_crm.work_orders (
     engineer_id bigint REFERENCES demo_crm.staff,
     changed_at  timestamptz NOT NULL
 );
-CREATE INDEX ON demo_crm.work_orders (client_id) WHERE state NOT IN ('done', 'cancelled');
+CREATE INDEX ON demo_crm.work_orders (client_id);
 CREATE INDEX ON demo_crm.work_orders (engineer_id);
 
 INSERT INTO demo_crm.leads
@@ -285,6 +319,34 @@ SELECT client_id, 'work_order', id, subject, state, engineer_id, changed_at
 CREATE VIEW crm.extensions AS
 SELECT pbx AS source, extension, staff_id AS employee_id
   FROM demo_crm.desk_phones;
+
+-- The others are optional.
+
+CREATE VIEW crm.customer_emails AS
+SELECT client_id AS customer_id, lower(value) AS email
+  FROM demo_crm.client_contacts
+ WHERE kind = 'email';
+
+CREATE VIEW crm.work_history AS
+SELECT client_id AS customer_id, 'lead' AS kind, id, subject AS title, stage AS status,
+       manager_id AS assigned_to, changed_at - interval '30 days' AS created_at,
+       changed_at AS updated_at,
+       CASE WHEN stage IN ('won', 'lost') THEN changed_at END AS closed_at
+  FROM demo_crm.leads
+ UNION ALL
+SELECT client_id, 'work_order', id, subject, state, engineer_id, changed_at - interval '7 days',
+       changed_at, CASE WHEN state IN ('done', 'cancelled') THEN changed_at END
+  FROM demo_crm.work_orders;
+
+CREATE VIEW crm.teams AS
+SELECT id::bigint AS id, name FROM demo_crm.crews;
+
+CREATE VIEW crm.team_members AS
+SELECT crew_id::bigint AS team_id, staff_id AS employee_id FROM demo_crm.crew_members;
+
+CREATE VIEW crm.employee_contacts AS
+SELECT staff_id AS employee_id, email, demo_crm.e164(mobile) AS phone_e164, locale, time_zone
+  FROM demo_crm.staff_contacts;
 
 -- What the gateway keeps for the CRM --------------------------------------------------------------
 

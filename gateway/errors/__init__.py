@@ -68,6 +68,7 @@ from gateway.errors.files import (
     UploadRunning,
 )
 from gateway.errors.load import (
+    ContractUnavailable,
     DatabaseUnavailable,
     Draining,
     IngestBusy,
@@ -119,6 +120,7 @@ __all__ = [
     "CallbackClosed",
     "CallbackNotFound",
     "ClientKeyReused",
+    "ContractUnavailable",
     "ConversationClosed",
     "ConversationFull",
     "ConversationNotFound",

@@ -80,6 +80,18 @@ class DatabaseUnavailable(GatewayError):
     retry_after = 1.0
 
 
+class ContractUnavailable(GatewayError):
+    """A view of the CRM that this needs is missing or wrong: `/readyz` says which, and why."""
+
+    code = "contract.unavailable"
+    http_status = 503
+    retry_after = 30.0
+
+    def __init__(self, view: str = "employees", fault: str = "is unusable") -> None:
+        super().__init__(f"The CRM's view crm.{view} {fault}.")
+        self.view = view
+
+
 class PresenceUnavailable(GatewayError):
     """Presence cannot be changed now: try again later."""
 

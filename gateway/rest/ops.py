@@ -29,7 +29,10 @@ async def healthz() -> Response:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Answer 200 when this worker can serve: database, bus and migrations are fine, no drain."""
+    """Answer 200 when this worker can serve: database, bus and migrations are fine, no drain.
+
+    `contract` has the views of the CRM that are not as they should be, and what is off.
+    """
     parts = parts_of(request)
     readiness: Readiness = request.app.state.readiness
     checks = await readiness.checks(parts)
@@ -39,6 +42,7 @@ async def readyz(request: Request) -> Response:
         "status": "ready" if ready else "not ready",
         "roles": parts.settings.roles,
         "checks": checks,
+        "contract": parts.contract.report(),
     }
     return answer(report, 200 if ready else 503)
 

@@ -1,4 +1,4 @@
-"""Whether this worker can serve: database, bus, presence, no drain.
+"""Whether this worker can serve: database, contract, bus, presence, no drain.
 
 ops ─▶ Readiness. Whoever asks, and however many do, PostgreSQL is asked twice a second at most.
 """
@@ -26,6 +26,7 @@ class Readiness:
         checks = {
             "database": await self._check_database(parts),
             "bus": "ok" if parts.bus_healthy else "deaf",
+            "contract": "ok" if parts.contract.usable else "unusable",
             "draining": "yes" if parts.draining else "ok",
         }
         if parts.settings.takes("sockets", "ingest"):

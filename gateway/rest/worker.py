@@ -8,6 +8,7 @@ from fastapi import Request
 
 from gateway.auth import Tokens
 from gateway.context import Services
+from gateway.crm import ContractWatch
 from gateway.settings import Settings
 from ingest import Pipeline
 
@@ -23,6 +24,8 @@ class GatewayParts(Protocol):
     def tokens(self) -> Tokens: ...
     @property
     def pipeline(self) -> Pipeline: ...
+    @property
+    def contract(self) -> ContractWatch: ...
 
     @property
     def bus_healthy(self) -> bool:

@@ -70,10 +70,12 @@ CREATE FUNCTION pristine.fingerprint() RETURNS text LANGUAGE sql STABLE AS $$
         SELECT oid FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|pristine)'
     )
     SELECT concat_ws(' ',
-        (SELECT count(*) || ':' || sum(c.oid::bigint) FROM pg_class c
+        (SELECT count(*) || ':' || sum(c.oid::bigint + hashtext(c.relname)) FROM pg_class c
           WHERE relnamespace IN (SELECT oid FROM ours) AND NOT relispartition AND relkind <> 't'),
         (SELECT count(*) || ':' || sum(hashtext(concat(p.oid, prosrc, proacl, proconfig))::bigint) FROM pg_proc p
           WHERE pronamespace IN (SELECT oid FROM ours)),
+        (SELECT sum(hashtext(ev_action::text)::bigint) FROM pg_rewrite r JOIN pg_class c ON c.oid = ev_class
+          WHERE relnamespace IN (SELECT oid FROM ours)),
         (SELECT count(*) || ':' || sum(hashtext(concat(oid, tgenabled))::bigint)
            FROM pg_trigger WHERE tgrelid NOT IN (SELECT oid FROM pg_class WHERE relispartition)),
         (SELECT count(*) || ':' || sum(a.attnum + a.atttypid::bigint + a.attnotnull::int)

@@ -19,6 +19,8 @@ class EmployeeRecord:
     permissions: frozenset[str]
     revoked: bool = False
     """The token that was asked about is revoked."""
+    repeated: bool = False
+    """crm.employees has several rows with this id: nobody knows which of them this is."""
 
 
 async def find(
@@ -28,7 +30,7 @@ async def find(
 
     With token_id it says whether this token is revoked.
     """
-    row = await conn.fetchrow(
+    rows = await conn.fetch(
         """
         -- employees.find
         SELECT e.id, e.name, e.department, e.position, e.avatar_url, e.active,
@@ -41,7 +43,9 @@ async def find(
         employee_id,
         token_id,
     )
-    return replace(to_record(row), revoked=row["revoked"]) if row else None
+    if not rows:
+        return None
+    return replace(to_record(rows[0]), revoked=rows[0]["revoked"], repeated=len(rows) > 1)
 
 
 def to_record(row: Any) -> EmployeeRecord:

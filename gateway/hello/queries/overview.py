@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -96,7 +97,7 @@ async def newcomers(
                       LIMIT $3::bigint + 1) AS joined
           FROM unnest((SELECT $1::bigint[])) AS asked (id)
          CROSS JOIN LATERAL (
-               SELECT * FROM crm.employees WHERE id = asked.id LIMIT 1
+               SELECT * FROM crm.employees WHERE id = asked.id LIMIT 2
                ) AS e
         """,
         list(employee_ids),
@@ -104,7 +105,11 @@ async def newcomers(
         limit,
     )
     revoked = frozenset(rows[0]["revoked"]) if rows else frozenset()
-    return {row["id"]: Newcomer(to_record(row), row["joined"]) for row in rows}, revoked
+    found: dict[int, Newcomer] = {}
+    for row in rows:
+        record = replace(to_record(row), repeated=row["id"] in found)
+        found[row["id"]] = Newcomer(record, row["joined"])
+    return found, revoked
 
 
 async def lines(

@@ -63,6 +63,7 @@ async def parse(ctx: Context, conn: Conn, command: CallList) -> CallFilter | Non
     employee_id, before = agent_scope(ctx, command.agent_id), _start(command)
     telephones = None
     if employee_id is not None:
+        ctx.services.crm_views.require("extensions")
         telephones = await access_paths.telephones(conn, employee_id)
         if not telephones:
             return None
@@ -168,6 +169,7 @@ async def _numbers(
         e164 = numbers_for(command.number, ctx.services.regions)
         raw = texts_for(command.number, ctx.services.regions)
     if command.customer_id is not None:
+        ctx.services.crm_views.require("customer_phones")
         theirs = await lookup.numbers(conn, command.customer_id)
         e164, raw = [one for one in theirs if command.number is None or one in e164], []
     return e164, raw

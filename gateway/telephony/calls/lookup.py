@@ -28,6 +28,7 @@ async def resolve(ctx: Context, request: LookupRequest) -> NumberFound:
     others = [other for other in regions if other != region]
     readings = _interpretations(text, region, others)
     exact = readings[0][0] if readings and readings[0][1] == "exact" else None
+    ctx.services.crm_views.require("customers", "customer_phones")
     async with ctx.reading() as conn:
         found = await queries.find(conn, readings, extension=reading.short)
     return NumberFound(

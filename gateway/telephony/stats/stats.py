@@ -60,6 +60,8 @@ class StatsRequest:
 async def read(ctx: Context, kind: Kind, request: StatsRequest) -> bytes:
     """Return an answer as JSON: cached at most a minute ago by anybody, or counted now."""
     ctx.identity.require(STATS_VIEW)
+    if kind == "agents":
+        ctx.services.crm_views.require("extensions")
     criteria, cache = request.filter, ctx.services.stats_cache
     check_period(criteria.since, criteria.until)
     check_zone(criteria.tz)

@@ -175,6 +175,7 @@ export const ERRORS = {
   "callback.not_found": {"status": 404, "meaning": "There is no such call-back request."},
   "command.invalid": {"status": 422, "meaning": "A field is missing, unknown, of the wrong type or out of range."},
   "command.unknown": {"status": 404, "meaning": "There is no command of this type."},
+  "contract.unavailable": {"status": 503, "meaning": "A view of the CRM that this needs is missing or wrong: `/readyz` says which, and why."},
   "conversation.closed": {"status": 409, "meaning": "This conversation is closed: it accepts no messages."},
   "conversation.direct": {"status": 409, "meaning": "A direct conversation always has the same two people, and no title."},
   "conversation.full": {"status": 409, "meaning": "A conversation has at most 1,000 participants."},

@@ -1,0 +1,1 @@
+"""SQL that looks at the views of the CRM."""
