@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from gateway import job_kinds, rest, topics
-from gateway.auth import KeysUnusable, Tokens, accepted_secrets, open_tokens
+from gateway.auth import IdentityCache, KeysUnusable, Tokens, accepted_secrets, open_tokens
 from gateway.bus import RedisBus, RedisConfig
 from gateway.chat.message_store import BatchedMessageStore
 from gateway.context import Services
@@ -78,6 +78,10 @@ class Gateway:
     @property
     def tokens(self) -> Tokens:
         return self.node.tokens
+
+    @property
+    def identities(self) -> IdentityCache:
+        return self.node.identities
 
     @property
     def bus_healthy(self) -> bool:

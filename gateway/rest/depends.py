@@ -10,7 +10,6 @@ from fastapi import Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from gateway import auth
 from gateway.context import Context
 from gateway.errors import Malformed, TokenMissing, TooFast
 from gateway.limits import KeyedRate
@@ -96,9 +95,7 @@ async def context(
     if wait_s := commands.acquire(claims.employee_id):
         raise TooFast(wait_s)
     parts.services.admit("read" if request.method in SAFE else "write")
-    async with parts.services.connection() as conn:
-        identity = await auth.identify(conn, claims)
-    return Context(identity, parts.services)
+    return Context(await parts.identities.identify(claims), parts.services)
 
 
 Asking = Annotated[Context, Depends(context)]

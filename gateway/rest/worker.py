@@ -6,7 +6,7 @@ from typing import Protocol
 
 from fastapi import Request
 
-from gateway.auth import Tokens
+from gateway.auth import IdentityCache, Tokens
 from gateway.context import Services
 from gateway.crm import ContractWatch
 from gateway.settings import Settings
@@ -22,6 +22,8 @@ class GatewayParts(Protocol):
     def services(self) -> Services: ...
     @property
     def tokens(self) -> Tokens: ...
+    @property
+    def identities(self) -> IdentityCache: ...
     @property
     def pipeline(self) -> Pipeline: ...
     @property

@@ -14,7 +14,7 @@ import structlog
 from redis.asyncio import Redis
 
 from gateway import topics
-from gateway.auth import Tokens
+from gateway.auth import IdentityCache, Tokens
 from gateway.batch_loader import BatchLoader
 from gateway.chat.stream_reads import StreamReader
 from gateway.context import Services
@@ -82,6 +82,7 @@ class Node:
         self.unsent = HeldBytes(
             per_owner=settings.unsent_bytes, in_all=settings.unsent_total_bytes, why=UNSENT
         )
+        self.identities = IdentityCache(services.connection)
         self.drain = Drain(self.sessions, within_s=settings.drain_s)
         self.hello_reads = HelloReads(services, max_topics=settings.max_topics, spawn=spawn)
         self._build_watches()
@@ -171,6 +172,8 @@ class Node:
         self.standing_checks = StandingChecks(
             services,
             self.sessions,
+            identities=self.identities,
+            compare=self.reconciler.compare_rights,
             every_s=settings.standing_s,
         )
         delivery.on_resync(self.reconciler.check_all)
@@ -201,13 +204,13 @@ class Node:
         await stack.enter_async_context(self.tasks)
         self.wheel.start()
         stack.callback(self.wheel.stop)
+        self.spawn(self.standing_checks.run(), name="standing")  # HTTP is served by every role
         if not serves:
             return
         reads = StreamReader(self.services, self.delivery.hub)
         self.spawn(self.delivery.streams.run(reads, settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")
         self.spawn(self.reconciler.run(), name="upkeep")
-        self.spawn(self.standing_checks.run(), name="standing")
         self.spawn(self.devices.run(), name="devices")
         self.spawn(self.queue_watches.run(), name="queues")
         self.spawn(words.follow(self.services), name="employee_words")

@@ -102,6 +102,17 @@ class Reconciler:
         self._events_lost = True
         self._wake.set()
 
+    async def compare_rights(self, employee_ids: Collection[int] | None) -> None:
+        """Compare these employees (None: all) now; errors of the database are the caller's."""
+        present, _ = self._present()
+        chosen = [
+            (employee_id, sessions)
+            for employee_id, sessions in present.items()
+            if employee_ids is None or employee_id in employee_ids
+        ]
+        for start in range(0, len(chosen), PEOPLE_AT_ONCE):
+            await self._compare(_group(dict(chosen[start : start + PEOPLE_AT_ONCE])))
+
     async def run(self) -> None:
         """Check until cancelled; an outage delays."""
         while True:

@@ -1,7 +1,8 @@
-"""SQL for who may no longer be connected: dismissed employees, and revoked tokens."""
+"""SQL for who may no longer do what they may: the dismissed, revoked tokens, other permissions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.db import Conn
@@ -24,20 +25,42 @@ async def inactive(conn: Conn, employee_ids: str) -> set[int]:
     return {row["id"] for row in rows}
 
 
-async def revoked_since(conn: Conn, since: datetime | None) -> tuple[set[str], datetime]:
-    """Return the tokens revoked since then, and from when to look the next time."""
+@dataclass(frozen=True, slots=True)
+class News:
+    """What was revoked and what the CRM said to have changed."""
+
+    revoked: set[str]
+    """Ids of tokens."""
+    changed: dict[int, list[int] | None]
+    """Number of a change → the employees whom it concerns, None: all."""
+    next: datetime
+    """From when to look the next time; some changes then come again."""
+
+
+async def news_since(conn: Conn, since: datetime | None) -> News:
+    """Return what is new since then; of revoked tokens all, if since is None."""
     rows = await conn.fetch(
         """
-        -- standing.revoked_since
-        SELECT token_id, now() - make_interval(secs => $2) AS next
-          FROM (SELECT) AS one
-          LEFT JOIN realtime.revoked_tokens AS r
-            ON $1::timestamptz IS NULL OR r.revoked_at >= $1
+        -- standing.news_since
+        SELECT NULL::text AS token_id, NULL::bigint AS change, NULL::bigint[] AS employee_ids,
+               now() - make_interval(secs => $2) AS next
+         UNION ALL
+        SELECT r.token_id, NULL, NULL, NULL
+          FROM realtime.revoked_tokens AS r
+         WHERE $1::timestamptz IS NULL OR r.revoked_at >= $1
+         UNION ALL
+        SELECT NULL, c.id, c.employee_ids, NULL
+          FROM realtime.permission_changes AS c
+         WHERE c.changed_at >= coalesce($1, now() - make_interval(secs => $2))
         """,
         since,
         OVERLAP_S,
     )
-    return {row["token_id"] for row in rows if row["token_id"]}, rows[0]["next"]
+    return News(
+        {row["token_id"] for row in rows if row["token_id"] is not None},
+        {row["change"]: row["employee_ids"] for row in rows if row["change"] is not None},
+        next(row["next"] for row in rows if row["next"] is not None),
+    )
 
 
 async def is_revoked(conn: Conn, token_id: str) -> bool:
@@ -67,10 +90,16 @@ async def revoke(conn: Conn, token_id: str, expires_at: datetime | None) -> bool
 
 
 async def forget(conn: Conn) -> None:
-    """Delete the rows of tokens that have expired, if it is known when; a day allows for clocks."""
+    """Delete the rows of tokens that have expired, and changes that every node has read.
+
+    Of a token whose end is not known the row stays; a day allows for clocks.
+    """
     await conn.execute(
         """
         -- standing.forget
-        DELETE FROM realtime.revoked_tokens WHERE expires_at < now() - interval '1 day'
+          WITH expired AS (
+               DELETE FROM realtime.revoked_tokens WHERE expires_at < now() - interval '1 day'
+               )
+        DELETE FROM realtime.permission_changes WHERE changed_at < now() - interval '1 hour'
         """
     )

@@ -1,17 +1,18 @@
 """Ends the sessions of dismissed employees and of revoked tokens, within a second or two.
 
-database ─▶ StandingChecks ─▶ sessions. The reconciler compares everything about everybody, and
-less often; this asks only who may no longer be connected.
+database ─▶ StandingChecks ─▶ sessions, identities. The reconciler compares everything about
+everybody, and less often; this asks who may no longer be connected, and whom the CRM has changed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 
 import structlog
 
+from gateway.auth import IdentityCache
 from gateway.auth.queries import standing
 from gateway.context import Services
 from gateway.db import bigints
@@ -32,13 +33,19 @@ class StandingChecks:
         services: Services,
         sessions: Collection[Session],
         *,
+        identities: IdentityCache,
+        compare: Callable[[Collection[int] | None], Awaitable[None]],
         every_s: float,
     ) -> None:
         self._services = services
         self._sessions = sessions
+        self._identities = identities
+        self._compare = compare
         self._every_s = every_s
         self._since: datetime | None = None
         self._forget_at = 0.0
+        self._applied: set[int] = set()
+        """Numbers of changes that are read again, as they may have been committed late."""
 
     def check_all_revocations(self) -> None:
         """Read them all the next time: a token was accepted that could not be looked up."""
@@ -59,11 +66,11 @@ class StandingChecks:
         for session in self._sessions:
             if session.context is not None:
                 here.setdefault(session.user_id, []).append(session)
-        people = sorted(here)
+        people = sorted({*here, *self._identities.employee_ids})
         now = asyncio.get_running_loop().time()
         async with self._services.connection() as conn:
             before = self._since
-            revoked, since = await standing.revoked_since(conn, before)
+            news = await standing.news_since(conn, before)
             gone: set[int] = set()
             for first in range(0, len(people), PEOPLE_AT_ONCE):
                 asked = people[first : first + PEOPLE_AT_ONCE]
@@ -72,12 +79,27 @@ class StandingChecks:
                 await standing.forget(conn)
                 self._forget_at = now + FORGET_EVERY_S
         if self._since == before:  # else all are asked for meanwhile
-            self._since = since
+            self._since = news.next
+        self._identities.forget(gone)
         for employee_id in gone:
-            for session in here[employee_id]:
+            for session in here.get(employee_id, ()):
                 session.close(close_codes.EMPLOYEE_DISABLED)
-        if revoked:
-            self._close_revoked(revoked)
+        if news.revoked:
+            self._identities.forget_tokens(news.revoked)
+            self._close_revoked(news.revoked)
+        await self._apply_changes(news.changed)
+
+    async def _apply_changes(self, changed: dict[int, list[int] | None]) -> None:
+        """Read again whom the CRM has changed; who is not compared now is at the next check."""
+        new = [employees for number, employees in changed.items() if number not in self._applied]
+        if not new:
+            self._applied &= changed.keys()
+            return
+        listed = [employees for employees in new if employees is not None]
+        concerned = {one for each in listed for one in each} if len(listed) == len(new) else None
+        self._identities.forget(concerned)
+        await self._compare(concerned)
+        self._applied = set(changed)
 
     def _close_revoked(self, revoked: set[str]) -> None:
         for session in list(self._sessions):

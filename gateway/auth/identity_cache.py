@@ -1,0 +1,139 @@
+"""Keeps who the callers of HTTP requests are for some seconds: a page asks many things at once.
+
+rest ─▶ identify() ─▶ database. Sockets read an identity once, and check it again by themselves.
+What is kept is forgotten at once when sockets/admission/standing_checks.py finds that it changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+from gateway.auth.identity import Identity
+from gateway.auth.queries import employees
+from gateway.auth.queries.employees import EmployeeRecord
+from gateway.auth.tokens import Claims
+from gateway.db import Conn
+from gateway.errors import ContractUnavailable, EmployeeDisabled, TokenRevoked
+
+KEPT_S = 5.0
+"""A permission that is taken away ends after so long, unless the CRM says so: then at once."""
+MAX_KEPT = 10_000
+
+Connect = Callable[[], AbstractAsyncContextManager[Conn]]
+Key = tuple[int, str]
+"""An employee and a token: whether it is revoked was read with the employee."""
+
+
+async def identify(conn: Conn, claims: Claims) -> Identity:
+    """Return the identity for these claims; EmployeeDisabled when the employee is not active.
+
+    TokenRevoked when this very token was revoked.
+    """
+    return admit(await employees.find(conn, claims.employee_id, token_id=claims.token_id), claims)
+
+
+def admit(found: EmployeeRecord | None, claims: Claims) -> Identity:
+    """Make the identity of a record; EmployeeDisabled when it is None or not active.
+
+    TokenRevoked when the record says that of the token, ContractUnavailable when the CRM has
+    several records of this employee.
+    """
+    if found is None or not found.active:
+        raise EmployeeDisabled
+    if found.revoked:
+        raise TokenRevoked
+    if found.repeated:
+        raise ContractUnavailable("employees", f"has employee {claims.employee_id} twice")
+    return Identity(found.employee, found.permissions, claims.expires_at, claims.token_id)
+
+
+class IdentityCache:
+    """The identities of one worker's callers."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        kept_s: float = KEPT_S,
+        max_kept: int = MAX_KEPT,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connect = connect
+        self._kept_s = kept_s
+        self._max_kept = max_kept
+        self._now = now
+        self._kept: dict[Key, tuple[float, Identity]] = {}
+        """In the order in which they were read."""
+        self._reading: dict[Key, asyncio.Task[Identity]] = {}
+        self.reads = 0
+        """Number of times that the database was asked."""
+
+    @property
+    def employee_ids(self) -> set[int]:
+        """The employees of whom something is kept."""
+        self._drop_old()
+        return {employee_id for employee_id, _ in self._kept}
+
+    async def identify(self, claims: Claims) -> Identity:
+        """Return the identity for these claims, or refuse them as the function of this name does.
+
+        Requests that arrive together wait for one answer of the database.
+        """
+        key = claims.employee_id, claims.token_id
+        if (kept := self._kept.get(key)) is not None and kept[0] + self._kept_s > self._now():
+            return replace(kept[1], expires_at=claims.expires_at)
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = asyncio.create_task(
+                self._read(key, claims), name="identity"
+            )
+            reading.add_done_callback(lambda task: self._was_read(key, task))
+        # Whoever goes away while they wait stops nobody else.
+        return await asyncio.shield(reading)
+
+    def forget(self, employee_ids: Collection[int] | None) -> None:
+        """Read these employees again the next time; None: all."""
+        self._drop(lambda key: employee_ids is None or key[0] in employee_ids)
+
+    def forget_tokens(self, token_ids: Collection[str]) -> None:
+        """Read the employees who have these tokens again the next time."""
+        self._drop(lambda key: key[1] in token_ids)
+
+    def _drop(self, meant: Callable[[Key], bool]) -> None:
+        for key in [key for key in self._kept if meant(key)]:
+            del self._kept[key]
+        # What is being read may be of before the change: it is answered with, and not kept.
+        for key in [key for key in self._reading if meant(key)]:
+            del self._reading[key]
+
+    async def _read(self, key: Key, claims: Claims) -> Identity:
+        began = self._now()
+        self.reads += 1
+        async with self._connect() as conn:
+            found = await identify(conn, claims)
+        if self._reading.get(key) is asyncio.current_task():
+            self._drop_old()
+            self._kept.pop(key, None)
+            self._kept[key] = (began, found)
+            if len(self._kept) > self._max_kept:
+                del self._kept[next(iter(self._kept))]
+        return found
+
+    def _was_read(self, key: Key, task: asyncio.Task[Identity]) -> None:
+        if self._reading.get(key) is task:
+            del self._reading[key]
+        if not task.cancelled():
+            task.exception()  # those who waited have it; without them it is nobody's
+
+    def _drop_old(self) -> None:
+        """Forget what is too old."""
+        oldest = self._now() - self._kept_s
+        while self._kept:
+            key, (read_at, _) = next(iter(self._kept.items()))
+            if read_at > oldest:
+                return
+            del self._kept[key]
