@@ -38,17 +38,33 @@ class Listener(Protocol):
 class TopicListeners(SmallSet[Listener]):
     """The listeners of one topic. It owns the topic's name: its listeners need no copies."""
 
-    __slots__ = ("hidden", "topic")
+    __slots__ = ("hidden", "room", "topic")
 
     def __init__(self, topic: str) -> None:
         super().__init__()
         self.topic = topic
         self.hidden: dict[Listener, int] | None = None
         """Listener → the seq up to which messages are hidden from it. Few topics have any."""
+        self.room: Any = None
+        """What `Hub.send_to_room` keeps of them until somebody joins or leaves."""
+
+    def add(self, item: Listener) -> bool:
+        """Add a listener; return whether it was new."""
+        self.room = None
+        return super().add(item)
+
+    def discard(self, item: Listener) -> bool:
+        """Remove a listener; return whether it was there."""
+        self.room = None
+        return super().discard(item)
 
 
 DeliveryHook = Callable[[Announcement, Collection[Any]], None]
 """Something to do after an event of one type was delivered here, with those who listened."""
+
+
+ROOM_FROM = 8
+"""Listeners from which on an event is given to all of them together."""
 
 
 class Hub:
@@ -64,6 +80,8 @@ class Hub:
         self._opened = opened
         self._closed = closed
         self._hooks: dict[str, list[DeliveryHook]] = defaultdict(list)
+        self.send_to_room: Callable[[TopicListeners, SharedFrame], None] | None = None
+        """Sends an event to all listeners of a topic together, where there is somebody who can."""
         self.deliveries = 0
         self.membership_changes = 0
         """How often somebody has joined or left a topic."""
@@ -154,14 +172,19 @@ class Hub:
 
     def _fan_out(self, announcement: Announcement, listeners: Collection[Listener]) -> None:
         frame, by = SharedFrame.of(announcement), announcement.by
+        self.deliveries += len(listeners)
         hidden_from = self._hidden_from(announcement)
+        of_topic = self._topics[announcement.topic]
+        everyone = listeners is of_topic.items and not by and not hidden_from
+        if everyone and len(listeners) >= ROOM_FROM and self.send_to_room is not None:
+            self.send_to_room(of_topic, frame)
+            return
         for listener in listeners:
             if by and listener.user_id == by:
                 continue
             if hidden_from and listener in hidden_from:
                 continue
             listener.deliver(frame)
-        self.deliveries += len(listeners)
 
     def _hidden_from(self, announcement: Announcement) -> Collection[Listener]:
         """Return the listeners who joined after the message that this event is about."""

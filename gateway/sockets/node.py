@@ -77,6 +77,7 @@ class Node:
         self.metrics = SocketMetrics()
         self.limits = SocketLimits(settings)
         self.cork = Cork(deflate_from=settings.deflate_min_bytes)
+        delivery.hub.send_to_room = self.cork.send_to_room
         self.disconnect_queue = DisconnectQueue()
         self.wheel = TimingWheel()
         self.unsent = HeldBytes(

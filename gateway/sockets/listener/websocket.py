@@ -35,7 +35,7 @@ from gateway.sockets.listener.handshake import (
 )
 from gateway.sockets.node import Node
 from gateway.sockets.outgoing.goodbye import bye_frame
-from gateway.sockets.outgoing.sender import HIGH_WATER, Sender
+from gateway.sockets.outgoing.sender import Sender
 from gateway.sockets.session.session import Session
 
 log = structlog.get_logger(__name__)
@@ -75,7 +75,6 @@ class SocketProtocol(asyncio.Protocol):
         self._server_state.connections.add(self)
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if peer else "unix"
-        transport.set_write_buffer_limits(high=HIGH_WATER)
         self._sender = Sender(
             transport,
             self._node.cork,

@@ -292,7 +292,7 @@ class Session:
         if self._held is None:
             limit = self.sender.limit_bytes
             self._held = HeldEvents(limit_bytes=limit, on_overflow=self.overflowed)
-            self.deliver = self._deliver_held
+            self.deliver, self.sender.held = self._deliver_held, True
         self._held.hold()
 
     def holds(self, topic: str, first: int, last: int) -> bool:
@@ -310,7 +310,7 @@ class Session:
             self._end_holding()
 
     def _end_holding(self) -> None:
-        self._held, self.deliver = None, self.sender.send_shared
+        self._held, self.deliver, self.sender.held = None, self.sender.send_shared, False
 
     def discard_held(self, topic: str, unwanted: Callable[[Announcement], bool]) -> None:
         """Drop the held events of a topic that must not be sent."""
