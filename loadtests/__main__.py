@@ -28,6 +28,7 @@ def main() -> int:
         given.bound_ms,
         given.minutes,
         given.against,
+        given.jobs,
         given.busy,
         quiet=given.json,
     )
@@ -84,6 +85,11 @@ def _arguments() -> argparse.ArgumentParser:
         help="ingest only: number of events stored at the end, 20,000 to 100,000,000",
     )
     parser.add_argument(
+        "--jobs",
+        type=_jobs,
+        help="jobs only: number of jobs under somebody else's snapshot, 100 to 10,000,000",
+    )
+    parser.add_argument(
         "--processes",
         type=int,
         choices=range(1, 17),
@@ -131,6 +137,13 @@ def _rows(text: str) -> int:
     value = int(text)
     if not 20_000 <= value <= 100_000_000:
         raise argparse.ArgumentTypeError("must be from 20,000 to 100,000,000")
+    return value
+
+
+def _jobs(text: str) -> int:
+    value = int(text)
+    if not 100 <= value <= 10_000_000:
+        raise argparse.ArgumentTypeError("must be from 100 to 10,000,000")
     return value
 
 

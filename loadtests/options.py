@@ -20,6 +20,7 @@ class Options:
     minutes: float | None = None
     against: Path | None = None
     """Another checkout of the gateway, to be compared with this one."""
+    jobs: int | None = None
     busy: int = 0
     """Processes that keep a core busy each while it is measured."""
     quiet: bool = False

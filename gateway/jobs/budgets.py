@@ -59,6 +59,10 @@ class RateBudget:
         return self._tokens
 
 
+UNSTORED = 4
+"""Claims go on while the ends of jobs are stored, until so many times the slots are not."""
+
+
 class QueueSlots:
     """One queue on one worker."""
 
@@ -66,6 +70,8 @@ class QueueSlots:
         self.name = queue.name
         self.most = max(1, round(slots * queue.share))
         self.running = 0
+        self.ending = 0
+        """Jobs that have run, and whose end is not stored."""
         self.filled = False
         """The last claim took all that it might: there may be more."""
         self._budget = queue.budget
@@ -76,8 +82,8 @@ class QueueSlots:
         """Return how many more jobs may be claimed now."""
         if self._now() < self._closed_until:
             return 0
-        free = self.most - self.running
-        return free if self._budget is None else min(free, self._budget.available())
+        free = min(self.most, UNSTORED * self.most - self.ending) - self.running
+        return max(0, free if self._budget is None else min(free, self._budget.available()))
 
     def claimed(self, jobs: int, room: int) -> None:
         """Count jobs that were claimed when there was this much room."""

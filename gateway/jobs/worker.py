@@ -1,7 +1,7 @@
 """Claims jobs, runs them, and records how they ended; renews its leases meanwhile.
 
 doorbell, or two seconds ─▶ claim ─▶ JobKind.run ─▶ finish. Every worker with the role `background`
-has one. A job is in work until its end is stored: so what is not stored is bounded, and renewed.
+has one. A lease is renewed until the end of its job is stored.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Worker:
 
     async def _claim(self) -> float:
         """Claim what there is room for; return the seconds until something may be due."""
-        rooms = {name: max(0, queue.room()) for name, queue in self._queues.items()}
+        rooms = {name: queue.room() for name, queue in self._queues.items()}
         async with self._connect() as conn:
             if not self._declared:
                 await schedules.declare(conn, self._schedules)
@@ -164,7 +164,7 @@ class Worker:
         waits += [
             queue.opens_in_s()
             for queue in self._queues.values()
-            if queue.filled and queue.running < queue.most
+            if queue.filled and queue.running < queue.most and queue.ending < queue.most
         ]
         return min(waits)
 
@@ -176,12 +176,14 @@ class Worker:
     # --- running ---------------------------------------------------------------------------
 
     async def _work(self, claim: InWork) -> None:
-        """Run a job and store how it ended; whatever happens, its slot is free afterwards."""
+        """Run a job, free its slot, and store how it ended."""
         job, began, ended_as = claim.job, time.monotonic(), "stopped"
         try:
             outcome = await self._run(job)
             ended_as = "expired" if job.expired else type(outcome).__name__.lower()
-            claim.ended = True
+            if isinstance(outcome, Postponed):  # before anything more is claimed
+                self._queues[job.queue].close(outcome.after_s)
+            self._free_slot(claim)
             await self._until_stored(job, outcome)
         except asyncio.CancelledError:
             if not claim.lost:
@@ -192,7 +194,12 @@ class Worker:
         finally:
             ended_as = "lost" if claim.lost else ended_as
             self.seconds[job.kind, ended_as].observe(time.monotonic() - began)
-            self._end(claim)
+            if not claim.ended:
+                self._free_slot(claim)
+            self._in_work.discard(claim)
+            queue = self._queues[job.queue]
+            queue.ending -= 1
+            self._refill(queue)
 
     async def _run(self, job: Job) -> Outcome:
         kind = self._kinds[job.kind]
@@ -243,7 +250,6 @@ class Worker:
                     await claims.put_back(conn, job, after_s=wait_s, counted=True)
                     log.warning("job.delayed", job=job.id, kind=job.kind, code=code, wait_s=wait_s)
                 case Postponed(code, after_s):
-                    self._queues[job.queue].close(after_s)
                     await claims.put_back(conn, job, after_s=after_s)
                     log.warning("jobs.closed", queue=job.queue, code=code, wait_s=after_s)
                 case Dead(code):
@@ -278,10 +284,15 @@ class Worker:
             await claims.put_back(conn, job, after_s=None)
         self._doorbell.ring(0)
 
-    def _end(self, claim: InWork) -> None:
-        self._in_work.discard(claim)
+    def _free_slot(self, claim: InWork) -> None:
+        claim.ended = True
         queue = self._queues[claim.job.queue]
         queue.running -= 1
+        queue.ending += 1
+        self._refill(queue)
+
+    def _refill(self, queue: QueueSlots) -> None:
+        """Look for more jobs of a queue that had more, unless there is no room."""
         if queue.filled and not self._stopping:
             self._doorbell.ring_here(0 if queue.running <= queue.most // 2 else REFILL_S)
 

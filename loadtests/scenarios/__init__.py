@@ -17,6 +17,7 @@ from loadtests.scenarios import (
     idle,
     ingest,
     innocent,
+    jobs,
     locust_roles,
     mass_disconnect,
     messenger,
@@ -40,6 +41,7 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "calls": calls.run,
     "callstats": callstats.run,
     "ingest": ingest.run,
+    "jobs": jobs.run,
     "locust": locust_roles.run,
     "capacity": capacity.run,
     "fanout": fanout.run,
@@ -59,8 +61,8 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
 
 LONG = frozenset(
     {
-        "callstats", "capacity", "costs", "idle", "ingest", "innocent", "mass_disconnect",
-        "messenger", "presence", "search", "spread", "unread", "worker_crash",
+        "callstats", "capacity", "costs", "idle", "ingest", "innocent", "jobs",
+        "mass_disconnect", "messenger", "presence", "search", "spread", "unread", "worker_crash",
     }
 )  # fmt: skip
 """Scenarios that take more than a minute: they run only by name."""

@@ -113,6 +113,16 @@ def test_a_queue_has_its_share_and_at_least_one_slot() -> None:
     assert QueueSlots(Queue("rare", 0.001), 16).most == 1
 
 
+def test_claims_go_on_while_ends_are_stored_up_to_a_bound() -> None:
+    """What has run needs no slot; four times the slots may be between claim and stored end."""
+    queue = QueueSlots(Queue("mail", 1.0), 4)
+    queue.claimed(4, room=4)
+    assert queue.room() == 0
+    for ending, room in ((4, 4), (12, 4), (13, 3), (16, 0), (17, 0)):
+        queue.running, queue.ending = 0, ending
+        assert queue.room() == room
+
+
 async def test_a_burst_of_rings_tells_other_nodes_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, and for all that follow within the time: with the earliest of them."""
     monkeypatch.setattr(doorbell_module, "CONFLATE_S", 0.2)

@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
 import pytest
 
 from loadtests.__main__ import main
-from loadtests.scenarios import LONG, SCENARIOS
+from loadtests.baselines import procrastinate_jobs
+from loadtests.scenarios import LONG, SCENARIOS, jobs
 
 ROOT = Path(__file__).parents[3]
 BUSY_S = 100
@@ -73,3 +75,20 @@ def test_the_manual_describes_every_scenario() -> None:
 
     assert [name for name in SCENARIOS if f"\n## {name}\n" not in manual] == []
     assert set(SCENARIOS) >= LONG
+
+
+@pytest.mark.slow
+async def test_jobs_are_measured_beside_procrastinate() -> None:
+    """Every job is done, on both; the figures are there, whatever a busy machine makes of them."""
+    result = await jobs.measure(jobs=400, jobs_a_turn=100, idle_s=4)
+
+    assert not [failure for failure in result.failures if "left" in failure]
+    rates = result.figures["jobs_per_s"]
+    assert isinstance(rates, Mapping)
+    assert rates["gateway"] > 0
+    assert (rates["procrastinate"] > 0) == procrastinate_jobs.is_installed()
+    assert result.figures["jobs_under_snapshot"] == 400
+    for name in ("jobs_mb_after_million", "jobs_mb_highest", "idle_statements_per_s"):
+        figure = result.figures[name]
+        assert isinstance(figure, float)
+        assert figure > 0
