@@ -46,6 +46,9 @@ def admit(found: EmployeeRecord | None, claims: Claims) -> Identity:
         raise EmployeeDisabled
     if found.revoked:
         raise TokenRevoked
+    own = found.employee.external_id
+    if claims.subject not in {"", str(claims.employee_id)} and own not in {None, claims.subject}:
+        raise EmployeeDisabled  # two ids of the CRM have one number: this token is for the other
     if found.repeated:
         raise ContractUnavailable("employees", f"has employee {claims.employee_id} twice")
     return Identity(found.employee, found.permissions, claims.expires_at, claims.token_id)

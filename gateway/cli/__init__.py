@@ -149,7 +149,7 @@ def migrate(
 
 @app.command()
 def token(
-    employee: Annotated[int | None, typer.Argument(help="Id of the employee in the CRM.")] = None,
+    employee: Annotated[str | None, typer.Argument(help="Id of the employee in the CRM.")] = None,
     ttl: Annotated[
         str,
         typer.Option(

@@ -12,7 +12,7 @@ import jwt
 import typer
 
 from gateway import db
-from gateway.auth import KeysUnusable, Tokens, make_tokens, token_check
+from gateway.auth import KeysUnusable, Tokens, make_tokens, subjects, token_check
 from gateway.auth.opened import open_key_set
 from gateway.auth.queries import employees, standing
 from gateway.auth.tokens import MAX_TOKEN, ClaimWrong, KeySet, token_id_of
@@ -24,7 +24,7 @@ UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def run(
-    *, employee: int | None, ttl: str, revoke: str | None = None, check: str | None = None
+    *, employee: str | None, ttl: str, revoke: str | None = None, check: str | None = None
 ) -> None:
     """Print the token, revoke one, or say what is wrong with one."""
     settings = Settings()
@@ -39,9 +39,11 @@ def run(
         return
     assert employee is not None
     secret = _secret(settings)
-    if not 1 <= employee <= 2**63 - 1:
-        typer.echo("The id of an employee is a positive integer.", err=True)
-        raise typer.Exit(2)
+    try:
+        subjects.parse("employee", employee)
+    except ValueError:
+        typer.echo("The id of an employee is a positive integer, or the CRM's own id.", err=True)
+        raise typer.Exit(2) from None
     tokens = _tokens(settings, secret)
     lifetime = duration(ttl)
     if lifetime > timedelta(seconds=settings.token_max_s):

@@ -80,7 +80,8 @@ def _compare(view: CrmView, shape: ViewShape | None) -> str | None:
         if one.name not in shape.columns
         else f"has {one.name} as {shape.columns[one.name].type}, not {one.type}"
         for one in view.columns
-        if not _fits(one, shape.columns.get(one.name))
+        if not (one.optional and one.name not in shape.columns)
+        and not _fits(one, shape.columns.get(one.name))
     ]
     return ", ".join(wrong) or None
 
@@ -122,7 +123,11 @@ async def _weigh(
         return ContractFault(view, f"has the id {sample.too_great}, which is not below 2^53")
     if sample.repeated:
         keys = await queries.repeated_keys(conn, view, rows=rows)
-        named = ", ".join(keys)
+        for one in keys:
+            if len(one.external_ids) > 1:
+                ids = " and ".join(one.external_ids)
+                return ContractFault(view, f"has one number, {one.key}, for several ids: {ids}")
+        named = ", ".join(one.key for one in keys)
         return ContractFault(view, f"has rows twice: {' '.join(view.unique)} {named}", off=False)
     if sample.nulls:
         return ContractFault(view, f"has {sample.nulls} rows without an id", off=False)

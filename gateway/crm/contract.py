@@ -22,6 +22,8 @@ class Column:
     name: str
     type: ColumnType = "text"
     null: bool = False
+    optional: bool = False
+    """Whether it may be missing: it is then as if it were NULL."""
 
     @property
     def is_id(self) -> bool:
@@ -59,6 +61,12 @@ class CrmView:
         return f"(SELECT {columns} WHERE false)"
 
 
+EXTERNAL: Final = (
+    Column("external_id", null=True, optional=True),
+    Column("url", null=True, optional=True),
+)
+LABEL: Final = Column("label", null=True, optional=True)
+
 EMPLOYEES: Final = "employees"
 """The view without which nothing can be served: it says who somebody is."""
 
@@ -72,6 +80,7 @@ VIEWS: Final[tuple[CrmView, ...]] = (
             Column("position", null=True),
             Column("avatar_url", null=True),
             Column("active", "boolean"),
+            *EXTERNAL,
         ),
         needed_for="everything: nobody can sign in",
         read_by="id",
@@ -90,6 +99,7 @@ VIEWS: Final[tuple[CrmView, ...]] = (
             Column("name"),
             Column("company", null=True),
             Column("owner_id", "bigint", null=True),
+            *EXTERNAL,
         ),
         needed_for="customers: calls and call-back requests show none, numbers are not looked up",
         read_by="id",
@@ -112,6 +122,8 @@ VIEWS: Final[tuple[CrmView, ...]] = (
             Column("status"),
             Column("assigned_to", "bigint", null=True),
             Column("updated_at", "timestamptz"),
+            LABEL,
+            *EXTERNAL,
         ),
         needed_for="open work: customers are shown without it",
         read_by="customer_id",
@@ -142,6 +154,8 @@ VIEWS: Final[tuple[CrmView, ...]] = (
             Column("created_at", "timestamptz"),
             Column("updated_at", "timestamptz"),
             Column("closed_at", "timestamptz", null=True),
+            LABEL,
+            *EXTERNAL,
         ),
         needed_for="work of the past",
         read_by="customer_id",
@@ -150,7 +164,7 @@ VIEWS: Final[tuple[CrmView, ...]] = (
     ),
     CrmView(
         "teams",
-        (Column("id", "bigint"), Column("name")),
+        (Column("id", "bigint"), Column("name"), EXTERNAL[0]),
         needed_for="teams",
         read_by="id",
         unique=("id",),

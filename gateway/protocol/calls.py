@@ -42,12 +42,19 @@ DispositionCode = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9_.-]{1,64}
 
 @frame
 class OpenWork:
-    """An open lead or work order of a customer, for the screen pop."""
+    """Something that is open for a customer: a lead, a work order … For the screen pop."""
 
-    kind: Literal["lead", "work_order"]
+    kind: str
+    """As the CRM names it; `id` is unique within it."""
     id: int
     title: str
     status: str
+    label: str | None = None
+    """The kind for people to read."""
+    external_id: str | None = None
+    """The CRM's own id, where its ids are not numbers."""
+    url: str | None = None
+    """The address of its page in the CRM."""
 
 
 @frame
@@ -70,6 +77,10 @@ class Customer:
     id: int
     name: str
     company: str | None = None
+    external_id: str | None = None
+    """The CRM's own id, where its ids are not numbers."""
+    url: str | None = None
+    """The address of the customer's page in the CRM."""
     open_work: list[OpenWork] = field(default_factory=list)
     contacts: list[LastCall] = field(default_factory=list)
     """The last 5 calls with this number, newest first; only in call.offered and welcome."""

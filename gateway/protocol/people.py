@@ -26,6 +26,10 @@ class Employee:
     department: str | None = None
     position: str | None = None
     avatar_url: str | None = None
+    external_id: str | None = None
+    """The CRM's own id, where its ids are not numbers."""
+    url: str | None = None
+    """The address of this employee's page in the CRM."""
 
 
 @frame

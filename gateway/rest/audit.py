@@ -10,7 +10,7 @@ from gateway.chat import audit
 from gateway.chat.queries.audit import AuditFilter
 from gateway.protocol.audit import MAX_RECORDS, AuditPage
 from gateway.protocol.search import Moment
-from gateway.rest.depends import Asking, IdQuery, StrictRoute, answer
+from gateway.rest.depends import Asking, EmployeeQuery, IdQuery, StrictRoute, answer
 
 router = APIRouter(prefix="/v1", tags=["audit"], route_class=StrictRoute)
 
@@ -20,7 +20,7 @@ async def read_audit(
     asking: Asking,
     *,
     act: Annotated[str | None, Query(max_length=100, pattern=r"^[a-z_]+\.[a-z_]+$")] = None,
-    actor_id: IdQuery = None,
+    actor_id: EmployeeQuery = None,
     conversation_id: IdQuery = None,
     since: Moment | None = None,
     until: Moment | None = None,

@@ -29,10 +29,18 @@ from gateway.protocol import (
     ParticipantPage,
 )
 from gateway.protocol.conversations import MAX_LISTED, History, Role, Title
-from gateway.protocol.frame import Id, frame
+from gateway.protocol.frame import frame
 from gateway.protocol.members import MAX_ADDED, AvatarUrl
 from gateway.protocol.preferences import MutedMoment, Notify
-from gateway.rest.depends import Asking, IdQuery, RowId, StrictRoute, answer
+from gateway.rest.depends import (
+    Asking,
+    EmployeeId,
+    EmployeePath,
+    IdQuery,
+    RowId,
+    StrictRoute,
+    answer,
+)
 
 router = APIRouter(
     prefix="/v1/messenger/conversations/{conversation_id}",
@@ -54,7 +62,7 @@ class Changes:
 class Newcomers:
     """The employees to add."""
 
-    employee_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_ADDED)]
+    employee_ids: Annotated[list[EmployeeId], Field(min_length=1, max_length=MAX_ADDED)]
 
 
 @frame
@@ -120,7 +128,7 @@ async def add(asking: Asking, conversation_id: RowId, body: Newcomers) -> Respon
 
 
 @router.delete("/participants/{employee_id}", response_model=ConversationIs)
-async def remove(asking: Asking, conversation_id: RowId, employee_id: RowId) -> Response:
+async def remove(asking: Asking, conversation_id: RowId, employee_id: EmployeePath) -> Response:
     """Remove someone."""
     command = ConversationRemove(conversation_id=conversation_id, employee_id=employee_id)
     return await _run(asking, command)
@@ -128,7 +136,7 @@ async def remove(asking: Asking, conversation_id: RowId, employee_id: RowId) -> 
 
 @router.put("/participants/{employee_id}/role", response_model=ConversationIs)
 async def set_role(
-    asking: Asking, conversation_id: RowId, employee_id: RowId, body: RoleIs
+    asking: Asking, conversation_id: RowId, employee_id: EmployeePath, body: RoleIs
 ) -> Response:
     """Give someone a role."""
     command = ConversationSetRole(

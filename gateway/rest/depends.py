@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BeforeValidator, WithJsonSchema
 
+from gateway.auth.subjects import from_external
 from gateway.context import Context
 from gateway.errors import Malformed, TokenMissing, TooFast
 from gateway.limits import KeyedRate
 from gateway.protocol import codec
-from gateway.protocol.frame import MAX_INT
+from gateway.protocol.frame import MAX_INT, Id
 from gateway.rest import anonymous
 from gateway.rest.worker import parts_of
 
@@ -23,6 +26,22 @@ SAFE = {"GET", "HEAD"}
 
 RowId = Annotated[int, Path(ge=1, le=MAX_INT)]
 IdQuery = Annotated[int | None, Query(ge=1, le=MAX_INT)]
+
+EITHER = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "string", "minLength": 1, "maxLength": 255},
+        ],
+        "description": "The number that the gateway gives, or the CRM's own id.",
+    }
+)
+_employee = BeforeValidator(partial(from_external, "employee"))
+_customer = BeforeValidator(partial(from_external, "customer"))
+EmployeeId = Annotated[Id, _employee, EITHER]
+EmployeePath = Annotated[int, _employee, EITHER, Path(ge=1, le=MAX_INT)]
+EmployeeQuery = Annotated[int | None, _employee, EITHER, Query(ge=1, le=MAX_INT)]
+CustomerQuery = Annotated[int | None, _customer, EITHER, Query(ge=1, le=MAX_INT)]
 Cursor = Annotated[str | None, Query(max_length=200)]
 
 

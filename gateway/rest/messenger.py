@@ -25,7 +25,7 @@ from gateway.protocol.attachments import AttachmentIds
 from gateway.protocol.conversations import MAX_CONVERSATIONS, MAX_PARTICIPANTS, Title
 from gateway.protocol.frame import MAX_INT, Id, frame
 from gateway.protocol.messages import MAX_PAGE, TextOrNone
-from gateway.rest.depends import Asking, Cursor, RowId, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, EmployeeId, RowId, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/messenger", tags=["messenger"], route_class=StrictRoute)
 
@@ -37,10 +37,10 @@ SeqQuery = Annotated[int | None, Query(ge=0, le=MAX_INT)]
 class ConversationNew:
     """Either employee_id, for a direct conversation, or title and employee_ids, for a group."""
 
-    employee_id: Id | None = None
+    employee_id: EmployeeId | None = None
     title: Title | None = None
     employee_ids: (
-        Annotated[list[Id], Field(min_length=1, max_length=MAX_PARTICIPANTS - 1)] | None
+        Annotated[list[EmployeeId], Field(min_length=1, max_length=MAX_PARTICIPANTS - 1)] | None
     ) = None
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from gateway import commands
+from gateway.auth.subjects import DIGITS, EXTERNAL, from_external
 from gateway.errors import Invalid
 from gateway.people import presences
 from gateway.protocol import PresenceIs, PresencePage, PresenceSet, PresenceWatch
@@ -18,8 +19,10 @@ from gateway.rest.depends import Asking, StrictRoute, answer, charge
 
 router = APIRouter(prefix="/v1/presence", tags=["presence"], route_class=StrictRoute)
 
-IDS = r"^[1-9][0-9]{0,18}(,[1-9][0-9]{0,18})*$"
-LONGEST = MAX_WATCHED * 20
+ID = r"[!-+\--~]{1,255}"
+IDS = rf"^{ID}(,{ID})*$"
+LONGEST = MAX_WATCHED * 40
+"""A uuid and a comma are 37 characters."""
 
 _watch: TypeAdapter[PresenceWatch] = TypeAdapter(PresenceWatch)
 
@@ -68,6 +71,9 @@ async def choose(asking: Asking, body: Chosen) -> Response:
 
 
 def _asked(employee_ids: str) -> PresenceWatch:
-    fields = {"employee_ids": [int(one) for one in employee_ids.split(",")]}
+    asked = employee_ids.split(",")
+    if not all(DIGITS.fullmatch(one) or EXTERNAL.fullmatch(one) for one in asked):
+        raise Invalid("must be ids separated by commas", path="employee_ids")
+    fields = {"employee_ids": [int(from_external("employee", one)) for one in asked]}
     command: PresenceWatch = validate(_watch, fields)
     return command

@@ -28,7 +28,7 @@ from gateway.protocol.reviews import (
     Verdict,
 )
 from gateway.protocol.search import Moment
-from gateway.rest.depends import Asking, Cursor, IdQuery, RowId, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, EmployeeQuery, IdQuery, RowId, StrictRoute, answer
 from gateway.telephony.quality import reviews, scorecards
 from gateway.telephony.quality.queries.reviews import ReviewFilter
 from gateway.telephony.stats import stats
@@ -131,8 +131,8 @@ async def change_scorecard(asking: Asking, scorecard_id: RowId, body: ScorecardC
 async def list_reviews(
     asking: Asking,
     *,
-    agent_id: IdQuery = None,
-    reviewer_id: IdQuery = None,
+    agent_id: EmployeeQuery = None,
+    reviewer_id: EmployeeQuery = None,
     call_id: UUID | None = None,
     state: ReviewStatus | None = None,
     min_score: Score = None,
@@ -224,7 +224,7 @@ async def summarise(
     *,
     since: Moment | None = None,
     until: Moment | None = None,
-    agent_id: IdQuery = None,
+    agent_id: EmployeeQuery = None,
     after: IdQuery = None,
     limit: Limit = 100,
 ) -> Response:

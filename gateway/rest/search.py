@@ -12,7 +12,7 @@ from gateway.errors import Invalid
 from gateway.protocol import EmployeeSearch, EmployeesFound, MessageSearch, MessagesFound
 from gateway.protocol.codec import validate
 from gateway.protocol.search import MAX_EMPLOYEES, MAX_FOUND, MAX_SEARCH_TEXT, Moment
-from gateway.rest.depends import Asking, IdQuery, StrictRoute, answer
+from gateway.rest.depends import Asking, EmployeeQuery, IdQuery, StrictRoute, answer
 
 router = APIRouter(prefix="/v1/messenger/search", tags=["messenger"], route_class=StrictRoute)
 
@@ -28,7 +28,7 @@ async def search_messages(
     q: Annotated[str, Query(min_length=1, max_length=MAX_SEARCH_TEXT)],
     *,
     conversation_id: IdQuery = None,
-    sender_id: IdQuery = None,
+    sender_id: EmployeeQuery = None,
     since: Moment | None = None,
     until: Moment | None = None,
     has_attachment: bool = False,

@@ -25,7 +25,7 @@ from gateway.protocol.search import Moment
 from gateway.protocol.timeline import CallPart, CallPartPage, CallTimeline
 from gateway.rest import anonymous
 from gateway.rest.call_work import templates_of
-from gateway.rest.depends import Asking, Cursor, IdQuery, StrictRoute, answer
+from gateway.rest.depends import Asking, Cursor, CustomerQuery, EmployeeQuery, StrictRoute, answer
 from gateway.rest.worker import parts_of
 from gateway.telephony.calls import timeline
 from gateway.telephony.pbx import twilio, webhook
@@ -90,8 +90,8 @@ async def list_calls(
     ring_group: Annotated[str | None, Query(max_length=200)] = None,
     number: Annotated[str | None, Query(max_length=64)] = None,
     did: Annotated[str | None, Query(max_length=64)] = None,
-    agent_id: IdQuery = None,
-    customer_id: IdQuery = None,
+    agent_id: EmployeeQuery = None,
+    customer_id: CustomerQuery = None,
     ended_by: EndedBy | None = None,
     disposition: Annotated[str | None, Query(max_length=64)] = None,
     wait_ms_min: DurationQuery = None,

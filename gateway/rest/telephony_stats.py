@@ -17,7 +17,7 @@ from gateway.protocol.calls import Direction
 from gateway.protocol.frame import PlainText
 from gateway.protocol.search import Moment
 from gateway.protocol.stats import ZONE, Method, StatsAgents, StatsOverview, StatsQueues
-from gateway.rest.depends import Asking, IdQuery, StrictRoute
+from gateway.rest.depends import Asking, EmployeeQuery, StrictRoute
 from gateway.telephony.stats import stats
 from gateway.telephony.stats.queries.stats import StatsFilter
 from gateway.telephony.stats.rates import SHORT_MS, THRESHOLD_MS
@@ -49,7 +49,7 @@ def stats_request(
     tz: Annotated[str, Query(max_length=64, pattern=ZONE)] = "UTC",
     direction: Direction | None = None,
     queue: Queue | None = None,
-    agent_id: IdQuery = None,
+    agent_id: EmployeeQuery = None,
     threshold_s: Annotated[float, Query(ge=0, le=86_400, allow_inf_nan=False)] = THRESHOLD_MS
     / 1_000,
     short_s: Annotated[float, Query(ge=0, le=3_600, allow_inf_nan=False)] = SHORT_MS / 1_000,

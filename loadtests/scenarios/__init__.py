@@ -15,6 +15,7 @@ from loadtests.scenarios import (
     costs,
     fanout,
     idle,
+    ids,
     ingest,
     innocent,
     jobs,
@@ -42,6 +43,7 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
     "callstats": callstats.run,
     "ingest": ingest.run,
     "jobs": jobs.run,
+    "ids": ids.run,
     "locust": locust_roles.run,
     "capacity": capacity.run,
     "fanout": fanout.run,
@@ -61,7 +63,7 @@ SCENARIOS: dict[str, Callable[[Options], Result]] = {
 
 LONG = frozenset(
     {
-        "callstats", "capacity", "costs", "idle", "ingest", "innocent", "jobs",
+        "callstats", "capacity", "costs", "idle", "ids", "ingest", "innocent", "jobs",
         "mass_disconnect", "messenger", "presence", "search", "spread", "unread", "worker_crash",
     }
 )  # fmt: skip

@@ -17,7 +17,9 @@ from gateway.demo import install
 TYPES = {"timestamptz": "timestamp with time zone"}
 
 CONTRACT = {
-    view.name: ", ".join(f"{one.name} {TYPES.get(one.type, one.type)}" for one in view.columns)
+    view.name: ", ".join(
+        f"{one.name} {TYPES.get(one.type, one.type)}" for one in view.columns if not one.optional
+    )
     for view in VIEWS
 }
 

@@ -26,11 +26,13 @@ from pydantic import SecretStr
 
 from gateway.app import make_server
 from gateway.auth import Tokens
+from gateway.auth.subjects import id_of
 from gateway.cli.listen import listen, port_of
 from gateway.client import Connection, RequestRefused, connect
 from gateway.settings import Settings
 from gateway.sockets.node import Node
 from tests.support.given_settings import GivenSettings
+from tests.support.text_crm import TEXT_CRM, uuid_of
 
 SECRET = "a secret of thirty-two bytes or so"
 PBX_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -41,8 +43,17 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 STOP_S = 20.0
 """Drains take 3 s here, and the last of everything a little more."""
 
-OKSANA, PETRO, IRYNA = 1, 2, 3
-DIRECTOR = 19
+
+def employee(number: int) -> int:
+    """Return the id of an employee of the demo, in the CRM that the tests run on."""
+    return id_of("employee", uuid_of("user", number)) if TEXT_CRM else number
+
+
+OKSANA, PETRO, IRYNA = employee(1), employee(2), employee(3)
+DIRECTOR = employee(19)
+
+SUBJECTS = {employee(number): uuid_of("user", number) for number in range(1, 21)}
+"""The CRM's own ids of employees, which its tokens have."""
 
 
 @dataclass
@@ -132,7 +143,8 @@ class Desk:
         return started
 
     def token(self, employee_id: int, *, ttl: timedelta = timedelta(hours=1)) -> str:
-        return self.tokens.issue(employee_id, ttl=ttl)
+        subject = SUBJECTS.get(employee_id) if TEXT_CRM else None
+        return self.tokens.issue(subject or employee_id, ttl=ttl)
 
     async def client(self, employee_id: int, *, node: int = 0, **options: Any) -> Connection:
         """Connect as an employee; the connection is closed with the test."""

@@ -45,7 +45,7 @@ def wrong(token: str, tokens: Tokens = TOKENS) -> dict[str, str]:
         (made(jti=None), "jti", "GATEWAY_TOKEN_REQUIRES_JTI=false"),
         (made(jti=["x"]), "jti", "1 to 256 characters"),
         (made(sub=None), "sub", "GATEWAY_TOKEN_SUBJECT_CLAIM"),
-        (made(sub="oksana@example.com"), "sub", "'oksana@example.com'"),
+        (made(sub="oksana k"), "sub", "'oksana k'"),
         (made(sub="0"), "sub", "between 1 and"),
         (made(exp=1), "exp", "1970-01-01 00:00:01 UTC, which has passed"),
         (made(exp="soon"), "exp", "'soon'"),

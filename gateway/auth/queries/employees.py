@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from gateway.crm.queries.rows import EMPLOYEES
 from gateway.db import Conn
 from gateway.protocol import Employee
 
@@ -31,15 +32,15 @@ async def find(
     With token_id it says whether this token is revoked.
     """
     rows = await conn.fetch(
-        """
+        f"""
         -- employees.find
-        SELECT e.id, e.name, e.department, e.position, e.avatar_url, e.active,
+        SELECT e.*,
                ARRAY(SELECT p.permission FROM crm.permissions AS p
                       WHERE p.employee_id = e.id) AS permissions,
                EXISTS (SELECT FROM realtime.revoked_tokens AS r WHERE r.token_id = $2) AS revoked
-          FROM crm.employees AS e
+          FROM {EMPLOYEES}
          WHERE e.id = $1
-        """,
+        """,  # noqa: S608 - ours
         employee_id,
         token_id,
     )
@@ -67,4 +68,6 @@ def to_employee(row: Any) -> Employee:
         department=row["department"],
         position=row["position"],
         avatar_url=row["avatar_url"],
+        external_id=row["external_id"],
+        url=row["url"],
     )

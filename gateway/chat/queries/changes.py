@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from gateway.chat.queries.messages import to_message, to_reactions
+from gateway.crm.queries.rows import EMPLOYEES
 from gateway.db import Conn
 from gateway.protocol import (
     ConversationUpdated,
@@ -46,12 +47,12 @@ async def after(
     they are now. LIMIT 1 has rows found one by one: otherwise PostgreSQL hashed all participants.
     """
     rows = await conn.fetch(
-        """
+        f"""
         -- changes.after
         SELECT c.id, c.last_change, found.what, found.change AS at, found.seq AS of_seq, m.*,
                c.title, c.avatar_url, c.closed_at, c.history,
                p.employee_id, p.role, p.last_read_seq, p.left_seq,
-               p.name, p.department, p.position, p.employee_avatar_url
+               p.name, p.department, p.position, p.employee_avatar_url, p.external_id, p.url
           FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[])) AS asked (id, after)
          CROSS JOIN LATERAL (
                SELECT * FROM realtime.conversations
@@ -93,15 +94,15 @@ async def after(
                ) AS m ON true
           LEFT JOIN LATERAL (
                SELECT q.employee_id, q.role, q.last_read_seq, q.left_seq, e.name, e.department,
-                      e.position, e.avatar_url AS employee_avatar_url
+                      e.position, e.avatar_url AS employee_avatar_url, e.external_id, e.url
                  FROM realtime.conversation_participants AS q
-                 LEFT JOIN crm.employees AS e ON e.id = q.employee_id
+                 LEFT JOIN ({EMPLOYEES}) ON e.id = q.employee_id
                 WHERE found.employee_id IS NOT NULL
                   AND q.conversation_id = c.id AND q.employee_id = found.employee_id
                 LIMIT 1
                ) AS p ON true
          ORDER BY c.id, found.change
-        """,
+        """,  # noqa: S608 - ours
         [conversation_id for conversation_id, _ in positions],
         [change for _, change in positions],
         limit,
@@ -140,6 +141,8 @@ def participant_changed(row: Any) -> ParticipantChanged:
         department=row["department"],
         position=row["position"],
         avatar_url=row["employee_avatar_url"],
+        external_id=row["external_id"],
+        url=row["url"],
     )
     return ParticipantChanged(
         conversation_id=row["id"],

@@ -10,6 +10,7 @@ from typing import Any
 from gateway.auth.queries.employees import to_employee
 from gateway.chat.queries.conversations import SHOWN_PARTICIPANTS, parse_participants
 from gateway.chat.queries.messages import to_message
+from gateway.crm.queries.rows import EMPLOYEES
 from gateway.db import Conn
 from gateway.protocol import Conversation, Employee, Mine, Participant, Unread
 from gateway.protocol.conversations import UNREAD_CAP
@@ -42,7 +43,7 @@ async def page(
     that halved the time. LIMIT 1 has conversations found one by one, not by hashing all of them.
     """
     rows = await conn.fetch(
-        """
+        f"""
         -- listing.page
         WITH mine AS MATERIALIZED (
             SELECT c.id, c.kind AS conversation_kind, c.title, c.avatar_url, c.closed_at, c.history,
@@ -81,9 +82,10 @@ async def page(
                greatest(listed.count, counted.count) AS participant_count,
                CASE WHEN row_number() OVER newest_first = 1 THEN (
                    SELECT jsonb_agg(to_jsonb(e))
-                     FROM (SELECT id, name, department, position, avatar_url
-                             FROM crm.employees
-                            WHERE id IN (SELECT employee_id FROM seats)) AS e
+                     FROM (SELECT e.id, e.name, e.department, e.position, e.avatar_url,
+                                  e.external_id, e.url
+                             FROM {EMPLOYEES}
+                            WHERE e.id IN (SELECT employee_id FROM seats)) AS e
                ) END AS employees,
                newest.*
           FROM mine
@@ -105,7 +107,7 @@ async def page(
                ) AS newest ON true
         WINDOW newest_first AS (ORDER BY mine.last_message_at DESC, mine.id DESC)
          ORDER BY mine.last_message_at DESC, mine.id DESC
-        """,
+        """,  # noqa: S608 - ours
         employee_id,
         after.last_message_at if after else None,
         after.conversation_id if after else None,

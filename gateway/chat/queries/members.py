@@ -12,6 +12,7 @@ from datetime import datetime
 from gateway.auth.queries.employees import to_employee
 from gateway.chat.queries import conversations
 from gateway.chat.queries.changes import conversation_updated, participant_changed
+from gateway.crm.queries.rows import EMPLOYEES
 from gateway.db import Conn
 from gateway.protocol import (
     ConversationUpdated,
@@ -79,17 +80,17 @@ async def find(conn: Conn, conversation_id: int, employee_ids: Collection[int]) 
 async def page(conn: Conn, conversation_id: int, *, after: int, limit: int) -> list[Participant]:
     """Return a page of participants in the order of their ids, after this id."""
     rows = await conn.fetch(
-        """
+        f"""
         -- members.page
-        SELECT p.role, p.last_read_seq, e.id, e.name, e.department, e.position, e.avatar_url
+        SELECT p.role, p.last_read_seq, e.*
           FROM (SELECT employee_id, role, last_read_seq
                   FROM realtime.conversation_participants
                  WHERE conversation_id = $1 AND left_seq IS NULL AND employee_id > $2
                  ORDER BY employee_id
                  LIMIT $3) AS p
-          JOIN crm.employees AS e ON e.id = p.employee_id
+          JOIN ({EMPLOYEES}) ON e.id = p.employee_id
          ORDER BY e.id
-        """,
+        """,  # noqa: S608 - ours
         conversation_id,
         after,
         limit,
@@ -297,16 +298,16 @@ async def participant_events(
 ) -> list[ParticipantChanged]:
     """Return these people's memberships as they are now, as events in the order of changes."""
     rows = await conn.fetch(
-        """
+        f"""
         -- members.participant_events
         SELECT p.conversation_id AS id, p.change AS at, p.role, p.last_read_seq, p.left_seq,
                p.employee_id, e.name, e.department, e.position,
-               e.avatar_url AS employee_avatar_url
+               e.avatar_url AS employee_avatar_url, e.external_id, e.url
           FROM realtime.conversation_participants AS p
-          LEFT JOIN crm.employees AS e ON e.id = p.employee_id
+          LEFT JOIN ({EMPLOYEES}) ON e.id = p.employee_id
          WHERE p.conversation_id = $1 AND p.employee_id = ANY ($2::bigint[])
          ORDER BY p.change
-        """,
+        """,  # noqa: S608 - ours
         conversation_id,
         list(employee_ids),
     )

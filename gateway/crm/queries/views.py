@@ -87,20 +87,36 @@ async def sample(conn: Conn, view: CrmView, *, rows: int) -> ViewSample:
     return ViewSample(**row)
 
 
-async def repeated_keys(conn: Conn, view: CrmView, *, rows: int) -> list[str]:
-    """Return some keys that several of the first rows have, as text."""
+@dataclass(frozen=True, slots=True)
+class RepeatedKey:
+    """A key that several rows have."""
+
+    key: str
+    external_ids: list[str]
+    """The CRM's own ids in these rows, each once: several ids that have one number."""
+
+
+async def repeated_keys(conn: Conn, view: CrmView, *, rows: int) -> list[RepeatedKey]:
+    """Return some keys that several of the first rows have."""
     keys = ", ".join(view.unique)
+    read = ", ".join(f"v.{name}" for name in view.unique)
     found = await conn.fetch(
         f"""
         -- views.repeated_keys
-        SELECT concat_ws(' ', {keys}) AS key
-          FROM (SELECT {keys} FROM {view.checked_name} LIMIT $1::bigint) AS part
+        SELECT concat_ws(' ', {keys}) AS key,
+               (array_agg(DISTINCT part.external_id)
+                   FILTER (WHERE part.external_id IS NOT NULL))[:3] AS external_ids
+          FROM (VALUES (NULL::text)) AS absent (external_id)
+         CROSS JOIN LATERAL (
+               SELECT {read}, external_id::text AS external_id
+                 FROM {view.checked_name} AS v
+                LIMIT $1::bigint) AS part ({keys}, external_id)
          GROUP BY {keys} HAVING count(*) > 1
-         ORDER BY {keys} LIMIT 3
+         ORDER BY count(DISTINCT part.external_id) DESC, {keys} LIMIT 3
         """,  # noqa: S608 - ours
         rows,
     )
-    return [row["key"] for row in found]
+    return [RepeatedKey(row["key"], row["external_ids"] or []) for row in found]
 
 
 async def probe(conn: Conn, view: CrmView) -> None:

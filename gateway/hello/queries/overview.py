@@ -10,6 +10,7 @@ from uuid import UUID
 
 from gateway.auth.queries.employees import EmployeeRecord, to_record
 from gateway.chat.queries.conversations import SHOWN_PARTICIPANTS
+from gateway.crm.queries.rows import EMPLOYEES
 from gateway.db import Conn
 from gateway.protocol.conversations import UNREAD_CAP, History, Kind
 from gateway.protocol.messages import MessageKind
@@ -84,9 +85,9 @@ async def newcomers(
     And which of these tokens are revoked, unless there is no employee at all.
     """
     rows = await conn.fetch(
-        """
+        f"""
         -- overview.newcomers
-        SELECT e.id, e.name, e.department, e.position, e.avatar_url, e.active,
+        SELECT e.*,
                ARRAY(SELECT p.permission FROM crm.permissions AS p
                       WHERE p.employee_id = e.id) AS permissions,
                ARRAY(SELECT r.token_id FROM realtime.revoked_tokens AS r
@@ -97,9 +98,9 @@ async def newcomers(
                       LIMIT $3::bigint + 1) AS joined
           FROM unnest((SELECT $1::bigint[])) AS asked (id)
          CROSS JOIN LATERAL (
-               SELECT * FROM crm.employees WHERE id = asked.id LIMIT 2
+               SELECT e.* FROM {EMPLOYEES} WHERE e.id = asked.id LIMIT 2
                ) AS e
-        """,
+        """,  # noqa: S608 - ours
         list(employee_ids),
         list(token_ids),
         limit,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.auth.queries.employees import to_employee
+from gateway.crm.queries.rows import EMPLOYEES
 from gateway.db import Conn
 from gateway.protocol import Employee
 
@@ -10,14 +11,14 @@ from gateway.protocol import Employee
 async def first(conn: Conn, limit: int) -> list[Employee]:
     """Return active employees by name."""
     rows = await conn.fetch(
-        """
+        f"""
         -- directory.first
-        SELECT id, name, department, position, avatar_url
-          FROM crm.employees
-         WHERE active
-         ORDER BY name, id
+        SELECT e.*
+          FROM {EMPLOYEES}
+         WHERE e.active
+         ORDER BY e.name, e.id
          LIMIT $1
-        """,
+        """,  # noqa: S608 - ours
         limit,
     )
     return [to_employee(row) for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.auth.queries.employees import to_employee
+from gateway.crm.queries.rows import EMPLOYEES
 from gateway.db import Conn
 from gateway.protocol import Employee
 
@@ -36,7 +37,7 @@ async def employees(
     everybody. Words that are kept are read, others made.
     """
     rows = await conn.fetch(
-        """
+        f"""
         -- search.employees
         WITH asked AS MATERIALIZED (
             -- Words are letters and digits: nothing in them is a pattern.
@@ -47,13 +48,13 @@ async def employees(
                           WHERE said <> '') AS beginnings
               FROM (SELECT realtime.search_words($1) AS said) AS of_text
         ), people AS MATERIALIZED (
-            SELECT e.id, e.name, e.department, e.position, e.avatar_url,
+            SELECT e.id, e.name, e.department, e.position, e.avatar_url, e.external_id, e.url,
                    coalesce(k.name_words, realtime.search_words(e.name)) COLLATE "C" AS named,
                    coalesce(k.work_words, realtime.search_words(e.job)) AS work,
                    k.employee_id IS NULL AND e.name IS NOT NULL AS unkept
-              FROM (SELECT *, concat_ws(' ', position, department) AS job
-                      FROM crm.employees
-                     WHERE active) AS e
+              FROM (SELECT e.*, concat_ws(' ', e.position, e.department) AS job
+                      FROM {EMPLOYEES}
+                     WHERE e.active) AS e
               LEFT JOIN realtime.employee_words AS k
                 ON k.employee_id = e.id AND k.name = e.name AND k.work = e.job
         ), ranked AS (
@@ -65,7 +66,7 @@ async def employees(
              WHERE (asked.said <> '' OR $1 = '')
                AND p.named || ' ' || p.work LIKE ALL (asked.anywhere)
         ), page AS (
-            SELECT id, name, department, position, avatar_url, rank, named
+            SELECT id, name, department, position, avatar_url, external_id, url, rank, named
               FROM ranked
              WHERE $2::int IS NULL OR (rank, named, id) > ($2, $3::text COLLATE "C", $4::bigint)
              ORDER BY rank, named, id
@@ -75,7 +76,7 @@ async def employees(
           FROM (SELECT count(*) FILTER (WHERE unkept) AS unkept FROM people) AS counted
           LEFT JOIN page ON true
          ORDER BY rank, named, id
-        """,
+        """,  # noqa: S608 - ours
         text,
         after.rank if after else None,
         after.named if after else None,

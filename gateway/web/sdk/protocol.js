@@ -651,6 +651,8 @@ export function verdict(code) {
  * @property {number} id
  * @property {string} name
  * @property {string | null} company
+ * @property {string | null} external_id The CRM's own id, where its ids are not numbers.
+ * @property {string | null} url The address of the customer's page in the CRM.
  * @property {OpenWork[]} open_work
  * @property {LastCall[]} contacts The last 5 calls with this number, newest first; only in call.offered and welcome.
  * @property {number | null} last_spoke The employee who talked with the customer last, within the last 50 calls; set where contacts are.
@@ -694,6 +696,8 @@ export function verdict(code) {
  * @property {string | null} department
  * @property {string | null} position
  * @property {string | null} avatar_url
+ * @property {string | null} external_id The CRM's own id, where its ids are not numbers.
+ * @property {string | null} url The address of this employee's page in the CRM.
  */
 
 /**
@@ -866,12 +870,15 @@ export function verdict(code) {
  */
 
 /**
- * An open lead or work order of a customer, for the screen pop.
+ * Something that is open for a customer: a lead, a work order … For the screen pop.
  * @typedef {object} OpenWork
- * @property {'lead' | 'work_order'} kind
+ * @property {string} kind As the CRM names it; `id` is unique within it.
  * @property {number} id
  * @property {string} title
  * @property {string} status
+ * @property {string | null} label The kind for people to read.
+ * @property {string | null} external_id The CRM's own id, where its ids are not numbers.
+ * @property {string | null} url The address of its page in the CRM.
  */
 
 /**

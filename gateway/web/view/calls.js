@@ -1,13 +1,14 @@
 // Calls: a card for each that reaches me, and the list of recent calls.
 
 import { setAttribute, element, updateList, part, setText } from './elements.js';
-import { OUTCOMES, formatBrief, formatDuration, formatFull } from './format.js';
+import { OUTCOMES, formatBrief, formatDuration, formatFull, webAddress } from './format.js';
 
 const DIRECTIONS = { inbound: '↙', outbound: '↗', internal: '↔' };
 const LEFT_OUT = {
   legs: ['leg', 'legs'], stints: ['wait in a queue', 'waits in queues'],
   transfers: ['transfer', 'transfers'], parkings: ['parking', 'parkings'],
 };
+const KINDS = { lead: 'Lead', work_order: 'Work order' };
 const DIRECTION_NAMES = { inbound: 'Incoming call', outbound: 'Outgoing call', internal: 'Internal call' };
 
 /**
@@ -42,7 +43,7 @@ export function callCards(calls, people) {
           type: 'button', class: 'close', 'aria-label': 'Dismiss this card', testid: 'call-dismiss',
           onclick: () => calls.dismiss(call.id),
         }, '×')),
-      element('h3', { testid: 'call-customer', 'data-part': 'customer' }),
+      element('h3', {}, element('a', { testid: 'call-customer', 'data-part': 'customer' })),
       element('dl', {}, field('company', 'Company'),
         element('div', { 'data-part': 'number-row' }, element('dt', {}, 'Number'), element('dd', {}, number)),
         field('did', 'Dialled'), field('asked', 'Asked for'), field('queue', 'Queue'), field('group', 'Ring group'), field('mailbox', 'Mailbox'), field('room', 'Conference')),
@@ -65,6 +66,7 @@ export function callCards(calls, people) {
     setText(part(node, 'status'), statusText(call, leg));
     setText(part(node, 'timer'), timerText(call));
     setText(part(node, 'customer'), callerName(call));
+    updateLink(part(node, 'customer'), call.customer?.url);
     updateRow(node, 'company', call.customer?.company);
     updateRow(node, 'number', call.number);
     if (call.number?.startsWith('+')) setAttribute(part(node, 'number'), 'href', `tel:${call.number}`);
@@ -270,13 +272,22 @@ function updateRow(node, name, value) {
   setText(part(node, name), value ?? '');
 }
 
+/** Link to a page of the CRM, in a tab of its own; without an address it is text. */
+function updateLink(link, url) {
+  const address = webAddress(url);
+  setAttribute(link, 'href', address);
+  setAttribute(link, 'target', address && '_blank');
+  setAttribute(link, 'rel', address && 'noopener noreferrer');
+}
+
 function makeWork() {
-  return element('li', {}, element('span', { 'data-part': 'title' }),
+  return element('li', {}, element('a', { testid: 'work-title', 'data-part': 'title' }),
     element('span', { class: 'tag', 'data-part': 'state' }));
 }
 
 function updateWork(node, work) {
-  const kind = work.kind === 'lead' ? 'Lead' : 'Work order';
-  setText(part(node, 'title'), `${kind} ${work.id}: ${work.title}`);
+  const kind = work.label ?? KINDS[work.kind] ?? work.kind;
+  setText(part(node, 'title'), `${kind} ${work.external_id ?? work.id}: ${work.title}`);
+  updateLink(part(node, 'title'), work.url);
   setText(part(node, 'state'), work.status);
 }

@@ -79,3 +79,13 @@ export function formatCount(number) {
 function isToday(date) {
   return date.toDateString() === new Date().toDateString();
 }
+
+/** An absolute address of the web, or null: a link of any other kind could run a script. */
+export function webAddress(text) {
+  try {
+    const address = new URL(text);
+    return ['http:', 'https:'].includes(address.protocol) ? address.href : null;
+  } catch {
+    return null;
+  }
+}

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from gateway.crm.queries.rows import CUSTOMERS
 from gateway.db import Conn
 from gateway.protocol import Customer, OpenWork
 from gateway.protocol.calls import LastCall
@@ -26,9 +27,17 @@ MAX_NUMBERS = 50
 
 OPEN_WORK = f"""(
                SELECT jsonb_agg(jsonb_build_object(
-                          'kind', w.kind, 'id', w.id, 'title', w.title, 'status', w.status)
+                          'kind', w.kind, 'id', w.id, 'title', w.title, 'status', w.status,
+                          'label', w.label, 'external_id', w.external_id, 'url', w.url)
                           ORDER BY w.updated_at DESC) AS open_work
-                 FROM (SELECT * FROM crm.open_work AS w
+                 FROM (SELECT w.*
+                         FROM (VALUES (NULL::text, NULL::text, NULL::text))
+                              AS absent (label, external_id, url)
+                        CROSS JOIN LATERAL (
+                              SELECT w.customer_id, w.kind, w.id, w.title, w.status, w.updated_at,
+                                     label::text AS label, external_id::text AS external_id,
+                                     url::text AS url
+                                FROM crm.open_work AS w) AS w
                         WHERE w.customer_id = c.id
                         ORDER BY w.updated_at DESC
                         LIMIT {MAX_OPEN_WORK}) AS w
@@ -125,20 +134,21 @@ async def telephones(conn: Conn, employee_id: int) -> list[tuple[str, str]]:
 async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, CustomerMatch]:
     """Return E.164 number → its customer, with the open work that the CRM has for them.
 
-    Of several customers with a number, the first with open work is returned, else the oldest.
+    Of several customers with a number, the first with open work is returned, else the oldest. The
+    subquery hides the length of the array, or PostgreSQL would plan each time: half of the cost.
     """
     rows = await conn.fetch(
         f"""
         -- lookup.customers
-        SELECT given.e164, c.id, c.name, c.company, c.found, work.open_work
-          FROM unnest($1::text[]) AS given (e164)
+        SELECT given.e164, c.*, work.open_work
+          FROM unnest((SELECT $1::text[])) AS given (e164)
          CROSS JOIN LATERAL (
-               SELECT one.id, one.name, one.company, count(*) OVER () AS found
+               SELECT one.*, count(*) OVER () AS found
                  FROM (SELECT DISTINCT customer_id FROM crm.customer_phones
                         WHERE e164 = given.e164
                         ORDER BY customer_id
-                        LIMIT $2) AS p
-                 JOIN crm.customers AS one ON one.id = p.customer_id
+                        LIMIT {MAX_CUSTOMERS}) AS p
+                 JOIN ({CUSTOMERS}) ON one.id = p.customer_id
                 ORDER BY EXISTS (SELECT FROM crm.open_work AS w
                                   WHERE w.customer_id = one.id) DESC, one.id
                 LIMIT 1
@@ -146,7 +156,6 @@ async def customers(conn: Conn, numbers: Sequence[str]) -> dict[str, CustomerMat
          CROSS JOIN LATERAL {OPEN_WORK}
         """,  # noqa: S608 - ours
         list(numbers),
-        MAX_CUSTOMERS,
     )
     return {row["e164"]: CustomerMatch(to_customer(row), row["found"]) for row in rows}
 
@@ -156,8 +165,8 @@ async def customers_by_id(conn: Conn, ids: Collection[int]) -> dict[int, Custome
     rows = await conn.fetch(
         f"""
         -- lookup.customers_by_id
-        SELECT c.id, c.name, c.company, work.open_work
-          FROM crm.customers AS c
+        SELECT c.*, work.open_work
+          FROM (SELECT one.* FROM {CUSTOMERS}) AS c
          CROSS JOIN LATERAL {OPEN_WORK}
          WHERE c.id = ANY ($1::bigint[])
         """,  # noqa: S608 - ours
@@ -213,15 +222,15 @@ async def find(
             SELECT * FROM unnest($1::text[], $2::text[])
                           WITH ORDINALITY AS r (e164, confidence, rank)
         ), candidate AS (
-            SELECT DISTINCT ON (c.id) c.id, c.name, c.company, r.e164, r.confidence, r.rank
+            SELECT DISTINCT ON (one.id) one.*, r.e164, r.confidence, r.rank
               FROM readings AS r
              CROSS JOIN LATERAL (
                    SELECT DISTINCT customer_id FROM crm.customer_phones
                     WHERE e164 = r.e164
                     ORDER BY customer_id
                     LIMIT $3) AS p
-              JOIN crm.customers AS c ON c.id = p.customer_id
-             ORDER BY c.id, r.rank
+              JOIN ({CUSTOMERS}) ON one.id = p.customer_id
+             ORDER BY one.id, r.rank
         ), worked AS (
             SELECT c.*, work.open_work
               FROM candidate AS c
@@ -267,5 +276,7 @@ def to_customer(row: Any) -> Customer:
         id=row["id"],
         name=row["name"],
         company=row["company"],
+        external_id=row["external_id"],
+        url=row["url"],
         open_work=[OpenWork(**item) for item in row["open_work"] or ()],
     )

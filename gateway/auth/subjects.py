@@ -1,0 +1,45 @@
+"""Who a token is for: the number of an employee, or the CRM's own id of one.
+
+tokens.py ─▶ here. rest/depends.py reads ids in filters by the same rule, and realtime.id_of
+(migration 0053) does the same in SQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+HASHED_FROM = 2**52
+"""Hashes are from here to 2^53 - 1."""
+MAX_NUMBER = 2**53 - 1
+MAX_BIGINT = 2**63 - 1
+
+DIGITS = re.compile(r"[1-9][0-9]{0,18}")
+EXTERNAL = re.compile(r"(?![-+]?[0-9.]*$)[!-~]{1,255}")
+"""Printable ASCII, and not what somebody would read as another number: -1, 007, 1.0."""
+
+
+def id_of(kind: str, external_id: str) -> int:
+    """Return the number of an id of the CRM: itself if it is one below 2^53, otherwise a hash."""
+    if DIGITS.fullmatch(external_id) and int(external_id) <= MAX_NUMBER:
+        return int(external_id)
+    hashed = hashlib.sha256(f"{kind}:{external_id}".encode()).hexdigest()
+    return HASHED_FROM | int(hashed[:13], 16)
+
+
+def from_external(kind: str, value: Any) -> Any:
+    """Return the number of a text that is the CRM's own id; anything else as it is."""
+    if isinstance(value, str) and EXTERNAL.fullmatch(value):
+        return id_of(kind, value)
+    return value
+
+
+def parse(kind: str, text: str) -> int:
+    """Return the number that a text means; ValueError when it is no id."""
+    if text.isascii() and text.isdecimal():
+        if not DIGITS.fullmatch(text) or int(text) > MAX_BIGINT:
+            raise ValueError(f"it must be between 1 and {MAX_BIGINT}, without zeros before it")
+    elif not EXTERNAL.fullmatch(text):
+        raise ValueError("it must be the id of an employee: digits, or an id of printable ASCII")
+    return id_of(kind, text)
