@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from statistics import median
 
+import structlog
 import uvloop
 
 from gateway import db, demo
@@ -47,6 +49,8 @@ LEAST_PER_S, MOST_IDLE_PER_S, MOST_MB = 1_500, 3, 50
 
 def run(options: Options) -> Result:
     """Start the servers, measure, remove them."""
+    # The product's parts run in this process; its figures have stdout for themselves.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(
             measure(
