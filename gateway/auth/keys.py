@@ -53,12 +53,14 @@ def candidates(keys: Iterable[Key], header: Mapping[str, Any]) -> Iterator[Key]:
 
     A key without a `kid` (a secret, a PEM file) may have signed any token of its algorithm.
     """
-    kid = header.get("kid")
-    for key in keys:
-        if key.algorithm == header.get("alg") and (
-            kid is None or key.kid is None or key.kid == kid
-        ):
-            yield key
+    algorithm, kid = header.get("alg"), header.get("kid")
+    fitting = [key for key in keys if key.algorithm == algorithm]
+    if kid is None:
+        yield from fitting
+        return
+    # That of this name first: only so many are tried.
+    yield from (key for key in fitting if key.kid == kid)
+    yield from (key for key in fitting if key.kid is None)
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
@@ -68,7 +70,9 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     except OSError as error:
         raise KeysUnusable(f"{path} cannot be read: {error.strerror}") from None
     if data.lstrip().startswith(b"{"):
-        return parse_jwks(data)
+        if keys := parse_jwks(data):
+            return keys
+        raise KeysUnusable("the key set has no key for RS256, ES256 or EdDSA")
     return parse_pem(data)
 
 
@@ -95,7 +99,7 @@ def _of_block(label: str, block: bytes) -> Key:
 
 
 def parse_jwks(data: bytes) -> tuple[Key, ...]:
-    """Return the usable keys of a JSON Web Key Set; KeysUnusable when it has none.
+    """Return the usable keys of a JSON Web Key Set; KeysUnusable for what is no such set.
 
     Keys of other kinds (encryption, other algorithms) are passed over: sets contain such keys.
     """
@@ -107,10 +111,7 @@ def parse_jwks(data: bytes) -> tuple[Key, ...]:
         raise KeysUnusable("this is not a JSON Web Key Set") from None
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise KeysUnusable(f"a key set is a list of at most {MAX_KEYS} keys")
-    keys = tuple(key for entry in entries if (key := _of_jwk(entry)) is not None)
-    if not keys:
-        raise KeysUnusable("the key set has no key for RS256, ES256 or EdDSA")
-    return keys
+    return tuple(key for entry in entries if (key := _of_jwk(entry)) is not None)
 
 
 def _of_jwk(entry: Any) -> Key | None:

@@ -72,7 +72,7 @@ class ContractWatch:
         faults = {**kept, **self._certain(found)}
         self._log(faults)
         self.faults = faults
-        self._views.switch(off(faults.values()))
+        self._views.switch(off(faults.values()), at_start=not self._looked)
         self._looked = True
 
     def _certain(self, found: Mapping[str, ContractFault]) -> dict[str, ContractFault]:

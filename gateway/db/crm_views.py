@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from gateway.errors import ContractUnavailable
+
+RETURNS_WITHIN_S = 600.0
+"""A view that was there and is off is expected back within this time: a deployment of the CRM."""
 
 NAMED = re.compile(r"\bcrm\.(\w+)(\s+AS\b)?")
 
@@ -20,8 +24,14 @@ class CrmViews:
     """The views that are off; one for all connections of a pool."""
 
     def __init__(
-        self, nothing: Mapping[str, str] | None = None, *, never_empty: frozenset[str] = frozenset()
+        self,
+        nothing: Mapping[str, str] | None = None,
+        *,
+        never_empty: frozenset[str] = frozenset(),
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
+        self._off_since: dict[str, float] = {}
         self._nothing = nothing or {}
         """View → a relation without rows that has its columns."""
         self._never_empty = never_empty
@@ -31,10 +41,23 @@ class CrmViews:
         self.doubted = asyncio.Event()
         """Set when a statement failed as it would if a view had changed: check them now."""
 
-    def switch(self, off: Mapping[str, str]) -> None:
-        """Let these views be off from now on, and no others."""
+    def switch(self, off: Mapping[str, str], *, at_start: bool = False) -> None:
+        """Let these views be off from now on, and no others.
+
+        At the start nobody knows since when: the CRM may have no such view at all.
+        """
+        since = float("-inf") if at_start else self._now()
+        self._off_since = {name: self._off_since.get(name, since) for name in off}
         self.off = off
         self._texts = {}
+
+    def may_return(self, *names: str) -> bool:
+        """Whether one of these views is off, and may be on again in a moment.
+
+        What stores a decision for good waits for it, instead of deciding as if it had no rows.
+        """
+        oldest = self._now() - RETURNS_WITHIN_S
+        return any(self._off_since.get(name, oldest) > oldest for name in names)
 
     def require(self, *names: str) -> None:
         """Raise ContractUnavailable if one of these views is off."""

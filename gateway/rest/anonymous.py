@@ -36,6 +36,11 @@ def identified(scope: Scope, employee_id: int | None = None) -> None:
     scope["state"]["employee_id"] = employee_id
 
 
+def unproven(scope: Scope) -> None:
+    """Note that nobody can tell now whether this request's token is valid: it is counted."""
+    scope["state"]["unproven"] = True
+
+
 class AnonymousLimit:
     """ASGI middleware that refuses anonymous requests of an address that sends too many."""
 
@@ -89,7 +94,8 @@ class _Judge:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             status = message["status"]
-            if status in FALSE and not self._scope["state"].get("identified", False):
+            state = self._scope["state"]
+            if state.get("unproven") or (status in FALSE and not state.get("identified", False)):
                 wait_s = self._rate.acquire(self._site)
                 self._refused = bool(wait_s) and status != UNAUTHORIZED
                 if self._refused:

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from gateway.auth.subjects import from_external
 from gateway.context import Context
-from gateway.errors import Malformed, TokenMissing, TooFast
+from gateway.errors import KeysUnavailable, Malformed, TokenMissing, TooFast
 from gateway.limits import KeyedRate
 from gateway.protocol import codec
 from gateway.protocol.frame import MAX_INT, Id
@@ -108,7 +108,11 @@ async def context(
     parts = parts_of(request)
     if credentials is None:
         raise TokenMissing
-    claims = await parts.tokens.authenticate(credentials.credentials)
+    try:
+        claims = await parts.tokens.authenticate(credentials.credentials)
+    except KeysUnavailable:
+        anonymous.unproven(request.scope)
+        raise
     anonymous.identified(request.scope, claims.employee_id)
     commands: KeyedRate[int] = request.app.state.commands_rate
     if wait_s := commands.acquire(claims.employee_id):

@@ -91,6 +91,22 @@ async def test_a_withdrawn_key_is_refused_once_the_set_was_got_again(
         await tokens.authenticate(stolen)
 
 
+async def test_a_login_may_withdraw_all_its_keys(login: FakeLogin, inside: Outbound) -> None:
+    """A set without keys is an answer, and no outage."""
+    clock = SetClock()
+    key_set = KeySetUrl(login.keys_url, inside, now=clock)
+    tokens = tokens_of(key_set)
+    stolen = login.token(7)
+    await tokens.authenticate(stolen)
+
+    for left in ([], [{"kty": "AKP"}]):
+        login.answer = answering(200, json.dumps({"keys": left}).encode())
+        clock.at += AGAIN_S
+        await key_set.look_again()
+        with pytest.raises(TokenInvalid):
+            tokens.verify(stolen)
+
+
 async def test_forged_keys_do_not_make_us_ask_again_and_again(
     login: FakeLogin, inside: Outbound
 ) -> None:

@@ -148,14 +148,34 @@ def test_no_part_of_a_token_can_be_changed_moved_or_left_out(algorithm: str) -> 
         [public_jwk("EdDSA", KEYS["EdDSA"], crv="X25519")],
         [public_jwk("RS256", KEYS["RS256"], n=5)],
         [None], ["RSA"], [[]], [{"kty": "RSA"}], [{"kty": None}],
-        [public_jwk("RS256", KEYS["RS256"])] * (MAX_KEYS + 1),
-        [public_jwk("RS256", KEYS["RS256"])] * 10_000,
     ],
 )  # fmt: skip
-def test_a_set_without_a_key_that_verifies_is_refused(entries: list[Any]) -> None:
-    """Weak, malformed and foreign keys verify nothing, and too many are none."""
+def test_a_key_that_is_no_use_verifies_nothing(entries: list[Any], tmp_path: Path) -> None:
+    """Weak, malformed and foreign keys are passed over; a file with no other is refused."""
+    data = json.dumps({"keys": entries}).encode()
+    (tmp_path / "keys.json").write_bytes(data)
+
+    assert parse_jwks(data) == ()
     with pytest.raises(KeysUnusable):
-        parse_jwks(json.dumps({"keys": entries}).encode())
+        read_keys(tmp_path / "keys.json")
+
+
+@pytest.mark.parametrize("count", [MAX_KEYS + 1, 10_000])
+def test_a_set_of_too_many_keys_is_refused(count: int) -> None:
+    """A provider has two or three."""
+    jwk = public_jwk("ES256", KEYS["ES256"])
+    with pytest.raises(KeysUnusable):
+        parse_jwks(json.dumps({"keys": [jwk] * count}).encode())
+
+
+def test_the_key_that_a_token_names_is_tried_first() -> None:
+    """However many keys without a name stand before it."""
+    login = login_of("ES256")
+    nameless = tuple(key for _ in range(20) for key in parse_pem(pem_of(new_key("ES256"))))
+    tokens = Tokens(SECRET, "crm-gateway", "crm-gateway",
+                    public_keys=(*nameless, *parse_jwks(login.key_set())))  # fmt: skip
+
+    assert tokens.verify(login.token(7)).employee_id == 7
 
 
 @pytest.mark.parametrize(

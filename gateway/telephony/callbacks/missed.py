@@ -153,6 +153,8 @@ async def _process_batch(services: Services, limit: int) -> int:
     async with services.connection() as conn:
         if not await queries.any_news(conn):  # there is nothing nearly every time
             return 0
+        if services.crm_views.may_return("customers", "customer_phones"):
+            return 0  # whose call it was is stored for good: the news waits
         async with conn.transaction():
             await callback_queries.serialise(conn)
             news = await queries.dequeue(conn, limit=limit)

@@ -83,3 +83,17 @@ async def test_a_login_that_is_away_is_no_reason_to_sign_out(empty_desk: Desk) -
         async with connect(node.socket_url, token, reconnect=False):
             pass
     assert (await status_of(node.url, empty_desk.tokens.issue(OKSANA)))[0] == 200
+
+
+async def test_tokens_of_unknown_keys_are_counted_for_their_address(empty_desk: Desk) -> None:
+    """While the login is away nobody can tell a forged one, and each may cost a question."""
+    async with FakeLogin("ES256") as login:
+        url, token = login.keys_url, login.token(OKSANA)
+    node = await empty_desk.start_node(
+        token_jwks_url=url, token_jwks_private=True, anonymous_per_s=0.01, anonymous_burst=3
+    )
+
+    statuses = [(await status_of(node.url, token))[0] for _ in range(6)]
+
+    assert statuses == [503, 503, 503, 429, 429, 429]
+    assert (await status_of(node.url, empty_desk.tokens.issue(OKSANA)))[0] == 200
