@@ -16,8 +16,9 @@ MAX_NUMBER = 2**53 - 1
 MAX_BIGINT = 2**63 - 1
 
 DIGITS = re.compile(r"[1-9][0-9]{0,18}")
-EXTERNAL = re.compile(r"(?![-+]?[0-9.]*$)[!-~]{1,255}")
-"""Printable ASCII, and not what somebody would read as another number: -1, 007, 1.0."""
+EXTERNAL = re.compile(r"(?![-+]?(?:[0-9.]{0,20}|[0-9.]{1,12}[eE][-+]?[0-9]{1,3})$)[!-~]{1,255}")
+"""Printable ASCII, and not what somebody would read as another number: -1, 007, 1.0, 1e3. Of 24
+hexadecimal digits, as in MongoDB's ids, all may be decimal: those are text."""
 
 
 def id_of(kind: str, external_id: str) -> int:
@@ -37,7 +38,7 @@ def from_external(kind: str, value: Any) -> Any:
 
 def parse(kind: str, text: str) -> int:
     """Return the number that a text means; ValueError when it is no id."""
-    if text.isascii() and text.isdecimal():
+    if text.isascii() and text.isdecimal() and len(text) <= 20:
         if not DIGITS.fullmatch(text) or int(text) > MAX_BIGINT:
             raise ValueError(f"it must be between 1 and {MAX_BIGINT}, without zeros before it")
     elif not EXTERNAL.fullmatch(text):

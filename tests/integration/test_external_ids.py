@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.auth.subjects import HASHED_FROM, MAX_NUMBER, id_of
+from gateway.auth.subjects import HASHED_FROM, MAX_NUMBER, id_of, parse
 from gateway.crm import check
 from gateway.db import Conn, connect
 from tests.support.text_crm import install_text_crm, uuid_of
@@ -114,3 +114,27 @@ async def test_two_ids_with_one_number_are_named(text_crm: Conn) -> None:
     apart = shared.replace(f"realtime.id_of('employee', '{first}')", "7")
     await text_crm.execute(f"CREATE OR REPLACE VIEW crm.employees AS SELECT {apart}{rest}")
     assert await check(text_crm) == ({}, set())
+
+
+@pytest.mark.parametrize(
+    ("text", "is_id"),
+    [
+        *(
+            (one, True)
+            for one in ("1", "17", "clx0a1b2c3", "a@b.example", "DEAL-7", "1-2", "12e5f")
+        ),
+        *((one, True) for one in ("507117721212345678901234", "12345678901234567890e123")),
+        ("00000000-0000-4000-8000-000000000001", True),
+        ("9007199254740992", True),
+        *((one, False) for one in ("", "0", "-1", "+1", "007", "1.0", "1e3", "1E-3", " 1", "1 ")),
+        *((one, False) for one in ("a b", "a\0", "a\n", "\u0663", "\u00fc", "x" * 256, "9" * 19)),
+    ],
+)
+def test_what_may_be_an_id_in_tokens_and_filters(text: str, is_id: bool) -> None:
+    """Numbers as the CRM counts, and texts that nobody reads as another number."""
+    try:
+        parse("employee", text)
+    except ValueError:
+        assert not is_id
+    else:
+        assert is_id
