@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -25,6 +26,8 @@ FAST = PresenceSettings(
     command_timeout_s=0.6,
     retry_max_s=0.1,
 )
+STEADY = replace(FAST, lease_ttl_s=60.0, background_timeout_s=FAST.command_timeout_s)
+"""Of a node that lives: however long a busy machine lets it stand still, it is not given up."""
 PATIENCE_S = 15.0  # far more than anything here takes; reaching it is a failure
 ROOT = Path(__file__).parents[2]
 
@@ -139,7 +142,7 @@ class Nodes:
         self._stack = AsyncExitStack()
 
     async def open(
-        self, name: str, recorder: ChangeRecorder | None = None, settings: PresenceSettings = FAST
+        self, name: str, recorder: ChangeRecorder | None = None, settings: PresenceSettings = STEADY
     ) -> RedisPresence:
         redis = await self._stack.enter_async_context(Redis.from_url(self.url))
         store = RedisPresence(

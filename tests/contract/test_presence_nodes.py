@@ -143,7 +143,7 @@ async def test_a_drain_is_invisible_to_those_who_move(nodes: Nodes) -> None:
 
 async def test_a_restart_under_the_same_name_is_invisible_too(nodes: Nodes) -> None:
     """A node's new incarnation does not end the grace of the old one's people."""
-    before = await nodes.open("a")
+    before = await nodes.open("a", settings=FAST)  # its lease ends in time
     await before.arrive(ANNA, "web")
     await before.close()
     after = await nodes.open("a")

@@ -24,11 +24,14 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
+from gateway import context
 from gateway.app import make_server
 from gateway.auth import Tokens
 from gateway.auth.subjects import id_of
+from gateway.chat import message_store
 from gateway.cli.listen import listen, port_of
 from gateway.client import Connection, RequestRefused, connect
+from gateway.client import socket as client_socket
 from gateway.settings import Settings
 from gateway.sockets.node import Node
 from tests.support.given_settings import GivenSettings
@@ -39,6 +42,12 @@ PBX_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Knows no authorities: reading them takes 8 ms for each client, and nodes here speak HTTP."""
+
+PATIENCE_S = 60.0
+"""Limits that the product has for people who wait; a desk on a busy machine may stand still longer.
+
+Those who test a limit set it to what they test.
+"""
 
 STOP_S = 20.0
 """Drains take 3 s here, and the last of everything a little more."""
@@ -126,6 +135,8 @@ class Desk:
                 "passing_burst": 2_000,
                 "connections_per_user": 10_000,
                 "database_pool": 5,
+                "database_timeout_s": PATIENCE_S,
+                "hello_wait_s": PATIENCE_S,
                 **changes,
             }
         )
@@ -177,7 +188,21 @@ class Desk:
 
 
 @pytest.fixture
-async def empty_desk(database: str, redis_url: str) -> AsyncIterator[Desk]:
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands wait for a connection, and clients for a reply, as long as it takes."""
+    for module, limit in (
+        (context, "ACQUIRE_S"),
+        (message_store, "ACQUIRE_S"),
+        (message_store, "WAITING_TIMEOUT_S"),
+        (client_socket, "REPLY_S"),
+        (client_socket, "WELCOME_S"),
+    ):
+        monkeypatch.setattr(module, limit, PATIENCE_S)
+    monkeypatch.setattr(Connection.next, "__kwdefaults__", {"timeout_s": PATIENCE_S})
+
+
+@pytest.fixture
+async def empty_desk(database: str, redis_url: str, patient: None) -> AsyncIterator[Desk]:
     """Give a desk without nodes: the test starts its own."""
     desk = Desk(database, redis_url)
     yield desk

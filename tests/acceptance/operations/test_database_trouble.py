@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway import context
 from gateway.limits.load_shedding import SHED_AT
 from tests.faults.proxy import Proxy
 from tests.support.desk import OKSANA, PETRO, Desk, RunningNode, eventually
@@ -20,8 +21,11 @@ STATEMENT_S = 1.0
 
 
 @pytest.fixture
-async def detour(empty_desk: Desk) -> AsyncIterator[tuple[Proxy, RunningNode]]:
+async def detour(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Proxy, RunningNode]]:
     """Give a node, and the way to its database."""
+    monkeypatch.setattr(context, "ACQUIRE_S", 2.0)
     async with to_database(empty_desk.database) as (proxy, dsn):
         node = await empty_desk.start_node(
             database_url=dsn, database_pool=2, database_timeout_s=STATEMENT_S, max_in_flight=1
