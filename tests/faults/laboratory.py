@@ -249,14 +249,15 @@ class _Run:
 
     async def _judge(self) -> FaultResult:
         """Wait until nothing is missing, or too long; have some leave; then look at everything."""
-        truth = await self._settle(DELIVERED_S, _is_delivered)
+        await self._settle(DELIVERED_S, _is_delivered)
         for person in list(self._people.values())[::10]:
             await person.leave()
-        truth = await self._settle(SETTLED_S, lambda case: not any(checker.presence(case)))
-        history = self._history
-        history.ended_at = time.monotonic()
         for worker in self._stage.workers:
             await asyncio.to_thread(worker.read_metrics)
+        # Judged at once: what happens after the database was read is not in it.
+        truth = await self._settle(SETTLED_S, _is_shown)
+        history = self._history
+        history.ended_at = time.monotonic()
         return FaultResult(
             history,
             truth,
@@ -308,6 +309,10 @@ def _is_delivered(case: Case) -> bool:
     return not any(checker.unread(case)) and not any(
         line for room in case.rooms() for line in checker.undelivered(room)
     )
+
+
+def _is_shown(case: Case) -> bool:
+    return not any(checker.presence(case)) and not any(checker.unread(case))
 
 
 async def _talk(person: SimulatedUser, conversation_id: int) -> None:
