@@ -45,7 +45,13 @@ def own_directory() -> Iterator[Path]:
 @asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """Connect with the product's manners, but patiently."""
-    conn = await db.connect(dsn, application_name="loadtests", statement_timeout_s=STATEMENT_S)
+    conn = await db.connect(
+        dsn,
+        application_name="loadtests",
+        statement_timeout_s=STATEMENT_S,
+        # Between two statements of a transaction, what the first one returned is worked on.
+        settings={"idle_in_transaction_session_timeout": "0"},
+    )
     try:
         yield conn
     finally:

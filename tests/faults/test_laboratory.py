@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.own_database import connected
 from tests.faults import report
 from tests.faults.checker import RULES
 from tests.faults.laboratory import BOUNDS, FaultPlan, run
@@ -52,6 +53,12 @@ async def test_nothing_is_lost_when_redis_and_connections_are_cut(
     written = report.text(report.figures(plan, outcome), outcome)
     for process in ("worker 1", "worker 2", "laboratory"):  # whoever was starved is named
         assert process in written
+
+
+async def test_reading_a_long_run_in_one_transaction_may_take_its_time(database: str) -> None:
+    """Ten seconds, after which the gateway ends one, are too short for 40,000 messages."""
+    async with connected(database) as conn, conn.transaction():
+        assert await conn.fetchval("SHOW idle_in_transaction_session_timeout") == "0"
 
 
 @asynccontextmanager
