@@ -9,6 +9,12 @@ async def hold_snapshot(conn: Conn) -> None:
     """Read something in a transaction that stays open, as a long report does."""
     await conn.execute(
         """
+        -- jobs.without_limit
+        SET idle_in_transaction_session_timeout = 0
+        """
+    )
+    await conn.execute(
+        """
         -- jobs.begin
         BEGIN ISOLATION LEVEL REPEATABLE READ
         """
@@ -19,6 +25,17 @@ async def hold_snapshot(conn: Conn) -> None:
         SELECT count(*) FROM crm.employees
         """
     )
+
+
+async def held_s(conn: Conn) -> float:
+    """Return for how long this connection's transaction has been open."""
+    found: float = await conn.fetchval(
+        """
+        -- jobs.held_s
+        SELECT extract(epoch FROM clock_timestamp() - now())::float8
+        """
+    )
+    return found
 
 
 async def table_bytes(conn: Conn) -> int:
