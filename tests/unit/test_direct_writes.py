@@ -182,6 +182,85 @@ async def test_frames_arrive_whole_and_in_their_order(seed: int) -> None:
         assert not member.overflowed
 
 
+def hold_or_release(one: RoomMember, held: dict[RoomMember, bytes]) -> None:
+    """Have a member do what it does not do now."""
+    if one in held:
+        one.expected += held.pop(one)
+        one.release()
+    else:
+        held[one] = b""
+        one.hold()
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("size", [ROOM_FROM - 1, ROOM_FROM + 4])
+async def test_an_event_is_held_or_sent_as_its_receiver_was_when_it_came(
+    seed: int, size: int
+) -> None:
+    """Whoever begins or ceases to hold, drops what is held, joins or leaves in the same turn."""
+    chance = random.Random(seed)
+    async with a_room(size, buffer=65_536) as (hub, cork, members):
+        hub.join(cast(Any, members[0]), [OTHER])
+        held: dict[RoomMember, bytes] = {}
+        for number in range(1, 400):
+            one = chance.choice(members[:4])
+            kind = chance.choice(("room", "room", "room", "one", "hold", "hold", "drop", "move"))
+            if kind == "room":
+                announcement = event(number, chance.choice((3, 300)))
+                frame = text_frame(announcement.payload)
+                for member in hub.listeners(TOPIC):
+                    if member in held:
+                        held[member] += frame
+                    else:
+                        member.expected += frame
+                hub.deliver(announcement)
+            elif kind == "one":
+                one.sender.send_payload(b"%d only" % number, lanes.MESSAGE)
+                one.expected += text_frame(b"%d only" % number)
+            elif kind == "hold":
+                hold_or_release(one, held)
+            elif kind == "drop" and one in held:
+                held[one] = b""
+                one.held.clear()
+            elif kind == "move":
+                (hub.leave if TOPIC in one.topics else hub.join)(one, [TOPIC])
+            if chance.random() < 0.2:
+                await asyncio.sleep(0)
+            for member in members:
+                member.read(1 << 20)
+        for member, frames in held.items():
+            member.expected += frames
+            member.release()
+        await read_all(members)
+
+    assert [bytes(one.received) for one in members] == [bytes(one.expected) for one in members]
+    assert cork.holders == 0
+
+
+async def test_a_room_that_cannot_be_written_to_stops_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What others have to send in that turn leaves, and so do the events after it."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    async with a_room(ROOM_FROM) as (hub, cork, members):
+        with monkeypatch.context() as failing:
+            failing.setattr(cork.sockets, "write", fail)
+            hub.deliver(event(1, 10))
+            members[0].sender.send_payload(b"mine")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        hub.deliver(event(2, 10))
+        members[0].expected += text_frame(b"mine")
+        for member in members:
+            member.expected += text_frame(event(2, 10).payload)
+        await read_all(members)
+
+    assert all(member.received == member.expected for member in members)
+
+
 async def test_a_client_that_has_hung_up_costs_the_others_nothing() -> None:
     """Its transport ends it as ever, and the room goes on."""
     async with a_room(10) as (hub, _cork, members):

@@ -177,3 +177,28 @@ async def test_who_reads_slowly_but_steadily_is_kept() -> None:
 
     assert (bench.overflowed, bench.sender.waiting_bytes) == (0, 3 * size)
     assert len(bench.transport.writes) == 20
+
+
+async def test_a_socket_that_fails_costs_no_other_its_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither those of this turn, nor of any later one."""
+    failing, other = Bench(), Bench()
+    other.sender = Sender(
+        cast(Any, other.transport), failing.cork, limit_bytes=1_000, on_overflow=other._overflow
+    )
+
+    def fail(_: bytes) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as closed:
+        closed.setattr(failing.transport, "write", fail)
+        failing.sender.send(b"1")
+        other.sender.send(b"1")
+        await turn()
+    failing.sender.send(b"2")
+    other.sender.send(b"2")
+    await turn()
+
+    assert failing.transport.writes == [b"2"]
+    assert other.transport.writes == [b"1", b"2"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 from gateway.delivery.shared_frame import SharedFrame
@@ -83,7 +83,7 @@ class RoomListener(Protocol):
 class RoomSockets:
     """The listeners of a topic, for as long as nobody joins or leaves."""
 
-    __slots__ = ("_by_number", "elsewhere", "groups", "listeners")
+    __slots__ = ("_by_number", "elsewhere", "groups", "holders", "listeners")
 
     def __init__(self, listeners: Iterable[RoomListener]) -> None:
         self.listeners = list(listeners)
@@ -91,6 +91,8 @@ class RoomSockets:
         """Largest window that a client inflates → descriptors and numbers of such connections."""
         self.elsewhere: list[RoomListener] = []
         """Those whose sockets only their transports write to."""
+        self.holders: Collection[RoomListener] = ()
+        """Those who hold events back while events of this room wait for the end of the turn."""
         self._by_number: dict[int, RoomListener] | None = None
         for listener in self.listeners:
             sender = listener.sender

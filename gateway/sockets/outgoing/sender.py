@@ -13,11 +13,15 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from typing import cast
 
+import structlog
+
 from gateway.delivery import lanes
 from gateway.delivery.hub import TopicListeners
 from gateway.delivery.shared_frame import SharedFrame, deflated_frame, text_frame
 from gateway.sockets.outgoing.direct import DirectSockets, RoomListener, RoomSockets, descriptor_of
 from gateway.sockets.outgoing.slow_reader_queue import SlowReaderQueue
+
+log = structlog.get_logger(__name__)
 
 HIGH_WATER = 65_536
 """Bytes in the transport above which it is full. Small, so that frames wait here, in lanes."""
@@ -28,7 +32,8 @@ class Cork:
 
     Events of one topic go to its room in one pass over the sockets. A sender with frames of its own
     is left out of that pass, and writes both in their order. When a second room has an event in
-    the same turn, both go from sender to sender, so that who is in both gets one write.
+    the same turn, both go from sender to sender, so that who is in both gets one write. Sessions
+    that hold events back are given each at once: what becomes of it is not decided later.
     """
 
     def __init__(self, *, deflate_from: int = 256) -> None:
@@ -36,6 +41,8 @@ class Cork:
         self.room: RoomSockets | None = None
         """The room that waits for the end of this turn."""
         self.room_frames: list[SharedFrame] = []
+        self.holders = 0
+        """Sessions that hold events back, of all topics."""
         self.sockets = DirectSockets()
         self.deflate_from = deflate_from
         """Frames of fewer bytes leave plain: deflating them costs more than it saves."""
@@ -63,18 +70,23 @@ class Cork:
             room = listeners.room = RoomSockets(cast("Iterable[RoomListener]", listeners.items))
         if self.room is room:
             self.room_frames.append(frame)
-            return
-        if self.room is not None or self._one_by_one or len(self.dirty) * 2 > len(room):
+        elif self.room is not None or self._one_by_one or len(self.dirty) * 2 > len(room):
             self._one_by_one = True
             self._spread_room()
             for listener in room.listeners:
                 listener.deliver(frame)
             return
-        self.room, self.room_frames = room, [frame]
-        if not self.dirty:
-            self.schedule_flush()
-        for sender in self.dirty:
-            sender.wait_for_room()
+        else:
+            self.room, self.room_frames = room, [frame]
+            room.holders = (
+                [one for one in room.listeners if one.sender.held] if self.holders else ()
+            )
+            if not self.dirty:
+                self.schedule_flush()
+            for sender in self.dirty:
+                sender.wait_for_room()
+        for listener in room.holders:
+            listener.deliver(frame)
 
     def flush_room(self) -> None:
         """Write the events of the room that waits."""
@@ -110,27 +122,34 @@ class Cork:
             self._deliver_behind(listener, frames)
 
     def _deliver_behind(self, listener: RoomListener, frames: list[SharedFrame]) -> None:
-        """Deliver a room's events to a listener that may have frames of its own since."""
-        if not listener.sender.weave(frames):
+        """Send a room's events to a listener that may have frames of its own since."""
+        sender: Sender = listener.sender
+        if not sender.held and not sender.weave(frames):  # who holds has been given them
             for frame in frames:
-                listener.deliver(frame)
+                sender.send_shared(frame)
 
     def _flush(self) -> None:
-        self.flush_room()
+        try:
+            self.flush_room()
+        except Exception:
+            log.exception("sender.room_failed")
         self._one_by_one = False
         dirty, self.dirty = self.dirty, []
         now = asyncio.get_running_loop().time()
         alone = size = 0
         for sender in dirty:
             turn = sender.turn
-            if type(turn) is bytes and not sender.full:  # by far the most
-                sender.turn = None
-                sender.sent_at = now
-                alone += 1
-                size += len(turn)
-                sender.write(turn)
-            else:
-                sender.flush(now)
+            try:
+                if type(turn) is bytes and not sender.full:  # by far the most
+                    sender.turn = None
+                    sender.sent_at = now
+                    alone += 1
+                    size += len(turn)
+                    sender.write(turn)
+                else:
+                    sender.flush(now)
+            except Exception:  # the others' frames must leave
+                log.exception("sender.write_failed")
         self.writes += alone
         self.frames += alone
         self.bytes_out += size
@@ -206,7 +225,7 @@ class Sender:
         if self.full:
             cork.flush_room()  # its frames came before
             self._enqueue(frame, lane, subject)
-        elif cork.room is not None:
+        elif cork.room is not None and not self._held:
             if turn is None:
                 cork.dirty.append(self)
                 self.turn = []
@@ -233,7 +252,7 @@ class Sender:
     def weave(self, frames: list[SharedFrame]) -> bool:
         """Put the frames of a room where they belong in this turn; False when it has no others."""
         turn = self.turn
-        if type(turn) is not list or self.full or self._held or self.closed:
+        if type(turn) is not list or self.full or self.closed:
             return False
         variants = [self._cork.variant(frame, self.window_bits) for frame in frames]
         woven: list[bytes | int] = []
@@ -281,6 +300,10 @@ class Sender:
 
     @held.setter
     def held(self, held: bool) -> None:
+        if held is self._held:
+            return
+        self._cork.flush_room()  # its events were held, or not, when they came
+        self._cork.holders += 1 if held else -1
         self._held = held
         self._set_ready(type(self.turn) is not list)
 
