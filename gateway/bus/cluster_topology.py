@@ -47,7 +47,8 @@ class ClusterTopology:
         topics: AbstractSet[str],
         subscribe: Callable[[Iterable[str]], list[asyncio.Future[None]]],
         publish: Callable[[Collection[Announcement]], None],
-        resynced: Resynced,
+        compare: Resynced,
+        compare_when_confirmed: Callable[[Iterable[asyncio.Future[None]]], None],
     ) -> None:
         self._config = config
         self._open_server = open_server
@@ -58,7 +59,8 @@ class ClusterTopology:
         """The bus's own set of subscribed topics; only read here."""
         self._subscribe = subscribe
         self._republish = publish
-        self._resynced = resynced
+        self._compare = compare
+        self._compare_when_confirmed = compare_when_confirmed
         self.slots = Slots([])
         self._by_address: dict[Address, RedisServer] = {}
         self._check_map = asyncio.Event()
@@ -157,9 +159,10 @@ class ClusterTopology:
             server.subscriber.resubscribe_revoked()
         misrouted, self._misrouted = self._misrouted, []
         self._republish(misrouted)
-        if moved and waits:
-            await asyncio.wait(waits, timeout=TIMEOUT_S)
-            self._resynced()  # topics on new servers are resynced when those have connected
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=TIMEOUT_S)
+            self._compare()  # topics on new servers are compared when those have connected
+            self._compare_when_confirmed(late)
 
     def _close_removed(self) -> None:
         """Close servers that have no slots any more, or have lost the slot of their probe."""

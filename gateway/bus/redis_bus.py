@@ -76,7 +76,8 @@ class RedisBus:
             topics=self._topics,
             subscribe=self._subscribe,
             publish=self.publish,
-            resynced=self._resynced,
+            compare=self._compare,
+            compare_when_confirmed=self._compare_when_confirmed,
         )
 
     # --- opening and closing ---------------------------------------------------------------
@@ -164,35 +165,35 @@ class RedisBus:
             self._unused_since.pop(topic, None)
             self._topics.add(topic)
         requested = self._request(topics)
-        waits = {one for one, subscriber in requested.items() if not subscriber.overdue}
+        # While Redis is away, or slow, nobody waits for it.
+        waits = {one for one, at in requested.items() if at.connected and not at.overdue}
         for _ in range(TURNS):
             if waits:
                 _, waits = await asyncio.wait(waits, timeout=CONFIRM_S / TURNS)
         for confirmed in waits:
             requested[confirmed].overdue = True
-        if late := [one for one in requested if not one.done()]:
-            self._compare_when_confirmed(late)
+        self._compare_when_confirmed(one for one in requested if not one.done())
 
     def _subscribe(self, topics: Iterable[str]) -> list[asyncio.Future[None]]:
         return list(self._request(topics))
 
     def _request(self, topics: Iterable[str]) -> dict[asyncio.Future[None], Subscriber]:
-        """Subscribe on each topic's server; return the confirmations to wait for, and of whom."""
+        """Subscribe on each topic's server; return the confirmations to come, and of whom."""
         requested = {}
         for topic in topics:
             server = self.topology.server_of(topic)
             if server is None:
                 continue
             confirmed = server.subscriber.subscribe(self._dialect.channel(topic))
-            # While Redis is away nobody waits for it: positions are compared when it is back.
-            if confirmed is not None and server.subscriber.connected:
+            if confirmed is not None:
                 requested[confirmed] = server.subscriber
         return requested
 
     def _compare_when_confirmed(self, late: Iterable[asyncio.Future[None]]) -> None:
         """Have everything compared once these are confirmed: nobody has waited for them."""
         self._late.update(late)
-        self._late_added.set()
+        if self._late:
+            self._late_added.set()
 
     async def _compare_late(self) -> None:
         """Compare after late confirmations, once for all that came together; until cancelled."""
@@ -202,7 +203,7 @@ class RedisBus:
             late, self._late = self._late, set()
             await asyncio.wait(late)
             log.info("bus.confirmed_late", topics=len(late))
-            self._resynced()
+            self._compare()
             await asyncio.sleep(COMPARE_S)
 
     def unsubscribe(self, topics: Collection[str]) -> None:
@@ -228,7 +229,14 @@ class RedisBus:
             log.info("bus.back", topics=len(self._topics))
         self._connected_before &= {*self.topology.servers}
         self._connected_before.add(server)
-        self._resynced()
+        self._compare()
+
+    def _compare(self) -> None:
+        """Have everything compared; if that fails, subscribing and receiving go on."""
+        try:
+            self._resynced()
+        except Exception:
+            log.exception("bus.compare_failed")
 
     def _receive(self, channel: bytes, data: bytes) -> None:
         sender, _, wire = data.partition(b"\n")

@@ -61,7 +61,7 @@ class Subscriber:
         """Channels to subscribe to (True) or to unsubscribe from (False)."""
         self._commands_pending = asyncio.Event()
         self._unconfirmed: set[bytes] = set()
-        """What this connection requested when it began."""
+        """What this connection requested when it began; nothing before it did."""
         self._revoked: set[bytes] = set()
         self._broken = False
         self._last_probe_at = time.monotonic()
@@ -87,12 +87,17 @@ class Subscriber:
     # --- what to subscribe to --------------------------------------------------------------
 
     def subscribe(self, channel: bytes) -> asyncio.Future[None] | None:
-        """Subscribe; return a future that is done once confirmed, None when it already is."""
+        """Subscribe; return a future that is done once confirmed.
+
+        None when it already is, or when `on_connected` is called after it.
+        """
         if channel in self._channels and channel not in self._waiting:
             return None
         if channel not in self._channels:
             self._channels.add(channel)
             self._enqueue(channel, subscribe=True)
+        if not self.connected and (not self._unconfirmed or channel in self._unconfirmed):
+            return None
         confirmed = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(channel, []).append(confirmed)
         return confirmed
@@ -178,6 +183,7 @@ class Subscriber:
         """Hang up; whoever waits for a confirmation is told that none will come."""
         for channel in list(self._waiting):
             self._confirm(channel)
+        self._unconfirmed.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(RedisError, OSError):
