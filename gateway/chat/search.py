@@ -63,7 +63,8 @@ async def messages(ctx: Context, command: MessageSearch) -> MessagesFound:
     page = found[: command.limit]
     # Each takes 1 to 8 ms, if the match is at the end of a long message.
     shown = [
-        await ctx.services.loop_share.run(partial(_shown, message, wanted)) for message in page
+        await ctx.services.loop_share.run(ctx.user_id, partial(_shown, message, wanted))
+        for message in page
     ]
     return MessagesFound(
         messages=shown,
