@@ -187,7 +187,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             node.spawn(on_call.run(services, every_s=6 * settings.upkeep_s), name="on_call")
             node.spawn(missed.follow(services), name="callbacks.news")
         jobs = _job_worker(services, settings)
-        jobs_upkeep = Upkeep(services.connection, jobs)
+        jobs_upkeep = Upkeep(services.connection, jobs, known=job_kinds.NAMES)
         if settings.takes("background"):
             node.spawn(missed.run(services, every_s=settings.sweep_s), name="callbacks")
             node.spawn(jobs_upkeep.run(), name="jobs.upkeep")

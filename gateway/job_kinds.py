@@ -16,6 +16,16 @@ from gateway.settings import Settings
 MESSAGES, UPKEEP = schedule_worker.QUEUE, file_sweeper.QUEUE
 QUEUES = (Queue(MESSAGES, 0.75), Queue(UPKEEP, 0.25))
 """Shares of a worker's slots; together all of them."""
+NAMES = (
+    schedule_worker.SEND,
+    schedule_worker.COLLECT,
+    schedule_worker.FORGET,
+    ownership.GIVE,
+    retention.DELETE,
+    file_sweeper.SWEEP,
+    file_sweeper.TIDY,
+)
+"""Every kind, also those that a worker does not run: they may be another's."""
 
 
 def kinds(services: Services, settings: Settings) -> list[JobKind]:
@@ -48,9 +58,9 @@ def kinds(services: Services, settings: Settings) -> list[JobKind]:
 def schedules(settings: Settings) -> list[Schedule]:
     """Return when periodic jobs are ordered; a worker orders those whose kind it has."""
     return [
-        Schedule(schedule_worker.COLLECT, every_s=6 * settings.upkeep_s),
+        Schedule(schedule_worker.COLLECT, every_s=schedule_worker.COLLECT_EVERY_S),
         Schedule(schedule_worker.FORGET, every_s=schedule_worker.FORGET_EVERY_S),
-        Schedule(ownership.GIVE, every_s=6 * settings.upkeep_s),
+        Schedule(ownership.GIVE, every_s=min(6 * settings.upkeep_s, ownership.MOST_EVERY_S)),
         Schedule(retention.DELETE, every_s=retention.EVERY_S),
         Schedule(file_sweeper.SWEEP, every_s=settings.file_sweep_s),
         Schedule(file_sweeper.TIDY, every_s=file_sweeper.TIDY_EVERY_S),

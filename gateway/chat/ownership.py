@@ -1,4 +1,4 @@
-"""Gives groups without an active owner to somebody who is there: a job, ordered every 30 s.
+"""Gives groups without an active owner to somebody who is there: a job, ordered every 30 s or so.
 
 The CRM tells nobody of a dismissal, so groups are looked through. A group is locked and checked
 again, so that two workers, also one of a version before the jobs, give it once.
@@ -25,6 +25,8 @@ BATCH = 100
 """Groups that are looked up by one statement."""
 GAP_S = 600.0
 """When nobody has swept for so long, nobody knows who was there meanwhile."""
+MOST_EVERY_S = GAP_S / 4
+"""Sweeps come at least so often: three may be missed."""
 
 
 async def run(services: Services, _job: Job, *, grace_s: float) -> Outcome | None:

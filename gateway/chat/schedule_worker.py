@@ -33,7 +33,9 @@ FORGET = "scheduled.forget"
 QUEUE = "messages"
 
 BATCH = 500
-"""Jobs that one run of collect orders."""
+"""Jobs that one run of collect orders; the next run goes on after them."""
+COLLECT_EVERY_S = 30.0
+"""Half of the least time for which a message waits, or less: it has its job before it is due."""
 SOON_S = 120.0
 """Jobs are ordered so long before: a message is scheduled at least a minute ahead, and of several
 collections one may be late."""
@@ -42,21 +44,35 @@ LEASE_S = 50.0
 RETRY_S = 10.0
 """How long a message waits after a temporary failure: an overloaded node or database."""
 ATTEMPTS = 20
+LOST_ATTEMPTS = 3
+"""Attempts of jobs that are gone, and whose end nobody has recorded: the message kills workers."""
 KEPT_DAYS = 30
 FORGET_EVERY_S = 3_600.0
 
 
-async def collect(services: Services, _job: Job) -> Outcome | None:
-    """Order jobs for the messages that are due soon, also for those that are due earlier by now."""
+async def collect(services: Services, job: Job) -> Outcome | None:
+    """Order jobs for the messages that are due soon, also for those that are due earlier by now.
+
+    `after` in the payload: the time and the id of the last one that the run before has seen.
+    """
+    after = job.payload.get("after")
     async with services.connection() as conn:
-        soon = await queries.due_soon(conn, within_s=SOON_S, limit=BATCH)
+        soon = await queries.due_soon(
+            conn,
+            within_s=SOON_S,
+            after=(datetime.fromisoformat(after[0]), int(after[1])) if after else None,
+            limit=BATCH,
+        )
         orders = [
             NewJob(SEND, QUEUE, {"scheduled_id": found}, key=f"scheduled:{found}", run_at=send_at)
             for found, send_at in soon
         ]
         due_s = await enqueue(conn, orders)
     services.doorbell.ring(due_s)
-    return Again() if len(soon) == BATCH else None
+    if len(soon) < BATCH:
+        return None
+    found, send_at = soon[-1]
+    return Again({"after": [send_at.isoformat(), found]})
 
 
 async def forget(services: Services, _job: Job) -> Outcome | None:
@@ -74,6 +90,9 @@ async def send(services: Services, job: Job) -> Outcome | None:
     async with services.connection() as conn:
         item = await queries.claim(conn, int(job.payload["scheduled_id"]), lease_s=LEASE_S)
     if item is None:
+        return None
+    if item.attempts > min(ATTEMPTS, job.attempts + LOST_ATTEMPTS - 1):
+        await _give_up(services, item, GatewayError.code)
         return None
     try:
         ctx = Context(await _author(services, item.employee_id), services)

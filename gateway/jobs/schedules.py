@@ -32,14 +32,17 @@ class Schedule:
         """Return when it is due after the run that was due at `last`, and the local date done.
 
         A time that the clock skips is as much later as the clock was put forward; one that it
-        repeats is the first. Each local date has one run, also when zone or time are changed.
+        repeats is the first. Each local date has one run, also when zone or time are changed. What
+        was stored while PostgreSQL's clock was ahead does not count.
         """
         if self.every_s is not None:
+            last = min(last, now)
             missed = math.floor((now - last).total_seconds() / self.every_s)
             return last + timedelta(seconds=self.every_s * (max(0, missed) + 1)), None
         today = now.astimezone(self._zone).date()
         done = today if self.instant(today) <= now else today - timedelta(days=1)
-        done = max(done, done_on or done)
+        if done_on is not None and done_on <= today + timedelta(days=1):  # as in another zone
+            done = max(done, done_on)
         following = done + timedelta(days=1)
         while self.instant(following) <= now:  # the zone has no such date
             done, following = following, following + timedelta(days=1)

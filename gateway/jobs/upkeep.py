@@ -7,6 +7,7 @@ the same time is done once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import asyncpg
 import structlog
@@ -36,9 +37,11 @@ UNKNOWN_DAYS = 7
 class Upkeep:
     """What one worker knows of all jobs that wait."""
 
-    def __init__(self, connect: Connect, worker: Worker) -> None:
+    def __init__(self, connect: Connect, worker: Worker, *, known: Iterable[str] = ()) -> None:
+        """`known`: kinds that this version has, also those that this worker does not run."""
         self._connect = connect
         self._worker = worker
+        self._known = [*{*worker.kinds, *known}]
         self.backlogs: list[Backlog] = []
 
     async def run(self, *, every_s: float = EVERY_S) -> None:
@@ -70,7 +73,7 @@ class Upkeep:
                 if table.dead_rows > table.live_rows:
                     await upkeep.vacuum(conn)
                 await dead.forget(conn, days=DEAD_DAYS)
-                gone = await dead.bury_unknown(conn, kinds=self._worker.kinds, days=UNKNOWN_DAYS)
+                gone = await dead.bury_unknown(conn, kinds=self._known, days=UNKNOWN_DAYS)
             if gone:
                 log.error("jobs.unknown", jobs=gone)
 
@@ -80,4 +83,6 @@ class Upkeep:
                 done = await upkeep.compact(conn, most=COMPACT_ROWS)
         except asyncpg.LockNotAvailableError:
             done = False  # somebody's transaction ordered jobs; tried again in a moment
+        except asyncpg.InsufficientPrivilegeError:
+            done = False  # without EXECUTE; the rest of the upkeep goes on
         log.info("jobs.compacted", done=done)

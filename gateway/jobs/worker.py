@@ -80,6 +80,7 @@ class Worker:
         self._kinds = {kind.name: kind for kind in kinds}
         self._queues = {queue.name: QueueSlots(queue, slots) for queue in queues}
         assert {kind.queue for kind in kinds} <= self._queues.keys()
+        assert lease_s <= claims.LONGEST_LEASE_S / 2
         self._schedules = [one for one in planned if one.name in self._kinds]
         self._declared = not self._schedules
         self._lease_s = lease_s

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from gateway.jobs import Job, Schedule, schedules
+from gateway.jobs.queries import claims
 from tests.support.desk import eventually
 from tests.support.job_tools import KIND, QUEUE, Jobs, open_jobs
 
@@ -57,6 +58,23 @@ async def test_a_run_that_still_waits_or_works_is_not_doubled(jobs: Jobs) -> Non
     [row] = await jobs.rows()
 
     assert row["again_at"] is not None
+
+
+async def test_a_periodic_job_comes_at_its_time_after_an_outage(jobs: Jobs) -> None:
+    """It failed for hours, and its back-off is as long: its schedule waits for neither."""
+    often = Schedule(KIND, every_s=60)
+    await declare(jobs, often)
+    await fire(jobs, often)
+    [job] = await jobs.claim()
+    async with jobs.connect() as conn:
+        await claims.put_back(conn, job, after_s=21_600, counted=True)
+    assert await fire(jobs, often) == 0
+    assert await jobs.claim() == []
+    await jobs.sql("UPDATE realtime.schedules SET next_at = now()")
+    assert await fire(jobs, often) == 1
+    [again] = await jobs.claim()
+
+    assert (again.id, again.failures) == (job.id, 2)
 
 
 async def test_a_worker_orders_only_what_it_knows(jobs: Jobs) -> None:

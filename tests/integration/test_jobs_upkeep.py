@@ -217,6 +217,17 @@ async def test_jobs_that_no_version_knows_are_dead_after_a_week(jobs: Jobs) -> N
     assert letters == {"tests.gone": "unknown_kind", "a.b": "old"}
 
 
+async def test_kinds_that_only_other_workers_run_are_not_unknown(jobs: Jobs) -> None:
+    """A worker without a place for files does not bury the jobs of those that have one."""
+    ago = datetime.now(UTC) - timedelta(days=8)
+    await jobs.order(new(kind="tests.elsewhere", run_at=ago), new(kind="tests.gone", run_at=ago))
+    here = Upkeep(jobs.connect, jobs.worker(nothing), known=["tests.elsewhere"])
+    await here.look(vacuum=True)
+
+    assert [row["kind"] for row in await jobs.rows()] == ["tests.elsewhere"]
+    assert [row["kind"] for row in await jobs.rows("dead_jobs")] == ["tests.gone"]
+
+
 async def test_an_outage_delays_the_watch(jobs: Jobs) -> None:
     """The loop outlives any error."""
     upkeep_loop = upkeep_of(jobs)

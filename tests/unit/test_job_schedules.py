@@ -115,6 +115,20 @@ def test_missed_runs_are_one_and_no_date_has_two(seed: int) -> None:
         due = following
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_clock_ahead_has_stored_does_not_count(seed: int) -> None:
+    """The next run is the one that would come had nothing been stored."""
+    rng = random.Random(seed)
+    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=rng.uniform(0, 9_000))
+    wrong = now + timedelta(days=rng.uniform(3, 5_000))
+    local = Schedule("a.b", at=rng.choice(TIMES), zone=rng.choice([*ZONES]))
+    periodic = Schedule("a.b", every_s=rng.choice([0.5, 30.0, 3_600.0, 86_400.0]))
+    for schedule in (local, periodic):
+        due, done_on = schedule.next(wrong, wrong, None)
+
+        assert schedule.next(now, due, done_on) == schedule.next(now, now, None)
+
+
 @pytest.mark.parametrize("late_s", [0.0, 0.4, 1.0, 59.9, 60.0, 61.0, 86_400.0])
 def test_every_so_many_seconds_keeps_its_beat(late_s: float) -> None:
     """Missed runs are one; the next one is due when it would have been."""

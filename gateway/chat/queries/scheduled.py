@@ -192,8 +192,15 @@ async def page(
     return [to_scheduled(row) for row in rows]
 
 
-async def due_soon(conn: Conn, *, within_s: float, limit: int) -> list[tuple[int, datetime]]:
-    """Return messages that are due within this time and have no job then, and when they are."""
+async def due_soon(
+    conn: Conn, *, within_s: float, after: tuple[datetime, int] | None, limit: int
+) -> list[tuple[int, datetime]]:
+    """Return messages that are due within this time and have no job then, and when they are.
+
+    The earliest after that time and id. A job in work, or one that failed and waits, is the
+    message's, however late: ordering it again changes nothing.
+    """
+    since, above = after or (None, 0)
     rows = await conn.fetch(
         """
         -- scheduled.due_soon
@@ -201,18 +208,26 @@ async def due_soon(conn: Conn, *, within_s: float, limit: int) -> list[tuple[int
           FROM realtime.scheduled_messages AS s
          WHERE state = 'waiting' AND send_at < now() + make_interval(secs => $1)
            AND NOT EXISTS (SELECT FROM realtime.jobs AS j
-                            WHERE j.dedupe_key = 'scheduled:' || s.id AND j.run_at <= s.send_at)
+                            WHERE j.dedupe_key = 'scheduled:' || s.id
+                              AND (j.run_at <= s.send_at OR j.claimed_until IS NOT NULL
+                                   OR j.attempts <> j.uncounted))
+           AND (send_at, id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
          ORDER BY send_at, id
          LIMIT $2
         """,
         within_s,
         limit,
+        since,
+        above,
     )
     return [(row["id"], row["send_at"]) for row in rows]
 
 
 async def claim(conn: Conn, scheduled_id: int, *, lease_s: float) -> DueMessage | None:
-    """Claim a message; None unless it waits, is due, and no other node sends it."""
+    """Claim a message; None unless it waits, is due, and no other node sends it.
+
+    A claim that ends later than any can was made while PostgreSQL's clock was ahead.
+    """
     row = await conn.fetchrow(
         """
         -- scheduled.claim
@@ -220,7 +235,8 @@ async def claim(conn: Conn, scheduled_id: int, *, lease_s: float) -> DueMessage 
            SET claimed_until = clock_timestamp() + make_interval(secs => $2),
                attempts = attempts + 1
          WHERE id = $1 AND state = 'waiting' AND send_at <= clock_timestamp()
-           AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+           AND (claimed_until IS NULL OR claimed_until < clock_timestamp()
+                OR claimed_until > clock_timestamp() + make_interval(secs => 2 * $2::float8))
         RETURNING id, employee_id, conversation_id, client_key, text, attempts
         """,
         scheduled_id,

@@ -10,6 +10,13 @@ from dataclasses import dataclass
 
 from gateway.db import Conn, bigints
 from gateway.jobs.job import Job
+from gateway.jobs.queries.schedules import DUE_AT
+
+LONGEST_LEASE_S = 120.0
+FREE = f"""(claimed_until IS NULL OR claimed_until < now()
+                           OR claimed_until > now() + make_interval(secs => {LONGEST_LEASE_S}))"""
+"""No worker has this job: also when its lease ends later than any can, because PostgreSQL's clock
+was ahead when it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ async def claim(
     the index, whatever the statistics say: hence the array of ids, and the scalar subqueries.
     """
     rows = await conn.fetch(
-        """
+        f"""
         -- claims.claim
         WITH wanted AS MATERIALIZED (
             SELECT queue, room
@@ -50,7 +57,7 @@ async def claim(
                      FROM realtime.jobs
                     WHERE queue = wanted.queue AND run_at <= now()
                       AND kind = ANY ((SELECT $3::text[])::text[])
-                      AND (claimed_until IS NULL OR claimed_until < now())
+                      AND {FREE}
                     ORDER BY run_at, id
                     LIMIT wanted.room
                       FOR UPDATE SKIP LOCKED
@@ -71,7 +78,7 @@ async def claim(
                         WHERE queue = wanted.queue AND run_at > now()
                         ORDER BY run_at
                         LIMIT 1) AS soon) AS next_s,
-               (SELECT extract(epoch FROM min(next_at) - now())::float8
+               (SELECT extract(epoch FROM min({DUE_AT}) - now())::float8
                   FROM realtime.schedules
                  WHERE name = ANY ((SELECT $4::text[])::text[])) AS next_schedule_s,
                claimed.id, claimed.queue, claimed.kind, claimed.dedupe_key, claimed.payload,
@@ -80,7 +87,7 @@ async def claim(
           FROM (VALUES (1)) AS always
           LEFT JOIN claimed ON true
          ORDER BY claimed.run_at, claimed.id
-        """,
+        """,  # noqa: S608 - parts of several statements
         list(rooms),
         list(rooms.values()),
         kinds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.db import Conn
 from gateway.jobs.job import Job
+from gateway.jobs.queries.claims import FREE
 from gateway.jobs.queries.orders import JOIN
 from gateway.protocol.jobs import DeadJob
 
@@ -47,14 +48,14 @@ async def bury_unknown(conn: Conn, *, kinds: list[str], days: int) -> int:
     """Bury jobs that have been due for days and are of no kind that this version knows."""
     return int(
         await conn.fetchval(
-            """
+            f"""
             -- dead.bury_unknown
             WITH gone AS (
                 DELETE FROM realtime.jobs
                  WHERE id = ANY (ARRAY(
                        SELECT id FROM realtime.jobs
                         WHERE run_at < now() - make_interval(days => $2) AND kind <> ALL ($1)
-                          AND (claimed_until IS NULL OR claimed_until < now())
+                          AND {FREE}
                         LIMIT 1000
                           FOR UPDATE SKIP LOCKED))
                 RETURNING *
@@ -66,7 +67,7 @@ async def bury_unknown(conn: Conn, *, kinds: list[str], days: int) -> int:
                   FROM gone
             )
             SELECT count(*) FROM gone
-            """,
+            """,  # noqa: S608 - a part of several statements
             kinds,
             days,
         )

@@ -7,22 +7,25 @@ from collections.abc import Iterator, Sequence
 from gateway.db import Conn
 from gateway.jobs.job import NewJob
 
-JOIN = """
+_JOIN = """
             ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO UPDATE
            SET again_at = CASE WHEN j.claimed_until IS NOT NULL
                                THEN least(j.again_at, excluded.run_at) END,
-               run_at = CASE WHEN j.claimed_until IS NULL AND j.attempts = j.uncounted
+               run_at = CASE WHEN j.claimed_until IS NULL AND {waiting}
                              THEN least(j.run_at, excluded.run_at) ELSE j.run_at END,
                expires_at = CASE WHEN j.expires_at < excluded.expires_at THEN excluded.expires_at
                                  WHEN excluded.expires_at IS NOT NULL THEN j.expires_at END
          WHERE j.claimed_until IS NOT NULL
-            OR (j.attempts = j.uncounted AND excluded.run_at < j.run_at)
+            OR ({waiting} AND excluded.run_at < j.run_at)
             OR j.expires_at < coalesce(excluded.expires_at, 'infinity')
         RETURNING coalesce(j.again_at, j.run_at) AS due_at
 """
+JOIN = _JOIN.format(waiting="j.attempts = j.uncounted")
 """A job that waits takes in the order, one in work is done again. What waits after a failure waits
 on. The row that was there is locked until the caller's COMMIT even when nothing changes: so the
 job begins after it, and sees what the caller wrote."""
+JOIN_NOW = _JOIN.format(waiting="true")
+"""As JOIN, but what waits after a failure waits no longer than until this order is due."""
 
 
 async def enqueue(conn: Conn, jobs: Sequence[NewJob]) -> float | None:

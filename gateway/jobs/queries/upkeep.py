@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.db import Conn
+from gateway.jobs.queries.claims import FREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Backlog:
 async def backlog(conn: Conn, queues: list[str], *, limit: int) -> list[Backlog]:
     """Count due jobs of each queue that no worker has, up to a limit."""
     rows = await conn.fetch(
-        """
+        f"""
         -- upkeep.backlog
         SELECT q.queue, due.waiting, coalesce(due.oldest_s, 0)::float8 AS oldest_s,
                pg_total_relation_size('realtime.jobs') AS table_bytes,
@@ -40,11 +41,11 @@ async def backlog(conn: Conn, queues: list[str], *, limit: int) -> list[Backlog]
                  FROM (SELECT run_at
                          FROM realtime.jobs
                         WHERE queue = q.queue AND run_at <= now()
-                          AND (claimed_until IS NULL OR claimed_until < now())
+                          AND {FREE}
                         ORDER BY run_at
                         LIMIT $2) AS first
                ) AS due
-        """,
+        """,  # noqa: S608 - a part of several statements
         queues,
         limit,
     )
@@ -99,7 +100,7 @@ class KindCount:
 async def by_kind(conn: Conn) -> list[KindCount]:
     """Count all jobs: for a person who asks, not for a scrape."""
     rows = await conn.fetch(
-        """
+        f"""
         -- upkeep.by_kind
         SELECT queue, kind,
                count(*) FILTER (WHERE run_at <= now() AND NOT working) AS due,
@@ -107,10 +108,10 @@ async def by_kind(conn: Conn) -> list[KindCount]:
                count(*) FILTER (WHERE working) AS in_work,
                extract(epoch FROM now() - min(run_at) FILTER (WHERE run_at <= now()))::float8
                AS oldest_s
-          FROM (SELECT queue, kind, run_at, coalesce(claimed_until > now(), false) AS working
+          FROM (SELECT queue, kind, run_at, NOT {FREE} AS working
                   FROM realtime.jobs) AS j
          GROUP BY queue, kind
          ORDER BY queue, kind
-        """
+        """  # noqa: S608 - a part of several statements
     )
     return [KindCount(**row) for row in rows]

@@ -19,6 +19,7 @@ from gateway.protocol import (
     MessageDelete,
     MessageSchedule,
 )
+from tests.acceptance.chat.test_scheduled import make_due
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, nothing_within
 
 
@@ -97,7 +98,7 @@ async def test_a_scheduled_message_leaves_the_draft_alone(small_desk: Desk) -> N
     await oksana.request(
         MessageSchedule(conversation_id=room, client_key=uuid.uuid4(), text="старе", send_at=later)
     )
-    await small_desk.sql("UPDATE realtime.scheduled_messages SET send_at = now()")
+    await make_due(small_desk)
     assert (await oksana.next(MessageCreated)).message.text == "старе"
 
     assert (await oksana.request(DraftList())).drafts == [draft]

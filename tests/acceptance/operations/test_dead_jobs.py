@@ -77,6 +77,21 @@ async def test_nobody_else_may(small_desk: Desk) -> None:
     assert len(await small_desk.sql("SELECT FROM realtime.dead_jobs")) == 1
 
 
+async def test_no_worker_buries_jobs_that_another_may_run(small_desk: Desk) -> None:
+    """This one deletes no old messages, and has jobs of retention left alone after a week."""
+    await small_desk.sql(
+        "INSERT INTO realtime.jobs (queue, kind, run_at)"
+        " SELECT 'upkeep', kind, now() - interval '8 days'"
+        " FROM unnest($1::text[]) AS kind",
+        ["retention.delete", "a.b"],
+    )
+    await small_desk.nodes[0].app.state.gateway.jobs_upkeep.look(vacuum=True)
+
+    left = await small_desk.sql("SELECT kind FROM realtime.jobs WHERE kind = ANY ($1)",
+                                ["retention.delete", "a.b"])  # fmt: skip
+    assert [row["kind"] for row in left] == ["retention.delete"]
+
+
 async def test_the_command_line_does_the_same(
     small_desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -128,6 +128,9 @@ async def test_a_process_without_a_port_sends_what_is_due(empty_desk: Desk) -> N
 
         said = await eventually(ready, timeout_s=30)
         await empty_desk.sql("UPDATE realtime.scheduled_messages SET send_at = now()")
+        await empty_desk.sql(
+            "UPDATE realtime.schedules SET next_at = now() WHERE name = 'scheduled.collect'"
+        )
         message = (await petro.next(MessageCreated)).message
         other = await http.get("/v1/messenger/conversations")
         await http.aclose()
