@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway import context
 from gateway.auth import Claims, Identity
 from gateway.bus import Announcement, RedisBus
 from gateway.chat.queries import receipts
@@ -228,8 +229,11 @@ async def test_a_client_that_leaves_during_its_hello_leaves_nothing(
     assert not node.unread._sent
 
 
-async def test_a_token_of_the_handshake_outlives_an_outage(empty_desk: Desk) -> None:
+async def test_a_token_of_the_handshake_outlives_an_outage(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A hello that met a busy database may be said again, with the same token."""
+    monkeypatch.setattr(context, "ACQUIRE_S", 0.5)
     node = await empty_desk.start_node(database_timeout_s=0.5)
     header = {"Authorization": f"Bearer {empty_desk.token(PETRO)}"}
     async with raw(node.socket_url, additional_headers=header) as client:
