@@ -182,6 +182,11 @@ class Desk:
         finally:
             await conn.close()
 
+    def forget_identities(self) -> None:
+        """Let every node read permissions again for its next HTTP request."""
+        for node in self.nodes:
+            node.node.identities.forget(None)
+
     async def close(self) -> None:
         await self._stack.aclose()
         await asyncio.gather(*(node.stop() for node in self.nodes if not node.running.done()))

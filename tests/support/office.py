@@ -12,7 +12,7 @@ import asyncpg
 import orjson
 
 from gateway.context import Services
-from gateway.db import Conn
+from gateway.db import Conn, CrmViews
 from gateway.telephony.callbacks import missed
 
 IVAN, OLENA = "+380671234567", "+380441234567"
@@ -28,6 +28,7 @@ class Office:
 
     def __init__(self, conn: Conn) -> None:
         self.conn = conn
+        self.crm_views = CrmViews()
         self.published: list[dict[str, Any]] = []
         self.began = datetime.now(UTC) - timedelta(hours=5)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import gateway.app
 from gateway.context import Services
+from gateway.crm import ContractWatch
 from gateway.files import Files, Limits
 from gateway.jobs import Queue, Upkeep, Worker
 from gateway.people import words
@@ -27,12 +29,28 @@ LOOPS: dict[str, Callable[[Services], Coroutine[Any, Any, None]]] = {
     "callbacks": lambda services: missed.run(services, every_s=EVERY_S),
     "jobs.upkeep": lambda services: upkeep_of(services).run(every_s=EVERY_S),
     "employee_words": words.follow,
+    "contract": lambda services: watch_of(services).run(every_s=EVERY_S),
 }
 
 
 def upkeep_of(services: Services) -> Upkeep:
     worker = Worker(services.connection, services.doorbell, kinds=[], queues=[Queue("any", 1.0)])
     return Upkeep(services.connection, worker)
+
+
+class Lender:
+    """Lends connections of a pool with `async with`, as asyncpg's own pool does."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Any]:
+        yield await self._pool.acquire()
+
+
+def watch_of(services: Services) -> ContractWatch:
+    return ContractWatch(Lender(services.pool), services.crm_views)  # type: ignore[arg-type]
 
 
 class BrokenPool:

@@ -61,8 +61,10 @@ async def test_what_is_sent_at_once_is_stored_together(desk: Desk) -> None:
     first = await sender.send(ids[0], "sent before", client_key=key)
 
     async with holding(desk, "LOCK TABLE realtime.messages IN SHARE MODE"):
-        early = [asyncio.create_task(clients[n].send(ids[n], f"early {n}")) for n in (1, 2)]
-        await waiting(desk, 2)
+        early = []
+        for n in (1, 2):  # one after the other: what comes together shares a statement
+            early.append(asyncio.create_task(clients[n].send(ids[n], f"early {n}")))
+            await waiting(desk, n)
         late = [asyncio.create_task(clients[n].send(ids[n], f"late {n}")) for n in range(3, MANY)]
         again = asyncio.create_task(clients[0].send(ids[0], "sent before", client_key=key))
         stranger = await desk.client(IRYNA)

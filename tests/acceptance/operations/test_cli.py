@@ -171,9 +171,9 @@ async def test_a_token_is_revoked_by_its_jti_or_as_a_whole(
     assert await said(revoke="one") == (0, "one was revoked before.\n")
     assert await said(revoke=token) == (0, f"{token_command.claims_of(token)[0]} is revoked.\n")
     assert (await said(revoke="x" * 9_000))[0] == 2
-    code, why = await said(employee=1, ttl="31d")
+    code, why = await said(employee="1", ttl="31d")
     assert (code, "GATEWAY_TOKEN_MAX_S" in why) == (2, True)
-    assert [(await said())[0], (await said(employee=1, revoke="one"))[0]] == [2, 2]
+    assert [(await said())[0], (await said(employee="1", revoke="one"))[0]] == [2, 2]
 
 
 async def test_a_token_is_checked_with_the_database(

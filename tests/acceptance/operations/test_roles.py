@@ -138,7 +138,7 @@ async def test_a_process_without_a_port_sends_what_is_due(empty_desk: Desk) -> N
 
     assert message.text == "later"
     assert said["roles"] == ["background"]
-    assert said["checks"] == {"database": "ok", "bus": "ok", "draining": "ok"}
+    assert said["checks"] == {"database": "ok", "bus": "ok", "contract": "ok", "draining": "ok"}
     assert other.status_code == 404
 
 
@@ -149,8 +149,9 @@ async def test_each_role_starts_only_what_it_needs(empty_desk: Desk) -> None:
 
     assert {"streams", "unread", "upkeep", "devices", "cluster_limits"} <= tasks_of(sockets)
     assert "jobs.upkeep" not in tasks_of(sockets)
-    assert tasks_of(ingest) == {"on_call", "callbacks.news"}
-    assert tasks_of(background) == {"jobs.upkeep", "callbacks"}
+    everywhere = {"standing", "contract"}
+    assert tasks_of(ingest) == {"on_call", "callbacks.news", *everywhere}
+    assert tasks_of(background) == {"jobs.upkeep", "callbacks", *everywhere}
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert "ingest.batches" in names
     running = [task.get_name() for task in asyncio.all_tasks()]

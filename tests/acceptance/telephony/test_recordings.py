@@ -126,6 +126,7 @@ async def test_recordings_are_hidden_from_those_who_may_not_listen(small_desk: D
         "UPDATE demo_crm.roles SET permissions = permissions || '{recordings.listen}'::text[]"
         " WHERE id = 1"
     )
+    small_desk.forget_identities()
     assert (await oksana.get(path)).status_code == 200
     assert (await petro.get(path)).status_code == 404
 

@@ -153,6 +153,7 @@ async def test_who_may_review_whom(small_desk: Desk) -> None:
         "UPDATE demo_crm.roles SET permissions = permissions || '{calls.review}'::text[]"
         " WHERE id = 1"
     )
+    desk.forget_identities()
     assert await refusal(agent.get(path)) == (404, "review.not_found")
     await body_of(http.post(f"{path}/publish"))
     await body_of(agent.post(f"{path}/dispute", json={"text": "No."}))
@@ -167,6 +168,7 @@ async def test_who_may_review_whom(small_desk: Desk) -> None:
     # Whoever is graded by a call may hear it, and acknowledges once.
     theirs = await drafted(http, others, card, agent_id=PETRO)
     await desk.sql("UPDATE demo_crm.roles SET permissions = '{}' WHERE id = 1")
+    desk.forget_identities()
     petro = desk.http(PETRO)
     await desk.sql(
         "INSERT INTO realtime.call_recordings (call_id, id, recording, state, started_at, url)"
