@@ -122,7 +122,7 @@ async def test_a_new_conversation_never_comes_before_the_welcome(
     assert texts == ["first", "second"]
 
 
-async def test_a_join_that_fails_is_made_up_for(empty_desk: Desk) -> None:
+async def test_a_failed_join_is_repeated(empty_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database without a free connection delays a new conversation; it does not mute it."""
     await empty_desk.start_node()
     node = await empty_desk.start_node(database_timeout_s=0.5)
@@ -131,6 +131,7 @@ async def test_a_join_that_fails_is_made_up_for(empty_desk: Desk) -> None:
     async with AsyncExitStack() as busy:
         for _ in range(5):
             await busy.enter_async_context(node.app.state.gateway.pool.acquire())
+        monkeypatch.setattr(context, "ACQUIRE_S", 0.5)
         conversation = (await oksana.open(PETRO)).conversation
         await petro.next(ConversationCreated)
         await eventually(lambda: not any(s._held for s in node.node.sessions))
