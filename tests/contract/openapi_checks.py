@@ -30,6 +30,7 @@ MEANT = {
     r"needs a status or a text that ends then",
     r"Give title, avatar_url or history\.",
     r"List should have at most 500 items after validation, not [0-9]+",
+    r"Text should have at least 1 character after validation, not 0",  # white space alone
     r"No file may be named twice\.",
     r"Send points if, and only if, the resolution is `changed`\.",
     r"Two criteria have the same key\.",
