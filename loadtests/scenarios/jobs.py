@@ -13,11 +13,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from statistics import median
+from typing import Any, cast
 
 import structlog
 import uvloop
 
-from gateway import db, demo
+from gateway import db, demo, job_kinds
+from gateway.context import Services
 from gateway.db import Conn, Pool
 from gateway.embedded import start_postgres
 from gateway.jobs import Doorbell, Job, JobKind, NewJob, Queue, Upkeep, Worker, enqueue
@@ -25,7 +27,6 @@ from gateway.settings import Settings
 from loadtests.baselines import procrastinate_jobs
 from loadtests.options import Options
 from loadtests.own_database import connected, own_directory
-from loadtests.own_gateway import own_gateway
 from loadtests.queries import jobs as queries
 from loadtests.queries import statements
 from loadtests.report import Figure, Result
@@ -43,7 +44,7 @@ AHEAD = 3_000
 LOOK_S = 1.0
 UPKEEP_S = 15.0
 """As in production."""
-IDLE_S, SETTLE_S = 30.0, 5.0
+IDLE_S, SETTLE_S = 60.0, 5.0
 LEAST_PER_S, MOST_IDLE_PER_S, MOST_MB = 1_500, 3, 50
 
 
@@ -72,8 +73,8 @@ async def measure(*, jobs: int, jobs_a_turn: int, idle_s: float) -> Result:
         pool = await db.open_pool(dsn, application_name="jobs", max_size=CONNECTIONS)
         rates, skipped = await _rates(pool, dsn, jobs_a_turn)
         size = await _size_under_a_snapshot(pool, dsn, jobs, failures)
+        idle = await _idle(pool, dsn, idle_s)
         await pool.close()
-    idle = await asyncio.to_thread(_idle, idle_s)
     ours, theirs = rates["gateway"], rates["procrastinate"]
     if ours < LEAST_PER_S:
         failures.append(f"{ours:.0f} jobs/s: fewer than {LEAST_PER_S}")
@@ -225,17 +226,28 @@ async def _order_ahead(bench: JobsBench, jobs: int) -> None:
 # --- idle ------------------------------------------------------------------------------------
 
 
-def _idle(seconds: float) -> float:
-    """Return how many statements a second a worker with the role `background` needs to wait."""
-    with own_gateway(workers=1, settings={"GATEWAY_ROLES": "background"}) as gateway:
-        return asyncio.run(_count_statements(gateway.database_url, seconds))
+async def _idle(pool: Pool, dsn: str, seconds: float) -> float:
+    """Return how many statements a second a worker needs that has nothing to do.
 
-
-async def _count_statements(dsn: str, seconds: float) -> float:
-    async with connected(dsn) as conn:
+    With all kinds of the product and their schedules, whose runs find nothing.
+    """
+    services = Services(pool, lambda _: None, cast("Any", None), cast("Any", None))
+    settings = Settings(message_retention_days=365)
+    worker = Worker(
+        services.connection,
+        services.doorbell,
+        kinds=job_kinds.kinds(services, settings),
+        queues=job_kinds.QUEUES,
+        planned=job_kinds.schedules(settings),
+        slots=SLOTS,
+    )
+    async with connected(dsn) as conn, worker:
+        upkeep = asyncio.create_task(Upkeep(services.connection, worker).run())
         if not await statements.can_count(conn):
             return math.nan
-        await asyncio.sleep(SETTLE_S)
+        await asyncio.sleep(min(SETTLE_S, seconds))
         before = await statements.count(conn)
         await asyncio.sleep(seconds)
-        return (await statements.count(conn) - before) / seconds
+        found = (await statements.count(conn) - before) / seconds
+        upkeep.cancel()
+    return found
