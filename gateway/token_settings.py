@@ -8,8 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from gateway.outbound import UrlInvalid
-from gateway.outbound.outbound import check_url
+from gateway.outbound import UrlInvalid, check_url
 from gateway.weak_secrets import weakness_of
 
 MAX_SECRETS = 4

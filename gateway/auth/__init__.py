@@ -1,7 +1,7 @@
 """Authentication: tokens, and the employee that a token names.
 
 claims = await tokens.authenticate(token)
-identity = await auth.identify(conn, claims)
+identity = await identities.identify(claims)
 """
 
 from __future__ import annotations

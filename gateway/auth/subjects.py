@@ -10,10 +10,11 @@ import hashlib
 import re
 from typing import Any
 
+from gateway.crm.contract import MAX_ID
+from gateway.protocol.frame import MAX_INT
+
 HASHED_FROM = 2**52
-"""Hashes are from here to 2^53 - 1."""
-MAX_NUMBER = 2**53 - 1
-MAX_BIGINT = 2**63 - 1
+"""Hashes are from here to MAX_ID."""
 
 DIGITS = re.compile(r"[1-9][0-9]{0,18}")
 EXTERNAL = re.compile(r"(?![-+]?(?:[0-9.]{0,20}|[0-9.]{1,12}[eE][-+]?[0-9]{1,3})$)[!-~]{1,255}")
@@ -23,7 +24,7 @@ hexadecimal digits, as in MongoDB's ids, all may be decimal: those are text."""
 
 def id_of(kind: str, external_id: str) -> int:
     """Return the number of an id of the CRM: itself if it is one below 2^53, otherwise a hash."""
-    if DIGITS.fullmatch(external_id) and int(external_id) <= MAX_NUMBER:
+    if DIGITS.fullmatch(external_id) and int(external_id) <= MAX_ID:
         return int(external_id)
     hashed = hashlib.sha256(f"{kind}:{external_id}".encode()).hexdigest()
     return HASHED_FROM | int(hashed[:13], 16)
@@ -39,8 +40,8 @@ def from_external(kind: str, value: Any) -> Any:
 def parse(kind: str, text: str) -> int:
     """Return the number that a text means; ValueError when it is no id."""
     if text.isascii() and text.isdecimal() and len(text) <= 20:
-        if not DIGITS.fullmatch(text) or int(text) > MAX_BIGINT:
-            raise ValueError(f"it must be between 1 and {MAX_BIGINT}, without zeros before it")
+        if not DIGITS.fullmatch(text) or int(text) > MAX_INT:
+            raise ValueError(f"it must be between 1 and {MAX_INT}, without zeros before it")
     elif not EXTERNAL.fullmatch(text):
         raise ValueError("it must be the id of an employee: digits, or an id of printable ASCII")
     return id_of(kind, text)

@@ -12,12 +12,12 @@ import jwt
 import typer
 
 from gateway import db
-from gateway.auth import KeysUnusable, Tokens, make_tokens, subjects, token_check
+from gateway.auth import KeysUnusable, Tokens, admit, make_tokens, subjects, token_check
 from gateway.auth.opened import open_key_set
 from gateway.auth.queries import employees, standing
 from gateway.auth.tokens import MAX_TOKEN, ClaimWrong, KeySet, token_id_of
 from gateway.cli.state import find_running, not_found, read_secret, require_running
-from gateway.errors import KeysUnavailable
+from gateway.errors import GatewayError, KeysUnavailable
 from gateway.settings import Settings
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -133,12 +133,13 @@ async def _check_employee(settings: Settings, tokens: Tokens, token: str) -> Non
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         typer.echo(f"The CRM cannot be asked about the employee: {error}", err=True)
         raise typer.Exit(1) from None
-    if record is None or not record.active or record.revoked:
-        why = ("crm.employees does not have this employee" if record is None
-               else "the employee is not active" if not record.active
-               else "the token was revoked")  # fmt: skip
+    try:
+        admit(record, claims)
+    except GatewayError as error:
+        why = "crm.employees does not have this employee" if record is None else error.detail
         typer.echo(f"wrong  employee   {why}\nThe gateway refuses this token.")
-        raise typer.Exit(1)
+        raise typer.Exit(1) from None
+    assert record is not None
     typer.echo(f"right  employee   {record.employee.name!r} is active\n"
                "The gateway accepts this token.")  # fmt: skip
 

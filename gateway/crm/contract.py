@@ -67,6 +67,15 @@ EXTERNAL: Final = (
 )
 LABEL: Final = Column("label", null=True, optional=True)
 
+WORK: Final = (
+    Column("customer_id", "bigint"),
+    Column("kind"),
+    Column("id", "bigint"),
+    Column("title"),
+    Column("status"),
+    Column("assigned_to", "bigint", null=True),
+)
+
 EMPLOYEES: Final = "employees"
 """The view without which nothing can be served: it says who somebody is."""
 
@@ -115,12 +124,7 @@ VIEWS: Final[tuple[CrmView, ...]] = (
     CrmView(
         "open_work",
         (
-            Column("customer_id", "bigint"),
-            Column("kind"),
-            Column("id", "bigint"),
-            Column("title"),
-            Column("status"),
-            Column("assigned_to", "bigint", null=True),
+            *WORK,
             Column("updated_at", "timestamptz"),
             LABEL,
             *EXTERNAL,
@@ -145,12 +149,7 @@ VIEWS: Final[tuple[CrmView, ...]] = (
     CrmView(
         "work_history",
         (
-            Column("customer_id", "bigint"),
-            Column("kind"),
-            Column("id", "bigint"),
-            Column("title"),
-            Column("status"),
-            Column("assigned_to", "bigint", null=True),
+            *WORK,
             Column("created_at", "timestamptz"),
             Column("updated_at", "timestamptz"),
             Column("closed_at", "timestamptz", null=True),

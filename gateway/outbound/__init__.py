@@ -15,6 +15,7 @@ from gateway.outbound.outbound import (
     OutboundError,
     Unreachable,
     UrlInvalid,
+    check_url,
 )
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "OutboundError",
     "Unreachable",
     "UrlInvalid",
+    "check_url",
     "is_public",
 ]

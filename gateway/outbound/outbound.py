@@ -78,30 +78,18 @@ class Outbound:
         self, url: str, *, at_most: int, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Return the answer to a GET; OutboundError without one, or with more than at_most."""
-        return await self._request("GET", url, at_most, headers or {}, None)
-
-    async def post(
-        self, url: str, body: bytes, *, at_most: int, headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """Return the answer to a POST; OutboundError as for get."""
-        return await self._request("POST", url, at_most, headers or {}, body)
-
-    async def _request(
-        self, method: str, url: str, at_most: int, headers: Mapping[str, str], body: bytes | None
-    ) -> Answer:
         check_url(url, private=self._private)
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
-        given = {"accept-encoding": "identity", "user-agent": "crm-gateway", **headers}
+        given = {"accept-encoding": "identity", "user-agent": "crm-gateway", **(headers or {})}
         given |= {"host": urlsplit(url).netloc}
         try:
             # Each read alone may be in time, and all together still take for ever.
             async with (
                 asyncio.timeout(self._timeout_s),
                 self._pool.stream(
-                    method,
+                    "GET",
                     url,
                     headers=[(name.encode(), value.encode()) for name, value in given.items()],
-                    content=body,
                     extensions={"timeout": timeouts},
                 ) as response,
             ):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.auth.subjects import HASHED_FROM, MAX_NUMBER, id_of, parse
-from gateway.crm import check
+from gateway.auth.subjects import HASHED_FROM, id_of, parse
+from gateway.crm import MAX_ID, check
 from gateway.db import Conn, connect
 from tests.support.text_crm import install_text_crm, uuid_of
 
@@ -43,7 +43,7 @@ def test_an_id_stays_below_2_to_the_53(text: str) -> None:
     """And a hash is never a number that a CRM counts up to."""
     made = id_of("employee", text)
 
-    assert 1 <= made <= MAX_NUMBER
+    assert 1 <= made <= MAX_ID
     assert made == int(text) if made < HASHED_FROM else not text.isdecimal() or made >= HASHED_FROM
 
 
