@@ -105,13 +105,10 @@ class Reconciler:
     async def compare_rights(self, employee_ids: Collection[int] | None) -> None:
         """Compare these employees (None: all) now; errors of the database are the caller's."""
         present, _ = self._present()
-        chosen = [
-            (employee_id, sessions)
-            for employee_id, sessions in present.items()
-            if employee_ids is None or employee_id in employee_ids
-        ]
-        for start in range(0, len(chosen), PEOPLE_AT_ONCE):
-            await self._compare(_group(dict(chosen[start : start + PEOPLE_AT_ONCE])))
+        if employee_ids is not None:
+            present = {one: present[one] for one in present.keys() & employee_ids}
+        for group in _groups_of(present):
+            await self._compare(group)
 
     async def run(self) -> None:
         """Check until cancelled; an outage delays."""
@@ -149,11 +146,7 @@ class Reconciler:
         as_of = self._metrics.opened, len(self._sessions), self._delivery.hub.membership_changes
         if self._as_of != as_of:
             present, waiting = self._present()
-            people = list(present.items())
-            self._groups_known = [
-                _group(dict(people[start : start + PEOPLE_AT_ONCE]))
-                for start in range(0, len(people), PEOPLE_AT_ONCE)
-            ]
+            self._groups_known = _groups_of(present)
             self._as_of = None if waiting else as_of
         return self._groups_known
 
@@ -246,6 +239,14 @@ class Reconciler:
             for announcement in announcements(list(found.values())):
                 self._presence_watches.deliver(announcement)
         return True
+
+
+def _groups_of(present: dict[int, list[Session]]) -> list[EmployeeGroup]:
+    people = list(present.items())
+    return [
+        _group(dict(people[start : start + PEOPLE_AT_ONCE]))
+        for start in range(0, len(people), PEOPLE_AT_ONCE)
+    ]
 
 
 def _group(people: dict[int, list[Session]]) -> EmployeeGroup:

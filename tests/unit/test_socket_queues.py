@@ -30,9 +30,9 @@ class Owner:
         self.ends = {number: asyncio.Event() for number in range(5)}
         self.running: set[asyncio.Task[None]] = set()
 
-    async def run(self, job: QueuedCommand) -> None:
-        self.began.append(job.id)
-        await self.ends[job.id or 0].wait()
+    async def run(self, entry: QueuedCommand) -> None:
+        self.began.append(entry.id)
+        await self.ends[entry.id or 0].wait()
 
     def refuse(self, request_id: int | None, error: Exception) -> None:
         raise error

@@ -19,6 +19,18 @@ FREE = f"""(claimed_until IS NULL OR claimed_until < now()
 was ahead when it was given."""
 
 
+GONE_OR_AGAIN = """gone AS (
+            DELETE FROM realtime.jobs AS j USING mine WHERE j.id = mine.id AND mine.again_at IS NULL
+        ), armed AS (
+            UPDATE realtime.jobs AS j
+               SET run_at = mine.again_at, again_at = NULL, claimed_until = NULL,
+                   uncounted = j.attempts, lost = 0
+              FROM mine
+             WHERE j.id = mine.id AND mine.again_at IS NOT NULL
+        )"""
+"""A claim of `mine` ends: its job is gone, or waits once more if it was ordered again meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """What one look into the table found."""
@@ -169,21 +181,13 @@ async def finish_keyed(conn: Conn, job: Job) -> float | None:
     order than those who order them. Such a transaction is waited for, and what it left is read.
     """
     due_s: float | None = await conn.fetchval(
-        """
+        f"""
         -- claims.finish_keyed
         WITH mine AS MATERIALIZED (
             SELECT id, again_at FROM realtime.jobs WHERE id = $1 AND attempts = $2 FOR UPDATE
-        ), gone AS (
-            DELETE FROM realtime.jobs AS j USING mine WHERE j.id = mine.id AND mine.again_at IS NULL
-        ), armed AS (
-            UPDATE realtime.jobs AS j
-               SET run_at = mine.again_at, again_at = NULL, claimed_until = NULL,
-                   uncounted = attempts, lost = 0
-              FROM mine
-             WHERE j.id = mine.id AND mine.again_at IS NOT NULL
-        )
+        ), {GONE_OR_AGAIN}
         SELECT extract(epoch FROM again_at - now())::float8 FROM mine
-        """,
+        """,  # noqa: S608 - a part of two statements
         job.id,
         job.attempts,
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from gateway.db import Conn
 from gateway.jobs.job import Job
-from gateway.jobs.queries.claims import FREE
+from gateway.jobs.queries.claims import FREE, GONE_OR_AGAIN
 from gateway.jobs.queries.orders import JOIN
 from gateway.protocol.jobs import DeadJob
+
+BURIED = "queue, kind, dedupe_key, created_at, attempts, lost, payload, traceparent"
+"""What a dead job has of the job that it was."""
 
 
 async def bury(conn: Conn, job: Job, code: str) -> bool:
@@ -16,27 +19,16 @@ async def bury(conn: Conn, job: Job, code: str) -> bool:
     """
     return bool(
         await conn.fetchval(
-            """
+            f"""
             -- dead.bury
             WITH mine AS MATERIALIZED (
                 SELECT * FROM realtime.jobs WHERE id = $1 AND attempts = $2 FOR UPDATE
             ), buried AS (
-                INSERT INTO realtime.dead_jobs (error_code, queue, kind, dedupe_key, created_at,
-                                                attempts, lost, payload, traceparent)
-                SELECT $3, queue, kind, dedupe_key, created_at, attempts, lost, payload, traceparent
-                  FROM mine
-            ), gone AS (
-                DELETE FROM realtime.jobs AS j USING mine
-                 WHERE j.id = mine.id AND mine.again_at IS NULL
-            ), armed AS (
-                UPDATE realtime.jobs AS j
-                   SET run_at = mine.again_at, again_at = NULL, claimed_until = NULL,
-                       uncounted = j.attempts, lost = 0
-                  FROM mine
-                 WHERE j.id = mine.id AND mine.again_at IS NOT NULL
-            )
+                INSERT INTO realtime.dead_jobs (error_code, {BURIED})
+                SELECT $3, {BURIED} FROM mine
+            ), {GONE_OR_AGAIN}
             SELECT count(*) FROM mine
-            """,
+            """,  # noqa: S608 - parts of several statements
             job.id,
             job.attempts,
             code[:100],
@@ -60,14 +52,11 @@ async def bury_unknown(conn: Conn, *, kinds: list[str], days: int) -> int:
                           FOR UPDATE SKIP LOCKED))
                 RETURNING *
             ), buried AS (
-                INSERT INTO realtime.dead_jobs (error_code, queue, kind, dedupe_key, created_at,
-                                                attempts, lost, payload, traceparent)
-                SELECT 'unknown_kind', queue, kind, dedupe_key, created_at, attempts, lost, payload,
-                       traceparent
-                  FROM gone
+                INSERT INTO realtime.dead_jobs (error_code, {BURIED})
+                SELECT 'unknown_kind', {BURIED} FROM gone
             )
             SELECT count(*) FROM gone
-            """,  # noqa: S608 - a part of several statements
+            """,  # noqa: S608 - parts of several statements
             kinds,
             days,
         )

@@ -30,7 +30,7 @@ class CommandOwner(Protocol):
     id: str
     closed: bool
 
-    async def run(self, job: QueuedCommand) -> None:
+    async def run(self, entry: QueuedCommand) -> None:
         """Run a command and reply; raises nothing but a cancellation."""
 
     def refuse(self, request_id: int | None, error: GatewayError) -> None:
@@ -61,21 +61,20 @@ class CommandQueue:
     def __init__(self, limits: QueueLimits) -> None:
         self._limits = limits
         self._changing = False
-        self._waiting: deque[QueuedCommand] | None = (
-            None  # most sessions never need one: it takes 0.7 KiB
-        )
+        self._waiting: deque[QueuedCommand] | None = None
+        """Most sessions never need one: it takes 0.7 KiB."""
         self.running = 0
         self.draining = False
         self.reading_paused = False
 
-    def submit(self, job: QueuedCommand, owner: CommandOwner) -> None:
+    def submit(self, entry: QueuedCommand, owner: CommandOwner) -> None:
         """Run it now, or when its turn comes."""
         if self._waiting is None and self._may_start:
-            self._start(job, owner)
+            self._start(entry, owner)
             return
         if self._waiting is None:
             self._waiting = deque()
-        self._waiting.append(job)
+        self._waiting.append(entry)
         if len(self._waiting) > self._limits.max_waiting and not self.reading_paused:
             self.reading_paused = True
             owner.pause_reading()
@@ -94,28 +93,28 @@ class CommandQueue:
     def _may_start(self) -> bool:
         return not self._changing and self.running < self._limits.max_running
 
-    def _start(self, job: QueuedCommand, owner: CommandOwner) -> None:
+    def _start(self, entry: QueuedCommand, owner: CommandOwner) -> None:
         self.running += 1
-        self._changing = job.handler.changes
-        self._limits.spawn(self._run(job, owner), name=f"session.{owner.id}")
+        self._changing = entry.handler.changes
+        self._limits.spawn(self._run(entry, owner), name=f"session.{owner.id}")
 
-    async def _run(self, job: QueuedCommand, owner: CommandOwner) -> None:
+    async def _run(self, entry: QueuedCommand, owner: CommandOwner) -> None:
         try:
-            await owner.run(job)
+            await owner.run(entry)
         finally:
             self.running -= 1
-            if job.handler.changes:
+            if entry.handler.changes:
                 self._changing = False
             self._start_waiting(owner)
 
     def _start_waiting(self, owner: CommandOwner) -> None:
         """Start what waited for the command that has just ended; refuse it when draining."""
         while self._waiting and (self.draining or self._may_start):
-            job = self._waiting.popleft()
+            entry = self._waiting.popleft()
             if self.draining:
-                owner.refuse(job.id, Draining())
+                owner.refuse(entry.id, Draining())
             else:
-                self._start(job, owner)
+                self._start(entry, owner)
         self._waiting = self._waiting or None
         left = len(self._waiting) if self._waiting else 0
         if self.reading_paused and left * 2 <= self._limits.max_waiting:

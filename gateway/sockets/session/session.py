@@ -204,33 +204,33 @@ class Session:
 
     # --- running commands ------------------------------------------------------------------
 
-    async def run(self, job: QueuedCommand) -> None:
+    async def run(self, entry: QueuedCommand) -> None:
         """Run a command and reply; called by the queue."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        type_: str = job.command.type
+        type_: str = entry.command.type
         try:
-            result = await self._serve(job)
+            result = await self._serve(entry)
         except GatewayError as error:
-            self.refuse(job.id, error)
+            self.refuse(entry.id, error)
             if self.context is None and (code := close_after(error)) is not None:
                 self.close(code)  # the same hello would be refused again
         except Exception:
             log.exception("command.failed", type=type_, session=self.id, user=self.user_id)
-            self.refuse(job.id, GatewayError())
+            self.refuse(entry.id, GatewayError())
         else:
-            if job.id is not None and (not job.handler.by_session or self._answering is job):
-                self._reply(job.id, result if result is not None else {})
-        self._answering = None if self._answering is job else self._answering
+            if entry.id is not None and (not entry.handler.by_session or self._answering is entry):
+                self._reply(entry.id, result if result is not None else {})
+        self._answering = None if self._answering is entry else self._answering
         self.parts.metrics.count_command(type_, loop.time() - started)
 
-    async def _serve(self, job: QueuedCommand) -> Any:
-        serve = job.handler.serve
+    async def _serve(self, entry: QueuedCommand) -> Any:
+        serve = entry.handler.serve
         assert serve is not None
-        if job.handler.by_session:  # one at a time: none of them is a read
-            self._answering = job
-            return await serve(self, job.command)
-        return await serve(self.require_context(), job.command)
+        if entry.handler.by_session:  # one at a time: none of them is a read
+            self._answering = entry
+            return await serve(self, entry.command)
+        return await serve(self.require_context(), entry.command)
 
     def require_context(self) -> Context:
         """Return who it is; HelloRequired before hello."""
@@ -242,9 +242,9 @@ class Session:
 
     def send_welcome(self, welcome: Welcome) -> None:
         """Reply to hello now: the first frame of a session, before the events that it held back."""
-        job, self._answering = self._answering, None
+        entry, self._answering = self._answering, None
         self._deadlines.arm(asyncio.get_running_loop().time(), self)
-        self._reply(job.id if job is not None and job.id is not None else 0, welcome)
+        self._reply(entry.id if entry is not None and entry.id is not None else 0, welcome)
 
     def update_identity(self, identity: Identity) -> None:
         """Go on with this identity: the same employee, with the permissions of now."""
