@@ -46,17 +46,6 @@ async def run(services: Services, job: Job, *, days: int) -> Outcome | None:
     return Again({"after": after})
 
 
-async def sweep(services: Services, days: int) -> int:
-    """Go through all conversations once; return how many messages were deleted."""
-    total, after = 0, 0
-    while True:
-        deleted, following = await _delete_batch(services, days, after)
-        total += deleted
-        if following is None:
-            return total
-        after = following
-
-
 async def _delete_batch(services: Services, days: int, after: int) -> tuple[int, int | None]:
     """Delete a batch; return its size, and after which conversation to go on, None at the end."""
     async with services.connection() as conn, conn.transaction():

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.db import Conn, Pool, connect, open_pool
 from tests.support.ingest_tools import RecordedAnnouncements
+from tests.support.job_tools import Jobs, open_jobs
 from tests.support.office import Office
 
 
@@ -15,6 +16,13 @@ from tests.support.office import Office
 async def pool(database: str) -> AsyncIterator[Pool]:
     """Give a pool on this test's database."""
     async with await open_pool(database, application_name="test-ingest", max_size=4) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def jobs(database: str) -> AsyncIterator[Jobs]:
+    """Give the jobs of a database."""
+    async with open_jobs(database) as opened:
         yield opened
 
 

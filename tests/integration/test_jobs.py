@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,17 +21,7 @@ from gateway.jobs import (
 from gateway.jobs import worker as worker_module
 from gateway.jobs.queries import claims, dead
 from tests.support.desk import eventually
-from tests.support.job_tools import KIND, QUEUE, Jobs, new, open_jobs
-
-
-@pytest.fixture
-async def jobs(database: str) -> AsyncIterator[Jobs]:
-    async with open_jobs(database) as opened:
-        yield opened
-
-
-async def empty(jobs: Jobs) -> bool:
-    return not await jobs.rows()
+from tests.support.job_tools import KIND, QUEUE, Jobs, new
 
 
 async def test_a_job_of_a_transaction_that_rolls_back_never_was(jobs: Jobs) -> None:
@@ -55,7 +44,7 @@ async def test_every_job_runs_and_is_gone(jobs: Jobs) -> None:
 
     await jobs.order(*(new(payload={"number": number}) for number in range(100)))
     async with jobs.worker(run, slots=8), jobs.worker(run, slots=8):
-        await eventually(lambda: empty(jobs))
+        await eventually(jobs.empty)
 
     assert sorted(ran) == list(range(100))
 
@@ -72,7 +61,7 @@ async def test_jobs_begin_in_the_order_in_which_they_are_due(jobs: Jobs) -> None
         *(new(payload={"number": n}, run_at=now - timedelta(seconds=n)) for n in (2, 5, 1, 4, 3))
     )
     async with jobs.worker(run, slots=1):
-        await eventually(lambda: empty(jobs))
+        await eventually(jobs.empty)
 
     assert ran == [5, 4, 3, 2, 1]
 
@@ -180,7 +169,7 @@ async def test_a_job_goes_on_with_what_is_left(jobs: Jobs) -> None:
 
     await jobs.order(new("sweep", payload={"left": 20}))
     async with jobs.worker(run):
-        await eventually(lambda: empty(jobs))
+        await eventually(jobs.empty)
 
     assert seen == list(range(20, -1, -1))
 
@@ -236,7 +225,7 @@ async def test_a_lease_is_renewed_while_the_job_runs(jobs: Jobs) -> None:
         await eventually(lambda: renewed(jobs, first["claimed_until"] + timedelta(seconds=1)))
         others = await jobs.claim()
         may_end.set()
-        await eventually(lambda: empty(jobs))
+        await eventually(jobs.empty)
 
     assert others == []
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from gateway.jobs import Schedule, schedules
 from gateway.jobs.queries import claims, upkeep
-from tests.support.job_tools import KIND, QUEUE, Jobs, new, open_jobs
+from tests.support.job_tools import KIND, QUEUE, Jobs, new
 
 AHEAD = [timedelta(days=3), timedelta(days=365), timedelta(days=36_500)]
-
-
-@pytest.fixture
-async def jobs(database: str) -> AsyncIterator[Jobs]:
-    async with open_jobs(database) as opened:
-        yield opened
 
 
 async def look_and_fire(jobs: Jobs, schedule: Schedule) -> tuple[bool, int]:

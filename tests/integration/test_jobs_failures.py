@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,17 +20,7 @@ from gateway.jobs import (
 from gateway.jobs import worker as worker_module
 from gateway.jobs.queries import dead
 from tests.support.desk import eventually
-from tests.support.job_tools import KIND, QUEUE, Jobs, new, open_jobs
-
-
-@pytest.fixture
-async def jobs(database: str) -> AsyncIterator[Jobs]:
-    async with open_jobs(database) as opened:
-        yield opened
-
-
-async def empty(jobs: Jobs) -> bool:
-    return not await jobs.rows()
+from tests.support.job_tools import KIND, QUEUE, Jobs, new
 
 
 async def test_a_closed_queue_uses_no_attempts(jobs: Jobs) -> None:
@@ -77,7 +66,7 @@ async def test_a_failure_waits_longer_each_time_and_is_dead_in_the_end(jobs: Job
     for waited, step in zip(waits, steps, strict=True):
         assert step * 0.8 - 10 <= waited <= step * 1.2
     assert (row["error_code"], row["attempts"], row["payload"]) == ("tests.failed", 9, {"id": 7})
-    assert await empty(jobs)
+    assert await jobs.empty()
 
 
 async def settled(jobs: Jobs) -> bool:
@@ -101,7 +90,7 @@ async def test_a_job_that_expires_is_tried_until_then_and_dropped(jobs: Jobs) ->
         [row] = await jobs.rows()
         assert row["run_at"] == expires_at
         await jobs.sql("UPDATE realtime.jobs SET expires_at = now(), run_at = now()")
-        await eventually(lambda: empty(jobs))
+        await eventually(jobs.empty)
 
     assert worker.seconds[KIND, "expired"].count == 1
     assert await jobs.rows("dead_jobs") == []
@@ -133,7 +122,7 @@ async def test_an_error_nobody_expects_is_a_failure(jobs: Jobs) -> None:
 
     await jobs.order(new())
     async with jobs.worker(run, kinds=[JobKind(KIND, QUEUE, run, attempts=1)]) as worker:
-        await eventually(lambda: empty(jobs))
+        await eventually(jobs.empty)
 
     assert [row["error_code"] for row in await jobs.rows("dead_jobs")] == ["ZeroDivisionError"]
     assert worker.dead == {KIND: 1}
@@ -149,7 +138,7 @@ async def test_a_job_that_takes_too_long_is_ended(jobs: Jobs) -> None:
     await jobs.order(new())
     kinds = [JobKind(KIND, QUEUE, run, attempts=1, timeout_s=0.05)]
     async with jobs.worker(run, kinds=kinds):
-        await eventually(lambda: empty(jobs))
+        await eventually(jobs.empty)
 
     assert [row["error_code"] for row in await jobs.rows("dead_jobs")] == ["timeout"]
 
@@ -191,7 +180,7 @@ async def test_a_job_that_can_end_in_time_ends(jobs: Jobs) -> None:
     may_end.set()
     await stopping
 
-    assert await empty(jobs)
+    assert await jobs.empty()
 
 
 async def test_dead_jobs_do_not_slow_down_the_living(jobs: Jobs) -> None:
@@ -202,7 +191,7 @@ async def test_dead_jobs_do_not_slow_down_the_living(jobs: Jobs) -> None:
 
     await jobs.order(new(payload={"id": 1}), new("key"))
     async with jobs.worker(run):
-        await eventually(lambda: empty(jobs))
+        await eventually(jobs.empty)
     async with jobs.connect() as conn:
         rows = await dead.page(conn, limit=10)
         assert await dead.page(conn, kind="tests.other", limit=10) == []

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from asyncpg.transaction import Transaction
 
 from gateway.db import Conn
 from gateway.jobs import Again, Failed, Job, NewJob, Outcome, enqueue
 from gateway.jobs.queries import claims, dead
 from tests.support.desk import eventually
-from tests.support.job_tools import KIND, Jobs, Watched, new, open_jobs
-
-
-@pytest.fixture
-async def jobs(database: str) -> AsyncIterator[Jobs]:
-    async with open_jobs(database) as opened:
-        yield opened
+from tests.support.job_tools import KIND, Jobs, Watched, new
 
 
 async def test_orders_of_a_job_that_waits_are_one_job(jobs: Jobs) -> None:
@@ -167,8 +162,8 @@ async def test_a_claim_that_comes_before_the_end_of_the_last_is_known_keeps_its_
     assert worker._queues["tests"].running == 0
 
 
-async def test_an_order_that_commits_while_its_job_ends_is_not_lost(jobs: Jobs) -> None:
-    """The end waits for the transaction with the order, and reads what it left."""
+async def end_while_ordered(jobs: Jobs, settle: Callable[[Transaction], Awaitable[None]]) -> None:
+    """End a job in work while a transaction has ordered it again, and then settle that one."""
     await jobs.order(new("room"))
     [job] = await jobs.claim()
     async with jobs.connect() as ordering, jobs.connect() as ending:
@@ -177,8 +172,13 @@ async def test_an_order_that_commits_while_its_job_ends_is_not_lost(jobs: Jobs) 
         await enqueue(ordering, [new("room")])
         end = asyncio.create_task(claims.finish_keyed(ending, job))
         await eventually(lambda: waiting_for_a_lock(jobs, ending))
-        await transaction.commit()
+        await settle(transaction)
         await end
+
+
+async def test_an_order_that_commits_while_its_job_ends_is_not_lost(jobs: Jobs) -> None:
+    """The end waits for the transaction with the order, and reads what it left."""
+    await end_while_ordered(jobs, Transaction.commit)
     [row] = await jobs.rows()
 
     assert (row["again_at"], row["claimed_until"]) == (None, None)
@@ -186,16 +186,7 @@ async def test_an_order_that_commits_while_its_job_ends_is_not_lost(jobs: Jobs) 
 
 async def test_an_order_that_rolls_back_while_its_job_ends_leaves_nothing(jobs: Jobs) -> None:
     """Neither a job nor a second run."""
-    await jobs.order(new("room"))
-    [job] = await jobs.claim()
-    async with jobs.connect() as ordering, jobs.connect() as ending:
-        transaction = ordering.transaction()
-        await transaction.start()
-        await enqueue(ordering, [new("room")])
-        end = asyncio.create_task(claims.finish_keyed(ending, job))
-        await eventually(lambda: waiting_for_a_lock(jobs, ending))
-        await transaction.rollback()
-        await end
+    await end_while_ordered(jobs, Transaction.rollback)
 
     assert await jobs.rows() == []
 

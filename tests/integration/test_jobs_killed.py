@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from gateway.jobs import Dead, Failed, Job, Outcome
 from gateway.jobs import worker as worker_module
 from tests.docs.pages import ROOT
 from tests.support.desk import eventually
-from tests.support.job_tools import KIND, Jobs, cut_at, new, open_jobs
+from tests.support.job_tools import KIND, Jobs, cut_at, new
 
 ENDS = ["done", "again", "retry", "dead"]
 
@@ -30,12 +29,6 @@ STATEMENTS = {
     "schedules.fire": "scheduled",
 }
 """Every statement of a worker's → how the job ends at whose it stands."""
-
-
-@pytest.fixture
-async def jobs(database: str) -> AsyncIterator[Jobs]:
-    async with open_jobs(database) as opened:
-        yield opened
 
 
 def orders(end: str) -> list[str]:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
 
 from gateway.jobs.queries import claims
-from tests.support.job_tools import Jobs, open_jobs
+from tests.support.job_tools import Jobs
 from tests.support.query_plans import Explaining
 
 QUEUES = ["call", "mail", "bulk"]
 WAITING = 2_000
 ROOM = 12
-
-
-@pytest.fixture
-async def jobs(database: str) -> AsyncIterator[Jobs]:
-    async with open_jobs(database) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("statistics", ["none", "of an empty table", "true"])

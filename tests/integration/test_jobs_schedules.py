@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -11,13 +10,7 @@ import pytest
 from gateway.jobs import Job, Schedule, schedules
 from gateway.jobs.queries import claims
 from tests.support.desk import eventually
-from tests.support.job_tools import KIND, QUEUE, Jobs, open_jobs
-
-
-@pytest.fixture
-async def jobs(database: str) -> AsyncIterator[Jobs]:
-    async with open_jobs(database) as opened:
-        yield opened
+from tests.support.job_tools import KIND, QUEUE, Jobs
 
 
 async def declare(jobs: Jobs, *planned: Schedule) -> None:

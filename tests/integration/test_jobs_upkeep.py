@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -15,13 +14,7 @@ from gateway.jobs import upkeep as upkeep_module
 from gateway.jobs.queries import claims, upkeep
 from gateway.jobs.upkeep import Upkeep
 from tests.support.desk import eventually
-from tests.support.job_tools import QUEUE, Jobs, new, open_jobs
-
-
-@pytest.fixture
-async def jobs(database: str) -> AsyncIterator[Jobs]:
-    async with open_jobs(database) as opened:
-        yield opened
+from tests.support.job_tools import QUEUE, Jobs, new
 
 
 async def nothing(_job: Job) -> None:

@@ -10,6 +10,7 @@ import pytest
 from gateway.chat import retention
 from gateway.protocol import MessageCreated, MessageHistory, MessageThread, UnreadGet
 from tests.support.desk import OKSANA, PETRO, Desk, eventually, refused
+from tests.support.retention import sweep
 
 DAYS = 30
 
@@ -60,7 +61,7 @@ async def test_what_is_old_and_read_by_all_is_deleted(desk: Desk) -> None:
     behind = await room(desk, old=5, fresh=3, read={OKSANA: 8, PETRO: 2})
     unread = await room(desk, old=5, fresh=0, read={OKSANA: 0, PETRO: 5})
 
-    deleted = await retention.sweep(desk.nodes[0].node.services, DAYS)
+    deleted = await sweep(desk.nodes[0].node.services, DAYS)
 
     assert deleted == 7
     assert await kept(desk, read) == [6, 7, 8]
@@ -79,7 +80,7 @@ async def test_who_has_gone_keeps_nothing(desk: Desk) -> None:
     )
     dismissed = await room(desk, old=5, fresh=0, read={OKSANA: 5, 20: 0})
 
-    await retention.sweep(desk.nodes[0].node.services, DAYS)
+    await sweep(desk.nodes[0].node.services, DAYS)
 
     assert await kept(desk, left) == []
     assert await kept(desk, dismissed) == []
@@ -91,7 +92,7 @@ async def test_counts_and_numbers_are_as_before(desk: Desk) -> None:
     petro = await desk.client(PETRO)
     before = await petro.request(UnreadGet())
 
-    await retention.sweep(desk.nodes[0].node.services, DAYS)
+    await sweep(desk.nodes[0].node.services, DAYS)
     after = await petro.request(UnreadGet())
     oksana = await desk.client(OKSANA)
     await oksana.send(conversation_id, "still here")
@@ -112,7 +113,7 @@ async def test_batches_are_small_and_two_workers_share_them(
     monkeypatch.setattr(retention, "PAUSE_S", 0.0)
     rooms = [await room(desk, old=10, fresh=1, read={OKSANA: 11}) for _ in range(5)]
 
-    done = await asyncio.gather(*(retention.sweep(node.node.services, DAYS) for node in desk.nodes))
+    done = await asyncio.gather(*(sweep(node.node.services, DAYS) for node in desk.nodes))
 
     assert sum(done) == 50
     assert [await kept(desk, one) for one in rooms] == [[11]] * 5
@@ -124,9 +125,9 @@ async def test_a_message_that_somebody_holds_is_left_for_later(desk: Desk) -> No
     services = desk.nodes[0].node.services
     async with services.connection() as conn, conn.transaction():
         await conn.execute("SELECT FROM realtime.messages WHERE seq = 2 FOR UPDATE")
-        first = await retention.sweep(services, DAYS)
+        first = await sweep(services, DAYS)
 
-    again = await retention.sweep(services, DAYS)
+    again = await sweep(services, DAYS)
 
     assert (first, again) == (2, 1)
     assert await kept(desk, conversation_id) == []
@@ -154,7 +155,7 @@ async def test_answers_outlive_the_message_that_they_answer(desk: Desk) -> None:
         group,
     )
     oksana = await desk.client(OKSANA)
-    await retention.sweep(desk.nodes[0].node.services, DAYS)
+    await sweep(desk.nodes[0].node.services, DAYS)
     assert await kept(desk, group) == [4, 5, 6, 7, 8]
 
     thread = await oksana.request(MessageThread(conversation_id=group, seq=2, limit=3))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,15 +14,9 @@ from gateway.context import Services
 from gateway.jobs import Again, Job, JobKind, Queue
 from gateway.jobs.queries import claims
 from tests.support.desk import OKSANA, eventually
-from tests.support.job_tools import Jobs, open_jobs
+from tests.support.job_tools import Jobs
 
 BATCH = schedule_worker.BATCH
-
-
-@pytest.fixture
-async def jobs(database: str) -> AsyncIterator[Jobs]:
-    async with open_jobs(database) as opened:
-        yield opened
 
 
 def services_of(jobs: Jobs) -> Services:
@@ -185,9 +178,9 @@ async def test_a_message_is_given_up_after_its_attempts_whatever_its_job_knows(
     [job] = await claim(jobs)
     assert job.payload == {"scheduled_id": one}
     assert await schedule_worker.send(services_of(jobs), job) is None
-    [message] = await jobs.sql("SELECT state FROM realtime.scheduled_messages")
+    [message] = await jobs.sql("SELECT state, failed_code FROM realtime.scheduled_messages")
 
-    assert message["state"] == "failed"
+    assert (message["state"], message["failed_code"]) == ("failed", "internal")
 
 
 async def test_a_message_that_a_clock_ahead_has_claimed_is_sent(jobs: Jobs) -> None:

@@ -59,6 +59,19 @@ async def miss(desk: Desk, *, number: str = IVAN) -> str:
     return call
 
 
+async def call_back(desk: Desk) -> None:
+    """Call the customer IVAN from Oksana's telephone, and be answered."""
+    await post(
+        desk, "back",
+        {"type": "call.started", "leg_key": "x", "extension": "101",
+         "attrs": {"direction": "outbound"}},
+        {"type": "leg.answered", "leg_key": "x", "extension": "101"},
+        {"type": "offer.started", "leg_key": "y", "peer_leg_key": "x",
+         "attrs": {"dialled": "0671234567"}},
+        {"type": "leg.answered", "leg_key": "y"},
+    )  # fmt: skip
+
+
 async def made_call(
     desk: Desk, *people: int, direction: str = "inbound", into: uuid.UUID | None = None
 ) -> uuid.UUID:

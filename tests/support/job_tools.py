@@ -68,6 +68,9 @@ class Jobs:
     async def rows(self, table: str = "jobs") -> list[asyncpg.Record]:
         return await self.sql(f"SELECT * FROM realtime.{table} ORDER BY id")
 
+    async def empty(self) -> bool:
+        return not await self.rows()
+
     async def rows_of_schedules(self) -> list[asyncpg.Record]:
         return await self.sql("SELECT *, now() AS at FROM realtime.schedules ORDER BY name")
 

@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from pathlib import Path
 
-from gateway.chat import retention
 from gateway.protocol import (
     MessageDeleted,
 )
@@ -18,6 +17,7 @@ from tests.support.attachments import (
     upload,
 )
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
+from tests.support.retention import sweep
 
 
 async def test_a_file_is_part_of_one_message(file_desk: Desk) -> None:
@@ -113,7 +113,7 @@ async def test_what_nobody_wants_is_swept(file_desk: Desk, tmp_path: Path) -> No
     await file_desk.sql(
         "UPDATE realtime.messages SET created_at = now() - interval '31 days' WHERE seq = 1"
     )
-    assert await retention.sweep(file_desk.nodes[0].node.services, 30) == 1
+    assert await sweep(file_desk.nodes[0].node.services, 30) == 1
 
     async def left() -> bool:
         rows = await file_desk.sql("SELECT id FROM realtime.attachments")

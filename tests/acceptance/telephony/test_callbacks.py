@@ -20,7 +20,7 @@ from gateway.protocol import (
 )
 from gateway.telephony.callbacks import missed
 from gateway.telephony.callbacks.queries import callbacks as queries
-from tests.support.calls import ANSWERED, IVAN, miss, play, post, recorded
+from tests.support.calls import ANSWERED, IVAN, call_back, miss, play, recorded
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, nothing_within, refused
 
 SOLOMIIA = 5
@@ -71,15 +71,7 @@ async def test_a_missed_call_is_published_claimed_and_closed_by_calling_back(des
     assert (claimed.callback.state, claimed.callback.claimed_by) == ("claimed", OKSANA)
     received = await changed(petro, "claimed")
     assert (received.callback, received.open) == (claimed.callback, 0)
-    await post(
-        desk, "back",
-        {"type": "call.started", "leg_key": "x", "extension": "101",
-         "attrs": {"direction": "outbound"}},
-        {"type": "leg.answered", "leg_key": "x", "extension": "101"},
-        {"type": "offer.started", "leg_key": "y", "peer_leg_key": "x",
-         "attrs": {"dialled": "0671234567"}},
-        {"type": "leg.answered", "leg_key": "y"},
-    )  # fmt: skip
+    await call_back(desk)
     done = (await changed(petro, "closed")).callback
     assert (done.outcome, done.how, done.closed_by) == ("reached", "call", None)
     assert done.recover_ms is not None

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.db.crm_views import RETURNS_WITHIN_S, CrmViews
 from tests.acceptance.telephony.test_callbacks import missed_request
-from tests.support.calls import miss, post
+from tests.support.calls import call_back, miss
 from tests.support.desk import Desk, eventually
 
 
@@ -37,15 +37,7 @@ async def test_who_is_answered_meanwhile_is_no_longer_to_be_called(small_desk: D
     """The customer is called back and answers while nobody knows whose number it is."""
     request = await missed_request(small_desk)
     await switch(small_desk, "customer_phones", "elsewhere")
-    await post(
-        small_desk, "back",
-        {"type": "call.started", "leg_key": "x", "extension": "101",
-         "attrs": {"direction": "outbound"}},
-        {"type": "leg.answered", "leg_key": "x", "extension": "101"},
-        {"type": "offer.started", "leg_key": "y", "peer_leg_key": "x",
-         "attrs": {"dialled": "0671234567"}},
-        {"type": "leg.answered", "leg_key": "y"},
-    )  # fmt: skip
+    await call_back(small_desk)
     await stored(small_desk, "answered_at IS NOT NULL", 1)
     await switch(small_desk, "elsewhere", "customer_phones")
 

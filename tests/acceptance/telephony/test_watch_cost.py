@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal
 
+import asyncpg
 import pytest
 
 from gateway.client import connect
 from gateway.protocol import PresenceWatch, QueueWatch
 from gateway.telephony.agents import wallboard
+from loadtests.queries.attacks import log_agents_in
 from presence import RedisPresence
 from tests.support.callback_time import HELD_MS, callback_times
 from tests.support.desk import DIRECTOR, OKSANA, Desk
@@ -30,18 +32,9 @@ async def supervisor_of(desk: Desk) -> int:
 
 
 async def add_agents(desk: Desk, *, agents: int, queues_each: int, queues: int) -> None:
-    """Log these telephones in to queues `queue 000` …, as a PBX would have reported it."""
-    await desk.sql(
-        """
-        INSERT INTO realtime.agent_marks (source, extension, queue, logged_in, login_at, paused)
-        SELECT 'main', (5000 + a)::text, 'queue ' || lpad(((a * 7 + q) % $3)::text, 3, '0'),
-               true, now(), false
-          FROM generate_series(1, $1::int) AS a, generate_series(1, $2::int) AS q
-        """,
-        agents,
-        queues_each,
-        queues,
-    )
+    conn = await asyncpg.connect(desk.database)
+    await log_agents_in(conn, agents=agents, queues_each=queues_each, queues=queues)
+    await conn.close()
 
 
 async def test_watchers_who_come_together_share_one_reading(
