@@ -32,12 +32,14 @@ __all__ = ["BackendUser", "ChatUser", "PbxUser", "SoftphoneUser", "SupervisorUse
 
 DIRECTORY = "LOADTEST_FIGURES"
 """Names the directory in which every process leaves its figures."""
+WARM_UP_S = "LOADTEST_WARM_UP_S"
+"""Times of the first so many seconds are not kept, except those of hellos: all users arrive then."""
 SEATS = "gateway-seats"
 REFUSED = 2
 """Exit code."""
 
 log = logging.getLogger(__name__)
-figures = Figures()
+figures = Figures(always={"hello"})
 cpu = CpuShare()
 
 
@@ -113,6 +115,7 @@ def _receive_seats(runner: Any, **_: Any) -> None:
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _begin(**_: Any) -> None:
     cpu.begin()
+    figures.warm_up(float(os.environ.get(WARM_UP_S, "0")))
 
 
 @events.request.add_listener  # type: ignore[untyped-decorator]

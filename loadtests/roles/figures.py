@@ -9,6 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,13 @@ class Figures:
     """`name: code` → how many."""
     cpu_percent: float = 0.0
     """Of one core, since the test began; of the busiest process, if of all together."""
+    always: AbstractSet[str] = frozenset()
+    """Names whose times are kept during the warm-up, too."""
+    _since: float = 0.0
+
+    def warm_up(self, seconds: float) -> None:
+        """Count, but keep no times, for so long from now on."""
+        self._since = time.perf_counter() + seconds
 
     def note(self, name: str, took_ms: float | None, size: int, error: Exception | None) -> None:
         if error is not None:
@@ -38,7 +46,8 @@ class Figures:
             return
         self.counts[name] += 1
         self.sizes[name] += size
-        if took_ms is not None:
+        settled = name in self.always or time.perf_counter() >= self._since
+        if took_ms is not None and settled:
             self.latencies_ms.setdefault(name, []).append(took_ms)
 
     def write(self, directory: Path) -> None:

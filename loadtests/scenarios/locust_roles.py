@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -135,7 +136,23 @@ def _command(gateway: OwnGateway, users: int, seconds: float, processes: int) ->
         *("--users", str(users), "--spawn-rate", str(max(2, users // 4))),
         *("--run-time", f"{round(seconds)}s"),
         *("--stop-timeout", str(STOP_S), "--only-summary", "--loglevel", "WARNING"),
-        *(("--processes", str(processes)) if processes > 1 else ()),
+        *distributed(processes),
+    ]
+
+
+def distributed(processes: int) -> list[str]:
+    """Return the options of Locust in several processes, which meet on a free port of loopback.
+
+    Locust's own choice is 5557 on every address: a second run on the same machine fails there.
+    """
+    if processes == 1:
+        return []
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    return [
+        *("--processes", str(processes)),
+        *("--master-bind-host", "127.0.0.1", "--master-bind-port", port),
+        *("--master-host", "127.0.0.1", "--master-port", port),
     ]
 
 

@@ -75,7 +75,7 @@ def people(count: int) -> list[SignedInUser]:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_test_with_too_few_seats_is_refused(tmp_path: Path, processes: int) -> None:
     """No user comes; the reason names both numbers, in one process and in two."""
-    many = ["--processes", "2"] if processes == 2 else []
+    many = locust_roles.distributed(processes)
     why = refused(tmp_path, people(30), "--users", "60", *many, "ChatUser")
 
     assert f"process 1 of {processes} needs {60 // processes} employees" in why
